@@ -1,0 +1,112 @@
+"""What happened, as values, in order: for hooks and logs. An event changes nothing and cannot be vetoed.
+
+`EVENTS` names each one as hooks spell it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from .peers import Address, CallId, ConnectionId, Kind
+
+
+class ConnectionOpened(Struct, frozen=True):
+    """A connection was admitted. `public_id` is the id that peers see; `now` is monotonic seconds."""
+
+    connection: ConnectionId
+    public_id: str
+    kind: Kind
+    address: Address
+    user: str | None
+    now: float
+
+
+class ConnectionClosed(Struct, frozen=True):
+    """A connection ended. `code` is the close code, None where the peer just went; `calls` is how many it made."""
+
+    connection: ConnectionId
+    public_id: str
+    kind: Kind
+    address: Address
+    user: str | None
+    code: int | None
+    duration: float
+    calls: int
+    now: float
+
+
+class CallCancelled(Struct, frozen=True):
+    """A call ended before its handler did. `reason`: "client", "disconnected" or "draining"."""
+
+    call: CallId
+    connection: ConnectionId
+    method: str
+    reason: str
+    now: float
+
+
+class CallTimedOut(Struct, frozen=True):
+    """A call met its deadline (-32030)."""
+
+    call: CallId
+    connection: ConnectionId
+    method: str
+    now: float
+
+
+class CallFailed(Struct, frozen=True):
+    """A handler's result could not be sent, or the handler raised what is no RpcError (-32603)."""
+
+    call: CallId
+    connection: ConnectionId
+    method: str
+    incident: str
+    reason: str
+    now: float
+
+
+class LimitBreached(Struct, frozen=True):
+    """A limit was met. `enforced` is False where `Config.observe` names it. `connection` is None before there is one."""
+
+    limit: str
+    connection: ConnectionId | None
+    address: Address
+    enforced: bool
+    now: float
+
+
+class DrainStarted(Struct, frozen=True):
+    """`shut_down` was called: new calls get -32050."""
+
+    now: float
+
+
+class AcceptingStopped(Struct, frozen=True):
+    """`drain_notice` has passed: close the listeners."""
+
+    now: float
+
+
+Event = (
+    ConnectionOpened
+    | ConnectionClosed
+    | CallCancelled
+    | CallTimedOut
+    | CallFailed
+    | LimitBreached
+    | DrainStarted
+    | AcceptingStopped
+)
+
+EVENTS: Final[dict[str, type[Event]]] = {
+    "connection.opened": ConnectionOpened,
+    "connection.closed": ConnectionClosed,
+    "call.cancelled": CallCancelled,
+    "call.timed_out": CallTimedOut,
+    "call.failed": CallFailed,
+    "limit.breached": LimitBreached,
+    "gateway.draining": DrainStarted,
+    "gateway.accepting_stopped": AcceptingStopped,
+}
