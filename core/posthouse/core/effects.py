@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from .errors import RpcError
 from .lifecycle import Event
-from .peers import CallId, ConnectionId, Meta, RequestId
+from .peers import Caller, CallId, ConnectionId, Meta, RequestId
 
 if TYPE_CHECKING:
     from .service import Method
@@ -94,7 +94,7 @@ class Invoke(Struct, frozen=True, gc=False):
     """
 
     call: CallId
-    connection: ConnectionId
+    caller: Caller
     method: Method
     args: tuple[Any, ...]
     kwargs: dict[str, Any]

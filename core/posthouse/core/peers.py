@@ -82,3 +82,12 @@ class Peer(Struct, frozen=True):
     socket: SocketId | None = None
     identity: Identity = ANONYMOUS
     meta: Meta = NO_META
+
+
+class Caller(Struct, frozen=True):
+    """A connection as its handlers see it. `public_id` is the id that peers see."""
+
+    connection: ConnectionId
+    public_id: str
+    kind: Kind
+    identity: Identity

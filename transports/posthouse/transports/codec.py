@@ -105,21 +105,7 @@ class Shut(Struct, frozen=True, gc=False):
     flush: bool = True
 
 
-Output = (
-    HeadRead
-    | Send
-    | Text
-    | Heard
-    | Exchange
-    | Probe
-    | Upgrade
-    | Selected
-    | Pause
-    | Resume
-    | Ended
-    | Finish
-    | Shut
-)
+Output = HeadRead | Send | Text | Heard | Exchange | Probe | Upgrade | Selected | Pause | Resume | Ended | Finish | Shut
 
 
 class Codec(Protocol):
