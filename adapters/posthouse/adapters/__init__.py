@@ -1,0 +1,12 @@
+"""The outside: event loops, sockets, pipes, threads, clocks, and the front door.
+
+Adapters only read, write, spawn and sleep. They decide nothing that a test without I/O could not see.
+"""
+
+from __future__ import annotations
+
+from .clock import Clock
+from .listeners import Bound
+from .serve import Options, Server, run, serve
+
+__all__ = ["Bound", "Clock", "Options", "Server", "run", "serve"]

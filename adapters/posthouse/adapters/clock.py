@@ -1,0 +1,21 @@
+"""Where time and chance come in: the one place that may read a clock.
+
+Everything inside is told `now` and is given `entropy`; a test gives its own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from msgspec import Struct
+
+
+class Clock(Struct, frozen=True):
+    """`now()` is monotonic seconds, `wall()` Unix seconds, `entropy(n)` n unpredictable bytes. Any thread may call
+    them."""
+
+    now: Callable[[], float] = time.monotonic
+    wall: Callable[[], float] = time.time
+    entropy: Callable[[int], bytes] = os.urandom
