@@ -1,6 +1,7 @@
 """Where to listen: names become addresses, addresses become listening sockets.
 
-TCP over IPv4 and IPv6, and unix sockets that only their owner may connect to. Nothing here accepts.
+TCP over IPv4 and IPv6, with TLS or without, and unix sockets that only their owner may connect to. Nothing here
+accepts.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import ssl
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from ipaddress import ip_address
+from os import PathLike
 from typing import Final
 
 from msgspec import Struct
@@ -141,3 +144,20 @@ def _answers(path: str) -> bool:
         except BlockingIOError:
             return True  # its backlog is full, so it has one
         return True
+
+
+def tls_context(cert: str | PathLike[str], key: str | PathLike[str] | None = None) -> ssl.SSLContext:
+    """TLS 1.2 and newer with the certificate of these PEM files. Raises OSError that names the file."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(cert, key)
+    except ssl.SSLError as error:
+        raise OSError(
+            f"{os.fspath(cert)}: no certificate and key that belong together can be read: {error.reason}"
+        ) from None
+    except OSError as error:
+        files = os.fspath(cert) if key is None else f"{os.fspath(cert)} or {os.fspath(key)}"
+        raise OSError(error.errno, f"{files}: {error.strerror}") from None
+    return context

@@ -1,0 +1,149 @@
+"""What a handler sees of its call, with the gateway behind it, and the requests that handlers wait for.
+
+From the event loop's thread the gateway is asked at once; from any other, by way of the loop.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any, Final
+
+import anyio
+from msgspec.json import decode
+from posthouse.core.context import Context
+from posthouse.core.conversion import describe, read_custom
+from posthouse.core.effects import Invoke, Resolve
+from posthouse.core.errors import INTERNAL_ERROR, REQUEST_CANCELLED, RpcError
+from posthouse.core.peers import CallId, ConnectionId, Identity, Kind, Meta, RequestId
+
+from .runner import Runner
+
+Result = bytes | RpcError
+
+
+class Asking:
+    """Requests to clients for whose outcome somebody waits: a task, or a thread. Performs `Resolve`."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner: Final = runner
+        self._waiting: Final[dict[RequestId, Future[Result]]] = {}
+        runner.actions[Resolve] = self._resolve
+
+    def _resolve(self, action: Resolve) -> None:
+        waiting = self._waiting.pop(action.request, None)
+        if waiting is not None:
+            waiting.set_result(action.outcome)
+
+    async def ask(self, to: ConnectionId, method: str, params: object, timeout: float) -> bytes:
+        """The result as JSON. Raises RpcError. A task that is cancelled meanwhile lets the client know."""
+        outcome: Future[Result] = Future()
+        if not self._runner.is_here:
+            if not self._runner.hop(lambda: self._begin(outcome, to, method, params, timeout), None):
+                raise RpcError(REQUEST_CANCELLED, data={"reason": "disconnected"})
+            return _result(outcome)
+        resolved = anyio.Event()
+        request = self._begin(outcome, to, method, params, timeout)
+        outcome.add_done_callback(lambda _: resolved.set())
+        self._runner.drain()
+        try:
+            await resolved.wait()
+        finally:
+            if self._waiting.pop(request, None) is not None:
+                self._runner.board.abandon(request, self._runner.now())
+                self._runner.drain()
+        return _result(outcome)
+
+    def _begin(
+        self, outcome: Future[Result], to: ConnectionId, method: str, params: object, timeout: float
+    ) -> RequestId:
+        request = self._runner.board.request(to, method, params, self._runner.now(), timeout=timeout)
+        self._waiting[request] = outcome
+        return request
+
+    def close(self) -> None:
+        """Nothing is answered any more: threads that wait are let go."""
+        for waiting in self._waiting.values():
+            waiting.set_result(RpcError(REQUEST_CANCELLED, data={"reason": "disconnected"}))
+        self._waiting.clear()
+
+
+def _result(outcome: Future[Result]) -> bytes:
+    result = outcome.result()
+    if isinstance(result, RpcError):
+        raise result
+    return result
+
+
+class CallContext(Context):
+    """The context of one call, from its beginning for as long as anybody keeps it."""
+
+    __slots__ = ("_asking", "_invoke", "_runner", "ended")
+
+    def __init__(self, invoke: Invoke, runner: Runner, asking: Asking) -> None:
+        self._invoke: Final = invoke
+        self._runner: Final = runner
+        self._asking: Final = asking
+        self.ended = False
+
+    @property
+    def connection(self) -> ConnectionId:
+        """The id of the connection inside this process."""
+        return self._invoke.caller.connection
+
+    @property
+    def public_id(self) -> str:
+        """The id of the connection as peers see it."""
+        return self._invoke.caller.public_id
+
+    @property
+    def kind(self) -> Kind:
+        """How the connection came."""
+        return self._invoke.caller.kind
+
+    @property
+    def identity(self) -> Identity:
+        """Who calls."""
+        return self._invoke.caller.identity
+
+    @property
+    def meta(self) -> Meta:
+        """What came with the request beside its parameters."""
+        return self._invoke.meta
+
+    @property
+    def call_id(self) -> CallId:
+        """The id of this call inside this process."""
+        return self._invoke.call
+
+    @property
+    def method(self) -> str:
+        """The name that was called."""
+        return self._invoke.method.name
+
+    @property
+    def cancelled(self) -> bool:
+        """Has the call ended already?"""
+        return self.ended
+
+    def notify(self, method: str, params: Any = None) -> bool:
+        """Send a notification to the caller. False: it is gone, or cannot be pushed to."""
+        runner = self._runner
+        return runner.hop(lambda: runner.board.notify(self.connection, method, params, runner.now()), False)
+
+    def progress(self, fraction: float, message: str | None = None) -> bool:
+        """Tell the caller how far this call is. False: it was not sent."""
+        runner = self._runner
+        value = {"fraction": fraction} if message is None else {"fraction": fraction, "message": message}
+        return runner.hop(lambda: runner.board.progress(self.call_id, value, runner.now()), False)
+
+    async def call(self, method: str, params: Any = None, *, timeout: float = 30.0, result_type: Any = Any) -> Any:
+        """Send a request to the caller and wait for its result, decoded as `result_type`. Raises RpcError.
+
+        In a worker thread nothing is awaited, the thread waits: run it with `asyncio.run` or `anyio.run` there.
+        """
+        result = await self._asking.ask(self.connection, method, params, timeout)
+        try:
+            return decode(result, type=result_type, dec_hook=read_custom)
+        except BaseException as error:
+            fault = describe(error)
+            raise RpcError(INTERNAL_ERROR, data={"path": fault.path, "reason": fault.reason}) from None

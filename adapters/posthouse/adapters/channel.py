@@ -1,0 +1,315 @@
+"""One socket: what is read from it goes in, what was written to it goes out, and when it closes is reported once.
+
+It is written to directly, without waiting; what it does not take is held here, and goes as the socket takes it. It
+may not know what the bytes mean. `TlsChannel` is the same under TLS, after its handshake.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from posthouse.core.peers import SocketId
+
+from .poller import READ, WRITE
+from .report import INFO, report
+from .runner import Runner
+
+ABORT: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER with a time of zero: closing then resets the connection and forgets what was not sent."""
+
+TLS_EXPIRES: Final = "tls_timeout"
+"""The reason of this module's deadlines; the key is the socket."""
+
+
+class Channel:
+    """`id` is what the switchboard calls this socket. When it closes, the switchboard is told, and `forget`: once."""
+
+    __slots__ = (
+        "_blocked",
+        "_closing",
+        "_counted",
+        "_ended",
+        "_finishing",
+        "_forget",
+        "_read_bytes",
+        "_reading",
+        "_runner",
+        "_unsent",
+        "_unsent_bytes",
+        "_watched",
+        "id",
+        "open",
+        "socket",
+    )
+
+    def __init__(
+        self, id: SocketId, accepted: socket.socket, runner: Runner, forget: Callable[[SocketId], None]
+    ) -> None:
+        self.id: Final = id
+        self.socket: Final = accepted
+        self.open = True
+        self._runner: Final = runner
+        self._forget: Final = forget
+        self._read_bytes: Final = runner.board.config.read_bytes
+        self._unsent: list[bytes | memoryview] = []
+        self._unsent_bytes = 0
+        self._counted = 0  # those of the unsent bytes that the switchboard knows to be held
+        self._blocked = False
+        self._reading = True
+        self._ended = False
+        self._finishing = False
+        self._closing = False
+        self._watched = 0
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._watch()
+
+    def _watch(self) -> None:
+        events = 0
+        if self._reading and not self._ended:
+            events = READ
+        if self._blocked:
+            events |= WRITE
+        self._ask_for(events)
+
+    def _ask_for(self, events: int) -> None:
+        self._runner.poller.watch(self.socket, self._watched, events, self._ready)
+        self._watched = events
+
+    def _ready(self, events: int) -> None:
+        if events & WRITE and self._blocked:
+            self._blocked = False
+            self.flush()
+        if events & READ and self._watched & READ:
+            self._read()
+
+    # In
+
+    def _read(self) -> None:
+        runner = self._runner
+        try:
+            data = self._receive()
+        except OSError:
+            self.close(abort=True)
+            return
+        if data:
+            runner.board.received(self.id, data, runner.now())
+        elif data is not None:
+            self._ended = True
+            self._watch()
+            runner.board.received_eof(self.id, runner.now())
+
+    def _receive(self) -> bytes | None:
+        """What came: empty at the end of input, None where nothing came after all."""
+        try:
+            return self.socket.recv(self._read_bytes)
+        except BlockingIOError:
+            return None
+
+    def stop_reading(self) -> None:
+        """Read no more until `start_reading`."""
+        self._reading = False
+        self._watch()
+
+    def start_reading(self) -> None:
+        """Read again."""
+        self._reading = True
+        self._watch()
+
+    # Out
+
+    def write(self, data: bytes, *, report: bool) -> None:
+        """Bytes that leave when the batch ends, behind those that wait already. With `report` they count as held."""
+        self._unsent.append(data)
+        self._unsent_bytes += len(data)
+        if report:
+            self._counted += len(data)
+        self._runner.written[self] = None
+
+    def end_writing(self) -> None:
+        """Half-close, when all has gone that was written."""
+        self._finishing = True
+        self._runner.written[self] = None
+
+    def close_when_sent(self) -> None:
+        """Close, when all has gone that was written."""
+        self._closing = True
+        self._runner.written[self] = None
+
+    def flush(self) -> None:
+        """Give the socket what it takes, and tell the switchboard what it did not, or what of that went."""
+        if not self.open:
+            return
+        unsent = self._unsent
+        if unsent and not self._blocked:
+            data = unsent[0] if len(unsent) == 1 else b"".join(unsent)
+            try:
+                sent = self._send(data)
+            except OSError:
+                self.close(abort=True)
+                return
+            if sent == len(data):
+                unsent.clear()
+            else:
+                unsent[:] = [memoryview(data)[sent:]]
+                self._blocked = True
+            self._report(sent)
+        elif unsent:
+            self._report(0)
+        if self._blocked is not bool(self._watched & WRITE):
+            self._watch()
+        if not unsent and self._finishing:
+            self._finishing = False
+            self._finish()
+        if not unsent and self._closing:
+            self.close()
+
+    def _send(self, data: bytes | memoryview) -> int:
+        """How many bytes it took."""
+        try:
+            return self.socket.send(data)
+        except BlockingIOError:
+            return 0
+
+    def _report(self, sent: int) -> None:
+        self._unsent_bytes -= sent
+        went = min(sent, self._counted)
+        held = self._unsent_bytes - (self._counted - went)
+        self._counted = self._unsent_bytes
+        board, now = self._runner.board, self._runner.now()
+        if held:
+            board.held(self.id, held, now)
+        if went:
+            board.sent(self.id, went, now)
+
+    def _finish(self) -> None:
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # it is broken: the next read says so
+
+    def close(self, *, abort: bool = False) -> None:
+        """Close it now, and say so. With `abort` it is reset, and what was not sent is forgotten."""
+        if not self.open:
+            return
+        self.open = False
+        self._ask_for(0)
+        if abort:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+        self._close_socket(abort=abort)
+        self._unsent.clear()
+        self._forget(self.id)
+        self._runner.board.closed(self.id, self._runner.now())
+
+    def _close_socket(self, *, abort: bool) -> None:
+        self.socket.close()
+
+
+class TlsChannel(Channel):
+    """The same under TLS. Nothing is written before its handshake is done: what would be, closes it."""
+
+    __slots__ = ("_opening", "_timer", "_tls")
+
+    def __init__(
+        self,
+        id: SocketId,
+        accepted: socket.socket,
+        context: ssl.SSLContext,
+        runner: Runner,
+        forget: Callable[[SocketId], None],
+    ) -> None:
+        self._tls: Final = context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+        super().__init__(id, self._tls, runner, forget)
+        self._opening = True
+        self._timer = runner.arm(runner.board.config.tls_timeout, TLS_EXPIRES, id)
+
+    def start(self) -> None:
+        """Begin the handshake."""
+        self._shake_hands()
+
+    def expire(self) -> None:
+        """The deadline of the handshake has come."""
+        if self._opening:
+            report(INFO, "tls.failed", "a TLS handshake was not finished in time", socket=self.id)
+            self.close(abort=True)
+
+    def _shake_hands(self) -> None:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._ask_for(READ)
+        except ssl.SSLWantWriteError:
+            self._ask_for(WRITE)
+        except OSError as error:
+            reason = getattr(error, "reason", None) or error.strerror
+            report(INFO, "tls.failed", "a TLS handshake failed", socket=self.id, reason=reason)
+            self.close(abort=True)
+        else:
+            self._opening = False
+            self._runner.timers.disarm(self._timer)
+            self._watch()
+
+    def _watch(self) -> None:
+        if not self._opening:
+            super()._watch()
+
+    def _ready(self, events: int) -> None:
+        if self._opening:
+            self._shake_hands()
+        else:
+            super()._ready(events)
+
+    def _read(self) -> None:
+        super()._read()
+        # What was deciphered already no selector knows of.
+        if self._watched & READ and self._tls.pending():
+            self._runner.poller.call_soon(self._read_again)
+
+    def _read_again(self) -> None:
+        if self._watched & READ:
+            self._read()
+
+    def start_reading(self) -> None:
+        """Read again, what was deciphered already first."""
+        super().start_reading()
+        if not self._opening and self._tls.pending():
+            self._runner.poller.call_soon(self._read_again)
+
+    def _receive(self) -> bytes | None:
+        try:
+            return self._tls.recv(self._read_bytes)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+
+    def flush(self) -> None:
+        """As for any socket."""
+        if self._opening:
+            self.close(abort=True)
+        else:
+            super().flush()
+
+    def _send(self, data: bytes | memoryview) -> int:
+        try:
+            return self._tls.send(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+
+    def _finish(self) -> None:
+        # RFC 8446 section 6.1: close_notify closes one direction; the peer may go on sending.
+        self._notify_close()
+
+    def _close_socket(self, *, abort: bool) -> None:
+        if not abort:
+            self._notify_close()
+        self._tls.close()
+
+    def _notify_close(self) -> None:
+        try:
+            self._tls.unwrap()
+        except (OSError, ValueError):
+            pass  # its answer has not come, or it is broken

@@ -1,0 +1,192 @@
+"""What happened goes to the log and to a service's hooks, in order. Nothing that a hook does changes what happened.
+
+Plain hooks run at once; those that await run one after another in one task, behind a bounded queue.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+import anyio
+from posthouse.core.effects import Emit
+from posthouse.core.lifecycle import (
+    AcceptingStopped,
+    CallFailed,
+    CallTimedOut,
+    ConnectionClosed,
+    DrainStarted,
+    Event,
+    LimitBreached,
+)
+from posthouse.core.method import is_coroutine_function
+from posthouse.core.service import Hook, Service
+
+from .report import DEBUG, ERROR, INFO, WARNING, logger, report
+from .runner import Runner
+from .watchdog import Watchdog
+
+MAX_WAITING: Final = 1024
+"""How many events may wait for hooks that await."""
+
+QUIET: Final = 10.0
+"""For so many seconds one line in the log stands for all breaches of the same limit."""
+
+
+class Events:
+    """Performs `Emit`. `subscribe` is for the adapter's own parts; they are told before any hook."""
+
+    def __init__(self, service: Service, runner: Runner, watchdog: Watchdog) -> None:
+        self._runner: Final = runner
+        self._watchdog: Final = watchdog
+        self._subscribers: Final[dict[type[Event], Callable[[], None]]] = {}
+        self._hooks: Final = {kind: hooks for kind, hooks in service.hooks.items() if hooks}
+        self._waiting_out, self._waiting_in = anyio.create_memory_object_stream[tuple[Hook, Event]](MAX_WAITING)
+        self._breaches_logged: Final[dict[str, float]] = {}
+        self._dropped_logged = -math.inf
+        self._logs: Final[dict[type[Event], Callable[[Any], None]]] = {
+            ConnectionClosed: _log_closed,
+            CallFailed: _log_failed,
+            CallTimedOut: _log_timed_out,
+            LimitBreached: self._log_breach,
+            DrainStarted: _log_draining,
+        }
+        runner.actions[Emit] = self._perform
+
+    def subscribe(self, kind: type[AcceptingStopped], subscriber: Callable[[], None]) -> None:
+        """Call `subscriber` when such an event has happened."""
+        self._subscribers[kind] = subscriber
+
+    def _perform(self, action: Emit) -> None:
+        self.emit(action.event)
+
+    def emit(self, event: Event) -> None:
+        """This has happened: tell people, then whoever subscribed, then hooks."""
+        log = self._logs.get(type(event))
+        if log is not None and logger.isEnabledFor(INFO):
+            log(event)
+        self._tell(event)
+
+    def failed(self, event: CallFailed, raised: BaseException) -> None:
+        """A handler raised what is no RpcError."""
+        _log_failed(event, raised)
+        self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        kind = type(event)
+        if kind in self._subscribers:
+            self._subscribers[kind]()
+        for hook in self._hooks.get(kind, ()):
+            if is_coroutine_function(hook):
+                self._queue(hook, event)
+            else:
+                self._call(hook, event)
+
+    def _call(self, hook: Hook, event: Event) -> None:
+        self._watchdog.begins(_name(hook))
+        try:
+            hook(event)
+        except BaseException as error:
+            _log_hook(hook, error)
+        self._watchdog.ends()
+        self._runner.hurry()
+
+    def _queue(self, hook: Hook, event: Event) -> None:
+        try:
+            self._waiting_out.send_nowait((hook, event))
+        except anyio.WouldBlock:
+            now = self._runner.now()
+            if now - self._dropped_logged >= QUIET:
+                self._dropped_logged = now
+                report(ERROR, "hook.overrun", "events come faster than this hook takes them: dropped", hook=_name(hook))
+
+    async def run_hooks(self) -> None:
+        """Run the hooks that await, one after another, until `finish`."""
+        async with self._waiting_in:
+            async for hook, event in self._waiting_in:
+                with anyio.CancelScope():  # a hook that meets somebody else's cancellation ends alone
+                    try:
+                        await _awaitable(hook, event)
+                    except BaseException as error:
+                        if is_ours(error):
+                            raise
+                        _log_hook(hook, error)
+
+    def finish(self) -> None:
+        """Nothing happens any more: `run_hooks` ends when it has done what waits."""
+        self._waiting_out.close()
+
+    # For people
+
+    def _log_breach(self, event: LimitBreached) -> None:
+        last = self._breaches_logged.get(event.limit, -math.inf)
+        often = event.now - last < QUIET
+        if not often:
+            self._breaches_logged[event.limit] = event.now
+        report(
+            DEBUG if often else WARNING,
+            "limit.breached",
+            "a limit was met" if event.enforced else "a limit would have been met",
+            limit=event.limit,
+            connection=event.connection,
+            peer=event.address.host or None,
+        )
+
+
+def _awaitable(hook: Hook, event: Event) -> Awaitable[None]:
+    awaitable = hook(event)
+    assert awaitable is not None
+    return awaitable
+
+
+def is_ours(error: BaseException) -> bool:
+    """Is this the cancellation of a scope that we are in, and not one that user code has met elsewhere?"""
+    return isinstance(error, anyio.get_cancelled_exc_class()) and anyio.current_effective_deadline() == -math.inf
+
+
+def _name(hook: Hook) -> str:
+    while isinstance(hook, partial):
+        hook = hook.func
+    return getattr(hook, "__qualname__", type(hook).__qualname__)
+
+
+def _log_hook(hook: Hook, error: BaseException) -> None:
+    report(ERROR, "hook.failed", "a hook raised", raised=error, hook=_name(hook))
+
+
+def _log_closed(event: ConnectionClosed) -> None:
+    report(
+        INFO,
+        "connection.closed",
+        "connection closed",
+        connection=event.public_id,
+        kind=event.kind,
+        peer=event.address.host or None,
+        user=event.user,
+        code=event.code,
+        seconds=round(event.duration, 3),
+        calls=event.calls,
+    )
+
+
+def _log_failed(event: CallFailed, raised: BaseException | None = None) -> None:
+    report(
+        ERROR,
+        "call.failed",
+        "a call failed",
+        raised=raised,
+        method=event.method,
+        incident=event.incident,
+        reason=event.reason,
+        connection=event.connection,
+    )
+
+
+def _log_timed_out(event: CallTimedOut) -> None:
+    report(WARNING, "call.timed_out", "a call met its deadline", method=event.method, connection=event.connection)
+
+
+def _log_draining(event: DrainStarted) -> None:
+    report(INFO, "gateway.draining", "shutting down: new calls are refused, running ones may end")
