@@ -1,0 +1,57 @@
+"""Frames as we send them, against the examples of RFC 6455 and the parser of wsproto."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from posthouse.transports.frames import (
+    BINARY,
+    CLOSE,
+    FIN,
+    NO_STATUS,
+    PING,
+    TEXT,
+    close_payload,
+    frame,
+    mask,
+    masked_frame,
+)
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import BytesMessage
+
+
+def test_the_examples_of_rfc_6455_section_5_7() -> None:
+    key = bytes.fromhex("37fa213d")
+    assert frame(FIN | TEXT, b"Hello") == bytes.fromhex("810548656c6c6f")
+    assert masked_frame(FIN | TEXT, b"Hello", key) == bytes.fromhex("818537fa213d7f9f4d5158")
+    assert frame(TEXT, b"Hel") == bytes.fromhex("010348656c")
+    assert frame(FIN | PING, b"Hello") == bytes.fromhex("890548656c6c6f")
+    assert frame(FIN | BINARY, bytes(256))[:4] == bytes.fromhex("827e0100")
+    assert frame(FIN | BINARY, bytes(65536))[:10] == bytes.fromhex("827f0000000000010000")
+
+
+def test_a_close_frame_carries_its_code_or_nothing() -> None:
+    assert frame(FIN | CLOSE, close_payload(1000)) == b"\x88\x02\x03\xe8"
+    assert frame(FIN | CLOSE, close_payload(NO_STATUS)) == b"\x88\x00"
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, 65537])
+@pytest.mark.parametrize("masked", [False, True])
+def test_another_parser_reads_every_length(size: int, masked: bool) -> None:
+    payload = bytes(range(256)) * (size // 256 + 1)
+    payload = payload[:size]
+    first = FIN | BINARY
+    if masked:
+        peer, data = Connection(ConnectionType.SERVER), masked_frame(first, payload, b"\x01\x02\x03\x04")
+    else:
+        peer, data = Connection(ConnectionType.CLIENT), frame(first, payload)
+    peer.receive_data(data)
+    assert list(peer.events()) == [BytesMessage(data=payload, frame_finished=True, message_finished=True)]
+
+
+@given(st.binary(max_size=70), st.binary(min_size=4, max_size=4))
+def test_masking_twice_is_nothing(payload: bytes, key: bytes) -> None:
+    masked = mask(payload, key)
+    assert mask(masked, key) == payload
+    assert masked == bytes(octet ^ key[index % 4] for index, octet in enumerate(payload))

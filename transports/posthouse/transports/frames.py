@@ -1,0 +1,60 @@
+"""WebSocket frames as we send them (RFC 6455 section 5.2), for both sides: bytes built by hand, nothing kept.
+
+What comes in is parsed elsewhere; what a payload means is not known here.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+CONTINUATION: Final = 0x0
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+CLOSE: Final = 0x8
+PING: Final = 0x9
+PONG: Final = 0xA
+
+FIN: Final = 0x80
+RSV1: Final = 0x40
+MASKED: Final = 0x80
+
+MAX_CONTROL_BYTES: Final = 125
+"""RFC 6455 section 5.5: "All control frames MUST have a payload length of 125 bytes or less"."""
+
+NO_STATUS: Final = 1005
+"""RFC 6455 section 7.4.1: a close frame came without a code. Never sent."""
+
+_MEDIUM: Final = Struct("!BBH").pack
+_LONG: Final = Struct("!BBQ").pack
+
+
+def frame(first: int, payload: bytes) -> bytes:
+    """One whole frame of a server, unmasked. `first` is its first byte: FIN, RSV1 and the opcode."""
+    return _header(first, len(payload), 0) + payload
+
+
+def masked_frame(first: int, payload: bytes, key: bytes) -> bytes:
+    """One whole frame of a client, masked with these four bytes (RFC 6455 section 5.3)."""
+    return _header(first, len(payload), MASKED) + key + mask(payload, key)
+
+
+def mask(payload: bytes, key: bytes) -> bytes:
+    """Mask or unmask: "octet i of the transformed data is the XOR of octet i of the original data with octet at
+    index i modulo 4 of the masking key" """
+    size = len(payload)
+    repeated = (key * (size // 4 + 1))[:size]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")).to_bytes(size, "little")
+
+
+def close_payload(code: int) -> bytes:
+    """The body of a close frame: the code, or nothing for `NO_STATUS`."""
+    return b"" if code == NO_STATUS else code.to_bytes(2, "big")
+
+
+def _header(first: int, size: int, masked: int) -> bytes:
+    if size < 126:
+        return bytes((first, masked | size))
+    if size < 0x1_0000:
+        return _MEDIUM(first, masked | 126, size)
+    return _LONG(first, masked | 127, size)
