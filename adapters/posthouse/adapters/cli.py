@@ -1,0 +1,255 @@
+"""The command `posthouse`: serve, stdio, call, check.
+
+It turns a command line into calls of the front door, and what goes wrong into a line that says what to do. Exit codes:
+0 it was done, 1 it failed, 2 the command line is wrong, 3 no connection (`call`), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import NoReturn
+
+from posthouse.core.config import Config
+from posthouse.core.errors import UsageError
+from posthouse.core.gateway import Gateway
+from posthouse.core.service import Service
+
+from . import call, logs
+from .check import describe
+from .loading import load_config, load_service
+from .serve import Server, run
+from .stdio import take_pipes
+from .suggestions import suggestions
+from .terminal import Failure, Misuse, complain, say
+
+DESCRIPTION = "A JSON-RPC 2.0 gateway: typed Python functions over WebSocket, HTTP and stdio."
+
+EPILOG = """\
+examples:
+  posthouse check calculator:service
+  posthouse serve calculator:service --dev
+  posthouse call http://127.0.0.1:8000/rpc subtract minuend:=42 subtrahend:=23
+  posthouse call stdio:'posthouse stdio calculator:service' add '[1, 2, 3]'
+
+`posthouse COMMAND --help` says more. NO_COLOR=1 keeps colours away.
+"""
+
+SERVE_EPILOG = """\
+It serves JSON-RPC 2.0 with POST on /rpc, a WebSocket on /ws, and how it is on /health. SIGTERM and SIGINT let running
+calls end, tell the clients, and exit with 0; a second signal exits at once.
+
+examples:
+  posthouse serve calculator:service --dev                   for oneself, on http://127.0.0.1:8000
+  posthouse serve calculator:service --port 0                on any free port, which it prints
+  posthouse serve calculator:service --unix /run/calc.sock   for this user's programs alone
+  posthouse serve calculator:service --host 0.0.0.0 --allow-host api.example.org \\
+      --allow-origin https://app.example.org --tls-cert cert.pem --tls-key key.pem
+
+A configuration file has one line for each limit that is to be another, such as `call_timeout = 5.0`.
+"""
+
+STDIO_EPILOG = """\
+It reads requests from its standard input and answers on its standard output: one JSON text per line, or with
+`Content-Length` headers as in the Language Server Protocol, whichever the client begins with. What the service prints
+goes to standard error. It exits with 0 when its input ends and running calls have ended.
+
+examples:
+  echo '{"jsonrpc": "2.0", "method": "add", "params": [1, 2], "id": 1}' | posthouse stdio calculator:service
+  posthouse call stdio:'posthouse stdio calculator:service' add '[1, 2]'
+"""
+
+CHECK_EPILOG = """\
+It imports the module and lists the methods with their types and who may call them; or it says what is wrong, and exits
+with 1.
+
+example:
+  posthouse check calculator:service
+"""
+
+TARGET_HELP = "the Service to run: a module, importable from here, and a name in it"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with these arguments (None: those of this process). Returns its exit code."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest:
+        # argparse takes no positional arguments behind an option that stands among them: `call URL METHOD --quiet x=1`
+        if arguments.run is not call.run or any(word.startswith("-") for word in rest):
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        arguments.params += rest
+    try:
+        return int(arguments.run(arguments))
+    except Failure as failure:
+        complain(failure.text, [failure.hint])
+        return failure.status
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`), which is no fault; the interpreter must not flush into it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help as it was written, with a column for the options that is wide enough."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="posthouse", description=DESCRIPTION, epilog=EPILOG, formatter_class=Formatter, allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"posthouse {version('posthouse')}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, help: str, epilog: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=help,
+            description=f"{help[:1].upper()}{help[1:]}.",
+            epilog=epilog,
+            formatter_class=Formatter,
+            allow_abbrev=False,
+        )
+
+    _add_serve(command("serve", "serve a service over WebSocket and HTTP", SERVE_EPILOG))
+    _add_stdio(command("stdio", "serve a service to the process at the other end of two pipes", STDIO_EPILOG))
+    call.add_arguments(command("call", "call one method and print its result as JSON", call.EPILOG))
+    _add_check(command("check", "list what a service declares, or say what is wrong with it", CHECK_EPILOG))
+    return parser
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_serve)
+    parser.add_argument(
+        "target", nargs="?", metavar="MODULE:SERVICE", help=f"{TARGET_HELP} (without: the built-in methods alone)"
+    )
+    where = parser.add_argument_group("where it listens")
+    where.add_argument("--host", action="append", metavar="HOST", help="an address or name (default: 127.0.0.1)")
+    where.add_argument("--port", type=_port, default=8000, metavar="PORT", help="0 picks a free one (default: 8000)")
+    where.add_argument("--unix", metavar="PATH", help="a unix socket, for this user alone")
+    where.add_argument("--tls-cert", metavar="FILE", help="a certificate, and those between it and the root (PEM)")
+    where.add_argument("--tls-key", metavar="FILE", help="its private key (default: in the certificate's file)")
+    who = parser.add_argument_group("who may call")
+    who.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name under which clients may reach it; needed where it listens to more than this machine",
+    )
+    who.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="an origin whose web pages may call it, such as https://app.example.org",
+    )
+    who.add_argument("--dev", action="store_true", help="give everybody every scope; on this machine alone")
+    _add_running(parser)
+
+
+def _add_stdio(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_stdio)
+    parser.add_argument("target", metavar="MODULE:SERVICE", help=TARGET_HELP)
+    parser.add_argument("--dev", action="store_true", help="give the process at the other end every scope")
+    _add_running(parser)
+
+
+def _add_running(parser: argparse.ArgumentParser) -> None:
+    how = parser.add_argument_group("how it runs")
+    how.add_argument("--config", metavar="FILE.toml", help="limits that are to be others than the defaults")
+    how.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio", help="(default: asyncio)")
+    how.add_argument("--log-level", choices=logs.LEVELS, default="info", help="(default: info)")
+    how.add_argument("--log-format", choices=("text", "json"), default="text", help="(default: text)")
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_check)
+    parser.add_argument("target", metavar="MODULE:SERVICE", help=TARGET_HELP)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to 65535")
+    return int(text)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    config = _prepare(arguments)
+    service = Service("posthouse", public=True) if arguments.target is None else load_service(arguments.target)
+
+    def started(server: Server) -> None:
+        for bound in server.bound:
+            say(f"listening on {bound.url}")
+        if arguments.dev:
+            for line in suggestions(service, server.bound[0]):
+                say(line)
+
+    try:
+        run(
+            service,
+            backend=arguments.backend,
+            host=arguments.host,
+            port=arguments.port,
+            unix=arguments.unix,
+            tls_cert=arguments.tls_cert,
+            tls_key=arguments.tls_key,
+            config=config,
+            allow_hosts=arguments.allow_host,
+            allow_origins=arguments.allow_origin,
+            dev=arguments.dev,
+            started=started,
+        )
+    except UsageError as error:
+        raise Misuse(str(error).replace("allow_hosts", "--allow-host")) from None
+    except OSError as error:
+        _explain(error)
+    return 0
+
+
+def _stdio(arguments: argparse.Namespace) -> int:
+    pipes = take_pipes()  # before the service is imported: what it prints must not get between our messages
+    config = _prepare(arguments)
+    service = load_service(arguments.target)
+    run(service, backend=arguments.backend, pipes=[pipes], config=config, dev=arguments.dev)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    service = load_service(arguments.target)
+    try:
+        Gateway(service, wall=0.0, entropy=os.urandom)  # which sees what only the whole can show
+    except UsageError as error:
+        raise Failure(f"{arguments.target} cannot be served: {error}") from None
+    sys.stdout.write("\n".join((*describe(service), "")))
+    return 0
+
+
+def _prepare(arguments: argparse.Namespace) -> Config:
+    """What must be right before the service is imported."""
+    logs.configure(arguments.log_level, arguments.log_format)
+    if arguments.backend == "trio" and find_spec("trio") is None:
+        raise Misuse("--backend trio needs trio, which is not installed", hint="pip install 'posthouse[trio]'")
+    return Config() if arguments.config is None else load_config(arguments.config)
+
+
+def _explain(error: OSError) -> NoReturn:
+    """Raise what this error of the operating system means for whoever gave the command."""
+    hint = ""
+    if error.errno == errno.EADDRINUSE:
+        hint = "another program listens there: end it, or choose another port with --port (0 picks a free one)"
+    elif error.errno in (errno.EACCES, errno.EPERM):
+        hint = "this user may not: choose a port above 1023 with --port, or another path with --unix"
+    elif error.errno == errno.EADDRNOTAVAIL:
+        hint = "give --host a name or an address that this machine has"
+    raise Failure(error.strerror or str(error), hint=hint) from None
