@@ -56,6 +56,12 @@ class Probe(Struct, frozen=True, gc=False):
     path: Literal["/health", "/stats"]
 
 
+class Answered(Struct, frozen=True, gc=False):
+    """It answered a request by itself, with this status: `proceed` is owed when that has been handed over."""
+
+    status: int
+
+
 class Handshake(Struct, frozen=True):
     """A WebSocket opening handshake that we can accept (RFC 6455 section 4.2): what the 101 says, and what it decided.
 
@@ -68,7 +74,7 @@ class Handshake(Struct, frozen=True):
 
 
 class Upgrade(Struct, frozen=True, gc=False):
-    """A valid WebSocket handshake, owed one `accept_upgrade` or `refuse_upgrade`. `rest` came behind it."""
+    """A valid WebSocket handshake, owed one `accept_upgrade` or `refuse`. `rest` came behind it."""
 
     handshake: Handshake
     rest: bytes
@@ -105,7 +111,22 @@ class Shut(Struct, frozen=True, gc=False):
     flush: bool = True
 
 
-Output = HeadRead | Send | Text | Heard | Exchange | Probe | Upgrade | Selected | Pause | Resume | Ended | Finish | Shut
+Output = (
+    HeadRead
+    | Send
+    | Text
+    | Heard
+    | Exchange
+    | Probe
+    | Answered
+    | Upgrade
+    | Selected
+    | Pause
+    | Resume
+    | Ended
+    | Finish
+    | Shut
+)
 
 
 class Codec(Protocol):

@@ -1,0 +1,11 @@
+"""Refusals are values that close the socket unless they say otherwise."""
+
+from __future__ import annotations
+
+from posthouse.transports.refusal import Refusal
+
+
+def test_a_refusal_closes_the_socket_unless_it_says_otherwise() -> None:
+    refusal = Refusal(400, "No.")
+    assert (refusal.headers, refusal.error, refusal.keep) == ((), None, False)
+    assert refusal == Refusal(400, "No.")

@@ -1,0 +1,75 @@
+"""Who may open a connection: hosts, origins and media types, decided once for every transport alike.
+
+It comes before any credential is looked at. It knows header values and nothing else of a request.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import force_setattr
+from posthouse.core.errors import UsageError
+from posthouse.core.peers import ANONYMOUS, Identity
+
+from .refusal import Refusal
+
+HOST_NAME: Final = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
+"""A host as an allow-list names it: a lower-case name or address without a port, IPv6 in brackets."""
+
+ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+")
+"""A serialised origin (RFC 6454 section 6.2): scheme, host, and a port where it is not the scheme's own; no path."""
+
+PORT: Final = re.compile(r":[0-9]*\Z")
+
+JSON_MEDIA_TYPE: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?', re.IGNORECASE)
+"""RFC 8259 section 8.1: JSON text "MUST be encoded using UTF-8"; a parameter may say so, and nothing else."""
+
+
+class Policy(Struct, frozen=True):
+    """Who may come in. Raises UsageError for a host or an origin that no request could ever match.
+
+    `hosts` are compared without their port and without regard to case; `origins` exactly. `identity` is who a caller
+    is who has not authenticated. `binary`: WebSocket binary messages are passed on, as `codec.Binary`.
+    """
+
+    hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    origins: tuple[str, ...] = ()
+    identity: Identity = ANONYMOUS
+    binary: bool = False
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "hosts", tuple(host.lower() for host in self.hosts))
+        for host in self.hosts:
+            if not HOST_NAME.fullmatch(host):
+                raise UsageError(f"host {host!r}: it must be a name or an address without a port, IPv6 in brackets")
+        for origin in self.origins:
+            if not ORIGIN.fullmatch(origin):
+                raise UsageError(f"origin {origin!r}: it must be written as a browser does, like https://example.com")
+
+    def allows_host(self, host: bytes) -> bool:
+        """Is this Host header's name in the list?"""
+        return PORT.sub("", host.decode("latin-1")).lower() in self.hosts
+
+    def allows_origin(self, origin: bytes) -> bool:
+        """Is this Origin header in the list? `null` never is: it is what everybody's sandboxed page sends."""
+        return origin.decode("latin-1") in self.origins
+
+
+def authorize_open(
+    policy: Policy, method: bytes, host: bytes | None, origin: bytes | None, content_type: bytes | None
+) -> Refusal | None:
+    """Judge the opening of a connection by its headers (None: absent). A refusal, or None: it may go on.
+
+    An absent Origin is allowed: who sends none is no browser. An absent Host is a matter of HTTP's version.
+    """
+    if host is not None and not policy.allows_host(host):
+        # RFC 9110 section 15.5.20; it is what stops DNS rebinding.
+        return Refusal(421, "This server does not answer for that host.")
+    if origin is not None and not policy.allows_origin(origin):
+        return Refusal(403, "This origin is not allowed here.")
+    if method == b"POST" and (content_type is None or not JSON_MEDIA_TYPE.fullmatch(content_type)):
+        # A page can make a cross-site POST of other types without asking first.
+        return Refusal(415, "Send application/json in UTF-8.", ((b"Accept-Post", b"application/json"),))
+    return None
