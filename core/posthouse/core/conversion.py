@@ -1,0 +1,120 @@
+"""Which types a service may declare, and how values of them are read and written as JSON.
+
+msgspec does both. It is joined here by models that validate themselves (pydantic's): they are known by the methods
+that they have, so that nothing needs to be installed or imported for them. Nothing here knows methods, calls or
+error codes. User code that runs inside a conversion may raise anything: its words never leave (`describe`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final, Protocol, runtime_checkable
+
+from msgspec import Struct, ValidationError, inspect
+
+from .errors import UsageError
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What a type must have to validate itself: the methods of a pydantic model."""
+
+    @classmethod
+    def model_validate(cls, obj: Any) -> Any:
+        """Build one from what JSON decoded to, or raise."""
+        ...
+
+    @classmethod
+    def model_json_schema(cls, *, ref_template: str = ..., mode: Any = ...) -> dict[str, Any]:
+        """The JSON Schema of what it takes (`mode="validation"`) or gives (`mode="serialization"`)."""
+        ...
+
+    def model_dump(self, *, mode: str = ..., by_alias: bool = ...) -> Any:
+        """What encodes as JSON."""
+        ...
+
+
+class Fault(Struct, frozen=True):
+    """Why a conversion failed, in words that are safe to send.
+
+    `path` leads to the value, as `$.members[3].name`; `reason` is made of JSON's own types and the declared
+    constraints, or says no more than that the type refused the value.
+    """
+
+    path: str
+    reason: str
+
+
+REFUSED: Final = "refused by its type"
+SUFFIX: Final = re.compile(r" - at .*?`?(\$[^`]*)`$", re.DOTALL)
+
+
+def check(annotation: Any, where: str) -> tuple[bool, bool]:
+    """Raise UsageError unless values of `annotation` can be read and written. `where` says what it annotates.
+
+    Returns whether the type holds models, and whether it holds sets (whose order is left to hashing).
+    """
+    try:
+        found = list(_walk(inspect.type_info(annotation), []))
+    except (TypeError, ValueError, NameError) as error:
+        raise UsageError(f"{where} has the type {annotation!r}, which cannot be read from JSON: {error}") from None
+    models = sets = False
+    for node in found:
+        if isinstance(node, inspect.SetType | inspect.FrozenSetType):
+            sets = True
+        elif isinstance(node, inspect.CustomType) and node.cls is not object:
+            if not is_model(node.cls):
+                raise UsageError(
+                    f"{where} has the type {node.cls.__qualname__!r}, which cannot be read from JSON: use a Struct, a "
+                    "dataclass, a TypedDict, an attrs class, a pydantic model or a type of the standard library"
+                )
+            models = True
+    return models, sets
+
+
+def is_model(cls: Any) -> bool:
+    """Does this class validate itself?"""
+    return isinstance(cls, type) and issubclass(cls, Model)
+
+
+def read_custom(cls: type, value: Any) -> Any:
+    """msgspec's hook for types that it does not know: `object`, and models."""
+    return value if cls is object else cls.model_validate(value)  # type: ignore[attr-defined]
+
+
+def write_custom(value: Any) -> Any:
+    """msgspec's hook for values that it does not know. Raises NotImplementedError for all but models."""
+    if isinstance(value, Model):
+        return value.model_dump(mode="json", by_alias=True)
+    raise NotImplementedError
+
+
+def describe(error: BaseException) -> Fault:
+    """What may be said of an exception that msgspec, or user code inside it, raised.
+
+    msgspec's own words name types and paths of the JSON alone. Those of user code are dropped: msgspec wraps its
+    ValueError and TypeError (`__cause__`), and anything else has a frame below the one that caught it.
+    """
+    text = str(error) if isinstance(error, ValidationError) else ""
+    suffix = SUFFIX.search(text)
+    path = suffix[1] if suffix else "$"
+    trace = error.__traceback__
+    if not text or error.__cause__ is not None or (trace is not None and trace.tb_next is not None):
+        return Fault(path, REFUSED)
+    words = (text[: suffix.start()] if suffix else text).replace("`", "")
+    return Fault(path, words[:1].lower() + words[1:])
+
+
+def _walk(node: Any, seen: list[Any]) -> Iterator[Any]:
+    """Each type in a type, once, recursive ones too."""
+    if any(node is other for other in seen):
+        return
+    seen.append(node)
+    yield node
+    for name in node.__struct_fields__:
+        value = getattr(node, name)
+        for part in value if isinstance(value, tuple) else (value,):
+            inner = part.type if isinstance(part, inspect.Field) else part
+            if isinstance(inner, inspect.Type):
+                yield from _walk(inner, seen)
