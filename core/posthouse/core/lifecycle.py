@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -68,7 +68,7 @@ class CallFailed(Struct, frozen=True):
 
 
 class LimitBreached(Struct, frozen=True):
-    """A limit was met. `enforced` is False where `Config.observe` names it. `connection` is None before there is one."""
+    """A limit was met. `enforced`: False where `Config.observe` names it. `connection`: None before there is one."""
 
     limit: str
     connection: ConnectionId | None
@@ -100,7 +100,19 @@ Event = (
     | AcceptingStopped
 )
 
-EVENTS: Final[dict[str, type[Event]]] = {
+EventName = Literal[
+    "connection.opened",
+    "connection.closed",
+    "call.cancelled",
+    "call.timed_out",
+    "call.failed",
+    "limit.breached",
+    "gateway.draining",
+    "gateway.accepting_stopped",
+]
+"""An event as hooks spell it, so that a type checker knows the names."""
+
+EVENTS: Final[dict[EventName, type[Event]]] = {
     "connection.opened": ConnectionOpened,
     "connection.closed": ConnectionClosed,
     "call.cancelled": CallCancelled,
