@@ -15,7 +15,7 @@ from .lifecycle import Event
 from .peers import Caller, CallId, ConnectionId, Meta, RequestId
 
 if TYPE_CHECKING:
-    from .service import Method
+    from .method import Method
 
 
 class Accept(Struct, frozen=True, gc=False):
@@ -89,8 +89,7 @@ class Heartbeat(Struct, frozen=True, gc=False):
 class Invoke(Struct, frozen=True, gc=False):
     """Run `method.function(*args, **kwargs)`, then report `complete` or `fail`: owed for every Invoke, once.
 
-    The context, where the method asks for one, is not among the arguments yet: it goes in under the keyword
-    `method.context_parameter`.
+    The context, where the method asks for one, is not among the arguments yet: `method.with_context` puts it there.
     """
 
     call: CallId
