@@ -1,0 +1,118 @@
+"""The gateway without I/O: write services, embed it, prove things about it.
+
+What is listed here is public; modules are private. Those who write services need `Service`, `Context` and `RpcError`;
+those who embed the gateway, `Gateway`, `Config`, `Peer` and the effects; those who hook or intercept, the events and
+`Outcome`.
+"""
+
+from __future__ import annotations
+
+from .config import Config
+from .context import Context
+from .effects import (
+    Accept,
+    Answer,
+    Cancel,
+    Disconnect,
+    Drained,
+    Effect,
+    Emit,
+    Heartbeat,
+    Invoke,
+    Multicast,
+    PauseReading,
+    Resolve,
+    ResumeReading,
+    Transmit,
+)
+from .errors import ERRORS, ErrorCode, RpcError, UsageError, http_status
+from .gateway import Gateway
+from .lifecycle import (
+    EVENTS,
+    AcceptingStopped,
+    CallCancelled,
+    CallFailed,
+    CallTimedOut,
+    ConnectionClosed,
+    ConnectionOpened,
+    DrainStarted,
+    Event,
+    LimitBreached,
+)
+from .method import Method, OnCall, OnOutcome, Outcome, Raised, Returned
+from .parameters import Arguments
+from .peers import (
+    ALL_SCOPES,
+    ANONYMOUS,
+    Address,
+    Caller,
+    CallId,
+    ConnectionId,
+    Identity,
+    Kind,
+    Meta,
+    Peer,
+    RequestId,
+    SocketId,
+)
+from .results import ResultError
+from .service import Hook, Service
+from .stats import Health
+
+__all__ = [
+    "ALL_SCOPES",
+    "ANONYMOUS",
+    "ERRORS",
+    "EVENTS",
+    "Accept",
+    "AcceptingStopped",
+    "Address",
+    "Answer",
+    "Arguments",
+    "CallCancelled",
+    "CallFailed",
+    "CallId",
+    "CallTimedOut",
+    "Caller",
+    "Cancel",
+    "Config",
+    "ConnectionClosed",
+    "ConnectionId",
+    "ConnectionOpened",
+    "Context",
+    "Disconnect",
+    "DrainStarted",
+    "Drained",
+    "Effect",
+    "Emit",
+    "ErrorCode",
+    "Event",
+    "Gateway",
+    "Health",
+    "Heartbeat",
+    "Hook",
+    "Identity",
+    "Invoke",
+    "Kind",
+    "LimitBreached",
+    "Meta",
+    "Method",
+    "Multicast",
+    "OnCall",
+    "OnOutcome",
+    "Outcome",
+    "PauseReading",
+    "Peer",
+    "Raised",
+    "RequestId",
+    "Resolve",
+    "ResultError",
+    "ResumeReading",
+    "Returned",
+    "RpcError",
+    "Service",
+    "SocketId",
+    "Transmit",
+    "UsageError",
+    "http_status",
+]
