@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from posthouse.core.errors import REQUEST_TOO_LARGE, RpcError, UsageError
+from posthouse.core.errors import METHOD_NOT_FOUND, PARSE_ERROR, REQUEST_TOO_LARGE, SERVER_BUSY, RpcError, UsageError
 from posthouse.transports.http_answers import (
     JSON,
     REASONS,
@@ -12,7 +12,9 @@ from posthouse.transports.http_answers import (
     Answer,
     Manner,
     cors_lines,
+    exchange_answer,
     field_lines,
+    not_admitted_answer,
     refusal_answer,
     retry_line,
     switching_head,
@@ -55,6 +57,26 @@ def test_nothing_to_say_has_no_length_and_no_body() -> None:
 def test_a_head_is_answered_with_the_length_and_without_the_body() -> None:
     head, body = Answer(200, b"{}").write(Manner(True, True, b""), close=False)
     assert (b"Content-Length: 2\r\n" in head, body) == (True, b"")
+
+
+def test_what_the_gateway_answers_has_the_status_of_its_code() -> None:
+    assert exchange_answer(None, None, None) == Answer(204)
+    assert exchange_answer(b"{}", None, None) == Answer(200, b"{}")
+    assert exchange_answer(b"{}", METHOD_NOT_FOUND, None) == Answer(200, b"{}")
+    assert exchange_answer(b"{}", PARSE_ERROR, None) == Answer(400, b"{}")
+    assert exchange_answer(b"{}", SERVER_BUSY, 0.5) == Answer(503, b"{}", JSON, b"Retry-After: 1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"), [(1012, 503, -32050), (1013, 503, -32009), (4429, 429, -32029), (1011, 503, -32009)]
+)
+def test_who_is_not_admitted_is_told_when_to_come_again(code: int, status: int, error: int) -> None:
+    answer = not_admitted_answer(code, 2.5, in_json=True)
+    assert (answer.status, answer.media, answer.fields) == (status, JSON, b"Retry-After: 3\r\n")
+    assert b'"code":%d' % error in answer.data
+    answer = not_admitted_answer(code, None, in_json=False)
+    assert (answer.status, answer.media, answer.fields) == (status, TEXT, b"Retry-After: 1\r\n")
+    assert not answer.data.startswith(b"{")
 
 
 def test_a_refusal_says_why_in_words() -> None:

@@ -11,8 +11,9 @@ from math import ceil
 from typing import Final
 
 from msgspec import Struct
-from posthouse.core.errors import UsageError
+from posthouse.core.errors import DRAINING, RATE_LIMITED, SERVER_BUSY, RpcError, UsageError, http_status
 from posthouse.core.jsonrpc import encode_error
+from posthouse.core.replies import RETRY_AFTER
 
 from .refusal import Refusal
 
@@ -43,6 +44,9 @@ REASONS: Final[dict[int, bytes]] = {
 
 JSON: Final = b"application/json"
 TEXT: Final = b"text/plain; charset=utf-8"
+
+NOT_ADMITTED: Final[dict[int, int]] = {1012: DRAINING, 1013: SERVER_BUSY, 4429: RATE_LIMITED}
+"""The JSON-RPC error code that says what a WebSocket close code says."""
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -107,6 +111,22 @@ class Answer(Struct, frozen=True, gc=False):
             return b"%b%b%b\r\n" % (head, self.fields, manner.cors), b""
         written = b"%b%d\r\n%b%b\r\n" % (head, len(self.data), self.fields, manner.cors)
         return written, b"" if manner.bodiless else self.data
+
+
+def exchange_answer(data: bytes | None, code: int | None, retry_after: float | None) -> Answer:
+    """What the gateway answers: nothing (None), or a JSON text with the code of the error that it carries, if any."""
+    if data is None:
+        return Answer(204)
+    return Answer(http_status(code), data, fields=retry_line(retry_after))
+
+
+def not_admitted_answer(code: int, retry_after: float | None, *, in_json: bool) -> Answer:
+    """A WebSocket close code as HTTP says it: as a JSON-RPC error response, or in words."""
+    error = RpcError(NOT_ADMITTED.get(code, SERVER_BUSY))
+    fields = retry_line(RETRY_AFTER[error.code] if retry_after is None else retry_after)
+    if in_json:
+        return Answer(http_status(error.code), encode_error(b"null", error), JSON, fields)
+    return Answer(http_status(error.code), b"%b\n" % error.message.encode(), TEXT, fields)
 
 
 def refusal_answer(refusal: Refusal) -> Answer:
