@@ -1,0 +1,163 @@
+"""Run the Autobahn fuzzing client against our echo server, count how its cases ended, and say so in the documents.
+
+    python -m tests.conformance.autobahn PYTHON_2_7 [CASE ...]
+
+A case is a pattern as the suite has them: `1.*`, `9.3.1`. With none, all are run, and `docs/conformance.md` is brought
+up to date. Exit code 1 when a case failed or did not run.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).parents[3]
+SETUP: Final = ROOT / ".setup" / "autobahn"
+REPORTS: Final = SETUP / "reports"
+DOCUMENT: Final = ROOT / "docs" / "conformance.md"
+BEGIN: Final = "<!-- autobahn:begin -->"
+END: Final = "<!-- autobahn:end -->"
+
+ALL_CASES: Final = 517
+"""How many cases the suite has."""
+
+BAD: Final = ("FAILED", "WRONG CODE", "UNCLEAN", "FAILED BY CLIENT")
+"""What the suite calls a failure, of a case or of the way in which it closed."""
+
+TOO_LONG: Final = 3600
+"""Seconds after which a run is given up. It takes a quarter of that on a slow machine."""
+
+WSTEST: Final = """
+import site, sys
+site.addsitedir(sys.argv[1])
+del sys.argv[1]
+from autobahntestsuite import wstest
+wstest.run()
+"""
+"""Python 2. The suite's libraries share a namespace by a .pth file, which PYTHONPATH alone does not read."""
+
+GROUPS: Final = {
+    "1": "framing: text and binary",
+    "2": "pings and pongs",
+    "3": "reserved bits",
+    "4": "opcodes",
+    "5": "fragmentation",
+    "6": "UTF-8",
+    "7": "closing",
+    "9": "limits and performance, messages of up to 16 MiB",
+    "10": "automatic fragmentation",
+    "12": "compression with the default parameters",
+    "13": "compression with negotiated parameters",
+}
+"""The suite's chapters."""
+
+
+@contextmanager
+def echo_server() -> Iterator[str]:
+    """Our echo server in a process of its own. Gives its URL."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.conformance.autobahn.echo"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout is not None
+    try:
+        yield server.stdout.readline().strip()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def fuzz(python: str, url: str, cases: list[str]) -> dict[str, Any]:
+    """Run these cases against `url`, one after another. How each ended, by its number."""
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    index = REPORTS / "index.json"
+    index.unlink(missing_ok=True)
+    specification = SETUP / "spec.json"
+    agent = {"agent": "posthouse", "url": url}
+    specification.write_text(
+        json.dumps({"outdir": str(REPORTS), "servers": [agent], "cases": cases, "exclude-cases": []})
+    )
+    library = str(SETUP / "lib")
+    log = SETUP / "wstest.log"
+    sys.stdout.write(f"Running against {url}; what it says goes to {log.relative_to(ROOT)}\n")
+    with log.open("w") as output:
+        subprocess.run(
+            [python, "-s", "-c", WSTEST, library, "-m", "fuzzingclient", "-s", str(specification)],
+            env={"PYTHONPATH": library, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=TOO_LONG,
+            check=True,
+        )
+    ended: dict[str, Any] = json.loads(index.read_text())["posthouse"]
+    return ended
+
+
+def failures(ended: dict[str, Any]) -> list[str]:
+    """The cases that failed, with how."""
+    return [
+        f"{case}: {outcome['behavior']}, closing: {outcome['behaviorClose']}, {REPORTS / outcome['reportfile']}"
+        for case, outcome in sorted(ended.items(), key=lambda item: numbers(item[0]))
+        if outcome["behavior"] in BAD or outcome["behaviorClose"] in BAD
+    ]
+
+
+def numbers(case: str) -> list[int]:
+    """A case's number as one that sorts: 9.10 comes after 9.9."""
+    return [int(part) for part in case.split(".")]
+
+
+def table(ended: dict[str, Any]) -> str:
+    """How many cases of each chapter ended how, as a Markdown table."""
+    behaviours = sorted({outcome["behavior"] for outcome in ended.values()} | {"OK", "FAILED"}, key=rank)
+    lines = [
+        "| chapter | about | cases | " + " | ".join(behaviours) + " |",
+        "|---|---|---:|" + "---:|" * len(behaviours),
+    ]
+    chapters: dict[str, Counter[str]] = {chapter: Counter() for chapter in GROUPS}
+    for case, outcome in ended.items():
+        chapters[case.split(".")[0]][outcome["behavior"]] += 1
+    total = sum(chapters.values(), Counter[str]())
+    for chapter, about, counts in [*((key, GROUPS[key], chapters[key]) for key in GROUPS), ("", "**all**", total)]:
+        row = " | ".join(str(counts[behaviour]) for behaviour in behaviours)
+        lines.append(f"| {chapter} | {about} | {counts.total()} | {row} |")
+    return "\n".join(lines)
+
+
+def rank(behaviour: str) -> tuple[int, str]:
+    """The order in which behaviours are told."""
+    order = ("OK", "NON-STRICT", "INFORMATIONAL", "UNIMPLEMENTED", "FAILED")
+    return (order.index(behaviour) if behaviour in order else len(order), behaviour)
+
+
+def rewrite(document: Path, section: str) -> None:
+    """Put `section` between the markers of a document."""
+    before, rest = document.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    document.write_text(f"{before}{BEGIN}\n{section}\n{END}{after}")
+
+
+def main() -> int:
+    """Run, count, tell."""
+    python, *cases = sys.argv[1:]
+    with echo_server() as url:
+        ended = fuzz(python, url, cases or ["*"])
+    counts = table(ended)
+    failed = failures(ended)
+    sys.stdout.write(f"{counts}\n")
+    sys.stderr.writelines(f"{failure}\n" for failure in failed)
+    if not cases:
+        rewrite(DOCUMENT, counts)
+        if len(ended) != ALL_CASES:
+            sys.stderr.write(f"{len(ended)} of {ALL_CASES} cases were run\n")
+            return 1
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
