@@ -1,0 +1,74 @@
+"""Bytes to texts and back, without I/O: the switchboard, the codecs of both sides, and what they ask for.
+
+What is listed here is public; modules are private. Those who embed the server need `Switchboard`, `Policy` and the
+actions; those who speak or test one protocol alone need its codec and the outputs.
+"""
+
+from __future__ import annotations
+
+from .actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
+from .codec import (
+    Answered,
+    Binary,
+    Codec,
+    Ended,
+    Exchange,
+    Finish,
+    Handshake,
+    HeadRead,
+    Heard,
+    Output,
+    Pause,
+    Probe,
+    Resume,
+    Selected,
+    Send,
+    Shut,
+    Text,
+    Upgrade,
+)
+from .headers import Headers
+from .http1 import Http1
+from .http1_client import Failed, Http1Client, Response
+from .lines import Lines
+from .policy import Policy
+from .switchboard import Switchboard
+from .websocket import WebSocket
+from .websocket_client import WebSocketClient
+
+__all__ = [
+    "Action",
+    "Answered",
+    "Binary",
+    "CloseSocket",
+    "Codec",
+    "EndWriting",
+    "Ended",
+    "Exchange",
+    "Failed",
+    "Finish",
+    "Handshake",
+    "HeadRead",
+    "Headers",
+    "Heard",
+    "Http1",
+    "Http1Client",
+    "Lines",
+    "Output",
+    "Pause",
+    "Policy",
+    "Probe",
+    "Response",
+    "Resume",
+    "Selected",
+    "Send",
+    "Shut",
+    "StartReading",
+    "StopReading",
+    "Switchboard",
+    "Text",
+    "Upgrade",
+    "WebSocket",
+    "WebSocketClient",
+    "Write",
+]
