@@ -51,7 +51,8 @@ class Inbound:
     """The receiving half of one connection. `client`: it is the client's, whose peer does not mask.
 
     `turn` takes bytes and gives what they are, at most `frames_per_turn` frames of it and about one message's limit of
-    inflated bytes; while `backlog` is true there is more to do, and `turn()` goes on. `over`: nothing more is parsed.
+    inflated bytes; while `backlog` is true there is more to do, and `turn()` goes on. `in_progress`: a message or a
+    frame has begun and not ended. `over`: nothing more is parsed.
     """
 
     __slots__ = (
@@ -69,6 +70,7 @@ class Inbound:
         "_whole_limit",
         "_wire",
         "backlog",
+        "in_progress",
         "over",
     )
 
@@ -88,12 +90,8 @@ class Inbound:
         self._whole_limit = min(PIECE, config.max_message_bytes)  # what is taken in at once
         self._room = 0  # bytes of messages that this turn may still make
         self.backlog = False
+        self.in_progress = False
         self.over = False
-
-    @property
-    def in_progress(self) -> bool:
-        """Has a message or a frame begun that has not ended?"""
-        return self._fragments > 0 or len(self._buffer) > 0
 
     @property
     def buffered(self) -> int:
@@ -108,7 +106,7 @@ class Inbound:
     def abandon(self) -> None:
         """Nothing that comes is of interest any more."""
         self.over = True
-        self.backlog = False
+        self.backlog = self.in_progress = False
         self._buffer = b""
         self._fragments = self._left = 0
         self._connection = None
@@ -142,8 +140,10 @@ class Inbound:
             at = stop
         if self.over:
             self.abandon()
-        elif at < end:
-            self._buffer = data[at:]
+        else:
+            if at < end:
+                self._buffer = data[at:]
+            self.in_progress = at < end or self._fragments > 0
         return events
 
     def _frame(self, data: bytes, at: int, end: int, events: list[Event]) -> int:
@@ -215,7 +215,10 @@ class Inbound:
         connection.receive_data(piece)
         for event in connection.events():
             if isinstance(event, TextMessage):
-                self._take(event.data.encode(), event.message_finished, events)
+                if event.message_finished and not self._fragments:
+                    events.append(Text(event.data.encode()))
+                else:
+                    self._take(event.data.encode(), event.message_finished, events)
             elif isinstance(event, BytesMessage):
                 self._take(bytes(event.data), event.message_finished, events, binary=True)
             elif isinstance(event, CloseConnection):
