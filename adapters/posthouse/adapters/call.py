@@ -132,7 +132,7 @@ def read_params(words: Sequence[str]) -> bytes | None:
         return None
     if len(words) == 1 and (words[0] == "-" or words[0].lstrip()[:1] in ("{", "[")):
         text = sys.stdin.read() if words[0] == "-" else words[0]
-        data = _json(text, "the parameters")
+        data = _json(text, "what was given")
         if data.lstrip()[:1] not in (b"{", b"["):
             raise Misuse("the parameters are neither an array nor an object")
         return data

@@ -37,7 +37,8 @@ def load_service(target: str) -> Service:
     reached = module_name
     for name in path.split("."):
         if not hasattr(found, name):
-            near = get_close_matches(name, dir(found), 3) or _services_in(found)
+            services = _services_in(found)
+            near = get_close_matches(name, services) or get_close_matches(name, dir(found)) or services
             hint = f"did you mean {' or '.join(near)}?" if near else f"it holds no Service: make one, {EXAMPLE}"
             raise Misuse(f"{reached} has no {name!r}", hint=hint)
         found = getattr(found, name)
@@ -63,7 +64,7 @@ def _import(name: str) -> ModuleType:
             raise Failure(text, hint=hint) from None
         near = get_close_matches(name, sorted(path.stem for path in Path(here).glob("*.py")), 1)
         hint = f"did you mean {near[0]}?" if near else f"{here} and the installed packages were searched"
-        raise Misuse(f"there is no module {missing or name!r}", hint=hint) from None
+        raise Misuse(f"there is no module {missing or name}", hint=hint) from None
     except UsageError as error:
         raise Failure(f"module {name} declares a service wrongly: {error}", hint=_place(error, "")) from None
     except SyntaxError as error:
@@ -96,7 +97,7 @@ def _place(error: Exception, end: str = ": ") -> str:
 
 
 def _services_in(found: object) -> list[str]:
-    return [name for name, value in sorted(vars(found).items()) if isinstance(value, Service)]
+    return [name for name, value in sorted(getattr(found, "__dict__", {}).items()) if isinstance(value, Service)]
 
 
 def _article(name: str) -> str:

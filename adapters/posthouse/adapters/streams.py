@@ -182,22 +182,25 @@ def open_tcp(host: str, port: int, deadline: Deadline, tls: ssl.SSLContext | Non
     try:
         connected.settimeout(deadline.left())
         return SocketStream(tls.wrap_socket(connected, server_hostname=host), deadline)
-    except ssl.SSLCertVerificationError as error:
+    except (OSError, TimedOut) as error:
         connected.close()
+        raise _no_tls(where, error) from None
+
+
+def _no_tls(where: str, error: OSError | TimedOut) -> NoConnection:
+    if isinstance(error, ssl.SSLCertVerificationError):
         hint = "name the authority that signed it with --ca FILE, or do not check it: --insecure"
-        raise NoConnection(f"the certificate of {where} is not trusted: {error.verify_message}", hint=hint) from None
-    except OSError as error:
-        connected.close()
-        reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
-        hint = "if the server does not speak TLS, say http:// or ws://"
-        raise NoConnection(f"no TLS with {where}: {reason or error}", hint=hint) from None
+        return NoConnection(f"the certificate of {where} is not trusted: {error.verify_message}", hint=hint)
+    reason = error.reason if isinstance(error, ssl.SSLError) else str(error)
+    return NoConnection(f"no TLS with {where}: {reason}", hint="if the server does not speak it, say http:// or ws://")
 
 
 def open_unix(path: str, deadline: Deadline) -> SocketStream:
     """Connect to a unix socket. Raises NoConnection."""
+    left = deadline.left()
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connected.settimeout(deadline.left())
+        connected.settimeout(left)
         connected.connect(path)
     except OSError as error:
         connected.close()
