@@ -1,0 +1,40 @@
+"""What codecs say are values; every one of them is told apart by its type."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from posthouse.transports.codec import Binary, Codec, Output, Send, Shut
+from posthouse.transports.headers import Headers
+from posthouse.transports.http1 import Http1
+from posthouse.transports.lines import Lines
+from posthouse.transports.opening import Opening
+from posthouse.transports.websocket import WebSocket
+
+
+def test_outputs_are_values_that_cannot_change() -> None:
+    output = Send(b"x")
+    assert output == Send(b"x")
+    with pytest.raises(AttributeError):
+        output.data = b"y"  # type: ignore[misc]
+
+
+def test_shutting_lets_what_was_sent_go_unless_told_otherwise() -> None:
+    assert Shut().flush
+
+
+def test_a_binary_payload_is_bytes_that_remember_it() -> None:
+    assert Binary(b"x") == b"x"
+    assert type(Binary(b"x")) is Binary
+
+
+def test_the_union_of_outputs_is_closed_and_says_what_each_is_for() -> None:
+    assert all(kind.__doc__ for kind in get_args(Output))
+
+
+@pytest.mark.parametrize("codec", [Http1, WebSocket, Lines, Headers, Opening], ids=lambda codec: codec.__name__)
+def test_every_codec_has_what_the_protocol_asks(codec: type) -> None:
+    for name in vars(Codec):
+        if not name.startswith("_"):
+            assert hasattr(codec, name), name
