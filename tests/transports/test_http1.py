@@ -4,6 +4,7 @@ and memory, the same however the bytes are cut."""
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -555,6 +556,26 @@ def test_it_is_never_pushed_to() -> None:
     assert (http.frame(b"x"), http.framing, http.output) == (b"x", "http", [])
 
 
+@pytest.mark.parametrize("piece", [1_000, 64 * 1024])
+def test_a_body_at_its_limit_is_copied_once(piece: int) -> None:
+    config = Config(max_body_bytes=4 * 1024 * 1024)
+    head = post(b"", length=config.max_body_bytes)
+    line = Line(config, answering=False)
+    line.receive(head)
+    tracemalloc.start()
+    try:
+        for _ in range(0, config.max_body_bytes - piece + 1, piece):
+            line.http.receive_data(bytes(piece), 0.0)
+        line.http.receive_data(bytes(config.max_body_bytes % piece) + b"next", 0.0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    (exchange,) = line.http.output
+    assert isinstance(exchange, Exchange)
+    assert len(exchange.data) == config.max_body_bytes
+    assert peak <= 2 * config.max_body_bytes + config.read_bytes
+
+
 PARTS = st.one_of(
     st.binary(max_size=20),
     st.sampled_from(
@@ -598,3 +619,67 @@ def test_any_bytes_in_any_pieces_raise_nothing_and_are_bounded(
                 line.pass_time(0.0)
     assert pieces.sent == whole.sent
     assert pieces.of(Exchange, Probe, Answered, Finish) == whole.of(Exchange, Probe, Answered, Finish)
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(
+        st.one_of(
+            PARTS,
+            st.floats(0, 100),
+            st.sampled_from(["answer", "nothing", "respond", "accept", "refuse", "proceed", "eof", "drain", "idle"]),
+        ),
+        max_size=25,
+    )
+)
+def test_whatever_happens_in_whatever_order_what_is_promised_holds(steps: list[bytes | float | str]) -> None:
+    """The inputs that are owed come only when they are; time and bytes come as they like."""
+    config = Config(max_head_bytes=256, max_body_bytes=50, allow_chunked=True, frames_per_turn=2)
+    http = Http1(config, POLICY, 0.0)
+    seen: list[Output] = []
+    pending: Output | None = None
+    eof, now = False, 0.0
+    for step in steps:
+        if isinstance(step, float):
+            now += step
+            http.handle_timeout(now)
+        elif isinstance(step, bytes):
+            if step and not eof and [each for each in seen if isinstance(each, (Pause, Resume))][-1:] != [Pause()]:
+                http.receive_data(step, now)
+        elif step == "eof" and not eof:
+            eof = True
+            http.receive_eof(now)
+        elif step == "drain":
+            http.draining = True
+        elif step == "idle":
+            http.shut_idle(now)
+        elif step in ("answer", "nothing", "refuse") and isinstance(pending, Exchange):
+            pending = Answered(200)
+            if step == "refuse":
+                http.refuse(1013, None, now)
+            else:
+                http.answer(b"{}" if step == "answer" else None, None, None, now)
+        elif step == "respond" and isinstance(pending, Probe):
+            pending = Answered(200)
+            http.respond(200, b"{}", now)
+        elif step in ("accept", "refuse") and isinstance(pending, Upgrade):
+            if step == "accept":
+                http.accept_upgrade(now)
+                return
+            pending = Answered(503)
+            http.refuse(1013, None, now)
+        elif step == "proceed" and isinstance(pending, Answered):
+            pending = None
+            http.proceed(now)
+        fresh, http.output = http.output, []
+        assert not (Shut() in seen and fresh)
+        requests = [each for each in fresh if isinstance(each, (Exchange, Probe, Upgrade, Answered))]
+        assert len(requests) <= (1 if pending is None else 0)
+        pending = requests[0] if requests else pending
+        seen += fresh
+        assert http.buffered <= config.max_head_bytes + 200
+    assert seen.count(HeadRead()) <= 1
+    assert seen.count(Finish()) <= 1
+    assert seen.count(Shut()) <= 1
+    flow = [each for each in seen if isinstance(each, (Pause, Resume))]
+    assert flow == [Pause(), Resume()] * (len(flow) // 2) + [Pause()] * (len(flow) % 2)

@@ -136,7 +136,7 @@ def test_one_empty_line_before_the_request_is_ignored_and_not_two() -> None:
         (None, b"\r"),
     ],
 )
-def test_what_could_be_read_in_two_ways_is_refused_at_every_split(status_: int | None, data: bytes) -> None:
+def test_6_and_7_what_could_be_read_in_two_ways_is_refused_at_every_split(status_: int | None, data: bytes) -> None:
     assert status(data) == status_
 
 
@@ -175,20 +175,20 @@ SMALL = Config(max_head_bytes=64, max_headers=3, max_target_bytes=10)
 
 
 @pytest.mark.parametrize(("size", "status_"), [(63, None), (64, None), (65, 431), (200, 431)])
-def test_a_head_has_a_size(size: int, status_: int | None) -> None:
+def test_5_a_head_has_a_size(size: int, status_: int | None) -> None:
     frame = get(b"Host: a", b"X: ")
     verdict = judge(get(b"Host: a", b"X: " + b"x" * (size - len(frame))), SMALL)
     assert (verdict.status if isinstance(verdict, Refusal) else None) == status_
 
 
 @pytest.mark.parametrize(("count", "status_"), [(2, None), (3, None), (4, 431)])
-def test_headers_are_counted(count: int, status_: int | None) -> None:
+def test_5_headers_are_counted(count: int, status_: int | None) -> None:
     verdict = judge(get(b"Host: a", *[b"X: y"] * (count - 1)), SMALL)
     assert (verdict.status if isinstance(verdict, Refusal) else None) == status_
 
 
 @pytest.mark.parametrize(("size", "status_"), [(9, None), (10, None), (11, 414), (200, 414)])
-def test_a_target_has_a_size(size: int, status_: int | None) -> None:
+def test_5_a_target_has_a_size(size: int, status_: int | None) -> None:
     verdict = judge(get(b"Host: a", target=b"/" * size), SMALL)
     assert (verdict.status if isinstance(verdict, Refusal) else None) == status_
 

@@ -23,8 +23,7 @@ what others take for a line must not be half of one here."""
 REQUEST_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ ([\x21-\x7e]+) HTTP/([0-9]\.[0-9])")
 """RFC 9112 section 3: method SP request-target SP HTTP-version."""
 
-CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*([^\r]*)", re.IGNORECASE)
-DIGITS: Final = re.compile(rb"[0-9]+[ \t]*")
+LENGTH_LINE: Final = b"\r\ncontent-length:"
 ABSOLUTE: Final = re.compile(rb"https?://([^/?]+)(/[^?]*)?(\?.*)?", re.IGNORECASE)
 HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[0-9]*)?")
 """RFC 9110 section 7.2: uri-host [ ":" port ]."""
@@ -159,13 +158,14 @@ def parse(raw: bytes) -> Head | Refusal:
     chunked = b"transfer-encoding" in fields
     if b"content-length" in fields:
         # h11 takes equal lengths for one and does not tell.
-        lengths = CONTENT_LENGTH.findall(raw)
-        if len(lengths) > 1 or not DIGITS.fullmatch(lengths[0]):
+        _, *lengths = raw.lower().split(LENGTH_LINE)
+        digits = lengths[0].partition(b"\r")[0].strip(b" \t")
+        if len(lengths) > 1 or not digits.isdigit():
             return BAD_LENGTH
         if chunked:
             # RFC 9112 section 6.1: "ought to be handled as an error".
             return TWO_LENGTHS
-        length = int(lengths[0])
+        length = int(digits)
     if chunked and request.http_version == b"1.0":
         return OLD_CODING
     return _place(request, headers, fields, length, chunked)
