@@ -1,13 +1,12 @@
 """One socket: what is read from it goes in, what was written to it goes out, and when it closes is reported once.
 
 It is written to directly, without waiting; what it does not take is held here, and goes as the socket takes it. It
-may not know what the bytes mean. `TlsChannel` is the same under TLS, after its handshake.
+may not know what the bytes mean.
 """
 
 from __future__ import annotations
 
 import socket
-import ssl
 import struct
 from collections.abc import Callable
 from typing import Final
@@ -15,14 +14,10 @@ from typing import Final
 from posthouse.core.peers import SocketId
 
 from .poller import READ, WRITE
-from .report import INFO, report
 from .runner import Runner
 
 ABORT: Final = struct.pack("ii", 1, 0)
 """SO_LINGER with a time of zero: closing then resets the connection and forgets what was not sent."""
-
-TLS_EXPIRES: Final = "tls_timeout"
-"""The reason of this module's deadlines; the key is the socket."""
 
 
 class Channel:
@@ -208,108 +203,3 @@ class Channel:
 
     def _close_socket(self, *, abort: bool) -> None:
         self.socket.close()
-
-
-class TlsChannel(Channel):
-    """The same under TLS. Nothing is written before its handshake is done: what would be, closes it."""
-
-    __slots__ = ("_opening", "_timer", "_tls")
-
-    def __init__(
-        self,
-        id: SocketId,
-        accepted: socket.socket,
-        context: ssl.SSLContext,
-        runner: Runner,
-        forget: Callable[[SocketId], None],
-    ) -> None:
-        self._tls: Final = context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
-        super().__init__(id, self._tls, runner, forget)
-        self._opening = True
-        self._timer = runner.arm(runner.board.config.tls_timeout, TLS_EXPIRES, id)
-
-    def start(self) -> None:
-        """Begin the handshake."""
-        self._shake_hands()
-
-    def expire(self) -> None:
-        """The deadline of the handshake has come."""
-        if self._opening:
-            report(INFO, "tls.failed", "a TLS handshake was not finished in time", socket=self.id)
-            self.close(abort=True)
-
-    def _shake_hands(self) -> None:
-        try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            self._ask_for(READ)
-        except ssl.SSLWantWriteError:
-            self._ask_for(WRITE)
-        except OSError as error:
-            reason = getattr(error, "reason", None) or error.strerror
-            report(INFO, "tls.failed", "a TLS handshake failed", socket=self.id, reason=reason)
-            self.close(abort=True)
-        else:
-            self._opening = False
-            self._runner.timers.disarm(self._timer)
-            self._watch()
-
-    def _watch(self) -> None:
-        if not self._opening:
-            super()._watch()
-
-    def _ready(self, events: int) -> None:
-        if self._opening:
-            self._shake_hands()
-        else:
-            super()._ready(events)
-
-    def _read(self) -> None:
-        super()._read()
-        # What was deciphered already no selector knows of.
-        if self._watched & READ and self._tls.pending():
-            self._runner.poller.call_soon(self._read_again)
-
-    def _read_again(self) -> None:
-        if self._watched & READ:
-            self._read()
-
-    def start_reading(self) -> None:
-        """Read again, what was deciphered already first."""
-        super().start_reading()
-        if not self._opening and self._tls.pending():
-            self._runner.poller.call_soon(self._read_again)
-
-    def _receive(self) -> bytes | None:
-        try:
-            return self._tls.recv(self._read_bytes)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return None
-
-    def flush(self) -> None:
-        """As for any socket."""
-        if self._opening:
-            self.close(abort=True)
-        else:
-            super().flush()
-
-    def _send(self, data: bytes | memoryview) -> int:
-        try:
-            return self._tls.send(data)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return 0
-
-    def _finish(self) -> None:
-        # RFC 8446 section 6.1: close_notify closes one direction; the peer may go on sending.
-        self._notify_close()
-
-    def _close_socket(self, *, abort: bool) -> None:
-        if not abort:
-            self._notify_close()
-        self._tls.close()
-
-    def _notify_close(self) -> None:
-        try:
-            self._tls.unwrap()
-        except (OSError, ValueError):
-            pass  # its answer has not come, or it is broken

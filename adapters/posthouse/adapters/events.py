@@ -42,47 +42,42 @@ class Events:
         self._runner: Final = runner
         self._watchdog: Final = watchdog
         self._subscribers: Final[dict[type[Event], Callable[[], None]]] = {}
-        self._hooks: Final = {kind: hooks for kind, hooks in service.hooks.items() if hooks}
+        self._hooks: Final = {
+            kind: [(hook, self._queue if is_coroutine_function(hook) else self._call) for hook in hooks]
+            for kind, hooks in service.hooks.items()
+            if hooks
+        }
         self._waiting_out, self._waiting_in = anyio.create_memory_object_stream[tuple[Hook, Event]](MAX_WAITING)
+        self._raised: Final[dict[str, BaseException]] = {}
+        self.finished: Final = anyio.Event()
         self._breaches_logged: Final[dict[str, float]] = {}
         self._dropped_logged = -math.inf
         self._logs: Final[dict[type[Event], Callable[[Any], None]]] = {
             ConnectionClosed: _log_closed,
-            CallFailed: _log_failed,
+            CallFailed: self._log_failed,
             CallTimedOut: _log_timed_out,
             LimitBreached: self._log_breach,
             DrainStarted: _log_draining,
         }
-        runner.actions[Emit] = self._perform
+        runner.actions[Emit] = lambda action: self.emit(action.event)
 
     def subscribe(self, kind: type[AcceptingStopped], subscriber: Callable[[], None]) -> None:
         """Call `subscriber` when such an event has happened."""
         self._subscribers[kind] = subscriber
 
-    def _perform(self, action: Emit) -> None:
-        self.emit(action.event)
-
     def emit(self, event: Event) -> None:
         """This has happened: tell people, then whoever subscribed, then hooks."""
-        log = self._logs.get(type(event))
-        if log is not None and logger.isEnabledFor(INFO):
-            log(event)
-        self._tell(event)
-
-    def failed(self, event: CallFailed, raised: BaseException) -> None:
-        """A handler raised what is no RpcError."""
-        _log_failed(event, raised)
-        self._tell(event)
-
-    def _tell(self, event: Event) -> None:
         kind = type(event)
+        if kind in self._logs:
+            self._logs[kind](event)
         if kind in self._subscribers:
             self._subscribers[kind]()
-        for hook in self._hooks.get(kind, ()):
-            if is_coroutine_function(hook):
-                self._queue(hook, event)
-            else:
-                self._call(hook, event)
+        for hook, call in self._hooks.get(kind, ()):
+            call(hook, event)
+
+    def explain(self, incident: str, raised: BaseException) -> None:
+        """`raised` is what a `CallFailed` with this incident, which comes, will be about."""
+        self._raised[incident] = raised
 
     def _call(self, hook: Hook, event: Event) -> None:
         self._watchdog.begins(_name(hook))
@@ -103,7 +98,7 @@ class Events:
                 report(ERROR, "hook.overrun", "events come faster than this hook takes them: dropped", hook=_name(hook))
 
     async def run_hooks(self) -> None:
-        """Run the hooks that await, one after another, until `finish`."""
+        """Run the hooks that await, one after another, until `finish`; `finished` says when."""
         async with self._waiting_in:
             async for hook, event in self._waiting_in:
                 with anyio.CancelScope():  # a hook that meets somebody else's cancellation ends alone
@@ -113,12 +108,30 @@ class Events:
                         if is_ours(error):
                             raise
                         _log_hook(hook, error)
+        self.finished.set()
 
     def finish(self) -> None:
         """Nothing happens any more: `run_hooks` ends when it has done what waits."""
         self._waiting_out.close()
 
+    def close(self) -> None:
+        """Forget what waits."""
+        self._waiting_out.close()
+        self._waiting_in.close()
+
     # For people
+
+    def _log_failed(self, event: CallFailed) -> None:
+        report(
+            ERROR,
+            "call.failed",
+            "a call failed",
+            raised=self._raised.pop(event.incident, None),
+            method=event.method,
+            incident=event.incident,
+            reason=event.reason,
+            connection=event.connection,
+        )
 
     def _log_breach(self, event: LimitBreached) -> None:
         last = self._breaches_logged.get(event.limit, -math.inf)
@@ -157,30 +170,20 @@ def _log_hook(hook: Hook, error: BaseException) -> None:
 
 
 def _log_closed(event: ConnectionClosed) -> None:
+    if not logger.isEnabledFor(INFO):
+        return  # there is one for every HTTP request
     report(
         INFO,
         "connection.closed",
         "connection closed",
-        connection=event.public_id,
+        connection=event.connection,
+        public_id=event.public_id,
         kind=event.kind,
         peer=event.address.host or None,
         user=event.user,
         code=event.code,
         seconds=round(event.duration, 3),
         calls=event.calls,
-    )
-
-
-def _log_failed(event: CallFailed, raised: BaseException | None = None) -> None:
-    report(
-        ERROR,
-        "call.failed",
-        "a call failed",
-        raised=raised,
-        method=event.method,
-        incident=event.incident,
-        reason=event.reason,
-        connection=event.connection,
     )
 
 

@@ -17,7 +17,6 @@ import anyio
 from anyio.abc import TaskGroup
 from posthouse.core.effects import Cancel, Invoke
 from posthouse.core.errors import INTERNAL_ERROR, REQUEST_CANCELLED, SERVER_BUSY, RpcError
-from posthouse.core.lifecycle import CallFailed
 from posthouse.core.method import Method, Outcome, Raised, Returned
 from posthouse.core.parameters import Arguments
 from posthouse.core.peers import CallId, ConnectionId
@@ -267,11 +266,8 @@ class Handlers:
             self._board.fail(invoke.call, error, self._now())
             return
         incident = self._runner.clock.entropy(6).hex()
-        method, connection = invoke.method.name, invoke.caller.connection
-        now = self._now()
-        self._board.fail(invoke.call, RpcError(INTERNAL_ERROR, data={"incident": incident}), now)
-        reason = f"raised {type(error).__name__}"
-        self._events.failed(CallFailed(invoke.call, connection, method, incident, reason, now), error)
+        self._events.explain(incident, error)
+        self._board.fail(invoke.call, RpcError(INTERNAL_ERROR, data={"incident": incident}), self._now())
 
 
 def _busy() -> RpcError:

@@ -78,12 +78,10 @@ class Poller:
 
     async def run(self, turn: Callable[[], None]) -> None:
         """Call `turn` whenever something is ready, until it raises or this is cancelled."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            while True:
-                await anyio.wait_readable(self._selector.fileno())
-                turn()
+        loop = _asyncio_loop()
+        while loop is None:
+            await anyio.wait_readable(self._selector.fileno())
+            turn()
         over: asyncio.Future[None] = loop.create_future()
 
         def ready() -> None:
@@ -108,3 +106,10 @@ class Poller:
             self._selector.close()
             self._awake.close()
             self._waker.close()
+
+
+def _asyncio_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None  # another kind of loop runs

@@ -173,10 +173,10 @@ async def serve(
             if started is not None:
                 started(server)
 
-        await _run(service, runner, listeners, tls, pipes, accepts)
+        await drive(service, runner, listeners, tls, pipes, accepts)
 
 
-async def _run(
+async def drive(
     service: Service,
     runner: Runner,
     listeners: Sequence[Listener],
@@ -196,7 +196,7 @@ async def _run(
     acceptor = Acceptor(listeners, runner, sockets, tls)
     events.subscribe(AcceptingStopped, acceptor.close)
     with ExitStack() as stack:
-        for cleanup in (asking.close, workers.close, sockets.abort, acceptor.close):
+        for cleanup in (events.close, asking.close, workers.close, sockets.abort, acceptor.close):
             stack.callback(cleanup)
         watchdog.start()
         stack.callback(watchdog.stop)
@@ -209,6 +209,8 @@ async def _run(
             accepts()
             await over.wait()
             events.finish()
+            with anyio.move_on_after(config.close_timeout):
+                await events.finished.wait()
             group.cancel_scope.cancel()
 
 

@@ -17,12 +17,13 @@ from typing import Final
 
 from posthouse.core.peers import Address, SocketId
 
-from .channel import TLS_EXPIRES, Channel, TlsChannel
+from .channel import Channel
 from .listeners import Listener
 from .poller import READ
 from .report import WARNING, report
 from .runner import Runner
 from .sockets import Sockets
+from .tls_channel import TLS_EXPIRES, TlsChannel
 
 EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """What `accept` fails with when this process, or this machine, has no more to give."""

@@ -1,0 +1,76 @@
+"""A server's last moments: one signal asks, two insist."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from .loopback import ENVIRONMENT, PATIENCE
+
+SERVER = """
+import sys, time
+import anyio
+from posthouse.adapters import run
+from posthouse.core.config import Config
+from posthouse.core.service import Service
+
+service = Service("mortal", public=True)
+
+@service.method
+async def hold() -> None:
+    with anyio.CancelScope(shield=True):
+        await anyio.sleep_forever()
+
+@service.on("gateway.draining")
+def draining(event) -> None:
+    print("draining", flush=True)
+
+def started(server) -> None:
+    print("started", flush=True)
+
+config = Config(drain_spread=0.0, drain_notice=float(sys.argv[2]))
+run(service, port=0, backend=sys.argv[1], config=config, started=started)
+print("over", flush=True)
+"""
+
+
+@contextmanager
+def server(backend: str, notice: float) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER, backend, str(notice)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_and_the_exit_code_is_zero(anyio_backend: str, number: signal.Signals) -> None:
+    with server(anyio_backend, 0.0) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        process.send_signal(number)
+        assert process.stdout.read() == "draining\nover\n"
+        assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_exits_at_once(anyio_backend: str, number: signal.Signals) -> None:
+    with server(anyio_backend, 25.0) as process:  # a notice longer than anybody's patience
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "draining\n"
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 128 + number
+        assert process.stdout.read() == ""
