@@ -6,12 +6,14 @@ from msgspec import Struct
 
 
 class Bucket(Struct, eq=False, gc=False):
-    """`rate` tokens a second, up to one second's worth (at least one). `refused_since`: when a run of refusals began."""
+    """`rate` tokens a second, up to one second's worth (at least one). `refused_since`: when the last run of refusals
+    began, in which none came more than a second after the one before."""
 
     rate: float
     at: float
     tokens: float = -1.0
     refused_since: float | None = None
+    refused_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.tokens = self.capacity
@@ -26,20 +28,41 @@ class Bucket(Struct, eq=False, gc=False):
         self.tokens = min(self.capacity, self.tokens + (now - self.at) * self.rate)
         self.at = now
         if self.tokens < 1.0:
-            if self.refused_since is None:
+            if self.refused_since is None or now - self.refused_at > 1.0:
                 self.refused_since = now
+            self.refused_at = now
             return False
         self.tokens -= 1.0
-        self.refused_since = None
         return True
 
     def wait(self) -> float:
         """Seconds from the last `take` until there is a token."""
         return max(0.0, (1.0 - self.tokens) / self.rate)
 
-    def full(self, now: float) -> bool:
-        """Has it recovered: is it as good as new?"""
-        return self.tokens + (now - self.at) * self.rate >= self.capacity
+
+class Buckets:
+    """One bucket of the same `rate` for each key, and never more than `limit`: the least recently used is forgotten."""
+
+    __slots__ = ("_limit", "_table", "rate")
+
+    def __init__(self, rate: float, limit: int) -> None:
+        self.rate = rate
+        self._limit = limit
+        self._table: dict[str, Bucket] = {}
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._table)
+
+    def of(self, key: str, now: float) -> Bucket:
+        """The bucket of this key: a full one, if it has none."""
+        bucket = self._table.pop(key, None)
+        if bucket is None:
+            bucket = Bucket(self.rate, now)
+            if len(self._table) >= self._limit:
+                del self._table[next(iter(self._table))]
+        self._table[key] = bucket
+        return bucket
 
 
 class Window(Struct, eq=False, gc=False):
