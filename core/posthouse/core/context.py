@@ -93,5 +93,6 @@ class Context(ABC):
         """Send a request to the caller and wait for its result, decoded and checked as `result_type`.
 
         `timeout` is in seconds. Raises RpcError: what the caller answered, -32030 when it did not in time, -32603
-        for a result of another type, -32000 when the connection is gone or cannot be pushed to.
+        for a result of another type, -32800 when the connection is gone or cannot be pushed to, -32009 when too
+        many requests to it are in flight.
         """
