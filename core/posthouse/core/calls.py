@@ -1,0 +1,202 @@
+"""Calls in flight that peers made: slots, waiting, deadlines, and exactly one outcome each.
+
+A call is recorded when it is admitted and forgotten when two things have happened: it has its outcome, and its
+handler has ended. Between the two it holds a slot, because what runs costs, answered or not. This module decides
+when a call may run and when it must end; what its outcome says on the wire is `replies.py`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from .config import Config
+from .effects import Cancel, Effect, Invoke
+from .errors import ID_IN_FLIGHT, SERVER_BUSY, RpcError, UsageError
+from .peers import CallId, ConnectionId, Meta
+from .timers import Timer, Timers
+
+if TYPE_CHECKING:
+    from .connections import Connection
+    from .jsonrpc import Request
+    from .method import Method
+    from .replies import Batch
+
+CALL_EXPIRES: Final = "call"
+"""The reason of this module's deadlines."""
+
+MAX_FRESH: Final = 64
+"""How many calls may go without a deadline before they are looked through, where nobody asks when the next is due."""
+
+
+class Phase(Enum):
+    """Waiting: not yet handed out. Running: no outcome yet. Ended: the outcome is given, the handler's end is owed."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class Call(Struct, eq=False, gc=False):
+    """One call. `key` is its raw id, or its call id where it has none that could be named; `id` None: a notification.
+
+    `entry` is its place in `batch`. `params` are kept only while it waits. `detached`: its connection is gone and it
+    was declared to finish all the same.
+    """
+
+    call: CallId
+    connection: ConnectionId
+    method: Method
+    id: bytes | None
+    key: bytes | int
+    deadline: float
+    meta: Meta
+    batch: Batch | None
+    entry: int
+    phase: Phase = Phase.RUNNING
+    params: bytes | None = None
+    timer: Timer | None = None
+    detached: bool = False
+
+
+class Calls:
+    """The table of calls. `made` is how many there were; `handlers` is how many hold a slot; `waiting` how many wait,
+    of `waiting_bytes`."""
+
+    __slots__ = ("_config", "_fresh", "_outbox", "_timers", "handlers", "made", "records", "waiting", "waiting_bytes")
+
+    def __init__(self, config: Config, outbox: list[Effect], timers: Timers) -> None:
+        self._config = config
+        self._outbox = outbox
+        self._timers = timers
+        self.made = 0
+        self._fresh: list[Call] = []
+        self.records: dict[CallId, Call] = {}
+        self.handlers = 0
+        self.waiting = 0
+        self.waiting_bytes = 0
+
+    def find(self, call: CallId) -> Call | None:
+        """The call of this id, or None when it was forgotten; UsageError when there never was one."""
+        record = self.records.get(call)
+        if record is None and not 0 < call <= self.made:
+            raise UsageError(f"there never was a call {call}")
+        return record
+
+    def admit(
+        self,
+        connection: Connection,
+        request: Request,
+        method: Method,
+        meta: Meta,
+        now: float,
+        batch: Batch | None,
+        entry: int,
+    ) -> None:
+        """Record a call and hand it out, or let it wait. Raises RpcError for what is refused, before any change."""
+        id = request.id
+        if id is not None and id in connection.calls:
+            raise RpcError(ID_IN_FLIGHT)
+        config = self._config
+        if self.handlers >= config.max_calls:
+            raise RpcError(SERVER_BUSY, data={"retryable": True, "limit": "max_calls"})
+        waits = connection.running >= config.max_calls_per_connection or bool(connection.waiting)
+        params = b""
+        args: tuple[Any, ...] = ()
+        kwargs: dict[str, Any] = {}
+        if waits:
+            if request.params is not None:
+                params = bytes(request.params)
+            self._check_room(connection, len(params))
+        else:
+            args, kwargs = method.bind(request.params)
+        self.made += 1
+        number = CallId(self.made)
+        timeout = config.call_timeout if method.timeout is None else method.timeout
+        if meta.timeout_ms is not None:
+            timeout = min(timeout, meta.timeout_ms / 1000)
+        key = number if id is None or id == b"null" else id
+        call = Call(number, connection.id, method, id, key, now + timeout, meta, batch, entry)
+        self.records[number] = call
+        connection.calls[key] = call
+        connection.made += 1
+        if len(self._fresh) >= MAX_FRESH:
+            self.arm()
+        self._fresh.append(call)
+        if waits:
+            self._wait(connection, call, params)
+        else:
+            connection.running += 1
+            self.handlers += 1
+            self._outbox.append(Invoke(number, connection.caller, method, args, kwargs, meta))
+
+    def _check_room(self, connection: Connection, size: int) -> None:
+        config = self._config
+        if len(connection.waiting) >= config.max_waiting_calls:
+            raise RpcError(SERVER_BUSY, data={"retryable": True, "limit": "max_waiting_calls"})
+        if connection.waiting_bytes + size > config.max_waiting_bytes:
+            raise RpcError(SERVER_BUSY, data={"retryable": True, "limit": "max_waiting_bytes"})
+
+    def _wait(self, connection: Connection, call: Call, params: bytes) -> None:
+        call.phase = Phase.WAITING
+        call.params = params
+        connection.waiting[call.call] = call
+        connection.waiting_bytes += len(params)
+        self.waiting += 1
+        self.waiting_bytes += len(params)
+
+    def _stop_waiting(self, connection: Connection, call: Call) -> bytes:
+        params = call.params or b""
+        call.params = None
+        del connection.waiting[call.call]
+        connection.waiting_bytes -= len(params)
+        self.waiting -= 1
+        self.waiting_bytes -= len(params)
+        return params
+
+    def next_waiting(self, connection: Connection) -> Call | None:
+        """The first call in line, when it may run now."""
+        if not connection.waiting or connection.running >= self._config.max_calls_per_connection:
+            return None
+        return next(iter(connection.waiting.values()))
+
+    def start(self, connection: Connection, call: Call) -> None:
+        """Hand out a call that waited. Raises RpcError when its params do not fit; it then waits still."""
+        args, kwargs = call.method.bind(call.params or None)
+        self._stop_waiting(connection, call)
+        call.phase = Phase.RUNNING
+        connection.running += 1
+        self.handlers += 1
+        self._outbox.append(Invoke(call.call, connection.caller, call.method, args, kwargs, call.meta))
+
+    def handler_ended(self, call: Call, connection: Connection | None) -> None:
+        """The adapter reports the end of its handler: the slot is free."""
+        del self.records[call.call]
+        self.handlers -= 1
+        if connection is not None:
+            connection.running -= 1
+
+    def settle(self, call: Call, connection: Connection | None, *, running: bool) -> None:
+        """It has its outcome: its id is free and its deadline gone. `running`: if it has a handler, that has not ended
+        and is to be stopped; its slot stays held until it has."""
+        if connection is not None and not call.detached:
+            del connection.calls[call.key]
+            if call.phase is Phase.WAITING:
+                self._stop_waiting(connection, call)
+                del self.records[call.call]
+                running = False
+        self._timers.disarm(call.timer)
+        if running:
+            self._outbox.append(Cancel(call.call))
+        call.phase = Phase.ENDED
+
+    def arm(self) -> None:
+        """Arm the deadlines of calls that outlived their turn: a call that ends in its turn never costs a timer."""
+        if not self._fresh:
+            return
+        for call in self._fresh:
+            if call.phase is not Phase.ENDED:
+                call.timer = self._timers.arm(call.deadline, CALL_EXPIRES, call.call)
+        self._fresh.clear()
