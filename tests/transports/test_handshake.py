@@ -12,7 +12,6 @@ from posthouse.transports.handshake import (
     SUBPROTOCOL,
     UPGRADE_REQUIRED,
     Opened,
-    Refusal,
     Rejected,
     accept_for,
     check,
@@ -20,6 +19,7 @@ from posthouse.transports.handshake import (
     key_from,
     opening_request,
 )
+from posthouse.transports.refusal import Refusal
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="

@@ -15,6 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from .codec import Handshake
+from .refusal import Refusal
 
 Headers = Sequence[tuple[bytes, bytes]]
 """Header fields in their order: name in lower case, value without the space around it."""
@@ -38,13 +39,6 @@ _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
 _WINDOW_BITS: Final = re.compile(rb"[89]|1[0-5]")
 
 
-class Refusal(Struct, frozen=True):
-    """A handshake that is not accepted: the HTTP status to answer with, and headers that belong to it."""
-
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
 class Opened(Struct, frozen=True):
     """What a server's 101 decided."""
 
@@ -59,11 +53,14 @@ class Rejected(Struct, frozen=True):
 
 
 UPGRADE_REQUIRED: Final = Refusal(
-    426, ((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Sec-WebSocket-Version", VERSION))
+    426,
+    "This path speaks WebSocket, version 13.",
+    ((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Sec-WebSocket-Version", VERSION)),
+    keep=True,
 )
 """No WebSocket handshake at all, or one of another version (RFC 6455 section 4.4, RFC 9110 section 15.5.22)."""
 
-BAD_REQUEST: Final = Refusal(400)
+BAD_REQUEST: Final = Refusal(400, "The WebSocket handshake is malformed.")
 
 
 def judge(headers: Headers) -> Handshake | Refusal:

@@ -100,17 +100,9 @@ def judge(head: Head, policy: Policy, config: Config) -> Wanted:
     if preflight:
         return Preflight()
     if head.path == b"/ws":
-        return _judge_upgrade(head)
+        # RFC 9110 section 7.8: a server "MUST ignore an Upgrade header field that is received in an HTTP/1.0 request".
+        return handshake.judge(head.headers) if head.version == b"1.1" else handshake.UPGRADE_REQUIRED
     return Probe(PROBES[head.path])
-
-
-def _judge_upgrade(head: Head) -> Handshake | Refusal:
-    # RFC 9110 section 7.8: a server "MUST ignore an Upgrade header field that is received in an HTTP/1.0 request".
-    verdict = handshake.judge(head.headers) if head.version == b"1.1" else handshake.UPGRADE_REQUIRED
-    if isinstance(verdict, Handshake):
-        return verdict
-    reason = "This path speaks WebSocket, version 13." if verdict.status == 426 else "The handshake is malformed."
-    return Refusal(verdict.status, reason, verdict.headers, keep=verdict.status == 426)
 
 
 def _judge_call(head: Head, config: Config) -> Call | Refusal:
