@@ -611,6 +611,9 @@ def test_what_was_counted_can_be_read() -> None:
     board = Board()
     Browser(board)
     assert board.board.stats()["connections.opened"] == 1
+    socket = board.open()
+    board.feed(socket, b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2)
+    assert board.board.stats()["http.refused.404"] == 2
 
 
 def test_unix_time_can_be_set() -> None:

@@ -32,7 +32,7 @@ from posthouse.core.errors import RpcError
 from posthouse.core.gateway import Gateway
 from posthouse.core.lifecycle import AcceptingStopped, DrainStarted
 from posthouse.core.peers import NO_META, Address, CallId, ConnectionId, Kind, Meta, Peer, RequestId, SocketId
-from posthouse.core.stats import Health
+from posthouse.core.stats import Health, Stats
 from posthouse.core.timers import Timers
 
 from .actions import Action
@@ -76,6 +76,7 @@ class Switchboard:
         self.gateway: Final = gateway
         self.config: Final[Config] = gateway.config
         self._policy = policy
+        self._refused = Stats()
         self._timers = Timers()
         self._sockets = Sockets(gateway, self.outbox, self._timers)
         self._at_eof: dict[SocketId, Line] = {}
@@ -272,7 +273,7 @@ class Switchboard:
 
     def stats(self) -> dict[str, int]:
         """What was counted, by name. Changes nothing."""
-        return self.gateway.stats()
+        return {**self.gateway.stats(), **self._refused.snapshot()}
 
     # What every input ends with
 
@@ -372,12 +373,14 @@ class Switchboard:
             health = self.gateway.health(now)
             http.respond(503 if health.status == "draining" else 200, encode(health), now)
         elif not identity.missing(STATS_SCOPES):
-            http.respond(200, encode(self.gateway.stats()), now)
+            http.respond(200, encode(self.stats()), now)
         else:
             http.respond(403 if identity.authenticated else 401, encode({"scopes": STATS_SCOPES}), now)
 
     def _on_answered(self, line: Line, output: Answered, now: float) -> None:
         line.answered = True
+        if output.status >= 400:
+            self._refused.count(f"http.refused.{output.status}")
 
     def _on_pause(self, line: Line, output: Pause, now: float) -> None:
         self._sockets.stop_reading(line, BUFFER)
