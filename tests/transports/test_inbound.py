@@ -176,6 +176,12 @@ def test_row_17_wrong_mask_rsv_opcode_length_and_continuation(data: bytes, binar
         assert machine.over
 
 
+def test_row_17_a_text_inside_a_text_is_refused_whatever_it_inflates_to() -> None:
+    for step in (None, 1):
+        assert run(inbound(deflate=True), sent(TEXT) + sent(FIN | RSV1 | TEXT, b"\xff\xff"), step) == [Failed(1002)]
+        assert run(inbound(deflate=True), sent(FIN | CONTINUATION, b"\xff"), step) == [Failed(1002)]
+
+
 def test_row_17_rsv1_where_only_a_first_data_frame_may_have_it() -> None:
     assert run(inbound(deflate=True), sent(FIN | RSV1 | PING)) == [Failed(1002)]
     data = sent(RSV1 | TEXT, deflate(b"Hello")) + sent(FIN | RSV1 | CONTINUATION, b"")

@@ -18,6 +18,7 @@ from .codec import Binary, Text
 from .deflate import Inflater, wire_limit
 from .frames import BINARY, CONTINUATION, FIN, MASKED, MAX_CONTROL_BYTES, RSV1, TEXT
 
+PROTOCOL_ERROR: Final = 1002
 UNSUPPORTED_DATA: Final = 1003
 POLICY_VIOLATION: Final = 1008
 MESSAGE_TOO_BIG: Final = 1009
@@ -186,11 +187,14 @@ class Inbound:
     def _judge(self, first: int, opcode: int, length: int) -> int | None:
         """Is a data frame with this header wanted? The close code that says why not, or None."""
         config = self._config
+        if (opcode == CONTINUATION) is not (self._fragments > 0):
+            # The parser would say so only behind what its extensions make of the payload.
+            return PROTOCOL_ERROR
         if opcode != CONTINUATION:
+            if opcode == BINARY and not self._allows_binary:
+                return UNSUPPORTED_DATA
             self._wire = 0
             self._compressed = self._deflate and first & RSV1 != 0
-            if opcode == BINARY and not self._allows_binary and not self._fragments:
-                return UNSUPPORTED_DATA
         self._fragments += 1
         if self._fragments > config.max_fragments:
             return POLICY_VIOLATION
