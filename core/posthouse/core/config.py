@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from msgspec import Struct, ValidationError, convert
+from msgspec.structs import fields
 
 from .errors import UsageError
+from .text import MAX_PROVABLE_DEPTH
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -112,15 +115,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     observe: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
+        for name, (kind, optional) in _shapes().items():
             value = getattr(self, name)
-            if name == "observe" or isinstance(value, bool) or value is None:
-                continue
-            least = 0 if name in MAY_BE_ZERO else 1 if isinstance(value, int) else None
-            if least is not None and value < least:
-                raise UsageError(f"{name} is {value}: it must be at least {least}")
-            if least is None and not 0 < value < float("inf"):
-                raise UsageError(f"{name} is {value}: it must be a finite number above 0")
+            if value is not None or not optional:
+                _check(name, kind, value)
         for name in self.observe:
             if name not in OBSERVABLE:
                 raise UsageError(
@@ -152,3 +150,45 @@ MAY_BE_ZERO: Final = (
     "drain_spread",
     "stdio_grace",
 )
+"""Of these 0 makes sense; of every other number only what is above it."""
+
+AT_MOST: Final[dict[str, int]] = {"max_depth": MAX_PROVABLE_DEPTH}
+"""Where a limit has a limit of its own."""
+
+EXACT: Final = 2**53
+"""No number is greater: up to here every reader of a configuration reads the same."""
+
+SHAPES: Final[dict[Any, tuple[type, bool]]] = {
+    int: (int, False),
+    int | None: (int, True),
+    float: (float, False),
+    float | None: (float, True),
+    bool: (bool, False),
+    tuple[str, ...]: (tuple, False),
+}
+"""What an annotation asks for, and whether None stands for off."""
+
+EXPECTED: Final[dict[type, str]] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    tuple: "a tuple of names",
+}
+
+
+@cache
+def _shapes() -> dict[str, tuple[type, bool]]:
+    return {field.name: SHAPES[field.type] for field in fields(Config)}
+
+
+def _check(name: str, kind: type, value: Any) -> None:
+    """Raise UsageError unless this field may have this value."""
+    if type(value) is not kind and (kind, type(value)) != (float, int):
+        raise UsageError(f"{name} is {value!r}: it must be {EXPECTED[kind]}")
+    if kind not in (int, float):
+        return
+    if not (value >= 0 if name in MAY_BE_ZERO else value > 0):
+        raise UsageError(f"{name} is {value}: it must be {'at least' if name in MAY_BE_ZERO else 'above'} 0")
+    most = AT_MOST.get(name, EXACT)
+    if value > most:
+        raise UsageError(f"{name} is {value}: it must be at most {most}")
