@@ -1,0 +1,80 @@
+"""The registry of error codes, and RpcError."""
+
+from __future__ import annotations
+
+import pytest
+from posthouse.core import errors
+from posthouse.core.errors import APPLICATION_ERROR, ERRORS, RESERVED, ErrorCode, RpcError, UsageError, http_status
+
+
+def test_every_code_that_has_a_name_has_a_row_and_no_other_has() -> None:
+    named = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)}
+    assert named == set(ERRORS)
+    assert all(row == ErrorCode(code, row.message, row.http_status, row.retryable) for code, row in ERRORS.items())
+
+
+def test_every_message_is_a_text_of_its_own() -> None:
+    messages = [row.message for row in ERRORS.values()]
+    assert len(set(messages)) == len(messages)
+    assert all(messages)
+
+
+def test_the_codes_of_the_specification_have_its_messages() -> None:
+    assert {code: ERRORS[code].message for code in (-32700, -32600, -32601, -32602, -32603)} == {
+        -32700: "Parse error",
+        -32600: "Invalid Request",
+        -32601: "Method not found",
+        -32602: "Invalid params",
+        -32603: "Internal error",
+    }
+
+
+def test_what_a_retry_can_help_is_what_is_busy_limited_late_or_leaving() -> None:
+    assert sorted(code for code, row in ERRORS.items() if row.retryable) == [
+        -32050,
+        -32035,
+        -32034,
+        -32030,
+        -32029,
+        -32023,
+        -32009,
+    ]
+
+
+def test_an_error_is_an_application_error_unless_it_says_otherwise() -> None:
+    error = RpcError()
+    assert (error.code, error.message, error.data) == (APPLICATION_ERROR, "Application error", None)
+
+
+def test_a_code_of_the_registry_brings_its_message() -> None:
+    error = RpcError(-32601)
+    assert error.message == "Method not found"
+    assert str(error) == "-32601 Method not found"
+    assert error.args == (-32601, "Method not found", None)
+
+
+def test_a_service_has_codes_of_its_own_with_messages_and_data() -> None:
+    error = RpcError(404, "No such report", {"id": 7})
+    assert (error.code, error.message, error.data) == (404, "No such report", {"id": 7})
+    assert RpcError(404).message == "Application error"
+    assert RpcError(-32601, "Nothing of that name").message == "Nothing of that name"
+
+
+@pytest.mark.parametrize("code", [-32768, -32001, -32604, -32099])
+def test_a_reserved_code_without_a_row_must_belong_to_another_protocol(code: int) -> None:
+    assert code in RESERVED
+    with pytest.raises(UsageError, match=rf"error code {code} is reserved .* reserved=True"):
+        RpcError(code)
+    assert RpcError(code, "Content modified", reserved=True).code == code
+
+
+@pytest.mark.parametrize("code", [-32769, -31999, 0, 1])
+def test_codes_beside_the_reserved_range_are_free(code: int) -> None:
+    assert code not in RESERVED
+    assert RpcError(code, "mine").code == code
+
+
+def test_the_http_status_is_that_of_the_row_or_200() -> None:
+    assert http_status(None) == 200
+    assert http_status(404) == 200
+    assert all(http_status(code) == row.http_status for code, row in ERRORS.items())
