@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from ipaddress import ip_address
 from os import PathLike
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from posthouse.core.errors import UsageError
@@ -53,9 +53,11 @@ class Listener:
         self._identity = _identity(bound.path)
 
     def close(self) -> None:
-        """Stop listening. A unix socket's path goes with it, unless somebody else has taken it."""
+        """Stop listening. A unix socket's path goes with it, unless somebody else has taken it. Twice is harmless."""
+        # Asked before it is closed: afterwards its inode may be another's.
+        ours = self.socket.fileno() >= 0 and self._identity is not None and self._identity == _identity(self.bound.path)
         self.socket.close()
-        if self.bound.path and self._identity == _identity(self.bound.path):
+        if ours:
             os.unlink(self.bound.path)
 
 
@@ -63,7 +65,7 @@ def _identity(path: str) -> tuple[int, int] | None:
     try:
         status = os.stat(path)
     except OSError:
-        return None
+        return None  # there is none, or no path at all
     return status.st_dev, status.st_ino
 
 
@@ -72,38 +74,55 @@ def is_loopback(host: str) -> bool:
     return all(ip_address(address[0].partition("%")[0]).is_loopback for _, address in _resolve(host, 0))
 
 
-def _resolve(host: str, port: int) -> Iterator[tuple[int, tuple[str, int]]]:
+def _resolve(host: str, port: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         raise OSError(errno.EADDRNOTAVAIL, f"{host!r} cannot be resolved: {error.strerror}") from None
     for family, _, _, _, address in dict.fromkeys(found):
-        yield family, address  # type: ignore[misc]
+        yield family, address
 
 
 def listen_tcp(hosts: Iterable[str], port: int, *, secure: bool = False) -> list[Listener]:
-    """Listen on every address of `hosts`, all on the same port. Raises OSError, and then listens on none."""
+    """Listen on every address of `hosts`, all on the same port. Of a name's addresses those that this machine does not
+    have are left out. Raises OSError where none is left, and then listens on none."""
     listeners: list[Listener] = []
     try:
         for host in hosts:
+            before, missing = len(listeners), None
             for family, address in _resolve(host, port):
-                listening = socket.socket(family, socket.SOCK_STREAM)
-                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 try:
-                    listening.bind((address[0], port, *address[2:]))
-                    listening.listen(BACKLOG)
+                    listener = _listen(family, address, port, secure=secure)
                 except OSError as error:
-                    listening.close()
-                    raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}") from None
-                bound_host, port = listening.getsockname()[:2]  # port 0 picks one, for all of them
-                listeners.append(Listener(listening, Bound(bound_host, port, secure=secure)))
+                    told = OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}")
+                    if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                        raise told from None
+                    missing = told
+                else:
+                    listeners.append(listener)
+                    port = listener.bound.port  # 0 picks one, for all of them
+            if len(listeners) == before and missing is not None:
+                raise missing
     except OSError:
         for listener in listeners:
             listener.close()
         raise
     return listeners
+
+
+def _listen(family: int, address: tuple[Any, ...], port: int, *, secure: bool) -> Listener:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind((address[0], port, *address[2:]))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    host, bound_port = listening.getsockname()[:2]
+    return Listener(listening, Bound(host, bound_port, secure=secure))
 
 
 def listen_unix(path: str, *, secure: bool = False) -> Listener:

@@ -254,8 +254,9 @@ def _allowed(bound: tuple[Bound, ...], allow_hosts: Sequence[str]) -> tuple[str,
     """The names under which clients may call. Behind a wildcard address there is no name to allow by itself."""
     if allow_hosts:
         return tuple(allow_hosts)
-    addresses = [f"[{at.host}]" if ":" in at.host else at.host for at in bound if at.host not in ("", *WILDCARDS)]
-    return tuple(dict.fromkeys((*LOOPBACK_NAMES, *addresses)))
+    addresses = [at.host.partition("%")[0] for at in bound if at.host not in ("", *WILDCARDS)]
+    named = [f"[{address}]" if ":" in address else address for address in addresses]
+    return tuple(dict.fromkeys((*LOOPBACK_NAMES, *named)))
 
 
 def run(service: Service, *, backend: Literal["asyncio", "trio"] = "asyncio", **options: Unpack[Options]) -> None:
