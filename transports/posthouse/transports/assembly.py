@@ -32,8 +32,7 @@ class Assembly:
 
     def take(self) -> bytes:
         """The whole of it. There is nothing afterwards."""
-        self._pieces.append(bytes(self._tail))
-        payload = b"".join(self._pieces)
+        payload = b"".join((*self._pieces, self._tail))
         self.clear()
         return payload
 
