@@ -1,4 +1,4 @@
-"""Core and transports must import, and run, with the outside world taken away; and nothing they do may depend on hashing.
+"""Core and transports must import, and run, with the outside world taken away; nothing may depend on hashing.
 
 The banned modules are named three times, for the editor, for the import graph and here: the lists are held equal.
 """

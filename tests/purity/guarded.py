@@ -1,4 +1,4 @@
-"""Import and run core and transports where none of their modules may import the outside world, nor `os.urandom` be used.
+"""Import and run core and transports where no module of theirs may import the outside world or use `os.urandom`.
 
 Run by `test_purity.py` in a process of its own: the root of the project, then the banned modules.
 """
@@ -18,7 +18,9 @@ for ring in ("core", "transports"):
 ordinary_import = builtins.__import__
 
 
-def guarded_import(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> ModuleType:
+def guarded_import(
+    name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0
+) -> ModuleType:
     """Refuse a banned module to everything in `posthouse`."""
     importer = (globals or {}).get("__name__", "")
     if level == 0 and importer.startswith("posthouse.") and name.partition(".")[0] in BANNED:

@@ -107,6 +107,8 @@ class Board:
             sent: dict[SocketId, int] = {}
             for action in board.outbox:
                 self.actions.append(action)
+                socket = getattr(action, "socket", None)
+                assert socket is None or socket in self.written, "nothing is asked of a socket that is closed"
                 if isinstance(action, Write):
                     self.written[action.socket] += action.data
                     if action.socket in self.stuck:
@@ -189,6 +191,10 @@ class Board:
 
     def drop(self, socket: SocketId) -> None:
         """The socket is closed, by whomever."""
+        del self.written[socket]
+        self.stuck.pop(socket, None)
+        if socket in self.stopped:
+            self.stopped.remove(socket)
         self.board.closed(socket, self.now)
         self.run()
 

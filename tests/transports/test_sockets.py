@@ -216,5 +216,6 @@ def test_what_codecs_hold_is_reported_when_it_changed_by_a_read() -> None:
         assert table.gateway.health(0.0).memory == reported
     table.codec.buffered = 200
     table.sockets.measure(table.line, 0.0)
+    table.line.over = True
     table.sockets.remove(table.line, 0.0)
     assert (table.sockets.buffered, table.gateway.health(0.0).memory) == (0, 0)

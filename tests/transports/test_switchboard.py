@@ -428,6 +428,16 @@ def test_the_last_answer_to_a_client_that_has_half_closed_closes_at_once() -> No
     assert (board.half_closed, board.closed) == ([socket], {socket: True})
 
 
+def test_a_socket_that_is_reset_while_it_holds_bytes_leaves_no_deadline() -> None:
+    board = Board(Config(heartbeat_interval=None))
+    browser = Browser(board)
+    board.stuck[browser.socket] = 0
+    board.board.broadcast("news", [1], 0.0)
+    board.run()
+    board.drop(browser.socket)
+    assert board.board.next_timeout() is None
+
+
 # The end of a pipe
 
 

@@ -91,7 +91,6 @@ class Sockets:
 
     def remove(self, line: Line, now: float) -> None:
         """It is closed."""
-        line.over = True
         del self.lines[line.socket]
         self._timers.disarm(line.due)
         self._timers.disarm(line.stalled)

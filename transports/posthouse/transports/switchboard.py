@@ -162,12 +162,13 @@ class Switchboard:
         line = self._sockets.find(socket)
         if line is None:
             return
-        self._sockets.remove(line, now)
-        self._at_eof.pop(socket, None)
+        line.over = True
         connection = line.connection
         if connection is not None:
             self._sockets.part(line, now)
             self.gateway.disconnected(connection, ABNORMAL if type(line.codec) is WebSocket else None, now)
+        self._sockets.remove(line, now)
+        self._at_eof.pop(socket, None)
         self.gateway.released(socket, now)
         self._run(now)
 
