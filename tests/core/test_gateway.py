@@ -1,0 +1,496 @@
+"""The gateway's inputs: what each does, what is misuse, and that nobody comes in while another is inside."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec import Struct
+from posthouse.core.config import Config
+from posthouse.core.effects import Accept, Answer, Drained, Emit, PauseReading, ResumeReading, Transmit
+from posthouse.core.errors import RpcError, UsageError
+from posthouse.core.gateway import Gateway
+from posthouse.core.lifecycle import CallFailed, ConnectionOpened, LimitBreached
+from posthouse.core.peers import Address, CallId, ConnectionId, Peer, RequestId, SocketId
+from posthouse.core.service import Service
+from pydantic import BaseModel, field_serializer
+
+from tests.core.world import WALL, World, internal, request, service
+
+NEVER = 99
+
+INPUTS: dict[str, Callable[[Gateway], object]] = {
+    "accepted": lambda gateway: gateway.accepted(Address(), 0.0),
+    "head_read": lambda gateway: gateway.head_read(SocketId(1), 0.0),
+    "released": lambda gateway: gateway.released(SocketId(1), 0.0),
+    "connect": lambda gateway: gateway.connect(Peer("websocket"), 0.0),
+    "receive": lambda gateway: gateway.receive(ConnectionId(1), b"{}", 0.0),
+    "heard": lambda gateway: gateway.heard(ConnectionId(1), 0.0),
+    "report_held": lambda gateway: gateway.report_held(ConnectionId(1), 1, 0.0),
+    "report_sent": lambda gateway: gateway.report_sent(ConnectionId(1), 1, 0.0),
+    "report_buffered": lambda gateway: gateway.report_buffered(1, 0.0),
+    "disconnected": lambda gateway: gateway.disconnected(ConnectionId(1), None, 0.0),
+    "complete": lambda gateway: gateway.complete(CallId(1), None, 0.0),
+    "fail": lambda gateway: gateway.fail(CallId(1), RpcError(), 0.0),
+    "notify": lambda gateway: gateway.notify(ConnectionId(1), "m", None, 0.0),
+    "progress": lambda gateway: gateway.progress(CallId(1), 0.5, 0.0),
+    "request": lambda gateway: gateway.request(ConnectionId(1), "m", None, 0.0, timeout=1.0),
+    "abandon": lambda gateway: gateway.abandon(RequestId(1), 0.0),
+    "broadcast": lambda gateway: gateway.broadcast("m", None, 0.0),
+    "shut_down": lambda gateway: gateway.shut_down(0.0),
+    "set_wall": lambda gateway: gateway.set_wall(0.0, 0.0),
+    "handle_timeout": lambda gateway: gateway.handle_timeout(0.0),
+}
+LOOK_UPS = ("accepting", "busy", "draining", "health", "memory", "next_timeout", "stats")
+
+
+def test_the_inputs_are_these_and_each_is_told_the_time() -> None:
+    public = {name for name in vars(Gateway) if not name.startswith("_")}
+    assert public == {*INPUTS, *LOOK_UPS}
+    for name in INPUTS:
+        assert "now" in inspect.signature(getattr(Gateway, name)).parameters
+
+
+SIGNATURES = {
+    "accepted": "(self, address: 'Address', now: 'float') -> 'SocketId | None'",
+    "released": "(self, socket: 'SocketId', now: 'float') -> 'None'",
+    "connect": "(self, peer: 'Peer', now: 'float') -> 'ConnectionId'",
+    "receive": "(self, connection: 'ConnectionId', data: 'bytes', now: 'float') -> 'None'",
+    "heard": "(self, connection: 'ConnectionId', now: 'float') -> 'None'",
+    "report_held": "(self, connection: 'ConnectionId', size: 'int', now: 'float') -> 'None'",
+    "report_sent": "(self, connection: 'ConnectionId', size: 'int', now: 'float') -> 'None'",
+    "disconnected": "(self, connection: 'ConnectionId', code: 'int | None', now: 'float') -> 'None'",
+    "complete": "(self, call: 'CallId', result: 'object', now: 'float') -> 'bool'",
+    "fail": "(self, call: 'CallId', error: 'RpcError', now: 'float') -> 'bool'",
+    "notify": "(self, to: 'ConnectionId', method: 'str', params: 'object', now: 'float') -> 'bool'",
+    "progress": "(self, call: 'CallId', value: 'object', now: 'float') -> 'bool'",
+    "abandon": "(self, request: 'RequestId', now: 'float') -> 'None'",
+    "shut_down": "(self, now: 'float', *, grace: 'float | None' = None) -> 'None'",
+    "set_wall": "(self, unix: 'float', now: 'float') -> 'None'",
+    "handle_timeout": "(self, now: 'float') -> 'None'",
+    "health": "(self, now: 'float') -> 'Health'",
+    "next_timeout": "(self) -> 'float | None'",
+}
+
+
+def test_the_signatures_are_those_that_embedders_were_promised() -> None:
+    assert {name: str(inspect.signature(getattr(Gateway, name))) for name in SIGNATURES} == SIGNATURES
+
+
+# One at a time
+
+
+class Spied(BaseModel):
+    """A value whose conversion runs a user's code."""
+
+    value: int = 0
+
+    @field_serializer("value")
+    def _serialize(self, value: int) -> int:
+        spy()
+        return value
+
+
+class Checked(Struct):
+    """A parameter whose check runs a user's code."""
+
+    def __post_init__(self) -> None:
+        spy()
+
+
+def spy() -> None:
+    """What the user's code does: each test says."""
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_an_input_from_within_another_is_misuse_and_changes_nothing(name: str, monkeypatch: Any) -> None:
+    offered = service()
+    offered.method("check")(_check)
+    world = World(offered)
+    gateway = world.gateway
+    assert gateway.accepted(Address(), 0.0) == 1
+    one = world.connect()
+    call = world.begin(one, progress_token=1)
+    gateway.request(one, "ask", None, 0.0, timeout=1.0)
+    refused: list[str] = []
+
+    def back() -> None:
+        before = gateway.outbox.copy(), gateway.health(0.0)
+        try:
+            INPUTS[name](gateway)
+        except UsageError as error:
+            refused.append(str(error))
+        assert before == (gateway.outbox, gateway.health(0.0))
+
+    monkeypatch.setitem(globals(), "spy", back)
+    gateway.notify(one, "m", [Spied()], 0.0)
+    gateway.broadcast("m", [Spied()], 0.0)
+    gateway.progress(call, Spied(), 0.0)
+    gateway.request(one, "m", [Spied()], 0.0, timeout=1.0)
+    world.call(one, "check", [{}], id=2)
+    world.complete(call, Spied())
+    assert refused == ["an input was called from within another: inputs run alone and to their end"] * 6
+    monkeypatch.undo()
+    world.take()
+    world.begin(one)
+
+
+def _check(value: Checked) -> None:
+    raise NotImplementedError
+
+
+def test_params_that_cannot_be_encoded_are_misuse_and_leave_the_gateway_as_it_was() -> None:
+    world = World()
+    one = world.connect()
+    with pytest.raises(UsageError):
+        world.gateway.notify(one, "m", [object()], 0.0)
+    with pytest.raises(UsageError):
+        world.gateway.broadcast("m", [object()], 0.0)
+    assert world.take() == []
+    world.begin(one)
+
+
+# Sockets
+
+
+def test_a_socket_is_known_from_its_acceptance_to_its_release() -> None:
+    world = World(max_in_head=1)
+    socket = world.gateway.accepted(Address(), 0.0)
+    assert socket == 1
+    assert world.gateway.accepted(Address(), 0.0) is None
+    world.gateway.head_read(socket, 0.0)
+    second = world.gateway.accepted(Address(), 0.0)
+    assert second == 2
+    assert world.gateway.health(0.0).sockets == 2
+    for _ in range(2):
+        world.gateway.released(socket, 0.0)
+        world.gateway.head_read(socket, 0.0)
+    assert world.gateway.health(0.0).sockets == 1
+
+
+def test_to_connect_through_a_released_socket_is_misuse() -> None:
+    world = World()
+    socket = world.gateway.accepted(Address(), 0.0)
+    assert socket is not None
+    world.gateway.released(socket, 0.0)
+    with pytest.raises(UsageError, match="socket 1 was released"):
+        world.gateway.connect(Peer("websocket", socket=socket), 0.0)
+    assert world.take() == []
+
+
+NEVER_WAS: list[tuple[str, Callable[[Gateway], object]]] = [
+    ("socket", lambda gateway: gateway.head_read(SocketId(NEVER), 0.0)),
+    ("socket", lambda gateway: gateway.released(SocketId(NEVER), 0.0)),
+    ("socket", lambda gateway: gateway.connect(Peer("http", socket=SocketId(NEVER)), 0.0)),
+    ("connection", lambda gateway: gateway.receive(ConnectionId(NEVER), b"{}", 0.0)),
+    ("connection", lambda gateway: gateway.heard(ConnectionId(NEVER), 0.0)),
+    ("connection", lambda gateway: gateway.report_held(ConnectionId(NEVER), 1, 0.0)),
+    ("connection", lambda gateway: gateway.report_sent(ConnectionId(NEVER), 1, 0.0)),
+    ("connection", lambda gateway: gateway.disconnected(ConnectionId(NEVER), None, 0.0)),
+    ("connection", lambda gateway: gateway.notify(ConnectionId(NEVER), "m", None, 0.0)),
+    ("call", lambda gateway: gateway.complete(CallId(NEVER), None, 0.0)),
+    ("call", lambda gateway: gateway.fail(CallId(NEVER), RpcError(), 0.0)),
+    ("call", lambda gateway: gateway.progress(CallId(NEVER), 0.5, 0.0)),
+    ("request", lambda gateway: gateway.abandon(RequestId(NEVER), 0.0)),
+]
+
+
+@pytest.mark.parametrize(("what", "name_it"), NEVER_WAS)
+def test_to_name_what_never_was_is_misuse(what: str, name_it: Callable[[Gateway], object]) -> None:
+    world = World()
+    world.connect()
+    with pytest.raises(UsageError, match=f"there never was a {what} {NEVER}"):
+        name_it(world.gateway)
+    assert world.take() == []
+
+
+def test_row_47_to_name_what_has_ended_is_harmless() -> None:
+    world = World()
+    one = world.connect()
+    call = world.begin(one, progress_token=1)
+    asked = world.gateway.request(one, "ask", None, 0.0, timeout=1.0)
+    world.gateway.disconnected(one, None, 0.0)
+    world.complete(call)
+    world.gateway.outbox.clear()
+    gateway = world.gateway
+    gateway.receive(one, b"{", 0.0)
+    gateway.heard(one, 0.0)
+    gateway.report_held(one, 1, 0.0)
+    gateway.report_sent(one, 1, 0.0)
+    gateway.disconnected(one, 1000, 0.0)
+    gateway.abandon(asked, 0.0)
+    assert not gateway.complete(call, None, 0.0)
+    assert not gateway.fail(call, RpcError(), 0.0)
+    assert not gateway.progress(call, 1.0, 0.0)
+    assert not gateway.notify(one, "m", None, 0.0)
+    assert gateway.outbox == []
+
+
+# Connections
+
+
+@pytest.mark.parametrize("kind", ["websocket", "cli"])
+def test_who_is_admitted_is_accepted_and_then_told_of(kind: Any) -> None:
+    world = World()
+    one = world.gateway.connect(Peer(kind), 3.0)
+    opened = ConnectionOpened(one, "000000000000000000000001", kind, Address(), None, 3.0)
+    assert world.gateway.outbox == [Accept(one), Emit(opened)]
+
+
+def test_for_an_http_exchange_the_answer_is_the_acceptance() -> None:
+    world = World()
+    one = world.gateway.connect(Peer("http"), 0.0)
+    assert world.take() == []
+    world.call(one, "connection.ping")
+    (answer,) = world.take()
+    assert isinstance(answer, Answer)
+    world.call(one, "connection.ping", id=2)
+    assert world.take() == []
+
+
+def test_where_the_host_owns_the_sockets_connections_may_fill_their_number() -> None:
+    world = World(max_connections=2)
+    for _ in range(2):
+        world.connect()
+    assert world.gateway.health(0.0).status == "degraded"
+    third = world.gateway.connect(Peer("websocket"), 0.0)
+    assert world.closes() == [(third, 1013, True)]
+    world.gateway.receive(third, b"{", 0.0)
+    assert world.take() == []
+
+
+def test_after_a_disconnect_only_the_end_still_counts() -> None:
+    world = World(max_bad_messages=1)
+    one = world.connect()
+    for _ in range(2):
+        world.receive(one, b"{")
+    world.gateway.outbox.clear()
+    world.receive(one, b"{")
+    world.gateway.heard(one, 0.0)
+    world.gateway.report_held(one, 5, 0.0)
+    world.gateway.report_sent(one, 500, 0.0)
+    assert world.take() == []
+    world.gateway.disconnected(one, None, 0.0)
+    assert len(world.take_events()) == 1
+
+
+def test_what_is_observed_is_let_through_and_told() -> None:
+    world = World(max_connections_per_address=1, observe=["max_connections_per_address"])
+    here = Address("192.0.2.1")
+    assert [world.gateway.accepted(here, 0.0) for _ in range(2)] == [1, 2]
+    assert world.take_events() == [LimitBreached("max_connections_per_address", None, here, False, 0.0)]
+
+
+def test_in_a_shut_down_nobody_is_let_in_and_http_is_answered() -> None:
+    world = World()
+    one = world.connect()
+    call = world.begin(one)
+    world.gateway.shut_down(0.0)
+    world.gateway.shut_down(0.0)
+    world.at(0.0)
+    world.take()
+    assert (world.gateway.draining, world.gateway.accepting) == (True, False)
+    assert world.gateway.accepted(Address(), 0.0) is None
+    refused = world.gateway.connect(Peer("cli"), 0.0)
+    assert world.closes() == [(refused, 1012, True)]
+    http = world.connect("http")
+    world.call(http)
+    assert world.codes() == [-32050]
+    for connection in (one, refused, http):
+        world.gateway.disconnected(connection, None, 0.0)
+    assert Drained() not in world.take()
+    assert not world.complete(call)
+    assert world.take() == [Drained()]
+
+
+def test_row_59_where_too_much_is_held_nobody_is_let_in_and_the_idlest_goes() -> None:
+    world = World(memory_budget=10)
+    one = world.connect()
+    world.gateway.report_buffered(11, 0.0)
+    assert world.closes() == [(one, 1013, False)]
+    refused = world.gateway.connect(Peer("websocket"), 0.0)
+    assert world.closes() == [(refused, 1013, True)]
+
+
+# Outcomes
+
+
+def test_what_a_handler_raised_is_answered_and_what_nobody_expected_is_told() -> None:
+    world = World()
+    one = world.connect()
+    meant, unexpected = world.begin(one, id=1), world.begin(one, id=2)
+    assert world.fail(meant, RpcError(5))
+    assert world.codes() == [5]
+    assert world.fail(unexpected, internal("abc"))
+    (event,) = world.take_events()
+    assert isinstance(event, CallFailed)
+    assert (event.call, event.incident) == (unexpected, "abc")
+
+
+def test_a_request_leaves_and_has_one_outcome() -> None:
+    world = World()
+    one = world.connect()
+    asked = world.gateway.request(one, "ask", None, 0.0, timeout=1.0)
+    assert world.said() == [{"jsonrpc": "2.0", "method": "ask", "id": 1}]
+    world.at(1.0)
+    assert [resolve.request for resolve in world.resolved()] == [asked]
+    world.gateway.disconnected(one, None, 1.0)
+    late = world.gateway.request(one, "ask", None, 1.0, timeout=1.0)
+    assert [resolve.request for resolve in world.resolved()] == [late]
+    with pytest.raises(UsageError, match="must be above 0 seconds"):
+        world.gateway.request(one, "ask", None, 1.0, timeout=0.0)
+
+
+# Flow
+
+
+def test_a_push_that_is_too_old_when_bytes_go_closes() -> None:
+    world = World(max_push_age=1.0)
+    one = world.connect()
+    world.gateway.report_held(one, 10, 0.0)
+    world.gateway.notify(one, "m", None, 0.0)
+    world.take()
+    world.gateway.report_sent(one, 5, 1.001)
+    assert world.closes() == [(one, 4100, False)]
+
+
+def test_a_peer_is_not_read_from_while_anything_is_held() -> None:
+    world = World()
+    one = world.connect()
+    gateway = world.gateway
+    gateway.report_held(one, 10, 0.0)
+    world.call(one, "connection.ping", id=1)
+    assert world.take() == [PauseReading(one)]
+    gateway.report_sent(one, 4, 0.0)
+    assert world.take() == []
+    gateway.report_sent(one, 6, 0.0)
+    (reply,) = world.take()
+    assert isinstance(reply, Transmit)
+    assert reply.report
+    assert gateway.memory == len(reply.data)
+    gateway.report_sent(one, len(reply.data), 0.0)
+    assert world.take() == [ResumeReading(one)]
+    assert gateway.memory == 0
+
+
+def test_more_sent_than_held_is_misuse_and_nothing_at_all_is_harmless() -> None:
+    world = World()
+    one = world.connect()
+    for size in (0, -5):
+        world.gateway.report_held(one, size, 0.0)
+        world.gateway.report_sent(one, size, 0.0)
+    assert world.take() == []
+    world.gateway.report_held(one, 10, 0.0)
+    with pytest.raises(UsageError, match="11 bytes are reported as sent: only 10 are held for connection 1"):
+        world.gateway.report_sent(one, 11, 0.0)
+    assert world.gateway.memory == 10
+
+
+def test_what_codecs_hold_counts_as_memory() -> None:
+    world = World()
+    world.gateway.report_buffered(100, 0.0)
+    world.gateway.report_buffered(60, 0.0)
+    assert world.gateway.memory == world.gateway.health(0.0).memory == 60
+
+
+# Progress
+
+
+def test_progress_is_sent_to_who_asked_for_it_and_none_after_the_outcome() -> None:
+    world = World()
+    one = world.connect()
+    call = world.begin(one, progress_token="t")
+    assert world.gateway.progress(call, {"fraction": 0.5}, 0.0)
+    token = {"token": "t", "value": {"fraction": 0.5}}
+    assert world.said() == [{"jsonrpc": "2.0", "method": "$/progress", "params": token}]
+    world.receive(one, request("$/cancelRequest", {"id": 1}, None))
+    world.take()
+    assert not world.gateway.progress(call, {"fraction": 0.9}, 0.0)
+    assert world.take() == []
+
+
+def test_progress_leaves_before_the_answer_also_where_both_wait() -> None:
+    world = World()
+    one = world.connect()
+    call = world.begin(one, progress_token=7)
+    world.gateway.report_held(one, 1, 0.0)
+    world.gateway.progress(call, 1, 0.0)
+    world.complete(call)
+    world.take()
+    world.gateway.report_sent(one, 1, 0.0)
+    assert [message.get("method") for message in world.said()] == ["$/progress", None]
+
+
+def test_progress_is_not_sent_where_nobody_asked_or_could_be_told() -> None:
+    world = World(max_calls_per_connection=2)
+    one, http = world.connect(), world.connect("http")
+    silent = world.begin(one, id=1)
+    assert not world.gateway.progress(silent, 1, 0.0)
+    world.begin(one, "finish", id=2, progress_token=0)
+    world.call(one, id=3, progress_token=1)
+    over_http = world.begin(http, progress_token=1)
+    assert not world.gateway.progress(CallId(3), 1, 0.0)
+    assert not world.gateway.progress(over_http, 1, 0.0)
+    world.gateway.disconnected(one, None, 0.0)
+    assert not world.gateway.progress(CallId(2), 1, 0.0)
+
+
+# Look-ups
+
+
+def test_health_says_what_there_is_and_when() -> None:
+    world = World(max_calls_per_connection=1)
+    one = world.connect()
+    world.call(one, id=1)
+    world.call(one, params=["x"], id=2)
+    health = world.gateway.health(1.5)
+    assert (health.status, health.timestamp) == ("healthy", WALL + 1.5)
+    assert (health.connections, health.sockets, health.calls, health.waiting, health.memory) == (1, 0, 1, 1, 5)
+
+
+def test_health_is_degraded_where_something_is_being_refused_and_draining_before_all() -> None:
+    for limits in ({"max_connections": 1}, {"max_calls": 1}, {"memory_budget": 1}):
+        world = World(**limits)
+        assert world.gateway.health(0.0).status == "healthy"
+        one = world.connect()
+        world.begin(one)
+        world.gateway.report_buffered(2, 0.0)
+        assert world.gateway.health(0.0).status == "degraded"
+        world.gateway.shut_down(0.0)
+        assert world.gateway.health(0.0).status == "draining"
+    world = World(max_connections=1)
+    world.gateway.accepted(Address(), 0.0)
+    assert world.gateway.health(0.0).status == "degraded"
+
+
+def test_row_49_only_timestamps_depend_on_the_wall_clock() -> None:
+    world = World(call_timeout=30.0)
+    one = world.connect()
+    world.begin(one)
+    world.gateway.set_wall(5_000_000.0, 10.0)
+    world.now = 11.0
+    world.call(one, "connection.ping", id=2)
+    assert world.said()[0]["result"]["timestamp"] == 5_000_001.0
+    assert world.gateway.next_timeout() == 30.0
+
+
+def test_a_connection_is_busy_while_it_waits_for_an_outcome_or_for_bytes_to_go() -> None:
+    world = World()
+    one = world.connect()
+    assert not world.gateway.busy(one)
+    call = world.begin(one)
+    assert world.gateway.busy(one)
+    world.gateway.report_held(one, 1, 0.0)
+    world.complete(call)
+    assert world.gateway.busy(one)
+    world.gateway.disconnected(one, None, 0.0)
+    assert not world.gateway.busy(one)
+
+
+def test_a_gateway_has_the_limits_that_it_was_given() -> None:
+    config = Config(max_connections=5)
+    gateway = Gateway(Service("s"), config, wall=0.0, entropy=bytes)
+    assert gateway.config is config
+    assert gateway.stats() == {"calls.made": 0}
