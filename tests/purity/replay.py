@@ -78,7 +78,7 @@ def replay(record: bytes) -> list[str]:
         calculator(), Config.from_mapping(config), wall=1_700_000_000.0, entropy=lambda size: next(entropy)
     )
     board = Switchboard(gateway, POLICY)
-    lines = []
+    lines: list[str] = []
     for name, arguments, keywords in inputs:
         getattr(board, name)(*map(from_json, arguments), **keywords)
         lines += map(shown, board.outbox)
