@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import sys
@@ -16,7 +17,7 @@ import pytest
 import trustme
 from anyio.from_thread import start_blocking_portal
 from msgspec import Struct
-from posthouse.adapters import streams
+from posthouse.adapters import links, streams
 from posthouse.adapters.call import read_params
 from posthouse.adapters.cli import main
 from posthouse.adapters.serve import serve
@@ -25,6 +26,8 @@ from posthouse.core.config import Config
 from posthouse.core.context import Context
 from posthouse.core.errors import RpcError
 from posthouse.core.service import Service
+from posthouse.transports.frames import FIN, TEXT, frame
+from posthouse.transports.handshake import accept_for
 
 PROMPT_DRAIN = Config(drain_spread=0.0, drain_grace=0.0)
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
@@ -377,12 +380,84 @@ def test_an_address_that_leads_nowhere_is_no_connection(error: OSError, monkeypa
     assert call("ws://[::1]:9", "m") == 3
 
 
+def refusing_goodbyes() -> tuple[str, Thread]:
+    """A WebSocket server that answers the first message and then stays silent until the client is gone."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        with listener, listener.accept()[0] as client:
+            request = client.recv(65536)
+            key = re.search(rb"Sec-WebSocket-Key: (\S+)", request)
+            assert key is not None
+            head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            client.sendall(head + b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept_for(key[1]))
+            client.recv(65536)
+            client.sendall(frame(FIN | TEXT, b'{"jsonrpc":"2.0","result":5,"id":1}'))
+            while client.recv(65536):
+                pass
+
+    thread = Thread(target=answer)
+    thread.start()
+    return f"ws://127.0.0.1:{listener.getsockname()[1]}", thread
+
+
+def test_a_server_that_does_not_say_goodbye_takes_nothing_from_the_result(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "LEAVE_SECONDS", 0.05)
+    url, thread = refusing_goodbyes()
+    assert call(url, "m") == 0
+    thread.join()
+    assert capsys.readouterr().out == "5\n"
+
+
+def test_a_header_is_sent_and_takes_the_place_of_the_usual_one(capsys: pytest.CaptureFixture[str], urls: Urls) -> None:
+    assert call(urls.plain, "echo", "value:=1", "--header", "Content-Type: text/plain") == 1
+    assert call(urls.plain, "echo", "value:=1", "--header", "Posthouse-Timeout-Ms: 1000") == 0
+    assert call(urls.web_socket(urls.plain), "echo", "value:=1", "--header", "Origin: https://elsewhere.example") == 3
+    complaints = capsys.readouterr().err
+    assert "the server answered 415 Unsupported Media Type" in complaints
+    assert "start it with --allow-origin" in complaints
+
+
+def test_a_header_that_contradicts_the_request_is_exit_code_2(capsys: pytest.CaptureFixture[str], urls: Urls) -> None:
+    assert call(urls.plain, "echo", "value:=1", "--header", "Content-Length: 5") == 2
+    assert "Content-Length" in capsys.readouterr().err
+
+
+def test_what_a_socket_does_not_take_in_time_is_too_late() -> None:
+    ours, theirs = socket.socketpair()
+    stream = streams.SocketStream(ours, streams.Deadline(0.1))
+    with theirs, pytest.raises(streams.TimedOut):
+        stream.send(b"x" * 10_000_000)
+    with pytest.raises(streams.TimedOut):
+        stream.receive()
+    stream.close()
+
+
+def test_a_socket_that_is_gone_is_noticed_by_whoever_reads() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    stream = streams.SocketStream(ours, streams.Deadline(5.0))
+    stream.send(b"x")
+    assert stream.receive() == b""
+    stream.close()
+
+
 # Processes
 
 
 def test_a_process_that_ends_before_it_answers_is_no_connection(capfd: pytest.CaptureFixture[str]) -> None:
     assert call("stdio:true", "m") == 3
     assert "the connection ended before the answer" in capfd.readouterr().err
+
+
+def test_a_process_that_is_gone_is_noticed_by_whoever_reads() -> None:
+    stream = streams.open_child("true", streams.Deadline(20.0))
+    assert stream.receive() == b""
+    stream.send(b"x")
+    assert stream.receive() == b""
+    stream.close()
 
 
 def test_many_lines_at_once_are_all_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -151,6 +151,14 @@ def test_a_bad_certificate_says_so(capsys: pytest.CaptureFixture[str], tmp_path:
     assert "none.pem" in complaint(capsys, "serve", "--port", "0", "--tls-cert", f"{tmp_path}/none.pem")
 
 
+def test_a_key_without_a_certificate_is_no_tls(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--tls-key is given without --tls-cert" in complaint(capsys, "serve", "--tls-key", "key.pem")
+
+
+def test_a_unix_socket_has_a_path(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "the path of a unix socket is empty" in complaint(capsys, "serve", "--unix", "")
+
+
 def test_listening_to_more_than_this_machine_needs_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--allow-host" in complaint(capsys, "serve", "--host", "0.0.0.0", "--port", "0")
     assert "dev" in complaint(capsys, "serve", "--host", "0.0.0.0", "--port", "0", "--dev")
@@ -209,6 +217,20 @@ def test_check_says_what_is_wrong(
     )
     assert "posthouse: module wrong_service declares a service wrongly:" in complaint(
         capsys, "check", "wrong_service:service"
+    )
+
+
+def test_check_finds_what_only_the_whole_service_shows(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "no_schema.py").write_text(
+        "from typing import Any\nfrom msgspec import Struct\nfrom posthouse.core import Service\n"
+        "class Strange(Struct):\n    thing: Any = object()\n"
+        "service = Service('s')\n@service.method\ndef take(thing: Strange) -> None: ...\n"
+    )
+    assert complaint(capsys, "check", "no_schema:service").startswith(
+        "posthouse: no_schema:service cannot be served: a type has no JSON Schema"
     )
 
 

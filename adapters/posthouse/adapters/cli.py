@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import NoReturn
+from typing import Final, NoReturn, Unpack
 
 from posthouse.core.config import Config
 from posthouse.core.errors import UsageError
@@ -23,7 +23,7 @@ from posthouse.core.service import Service
 from . import call, logs
 from .check import describe
 from .loading import load_config, load_service
-from .serve import Server, run
+from .serve import Options, Server, run
 from .stdio import take_pipes
 from .suggestions import suggestions
 from .terminal import Failure, Misuse, complain, say
@@ -71,6 +71,9 @@ with 1.
 example:
   posthouse check calculator:service
 """
+
+OPTIONS: Final = {"allow_hosts": "--allow-host", "tls_cert": "--tls-cert", "tls_key": "--tls-key"}
+"""What the front door calls its arguments, and what the command line calls them."""
 
 TARGET_HELP = "the Service to run: a module, importable from here, and a name in it"
 
@@ -195,25 +198,20 @@ def _serve(arguments: argparse.Namespace) -> int:
             for line in suggestions(service, server.bound[0]):
                 say(line)
 
-    try:
-        run(
-            service,
-            backend=arguments.backend,
-            host=arguments.host,
-            port=arguments.port,
-            unix=arguments.unix,
-            tls_cert=arguments.tls_cert,
-            tls_key=arguments.tls_key,
-            config=config,
-            allow_hosts=arguments.allow_host,
-            allow_origins=arguments.allow_origin,
-            dev=arguments.dev,
-            started=started,
-        )
-    except UsageError as error:
-        raise Misuse(str(error).replace("allow_hosts", "--allow-host")) from None
-    except OSError as error:
-        _explain(error)
+    _run(
+        arguments,
+        service,
+        host=arguments.host,
+        port=arguments.port,
+        unix=arguments.unix,
+        tls_cert=arguments.tls_cert,
+        tls_key=arguments.tls_key,
+        config=config,
+        allow_hosts=arguments.allow_host,
+        allow_origins=arguments.allow_origin,
+        dev=arguments.dev,
+        started=started,
+    )
     return 0
 
 
@@ -221,7 +219,7 @@ def _stdio(arguments: argparse.Namespace) -> int:
     pipes = take_pipes()  # before the service is imported: what it prints must not get between our messages
     config = _prepare(arguments)
     service = load_service(arguments.target)
-    run(service, backend=arguments.backend, pipes=[pipes], config=config, dev=arguments.dev)
+    _run(arguments, service, pipes=[pipes], config=config, dev=arguments.dev)
     return 0
 
 
@@ -241,6 +239,19 @@ def _prepare(arguments: argparse.Namespace) -> Config:
     if arguments.backend == "trio" and find_spec("trio") is None:
         raise Misuse("--backend trio needs trio, which is not installed", hint="pip install 'posthouse[trio]'")
     return Config() if arguments.config is None else load_config(arguments.config)
+
+
+def _run(arguments: argparse.Namespace, service: Service, **options: Unpack[Options]) -> None:
+    """The front door, with what it raises put into the words of the command line."""
+    try:
+        run(service, backend=arguments.backend, **options)
+    except UsageError as error:
+        text = str(error)
+        for name, option in OPTIONS.items():
+            text = text.replace(name, option)
+        raise Misuse(text) from None
+    except OSError as error:
+        _explain(error)
 
 
 def _explain(error: OSError) -> NoReturn:

@@ -86,7 +86,9 @@ class HttpLink:
         self._stream: Final = stream
         self._client: Final = Http1Client(config, host.encode())
         self._target: Final = target.encode()
-        self._headers: Final = ((b"Content-Type", b"application/json"), *options.headers)
+        given = [name.lower() for name, _ in options.headers]
+        usual = () if b"content-type" in given else ((b"Content-Type", b"application/json"),)
+        self._headers: Final = (*usual, *options.headers)
 
     def send(self, text: bytes) -> None:
         """Make the request."""

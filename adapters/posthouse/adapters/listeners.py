@@ -130,6 +130,8 @@ def listen_unix(path: str, *, secure: bool = False) -> Listener:
 
     Raises UsageError where somebody does, or where the path is something else; OSError where it cannot be made.
     """
+    if not path:
+        raise UsageError("the path of a unix socket is empty")
     try:
         is_socket = stat.S_ISSOCK(os.stat(path).st_mode)
     except FileNotFoundError:
@@ -173,8 +175,9 @@ def tls_context(cert: str | PathLike[str], key: str | PathLike[str] | None = Non
     try:
         context.load_cert_chain(cert, key)
     except ssl.SSLError as error:
+        reason = f": {error.reason}" if error.reason else ""
         raise OSError(
-            f"{os.fspath(cert)}: no certificate and key that belong together can be read: {error.reason}"
+            f"{os.fspath(cert)}: no certificate and key (PEM) that belong together can be read{reason}"
         ) from None
     except OSError as error:
         files = os.fspath(cert) if key is None else f"{os.fspath(cert)} or {os.fspath(key)}"

@@ -147,10 +147,12 @@ async def serve(
     """
     hosts = _hosts(host, unix, pipes)
     _check(hosts, allow_hosts, dev=dev)
+    if tls_key is not None and tls_cert is None:
+        raise UsageError("tls_key is given without tls_cert: there is no TLS without a certificate")
     tls = None if tls_cert is None else tls_context(tls_cert, tls_key)
-    identity = pipe_identity if not (hosts or unix) else ANONYMOUS
+    identity = ANONYMOUS
     if dev:
-        identity = Identity(scopes=(ALL_SCOPES,))
+        identity = pipe_identity = Identity(scopes=(ALL_SCOPES,))
         report(WARNING, "dev", "development mode: every caller has every scope")
     with ExitStack() as stack:
         listeners = listen_tcp(hosts, port, secure=tls is not None)
@@ -182,6 +184,7 @@ async def drive(
     listeners: Sequence[Listener],
     tls: ssl.SSLContext | None,
     pipes: Sequence[tuple[int, int]],
+    pipe_identity: Identity,
     accepts: Callable[[], None],
 ) -> None:
     """Everything that a running server has, from its beginning to its end."""
@@ -204,7 +207,7 @@ async def drive(
             Handlers(runner, group, events, asking, watchdog, workers)
             group.start_soon(runner.run)
             group.start_soon(events.run_hooks)
-            _open_pipes(pipes, runner, sockets, alone=not listeners)
+            _open_pipes(pipes, pipe_identity, runner, sockets, alone=not listeners)
             runner.drain()
             accepts()
             await over.wait()
@@ -214,7 +217,9 @@ async def drive(
             group.cancel_scope.cancel()
 
 
-def _open_pipes(pipes: Sequence[tuple[int, int]], runner: Runner, sockets: Sockets, *, alone: bool) -> None:
+def _open_pipes(
+    pipes: Sequence[tuple[int, int]], identity: Identity, runner: Runner, sockets: Sockets, *, alone: bool
+) -> None:
     left = len(pipes)
 
     def forget(socket: SocketId) -> None:
@@ -225,7 +230,7 @@ def _open_pipes(pipes: Sequence[tuple[int, int]], runner: Runner, sockets: Socke
             runner.poller.call_soon(lambda: runner.board.shut_down(runner.now()))
 
     for source, sink in pipes:
-        id = runner.board.opened(Address(transport="pipe"), runner.now())
+        id = runner.board.opened(Address(transport="pipe"), runner.now(), identity=identity)
         if id is None:
             raise UsageError(f"{len(pipes)} pipes are more than the limits of this config allow")
         sockets.lines[id] = line = Pipes(id, source, sink, runner, forget)

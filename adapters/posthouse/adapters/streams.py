@@ -127,8 +127,6 @@ class ChildStream:
                 raise self.deadline.expired()
             try:
                 rest = rest[os.write(self._input.fileno(), rest) :]
-            except BlockingIOError:
-                continue
             except BrokenPipeError:
                 return  # it may have answered before it went: whoever reads finds out
 
