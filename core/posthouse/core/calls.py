@@ -7,8 +7,10 @@ when a call may run and when it must end; what its outcome says on the wire is `
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from itertools import count
+from typing import TYPE_CHECKING, Final, cast
 
 from msgspec import Struct
 
@@ -39,6 +41,12 @@ class Phase(Enum):
     ENDED = "ended"
 
 
+WAITING: Final = Phase.WAITING
+RUNNING: Final = Phase.RUNNING
+ENDED: Final = Phase.ENDED
+"""Its members by themselves: every call asks for them, and to look one up in the class costs more than the answer."""
+
+
 class Call(Struct, eq=False, gc=False):
     """One call. `key` is its raw id, or its call id where it has none that could be named; `id` None: a notification.
 
@@ -55,7 +63,7 @@ class Call(Struct, eq=False, gc=False):
     meta: Meta
     batch: Batch | None
     entry: int
-    phase: Phase = Phase.RUNNING
+    phase: Phase = RUNNING
     params: bytes | None = None
     timer: Timer | None = None
     detached: bool = False
@@ -65,12 +73,24 @@ class Calls:
     """The table of calls. `made` is how many there were; `handlers` is how many hold a slot; `waiting` how many wait,
     of `waiting_bytes`."""
 
-    __slots__ = ("_config", "_fresh", "_outbox", "_timers", "handlers", "made", "records", "waiting", "waiting_bytes")
+    __slots__ = (
+        "_config",
+        "_fresh",
+        "_numbers",
+        "_outbox",
+        "_timers",
+        "handlers",
+        "made",
+        "records",
+        "waiting",
+        "waiting_bytes",
+    )
 
     def __init__(self, config: Config, outbox: list[Effect], timers: Timers) -> None:
         self._config = config
         self._outbox = outbox
         self._timers = timers
+        self._numbers = cast("Iterator[CallId]", count(1))
         self.made = 0
         self._fresh: list[Call] = []
         self.records: dict[CallId, Call] = {}
@@ -102,18 +122,13 @@ class Calls:
         config = self._config
         if self.handlers >= config.max_calls:
             raise RpcError(SERVER_BUSY, data={"retryable": True, "limit": "max_calls"})
-        waits = connection.running >= config.max_calls_per_connection or bool(connection.waiting)
-        params = b""
-        args: tuple[Any, ...] = ()
-        kwargs: dict[str, Any] = {}
+        waits = connection.waiting or connection.running >= config.max_calls_per_connection
         if waits:
-            if request.params is not None:
-                params = bytes(request.params)
+            params = b"" if request.params is None else bytes(request.params)
             self._check_room(connection, len(params))
         else:
             args, kwargs = method.bind(request.params)
-        self.made += 1
-        number = CallId(self.made)
+        self.made = number = next(self._numbers)
         timeout = config.call_timeout if method.timeout is None else method.timeout
         if meta.timeout_ms is not None:
             timeout = min(timeout, meta.timeout_ms / 1000)
@@ -140,7 +155,7 @@ class Calls:
             raise RpcError(SERVER_BUSY, data={"retryable": True, "limit": "max_waiting_bytes"})
 
     def _wait(self, connection: Connection, call: Call, params: bytes) -> None:
-        call.phase = Phase.WAITING
+        call.phase = WAITING
         call.params = params
         connection.waiting[call.call] = call
         connection.waiting_bytes += len(params)
@@ -166,37 +181,46 @@ class Calls:
         """Hand out a call that waited. Raises RpcError when its params do not fit; it then waits still."""
         args, kwargs = call.method.bind(call.params or None)
         self._stop_waiting(connection, call)
-        call.phase = Phase.RUNNING
+        call.phase = RUNNING
         connection.running += 1
         self.handlers += 1
         self._outbox.append(Invoke(call.call, connection.caller, call.method, args, kwargs, call.meta))
 
-    def handler_ended(self, call: Call, connection: Connection | None) -> None:
-        """The adapter reports the end of its handler: the slot is free."""
+    def handler_ended(self, call: Call, connection: Connection | None) -> bool:
+        """The adapter reports the end of its handler: the slot is free. True: it has no outcome yet, and gets it now;
+        its id is free too and its deadline gone."""
         del self.records[call.call]
         self.handlers -= 1
         if connection is not None:
             connection.running -= 1
+        if call.phase is ENDED:
+            return False
+        self._end(call, connection)
+        return True
 
-    def settle(self, call: Call, connection: Connection | None, *, running: bool) -> None:
-        """It has its outcome: its id is free and its deadline gone. `running`: if it has a handler, that has not ended
-        and is to be stopped; its slot stays held until it has."""
+    def settle(self, call: Call, connection: Connection | None) -> None:
+        """It has its outcome before its handler has ended: its id is free and its deadline gone. A handler is to be
+        stopped; its slot stays held until it has ended."""
+        if call.phase is WAITING:
+            assert connection is not None  # else it would not wait any more
+            self._stop_waiting(connection, call)
+            del self.records[call.call]
+        else:
+            self._outbox.append(Cancel(call.call))
+        self._end(call, connection)
+
+    def _end(self, call: Call, connection: Connection | None) -> None:
+        call.phase = ENDED
         if connection is not None and not call.detached:
             del connection.calls[call.key]
-            if call.phase is Phase.WAITING:
-                self._stop_waiting(connection, call)
-                del self.records[call.call]
-                running = False
-        self._timers.disarm(call.timer)
-        if running:
-            self._outbox.append(Cancel(call.call))
-        call.phase = Phase.ENDED
+        if call.timer is not None:
+            self._timers.disarm(call.timer)
 
     def arm(self) -> None:
         """Arm the deadlines of calls that outlived their turn: a call that ends in its turn never costs a timer."""
         if not self._fresh:
             return
         for call in self._fresh:
-            if call.phase is not Phase.ENDED:
+            if call.phase is not ENDED:
                 call.timer = self._timers.arm(call.deadline, CALL_EXPIRES, call.call)
         self._fresh.clear()

@@ -28,6 +28,10 @@ class State(Enum):
     GONE = "gone"
 
 
+OPEN: Final = State.OPEN
+"""By itself: every text and every payload asks for it, and to look it up in the class costs more than the answer."""
+
+
 class Occasion(Enum):
     """What moves a connection from one state to the next."""
 

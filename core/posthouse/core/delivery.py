@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .connections import Connection, Connections, State
+from .connections import OPEN, Connection, Connections
 from .effects import Effect, Multicast
 from .errors import UsageError
 from .flow import Flow
@@ -31,7 +31,7 @@ class Delivery:
 
     def push(self, connection: Connection, payload: bytes, now: float) -> bool:
         """To one. False: it cannot be pushed to, or no longer."""
-        if not connection.pushable or connection.state is not State.OPEN:
+        if not connection.pushable or connection.state is not OPEN:
             return False
         breached = self._flow.push(connection.id, payload, now)
         if breached is not None:

@@ -14,7 +14,7 @@ from msgspec.json import encode
 from msgspec.structs import astuple
 
 from .builtin import Builtins
-from .calls import Call, Calls, Phase
+from .calls import ENDED, RUNNING, WAITING, Call, Calls
 from .config import Config
 from .connections import Connection, Connections
 from .delivery import Breaches, Delivery
@@ -184,7 +184,7 @@ class Dispatch:
 
     def complete(self, call: Call, result: object, now: float) -> bool:
         """Its handler returned. False: the call had its outcome."""
-        if call.phase is Phase.RUNNING and now < call.deadline and not call.detached:
+        if call.phase is RUNNING and now < call.deadline and not call.detached:
             return self._handler_ended(call, self._encode(call, result, now), now)
         return self._handler_ended(call, b"", now)
 
@@ -193,9 +193,10 @@ class Dispatch:
 
         An internal error that names its incident is one that nobody expected: it is told, whatever became of the call.
         """
+        first = self._handler_ended(call, error, now)
         if error.code == INTERNAL_ERROR and isinstance(error.data, dict) and "incident" in error.data:
             self._failed(call, str(error.data["incident"]), "the handler raised what is no RpcError", now)
-        return self._handler_ended(call, error, now)
+        return first
 
     def _encode(self, call: Call, result: object, now: float) -> bytes | RpcError:
         try:
@@ -210,23 +211,25 @@ class Dispatch:
         self._outbox.append(Emit(CallFailed(call.call, call.connection, call.method.name, incident, reason, now)))
 
     def _handler_ended(self, call: Call, outcome: bytes | RpcError, now: float) -> bool:
-        if call.phase is Phase.WAITING:
+        if call.phase is WAITING:
             raise UsageError(f"call {call.call} waits: it was not handed out and has no handler that could end")
         connection = self._connections.records.get(call.connection)
-        self._calls.handler_ended(call, connection)
-        running = call.phase is Phase.RUNNING
-        if running:
+        first = self._calls.handler_ended(call, connection)
+        if first:
             if now >= call.deadline:
                 outcome = self._timed_out(call, now)
-            self._settle(call, connection, outcome, running=False)
+            self._answer(call, connection, outcome)
         if connection is not None:
             connection.active_at = now
             if connection.waiting:
                 self._run_waiting(connection)
-        return running
+        return first
 
-    def _settle(self, call: Call, connection: Connection | None, outcome: bytes | RpcError, *, running: bool) -> None:
-        self._calls.settle(call, connection, running=running)
+    def _settle(self, call: Call, connection: Connection | None, outcome: RpcError) -> None:
+        self._calls.settle(call, connection)
+        self._answer(call, connection, outcome)
+
+    def _answer(self, call: Call, connection: Connection | None, outcome: bytes | RpcError) -> None:
         if connection is None or call.detached:
             return
         if connection.leaving and not connection.calls:
@@ -244,7 +247,7 @@ class Dispatch:
             try:
                 self._calls.start(connection, call)
             except RpcError as error:
-                self._settle(call, connection, error, running=False)
+                self._settle(call, connection, error)
 
     def _timed_out(self, call: Call, now: float) -> RpcError:
         self._stats.count("calls.timed_out")
@@ -259,7 +262,7 @@ class Dispatch:
         """The deadline of a call without an outcome has come."""
         call = self._calls.records[id]
         connection = self._connections.records.get(call.connection)
-        self._settle(call, connection, self._timed_out(call, now), running=True)
+        self._settle(call, connection, self._timed_out(call, now))
 
     def cancel(self, connection: Connection, id: bytes, now: float) -> bool:
         """Cancel a call by its raw id. False: this connection has no such call without an outcome."""
@@ -267,27 +270,27 @@ class Dispatch:
         if call is None:
             return False
         self._cancelled(call, "client", now)
-        self._settle(call, connection, RpcError(REQUEST_CANCELLED), running=True)
+        self._settle(call, connection, RpcError(REQUEST_CANCELLED))
         return True
 
     def drop(self, connection: Connection, now: float) -> None:
         """The connection closes: its calls end, but for those that were declared to finish."""
         for call in list(connection.calls.values()):
-            if call.phase is Phase.RUNNING and call.method.on_disconnect == "finish":
+            if call.phase is RUNNING and call.method.on_disconnect == "finish":
                 call.detached = True
             else:
                 self._cancelled(call, "disconnected", now)
-                self._calls.settle(call, connection, running=True)
+                self._calls.settle(call, connection)
         connection.calls.clear()
         self._replies.drop(connection)
 
     def drain(self, now: float) -> None:
         """The grace has passed: every call that has no outcome is told so."""
         for call in list(self._calls.records.values()):
-            if call.phase is not Phase.ENDED:
+            if call.phase is not ENDED:
                 self._cancelled(call, "draining", now)
                 connection = self._connections.records.get(call.connection)
-                self._settle(call, connection, RpcError(DRAINING, data={"retryable": True}), running=True)
+                self._settle(call, connection, RpcError(DRAINING, data={"retryable": True}))
 
 
 def combined(own: Meta, given: Meta) -> Meta:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from .calls import Calls, Phase
+from .calls import RUNNING, Calls
 from .closing import CLOSES, LIVING, Closing
 from .config import Config
-from .connections import Connection, Connections, Occasion, State
+from .connections import OPEN, Connection, Connections, Occasion
 from .deadlines import Deadlines
 from .delivery import Breaches, Delivery
 from .dispatch import Dispatch
@@ -159,7 +159,7 @@ class Gateway:
         if self._busy:
             self._ready()
         record = self._connections.records.get(connection)
-        if record is None or record.state is not State.OPEN:
+        if record is None or record.state is not OPEN:
             self._record(connection)
             return
         record.heard_at = record.active_at = now
@@ -235,7 +235,7 @@ class Gateway:
             first = self._dispatch.complete(record, result, now)
         finally:
             self._busy = False
-        if self._breaches or self._flow.total or self._replies.gathered or self.draining:
+        if self._breaches or self._flow.total or self._replies.gathered or self._drain.began is not None:
             self._afterwards(now)
         return first
 
@@ -253,7 +253,7 @@ class Gateway:
         """Tell the caller how far its call is. False: the call had ended, or its caller gave no progress token."""
         self._ready()
         found = self._calls.find(call)
-        if found is None or found.phase is not Phase.RUNNING or found.detached or found.meta.progress_token is None:
+        if found is None or found.phase is not RUNNING or found.detached or found.meta.progress_token is None:
             return False
         record = self._connections.records[found.connection]
         payload = self._encode("$/progress", {"token": found.meta.progress_token, "value": value})

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from .config import Config
-from .connections import Connection, State
+from .connections import OPEN, Connection
 from .delivery import Delivery
 from .effects import Effect, Resolve
 from .errors import DEADLINE_EXCEEDED, REQUEST_CANCELLED, SERVER_BUSY, RpcError, UsageError
@@ -57,7 +57,7 @@ class Requests:
 
     def obstacle(self, connection: Connection | None) -> RpcError | None:
         """Why this connection cannot be asked, or None. As many may be in flight to a peer as from it."""
-        if connection is None or connection.state is not State.OPEN:
+        if connection is None or connection.state is not OPEN:
             return RpcError(REQUEST_CANCELLED, data={"reason": "disconnected"})
         if not connection.pushable:
             return RpcError(REQUEST_CANCELLED, data={"reason": "not pushable"})

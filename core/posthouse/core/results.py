@@ -63,7 +63,12 @@ def compile_encoding(annotation: Any, where: str) -> Encoding:
         return b"null" if result is None else encode_checked(result)
 
     def encode_exact(result: object) -> bytes:
-        return encode_any(result) if type(result) is annotation else encode_checked(result)
+        if type(result) is not annotation:
+            return encode_checked(result)
+        try:
+            return encode(result)
+        except BaseException as error:
+            raise _refused(error) from None
 
     if annotation is Any:
         return encode_any
