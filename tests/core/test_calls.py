@@ -12,7 +12,7 @@ from posthouse.core.effects import Cancel, Invoke, Transmit
 from posthouse.core.errors import UsageError
 from posthouse.core.peers import CallId, Meta
 
-from tests.core.world import World, data_of, request
+from tests.core.world import World, data_of, request, result
 
 BUSY = {"retryable": True}
 
@@ -291,6 +291,25 @@ def test_row_21_to_request_and_cancel_without_end_never_runs_more_than_the_cap()
     for call in running:
         world.complete(call)
     assert (world.gateway.health(0.0).calls, world.gateway.memory) == (0, 0)
+
+
+def test_row_21_handlers_that_all_wait_for_an_answer_from_their_caller_all_get_it() -> None:
+    world = World()
+    one = world.connect()
+    for id in range(64 + 10):
+        world.call(one, id=id)
+    calls = [invoke.call for invoke in world.invoked()]
+    assert len(calls) == 64
+    asked = {world.gateway.request(one, "ask", None, 0.0, timeout=10.0): call for call in calls}
+    for request_id in asked:
+        world.receive(one, result(id=request_id))
+    for resolve in world.resolved():
+        assert world.complete(asked[resolve.request])
+    late = [invoke.call for invoke in world.invoked()]
+    assert len(late) == 10
+    for call in late:
+        assert world.complete(call)
+    assert world.codes() == [None] * 10
 
 
 def test_what_never_was_is_misuse_and_what_has_ended_is_harmless() -> None:

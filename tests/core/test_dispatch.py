@@ -149,7 +149,7 @@ def test_a_call_that_is_cancelled_times_out_or_fails_is_told() -> None:
     assert world.take_events() == [CallCancelled(cancelled, one, "echo", "client", 0.0)]
     world.fail(failed, internal("abc"))
     event = CallFailed(failed, one, "echo", "abc", "the handler raised what is no RpcError", 0.0)
-    assert world.gateway.outbox[0] == Emit(event)
+    assert world.gateway.outbox[-1] == Emit(event)
     assert [(code_of(reply), reply["error"]["data"]) for reply in world.said()] == [(-32603, {"incident": "abc"})]
     world.at(30.0)
     assert world.take_events() == [CallTimedOut(late, one, "echo", 30.0)]
@@ -276,7 +276,8 @@ def test_when_a_handler_ends_who_waits_has_its_turn_and_what_is_no_call_is_answe
     world.call(one, "add", {}, id=2)
     world.call(one, id=3)
     with pytest.raises(UsageError, match="call 2 waits"):
-        world.complete(CallId(2))
+        world.fail(CallId(2), internal("abc"))
+    assert world.gateway.outbox == []
     world.fail(call, RpcError(5))
     outbox = world.gateway.outbox.copy()
     assert [invoke.call for invoke in world.invoked()] == [3]

@@ -67,6 +67,31 @@ def test_row_57_accepting_stops_after_the_notice_and_the_closes_are_spread() -> 
     assert not world.gateway.accepting
 
 
+def test_row_57_two_hundred_clients_are_told_and_each_leaves_at_a_time_of_its_own() -> None:
+    world = World(drain_spread=5.0)
+    connections = [world.connect() for _ in range(200)]
+    calls = {connection: world.begin(connection) for connection in connections[::10]}
+    world.gateway.shut_down(0.0)
+    (told,) = world.take()
+    assert isinstance(told, Multicast)
+    assert told.connections == connections
+    left: list[tuple[float, Any]] = []
+    while len(left) < 180:
+        due = world.gateway.next_timeout()
+        assert due is not None
+        world.at(due)
+        left += [(due, connection) for connection, *_ in world.closes()]
+    idle = [(place, connection) for place, connection in enumerate(connections) if connection not in calls]
+    assert left == [(place / 40, connection) for place, connection in idle]
+    for connection, call in calls.items():
+        world.complete(call)
+        assert [type(effect).__name__ for effect in world.take()] == ["Transmit", "Disconnect"]
+        world.gateway.disconnected(connection, None, 5.0)
+    for _, connection in idle:
+        world.gateway.disconnected(connection, None, 5.0)
+    assert drained(world)
+
+
 def test_within_the_notice_sockets_are_accepted_and_after_it_not() -> None:
     world = World(drain_notice=2.0)
     world.gateway.shut_down(0.0)
