@@ -16,6 +16,7 @@ from posthouse.adapters import Server, serve
 from posthouse.core.config import Config
 from posthouse.core.context import Context
 from posthouse.core.errors import UsageError
+from posthouse.core.peers import Identity
 from posthouse.core.service import Service
 
 from .loopback import Client, connected, serving, text, websocket
@@ -225,14 +226,16 @@ async def test_who_cancels_it_ends_it_at_once() -> None:
 async def test_a_broadcast_reaches_a_websocket_and_a_pipe() -> None:
     ours_in, theirs_out = os.pipe()
     theirs_in, ours_out = os.pipe()
-    async with serving(service, host="127.0.0.1", port=0, pipes=[(ours_in, ours_out)]) as server:
-        os.write(theirs_out, text("echo", ["pipe"]) + b"\n")
+    pipes, parent = [(ours_in, ours_out)], Identity("parent")
+    async with serving(service, host="127.0.0.1", port=0, pipes=pipes, pipe_identity=parent) as server:
+        os.write(theirs_out, text("connection.info") + b"\n")
         with open(theirs_in, "rb") as lines:
             first = await anyio.to_thread.run_sync(lines.readline)
-            assert json.loads(first)["result"] == "pipe"
+            assert json.loads(first)["result"]["user"] == "parent"
             async with websocket(server) as client:
                 assert server.broadcast("news", {"n": 1}) == 2
                 assert (await client.next())["params"] == {"n": 1}
+                assert (await client.call("connection.info"))["result"]["user"] is None
             assert json.loads(await anyio.to_thread.run_sync(lines.readline))["params"] == {"n": 1}
         os.close(theirs_out)
 

@@ -169,9 +169,9 @@ class Board:
 
     # Sockets
 
-    def open(self, address: Address = HERE) -> SocketId:
+    def open(self, address: Address = HERE, identity: Identity | None = None) -> SocketId:
         """A socket that is let in."""
-        socket = self.board.opened(address, self.now)
+        socket = self.board.opened(address, self.now, identity=identity)
         assert socket is not None
         self.written[socket] = bytearray()
         self.run()

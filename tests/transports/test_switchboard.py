@@ -239,6 +239,13 @@ def test_statistics_need_the_scope_admin(identity: Identity, status: bytes) -> N
 # Flow
 
 
+def test_an_adapter_may_know_who_is_at_the_other_end_of_a_socket() -> None:
+    board = Board()
+    info = board.feed(board.open(PIPE, Identity("parent", ("admin",))), call("connection.info") + b"\n")
+    assert (b'"user":"parent"' in info, b'"scopes":["admin"]' in info) == (True, True)
+    assert b'"user":null' in board.feed(board.open(PIPE), call("connection.info") + b"\n")
+
+
 def test_a_websocket_that_does_not_read_is_not_read_from_until_it_does() -> None:
     board = Board()
     browser = Browser(board)

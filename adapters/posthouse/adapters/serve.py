@@ -175,7 +175,7 @@ async def serve(
             if started is not None:
                 started(server)
 
-        await drive(service, runner, listeners, tls, pipes, accepts)
+        await drive(service, runner, listeners, tls, pipes, accepts, pipe_identity=pipe_identity)
 
 
 async def drive(
@@ -184,8 +184,9 @@ async def drive(
     listeners: Sequence[Listener],
     tls: ssl.SSLContext | None,
     pipes: Sequence[tuple[int, int]],
-    pipe_identity: Identity,
     accepts: Callable[[], None],
+    *,
+    pipe_identity: Identity = ANONYMOUS,
 ) -> None:
     """Everything that a running server has, from its beginning to its end."""
     config = runner.board.config

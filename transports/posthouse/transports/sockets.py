@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct, field
 from posthouse.core.errors import UsageError
 from posthouse.core.gateway import Gateway
-from posthouse.core.peers import Address, ConnectionId, SocketId
+from posthouse.core.peers import ANONYMOUS, Address, ConnectionId, Identity, SocketId
 from posthouse.core.timers import Timer, Timers
 
 from .actions import Action, CloseSocket, EndWriting, StartReading, StopReading
@@ -28,15 +28,16 @@ BUFFER: Final = "buffer"
 
 
 class Line(Struct, eq=False):
-    """One socket. `connection` is who lives on it now, or None. `counted` bytes of what its wire holds are known to
-    the gateway as held for that connection; the rest is nobody's and has a deadline here. `leaving`: the gateway has
-    closed the connection; `answered`: its HTTP answer was given to the codec; `over`: the codec has shut. `upgrade`
-    is a handshake that the gateway has not judged yet."""
+    """One socket. `identity` is who comes through it, unless they authenticate; `connection` is who lives on it now, or
+    None. `counted` bytes of what its wire holds are known to the gateway as held for that connection; the rest is
+    nobody's and has a deadline here. `leaving`: the gateway has closed the connection; `answered`: its HTTP answer was
+    given to the codec; `over`: the codec has shut. `upgrade` is a handshake that the gateway has not judged yet."""
 
     socket: SocketId
     address: Address
     codec: Codec
     wire: Wire
+    identity: Identity
     connection: ConnectionId | None = None
     counted: int = 0
     leaving: bool = False
@@ -76,10 +77,11 @@ class Sockets:
         self.lines: dict[SocketId, Line] = {}
         self.by_connection: dict[ConnectionId, Line] = {}
 
-    def add(self, socket: SocketId, address: Address, codec: Codec) -> Line:
+    def add(self, socket: SocketId, address: Address, codec: Codec, identity: Identity = ANONYMOUS) -> Line:
         """A new socket, on which nobody lives yet."""
         self._last = socket
-        line = self.lines[socket] = Line(socket, address, codec, Wire(socket, self._outbox, self._config.write_ahead))
+        wire = Wire(socket, self._outbox, self._config.write_ahead)
+        line = self.lines[socket] = Line(socket, address, codec, wire, identity)
         return line
 
     def find(self, socket: SocketId) -> Line | None:

@@ -31,7 +31,18 @@ from posthouse.core.effects import (
 from posthouse.core.errors import RpcError
 from posthouse.core.gateway import Gateway
 from posthouse.core.lifecycle import AcceptingStopped, DrainStarted
-from posthouse.core.peers import NO_META, Address, CallId, ConnectionId, Kind, Meta, Peer, RequestId, SocketId
+from posthouse.core.peers import (
+    NO_META,
+    Address,
+    CallId,
+    ConnectionId,
+    Identity,
+    Kind,
+    Meta,
+    Peer,
+    RequestId,
+    SocketId,
+)
 from posthouse.core.stats import Health, Stats
 from posthouse.core.timers import Timers
 
@@ -115,14 +126,18 @@ class Switchboard:
 
     # Inputs: sockets
 
-    def opened(self, address: Address, now: float) -> SocketId | None:
-        """A socket was accepted and nothing read from it. None: it is refused; close it unread."""
+    def opened(self, address: Address, now: float, *, identity: Identity | None = None) -> SocketId | None:
+        """A socket was accepted and nothing read from it. None: it is refused; close it unread.
+
+        `identity` is who the adapter knows to be at the other end; None is whom the policy takes everybody for.
+        """
         socket = self.gateway.accepted(address, now)
         if socket is not None:
             codec = first_codec(address, self.config, self._policy, now)
             if isinstance(codec, Http1):
                 codec.draining = self.gateway.draining
-            self._sockets.schedule(self._sockets.add(socket, address, codec))
+            identity = self._policy.identity if identity is None else identity
+            self._sockets.schedule(self._sockets.add(socket, address, codec, identity))
         self._run(now)
         return socket
 
@@ -363,12 +378,12 @@ class Switchboard:
 
     def _connect(self, line: Line, kind: Kind, meta: Meta, now: float) -> ConnectionId:
         """A connection begins on this line: `Accept` or `Disconnect` follows, or for HTTP an `Answer`."""
-        connection = self.gateway.connect(Peer(kind, line.address, line.socket, self._policy.identity, meta), now)
+        connection = self.gateway.connect(Peer(kind, line.address, line.socket, line.identity, meta), now)
         self._sockets.settle(line, connection)
         return connection
 
     def _on_probe(self, line: Line, output: Probe, now: float) -> None:
-        http, identity = _http(line), self._policy.identity
+        http, identity = _http(line), line.identity
         line.answered = True
         if output.path == "/health":
             health = self.gateway.health(now)
