@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -77,5 +78,6 @@ def _command() -> str:
     """How this command is called from elsewhere."""
     if shutil.which("posthouse"):
         return "posthouse"
-    beside = Path(sys.executable).with_name("posthouse")
-    return shlex.quote(str(beside)) if beside.exists() else f"{shlex.quote(sys.executable)} -m posthouse.adapters"
+    python = Path(os.path.abspath(sys.executable))
+    beside = python.with_name("posthouse")
+    return shlex.quote(str(beside)) if beside.exists() else f"{shlex.quote(str(python))} -m posthouse.adapters"
