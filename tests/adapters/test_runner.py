@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
+from contextlib import AsyncExitStack
 
 import anyio
 import pytest
@@ -155,3 +157,19 @@ async def test_pipelined_requests_over_http_are_answered_one_by_one_in_order() -
         answers = [await client.response() for _ in range(100)]
         assert [body["result"] for _, body in answers] == list(range(100))
         assert json.dumps(answers[0][1]) == '{"jsonrpc": "2.0", "result": 0, "id": 1}'
+
+
+async def test_a_connection_costs_neither_a_task_nor_a_thread() -> None:
+    service = Service("cheap", public=True)
+
+    @service.method
+    def echo(value: int) -> int:
+        return value
+
+    async with serving(service) as server, websocket(server):  # by now all of it runs
+        before = len(anyio.get_running_tasks()), threading.active_count()
+        async with AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(websocket(server)) for _ in range(50)]
+            for number, client in enumerate(clients):
+                assert (await client.call("echo", [number]))["result"] == number
+            assert (len(anyio.get_running_tasks()), threading.active_count()) == before

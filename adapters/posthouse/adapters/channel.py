@@ -153,7 +153,10 @@ class Channel:
             else:
                 unsent[:] = [memoryview(data)[sent:]]
                 self._blocked = True
-            self._report(sent)
+            if unsent or self._counted:
+                self._report(sent)
+            else:
+                self._unsent_bytes = 0  # it took all that was written: nothing to tell
         elif unsent:
             self._report(0)
         if self._blocked is not bool(self._watched & WRITE):
