@@ -53,6 +53,10 @@ class Attacker:
         """One frame, masked as it should be; the frames that came back."""
         return self.send(frame(text, first))
 
+    def tell(self, text: bytes) -> None:
+        """One text; what comes back is left to `frames` and `messages`."""
+        self._unread += self.board.feed(self.socket, frame(text))
+
     def frames(self) -> list[tuple[int, bytes]]:
         """The frames that came since the last time: their first byte and their payload."""
         self._unread += self.board.take(self.socket)

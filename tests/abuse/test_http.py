@@ -12,7 +12,7 @@ from .attacker import Held, answers, content, peak, status
 KIB = 1024
 MIB = 1024 * KIB
 
-HEAD = b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\nConnection: x\r\n\r\n"
+HEAD = post(b"").replace(b"Content-Length: 0", b"Content-Length: %d")
 
 
 def test_row_03_a_body_that_drips_is_answered_408_when_it_is_slower_than_its_rate() -> None:
