@@ -163,6 +163,7 @@ class Runner:
 
         self._hops[outcome] = None
         if not self.poller.call_soon(run):
+            del self._hops[outcome]
             return otherwise
         try:
             return outcome.result()
