@@ -1,0 +1,88 @@
+"""What the README shows works as it is written there."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from websockets.sync.client import connect
+
+from tests.adapters.loopback import ENVIRONMENT, PATIENCE, ROOT, text
+
+from .processes import Program, running
+
+README = (ROOT / "README.md").read_text()
+
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+
+def lines(source: str) -> int:
+    """How many lines say something."""
+    return sum(bool(line.strip()) for line in source.splitlines())
+
+
+def service() -> str:
+    match = PYTHON.search(README, README.index("## A service"))
+    assert match is not None
+    return match[1]
+
+
+def loop() -> str:
+    match = PYTHON.search(README[: README.index("<!-- loop:end -->")], README.index("<!-- loop:begin -->"))
+    assert match is not None
+    return match[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "greeter.py").write_text(service())
+    (tmp_path / "loop.py").write_text(loop())
+    return tmp_path
+
+
+@pytest.fixture
+def looping(folder: Path) -> Iterator[Program]:
+    with running(folder / "loop.py", folder) as program:
+        yield program
+
+
+def posthouse(folder: Path, *words: str) -> str:
+    command = [sys.executable, "-m", "posthouse.adapters", *words]
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_they_are_as_short_as_they_should_be() -> None:
+    assert lines(service()) <= 15
+    assert lines(loop()) <= 20
+
+
+def test_the_service_declares_what_it_says(folder: Path) -> None:
+    said = posthouse(folder, "check", "greeter:service")
+    assert "greet" in said
+    assert "report.build" in said
+
+
+def test_the_service_is_called_over_a_pipe(folder: Path) -> None:
+    stdio = f"stdio:{sys.executable} -m posthouse.adapters stdio greeter:service"
+    said = posthouse(folder, "call", stdio, "greet", "name=Ada", "times:=2")
+    assert json.loads(said) == ["Hello, Ada!", "Hello, Ada!"]
+    assert json.loads(posthouse(folder, "call", stdio, "report.build", "year:=2026")) == {"year": 2026}
+
+
+def test_the_loop_serves_one_client_after_another(looping: Program) -> None:
+    for name in ("Ada", "Grace"):
+        assert looping.post("greet", {"name": name})["result"] == [f"Hello, {name}!"]
+
+
+def test_the_loop_speaks_websocket(looping: Program) -> None:
+    for _ in range(2):
+        with connect(f"ws://127.0.0.1:{looping.port}/ws", open_timeout=PATIENCE) as client:
+            client.send(text("greet", ["Ada"]).decode())
+            assert json.loads(client.recv(PATIENCE))["result"] == ["Hello, Ada!"]
