@@ -110,8 +110,11 @@ class Client:
 
     async def say(self, payload: bytes, opcode: int = 1) -> None:
         size = len(payload)
-        length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2)
-        if size > 0xFFFF:
+        if size < 126:
+            length = bytes([0x80 | size])
+        elif size <= 0xFFFF:
+            length = b"\xfe" + size.to_bytes(2)
+        else:
             length = b"\xff" + size.to_bytes(8)
         await self.send(bytes([0x80 | opcode]) + length + b"\0\0\0\0" + payload)
 
