@@ -161,6 +161,18 @@ def test_row_22_a_user_has_one_rate_over_every_transport_and_another_user_anothe
     assert content(refused)["error"]["code"] == -32029
 
 
+def test_row_22_over_http_whoever_floods_is_answered_429_first_and_then_closed() -> None:
+    board = Board(Config(call_rate=2.0, heartbeat_interval=None), identity=Identity("eve"))
+    socket = board.open()
+    while not board.closed:
+        answer = board.feed(socket, post(call("add", b"[1,2]")))
+        assert status(answer) in (200, 429)
+        board.pass_time(0.1)
+    assert status(answer) == 429
+    assert board.now == pytest.approx(10.5, abs=0.5)
+    assert board.closed == {socket: True}
+
+
 def test_row_22_each_entry_of_a_batch_is_charged() -> None:
     attacker = Attacker(Board(Config(call_rate=3.0)))
     attacker.tell(b"[%b]" % b",".join(call("add", b"[1,2]", b"%d" % number) for number in range(5)))

@@ -524,6 +524,18 @@ def test_a_silent_websocket_is_asked_for_a_sign_of_life_and_kept_when_it_gives_o
     assert alive.send(call("add", b"[1,2]")) == [result(3)]
 
 
+def test_an_exchange_that_is_closed_for_its_rate_gets_its_answer_first() -> None:
+    board = Board(Config(call_rate=1.0), identity=Identity("ada"))
+    socket = board.open()
+    while not board.closed:
+        answer = board.feed(socket, post(call("add", b"[1,2]")))
+        board.pass_time(0.5)
+    last = next(action for action in reversed(board.actions) if isinstance(action, Write | CloseSocket))
+    assert answer.startswith(b"HTTP/1.1 429 ")
+    assert last == CloseSocket(socket)
+    assert board.board.health(board.now).connections == 0
+
+
 # Shutting down
 
 
@@ -624,13 +636,16 @@ def test_what_codecs_hold_counts_for_the_memory_budget() -> None:
     assert board.board.health(0.0).memory <= 1000
 
 
-def test_what_was_counted_can_be_read() -> None:
-    board = Board()
+def test_what_was_counted_can_be_read_and_what_http_refuses_by_itself_is_counted() -> None:
+    board = Board(policy=Policy(origins=("https://app.example",)))
     Browser(board)
     assert board.board.stats()["connections.opened"] == 1
     socket = board.open()
     board.feed(socket, b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2)
-    assert board.board.stats()["http.refused.404"] == 2
+    preflight = b"OPTIONS /rpc HTTP/1.1\r\nHost: localhost\r\nOrigin: https://app.example\r\n"
+    board.feed(socket, preflight + b"Access-Control-Request-Method: POST\r\n\r\n")
+    refused = {name: count for name, count in board.board.stats().items() if name.startswith("http.refused.")}
+    assert refused == {"http.refused.404": 2}
 
 
 def test_unix_time_can_be_set() -> None:

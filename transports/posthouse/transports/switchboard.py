@@ -498,7 +498,9 @@ class Switchboard:
         """A request or a handshake that was not admitted, or an exchange that the gateway ends."""
         self._sockets.part(line, now)
         line.upgrade = None
-        if line.answered:
+        if line.answered and effect.flush:
+            http.close(effect.code, now)
+        elif line.answered:
             self._sockets.shut(line, now, flush=False)
         else:
             line.answered = True
