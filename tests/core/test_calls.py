@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from posthouse.core.calls import MAX_FRESH
 from posthouse.core.effects import Cancel, Invoke, Transmit
 from posthouse.core.errors import UsageError
 from posthouse.core.peers import CallId, Meta
@@ -222,21 +221,31 @@ def test_an_answer_at_the_deadline_is_too_late() -> None:
 def test_a_call_that_ends_in_its_turn_never_costs_a_deadline() -> None:
     world = World()
     one = world.connect()
-    for id in range(3 * MAX_FRESH):
+    for id in range(3):
         world.complete(world.begin(one, id=id))
-        assert len(world.gateway._calls._fresh) <= MAX_FRESH
     assert world.gateway.next_timeout() is None
 
 
-def test_a_deadline_is_not_missed_where_nobody_asks_for_the_next() -> None:
-    world = World(max_calls_per_connection=2 * MAX_FRESH)
+def test_deadlines_that_are_equal_come_in_the_order_of_the_calls() -> None:
+    world = World()
     one = world.connect()
-    for id in range(MAX_FRESH + 1):
+    world.call(one, id=1)
+    assert world.gateway.next_timeout() == 30.0
+    for id in (2, 3):
         world.call(one, id=id)
     world.take()
-    world.now = 30.0
     world.gateway.handle_timeout(30.0)
-    assert world.codes() == [-32030] * (MAX_FRESH + 1)
+    assert [reply["id"] for reply in world.said()] == [1, 2, 3]
+
+
+def test_a_deadline_is_not_missed_where_nobody_asks_for_the_next() -> None:
+    world = World()
+    one = world.connect()
+    for id in range(3):
+        world.call(one, id=id)
+    world.take()
+    world.gateway.handle_timeout(30.0)
+    assert world.codes() == [-32030] * 3
 
 
 def test_params_that_do_not_fit_are_found_when_their_turn_comes_and_the_next_runs() -> None:

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 CALL_EXPIRES: Final = "call"
 """The reason of this module's deadlines."""
 
-MAX_FRESH: Final = 64
-"""How many calls may go without a deadline before they are looked through, where nobody asks when the next is due."""
-
 
 class Phase(Enum):
     """Waiting: not yet handed out. Running: no outcome yet. Ended: the outcome is given, the handler's end is owed."""
@@ -75,7 +72,7 @@ class Calls:
 
     __slots__ = (
         "_config",
-        "_fresh",
+        "_looked_through",
         "_numbers",
         "_outbox",
         "_timers",
@@ -92,7 +89,7 @@ class Calls:
         self._timers = timers
         self._numbers = cast("Iterator[CallId]", count(1))
         self.made = 0
-        self._fresh: list[Call] = []
+        self._looked_through = 0
         self.records: dict[CallId, Call] = {}
         self.handlers = 0
         self.waiting = 0
@@ -137,9 +134,6 @@ class Calls:
         self.records[number] = call
         connection.calls[key] = call
         connection.made += 1
-        if len(self._fresh) >= MAX_FRESH:
-            self.arm()
-        self._fresh.append(call)
         if waits:
             self._wait(connection, call, params)
         else:
@@ -195,7 +189,11 @@ class Calls:
             connection.running -= 1
         if call.phase is ENDED:
             return False
-        self._end(call, connection)
+        call.phase = ENDED
+        if connection is not None and not call.detached:
+            del connection.calls[call.key]
+        if call.timer is not None:
+            self._timers.disarm(call.timer)
         return True
 
     def settle(self, call: Call, connection: Connection | None) -> None:
@@ -207,9 +205,6 @@ class Calls:
             del self.records[call.call]
         else:
             self._outbox.append(Cancel(call.call))
-        self._end(call, connection)
-
-    def _end(self, call: Call, connection: Connection | None) -> None:
         call.phase = ENDED
         if connection is not None and not call.detached:
             del connection.calls[call.key]
@@ -218,9 +213,14 @@ class Calls:
 
     def arm(self) -> None:
         """Arm the deadlines of calls that outlived their turn: a call that ends in its turn never costs a timer."""
-        if not self._fresh:
+        if self._looked_through == self.made:
             return
-        for call in self._fresh:
+        fresh: list[Call] = []
+        for call in reversed(self.records.values()):  # the table is in the order of its numbers
+            if call.call <= self._looked_through:
+                break
+            fresh.append(call)
+        self._looked_through = self.made
+        for call in reversed(fresh):
             if call.phase is not ENDED:
                 call.timer = self._timers.arm(call.deadline, CALL_EXPIRES, call.call)
-        self._fresh.clear()

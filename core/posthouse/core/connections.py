@@ -7,10 +7,11 @@ public id hold open connections only. It may not know what a call does, nor how 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from .calls import Call
 from .config import Config
@@ -54,7 +55,9 @@ TRANSITIONS: Final[dict[tuple[State, Occasion], State]] = {
 counts."""
 
 
-class Connection(Struct, eq=False):
+# No Struct: its fields change with every call, and those of slots change faster.
+@dataclass(slots=True, eq=False)
+class Connection:
     """One client. `calls` are its calls without an outcome, by raw id (by call id where there is none to find them
     by); `running` counts handlers that have not ended; `waiting` are calls not yet handed out; `gathered` are bytes of
     replies whose batches are not complete. `heard_at` is when any bytes came, `active_at` when a text came or a handler

@@ -86,16 +86,15 @@ class Dispatch:
     def receive(self, connection: Connection, data: bytes, now: float) -> None:
         """One whole JSON text of an open connection."""
         message = self._decoder.decode(data)
-        if type(message) is Request:
-            batch = None if connection.pushable else Batch(1, [None], single=True)
-            self._request(connection, message, now, batch, 0)
-        elif isinstance(message, list):
+        if isinstance(message, list):
             self._batch(connection, message, now)
         else:
             batch = None if connection.pushable else Batch(1, [None], single=True)
+            if type(message) is Request:
+                self._request(connection, message, now, batch, 0)
+                return
             self._entry(connection, message, now, batch, 0)
-        if type(message) is not Request:
-            self._count_bad(connection, message, now)
+        self._count_bad(connection, message, now)
 
     def _batch(self, connection: Connection, messages: list[Message], now: float) -> None:
         batch = Batch(len(messages), [None] * len(messages))
@@ -184,9 +183,13 @@ class Dispatch:
 
     def complete(self, call: Call, result: object, now: float) -> bool:
         """Its handler returned. False: the call had its outcome."""
+        outcome: bytes | RpcError = b""
         if call.phase is RUNNING and now < call.deadline and not call.detached:
-            return self._handler_ended(call, self._encode(call, result, now), now)
-        return self._handler_ended(call, b"", now)
+            try:
+                outcome = call.method.encode_result(result)
+            except ResultError as error:
+                outcome = self._unfit(call, error, now)
+        return self._handler_ended(call, outcome, now)
 
     def fail(self, call: Call, error: RpcError, now: float) -> bool:
         """Its handler raised, or was stopped. False: the call had its outcome.
@@ -198,13 +201,10 @@ class Dispatch:
             self._failed(call, str(error.data["incident"]), "the handler raised what is no RpcError", now)
         return first
 
-    def _encode(self, call: Call, result: object, now: float) -> bytes | RpcError:
-        try:
-            return call.method.encode_result(result)
-        except ResultError as error:
-            incident = self._entropy(6).hex()
-            self._failed(call, incident, error.reason, now)
-            return RpcError(INTERNAL_ERROR, data={"incident": incident})
+    def _unfit(self, call: Call, error: ResultError, now: float) -> RpcError:
+        incident = self._entropy(6).hex()
+        self._failed(call, incident, error.reason, now)
+        return RpcError(INTERNAL_ERROR, data={"incident": incident})
 
     def _failed(self, call: Call, incident: str, reason: str, now: float) -> None:
         self._stats.count("calls.failed")

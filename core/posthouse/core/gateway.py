@@ -227,8 +227,9 @@ class Gateway:
         """The handler of this call returned. False: the call had ended."""
         if self._busy:
             self._ready()
-        record = self._calls.find(call)
+        record = self._calls.records.get(call)
         if record is None:
+            self._calls.find(call)
             return False
         self._busy = True
         try:
