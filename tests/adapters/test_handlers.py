@@ -273,6 +273,26 @@ async def test_a_question_whose_handler_is_cancelled_is_withdrawn() -> None:
         assert (withdrawn["method"], withdrawn["params"]) == ("$/cancelRequest", {"id": question["id"]})
 
 
+async def test_threads_that_wait_for_an_answer_are_let_go_when_the_server_ends() -> None:
+    service = Service("asking", public=True)
+    let_go = threading.Event()
+    told: list[int | bool] = []
+
+    @service.method(blocking=True)
+    def ask(context: Context) -> None:
+        try:
+            asyncio.run(context.call("question"))
+        except RpcError as error:
+            told.append(error.code)
+        told.append(context.notify("anybody"))
+        let_go.set()
+
+    async with serving(service) as server, websocket(server) as client:
+        assert (await client.call("ask"))["method"] == "question"
+    assert await anyio.to_thread.run_sync(let_go.wait, 20)
+    assert told == [-32800, False]
+
+
 async def test_progress_goes_to_who_asked_for_it_and_to_nobody_after_the_outcome() -> None:
     service = Service("progress", public=True)
     kept: list[Context] = []

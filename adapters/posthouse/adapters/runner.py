@@ -163,7 +163,7 @@ class Runner:
 
         self._hops[outcome] = None
         if not self.poller.call_soon(run):
-            del self._hops[outcome]
+            self._hops.pop(outcome, None)
             return otherwise
         try:
             return outcome.result()

@@ -37,30 +37,6 @@ class Pipes:
     event loop's thread; what the two threads share is guarded by `_changed`.
     """
 
-    __slots__ = (
-        "_changed",
-        "_closing",
-        "_counted",
-        "_eof",
-        "_forget",
-        "_gone",
-        "_over",
-        "_pending",
-        "_reading",
-        "_runner",
-        "_sink",
-        "_source",
-        "_threads",
-        "_uncounted",
-        "_unsent",
-        "_wake",
-        "_waking",
-        "_wanted",
-        "_written",
-        "id",
-        "open",
-    )
-
     def __init__(
         self, id: SocketId, source: int, sink: int, runner: Runner, forget: Callable[[SocketId], None]
     ) -> None:
