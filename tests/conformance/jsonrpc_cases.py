@@ -210,7 +210,7 @@ EDGES: Final = (
     Case("a response to nothing", b'{"jsonrpc":"2.0","result":1,"id":77}', None),
     Case("white space around", b' \t{"jsonrpc":"2.0","method":"echo","params":[1],"id":1} ', result(1, 1)),
 )
-"""Sections 4 to 6, where the examples are silent; LIMITS of ids."""
+"""Sections 4 to 6, where the examples are silent; the limits of ids."""
 
 ROW_18: Final = (
     Case("not JSON", b"hello", PARSE),
@@ -229,4 +229,4 @@ ROW_18: Final = (
     Case("a comment", b'{"jsonrpc":"2.0",/**/"method":"echo","id":1}', PARSE),
     Case("a comma too many", b'{"jsonrpc":"2.0","method":"echo","id":1,}', PARSE),
 )
-"""LIMITS section 4, row 18: what is no JSON-RPC, with `id: null`; the connection stays."""
+"""Row 18 of docs/limits.md: what is no JSON-RPC, with `id: null`; the connection stays."""

@@ -58,7 +58,7 @@ class Answer(Struct, frozen=True, gc=False):
 
 
 class Disconnect(Struct, frozen=True, gc=False):
-    """Close it with this close code (RFC 6455 section 7.4, LIMITS section 3) and report `disconnected`.
+    """Close it with this close code (RFC 6455 section 7.4; docs/limits.md) and report `disconnected`.
 
     Before `Accept` it is a refusal. Without `flush`, whole frames not yet begun are dropped first.
     """
