@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from posthouse.core import Gateway
 from posthouse.core.calls import Phase
-from posthouse.core.connections import State
+from posthouse.core.connections import LIVING, State
 from posthouse.core.peers import KINDS, PUSHABLE
 from posthouse.transports import Switchboard
 
@@ -62,11 +62,7 @@ def outcomes(gateway: Gateway) -> None:
 def indexes(gateway: Gateway) -> None:
     """A connection is found by kind, user and public id while it lives here, and by none of them afterwards."""
     table = gateway._connections
-    living = {
-        id: record
-        for id, record in table.records.items()
-        if record.admitted and record.state in (State.OPEN, State.ANSWERED)
-    }
+    living = {id: record for id, record in table.records.items() if record.admitted and record.state in LIVING}
     assert {record.public_id: record for record in living.values()} == table.by_public_id
     assert [id for kind in KINDS for id in sorted(table.by_kind[kind])] == [
         id for kind in KINDS for id in sorted(living) if living[id].peer.kind == kind
@@ -87,7 +83,7 @@ def flow(gateway: Gateway) -> None:
         replies = sum(len(queued.data) for queued in backlog.queue if queued.at is None)
         pushes = [queued for queued in backlog.queue if queued.at is not None]
         assert backlog.held > 0
-        assert gateway._connections.records[id].state in (State.OPEN, State.ANSWERED)
+        assert gateway._connections.records[id].state in LIVING
         assert backlog.reply_bytes == replies <= config.max_queued_replies_bytes
         assert backlog.push_bytes == sum(len(queued.data) for queued in pushes) <= config.max_queued_pushes_bytes
         assert len(backlog.push_times) == len(pushes) <= config.max_queued_pushes
@@ -115,7 +111,7 @@ def lines(board: Switchboard) -> None:
         assert table.lines[line.socket] is line
         record = gateway._connections.records[connection]
         assert record.peer.socket == line.socket
-        if record.state in (State.OPEN, State.ANSWERED):
+        if record.state in LIVING:
             assert line.counted == gateway._flow.held(connection) <= line.wire.outstanding
     for line in table.lines.values():
         assert line.connection is None or table.by_connection[line.connection] is line

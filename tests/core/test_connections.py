@@ -36,6 +36,7 @@ def test_the_state_table_is_whole_and_everything_ends_as_gone() -> None:
 
 def test_a_connection_moves_by_the_table_alone() -> None:
     record = connections().add(Peer("http"), 0.0)
+    record.move(Occasion.ASK)
     record.move(Occasion.ANSWER)
     assert record.state is State.ANSWERED
     with pytest.raises(KeyError):

@@ -113,6 +113,7 @@ def test_an_input_from_within_another_is_misuse_and_changes_nothing(name: str, m
     assert gateway.accepted(Address(), 0.0) == 1
     one = world.connect()
     call = world.begin(one, progress_token=1)
+    failing = world.begin(one, id=3)
     gateway.request(one, "ask", None, 0.0, timeout=1.0)
     refused: list[str] = []
 
@@ -131,7 +132,8 @@ def test_an_input_from_within_another_is_misuse_and_changes_nothing(name: str, m
     gateway.request(one, "m", [Spied()], 0.0, timeout=1.0)
     world.call(one, "check", [{}], id=2)
     world.complete(call, Spied())
-    assert refused == ["an input was called from within another: inputs run alone and to their end"] * 6
+    world.fail(failing, RpcError(data=Spied()))
+    assert refused == ["an input was called from within another: inputs run alone and to their end"] * 7
     monkeypatch.undo()
     world.take()
     world.begin(one)
@@ -248,6 +250,23 @@ def test_for_an_http_exchange_the_answer_is_the_acceptance() -> None:
     assert isinstance(answer, Answer)
     world.call(one, "connection.ping", id=2)
     assert world.take() == []
+
+
+def test_an_http_exchange_has_one_text_and_a_second_before_its_answer_is_misuse() -> None:
+    world = World()
+    one = world.connect("http")
+    call = world.begin(one)
+    with pytest.raises(UsageError, match="its one text came already"):
+        world.call(one, id=2)
+    assert world.take() == []
+    world.complete(call)
+    assert world.codes() == [None]
+    world.gateway.disconnected(one, None, 0.0)
+    gone = world.connect("http")
+    world.call(gone)
+    world.gateway.disconnected(gone, None, 0.0)
+    world.call(gone)
+    assert world.closes() == []
 
 
 def test_where_the_host_owns_the_sockets_connections_may_fill_their_number() -> None:

@@ -128,6 +128,7 @@ def test_who_is_gone_closing_or_cannot_be_spoken_to_is_not_asked() -> None:
     world.gateway.report_held(closing, 1, 0.0)
     world.receive(closing, b"{")
     assert world.closes() == [(closing, 4100, False)]
+    world.begin(http)
     for to, reason in ((gone, "disconnected"), (closing, "disconnected"), (http, "not pushable")):
         request = ask(world, to)
         assert outcome(world) == (request, (-32800, {"reason": reason}))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from .config import Config
-from .connections import Connection, Connections, Occasion, State
+from .connections import LIVING, Connection, Connections, Occasion, State
 from .delivery import Breaches
 from .dispatch import Dispatch
 from .drain import LEAVING, Drain
@@ -39,9 +39,6 @@ CLOSES: Final[dict[str, tuple[int, bool]]] = {
 
 RELIEF: Final = 1.0
 """Seconds that a close is given to free memory, while no more of it is taken, before the next connection goes."""
-
-LIVING: Final = (State.OPEN, State.ANSWERED)
-"""The states in which a connection can be closed."""
 
 
 class Closing:

@@ -24,6 +24,7 @@ class State(Enum):
     """Where a connection is in its life."""
 
     OPEN = "open"
+    ASKED = "asked"
     ANSWERED = "answered"
     CLOSING = "closing"
     GONE = "gone"
@@ -37,6 +38,7 @@ class Occasion(Enum):
     """What moves a connection from one state to the next."""
 
     REFUSE = "refuse"
+    ASK = "ask"
     ANSWER = "answer"
     DISCONNECT = "disconnect"
     DISCONNECTED = "disconnected"
@@ -44,15 +46,21 @@ class Occasion(Enum):
 
 TRANSITIONS: Final[dict[tuple[State, Occasion], State]] = {
     (State.OPEN, Occasion.REFUSE): State.CLOSING,
-    (State.OPEN, Occasion.ANSWER): State.ANSWERED,
+    (State.OPEN, Occasion.ASK): State.ASKED,
     (State.OPEN, Occasion.DISCONNECT): State.CLOSING,
     (State.OPEN, Occasion.DISCONNECTED): State.GONE,
+    (State.ASKED, Occasion.ANSWER): State.ANSWERED,
+    (State.ASKED, Occasion.DISCONNECT): State.CLOSING,
+    (State.ASKED, Occasion.DISCONNECTED): State.GONE,
     (State.ANSWERED, Occasion.DISCONNECT): State.CLOSING,
     (State.ANSWERED, Occasion.DISCONNECTED): State.GONE,
     (State.CLOSING, Occasion.DISCONNECTED): State.GONE,
 }
-"""Open: it may send texts. Answered: an HTTP exchange whose answer is on its way. Closing: only `disconnected` still
-counts."""
+"""Open: it may send texts. Asked: an HTTP exchange whose one text came. Answered: its answer is on its way. Closing:
+only `disconnected` still counts."""
+
+LIVING: Final = (State.OPEN, State.ASKED, State.ANSWERED)
+"""The states in which a connection can be closed."""
 
 
 # No Struct: its fields change with every call, and those of slots change faster.

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from .calls import RUNNING, Calls
-from .closing import CLOSES, LIVING, Closing
+from .closing import CLOSES, Closing
 from .config import Config
-from .connections import OPEN, Connection, Connections, Occasion
+from .connections import LIVING, OPEN, Connection, Connections, Occasion, State
 from .deadlines import Deadlines
 from .delivery import Breaches, Delivery
 from .dispatch import Dispatch
@@ -155,13 +155,17 @@ class Gateway:
         return next((limit for limit in limits if self._closing.enforced(limit, None, peer.address, now)), None)
 
     def receive(self, connection: ConnectionId, data: bytes, now: float) -> None:
-        """One whole JSON text from a connection."""
+        """One whole JSON text from a connection. An HTTP exchange has one: UsageError while that is not answered."""
         if self._busy:
             self._ready()
         record = self._connections.records.get(connection)
         if record is None or record.state is not OPEN:
-            self._record(connection)
+            record = self._record(connection)
+            if record is not None and record.state is State.ASKED:
+                raise UsageError(f"connection {connection} is an HTTP exchange: its one text came already")
             return
+        if not record.pushable:
+            record.move(Occasion.ASK)
         record.heard_at = record.active_at = now
         self._busy = True
         try:
@@ -246,7 +250,11 @@ class Gateway:
         record = self._calls.find(call)
         if record is None:
             return False
-        first = self._dispatch.fail(record, error, now)
+        self._busy = True
+        try:
+            first = self._dispatch.fail(record, error, now)
+        finally:
+            self._busy = False
         self._afterwards(now)
         return first
 
@@ -296,9 +304,9 @@ class Gateway:
             raise UsageError(f"timeout is {timeout}: it must be above 0 seconds")
         record = self._record(to)
         obstacle = self._requests.obstacle(record)
-        if record is None or obstacle is not None:
-            assert obstacle is not None
+        if obstacle is not None:
             return self._requests.refuse(obstacle)
+        assert record is not None
         self._busy = True
         try:
             payload = encode_request(self._requests.upcoming, method, params)
@@ -338,6 +346,8 @@ class Gateway:
         """Begin to leave: refuse new calls, tell peers, let calls end within `grace` seconds (None: `drain_grace`),
         close. `Drained` follows. A second call changes nothing."""
         self._ready()
+        if grace is not None and not grace >= 0:
+            raise UsageError(f"grace is {grace}: it must be at least 0 seconds")
         if self.draining:
             return
         self._drain.begin(now, grace)
