@@ -10,10 +10,10 @@ from msgspec import UNSET, DecodeError, Raw, ValidationError
 from msgspec.structs import astuple
 from posthouse.core.envelope import (
     EXACT,
+    ID_BEGINS,
     Envelope,
     Members,
     batch_reader,
-    check_id,
     first_byte,
     read_any,
     read_envelope,
@@ -22,6 +22,7 @@ from posthouse.core.envelope import (
     read_outcome,
     seal,
     text_of,
+    wrong_id,
 )
 from posthouse.core.errors import INVALID_REQUEST, RpcError
 from posthouse.core.peers import Meta
@@ -73,18 +74,17 @@ def test_of_duplicate_members_the_last_is_there_and_unknown_ones_are_skipped() -
 
 @pytest.mark.parametrize("id", [b"1", b"-1", b"0.5", b"1e400", b'""', b'"x"', b"null", b"9" * 128])
 def test_ids_are_strings_numbers_or_null(id: bytes) -> None:
-    assert check_id(id, 128) is None
+    assert id[0] in ID_BEGINS
 
 
 @pytest.mark.parametrize("id", [b"true", b"false", b"[]", b"{}", b"[1]"])
 def test_other_ids_are_refused(id: bytes) -> None:
-    assert why(check_id(id, 128)) == {"member": "id", "reason": "it must be a string, a number or null"}
+    assert id[0] not in ID_BEGINS
+    assert why(wrong_id(id, 128)) == {"member": "id", "reason": "it must be a string, a number or null"}
 
 
-def test_an_id_may_be_as_long_as_the_limit_and_no_longer() -> None:
-    assert check_id(b"1" * 7, 8) is None
-    assert check_id(b"1" * 8, 8) is None
-    assert why(check_id(b"1" * 9, 8)) == {"member": "id", "limit": "max_id_bytes", "allowed": 8}
+def test_of_an_id_that_is_too_long_the_limit_is_said() -> None:
+    assert why(wrong_id(b"1" * 9, 8)) == {"member": "id", "limit": "max_id_bytes", "allowed": 8}
 
 
 def test_a_batch_is_read_up_to_its_limit_and_not_beyond() -> None:

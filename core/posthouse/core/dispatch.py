@@ -86,13 +86,13 @@ class Dispatch:
     def receive(self, connection: Connection, data: bytes, now: float) -> None:
         """One whole JSON text of an open connection."""
         message = self._decoder.decode(data)
+        batch = None if connection.pushable else Batch(1, [None], single=True)
+        if type(message) is Request:
+            self._request(connection, message, now, batch, 0)
+            return
         if isinstance(message, list):
             self._batch(connection, message, now)
         else:
-            batch = None if connection.pushable else Batch(1, [None], single=True)
-            if type(message) is Request:
-                self._request(connection, message, now, batch, 0)
-                return
             self._entry(connection, message, now, batch, 0)
         self._count_bad(connection, message, now)
 
@@ -136,7 +136,8 @@ class Dispatch:
             if method is None:
                 self._builtin(connection, request, now, batch, entry)
                 return
-            self._admit(connection, method, now)
+            if self.draining or self._spent is not None or not method.public or method.scopes:
+                self._admit(connection, method, now)
             meta = connection.peer.meta if request.meta is None else combined(request.meta, connection.peer.meta)
             self._calls.admit(connection, request, method, meta, now, batch, entry)
         except RpcError as error:

@@ -113,14 +113,12 @@ def seal(members: Members) -> Envelope | None:
     return Envelope("2.0", method, members.params, members.id, members.meta)
 
 
-def check_id(id: bytes, most: int) -> RpcError | None:
-    """What is wrong with an id of this JSON text, if anything is; `most` is in bytes."""
+def wrong_id(id: bytes, most: int) -> RpcError:
+    """What is wrong with the JSON text of an id that does not begin as `ID_BEGINS` says, or is above `most` bytes."""
     # Section 4: "An identifier established by the Client that MUST contain a String, Number, or NULL value".
     if id[0] not in ID_BEGINS:
         return wrong("id", reason="it must be a string, a number or null")
-    if len(id) > most:
-        return wrong("id", **limit("max_id_bytes", most))
-    return None
+    return wrong("id", **limit("max_id_bytes", most))
 
 
 def read_meta(raw: Raw, most: int) -> Meta:

@@ -16,11 +16,11 @@ from msgspec.structs import astuple
 from .config import Config
 from .conversion import write_custom
 from .envelope import (
+    ID_BEGINS,
     PARAMS_BEGIN,
     Envelope,
     ErrorObject,
     batch_reader,
-    check_id,
     first_byte,
     limit,
     read_any,
@@ -31,6 +31,7 @@ from .envelope import (
     seal,
     text_of,
     wrong,
+    wrong_id,
 )
 from .errors import BATCH_TOO_LARGE, INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR, RpcError, UsageError
 from .peers import Meta
@@ -151,9 +152,8 @@ class Decoder:
         id: bytes | None = None
         if envelope.id is not UNSET:
             id = text_of((envelope.id,))
-            fault = check_id(id, self._max_id_bytes)
-            if fault is not None:
-                return Invalid(NULL, fault)
+            if id[0] not in ID_BEGINS or len(id) > self._max_id_bytes:
+                return Invalid(NULL, wrong_id(id, self._max_id_bytes))
         method = envelope.method
         size = len(method) if method.isascii() else len(method.encode())
         if not size:
@@ -180,10 +180,9 @@ class Decoder:
         except Exception:
             return Invalid(NULL, NO_REQUEST)
         id = NULL if members.id is UNSET else text_of((members.id,))
-        fault = check_id(id, self._max_id_bytes)
         response = members.method is UNSET and not (members.result is UNSET and members.error is UNSET)
-        if fault is not None:
-            return Invalid(NULL, fault, answer=not response)
+        if id[0] not in ID_BEGINS or len(id) > self._max_id_bytes:
+            return Invalid(NULL, wrong_id(id, self._max_id_bytes), answer=not response)
         try:
             if response:
                 return Response(id, read_outcome(members))

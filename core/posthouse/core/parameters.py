@@ -250,7 +250,13 @@ def _shape(parameters: Iterable[inspect.Parameter], *, array_like: bool = False,
             default = functools.partial(_identity, parameter.default)  # the same object each time, as Python does
             fields.append((f"p{index}", parameter.annotation, field(default_factory=default)))
     return defstruct(
-        "params", fields, rename=names, kw_only=not array_like, array_like=array_like, forbid_unknown_fields=closed
+        "params",
+        fields,
+        rename=names,
+        kw_only=not array_like,
+        array_like=array_like,
+        forbid_unknown_fields=closed,
+        gc=False,
     )
 
 
