@@ -134,6 +134,7 @@ def test_who_is_gone_closing_or_cannot_be_spoken_to_is_not_asked() -> None:
         assert outcome(world) == (request, (-32800, {"reason": reason}))
     with pytest.raises(UsageError, match="there never was a connection 9"):
         ask(world, ConnectionId(9))
+    world.gateway.disconnected(http, None, 0.0)
     assert world.gateway.next_timeout() is None
 
 
