@@ -55,7 +55,7 @@ def our_threads() -> list[str]:
 
 
 async def test_row_1_heads_that_drip_are_answered_408_and_a_good_client_beside_500_is_unaffected() -> None:
-    async with serving(service, config=Config(head_timeout=0.5)) as server:
+    async with serving(service, config=Config(head_timeout=1.5)) as server:
         with ExitStack() as stack:
             dripping = [stack.enter_context(closing(raw(server))) for _ in range(500)]
             async with connected(server) as good:

@@ -112,12 +112,14 @@ async def test_a_call_that_waits_for_its_turn_is_cancelled_without_having_run() 
 
 async def test_a_cancelled_handler_is_stopped_and_its_slot_returns_when_it_has_ended() -> None:
     service = Service("cancel", public=True)
+    begun = anyio.Event()
     stopped = anyio.Event()
     cleaned = anyio.Event()
 
     @service.method
     async def hold() -> None:
         try:
+            begun.set()
             await anyio.sleep_forever()
         finally:
             stopped.set()
@@ -131,12 +133,31 @@ async def test_a_cancelled_handler_is_stopped_and_its_slot_returns_when_it_has_e
     async with serving(service, config=Config(max_calls_per_connection=1)) as server, websocket(server) as client:
         await client.say(text("hold", id="h"))
         await client.say(text("after", id="a"))
+        await begun.wait()
         await client.say(text("$/cancelRequest", {"id": "h"}, id=None))
         assert (await client.next())["error"]["code"] == -32800
         await stopped.wait()
         assert (await client.call("connection.ping", id="p"))["id"] == "p"  # and not "a", which waits for the slot
         cleaned.set()
         assert await client.next() == {"jsonrpc": "2.0", "result": "ran", "id": "a"}
+
+
+async def test_a_handler_that_is_cancelled_before_it_began_never_runs() -> None:
+    service = Service("cancel", public=True)
+    ran: list[str] = []
+
+    @service.method
+    async def run(name: str) -> str:
+        ran.append(name)
+        return name
+
+    async with serving(service) as server, websocket(server) as client:
+        cancel = text("$/cancelRequest", {"id": 1}, id=None)
+        await client.say(b"[" + text("run", ["first"], id=1) + b"," + cancel + b"]")
+        ((answer),) = await client.next()
+        assert answer["error"]["code"] == -32800
+        assert (await client.call("run", ["second"], id=2))["result"] == "second"
+    assert ran == ["second"]
 
 
 async def test_a_disconnect_cancels_handlers_but_those_declared_to_finish() -> None:
