@@ -10,6 +10,7 @@ from time import process_time
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 from posthouse.core import Gateway, Invoke, Peer, Service
 
 REQUEST = b'{"jsonrpc": "2.0", "method": "echo", "params": {"message": "What hath God wrought"}, "id": 1}'
@@ -63,7 +64,8 @@ class BareParams(msgspec.Struct):
 
 
 def bare(calls: int) -> float:
-    """The floor: msgspec decodes the request and the parameters, a dict finds the method, msgspec encodes the reply."""
+    """The floor: msgspec decodes the request and, once a dict has found the method, its parameters, whichever they are;
+    msgspec encodes the reply."""
     methods = {"echo": (msgspec.json.Decoder(BareParams).decode, echo)}
     decode = msgspec.json.Decoder(BareRequest).decode
     encode = msgspec.json.Encoder().encode
@@ -72,7 +74,7 @@ def bare(calls: int) -> float:
     for _ in range(calls):
         request = decode(REQUEST)
         convert, function = methods[request.method]
-        result = function(convert(request.params).message)
+        result = function(*astuple(convert(request.params)))
         sent = encode({"jsonrpc": "2.0", "result": result, "id": request.id})
     seconds = process_time() - began
     assert msgspec.json.decode(sent) == RESPONSE
