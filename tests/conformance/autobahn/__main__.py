@@ -13,7 +13,9 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +33,10 @@ BAD: Final = ("FAILED", "WRONG CODE", "UNCLEAN", "FAILED BY CLIENT")
 """What the suite calls a failure, of a case or of the way in which it closed."""
 
 TOO_LONG: Final = 3600
-"""Seconds after which a run is given up. It takes a quarter of that on a slow machine."""
+"""Seconds after which a run is given up."""
+
+AT_ONCE: Final = 2
+"""How many runs there are at a time. Each waits for one answer after another."""
 
 WSTEST: Final = """
 import site, sys
@@ -42,7 +47,7 @@ wstest.run()
 """
 """Python 2. The suite's libraries share a namespace by a .pth file, which PYTHONPATH alone does not read."""
 
-GROUPS: Final = {
+CHAPTERS: Final = {
     "1": "framing: text and binary",
     "2": "pings and pongs",
     "3": "reserved bits",
@@ -56,6 +61,15 @@ GROUPS: Final = {
     "13": "compression with negotiated parameters",
 }
 """The suite's chapters."""
+
+LONG: Final = {"12": 5, "13": 7}
+"""The chapters that take long, with how many sections they have: these are run by themselves, and first."""
+
+ALL: Final = [
+    *(f"{chapter}.{section}.*" for chapter, sections in LONG.items() for section in range(1, sections + 1)),
+    *(f"{chapter}.*" for chapter in CHAPTERS if chapter not in LONG),
+]
+"""The runs that make the whole."""
 
 
 @contextmanager
@@ -72,36 +86,37 @@ def echo_server() -> Iterator[str]:
         server.wait()
 
 
-def fuzz(python: str, url: str, cases: list[str]) -> dict[str, Any]:
-    """Run these cases against `url`, one after another. How each ended, by its number."""
-    REPORTS.mkdir(parents=True, exist_ok=True)
-    index = REPORTS / "index.json"
+def fuzz(python: str, url: str, cases: str) -> dict[str, Any]:
+    """Run the cases of one pattern against `url`, one after another. How each ended, by its number."""
+    place = REPORTS / cases.replace("*", "all")
+    place.mkdir(parents=True, exist_ok=True)
+    index = place / "index.json"
     index.unlink(missing_ok=True)
-    specification = SETUP / "spec.json"
+    specification = place / "spec.json"
     agent = {"agent": "posthouse", "url": url}
     specification.write_text(
-        json.dumps({"outdir": str(REPORTS), "servers": [agent], "cases": cases, "exclude-cases": []})
+        json.dumps({"outdir": str(place), "servers": [agent], "cases": [cases], "exclude-cases": []})
     )
     library = str(SETUP / "lib")
-    log = SETUP / "wstest.log"
-    sys.stdout.write(f"Running against {url}; what it says goes to {log.relative_to(ROOT)}\n")
-    with log.open("w") as output:
+    with (place / "wstest.log").open("w") as output:
         subprocess.run(
             [python, "-s", "-c", WSTEST, library, "-m", "fuzzingclient", "-s", str(specification)],
-            env={"PYTHONPATH": library, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={"PYTHONPATH": library, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"},
             stdout=output,
             stderr=subprocess.STDOUT,
             timeout=TOO_LONG,
             check=True,
         )
     ended: dict[str, Any] = json.loads(index.read_text())["posthouse"]
+    sys.stdout.write(f"{cases}: {len(ended)} cases, {len(failures(ended))} failed\n")
+    sys.stdout.flush()
     return ended
 
 
 def failures(ended: dict[str, Any]) -> list[str]:
     """The cases that failed, with how."""
     return [
-        f"{case}: {outcome['behavior']}, closing: {outcome['behaviorClose']}, {REPORTS / outcome['reportfile']}"
+        f"{case}: {outcome['behavior']}, closing: {outcome['behaviorClose']}"
         for case, outcome in sorted(ended.items(), key=lambda item: numbers(item[0]))
         if outcome["behavior"] in BAD or outcome["behaviorClose"] in BAD
     ]
@@ -119,11 +134,11 @@ def table(ended: dict[str, Any]) -> str:
         "| chapter | about | cases | " + " | ".join(behaviours) + " |",
         "|---|---|---:|" + "---:|" * len(behaviours),
     ]
-    chapters: dict[str, Counter[str]] = {chapter: Counter() for chapter in GROUPS}
+    chapters: dict[str, Counter[str]] = {chapter: Counter() for chapter in CHAPTERS}
     for case, outcome in ended.items():
         chapters[case.split(".")[0]][outcome["behavior"]] += 1
     total = sum(chapters.values(), Counter[str]())
-    for chapter, about, counts in [*((key, GROUPS[key], chapters[key]) for key in GROUPS), ("", "**all**", total)]:
+    for chapter, about, counts in [*((key, CHAPTERS[key], chapters[key]) for key in CHAPTERS), ("", "**all**", total)]:
         row = " | ".join(str(counts[behaviour]) for behaviour in behaviours)
         lines.append(f"| {chapter} | {about} | {counts.total()} | {row} |")
     return "\n".join(lines)
@@ -145,8 +160,10 @@ def rewrite(document: Path, section: str) -> None:
 def main() -> int:
     """Run, count, tell."""
     python, *cases = sys.argv[1:]
-    with echo_server() as url:
-        ended = fuzz(python, url, cases or ["*"])
+    ended: dict[str, Any] = {}
+    with echo_server() as url, ThreadPoolExecutor(AT_ONCE) as runs:
+        for some in runs.map(partial(fuzz, python, url), cases or ALL):
+            ended |= some
     counts = table(ended)
     failed = failures(ended)
     sys.stdout.write(f"{counts}\n")
