@@ -138,6 +138,10 @@ ROWS: Final = (
         "all are told, closed one after the other, and lose no answer",
         loopback=True,
     ),
-    Row(59, "more held than `memory_budget`", "who comes is refused, then the idlest is closed with 1013"),
+    Row(
+        59,
+        "more held than `memory_budget`",
+        "who comes is refused, and bodies on their way; then the idlest is closed with 1013",
+    ),
 )
 """Every row, by its number."""

@@ -8,11 +8,13 @@ import pytest
 from msgspec.json import decode
 from posthouse.core import Config, ConnectionClosed
 from posthouse.core.peers import SocketId
+from posthouse.transports.frames import CONTINUATION, FIN, TEXT
 
-from tests.transports.board import HERE, Board, Browser, call, post
+from tests.transports.board import Board, Browser, call, post
 
 from .attacker import UPGRADE, Attacker, close_codes, content, frame, peak, status
 
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -143,34 +145,24 @@ def test_row_08_an_http_client_that_does_not_take_its_answer_is_closed_after_ten
 # Memory
 
 
-def hoard(board: Board, size: int, at: float) -> SocketId:
-    """A body of which all came but the last byte: so much is held for it."""
-    board.pass_time(at - board.now)
-    socket = board.open(HERE)
-    request = post(b'"' + b"x" * (size - 2) + b'"')
-    board.feed(socket, request[:-1])
-    return socket
+def hoard(board: Board, size: int) -> Attacker:
+    """A message of which all came but the end: so much is held for it."""
+    attacker = Attacker(board)
+    attacker.say(b'"' + b"x" * (size - 1), TEXT)
+    return attacker
 
 
-TIGHT = Config(
-    memory_budget=256 * KIB,
-    read_bytes=KIB,
-    min_body_rate=0.0,
-    heartbeat_interval=None,
-    max_waiting_bytes=64 * KIB,
-    close_timeout=0.5,
-)
+TIGHT = Config(memory_budget=256 * KIB, read_bytes=KIB, heartbeat_interval=None)
 
 
 def test_row_59_when_memory_is_above_its_budget_who_comes_is_refused() -> None:
     board = Board(TIGHT)
-    hoard(board, 200 * KIB, 0.0)
-    kept = Attacker(board)
-    assert kept.say(call("add", b"[1,2]"))
-    hoard(board, 100 * KIB, 0.0)
-    assert content(board.feed(board.open(), b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"))["status"] == "degraded"
-    upgrade = board.feed(board.open(), UPGRADE % b"")
-    assert status(upgrade) == 503
+    kept, waiting = board.open(), board.open()
+    board.feed(waiting, HEALTH[:9])
+    hoard(board, 300 * KIB)
+    assert content(board.feed(kept, HEALTH))["status"] == "degraded"
+    assert status(board.feed(waiting, HEALTH[9:])) == 200
+    assert status(board.feed(board.open(), UPGRADE % b"")) == 503
     refused = board.feed(board.open(), post(call("add", b"[1,2]")))
     assert status(refused) == 503
     assert b"Retry-After: 1\r\n" in refused
@@ -178,20 +170,36 @@ def test_row_59_when_memory_is_above_its_budget_who_comes_is_refused() -> None:
 
 
 def test_row_59_then_the_idlest_are_closed_with_1013_one_by_one_until_it_fits() -> None:
-    board = Reset(TIGHT)
+    board = Board(TIGHT)
     idle, busy, fresh = Attacker(board), Attacker(board), Attacker(board)
+    hoarding = hoard(board, 200 * KIB)
+    for second in (busy, fresh):
+        board.pass_time(1.0)
+        second.say(call("add", b"[1,2]"))
     board.pass_time(1.0)
-    busy.say(call("add", b"[1,2]"))
-    board.pass_time(1.0)
-    fresh.say(call("add", b"[1,2]"))
-    hoard(board, 300 * KIB, 2.0)
-    assert close_codes(idle.frames()) == [1013]
-    assert close_codes(busy.frames()) == []
-    board.pass_time(1.0)
-    hoard(board, 4 * KIB, board.now)
-    assert close_codes(busy.frames()) == [1013]
+    hoarding.say(b"x" * 60 * KIB, CONTINUATION)
+    assert [close_codes(one.frames()) for one in (idle, busy, fresh)] == [[1013], [], []]
+    hoarding.say(b"x" * 4 * KIB, CONTINUATION)
+    assert [close_codes(one.frames()) for one in (busy, fresh)] == [[1013], []]
+    assert board.board.stats()["limit.memory_budget"] == 2
+    hoarding.say(b'"', FIN | CONTINUATION)
+    board.pass_time(2.0)
     assert fresh.say(call("add", b"[1,2]"))
     assert board.board.stats()["limit.memory_budget"] == 2
+
+
+def test_row_59_bodies_for_which_there_is_no_memory_are_refused_and_nobody_has_to_go_for_them() -> None:
+    board = Board(TIGHT)
+    clients = [Attacker(board) for _ in range(10)]
+    request = post(b"x" * 100 * KIB)
+    for _ in range(50):
+        socket = board.open()
+        for at in range(0, 90 * KIB, 16 * KIB):
+            board.feed(socket, request[at : at + 16 * KIB])
+            assert board.board.health(0.0).memory <= TIGHT.memory_budget
+    assert board.board.stats()["http.refused.503"] == 48
+    for client in clients:
+        assert client.say(call("add", b"[1,2]"))
 
 
 # Time

@@ -381,6 +381,16 @@ def test_an_upgrade_is_handed_on_with_what_came_behind_it() -> None:
     assert line.http.buffered == 0
 
 
+def test_an_upgrade_that_waited_says_that_the_input_has_ended() -> None:
+    line = Line(answering=False)
+    line.receive(post() + UPGRADE)
+    line.http.receive_eof(0.0)
+    line.http.answer(b"{}", None, None, 0.0)
+    line.http.proceed(0.0)
+    line.take()
+    assert [upgrade.eof for upgrade in line.of(Upgrade) if isinstance(upgrade, Upgrade)] == [True]
+
+
 @pytest.mark.parametrize(
     ("code", "status", "error"), [(1012, 503, -32050), (1013, 503, -32009), (4429, 429, -32029), (4100, 503, -32009)]
 )
@@ -480,6 +490,27 @@ def test_while_a_request_is_answered_nothing_is_due() -> None:
 
 
 # Bounds, turns, draining
+
+
+def test_a_body_for_which_there_is_no_memory_is_refused_and_nothing_else_is() -> None:
+    line = Line()
+    line.receive(post(b"[1,2]", length=100))
+    line.http.shed(0.0)
+    line.take()
+    assert line.statuses == [503]
+    assert b"\r\nRetry-After: 1\r\n" in line.sent
+    assert line.sent.endswith(
+        b'{"jsonrpc":"2.0","error":{"code":-32009,"message":"Server busy",'
+        b'"data":{"retryable":true,"limit":"memory_budget"}},"id":null}'
+    )
+    assert line.of(Finish) == [Finish()]
+    assert line.http.buffered == 0
+    for data in (b"", b"POST /rp", post()):
+        other = Line(answering=False)
+        other.receive(data)
+        other.http.shed(0.0)
+        other.take()
+        assert other.sent == b""
 
 
 def test_what_waits_behind_a_request_is_bounded() -> None:

@@ -171,6 +171,30 @@ def test_closing_at_once_forgets_the_deadline() -> None:
     assert table.due(100.0) == []
 
 
+def test_closing_at_once_is_asked_for_once_whatever_else_falls_due_or_goes() -> None:
+    table = Table()
+    table.sockets.write(table.line, b"x" * 25, 0.0)
+    table.sockets.watch(table.line, 0.0)
+    assert table.due(10.0) == [WIRE_STALLED]
+    table.sockets.shut(table.line, 10.0, flush=False)
+    table.sockets.judge(table.line, 10.0)
+    table.sockets.shut(table.line, 10.0, flush=True)
+    table.sockets.sent(table.line, 10, 10.0)
+    table.sockets.watch(table.line, 10.0)
+    assert table.outbox[1:] == [CloseSocket(table.line.socket, flush=False)]
+    assert len(table.timers) == 0
+
+
+def test_a_deadline_that_began_anew_while_the_old_one_fell_due_is_the_only_one() -> None:
+    table = Table()
+    table.sockets.write(table.line, b"x" * 25, 0.0)
+    table.sockets.watch(table.line, 0.0)
+    assert table.due(10.0) == [WIRE_STALLED]
+    table.sockets.watch(table.line, 10.0)
+    table.sockets.judge(table.line, 10.0)
+    assert (len(table.timers), table.timers.next()) == (1, 20.0)
+
+
 def test_a_socket_is_read_from_when_no_reason_against_it_is_left() -> None:
     table = Table()
     socket = table.line.socket
@@ -206,6 +230,18 @@ def test_a_codecs_deadline_is_armed_moved_forward_and_left_when_it_moves_back() 
     table.codec.due = 1.0
     table.sockets.schedule(table.line)
     assert table.timers.next() == 3.0
+
+
+def test_what_a_codec_has_taken_in_exceeds_the_budget_with_what_all_others_hold() -> None:
+    table = Table(Config(memory_budget=1000, read_bytes=100))
+    table.codec.buffered = 50
+    table.sockets.measure(table.line, 0.0)
+    assert table.gateway.health(0.0).memory == 0
+    for held, exceeds in ((1000, False), (1001, True), (50, False)):
+        table.codec.buffered = held
+        assert table.sockets.exceeds(table.line) is exceeds
+    table.sockets.buffered = 2000
+    assert not table.sockets.exceeds(table.line)
 
 
 def test_what_codecs_hold_is_reported_when_it_changed_by_a_read() -> None:

@@ -13,6 +13,12 @@ from posthouse.transports.policy import Policy
 from tests.transports.board import HERE, PIPE, Board, Browser, call, post
 
 
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
 def result(value: object, id: bytes = b"1") -> bytes:
     return b'{"jsonrpc":"2.0","result":%b,"id":%b}' % (msgspec.json.encode(value), id)
 
@@ -58,14 +64,22 @@ def test_a_frame_behind_the_handshake_is_not_lost() -> None:
     board = Board()
     socket = board.open()
     text = call("add", b"[1,2]")
-    handshake = (
-        b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
     frame = bytes((0x81, 0x80 | len(text))) + bytes(4) + text
-    answer = board.feed(socket, handshake + frame)
+    answer = board.feed(socket, UPGRADE + frame)
     assert answer.startswith(b"HTTP/1.1 101 ")
     assert answer.endswith(bytes((0x81, len(result(3)))) + result(3))
+
+
+def test_a_handshake_that_waited_behind_a_call_is_of_no_use_to_who_has_gone_meanwhile() -> None:
+    board = Board()
+    socket = board.open()
+    board.feed(socket, post(call("later")) + UPGRADE)
+    board.board.received_eof(socket, 0.0)
+    board.run()
+    board.board.complete(board.waiting.pop().call, 1, 0.0)
+    board.run()
+    assert board.closed == {socket: True}
+    assert [event.code for event in board.events() if isinstance(event, ConnectionClosed)] == [None, 1006]
 
 
 # HTTP exchanges
@@ -634,6 +648,18 @@ def test_what_codecs_hold_counts_for_the_memory_budget() -> None:
     assert board.board.health(0.0).memory > 49_000
     board.drop(socket)
     assert board.board.health(0.0).memory <= 1000
+
+
+def test_a_body_for_which_there_is_no_memory_goes_before_any_connection_does() -> None:
+    board = Board(Config(memory_budget=100_000, read_bytes=1000))
+    browser, first, second = Browser(board), board.open(), board.open()
+    request = post(b"x" * 80_000)
+    assert board.feed(first, request[:70_000]) == b""
+    assert board.feed(second, request[:70_000]).startswith(b"HTTP/1.1 503 ")
+    assert board.half_closed == [second]
+    assert browser.send(call("add", b"[1,2]")) == [result(3)]
+    assert board.feed(first, request[70_000:]).startswith(b"HTTP/1.1 400 ")
+    assert board.board.stats()["http.refused.503"] == 1
 
 
 def test_what_was_counted_can_be_read_and_what_http_refuses_by_itself_is_counted() -> None:

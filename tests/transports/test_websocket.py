@@ -229,6 +229,14 @@ def test_while_output_is_paused_only_the_latest_ping_is_answered_when_it_goes_on
 # Turns
 
 
+def test_texts_that_nobody_has_taken_yet_are_held_too() -> None:
+    machine = codec()
+    machine.receive_data(HELLO * 3 + HELLO[:4], 0.0)
+    assert machine.buffered == 3 * len(b"Hello") + 4
+    drain(machine)
+    assert machine.buffered == 4
+
+
 def test_after_a_turn_it_pauses_and_goes_on_with_the_next_timeout() -> None:
     machine = codec(frames_per_turn=2)
     assert take(machine, HELLO * 5, 1.0) == [Text(b"Hello"), Text(b"Hello"), Pause()]
@@ -578,4 +586,5 @@ def test_in_any_order_of_inputs_it_ends_once_and_shuts_once(steps: list[bytes | 
     assert kinds[-1] is Shut
     assert Text not in kinds[kinds.index(Ended) :]
     assert 0 <= kinds.count(Pause) - kinds.count(Resume) <= 1
+    machine.output.clear()
     assert machine.buffered == 0

@@ -11,6 +11,7 @@ from enum import Enum, auto
 from typing import Final
 
 from posthouse.core.config import KIB, Config
+from posthouse.core.errors import SERVER_BUSY, RpcError
 from posthouse.core.peers import NO_META, Meta
 
 from .codec import Answered, Exchange, Finish, Handshake, HeadRead, Output, Pause, Probe, Resume, Send, Shut, Upgrade
@@ -42,6 +43,12 @@ RATE_GRACE: Final = 2.0
 
 HEAD_TIMED_OUT: Final = Refusal(408, "The request head took too long.")
 BODY_TIMED_OUT: Final = Refusal(408, "The request body took too long.")
+NO_MEMORY: Final = Refusal(
+    503,
+    "There is no memory for the request body.",
+    ((b"Retry-After", b"1"),),
+    RpcError(SERVER_BUSY, data={"retryable": True, "limit": "memory_budget"}),
+)
 
 
 class State(Enum):
@@ -254,6 +261,11 @@ class Http1:
     def refuse(self, code: int, retry_after: float | None, now: float) -> None:
         """End an exchange or an upgrade that was not admitted, by the WebSocket close code that says why."""
         self._answer(not_admitted_answer(code, retry_after, in_json=self._upgrade is None), last=True)
+
+    def shed(self, now: float) -> None:
+        """Refuse the body that is on its way, if one is: too much is held already, by whomever."""
+        if self._state is State.BODY:
+            self._refuse(NO_MEMORY)
 
     def _refuse(self, refusal: Refusal) -> None:
         self._body = None

@@ -202,6 +202,12 @@ class Sockets:
             self._timers.disarm(line.due)
             line.due = self._timers.arm(when, CODEC_DUE, line.socket)
 
+    def exceeds(self, line: Line) -> bool:
+        """Is what this codec has taken in since it was measured more than there is memory for?"""
+        grown = line.codec.buffered - line.buffered
+        held = self._gateway.memory - self._reported + self.buffered
+        return grown > 0 and held + grown > self._config.memory_budget
+
     def measure(self, line: Line, now: float) -> None:
         """Tell the gateway what the codecs hold, when it has changed enough to matter."""
         buffered = 0 if line.over else line.codec.buffered

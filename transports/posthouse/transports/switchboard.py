@@ -316,6 +316,9 @@ class Switchboard:
 
     def _take(self, line: Line, now: float) -> None:
         """Do what a codec's output says, while it grows; a codec that was replaced is emptied before its heir."""
+        if line.connection is None and isinstance(line.codec, Http1) and self._sockets.exceeds(line):
+            # Before connections have to go for a body that nobody has seen yet.
+            line.codec.shed(now)
         while True:
             codec = line.codec
             done = 0

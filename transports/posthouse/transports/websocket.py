@@ -140,8 +140,12 @@ class WebSocket:
 
     @property
     def buffered(self) -> int:
-        """How many bytes it holds: frames not yet parsed, and what there is of a message."""
-        return self._inbound.buffered
+        """How many bytes it holds: frames not yet parsed, what there is of a message, and texts in `output`."""
+        held = self._inbound.buffered
+        for output in self.output:
+            if type(output) is Text:
+                held += len(output.data)
+        return held
 
     # Time
 
