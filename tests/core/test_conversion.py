@@ -13,7 +13,7 @@ import msgspec
 import pydantic
 import pytest
 from msgspec import Meta, Struct, ValidationError
-from posthouse.core.conversion import Fault, check, describe, is_model, read_custom, write_custom
+from posthouse.core.conversion import Fault, check, describe, is_model, may_hold_sets, read_custom, write_custom
 from posthouse.core.errors import UsageError
 
 SECRET = "the words of user code"
@@ -76,8 +76,8 @@ class Opaque:
     ("annotation", "models", "sets"),
     [
         (int, False, False),
-        (Any, False, False),
-        (object, False, False),
+        (Any, False, True),
+        (object, False, True),
         (msgspec.Raw, False, False),
         (None, False, False),
         (Literal["a", 1], False, False),
@@ -97,6 +97,7 @@ class Opaque:
 )
 def test_types_are_known_with_whether_they_hold_models_and_sets(annotation: Any, models: bool, sets: bool) -> None:
     assert check(annotation, "it") == (models, sets)
+    assert may_hold_sets(msgspec.inspect.type_info(annotation)) is sets
 
 
 @pytest.mark.parametrize("annotation", [Opaque, list[Opaque], Callable[[int], int], Opaque | None])

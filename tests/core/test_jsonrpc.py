@@ -471,6 +471,7 @@ def cycle() -> list[Any]:
         ({"x": None}, '{"jsonrpc":"2.0","method":"a.b","params":{"x":null}}'),
         (Point(1, 2), '{"jsonrpc":"2.0","method":"a.b","params":{"x":1,"y":2}}'),
         (Raw(b"[1]"), '{"jsonrpc":"2.0","method":"a.b","params":[1]}'),
+        ({"x": {"b", "a"}}, '{"jsonrpc":"2.0","method":"a.b","params":{"x":["a","b"]}}'),
     ],
 )
 def test_a_notification_carries_what_becomes_an_array_or_an_object(params: object, text: str) -> None:
@@ -500,8 +501,8 @@ def test_a_method_must_have_a_name_that_can_be_sent() -> None:
 
 
 def test_an_error_is_written_with_its_data() -> None:
-    text = encode_error(b"1", RpcError(7, "seven", {"why": [1]}))
-    assert text == b'{"jsonrpc":"2.0","error":{"code":7,"message":"seven","data":{"why":[1]}},"id":1}'
+    text = encode_error(b"1", RpcError(7, "seven", {"why": {2, 1}}))
+    assert text == b'{"jsonrpc":"2.0","error":{"code":7,"message":"seven","data":{"why":[1,2]}},"id":1}'
 
 
 @pytest.mark.parametrize("data", [object(), "\ud800", cycle(), Hostile(), {"a": {(1, 2): 3}}])

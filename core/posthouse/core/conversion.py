@@ -53,24 +53,27 @@ SUFFIX: Final = re.compile(r" - at .*?`?(\$[^`]*)`$", re.DOTALL)
 def check(annotation: Any, where: str) -> tuple[bool, bool]:
     """Raise UsageError unless values of `annotation` can be read and written. `where` says what it annotates.
 
-    Returns whether the type holds models, and whether it holds sets (whose order is left to hashing).
+    Returns whether the type holds models, and whether it may hold sets (whose order is left to hashing).
     """
     try:
         found = list(_walk(inspect.type_info(annotation), []))
     except (TypeError, ValueError, NameError) as error:
         raise UsageError(f"{where} has the type {annotation!r}, which cannot be read from JSON: {error}") from None
-    models = sets = False
+    models = False
     for node in found:
-        if isinstance(node, inspect.SetType | inspect.FrozenSetType):
-            sets = True
-        elif isinstance(node, inspect.CustomType) and node.cls is not object:
+        if isinstance(node, inspect.CustomType) and node.cls is not object:
             if not is_model(node.cls):
                 raise UsageError(
                     f"{where} has the type {node.cls.__qualname__!r}, which cannot be read from JSON: use a Struct, a "
                     "dataclass, a TypedDict, an attrs class, a pydantic model or a type of the standard library"
                 )
             models = True
-    return models, sets
+    return models, any(map(_is_of_sets, found))
+
+
+def may_hold_sets(node: inspect.Type) -> bool:
+    """May a value of this type hold a set, or be one? Of types that say nothing the answer is yes."""
+    return any(map(_is_of_sets, _walk(node, [])))
 
 
 def is_model(cls: Any) -> bool:
@@ -104,6 +107,11 @@ def describe(error: BaseException) -> Fault:
         return Fault(path, REFUSED)
     words = (text[: suffix.start()] if suffix else text).replace("`", "")
     return Fault(path, words[:1].lower() + words[1:])
+
+
+def _is_of_sets(node: Any) -> bool:
+    says_nothing = isinstance(node, inspect.AnyType) or (isinstance(node, inspect.CustomType) and node.cls is object)
+    return says_nothing or isinstance(node, inspect.SetType | inspect.FrozenSetType)
 
 
 def _walk(node: Any, seen: list[Any]) -> Iterator[Any]:

@@ -34,6 +34,7 @@ from .envelope import (
     wrong_id,
 )
 from .errors import BATCH_TOO_LARGE, INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR, RpcError, UsageError
+from .ordering import ordered
 from .peers import Meta
 from .text import is_utf8, nests_deeper
 
@@ -228,7 +229,7 @@ def _encode_call(method: str, params: object) -> bytes:
         raise UsageError("the name of a method must not be empty")
     try:
         name = _write(method)
-        encoded = b"" if params is None else _write(params)
+        encoded = b"" if params is None else _write(ordered(params))
     except BaseException as error:  # a value's own conversion may raise anything
         raise UsageError(f"the params of {method!r} cannot be encoded as JSON") from error
     if params is None:
@@ -240,7 +241,7 @@ def _encode_call(method: str, params: object) -> bytes:
 
 def _encode_error_object(error: RpcError) -> bytes:
     with suppress(BaseException):  # as above
-        return _write(ErrorObject(error.code, error.message, error.data))
+        return _write(ErrorObject(error.code, error.message, ordered(error.data)))
     with suppress(BaseException):
         return _write(ErrorObject(error.code, error.message))
     return INTERNAL

@@ -17,6 +17,7 @@ from msgspec import json
 from .conversion import read_custom, write_custom
 from .errors import DEADLINE_EXCEEDED, ERRORS, FORBIDDEN, UNAUTHENTICATED, UsageError
 from .method import Method
+from .ordering import ordered
 from .parameters import KEYWORD_ONLY, NAMED_REST, POSITIONAL_ONLY, REST, is_required
 from .service import Service
 
@@ -126,7 +127,7 @@ def _param(parameter: Parameter, schema: Schema) -> dict[str, Any]:
 def _with_default(parameter: Parameter, schema: Schema) -> Schema:
     """The schema with the parameter's default, where that is a value that a peer could give as well."""
     try:
-        data = json.encode(parameter.default, enc_hook=write_custom, order="deterministic")
+        data = json.encode(ordered(parameter.default), enc_hook=write_custom)
         json.decode(data, type=parameter.annotation, dec_hook=read_custom)
     except Exception:
         return schema

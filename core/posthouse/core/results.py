@@ -13,6 +13,7 @@ from msgspec import convert
 from msgspec.json import Decoder, Encoder
 
 from .conversion import check, describe, read_custom, write_custom
+from .ordering import PLAIN, ordered
 
 Encoding = Callable[[object], bytes]
 
@@ -34,13 +35,13 @@ def compile_encoding(annotation: Any, where: str) -> Encoding:
     Raises UsageError for a type that JSON cannot carry; `where` says what it annotates.
     """
     models, sets = check(annotation, where)
-    # Sets in the order of their hashes would differ from one run to the next.
-    encode = Encoder(enc_hook=write_custom, order="deterministic" if sets else None).encode
+    write = Encoder(enc_hook=write_custom).encode
+    encode: Encoding = (lambda result: write(ordered(result))) if sets else write
     decode = Decoder(annotation, dec_hook=read_custom).decode
 
     def encode_any(result: object) -> bytes:
         try:
-            return encode(result)
+            return write(result if type(result) in PLAIN else ordered(result))
         except BaseException as error:
             raise _refused(error) from None
 
