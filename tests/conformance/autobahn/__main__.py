@@ -154,7 +154,7 @@ def rewrite(document: Path, section: str) -> None:
     """Put `section` between the markers of a document."""
     before, rest = document.read_text().split(BEGIN)
     _, after = rest.split(END)
-    document.write_text(f"{before}{BEGIN}\n{section}\n{END}{after}")
+    document.write_text(f"{before}{BEGIN}\n\n{section}\n\n{END}{after}")
 
 
 def main() -> int:
