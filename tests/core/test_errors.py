@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 from posthouse.core import errors
-from posthouse.core.errors import APPLICATION_ERROR, ERRORS, RESERVED, ErrorCode, RpcError, UsageError, http_status
+from posthouse.core.errors import (
+    APPLICATION_ERROR,
+    ERRORS,
+    RESERVED,
+    ErrorCode,
+    RpcError,
+    UsageError,
+    http_status,
+    refusal,
+)
 
 
 def test_every_code_that_has_a_name_has_a_row_and_no_other_has() -> None:
@@ -78,3 +87,10 @@ def test_the_http_status_is_that_of_the_row_or_200() -> None:
     assert http_status(None) == 200
     assert http_status(404) == 200
     assert all(http_status(code) == row.http_status for code, row in ERRORS.items())
+
+
+def test_a_refusal_says_why_and_whether_a_retry_can_help() -> None:
+    busy = refusal(errors.SERVER_BUSY, limit="max_calls")
+    assert (busy.code, busy.message, busy.data) == (-32009, "Server busy", {"retryable": True, "limit": "max_calls"})
+    assert refusal(errors.FORBIDDEN, scopes=["a"]).data == {"scopes": ["a"]}
+    assert refusal(errors.METHOD_NOT_FOUND).data is None

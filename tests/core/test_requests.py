@@ -145,7 +145,7 @@ def test_so_many_requests_may_be_in_flight_to_a_peer_and_one_more_is_refused() -
         ask(world, one)
     assert world.resolved() == []
     request = ask(world, one)
-    assert outcome(world) == (request, (-32009, {"limit": "max_calls_per_connection"}))
+    assert outcome(world) == (request, (-32009, {"retryable": True, "limit": "max_calls_per_connection"}))
     ask(world, two)
     world.receive(one, result())
     world.take()

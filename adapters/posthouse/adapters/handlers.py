@@ -16,7 +16,7 @@ from typing import Any, Final
 import anyio
 from anyio.abc import TaskGroup
 from posthouse.core.effects import Cancel, Invoke
-from posthouse.core.errors import INTERNAL_ERROR, REQUEST_CANCELLED, SERVER_BUSY, RpcError
+from posthouse.core.errors import INTERNAL_ERROR, REQUEST_CANCELLED, SERVER_BUSY, RpcError, refusal
 from posthouse.core.method import Method, Outcome, Raised, Returned
 from posthouse.core.parameters import Arguments
 from posthouse.core.peers import CallId, ConnectionId
@@ -271,7 +271,7 @@ class Handlers:
 
 
 def _busy() -> RpcError:
-    return RpcError(SERVER_BUSY, data={"retryable": True, "limit": "max_blocking_queue"})
+    return refusal(SERVER_BUSY, limit="max_blocking_queue")
 
 
 def _intercept(method: Method, context: CallContext, arguments: Arguments) -> Arguments:

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from .config import Config
 from .effects import Cancel, Effect, Invoke
-from .errors import ID_IN_FLIGHT, SERVER_BUSY, RpcError, UsageError
+from .errors import ID_IN_FLIGHT, SERVER_BUSY, RpcError, UsageError, refusal
 from .peers import CallId, ConnectionId, Meta
 from .timers import Timer, Timers
 
@@ -118,7 +118,7 @@ class Calls:
             raise RpcError(ID_IN_FLIGHT)
         config = self._config
         if self.handlers >= config.max_calls:
-            raise RpcError(SERVER_BUSY, data={"retryable": True, "limit": "max_calls"})
+            raise refusal(SERVER_BUSY, limit="max_calls")
         waits = connection.waiting or connection.running >= config.max_calls_per_connection
         if waits:
             params = b"" if request.params is None else bytes(request.params)
@@ -144,9 +144,9 @@ class Calls:
     def _check_room(self, connection: Connection, size: int) -> None:
         config = self._config
         if len(connection.waiting) >= config.max_waiting_calls:
-            raise RpcError(SERVER_BUSY, data={"retryable": True, "limit": "max_waiting_calls"})
+            raise refusal(SERVER_BUSY, limit="max_waiting_calls")
         if connection.waiting_bytes + size > config.max_waiting_bytes:
-            raise RpcError(SERVER_BUSY, data={"retryable": True, "limit": "max_waiting_bytes"})
+            raise refusal(SERVER_BUSY, limit="max_waiting_bytes")
 
     def _wait(self, connection: Connection, call: Call, params: bytes) -> None:
         call.phase = WAITING

@@ -119,6 +119,12 @@ class RpcError(Exception):
         return f"{self.code} {self.message}"
 
 
+def refusal(code: int, **why: object) -> RpcError:
+    """An error of the gateway's own: its data says why, and that a retry can help where the code's row says so."""
+    data = {"retryable": True, **why} if ERRORS[code].retryable else why
+    return RpcError(code, data=data or None)
+
+
 def http_status(code: int | None) -> int:
     """The HTTP status of an answer that carries the error `code` (None: no error)."""
     row = ERRORS.get(code) if code is not None else None

@@ -14,7 +14,7 @@ from .config import Config
 from .connections import OPEN, Connection
 from .delivery import Delivery
 from .effects import Effect, Resolve
-from .errors import DEADLINE_EXCEEDED, REQUEST_CANCELLED, SERVER_BUSY, RpcError, UsageError
+from .errors import DEADLINE_EXCEEDED, REQUEST_CANCELLED, SERVER_BUSY, RpcError, UsageError, refusal
 from .jsonrpc import encode_notification
 from .peers import RequestId
 from .timers import Timer, Timers
@@ -62,7 +62,7 @@ class Requests:
         if connection is None or connection.state is not OPEN:
             return RpcError(REQUEST_CANCELLED, data={"reason": "disconnected"})
         if len(connection.requests) >= self._config.max_calls_per_connection + self._config.max_waiting_calls:
-            return RpcError(SERVER_BUSY, data={"limit": "max_calls_per_connection"})
+            return refusal(SERVER_BUSY, limit="max_calls_per_connection")
         return None
 
     def refuse(self, error: RpcError) -> RequestId:
