@@ -31,7 +31,8 @@ class Line(Struct, eq=False):
     """One socket. `identity` is who comes through it, unless they authenticate; `connection` is who lives on it now, or
     None. `counted` bytes of what its wire holds are known to the gateway as held for that connection; the rest is
     nobody's and has a deadline here. `leaving`: the gateway has closed the connection; `answered`: its HTTP answer was
-    given to the codec; `over`: the codec has shut. `upgrade` is a handshake that the gateway has not judged yet."""
+    given to the codec; `over`: the codec has shut; `cut`: the socket is to be closed whatever it holds. `upgrade` is a
+    handshake that the gateway has not judged yet."""
 
     socket: SocketId
     address: Address
@@ -43,6 +44,7 @@ class Line(Struct, eq=False):
     leaving: bool = False
     answered: bool = False
     over: bool = False
+    cut: bool = False
     upgrade: Upgrade | None = None
     stopped: dict[str, None] = field(default_factory=dict)
     buffered: int = 0
@@ -139,6 +141,8 @@ class Sockets:
             raise UsageError(
                 f"{size} bytes are reported as sent: only {line.wire.owed} are held by socket {line.socket}"
             )
+        if line.cut:
+            return
         line.wire.sent(size)
         line.progress_at = now
         own = line.counted - line.wire.outstanding
@@ -148,13 +152,14 @@ class Sockets:
 
     def watch(self, line: Line, now: float) -> None:
         """See that what is held goes, where the gateway does not."""
-        if not line.wire.clear and (line.stalled is None or not line.stalled.live):
+        if not line.wire.clear and not line.cut and not _watched(line):
             line.progress_at = now
             line.stalled = self._timers.arm(now + self._config.write_timeout, WIRE_STALLED, line.socket)
 
     def judge(self, line: Line, now: float) -> None:
-        """The deadline of what is held for nobody has come: no progress since then means the end."""
-        if line.wire.clear or line.counted:
+        """The deadline of what is held for nobody has come: no progress since then means the end. What fell due with
+        it and was handled first may have cut the socket, or begun to watch anew."""
+        if line.cut or line.wire.clear or line.counted or _watched(line):
             return
         due = line.progress_at + self._config.write_timeout
         if due <= now:
@@ -167,12 +172,15 @@ class Sockets:
         line.wire.then(EndWriting(line.socket))
 
     def shut(self, line: Line, now: float, *, flush: bool) -> None:
-        """Its codec is done. A second time it can only be to lose patience."""
+        """Its codec is done. A second time it can only be to lose patience, and that only once."""
         line.over = True
+        if line.cut:
+            return
         if flush:
             line.wire.then(CloseSocket(line.socket))
             self.watch(line, now)
         else:
+            line.cut = True
             self._timers.disarm(line.stalled)
             self._outbox.append(CloseSocket(line.socket, flush=False))
 
@@ -218,3 +226,7 @@ class Sockets:
         if abs(self.buffered - self._reported) >= self._config.read_bytes:
             self._reported = self.buffered
             self._gateway.report_buffered(self.buffered, now)
+
+
+def _watched(line: Line) -> bool:
+    return line.stalled is not None and line.stalled.live
