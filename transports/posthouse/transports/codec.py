@@ -74,10 +74,12 @@ class Handshake(Struct, frozen=True):
 
 
 class Upgrade(Struct, frozen=True, gc=False):
-    """A valid WebSocket handshake, owed one `accept_upgrade` or `refuse`. `rest` came behind it."""
+    """A valid WebSocket handshake, owed one `accept_upgrade` or `refuse`. `rest` came behind it; `eof`: and then the end
+    of input, of which only the codec that waited for its turn knows."""
 
     handshake: Handshake
     rest: bytes
+    eof: bool = False
 
 
 class Selected(Struct, frozen=True, gc=False):

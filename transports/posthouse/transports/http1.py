@@ -201,7 +201,7 @@ class Http1:
             self._answer_alone(Answer(204, fields=field_lines(PREFLIGHT_FIELDS)))
         elif isinstance(wanted, Handshake):
             self._upgrade = wanted
-            self._hand_on(Upgrade(wanted, bytes(self._buffer)))
+            self._hand_on(Upgrade(wanted, bytes(self._buffer), self._eof))
             self._buffer.clear()
         else:
             self._hand_on(wanted)

@@ -458,6 +458,8 @@ class Switchboard:
             line.codec = WebSocket(self.config, deflate=upgrade.handshake.deflate, binary=self._policy.binary, now=now)
             if upgrade.rest:
                 line.codec.receive_data(upgrade.rest, now)
+            if upgrade.eof:
+                line.codec.receive_eof(now)
 
     def _transmit(self, effect: Transmit, now: float) -> None:
         line = self._sockets.by_connection[effect.connection]
