@@ -78,6 +78,15 @@ def test_a_kind_that_there_is_not_is_misuse() -> None:
     assert world.take() == []
 
 
+@pytest.mark.parametrize("to", [{"users": "ada"}, {"kinds": "http"}, {"users": ["ada", 1]}, {"kinds": [None]}])
+def test_one_text_is_not_taken_for_its_letters_nor_anything_else_for_a_name(to: Any) -> None:
+    world = World()
+    world.connect(user="a")
+    with pytest.raises(UsageError, match=r"give several|must be text"):
+        broadcast(world, **to)
+    assert world.take() == []
+
+
 def test_row_8_who_reads_nothing_is_closed_and_a_thousand_others_do_not_notice() -> None:
     world = World(max_queued_pushes=3)
     slow = world.connect()

@@ -40,17 +40,17 @@ class Delivery:
 
     def multicast(self, payload: bytes, now: float, *, kinds: Iterable[str] | None, users: Iterable[str] | None) -> int:
         """To every connection of these kinds and users (None: all). How many it was handed to or queued for."""
+        allowed = pushable_kinds(kinds)
         if users is None:
-            tables = [self._connections.by_kind[kind] for kind in pushable_kinds(kinds)]
+            tables = [self._connections.by_kind[kind] for kind in allowed]
         else:
-            allowed = pushable_kinds(kinds)
             tables = [
                 {
                     id: record
                     for id, record in self._connections.by_user.get(user, {}).items()
                     if record.peer.kind in allowed
                 }
-                for user in sorted(dict.fromkeys(users))
+                for user in sorted(dict.fromkeys(several(users, "users")))
             ]
         backlogs = self._flow.backlogs
         clear: list[ConnectionId] = []
@@ -75,8 +75,19 @@ def pushable_kinds(kinds: Iterable[str] | None) -> tuple[Kind, ...]:
     """Those of `kinds` (None: of all) that can be pushed to, in their fixed order."""
     if kinds is None:
         return tuple(kind for kind in KINDS if PUSHABLE[kind])
-    asked = tuple(kinds)
+    asked = several(kinds, "kinds")
     for kind in asked:
         if kind not in KINDS:
             raise UsageError(f"there is no kind {kind!r}: kinds are {', '.join(KINDS)}")
     return tuple(kind for kind in KINDS if PUSHABLE[kind] and kind in asked)
+
+
+def several(names: Iterable[str], what: str) -> tuple[str, ...]:
+    """The names that were given. Raises UsageError for a text, which would pass for its letters, and for no texts."""
+    if isinstance(names, str):
+        raise UsageError(f"{what} is the text {names!r}: give several, as in [{names!r}]")
+    given = tuple(names)
+    for name in given:
+        if not isinstance(name, str):
+            raise UsageError(f"{what} holds {name!r}: it must be text")
+    return given
