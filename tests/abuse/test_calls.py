@@ -170,6 +170,13 @@ def test_row_22_over_http_whoever_floods_is_answered_429_first_and_then_closed()
     assert board.closed == {socket: True}
 
 
+def test_row_22_methods_that_there_are_not_are_charged_too() -> None:
+    attacker = Attacker(Board(Config(call_rate=2.0)))
+    for _ in range(4):
+        attacker.tell(call("nowhere"))
+    assert [code(answer) for answer in attacker.messages()] == [-32601, -32601, -32029, -32029]
+
+
 def test_row_22_each_entry_of_a_batch_is_charged() -> None:
     attacker = Attacker(Board(Config(call_rate=3.0)))
     attacker.tell(b"[%b]" % b",".join(call("add", b"[1,2]", b"%d" % number) for number in range(5)))

@@ -385,6 +385,14 @@ def test_row_22_calls_above_their_rate_are_refused_and_say_when_to_come_back() -
     assert world.codes() == [None]
 
 
+def test_a_call_of_a_method_that_there_is_not_costs_as_much_as_any() -> None:
+    world = World(call_rate=1.0)
+    one = world.connect()
+    world.call(one, "nowhere")
+    world.call(one, "nowhere")
+    assert world.codes() == [-32601, -32029]
+
+
 def test_a_user_has_one_rate_over_all_connections_and_from_one_to_the_next() -> None:
     world = World(call_rate=2.0)
     kinds: tuple[Kind, ...] = ("websocket", "http")

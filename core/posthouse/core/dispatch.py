@@ -146,12 +146,14 @@ class Dispatch:
     def _admit(self, connection: Connection, method: Method, now: float) -> None:
         if self.draining:
             raise RpcError(DRAINING, data={"retryable": True})
-        if self._spent is not None:
-            self._spend(connection, self._spent, now)
+        self._spend(connection, now)
         if not method.public or method.scopes:
             authorize(method, connection.identity)
 
-    def _spend(self, connection: Connection, by_user: Buckets, now: float) -> None:
+    def _spend(self, connection: Connection, now: float) -> None:
+        by_user = self._spent
+        if by_user is None:
+            return
         user = connection.identity.user
         if user is not None:
             bucket = by_user.of(user, now)
@@ -173,6 +175,7 @@ class Dispatch:
         name = CANCEL if request.method == CANCEL_REQUEST else request.method
         method = self._builtins.methods.get(name)
         if method is None:
+            self._spend(connection, now)
             raise RpcError(METHOD_NOT_FOUND)
         # Cancellations are always let through: they give back what calls took.
         if name != CANCEL:
