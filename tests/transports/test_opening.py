@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.core.config import Config
 from posthouse.core.peers import Address
-from posthouse.transports.codec import Selected, Shut
+from posthouse.transports.codec import Selected, Shut, Text
 from posthouse.transports.headers import Headers
 from posthouse.transports.http1 import Http1
 from posthouse.transports.lines import Lines
@@ -61,8 +61,21 @@ def test_the_first_bytes_tell_at_every_split(space: bytes, data: bytes, codec: t
         assert select([whole[:i], whole[i:]]) == (codec, data)
 
 
-@pytest.mark.parametrize("data", [b"", b" \r\n", b"Content"])
-def test_an_input_that_ends_before_it_tells_is_closed(data: bytes) -> None:
+@pytest.mark.parametrize("data", [b"c", b" \r\nContent"])
+def test_an_input_that_ends_within_the_name_of_a_field_is_a_line(data: bytes) -> None:
+    opening = Opening(CONFIG)
+    opening.receive_data(data, 0.0)
+    opening.receive_eof(0.0)
+    opening.receive_eof(0.0)
+    (selected,) = opening.output
+    assert isinstance(selected, Selected)
+    assert isinstance(selected.codec, Lines)
+    assert (selected.codec.output, selected.codec.at_eof) == ([Text(data.strip())], True)
+    assert (selected.rest, opening.buffered) == (b"", 0)
+
+
+@pytest.mark.parametrize("data", [b"", b" \r\n"])
+def test_an_input_that_ends_before_it_says_anything_is_closed(data: bytes) -> None:
     opening = Opening(CONFIG)
     if data:
         opening.receive_data(data, 0.0)

@@ -12,7 +12,6 @@ from posthouse.transports.policy import Policy
 
 from tests.transports.board import HERE, PIPE, Board, Browser, call, post
 
-
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -485,6 +484,16 @@ def test_a_pipe_whose_calls_do_not_end_is_closed_after_its_grace() -> None:
     board.pass_time(0.001)
     assert board.closed == {pipe: True}
     assert board.cancelled() == [board.waiting[0].call]
+
+
+def test_a_pipe_that_ends_within_its_first_word_is_told_that_it_is_no_json() -> None:
+    board = Board()
+    pipe = board.open(PIPE)
+    board.feed(pipe, b"Content")
+    board.board.received_eof(pipe, 0.0)
+    board.run()
+    assert b"-32700" in board.take(pipe)
+    assert board.closed == {pipe: True}
 
 
 def test_a_pipe_that_said_nothing_is_closed_at_its_end() -> None:

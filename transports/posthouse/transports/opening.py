@@ -53,7 +53,13 @@ class Opening:
             self._select(Lines(self._config))
 
     def receive_eof(self, now: float) -> None:
-        """Nothing was asked: nothing is answered."""
+        """Where nothing was asked nothing is answered. The beginning of a name is no header field: it is a line."""
+        if self._held:
+            lines = Lines(self._config)
+            lines.receive_data(self._held, now)
+            lines.receive_eof(now)
+            self._held = b""
+            self._select(lines)
         self._shut()
 
     def _select(self, codec: Codec) -> None:
