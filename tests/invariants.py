@@ -2,16 +2,30 @@
 
 Each function looks at one kind of fact and raises AssertionError; they change nothing. State machines and recorded
 runs call `check` after every step and `check_at_rest` at the end. They look inside, because joint facts have no
-other witness: a count here and a table there.
+other witness: a count here and a table there. `Witness` stands outside: it sees the actions alone.
 """
 
 from __future__ import annotations
 
-from posthouse.core import Gateway
+from collections.abc import Iterable
+
+from posthouse.core import (
+    CallCancelled,
+    CallTimedOut,
+    Cancel,
+    ConnectionClosed,
+    ConnectionOpened,
+    Drained,
+    Emit,
+    Event,
+    Gateway,
+    Invoke,
+    Resolve,
+)
 from posthouse.core.calls import Phase
 from posthouse.core.connections import LIVING, State
-from posthouse.core.peers import KINDS, PUSHABLE
-from posthouse.transports import Switchboard
+from posthouse.core.peers import KINDS, PUSHABLE, CallId, ConnectionId, RequestId, SocketId
+from posthouse.transports import Action, CloseSocket, EndWriting, Switchboard, Write
 
 
 def check(board: Switchboard) -> None:
@@ -154,3 +168,65 @@ def check_at_rest(board: Switchboard) -> None:
     assert board._sockets.by_connection == {}
     assert board._sockets.buffered == 0
     assert board.next_timeout() is None
+
+
+class Witness:
+    """What the actions promise, one after the other, to somebody who cannot look inside: each thing happens once, and
+    nothing behind its end."""
+
+    def __init__(self) -> None:
+        self.open: set[ConnectionId] = set()
+        self.closed: set[ConnectionId] = set()
+        self.invoked: set[CallId] = set()
+        self.cancelled: set[CallId] = set()
+        self.ended_early: set[CallId] = set()
+        self.resolved: set[RequestId] = set()
+        self.silent: set[SocketId] = set()
+        self.drained = False
+
+    def see(self, action: Action) -> None:
+        """The next action, before it is performed."""
+        if isinstance(action, Write):
+            assert action.socket not in self.silent, "bytes are written behind the end"
+            assert action.data, "nothing is written"
+        elif isinstance(action, EndWriting):
+            assert action.socket not in self.silent, "the end comes twice"
+            self.silent.add(action.socket)
+        elif isinstance(action, CloseSocket):
+            self.silent.add(action.socket)
+        elif isinstance(action, Invoke):
+            assert action.call not in self.invoked, "a handler is run twice"
+            assert action.caller.connection in self.open, "a handler is run for nobody"
+            self.invoked.add(action.call)
+        elif isinstance(action, Cancel):
+            assert action.call in self.invoked - self.cancelled, "what does not run is cancelled, or twice"
+            self.cancelled.add(action.call)
+        elif isinstance(action, Resolve):
+            assert action.request not in self.resolved, "a request has two outcomes"
+            self.resolved.add(action.request)
+        elif isinstance(action, Drained):
+            assert not self.drained
+            self.drained = True
+        elif isinstance(action, Emit):
+            self._see_event(action.event)
+
+    def _see_event(self, event: Event) -> None:
+        if isinstance(event, ConnectionOpened):
+            assert event.connection not in self.open | self.closed
+            self.open.add(event.connection)
+        elif isinstance(event, ConnectionClosed):
+            self.open.remove(event.connection)
+            self.closed.add(event.connection)
+        elif isinstance(event, CallCancelled | CallTimedOut):
+            assert event.call not in self.ended_early, "a call has two outcomes"
+            self.ended_early.add(event.call)
+
+    def stopped(self, running: Iterable[Invoke]) -> None:
+        """Of the handlers that run still, those whose caller has gone were told to stop, unless they are to finish."""
+        for invoke in running:
+            if invoke.caller.connection in self.closed and invoke.method.on_disconnect == "cancel":
+                assert invoke.call in self.cancelled, "a handler runs on for nobody"
+
+    def at_rest(self) -> None:
+        """Whoever came has gone."""
+        assert not self.open

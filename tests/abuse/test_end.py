@@ -14,6 +14,7 @@ from posthouse.adapters.report import WARNING, logger, report
 from posthouse.core import Config, Drained
 from posthouse.core.peers import Address, SocketId
 
+from tests.invariants import Witness
 from tests.transports.board import HERE, PIPE, Board, Browser, call, post
 
 from .attacker import UPGRADE, Attacker, close_codes, content, frame, status
@@ -159,6 +160,8 @@ def visit(board: Board, leave: Callable[[Board, SocketId], None]) -> None:
         board.run()
     for kept in (board.waiting, board.actions, board.half_closed, board.stopped):
         kept.clear()
+    board.witness.at_rest()
+    board.witness = Witness()
     board.board.next_timeout()  # as whoever waits asks after every turn
 
 

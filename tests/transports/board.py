@@ -27,6 +27,8 @@ from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard import Switchboard
 from posthouse.transports.websocket_client import WebSocketClient
 
+from tests.invariants import Witness
+
 HERE = Address("127.0.0.1", 50_000)
 PIPE = Address(transport="pipe")
 
@@ -96,6 +98,7 @@ class Board:
         self.waiting: list[Invoke] = []
         self.actions: list[Action] = []
         self.stuck: dict[SocketId, int] = {}
+        self.witness = Witness()
 
     # The outside
 
@@ -107,6 +110,7 @@ class Board:
             sent: dict[SocketId, int] = {}
             for action in board.outbox:
                 self.actions.append(action)
+                self.witness.see(action)
                 socket = getattr(action, "socket", None)
                 assert socket is None or socket in self.written, "nothing is asked of a socket that is closed"
                 if isinstance(action, Write):

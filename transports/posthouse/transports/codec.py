@@ -74,8 +74,8 @@ class Handshake(Struct, frozen=True):
 
 
 class Upgrade(Struct, frozen=True, gc=False):
-    """A valid WebSocket handshake, owed one `accept_upgrade` or `refuse`. `rest` came behind it; `eof`: and then the end
-    of input, of which only the codec that waited for its turn knows."""
+    """A valid WebSocket handshake, owed one `accept_upgrade` or `refuse`. `rest` came behind it; `eof`: and then the
+    end of input, while it waited for its turn."""
 
     handshake: Handshake
     rest: bytes
