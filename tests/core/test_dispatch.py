@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.json import decode
 from posthouse.core.dispatch import authorize, combined
-from posthouse.core.effects import Cancel, Emit, Transmit
+from posthouse.core.effects import Answer, Cancel, Emit, Transmit
 from posthouse.core.errors import RpcError, UsageError
 from posthouse.core.lifecycle import CallCancelled, CallFailed, CallTimedOut
 from posthouse.core.peers import ALL_SCOPES, CallId, Identity, Kind, Meta
@@ -70,6 +71,24 @@ def test_an_unknown_method_is_not_found_and_a_notification_of_one_is_passed_over
 
 
 # Metadata
+
+
+def test_a_key_that_came_with_the_connection_stands_for_one_call_and_not_for_a_batch() -> None:
+    world = World()
+    one = world.connect("http", meta=Meta(idempotency_key="k"))
+    assert world.gateway.outbox == []
+    world.receive(one, [request(id=1), request(id=2)])
+    (answer,) = world.take()
+    assert isinstance(answer, Answer)
+    assert answer.code == -32600
+    assert answer.data is not None
+    assert data_of([decode(answer.data)]) == [
+        {"member": "meta.idempotency_key", "reason": "one key cannot stand for all of a batch"}
+    ]
+    two = world.connect("http", meta=Meta(idempotency_key="k"))
+    world.call(two)
+    (invoke,) = world.invoked()
+    assert invoke.meta == Meta(idempotency_key="k")
 
 
 def test_what_a_request_says_itself_counts_before_what_its_connection_was_given() -> None:
@@ -407,6 +426,14 @@ def test_a_user_has_one_rate_over_all_connections_and_from_one_to_the_next() -> 
     assert world.codes() == [-32029, None]
 
 
+def test_row_22_what_is_called_costs_the_same_where_there_is_no_such_method() -> None:
+    world = World(call_rate=1.0)
+    one = world.connect()
+    for method in ("nothing", "nothing", "echo"):
+        world.call(one, method)
+    assert world.codes() == [-32601, -32029, -32029]
+
+
 def test_row_22_ten_seconds_of_it_close_the_connection() -> None:
     world = World(call_rate=2.0)
     one = world.connect()
@@ -436,4 +463,5 @@ def test_in_a_shut_down_new_calls_are_refused() -> None:
     world.take()
     world.call(one)
     world.call(one, "connection.ping")
-    assert data_of(world.said()) == [{"retryable": True}] * 2
+    world.call(one, "nothing")
+    assert data_of(world.said()) == [{"retryable": True}] * 3

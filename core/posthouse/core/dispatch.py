@@ -20,6 +20,7 @@ from .connections import Connection, Connections
 from .delivery import Breaches, Delivery
 from .drain import LEAVING
 from .effects import Effect, Emit
+from .envelope import wrong
 from .errors import (
     DEADLINE_EXCEEDED,
     DRAINING,
@@ -31,8 +32,9 @@ from .errors import (
     UNAUTHENTICATED,
     RpcError,
     UsageError,
+    refusal,
 )
-from .jsonrpc import Decoder, Invalid, Message, Request, Response
+from .jsonrpc import NULL, Decoder, Invalid, Message, Request, Response
 from .lifecycle import CallCancelled, CallFailed, CallTimedOut
 from .method import Method
 from .peers import NO_META, CallId, Identity, Meta
@@ -46,6 +48,9 @@ from .stats import Stats, Wall
 CANCEL: Final = "rpc.cancel"
 FLOODED: Final = 10.0
 """Seconds of refusals for the rate of calls after which the connection is closed."""
+
+KEYED_BATCH: Final = Invalid(NULL, wrong("meta.idempotency_key", reason="one key cannot stand for all of a batch"))
+"""A batch whose connection (over HTTP its header) gives one key: its calls would pass for one and the same."""
 
 
 class Dispatch:
@@ -90,6 +95,8 @@ class Dispatch:
         if type(message) is Request:
             self._request(connection, message, now, batch, 0)
             return
+        if isinstance(message, list) and connection.peer.meta.idempotency_key is not None:
+            message = KEYED_BATCH
         if isinstance(message, list):
             self._batch(connection, message, now)
         else:
@@ -136,21 +143,18 @@ class Dispatch:
             if method is None:
                 self._builtin(connection, request, now, batch, entry)
                 return
-            if self.draining or self._spent is not None or not method.public or method.scopes:
-                self._admit(connection, method, now)
+            if self.draining or self._spent is not None:
+                self._admit(connection, now)
+            if not method.public or method.scopes:
+                authorize(method, connection.identity)
             meta = connection.peer.meta if request.meta is None else combined(request.meta, connection.peer.meta)
             self._calls.admit(connection, request, method, meta, now, batch, entry)
         except RpcError as error:
             self._check(connection, self._replies.error(connection, batch, entry, request.id, error))
 
-    def _admit(self, connection: Connection, method: Method, now: float) -> None:
+    def _admit(self, connection: Connection, now: float) -> None:
         if self.draining:
-            raise RpcError(DRAINING, data={"retryable": True})
-        self._spend(connection, now)
-        if not method.public or method.scopes:
-            authorize(method, connection.identity)
-
-    def _spend(self, connection: Connection, now: float) -> None:
+            raise refusal(DRAINING)
         by_user = self._spent
         if by_user is None:
             return
@@ -169,17 +173,17 @@ class Dispatch:
         if bucket.refused_since is not None and now - bucket.refused_since >= FLOODED:
             self._breaches.append((connection, "call_rate"))
         wait = int(bucket.wait() * 1000) + 1
-        raise RpcError(RATE_LIMITED, data={"retryable": True, "retry_after_ms": wait, "limit": "call_rate"})
+        raise refusal(RATE_LIMITED, retry_after_ms=wait, limit="call_rate")
 
     def _builtin(self, connection: Connection, request: Request, now: float, batch: Batch | None, entry: int) -> None:
         name = CANCEL if request.method == CANCEL_REQUEST else request.method
-        method = self._builtins.methods.get(name)
-        if method is None:
-            self._spend(connection, now)
-            raise RpcError(METHOD_NOT_FOUND)
         # Cancellations are always let through: they give back what calls took.
         if name != CANCEL:
-            self._admit(connection, method, now)
+            self._admit(connection, now)
+        method = self._builtins.methods.get(name)
+        if method is None:
+            raise RpcError(METHOD_NOT_FOUND)
+        authorize(method, connection.identity)
         result = self._builtins.run(method, request.params, connection, now)
         self._check(connection, self._replies.result(connection, batch, entry, request.id, encode(result)))
 
@@ -256,7 +260,7 @@ class Dispatch:
     def _timed_out(self, call: Call, now: float) -> RpcError:
         self._stats.count("calls.timed_out")
         self._outbox.append(Emit(CallTimedOut(call.call, call.connection, call.method.name, now)))
-        return RpcError(DEADLINE_EXCEEDED, data={"retryable": True})
+        return refusal(DEADLINE_EXCEEDED)
 
     def _cancelled(self, call: Call, reason: str, now: float) -> None:
         self._stats.count("calls.cancelled")
@@ -294,7 +298,7 @@ class Dispatch:
             if call.phase is not ENDED:
                 self._cancelled(call, "draining", now)
                 connection = self._connections.records.get(call.connection)
-                self._settle(call, connection, RpcError(DRAINING, data={"retryable": True}))
+                self._settle(call, connection, refusal(DRAINING))
 
 
 def combined(own: Meta, given: Meta) -> Meta:
