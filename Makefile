@@ -15,7 +15,7 @@ help:
 	@echo 'make bench         the measurements of docs/performance.md'
 
 serve: $(READY)
-	@cd examples && ../$(PYTHON) -m posthouse.adapters serve calculator:service --host 127.0.0.1 --port $(PORT) --dev
+	@cd examples && exec ../$(PYTHON) -m posthouse.adapters serve calculator:service --host 127.0.0.1 --port $(PORT) --dev
 
 test: lint types contracts coverage
 
