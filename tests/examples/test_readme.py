@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,7 +71,7 @@ def test_the_service_declares_what_it_says(folder: Path) -> None:
 
 
 def test_the_service_is_called_over_a_pipe(folder: Path) -> None:
-    stdio = f"stdio:{sys.executable} -m posthouse.adapters stdio greeter:service"
+    stdio = f"stdio:{shlex.quote(sys.executable)} -m posthouse.adapters stdio greeter:service"
     said = posthouse(folder, "call", stdio, "greet", "name=Ada", "times:=2")
     assert json.loads(said) == ["Hello, Ada!", "Hello, Ada!"]
     assert json.loads(posthouse(folder, "call", stdio, "report.build", "year:=2026")) == {"year": 2026}
