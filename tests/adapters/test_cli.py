@@ -264,7 +264,7 @@ def test_serve_says_where_it_listens_answers_and_leaves_with_0(
         _, rest = process.communicate()
         assert process.returncode == 0
     suggested, logged = rest.split("\n\n")
-    assert "posthouse call" in suggested or "posthouse.adapters call" in suggested
+    assert f" call {url} subtract minuend:=42 subtrahend:=23\n" in suggested
     assert [json.decode(line)["event"] for line in logged.splitlines()][:2] == ["connection.closed"] * 2
 
 
