@@ -33,10 +33,10 @@ class Stats:
     def __init__(self) -> None:
         self.counters: dict[str, int] = {}
 
-    def count(self, name: str, by: int = 1) -> None:
-        """Add to a counter, which begins at 0."""
+    def count(self, name: str) -> None:
+        """Add one to a counter, which begins at 0."""
         counters = self.counters
-        counters[name] = counters.get(name, 0) + by
+        counters[name] = counters.get(name, 0) + 1
 
     def snapshot(self) -> dict[str, int]:
         """The counters, sorted by name."""
