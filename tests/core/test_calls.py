@@ -285,6 +285,19 @@ def test_the_slot_of_a_cancelled_call_is_held_until_its_handler_ends() -> None:
     assert [invoke.call for invoke in world.invoked()] == [2]
 
 
+def test_a_call_that_outlives_its_connection_holds_its_slot_until_its_handler_ends() -> None:
+    world = World(max_calls=2)
+    for timeout_ms in (None, 1_000):
+        one = world.connect()
+        call = world.begin(one, "finish", **({} if timeout_ms is None else {"timeout_ms": timeout_ms}))
+        world.gateway.disconnected(one, None, 0.0)
+        assert world.gateway.health(0.0).calls == 1
+        world.at(5.0 if timeout_ms else 0.0)
+        assert world.cancelled() == ([call] if timeout_ms else [])
+        assert world.complete(call) is (timeout_ms is None)
+        assert world.gateway.health(0.0).calls == 0
+
+
 def test_row_21_to_request_and_cancel_without_end_never_runs_more_than_the_cap() -> None:
     world = World(max_calls_per_connection=4, max_waiting_calls=4)
     one = world.connect()

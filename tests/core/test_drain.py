@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from msgspec.json import decode
 from posthouse.core.effects import Disconnect, Drained, Emit, Multicast
-from posthouse.core.errors import UsageError
 from posthouse.core.lifecycle import AcceptingStopped, DrainStarted
 from posthouse.core.peers import Address, Peer
 
@@ -142,14 +141,6 @@ def test_calls_end_by_the_earlier_of_their_deadline_and_the_grace() -> None:
     assert world.codes() == [-32050]
     world.gateway.outbox[:] = effects
     assert world.closes() == [(one, 1012, True)]
-
-
-@pytest.mark.parametrize("grace", [-0.1, float("nan")])
-def test_a_grace_that_is_no_length_of_time_is_misuse(grace: float) -> None:
-    world = World()
-    with pytest.raises(UsageError, match="grace"):
-        world.gateway.shut_down(0.0, grace=grace)
-    assert not world.gateway.draining
 
 
 def test_the_grace_can_be_said() -> None:

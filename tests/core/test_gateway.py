@@ -302,6 +302,14 @@ def test_what_is_observed_is_let_through_and_told() -> None:
     assert world.take_events() == [LimitBreached("max_connections_per_address", None, here, False, 0.0)]
 
 
+@pytest.mark.parametrize("grace", [-0.1, float("nan")])
+def test_a_grace_that_is_no_length_of_time_is_misuse(grace: float) -> None:
+    world = World()
+    with pytest.raises(UsageError, match="grace"):
+        world.gateway.shut_down(0.0, grace=grace)
+    assert not world.gateway.draining
+
+
 def test_in_a_shut_down_nobody_is_let_in_and_http_is_answered() -> None:
     world = World()
     one = world.connect()
