@@ -181,6 +181,8 @@ def test_closing_at_once_is_asked_for_once_whatever_else_falls_due_or_goes() -> 
     table.sockets.shut(table.line, 10.0, flush=True)
     table.sockets.sent(table.line, 10, 10.0)
     table.sockets.watch(table.line, 10.0)
+    table.sockets.write(table.line, b"late", 10.0)
+    table.sockets.end_writing(table.line)
     assert table.outbox[1:] == [CloseSocket(table.line.socket, flush=False)]
     assert len(table.timers) == 0
 

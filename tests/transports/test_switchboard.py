@@ -448,6 +448,18 @@ def test_the_last_answer_to_a_client_that_has_half_closed_closes_at_once() -> No
     assert (board.half_closed, board.closed) == ([socket], {socket: True})
 
 
+def test_an_answer_that_falls_due_with_the_end_of_its_socket_is_not_written_behind_it() -> None:
+    board = Board(Config(call_timeout=8.0, write_timeout=9.0))
+    socket = board.open()
+    board.stuck[socket] = 0
+    board.feed(socket, post(call("add", b"[1,2]")) + post(call("later")))
+    board.now = 20.0
+    board.board.handle_timeout(20.0)
+    board.run()
+    assert board.closed == {socket: False}
+    board.drop(socket)
+
+
 def test_a_socket_that_is_reset_while_it_holds_bytes_leaves_no_deadline() -> None:
     board = Board(Config(heartbeat_interval=None))
     browser = Browser(board)

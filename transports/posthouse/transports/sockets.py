@@ -122,7 +122,10 @@ class Sockets:
     # Out
 
     def write(self, line: Line, frame: bytes, now: float, *, report: bool = False) -> None:
-        """One whole frame. With `report` the gateway counts it as held already."""
+        """One whole frame. With `report` the gateway counts it as held already. What was said in the same turn in
+        which the socket was cut is dropped."""
+        if line.cut:
+            return
         begins_to_count = line.wire.write(frame, report=report)
         if begins_to_count:
             self.count(line, begins_to_count, now)
@@ -169,7 +172,8 @@ class Sockets:
 
     def end_writing(self, line: Line) -> None:
         """Half-close behind all that was written."""
-        line.wire.then(EndWriting(line.socket))
+        if not line.cut:
+            line.wire.then(EndWriting(line.socket))
 
     def shut(self, line: Line, now: float, *, flush: bool) -> None:
         """Its codec is done. A second time it can only be to lose patience, and that only once."""
