@@ -1,23 +1,22 @@
 """Any sequence of what sockets, handlers and time can do to a switchboard: nothing raises, and every invariant holds.
 
 The rules speak the protocols through the clients' codecs, or send rubbish; a socket takes what it is given, or nothing,
-or a part. At the end everybody leaves, every handler ends, and nothing may be left.
+or a part. Each peer counts what it asked and what it was answered. At the end every socket takes everything and every
+handler ends: who kept the rules and was kept has one answer to each question. Then everybody leaves, and nothing may be
+left.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
 
 import hypothesis.strategies as st
 import msgspec
 from hypothesis import settings
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
-    consumes,
     initialize,
     invariant,
-    multiple,
     precondition,
     rule,
 )
@@ -80,116 +79,224 @@ TEXTS = st.sampled_from(
 )
 
 
+def asked(text: bytes) -> list[bytes]:
+    """The ids to which this text wants a response each."""
+    try:
+        message = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return []
+    entries = message if isinstance(message, list) and len(message) <= CONFIG.max_batch else [message]
+    return [
+        msgspec.json.encode(entry["id"])
+        for entry in entries
+        if isinstance(entry, dict) and entry.get("id") is not None and "method" in entry
+    ]
+
+
+def responses(text: bytes) -> list[bytes]:
+    """The ids, null apart, to which this text has responses."""
+    message = msgspec.json.decode(text)
+    entries = message if isinstance(message, list) else [message]
+    return [
+        msgspec.json.encode(entry["id"]) for entry in entries if entry.get("id") is not None and "method" not in entry
+    ]
+
+
+HTTP = b"HTTP"
+"""HTTP's requests and answers are counted as such: each is a connection of its own."""
+
+
 class Peer:
-    """One client: what it still has to send, and what it was answered."""
+    """One client: what it still has to send, what it asked, and what it was answered. `honest`: it sent no rubbish, and
+    did not end its input."""
 
     def __init__(self, board: Board, socket: SocketId, client: WebSocketClient | Lines | None) -> None:
         self.board = board
         self.socket = socket
         self.client = client
         self.pending = bytearray()
+        self.ended = False
         self.gone = False
+        self.read_late = False
+        self.honest = True
+        self.asked: Counter[bytes] = Counter()
+        self.answered: Counter[bytes] = Counter()
+
+    @property
+    def can_send(self) -> bool:
+        """Has it something to say that would be read?"""
+        return bool(self.pending) and not self.ended and not self.gone and self.socket not in self.board.stopped
 
     def say(self, text: bytes) -> None:
         """Queue one text, as this kind of client sends it."""
         if self.client is None:
             self.pending += post(text)
-        elif isinstance(self.client, Lines):
+            self.asked[HTTP] += 1
+            return
+        if isinstance(self.client, Lines):
             self.pending += self.client.frame(text)
         else:
             self.collect()
-            if self.client.opened is not None and self.client._state == "open":
-                self.client.send(text)
-                self.collect()
+            if self.client.opened is None or self.client._state != "open":
+                return
+            self.client.send(text)
+            self.collect()
+        self.asked.update(asked(text))
 
     def collect(self) -> None:
         """Take what was written to it, and what it wants to send because of that."""
         if self.gone:
             return
+        if self.socket not in self.board.stopped:
+            self.read_late = False
         coming = self.board.take(self.socket)
         if self.client is None:
-            return
-        if coming:
+            self.answered[HTTP] += coming.count(b"HTTP/1.1 ")
+        elif coming:
             self.client.receive_data(coming, self.board.now)
-        for output in self.client.output:
+        if self.client is not None:
+            self.take(self.client)
+            while (due := self.client.next_timeout()) is not None and due <= self.board.now:
+                self.client.handle_timeout(self.board.now)
+                self.take(self.client)
+            if self.board.closed.get(self.socket):
+                assert not self.client.buffered, "what was to be sent before the end was not sent whole"
+        if self.honest:
+            assert self.answered <= self.asked, "an answer too many"
+
+    def take(self, client: WebSocketClient | Lines) -> None:
+        """What the client's codec says."""
+        for output in client.output:
             if isinstance(output, Send):
                 self.pending += output.data
             elif isinstance(output, Text):
-                msgspec.json.decode(output.data)
-        self.client.output.clear()
+                self.answered.update(responses(output.data))
+        client.output.clear()
+
+
+KINDS = st.sampled_from(["http", "websocket", "pipe"])
+NUMBERS = st.integers(0, 5)
+"""Which of the peers that are there."""
+
+SIZES = st.sampled_from([700, 700, 700, 300, 60, 7, 1])
+"""How much of what a peer has to say comes in one read."""
+
+BEGINNINGS = st.tuples(KINDS, st.booleans(), st.lists(TEXTS, max_size=5))
+"""What kind of peer it is, whether it takes what it is sent, and what it says first."""
+
+RARELY = st.sampled_from([False] * 9 + [True])
 
 
 class SwitchboardMachine(RuleBasedStateMachine):
-    """The rules. `board.closed` says which sockets the switchboard wants closed: those are reported in time."""
+    """The rules. `board.closed` says which sockets the switchboard wants closed: those are reported in time.
 
-    peers: Bundle[Any] = Bundle("peers")
+    What ends everything at once happens rarely, and peers have come and spoken before the first step: else most runs
+    would be of sockets that nobody speaks through.
+    """
 
-    @initialize(user=st.sampled_from([None, "ada"]))
-    def begin(self, user: str | None) -> None:
+    @initialize(user=st.sampled_from([None, "ada"]), beginnings=st.lists(BEGINNINGS, min_size=2, max_size=4))
+    def begin(self, user: str | None, beginnings: list[tuple[str, bool, list[bytes]]]) -> None:
         self.board = Board(CONFIG, identity=Identity(user, ("broadcast",)))
         self.all: list[Peer] = []
+        for kind, slow, texts in beginnings:
+            self.opens(kind, "a", at_once=True)
+            peer = self.all[-1]
+            if slow:
+                self.board.stuck[peer.socket] = 0
+            for text in texts:
+                peer.say(text)
+            self.send(peer, CONFIG.read_bytes)
 
-    @rule(target=peers, kind=st.sampled_from(["http", "websocket", "pipe"]), host=st.sampled_from(["a", "b", ""]))
-    def opens(self, kind: str, host: str) -> Any:
+    @rule(kind=KINDS, host=st.sampled_from(["a", "b", ""]), at_once=st.booleans())
+    def opens(self, kind: str, host: str, at_once: bool) -> None:
         address = PIPE if kind == "pipe" else Address(host, 1)
         socket = self.board.board.opened(address, self.board.now)
         self.board.run()
         if socket is None:
-            return multiple()
+            return
         self.board.written[socket] = bytearray()
         client: WebSocketClient | Lines | None = None
         if kind == "websocket":
-            client = WebSocketClient(CONFIG, host=b"localhost", entropy=self.board.entropy, now=self.board.now)
+            client = WebSocketClient(Config(), host=b"localhost", entropy=self.board.entropy, now=self.board.now)
         elif kind == "pipe":
-            client = Lines(CONFIG)
+            client = Lines(Config())
         peer = Peer(self.board, socket, client)
-        peer.collect()
         self.all.append(peer)
-        return peer
+        if at_once:
+            self.send(peer, CONFIG.read_bytes)
 
-    @rule(peer=peers, text=TEXTS, size=st.integers(1, 700))
-    def says(self, peer: Peer, text: bytes, size: int) -> None:
-        peer.say(text)
-        self.sends(peer, size)
+    def peer(self, number: int) -> Peer | None:
+        there = [peer for peer in self.all if not peer.gone]
+        return there[number % len(there)] if there else None
 
-    @rule(peer=peers, rubbish=st.binary(min_size=1, max_size=50))
-    def says_rubbish(self, peer: Peer, rubbish: bytes) -> None:
-        peer.pending += rubbish
+    @rule(number=NUMBERS, texts=st.lists(TEXTS, min_size=1, max_size=4), size=SIZES)
+    def says(self, number: int, texts: list[bytes], size: int) -> None:
+        peer = self.peer(number)
+        if peer is not None:
+            for text in texts:
+                peer.say(text)
+            self.send(peer, size)
 
-    @rule(peer=peers, size=st.integers(1, 700))
-    def sends(self, peer: Peer, size: int) -> None:
+    @rule(number=NUMBERS, rubbish=st.binary(min_size=1, max_size=50))
+    def says_rubbish(self, number: int, rubbish: bytes) -> None:
+        peer = self.peer(number)
+        if peer is not None:
+            peer.pending += rubbish
+            peer.honest = False
+
+    @rule(number=NUMBERS, size=SIZES)
+    def goes_on(self, number: int, size: int) -> None:
+        peer = self.peer(number)
+        if peer is not None:
+            self.send(peer, size)
+
+    @rule(number=NUMBERS, size=SIZES)
+    def what_was_read_when_reading_stopped_comes(self, number: int, size: int) -> None:
+        peer = self.peer(number)
+        if peer is not None and peer.socket in self.board.stopped and not peer.read_late:
+            peer.read_late = True
+            self.send(peer, size, late=True)
+
+    def send(self, peer: Peer, size: int, *, late: bool = False) -> None:
         peer.collect()
-        if peer.gone or peer.socket in self.board.stopped or not peer.pending:
-            return
-        data = bytes(peer.pending[:size])
-        del peer.pending[:size]
-        self.board.board.received(peer.socket, data, self.board.now)
-        self.board.run()
+        if peer.can_send or (late and peer.pending and not peer.ended):
+            data = bytes(peer.pending[:size])
+            del peer.pending[:size]
+            self.board.board.received(peer.socket, data, self.board.now)
+            self.board.run()
+            peer.collect()
 
-    @rule(peer=peers)
-    def half_closes(self, peer: Peer) -> None:
-        if not peer.gone:
+    @rule(number=NUMBERS)
+    def half_closes(self, number: int) -> None:
+        peer = self.peer(number)
+        if peer is not None and not peer.ended:
+            peer.ended = True
+            peer.honest = False
             self.board.board.received_eof(peer.socket, self.board.now)
             self.board.run()
 
-    @rule(peer=consumes(peers))
-    def resets(self, peer: Peer) -> None:
-        self.leave(peer)
+    @rule(number=NUMBERS)
+    def resets(self, number: int) -> None:
+        peer = self.peer(number)
+        if peer is not None:
+            self.leave(peer)
 
-    @rule(peer=peers)
-    def takes_nothing_any_more(self, peer: Peer) -> None:
-        if not peer.gone:
+    @rule(number=NUMBERS)
+    def takes_nothing_any_more(self, number: int) -> None:
+        peer = self.peer(number)
+        if peer is not None:
             self.board.stuck.setdefault(peer.socket, 0)
 
-    @rule(peer=peers, part=st.integers(1, 500))
-    def takes_some(self, peer: Peer, part: int) -> None:
-        stuck = self.board.stuck.get(peer.socket, 0)
-        if stuck and not peer.gone:
+    @rule(number=NUMBERS, part=st.sampled_from([1, 50, 400]))
+    def takes_some(self, number: int, part: int) -> None:
+        peer = self.peer(number)
+        if peer is not None and (stuck := self.board.stuck.get(peer.socket, 0)):
             self.board.release(peer.socket, min(part, stuck))
 
-    @rule(peer=peers)
-    def takes_everything_again(self, peer: Peer) -> None:
-        if peer.socket in self.board.stuck and not peer.gone:
+    @rule(number=NUMBERS)
+    def takes_everything_again(self, number: int) -> None:
+        peer = self.peer(number)
+        if peer is not None and peer.socket in self.board.stuck:
             self.board.release(peer.socket)
 
     @precondition(lambda self: self.board.waiting)
@@ -218,25 +325,27 @@ class SwitchboardMachine(RuleBasedStateMachine):
                 board.abandon(request, now)
         self.board.run()
 
-    @rule(size=st.integers(1, 1500))
+    @rule(size=st.sampled_from([1, 300, 1500]))
     def broadcasts(self, size: int) -> None:
         self.board.board.broadcast("news", ["x" * size], self.board.now)
         self.board.run()
 
-    @rule(seconds=st.sampled_from([0.0, 0.1, 1.0, 3.0, 12.0, 80.0]))
-    def time_passes(self, seconds: float) -> None:
-        self.board.pass_time(seconds)
+    @rule(seconds=st.sampled_from([0.0, 0.1, 1.0, 3.0, 11.0]), long=RARELY)
+    def time_passes(self, seconds: float, long: bool) -> None:
+        self.board.pass_time(seconds + 80.0 * long)
 
-    @rule(seconds=st.sampled_from([6.0, 100.0]))
-    def the_process_was_suspended(self, seconds: float) -> None:
-        self.board.now += seconds
-        self.board.board.handle_timeout(self.board.now)
-        self.board.run()
+    @rule(seconds=st.sampled_from([6.0, 100.0]), really=RARELY)
+    def the_process_was_suspended(self, seconds: float, really: bool) -> None:
+        if really:
+            self.board.now += seconds
+            self.board.board.handle_timeout(self.board.now)
+            self.board.run()
 
-    @rule()
-    def shuts_down(self) -> None:
-        self.board.board.shut_down(self.board.now)
-        self.board.run()
+    @rule(really=RARELY)
+    def shuts_down(self, really: bool) -> None:
+        if really:
+            self.board.board.shut_down(self.board.now)
+            self.board.run()
 
     @rule()
     def sockets_that_are_to_be_closed_are(self) -> None:
@@ -254,17 +363,39 @@ class SwitchboardMachine(RuleBasedStateMachine):
     def every_invariant_holds(self) -> None:
         if hasattr(self, "board"):
             check(self.board.board)
+            self.board.witness.stopped(self.board.waiting)
 
     def teardown(self) -> None:
         if not hasattr(self, "board"):
             return
+        self.everything_goes()
         for peer in self.all:
+            peer.collect()
+            if peer.honest and not peer.gone and peer.socket not in self.board.witness.silent:
+                assert not peer.pending
+                assert peer.answered == peer.asked
             self.leave(peer)
-        for invoke in self.board.waiting:
-            self.board.board.complete(invoke.call, None, self.board.now)
-            self.board.run()
         self.board.pass_time(200.0)
         check_at_rest(self.board.board)
+        self.board.witness.at_rest()
+
+    def everything_goes(self) -> None:
+        """Every socket takes everything, everything is said, every handler ends; time stands still."""
+        for socket in list(self.board.stuck):
+            self.board.release(socket)
+        moving = True
+        while moving:
+            moving = False
+            self.board.pass_time(0.0)
+            while self.board.waiting:
+                moving = True
+                self.board.board.complete(self.board.waiting.pop(0).call, None, self.board.now)
+                self.board.run()
+            for peer in self.all:
+                peer.collect()
+                if peer.can_send:
+                    moving = True
+                    self.send(peer, CONFIG.read_bytes)
 
 
 SwitchboardMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
