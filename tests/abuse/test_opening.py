@@ -178,6 +178,11 @@ BAD_CHUNKS = {
     "a negative size": b"-2\r\n[]\r\n0\r\n\r\n",
     "bare LF at the end": b"2\r\n[]\r\n0\r\n\n",
     "a trailer in bare LF": b"2\r\n[]\r\n0\r\nX: y\n\n",
+    "a trailer that is folded": b"2\r\n[]\r\n0\r\nX: y\r\n z\r\n\r\n",
+    "bare CR in an extension": b"2;x\ry\r\n[]\r\n0\r\n\r\n",
+    "bare CR behind the size": b"2\r\r\n[]\r\n0\r\n\r\n",
+    "bare CR in a last extension": b"2\r\n[]\r\n0;x\ry\r\n\r\n",
+    "NUL in an extension": b"2;\0\r\n[]\r\n0\r\n\r\n",
 }
 
 

@@ -105,6 +105,10 @@ def test_a_chunked_body_tells_what_it_was_given_and_what_it_holds() -> None:
         b"0\r\nA: b\n\r\n",
         b"0\r\nA: b\r\n\n",
         b"0\r\nA b\r\n\r\n",
+        b"0\r\nA: b\r\n c\r\n\r\n",
+        b"3;a\rb\r\nabc\r\n0\r\n\r\n",
+        b"3\r\r\nabc\r\n0\r\n\r\n",
+        b"3\r\nabc\r\n0;\x00\r\n\r\n",
         b"123456789012345678901\r\n",
     ],
 )

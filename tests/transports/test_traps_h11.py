@@ -107,6 +107,12 @@ def test_a_bare_line_feed_ends_the_trailers() -> None:
     assert connection.trailing_data == (b"rest", False)
 
 
+def test_an_extension_may_have_a_bare_carriage_return_and_control_bytes() -> None:
+    connection = chunked()
+    connection.receive_data(b"1;\ra\x00\r\nx\r\n0\r\n\r\n")
+    assert isinstance(connection.next_event(), h11.Data)
+
+
 def test_the_start_of_a_chunk_is_forgotten_when_the_bytes_are_cut_before_its_data() -> None:
     connection = chunked()
     connection.receive_data(b"1\r\n")

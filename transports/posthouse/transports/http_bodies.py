@@ -6,6 +6,7 @@ chunks apart, and keeps the accounts that h11 does not: how many, and how much o
 
 from __future__ import annotations
 
+import re
 from typing import Final, Protocol
 
 import h11
@@ -25,6 +26,10 @@ NO_LIMIT: Final = 1 << 62
 """For h11, whose own limit some cuts of the same bytes would meet and others not: every byte is accounted for here."""
 
 CHUNKED_HEAD: Final = b"POST / HTTP/1.1\r\nHost: posthouse\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+CLEAN_BETWEEN: Final = re.compile(rb"(?:[\t\x20-\x7e\x80-\xff]++|\r\n(?![ \t]))*+\r?")
+"""What may stand around chunks, where h11 takes anything (RFC 9112 section 7.1.1): no control bytes, no bare CR or LF, no
+folded lines. A CR may be the last byte so far."""
 
 MALFORMED_CHUNKS: Final = Refusal(400, "The chunked body is malformed.")
 WASTEFUL_CHUNKS: Final = Refusal(400, "The body has too many chunks, or too much between them.")
@@ -121,7 +126,7 @@ class CountedBody:
 class ChunkedBody:
     """A body in chunks. Their extensions and the trailers are dropped (RFC 9112 section 7.1.1 and 7.1.2)."""
 
-    __slots__ = ("_between", "_chunks", "_config", "_parser", "_pending", "_pieces", "_tail", "received")
+    __slots__ = ("_between", "_chunks", "_config", "_half", "_parser", "_pending", "_pieces", "received")
 
     def __init__(self, config: Config) -> None:
         self._config: Final = config
@@ -132,7 +137,7 @@ class ChunkedBody:
         self._chunks = 0
         self._between = True
         self._pending = 0
-        self._tail = b""
+        self._half = b""
         self.received = 0
 
     @property
@@ -144,6 +149,7 @@ class ChunkedBody:
             self._parser.receive_data(data)
         self.received += len(data)
         pieces, limit = self._pieces, self._config.max_body_bytes
+        unread, _ = self._parser.trailing_data
         while True:
             try:
                 event = self._parser.next_event()
@@ -151,28 +157,33 @@ class ChunkedBody:
                 return MALFORMED_CHUNKS
             rest, _ = self._parser.trailing_data
             self._pending = len(rest)
+            taken = len(event.data) if isinstance(event, h11.Data) else 0
+            if not self._is_clean(unread[: len(unread) - len(rest) - taken]):
+                return MALFORMED_CHUNKS
+            unread = rest
             if event is h11.NEED_DATA:
-                self._tail = (self._tail + data)[-4:]
                 return WASTEFUL_CHUNKS if self._is_wasteful(self.received) else None
             if isinstance(event, h11.Data):
                 # Judged where each chunk's data begins, so that the verdict does not depend on how the bytes were cut.
                 # (h11 forgets `chunk_start` when they were cut just there.)
                 if self._between:
                     self._chunks += 1
-                    begins = self.received - len(rest) - len(event.data)
+                    begins = self.received - len(rest) - taken
                     if self._chunks > MAX_CHUNKS or self._is_wasteful(begins):
                         return WASTEFUL_CHUNKS
-                if pieces.size + len(event.data) > limit:
+                if pieces.size + taken > limit:
                     return too_large(self._config)
                 pieces.add(bytes(event.data))
                 self._between = event.chunk_end
                 continue
             assert isinstance(event, h11.EndOfMessage)
-            if self._is_wasteful(self.received - len(rest)):
-                return WASTEFUL_CHUNKS
-            # h11 takes a bare LF for the end of a trailer: whoever is in front of us may not.
-            wire = self._tail + data[: len(data) - len(rest)]
-            return rest if wire.endswith(b"\r\n\r\n") else MALFORMED_CHUNKS
+            return WASTEFUL_CHUNKS if self._is_wasteful(self.received - len(rest)) else rest
+
+    def _is_clean(self, between: bytes) -> bool:
+        """Has what stands between chunks no byte that others could take for the end of a line?"""
+        between = self._half + between
+        self._half = b"\r" if between.endswith(b"\r") else b""
+        return CLEAN_BETWEEN.fullmatch(between) is not None
 
     def _is_wasteful(self, wire: int) -> bool:
         return wire > 2 * self._pieces.size + MAX_CHUNK_OVERHEAD
