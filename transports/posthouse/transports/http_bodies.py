@@ -28,8 +28,8 @@ NO_LIMIT: Final = 1 << 62
 CHUNKED_HEAD: Final = b"POST / HTTP/1.1\r\nHost: posthouse\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 CLEAN_BETWEEN: Final = re.compile(rb"(?:[\t\x20-\x7e\x80-\xff]++|\r\n(?![ \t]))*+\r?")
-"""What may stand around chunks, where h11 takes anything (RFC 9112 section 7.1.1): no control bytes, no bare CR or LF, no
-folded lines. A CR may be the last byte so far."""
+"""What may stand around chunks, where h11 takes anything: no control bytes, no bare CR or LF, no folded lines (RFC 9112
+section 2.2). A CR may be the last byte so far."""
 
 MALFORMED_CHUNKS: Final = Refusal(400, "The chunked body is malformed.")
 WASTEFUL_CHUNKS: Final = Refusal(400, "The body has too many chunks, or too much between them.")
