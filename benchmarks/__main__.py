@@ -1,6 +1,6 @@
 """Measure, print, and bring the figures of docs/performance.md up to date.
 
-    python -m benchmarks [core | http | websocket | memory | codecs ...] [--runs 5] [--calls 1.0]
+    python -m benchmarks [core | http | websocket | memory | codecs ...] [--runs 5]
 
 Without names everything is measured. Only then, and with at least five runs, is the document written.
 """
