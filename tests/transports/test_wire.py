@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.core.peers import SocketId
@@ -88,6 +90,21 @@ def test_a_frame_that_has_begun_is_finished_and_the_others_are_dropped() -> None
     assert outbox[1:] == [Write(SOCKET, b"ef", report=True), CloseSocket(SOCKET)]
     out.sent(2)
     assert out.clear
+
+
+def test_a_large_frame_that_waits_is_not_kept_twice() -> None:
+    out, outbox = wire(64 * 1024)
+    frame = bytes(8 * 1024 * 1024)
+    tracemalloc.start()
+    try:
+        out.write(frame)
+        while out.owed:
+            outbox.clear()
+            out.sent(out.owed)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 256 * 1024
 
 
 def test_nothing_is_dropped_where_nothing_waits() -> None:

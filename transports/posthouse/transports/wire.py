@@ -9,30 +9,23 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from msgspec import Struct
 from posthouse.core.peers import SocketId
 
 from .actions import Action, CloseSocket, EndWriting, Write
 
 
-class Slice(Struct, frozen=True, gc=False):
-    """A piece of a frame. `begins`: it is the frame's first."""
-
-    data: bytes
-    begins: bool
-
-
 class Wire:
     """The way out of one socket. `owed` is what the adapter has and will report as `sent`; at most `ahead` of a large
-    frame is handed to it at a time."""
+    frame is handed to it at a time. Of the first frame that waits `_begun` bytes have left."""
 
-    __slots__ = ("_ahead", "_outbox", "_socket", "_waiting", "owed", "waiting_bytes")
+    __slots__ = ("_ahead", "_begun", "_outbox", "_socket", "_waiting", "owed", "waiting_bytes")
 
     def __init__(self, socket: SocketId, outbox: list[Action], ahead: int) -> None:
         self._socket: Final = socket
         self._outbox: Final = outbox
         self._ahead: Final = ahead
-        self._waiting: deque[Slice | EndWriting | CloseSocket] = deque()
+        self._waiting: deque[bytes | EndWriting | CloseSocket] = deque()
+        self._begun = 0
         self.owed = 0
         self.waiting_bytes = 0
 
@@ -53,8 +46,7 @@ class Wire:
             if report:
                 self.owed += len(frame)
             return 0
-        for start in range(0, len(frame), self._ahead):
-            self._waiting.append(Slice(frame[start : start + self._ahead], start == 0))
+        self._waiting.append(frame)
         self.waiting_bytes += len(frame)
         self._advance()
         return 0 if report else len(frame)
@@ -77,29 +69,34 @@ class Wire:
 
     def drop_unbegun(self) -> int:
         """Forget the frames that have not begun. How many bytes that were."""
-        kept: deque[Slice | EndWriting | CloseSocket] = deque()
-        begun = True
-        for waiting in self._waiting:
-            if type(waiting) is Slice:
-                begun = begun and not waiting.begins
-                if not begun:
-                    continue
-            kept.append(waiting)
+        before, self.waiting_bytes = self.waiting_bytes, 0
+        kept: deque[bytes | EndWriting | CloseSocket] = deque(
+            waiting for waiting in self._waiting if not isinstance(waiting, bytes)
+        )
+        if self._begun:
+            begun = self._waiting[0]
+            assert isinstance(begun, bytes)
+            kept.appendleft(begun)
+            self.waiting_bytes = len(begun) - self._begun
         self._waiting = kept
-        before = self.waiting_bytes
-        self.waiting_bytes = sum(len(waiting.data) for waiting in kept if type(waiting) is Slice)
         return before - self.waiting_bytes
 
     def _advance(self) -> None:
         waiting = self._waiting
         while waiting:
             first = waiting[0]
-            if isinstance(first, Slice):
-                if self.owed and self.owed + len(first.data) > self._ahead:
+            if isinstance(first, bytes):
+                size = min(self._ahead, len(first) - self._begun)
+                if self.owed and self.owed + size > self._ahead:
                     return
-                self.owed += len(first.data)
-                self.waiting_bytes -= len(first.data)
-                self._outbox.append(Write(self._socket, first.data, report=True))
+                self.owed += size
+                self.waiting_bytes -= size
+                # Cut when it leaves: a large frame is not kept twice.
+                self._outbox.append(Write(self._socket, first[self._begun : self._begun + size], report=True))
+                self._begun += size
+                if self._begun < len(first):
+                    continue
+                self._begun = 0
             else:
                 self._outbox.append(first)
             waiting.popleft()
