@@ -3,6 +3,7 @@
 PORT ?= 8000
 PYTHON = .venv/bin/python
 READY = .venv/ready
+LOCK = --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
 .PHONY: help serve test setup check lint types contracts suite coverage coverage-own interop autobahn bench lock clean
 
@@ -54,8 +55,9 @@ bench: $(READY)
 	$(PYTHON) -m benchmarks
 
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-emit-index-url --no-header --no-annotate \
-		--upgrade pyproject.toml --output-file requirements-dev.lock
+	uv pip compile $(LOCK) --extra dev --upgrade pyproject.toml --output-file requirements-dev.lock
+	uv pip compile $(LOCK) --extra bench --constraint requirements-dev.lock --upgrade pyproject.toml \
+		--output-file requirements-bench.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .setup .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
