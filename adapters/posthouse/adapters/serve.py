@@ -58,7 +58,6 @@ class Options(TypedDict, total=False):
     allow_hosts: Sequence[str]
     allow_origins: Sequence[str]
     dev: bool
-    binary: bool
     pipe_identity: Identity
     signals: bool
     clock: Clock
@@ -121,7 +120,6 @@ async def serve(
     allow_hosts: Sequence[str] = (),
     allow_origins: Sequence[str] = (),
     dev: bool = False,
-    binary: bool = False,
     pipe_identity: Identity = ANONYMOUS,
     signals: bool = False,
     clock: Clock = Clock(),
@@ -138,7 +136,6 @@ async def serve(
     - `allow_hosts`: names under which clients may call it; needed where it is not bound to a loopback address, which
       allows the loopback names and the address itself. `allow_origins`: exact origins of web pages.
     - `dev`: everybody has every scope; only on loopback. `pipe_identity`: who is at the other end of a pipe.
-    - `binary`: WebSocket binary messages are passed on, for echo servers.
     - `signals`: SIGTERM and SIGINT shut down, a second one exits at once with 128 + n; in the main thread only.
     - `started` is called, and `task_status` told, when it accepts.
 
@@ -162,7 +159,7 @@ async def serve(
             listeners.append(listen_unix(os.fspath(unix)))
             stack.callback(listeners[-1].close)
         bound = tuple(listener.bound for listener in listeners)
-        policy = Policy(_allowed(bound, allow_hosts), tuple(allow_origins), identity, binary)
+        policy = Policy(_allowed(bound, allow_hosts), tuple(allow_origins), identity)
         gateway = Gateway(service, config, wall=clock.wall() - clock.now(), entropy=clock.entropy)
         runner = Runner(Switchboard(gateway, policy), clock)
         stack.callback(runner.close)
