@@ -465,3 +465,11 @@ def test_in_a_shut_down_new_calls_are_refused() -> None:
     world.call(one, "connection.ping")
     world.call(one, "nothing")
     assert data_of(world.said()) == [{"retryable": True}] * 3
+
+
+def test_a_response_in_a_batch_gets_no_reply_and_holds_up_no_other() -> None:
+    world = World()
+    one = world.connect()
+    world.receive(one, [result(7), request("connection.ping", id=1)])
+    (reply,) = world.said()
+    assert [entry["id"] for entry in reply] == [1]

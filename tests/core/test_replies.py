@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.json import decode, encode
 from posthouse.core.effects import Answer, Transmit
 from posthouse.core.errors import RpcError
@@ -150,6 +153,21 @@ def test_row_19_a_batchs_reply_may_fill_its_limit_and_the_rest_is_refused(more: 
     assert [code_of(entry) for entry in decode(sent.data)] == codes
     if codes[1] is None:
         assert len(sent.data) == 300 + more
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 900)), min_size=1, max_size=8), st.randoms(use_true_random=False))
+def test_row_19_a_batchs_reply_is_never_above_its_limit(sizes: list[int | None], chance: Random) -> None:
+    world = World(max_batch_reply_bytes=2_000)
+    one = world.connect()
+    world.receive(one, [request(id=None if size is None else number) for number, size in enumerate(sizes)])
+    ends = [(invoke.call, size) for invoke, size in zip(world.invoked(), sizes, strict=True)]
+    chance.shuffle(ends)
+    for call, size in ends:
+        world.complete(call, "x" * (size or 0))
+    replies = [effect.data for effect in world.take() if isinstance(effect, Transmit)]
+    wanted = [number for number, size in enumerate(sizes) if size is not None]
+    assert [[entry["id"] for entry in decode(reply)] for reply in replies] == ([wanted] if wanted else [])
+    assert all(len(reply) <= 2_000 for reply in replies)
 
 
 def test_replies_that_wait_for_the_rest_of_their_batch_count_as_memory() -> None:

@@ -104,7 +104,7 @@ class Dispatch:
         self._count_bad(connection, message, now)
 
     def _batch(self, connection: Connection, messages: list[Message], now: float) -> None:
-        batch = Batch(len(messages), [None] * len(messages))
+        batch = self._replies.batch([reply_id(message) for message in messages])
         for entry, message in enumerate(messages):
             self._entry(connection, message, now, batch, entry)
 
@@ -299,6 +299,13 @@ class Dispatch:
                 self._cancelled(call, "draining", now)
                 connection = self._connections.records.get(call.connection)
                 self._settle(call, connection, refusal(DRAINING))
+
+
+def reply_id(message: Message) -> bytes | None:
+    """The raw id of the reply to this entry, or None where there will be none."""
+    if type(message) is Request or (type(message) is Invalid and message.answer):
+        return message.id
+    return None
 
 
 def combined(own: Meta, given: Meta) -> Meta:

@@ -32,13 +32,14 @@ class Batch(Struct, eq=False, gc=False):
     """The entries of one message that have not reported, and the replies of those that have, in the entries' order.
 
     `single`: the message was no array; over HTTP a lone notification is still waited for. `size` is that of the array
-    as it would be now, in bytes.
+    as it would be now, in bytes; `reserved` are those that the entries to come take at least, if each is refused.
     """
 
     left: int
     replies: list[bytes | None]
     single: bool = False
     size: int = 1
+    reserved: int = 0
     code: int | None = None
     retry_after: float | None = None
 
@@ -49,13 +50,24 @@ class Replies:
     `gathered` are the bytes of replies whose batches are not complete.
     """
 
-    __slots__ = ("_config", "_flow", "_outbox", "gathered")
+    __slots__ = ("_config", "_flow", "_left_out", "_left_out_bytes", "_outbox", "gathered")
 
     def __init__(self, config: Config, outbox: list[Effect], flow: Flow) -> None:
         self._config = config
         self._outbox = outbox
         self._flow = flow
+        self._left_out = self._too_large(BATCH_REPLY_TOO_LARGE, "max_batch_reply_bytes")
+        self._left_out_bytes = len(encode_error(b"", self._left_out)) + 1
         self.gathered = 0
+
+    def batch(self, ids: list[bytes | None]) -> Batch:
+        """An array of entries with these ids; None where there will be no reply.
+
+        There is always room left to refuse the entries that have not reported, so that the array stays within
+        `max_batch_reply_bytes` (unless not even the refusals fit).
+        """
+        reserved = sum(self._left_out_bytes + len(id) for id in ids if id is not None)
+        return Batch(len(ids), [None] * len(ids), reserved=reserved)
 
     def result(
         self, connection: Connection, batch: Batch | None, entry: int, id: bytes | None, result: bytes
@@ -95,8 +107,10 @@ class Replies:
         return None if batch.left else self._finish(connection, batch)
 
     def _report(self, connection: Connection, batch: Batch, entry: int, id: bytes, data: bytes) -> str | None:
-        if not batch.single and batch.size + len(data) + 1 > self._config.max_batch_reply_bytes:
-            data = encode_error(id, self._too_large(BATCH_REPLY_TOO_LARGE, "max_batch_reply_bytes"))
+        if not batch.single:
+            batch.reserved -= self._left_out_bytes + len(id)
+            if batch.size + len(data) + 1 + batch.reserved > self._config.max_batch_reply_bytes:
+                data = encode_error(id, self._left_out)
         batch.size += len(data) + 1
         batch.replies[entry] = data
         self._gather(connection, len(data) + 1)
