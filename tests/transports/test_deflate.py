@@ -182,7 +182,7 @@ def test_a_message_at_the_limit_costs_twice_its_size() -> None:
     finally:
         tracemalloc.stop()
     assert result == payload
-    assert peak <= 2 * MIB + 128 * KIB
+    assert peak <= 2 * MIB + 64 * KIB
 
 
 @pytest.mark.parametrize("count", [3, 4, 5])

@@ -283,7 +283,7 @@ def test_a_message_at_its_limit_costs_twice_its_size(compressed: bool) -> None:
     finally:
         tracemalloc.stop()
     assert events == [Text(payload)]
-    assert peak <= 2 * MIB + 256 * KIB
+    assert peak <= 2 * MIB + 64 * KIB
 
 
 def test_a_turn_ends_after_so_many_frames() -> None:
