@@ -20,6 +20,23 @@ def test_the_pieces_are_the_message(pieces: list[bytes]) -> None:
     assert (message.size, message.take()) == (0, b"")
 
 
+@given(st.lists(st.integers(1, PIECE * 2), max_size=12))
+def test_pieces_of_all_sizes_are_joined_in_order(sizes: list[int]) -> None:
+    pieces = Assembly()
+    expected = b"".join(bytes([n]) * size for n, size in enumerate(sizes))
+    for n, size in enumerate(sizes):
+        pieces.add(bytes([n]) * size)
+    assert pieces.size == len(expected)
+    assert pieces.take() == expected
+
+
+def test_one_large_piece_is_the_message_itself() -> None:
+    message = Assembly()
+    piece = bytes(PIECE)
+    message.add(piece)
+    assert message.take() is piece
+
+
 def test_what_was_cleared_is_gone() -> None:
     message = Assembly()
     message.add(bytes(PIECE))

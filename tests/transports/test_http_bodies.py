@@ -7,13 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.core.config import Config
 from posthouse.transports.http_bodies import (
-    BLOCK,
     MAX_CHUNK_OVERHEAD,
     MAX_CHUNKS,
     Body,
     ChunkedBody,
     CountedBody,
-    Pieces,
 )
 from posthouse.transports.refusal import Refusal
 
@@ -60,16 +58,6 @@ def test_a_body_tells_what_it_holds() -> None:
     body = CountedBody(5)
     body.feed(b"abc")
     assert (body.received, body.buffered) == (3, 3)
-
-
-@given(st.lists(st.integers(1, BLOCK * 2), max_size=12))
-def test_pieces_of_all_sizes_are_joined_in_order(sizes: list[int]) -> None:
-    pieces = Pieces()
-    expected = b"".join(bytes([n]) * size for n, size in enumerate(sizes))
-    for n, size in enumerate(sizes):
-        pieces.add(bytes([n]) * size)
-    assert pieces.size == len(expected)
-    assert pieces.join() == expected
 
 
 def test_chunks_are_put_together_and_their_trimmings_dropped() -> None:

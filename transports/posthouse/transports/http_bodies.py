@@ -13,14 +13,12 @@ import h11
 from posthouse.core.config import KIB, Config
 from posthouse.core.errors import REQUEST_TOO_LARGE, RpcError
 
+from .assembly import Assembly
 from .refusal import Refusal
 
 MAX_CHUNKS: Final = 1_024
 MAX_CHUNK_OVERHEAD: Final = 4 * KIB
 """The wire of a chunked body may have twice the body's bytes and so many more."""
-
-BLOCK: Final = 16 * KIB
-"""Pieces from this size on are kept as they came; smaller ones are gathered, so that a dripped body costs its bytes."""
 
 NO_LIMIT: Final = 1 << 62
 """For h11, whose own limit some cuts of the same bytes would meet and others not: every byte is accounted for here."""
@@ -39,35 +37,6 @@ def too_large(config: Config) -> Refusal:
     """A body above `max_body_bytes`."""
     data = {"limit": "max_body_bytes", "allowed": config.max_body_bytes}
     return Refusal(413, "The body is too large.", error=RpcError(REQUEST_TOO_LARGE, data=data))
-
-
-class Pieces:
-    """A body as it grows. `size` is in bytes."""
-
-    __slots__ = ("_blocks", "_small", "size")
-
-    def __init__(self) -> None:
-        self._blocks: list[bytes] = []
-        self._small = bytearray()
-        self.size = 0
-
-    def add(self, piece: bytes) -> None:
-        """The next bytes."""
-        self.size += len(piece)
-        if len(piece) >= BLOCK and not self._small:
-            self._blocks.append(piece)
-            return
-        self._small += piece
-        if len(self._small) >= BLOCK:
-            self._blocks.append(bytes(self._small))
-            self._small.clear()
-
-    def join(self) -> bytes:
-        """All of them, copied once where there is more than one."""
-        if self._small:
-            self._blocks.append(bytes(self._small))
-            self._small.clear()
-        return self._blocks[0] if len(self._blocks) == 1 else b"".join(self._blocks)
 
 
 class Body(Protocol):
@@ -99,7 +68,7 @@ class CountedBody:
 
     def __init__(self, length: int) -> None:
         self._missing = length
-        self._pieces = Pieces()
+        self._pieces = Assembly()
 
     @property
     def received(self) -> int:
@@ -120,7 +89,7 @@ class CountedBody:
         return rest
 
     def join(self) -> bytes:
-        return self._pieces.join()
+        return self._pieces.take()
 
 
 class ChunkedBody:
@@ -133,7 +102,7 @@ class ChunkedBody:
         self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=NO_LIMIT)
         self._parser.receive_data(CHUNKED_HEAD)
         self._parser.next_event()
-        self._pieces = Pieces()
+        self._pieces = Assembly()
         self._chunks = 0
         self._between = True
         self._pending = 0
@@ -189,4 +158,4 @@ class ChunkedBody:
         return wire > 2 * self._pieces.size + MAX_CHUNK_OVERHEAD
 
     def join(self) -> bytes:
-        return self._pieces.join()
+        return self._pieces.take()
