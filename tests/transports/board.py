@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from posthouse.core import (
     ANONYMOUS,
     Address,
@@ -227,6 +228,16 @@ def call(method: str, params: bytes = b"[]", id: bytes | None = b"1") -> bytes:
     """One request text, or a notification."""
     tail = b"" if id is None else b',"id":' + id
     return b'{"jsonrpc":"2.0","method":"%b","params":%b%b}' % (method.encode(), params, tail)
+
+
+def result(value: object, id: bytes = b"1") -> bytes:
+    """One successful response."""
+    return b'{"jsonrpc":"2.0","result":%b,"id":%b}' % (msgspec.json.encode(value), id)
+
+
+def body(answer: bytes) -> bytes:
+    """What follows the head of an HTTP answer."""
+    return answer.partition(b"\r\n\r\n")[2]
 
 
 class Browser:

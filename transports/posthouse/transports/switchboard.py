@@ -8,72 +8,28 @@ clocks: `now` is monotonic seconds and always an argument.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
-from msgspec.json import encode
 from posthouse.core.config import Config
-from posthouse.core.effects import (
-    Accept,
-    Answer,
-    Cancel,
-    Disconnect,
-    Drained,
-    Emit,
-    Heartbeat,
-    Invoke,
-    Multicast,
-    PauseReading,
-    Resolve,
-    ResumeReading,
-    Transmit,
-)
 from posthouse.core.errors import RpcError
 from posthouse.core.gateway import Gateway
-from posthouse.core.lifecycle import AcceptingStopped, DrainStarted
-from posthouse.core.peers import (
-    NO_META,
-    Address,
-    CallId,
-    ConnectionId,
-    Identity,
-    Kind,
-    Meta,
-    Peer,
-    RequestId,
-    SocketId,
-)
-from posthouse.core.stats import Health, Stats
+from posthouse.core.peers import Address, CallId, ConnectionId, Identity, Kind, RequestId, SocketId
+from posthouse.core.stats import Health
 from posthouse.core.timers import Timers
 
 from .actions import Action
-from .codec import (
-    ABNORMAL,
-    Answered,
-    Ended,
-    Exchange,
-    Finish,
-    HeadRead,
-    Heard,
-    Pause,
-    Probe,
-    Resume,
-    Selected,
-    Send,
-    Shut,
-    Text,
-    Upgrade,
-)
+from .codec import ABNORMAL, Text
 from .http1 import Http1
+from .inward import Inward, http
 from .opening import first_codec
+from .outward import Outward
 from .pipe import Pipe
 from .policy import Policy
-from .sockets import BACKLOG, BUFFER, WIRE_STALLED, Line, Sockets
+from .sockets import BACKLOG, WIRE_STALLED, Line, Sockets
 from .websocket import WebSocket
 
 NORMAL: Final = 1000
-GOING_AWAY: Final = 1001
-STATS_SCOPES: Final = ("admin",)
 
 
 class Switchboard:
@@ -87,42 +43,14 @@ class Switchboard:
         self.gateway: Final = gateway
         self.config: Final[Config] = gateway.config
         self._policy = policy
-        self._refused = Stats()
         self._timers = Timers()
         self._sockets = Sockets(gateway, self.outbox, self._timers)
         self._at_eof: dict[SocketId, Line] = {}
         self._pending: dict[SocketId, Line] = {}
-        self._outputs: dict[type, Callable[[Line, Any, float], None]] = {
-            HeadRead: self._on_head_read,
-            Send: self._on_send,
-            Text: self._on_text,
-            Heard: self._on_heard,
-            Exchange: self._on_exchange,
-            Probe: self._on_probe,
-            Answered: self._on_answered,
-            Upgrade: self._on_upgrade,
-            Selected: self._on_selected,
-            Pause: self._on_pause,
-            Resume: self._on_resume,
-            Ended: self._on_ended,
-            Finish: self._on_finish,
-            Shut: self._on_shut,
-        }
-        self._effects: dict[type, Callable[[Any, float], None]] = {
-            Accept: self._accept,
-            Transmit: self._transmit,
-            Multicast: self._multicast,
-            Answer: self._answer,
-            Disconnect: self._disconnect,
-            PauseReading: self._pause_reading,
-            ResumeReading: self._resume_reading,
-            Heartbeat: self._heartbeat,
-            Invoke: self._pass_on,
-            Cancel: self._pass_on,
-            Resolve: self._pass_on,
-            Emit: self._emit,
-            Drained: self._pass_on,
-        }
+        self._inward = Inward(gateway, self._sockets)
+        self._outward = Outward(gateway, self._sockets, self.outbox, self._pending, binary=policy.binary)
+        self._tell = self._inward.tell
+        self._do = self._outward.perform
 
     # Inputs: sockets
 
@@ -289,7 +217,7 @@ class Switchboard:
 
     def stats(self) -> dict[str, int]:
         """What was counted, by name. Changes nothing."""
-        return {**self.gateway.stats(), **self._refused.snapshot()}
+        return self._inward.stats()
 
     # What every input ends with
 
@@ -326,7 +254,7 @@ class Switchboard:
                 if type(output) is Text and BACKLOG in line.stopped:
                     break  # who does not take answers is not asked for more questions
                 done += 1
-                self._outputs[type(output)](line, output, now)
+                self._tell[type(output)](line, output, now)
                 self._perform(now)
             del codec.output[:done]
             if line.codec is codec:
@@ -346,191 +274,13 @@ class Switchboard:
             self.gateway.disconnected(connection, None, now)
             self._perform(now)
         if not line.over:
-            _http(line).proceed(now)
+            http(line).proceed(now)
             self._pending[line.socket] = line
-
-    # From a codec
-
-    def _on_head_read(self, line: Line, output: HeadRead, now: float) -> None:
-        self.gateway.head_read(line.socket, now)
-
-    def _on_send(self, line: Line, output: Send, now: float) -> None:
-        self._sockets.write(line, output.data, now)
-
-    def _on_text(self, line: Line, output: Text, now: float) -> None:
-        assert line.connection is not None
-        self.gateway.receive(line.connection, output.data, now)
-
-    def _on_heard(self, line: Line, output: Heard, now: float) -> None:
-        assert line.connection is not None
-        self.gateway.heard(line.connection, now)
-
-    def _on_exchange(self, line: Line, output: Exchange, now: float) -> None:
-        # A refusal comes as an effect; what the gateway has refused it does not receive.
-        self.gateway.receive(self._connect(line, "http", output.meta, now), output.data, now)
-
-    def _on_upgrade(self, line: Line, output: Upgrade, now: float) -> None:
-        line.upgrade = output
-        self._connect(line, "websocket", NO_META, now)
-
-    def _on_selected(self, line: Line, output: Selected, now: float) -> None:
-        self.gateway.head_read(line.socket, now)
-        line.codec = output.codec
-        self._connect(line, "cli", NO_META, now)
-        line.codec.receive_data(output.rest, now)
-
-    def _connect(self, line: Line, kind: Kind, meta: Meta, now: float) -> ConnectionId:
-        """A connection begins on this line: `Accept` or `Disconnect` follows, or for HTTP an `Answer`."""
-        connection = self.gateway.connect(Peer(kind, line.address, line.socket, line.identity, meta), now)
-        self._sockets.settle(line, connection)
-        return connection
-
-    def _on_probe(self, line: Line, output: Probe, now: float) -> None:
-        http, identity = _http(line), line.identity
-        line.answered = True
-        if output.path == "/health":
-            health = self.gateway.health(now)
-            http.respond(503 if health.status == "draining" else 200, encode(health), now)
-        elif not identity.missing(STATS_SCOPES):
-            http.respond(200, encode(self.stats()), now)
-        else:
-            http.respond(403 if identity.authenticated else 401, encode({"scopes": STATS_SCOPES}), now)
-
-    def _on_answered(self, line: Line, output: Answered, now: float) -> None:
-        line.answered = True
-        if output.status >= 400:
-            self._refused.count(f"http.refused.{output.status}")
-
-    def _on_pause(self, line: Line, output: Pause, now: float) -> None:
-        self._sockets.stop_reading(line, BUFFER)
-
-    def _on_resume(self, line: Line, output: Resume, now: float) -> None:
-        self._sockets.start_reading(line, BUFFER)
-
-    def _on_ended(self, line: Line, output: Ended, now: float) -> None:
-        connection = line.connection
-        assert connection is not None
-        self._sockets.part(line, now)
-        self.gateway.disconnected(connection, output.code, now)
-
-    def _on_finish(self, line: Line, output: Finish, now: float) -> None:
-        self._sockets.end_writing(line)
-
-    def _on_shut(self, line: Line, output: Shut, now: float) -> None:
-        self._sockets.shut(line, now, flush=output.flush)
-
-    # From the gateway
 
     def _perform(self, now: float) -> None:
         """Do what the gateway's outbox says, while it grows. Codecs that this moves are taken from afterwards."""
         effects = self.gateway.outbox
         if effects:
             for effect in effects:
-                self._effects[type(effect)](effect, now)
+                self._do[type(effect)](effect, now)
             effects.clear()
-
-    def _pass_on(self, effect: Invoke | Cancel | Resolve | Drained, now: float) -> None:
-        self.outbox.append(effect)
-
-    def _emit(self, effect: Emit, now: float) -> None:
-        self.outbox.append(effect)
-        if type(effect.event) is DrainStarted:
-            for line in self._sockets.lines.values():
-                if isinstance(line.codec, Http1):
-                    line.codec.draining = True
-        elif type(effect.event) is AcceptingStopped:
-            for line in self._sockets.lines.values():
-                if line.connection is None and not line.over:
-                    self._leave_idle(line, now)
-
-    def _leave_idle(self, line: Line, now: float) -> None:
-        if isinstance(line.codec, Http1):
-            line.codec.shut_idle(now)
-        else:
-            line.codec.close(GOING_AWAY, now)
-        self._pending[line.socket] = line
-
-    def _accept(self, effect: Accept, now: float) -> None:
-        line = self._sockets.by_connection[effect.connection]
-        upgrade, line.upgrade = line.upgrade, None
-        if upgrade is not None:
-            _http(line).accept_upgrade(now)
-            line.codec = WebSocket(self.config, deflate=upgrade.handshake.deflate, binary=self._policy.binary, now=now)
-            if upgrade.rest:
-                line.codec.receive_data(upgrade.rest, now)
-            if upgrade.eof:
-                line.codec.receive_eof(now)
-
-    def _transmit(self, effect: Transmit, now: float) -> None:
-        line = self._sockets.by_connection[effect.connection]
-        frame = line.codec.frame(effect.data)
-        if effect.report:
-            line.counted += len(frame)
-            more = len(frame) - len(effect.data)  # the gateway counts payloads, the wire has their frames
-            self.gateway.report_held(effect.connection, more, now)
-            self.gateway.report_sent(effect.connection, -more, now)
-        self._sockets.write(line, frame, now, report=effect.report)
-
-    def _multicast(self, effect: Multicast, now: float) -> None:
-        frames: dict[Hashable, bytes] = {}
-        for connection in effect.connections:
-            line = self._sockets.by_connection[connection]
-            framing = line.codec.framing
-            frame = frames.get(framing)
-            if frame is None:
-                frame = frames[framing] = line.codec.frame(effect.data)
-            self._sockets.write(line, frame, now)
-
-    def _answer(self, effect: Answer, now: float) -> None:
-        line = self._sockets.by_connection[effect.connection]
-        line.answered = True
-        _http(line).answer(effect.data, effect.code, effect.retry_after, now)
-        self._pending[line.socket] = line
-
-    def _disconnect(self, effect: Disconnect, now: float) -> None:
-        line = self._sockets.by_connection[effect.connection]
-        self._pending[line.socket] = line
-        if isinstance(line.codec, Http1):
-            self._disconnect_http(line, line.codec, effect, now)
-            return
-        line.leaving = True
-        if not effect.flush:
-            line.wire.drop_unbegun()
-        line.codec.close(effect.code, now)
-        self._sockets.disown(line, now)  # the peer's side of the closing must be heard
-
-    def _disconnect_http(self, line: Line, http: Http1, effect: Disconnect, now: float) -> None:
-        """A request or a handshake that was not admitted, or an exchange that the gateway ends."""
-        self._sockets.part(line, now)
-        line.upgrade = None
-        if line.answered and effect.flush:
-            http.close(effect.code, now)
-        elif line.answered:
-            self._sockets.shut(line, now, flush=False)
-        else:
-            line.answered = True
-            http.refuse(effect.code, None, now)
-        self.gateway.disconnected(effect.connection, None, now)
-
-    def _pause_reading(self, effect: PauseReading, now: float) -> None:
-        line = self._sockets.by_connection[effect.connection]
-        self._sockets.stop_reading(line, BACKLOG)
-        if isinstance(line.codec, WebSocket):
-            line.codec.output_paused = True
-
-    def _resume_reading(self, effect: ResumeReading, now: float) -> None:
-        line = self._sockets.by_connection[effect.connection]
-        self._sockets.start_reading(line, BACKLOG)
-        self._pending[line.socket] = line
-        if isinstance(line.codec, WebSocket):
-            line.codec.resume_output(now)
-
-    def _heartbeat(self, effect: Heartbeat, now: float) -> None:
-        line = self._sockets.by_connection[effect.connection]
-        line.codec.heartbeat(now)
-        self._pending[line.socket] = line
-
-
-def _http(line: Line) -> Http1:
-    assert isinstance(line.codec, Http1)
-    return line.codec
