@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from posthouse.adapters.invariants import Witness
 from posthouse.core import (
     ANONYMOUS,
     Address,
@@ -27,8 +28,6 @@ from posthouse.transports.codec import Send, Text
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard import Switchboard
 from posthouse.transports.websocket_client import WebSocketClient
-
-from tests.invariants import Witness
 
 HERE = Address("127.0.0.1", 50_000)
 PIPE = Address(transport="pipe")

@@ -8,12 +8,12 @@ from __future__ import annotations
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
+from posthouse.adapters.invariants import check
 from posthouse.core import Address, Config, Invoke
 from posthouse.core.peers import SocketId
 from posthouse.transports.deflate import deflate
 from posthouse.transports.frames import CLOSE, CONTINUATION, FIN, PING, PONG, RSV1, TEXT, masked_frame
 
-from tests.invariants import check
 from tests.transports.board import HERE, PIPE, Board, call, post
 
 CONFIG = Config(

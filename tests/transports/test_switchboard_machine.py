@@ -20,11 +20,11 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from posthouse.adapters.invariants import check, check_at_rest
 from posthouse.core import Address, Config, Identity, RpcError
 from posthouse.core.peers import SocketId
 from posthouse.transports import Lines, Send, Text, WebSocketClient
 
-from tests.invariants import check, check_at_rest
 from tests.transports.board import PIPE, Board, call, post
 
 CONFIG = Config(
