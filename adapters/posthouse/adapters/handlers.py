@@ -17,12 +17,13 @@ import anyio
 from anyio.abc import TaskGroup
 from posthouse.core.effects import Cancel, Invoke
 from posthouse.core.errors import INTERNAL_ERROR, REQUEST_CANCELLED, SERVER_BUSY, RpcError, refusal
-from posthouse.core.method import Method, Outcome, Raised, Returned
+from posthouse.core.method import Outcome, Raised, Returned
 from posthouse.core.parameters import Arguments
 from posthouse.core.peers import CallId, ConnectionId
 
 from .call_context import Asking, CallContext
 from .events import Events, is_ours
+from .firewall import awaited_outcome, intercept, intercept_outcome, outcome_of, proper
 from .runner import Runner
 from .watchdog import Watchdog
 from .workers import Workers
@@ -116,7 +117,7 @@ class Handlers:
         self._watchdog.begins(method.name)
         if method.on_call or method.on_outcome or method.context_parameter is not None:
             context = CallContext(invoke, self._runner, self._asking)
-            self._report(invoke, context, self._outcome(method, context, (invoke.args, invoke.kwargs)))
+            self._report(invoke, context, outcome_of(method, context, (invoke.args, invoke.kwargs)))
         else:
             try:
                 result = method.function(*invoke.args, **invoke.kwargs)
@@ -126,15 +127,6 @@ class Handlers:
                 self._board.complete(invoke.call, result, self._now())
         self._watchdog.ends()
         self._runner.hurry()
-
-    def _outcome(self, method: Method, context: CallContext, arguments: Arguments) -> Outcome:
-        outcome: Outcome
-        try:
-            args, kwargs = method.with_context(_intercept(method, context, arguments), context)
-            outcome = Returned(method.function(*args, **kwargs))
-        except BaseException as error:
-            outcome = Raised(error)
-        return _intercept_outcome(method, context, outcome)
 
     # Functions that await
 
@@ -150,31 +142,16 @@ class Handlers:
         self._runner.drain()
 
     async def _guarded(self, run: Run) -> Outcome:
-        """Nothing that user code raises gets out, a cancellation neither: the task ends here in any case."""
-        method, context = run.invoke.method, run.context
-        outcome: Outcome
-        try:
-            arguments: Arguments = run.invoke.args, run.invoke.kwargs
-            for on_call in method.on_call:
-                replaced = on_call(context, method, arguments)
-                arguments = (await replaced if isawaitable(replaced) else replaced) or arguments
-            args, kwargs = method.with_context(arguments, context)
+        method = run.invoke.method
+
+        async def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
             if method.blocking:
-                outcome = await self._in_thread(run, args, kwargs)
-            else:
-                result = method.function(*args, **kwargs)
-                outcome = Returned(await result if isawaitable(result) else result)
-        except BaseException as error:
-            outcome = self._caught(run, error)
-        for on_outcome in method.on_outcome:
-            if context.ended:
-                break
-            try:
-                instead = on_outcome(context, method, outcome)
-                outcome = (await instead if isawaitable(instead) else instead) or outcome
-            except BaseException as error:
-                outcome = self._caught(run, error)
-        return outcome
+                return await self._in_thread(run, args, kwargs)
+            result = method.function(*args, **kwargs)
+            return Returned(await result if isawaitable(result) else result)
+
+        arguments: Arguments = run.invoke.args, run.invoke.kwargs
+        return await awaited_outcome(method, run.context, arguments, call=call, caught=partial(self._caught, run))
 
     def _caught(self, run: Run, error: BaseException) -> Outcome:
         """Tell our own cancellation, of this call or of all, from one that a handler has met elsewhere."""
@@ -211,14 +188,14 @@ class Handlers:
     def _begin_blocking(self, run: Run) -> bool:
         method = run.invoke.method
         try:
-            arguments = _intercept(method, run.context, (run.invoke.args, run.invoke.kwargs))
+            arguments = intercept(method, run.context, (run.invoke.args, run.invoke.kwargs))
             args, kwargs = method.with_context(arguments, run.context)
             run.job = self._job(run, args, kwargs, partial(self._thread_ended, run))
             if not self._workers.submit(run.job):
                 raise _busy()
         except BaseException as error:
             run.job = None
-            self._ended(run, _intercept_outcome(method, run.context, Raised(error)))
+            self._ended(run, intercept_outcome(method, run.context, Raised(error)))
             return False
         return True
 
@@ -240,7 +217,7 @@ class Handlers:
     def _thread_ended(self, run: Run, outcome: Outcome) -> None:
         run.job = None
         if not run.context.ended:
-            outcome = _intercept_outcome(run.invoke.method, run.context, outcome)
+            outcome = intercept_outcome(run.invoke.method, run.context, outcome)
         self._ended(run, outcome)
         if run.invoke.method.sequential:
             self._advance(run.invoke.caller.connection)
@@ -253,13 +230,11 @@ class Handlers:
 
     def _report(self, invoke: Invoke, context: CallContext, outcome: Outcome) -> None:
         context.ended = True
-        if type(outcome) is Returned:
+        outcome = proper(outcome)
+        if isinstance(outcome, Returned):
             self._board.complete(invoke.call, outcome.value, self._now())
-        elif isinstance(outcome, Raised):
-            self._fail(invoke, outcome.error)
         else:
-            error = TypeError(f"an on_outcome returned {outcome!r}: it must be None, Returned or Raised")
-            self._fail(invoke, error)
+            self._fail(invoke, outcome.error)
 
     def _fail(self, invoke: Invoke, error: BaseException) -> None:
         if isinstance(error, RpcError):
@@ -272,23 +247,3 @@ class Handlers:
 
 def _busy() -> RpcError:
     return refusal(SERVER_BUSY, limit="max_blocking_queue")
-
-
-def _intercept(method: Method, context: CallContext, arguments: Arguments) -> Arguments:
-    """The arguments as plain interceptors leave them. Raises what they raise."""
-    for on_call in method.on_call:
-        replaced: Any = on_call(context, method, arguments)
-        arguments = replaced or arguments
-    return arguments
-
-
-def _intercept_outcome(method: Method, context: CallContext, outcome: Outcome) -> Outcome:
-    """The outcome as plain interceptors leave it."""
-    for on_outcome in method.on_outcome:
-        try:
-            replaced: Any = on_outcome(context, method, outcome)
-        except BaseException as error:
-            outcome = Raised(error)
-        else:
-            outcome = replaced or outcome
-    return outcome
