@@ -1,0 +1,13 @@
+"""The journal: a recorder for everything that a switchboard or a gateway is told, and what can be done with a record.
+
+`Recorder` writes while a machine runs; `read`, `replay` and `shrink` need no more than the record and the service.
+"""
+
+from __future__ import annotations
+
+from .entries import Entry, Header, Journal, fingerprint, read
+from .recorder import Recorder
+from .replay import Replayed, replay, shown
+from .run import Failure
+
+__all__ = ["Entry", "Failure", "Header", "Journal", "Recorder", "Replayed", "fingerprint", "read", "replay", "shown"]

@@ -1,0 +1,179 @@
+"""What a journal is: everything that a machine was told, in order, so that the same can be told to another.
+
+One JSON text a line: a header, an entry for each input, and an end where recording ended by itself. Arguments that
+are one connection's secrets have been replaced before they come here (`redaction.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from msgspec import DecodeError, Struct, field, json, structs, to_builtins
+from posthouse.core.config import Config
+from posthouse.core.effects import Transmit
+from posthouse.core.errors import UsageError
+from posthouse.core.gateway import Gateway
+from posthouse.core.peers import ALL_SCOPES, Identity, Peer
+from posthouse.core.service import Service
+from posthouse.transports.policy import Policy
+
+FORMAT: Final = 1
+"""The version of what is written here: a reader refuses any other."""
+
+MACHINES = Literal["switchboard", "gateway"]
+
+SPEAKING: Final = ("complete", "fail", "progress", "notify", "broadcast", "request", "abandon")
+LASTING: Final = ("shut_down", "set_wall", "handle_timeout")
+
+INPUTS: Final[dict[MACHINES, tuple[str, ...]]] = {
+    "switchboard": ("opened", "received", "received_eof", "held", "sent", "closed", *SPEAKING, *LASTING),
+    "gateway": (
+        *("accepted", "head_read", "released", "connect", "receive", "heard", "disconnected"),
+        *("report_held", "report_sent", "report_buffered", *SPEAKING, *LASTING),
+    ),
+}
+"""The inputs of each machine: what changes it. Everything else is a look-up."""
+
+
+class Header(Struct, frozen=True, kw_only=True):
+    """What a journal begins with: all that the machine was before its first input.
+
+    `config` holds what differs from the defaults; `wall` is Unix time at monotonic 0. `openrpc` is the SHA-256 of what
+    the service's `rpc.discover` answers. `left_out` counts the entries that are missing from the whole.
+    """
+
+    journal: int = FORMAT
+    posthouse: str
+    machine: MACHINES
+    service: str
+    openrpc: str
+    config: dict[str, Any]
+    wall: float
+    policy: Policy | None = None
+    left_out: int = 0
+
+    @classmethod
+    def of(cls, service: Service, config: Config, *, wall: float, policy: Policy | None = None) -> Header:
+        """For a switchboard with this policy, or (None) for a gateway alone."""
+        usual = Config()
+        return cls(
+            posthouse=version("posthouse"),
+            machine="gateway" if policy is None else "switchboard",
+            service=service.name,
+            openrpc=fingerprint(service),
+            config={
+                name: to_builtins(value)
+                for name, value in structs.asdict(config).items()
+                if value != getattr(usual, name)
+            },
+            wall=wall,
+            policy=policy,
+        )
+
+
+class Entry(Struct, frozen=True, omit_defaults=True):
+    """One input. `arguments` by name, as `values.py` writes them.
+
+    `drawn` is the entropy that it took. `returned` is the id, number or truth that it returned; `opened` and `invoked`
+    are the connections and the calls that began with it: what later entries name. `raised` is the type of what it
+    raised.
+    """
+
+    input: str
+    arguments: dict[str, Any]
+    drawn: tuple[bytes, ...] = ()
+    returned: int | bool | None = None
+    opened: tuple[int, ...] = ()
+    invoked: tuple[int, ...] = ()
+    raised: str | None = None
+
+
+class End(Struct, frozen=True):
+    """Recording ended, and why."""
+
+    end: str
+
+
+class Journal(Struct, frozen=True):
+    """A journal that was read. `end` says why recording ended; None: the machine stopped in the midst of it.
+    `torn`: the last line was not written whole, and is left out."""
+
+    header: Header
+    entries: list[Entry] = field(default_factory=list)
+    end: str | None = None
+    torn: bool = False
+
+    def lines(self) -> Iterator[bytes]:
+        """As it is written, a line for each."""
+        yield encode_line(self.header)
+        yield from map(encode_line, self.entries)
+        if self.end is not None:
+            yield encode_line(End(self.end))
+
+
+_encoder = json.Encoder()
+_header_decoder = json.Decoder(Header)
+_entry_decoder = json.Decoder(Entry)
+_end_decoder = json.Decoder(End)
+
+
+def encode_line(value: Header | Entry | End) -> bytes:
+    """One line of a journal."""
+    return _encoder.encode(value) + b"\n"
+
+
+def read(source: str | os.PathLike[str] | Iterable[bytes]) -> Journal:
+    """Read a journal, from a file or from its lines. A line that was cut off at the end is left out and told of.
+
+    Raises UsageError for what is no journal, with the line where it stops being one; OSError for a file that cannot be
+    read.
+    """
+    if isinstance(source, str | os.PathLike):
+        lines = Path(source).read_bytes().splitlines(keepends=True)
+    else:
+        lines = list(source)
+    torn = bool(lines) and not lines[-1].endswith(b"\n")
+    if torn:
+        del lines[-1]
+    if not lines:
+        raise UsageError("it is empty" if not torn else "its first line is cut off")
+    header = _read_header(lines[0])
+    end = None
+    if len(lines) > 1 and lines[-1].startswith(b'{"end":'):
+        end = _end_decoder.decode(lines.pop()).end
+    return Journal(header, list(_read_entries(header, lines)), end, torn)
+
+
+def _read_header(line: bytes) -> Header:
+    try:
+        header = _header_decoder.decode(line)
+    except DecodeError as error:
+        raise UsageError(f"its first line is no header of a journal: {error}") from None
+    if header.journal != FORMAT:
+        raise UsageError(f"it is a journal of format {header.journal}: this version reads format {FORMAT}")
+    return header
+
+
+def _read_entries(header: Header, lines: list[bytes]) -> Iterator[Entry]:
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            entry = _entry_decoder.decode(line)
+        except DecodeError as error:
+            raise UsageError(f"line {number} is no entry of a journal: {error}") from None
+        if entry.input not in INPUTS[header.machine]:
+            raise UsageError(f"line {number}: a {header.machine} has no input {entry.input!r}")
+        yield entry
+
+
+def fingerprint(service: Service) -> str:
+    """The SHA-256 of the service's OpenRPC document. The service is frozen by it."""
+    gateway = Gateway(service, wall=0.0, entropy=bytes)
+    caller = gateway.connect(Peer("cli", identity=Identity("", (ALL_SCOPES,))), 0.0)
+    gateway.receive(caller, b'{"jsonrpc":"2.0","method":"rpc.discover","id":0}', 0.0)
+    (answer,) = (effect.data for effect in gateway.outbox if isinstance(effect, Transmit))
+    return sha256(answer).hexdigest()

@@ -1,0 +1,135 @@
+"""The recorder: it stands between an adapter and its machine, and writes down what the machine is told.
+
+It changes nothing: what goes in goes on as it came, what comes out comes back. Results are written as the bytes that
+they became, where they became any. Without a recorder nothing of this exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from inspect import signature
+from typing import Any, Final
+
+from msgspec import Raw
+from msgspec.structs import replace
+from posthouse.core.effects import Emit, Invoke
+from posthouse.core.gateway import Gateway
+from posthouse.core.lifecycle import ConnectionOpened
+from posthouse.core.results import Encoding, ResultError
+from posthouse.core.service import Service
+from posthouse.transports.switchboard import Switchboard
+
+from .entries import INPUTS, Entry, Header, encode_line
+from .values import WAYS, Unfit, written
+
+Write = Callable[[bytes], object]
+"""Takes one line. What it returns as False (and only that) ends the recording."""
+
+
+class Recorder:
+    """Records one machine from its construction on.
+
+    Build the gateway with the recorder's `service` and `entropy`, then have the machine watched before its first input:
+
+        recorder = Recorder(service, header, write, entropy)
+        gateway = Gateway(recorder.service, config, wall=wall, entropy=recorder.entropy)
+        recorder.watch(Switchboard(gateway, policy))
+    """
+
+    def __init__(self, service: Service, header: Header, write: Write, entropy: Callable[[int], bytes]) -> None:
+        self.service: Final = copy(service)
+        self.service.methods = {
+            name: replace(method, encode_result=self._noting(method.encode_result))
+            for name, method in service.methods.items()
+        }
+        self._write: Final = write
+        self._entropy: Final = entropy
+        self._drawn: list[bytes] = []
+        self._result: Raw | Unfit | None = None
+        self._inside = False
+        self._machine: Switchboard | Gateway | None = None
+        self._names: Final = INPUTS[header.machine]
+        write(encode_line(header))
+
+    def entropy(self, size: int) -> bytes:
+        """What the machine draws."""
+        piece = self._entropy(size)
+        self._drawn.append(piece)
+        return piece
+
+    def watch(self, machine: Switchboard | Gateway) -> None:
+        """Write down every input of this machine from now on."""
+        self._machine = machine
+        for name in self._names:
+            setattr(machine, name, self._recorded(machine, name))
+
+    def stop(self) -> None:
+        """Write down no more. The machine is as if it had never been watched."""
+        machine, self._machine = self._machine, None
+        if machine is not None:
+            for name in self._names:
+                delattr(machine, name)
+
+    def _noting(self, encode: Encoding) -> Encoding:
+        def encode_result(result: object) -> bytes:
+            try:
+                data = encode(result)
+            except ResultError as error:
+                self._result = Unfit(error.reason)
+                raise
+            self._result = Raw(data)
+            return data
+
+        return encode_result
+
+    def _recorded(self, machine: Switchboard | Gateway, name: str) -> Callable[..., Any]:
+        """The input, written down when it has happened: only then is known what it took and what began with it."""
+        original: Callable[..., Any] = getattr(machine, name)
+        parameters = tuple(signature(original).parameters)
+        settled = {parameter: settle for parameter in parameters if (settle := WAYS[parameter].settle) is not None}
+        outbox: list[Any] = machine.outbox
+
+        def record(*positional: Any, **named: Any) -> Any:
+            if self._inside or self._machine is None or len(positional) > len(parameters):
+                return original(*positional, **named)
+            arguments = dict(zip(parameters, positional, strict=False))
+            arguments.update(named)
+            if settled:
+                for parameter, settle in settled.items():
+                    if parameter in arguments:
+                        arguments[parameter] = settle(arguments[parameter])
+                positional = tuple(arguments[parameter] for parameter in parameters[: len(positional)])
+                named = {parameter: arguments[parameter] for parameter in named}
+            before = len(outbox)
+            self._inside = True
+            self._result = returned = raised = None
+            try:
+                returned = original(*positional, **named)
+            except BaseException as error:
+                raised = type(error).__name__
+                raise
+            finally:
+                self._inside = False
+                self._note(name, arguments, outbox[before:], returned, raised)
+            return returned
+
+        return record
+
+    def _note(
+        self, name: str, arguments: dict[str, Any], actions: list[Any], returned: Any, raised: str | None
+    ) -> None:
+        if "result" in arguments:
+            arguments["result"] = self._result
+        drawn, self._drawn = self._drawn, []
+        entry = Entry(
+            name,
+            {parameter: written(parameter, argument) for parameter, argument in arguments.items()},
+            tuple(drawn),
+            returned,
+            tuple(a.event.connection for a in actions if type(a) is Emit and type(a.event) is ConnectionOpened),
+            tuple(action.call for action in actions if type(action) is Invoke),
+            raised,
+        )
+        if self._write(encode_line(entry)) is False:
+            self.stop()

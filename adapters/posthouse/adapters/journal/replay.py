@@ -1,0 +1,62 @@
+"""Replay: what a journal says is told to a new machine, and what follows is looked at."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from msgspec import Struct
+from posthouse.core.effects import Effect, Invoke
+from posthouse.core.gateway import Gateway
+from posthouse.core.service import Service
+from posthouse.transports.actions import Action
+from posthouse.transports.switchboard import Switchboard
+
+from .entries import Journal
+from .run import Effects, Failure, Run, stand_in
+
+ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
+"""Where an object is in memory: what its `repr` says when its type has none of its own."""
+
+
+class Replayed(Struct, frozen=True):
+    """What became of a replay: how many entries were given and how many skipped, and the first failure.
+
+    `parted` is the first entry (from 1) from which something else began than had been recorded: it is not the same
+    program any more, or not the same service; or entries were left out. `machine` is as it was left.
+    """
+
+    given: int
+    skipped: int
+    failure: Failure | None
+    parted: int | None
+    machine: Switchboard | Gateway
+
+
+def replay(
+    journal: Journal,
+    service: Service,
+    *,
+    until: int | None = None,
+    check: bool = False,
+    effects: Effects | None = None,
+    gateway: type[Gateway] = Gateway,
+) -> Replayed:
+    """Give the first `until` entries (None: all) to a machine of this service, up to the first failure.
+
+    An exception that comes out of an input is a failure, but for UsageError, which is its answer to misuse. With
+    `check` every invariant is looked at after every entry. `effects` is told what follows. `gateway` is the class to
+    build. Raises UsageError for a config that this version refuses.
+    """
+    run = Run(journal.header, stand_in(service), gateway, check=check, effects=effects)
+    run.give(journal.entries[:until])
+    return Replayed(run.given, run.skipped, run.failure, run.parted, run.machine)
+
+
+def shown(action: Action | Effect) -> str:
+    """An action as text on one line, without what differs between any two processes."""
+    if isinstance(action, Invoke):
+        text = f"Invoke{(action.call, action.caller, action.method.name, action.args, action.kwargs, action.meta)}"
+    else:
+        text = repr(action)
+    return ADDRESS.sub("", text)

@@ -1,0 +1,204 @@
+"""One machine that is told what a journal says.
+
+No handler runs, no clock is read, no entropy is drawn: results, times and chance are in the journal. Where entries were
+left out, later ids are others; a recorded id is followed to the one that stands in its place, and an input whose id
+has no counterpart is skipped.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Any, Final
+
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+from posthouse.adapters import invariants
+from posthouse.core.config import Config
+from posthouse.core.effects import Effect, Emit, Invoke
+from posthouse.core.errors import UsageError
+from posthouse.core.gateway import Gateway
+from posthouse.core.lifecycle import ConnectionOpened
+from posthouse.core.peers import Peer
+from posthouse.core.results import ResultError
+from posthouse.core.service import Service
+from posthouse.transports.actions import Action
+from posthouse.transports.policy import Policy
+from posthouse.transports.switchboard import Switchboard
+
+from .entries import Entry, Header
+from .values import Unfit, read_argument
+
+Effects = Callable[[int, Action | Effect], object]
+"""Told of each action, or effect, with the place of the entry (from 1) that it followed from. What it raises is a
+failure of that entry."""
+
+KINDS: Final = ("socket", "connection", "call", "request")
+
+NAMED: Final = {**dict(zip(KINDS, KINDS, strict=True)), "to": "connection"}
+"""The arguments that are ids, and of what."""
+
+MADE: Final = {"opened": "socket", "accepted": "socket", "connect": "connection", "request": "request"}
+"""The inputs that return a new id, and of what."""
+
+LEAVING: Final = {"closed": "socket", "released": "socket", "complete": "call", "fail": "call"}
+"""The inputs with which something that the adapter had ends."""
+
+
+class Failure(Struct, frozen=True):
+    """What went wrong, and with which entry (from 1). `kind` is equal for two failures that are the same."""
+
+    entry: int
+    kind: str
+    error: BaseException
+
+
+def kind_of(error: BaseException) -> str:
+    """The invariant that is violated, or the type of an exception and the function that raised it."""
+    if isinstance(error, invariants.Violation):
+        return str(error)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {frame.name}"
+
+
+def stand_in(service: Service) -> Service:
+    """The service, with methods whose results are the bytes that they became."""
+    copied = copy(service)
+    copied.methods = {name: replace(method, encode_result=_as_recorded) for name, method in service.methods.items()}
+    return copied
+
+
+def _as_recorded(result: object) -> bytes:
+    if isinstance(result, Unfit):
+        raise ResultError(result.reason)
+    # A result that nobody wanted then may be wanted now, when what made it so was left out.
+    return bytes(result) if isinstance(result, Raw) else b"null"
+
+
+class Chance:
+    """What each entry drew, then a counter."""
+
+    def __init__(self) -> None:
+        self.drawn: deque[bytes] = deque()
+        self._counted = 0
+
+    def entropy(self, size: int) -> bytes:
+        """So many bytes."""
+        if self.drawn and len(self.drawn[0]) == size:
+            return self.drawn.popleft()
+        self._counted += 1
+        return self._counted.to_bytes(max(size, 8), "big")[-size:]
+
+
+class Run:
+    """A machine as the header describes it. `service` has been through `stand_in`, `gateway` is the class to build.
+
+    `given` and `skipped` count entries. `parted` is the first entry (from 1) from which something else began than had
+    been recorded. `failure` is the first one, and the last thing that happened.
+    """
+
+    def __init__(
+        self,
+        header: Header,
+        service: Service,
+        gateway: type[Gateway] = Gateway,
+        *,
+        check: bool = False,
+        effects: Effects | None = None,
+    ) -> None:
+        self.given = self.skipped = 0
+        self.failure: Failure | None = None
+        self.parted: int | None = None
+        self._chance: Final = Chance()
+        config = Config.from_mapping(header.config)
+        core = gateway(service, config, wall=header.wall, entropy=self._chance.entropy)
+        board = None if header.machine == "gateway" else Switchboard(core, header.policy or Policy())
+        self.machine: Final[Switchboard | Gateway] = core if board is None else board
+        self._checks: Final = check
+        self._effects: Final = effects
+        self._witness: Final = invariants.Witness()
+        self._ids: Final[dict[str, dict[int, Any]]] = {kind: {} for kind in KINDS}
+        self._left: Final[dict[tuple[str, int], None]] = {}
+
+    def give(self, entries: Sequence[Entry]) -> None:
+        """Tell the machine all this, up to the first failure."""
+        place = 0
+        try:
+            for place, entry in enumerate(entries, start=1):
+                self._give(place, entry)
+            if self._checks and not self._left and isinstance(self.machine, Switchboard):
+                invariants.check_at_rest(self.machine)
+        except Exception as error:
+            self.failure = Failure(place, kind_of(error), error)
+
+    def _give(self, place: int, entry: Entry) -> None:
+        arguments = self._arguments(entry)
+        if arguments is None:
+            self.skipped += 1
+            return
+        self.given += 1
+        outbox: list[Any] = self.machine.outbox
+        self._chance.drawn = deque(entry.drawn)
+        returned: Any = None
+        raised: str | None = None
+        try:
+            returned = getattr(self.machine, entry.input)(**arguments)
+        except UsageError:
+            raised = UsageError.__name__
+        if not self._follow(entry, returned, outbox) or entry.raised != raised:
+            self.parted = place if self.parted is None else self.parted
+        if entry.input in LEAVING:
+            kind = LEAVING[entry.input]
+            self._left.pop((kind, arguments[kind]), None)
+        for action in outbox:
+            if self._effects is not None:
+                self._effects(place, action)
+            if self._checks and isinstance(action, Action):
+                self._witness.see(action)
+        outbox.clear()
+        if self._checks:
+            self._check()
+
+    def _arguments(self, entry: Entry) -> dict[str, Any] | None:
+        """What the input is called with in this run. None: it names what there is not."""
+        arguments: dict[str, Any] = {}
+        for name, written in entry.arguments.items():
+            argument = read_argument(name, written)
+            if name in NAMED:
+                argument = self._ids[NAMED[name]].get(argument)
+                if argument is None:
+                    return None
+            elif isinstance(argument, Peer) and argument.socket is not None:
+                argument = replace(argument, socket=self._ids["socket"].get(argument.socket))
+            arguments[name] = argument
+        return arguments
+
+    def _follow(self, entry: Entry, returned: Any, actions: Sequence[Any]) -> bool:
+        """Learn under which ids the journal has what began with an input. Is it as much as then?"""
+        opened = [a.event.connection for a in actions if type(a) is Emit and type(a.event) is ConnectionOpened]
+        invoked = [action.call for action in actions if type(action) is Invoke]
+        self._ids["connection"].update(zip(entry.opened, opened, strict=False))
+        self._ids["call"].update(zip(entry.invoked, invoked, strict=False))
+        self._left.update(dict.fromkeys(("call", call) for call in invoked))
+        same = (len(opened), len(invoked)) == (len(entry.opened), len(entry.invoked))
+        made = MADE.get(entry.input)
+        if made is None:
+            return same and returned == entry.returned
+        if returned is not None and entry.returned is not None:
+            self._ids[made][entry.returned] = returned
+        if returned is not None and made == "socket":
+            self._left[made, returned] = None
+        return same and (returned is None) == (entry.returned is None)
+
+    def _check(self) -> None:
+        machine = self.machine
+        if isinstance(machine, Switchboard):
+            invariants.check(machine)
+            return
+        invariants.calls(machine)
+        invariants.flow(machine)
+        invariants.shutdown(machine)
+        for record in machine._connections.records.values():
+            invariants.calls_of(machine, record)
