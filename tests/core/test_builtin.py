@@ -228,3 +228,39 @@ def test_what_a_gateway_serves_can_no_longer_change() -> None:
     House(service)
     with pytest.raises(UsageError, match="service 's' is served by a gateway: declare everything before that"):
         service.method("late")(lambda: None)
+
+
+# What depends on the declarations alone
+
+
+def test_a_service_is_described_once_however_many_gateways_serve_it() -> None:
+    service = Service("described")
+    assert service.document is None
+    first = Gateway(service, wall=0.0, entropy=bytes)
+    described = service.document
+    assert described is not None
+    second = Gateway(service, wall=0.0, entropy=bytes)
+    assert service.document is described
+    assert discovered(first) == discovered(second) == described
+
+
+def test_gateways_answer_built_in_methods_from_their_own_tables() -> None:
+    service = Service("counted", builtin_scopes={"connection.stats": ()})
+    gateways = [Gateway(service, wall=0.0, entropy=bytes) for _ in range(2)]
+    gateways[0].connect(Peer("cli"), 0.0)
+    totals = [ask(gateway, "connection.stats")["total"] for gateway in gateways]
+    assert totals == [2, 1]
+
+
+def discovered(gateway: Gateway) -> Any:
+    """What `rpc.discover` answers."""
+    return ask(gateway, "rpc.discover")
+
+
+def ask(gateway: Gateway, method: str) -> Any:
+    """The result of a built-in method, for somebody."""
+    caller = gateway.connect(Peer("cli", identity=Identity("ada")), 0.0)
+    gateway.receive(caller, json.dumps({"jsonrpc": "2.0", "method": method, "id": 1}).encode(), 0.0)
+    answers = [effect.data for effect in gateway.outbox if isinstance(effect, Transmit)]
+    gateway.outbox.clear()
+    return json.loads(answers[0])["result"]

@@ -8,9 +8,11 @@ it; they start nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
 from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec.structs import replace
 
 from .calls import Calls
 from .connections import Connection, Connections
@@ -99,23 +101,17 @@ class Builtins:
         self._cancel = cancel
         self._caller: Connection
         self._now = 0.0
-        functions: dict[str, Callable[..., Any]] = {
-            "connection.ping": self.ping,
-            "connection.info": self.info,
-            "connection.stats": self.stats,
-            "message.send": self.send,
-            "message.broadcast": self.broadcast,
-            "rpc.cancel": self.cancel,
-            "rpc.discover": self.discover,
-        }
         self.methods: dict[str, Method] = {}
-        for name, function in functions.items():
+        for name, declared in _declared().items():
             public, scopes = BUILTINS[name]
             if name in service.builtin_scopes:
                 public, scopes = False, service.builtin_scopes[name]
-            self.methods[name] = Method.of(function, name=name, public=public, scopes=scopes, reserved=True)
+            function = getattr(self, declared.function.__name__)
+            self.methods[name] = replace(declared, function=function, public=public, scopes=scopes)
         service.freeze("served by a gateway")
-        self._document = document(service, self.methods.values())
+        if service.document is None:
+            service.document = document(service, self.methods.values())
+        self._document = service.document
 
     def run(self, method: Method, params: Raw | None, caller: Connection, now: float) -> object:
         """The result of a built-in method. Raises RpcError."""
@@ -176,3 +172,19 @@ class Builtins:
     def discover(self) -> dict[str, Any]:
         """This service as an OpenRPC document."""
         return self._document
+
+
+@cache
+def _declared() -> dict[str, Method]:
+    """The built-in methods, compiled once for all gateways: each puts its own functions in their place."""
+    nobody = Builtins.__new__(Builtins)
+    functions: dict[str, Callable[..., Any]] = {
+        "connection.ping": nobody.ping,
+        "connection.info": nobody.info,
+        "connection.stats": nobody.stats,
+        "message.send": nobody.send,
+        "message.broadcast": nobody.broadcast,
+        "rpc.cancel": nobody.cancel,
+        "rpc.discover": nobody.discover,
+    }
+    return {name: Method.of(function, name=name, public=True, reserved=True) for name, function in functions.items()}

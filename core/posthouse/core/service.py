@@ -45,7 +45,8 @@ class Service:
 
     `public`: callers need not be authenticated, unless a method says otherwise. `version` and `description` stand in
     its OpenRPC document. `builtin_scopes` says which scopes a caller needs for a built-in method, by its name: it must
-    then be authenticated, also where no scopes are named.
+    then be authenticated, also where no scopes are named. `document` is the OpenRPC document, as soon as a gateway
+    serves it; None before.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Service:
         }
         self.methods: dict[str, Method] = {}
         self.hooks: dict[type[Event], tuple[Hook, ...]] = dict.fromkeys(EVENTS.values(), ())
+        self.document: dict[str, Any] | None = None
         self._on_call: tuple[OnCall, ...] = ()
         self._on_outcome: tuple[OnOutcome, ...] = ()
         self._frozen: str | None = None
