@@ -371,6 +371,22 @@ def test_a_malformed_response_is_never_answered(text: bytes) -> None:
 # Nothing escapes
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"jsonrpc":"2.0","error":3}',
+        b'{"jsonrpc":"2.0","method":"a","meta":[]}',
+        b'[{"jsonrpc":1,"method":"a","id":1}]',
+    ],
+)
+def test_what_was_wrong_does_not_stay_in_memory(text: bytes) -> None:
+    message = DECODER.decode(text)
+    for entry in message if isinstance(message, list) else [message]:
+        assert isinstance(entry, Invalid)
+        assert entry.error.__traceback__ is None
+        assert entry.error.__context__ is None
+
+
 @given(st.binary(max_size=200))
 @example(b'{"jsonrpc":"2.0","method":"a","params":["\xed\xa0\x80"]}')
 def test_no_bytes_raise(data: bytes) -> None:

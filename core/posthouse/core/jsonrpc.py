@@ -172,7 +172,7 @@ class Decoder:
         try:
             return Request(method, params, id, read_meta(envelope.meta, self._max_id_bytes))
         except RpcError as error:
-            return Invalid(id or NULL, error)
+            return _invalid(id or NULL, error)
 
     def _examine(self, data: bytes | Raw) -> Message:
         """JSON that is no request at first sight: a response, or wrong, and in which way?"""
@@ -189,9 +189,17 @@ class Decoder:
                 return Response(id, read_outcome(members))
             envelope = seal(members)
         except RpcError as error:
-            return Invalid(id, error, answer=not response)
+            return _invalid(id, error, answer=not response)
         # An earlier duplicate was wrong, and the last one counts; or it is no request at all.
         return Invalid(id, NO_REQUEST) if envelope is None else self._request(envelope)
+
+
+def _invalid(id: bytes, error: RpcError, *, answer: bool = True) -> Invalid:
+    """An `Invalid` for an error that was raised: it forgets where."""
+    # The frames that a traceback keeps, and those that called them, hold what is returned here: a cycle through a
+    # struct that the collector does not see, which would stay for ever.
+    error.__traceback__ = error.__context__ = None
+    return Invalid(id, error, answer)
 
 
 _write = Encoder(enc_hook=write_custom).encode
