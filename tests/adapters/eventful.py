@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from posthouse.adapters.journal import Header, Journal, Recorder, read, shown
+from posthouse.adapters.journal import Journal, read, record, shown
 from posthouse.core import Config, Gateway, Identity, Service
-from posthouse.transports import Policy, Switchboard
+from posthouse.transports import Policy
 
 from tests.transports.board import PIPE, Board, Browser, calculator, call, post
 
@@ -29,11 +29,9 @@ class Recording(Board):
         self.lines: list[bytes] = []
         self.followed: list[str] = []
         service = calculator() if service is None else service
-        header = Header.of(service, config, wall=WALL, policy=POLICY)
-        self.recorder = recorder = Recorder(service, header, self.lines.append, self.entropy)
-        core = gateway(recorder.service, config, wall=WALL, entropy=recorder.entropy)
-        self.board = Switchboard(core, POLICY)
-        recorder.watch(self.board)
+        self.board = record(
+            service, config, POLICY, self.lines.append, wall=WALL, entropy=self.entropy, gateway=gateway
+        )
 
     def run(self) -> None:
         """As ever; `followed` has every action as text, in order."""
@@ -68,6 +66,8 @@ def eventful(seed: int, steps: int, *, gateway: type[Gateway] = Gateway) -> Reco
     pipe = board.open(PIPE)
     for _ in range(steps):
         living = [browser for browser in browsers if browser.client._state == "open"]
+        if len(living) < 2:
+            browsers.append(Browser(board, deflate=chance.random() < 0.5))
         match chance.randrange(10):
             case 0:
                 socket = board.open()

@@ -6,8 +6,24 @@
 from __future__ import annotations
 
 from .entries import Entry, Header, Journal, fingerprint, read
-from .recorder import Recorder
+from .file import JournalFile
+from .recorder import Recorder, record
 from .replay import Replayed, replay, shown
 from .run import Failure
+from .shrinking import shrink
 
-__all__ = ["Entry", "Failure", "Header", "Journal", "Recorder", "Replayed", "fingerprint", "read", "replay", "shown"]
+__all__ = [
+    "Entry",
+    "Failure",
+    "Header",
+    "Journal",
+    "JournalFile",
+    "Recorder",
+    "Replayed",
+    "fingerprint",
+    "read",
+    "record",
+    "replay",
+    "shown",
+    "shrink",
+]

@@ -13,15 +13,19 @@ from typing import Any, Final
 
 from msgspec import Raw
 from msgspec.structs import replace
+from posthouse.core.config import Config
 from posthouse.core.effects import Emit, Invoke
 from posthouse.core.gateway import Gateway
 from posthouse.core.lifecycle import ConnectionOpened
+from posthouse.core.peers import Address
 from posthouse.core.results import Encoding, ResultError
 from posthouse.core.service import Service
+from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard import Switchboard
 
 from .entries import INPUTS, Entry, Header, encode_line
-from .values import WAYS, Unfit, written
+from .redaction import Redactor
+from .values import WAYS, Unfit, encodable, write_argument
 
 Write = Callable[[bytes], object]
 """Takes one line. What it returns as False (and only that) ends the recording."""
@@ -47,6 +51,7 @@ class Recorder:
         self._entropy: Final = entropy
         self._drawn: list[bytes] = []
         self._result: Raw | Unfit | None = None
+        self._redactors: Final[dict[int, Redactor]] = {}
         self._inside = False
         self._machine: Switchboard | Gateway | None = None
         self._names: Final = INPUTS[header.machine]
@@ -119,17 +124,54 @@ class Recorder:
     def _note(
         self, name: str, arguments: dict[str, Any], actions: list[Any], returned: Any, raised: str | None
     ) -> None:
-        if "result" in arguments:
+        if name == "complete":
             arguments["result"] = self._result
+        elif name in ("opened", "received", "closed"):
+            self._keep_secrets(arguments, returned)
         drawn, self._drawn = self._drawn, []
         entry = Entry(
             name,
-            {parameter: written(parameter, argument) for parameter, argument in arguments.items()},
+            {parameter: write_argument(parameter, argument) for parameter, argument in arguments.items()},
             tuple(drawn),
             returned,
             tuple(a.event.connection for a in actions if type(a) is Emit and type(a.event) is ConnectionOpened),
             tuple(action.call for action in actions if type(action) is Invoke),
             raised,
         )
-        if self._write(encode_line(entry)) is False:
+        try:
+            line = encode_line(entry)
+        except Exception:  # text that is no Unicode, a number that is none
+            kept = {parameter: encodable(argument) for parameter, argument in entry.arguments.items()}
+            line = encode_line(replace(entry, arguments=kept))
+        if self._write(line) is False:
             self.stop()
+
+    def _keep_secrets(self, arguments: dict[str, Any], returned: Any) -> None:
+        """One redactor for each socket that may speak HTTP, from its beginning to its end."""
+        address, socket, data = (arguments.get(name) for name in ("address", "socket", "data"))
+        if isinstance(address, Address):
+            if returned is not None and address.transport == "stream":
+                self._redactors[returned] = Redactor()
+        elif type(socket) is int and socket in self._redactors:
+            if isinstance(data, bytes):
+                arguments["data"] = self._redactors[socket].redact(data)
+            elif data is None:
+                del self._redactors[socket]
+
+
+def record(
+    service: Service,
+    config: Config,
+    policy: Policy,
+    write: Write,
+    *,
+    wall: float,
+    entropy: Callable[[int], bytes],
+    gateway: type[Gateway] = Gateway,
+) -> Switchboard:
+    """A switchboard of this service that is recorded from its first input on. `write` takes each line; `wall` and
+    `entropy` are as for a Gateway, `gateway` the class to build."""
+    recorder = Recorder(service, Header.of(service, config, wall=wall, policy=policy), write, entropy)
+    board = Switchboard(gateway(recorder.service, config, wall=wall, entropy=recorder.entropy), policy)
+    recorder.watch(board)
+    return board

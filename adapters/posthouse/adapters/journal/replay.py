@@ -50,7 +50,7 @@ def replay(
     """
     run = Run(journal.header, stand_in(service), gateway, check=check, effects=effects)
     run.give(journal.entries[:until])
-    return Replayed(run.given, run.skipped, run.failure, run.parted, run.machine)
+    return Replayed(run.given, len(run.skipped), run.failure, run.parted, run.machine)
 
 
 def shown(action: Action | Effect) -> str:

@@ -95,8 +95,8 @@ class Chance:
 class Run:
     """A machine as the header describes it. `service` has been through `stand_in`, `gateway` is the class to build.
 
-    `given` and `skipped` count entries. `parted` is the first entry (from 1) from which something else began than had
-    been recorded. `failure` is the first one, and the last thing that happened.
+    `given` counts the entries that were told, `skipped` has the places (from 1) of the others. `parted` is the first
+    place from which something else began than had been recorded. `failure` is the last thing that happened, if any.
     """
 
     def __init__(
@@ -108,7 +108,8 @@ class Run:
         check: bool = False,
         effects: Effects | None = None,
     ) -> None:
-        self.given = self.skipped = 0
+        self.given = 0
+        self.skipped: list[int] = []
         self.failure: Failure | None = None
         self.parted: int | None = None
         self._chance: Final = Chance()
@@ -136,7 +137,7 @@ class Run:
     def _give(self, place: int, entry: Entry) -> None:
         arguments = self._arguments(entry)
         if arguments is None:
-            self.skipped += 1
+            self.skipped.append(place)
             return
         self.given += 1
         outbox: list[Any] = self.machine.outbox

@@ -159,14 +159,21 @@ def unreadable(value: object) -> dict[str, str]:
     return {"unreadable": type(value).__name__}
 
 
-def written(name: str, value: Any) -> Any:
+def write_argument(name: str, value: Any) -> Any:
     """An argument as it is written. It raises nothing."""
     try:
-        text = WAYS[name].write(value)
-        json.encode(text)
+        return WAYS[name].write(value)
     except Exception:
         return unreadable(value)
-    return text
+
+
+def encodable(written: Any) -> Any:
+    """What was written, if JSON can carry it."""
+    try:
+        json.encode(written)
+    except Exception:
+        return unreadable(written)
+    return written
 
 
 def read_argument(name: str, written: Any) -> Any:

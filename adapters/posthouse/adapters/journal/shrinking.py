@@ -1,0 +1,135 @@
+"""Shrinking: of a journal that fails, the few entries without which it would not fail in the same way.
+
+Delta debugging (Zeller and Hildebrandt, 2002, `ddmin`), coarse things first: what comes behind the failure, then all
+that whole sockets said, then single entries. Ids are followed, so what is left is a journal like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Final
+
+from msgspec import structs
+from posthouse.core.errors import UsageError
+from posthouse.core.gateway import Gateway
+from posthouse.core.service import Service
+
+from .entries import Entry, Journal
+from .run import MADE, NAMED, Effects, Run, stand_in
+
+MAX_RUNS: Final = 10_000
+"""So often a journal is replayed at most: what is left then is small already."""
+
+Places = list[int]
+"""Where entries stand in the whole journal, in order."""
+
+
+def shrink(
+    journal: Journal,
+    service: Service,
+    *,
+    check: bool = True,
+    effects: Effects | None = None,
+    gateway: type[Gateway] = Gateway,
+    max_runs: int = MAX_RUNS,
+) -> Journal:
+    """The smallest journal found that fails in the same way as this one does (`Failure.kind`) when it is replayed with
+    these arguments. Raises UsageError for one that does not fail."""
+    shrinking = Shrinking(journal, service, gateway, check=check, effects=effects, max_runs=max_runs)
+    places = shrinking.shrink()
+    header = structs.replace(journal.header, left_out=journal.header.left_out + len(journal.entries) - len(places))
+    return Journal(header, [journal.entries[place] for place in places])
+
+
+class Shrinking:
+    """One journal on its way down. `runs` counts how often it was replayed."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        service: Service,
+        gateway: type[Gateway],
+        *,
+        check: bool,
+        effects: Effects | None,
+        max_runs: int,
+    ) -> None:
+        self.runs = 0
+        self._journal: Final = journal
+        self._service: Final = stand_in(service)
+        self._gateway: Final = gateway
+        self._check: Final = check
+        self._effects: Final = effects
+        self._max_runs: Final = max_runs
+        self._kind = ""
+
+    def shrink(self) -> Places:
+        """The entries without which it would not fail."""
+        places = list(range(len(self._journal.entries)))
+        run = self._run(places)
+        if run.failure is None:
+            raise UsageError("this journal does not fail: there is nothing to shrink it to")
+        self._kind = run.failure.kind
+        places = needed(places, run)
+        places = self._minimise(places, by_socket(self._journal.entries, places))
+        return self._minimise(places, [[place] for place in places])
+
+    def _run(self, places: Places) -> Run:
+        self.runs += 1
+        run = Run(self._journal.header, self._service, self._gateway, check=self._check, effects=self._effects)
+        run.give([self._journal.entries[place] for place in places])
+        return run
+
+    def _minimise(self, places: Places, groups: list[Places]) -> Places:
+        """Leave out groups, half of them at once, then fewer, until none can be left out any more."""
+        size = len(groups)
+        moved = False
+        while size > 1 or moved:
+            size = max(size // 2, 1)
+            moved = False
+            at = 0
+            while at < len(groups) and self.runs < self._max_runs:
+                fewer = self._without(groups[:at] + groups[at + size :])
+                if fewer is None:
+                    at += size
+                    continue
+                moved = True
+                places = fewer
+                staying = frozenset(places)
+                groups = [kept for group in groups if (kept := [place for place in group if place in staying])]
+        return places
+
+    def _without(self, groups: list[Places]) -> Places | None:
+        """These alone, if they fail in the same way. None: they do not."""
+        places = sorted(chain.from_iterable(groups))
+        run = self._run(places)
+        same = run.failure is not None and run.failure.kind == self._kind
+        return needed(places, run) if same else None
+
+
+def needed(places: Places, run: Run) -> Places:
+    """Of what a run that failed was given, what it took before it failed."""
+    assert run.failure is not None
+    skipped = frozenset(run.skipped)
+    return [place for at, place in enumerate(places[: run.failure.entry], start=1) if at not in skipped]
+
+
+def by_socket(entries: Sequence[Entry], places: Places) -> list[Places]:
+    """The entries in groups: what belongs to one socket (or to one connection where there are no sockets), and the
+    rest by what it is."""
+    owners: dict[tuple[str, int], str] = {}
+    groups: dict[str, Places] = {}
+    for place in places:
+        entry = entries[place]
+        named = [(kind, entry.arguments[name]) for name, kind in NAMED.items() if name in entry.arguments]
+        made = MADE.get(entry.input)
+        owner = next((owners[id] for id in named if id in owners), entry.input)
+        if made in ("socket", "connection") and not named and entry.returned is not None:
+            owner = f"{made} {entry.returned}"
+        if made is not None and entry.returned is not None:
+            owners[made, entry.returned] = owner
+        owners.update(dict.fromkeys((("connection", id) for id in entry.opened), owner))
+        owners.update(dict.fromkeys((("call", id) for id in entry.invoked), owner))
+        groups.setdefault(owner, []).append(place)
+    return list(groups.values())

@@ -1,0 +1,118 @@
+"""Credentials and query strings never reach a journal, however the bytes were cut; everything else does."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from posthouse.adapters.journal.redaction import REMEMBERED, Redactor
+
+from tests.transports.board import call, post
+
+CANARY = b"c4n4ry"
+
+UPGRADE = (
+    b"GET /ws?ticket=c4n4ry&x=c4n4ry HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"cookie: sid=c4n4ry; other=c4n4ry\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+BODY = call("add", b"[1,2]")
+POST = post(BODY, more=b"Authorization: Bearer c4n4ry\r\nPROXY-authorization:Basic c4n4ry\r\nCookie:c4n4ry\r\n")
+QUERY = POST.replace(b"/rpc", b"/rpc?token=c4n4ry")
+
+STREAMS = {
+    "an upgrade": UPGRADE,
+    "frames behind it": UPGRADE + bytes(range(256)) * 3,
+    "one request": POST,
+    "requests on one socket": QUERY * 3,
+    "a request in the middle of a line": QUERY + b"GET http://h/health?c4n4ry=c4n4ry HTTP/1.1\r\nHost: h\r\n\r\n",
+    "an empty query": b"GET /health? HTTP/1.1\r\nCookie: c4n4ry\r\n\r\n",
+    "no version": b"GET ?c4n4ry\r\n",
+    "bare line ends": b"GET /?c4n4ry HTTP/1.1\nCookie: c4n4ry\rAuthorization: c4n4ry\n\n",
+    "folded": b"GET / HTTP/1.1\r\nCookie: c4n4ry\r\n c4n4ry\r\n\tc4n4ry\r\nHost: h\r\n\r\n",
+    "spaces where none may be": b"GET  /x?c4n4ry HTTP/1.1\r\n Cookie : c4n4ry\r\n\r\n",
+    "a length that is too long": post(BODY).replace(b"Length: ", b"Length: 9") + POST,
+    "chunks": b"POST /rpc HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n" + QUERY,
+    "a head within a body": post(b"Content-Length: 900\r\n\r\n") + QUERY,
+}
+"""What a peer may send, with something in it that must not be kept."""
+
+every_stream = pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+
+
+def redacted(*pieces: bytes) -> bytes:
+    redactor = Redactor()
+    done = [redactor.redact(piece) for piece in pieces]
+    assert [len(piece) for piece in done] == [len(piece) for piece in pieces]
+    return b"".join(done)
+
+
+@every_stream
+def test_no_secret_is_kept_at_any_split(stream: bytes) -> None:
+    whole = redacted(stream)
+    assert CANARY in stream
+    assert CANARY not in whole
+    for cut in range(1, len(stream)):
+        assert redacted(stream[:cut], stream[cut:]) == whole
+    assert redacted(*(stream[at : at + 1] for at in range(len(stream)))) == whole
+
+
+@every_stream
+def test_only_secrets_are_replaced(stream: bytes) -> None:
+    for before, after in zip(stream.splitlines(), redacted(stream).splitlines(), strict=True):
+        if CANARY not in before:
+            assert before == after
+
+
+def test_what_is_replaced_keeps_its_length_and_its_spaces() -> None:
+    head = b"GET /rpc?a=b%20c HTTP/1.1\r\nCookie: a=1; b=\t2\x00\xff\r\nHost: h\r\n\r\n"
+    assert redacted(head) == b"GET /rpc?xxxxxxx HTTP/1.1\r\nCookie: xxxx xx\tx\x00x\r\nHost: h\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Cookies: a",
+        b"X-Cookie: a",
+        b'"Cookie: a"',
+        b'  {"authorization": "a"}',
+        b'[true, 1 ,"why? oh"]',
+        b'1 ,"what? or"',
+        b"GET /rpc HTTP/1.1?",
+        b"GET: /rpc?",
+    ],
+)
+def test_what_is_no_secret_stays_as_it_is(line: bytes) -> None:
+    assert redacted(line + b"\r\n" + line) == line + b"\r\n" + line
+
+
+def test_a_line_that_goes_on_and_on_costs_no_memory() -> None:
+    redactor = Redactor()
+    for piece in (b"a" * 10_000, b"Cookie: " * 10_000):
+        assert redactor.redact(piece) == piece
+    assert redactor.redact(b"\r\nCookie: ") == b"\r\nCookie: "
+    assert redactor.redact(b"y" * 10_000) == b"x" * 10_000
+    assert redactor.redact(b"\r\nGET /" + b"y" * 10_000) == b"\r\nGET /" + b"y" * 10_000
+    assert redactor.redact(b"?" + b"y" * 10_000) == b"?" + b"x" * 10_000
+    assert len(redactor._line) <= REMEMBERED
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from([*STREAMS.values(), b"\r\n", b"\n", b"{", b" "]), min_size=1, max_size=4),
+    st.lists(st.integers(0, 2000), max_size=6),
+)
+def test_it_is_the_same_however_the_bytes_are_cut(streams: list[bytes], cuts: list[int]) -> None:
+    data = b"".join(streams)
+    edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    pieces = [data[begin:end] for begin, end in pairwise(edges)]
+    assert redacted(*pieces) == redacted(data)
+
+
+def test_every_json_text_stays_as_it_is() -> None:
+    text = b'{\n  "Cookie: a": [\n    true,\n    "GET /x?y HTTP/1.1",\n    1\n  ]\n}'
+    for request in (post(text), post(text).replace(b"\n", b"\r\n")):
+        assert redacted(request) == request
+        assert not re.search(rb"xxx", redacted(request))
