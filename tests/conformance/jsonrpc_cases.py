@@ -10,63 +10,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 from msgspec import Struct
-from posthouse.core import RpcError, Service
-
-service = Service("conformance", public=True)
-
-
-@service.method
-def subtract(minuend: int, subtrahend: int) -> int:
-    """Subtract one number from another."""
-    return minuend - subtrahend
-
-
-@service.method("sum")
-def total(*numbers: int) -> int:
-    """Add numbers."""
-    return sum(numbers)
-
-
-@service.method
-def get_data() -> list[Any]:
-    """Some data."""
-    return ["hello", 5]
-
-
-@service.method
-def update(*values: int) -> None:
-    """A notification's target."""
-
-
-@service.method("notify_hello")
-def hello(number: int) -> None:
-    """A notification's target."""
-
-
-@service.method
-def echo(value: Any) -> Any:
-    """The value itself."""
-    return value
-
-
-@service.method
-def fail() -> None:
-    """Raise an error of the service's own."""
-    raise RpcError(7, "seven", {"why": "because"})
-
-
-@service.method
-def break_down() -> None:
-    """Raise what is no RpcError."""
-    raise ValueError("the secret")
+from posthouse.core import Config
 
 
 class Case(Struct, frozen=True):
-    """`sent` bytes, and the reply as JSON: a value, or None for none."""
+    """`sent` bytes, and the reply as JSON: a value, or None for none. `limits` are those of the server."""
 
     name: str
     sent: bytes
     reply: Any
+    limits: Config = Config()
 
 
 def error(code: int, message: str, id: Any = None) -> dict[str, Any]:
@@ -201,16 +154,53 @@ EDGES: Final = (
     Case(
         "a handler that breaks", b'{"jsonrpc":"2.0","method":"break_down","id":1}', error(-32603, "Internal error", 1)
     ),
-    Case("a batch in a batch", b'[[{"jsonrpc":"2.0","method":"echo","params":[1],"id":1}]]', [INVALID]),
-    Case(
-        "the same id twice in a batch",
-        b'[{"jsonrpc":"2.0","method":"echo","params":[1],"id":1},{"jsonrpc":"2.0","method":"echo","params":[2],"id":2}]',
-        [result(1, 1), result(2, 2)],
-    ),
     Case("a response to nothing", b'{"jsonrpc":"2.0","result":1,"id":77}', None),
     Case("white space around", b' \t{"jsonrpc":"2.0","method":"echo","params":[1],"id":1} ', result(1, 1)),
 )
-"""Sections 4 to 6, where the examples are silent; the limits of ids."""
+"""Sections 4 and 5, where the examples are silent; the limits of ids."""
+
+
+def batch(*entries: bytes) -> bytes:
+    """An array of these texts."""
+    return b"[" + b",".join(entries) + b"]"
+
+
+BATCHES: Final = (
+    Case("replies come in the order of the requests", batch(echoed(b"2"), echoed(b"1")), [result(0, 2), result(0, 1)]),
+    Case("one request is answered with an array", batch(echoed(b"1")), [result(0, 1)]),
+    Case(
+        "an id twice: its entries are in flight together",
+        batch(echoed(b"1"), echoed(b"1")),
+        [result(0, 1), error(-32013, "Id already in flight", 1)],
+    ),
+    Case("a batch in a batch", batch(batch(echoed(b"1"))), [INVALID]),
+    Case(
+        "what is invalid does not hold up the rest", batch(b"1", echoed(b"1"), b"{}"), [INVALID, result(0, 1), INVALID]
+    ),
+    Case("a response among requests", batch(b'{"jsonrpc":"2.0","result":1,"id":7}', echoed(b"1")), [result(0, 1)]),
+    Case("of responses alone", batch(b'{"jsonrpc":"2.0","result":1,"id":7}'), None),
+    Case(
+        "a notification that fails says nothing",
+        batch(b'{"jsonrpc":"2.0","method":"fail"}', echoed(b"1")),
+        [result(0, 1)],
+    ),
+    Case("as large as may be", batch(*[echoed(b"null")] * 3), [result(0, None)] * 3, Config(max_batch=3)),
+    Case("too large", batch(*[echoed(b"1")] * 4), error(-32010, "Batch too large"), Config(max_batch=3)),
+    Case("too large, and all of it invalid", batch(*[b"1"] * 4), error(-32010, "Batch too large"), Config(max_batch=3)),
+    Case(
+        "answered with too much",
+        batch(b'{"jsonrpc":"2.0","method":"blob","params":[400],"id":1}', echoed(b"2")),
+        [error(-32011, "Batch reply too large", 1), result(0, 2)],
+        Config(max_batch_reply_bytes=400),
+    ),
+)
+"""Section 6, where the examples are silent; the limits of batches."""
+
+IDS: Final = (
+    *(b"0", b"-0", b"1.50", b"1e2", b"9007199254740993", b"-170141183460469231731687303715884105728"),
+    *(b'""', b'"1"', b'"\\u0041"', '"é"'.encode(), b'"\\ud83d\\ude00"', b'"\\/"', b'" "', b"null"),
+)
+"""Ids that must come back byte for byte: section 5, "It MUST be the same as the value of the id member"."""
 
 ROW_18: Final = (
     Case("not JSON", b"hello", PARSE),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 from posthouse.core import Peer, Service, Transmit
 from posthouse.transports.codec import Binary
 
+from tests import sections
 from tests.conformance.autobahn import __main__ as autobahn
 from tests.conformance.autobahn.echo import CONFIG, EchoGateway
 
@@ -43,16 +43,9 @@ def test_every_chapter_is_run_once() -> None:
     assert len(dict.fromkeys(autobahn.ALL)) == len(autobahn.ALL)
 
 
-def test_the_counts_go_between_the_markers_of_the_document(tmp_path: Path) -> None:
-    document = tmp_path / "conformance.md"
-    document.write_text(f"before\n{autobahn.BEGIN}\nold\n{autobahn.END}\nafter\n")
-    autobahn.rewrite(document, "new")
-    assert document.read_text() == f"before\n{autobahn.BEGIN}\n\nnew\n\n{autobahn.END}\nafter\n"
-
-
-def test_the_document_has_the_markers() -> None:
-    text = autobahn.DOCUMENT.read_text()
-    assert text.count(autobahn.BEGIN) == text.count(autobahn.END) == 1
+def test_the_document_tells_of_all_cases() -> None:
+    *_, total = sections.read(autobahn.DOCUMENT, autobahn.SECTION).splitlines()
+    assert total.startswith(f"|  | **all** | {autobahn.ALL_CASES} |")
 
 
 @pytest.mark.parametrize("data", [b"", b"no JSON at all", Binary(b"\x00\xff")])

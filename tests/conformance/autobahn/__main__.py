@@ -19,12 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from tests import sections
+
 ROOT: Final = Path(__file__).parents[3]
 SETUP: Final = ROOT / ".setup" / "autobahn"
 REPORTS: Final = SETUP / "reports"
 DOCUMENT: Final = ROOT / "docs" / "conformance.md"
-BEGIN: Final = "<!-- autobahn:begin -->"
-END: Final = "<!-- autobahn:end -->"
+SECTION: Final = "autobahn"
+"""The part of the document that is written here."""
 
 ALL_CASES: Final = 517
 """How many cases the suite has."""
@@ -150,13 +152,6 @@ def rank(behaviour: str) -> tuple[int, str]:
     return (order.index(behaviour) if behaviour in order else len(order), behaviour)
 
 
-def rewrite(document: Path, section: str) -> None:
-    """Put `section` between the markers of a document."""
-    before, rest = document.read_text().split(BEGIN)
-    _, after = rest.split(END)
-    document.write_text(f"{before}{BEGIN}\n\n{section}\n\n{END}{after}")
-
-
 def main() -> int:
     """Run, count, tell."""
     python, *cases = sys.argv[1:]
@@ -169,7 +164,7 @@ def main() -> int:
     sys.stdout.write(f"{counts}\n")
     sys.stderr.writelines(f"{failure}\n" for failure in failed)
     if not cases:
-        rewrite(DOCUMENT, counts)
+        sections.write(DOCUMENT, SECTION, counts)
         if len(ended) != ALL_CASES:
             sys.stderr.write(f"{len(ended)} of {ALL_CASES} cases were run\n")
             return 1
