@@ -144,7 +144,8 @@ class Model:
 
     def _receive(self, number: int, data: bytes, returned: None) -> None:
         connection = self.connections.get(number)
-        if connection is not None and connection.open:
+        if connection is not None and connection.open and not connection.asked:
+            connection.asked = not connection.pushable
             self._calls.receive(connection, data)
 
     def _complete(self, number: int, returned: bool) -> None:

@@ -154,8 +154,11 @@ class Calls:
             size = sum(len(call.params or b"") for call in connection.waiting.values()) + len(asked.params or b"")
             if len(connection.waiting) >= config.max_waiting_calls or size > config.max_waiting_bytes:
                 return (SERVER_BUSY,)
-        elif not turn.started(self._made + 1, connection, method):
-            return misfit(method, asked.params)
+        else:
+            # Whose params do not fit takes no number: of several entries, the number alone does not say which ran.
+            one_of_many = batch is not None and batch.array
+            if (one_of_many and not fits(method, asked.params)) or not turn.started(self._made + 1, connection, method):
+                return misfit(method, asked.params)
         self._made = number = self._made + 1
         meta = connection.peer.meta
         timeout = config.call_timeout if method.timeout is None else method.timeout
@@ -304,12 +307,16 @@ def unauthorized(identity: Identity, public: bool, scopes: tuple[str, ...]) -> i
     return UNAUTHENTICATED if scopes or not public else None
 
 
-def misfit(method: Method, params: bytes | None) -> Codes:
-    """A call that might run was not handed out: its params must be why."""
+def fits(method: Method, params: bytes | None) -> bool:
+    """Could the method be run with these params?"""
     try:
         method.bind(params)
-    except RpcError as error:
-        must(error.code == INVALID_PARAMS, "calls: params that do not fit are refused as such", error)
-        return (INVALID_PARAMS,)
-    must(False, "calls: a handler that may run was not started", method.name, params)
-    return ()
+    except RpcError:
+        return False
+    return True
+
+
+def misfit(method: Method, params: bytes | None) -> Codes:
+    """A call that might run was not handed out: its params must be why."""
+    must(not fits(method, params), "calls: a handler that may run was not started", method.name, params)
+    return (INVALID_PARAMS,)

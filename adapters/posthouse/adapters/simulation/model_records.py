@@ -12,7 +12,7 @@ from posthouse.core.peers import Peer
 from .model_texts import Codes
 
 
-class Owed(Struct, eq=False):
+class Owed(Struct, eq=False, gc=False):
     """One payload that a connection must get: replies to these ids with one of these codes each, as an `array` or
     alone; or, with `method`, a push. `turn` is the input that caused it."""
 
@@ -22,7 +22,7 @@ class Owed(Struct, eq=False):
     method: str | None = None
 
 
-class Batch(Struct, eq=False):
+class Batch(Struct, eq=False, gc=False):
     """The entries of one message: the replies of those that have reported, and how many have not."""
 
     replies: list[tuple[bytes, Codes] | None]
@@ -30,7 +30,7 @@ class Batch(Struct, eq=False):
     array: bool
 
 
-class Tokens(Struct, eq=False):
+class Tokens(Struct, eq=False, gc=False):
     """What is left of a rate: `rate` a second, up to one second's worth, and at least one."""
 
     left: float
@@ -47,8 +47,8 @@ class Tokens(Struct, eq=False):
 
 
 class Connection(Struct, eq=False):
-    """One client. `open` until it is closed or gone; `silent`: it was closed, nothing is sent to it. `running` handlers
-    have not ended; `calls` have no outcome, by raw id, or by number where none names them."""
+    """One client. `open` until it is closed or gone; `silent`: it was closed, nothing is sent to it; `asked`: it is an HTTP
+    exchange, and its one text came. `running` handlers have not ended; `calls` have no outcome, by raw id, or by number where none names them."""
 
     number: int
     peer: Peer
@@ -61,6 +61,7 @@ class Connection(Struct, eq=False):
     owed: deque[Owed] = field(default_factory=deque)
     held: int = 0
     silent: bool = False
+    asked: bool = False
     tokens: Tokens | None = None
 
     @property

@@ -24,7 +24,7 @@ WHOLE: Final = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 TOKEN: Final = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 
 
-class Asked(Struct):
+class Asked(Struct, gc=False):
     """A request, or with `id` None a notification. `id` and `params` are JSON text."""
 
     method: str
@@ -34,21 +34,21 @@ class Asked(Struct):
     progress_token: str | int | None = None
 
 
-class Told(Struct):
+class Told(Struct, gc=False):
     """A response to a request of the gateway's: a result, or an error with this code."""
 
     id: bytes
     code: int | None
 
 
-class Wrong(Struct):
+class Wrong(Struct, gc=False):
     """Neither. It is answered to `id`, unless that is None: it was meant as a response."""
 
     id: bytes | None
     codes: Codes
 
 
-class Members(Struct):
+class Members(Struct, gc=False):
     """Any object, its members unread."""
 
     jsonrpc: Raw | UnsetType = UNSET
@@ -60,7 +60,7 @@ class Members(Struct):
     error: Raw | UnsetType = UNSET
 
 
-class MetaMembers(Struct):
+class MetaMembers(Struct, gc=False):
     """The member `meta`, its members unread."""
 
     idempotency_key: Raw = Raw(NULL)
@@ -69,7 +69,7 @@ class MetaMembers(Struct):
     progress_token: Raw = Raw(NULL)
 
 
-class ErrorObject(Struct):
+class ErrorObject(Struct, gc=False):
     """An error (section 5.1)."""
 
     code: int
@@ -77,7 +77,7 @@ class ErrorObject(Struct):
     data: Any = None
 
 
-class Reply(Struct):
+class Reply(Struct, gc=False):
     """What the gateway sends. `method`: it speaks first."""
 
     jsonrpc: Literal["2.0"]

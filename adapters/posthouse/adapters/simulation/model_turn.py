@@ -16,7 +16,7 @@ from posthouse.core.method import Method
 from posthouse.core.peers import ConnectionId
 
 from .model_records import Call, Connection, Owed
-from .model_texts import Codes, Reply, read_replies
+from .model_texts import Codes, Reply, read_replies, text_of
 
 RECEIVED: Final = "message.received"
 """What callers of built-in methods send each other: only that its targets are open is looked at."""
@@ -94,9 +94,10 @@ class Turn:
             compare = self._compare.get(type(effect))
             if compare is not None:
                 compare(effect)
-        must(not self._invokes, "calls: a handler was started that was not to be", *self._invokes)
-        must(not self._cancels, "calls: a handler was not told to stop", *self._cancels)
-        must(not self._resolves, "answering: a request of ours got no outcome", *self._resolves)
+        if self._invokes or self._cancels or self._resolves:
+            must(not self._invokes, "calls: a handler was started that was not to be", *self._invokes)
+            must(not self._cancels, "calls: a handler was not told to stop", *self._cancels)
+            must(not self._resolves, "answering: a request of ours got no outcome", *self._resolves)
         if self._touched:
             self._check_sent()
 
@@ -153,16 +154,18 @@ class Turn:
         if isinstance(said, Reply) and said.method == RECEIVED:
             return
         owed = connection.owed
+        if owed and fits(owed[0], said):
+            owed.popleft()
+            return
         for place, each in enumerate(owed):
-            if each.turn != owed[0].turn:
-                break
-            if fits(each, said):
+            if each.turn == owed[0].turn and fits(each, said):
                 del owed[place]
                 return
         sentence = "answering: nothing of this kind is owed"
         if any(fits(each, said) for each in owed):
             sentence = "order: something is sent before what was owed earlier"
-        raise Violation(f"{sentence}: {said} to {connection.number}, who is owed {list(owed)[:3]}")
+        what = [spoken(each) for each in said] if isinstance(said, list) else spoken(said)
+        raise Violation(f"{sentence}: {what} to {connection.number}, who is owed {list(owed)[:3]}")
 
     def _cancel(self, effect: Cancel) -> None:
         must(effect.call in self._cancels, "calls: a handler is told to stop that is not to be", effect)
@@ -191,7 +194,12 @@ def fits(owed: Owed, said: list[Reply] | Reply) -> bool:
     return not owed.array and len(owed.replies) == 1 and answers(said, owed.replies[0])
 
 
+def spoken(said: Reply) -> str:
+    """What was said, for a message."""
+    return said.method or f"{said.code or 'a result'} to id {text_of((said.id,)).decode()}"
+
+
 def answers(said: Reply, due: tuple[bytes, Codes]) -> bool:
     """Is it a reply to this id, with a result or one of these codes, and not both?"""
     id, codes = due
-    return bytes(said.id) == id and said.whole and said.code in codes
+    return text_of((said.id,)) == id and said.whole and said.code in codes

@@ -1,0 +1,712 @@
+"""The model and the gateway: they agree about every rule, and differ as soon as the gateway breaks one.
+
+Each scenario is a run of one gateway through one rule. The gateway as it is passes all of them; each planted bug is a
+gateway that breaks a promise, and a scenario in which the model says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis.strategies as st
+import msgspec
+import pytest
+from hypothesis import given, settings
+from posthouse.adapters.invariants import Violation
+from posthouse.adapters.simulation.watched import Watched
+from posthouse.core import (
+    ANONYMOUS,
+    Answer,
+    Cancel,
+    Config,
+    Disconnect,
+    Drained,
+    Gateway,
+    Identity,
+    Invoke,
+    Meta,
+    Multicast,
+    Peer,
+    Resolve,
+    RpcError,
+    Transmit,
+    UsageError,
+)
+from posthouse.core import replies as replies_module
+from posthouse.core.calls import Call, Calls
+from posthouse.core.closing import Closing
+from posthouse.core.connections import Connection
+from posthouse.core.dispatch import Dispatch
+from posthouse.core.drain import Drain
+from posthouse.core.flow import Backlog, Flow
+from posthouse.core.peers import Address, CallId, ConnectionId, Kind, RequestId
+from posthouse.core.replies import Replies
+from posthouse.core.requests import Requests
+
+from tests.transports.board import calculator, call, counter
+
+ADA = Identity("ada", ("broadcast", "reports"))
+NARROW = Config(
+    max_calls_per_connection=2,
+    max_waiting_calls=2,
+    max_waiting_bytes=40,
+    max_calls=3,
+    max_batch=3,
+    call_timeout=8.0,
+    heartbeat_interval=None,
+    drain_notice=1.0,
+    drain_spread=1.0,
+)
+
+SPOKEN = (Transmit, Answer)
+
+
+class Desk:
+    """A watched gateway on a clock that the test holds. `effects` are those of the last input."""
+
+    def __init__(self, config: Config = NARROW) -> None:
+        self.gateway = Watched(calculator(), config, wall=0.0, entropy=counter())
+        self.model = self.gateway.model
+        self.now = 0.0
+        self.effects: list[Any] = []
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Every input of the gateway, with `now`, and what follows noted."""
+
+        def input(*arguments: Any, **keywords: Any) -> Any:
+            returned = getattr(self.gateway, name)(*arguments, self.now, **keywords)
+            self.effects = list(self.gateway.outbox)
+            self.gateway.outbox.clear()
+            self.model.check(self.gateway, self.now)
+            return returned
+
+        return input
+
+    def open(self, kind: Kind = "websocket", identity: Identity = ANONYMOUS, meta: Meta = Meta()) -> ConnectionId:
+        """Somebody connects."""
+        return ConnectionId(self.connect(Peer(kind, identity=identity, meta=meta)))
+
+    def later(self, seconds: float) -> None:
+        """So much time passes, in one step."""
+        self.now += seconds
+        self.handle_timeout()
+
+    def seen(self, kind: type) -> list[Any]:
+        """The effects of this kind that the last input left."""
+        return [effect for effect in self.effects if type(effect) is kind]
+
+    def invoked(self) -> list[int]:
+        """The calls that the last input handed out."""
+        return [effect.call for effect in self.seen(Invoke)]
+
+    def codes(self) -> list[int | None]:
+        """What the last input answered: codes, and None for results."""
+        texts = [msgspec.json.decode(effect.data) for effect in self.effects if type(effect) in SPOKEN and effect.data]
+        entries = [entry for text in texts for entry in (text if isinstance(text, list) else [text])]
+        return [entry.get("error", {}).get("code") for entry in entries if "method" not in entry]
+
+
+def later(id: int, meta: str = "") -> bytes:
+    """A request that is answered when its handler ends."""
+    return b'{"jsonrpc":"2.0","method":"later","params":[%d],"id":%d%b}' % (id, id, meta.encode())
+
+
+# Scenarios
+
+
+def refusals(desk: Desk) -> None:
+    """Every reason for which a request is refused at once, each with its code."""
+    one, ada, somebody = ANONYMOUS, ADA, Identity("bob")
+    for identity, text, code in (
+        (one, b"{", -32700),
+        (one, b"\xff", -32700),
+        (one, b"[" * 70 + b"]" * 70, -32700),
+        (one, b'{"jsonrpc":"2.0","method":"add","params":' + b"[" * 70 + b"]" * 70 + b',"id":1}', -32700),
+        (one, b"[]", -32600),
+        (one, b"1", -32600),
+        (one, b'"\\ud800"', -32700),
+        (one, b"[1,1,1,1]", -32010),
+        (one, b'{"jsonrpc":"1.0","method":"add","id":1}', -32600),
+        (one, b'{"method":"add","id":1}', -32600),
+        (one, b'{"jsonrpc":"2.0","id":1}', -32600),
+        (one, b'{"jsonrpc":"2.0","method":1,"id":1}', -32600),
+        (one, call("", b"[]"), -32600),
+        (one, call("add", b"1"), -32600),
+        (one, call("add", b"[]", b"[1]"), -32600),
+        (one, b'{"jsonrpc":"2.0","method":"add","id":1,"meta":1}', -32600),
+        (one, b'{"jsonrpc":"2.0","method":"add","id":1,"meta":{"timeout_ms":0}}', -32600),
+        (one, b'{"jsonrpc":"2.0","method":"add","id":1,"meta":{"traceparent":"%b"}}' % (b"x" * 200), -32600),
+        (ada, call("nothing"), -32601),
+        (ada, call("add", b'["x"]'), -32602),
+        (ada, call("rpc.cancel", b'{"no":1}'), -32602),
+        (ada, call("rpc.cancel"), -32602),
+        (ada, b'{"jsonrpc":"2.0","method":"rpc.cancel","id":1}', -32602),
+        (one, call("secret"), -32020),
+        (one, call("message.send"), -32020),
+        (somebody, call("secret"), -32021),
+        (somebody, call("connection.stats"), -32021),
+        (ada, call("connection.info"), None),
+        (ada, call("message.broadcast", b'{"data":1}'), None),
+    ):
+        desk.receive(desk.open(identity=identity), text)
+        assert desk.codes() == [code], text
+    connection = desk.open(identity=ADA)
+    for response in (b'"result":1', b'"error":1', b'"result":1,"error":1', b'"result":1,"id":7', b'"result":1,"id":[]'):
+        desk.receive(connection, b'{"jsonrpc":"2.0",%b}' % response)
+        assert desk.codes() == []
+    for notification in (call("nothing", id=None), call("add", b'["x"]', None), call("connection.ping", id=None)):
+        desk.receive(connection, notification)
+        assert desk.codes() == []
+
+
+def slots(desk: Desk) -> None:
+    """Calls run up to the cap, then wait in order, then are refused; who waits runs when a handler has ended."""
+    one, two = desk.open(), desk.open()
+    for id in (1, 2, 3, 4):
+        desk.receive(one, later(id))
+    assert desk.invoked() == []
+    desk.receive(one, later(5))
+    assert desk.codes() == [-32009]  # max_waiting_calls
+    desk.receive(one, later(1))
+    assert desk.codes() == [-32013]
+    desk.complete(CallId(1), "x")
+    assert desk.invoked() == [3]
+    desk.receive(one, call("add", b'["no number",1]', b"6"))
+    desk.receive(one, call("later", b"[%b]" % (b"1" * 40), b"7"))
+    desk.receive(two, later(1))
+    desk.receive(two, later(2))
+    assert desk.codes() == [-32009]  # max_calls
+    desk.fail(CallId(2), RpcError(1, "no"))
+    assert desk.invoked() == [4]
+    desk.complete(CallId(3), "x")
+    assert desk.codes() == [None, -32602]
+    assert not desk.complete(CallId(3), "again")
+    desk.complete(CallId(4), object())
+    assert desk.codes() == [-32603]
+    desk.fail(CallId(6), RpcError(1, "no"))
+    desk.model.at_rest()
+
+
+def waiting_bytes(desk: Desk) -> None:
+    """What waits is bounded in bytes too."""
+    one = desk.open()
+    for id in (1, 2, 3):
+        desk.receive(one, later(id))
+    desk.receive(one, call("later", b'["%b"]' % (b"x" * 34), b"4"))
+    assert desk.codes() == [-32009]
+    desk.receive(one, call("later", b'["%b"]' % (b"x" * 33), b"5"))
+    assert desk.codes() == []
+
+
+def cancellation(desk: Desk) -> None:
+    """A call that runs is told to stop and keeps its slot; one that waits never runs."""
+    one = desk.open()
+    for id in (1, 2, 3):
+        desk.receive(one, later(id))
+    desk.receive(one, call("$/cancelRequest", b'{"id":1}', None))
+    assert (desk.codes(), len(desk.seen(Cancel)), desk.invoked()) == ([-32800], 1, [])
+    desk.receive(one, call("rpc.cancel", b"[3]", b"9"))
+    assert desk.codes() == [-32800, None]
+    desk.receive(one, call("rpc.cancel", b"[3]", b"9"))
+    assert desk.codes() == [None]
+    desk.receive(one, later(1))
+    desk.receive(one, later(2))
+    assert desk.codes() == [-32013]
+    assert not desk.fail(CallId(1), RpcError(-32800))
+    assert desk.invoked() == [4]
+    desk.receive(one, b'{"jsonrpc":"2.0","method":"later","id":null}')
+    desk.receive(one, call("rpc.cancel", b"[null]", b"9"))
+    assert desk.codes() == [None]
+
+
+def deadlines(desk: Desk) -> None:
+    """A call ends at its deadline, whether it runs or waits; a result that comes later is dropped, or too late."""
+    one = desk.open()
+    for id in (1, 2, 3):
+        desk.receive(one, later(id, ',"meta":{"timeout_ms":3000}' if id == 2 else ""))
+    desk.later(2.9)
+    assert desk.codes() == []
+    desk.later(0.1)
+    assert desk.codes() == [-32030]
+    desk.now = 8.0
+    desk.complete(CallId(1), 1)
+    assert desk.codes() == [-32030]
+    desk.later(0.0)
+    assert desk.codes() == [-32030]
+    assert not desk.complete(CallId(2), 1)
+    assert desk.complete(CallId(3), 1) is False
+
+
+def progress(desk: Desk) -> None:
+    """Progress is told while a call runs that gave a token, and never afterwards."""
+    one, http = desk.open(), desk.open("http", meta=Meta(progress_token=1))
+    desk.receive(one, later(1, ',"meta":{"progress_token":"t"}'))
+    desk.receive(http, later(2))
+    assert desk.progress(CallId(1), 0.5)
+    assert not desk.progress(CallId(2), 0.5)
+    desk.receive(one, call("rpc.cancel", b"[1]", b"9"))
+    assert not desk.progress(CallId(1), 0.7)
+
+
+def disconnects(desk: Desk) -> None:
+    """Who has gone is sent nothing: calls stop or finish as declared, requests of ours end."""
+    one = desk.open()
+    desk.receive(one, later(1))
+    desk.receive(one, call("finish", id=b"2"))
+    desk.receive(one, later(3))
+    request = desk.request(one, "ask", None, timeout=5.0)
+    desk.disconnected(one, None)
+    assert [effect.call for effect in desk.seen(Cancel)] == [1]
+    assert [effect.request for effect in desk.seen(Resolve)] == [request]
+    assert desk.complete(CallId(2), None)
+    assert not desk.complete(CallId(1), None)
+    desk.receive(one, later(4))
+    desk.report_held(one, 5)
+    desk.abandon(request)
+    assert not desk.notify(one, "news", None)
+    desk.model.at_rest()
+
+
+def batches(desk: Desk) -> None:
+    """A batch has one answer, of what it is owed, when the last of it has reported."""
+    one = desk.open()
+    desk.receive(one, b"[" + b",".join((later(1), call("add", b'["x"]', b"2"), later(3))) + b"]")
+    assert desk.codes() == []
+    desk.complete(CallId(2), 1)
+    desk.complete(CallId(1), 1)
+    assert desk.codes() == [None, -32602, None]
+    desk.receive(one, b"[" + b",".join((call("add", b"[1,2]", None), b'{"jsonrpc":"2.0","result":1,"id":5}')) + b"]")
+    desk.complete(CallId(3), 3)
+    assert desk.codes() == []
+
+
+def exchanges(desk: Desk) -> None:
+    """An HTTP exchange has one answer: its reply, its batch, or that there is nothing to say."""
+    for text, codes in (
+        (later(1), [None]),
+        (call("later", b"[1]", None), []),
+        (b"[" + later(1) + b"]", [None]),
+        (b"[" + call("later", b"[1]", None) + b"]", []),
+    ):
+        http = desk.open("http")
+        desk.receive(http, text)
+        assert desk.seen(Answer) == []
+        desk.complete(desk.invoked()[0], 1)
+        assert len(desk.seen(Answer)) == 1
+        assert desk.codes() == codes
+        desk.disconnected(http, None)
+    keyed = desk.open("http", meta=Meta(idempotency_key="k"))
+    desk.receive(keyed, b"[" + later(1) + b"]")
+    assert desk.codes() == [-32600]
+    slow = desk.open("http", meta=Meta(timeout_ms=1000))
+    desk.receive(slow, later(1))
+    with pytest.raises(UsageError):
+        desk.receive(slow, later(2))
+    desk.later(1.0)
+    assert desk.codes() == [-32030]
+    desk.receive(slow, later(3))
+
+
+def slow_peers(desk: Desk) -> None:
+    """What is queued for a slow peer leaves in order, and all of it before it is read again."""
+    one = desk.open()
+    desk.receive(one, later(1, ',"meta":{"progress_token":1}'))
+    desk.report_held(one, 10)
+    desk.progress(CallId(1), 1)
+    desk.receive(one, call("connection.ping", id=b"2"))
+    desk.notify(one, "news", None)
+    desk.complete(CallId(1), 1)
+    desk.broadcast("more", None)
+    assert not desk.seen(Multicast)
+    desk.report_sent(one, 4)
+    assert not desk.seen(Transmit)
+    desk.report_sent(one, 6)
+    texts = [msgspec.json.decode(effect.data) for effect in desk.seen(Transmit)]
+    assert [text.get("method", text.get("id")) for text in texts] == ["$/progress", 2, "news", 1, "more"]
+    desk.report_sent(one, sum(len(effect.data) for effect in desk.seen(Transmit)))
+
+
+def closes(desk: Desk) -> None:
+    """Who is closed with flush gets what was queued, and then nothing more."""
+    one = desk.open()
+    desk.report_held(one, 10)
+    for _ in range(desk.gateway.config.max_bad_messages or 0):
+        desk.receive(one, b"{")
+    desk.receive(one, later(1))
+    desk.receive(one, b"{")
+    assert [effect.code for effect in desk.seen(Disconnect)] == [4400]
+    assert not desk.notify(one, "news", None)
+    desk.disconnected(one, 4400)
+    desk.fail(CallId(1), RpcError(-32800))
+    desk.model.at_rest()
+
+
+def requests_of_ours(desk: Desk) -> None:
+    """A request has one outcome: what was answered, its deadline, or that nobody is there; none if abandoned."""
+    one, http = desk.open(), desk.open("http")
+    for answer in (b'"result":1,"id":1', b'"error":{"code":5,"message":"no"},"id":2', b'"result":1,"id":1'):
+        desk.request(one, "ask", None, timeout=5.0)
+        desk.receive(one, b'{"jsonrpc":"2.0",%b}' % answer)
+    desk.later(5.0)
+    assert [effect.request for effect in desk.seen(Resolve)] == [3]
+    desk.abandon(RequestId(3))
+    desk.request(http, "ask", None, timeout=5.0)
+    for _ in range(5):
+        desk.request(one, "ask", None, timeout=5.0)
+    assert len(desk.seen(Resolve)) == 1
+    desk.abandon(RequestId(6))
+    desk.later(5.0)
+    assert [effect.request for effect in desk.seen(Resolve)] == [5, 7, 8]
+
+
+def rates(desk: Desk) -> None:
+    """Calls beyond the rate are refused, by user or by connection."""
+    desk = Desk(Config(call_rate=2.0))
+    for connection, fresh in ((desk.open(), 2), (desk.open(identity=ADA), 2), (desk.open(identity=ADA), 0)):
+        for place in range(3):
+            desk.receive(connection, call("connection.ping"))
+            assert desk.codes() == [None if place < fresh else -32029]
+    desk.now = 0.5
+    desk.receive(ConnectionId(1), call("rpc.cancel", b"[1]"))
+    desk.receive(ConnectionId(1), call("connection.ping"))
+    assert desk.codes() == [None]
+
+
+def shut_down(desk: Desk) -> None:
+    """New calls are refused, old ones end with the grace, everybody is bidden farewell, and it is over."""
+    socket = desk.accepted(Address("a", 1))
+    one, two = desk.open(), desk.open()
+    desk.receive(one, later(1))
+    desk.receive(one, later(2))
+    desk.receive(one, later(3))
+    desk.shut_down(grace=3.0)
+    desk.shut_down()
+    desk.receive(one, later(4))
+    assert desk.codes() == [-32050]
+    desk.receive(one, call("nothing"))
+    assert desk.codes() == [-32050]
+    desk.open()
+    assert desk.seen(Disconnect)
+    desk.disconnected(ConnectionId(3), None)
+    desk.later(1.0)
+    assert desk.accepted(Address("a", 2)) is None
+    desk.later(1.0)
+    assert [effect.connection for effect in desk.seen(Disconnect)] == [two]
+    desk.later(2.0)
+    assert desk.codes() == [-32050, -32050, -32050]
+    desk.later(1.0)
+    for call_id in (1, 2):
+        desk.fail(CallId(call_id), RpcError(-32800))
+    desk.disconnected(one, None)
+    desk.disconnected(two, None)
+    assert not desk.seen(Drained)
+    desk.released(socket)
+    assert desk.seen(Drained)
+
+
+def shut_down_in_time(desk: Desk) -> None:
+    """It is over when its time is, whoever is there still."""
+    one = desk.open()
+    desk.receive(one, call("finish", id=b"1"))
+    desk.shut_down(grace=100.0)
+    desk.later(7.0)
+    desk.later(23.0)
+    assert desk.seen(Drained)
+    assert [effect.connection for effect in desk.seen(Disconnect)] == [one]
+    desk.later(200.0)
+
+
+SCENARIOS = (
+    refusals,
+    slots,
+    waiting_bytes,
+    cancellation,
+    deadlines,
+    progress,
+    disconnects,
+    batches,
+    exchanges,
+    slow_peers,
+    closes,
+    requests_of_ours,
+    rates,
+    shut_down,
+    shut_down_in_time,
+)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_the_model_agrees_with_the_gateway(scenario: Callable[[Desk], None]) -> None:
+    scenario(Desk())
+
+
+WORDS = [
+    b" ",
+    b'"\xff"',
+    b"\xef\xbb\xbf",
+    *rb"""
+    {"jsonrpc":"2.0" "jsonrpc":"2.\u0030" "method":"later" "method":"add" "method":"rpc.cancel" "params":[1,2]
+    "params":{"a":1,"b":2} "params":{"id":1} "id":1 "id":"x" "id":null "id":1.0 "meta":{"timeout_ms":5}
+    "meta":{"timeout_ms":2.0} "meta":{"progress_token":1} "meta":null "result":1 "error":1
+    "error":{"code":1,"message":"m"} [ ] { } , : 1 -1.5e3 "\ud800" NaN "
+    {"jsonrpc":"2.0","method":"later","params":[1],"id":1} {"jsonrpc":"2.0","method":"add","params":["x",1],"id":2}
+    {"jsonrpc":"2.0","method":"add","params":[2,1]} {"jsonrpc":"2.0","result":1,"id":1}
+    """.split(),
+]
+"""What texts are made of here: what is right, and what is wrong nearly."""
+
+TEXTS = st.one_of(
+    st.lists(st.sampled_from(WORDS), max_size=8).map(b",".join),
+    st.lists(st.sampled_from(WORDS), max_size=6).map(lambda words: b",".join(words) + b"}"),
+    st.lists(st.sampled_from(WORDS), max_size=4).map(lambda words: b"[" + b",".join(words) + b"]"),
+    st.lists(st.sampled_from(WORDS), max_size=8).map(b"".join),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(texts=st.lists(TEXTS, max_size=6), kind=st.sampled_from(["websocket", "http"]))
+def test_the_model_reads_any_text_as_the_gateway_does(texts: list[bytes], kind: Kind) -> None:
+    desk = Desk()
+    connection = desk.open(kind)
+    desk.request(connection, "ask", None, timeout=5.0)
+    for text in texts:
+        desk.receive(connection if kind == "websocket" else desk.open(kind), text)
+
+
+# Planted bugs
+
+
+def answers_twice(plant: pytest.MonkeyPatch) -> None:
+    send = Flow.send
+
+    def twice(self: Flow, connection: ConnectionId, data: bytes) -> str | None:
+        send(self, connection, data)
+        return send(self, connection, data)
+
+    plant.setattr(Flow, "send", twice)
+
+
+def answers_somebody_else(plant: pytest.MonkeyPatch) -> None:
+    send = Flow.send
+    plant.setattr(Flow, "send", lambda self, connection, data: send(self, ConnectionId(2), data))
+
+
+def drops_the_outcome_of_a_cancelled_call(plant: pytest.MonkeyPatch) -> None:
+    def settle(self: Dispatch, call: Call, connection: Connection | None, outcome: RpcError) -> None:
+        self._calls.settle(call, connection)
+
+    plant.setattr(Dispatch, "_settle", settle)
+
+
+def keeps_the_slot(plant: pytest.MonkeyPatch) -> None:
+    ended = Calls.handler_ended
+
+    def handler_ended(self: Calls, call: Call, connection: Connection | None) -> bool:
+        self.handlers += 1
+        return ended(self, call, connection)
+
+    plant.setattr(Calls, "handler_ended", handler_ended)
+
+
+def keeps_the_connections_slot(plant: pytest.MonkeyPatch) -> None:
+    ended = Calls.handler_ended
+
+    def handler_ended(self: Calls, call: Call, connection: Connection | None) -> bool:
+        if connection is not None:
+            connection.running += 1
+        return ended(self, call, connection)
+
+    plant.setattr(Calls, "handler_ended", handler_ended)
+
+
+def answers_a_batch_short(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(replies_module, "join_batch", lambda replies: b"[%b]" % b",".join(replies[:-1]))
+
+
+def answers_a_batch_out_of_order(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(replies_module, "join_batch", lambda replies: b"[%b]" % b",".join(replies[::-1]))
+
+
+def lets_who_waits_wait(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Dispatch, "_run_waiting", lambda self, connection: None)
+
+
+def starts_the_last_that_waits(plant: pytest.MonkeyPatch) -> None:
+    def last(self: Calls, connection: Connection) -> Call | None:
+        if not connection.waiting or connection.running >= self._config.max_calls_per_connection:
+            return None
+        return list(connection.waiting.values())[-1]
+
+    plant.setattr(Calls, "next_waiting", last)
+
+
+def lets_one_more_wait(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Calls, "_check_room", lambda self, connection, size: None)
+
+
+def ignores_deadlines(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Dispatch, "expire", lambda self, id, now: None)
+
+
+def forgets_to_arm(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Calls, "arm", lambda self: None)
+
+
+def ends_at_once(plant: pytest.MonkeyPatch) -> None:
+    begin = Drain.begin
+
+    def drain(self: Drain, now: float, grace: float | None) -> None:
+        begin(self, now, grace)
+        self.finish()
+
+    plant.setattr(Drain, "begin", drain)
+
+
+def never_ends(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Drain, "finish", lambda self: None)
+
+
+def has_no_end_to_its_grace(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Dispatch, "drain", lambda self, now: None)
+
+
+def bids_nobody_farewell(plant: pytest.MonkeyPatch) -> None:
+    def stop_accepting(self: Drain, now: float) -> None:
+        self.accepting = False
+
+    plant.setattr(Drain, "stop_accepting", stop_accepting)
+
+
+def lets_calls_in_as_it_leaves(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Dispatch, "draining", property(lambda self: False, lambda self, value: None), raising=False)
+
+
+def forgets_to_stop_who_runs(plant: pytest.MonkeyPatch) -> None:
+    settle = Calls.settle
+
+    def silently(self: Calls, call: Call, connection: Connection | None) -> None:
+        settle(self, call, connection)
+        self._outbox[:] = [effect for effect in self._outbox if type(effect) is not Cancel]
+
+    plant.setattr(Calls, "settle", silently)
+
+
+def stops_who_is_to_finish(plant: pytest.MonkeyPatch) -> None:
+    drop = Dispatch.drop
+
+    def stop_all(self: Dispatch, connection: Connection, now: float) -> None:
+        for each in connection.calls.values():
+            self._outbox.append(Cancel(each.call))
+        drop(self, connection, now)
+
+    plant.setattr(Dispatch, "drop", stop_all)
+
+
+def turns_its_queue_over(plant: pytest.MonkeyPatch) -> None:
+    hand_out = Flow._hand_out
+
+    def reversed_(self: Flow, connection: ConnectionId, backlog: Backlog) -> None:
+        backlog.queue.reverse()
+        hand_out(self, connection, backlog)
+
+    plant.setattr(Flow, "_hand_out", reversed_)
+
+
+def forgets_its_queue(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Flow, "_hand_out", lambda self, connection, backlog: backlog.queue.clear())
+
+
+def drops_what_is_to_be_flushed(plant: pytest.MonkeyPatch) -> None:
+    drop = Flow.drop
+    plant.setattr(Flow, "drop", lambda self, connection, *, flush: drop(self, connection, flush=False))
+
+
+def speaks_to_who_is_closed(plant: pytest.MonkeyPatch) -> None:
+    close = Closing.close
+
+    def speak(self: Closing, connection: Connection, code: int, now: float, *, flush: bool) -> None:
+        close(self, connection, code, now, flush=flush)
+        self._outbox.append(Transmit(connection.id, call("news", id=None)))
+
+    plant.setattr(Closing, "close", speak)
+
+
+def forgets_requests_with_their_peer(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Requests, "drop", lambda self, connection: None)
+
+
+def resolves_what_was_abandoned(plant: pytest.MonkeyPatch) -> None:
+    abandon = Requests.abandon
+
+    def resolve(self: Requests, request: RequestId, now: float) -> None:
+        abandon(self, request, now)
+        self._outbox.append(Resolve(request, RpcError(-32800)))
+
+    plant.setattr(Requests, "abandon", resolve)
+
+
+def never_ends_a_silent_exchange(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Replies, "silent", lambda self, connection, batch: None)
+
+
+def tells_progress_after_the_outcome(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Gateway, "progress", lambda self, call, value, now: True)
+
+
+def forgets_the_ids_in_flight(plant: pytest.MonkeyPatch) -> None:
+    admit = Calls.admit
+
+    def anew(self: Calls, connection: Connection, *arguments: Any) -> None:
+        known, connection.calls = connection.calls, {}
+        admit(self, connection, *arguments)
+        connection.calls = {**known, **connection.calls}
+
+    plant.setattr(Calls, "admit", anew)
+
+
+BUGS: tuple[tuple[Callable[[pytest.MonkeyPatch], None], Callable[[Desk], None], str], ...] = (
+    (answers_twice, refusals, "answering: nothing of this kind is owed"),
+    (answers_somebody_else, progress, "answering: nothing of this kind is owed"),
+    (drops_the_outcome_of_a_cancelled_call, cancellation, "answering: what is owed was not sent"),
+    (keeps_the_slot, slots, "calls: a slot is held by each handler"),
+    (keeps_the_connections_slot, slots, "calls: a handler that may run was not started"),
+    (answers_a_batch_short, batches, "answering: nothing of this kind is owed"),
+    (answers_a_batch_out_of_order, batches, "answering: nothing of this kind is owed"),
+    (lets_who_waits_wait, slots, "calls: a handler that may run was not started"),
+    (starts_the_last_that_waits, slots, "calls: a handler that may run was not started"),
+    (lets_one_more_wait, slots, "answering: what is owed was not sent"),
+    (lets_one_more_wait, waiting_bytes, "answering: what is owed was not sent"),
+    (ignores_deadlines, deadlines, "calls: a handler was not told to stop"),
+    (forgets_to_arm, deadlines, "time: it would sleep through a deadline"),
+    (ends_at_once, shut_down, "shutdown: it ends while there is something left"),
+    (never_ends, shut_down, "shutdown: nothing is left and it does not end"),
+    (never_ends, shut_down_in_time, "shutdown: nothing is left and it does not end"),
+    (has_no_end_to_its_grace, shut_down, "calls: a handler was not told to stop"),
+    (bids_nobody_farewell, shut_down, "shutdown: who waits for nothing is bidden farewell"),
+    (lets_calls_in_as_it_leaves, shut_down, "answering: what is owed was not sent"),
+    (forgets_to_stop_who_runs, cancellation, "calls: a handler was not told to stop"),
+    (forgets_to_stop_who_runs, disconnects, "calls: a handler was not told to stop"),
+    (stops_who_is_to_finish, disconnects, "calls: a handler is told to stop that is not to be"),
+    (turns_its_queue_over, slow_peers, "order: something is sent before what was owed earlier"),
+    (forgets_its_queue, slow_peers, "answering: what is owed was not sent"),
+    (drops_what_is_to_be_flushed, closes, "answering: who is closed did not get what was queued"),
+    (speaks_to_who_is_closed, closes, "answering: something is sent to who is closed"),
+    (forgets_requests_with_their_peer, disconnects, "answering: a request of ours got no outcome"),
+    (resolves_what_was_abandoned, requests_of_ours, "answering: a request of ours gets an outcome that is not due"),
+    (never_ends_a_silent_exchange, exchanges, "answering: what is owed was not sent"),
+    (tells_progress_after_the_outcome, progress, "answering: what is owed was not sent"),
+    (forgets_the_ids_in_flight, cancellation, "answering: what is owed was not sent"),
+)
+
+
+@pytest.mark.parametrize(("bug", "scenario", "sentence"), BUGS, ids=lambda part: getattr(part, "__name__", ""))
+def test_the_model_tells_a_gateway_that(
+    bug: Callable[[pytest.MonkeyPatch], None],
+    scenario: Callable[[Desk], None],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bug(monkeypatch)
+    with pytest.raises(Violation, match=f"^{sentence}"):
+        scenario(Desk())
