@@ -45,7 +45,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 # Help
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["stdio"], ["call"], ["check"]])
+@pytest.mark.parametrize("command", [[], ["serve"], ["stdio"], ["call"], ["check"], ["replay"]])
 def test_every_command_has_help_with_examples(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
         main([*command, "--help"])
@@ -87,6 +87,8 @@ def test_serve_without_a_module_serves_the_built_in_methods(ran: dict[str, Any])
         "allow_hosts": [],
         "allow_origins": [],
         "dev": False,
+        "journal": None,
+        "journal_bytes": 64 * 1024 * 1024,
     }
 
 
@@ -94,7 +96,8 @@ def test_serve_hands_every_option_to_the_front_door(ran: dict[str, Any], tmp_pat
     (tmp_path / "limits.toml").write_text("max_batch = 7\n")
     words = "serve calculator:service --host ::1 --host 127.0.0.1 --port 0 --unix /tmp/s --tls-cert c --tls-key k"
     words += f" --backend trio --config {tmp_path}/limits.toml --allow-host a --allow-host b --allow-origin https://o"
-    assert main([*words.split(), "--dev", "--log-level", "debug", "--log-format", "json"]) == 0
+    words += " --dev --log-level debug --log-format json --journal j --journal-bytes 70000"
+    assert main(words.split()) == 0
     assert ran["service"].name == "calculator"
     del ran["service"], ran["started"]
     assert ran == {
@@ -108,6 +111,8 @@ def test_serve_hands_every_option_to_the_front_door(ran: dict[str, Any], tmp_pat
         "allow_hosts": ["a", "b"],
         "allow_origins": ["https://o"],
         "dev": True,
+        "journal": "j",
+        "journal_bytes": 70_000,
     }
 
 

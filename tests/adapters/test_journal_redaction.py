@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from posthouse.adapters.journal.redaction import REMEMBERED, Redactor
+from posthouse.transports.http_routes import SECRETS
 
 from tests.transports.board import call, post
 
@@ -67,8 +68,35 @@ def test_only_secrets_are_replaced(stream: bytes) -> None:
 
 
 def test_what_is_replaced_keeps_its_length_and_its_spaces() -> None:
-    head = b"GET /rpc?a=b%20c HTTP/1.1\r\nCookie: a=1; b=\t2\x00\xff\r\nHost: h\r\n\r\n"
-    assert redacted(head) == b"GET /rpc?xxxxxxx HTTP/1.1\r\nCookie: xxxx xx\tx\x00x\r\nHost: h\r\n\r\n"
+    head = b"GET /rpc?q=b%20c;y#e HTTP/1.1\r\nCookie: a=1; b=\t2\x00\xc3\r\nHost: h\r\n\r\n"
+    assert redacted(head) == b"GET /rpc?x=xxxxx;x#x HTTP/1.1\r\nCookie: xxxx xx\tx\x00\xff\r\nHost: h\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        (b"token=abc", b"token=xxx"),
+        (b"tok3n=abc&TOKEN", b"tokxx=xxx&TOKEN"),
+        (b"tokens", b"tokenx"),
+        (b"+%74oken%20=abc", b"+%74oken%20=xxx"),
+        (b"q=token&auth_x=1", b"x=xxxxx&auth_x=x"),
+        (b"+" * 70, b"+" * 64 + b"x" * 6),
+        (b"==&;&", b"==&;&"),
+    ],
+)
+def test_of_a_query_the_names_stay_for_which_a_request_is_refused(query: bytes, kept: bytes) -> None:
+    def line(query: bytes) -> bytes:
+        return b"GET /health?" + query + b" HTTP/1.1\r\n"
+
+    assert redacted(line(query)) == line(kept)
+    for cut in range(len(line(query))):
+        assert redacted(line(query)[:cut], line(query)[cut:]) == line(kept)
+
+
+def test_every_name_for_which_a_request_is_refused_stays() -> None:
+    for name in SECRETS:
+        line = b"GET /?" + name + b"=1 HTTP/1.1"
+        assert redacted(line) == line.replace(b"=1", b"=x")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""The command `posthouse`: serve, stdio, call, check.
+"""The command `posthouse`: serve, stdio, call, check, replay.
 
 It turns a command line into calls of the front door, and what goes wrong into a line that says what to do. Exit codes:
-0 it was done, 1 it failed, 2 the command line is wrong, 3 no connection (`call`), 130 interrupted.
+0 it was done, 1 it failed, 2 the command line is wrong, 3 no connection (`call`), 4 something is violated (`replay`),
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from posthouse.core.service import Service
 
 from . import call, logs
 from .check import describe
+from .journal import command as replaying
+from .journal.file import DEFAULT_BYTES
 from .loading import load_config, load_service
 from .serve import Options, Server, run
 from .stdio import take_pipes
@@ -84,9 +87,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, rest = parser.parse_known_args(argv)
     if rest:
         # argparse takes no positional arguments behind an option that stands among them: `call URL METHOD --quiet x=1`
-        if arguments.run is not call.run or any(word.startswith("-") for word in rest):
+        more = not any(word.startswith("-") for word in rest)
+        if more and arguments.run is call.run:
+            arguments.params += rest
+        elif more and arguments.run is replaying.run and arguments.target is None and len(rest) == 1:
+            arguments.target = rest[0]
+        else:
             parser.error(f"unrecognized arguments: {' '.join(rest)}")
-        arguments.params += rest
     try:
         return int(arguments.run(arguments))
     except Failure as failure:
@@ -127,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(command("serve", "serve a service over WebSocket and HTTP", SERVE_EPILOG))
     _add_stdio(command("stdio", "serve a service to the process at the other end of two pipes", STDIO_EPILOG))
     call.add_arguments(command("call", "call one method and print its result as JSON", call.EPILOG))
+    replaying.add_arguments(command("replay", "replay what a server was told, offline", replaying.EPILOG))
     _add_check(command("check", "list what a service declares, or say what is wrong with it", CHECK_EPILOG))
     return parser
 
@@ -174,6 +182,16 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--backend", choices=("asyncio", "trio"), default="asyncio", help="(default: asyncio)")
     how.add_argument("--log-level", choices=logs.LEVELS, default="info", help="(default: info)")
     how.add_argument("--log-format", choices=("text", "json"), default="text", help="(default: text)")
+    how.add_argument(
+        "--journal", metavar="FILE", help="record what comes in, for `posthouse replay`; see docs/journal.md"
+    )
+    how.add_argument(
+        "--journal-bytes",
+        type=int,
+        default=DEFAULT_BYTES,
+        metavar="N",
+        help=f"and no more than so much (default: {DEFAULT_BYTES})",
+    )
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
@@ -243,6 +261,7 @@ def _prepare(arguments: argparse.Namespace) -> Config:
 
 def _run(arguments: argparse.Namespace, service: Service, **options: Unpack[Options]) -> None:
     """The front door, with what it raises put into the words of the command line."""
+    options["journal"], options["journal_bytes"] = arguments.journal, arguments.journal_bytes
     try:
         run(service, backend=arguments.backend, **options)
     except UsageError as error:
@@ -251,6 +270,9 @@ def _run(arguments: argparse.Namespace, service: Service, **options: Unpack[Opti
             text = text.replace(name, option)
         raise Misuse(text) from None
     except OSError as error:
+        if error.filename is not None and error.filename == arguments.journal:
+            hint = "give --journal a path where this user may write"
+            raise Failure(f"cannot write the journal {arguments.journal}: {error.strerror}", hint=hint) from None
         _explain(error)
 
 

@@ -30,6 +30,8 @@ from .call_context import Asking
 from .clock import Clock
 from .events import Events
 from .handlers import Handlers
+from .journal import JournalFile, record
+from .journal.file import DEFAULT_BYTES
 from .listeners import Bound, Listener, is_loopback, listen_tcp, listen_unix, tls_context
 from .report import WARNING, report
 from .runner import Runner
@@ -61,6 +63,8 @@ class Options(TypedDict, total=False):
     pipe_identity: Identity
     signals: bool
     clock: Clock
+    journal: str | PathLike[str] | None
+    journal_bytes: int
     started: Callable[[Server], object] | None
 
 
@@ -123,6 +127,8 @@ async def serve(
     pipe_identity: Identity = ANONYMOUS,
     signals: bool = False,
     clock: Clock = Clock(),
+    journal: str | PathLike[str] | None = None,
+    journal_bytes: int = DEFAULT_BYTES,
     started: Callable[[Server], object] | None = None,
     task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -137,10 +143,11 @@ async def serve(
       allows the loopback names and the address itself. `allow_origins`: exact origins of web pages.
     - `dev`: everybody has every scope; only on loopback. `pipe_identity`: who is at the other end of a pipe.
     - `signals`: SIGTERM and SIGINT shut down, a second one exits at once with 128 + n; in the main thread only.
+    - `journal`: a file that what comes in is recorded in, up to `journal_bytes`; the one before is kept as `FILE.1`.
     - `started` is called, and `task_status` told, when it accepts.
 
-    Raises UsageError for what was asked wrongly, OSError for an address that cannot be had or a certificate that
-    cannot be read.
+    Raises UsageError for what was asked wrongly, OSError for an address or a file that cannot be had or a certificate
+    that cannot be read.
     """
     hosts = _hosts(host, unix, pipes)
     _check(hosts, allow_hosts, dev=dev)
@@ -160,8 +167,14 @@ async def serve(
             stack.callback(listeners[-1].close)
         bound = tuple(listener.bound for listener in listeners)
         policy = Policy(_allowed(bound, allow_hosts), tuple(allow_origins), identity)
-        gateway = Gateway(service, config, wall=clock.wall() - clock.now(), entropy=clock.entropy)
-        runner = Runner(Switchboard(gateway, policy), clock)
+        wall = clock.wall() - clock.now()
+        if journal is None:
+            board = Switchboard(Gateway(service, config, wall=wall, entropy=clock.entropy), policy)
+        else:
+            file = JournalFile(journal, journal_bytes)
+            stack.callback(file.close)
+            board = record(service, config, policy, file.write, wall=wall, entropy=clock.entropy)
+        runner = Runner(board, clock)
         stack.callback(runner.close)
         server = Server(runner, bound)
         if signals:

@@ -1,7 +1,9 @@
 """What is kept out of a journal: credentials in the heads of HTTP requests, and the query strings of their targets.
 
-Each byte of them becomes an `x`, spaces and control bytes stay, so that a replay takes the same way: nothing that the
-server decides depends on them. Bytes come as a socket gave them, cut anywhere, and one redactor follows one socket.
+Each byte of them becomes another of its kind, an `x` for what is visible, so that a replay takes the same way: what the
+server decides on stays, which is spaces, control bytes, what separates the parameters of a query, and those names of
+parameters that make it refuse a request. Bytes come as a socket gave them, cut anywhere; one redactor follows one
+socket.
 
 It looks at lines, not at messages: a line that begins as a secret header or as a request line does is taken for one
 wherever it stands, in a body too, since no JSON text has such a line. So nothing gets past, whatever was made of the
@@ -12,6 +14,9 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from posthouse.transports.http_routes import SECRETS
 
 SECRET_HEADERS: Final = ("authorization", "proxy-authorization", "cookie")
 """The headers whose values are secrets, in lower case."""
@@ -30,11 +35,22 @@ PIECE: Final = re.compile(rb"[^\r\n]+|[\r\n]+")
 
 LF: Final = 0x0A
 
-HIDDEN: Final = bytes(ord("x") if byte > 0x20 and byte != 0x7F else byte for byte in range(256))
+HIDDEN: Final = bytes(
+    byte if byte <= 0x20 or byte == 0x7F else ord("x") if byte < 0x80 else 0xFF for byte in range(256)
+)
 """What becomes of each byte of a secret."""
 
+HIDDEN_IN_QUERY: Final = bytes(byte if byte in b"#?=" else HIDDEN[byte] for byte in range(256))
+"""And of each byte of a parameter: a fragment is refused."""
+
+SEPARATOR: Final = re.compile(rb"([&;])")
+HALF_ESCAPE: Final = re.compile(rb"%[0-9A-Fa-f]?\Z")
+
+LONGEST_NAME: Final = 64
+"""Of a parameter's name so much is looked at: room for every letter of a refused one to be escaped."""
+
 IN_SECRET: Final = b"cookie:"
-IN_QUERY: Final = b"GET /?"
+IN_QUERY: Final = b"GET /?%b"
 IN_TARGET: Final = b"GET /"
 HARMLESS: Final = b"\0"
 """The shortest lines of their kinds: what is remembered of one that goes on."""
@@ -95,17 +111,42 @@ class Redactor:
         if self._folds and line[0] in b" \t" and self._ends < 2:
             line, begun = IN_SECRET + piece[0], len(IN_SECRET)
         self._folds = False
-        first = last = begun
+        shown = line
         if (secret := SECRET.match(line)) is not None:
-            first, last = max(secret.end(), begun), len(line)
+            shown = line[: secret.end()] + line[secret.end() :].translate(HIDDEN)
             self._line = IN_SECRET
         elif (query := QUERY.match(line)) is not None:
-            first, last = max(query.start(1), begun), query.end(1)
-            self._line = IN_QUERY if last == len(line) else HARMLESS
+            parameters, current = hide_parameters(query[1])
+            shown = line[: query.start(1)] + parameters + line[query.end(1) :]
+            self._line = IN_QUERY % current if query.end(1) == len(line) else HARMLESS
         elif TARGET.match(line) is not None:
             self._line = IN_TARGET
         else:
             self._line = line if len(line) <= REMEMBERED else HARMLESS
-        offset = piece.start() - begun
-        hidden[first + offset : last + offset] = line[first:last].translate(HIDDEN)
+        hidden[piece.start() : piece.end()] = shown[begun:]
         return piece.end()
+
+
+def hide_parameters(query: bytes) -> tuple[bytes, bytes]:
+    """A query without what is secret; and what to remember of its last parameter, which may go on."""
+    pieces = SEPARATOR.split(query)
+    shown: list[bytes] = []
+    current = b""
+    for at, parameter in enumerate(pieces):
+        if at % 2:  # a separator
+            shown.append(parameter)
+            continue
+        name, equals, value = parameter.partition(b"=")
+        kept = as_refused(name)
+        shown += (name[:kept], (name[kept:] + equals + value).translate(HIDDEN_IN_QUERY))
+        current = b"x=" if equals else name if kept == len(name) else b"x"
+    return b"".join(shown), current
+
+
+def as_refused(name: bytes) -> int:
+    """Of how many bytes the beginning is that a name has in common with one that the server refuses."""
+    for size in range(1, len(name) + 1):
+        read = unquote_to_bytes(HALF_ESCAPE.sub(b"", name[:size].replace(b"+", b" "))).lstrip().lower()
+        if size > LONGEST_NAME or not any(secret.startswith(read.rstrip()) for secret in SECRETS):
+            return size - 1
+    return len(name)
