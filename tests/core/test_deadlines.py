@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from posthouse.core.deadlines import SUSPENDED
-from posthouse.core.effects import Disconnect, Drained
+from posthouse.core.effects import Disconnect, Drained, Emit
+from posthouse.core.lifecycle import AcceptingStopped
+from posthouse.core.peers import Address
 
 from tests.core.world import World
 
@@ -90,6 +92,19 @@ def test_heartbeats_and_idle_deadlines_are_armed_once_more_after_a_suspension() 
     assert due == world.now + 10.0
     world.at(due)
     assert world.closes() == [(one, 4101, False)]
+
+
+def test_a_shut_down_whose_notice_is_longer_than_its_time_accepts_nobody_after_its_end() -> None:
+    world = World(drain_notice=60.0, drain_timeout=30.0)
+    one = world.connect()
+    world.gateway.shut_down(0.0)
+    world.gateway.outbox.clear()
+    world.at(29.999)
+    assert world.gateway.accepting
+    world.at(30.0)
+    assert world.gateway.outbox == [Emit(AcceptingStopped(30.0)), Disconnect(one, 1012, flush=False), Drained()]
+    assert world.gateway.accepted(Address("10.0.0.1", 1), 30.0) is None
+    assert world.gateway.next_timeout() is None
 
 
 def test_a_shut_down_goes_by_its_timetable() -> None:

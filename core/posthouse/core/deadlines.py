@@ -125,6 +125,9 @@ class Deadlines:
         self._dispatch.drain(now)
 
     def _drain_over(self, key: int, now: float, suspended: bool) -> None:
+        if self._drain.accepting:
+            # The notice was to be longer than all of it.
+            self._drain.stop_accepting(now)
         for connection in list(self._connections.records.values()):
             self._closing.close(connection, CLOSES[LEAVING][0], now, flush=False)
         self._drain.finish()
