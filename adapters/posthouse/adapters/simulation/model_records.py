@@ -118,7 +118,7 @@ class Leaving(Struct, eq=False):
             return
         if self.farewells_by is not None and self.farewells_by <= now:
             self.farewells_over = True
-        if self.accepting and self.notice_at <= now:
+        if self.accepting and min(self.notice_at, self.over_at) <= now:
             self.accepting = False
             self.farewells_by = now + self.spread
         self.over = self.over_at <= now
