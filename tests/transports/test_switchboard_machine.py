@@ -1,9 +1,9 @@
 """Any sequence of what sockets, handlers and time can do to a switchboard: nothing raises, and every invariant holds.
 
 The rules speak the protocols through the clients' codecs, or send rubbish; a socket takes what it is given, or nothing,
-or a part. Each peer counts what it asked and what it was answered. At the end every socket takes everything and every
-handler ends: who kept the rules and was kept has one answer to each question. Then everybody leaves, and nothing may be
-left.
+or a part. The model runs beside the gateway, and each peer counts what it asked and what it was answered. At the end
+every socket takes everything and every handler ends: who kept the rules and was kept has one answer to each question.
+Then everybody leaves, and nothing may be left.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     rule,
 )
 from posthouse.adapters.invariants import check, check_at_rest
+from posthouse.adapters.simulation.watched import Watched
 from posthouse.core import Address, Config, Identity, RpcError
 from posthouse.core.peers import SocketId
 from posthouse.transports import Lines, Send, Text, WebSocketClient
@@ -196,7 +197,9 @@ class SwitchboardMachine(RuleBasedStateMachine):
 
     @initialize(user=st.sampled_from([None, "ada"]), beginnings=st.lists(BEGINNINGS, min_size=2, max_size=4))
     def begin(self, user: str | None, beginnings: list[tuple[str, bool, list[bytes]]]) -> None:
-        self.board = Board(CONFIG, identity=Identity(user, ("broadcast",)))
+        self.board = Board(CONFIG, identity=Identity(user, ("broadcast",)), gateway=Watched)
+        assert isinstance(self.board.board.gateway, Watched)
+        self.model = self.board.board.gateway.model
         self.all: list[Peer] = []
         for kind, slow, texts in beginnings:
             self.opens(kind, "a", at_once=True)
@@ -363,6 +366,7 @@ class SwitchboardMachine(RuleBasedStateMachine):
     def every_invariant_holds(self) -> None:
         if hasattr(self, "board"):
             check(self.board.board)
+            self.model.check(self.board.board.gateway, self.board.now)
             self.board.witness.stopped(self.board.waiting)
 
     def teardown(self) -> None:
@@ -377,6 +381,7 @@ class SwitchboardMachine(RuleBasedStateMachine):
             self.leave(peer)
         self.board.pass_time(200.0)
         check_at_rest(self.board.board)
+        self.model.at_rest()
         self.board.witness.at_rest()
 
     def everything_goes(self) -> None:
