@@ -47,7 +47,12 @@ from posthouse.transports.switchboard import Switchboard
 
 
 class Violation(AssertionError):
-    """Something that must hold does not. The message says what: `<invariant>: <sentence>`."""
+    """Something that must hold does not. `sentence` says what, as `<invariant>: <sentence>`, and is the same whenever
+    the same does not hold; the message adds what was `seen`."""
+
+    def __init__(self, sentence: str, *seen: object) -> None:
+        super().__init__(f"{sentence}: {', '.join(map(str, seen))}" if seen else sentence)
+        self.sentence = sentence
 
 
 def _must(holds: bool, sentence: str) -> None:
@@ -361,7 +366,8 @@ class Witness:
     def _see_emit(self, action: Emit) -> None:
         event: Event = action.event
         if isinstance(event, ConnectionOpened):
-            _must(event.connection not in self.open | self.closed, "order: a connection opens twice")
+            known = event.connection in self.open or event.connection in self.closed
+            _must(not known, "order: a connection opens twice")
             _must(not self.draining or event.kind == "http", "shutdown: who stays is let in")
             self.open.add(event.connection)
         elif isinstance(event, ConnectionClosed):

@@ -58,7 +58,7 @@ class Failure(Struct, frozen=True):
 def kind_of(error: BaseException) -> str:
     """The invariant that is violated, or the type of an exception and the function that raised it."""
     if isinstance(error, invariants.Violation):
-        return str(error)
+        return error.sentence
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__} in {frame.name}"
 

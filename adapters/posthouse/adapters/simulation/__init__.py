@@ -1,0 +1,35 @@
+"""Whole systems on a virtual clock, from one seed: real codecs at both ends, and everything between that can go wrong.
+
+`World` is for tests of one's own service; `storm` is how this project tests itself.
+"""
+
+from __future__ import annotations
+
+from .chance import Chance, Drawn, Recorded, Recording, Seeded, Stream
+from .clients import Client, PendingCall
+from .handlers import HONEST, Manners
+from .network import CALM, Weather
+from .storm import Calm, Storm, storm
+from .swarm import Faults, Swarm
+from .world import World
+
+__all__ = [
+    "CALM",
+    "HONEST",
+    "Calm",
+    "Chance",
+    "Client",
+    "Drawn",
+    "Faults",
+    "Manners",
+    "PendingCall",
+    "Recorded",
+    "Recording",
+    "Seeded",
+    "Storm",
+    "Stream",
+    "Swarm",
+    "Weather",
+    "World",
+    "storm",
+]

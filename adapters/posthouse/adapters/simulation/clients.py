@@ -1,0 +1,338 @@
+"""Simulated clients: what they ask, what they were answered, and that nobody is answered what they did not ask.
+
+A client speaks through a real codec, of the client's side, over a link. It connects when it has something to say, and
+again when it has something to say after its link was lost. It may not know the server's gateway.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, Literal, Protocol
+
+import msgspec
+from posthouse.adapters.invariants import Violation
+from posthouse.core.errors import METHOD_NOT_FOUND, SERVER_BUSY, RpcError
+
+from .chance import Stream
+from .network import Link
+from .schedule import Schedule
+from .speech import Event, Gone, Message, Replied, Speech
+
+Status = Literal["pending", "result", "error", "lost"]
+
+REMEMBERED: Final = 1000
+"""How many notifications a client remembers."""
+
+
+class PendingCall:
+    """One call that a client made. `status` is "pending" until it has a result, an error, or its connection is lost.
+
+    `then` are told when it is no longer pending.
+    """
+
+    __slots__ = ("answered_at", "asked_at", "error", "id", "method", "params", "status", "then", "value")
+
+    def __init__(self, id: str, method: str, params: Any, asked_at: float) -> None:
+        self.id: Final = id
+        self.method: Final = method
+        self.params: Final = params
+        self.asked_at: Final = asked_at
+        self.answered_at: float | None = None
+        self.status: Status = "pending"
+        self.value: Any = None
+        self.error: RpcError | None = None
+        self.then: list[Callable[[PendingCall], None]] = []
+
+    def __repr__(self) -> str:
+        return f"<{self.method} {self.id}: {self.status}>"
+
+    @property
+    def result(self) -> Any:
+        """The result. Raises RpcError for what failed, and LookupError while there is none or will be none."""
+        if self.error is not None:
+            raise self.error
+        if self.status != "result":
+            raise LookupError(f"{self.method} is {self.status}: let the world run, or expect no result")
+        return self.value
+
+    def end(self, status: Status, now: float, value: Any = None, error: RpcError | None = None) -> None:
+        """It has its outcome."""
+        self.status, self.answered_at, self.value, self.error = status, now, value, error
+        for tell in self.then:
+            tell(self)
+
+
+class Host(Protocol):
+    """What a client needs of its world."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """The clock."""
+        ...
+
+    def connect(self, client: Client) -> Link | None:
+        """A new link to the server, or None: it does not listen, or lets nobody in."""
+        ...
+
+
+class Client:
+    """One client, by its name. `reads` False: it takes nothing from its link. `notifications` are those that came, as
+    (method, params); `answers` has a function for each method that the server may call."""
+
+    def __init__(self, name: str, world: Host, stream: Stream, speak: Callable[[Stream, float], Speech]) -> None:
+        self.name: Final = name
+        self.stream: Final = stream
+        self.answers: Final[dict[str, Callable[[Any], Any]]] = {}
+        self.notifications: Final[deque[tuple[str, Any]]] = deque(maxlen=REMEMBERED)
+        self.close_code: int | None = None
+        self.connections = 0
+        self.link: Link | None = None
+        self.speech: Speech | None = None
+        self.liar = False
+        self._world: Final = world
+        self._schedule: Final = world.schedule
+        self._speak: Final = speak
+        self._made = 0
+        self._asked: Final[dict[str, PendingCall]] = {}
+        self._unsaid: Final[deque[bytes]] = deque()
+        self._unsent = bytearray()
+        self._ticking = False
+
+    def __repr__(self) -> str:
+        return f"<client {self.name}: {'connected' if self.link is not None else 'not connected'}>"
+
+    # What it says
+
+    def call(self, method: str, /, *args: Any, timeout_ms: int | None = None, **kwargs: Any) -> PendingCall:
+        """Call a method, with parameters by position or by name."""
+        request, call = self._request(method, args, kwargs, timeout_ms)
+        self.say(msgspec.json.encode(request))
+        return call
+
+    def notify(self, method: str, /, *args: Any, **kwargs: Any) -> None:
+        """Send a notification."""
+        self.say(msgspec.json.encode(_message(method, args, kwargs)))
+
+    def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[PendingCall]:
+        """Call several methods in one array, each with parameters by position."""
+        pairs = [self._request(method, tuple(args), {}, None) for method, args in calls]
+        self.say(msgspec.json.encode([request for request, _ in pairs]))
+        return [call for _, call in pairs]
+
+    def cancel(self, call: PendingCall) -> None:
+        """Ask for the end of a call. Its outcome tells whether that came in time."""
+        self.notify("$/cancelRequest", id=call.id)
+
+    def say(self, text: bytes) -> None:
+        """Send one text, whatever it is. A link is made if there is none."""
+        self.connect()
+        if self.speech is None:
+            return  # nobody listens, and what was to be answered is lost already
+        if self.speech.ready:
+            self.speech.say(text)
+            self._work()
+        else:
+            self._unsaid.append(text)
+
+    def send(self, data: bytes) -> None:
+        """Send bytes, past the codec. What they do to the conversation is this client's own fault."""
+        self.liar = True
+        self.connect()
+        self._give(data)
+
+    def _request(
+        self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], timeout_ms: int | None
+    ) -> tuple[dict[str, Any], PendingCall]:
+        self._made += 1
+        id = f"{self.name}-{self._made}"
+        request = _message(method, args, kwargs)
+        request["id"] = id
+        if timeout_ms is not None:
+            request["meta"] = {"timeout_ms": timeout_ms}
+        call = self._asked[id] = PendingCall(id, method, kwargs or args, self._schedule.now)
+        return request, call
+
+    @property
+    def pending(self) -> list[PendingCall]:
+        """The calls that have no outcome."""
+        return list(self._asked.values())
+
+    # Its link
+
+    def connect(self) -> None:
+        """Make a link, if there is none."""
+        if self.link is not None:
+            return
+        link = self._world.connect(self)
+        if link is None:
+            self._lose()
+            return
+        self.connections += 1
+        self.link = link
+        self.close_code = None
+        link.down.deliver = partial(self._received, link)
+        link.down.deliver_eof = partial(self._ended, link)
+        link.up.on_room = self._flush
+        self.speech = self._speak(self.stream, self._schedule.now)
+        self._work()
+
+    @property
+    def reads(self) -> bool:
+        """Does it take what it is sent?"""
+        return self.link is None or self.link.down.reading
+
+    @reads.setter
+    def reads(self, reads: bool) -> None:
+        if self.link is not None:
+            self.link.down.reading = reads
+            self.link.down.move()
+
+    def close(self, code: int = 1000) -> None:
+        """Leave in good order."""
+        if self.speech is not None:
+            self.speech.close(code, self._schedule.now)
+            self._work()
+
+    def half_close(self) -> None:
+        """Say that nothing more will be said."""
+        if self.link is not None:
+            self.link.up.end()
+
+    def lost(self, link: Link) -> None:
+        """The network, or the other end, has cut this link."""
+        if self.link is link:
+            self._lose()
+
+    def _received(self, link: Link, data: bytes) -> None:
+        if self.link is link and self.speech is not None:
+            self.speech.hear(data, self._schedule.now)
+            self._work()
+
+    def _ended(self, link: Link) -> None:
+        if self.link is link and self.speech is not None:
+            self.speech.hear_end(self._schedule.now)
+            self._work()
+            if self.link is link:
+                link.up.end()
+                self._lose()
+
+    def _lose(self) -> None:
+        """What waits for an answer will have none."""
+        self.link = None
+        self.speech = None
+        self._unsaid.clear()
+        self._unsent.clear()
+        asked = list(self._asked.values())
+        self._asked.clear()
+        for call in asked:
+            call.end("lost", self._schedule.now)
+
+    def _give(self, data: bytes) -> None:
+        if self.link is None:
+            return
+        taken = 0 if self._unsent else self.link.up.write(data)
+        self._unsent += data[taken:]
+
+    def _flush(self) -> None:
+        if self._unsent and self.link is not None:
+            taken = self.link.up.write(bytes(self._unsent[:65536]))
+            del self._unsent[:taken]
+
+    # What it hears
+
+    def _work(self) -> None:
+        """Do what the codec says."""
+        speech, link = self.speech, self.link
+        if speech is None:
+            return
+        for event in speech.events():
+            self._on(event)
+        if self.speech is speech and speech.ready:
+            while self._unsaid and speech.ready:
+                speech.say(self._unsaid.popleft())
+            for event in speech.events():
+                self._on(event)
+        if self.link is link and link is not None and speech.over:
+            link.up.end()
+            if not speech.waits:
+                self._leave(link)
+        elif not self._ticking and (due := speech.next_timeout()) is not None:
+            self._ticking = True
+            self._schedule.after(max(due - self._schedule.now, 0.0), self._tick)
+
+    def _leave(self, link: Link) -> None:
+        link.down.drop()
+        self._lose()
+
+    def _tick(self) -> None:
+        self._ticking = False
+        if self.speech is not None:
+            self.speech.handle_timeout(self._schedule.now)
+            self._work()
+
+    def _on(self, event: Event) -> None:
+        if type(event) is bytes:
+            self._give(event)
+        elif isinstance(event, Message):
+            self._on_text(event.text)
+        elif isinstance(event, Replied):
+            self._on_replied(event)
+        elif isinstance(event, Gone):
+            self.close_code = event.code
+
+    def _on_replied(self, event: Replied) -> None:
+        """A response answers all of its request: what it does not name was refused together with the whole."""
+        message = msgspec.json.decode(event.to)
+        for entry in message if isinstance(message, list) else (message,):
+            call = self._asked.pop(str(entry.get("id")), None) if isinstance(entry, dict) else None
+            if call is not None:
+                failed = RpcError(SERVER_BUSY, data={"status": event.status})
+                call.end("error", self._schedule.now, error=failed)
+
+    def _on_text(self, text: bytes) -> None:
+        try:
+            message = msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            if self.liar:
+                return  # it spoke in two framings, and was answered in the other
+            raise Violation("answering: what is sent is JSON", self.name, text) from None
+        for entry in message if isinstance(message, list) else (message,):
+            if "method" not in entry:
+                self._on_response(entry)
+            elif "id" in entry:
+                self._on_request(entry)
+            else:
+                self.notifications.append((entry["method"], entry.get("params")))
+
+    def _on_response(self, entry: dict[Any, Any]) -> None:
+        call = self._asked.pop(str(entry.get("id")), None)
+        if call is None:
+            if not self.liar and entry.get("id", "") is not None:
+                raise Violation("answering: who asked is answered, and once", self.name, entry)
+            return
+        error = entry.get("error")
+        if error is None:
+            call.end("result", self._schedule.now, value=entry["result"])
+        else:
+            failed = RpcError(error["code"], error["message"], error.get("data"), reserved=True)
+            call.end("error", self._schedule.now, error=failed)
+
+    def _on_request(self, entry: dict[str, Any]) -> None:
+        answer = self.answers.get(entry["method"])
+        response: dict[str, Any] = {"jsonrpc": "2.0", "id": entry["id"]}
+        if answer is None:
+            response["error"] = {"code": METHOD_NOT_FOUND, "message": "Method not found"}
+        else:
+            response["result"] = answer(entry.get("params"))
+        self.say(msgspec.json.encode(response))
+
+
+def _message(method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    if args and kwargs:
+        raise TypeError("JSON-RPC parameters are by position or by name, not both (section 4.2)")
+    message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
+    if args or kwargs:
+        message["params"] = kwargs or args
+    return message

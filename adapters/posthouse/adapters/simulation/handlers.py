@@ -1,0 +1,329 @@
+"""Handlers on the virtual clock: users' functions, and what may become of what they return.
+
+By default they are run and reported as a server does it. By their manners their ends are reported late, never, twice or
+after `Cancel`, or they raise: what the core must be proof against.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Coroutine
+from contextlib import suppress
+from functools import partial
+from inspect import isawaitable
+from typing import Any, Final
+
+import anyio
+from msgspec import Struct
+from msgspec.json import decode
+from posthouse.adapters.firewall import awaited_outcome, intercept_outcome, outcome_of, proper
+from posthouse.adapters.invariants import Violation
+from posthouse.core.context import Context
+from posthouse.core.conversion import describe, read_custom
+from posthouse.core.effects import Cancel, Emit, Invoke, Resolve
+from posthouse.core.errors import INTERNAL_ERROR, REQUEST_CANCELLED, RpcError
+from posthouse.core.method import Outcome, Raised, Returned, is_coroutine_function
+from posthouse.core.peers import CallId, ConnectionId, Identity, Kind, Meta, RequestId
+from posthouse.core.service import Service
+from posthouse.transports.switchboard import Switchboard
+
+from .chance import Stream
+from .schedule import Schedule
+from .tasks import Tasks
+
+CANCELLED: Final = Raised(RpcError(REQUEST_CANCELLED))
+"""The outcome of a handler that was stopped: its call has been answered, so nobody sees it."""
+
+SOON: Final = 0.001
+"""Seconds in which a handler that is told to stop does."""
+
+
+class Manners(Struct, frozen=True):
+    """How handlers end, in a thousand: `late` by up to `lateness` seconds, `never` (until the world heals), `twice`,
+    `raising`; `stubborn` ones do not stop when they are told to."""
+
+    late: int = 0
+    never: int = 0
+    twice: int = 0
+    raising: int = 0
+    stubborn: int = 0
+    lateness: float = 1.0
+
+
+HONEST: Final = Manners()
+
+
+class SimulatedContext(Context):
+    """What a simulated handler sees of its call."""
+
+    __slots__ = ("_handlers", "_invoke", "ended")
+
+    def __init__(self, invoke: Invoke, handlers: Handlers) -> None:
+        self._invoke: Final = invoke
+        self._handlers: Final = handlers
+        self.ended = False
+
+    @property
+    def connection(self) -> ConnectionId:
+        """The id of the connection inside this process."""
+        return self._invoke.caller.connection
+
+    @property
+    def public_id(self) -> str:
+        """The id of the connection as peers see it."""
+        return self._invoke.caller.public_id
+
+    @property
+    def kind(self) -> Kind:
+        """How the connection came."""
+        return self._invoke.caller.kind
+
+    @property
+    def identity(self) -> Identity:
+        """Who calls."""
+        return self._invoke.caller.identity
+
+    @property
+    def meta(self) -> Meta:
+        """What came with the request beside its parameters."""
+        return self._invoke.meta
+
+    @property
+    def call_id(self) -> CallId:
+        """The id of this call inside this process."""
+        return self._invoke.call
+
+    @property
+    def method(self) -> str:
+        """The name that was called."""
+        return self._invoke.method.name
+
+    @property
+    def cancelled(self) -> bool:
+        """Has the call ended already?"""
+        return self.ended
+
+    def notify(self, method: str, params: Any = None) -> bool:
+        """Send a notification to the caller. False: it is gone, or cannot be pushed to."""
+        handlers = self._handlers
+        return handlers.board.notify(self.connection, method, params, handlers.schedule.now)
+
+    def progress(self, fraction: float, message: str | None = None) -> bool:
+        """Tell the caller how far this call is. False: it was not sent."""
+        handlers = self._handlers
+        value = {"fraction": fraction} if message is None else {"fraction": fraction, "message": message}
+        return handlers.board.progress(self.call_id, value, handlers.schedule.now)
+
+    async def call(self, method: str, params: Any = None, *, timeout: float = 30.0, result_type: Any = Any) -> Any:
+        """Send a request to the caller and wait for its result, decoded as `result_type`. Raises RpcError."""
+        result = await self._handlers.ask(self.connection, method, params, timeout)
+        try:
+            return decode(result, type=result_type, dec_hook=read_custom)
+        except BaseException as error:
+            fault = describe(error)
+            raise RpcError(INTERNAL_ERROR, data={"path": fault.path, "reason": fault.reason}) from None
+
+
+class Run:
+    """One call whose handler's end has not been reported. `outcome` is there when it has ended."""
+
+    __slots__ = ("context", "invoke", "outcome", "scope")
+
+    def __init__(self, invoke: Invoke, context: SimulatedContext) -> None:
+        self.invoke: Final = invoke
+        self.context: Final = context
+        self.scope: anyio.CancelScope | None = None
+        self.outcome: Outcome | None = None
+
+
+class Handlers:
+    """Performs `Invoke`, `Cancel`, `Resolve` and `Emit` for one process."""
+
+    def __init__(
+        self, board: Switchboard, service: Service, schedule: Schedule, stream: Stream, manners: Manners
+    ) -> None:
+        self.board: Final = board
+        self.schedule: Final = schedule
+        self.manners = manners
+        self._hooks: Final = service.hooks
+        self._stream: Final = stream
+        self._tasks: Tasks | None = None
+        self._runs: Final[dict[CallId, Run]] = {}
+        self._never: Final[dict[CallId, Run]] = {}
+        self._lines: Final[dict[ConnectionId, deque[Run]]] = {}
+        self._asking: Final[dict[RequestId, Any]] = {}
+
+    @property
+    def running(self) -> list[Invoke]:
+        """The calls whose handlers' ends have not been reported."""
+        return [run.invoke for run in self._runs.values()]
+
+    # Beginning
+
+    def invoke(self, action: Invoke) -> None:
+        """Run it."""
+        run = self._runs[action.call] = Run(action, SimulatedContext(action, self))
+        if not action.method.sequential:
+            self._begin(run)
+            return
+        line = self._lines.setdefault(action.caller.connection, deque())
+        line.append(run)
+        if len(line) == 1:
+            self._begin(run)
+
+    def _begin(self, run: Run) -> None:
+        method = run.invoke.method
+        if method.awaits:
+            self._start(self._run_task(run))
+        elif run.context.ended:
+            self._ended(run, CANCELLED)
+        else:
+            self._ended(run, outcome_of(method, run.context, (run.invoke.args, run.invoke.kwargs)))
+
+    async def _run_task(self, run: Run) -> None:
+        outcome: Outcome = CANCELLED
+        if not run.context.ended:
+            with anyio.CancelScope() as run.scope:
+                outcome = await awaited_outcome(
+                    run.invoke.method,
+                    run.context,
+                    (run.invoke.args, run.invoke.kwargs),
+                    call=partial(self._call, run),
+                    caught=partial(self._caught, run),
+                )
+            run.scope = None
+        self._ended(run, outcome)
+
+    async def _call(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
+        result = run.invoke.method.function(*args, **kwargs)
+        return Returned(await result if isawaitable(result) else result)
+
+    def _caught(self, run: Run, error: BaseException) -> Outcome:
+        if isinstance(error, anyio.get_cancelled_exc_class()) and run.context.ended:
+            return CANCELLED
+        return Raised(error)
+
+    # Ending
+
+    def _ended(self, run: Run, outcome: Outcome) -> None:
+        manners, stream = self.manners, self._stream
+        if manners is HONEST:
+            self._report(run, outcome)
+            return
+        run.outcome = outcome
+        if stream.happens(manners.raising):
+            run.outcome = intercept_outcome(run.invoke.method, run.context, Raised(RuntimeError("as it may")))
+        if stream.happens(manners.never):
+            self._never[run.invoke.call] = run
+        elif stream.happens(manners.late):
+            self.schedule.after(manners.lateness * stream.choose(1000) / 1000, partial(self._report, run, run.outcome))
+        else:
+            self._report(run, run.outcome)
+
+    def _report(self, run: Run, outcome: Outcome) -> None:
+        """Its end, once; and by its manners once more, when nobody may listen any longer."""
+        call = run.invoke.call
+        if self._runs.pop(call, None) is None:
+            return
+        self._never.pop(call, None)
+        run.context.ended = True
+        self._tell(run, outcome)
+        if self.manners is not HONEST and self._stream.happens(self.manners.twice):
+            self.schedule.after(self.manners.lateness * self._stream.choose(1000) / 1000, partial(self._again, run))
+        if run.invoke.method.sequential:
+            line = self._lines[run.invoke.caller.connection]
+            line.remove(run)
+            if line:
+                self._begin(line[0])
+            else:
+                del self._lines[run.invoke.caller.connection]
+
+    def _tell(self, run: Run, outcome: Outcome) -> bool:
+        outcome, now = proper(outcome), self.schedule.now
+        if isinstance(outcome, Returned):
+            return self.board.complete(run.invoke.call, outcome.value, now)
+        if isinstance(outcome.error, RpcError):
+            return self.board.fail(run.invoke.call, outcome.error, now)
+        incident = self._stream.entropy(6).hex()
+        return self.board.fail(run.invoke.call, RpcError(INTERNAL_ERROR, data={"incident": incident}), now)
+
+    def _again(self, run: Run) -> None:
+        if self._tell(run, Returned(None)):
+            raise Violation("calls: a handler's end counts once")
+
+    def cancel(self, action: Cancel) -> None:
+        """Stop it, in its manner."""
+        run = self._runs.get(action.call)
+        if run is None:
+            return
+        run.context.ended = True
+        if self._stream.happens(self.manners.stubborn):
+            return
+        if run.scope is not None and self._tasks is not None:
+            self._tasks.loop.call_soon(run.scope.cancel)
+        elif run.outcome is not None:
+            self.schedule.after(SOON, partial(self._report, run, CANCELLED))
+
+    def heal(self) -> None:
+        """From now on they are honest, and those that would never have ended do."""
+        self.manners = HONEST
+        for run in list(self._never.values()):
+            self._report(run, CANCELLED if run.outcome is None else run.outcome)
+
+    # Asking back
+
+    async def ask(self, to: ConnectionId, method: str, params: object, timeout: float) -> bytes:
+        """Ask the client. The result as JSON. Raises RpcError."""
+        tasks = self._awaiting()
+        request = self.board.request(to, method, params, self.schedule.now, timeout=timeout)
+        future = self._asking[request] = tasks.loop.create_future()
+        try:
+            outcome = await future
+        finally:
+            if self._asking.pop(request, None) is not None:
+                self.board.abandon(request, self.schedule.now)
+        if isinstance(outcome, RpcError):
+            raise outcome
+        return bytes(outcome)
+
+    def resolve(self, action: Resolve) -> None:
+        """The client has answered, or will not."""
+        future = self._asking.pop(action.request, None)
+        if future is not None and not future.done():
+            future.set_result(action.outcome)
+
+    # Hooks, and tasks
+
+    def emit(self, action: Emit) -> None:
+        """Tell the service's hooks. What they raise is theirs."""
+        for hook in self._hooks.get(type(action.event), ()):
+            if is_coroutine_function(hook):
+                self._start(_hooked(hook, action.event))
+            else:
+                with suppress(Exception):
+                    hook(action.event)
+
+    def _awaiting(self) -> Tasks:
+        if self._tasks is None:
+            self._tasks = Tasks(self.schedule)
+        return self._tasks
+
+    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._awaiting().start(coroutine)
+
+    def turn(self) -> None:
+        """Let tasks run until they wait."""
+        if self._tasks is not None:
+            self._tasks.turn()
+
+    def close(self) -> None:
+        """The process is gone."""
+        self._runs.clear()
+        self._never.clear()
+        if self._tasks is not None:
+            self._tasks.close()
+
+
+async def _hooked(hook: Any, event: object) -> None:
+    with suppress(Exception):
+        await hook(event)

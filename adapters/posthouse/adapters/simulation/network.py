@@ -1,0 +1,165 @@
+"""The network: links that delay, cut into fragments, run together, clog, half-close and are cut at any byte.
+
+A link has two ways, and each is a pipe of bounded size with a time to travel. What a sender cannot put into it waits
+with the sender; what a receiver does not read waits in the pipe. Within a way bytes keep their order, as TCP promises,
+and nothing else is promised. It may not know what bytes mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+
+from .chance import Stream
+from .schedule import Schedule
+
+READ_BYTES: Final = 64 * 1024
+"""The most that is delivered at once, as one read of a socket gives."""
+
+
+class Weather(Struct, frozen=True):
+    """How a link is. `latency` is seconds from end to end; `jitter` what is added at most; `capacity` is in bytes, each
+    way. `fragment`: how often, in a thousand, a piece of what could arrive arrives alone."""
+
+    latency: float = 0.001
+    jitter: float = 0.0
+    capacity: int = 256 * 1024
+    fragment: int = 0
+
+
+CALM: Final = Weather()
+
+
+def _nothing(*_: object) -> None:
+    """Nobody is there, or nobody waits."""
+
+
+class Way:
+    """One direction. `deliver(data)`, of at most `most` bytes, and `deliver_eof()` are the receiver's, and `reading` is
+    its to set; `on_room()` is the sender's, called when bytes have left the pipe."""
+
+    __slots__ = (
+        "_buffer",
+        "_moving",
+        "_schedule",
+        "_stream",
+        "clogged",
+        "deliver",
+        "deliver_eof",
+        "ended",
+        "most",
+        "on_room",
+        "over",
+        "reading",
+        "weather",
+    )
+
+    def __init__(self, schedule: Schedule, stream: Stream, weather: Weather) -> None:
+        self._schedule: Final = schedule
+        self._stream: Final = stream
+        self.weather = weather
+        self.deliver: Callable[[bytes], None] = _nothing
+        self.deliver_eof: Callable[[], None] = _nothing
+        self.on_room: Callable[[], None] = _nothing
+        self._buffer = bytearray()
+        self._moving = False
+        self.most = READ_BYTES
+        self.reading = True
+        self.clogged = False
+        self.ended = False
+        self.over = False
+
+    def __len__(self) -> int:
+        """How many bytes are on their way."""
+        return len(self._buffer)
+
+    def write(self, data: bytes) -> int:
+        """Put in what fits. How many bytes that were."""
+        if self.ended or self.over:
+            return len(data)  # nobody will read it, and nobody waits for it
+        room = self.weather.capacity - len(self._buffer)
+        if len(data) > room:
+            data = data[: max(room, 0)]
+        if data:
+            self._buffer += data
+            self.move()
+        return len(data)
+
+    def end(self) -> None:
+        """Half-close: the receiver is told behind all that is on its way."""
+        if not self.ended:
+            self.ended = True
+            self.move()
+
+    def drop(self) -> None:
+        """The link is cut: nothing arrives any more."""
+        self.over = True
+        self._buffer.clear()
+
+    def move(self) -> None:
+        """See to it that what can arrive does, in time."""
+        if self._moving or self.over or self.clogged or not self.reading:
+            return
+        if self._buffer or self.ended:
+            self._moving = True
+            weather = self.weather
+            delay = weather.latency
+            if weather.jitter:
+                delay += weather.jitter * self._stream.choose(1000) / 1000
+            self._schedule.after(delay, self._arrive)
+
+    def _arrive(self) -> None:
+        self._moving = False
+        if self.over or self.clogged or not self.reading:
+            return
+        buffer = self._buffer
+        if not buffer:
+            self.over = True
+            self.deliver_eof()
+            return
+        size = min(len(buffer), self.most)
+        if self.weather.fragment and self._stream.happens(self.weather.fragment):
+            size = min(size, 1 + self._stream.choose(self._stream.pick((size, 20, 3, 1))))
+        data = bytes(buffer[:size])
+        del buffer[:size]
+        self.deliver(data)
+        self.on_room()
+        self.move()
+
+
+class Link:
+    """One connection between a client and the server: `up` leads to the server, `down` to the client."""
+
+    __slots__ = ("down", "up")
+
+    def __init__(self, up: Way, down: Way) -> None:
+        self.up: Final = up
+        self.down: Final = down
+
+    @property
+    def over(self) -> bool:
+        """Was it cut, or have both ends ended?"""
+        return self.up.over and self.down.over
+
+    def clog(self) -> None:
+        """Nothing moves until `unclog`, either way."""
+        self.up.clogged = self.down.clogged = True
+
+    def unclog(self) -> None:
+        """It moves again."""
+        for way in (self.up, self.down):
+            way.clogged = False
+            way.move()
+
+    def cut(self) -> None:
+        """What is on its way is lost."""
+        self.up.drop()
+        self.down.drop()
+
+    def improve(self, weather: Weather) -> None:
+        """From now on it is like this."""
+        self.up.weather = self.down.weather = weather
+        for way in (self.up, self.down):
+            way.on_room()

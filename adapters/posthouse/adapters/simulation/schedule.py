@@ -1,0 +1,42 @@
+"""The virtual clock: what is to happen when, and nothing happens in between.
+
+Time stands still while something happens and then jumps to what is next. What falls on the same moment happens in the
+order in which it was planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+
+
+class Schedule:
+    """`now` is monotonic seconds, from 0. What was planned cannot be taken back: it looks, when it happens, whether it
+    is still wanted."""
+
+    __slots__ = ("_heap", "_sequence", "now")
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._sequence = 0
+
+    def __len__(self) -> int:
+        """How much is planned."""
+        return len(self._heap)
+
+    def after(self, seconds: float, event: Callable[[], None]) -> None:
+        """Plan this, `seconds` from now."""
+        self._sequence += 1
+        heappush(self._heap, (self.now + seconds, self._sequence, event))
+
+    def next(self) -> float | None:
+        """When the next event is, or None."""
+        return self._heap[0][0] if self._heap else None
+
+    def pop(self) -> Callable[[], None]:
+        """The next event, at its time or late: the clock never goes back."""
+        when, _, event = heappop(self._heap)
+        if when > self.now:
+            self.now = when
+        return event

@@ -1,0 +1,111 @@
+"""The service that storms play: a method for each way in which a call can go, and what each must answer.
+
+Results name what was asked for, so that an answer that reaches the wrong caller is seen to be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import anyio
+from posthouse.core.context import Context
+from posthouse.core.errors import FORBIDDEN, INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, UNAUTHENTICATED, RpcError
+from posthouse.core.service import Service
+
+REFUSED: Final = 7
+"""The code with which `refuses` fails."""
+
+
+def stage() -> Service:
+    """A new service of this kind."""
+    service = Service("stage", public=True)
+
+    @service.method
+    def echo(token: str) -> str:
+        return token
+
+    @service.method
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    @service.method
+    def blob(token: str, size: int) -> str:
+        return token.ljust(size, "x")
+
+    @service.method(blocking=True, timeout=0.5)
+    def brief(token: str) -> str:
+        return token
+
+    @service.method(blocking=True, on_disconnect="finish")
+    def finish(token: str) -> str:
+        return token
+
+    @service.method(blocking=True, sequential=True)
+    def queue(token: str) -> str:
+        return token
+
+    @service.method
+    def tell(context: Context, token: str, times: int) -> str:
+        for time in range(times):
+            context.notify("told", [token, time])
+            context.progress(time / times)
+        return token
+
+    @service.method
+    async def wait(token: str, seconds: float) -> str:
+        await anyio.sleep(seconds)
+        return token
+
+    @service.method
+    async def ask(context: Context, token: str) -> str:
+        answer: str = await context.call("mirror", [token], timeout=5.0, result_type=str)
+        return answer
+
+    @service.method(scopes={"vault"})
+    def secret() -> str:
+        return "secret"
+
+    @service.method
+    def refuses(token: str) -> None:
+        raise RpcError(REFUSED, data=token)
+
+    @service.method
+    def breaks() -> None:
+        raise ZeroDivisionError
+
+    @service.method
+    def unspeakable() -> Any:
+        return object()
+
+    return service
+
+
+def mirror(params: Any) -> Any:
+    """What clients answer when the stage asks them."""
+    return params[0]
+
+
+RESULTS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
+    "echo": lambda params: params["token"],
+    "add": lambda params: params["a"] + params["b"],
+    "blob": lambda params: params["token"].ljust(params["size"], "x"),
+    "brief": lambda params: params["token"],
+    "finish": lambda params: params["token"],
+    "queue": lambda params: params["token"],
+    "tell": lambda params: params["token"],
+    "wait": lambda params: params["token"],
+    "ask": lambda params: params["token"],
+    "secret": lambda params: "secret",
+}
+"""What each method returns, if it returns."""
+
+CODES: Final[dict[str, tuple[int, ...]]] = {
+    "refuses": (REFUSED,),
+    "breaks": (INTERNAL_ERROR,),
+    "unspeakable": (INTERNAL_ERROR,),
+    "secret": (FORBIDDEN, UNAUTHENTICATED),
+    "no.such.method": (METHOD_NOT_FOUND,),
+    "echo.wrongly": (INVALID_PARAMS,),
+}
+"""What each that never returns fails with, if nothing else comes first."""

@@ -1,0 +1,226 @@
+"""A storm: clients that behave, dawdle, flood and lie on bad links to a server with small limits; then calm.
+
+Two phases. In the first anything goes and the invariants hold; in the second the world heals, and everybody must get
+their answers, leave, and be forgotten. All of it follows from the seed.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+from msgspec import Struct
+from posthouse.adapters.invariants import Violation
+from posthouse.core.connections import OPEN
+from posthouse.core.errors import ERRORS
+from posthouse.core.peers import ALL_SCOPES, PUSHABLE, Identity
+from posthouse.core.service import Service
+from posthouse.transports.policy import Policy
+
+from .chance import Chance, Seeded, Stream
+from .clients import Client, PendingCall
+from .speech import Transport
+from .stage import CODES, RESULTS, mirror, stage
+from .swarm import Swarm, draw
+from .world import World
+
+TRANSPORTS: Final[tuple[Transport, ...]] = ("websocket", "lines", "lines", "http", "websocket", "headers")
+IDENTITIES: Final = (None, Identity("ada"), Identity("ada", ("broadcast",)), Identity("bob", (ALL_SCOPES,)))
+
+MAX_PENDING: Final = 60
+"""With so many calls that have no outcome a client says nothing: it would only make a queue of its own longer."""
+
+RUBBISH: Final = (
+    b"\x00",
+    b"{",
+    b"[]",
+    b"[1,1,1]",
+    b"null\n",
+    b'{"jsonrpc":"2.0","id":1,"result":2}\n',
+    b'{"jsonrpc":"2.0","id":"x","method":"echo","params":["x"]}\n',
+    b'{"jsonrpc":"1.0","method":1}\n',
+    b"Content-Length: 3\r\n\r\n",
+    b"Content-Length: 99999999999\r\n\r\n",
+    b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{",
+    b"\x81\x05hello",
+    b"\x89\x80\x00\x00\x00\x00" * 20,
+    b"\x01\x80\x00\x00\x00\x00" + b"\x00\x81\x00\x00\x00\x00x" * 10,
+    b"\x88\x80\x00\x00\x00\x00",
+    b"\xc1\x83\x00\x00\x00\x00abc",
+)
+"""What liars send, on whatever they speak."""
+
+
+class Calm(Struct, frozen=True):
+    """What became of a storm: how many `steps`, `simulated` seconds and `calls` there were, and the hash of it all."""
+
+    steps: int
+    simulated: float
+    calls: int
+    trace: str
+
+
+class Storm:
+    """One storm over `world`, and what it is made of. With a service of one's own only its make-up is drawn from the
+    swarm: who calls what is then the caller's to say (`acts`)."""
+
+    def __init__(self, seed: int | str, *, chance: Chance | None = None) -> None:
+        chance = Seeded(seed) if chance is None else chance
+        self.swarm: Final[Swarm] = draw(chance.stream("swarm"))
+        self._fate: Final[Stream] = chance.stream("fate")
+        identity = self._fate.pick(IDENTITIES)
+        policy = Policy() if identity is None else Policy(identity=identity)
+        self.calls = 0
+        self._storming = True
+        self.world: Final = World(
+            service=stage(),
+            config=self.swarm.config,
+            policy=policy,
+            weather=self.swarm.weather,
+            manners=self.swarm.manners,
+            chance=chance,
+        )
+        for number in range(self.swarm.clients):
+            stream = chance.stream(f"client {number}")
+            client = self.world.client(f"client {number}", stream.pick(TRANSPORTS), identity=stream.pick(IDENTITIES))
+            client.answers["mirror"] = mirror
+            self.world.after(self.swarm.pause * stream.choose(1000) / 1000, partial(self._act, client))
+        self.world.after(self.swarm.pause, self._rule)
+
+    def run(self, seconds: float) -> Calm:
+        """So many seconds of storm, then calm. Raises Violation."""
+        world = self.world
+        world.run(seconds)
+        self._storming = False
+        for client in world.clients.values():
+            if client.liar:
+                world.cut(client.name)  # nobody knows what it would have to be answered
+        world.leave()
+        return Calm(world.steps, world.now, self.calls, world.trace)
+
+    # Clients
+
+    def _act(self, client: Client) -> None:
+        """One client's turn."""
+        if not self._storming:
+            return
+        stream, faults, world = client.stream, self.swarm.faults, self.world
+        if stream.happens(faults.cut):
+            world.cut(client.name)
+        if stream.happens(faults.half_close):
+            client.half_close()
+        if stream.happens(faults.clog):
+            world.clog(client.name)
+            world.after(stream.choose(20), partial(world.unclog, client.name))
+        if stream.happens(faults.dawdle):
+            client.reads = False
+            world.after(stream.choose(20), partial(setattr, client, "reads", True))
+        if stream.happens(faults.lie):
+            client.send(stream.pick(RUBBISH))
+        for _ in range(1 + stream.choose(MAX_PENDING) if stream.happens(faults.flood) else 1):
+            if len(client.pending) < MAX_PENDING:
+                self._speak(client)
+        world.after(self.swarm.pause * (0.5 + stream.choose(1000) / 1000), partial(self._act, client))
+
+    def _speak(self, client: Client) -> None:
+        stream = client.stream
+        match stream.choose(16):
+            case 0:
+                calls = [self._call(client) for _ in range(1 + stream.choose(min(self.swarm.config.max_batch, 5)))]
+                batch = client.batch([(method, list(params.values())) for method, params in calls])
+                for call, (method, params) in zip(batch, calls, strict=True):
+                    self._expect(call, method, params)
+            case 1 if client.pending:
+                client.cancel(stream.pick(client.pending))
+            case 2:
+                client.notify("echo", "nobody")
+            case 3:
+                self._made(client.call(stream.pick(("connection.ping", "connection.info", "connection.stats"))))
+            case 4:
+                self._made(client.call("message.broadcast", data=[client.name]))
+            case _:
+                method, params = self._call(client)
+                timeout = stream.pick((None, None, None, 1, 300))
+                self._expect(client.call(method, timeout_ms=timeout, **params), method, params)
+
+    def _call(self, client: Client) -> tuple[str, dict[str, Any]]:
+        """What to call, and with what."""
+        stream = client.stream
+        self.calls += 1
+        token = f"{client.name}/{self.calls}"
+        method = stream.pick(("echo", "echo", "add", "blob", "brief", "finish", "queue", "tell", "wait", "ask", *CODES))
+        match method:
+            case "add":
+                return method, {"a": stream.choose(100), "b": self.calls}
+            case "blob":
+                return method, {"token": token, "size": stream.pick((10, 200, 5000))}
+            case "tell":
+                return method, {"token": token, "times": 1 + stream.choose(4)}
+            case "wait":
+                return method, {"token": token, "seconds": stream.pick((0.0, 0.2, 3.0))}
+            case "secret" | "breaks" | "unspeakable" | "no.such.method":
+                return method, {}
+            case "echo.wrongly":
+                return "echo", {"token": 7}
+            case _:
+                return method, {"token": token}
+
+    def _expect(self, call: PendingCall, method: str, params: dict[str, Any]) -> None:
+        call.then.append(partial(self._judge, method, params))
+
+    def _made(self, call: PendingCall) -> None:
+        self.calls += 1
+        call.then.append(partial(self._judge, "", {}))
+
+    def _judge(self, method: str, params: dict[str, Any], call: PendingCall) -> None:
+        """Is this an outcome that such a call may have?"""
+        if call.status == "result":
+            if call.value != RESULTS[method](params) if method in RESULTS else method in CODES:
+                raise Violation("answering: a result is that of its call", call, call.value)
+        elif call.error is not None and call.error.code not in ERRORS and call.error.code not in CODES.get(method, ()):
+            raise Violation("answering: an error is one that its call may have", call, call.error.code)
+
+    # The server and its host
+
+    def _rule(self) -> None:
+        """What befalls the server, and what it says unasked."""
+        if not self._storming:
+            return
+        fate, faults, world = self._fate, self.swarm.faults, self.world
+        process = world.process
+        if process.drained or fate.happens(faults.kill):
+            world.restart()
+        elif fate.happens(faults.shut_down):
+            world.shut_down(grace=fate.pick((None, 0.0, 1.0)))
+        elif fate.happens(faults.stall):
+            world.stall(fate.pick((0.5, 4.0, 30.0)))
+        elif fate.happens(faults.spurious):
+            process.handle_timeout()
+        elif fate.happens(faults.wall):
+            process.board.set_wall(fate.choose(2_000_000_000), world.now)
+        else:
+            self._say()
+        world.after(self.swarm.pause * (0.5 + fate.choose(1000) / 1000), self._rule)
+
+    def _say(self) -> None:
+        fate, board, now = self._fate, self.world.process.board, self.world.now
+        living = [
+            record.id
+            for record in board.gateway._connections.records.values()
+            if record.state is OPEN and PUSHABLE[record.peer.kind]
+        ]
+        match fate.choose(4):
+            case 0:
+                board.broadcast("news", ["x" * fate.pick((5, 300, 3000))], now)
+            case 1 if living:
+                board.notify(fate.pick(living), "news", [1], now)
+            case 2 if living:
+                request = board.request(fate.pick(living), "mirror", ["?"], now, timeout=fate.pick((0.1, 5.0)))
+                if fate.happens(200):
+                    board.abandon(request, now)
+
+
+def storm(seed: int | str, seconds: float = 60.0, *, service: Service | None = None) -> Calm:
+    """One storm, whole. Raises Violation."""
+    return Storm(seed).run(seconds)

@@ -1,0 +1,95 @@
+"""Coroutines on the virtual clock: an asyncio loop whose time is the schedule's, and that never waits.
+
+Handlers and hooks that await run here as they would in a server, with asyncio and with anyio on it, but for what needs
+the outside: sockets, files, threads, other processes. `turn` runs what can run and plans the next turn for when a
+sleep ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from .schedule import Schedule
+
+
+class _Selector:
+    """Where a loop would wait for sockets. Here to wait means that nothing can run: then the turn is over."""
+
+    def __init__(self, loop: _Loop) -> None:
+        self._loop = loop
+        self.idle_for: float | None = None
+
+    def select(self, timeout: float | None = None) -> list[Any]:
+        if timeout is None or timeout > 0:
+            self.idle_for = timeout
+            self._loop.stop()
+        return []
+
+
+class _Loop(asyncio.BaseEventLoop):
+    """An event loop on virtual time."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        super().__init__()
+        self._schedule: Final = schedule
+        self._selector: Final = _Selector(self)
+
+    def time(self) -> float:
+        """The schedule's."""
+        return self._schedule.now
+
+    def _process_events(self, event_list: list[Any]) -> None:
+        """There never are any."""
+
+    def _write_to_self(self) -> None:
+        """Nobody has to be woken."""
+
+
+class Tasks:
+    """The tasks of one process. What they raise is theirs: handlers run behind the firewall."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule: Final = schedule
+        self._loop: Final = _Loop(schedule)
+        self._planned: float | None = None
+        self._turning = False
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop, to make futures for what tasks wait for."""
+        return self._loop
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Begin a task. It runs with the next turn."""
+        self._loop.create_task(coroutine)
+
+    def turn(self) -> None:
+        """Run until every task waits."""
+        if self._turning or self._loop.is_closed():
+            return
+        self._turning = True
+        try:
+            self._loop.run_forever()
+        finally:
+            self._turning = False
+        wait = self._loop._selector.idle_for
+        if wait is not None:
+            due = self._schedule.now + wait
+            if self._planned is None or due < self._planned:
+                self._planned = due
+                self._schedule.after(wait, self._wake)
+
+    def _wake(self) -> None:
+        self._planned = None
+        self.turn()
+
+    def close(self) -> None:
+        """The process is gone, and its tasks with it: they are stopped where they are."""
+        if self._loop.is_closed():
+            return
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self.turn()
+        self._loop.close()

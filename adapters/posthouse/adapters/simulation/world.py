@@ -1,0 +1,276 @@
+"""A whole system on a virtual clock: clients, links, one server process, and nothing that is not a function of choices.
+
+    world = World(seed=7, service=service)
+    alice = world.client("alice")
+    call = alice.call("subtract", 42, 23)
+    world.run(seconds=1)
+    assert call.result == 19
+
+A step is one event: bytes that arrive, a handler that ends, a deadline. After each the process does all that follows,
+and the invariants are checked: of what the step touched at once, of everything every `check_every` steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from hashlib import blake2b
+from typing import Any, Final
+
+from posthouse.adapters.invariants import Violation, Witness, check, check_at_rest, check_touched
+from posthouse.core.config import Config
+from posthouse.core.effects import Invoke, Resolve
+from posthouse.core.peers import Address, Identity
+from posthouse.core.service import Service
+from posthouse.transports.actions import Action, Write
+from posthouse.transports.policy import Policy
+
+from .chance import Chance, Seeded
+from .clients import Client
+from .handlers import HONEST, Manners
+from .network import CALM, Link, Way, Weather
+from .process import Process
+from .schedule import Schedule
+from .speech import SPEECHES, Transport
+
+WALL: Final = 1_700_000_000.0
+"""Unix time when a world begins, in seconds."""
+
+PATIENCE: Final = 60.0
+"""Seconds beyond the longest deadline in which everything must be settled, once the world has healed."""
+
+
+class World:
+    """The system. `chance` may be given in place of `seed`; `steps` is how many events there were."""
+
+    def __init__(
+        self,
+        seed: int | str = 0,
+        *,
+        service: Service,
+        config: Config = Config(),
+        policy: Policy = Policy(),
+        weather: Weather = CALM,
+        manners: Manners = HONEST,
+        chance: Chance | None = None,
+        check_every: int = 32,
+    ) -> None:
+        self.chance: Final[Chance] = Seeded(seed) if chance is None else chance
+        self.schedule: Final = Schedule()
+        self.service: Final = service
+        self.config: Final = config
+        self.policy: Final = policy
+        self.weather = weather
+        self.manners = manners
+        self.clients: Final[dict[str, Client]] = {}
+        self.steps = 0
+        self._transports: Final[dict[str, tuple[Transport, Identity | None]]] = {}
+        self._check_every: Final = check_every
+        self._hash: Final = blake2b(digest_size=16)
+        self._trace = bytearray()
+        self._lives = 0
+        self._begin_process()
+
+    def _begin_process(self) -> None:
+        self._lives += 1
+        self._witness = Witness()
+        self.process = Process(
+            self.service,
+            self.config,
+            self.policy,
+            self.schedule,
+            self.chance.stream(f"server {self._lives}"),
+            wall=WALL,
+            manners=self.manners,
+            seen=self._see,
+        )
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the world began."""
+        return self.schedule.now
+
+    @property
+    def trace(self) -> str:
+        """A hash of every action of the server so far, with its time: equal for equal runs."""
+        self._hash.update(self._trace)
+        self._trace.clear()
+        return self._hash.hexdigest()
+
+    # Who is in it
+
+    def client(self, name: str, transport: Transport = "websocket", *, identity: Identity | None = None) -> Client:
+        """The client of this name; the first time, a new one. `identity` is who the server takes it for."""
+        client = self.clients.get(name)
+        if client is None:
+            self._transports[name] = transport, identity
+            stream = self.chance.stream(name)
+            client = self.clients[name] = Client(name, self, stream, SPEECHES[transport])
+        return client
+
+    def connect(self, client: Client) -> Link | None:
+        """A new link from this client to the server, or None: it is not let in."""
+        transport, identity = self._transports[client.name]
+        stream = self.chance.stream(f"link of {client.name}")
+        up = Way(self.schedule, stream, self.weather)
+        link = Link(up, Way(self.schedule, stream, self.weather))
+        place = 2 + list(self.clients).index(client.name)
+        piped = transport in ("lines", "headers")
+        address = Address(transport="pipe") if piped else Address(f"10.0.{place >> 8}.{place & 255}", 40_000)
+        opened = self.process.open(link, address, partial(client.lost, link), identity)
+        return link if opened else None
+
+    # What befalls it
+
+    def after(self, seconds: float, event: Callable[[], None]) -> None:
+        """Let this happen, `seconds` from now."""
+        self.schedule.after(seconds, event)
+
+    def cut(self, name: str) -> None:
+        """The link of this client is cut, and what is on its way is lost. Both ends notice."""
+        client = self.clients[name]
+        link = client.link
+        if link is not None:
+            link.cut()
+            client.lost(link)
+            self.schedule.after(link.up.weather.latency, partial(self.process.reset, link))
+
+    def clog(self, name: str) -> None:
+        """Nothing moves on the link of this client, until `unclog` or `heal`."""
+        link = self.clients[name].link
+        if link is not None:
+            link.clog()
+
+    def unclog(self, name: str) -> None:
+        """It moves again."""
+        link = self.clients[name].link
+        if link is not None:
+            link.unclog()
+
+    def stall(self, seconds: float) -> None:
+        """The process stands still for so long; the network does not."""
+        self.schedule.now += seconds
+
+    def restart(self) -> None:
+        """The process is killed and a new one begins. It knows nothing; clients notice that their links are cut."""
+        self.process.kill()
+        self._begin_process()
+
+    def shut_down(self, *, grace: float | None = None) -> None:
+        """The process begins to leave in good order."""
+        self.process.board.shut_down(self.now, grace=grace)
+
+    def broadcast(self, method: str, params: Any = None) -> int:
+        """The server notifies every client that it can. How many it told."""
+        return self.process.board.broadcast(method, params, self.now)
+
+    # Time
+
+    def step(self, until: float = float("inf")) -> bool:
+        """The next event, if it is due by `until`. False: nothing is."""
+        schedule, process = self.schedule, self.process
+        planned, due = schedule.next(), process.next_timeout()
+        if planned is not None and (planned <= schedule.now or due is None or planned <= due):
+            # What has come is read before what is due is done.
+            if planned > until:
+                return False
+            schedule.pop()()
+            process.perform()
+        elif due is not None and due <= until:
+            schedule.now = max(schedule.now, due)
+            process.handle_timeout()
+            process.perform()
+        else:
+            return False
+        self.steps += 1
+        self._check()
+        return True
+
+    def _check(self) -> None:
+        process = self.process
+        check_touched(process.board, process.touched)
+        process.touched.clear()
+        if self.steps % self._check_every == 0:
+            self.check()
+
+    def check(self) -> None:
+        """Check every invariant now. Raises Violation."""
+        process = self.process
+        check(process.board)
+        process.gateway.model.check(process.gateway, self.now)
+        self._witness.stopped(process.handlers.running)
+
+    def run(self, seconds: float) -> None:
+        """Let so much time pass. Raises Violation."""
+        until = self.now + seconds
+        self.process.perform()
+        while self.step(until):
+            pass
+        self.schedule.now = max(self.schedule.now, until)
+        self.check()
+
+    def run_until(self, happened: Callable[[], bool], sentence: str, seconds: float = PATIENCE) -> None:
+        """Let time pass until this is true. Raises Violation, with this sentence, when it is not within `seconds`."""
+        until = self.now + seconds
+        self.process.perform()
+        while not happened():
+            if not self.step(until):
+                raise Violation(f"liveness: {sentence}", f"not within {seconds:g} s")
+
+    # The second phase
+
+    def heal(self) -> None:
+        """No more faults: links are quick and whole, clients read, handlers end, the server listens."""
+        self.weather = CALM
+        self.manners = HONEST
+        for client in self.clients.values():
+            client.reads = True
+            if client.link is not None:
+                client.link.improve(CALM)
+                client.link.unclog()
+        self.process.handlers.heal()
+        self.process.perform()
+
+    def settle(self) -> None:
+        """Heal, and demand that every call gets its outcome. Raises Violation."""
+        self.heal()
+        longest = max((m.timeout or 0.0 for m in self.service.methods.values()), default=0.0)
+        patience = PATIENCE + max(longest, self.config.call_timeout)
+        self.run_until(self.settled, "every call has its outcome", patience)
+
+    def settled(self) -> bool:
+        """Does nobody wait for anything?"""
+        return not any(client.pending for client in self.clients.values()) and not self.process.handlers.running
+
+    def leave(self) -> None:
+        """Settle; then everybody leaves, and the tables of the server must be empty. Raises Violation."""
+        self.settle()
+        for client in self.clients.values():
+            client.close()
+        self.run_until(self.empty, "who has left is let go")
+        check_at_rest(self.process.board)
+        self.process.gateway.model.at_rest()
+        self._witness.at_rest()
+
+    def empty(self) -> bool:
+        """Has everybody left, and every handler ended?"""
+        gone = all(client.link is None for client in self.clients.values())
+        return gone and not self.process.accepted and not self.process.handlers.running
+
+    # What is seen
+
+    def _see(self, action: Action) -> None:
+        self._witness.see(action)
+        trace = self._trace
+        if type(action) is Write:
+            trace += b"W%d %.9f " % (action.socket, self.schedule.now)
+            trace += action.data
+        elif isinstance(action, Invoke):
+            trace += b"I%d %.9f %b" % (action.call, self.schedule.now, action.method.name.encode())
+        elif isinstance(action, Resolve):
+            trace += b"R%d %.9f" % (action.request, self.schedule.now)
+        else:
+            trace += b"%b %.9f" % (repr(action).encode(), self.schedule.now)
+        if len(trace) > 65536:
+            self._hash.update(trace)
+            trace.clear()
