@@ -30,6 +30,7 @@ from posthouse.core import (
     Peer,
     Resolve,
     RpcError,
+    Service,
     Transmit,
     UsageError,
 )
@@ -40,8 +41,9 @@ from posthouse.core.connections import Connection
 from posthouse.core.dispatch import Dispatch
 from posthouse.core.drain import Drain
 from posthouse.core.flow import Backlog, Flow
+from posthouse.core.jsonrpc import encode_result
 from posthouse.core.peers import Address, CallId, ConnectionId, Kind, RequestId
-from posthouse.core.replies import Replies
+from posthouse.core.replies import Batch, Replies
 from posthouse.core.requests import Requests
 
 from tests.transports.board import calculator, call, counter
@@ -65,8 +67,9 @@ SPOKEN = (Transmit, Answer)
 class Desk:
     """A watched gateway on a clock that the test holds. `effects` are those of the last input."""
 
-    def __init__(self, config: Config = NARROW) -> None:
-        self.gateway = Watched(calculator(), config, wall=0.0, entropy=counter())
+    def __init__(self, config: Config = NARROW, service: Service | None = None) -> None:
+        service = calculator() if service is None else service
+        self.gateway = Watched(service, config, wall=0.0, entropy=counter())
         self.model = self.gateway.model
         self.now = 0.0
         self.effects: list[Any] = []
@@ -235,7 +238,12 @@ def deadlines(desk: Desk) -> None:
     desk.later(0.0)
     assert desk.codes() == [-32030]
     assert not desk.complete(CallId(2), 1)
-    assert desk.complete(CallId(3), 1) is False
+    assert not desk.complete(CallId(3), 1)
+    desk.receive(one, later(4))
+    desk.receive(one, later(5, ',"meta":{"timeout_ms":3000}'))
+    desk.later(9.0)
+    ids = [msgspec.json.decode(effect.data)["id"] for effect in desk.seen(Transmit)]
+    assert ids == [5, 4], "in the order of their deadlines, though both were late"
 
 
 def progress(desk: Desk) -> None:
@@ -277,8 +285,28 @@ def batches(desk: Desk) -> None:
     desk.complete(CallId(1), 1)
     assert desk.codes() == [None, -32602, None]
     desk.receive(one, b"[" + b",".join((call("add", b"[1,2]", None), b'{"jsonrpc":"2.0","result":1,"id":5}')) + b"]")
+    desk.receive(one, b"[1,[]]")
+    assert desk.codes() == [-32600, -32600]
+    desk.receive(one, b"[[[" + b"[" * 70 + b"]" * 70 + b"]]]")
+    assert desk.codes() == [-32700]
+    desk.receive(one, b"[1,1,1,{")
+    assert desk.codes() == [-32010]
     desk.complete(CallId(3), 3)
     assert desk.codes() == []
+
+
+def limits(desk: Desk) -> None:
+    """A reply, and the array of a batch's, is within its limit, or says that it would not be."""
+    desk = Desk(Config(max_response_bytes=400, max_batch_reply_bytes=650))
+    one = desk.open()
+    for size, codes in ((300, [None]), (400, [-32008])):
+        desk.receive(one, later(1))
+        desk.complete(CallId(desk.gateway.stats()["calls.made"]), "x" * size)
+        assert desk.codes() == codes
+    desk.receive(one, b"[" + b",".join(map(later, (1, 2, 3))) + b"]")
+    for number in desk.invoked():
+        desk.complete(CallId(number), "x" * 300)
+    assert desk.codes() == [None, -32011, -32011]
 
 
 def exchanges(desk: Desk) -> None:
@@ -371,6 +399,33 @@ def rates(desk: Desk) -> None:
     desk.receive(ConnectionId(1), call("rpc.cancel", b"[1]"))
     desk.receive(ConnectionId(1), call("connection.ping"))
     assert desk.codes() == [None]
+    desk = Desk(Config(call_rate=1.0, max_connections=2))
+    for user in ("ada", "bob", "cy", "ada"):
+        connection = desk.open(identity=Identity(user))
+        desk.receive(connection, call("connection.ping"))
+        assert desk.codes() == [None], "of more users than connections the first is forgotten"
+        desk.disconnected(connection, None)
+
+
+def built_in_scopes(desk: Desk) -> None:
+    """A service says who may call what the gateway answers itself."""
+    desk = Desk(service=Service("closed", builtin_scopes={"connection.ping": ["broadcast"]}))
+    for identity, code in ((ANONYMOUS, -32020), (Identity("bob"), -32021), (ADA, None)):
+        desk.receive(desk.open(identity=identity), call("connection.ping"))
+        assert desk.codes() == [code]
+
+
+def memory(desk: Desk) -> None:
+    """Who is closed for the sake of memory is let go as anybody else."""
+    desk = Desk(Config(memory_budget=1000))
+    one = desk.open()
+    desk.receive(one, later(1))
+    desk.report_held(one, 10)
+    desk.notify(one, "news", None)
+    desk.report_buffered(500)
+    assert not desk.seen(Disconnect)
+    desk.report_buffered(1000)
+    assert len(desk.seen(Cancel)) == len(desk.seen(Disconnect)) == 1
 
 
 def shut_down(desk: Desk) -> None:
@@ -426,11 +481,14 @@ SCENARIOS = (
     progress,
     disconnects,
     batches,
+    limits,
     exchanges,
     slow_peers,
     closes,
     requests_of_ours,
     rates,
+    built_in_scopes,
+    memory,
     shut_down,
     shut_down_in_time,
 )
@@ -665,6 +723,47 @@ def forgets_the_ids_in_flight(plant: pytest.MonkeyPatch) -> None:
     plant.setattr(Calls, "admit", anew)
 
 
+def closes_twice(plant: pytest.MonkeyPatch) -> None:
+    close = Closing.close
+
+    def again(self: Closing, connection: Connection, code: int, now: float, *, flush: bool) -> None:
+        close(self, connection, code, now, flush=flush)
+        self._outbox.append(Disconnect(connection.id, code))
+
+    plant.setattr(Closing, "close", again)
+
+
+def cuts_its_replies(plant: pytest.MonkeyPatch) -> None:
+    send = Flow.send
+    plant.setattr(Flow, "send", lambda self, connection, data: send(self, connection, data[:-1]))
+
+
+def accepts_whoever_comes(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Drain, "accepting", property(lambda self: True, lambda self, value: None))
+
+
+def lets_in_who_would_stay(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Gateway, "_refusal", lambda self, peer, now: None)
+
+
+def takes_a_late_result(plant: pytest.MonkeyPatch) -> None:
+    def unfit(self: Dispatch, call: Call, now: float) -> RpcError:
+        return RpcError(-32000)
+
+    plant.setattr(Dispatch, "_timed_out", unfit)
+
+
+def has_no_limit_to_replies(plant: pytest.MonkeyPatch) -> None:
+    def result(self: Replies, connection: Connection, batch: Any, entry: int, id: bytes, result: bytes) -> str | None:
+        return self._flow.send(connection.id, encode_result(id, result))
+
+    plant.setattr(Replies, "result", result)
+
+
+def has_no_limit_to_batches(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Batch, "size", property(lambda self: -1000, lambda self, value: None))
+
+
 BUGS: tuple[tuple[Callable[[pytest.MonkeyPatch], None], Callable[[Desk], None], str], ...] = (
     (answers_twice, refusals, "answering: nothing of this kind is owed"),
     (answers_somebody_else, progress, "answering: nothing of this kind is owed"),
@@ -696,6 +795,13 @@ BUGS: tuple[tuple[Callable[[pytest.MonkeyPatch], None], Callable[[Desk], None], 
     (resolves_what_was_abandoned, requests_of_ours, "answering: a request of ours gets an outcome that is not due"),
     (never_ends_a_silent_exchange, exchanges, "answering: what is owed was not sent"),
     (tells_progress_after_the_outcome, progress, "answering: what is owed was not sent"),
+    (has_no_limit_to_replies, limits, "answering: a reply is above its limit"),
+    (has_no_limit_to_batches, limits, "answering: the reply to a batch is above its limit"),
+    (closes_twice, closes, "order: a connection is closed that is closed already"),
+    (cuts_its_replies, refusals, "answering: what is sent is no JSON-RPC"),
+    (accepts_whoever_comes, shut_down, "shutdown: "),
+    (lets_in_who_would_stay, shut_down, "shutdown: who would stay is let in"),
+    (takes_a_late_result, deadlines, "answering: nothing of this kind is owed"),
     (forgets_the_ids_in_flight, cancellation, "answering: what is owed was not sent"),
 )
 

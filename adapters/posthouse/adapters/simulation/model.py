@@ -7,7 +7,7 @@ reader. What it holds the gateway to:
 | | exactly | bounded only |
 |---|---|---|
 | requests | refused with which code, handed out, or waiting, in order | |
-| outcomes | when, to whom, which ids in which array, once | may be -32603 for a result, -32008; in a batch -32011 |
+| outcomes | when, to whom, which ids in which array, once, within the limits | -32603 for a result, -32008, -32011 |
 | handlers | each Invoke and Cancel; slots; what their ends return | |
 | time | what ends with the first `handle_timeout` that is due | which of two deadlines came first |
 | pushes | to whom, when, in order with replies | their params; of `message.received` its target |
@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from typing import Any, Final
 
+from posthouse.adapters.invariants import Violation
 from posthouse.core.config import Config
 from posthouse.core.effects import Accept, Disconnect, Drained, Effect
 from posthouse.core.errors import (
@@ -49,7 +50,7 @@ class Model:
         self._config = config
         self._sent = 0
         self._leaving: Leaving | None = None
-        self._turn = Turn()
+        self._turn = Turn(config)
         self._calls = Calls(service, config, self._turn)
         self.connections = self._turn.connections
         self.sockets: dict[int, None] = {}
@@ -115,8 +116,7 @@ class Model:
         """The gateway closes a connection."""
         connection = self.connections.get(effect.connection)
         if connection is None or not connection.open:
-            must(False, "order: a connection is closed that is closed already", effect)
-            return
+            raise Violation(f"order: a connection is closed that is closed already: {effect}")
         if effect.code == GOING:
             must(self._leaving is not None, "shutdown: a farewell without a shut-down", effect)
             must(not (effect.flush and connection.calls), "shutdown: a farewell to who waits for an outcome", effect)

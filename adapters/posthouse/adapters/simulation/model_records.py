@@ -47,8 +47,9 @@ class Tokens(Struct, eq=False, gc=False):
 
 
 class Connection(Struct, eq=False):
-    """One client. `open` until it is closed or gone; `silent`: it was closed, nothing is sent to it; `asked`: it is an HTTP
-    exchange, and its one text came. `running` handlers have not ended; `calls` have no outcome, by raw id, or by number where none names them."""
+    """One client. `open` until it is closed or gone; `silent`: it was closed, nothing is sent to it; `asked`: it is an
+    HTTP exchange, and its one text came. `running` handlers have not ended; `calls` have no outcome, by raw id, or by
+    number where none names them. `held` bytes wait with its socket."""
 
     number: int
     peer: Peer

@@ -11,7 +11,9 @@ from typing import Any, Final
 
 from msgspec import DecodeError
 from posthouse.adapters.invariants import Violation
+from posthouse.core.config import Config
 from posthouse.core.effects import Answer, Cancel, Disconnect, Effect, Invoke, Multicast, Resolve, Transmit
+from posthouse.core.errors import BATCH_REPLY_TOO_LARGE, RESPONSE_TOO_LARGE
 from posthouse.core.method import Method
 from posthouse.core.peers import ConnectionId
 
@@ -31,7 +33,8 @@ def must(holds: object, sentence: str, *seen: object) -> None:
 class Turn:
     """What is expected of the input that runs. `connections` by number, while they are known."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config) -> None:
+        self._config = config
         self.connections: dict[int, Connection] = {}
         self.number = 0
         self.now = 0.0
@@ -114,7 +117,7 @@ class Turn:
     def _transmit(self, effect: Transmit) -> None:
         if effect.report:
             self._to(effect.connection).held += len(effect.data)
-        self._payload(effect.connection, effect.data)
+        self._said(self._to(effect.connection), self._read(effect.data))
 
     def _multicast(self, effect: Multicast) -> None:
         said = self._read(effect.data)
@@ -142,12 +145,15 @@ class Turn:
 
     def _read(self, data: bytes) -> list[Reply] | Reply:
         try:
-            return read_replies(data)
+            said = read_replies(data)
         except DecodeError as error:
             raise Violation(f"answering: what is sent is no JSON-RPC: {data!r}") from error
-
-    def _payload(self, number: ConnectionId, data: bytes) -> None:
-        self._said(self._to(number), self._read(data))
+        if isinstance(said, list):
+            left_out = len(data) <= self._config.max_batch_reply_bytes or only(BATCH_REPLY_TOO_LARGE, said)
+            must(left_out, "answering: the reply to a batch is above its limit", len(data))
+        elif said.method is None and len(data) > self._config.max_response_bytes:
+            must(only(RESPONSE_TOO_LARGE, [said]), "answering: a reply is above its limit", len(data))
+        return said
 
     def _said(self, connection: Connection, said: list[Reply] | Reply) -> None:
         """Take from what is owed what was said: the first, or another of the same turn."""
@@ -197,6 +203,11 @@ def fits(owed: Owed, said: list[Reply] | Reply) -> bool:
 def spoken(said: Reply) -> str:
     """What was said, for a message."""
     return said.method or f"{said.code or 'a result'} to id {text_of((said.id,)).decode()}"
+
+
+def only(code: int, replies: list[Reply]) -> bool:
+    """Do all of them say this?"""
+    return all(reply.code == code for reply in replies)
 
 
 def answers(said: Reply, due: tuple[bytes, Codes]) -> bool:
