@@ -12,7 +12,6 @@ from msgspec import DecodeError, Raw, Struct
 from msgspec.json import decode
 from posthouse.core.config import Config
 from posthouse.core.errors import (
-    BATCH_REPLY_TOO_LARGE,
     DEADLINE_EXCEEDED,
     DRAINING,
     FORBIDDEN,
@@ -22,7 +21,6 @@ from posthouse.core.errors import (
     METHOD_NOT_FOUND,
     RATE_LIMITED,
     REQUEST_CANCELLED,
-    RESPONSE_TOO_LARGE,
     SERVER_BUSY,
     UNAUTHENTICATED,
     RpcError,
@@ -53,6 +51,7 @@ class Calls:
         self._service = service
         self._config = config
         self._turn = turn
+        self._rated = config.call_rate is not None and "call_rate" not in config.observe
         self._made = 0
         self._users: dict[str, Tokens] = {}
         self.calls: dict[int, Call] = {}
@@ -95,7 +94,7 @@ class Calls:
         if not cancels:
             if self.draining:
                 return (DRAINING,)
-            if not self._within_rate(connection):
+            if self._rated and not self._within_rate(connection):
                 return (RATE_LIMITED,)
         if method is not None:
             public, scopes = method.public, method.scopes
@@ -106,17 +105,17 @@ class Calls:
             public, scopes = BUILTINS[name]
             if name in self._service.builtin_scopes:
                 public, scopes = False, self._service.builtin_scopes[name]
-        refusal = unauthorized(connection.peer.identity, public, scopes)
-        if refusal is not None:
-            return (refusal,)
+        if scopes or not public:
+            refusal = unauthorized(connection.peer.identity, scopes)
+            if refusal is not None:
+                return (refusal,)
         if method is not None:
             return self._call(connection, asked, method, batch, place)
         return self._cancel(connection, asked.params) if cancels else (None, INVALID_PARAMS)
 
     def _within_rate(self, connection: Connection) -> bool:
         rate, user = self._config.call_rate, connection.peer.identity.user
-        if rate is None or "call_rate" in self._config.observe:
-            return True
+        assert rate is not None
         full = Tokens(max(rate, 1.0), self._turn.now)
         if user is None:
             tokens = connection.tokens = connection.tokens or full
@@ -197,13 +196,11 @@ class Calls:
     def _outcome(self, connection: Connection, batch: Batch | None, place: int, id: bytes | None, codes: Codes) -> None:
         """An entry has reported: with `id` None silently. What it belongs to may be complete by that."""
         turn = self._turn
-        reply = None if id is None else (id, (*codes, RESPONSE_TOO_LARGE))
+        reply = None if id is None else (id, codes)
         if batch is None:
             if reply is not None:
                 turn.owe(connection, Owed(turn.number, [reply]))
             return
-        if reply is not None and batch.array:
-            reply = (reply[0], (*reply[1], BATCH_REPLY_TOO_LARGE))
         batch.replies[place] = reply
         batch.left -= 1
         if batch.left:
@@ -300,11 +297,11 @@ class Calls:
         return ends + [deadline for _, deadline in self.requests.values()]
 
 
-def unauthorized(identity: Identity, public: bool, scopes: tuple[str, ...]) -> int | None:
-    """The code that refuses this identity, or None."""
-    if identity.authenticated:
-        return FORBIDDEN if identity.missing(scopes) else None
-    return UNAUTHENTICATED if scopes or not public else None
+def unauthorized(identity: Identity, scopes: tuple[str, ...]) -> int | None:
+    """The code that refuses this identity what is not for everybody, or None."""
+    if not identity.authenticated:
+        return UNAUTHENTICATED
+    return FORBIDDEN if identity.missing(scopes) else None
 
 
 def fits(method: Method, params: bytes | None) -> bool:

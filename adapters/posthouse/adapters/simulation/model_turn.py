@@ -7,6 +7,7 @@ socket is full stays owed, and must come in the order of the inputs that caused 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any, Final
 
 from msgspec import DecodeError
@@ -194,7 +195,7 @@ def fits(owed: Owed, said: list[Reply] | Reply) -> bool:
     """Is this what is owed?"""
     if isinstance(said, list):
         due = owed.replies
-        return owed.array and len(said) == len(due) and all(map(answers, said, due))
+        return owed.array and len(said) == len(due) and all(map(answers, said, due, repeat(True)))
     if said.method is not None:
         return said.method == owed.method
     return not owed.array and len(owed.replies) == 1 and answers(said, owed.replies[0])
@@ -210,7 +211,11 @@ def only(code: int, replies: list[Reply]) -> bool:
     return all(reply.code == code for reply in replies)
 
 
-def answers(said: Reply, due: tuple[bytes, Codes]) -> bool:
-    """Is it a reply to this id, with a result or one of these codes, and not both?"""
+def answers(said: Reply, due: tuple[bytes, Codes], in_array: bool = False) -> bool:
+    """Is it a reply to this id, with a result or one of these codes, and not both? What it was to say may have been
+    too large."""
     id, codes = due
-    return text_of((said.id,)) == id and said.whole and said.code in codes
+    if text_of((said.id,)) != id or not said.whole:
+        return False
+    code = said.code
+    return code in codes or code == RESPONSE_TOO_LARGE or (in_array and code == BATCH_REPLY_TOO_LARGE)
