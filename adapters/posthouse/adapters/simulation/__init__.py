@@ -1,15 +1,16 @@
 """Whole systems on a virtual clock, from one seed: real codecs at both ends, and everything between that can go wrong.
 
-`World` is for tests of one's own service; `storm` is how this project tests itself.
+`World` is for tests of one's own service; `Storm` is how this project tests itself.
 """
 
 from __future__ import annotations
 
 from .chance import Chance, Drawn, Recorded, Recording, Seeded, Stream
 from .clients import Client, PendingCall
+from .failing import Failed, attempt
 from .handlers import HONEST, Manners
 from .network import CALM, Weather
-from .storm import Calm, Storm, storm
+from .storm import Calm, Storm
 from .swarm import Faults, Swarm
 from .world import World
 
@@ -20,6 +21,7 @@ __all__ = [
     "Chance",
     "Client",
     "Drawn",
+    "Failed",
     "Faults",
     "Manners",
     "PendingCall",
@@ -31,5 +33,5 @@ __all__ = [
     "Swarm",
     "Weather",
     "World",
-    "storm",
+    "attempt",
 ]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from posthouse.adapters.journal import Header, Recorder
 from posthouse.core.config import Config
 from posthouse.core.effects import Cancel, Drained, Emit, Invoke, Resolve
 from posthouse.core.peers import Address, Identity, SocketId
@@ -41,7 +42,8 @@ class Accepted:
 
 
 class Process:
-    """`board` and its surroundings. `seen` is told each action before it is performed."""
+    """`board` and its surroundings. `seen` is told each action before it is performed; `journal` takes the lines of a
+    journal of all that the switchboard is told."""
 
     def __init__(
         self,
@@ -54,9 +56,16 @@ class Process:
         wall: float,
         manners: Manners,
         seen: Callable[[Action], None],
+        journal: Callable[[bytes], object] | None = None,
     ) -> None:
-        self.gateway: Final = Watched(service, config, wall=wall, entropy=stream.entropy)
+        entropy, recorder = stream.entropy, None
+        if journal is not None:
+            recorder = Recorder(service, Header.of(service, config, wall=wall, policy=policy), journal, entropy)
+            service, entropy = recorder.service, recorder.entropy
+        self.gateway: Final = Watched(service, config, wall=wall, entropy=entropy)
         self.board: Final = Switchboard(self.gateway, policy)
+        if recorder is not None:
+            recorder.watch(self.board)
         self.handlers: Final = Handlers(self.board, service, schedule, stream, manners)
         self.drained = False
         self.touched: Final[dict[SocketId, None]] = {}

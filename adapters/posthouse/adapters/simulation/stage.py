@@ -81,6 +81,10 @@ def stage() -> Service:
     return service
 
 
+service: Final = stage()
+"""One of them, for journals to be replayed with."""
+
+
 def mirror(params: Any) -> Any:
     """What clients answer when the stage asks them."""
     return params[0]

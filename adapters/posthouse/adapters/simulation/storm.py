@@ -6,13 +6,14 @@ their answers, leave, and be forgotten. All of it follows from the seed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
 from posthouse.adapters.invariants import Violation
 from posthouse.core.connections import OPEN
-from posthouse.core.errors import ERRORS
+from posthouse.core.errors import ERRORS, UsageError
 from posthouse.core.peers import ALL_SCOPES, PUSHABLE, Identity
 from posthouse.core.service import Service
 from posthouse.transports.policy import Policy
@@ -61,11 +62,28 @@ class Calm(Struct, frozen=True):
     trace: str
 
 
-class Storm:
-    """One storm over `world`, and what it is made of. With a service of one's own only its make-up is drawn from the
-    swarm: who calls what is then the caller's to say (`acts`)."""
+Acts = Callable[[Client], object]
+"""What a client does when its turn comes. Its chance is `client.stream`."""
 
-    def __init__(self, seed: int | str, *, chance: Chance | None = None) -> None:
+
+class Storm:
+    """One storm over `world`, and what it is made of: its `swarm` is drawn from the seed.
+
+    With a `service` of one's own, `acts` says what its clients do; else the stage is played. `journal` is as in World.
+    """
+
+    def __init__(
+        self,
+        seed: int | str,
+        *,
+        service: Service | None = None,
+        acts: Acts | None = None,
+        chance: Chance | None = None,
+        journal: Callable[[int, bytes], object] | None = None,
+    ) -> None:
+        if (service is None) is not (acts is None):
+            raise UsageError("a service of your own and what its clients do (`acts`) go together")
+        self._acts: Final[Acts] = self._speak if acts is None else acts
         chance = Seeded(seed) if chance is None else chance
         self.swarm: Final[Swarm] = draw(chance.stream("swarm"))
         self._fate: Final[Stream] = chance.stream("fate")
@@ -74,12 +92,13 @@ class Storm:
         self.calls = 0
         self._storming = True
         self.world: Final = World(
-            service=stage(),
+            service=stage() if service is None else service,
             config=self.swarm.config,
             policy=policy,
             weather=self.swarm.weather,
             manners=self.swarm.manners,
             chance=chance,
+            journal=journal,
         )
         for number in range(self.swarm.clients):
             stream = chance.stream(f"client {number}")
@@ -120,7 +139,7 @@ class Storm:
             client.send(stream.pick(RUBBISH))
         for _ in range(1 + stream.choose(MAX_PENDING) if stream.happens(faults.flood) else 1):
             if len(client.pending) < MAX_PENDING:
-                self._speak(client)
+                self._acts(client)
         world.after(self.swarm.pause * (0.5 + stream.choose(1000) / 1000), partial(self._act, client))
 
     def _speak(self, client: Client) -> None:
@@ -219,8 +238,3 @@ class Storm:
                 request = board.request(fate.pick(living), "mirror", ["?"], now, timeout=fate.pick((0.1, 5.0)))
                 if fate.happens(200):
                     board.abandon(request, now)
-
-
-def storm(seed: int | str, seconds: float = 60.0, *, service: Service | None = None) -> Calm:
-    """One storm, whole. Raises Violation."""
-    return Storm(seed).run(seconds)

@@ -41,7 +41,8 @@ PATIENCE: Final = 60.0
 
 
 class World:
-    """The system. `chance` may be given in place of `seed`; `steps` is how many events there were."""
+    """The system. `chance` may be given in place of `seed`; `steps` is how many events there were. `journal` takes each
+    line of the journals of the server's lives, with the number of the life."""
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class World:
         manners: Manners = HONEST,
         chance: Chance | None = None,
         check_every: int = 32,
+        journal: Callable[[int, bytes], object] | None = None,
     ) -> None:
         self.chance: Final[Chance] = Seeded(seed) if chance is None else chance
         self.schedule: Final = Schedule()
@@ -66,6 +68,7 @@ class World:
         self.steps = 0
         self._transports: Final[dict[str, tuple[Transport, Identity | None]]] = {}
         self._check_every: Final = check_every
+        self._journal: Final = journal
         self._hash: Final = blake2b(digest_size=16)
         self._trace = bytearray()
         self._lives = 0
@@ -83,6 +86,7 @@ class World:
             wall=WALL,
             manners=self.manners,
             seen=self._see,
+            journal=None if self._journal is None else partial(self._journal, self._lives),
         )
 
     @property
