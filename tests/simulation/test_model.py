@@ -154,6 +154,8 @@ def refusals(desk: Desk) -> None:
     ):
         desk.receive(desk.open(identity=identity), text)
         assert desk.codes() == [code], text
+    desk.receive(desk.open(identity=Identity(None, ("reports",))), call("secret"))
+    assert desk.invoked() == [1]
     connection = desk.open(identity=ADA)
     for response in (b'"result":1', b'"error":1', b'"result":1,"error":1', b'"result":1,"id":7', b'"result":1,"id":[]'):
         desk.receive(connection, b'{"jsonrpc":"2.0",%b}' % response)

@@ -106,7 +106,7 @@ class Calls:
             if name in self._service.builtin_scopes:
                 public, scopes = False, self._service.builtin_scopes[name]
         if scopes or not public:
-            refusal = unauthorized(connection.peer.identity, scopes)
+            refusal = unauthorized(connection.peer.identity, public, scopes)
             if refusal is not None:
                 return (refusal,)
         if method is not None:
@@ -297,10 +297,10 @@ class Calls:
         return ends + [deadline for _, deadline in self.requests.values()]
 
 
-def unauthorized(identity: Identity, scopes: tuple[str, ...]) -> int | None:
-    """The code that refuses this identity what is not for everybody, or None."""
+def unauthorized(identity: Identity, public: bool, scopes: tuple[str, ...]) -> int | None:
+    """The code that refuses this identity, or None. Nobody in particular may have been given scopes, too."""
     if not identity.authenticated:
-        return UNAUTHENTICATED
+        return UNAUTHENTICATED if not public or identity.missing(scopes) else None
     return FORBIDDEN if identity.missing(scopes) else None
 
 
