@@ -5,12 +5,19 @@ PYTHON = .venv/bin/python
 READY = .venv/ready
 LOCK = --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help serve test setup check lint types contracts suite coverage coverage-own interop autobahn bench lock clean
+.PHONY: help serve test setup lint types contracts suite coverage coverage-own simulate planted fuzz conformance attack mutate \
+	interop autobahn bench lock clean
 
 help:
 	@echo 'make serve         run the reference server with examples/calculator.py on 127.0.0.1:$(PORT)'
 	@echo 'make test          everything that must pass: ruff, mypy, import-linter, the suite with its coverage'
 	@echo 'make coverage-own  each module of core and transports, covered by its own test file alone'
+	@echo 'make simulate      storms over the whole system on a virtual clock: SEEDS=… SECONDS=… FIRST=…'
+	@echo 'make planted       does the simulator find the bugs that are planted for it?'
+	@echo 'make fuzz          coverage-guided fuzzing: TARGET=… SECONDS=… (python -m tests.fuzz --list)'
+	@echo 'make conformance   every table over every transport and event loop; writes docs/conformance.md'
+	@echo 'make attack        the abuses of docs/limits.md against a running server; writes docs/attack.md'
+	@echo 'make mutate        mutation testing of core and transports: MODULES=…'
 	@echo 'make interop       clients from npm against the server (needs node)'
 	@echo 'make autobahn      the Autobahn WebSocket suite against our codec (needs a Python 2.7)'
 	@echo 'make bench         the measurements of docs/performance.md'
@@ -45,6 +52,24 @@ coverage: $(READY)
 coverage-own: $(READY)
 	$(PYTHON) tools/coverage_own.py
 
+simulate: $(READY)
+	$(PYTHON) -m posthouse.adapters.simulation --seeds $(or $(SEEDS),1000) --seconds $(or $(SECONDS),20) $(if $(FIRST),--first $(FIRST))
+
+planted: $(READY)
+	$(PYTHON) -m tests.simulation.planted
+
+fuzz: $(READY)
+	$(PYTHON) -m tests.fuzz $(TARGET) --seconds $(or $(SECONDS),60)
+
+conformance: $(READY)
+	$(PYTHON) -m tests.conformance
+
+attack: $(READY)
+	$(PYTHON) -m tests.attack
+
+mutate: $(READY)
+	$(PYTHON) -m tools.mutate $(MODULES)
+
 interop: $(READY)
 	@tests/interop/run
 
@@ -60,4 +85,4 @@ lock:
 		--output-file requirements-bench.lock
 
 clean:
-	rm -rf .venv .setup .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .setup journals .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -10,6 +10,7 @@ from .clients import Client, PendingCall
 from .failing import Failed, attempt
 from .handlers import HONEST, Manners
 from .network import CALM, Weather
+from .speech import Transport
 from .storm import Calm, Storm
 from .swarm import Faults, Swarm
 from .world import World
@@ -31,6 +32,7 @@ __all__ = [
     "Storm",
     "Stream",
     "Swarm",
+    "Transport",
     "Weather",
     "World",
     "attempt",

@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if len(failures) == FAILURES:
                 break
         else:
+            if arguments.traces:
+                bar.write(f"{first + storms - 1} {outcome.trace}")
             steps += outcome.steps
             simulated += outcome.simulated
         bar.set_postfix_str(f"{simulated / 3600:.1f} h simulated, {len(failures)} failed")
@@ -74,6 +76,11 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=positive, default=os.cpu_count(), help="processes (default: one for each core)")
     parser.add_argument(
         "--journals", type=Path, default=Path("journals"), help="where to leave those of failures (default %(default)s)"
+    )
+    parser.add_argument(
+        "--traces",
+        action="store_true",
+        help="print a hash of all that each server did (with --jobs 1): equal on every machine",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser

@@ -1,7 +1,7 @@
 """What is left of a storm that failed: what it was made of, one line that repeats it, and a journal that shows it.
 
-The storm is run again with a journal. Where the journal fails by itself, which needs no world, no seed and no simulator,
-it is shrunk to the few inputs without which it would not.
+The storm is run again with a journal. Where the journal fails by itself, without world and simulator, it is shrunk to
+the few inputs without which it would not.
 """
 
 from __future__ import annotations

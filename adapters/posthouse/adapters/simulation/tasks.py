@@ -40,6 +40,9 @@ class _Loop(asyncio.BaseEventLoop):
         """The schedule's."""
         return self._schedule.now
 
+    def __del__(self) -> None:
+        """A world that is dropped drops it too: there is nothing that it would have to give back."""
+
     def _process_events(self, event_list: list[Any]) -> None:
         """There never are any."""
 
@@ -53,6 +56,7 @@ class Tasks:
     def __init__(self, schedule: Schedule) -> None:
         self._schedule: Final = schedule
         self._loop: Final = _Loop(schedule)
+        self._loop.set_exception_handler(_ignore)  # of tasks that are dropped with their world
         self._planned: float | None = None
         self._turning = False
 
@@ -93,3 +97,7 @@ class Tasks:
             task.cancel()
         self.turn()
         self._loop.close()
+
+
+def _ignore(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Nobody listens."""

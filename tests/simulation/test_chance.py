@@ -1,0 +1,71 @@
+"""One source of chance, a stream for each actor."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from posthouse.adapters.simulation import Chance, Drawn, Recorded, Recording, Seeded
+
+
+def choices(chance: Chance, actor: str, count: int = 20, n: int = 1000) -> list[int]:
+    stream = chance.stream(actor)
+    return [stream.choose(n) for _ in range(count)]
+
+
+def test_a_seed_is_the_same_chance_every_time_and_in_every_version_of_python() -> None:
+    assert choices(Seeded(7), "alice", 6) == [977, 225, 284, 158, 177, 622]
+    assert choices(Seeded("a test"), "alice", 6) == choices(Seeded("a test"), "alice", 6)
+
+
+def test_another_actor_does_not_reshuffle_the_others() -> None:
+    alone, crowded = Seeded(7), Seeded(7)
+    bob = crowded.stream("bob")
+    mixed = []
+    for _ in range(20):
+        bob.choose(10)
+        mixed.append(crowded.stream("alice").choose(1000))
+    assert mixed == choices(alone, "alice")
+    assert choices(Seeded(7), "bob") != choices(Seeded(7), "alice")
+    assert choices(Seeded(8), "alice") != choices(Seeded(7), "alice")
+
+
+@given(st.integers(), st.integers(1, 10**9))
+def test_every_choice_is_one_of_those_that_there_are(seed: int, n: int) -> None:
+    assert all(0 <= choice < n for choice in choices(Seeded(seed), "alice", n=n))
+
+
+def test_what_was_recorded_can_be_had_again_and_goes_on_with_the_simplest() -> None:
+    recording = Recording(Seeded(3))
+    first = choices(recording, "alice") + choices(recording, "bob")
+    recorded = Recorded(recording.choices)
+    assert choices(recorded, "alice") + choices(recorded, "bob") == first
+    assert choices(recorded, "alice", 3) == [0, 0, 0]
+    assert choices(Recorded({"alice": [5, 1]}), "alice", 3, n=3) == [0, 1, 0]
+
+
+def test_chance_can_be_drawn_by_whoever_searches() -> None:
+    asked: list[int] = []
+
+    def draw(n: int) -> int:
+        asked.append(n)
+        return n - 1
+
+    chance = Drawn(draw)
+    assert choices(chance, "alice", 2, n=5) == [4, 4]
+    assert chance.stream("bob").entropy(3) == b"\xff\xff\xff"
+    assert asked == [5, 5, 65536, 65536]
+
+
+@pytest.mark.parametrize("chance", [Seeded(1), Recorded({}), Recording(Seeded(1))])
+def test_entropy_has_the_size_that_was_asked_for(chance: Chance) -> None:
+    assert [len(chance.stream("alice").entropy(size)) for size in (1, 4, 16)] == [1, 4, 16]
+
+
+def test_weights_are_in_a_thousand_and_nothing_never_happens() -> None:
+    stream = Seeded(1).stream("alice")
+    assert not any(stream.happens(0) for _ in range(1000))
+    assert all(stream.happens(1000) for _ in range(1000))
+    assert 50 < sum(stream.happens(100) for _ in range(1000)) < 150
+    assert not any(Recorded({}).stream("alice").happens(999) for _ in range(10))
+    assert Recorded({}).stream("alice").pick("abc") == "a"

@@ -1,0 +1,99 @@
+"""Links: what they may do to bytes, and that they do no more."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from posthouse.adapters.simulation import Seeded, Weather
+from posthouse.adapters.simulation.network import Link, Way
+from posthouse.adapters.simulation.schedule import Schedule
+
+
+class Pipe:
+    """One way, and what arrived at its end with when."""
+
+    def __init__(self, weather: Weather = Weather(), seed: int = 0) -> None:
+        self.schedule = Schedule()
+        self.way = Way(self.schedule, Seeded(seed).stream("link"), weather)
+        self.arrived: list[tuple[float, bytes]] = []
+        self.ended = 0
+        self.way.deliver = lambda data: self.arrived.append((self.schedule.now, data))
+        self.way.deliver_eof = self.end
+
+    def end(self) -> None:
+        self.ended += 1
+
+    def run(self) -> bytes:
+        while len(self.schedule):
+            self.schedule.pop()()
+        return b"".join(data for _, data in self.arrived)
+
+
+weathers = st.builds(
+    Weather,
+    latency=st.sampled_from([0.0, 0.5]),
+    jitter=st.sampled_from([0.0, 2.0]),
+    capacity=st.sampled_from([10, 1000]),
+    fragment=st.sampled_from([0, 500, 1000]),
+)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=10), weathers, st.integers())
+def test_what_is_taken_arrives_in_order_and_then_the_end(pieces: list[bytes], weather: Weather, seed: int) -> None:
+    pipe = Pipe(weather, seed)
+    waiting = b"".join(pieces)
+
+    def more() -> None:
+        nonlocal waiting
+        waiting = waiting[pipe.way.write(waiting) :]
+
+    pipe.way.on_room = more
+    more()
+    assert len(pipe.way) <= weather.capacity
+    assert pipe.run() == b"".join(pieces)
+    assert waiting == b""
+    pipe.way.end()
+    pipe.way.end()
+    pipe.run()
+    assert pipe.ended == 1
+    assert [when for when, _ in pipe.arrived] == sorted(when for when, _ in pipe.arrived)
+
+
+def test_bytes_take_their_time_and_run_together() -> None:
+    pipe = Pipe(Weather(latency=0.25))
+    pipe.way.write(b"one")
+    pipe.way.write(b"two")
+    pipe.run()
+    assert pipe.arrived == [(0.25, b"onetwo")]
+
+
+def test_a_read_gives_no_more_than_its_most() -> None:
+    pipe = Pipe()
+    pipe.way.most = 4
+    pipe.way.write(b"0123456789")
+    pipe.run()
+    assert [data for _, data in pipe.arrived] == [b"0123", b"4567", b"89"]
+
+
+def test_nothing_moves_while_it_is_clogged_or_not_read() -> None:
+    pipe = Pipe()
+    link = Link(pipe.way, Way(pipe.schedule, Seeded(0).stream("x"), Weather()))
+    pipe.way.write(b"x")
+    link.clog()
+    assert pipe.run() == b""
+    link.unclog()
+    pipe.way.reading = False
+    assert pipe.run() == b""
+    pipe.way.reading = True
+    pipe.way.move()
+    assert pipe.run() == b"x"
+
+
+def test_what_is_on_its_way_is_lost_with_the_link() -> None:
+    pipe = Pipe()
+    link = Link(pipe.way, Way(pipe.schedule, Seeded(0).stream("x"), Weather()))
+    pipe.way.write(b"x")
+    link.cut()
+    assert link.over
+    assert pipe.way.write(b"nobody reads it") == 15
+    assert (pipe.run(), pipe.ended) == (b"", 0)

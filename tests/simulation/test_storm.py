@@ -1,0 +1,196 @@
+"""Storms: chaos, then calm, all of it from a seed; and what is left of one that fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from posthouse.adapters.invariants import Violation
+from posthouse.adapters.journal import read, replay
+from posthouse.adapters.simulation import Client, Drawn, Recorded, Recording, Seeded, Storm, attempt
+from posthouse.adapters.simulation import __main__ as command
+from posthouse.adapters.simulation.failing import Failed
+from posthouse.adapters.simulation.stage import service as stage
+from posthouse.adapters.simulation.storm import Calm
+from posthouse.adapters.simulation.swarm import SHRUNK, draw, draw_config
+from posthouse.adapters.simulation.watched import Watched
+from posthouse.core import Config, Service, UsageError
+from posthouse.core.calls import Calls
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TRACE = """
+import sys
+sys.path[:0] = {paths!r}
+from posthouse.adapters.simulation import Storm
+print(*(Storm(seed).run(8).trace for seed in range(500, 506)))
+"""
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_after_the_storm_comes_calm(seed: int) -> None:
+    calm = Storm(seed).run(10.0)
+    assert calm.steps > 0
+    assert calm.simulated >= 10.0
+
+
+def test_equal_seeds_are_equal_storms() -> None:
+    assert Storm(5).run(10.0) == Storm(5).run(10.0)
+    assert Storm(5).run(10.0).trace != Storm(6).run(10.0).trace
+
+
+def traces(python: str, seed: str) -> str:
+    """The traces of some storms, of a process of its own."""
+    paths = [str(ROOT / ring) for ring in ("core", "transports", "adapters")]
+    done = subprocess.run(
+        [python, "-c", TRACE.format(paths=paths)],
+        env={**os.environ, "PYTHONHASHSEED": seed},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_seed_is_the_same_storm_in_every_process() -> None:
+    first = traces(sys.executable, "0")
+    assert len(first.split()) == 6
+    assert traces(sys.executable, "4242") == first
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_storms_can_be_drawn_by_whoever_searches(data: st.DataObject) -> None:
+    calm = Storm("", chance=Drawn(lambda n: data.draw(st.integers(0, n - 1)))).run(1.0)
+    assert calm.simulated >= 1.0
+
+
+def test_a_storm_can_be_had_again_from_its_choices_alone() -> None:
+    recording = Recording(Seeded(11))
+    calm = Storm("", chance=recording).run(5.0)
+    # What is entropy to the server is no choice: it is drawn from other numbers.
+    again = Storm("", chance=Recorded(recording.choices)).run(5.0)
+    assert again.calls == calm.calls
+
+
+def test_the_simplest_storm_of_all_is_calm() -> None:
+    storm = Storm("", chance=Recorded({}))
+    assert storm.swarm.config == Config()
+    assert storm.run(5.0).calls > 0
+
+
+def test_every_limit_of_the_swarm_is_one_that_there_is() -> None:
+    for name, options in SHRUNK.items():
+        for option in options:
+            assert getattr(Config(**{name: option}), name) == option
+
+
+def test_storms_differ_in_what_they_are_made_of() -> None:
+    made = [draw(Seeded(seed).stream("swarm")) for seed in range(50)]
+    assert len({str(swarm) for swarm in made}) > 45
+    assert any(swarm.config == Config() for swarm in made)
+    assert "limits" in str(made[0])
+    configs = [draw_config(Seeded(seed).stream("swarm")) for seed in range(300)]
+    shrunk = {name for name in SHRUNK for config in configs if getattr(config, name) != getattr(Config(), name)}
+    assert shrunk == SHRUNK.keys()
+
+
+def test_a_storm_may_rage_over_any_service() -> None:
+    service = Service("mine", public=True)
+    answered: list[Any] = []
+
+    @service.method
+    def double(number: int) -> int:
+        return number * 2
+
+    def acts(client: Client) -> None:
+        client.call("double", client.stream.choose(9)).then.append(lambda call: answered.append(call.status))
+
+    Storm(3, service=service, acts=acts).run(20.0)
+    assert "result" in answered
+    with pytest.raises(UsageError):
+        Storm(3, service=service)
+
+
+# What is left of one that fails
+
+
+def forget_a_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slot is not given back when the call had its outcome already."""
+    original = Calls.handler_ended
+
+    def handler_ended(self: Calls, call: Any, connection: Any) -> bool:
+        first = original(self, call, connection)
+        if not first:
+            self.handlers += 1
+        return first
+
+    monkeypatch.setattr(Calls, "handler_ended", handler_ended)
+
+
+def first_failure(folder: Path | None, seeds: int = 40) -> Failed:
+    """The first storm that fails."""
+    for seed in range(seeds):
+        outcome = attempt(seed, 20.0, folder)
+        if isinstance(outcome, Failed):
+            return outcome
+    raise AssertionError("none failed")
+
+
+def test_a_failure_leaves_a_shrunk_journal_and_the_line_that_repeats_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    forget_a_slot(monkeypatch)
+    failed = first_failure(tmp_path)
+    assert failed.sentence == "calls: a slot for each handler"
+    assert failed.replays
+    assert 0 < failed.entries < 30
+    assert failed.entries < failed.recorded
+    assert failed.repeat in str(failed)
+    assert failed.journal is not None
+    journal = read(failed.journal)
+    failure = replay(journal, stage, check=True, gateway=Watched).failure
+    assert failure is not None
+    assert isinstance(failure.error, Violation)
+    assert failure.error.sentence == failed.sentence
+    again = attempt(failed.seed, failed.seconds)
+    assert isinstance(again, Failed)
+    assert (again.why, again.steps) == (failed.why, failed.steps)
+    monkeypatch.undo()
+    assert replay(journal, stage, check=True, gateway=Watched).failure is None
+    assert isinstance(attempt(failed.seed, failed.seconds), Calm)
+
+
+def test_the_command_runs_storms_and_counts_them(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    arguments = ["--seeds", "3", "--first", "1", "--seconds", "2", "--quiet", "--journals", str(tmp_path)]
+    assert command.main([*arguments, "--jobs", "1"]) == 0
+    assert capsys.readouterr().out.startswith("3 seeds from 1 in ")
+    assert command.main([*arguments, "--jobs", "1", "--minutes", "0"]) == 0
+    assert command.main([*arguments, "--jobs", "2"]) == 0
+    assert "0 failed" in capsys.readouterr().out
+    assert command.main([*arguments, "--jobs", "1", "--traces"]) == 0
+    assert f"1 {Storm(1).run(2.0).trace}\n2 " in capsys.readouterr().out
+
+
+def test_the_command_tells_what_failed_and_stops_when_that_is_enough(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    failed = Failed(9, 1.0, "calls: x", "Violation: calls: x", "limits {}", 0.5, 7, "a.journal", 3, 40)
+    monkeypatch.setattr(command, "attempt", lambda seed, seconds, folder: failed)
+    assert command.main(["--jobs", "1", "--quiet", "--journals", str(tmp_path)]) == 1
+    out = capsys.readouterr().out
+    assert out.count("seed 9 failed at 0.500 s, step 7: Violation: calls: x") == command.FAILURES
+    assert "python -m posthouse.adapters.simulation --first 9 --seeds 1 --seconds 1" in out
+    assert "10 failed" in out
+
+
+def test_a_command_line_that_makes_no_sense_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        command.main(["--seeds", "0"])
+    assert exit.value.code == 2
+    assert "0 is not above 0" in capsys.readouterr().err

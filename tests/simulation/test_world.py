@@ -1,0 +1,287 @@
+"""Worlds: users' services behind simulated links, and what befalls their clients."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import anyio
+import pytest
+from posthouse.adapters.invariants import Violation
+from posthouse.adapters.simulation import Manners, Weather, World
+from posthouse.adapters.simulation.speech import Transport
+from posthouse.core import Config, Context, Identity, RpcError, Service
+
+TRANSPORTS = get_args(Transport)
+every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+who_is_pushed_to = pytest.mark.parametrize("transport", [kind for kind in TRANSPORTS if kind != "http"])
+
+
+def shop() -> Service:
+    """Methods of each kind."""
+    service = Service("shop", public=True)
+    opened: list[str] = []
+
+    @service.on("connection.opened")
+    def plain(event: object) -> None:
+        opened.append("plain")
+        raise ValueError
+
+    @service.on("connection.opened")
+    async def awaiting(event: object) -> None:
+        await anyio.sleep(0)
+        opened.append("awaiting")
+
+    @service.method
+    def seen() -> list[str]:
+        return opened
+
+    @service.method
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    @service.method
+    async def wait(context: Context, seconds: float) -> float:
+        context.progress(0.0)
+        await anyio.sleep(seconds)
+        return seconds
+
+    @service.method
+    async def ask(context: Context) -> int:
+        number: int = await context.call("number", [1], timeout=2.0, result_type=int)
+        return number
+
+    @service.method(sequential=True)
+    async def one_by_one(name: str) -> str:
+        await anyio.sleep(1)
+        return name
+
+    @service.method
+    def tell(context: Context) -> bool:
+        return context.notify("told", {"user": context.user})
+
+    @service.method
+    def breaks() -> None:
+        raise KeyError("secret")
+
+    @service.method(on_disconnect="finish")
+    async def finish() -> None:
+        await anyio.sleep(5)
+        opened.append("finished")
+
+    return service
+
+
+@every_transport
+def test_calls_are_answered_over_every_transport(transport: Transport) -> None:
+    world = World(service=shop())
+    alice = world.client("alice", transport)
+    three, batch, wrong = (
+        alice.call("add", 1, b := 2),
+        alice.batch([("add", [3, 4]), ("no", [])]),
+        alice.call("add", "x"),
+    )
+    alice.notify("add", a=1, b=b)
+    world.run(1)
+    assert (three.result, batch[0].result) == (3, 7)
+    assert [call.error.code for call in (batch[1], wrong) if call.error] == [-32601, -32602]
+    with pytest.raises(RpcError):
+        _ = wrong.result
+    world.leave()
+
+
+def test_handlers_that_await_do_so_on_the_virtual_clock() -> None:
+    world = World(service=shop())
+    alice = world.client("alice")
+    slow, quick = alice.call("wait", 20.0), alice.call("wait", 0.5)
+    world.run(1)
+    assert (slow.status, quick.status) == ("pending", "result")
+    with pytest.raises(LookupError):
+        _ = slow.result
+    world.run(20)
+    assert slow.result == 20.0
+    assert slow.answered_at == pytest.approx(20.0, abs=0.1)
+    assert world.now == 21.0
+
+
+@who_is_pushed_to
+def test_the_server_may_ask_and_tell_its_clients(transport: Transport) -> None:
+    world = World(service=shop())
+    alice = world.client("alice", transport, identity=Identity("ada"))
+    alice.answers["number"] = lambda params: params[0] + 1
+    asked, told = alice.call("ask"), alice.call("tell")
+    world.run(1)
+    assert (asked.result, told.result) == (2, True)
+    assert world.broadcast("news", [1]) == 1
+    world.run(1)
+    assert list(alice.notifications) == [("told", {"user": "ada"}), ("news", [1])]
+    del alice.answers["number"]
+    refused = alice.call("ask")
+    alice.reads = False
+    silent = alice.call("ask")
+    world.run(3)
+    alice.reads = True
+    world.run(1)
+    assert refused.error is not None
+    assert silent.error is not None
+    world.leave()
+
+
+def test_calls_that_are_sequential_follow_one_another() -> None:
+    world = World(service=shop())
+    alice, bob = world.client("alice"), world.client("bob", "lines")
+    calls = [alice.call("one_by_one", "a"), alice.call("one_by_one", "b"), bob.call("one_by_one", "c")]
+    world.run(1.5)
+    assert [call.status for call in calls] == ["result", "pending", "result"]
+    alice.cancel(calls[1])
+    last = alice.call("one_by_one", "d")
+    world.run(2)
+    assert calls[1].error is not None
+    assert (calls[1].error.code, last.result) == (-32800, "d")
+
+
+def test_what_a_handler_raises_is_an_incident_and_no_secret() -> None:
+    world = World(service=shop())
+    broken = world.client("alice").call("breaks")
+    world.run(1)
+    assert broken.error is not None
+    assert broken.error.code == -32603
+    assert "secret" not in str(broken.error.data)
+
+
+def test_hooks_are_told_and_cannot_harm() -> None:
+    world = World(service=shop())
+    seen = world.client("alice").call("seen")
+    world.run(1)
+    assert seen.result == ["plain", "awaiting"]
+
+
+def test_a_cut_loses_what_waits_and_the_next_call_makes_a_new_link() -> None:
+    world = World(service=shop())
+    alice = world.client("alice")
+    lost, finishing = alice.call("wait", 10.0), alice.call("finish")
+    world.run(1)
+    world.cut("alice")
+    assert (lost.status, finishing.status) == ("lost", "lost")
+    again = alice.call("add", 1, 1)
+    world.run(10)
+    seen = alice.call("seen")
+    world.run(1)
+    assert (again.result, alice.connections) == (2, 2)
+    assert "finished" in seen.result
+
+
+def test_nothing_moves_on_a_clogged_link() -> None:
+    world = World(service=shop(), config=Config(heartbeat_interval=None))
+    alice = world.client("alice", "lines")
+    world.run(1)
+    alice.connect()
+    world.clog("alice")
+    call = alice.call("add", 1, 1)
+    world.run(60)
+    assert call.status == "pending"
+    world.unclog("alice")
+    world.run(1)
+    assert call.result == 2
+
+
+def test_who_does_not_read_is_closed_and_told() -> None:
+    world = World(service=shop(), config=Config(write_timeout=2.0), weather=Weather(capacity=200))
+    alice = world.client("alice")
+    alice.call("add", 1, 1)
+    world.run(1)
+    alice.reads = False
+    calls = [alice.call("add", 1, 1) for _ in range(20)]
+    world.run(10)
+    alice.reads = True
+    world.run(10)
+    assert "lost" in {call.status for call in calls}
+    world.leave()
+
+
+def test_a_client_may_end_its_input_and_leave() -> None:
+    world = World(service=shop())
+    for transport in TRANSPORTS:
+        client = world.client(transport, transport)
+        call = client.call("add", 1, 1)
+        world.run(0.1)
+        client.half_close()
+        world.run(10)
+        assert (call.result, client.link) == (2, None)
+
+
+def test_a_restart_loses_everything_and_a_shut_down_nothing() -> None:
+    world = World(service=shop(), config=Config(drain_grace=5.0))
+    alice, bob = world.client("alice"), world.client("bob", "http")
+    calls = [alice.call("wait", 3.0), bob.call("wait", 3.0)]
+    world.run(1)
+    world.shut_down()
+    world.run(5)
+    assert [call.result for call in calls] == [3.0, 3.0]
+    refused = world.client("carol").call("add", 1, 1)
+    world.run(10)
+    assert refused.status == "lost"
+    assert world.process.drained
+    world.restart()
+    back, gone = alice.call("add", 1, 1), bob.call("wait", 3.0)
+    world.run(1)
+    world.restart()
+    assert (back.result, gone.status) == (2, "lost")
+    world.leave()
+
+
+def test_the_process_may_stand_still_and_nobody_is_closed_for_it() -> None:
+    world = World(service=shop())
+    alice = world.client("alice")
+    alice.call("add", 1, 1)
+    world.run(1)
+    world.stall(300)
+    call = alice.call("add", 2, 2)
+    world.run(1)
+    assert (call.result, alice.connections) == (4, 1)
+
+
+def test_handlers_may_misbehave() -> None:
+    world = World(service=shop(), manners=Manners(late=300, never=300, twice=500, raising=100, stubborn=500))
+    clients = [world.client(f"{kind} {number}", kind) for kind in TRANSPORTS for number in range(3)]
+    calls = [client.call("add", 1, number, timeout_ms=2000) for client in clients for number in range(10)]
+    world.run(40)
+    ends = {call.error.code if call.error else call.status for call in calls}
+    assert ends == {"result", -32030, -32603}
+    world.leave()
+
+
+def test_equal_seeds_make_equal_worlds_and_others_do_not() -> None:
+    def trace(seed: int) -> str:
+        world = World(seed, service=shop(), weather=Weather(jitter=0.5, fragment=500))
+        for kind in TRANSPORTS:
+            world.client(kind, kind).call("wait", 0.3)
+        world.run(3)
+        return world.trace
+
+    assert trace(1) == trace(1)
+    assert trace(1) != trace(2)
+
+
+def test_what_must_not_be_is_seen() -> None:
+    world = World(service=shop(), check_every=1)
+    world.client("alice").call("wait", 5.0)
+    world.run(1)
+    world.process.gateway._calls.handlers += 1
+    with pytest.raises(Violation, match="calls: a slot for each handler"):
+        world.run(1)
+
+
+def test_an_answer_that_does_not_come_is_seen() -> None:
+    world = World(service=shop())
+    alice = world.client("alice")
+    alice.call("add", 1, 1)
+    world.run(1)
+    alice._asked["never said"] = alice.call("add", 1, 1)
+    with pytest.raises(Violation, match="liveness: every call has its outcome"):
+        world.leave()
+
+
+def test_parameters_are_by_position_or_by_name() -> None:
+    alice = World(service=shop()).client("alice")
+    with pytest.raises(TypeError):
+        alice.call("add", 1, b=2)
