@@ -8,7 +8,6 @@ import gc
 import os
 import resource
 import socket
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
@@ -21,7 +20,9 @@ from posthouse.core.context import Context
 from posthouse.core.lifecycle import ConnectionClosed
 from posthouse.core.service import Service
 
-from .loopback import UPGRADE, Client, connected, post, raw, serving, text, websocket
+from tests.abuse.sockets import STATES, add_raising, half_close, reset
+
+from .loopback import UPGRADE, Client, connected, raw, serving, text, websocket
 
 pytestmark = pytest.mark.anyio
 
@@ -179,32 +180,10 @@ def exhausted() -> Iterator[None]:
 # User code that raises
 
 
-class Unheard(BaseException):
-    """A handler's own."""
-
-
 async def cancelled_elsewhere() -> None:
     task = asyncio.ensure_future(asyncio.sleep(3600))
     task.cancel()
     await task
-
-
-def raises(error: type[BaseException]) -> Callable[[], None]:
-    def function() -> None:
-        raise error("private words")
-
-    return function
-
-
-EXCEPTIONS: tuple[type[BaseException], ...] = (
-    ValueError,
-    SystemExit,
-    KeyboardInterrupt,
-    GeneratorExit,
-    StopIteration,
-    asyncio.CancelledError,
-    Unheard,
-)
 
 
 async def test_row_44_whatever_a_handler_raises_ends_its_own_call_and_nothing_else(anyio_backend: str) -> None:
@@ -218,16 +197,7 @@ async def test_row_44_whatever_a_handler_raises_ends_its_own_call_and_nothing_el
         await leave.wait()
         return "untouched"
 
-    for error in EXCEPTIONS:
-
-        async def later(error: type[BaseException] = error) -> None:
-            await anyio.lowlevel.checkpoint()
-            raise error("private words")
-
-        service.method(f"inline.{error.__name__}")(raises(error))
-        service.method(f"thread.{error.__name__}", blocking=True)(raises(error))
-        service.method(f"task.{error.__name__}")(strip_defaults(later))
-    names = [name for name in service.methods if name != "sibling"]
+    names = add_raising(service)
     if anyio_backend == "asyncio":
         service.method("task.stray")(cancelled_elsewhere)
         names.append("task.stray")
@@ -245,69 +215,7 @@ async def test_row_44_whatever_a_handler_raises_ends_its_own_call_and_nothing_el
         assert (await other.call("connection.ping"))["result"]["pong"]
 
 
-def strip_defaults(function: Callable[..., object]) -> Callable[[], object]:
-    """The function with its defaults bound, so that they are no parameters."""
-
-    async def bound() -> None:
-        await function()  # type: ignore[misc]
-
-    return bound
-
-
 # Ends
-
-
-def nothing(connection: socket.socket) -> None: ...
-
-
-def half_a_head(connection: socket.socket) -> None:
-    connection.sendall(b"POST /rpc HT")
-
-
-def half_a_body(connection: socket.socket) -> None:
-    connection.sendall(post(text("echo", ["x"]))[:-5])
-
-
-def a_request(connection: socket.socket) -> None:
-    connection.sendall(post(text("echo", ["x"])))
-
-
-def a_request_that_waits(connection: socket.socket) -> None:
-    connection.sendall(post(text("hold")))
-
-
-def an_upgrade(connection: socket.socket) -> None:
-    connection.sendall(UPGRADE)
-
-
-def half_a_frame(connection: socket.socket) -> None:
-    connection.sendall(UPGRADE + b"\x81\xfe\x10\x00")
-
-
-def a_call_that_waits(connection: socket.socket) -> None:
-    message = text("hold")
-    connection.sendall(UPGRADE + bytes([0x81, 0x80 | len(message)]) + b"\0\0\0\0" + message)
-
-
-STATES = (
-    *(nothing, half_a_head, half_a_body, a_request, a_request_that_waits),
-    *(an_upgrade, half_a_frame, a_call_that_waits),
-)
-
-
-def reset(connection: socket.socket) -> None:
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
-
-
-def half_close(connection: socket.socket) -> None:
-    connection.shutdown(socket.SHUT_WR)
-    try:
-        while connection.recv(65536):
-            pass
-    except ConnectionResetError:
-        pass  # it was not waited for
-    connection.close()
 
 
 async def settled(server: Server) -> None:

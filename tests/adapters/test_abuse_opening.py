@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
-
 import pytest
 from posthouse.core.config import Config
 from posthouse.core.service import Service
+
+from tests.abuse.sockets import EVIL, GOOD, INFLATING
 
 from .loopback import UPGRADE, Client, connected, post, serving, text, websocket
 
@@ -22,8 +22,6 @@ def echo(value: str) -> str:
     return value
 
 
-EVIL = b"https://evil.example"
-GOOD = b"https://app.example"
 CALL = post(text("echo", ["from elsewhere"]))
 
 
@@ -88,17 +86,7 @@ async def test_row_33_a_preflight_is_answered_204_for_allowed_origins_alone() ->
 OFFER = UPGRADE.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
 
 
-def compressed(payload: bytes) -> bytes:
-    """The payload of one compressed message."""
-    compressor = zlib.compressobj(wbits=-15)
-    return (compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\0\0\xff\xff")
-
-
-@pytest.mark.parametrize(
-    ("payload", "code"),
-    [(compressed(b" " * 100_000_000), 1009), (compressed(b" " * 500_000), 1009), (b"\xff" * 100, 1007)],
-    ids=["a bomb", "a small bomb", "garbage"],
-)
+@pytest.mark.parametrize(("payload", "code"), INFLATING.values(), ids=INFLATING)
 async def test_row_13_a_message_that_inflates_too_much_or_not_at_all_ends_its_connection_alone(
     payload: bytes, code: int
 ) -> None:

@@ -86,8 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             faults |= ask(tables, place)
     counts = count(tables, faults)
     sys.stdout.write(f"{counts}\n")
-    for (table, transport, place), failed in faults.items():
-        sys.stderr.writelines(f"FAILED {table}, {transport}, {place}: {fault}\n" for fault in failed)
+    for asked, failed in faults.items():
+        sys.stderr.writelines(f"FAILED {', '.join(asked)}: {fault}\n" for fault in failed)
     if not arguments.tables:
         sections.write(DOCUMENT, SECTION, counts)
     return 1 if any(faults.values()) else 0
