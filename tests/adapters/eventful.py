@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from posthouse.adapters.journal import Journal, read, record, shown
+from posthouse.adapters.journal import Header, Journal, Recorder, read, shown
 from posthouse.core import Config, Gateway, Identity, Service
-from posthouse.transports import Policy
+from posthouse.transports import Policy, Switchboard
 
 from tests.transports.board import PIPE, Board, Browser, calculator, call, post
 
@@ -29,9 +29,10 @@ class Recording(Board):
         self.lines: list[bytes] = []
         self.followed: list[str] = []
         service = calculator() if service is None else service
-        self.board = record(
-            service, config, POLICY, self.lines.append, wall=WALL, entropy=self.entropy, gateway=gateway
-        )
+        header = Header.of(service, config, wall=WALL, policy=POLICY)
+        self.recorder = recorder = Recorder(service, header, self.lines.append, self.entropy)
+        self.board = Switchboard(gateway(recorder.service, config, wall=WALL, entropy=recorder.entropy), POLICY)
+        recorder.watch(self.board)
 
     def run(self) -> None:
         """As ever; `followed` has every action as text, in order."""

@@ -1,0 +1,396 @@
+"""The recorder: everything is written down, and nothing is any other for it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+from posthouse.adapters.journal import Header, Journal, Recorder, read, replay, shown
+from posthouse.adapters.journal.entries import INPUTS, MACHINES
+from posthouse.adapters.journal.values import WAYS
+from posthouse.core import Address, Config, Context, Gateway, Invoke, Peer, RpcError, Service, UsageError
+from posthouse.core.errors import INTERNAL_ERROR
+from posthouse.transports import Switchboard
+
+from tests.transports.board import Browser, body, calculator, call, counter, post
+
+from .eventful import TEXTS, WALL, Recording, Unencodable
+from .test_journal_redaction import CANARY, STREAMS
+
+TYPES: dict[MACHINES, type] = {"switchboard": Switchboard, "gateway": Gateway}
+
+LOOK_UPS = ("health", "next_timeout", "stats", "busy")
+"""The methods that change nothing."""
+
+
+class Host:
+    """A host that drives a recorded gateway itself, as one that speaks HTTP and WebSocket would."""
+
+    def __init__(self, service: Service | None = None) -> None:
+        service = calculator() if service is None else service
+        self.lines: list[bytes] = []
+        header = Header.of(service, Config(), wall=WALL)
+        recorder = Recorder(service, header, self.lines.append, counter())
+        self.gateway = Gateway(recorder.service, wall=WALL, entropy=recorder.entropy)
+        recorder.watch(self.gateway)
+        self.recorder = recorder
+
+    def followed(self) -> list[str]:
+        """What followed since the last time."""
+        effects = [shown(effect) for effect in self.gateway.outbox]
+        self.gateway.outbox.clear()
+        return effects
+
+    def replayed(self) -> list[str]:
+        """What follows from the record."""
+        followed: list[str] = []
+        journal = read(self.lines)
+        done = replay(journal, calculator(), check=True, effects=lambda _, effect: followed.append(shown(effect)))
+        assert done.failure is None
+        assert (done.given, done.skipped, done.parted) == (len(journal.entries), 0, None)
+        return followed
+
+
+def same(board: Recording, service: Service | None = None) -> Journal:
+    """The journal of this run, when it has been replayed to the same actions."""
+    followed: list[str] = []
+    journal = board.journal()
+    service = calculator() if service is None else service
+    done = replay(journal, service, check=True, effects=lambda _, action: followed.append(shown(action)))
+    assert done.failure is None
+    assert done.parted is None
+    assert followed == board.followed
+    return journal
+
+
+# What is written
+
+
+@pytest.mark.parametrize("machine", TYPES)
+def test_every_input_is_recorded_and_every_parameter_can_be_written(machine: MACHINES) -> None:
+    public = {
+        name: function
+        for name, function in inspect.getmembers(TYPES[machine], inspect.isfunction)
+        if not name.startswith("_") and name not in LOOK_UPS
+    }
+    assert sorted(public) == sorted(INPUTS[machine])
+    parameters = [name for function in public.values() for name in inspect.signature(function).parameters]
+    assert {*parameters} - {"self"} <= WAYS.keys()
+
+
+def test_an_entry_says_what_went_in_what_was_drawn_and_what_began() -> None:
+    board = Recording()
+    socket = board.open()
+    board.feed(socket, post(call("later", b"[1]")))
+    opened, received = board.journal().entries
+    assert (opened.input, opened.returned, opened.drawn) == ("opened", socket, ())
+    assert opened.arguments["address"]["host"] == "127.0.0.1"
+    assert received.arguments == {"socket": socket, "data": post(call("later", b"[1]")).decode(), "now": 0.0}
+    assert [len(drawn) for drawn in received.drawn] == [12]
+    assert (len(received.opened), len(received.invoked), received.raised) == (1, 1, None)
+
+
+def test_arguments_by_name_and_by_position_are_the_same() -> None:
+    board = Recording()
+    board.board.broadcast("news", [1], 1.0, kinds=["cli"])
+    board.board.broadcast(now=1.0, params=[1], method="news", kinds=["cli"])
+    first, second = board.journal().entries
+    assert first == second
+
+
+def test_a_result_is_written_as_the_bytes_that_it_became() -> None:
+    board = Recording()
+    socket = board.open()
+    assert body(board.feed(socket, post(call("add", b"[1,2]")))).startswith(b'{"jsonrpc":"2.0","result":3')
+    assert board.journal().entries[-1].arguments["result"] == "3"
+
+
+def test_a_result_that_no_json_can_carry_is_the_same_error_with_the_same_incident() -> None:
+    board = Recording()
+    socket = board.open()
+    board.feed(socket, post(call("later")))
+    assert board.board.complete(board.waiting.pop().call, Unencodable(), 1.0)
+    board.run()
+    entry = same(board).entries[-1]
+    assert "unfit" in entry.arguments["result"]
+    assert len(entry.drawn) == 1
+    assert board.take(socket)
+
+
+def test_a_result_that_came_too_late_is_not_written() -> None:
+    board = Recording()
+    socket = board.open()
+    board.feed(socket, post(call("later")))
+    board.drop(socket)
+    assert not board.board.complete(board.waiting.pop().call, "too late", 1.0)
+    assert same(board).entries[-1].arguments["result"] is None
+
+
+class Point(msgspec.Struct):
+    """A type of a service's own."""
+
+    x: int
+
+
+def test_types_of_a_service_become_what_they_become_without_a_recorder() -> None:
+    service = Service("own", public=True)
+
+    @service.method
+    def mirror(point: Point) -> Point:
+        return Point(-point.x)
+
+    board = Recording(service=service)
+    socket = board.open()
+    assert b'{"x":-4}' in board.feed(socket, post(call("mirror", b'[{"x":4}]')))
+    browser = Browser(board)
+    board.board.broadcast("point", Point(3), 1.0)
+    board.run()
+    assert b'{"x":3}' in browser.texts()[0]
+    same(board, service)
+
+
+@pytest.mark.parametrize("data", [None, {"a": [1]}, "text", {"incident": "c0ffee"}, Unencodable()])
+def test_an_error_is_written_with_its_data(data: object) -> None:
+    board = Recording()
+    socket = board.open()
+    board.feed(socket, post(call("later")))
+    board.board.fail(board.waiting.pop().call, RpcError(INTERNAL_ERROR, "no\u2028", data), 1.0)
+    board.run()
+    same(board)
+
+
+# Nothing is any other for it
+
+
+def test_iterators_are_passed_on_whole() -> None:
+    board = Recording()
+    browser = Browser(board)
+
+    def users() -> Iterator[str]:
+        yield "ada"
+
+    assert board.board.broadcast("news", [1], 1.0, users=users()) == 1
+    board.run()
+    assert len(browser.texts()) == 1
+    same(board)
+
+
+@pytest.mark.parametrize("params", [Unencodable(), 7, {"a": Unencodable()}])
+def test_params_that_cannot_be_sent_are_refused_as_ever(params: object) -> None:
+    board = Recording()
+    Browser(board)
+    with pytest.raises(UsageError, match="the params of 'news'"):
+        board.board.broadcast("news", params, 1.0)
+    assert same(board).entries[-1].raised == "UsageError"
+
+
+def test_misuse_is_answered_as_ever_and_written_down() -> None:
+    board = Recording()
+    with pytest.raises(UsageError, match="there never was a connection 9"):
+        board.board.notify(9, "news", [], 1.0)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        board.board.closed()  # type: ignore[call-arg]
+    with pytest.raises(TypeError):
+        board.board.closed(1, 2.0, 3)  # type: ignore[call-arg, arg-type]
+    assert [entry.raised for entry in board.journal().entries] == ["UsageError", "TypeError"]
+
+
+@pytest.mark.parametrize(
+    "misuse",
+    [
+        lambda board: board.received(1, "text", 1.0),
+        lambda board: board.received([], b"", 1.0),
+        lambda board: board.opened(None, 1.0),
+        lambda board: board.shut_down(object()),
+        lambda board: board.shut_down(1.0, grace="long"),
+        lambda board: board.broadcast("\ud800", [], 1.0),
+        lambda board: board.broadcast("news", [], 1.0, kinds=7),
+        lambda board: board.fail(1, None, 1.0),
+        lambda board: board.set_wall(object(), 1.0),
+    ],
+)
+def test_nothing_that_it_is_given_breaks_the_recorder(misuse: Callable[[Any], object]) -> None:
+    boards = [Recording(), Recording()]
+    boards[1].recorder.stop()
+    raised = []
+    for board in boards:
+        board.open()
+        try:
+            misuse(board.board)
+        except Exception as error:
+            raised.append((type(error), str(error)))
+    assert len(raised) in (0, 2)
+    assert len(set(raised)) <= 1
+    assert len(boards[0].journal().entries) in (1, 2)
+
+
+def test_numbers_without_an_end_are_written_too() -> None:
+    host = Host()
+    caller = host.gateway.connect(Peer("cli"), 0.0)
+    host.gateway.request(caller, "ask", [], 0.0, timeout=float("inf"))
+    assert host.followed() == host.replayed()
+
+
+class Mischief(msgspec.Struct):
+    """Calls back while it is converted."""
+
+    x: int
+
+    gateway: ClassVar[Gateway]
+    refused: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        with pytest.raises(UsageError, match="from within another"):
+            self.gateway.handle_timeout(1.0)
+        Mischief.refused = True
+
+
+def test_an_input_from_within_another_is_refused_as_ever_and_not_written() -> None:
+    service = Service("mischief", public=True)
+
+    @service.method
+    def play(value: Mischief) -> None: ...
+
+    host = Host(service)
+    caller = host.gateway.connect(Peer("cli"), 0.0)
+    Mischief.gateway = host.gateway
+    host.gateway.receive(caller, call("play", b'[{"x":1}]'), 0.0)
+    assert Mischief.refused
+    assert [entry.input for entry in read(host.lines).entries] == ["connect", "receive"]
+
+
+def test_what_an_input_raises_gets_out_and_is_written_down() -> None:
+    class Broken(Gateway):
+        def shut_down(self, now: float, *, grace: float | None = None) -> None:
+            raise KeyError("broken")
+
+    board = Recording(gateway=Broken)
+    with pytest.raises(KeyError, match="broken"):
+        board.board.shut_down(0.0)
+    assert board.journal().entries[-1].raised == "KeyError"
+
+
+def test_a_recording_that_is_ended_leaves_the_machine_as_it_was() -> None:
+    board = Recording()
+    kept = board.board.handle_timeout
+    board.open()
+    board.recorder.stop()
+    board.recorder.stop()
+    assert board.board.handle_timeout.__func__ is Switchboard.handle_timeout  # type: ignore[attr-defined]
+    board.open()
+    kept(1.0)
+    assert len(board.journal().entries) == 1
+
+
+def test_a_writer_that_takes_no_more_ends_the_recording() -> None:
+    service = calculator()
+    lines: list[bytes] = []
+
+    def write(line: bytes) -> bool:
+        lines.append(line)
+        return len(lines) < 3
+
+    recorder = Recorder(service, Header.of(service, Config(), wall=0.0), write, bytes)
+    gateway = Gateway(recorder.service, wall=0.0, entropy=recorder.entropy)
+    recorder.watch(gateway)
+    for now in range(5):
+        gateway.handle_timeout(float(now))
+    assert len(read(lines).entries) == 2
+
+
+def test_the_service_itself_is_left_alone_but_frozen() -> None:
+    service = calculator()
+    methods = dict(service.methods)
+    Recording(service=service)
+    assert service.methods == methods
+    with pytest.raises(UsageError, match="served by a gateway"):
+        service.method(lambda: None)
+
+
+# Gateways alone
+
+
+def test_a_gateway_that_a_host_drives_is_recorded_too() -> None:
+    host = Host()
+    gateway = host.gateway
+    socket = gateway.accepted(Address("10.0.0.1", 9), 0.0)
+    assert socket is not None
+    gateway.head_read(socket, 0.0)
+    peers = [gateway.connect(Peer(kind, socket=at), 0.1) for kind, at in (("websocket", socket), ("cli", None))]  # type: ignore[arg-type]
+    for text in TEXTS:
+        for peer in peers:
+            gateway.receive(peer, text, 0.2)
+    gateway.report_held(peers[0], 100, 0.3)
+    gateway.notify(peers[0], "news", {"a": "ä"}, 0.3)
+    gateway.report_sent(peers[0], 100, 0.4)
+    gateway.report_buffered(10, 0.4)
+    gateway.heard(peers[0], 0.4)
+    asked = [gateway.request(peer, "ask", None, 0.5, timeout=3.0) for peer in peers]
+    gateway.receive(peers[0], b'{"jsonrpc":"2.0","result":1,"id":%d}' % asked[0], 0.6)
+    gateway.abandon(asked[1], 0.6)
+    for invoke in [effect for effect in gateway.outbox if isinstance(effect, Invoke)]:
+        if invoke.method.context_parameter is None:
+            gateway.complete(invoke.call, 5, 0.7)
+        gateway.progress(invoke.call, 0.5, 0.7)
+    gateway.set_wall(WALL + 9.0, 0.8)
+    for peer in peers:
+        gateway.disconnected(peer, 1000, 0.9)
+    gateway.released(socket, 0.9)
+    gateway.shut_down(1.0, grace=0.5)
+    gateway.handle_timeout(50.0)
+    assert host.followed() == host.replayed()
+
+
+def test_progress_is_written_as_the_json_that_it_becomes() -> None:
+    service = Service("progress", public=True)
+
+    @service.method
+    async def slow(context: Context) -> None: ...
+
+    board = Recording(service=service)
+    browser = Browser(board)
+    browser.send(b'{"jsonrpc":"2.0","method":"slow","id":1,"meta":{"progress_token":"p"}}')
+    running = board.waiting.pop().call
+    assert board.board.progress(running, {"fraction": 0.5, "seen": {"b", "a"}}, 1.0)
+    board.run()
+    assert browser.texts() == [
+        b'{"jsonrpc":"2.0","method":"$/progress","params":{"token":"p","value":{"fraction":0.5,"seen":["a","b"]}}}'
+    ]
+    same(board, service)
+
+
+# Secrets
+
+
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+def test_no_secret_gets_into_a_journal_and_a_replay_takes_the_same_way(stream: bytes) -> None:
+    service = calculator()
+    for cut in range(1, len(stream), 1 + len(stream) // 4):
+        board = Recording(service=service)
+        first, second = board.open(), board.open()
+        for socket in (first, second):
+            for piece in (stream[:cut], stream[cut:]):
+                board.feed(socket, piece)
+        board.drop(first)
+        assert CANARY not in b"".join(same(board, service).lines())
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /health?token=c4n4ry HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /health?%74oken=c4n4ry HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /health?x=c4n4ry#c4n4ry HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /health?x=c4n4ry\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /health?c4n4ry HTTP/1.1\r\nHost: localhost\r\nCookie: c4n4ry\xff\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nCookie: c4n4ry\x00\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nCookie: c4n4ry\r\n c4n4ry\r\n\r\n",
+    ],
+)
+def test_what_is_refused_is_refused_in_a_replay_too(head: bytes) -> None:
+    board = Recording()
+    assert board.feed(board.open(), head).startswith(b"HTTP/1.1")
+    assert CANARY not in b"".join(same(board).lines())
