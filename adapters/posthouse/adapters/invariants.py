@@ -42,7 +42,7 @@ from posthouse.core.lifecycle import (
 from posthouse.core.peers import KINDS, PUSHABLE, CallId, ConnectionId, RequestId, SocketId
 from posthouse.transports.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
 from posthouse.transports.codec import Codec, Exchange, Pause, Resume, Send, Text
-from posthouse.transports.sockets import Line
+from posthouse.transports.sockets import BACKLOG, Line
 from posthouse.transports.switchboard import Switchboard
 
 
@@ -82,8 +82,9 @@ def check_touched(board: Switchboard, sockets: Iterable[SocketId]) -> None:
     gateway = board.gateway
     lines, records = board._sockets.lines, gateway._connections.records
     table = gateway._calls
-    _must(table.handlers == len(table.records) - table.waiting, "calls: a slot for each handler")
-    _must(table.handlers <= gateway.config.max_calls, "calls: no more handlers than max_calls")
+    running = len(table.records) - table.waiting
+    _must(table.handlers == running, "calls: a slot for each handler")
+    _must(running <= gateway.config.max_calls, "calls: no more handlers than max_calls")
     _must(len(lines) == len(gateway._connections.sockets), "tables: a socket here is a socket there")
     _must(len(board._sockets.by_connection) == len(records), "tables: each connection lives on a socket")
     _must(not gateway.outbox, "totality: what the gateway asked was done")
@@ -92,13 +93,14 @@ def check_touched(board: Switchboard, sockets: Iterable[SocketId]) -> None:
         if line is None:
             continue
         line_of(board, line)
+        if line.codec.output:
+            _must(bool(line.stopped) or line.over, "totality: what a codec said was done")
         if line.connection is not None:
             record = records[line.connection]
             calls_of(gateway, record)
             backlog = gateway._flow.backlogs.get(record.id)
             if backlog is not None:
                 flow_of(gateway, record.id, backlog)
-        _must(not line.codec.output or bool(line.stopped) or line.over, "totality: what a codec said was done")
 
 
 def check_at_rest(board: Switchboard) -> None:
@@ -149,22 +151,26 @@ def calls(gateway: Gateway) -> None:
 
 def calls_of(gateway: Gateway, record: Connection) -> None:
     """A connection's calls are those without an outcome; they run up to its cap, and the others wait."""
-    config, table = gateway.config, gateway._calls.records
+    config = gateway.config
     _must(record.running <= config.max_calls_per_connection, "calls: no more handlers than a connection may have")
-    _must(len(record.waiting) <= config.max_waiting_calls, "calls: no more wait than may")
-    _must(record.waiting_bytes <= config.max_waiting_bytes, "calls: no more bytes wait than may")
-    _must(record.state is not State.CLOSING or not record.calls, "calls: who is closed waits for no outcome")
-    _must(not record.requests or PUSHABLE[record.peer.kind], "calls: only who can be pushed to is asked")
-    for key, call in record.calls.items():
-        _must(table.get(call.call) is call, "calls: a connection's call is in the table")
-        _must((call.key, call.connection) == (key, record.id), "calls: a call is found by its own key")
-        _must(call.phase is not Phase.ENDED, "calls: a call with an outcome is nobody's")
+    if record.requests:
+        _must(PUSHABLE[record.peer.kind], "calls: only who can be pushed to is asked")
+    if record.calls:
+        table = gateway._calls.records
+        _must(record.state is not State.CLOSING, "calls: who is closed waits for no outcome")
+        for key, call in record.calls.items():
+            _must(table.get(call.call) is call, "calls: a connection's call is in the table")
+            _must((call.key, call.connection) == (key, record.id), "calls: a call is found by its own key")
+            _must(call.phase is not Phase.ENDED, "calls: a call with an outcome is nobody's")
     if record.waiting:
         full = record.running == config.max_calls_per_connection
         _must(full, "calls: none waits while there is a slot")
+        _must(len(record.waiting) <= config.max_waiting_calls, "calls: no more wait than may")
         size = sum(len(call.params or b"") for call in record.waiting.values())
-        _must(record.waiting_bytes == size, "calls: the bytes that wait are counted")
+        _must(record.waiting_bytes == size <= config.max_waiting_bytes, "calls: the bytes that wait are counted")
         _must(all(record.calls[call.key] is call for call in record.waiting.values()), "calls: what waits is a call")
+    else:
+        _must(not record.waiting_bytes, "calls: the bytes that wait are counted")
 
 
 def tables(board: Switchboard) -> None:
@@ -217,20 +223,23 @@ def flow_of(gateway: Gateway, id: ConnectionId, backlog: Backlog) -> None:
 
 def line_of(board: Switchboard, line: Line) -> None:
     """One socket: what is held for it is counted alike on both sides and has a deadline; what it buffers is bounded."""
-    sockets, gateway, config = board._sockets, board.gateway, board.config
-    connection = line.connection
+    config, wire, connection = board.config, line.wire, line.connection
     if connection is not None:
-        _must(sockets.by_connection.get(connection) is line, "tables: a socket is found by who lives on it")
-        record = gateway._connections.records[connection]
+        _must(board._sockets.by_connection.get(connection) is line, "tables: a socket is found by who lives on it")
+        record = board.gateway._connections.records[connection]
         if record.state in LIVING:
-            held = gateway._flow.held(connection)
-            _must(line.counted == held <= line.wire.outstanding, "flow: the gateway knows what the wire holds")
-            paused = not held or line.over or "backlog" in line.stopped or not record.pushable
-            _must(paused, "flow: who does not read is not read from")
-    counted = line.wire.clear or line.counted or (line.stalled is not None and line.stalled.live)
-    _must(bool(counted) or line.over, "time: bytes that are held for nobody have a deadline")
-    bound = config.max_body_bytes + config.max_message_bytes * 2 + config.max_head_bytes + config.read_bytes * 2
-    _must(line.codec.buffered <= bound, "flow: what a codec buffers is bounded")
+            held = board.gateway._flow.held(connection)
+            _must(line.counted == held <= wire.outstanding, "flow: the gateway knows what the wire holds")
+            if held:
+                paused = line.over or BACKLOG in line.stopped or not record.pushable
+                _must(paused, "flow: who does not read is not read from")
+    if not wire.clear and not line.over and not line.counted:
+        watched = line.stalled is not None and line.stalled.live
+        _must(watched, "time: bytes that are held for nobody have a deadline")
+    buffered = line.codec.buffered
+    if buffered:
+        bound = config.max_body_bytes + config.max_message_bytes * 2 + config.max_head_bytes + config.read_bytes * 2
+        _must(buffered <= bound, "flow: what a codec buffers is bounded")
 
 
 def time(board: Switchboard, now: float) -> None:

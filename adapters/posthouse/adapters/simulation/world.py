@@ -54,7 +54,7 @@ class World:
         weather: Weather = CALM,
         manners: Manners = HONEST,
         chance: Chance | None = None,
-        check_every: int = 32,
+        check_every: int = 64,
         journal: Callable[[int, bytes], object] | None = None,
     ) -> None:
         self.chance: Final[Chance] = Seeded(seed) if chance is None else chance
