@@ -11,17 +11,21 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
-from msgspec import DecodeError, Struct, field, json, structs, to_builtins
+from msgspec import DecodeError, Struct, field, json, structs
 from posthouse.core.config import Config
 from posthouse.core.errors import UsageError
 from posthouse.core.gateway import Gateway
 from posthouse.core.service import Service
 from posthouse.transports.policy import Policy
 
+from .values import WAYS
+
 FORMAT: Final = 1
 """The version of what is written here: a reader refuses any other."""
+
+T = TypeVar("T")
 
 MACHINES = Literal["switchboard", "gateway"]
 
@@ -65,13 +69,19 @@ class Header(Struct, frozen=True, kw_only=True):
             service=service.name,
             openrpc=fingerprint(service),
             config={
-                name: to_builtins(value)
+                name: list(value) if isinstance(value, tuple) else value
                 for name, value in structs.asdict(config).items()
                 if value != getattr(usual, name)
             },
             wall=wall,
             policy=policy,
         )
+
+
+class Version(Struct, frozen=True):
+    """Of a header, what says whether the rest can be read."""
+
+    journal: int
 
 
 class Entry(Struct, frozen=True, omit_defaults=True):
@@ -115,6 +125,7 @@ class Journal(Struct, frozen=True):
 
 
 _encoder = json.Encoder()
+_version_decoder = json.Decoder(Version)
 _header_decoder = json.Decoder(Header)
 _entry_decoder = json.Decoder(Entry)
 _end_decoder = json.Decoder(End)
@@ -143,28 +154,32 @@ def read(source: str | os.PathLike[str] | Iterable[bytes]) -> Journal:
     header = _read_header(lines[0])
     end = None
     if len(lines) > 1 and lines[-1].startswith(b'{"end":'):
-        end = _end_decoder.decode(lines.pop()).end
+        end = _read(_end_decoder, lines.pop(), f"line {len(lines) + 1} is no end").end
     return Journal(header, list(_read_entries(header, lines)), end, torn)
 
 
-def _read_header(line: bytes) -> Header:
+def _read(decoder: json.Decoder[T], line: bytes, otherwise: str) -> T:
     try:
-        header = _header_decoder.decode(line)
-    except DecodeError as error:
-        raise UsageError(f"its first line is no header of a journal: {error}") from None
-    if header.journal != FORMAT:
-        raise UsageError(f"it is a journal of format {header.journal}: this version reads format {FORMAT}")
-    return header
+        return decoder.decode(line)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{otherwise} of a journal: {error}") from None
+
+
+def _read_header(line: bytes) -> Header:
+    version = _read(_version_decoder, line, "its first line is no header").journal
+    if version != FORMAT:
+        raise UsageError(f"it is a journal of format {version}: this version reads format {FORMAT}")
+    return _read(_header_decoder, line, "its first line is no header")
 
 
 def _read_entries(header: Header, lines: list[bytes]) -> Iterator[Entry]:
     for number, line in enumerate(lines[1:], start=2):
-        try:
-            entry = _entry_decoder.decode(line)
-        except DecodeError as error:
-            raise UsageError(f"line {number} is no entry of a journal: {error}") from None
+        entry = _read(_entry_decoder, line, f"line {number} is no entry")
         if entry.input not in INPUTS[header.machine]:
             raise UsageError(f"line {number}: a {header.machine} has no input {entry.input!r}")
+        for name in entry.arguments:
+            if name not in WAYS:
+                raise UsageError(f"line {number}: {entry.input} has no argument {name!r}")
         yield entry
 
 

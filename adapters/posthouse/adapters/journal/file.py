@@ -116,7 +116,7 @@ class JournalFile:
                 data = data[self._sink(self._file, data) :]
         except OSError as error:
             self._broken = True
-            self._tell(error.strerror or str(error))
+            self._tell(error.strerror or repr(error))
 
 
 def _open(path: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any, Final
 
 from msgspec import Raw
@@ -91,15 +91,18 @@ class Recorder:
     def _recorded(self, machine: Switchboard | Gateway, name: str) -> Callable[..., Any]:
         """The input, written down when it has happened: only then is known what it took and what began with it."""
         original: Callable[..., Any] = getattr(machine, name)
-        parameters = tuple(signature(original).parameters)
+        shape = signature(original).parameters
+        parameters = tuple(shape)
+        needed = {parameter for parameter in shape if shape[parameter].default is Parameter.empty}
         settled = {parameter: settle for parameter in parameters if (settle := WAYS[parameter].settle) is not None}
         outbox: list[Any] = machine.outbox
 
         def record(*positional: Any, **named: Any) -> Any:
-            if self._inside or self._machine is None or len(positional) > len(parameters):
-                return original(*positional, **named)
             arguments = dict(zip(parameters, positional, strict=False))
             arguments.update(named)
+            fits = len(positional) <= len(parameters) and needed <= arguments.keys() <= shape.keys()
+            if self._inside or self._machine is None or not fits:
+                return original(*positional, **named)
             if settled:
                 for parameter, settle in settled.items():
                     if parameter in arguments:

@@ -172,7 +172,10 @@ class Run:
                 if argument is None:
                     return None
             elif isinstance(argument, Peer) and argument.socket is not None:
-                argument = replace(argument, socket=self._ids["socket"].get(argument.socket))
+                socket = self._ids["socket"].get(argument.socket)
+                if socket is None:
+                    return None
+                argument = replace(argument, socket=socket)
             arguments[name] = argument
         return arguments
 
