@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import (
-    headers,
-    http_head,
-    jsonrpc,
-    lines,
-)
+from tests.fuzz.targets import deflate, frames, handshake, headers, http_head, jsonrpc, lines
 
-TARGETS: dict[str, Target] = {module.TARGET.name: module.TARGET for module in (http_head, lines, headers, jsonrpc)}
+MODULES = (http_head, handshake, frames, deflate, lines, headers, jsonrpc)
+
+TARGETS: dict[str, Target] = {module.TARGET.name: module.TARGET for module in MODULES}
