@@ -99,6 +99,7 @@ class Client:
         self._unsaid: Final[deque[bytes]] = deque()
         self._unsent = bytearray()
         self._ticking = False
+        self._leaving: int | None = None
 
     def __repr__(self) -> str:
         return f"<client {self.name}: {'connected' if self.link is not None else 'not connected'}>"
@@ -172,6 +173,7 @@ class Client:
         self.connections += 1
         self.link = link
         self.close_code = None
+        self._leaving = None
         link.down.deliver = partial(self._received, link)
         link.down.deliver_eof = partial(self._ended, link)
         link.up.on_room = self._flush
@@ -192,7 +194,7 @@ class Client:
     def close(self, code: int = 1000) -> None:
         """Leave in good order."""
         if self.speech is not None:
-            self.speech.close(code, self._schedule.now)
+            self._leaving = code
             self._work()
 
     def half_close(self) -> None:
@@ -252,6 +254,8 @@ class Client:
         if self.speech is speech and speech.ready:
             while self._unsaid and speech.ready:
                 speech.say(self._unsaid.popleft())
+            if self._leaving is not None:
+                speech.close(self._leaving, self._schedule.now)
             for event in speech.events():
                 self._on(event)
         if self.link is link and link is not None and speech.over:

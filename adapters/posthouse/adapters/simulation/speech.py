@@ -22,8 +22,8 @@ from .chance import Stream
 
 Transport = Literal["websocket", "http", "lines", "headers"]
 
-CLIENT_CONFIG: Final = Config()
-"""A client's limits are its own, whatever the server's are."""
+CLIENT_CONFIG: Final = Config(min_compress_bytes=0)
+"""A client's limits are its own, whatever the server's are; where compression was agreed it compresses everything."""
 
 
 class Opened(Struct, frozen=True, gc=False):
@@ -283,7 +283,7 @@ class HttpSpeech:
 
 
 SPEECHES: Final[dict[Transport, Callable[[Stream, float], Speech]]] = {
-    "websocket": WebSocketSpeech,
+    "websocket": lambda stream, now: WebSocketSpeech(stream, now, deflate=stream.happens(250)),
     "http": lambda stream, now: HttpSpeech(),
     "lines": lambda stream, now: PipeSpeech(Lines(CLIENT_CONFIG)),
     "headers": lambda stream, now: PipeSpeech(Headers(CLIENT_CONFIG)),

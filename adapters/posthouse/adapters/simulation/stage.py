@@ -6,20 +6,56 @@ Results name what was asked for, so that an answer that reaches the wrong caller
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypedDict
 
 import anyio
+from msgspec import Meta, Struct
 from posthouse.core.context import Context
 from posthouse.core.errors import FORBIDDEN, INTERNAL_ERROR, INVALID_PARAMS, METHOD_NOT_FOUND, UNAUTHENTICATED, RpcError
+from posthouse.core.method import Method, Outcome
+from posthouse.core.parameters import Arguments
 from posthouse.core.service import Service
 
 REFUSED: Final = 7
 """The code with which `refuses` fails."""
 
 
+class Item(Struct):
+    """Something that can be ordered."""
+
+    name: str
+    price: int
+
+
+class Receipt(TypedDict):
+    """What was ordered."""
+
+    token: str
+    sum: int
+
+
 def stage() -> Service:
     """A new service of this kind."""
     service = Service("stage", public=True)
+    shelf = Service("shelf", public=True)
+
+    @shelf.method
+    def total(numbers: Annotated[list[int], Meta(max_length=5)]) -> int:
+        return sum(numbers)
+
+    @shelf.on_call
+    def unchanged(context: Context, method: Method, arguments: Arguments) -> Arguments:
+        return arguments
+
+    @shelf.on_outcome
+    def as_it_is(context: Context, method: Method, outcome: Outcome) -> None:
+        return None
+
+    service.include(shelf, prefix="shelf.")
+
+    @service.method
+    def order(item: Item, count: int = 1, *, note: str | None = None, sizes: frozenset[int] = frozenset()) -> Receipt:
+        return {"token": item.name, "sum": item.price * count}
 
     @service.method
     def echo(token: str) -> str:
@@ -101,6 +137,8 @@ RESULTS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "wait": lambda params: params["token"],
     "ask": lambda params: params["token"],
     "secret": lambda params: "secret",
+    "order": lambda params: {"token": params["item"]["name"], "sum": params["item"]["price"] * params["count"]},
+    "shelf.total": lambda params: sum(params["numbers"]),
 }
 """What each method returns, if it returns."""
 

@@ -20,37 +20,18 @@ from posthouse.transports.policy import Policy
 
 from .chance import Chance, Seeded, Stream
 from .clients import Client, PendingCall
+from .lies import BYTES, TEXTS
 from .speech import Transport
 from .stage import CODES, RESULTS, mirror, stage
 from .swarm import Swarm, draw
 from .world import World
 
 TRANSPORTS: Final[tuple[Transport, ...]] = ("websocket", "lines", "lines", "http", "websocket", "headers")
+CALLED: Final = ("echo", "echo", *RESULTS, *CODES)
 IDENTITIES: Final = (None, Identity("ada"), Identity("ada", ("broadcast",)), Identity("bob", (ALL_SCOPES,)))
 
 MAX_PENDING: Final = 60
 """With so many calls that have no outcome a client says nothing: it would only make a queue of its own longer."""
-
-RUBBISH: Final = (
-    b"\x00",
-    b"{",
-    b"[]",
-    b"[1,1,1]",
-    b"null\n",
-    b'{"jsonrpc":"2.0","id":1,"result":2}\n',
-    b'{"jsonrpc":"2.0","id":"x","method":"echo","params":["x"]}\n',
-    b'{"jsonrpc":"1.0","method":1}\n',
-    b"Content-Length: 3\r\n\r\n",
-    b"Content-Length: 99999999999\r\n\r\n",
-    b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{",
-    b"\x81\x05hello",
-    b"\x89\x80\x00\x00\x00\x00" * 20,
-    b"\x01\x80\x00\x00\x00\x00" + b"\x00\x81\x00\x00\x00\x00x" * 10,
-    b"\x88\x80\x00\x00\x00\x00",
-    b"\xc1\x83\x00\x00\x00\x00abc",
-)
-"""What liars send, on whatever they speak."""
 
 
 class Calm(Struct, frozen=True):
@@ -136,11 +117,18 @@ class Storm:
             client.reads = False
             world.after(stream.choose(20), partial(setattr, client, "reads", True))
         if stream.happens(faults.lie):
-            client.send(stream.pick(RUBBISH))
+            self._lie(client)
         for _ in range(1 + stream.choose(MAX_PENDING) if stream.happens(faults.flood) else 1):
             if len(client.pending) < MAX_PENDING:
                 self._acts(client)
         world.after(self.swarm.pause * (0.5 + stream.choose(1000) / 1000), partial(self._act, client))
+
+    def _lie(self, client: Client) -> None:
+        if client.stream.happens(500):
+            client.liar = True
+            client.say(client.stream.pick(TEXTS))
+        else:
+            client.send(client.stream.pick(BYTES))
 
     def _speak(self, client: Client) -> None:
         stream = client.stream
@@ -168,7 +156,7 @@ class Storm:
         stream = client.stream
         self.calls += 1
         token = f"{client.name}/{self.calls}"
-        method = stream.pick(("echo", "echo", "add", "blob", "brief", "finish", "queue", "tell", "wait", "ask", *CODES))
+        method = stream.pick(CALLED)
         match method:
             case "add":
                 return method, {"a": stream.choose(100), "b": self.calls}
@@ -178,6 +166,11 @@ class Storm:
                 return method, {"token": token, "times": 1 + stream.choose(4)}
             case "wait":
                 return method, {"token": token, "seconds": stream.pick((0.0, 0.2, 3.0))}
+            case "order":
+                price = stream.choose(9)
+                return method, {"item": {"name": token, "price": price}, "count": stream.choose(3), "note": "x"}
+            case "shelf.total":
+                return method, {"numbers": [stream.choose(9) for _ in range(stream.choose(4))]}
             case "secret" | "breaks" | "unspeakable" | "no.such.method":
                 return method, {}
             case "echo.wrongly":
