@@ -64,6 +64,7 @@ def test_a_line_that_was_cut_off_is_left_out_and_told_of(size: int) -> None:
         ([*Journal(HEADER).lines(), b"\xff\n"], "line 2 is no entry of a journal"),
         ([*Journal(HEADER, [Entry("fly", {})]).lines()], "line 2: a switchboard has no input 'fly'"),
         ([*Journal(HEADER, [Entry("held", {"sky": 1})]).lines()], "line 2: held has no argument 'sky'"),
+        ([*Journal(HEADER, [Entry("held", {"size": 1})]).lines()], "line 2: held lacks its argument 'socket'"),
         ([*Journal(HEADER).lines(), b'{"end":7}\n'], "line 2 is no end of a journal"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 from posthouse.adapters.journal import Header, Journal, Recorder, read, replay, shown
-from posthouse.adapters.journal.entries import INPUTS, MACHINES
+from posthouse.adapters.journal.entries import INPUTS, MACHINES, TYPES
 from posthouse.adapters.journal.values import WAYS
 from posthouse.core import Address, Config, Context, Gateway, Invoke, Peer, RpcError, Service, UsageError
 from posthouse.core.errors import INTERNAL_ERROR
@@ -19,8 +19,6 @@ from tests.transports.board import Browser, body, calculator, call, counter, pos
 
 from .eventful import TEXTS, WALL, Recording, Unencodable
 from .test_journal_redaction import CANARY, STREAMS
-
-TYPES: dict[MACHINES, type] = {"switchboard": Switchboard, "gateway": Gateway}
 
 LOOK_UPS = ("health", "next_timeout", "stats", "busy")
 """The methods that change nothing."""

@@ -94,7 +94,10 @@ def run(arguments: argparse.Namespace) -> int:
         journal = _shrink(journal, service, path, out or f"{path}.shrunk")
     check = arguments.check or out is not None
     effects = None if arguments.quiet else Printer(journal.entries)
-    done = replay(journal, service, check=check, effects=effects)
+    try:
+        done = replay(journal, service, check=check, effects=effects)
+    except UsageError as error:
+        raise Failure(f"{path} cannot be replayed by this version: {error}") from None
     if effects is not None:
         effects.up_to(len(journal.entries) if done.failure is None else done.failure.entry)
     return _conclude(journal, done, check=check)

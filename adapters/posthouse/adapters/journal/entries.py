@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -19,8 +21,7 @@ from posthouse.core.errors import UsageError
 from posthouse.core.gateway import Gateway
 from posthouse.core.service import Service
 from posthouse.transports.policy import Policy
-
-from .values import WAYS
+from posthouse.transports.switchboard import Switchboard
 
 FORMAT: Final = 1
 """The version of what is written here: a reader refuses any other."""
@@ -40,6 +41,17 @@ INPUTS: Final[dict[MACHINES, tuple[str, ...]]] = {
     ),
 }
 """The inputs of each machine: what changes it. Everything else is a look-up."""
+
+
+TYPES: Final[dict[MACHINES, type]] = {"switchboard": Switchboard, "gateway": Gateway}
+
+
+@cache
+def parameters(machine: MACHINES, input: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The parameters that an input must be given, and all that it can be given."""
+    _, *found = signature(getattr(TYPES[machine], input)).parameters.values()
+    needed = tuple(parameter.name for parameter in found if parameter.default is Parameter.empty)
+    return needed, tuple(parameter.name for parameter in found)
 
 
 class Header(Struct, frozen=True, kw_only=True):
@@ -177,9 +189,11 @@ def _read_entries(header: Header, lines: list[bytes]) -> Iterator[Entry]:
         entry = _read(_entry_decoder, line, f"line {number} is no entry")
         if entry.input not in INPUTS[header.machine]:
             raise UsageError(f"line {number}: a {header.machine} has no input {entry.input!r}")
-        for name in entry.arguments:
-            if name not in WAYS:
-                raise UsageError(f"line {number}: {entry.input} has no argument {name!r}")
+        needed, known = parameters(header.machine, entry.input)
+        if (wrong := next((name for name in entry.arguments if name not in known), None)) is not None:
+            raise UsageError(f"line {number}: {entry.input} has no argument {wrong!r}")
+        if (missing := next((name for name in needed if name not in entry.arguments), None)) is not None:
+            raise UsageError(f"line {number}: {entry.input} lacks its argument {missing!r}")
         yield entry
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from inspect import Parameter, signature
 from typing import Any, Final
 
 from msgspec import Raw
@@ -23,7 +22,7 @@ from posthouse.core.service import Service
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard import Switchboard
 
-from .entries import INPUTS, Entry, Header, encode_line
+from .entries import INPUTS, Entry, Header, encode_line, parameters
 from .redaction import Redactor
 from .values import WAYS, Unfit, encodable, write_argument
 
@@ -54,7 +53,7 @@ class Recorder:
         self._redactors: Final[dict[int, Redactor]] = {}
         self._inside = False
         self._machine: Switchboard | Gateway | None = None
-        self._names: Final = INPUTS[header.machine]
+        self._kind: Final = header.machine
         write(encode_line(header))
 
     def entropy(self, size: int) -> bytes:
@@ -66,14 +65,14 @@ class Recorder:
     def watch(self, machine: Switchboard | Gateway) -> None:
         """Write down every input of this machine from now on."""
         self._machine = machine
-        for name in self._names:
+        for name in INPUTS[self._kind]:
             setattr(machine, name, self._recorded(machine, name))
 
     def stop(self) -> None:
         """Write down no more. The machine is as if it had never been watched."""
         machine, self._machine = self._machine, None
         if machine is not None:
-            for name in self._names:
+            for name in INPUTS[self._kind]:
                 delattr(machine, name)
 
     def _noting(self, encode: Encoding) -> Encoding:
@@ -91,23 +90,22 @@ class Recorder:
     def _recorded(self, machine: Switchboard | Gateway, name: str) -> Callable[..., Any]:
         """The input, written down when it has happened: only then is known what it took and what began with it."""
         original: Callable[..., Any] = getattr(machine, name)
-        shape = signature(original).parameters
-        parameters = tuple(shape)
-        needed = {parameter for parameter in shape if shape[parameter].default is Parameter.empty}
-        settled = {parameter: settle for parameter in parameters if (settle := WAYS[parameter].settle) is not None}
+        needed, known = parameters(self._kind, name)
+        all_needed, all_known = frozenset(needed), frozenset(known)
+        settled = {parameter: settle for parameter in known if (settle := WAYS[parameter].settle) is not None}
         outbox: list[Any] = machine.outbox
 
         def record(*positional: Any, **named: Any) -> Any:
-            arguments = dict(zip(parameters, positional, strict=False))
+            arguments = dict(zip(known, positional, strict=False))
             arguments.update(named)
-            fits = len(positional) <= len(parameters) and needed <= arguments.keys() <= shape.keys()
+            fits = len(positional) <= len(known) and all_needed <= arguments.keys() <= all_known
             if self._inside or self._machine is None or not fits:
                 return original(*positional, **named)
             if settled:
                 for parameter, settle in settled.items():
                     if parameter in arguments:
                         arguments[parameter] = settle(arguments[parameter])
-                positional = tuple(arguments[parameter] for parameter in parameters[: len(positional)])
+                positional = tuple(arguments[parameter] for parameter in known[: len(positional)])
                 named = {parameter: arguments[parameter] for parameter in named}
             before = len(outbox)
             self._inside = True
