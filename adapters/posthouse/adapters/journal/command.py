@@ -146,8 +146,6 @@ def _conclude(journal: Journal, done: Replayed, *, check: bool) -> int:
 
 
 def _what(journal: Journal, failure: Found) -> str:
-    if not journal.entries:
-        return failure.kind
     return f"input {failure.entry} ({journal.entries[failure.entry - 1].input}): {printable(failure.kind)}"
 
 

@@ -130,7 +130,7 @@ class Run:
         try:
             for place, entry in enumerate(entries, start=1):
                 self._give(place, entry, look_inside=self._checks and place >= check_from)
-            if self._checks and not self._left and isinstance(self.machine, Switchboard):
+            if place and self._checks and not self._left and isinstance(self.machine, Switchboard):
                 invariants.check_at_rest(self.machine)
         except Exception as error:
             self.failure = Failure(place, kind_of(error), error)
