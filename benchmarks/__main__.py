@@ -1,6 +1,6 @@
 """Measure, print, and bring the figures of docs/performance.md up to date.
 
-    python -m benchmarks [core | http | websocket | memory | codecs ...] [--runs 5]
+    python -m benchmarks [core | http | websocket | memory | codecs | simulation ...] [--runs 5]
 
 Without names everything is measured. Only then, and with at least five runs, is the document written.
 """
@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from functools import partial
+from statistics import median
 from typing import Final
 
 from . import environment
@@ -21,6 +22,7 @@ LIBRARY_CALLS: Final = 1_000
 SERVED_CALLS: Final = 4_000
 IDLE_SOCKETS: Final = 2_000
 CODEC_REQUESTS: Final = 10_000
+SIMULATED_SECONDS: Final = 200.0
 """How many of each are made in one run."""
 
 
@@ -121,12 +123,27 @@ def codecs(runs: int) -> list[Row]:
     ]
 
 
+def simulation(runs: int) -> list[Row]:
+    """A world of 20 clients, with and without the reference model."""
+    from .simulated import simulated
+
+    measured = [[simulated(SIMULATED_SECONDS, modelled=modelled) for modelled in (False, True)] for _ in range(runs)]
+    rows = []
+    for place, what in enumerate(("all invariants checked", "and the reference model beside it")):
+        steps = median(1 / run[place][0] for run in measured)
+        seconds = median(run[place][1] for run in measured)
+        rows.append(Row(f"steps of a simulation in a CPU second, {what}", f"{steps:,.0f}", target="≥ 20,000"))
+        rows.append(Row(f"simulated seconds in one, 20 clients, {what}", f"{seconds:,.0f}", target="≥ 500"))
+    return rows
+
+
 MEASUREMENTS: Final[dict[str, Callable[[int], list[Row]]]] = {
     "core": core,
     "http": http,
     "websocket": websocket,
     "memory": memory,
     "codecs": codecs,
+    "simulation": simulation,
 }
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import codecs, core_alone, report, served
+from benchmarks import codecs, core_alone, report, served, simulated
 from benchmarks.report import Row
 
 
@@ -31,6 +31,13 @@ def test_a_call_over_a_websocket_costs_the_server_something() -> None:
 
 def test_idle_websockets_take_room() -> None:
     assert isinstance(served.idle_bytes("posthouse", 2), float)
+
+
+@pytest.mark.parametrize("modelled", [False, True])
+def test_a_simulated_world_goes_through_its_steps(modelled: bool) -> None:
+    step, seconds = simulated.simulated(0.5, modelled=modelled)
+    assert step >= 0
+    assert seconds > 0
 
 
 def test_contestants_take_turns() -> None:

@@ -288,7 +288,10 @@ class Client:
 
     def _on_replied(self, event: Replied) -> None:
         """A response answers all of its request: what it does not name was refused together with the whole."""
-        message = msgspec.json.decode(event.to)
+        try:
+            message = msgspec.json.decode(event.to)
+        except msgspec.DecodeError:
+            return  # it was a lie, and nothing hangs on it
         for entry in message if isinstance(message, list) else (message,):
             call = self._asked.pop(str(entry.get("id")), None) if isinstance(entry, dict) else None
             if call is not None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from posthouse.adapters.journal import Header, Recorder
 from posthouse.core.config import Config
 from posthouse.core.effects import Cancel, Drained, Emit, Invoke, Resolve
+from posthouse.core.gateway import Gateway
 from posthouse.core.peers import Address, Identity, SocketId
 from posthouse.core.service import Service
 from posthouse.transports.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
@@ -21,6 +22,7 @@ from posthouse.transports.switchboard import Switchboard
 
 from .chance import Stream
 from .handlers import Handlers, Manners
+from .model import Model
 from .network import Link
 from .schedule import Schedule
 from .watched import Watched
@@ -43,7 +45,7 @@ class Accepted:
 
 class Process:
     """`board` and its surroundings. `seen` is told each action before it is performed; `journal` takes the lines of a
-    journal of all that the switchboard is told."""
+    journal of all that the switchboard is told; `modelled`: the reference model runs beside it."""
 
     def __init__(
         self,
@@ -57,12 +59,14 @@ class Process:
         manners: Manners,
         seen: Callable[[Action], None],
         journal: Callable[[bytes], object] | None = None,
+        modelled: bool = True,
     ) -> None:
         entropy, recorder = stream.entropy, None
         if journal is not None:
             recorder = Recorder(service, Header.of(service, config, wall=wall, policy=policy), journal, entropy)
             service, entropy = recorder.service, recorder.entropy
-        self.gateway: Final = Watched(service, config, wall=wall, entropy=entropy)
+        build = Watched if modelled else Gateway
+        self.gateway: Final = build(service, config, wall=wall, entropy=entropy)
         self.board: Final = Switchboard(self.gateway, policy)
         if recorder is not None:
             recorder.watch(self.board)
@@ -233,6 +237,11 @@ class Process:
 
     def _drained(self, action: Drained) -> None:
         self.drained = True
+
+    @property
+    def model(self) -> Model | None:
+        """The reference model, if there is one."""
+        return self.gateway.model if isinstance(self.gateway, Watched) else None
 
     def kill(self) -> None:
         """The process ends at once, and all its links with it."""

@@ -42,7 +42,8 @@ PATIENCE: Final = 60.0
 
 class World:
     """The system. `chance` may be given in place of `seed`; `steps` is how many events there were. `journal` takes each
-    line of the journals of the server's lives, with the number of the life."""
+    line of the journals of the server's lives, with the number of the life.
+    `modelled`: the reference model runs beside each of them."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class World:
         chance: Chance | None = None,
         check_every: int = 64,
         journal: Callable[[int, bytes], object] | None = None,
+        modelled: bool = True,
     ) -> None:
         self.chance: Final[Chance] = Seeded(seed) if chance is None else chance
         self.schedule: Final = Schedule()
@@ -69,6 +71,7 @@ class World:
         self._transports: Final[dict[str, tuple[Transport, Identity | None]]] = {}
         self._check_every: Final = check_every
         self._journal: Final = journal
+        self._modelled: Final = modelled
         self._hash: Final = blake2b(digest_size=16)
         self._trace = bytearray()
         self._lives = 0
@@ -87,6 +90,7 @@ class World:
             manners=self.manners,
             seen=self._see,
             journal=None if self._journal is None else partial(self._journal, self._lives),
+            modelled=self._modelled,
         )
 
     @property
@@ -201,7 +205,8 @@ class World:
         """Check every invariant now. Raises Violation."""
         process = self.process
         check(process.board)
-        process.gateway.model.check(process.gateway, self.now)
+        if process.model is not None:
+            process.model.check(process.gateway, self.now)
         self._witness.stopped(process.handlers.running)
 
     def run(self, seconds: float) -> None:
@@ -253,7 +258,8 @@ class World:
             client.close()
         self.run_until(self.empty, "who has left is let go")
         check_at_rest(self.process.board)
-        self.process.gateway.model.at_rest()
+        if self.process.model is not None:
+            self.process.model.at_rest()
         self._witness.at_rest()
 
     def empty(self) -> bool:
