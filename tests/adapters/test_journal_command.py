@@ -116,7 +116,7 @@ def test_how_a_recording_ended_is_told(capsys: pytest.CaptureFixture[str]) -> No
     assert (code, said) == (0, "journal: the last line is cut off and left out\n5 inputs replayed\n")
     Path("journal").write_bytes(b"".join([*lines, b'{"end":"the bound of its size"}\n']))
     code, _, said = replayed(capsys, "recorded_board:service", "--quiet")
-    assert said.startswith("journal: recording ended because of the bound of its size\n")
+    assert said.startswith("journal: recording ended: the bound of its size\n")
 
 
 def test_limits_of_another_version_are_told(capsys: pytest.CaptureFixture[str]) -> None:

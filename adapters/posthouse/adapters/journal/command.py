@@ -113,7 +113,7 @@ def _read(path: str) -> Journal:
     if journal.torn:
         say(f"{path}: the last line is cut off and left out")
     elif journal.end is not None:
-        say(f"{path}: recording ended because of {journal.end}")
+        say(f"{path}: recording ended: {journal.end}")
     return journal
 
 
