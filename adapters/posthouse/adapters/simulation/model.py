@@ -116,7 +116,7 @@ class Model:
         """The gateway closes a connection."""
         connection = self.connections.get(effect.connection)
         if connection is None or not connection.open:
-            raise Violation(f"order: a connection is closed that is closed already: {effect}")
+            raise Violation("order: a connection is closed that is closed already", effect)
         if effect.code == GOING:
             must(self._leaving is not None, "shutdown: a farewell without a shut-down", effect)
             must(not (effect.flush and connection.calls), "shutdown: a farewell to who waits for an outcome", effect)

@@ -28,7 +28,7 @@ RECEIVED: Final = "message.received"
 def must(holds: object, sentence: str, *seen: object) -> None:
     """Raise Violation with this sentence, and what was seen behind it."""
     if not holds:
-        raise Violation(f"{sentence}: {', '.join(map(repr, seen))}" if seen else sentence)
+        raise Violation(sentence, *map(repr, seen))
 
 
 class Turn:
@@ -108,7 +108,8 @@ class Turn:
     def _check_sent(self) -> None:
         for connection in self._touched.values():
             if connection.owed and not connection.held and connection.open:
-                raise Violation(f"answering: what is owed was not sent: {connection.owed[0]} to {connection.number}")
+                owed = connection.owed[0]
+                raise Violation("answering: what is owed was not sent", f"{owed} to {connection.number}")
         self._touched.clear()
 
     def freed(self, connection: Connection) -> None:
@@ -141,14 +142,14 @@ class Turn:
     def _to(self, number: ConnectionId) -> Connection:
         connection = self.connections.get(number)
         if connection is None or connection.silent:
-            raise Violation(f"answering: something is sent to who is closed: {number}")
+            raise Violation("answering: something is sent to who is closed", number)
         return connection
 
     def _read(self, data: bytes) -> list[Reply] | Reply:
         try:
             said = read_replies(data)
         except DecodeError as error:
-            raise Violation(f"answering: what is sent is no JSON-RPC: {data!r}") from error
+            raise Violation("answering: what is sent is no JSON-RPC", data) from error
         if isinstance(said, list):
             left_out = len(data) <= self._config.max_batch_reply_bytes or only(BATCH_REPLY_TOO_LARGE, said)
             must(left_out, "answering: the reply to a batch is above its limit", len(data))
@@ -172,7 +173,7 @@ class Turn:
         if any(fits(each, said) for each in owed):
             sentence = "order: something is sent before what was owed earlier"
         what = [spoken(each) for each in said] if isinstance(said, list) else spoken(said)
-        raise Violation(f"{sentence}: {what} to {connection.number}, who is owed {list(owed)[:3]}")
+        raise Violation(sentence, f"{what} to {connection.number}, who is owed {list(owed)[:3]}")
 
     def _cancel(self, effect: Cancel) -> None:
         must(effect.call in self._cancels, "calls: a handler is told to stop that is not to be", effect)
