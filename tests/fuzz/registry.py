@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import deflate, frames, handshake, headers, http_head, jsonrpc, lines
+from tests.fuzz.targets import deflate, frames, handshake, headers, http, http_head, jsonrpc, lines
 
-MODULES = (http_head, handshake, frames, deflate, lines, headers, jsonrpc)
+MODULES = (http_head, http, handshake, frames, deflate, lines, headers, jsonrpc)
 
 TARGETS: dict[str, Target] = {module.TARGET.name: module.TARGET for module in MODULES}
