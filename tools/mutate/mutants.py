@@ -1,0 +1,328 @@
+"""Mutants of one module: its source in which one small thing is wrong.
+
+Works on the syntax tree alone, and knows nothing of files, tests or processes. What is never touched, since no test of
+behaviour should notice: docstrings, annotations and what exists for type checkers only, `__all__` and `__slots__`,
+`gc=` of a Struct (speed), decorators, the words of an exception that tells a programmer of a mistake, and asserts (they
+only tell the type checker what holds).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any, Final
+
+WIDTH: Final = 100
+"""A mutant is shown with as much around it as fits into so many characters."""
+
+COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
+"""An order is moved across its boundary; what has no boundary is turned round."""
+
+TURNED: Final = (ast.Eq, ast.NotEq, ast.Is, ast.IsNot, ast.In, ast.NotIn)
+"""A condition of one of these, turned round, is that condition negated: once is enough."""
+
+ARITHMETIC: Final[dict[type[ast.operator], type[ast.operator]]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.FloorDiv,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.FloorDiv,
+    ast.Pow: ast.Mult,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+    ast.BitXor: ast.BitAnd,
+}
+
+FOR_TYPES: Final = ("NewType", "TypeVar", "cast", "Literal", "Annotated", "assert_never")
+"""What is called or subscripted with these names speaks to the type checker."""
+
+
+FILLED: Final[dict[type, str | bytes]] = {str: "~", bytes: b"~"}
+"""What an empty text becomes. One that is not becomes empty."""
+
+LEAST: Final = (None, False, True)
+"""Returned, these are not mutated to None: they are None, or have a mutant that says more."""
+
+SHOWN: Final = (ast.expr, ast.keyword, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)
+"""What may be shown around a change. A statement with a body of its own would be too much."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a node hangs in the tree: a field of its parent, or one of a list that the field is."""
+
+    parent: ast.AST
+    field: str
+    index: int | None = None
+
+    def put(self, node: ast.AST | None) -> None:
+        """Hang this node there instead; None takes one out of its list."""
+        if self.index is None:
+            setattr(self.parent, self.field, node)
+        elif node is None:
+            del getattr(self.parent, self.field)[self.index]
+        else:
+            getattr(self.parent, self.field)[self.index] = node
+
+    def restore(self, before: Any) -> None:
+        """As it was before `put`. `before`: the node, or the whole list."""
+        setattr(self.parent, self.field, before)
+
+
+@dataclass(frozen=True, eq=False)
+class Mutant:
+    """One change. `original` and `mutant` are the code around it, before and after."""
+
+    line: int
+    column: int
+    original: str
+    mutant: str
+    tree: ast.Module
+    path: tuple[Place, ...]
+    node: ast.AST | None
+
+    @property
+    def within(self) -> bool:
+        """Is it in the body of a function?"""
+        return any(isinstance(place.parent, ast.FunctionDef) and place.field == "body" for place in self.path)
+
+    @property
+    def change(self) -> str:
+        """What a report says of it."""
+        return f"{self.original} -> {self.mutant}"
+
+    @property
+    def key(self) -> str:
+        """Tells it from every other of its module."""
+        return f"{self.line}:{self.column} {self.change}"
+
+    def code(self, file: str) -> CodeType:
+        """The whole module with this change, compiled. The tree is as it was afterwards."""
+        place = self.path[-1]
+        before = _put(place, self.node)
+        try:
+            return compile(ast.fix_missing_locations(self.tree), file, "exec", dont_inherit=True)
+        finally:
+            place.restore(before)
+
+
+def mutants(source: str) -> list[Mutant]:
+    """Every mutant of this module that compiles to other code than the module does, in order of lines."""
+    tree = ast.parse(source)
+    clean = _essence(compile(tree, "", "exec", dont_inherit=True))
+    made: dict[str, Mutant] = {}
+    for path in _places(tree, (), False):
+        place = path[-1]
+        node = _at(place)
+        for replacement in _replacements(node, path):
+            mutant = _mutant(tree, path, node, replacement)
+            try:
+                code = mutant.code("")
+            except (SyntaxError, ValueError):
+                continue
+            if _essence(code) != clean:
+                made.setdefault(mutant.key, mutant)
+    return sorted(made.values(), key=lambda mutant: (mutant.line, mutant.column))
+
+
+# What may be changed
+
+
+def _places(node: ast.AST, path: tuple[Place, ...], function: bool) -> Iterator[tuple[Place, ...]]:
+    """The way to every node that may be changed, from the root: the last of it is where the node hangs."""
+    for field, value in ast.iter_fields(node):
+        if _untouched(node, field, value):
+            continue
+        for index, child in enumerate(value) if isinstance(value, list) else ((None, value),):
+            if not isinstance(child, ast.AST) or _for_nobody(child):
+                continue
+            here = (*path, Place(node, field, index))
+            yield here
+            yield from _places(child, here, function or isinstance(child, ast.FunctionDef))
+
+
+def _untouched(node: ast.AST, field: str, value: object) -> bool:
+    """Is this field of this node none of behaviour?"""
+    if field in ("annotation", "returns", "decorator_list", "bases", "type_params", "type_comment", "ctx", "op", "ops"):
+        return True
+    if isinstance(node, ast.Call | ast.Subscript):
+        named = node.func if isinstance(node, ast.Call) else node.value
+        return isinstance(named, ast.Name) and named.id in FOR_TYPES
+    return isinstance(node, ast.FormattedValue) and field != "value"
+
+
+def _for_nobody(node: ast.AST) -> bool:
+    """Is this node, with all in it, none of behaviour?"""
+    match node:
+        case ast.Expr(value=ast.Constant()) | ast.Import() | ast.ImportFrom() | ast.Assert():
+            return True
+        case ast.Assign(targets=[ast.Name(id="__all__" | "__slots__")]):
+            return True
+        case ast.AnnAssign(annotation=ast.Name(id="TypeAlias")):
+            return True
+        case ast.Call(func=ast.Name(id="UsageError")) | ast.Call(func=ast.Name(id="NotImplementedError")):
+            return True
+        case ast.keyword(arg="gc") | ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return True
+    return False
+
+
+def _replacements(node: ast.AST, path: tuple[Place, ...]) -> Iterator[ast.AST | None]:
+    """What may stand in this node's place."""
+    parent = path[-1].parent
+    match node:
+        case ast.Compare():
+            for index, operator in enumerate(node.ops):
+                ops = [*node.ops[:index], COMPARISONS[type(operator)](), *node.ops[index + 1 :]]
+                yield ast.Compare(node.left, ops, node.comparators)
+        case ast.BinOp() if not _is_text(node.left):
+            yield ast.BinOp(node.left, ARITHMETIC[type(node.op)](), node.right)
+        case ast.BoolOp():
+            yield ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values)
+        case ast.UnaryOp(op=ast.Not()):
+            yield node.operand
+        case ast.Constant():
+            yield from _other_constants(node.value, parent, path)
+        case ast.keyword() if isinstance(parent, ast.Call) and node.arg is not None:
+            yield None
+        case ast.Return(value=ast.expr() as value) if not (isinstance(value, ast.Constant) and value.value in LEAST):
+            yield ast.Return(None)
+        case ast.Break():
+            yield ast.Continue()
+        case ast.Continue():
+            yield ast.Break()
+        case ast.AugAssign():
+            yield ast.Pass()
+            if not _is_text(node.value):
+                yield ast.AugAssign(node.target, ARITHMETIC[type(node.op)](), node.value)
+        case ast.Expr(value=ast.Call()) | ast.Delete() | ast.Raise():
+            yield ast.Pass()
+        case ast.Assign() if _forgettable(node, path):
+            yield ast.Pass()
+    if path[-1].field in ("test", "ifs") and isinstance(node, ast.expr) and not _is_turned(node):
+        yield ast.UnaryOp(ast.Not(), node)
+    if path[-1].field in ("defaults", "kw_defaults") and not isinstance(node, ast.Constant):
+        yield ast.Constant(None)
+
+
+def _other_constants(value: object, parent: ast.AST, path: tuple[Place, ...]) -> Iterator[ast.Constant]:
+    match value:
+        case bool():
+            yield ast.Constant(not value)
+        case int() | float():
+            yield ast.Constant(value + 1)
+            yield ast.Constant(value - 1)
+        case str() | bytes() if not any(isinstance(place.parent, ast.JoinedStr) for place in path):
+            yield ast.Constant(value[:0] if value else FILLED[type(value)])
+        case None if not isinstance(parent, ast.Compare):
+            yield ast.Constant(...)
+
+
+def _forgettable(node: ast.Assign, path: tuple[Place, ...]) -> bool:
+    """Can this assignment be left out, so that what was assigned before stays?"""
+    functions = [place.parent for place in path if isinstance(place.parent, ast.FunctionDef)]
+    if not functions or functions[-1].name == "__init__":
+        return False
+    for target in node.targets:
+        if isinstance(target, ast.Name):
+            others = [inner for inner in ast.walk(functions[-1]) if _binds(inner, target.id) and inner is not target]
+            if not others:
+                return False
+        elif not isinstance(target, ast.Attribute | ast.Subscript):
+            return False
+    return True
+
+
+def _binds(node: ast.AST, name: str) -> bool:
+    if isinstance(node, ast.arg):
+        return node.arg == name
+    return isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
+
+
+def _is_turned(node: ast.AST) -> bool:
+    """Is this condition, negated, a mutant already?"""
+    if isinstance(node, ast.Compare):
+        return len(node.ops) == 1 and isinstance(node.ops[0], TURNED)
+    return isinstance(node, ast.Constant) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))
+
+
+# How it is put, and shown
+
+
+def _at(place: Place) -> ast.AST:
+    value = getattr(place.parent, place.field)
+    node: ast.AST = value if place.index is None else value[place.index]
+    return node
+
+
+def _put(place: Place, node: ast.AST | None) -> Any:
+    """Put it, and return what `Place.restore` needs."""
+    before = getattr(place.parent, place.field)
+    if place.index is not None:
+        setattr(place.parent, place.field, list(before))
+    place.put(node)
+    return before
+
+
+def _mutant(tree: ast.Module, path: tuple[Place, ...], node: ast.AST, replacement: ast.AST | None) -> Mutant:
+    """The change of `node`, shown with what is around it as far as that fits."""
+    place = path[-1]
+    shown = [node] if replacement is not None else []
+    for above in reversed(path):
+        if not isinstance(above.parent, SHOWN):
+            break
+        shown.append(above.parent)
+    around = next((outer for outer in reversed(shown) if len(ast.unparse(outer)) <= WIDTH), shown[0])
+    before = ast.unparse(around)
+    if around is node:
+        assert replacement is not None
+        after = ast.unparse(ast.fix_missing_locations(replacement))
+    else:
+        was = _put(place, replacement)
+        after = ast.unparse(ast.fix_missing_locations(around))
+        place.restore(was)
+    line, column = _position(node, path)
+    return Mutant(line, column, _short(before), _short(after), tree, path, replacement)
+
+
+def _position(node: ast.AST, path: tuple[Place, ...]) -> tuple[int, int]:
+    for candidate in (node, *(place.parent for place in reversed(path))):
+        if isinstance(candidate, ast.expr | ast.stmt | ast.keyword | ast.pattern | ast.excepthandler | ast.arg):
+            return candidate.lineno, candidate.col_offset
+    raise ValueError("a module has no place in itself")
+
+
+def _short(code: str) -> str:
+    """One line, of a width that can be read."""
+    line = " ".join(code.split())
+    return line if len(line) <= WIDTH + 40 else f"{line[: WIDTH + 37]}..."
+
+
+def _essence(code: CodeType) -> tuple[Any, ...]:
+    """What of compiled code decides what it does: two of equal essence behave the same."""
+    constants = tuple(
+        _essence(value) if isinstance(value, CodeType) else (type(value).__name__, repr(value))
+        for value in code.co_consts
+    )
+    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    return (code.co_code, constants, names, code.co_exceptiontable, code.co_flags, code.co_argcount)

@@ -1,0 +1,230 @@
+"""Mutants before tests: each in a process forked for it, from one that has done already what all have in common.
+
+There are two ways. The quick one: a process imports the module, lets pytest collect its tests, and forks; the child
+gives the functions of the module the mutant's code and runs the tests. That shows nothing of a mutant outside of
+functions, or of a function that has done its work at import; so what the quick way leaves alive goes the thorough one:
+the child begins without anything of what is tested, and an import hook gives the module the mutant's code.
+
+The one that forks has imported pytest, Hypothesis and every library, but nothing of what is tested.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_loader
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+from typing import Final
+
+import pytest
+from hypothesis import Phase, settings
+
+from .mutants import Mutant
+
+MEMORY: Final = 2 << 30
+"""Bytes of addresses that one trial may have: a mutant that collects without end runs into it."""
+
+PATIENCE: Final = 5.0
+"""A mutant may take so many times the processor time that its tests take without one, and a second."""
+
+OTHERS_SECONDS: Final = 200.0
+"""Of processor time, for the tests beside a module's own."""
+
+LIBRARIES: Final = "anyio _hypothesis_pytestplugin h11 msgspec trio wsproto".split()
+"""Imported before the first fork, so that no child does it again."""
+
+UNUSED: Final = (
+    *"anyio cacheprovider debugging doctest faulthandler junitxml logging pastebin stepwise".split(),
+    *"threadexception unraisableexception".split(),
+)
+"""Plugins of pytest that none of these tests needs, and that cost a child more than most mutants do."""
+
+
+class Broken(Exception):
+    """The tests fail while nothing is mutated. Says what pytest said."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The module to mutate, in the copy of the project at `root`, and the paths of its own tests and of others."""
+
+    root: Path
+    imported: str
+    file: Path
+    own: str
+    others: tuple[str, ...]
+
+
+class Planted(MetaPathFinder, Loader):
+    """An import hook that gives one module other code."""
+
+    def __init__(self, subject: Subject, mutant: Mutant) -> None:
+        self._module = subject.imported
+        self._file = str(subject.file)
+        self._mutant = mutant
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """This module's, and no other's."""
+        return spec_from_loader(fullname, self, origin=self._file) if fullname == self._module else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the mutant under the module's own file name."""
+        module.__file__ = self._file
+        exec(self._mutant.code(self._file), module.__dict__)
+
+
+class Quick:
+    """A plugin of pytest that, when the tests are collected, forks for each mutant instead of running them. Writes a
+    line for each trial: its wait status, and for the first, of the module as it is, its seconds."""
+
+    def __init__(self, subject: Subject, mutants: Sequence[Mutant], results: int) -> None:
+        self._file = str(subject.file)
+        self._mutants = mutants
+        self._results = results
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """In place of the loop over the tests."""
+        if session.testsfailed:
+            return False  # and pytest says what could not be collected
+        status, seconds = _ended(_fork(lambda: _loop(session), None))
+        os.write(self._results, f"{status} {seconds}\n".encode())
+        functions = self._functions()
+        for mutant in self._mutants:
+            child = _fork(partial(self._mutated, session, functions, mutant), allowed(seconds))
+            os.write(self._results, f"{_ended(child)[0]}\n".encode())
+        return True
+
+    def _functions(self) -> list[FunctionType]:
+        """Every function of the module, wherever it is by now."""
+        objects = (thing for thing in gc.get_objects() if isinstance(thing, FunctionType))
+        return [function for function in objects if function.__code__.co_filename == self._file]
+
+    def _mutated(self, session: pytest.Session, functions: list[FunctionType], mutant: Mutant) -> int:
+        codes = dict(_codes(mutant.code(self._file)))
+        for function in functions:
+            code = codes.get(_name(function.__code__))
+            if code is not None and code.co_freevars == function.__code__.co_freevars:
+                function.__code__ = code
+        return _loop(session)
+
+
+def prepare() -> None:
+    """What the first process does once, before it forks."""
+    for name in LIBRARIES:
+        with contextlib.suppress(ImportError):
+            __import__(name)
+    # What conftest.py registers inherits from this: the same examples each time, and no search for the least of them.
+    settings.register_profile(
+        "mutation", derandomize=True, database=None, deadline=None, phases=[Phase.explicit, Phase.generate]
+    )
+    settings.load_profile("mutation")
+    gc.collect()
+    gc.freeze()
+
+
+def statuses(subject: Subject, mutants: Sequence[Mutant], log: Path, ready: Callable[[], None]) -> Iterator[int]:
+    """The wait status of each mutant's trial before the module's own tests: 0 when all passed. `ready` is called
+    before each of the thorough trials. Raises Broken."""
+    reading, writing = os.pipe()
+    within = [mutant for mutant in mutants if mutant.within]
+    warm = _fork(lambda: _pytest(subject.root, [subject.own], log, [Quick(subject, within, writing)]), None)
+    os.close(writing)
+    with os.fdopen(reading) as results:
+        clean, _, seconds = (results.readline() or "1 0").partition(" ")
+        quick = map(int, results)
+        for mutant in mutants if clean == "0" else ():
+            status = next(quick) if mutant.within else 0
+            if status == 0:
+                ready()
+                status = thorough(subject, mutant, [subject.own], allowed(float(seconds)), log)
+            yield status
+    _ended(warm)
+    if clean != "0":
+        raise Broken(log.read_text(errors="replace"))
+
+
+def thorough(subject: Subject, mutant: Mutant, tests: Sequence[str], seconds: float, log: Path) -> int:
+    """The wait status of a mutant's trial before these tests, from the first import on."""
+
+    def run() -> int:
+        sys.meta_path.insert(0, Planted(subject, mutant))
+        return _pytest(subject.root, tests, log, [])
+
+    return _ended(_fork(run, seconds))[0]
+
+
+def allowed(clean: float) -> float:
+    """Seconds of processor time that a mutant may have whose tests take `clean` without it."""
+    return clean * PATIENCE + 1.0
+
+
+def _fork(work: Callable[[], int], seconds: float | None) -> int:
+    """A child that does this work and ends with its result; `seconds` of processor time end it sooner."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        if seconds is not None:
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            signal.setitimer(signal.ITIMER_PROF, seconds)
+            # Nothing here waits for anything; if a mutant made it wait, processor time would not pass.
+            signal.setitimer(signal.ITIMER_REAL, 60 + 10 * seconds)
+        status = work()
+    finally:
+        os._exit(status)
+
+
+def _ended(pid: int) -> tuple[int, float]:
+    """Wait for its end: its wait status and its seconds of processor time."""
+    _pid, status, usage = os.wait4(pid, 0)
+    return status, usage.ru_utime + usage.ru_stime
+
+
+def _pytest(root: Path, tests: Sequence[str], log: Path, plugins: list[object]) -> int:
+    os.chdir(root)
+    written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (written, 1), (written, 2)):
+        os.dup2(source, target)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    options = ["-x", "-q", "-s", "--tb=short", "--assert=plain", "-c", "pyproject.toml", "--rootdir=."]
+    without = [word for name in UNUSED for word in ("-p", f"no:{name}")]
+    return int(pytest.main([*options, *without, *tests], plugins))
+
+
+def _loop(session: pytest.Session) -> int:
+    """Run the tests that were collected up to the first that fails: 0 when none did."""
+    items = session.items
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.testsfailed:
+            return 1
+    return 0
+
+
+def _codes(code: CodeType) -> Iterator[tuple[tuple[str, int, int], CodeType]]:
+    """The code of every function in this code, by its name and place."""
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield _name(inner), inner
+            yield from _codes(inner)
+
+
+def _name(code: CodeType) -> tuple[str, int, int]:
+    return code.co_qualname, code.co_firstlineno, code.co_argcount
