@@ -229,6 +229,16 @@ def test_a_restart_loses_everything_and_a_shut_down_nothing() -> None:
     world.leave()
 
 
+def test_what_handlers_say_as_their_process_is_killed_is_said_to_nobody() -> None:
+    world = World(service=shop(), weather=Weather(latency=1.0))
+    asked = world.client("ann").call("ask")
+    world.run(seconds=3.5)
+    killed = world.process
+    world.restart()
+    assert asked.status == "lost"
+    assert killed.board.outbox == []  # it asked the client to forget what it was asked
+
+
 def test_the_process_may_stand_still_and_nobody_is_closed_for_it() -> None:
     world = World(service=shop())
     alice = world.client("alice")

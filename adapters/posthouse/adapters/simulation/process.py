@@ -251,3 +251,7 @@ class Process:
             accepted.link.cut()
             accepted.on_reset()
         self.accepted.clear()
+        # What its tasks said as they were stopped is said to nobody.
+        self.board.outbox.clear()
+        self._held.clear()
+        self._sent.clear()
