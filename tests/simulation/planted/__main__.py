@@ -1,0 +1,111 @@
+"""Plant each bug in a copy of the product, and see how long the simulator takes to find it.
+
+    python -m tests.simulation.planted [NAME ...] [--seconds 60] [--first SEED] [--write]
+
+Each hunt is one process that runs storms from a fresh seed on. With `--write` (and no name) the table in
+`docs/simulation.md` is brought up to date. Exit code 1 when a bug was not found, 2 when a patch does not apply.
+
+To add a bug: change the product, `git diff core transports > tests/simulation/planted/NAME.patch`, write `# ` and a
+sentence about what is wrong into a line above it, and take the change back. NAME says what the product does wrong.
+What the simulator does not find within the time is worth more than what it finds: something is not asked for, or not
+looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from msgspec.json import decode
+
+from tests import sections
+
+from .hunt import Hunted
+from .patches import RINGS, ROOT, DoesNotApply, Patch, apply, copy, patches
+
+DOCUMENT: Final = ROOT / "docs" / "simulation.md"
+SECTION: Final = "planted"
+
+SHRINKING: Final = 120.0
+"""Seconds beyond the hunt's own in which its journal must be shrunk."""
+
+
+def plant(patch: Patch, first: int, seconds: float) -> Hunted:
+    """Hunt this bug, in a process that sees it. Raises DoesNotApply, and RuntimeError when the process breaks."""
+    with TemporaryDirectory() as folder:
+        tree = Path(folder).resolve()
+        copy(tree)
+        apply(patch, tree)
+        paths = os.pathsep.join(str(tree / ring) for ring in RINGS)
+        command = [sys.executable, "-m", f"{__package__}.hunt", str(first), str(seconds), str(tree)]
+        environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+        try:
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds + SHRINKING
+            )
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"{patch.name}: the hunt from seed {first} on did not end") from None
+    if done.returncode != 0:
+        raise RuntimeError(f"{patch.name}: the hunt from seed {first} on broke\n{done.stderr}")
+    return decode(done.stdout, type=Hunted)
+
+
+def row(patch: Patch, hunted: Hunted) -> str:
+    """What came of a hunt, as a line of the table."""
+    if hunted.found is None:
+        found, journal = "**not found**", ""
+    else:
+        found = hunted.found.replace("|", "\\|").partition("\n")[0][:120]
+        journal = f"{hunted.entries} of {hunted.recorded:,}" if hunted.replays else "in the world only"
+    cells = (patch.name.replace("_", " "), patch.wrong, found, hunted.storms, f"{hunted.took:.1f}", journal)
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+HEADINGS: Final = (
+    "| bug | what is wrong | found as | storms | seconds | inputs left of its journal |",
+    "|---|---|---|---:|---:|---:|",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    known = patches()
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.planted", description="Planted bugs, hunted.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(known)} (default: all)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="for each (default %(default)s)")
+    parser.add_argument("--first", type=int, help="the first seed of each hunt (default: any)")
+    parser.add_argument("--write", action="store_true", help=f"bring {DOCUMENT.name} up to date")
+    arguments = parser.parse_args(argv)
+    for name in arguments.names:
+        if name not in known:
+            parser.error(f"there is no bug {name!r}; there are: {', '.join(known)}")
+    if arguments.write and arguments.names:
+        parser.error("--write is for the whole table: name no bug with it")
+    lines = list(HEADINGS)
+    missed = 0
+    sys.stdout.write("\n".join(HEADINGS) + "\n")
+    for patch in [known[name] for name in arguments.names] or list(known.values()):
+        first = secrets.randbelow(1 << 40) if arguments.first is None else arguments.first
+        try:
+            hunted = plant(patch, first, arguments.seconds)
+        except DoesNotApply as error:
+            sys.stderr.write(f"{error}\n")
+            return 2
+        missed += hunted.found is None
+        lines.append(row(patch, hunted))
+        sys.stdout.write(f"{lines[-1]}\n")
+        sys.stdout.flush()
+    if arguments.write:
+        sections.write(DOCUMENT, SECTION, "\n".join(lines))
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

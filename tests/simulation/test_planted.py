@@ -1,0 +1,79 @@
+"""Planted bugs: each still applies to the product as it is, and the simulator finds some of them at once.
+
+That it finds all of them is shown by `python -m tests.simulation.planted`, which takes minutes.
+"""
+
+from __future__ import annotations
+
+from difflib import unified_diff
+from pathlib import Path
+
+import pytest
+
+from tests import sections
+from tests.simulation.planted.__main__ import DOCUMENT, SECTION, plant
+from tests.simulation.planted.patches import ROOT, DoesNotApply, Patch, apply, copy, patches, read
+
+PATCHES = patches()
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the product."""
+    tree = tmp_path_factory.mktemp("tree")
+    copy(tree)
+    return tree
+
+
+def test_there_are_many_bugs() -> None:
+    assert len(PATCHES) >= 24
+
+
+@pytest.mark.parametrize("patch", PATCHES.values(), ids=PATCHES)
+def test_a_bug_can_still_be_planted(patch: Patch, tree: Path) -> None:
+    apply(patch, tree, check=True)
+
+
+def test_every_bug_is_in_the_table() -> None:
+    table = sections.read(DOCUMENT, SECTION)
+    assert [name for name in PATCHES if f"| {name.replace('_', ' ')} |" not in table] == []
+    assert "not found" not in table
+
+
+def test_a_patch_that_does_not_apply_any_more_is_named(tmp_path: Path) -> None:
+    copy(tmp_path)
+    patch = PATCHES["one_call_too_many"]
+    apply(patch, tmp_path)
+    with pytest.raises(DoesNotApply, match=r"one_call_too_many\.patch does not apply"):
+        apply(patch, tmp_path)
+
+
+def test_a_patch_says_what_is_wrong_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "silent.patch"
+    path.write_text("--- a/core\n")
+    with pytest.raises(ValueError, match="must begin with a line"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("slot_not_returned", "calls: a connection's slots are those of its handlers"),
+        ("cancelled_without_outcome", "answering: what is owed was not sent"),
+    ],
+)
+def test_the_simulator_finds_a_bug_at_once(name: str, sentence: str) -> None:
+    hunted = plant(PATCHES[name], first=1000, seconds=3.0)
+    assert hunted.found == sentence
+    assert hunted.replays
+    assert hunted.entries < 100
+
+
+def test_the_simulator_finds_nothing_in_a_patch_that_changes_nothing(tmp_path: Path) -> None:
+    name = "adapters/posthouse/adapters/clock.py"
+    lines = (ROOT / name).read_text().splitlines(keepends=True)
+    patch = tmp_path / "none.patch"
+    patch.write_text(
+        "# Nothing is wrong.\n" + "".join(unified_diff(lines, ["# new\n", *lines], f"a/{name}", f"b/{name}"))
+    )
+    assert plant(read(patch), first=1000, seconds=0.0).found is None
