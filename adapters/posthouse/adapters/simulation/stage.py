@@ -27,6 +27,13 @@ class Item(Struct):
     price: int
 
 
+class Tagged(Struct, frozen=True):
+    """Sets, whose order must not be left to hashing."""
+
+    names: frozenset[str]
+    pairs: Any
+
+
 class Receipt(TypedDict):
     """What was ordered."""
 
@@ -52,6 +59,10 @@ def stage() -> Service:
         return None
 
     service.include(shelf, prefix="shelf.")
+
+    @service.on("call.timed_out")
+    def noticed(event: object) -> None:
+        raise ValueError  # what hooks raise is theirs
 
     @service.method
     def order(item: Item, count: int = 1, *, note: str | None = None, sizes: frozenset[int] = frozenset()) -> Receipt:
@@ -98,6 +109,14 @@ def stage() -> Service:
         answer: str = await context.call("mirror", [token], timeout=5.0, result_type=str)
         return answer
 
+    @service.method
+    def spread(first: int, *more: int, **named: int) -> list[int]:
+        return [first, *more, *named.values()]
+
+    @service.method
+    def tags(names: list[str]) -> Any:
+        return Tagged(frozenset(names), {("pair", 1), ("pair", 0)})
+
     @service.method(scopes={"vault"})
     def secret() -> str:
         return "secret"
@@ -139,6 +158,8 @@ RESULTS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "secret": lambda params: "secret",
     "order": lambda params: {"token": params["item"]["name"], "sum": params["item"]["price"] * params["count"]},
     "shelf.total": lambda params: sum(params["numbers"]),
+    "spread": lambda params: list(params.values()),
+    "tags": lambda params: {"names": sorted(set(params["names"])), "pairs": [["pair", 0], ["pair", 1]]},
 }
 """What each method returns, if it returns."""
 

@@ -14,13 +14,14 @@ from msgspec import Struct
 from posthouse.adapters.invariants import Violation
 from posthouse.core.connections import OPEN
 from posthouse.core.errors import ERRORS, UsageError
-from posthouse.core.peers import ALL_SCOPES, PUSHABLE, Identity
+from posthouse.core.peers import ALL_SCOPES, PUSHABLE, Identity, Kind
 from posthouse.core.service import Service
 from posthouse.transports.policy import Policy
 
 from .chance import Chance, Seeded, Stream
 from .clients import Client, PendingCall
 from .lies import BYTES, TEXTS
+from .misuse import MISUSES, misuse
 from .speech import Transport
 from .stage import CODES, RESULTS, mirror, stage
 from .swarm import Swarm, draw
@@ -28,6 +29,7 @@ from .world import World
 
 TRANSPORTS: Final[tuple[Transport, ...]] = ("websocket", "lines", "lines", "http", "websocket", "headers")
 CALLED: Final = ("echo", "echo", *RESULTS, *CODES)
+KIND_FILTERS: Final[tuple[tuple[Kind, ...] | None, ...]] = (None, ("cli",), ("websocket", "http"))
 IDENTITIES: Final = (None, Identity("ada"), Identity("ada", ("broadcast",)), Identity("bob", (ALL_SCOPES,)))
 
 MAX_PENDING: Final = 60
@@ -171,6 +173,10 @@ class Storm:
                 return method, {"item": {"name": token, "price": price}, "count": stream.choose(3), "note": "x"}
             case "shelf.total":
                 return method, {"numbers": [stream.choose(9) for _ in range(stream.choose(4))]}
+            case "spread":
+                return method, {"first": stream.choose(9), "x": stream.choose(9), "y": 7}
+            case "tags":
+                return method, {"names": [stream.pick("abc") for _ in range(4)][: stream.choose(5)]}
             case "secret" | "breaks" | "unspeakable" | "no.such.method":
                 return method, {}
             case "echo.wrongly":
@@ -209,6 +215,8 @@ class Storm:
             world.stall(fate.pick((0.5, 4.0, 30.0)))
         elif fate.happens(faults.spurious):
             process.handle_timeout()
+        elif fate.happens(faults.misuse):
+            misuse(process.board, world.now, fate.choose(len(MISUSES)))
         elif fate.happens(faults.wall):
             process.board.set_wall(fate.choose(2_000_000_000), world.now)
         else:
@@ -222,9 +230,12 @@ class Storm:
             for record in board.gateway._connections.records.values()
             if record.state is OPEN and PUSHABLE[record.peer.kind]
         ]
-        match fate.choose(4):
+        match fate.choose(5):
             case 0:
                 board.broadcast("news", ["x" * fate.pick((5, 300, 3000))], now)
+            case 4:
+                kinds, users = fate.pick(KIND_FILTERS), fate.pick((None, ("ada",), ("bob", "nobody")))
+                board.broadcast("news", {"seen": {2, 1}, "by": [{"a"}]}, now, kinds=kinds, users=users)
             case 1 if living:
                 board.notify(fate.pick(living), "news", [1], now)
             case 2 if living:

@@ -76,7 +76,7 @@ SHRUNK: Final[dict[str, tuple[Any, ...]]] = {
 
 
 class Faults(Struct, frozen=True):
-    """How often, in a thousand, each befalls a client when its turn comes, or (the last five) the server."""
+    """How often, in a thousand, each befalls a client when its turn comes, or (from `stall` on) the server."""
 
     cut: int = 0
     half_close: int = 0
@@ -89,6 +89,7 @@ class Faults(Struct, frozen=True):
     kill: int = 0
     shut_down: int = 0
     wall: int = 0
+    misuse: int = 0
 
 
 class Swarm(Struct, frozen=True):
