@@ -13,6 +13,8 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.peers import ANONYMOUS, ConnectionId, Identity, Kind, Peer
 from posthouse.core.service import Service
 
+from tests.values import changeable
+
 ADMIN = Identity("root", ("admin", "broadcast"))
 ADA = Identity("ada")
 WALL = 1_700_000_000.0
@@ -264,3 +266,7 @@ def ask(gateway: Gateway, method: str) -> Any:
     answers = [effect.data for effect in gateway.outbox if isinstance(effect, Transmit)]
     gateway.outbox.clear()
     return json.loads(answers[0])["result"]
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.builtin") == []

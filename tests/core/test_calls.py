@@ -12,6 +12,7 @@ from posthouse.core.errors import UsageError
 from posthouse.core.peers import CallId, Meta
 
 from tests.core.world import World, data_of, request, result
+from tests.values import told_apart
 
 BUSY = {"retryable": True}
 
@@ -410,3 +411,7 @@ def test_row_45_in_every_interleaving_each_call_has_exactly_one_outcome(steps: l
     assert world.gateway._calls.records == {}
     assert world.gateway._calls.waiting == world.gateway.memory == 0
     assert world.gateway.next_timeout() is None
+
+
+def test_a_record_is_equal_to_itself_alone() -> None:
+    assert told_apart("posthouse.core.calls") == ["Call"]

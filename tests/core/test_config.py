@@ -9,6 +9,8 @@ from msgspec.structs import fields
 from posthouse.core.config import AT_MOST, EXACT, MAY_BE_ZERO, OBSERVABLE, Config
 from posthouse.core.errors import UsageError
 
+from tests.values import changeable
+
 FIELDS = {field.name: field.type for field in fields(Config)}
 WHOLE = [name for name, kind in FIELDS.items() if kind in (int, int | None)]
 REAL = [name for name, kind in FIELDS.items() if kind in (float, float | None)]
@@ -146,3 +148,7 @@ def test_a_mapping_with_a_value_of_another_type_is_refused_with_its_path() -> No
 def test_a_mapping_with_a_value_that_makes_no_sense_is_refused_like_any_other() -> None:
     with pytest.raises(UsageError, match="max_batch is 0: it must be above 0"):
         Config.from_mapping({"max_batch": 0})
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.config") == []

@@ -9,6 +9,7 @@ from posthouse.core.connections import TRANSITIONS, Connections, Occasion, State
 from posthouse.core.peers import ANONYMOUS, Address, Identity, Kind, Peer
 
 from tests.core.world import World
+from tests.values import told_apart
 
 HERE = Address("192.0.2.1", 5000)
 THERE = Address("192.0.2.2", 5000)
@@ -161,3 +162,7 @@ def test_the_idlest_is_who_was_heard_of_least_recently() -> None:
     assert tables.idlest() is records[1]
     records[1].heard_at = 9.0
     assert tables.idlest() is records[2]
+
+
+def test_a_record_is_equal_to_itself_alone() -> None:
+    assert told_apart("posthouse.core.connections") == ["Socket"]

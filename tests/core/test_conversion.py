@@ -16,6 +16,8 @@ from msgspec import Meta, Struct, ValidationError
 from posthouse.core.conversion import Fault, check, describe, is_model, may_hold_sets, read_custom, write_custom
 from posthouse.core.errors import UsageError
 
+from tests.values import changeable
+
 SECRET = "the words of user code"
 
 
@@ -185,3 +187,7 @@ def test_a_validation_error_that_user_code_raised_itself_is_not_repeated() -> No
 
 def test_text_that_is_no_json_is_described_without_its_words() -> None:
     assert fault(b"[1", list[int]) == Fault("$", "refused by its type")
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.conversion") == []

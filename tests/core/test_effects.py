@@ -10,6 +10,8 @@ from posthouse.core import effects
 from posthouse.core.effects import Answer, Disconnect, Effect, Transmit
 from posthouse.core.peers import ConnectionId
 
+from tests.values import changeable
+
 ONE = ConnectionId(1)
 
 
@@ -36,3 +38,7 @@ def test_a_close_flushes_and_an_answer_has_no_error_unless_they_say_otherwise() 
     assert Disconnect(ONE, 1000).flush
     answer = Answer(ONE, None)
     assert (answer.code, answer.retry_after) == (None, None)
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.effects") == []

@@ -15,6 +15,8 @@ from posthouse.core.errors import (
     refusal,
 )
 
+from tests.values import changeable
+
 
 def test_every_code_that_has_a_name_has_a_row_and_no_other_has() -> None:
     named = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)}
@@ -94,3 +96,7 @@ def test_a_refusal_says_why_and_whether_a_retry_can_help() -> None:
     assert (busy.code, busy.message, busy.data) == (-32009, "Server busy", {"retryable": True, "limit": "max_calls"})
     assert refusal(errors.FORBIDDEN, scopes=["a"]).data == {"scopes": ["a"]}
     assert refusal(errors.METHOD_NOT_FOUND).data is None
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.errors") == []

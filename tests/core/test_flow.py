@@ -10,6 +10,8 @@ from posthouse.core.flow import WRITE_STALLED, Flow
 from posthouse.core.peers import ConnectionId
 from posthouse.core.timers import Timers
 
+from tests.values import changeable
+
 ONE = ConnectionId(1)
 TWO = ConnectionId(2)
 
@@ -214,3 +216,7 @@ def test_every_payload_leaves_once_in_order_and_the_sums_add_up(steps: list[tupl
         perform()
     assert given_out == offered
     assert (machine.total, len(timers)) == (0, 0)
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.flow") == ["Backlog"]

@@ -25,6 +25,8 @@ from posthouse.core.jsonrpc import (
 )
 from posthouse.core.peers import Meta
 
+from tests.values import changeable
+
 DECODER = Decoder(Config())
 
 
@@ -563,3 +565,7 @@ def test_a_response_that_is_written_reads_as_what_it_was(value: Any, id: int | s
     assert isinstance(response, Response)
     assert isinstance(response.outcome, RpcError)
     assert (response.id, response.outcome.code, response.outcome.data) == (raw_id, 7, value)
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.jsonrpc") == []

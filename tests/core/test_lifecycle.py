@@ -9,6 +9,8 @@ from msgspec import Struct
 from posthouse.core import lifecycle
 from posthouse.core.lifecycle import EVENTS, Event, EventName
 
+from tests.values import changeable
+
 
 def test_every_event_of_the_module_is_in_the_union_and_has_one_name() -> None:
     defined = [
@@ -26,3 +28,7 @@ def test_an_event_cannot_change_and_says_when_it_happened(kind: type[Struct]) ->
     assert kind.__struct_config__.frozen
     assert kind.__struct_fields__[-1] == "now"
     assert kind.__doc__
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.lifecycle") == []

@@ -19,6 +19,8 @@ from posthouse.core.method import (
 )
 from posthouse.core.parameters import Arguments
 
+from tests.values import changeable, told_apart
+
 
 def plain(a: int, b: int = 2) -> int:
     """Add two numbers.
@@ -185,3 +187,11 @@ def test_the_context_is_put_in_its_place() -> None:
 def test_a_method_is_a_value_that_cannot_change() -> None:
     with pytest.raises(AttributeError):
         of(plain).name = "other"  # type: ignore[misc]
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.method") == []
+
+
+def test_a_record_is_equal_to_itself_alone() -> None:
+    assert told_apart("posthouse.core.method") == ["Method"]

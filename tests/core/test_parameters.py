@@ -16,6 +16,8 @@ from posthouse.core.context import Context
 from posthouse.core.errors import INVALID_PARAMS, RpcError, UsageError
 from posthouse.core.parameters import Arguments, compile_binding, innermost, read_signature, underlying
 
+from tests.values import changeable
+
 if TYPE_CHECKING:
     from decimal import Decimal
 
@@ -300,3 +302,7 @@ def test_any_array_or_object_is_bound_or_refused_and_nothing_else_is_raised(valu
                 bind(function, json.dumps(params).encode())
             except RpcError as error:
                 assert error.code == INVALID_PARAMS
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.parameters") == []

@@ -20,6 +20,8 @@ from posthouse.core.peers import (
     Peer,
 )
 
+from tests.values import changeable
+
 
 def test_nobody_in_particular_is_not_authenticated() -> None:
     assert not ANONYMOUS.authenticated
@@ -60,3 +62,7 @@ def test_these_values_cannot_change(value: Any) -> None:
 def test_every_kind_says_whether_it_can_be_pushed_to_and_asked_for_a_sign_of_life() -> None:
     assert tuple(PUSHABLE) == tuple(BEATING) == KINDS
     assert all(PUSHABLE[kind] for kind in KINDS if BEATING[kind])
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.peers") == []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from posthouse.core.rates import Bucket, Buckets, Window
 
+from tests.values import told_apart
+
 
 def test_a_bucket_starts_full_and_refills_at_its_rate() -> None:
     bucket = Bucket(2.0, 0.0)
@@ -67,3 +69,7 @@ def test_a_window_counts_from_its_first_occasion_and_begins_anew_after_its_lengt
     window = Window(60.0, 0.0)
     assert [window.add(0.0), window.add(30.0), window.add(59.999)] == [1, 2, 3]
     assert [window.add(60.0), window.add(119.0), window.add(120.0)] == [1, 2, 1]
+
+
+def test_a_record_is_equal_to_itself_alone() -> None:
+    assert told_apart("posthouse.core.rates") == ["Bucket", "Window"]

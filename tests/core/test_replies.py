@@ -15,6 +15,7 @@ from posthouse.core.peers import CallId
 from posthouse.core.replies import retry_after
 
 from tests.core.world import World, code_of, data_of, request, result
+from tests.values import told_apart
 
 
 def answer(world: World) -> Answer:
@@ -227,3 +228,7 @@ def test_encoded_results_are_not_encoded_twice() -> None:
     world.complete(world.begin(one), {"a": encode([1]).decode()})
     assert world.said() == [result({"a": "[1]"})]
     assert world.gateway.stats()["calls.made"] == CallId(1)
+
+
+def test_a_record_is_equal_to_itself_alone() -> None:
+    assert told_apart("posthouse.core.replies") == ["Batch"]

@@ -10,6 +10,7 @@ from posthouse.core.errors import RpcError, UsageError
 from posthouse.core.peers import ConnectionId, RequestId
 
 from tests.core.world import World, result
+from tests.values import told_apart
 
 
 def ask(world: World, to: ConnectionId, params: Any = (), timeout: float = 10.0) -> RequestId:
@@ -182,3 +183,7 @@ def test_a_request_that_fills_the_queue_of_a_slow_peer_closes_it_and_has_its_out
     assert [type(effect).__name__ for effect in resolved] == ["Resolve", "Resolve", "Disconnect"]
     assert request == 2
     assert world.gateway.next_timeout() is None
+
+
+def test_a_record_is_equal_to_itself_alone() -> None:
+    assert told_apart("posthouse.core.requests") == ["Sent"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from posthouse.core.stats import Stats, Wall
 
+from tests.values import changeable
+
 
 def test_a_counter_begins_at_nought_and_only_grows() -> None:
     stats = Stats()
@@ -23,3 +25,7 @@ def test_a_snapshot_does_not_change_afterwards() -> None:
 def test_timestamps_are_unix_seconds_with_milliseconds() -> None:
     wall = Wall(1_700_000_000.0)
     assert wall.timestamp(1.23456) == 1_700_000_001.235
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.stats") == []

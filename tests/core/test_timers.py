@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.core.timers import Timer, Timers
 
+from tests.values import told_apart
+
 
 def drain(timers: Timers, now: float) -> list[int]:
     keys = []
@@ -83,3 +85,7 @@ def test_what_fires_is_what_was_armed_less_what_was_disarmed_in_order(plan: list
         timers.disarm(timer)
     assert len(timers) == len(kept)
     assert drain(timers, 20.0) == [key for _, key in sorted(kept)]
+
+
+def test_a_record_is_equal_to_itself_alone() -> None:
+    assert told_apart("posthouse.core.timers") == ["Timer"]

@@ -8,6 +8,8 @@ import pytest
 from posthouse.core.peers import SocketId
 from posthouse.transports.actions import Action, CloseSocket, Write
 
+from tests.values import changeable
+
 
 def test_actions_are_values_that_cannot_change() -> None:
     action = Write(SocketId(1), b"x")
@@ -23,3 +25,7 @@ def test_closing_lets_what_was_written_go_unless_told_otherwise() -> None:
 def test_the_union_is_closed_and_says_what_each_is_for() -> None:
     assert len(get_args(Action)) == 10
     assert all(kind.__doc__ for kind in get_args(Action))
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.actions") == []

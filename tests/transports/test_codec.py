@@ -12,6 +12,8 @@ from posthouse.transports.lines import Lines
 from posthouse.transports.opening import Opening
 from posthouse.transports.websocket import WebSocket
 
+from tests.values import changeable
+
 
 def test_outputs_are_values_that_cannot_change() -> None:
     output = Send(b"x")
@@ -38,3 +40,7 @@ def test_every_codec_has_what_the_protocol_asks(codec: type) -> None:
     for name in vars(Codec):
         if not name.startswith("_"):
             assert hasattr(codec, name), name
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.codec") == []

@@ -21,6 +21,8 @@ from posthouse.transports.handshake import (
 )
 from posthouse.transports.refusal import Refusal
 
+from tests.values import changeable
+
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 """The example of RFC 6455 section 1.3."""
@@ -297,3 +299,7 @@ def test_an_answer_that_we_did_not_ask_for_is_rejected(status: int, fields: Fiel
 def test_compression_that_was_not_offered_is_rejected() -> None:
     fields = response((b"sec-websocket-extensions", OFFER))
     assert isinstance(check(101, fields, KEY, deflate=False), Rejected)
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.handshake") == []

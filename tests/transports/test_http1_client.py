@@ -12,6 +12,8 @@ from posthouse.transports.http1 import Http1
 from posthouse.transports.http1_client import ClientOutput, Failed, Http1Client, Response
 from posthouse.transports.policy import Policy
 
+from tests.values import changeable
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\r\n\r\n{}"
 
 
@@ -223,3 +225,7 @@ def test_any_bytes_raise_nothing_and_are_bounded(pieces: list[bytes]) -> None:
         assert client.buffered <= 60 + 46
     client.receive_eof()
     assert client.output[-1] == Shut()
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.http1_client") == []

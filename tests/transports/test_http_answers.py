@@ -21,6 +21,8 @@ from posthouse.transports.http_answers import (
 )
 from posthouse.transports.refusal import Refusal
 
+from tests.values import changeable
+
 PLAIN = Manner(persistent=True, bodiless=False, cors=b"")
 
 
@@ -123,3 +125,7 @@ def test_a_wait_is_rounded_up_to_seconds(seconds: float | None, line: bytes) -> 
 def test_34_a_header_that_would_break_out_of_its_line_is_not_written(name: bytes, value: bytes) -> None:
     with pytest.raises(UsageError, match="cannot be sent"):
         field_lines(((b"X", b"y"), (name, value)))
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.http_answers") == []

@@ -9,6 +9,8 @@ from posthouse.core.config import Config
 from posthouse.transports.http_head import Gate, Head, parse
 from posthouse.transports.refusal import Refusal
 
+from tests.values import changeable
+
 GOOD = b"POST /rpc?x=1 HTTP/1.1\r\nHost: localhost:8000\r\nAccept: a\r\nContent-Length: 2\r\naccept: b\r\n\r\n"
 
 
@@ -210,3 +212,7 @@ def test_a_line_without_an_end_is_too_large() -> None:
 )
 def test_any_bytes_have_the_same_verdict_however_they_are_cut(parts: list[bytes]) -> None:
     judge(b"".join(parts), SMALL)
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.http_head") == []

@@ -12,6 +12,8 @@ from posthouse.transports.http_routes import Call, Preflight, Wanted, judge
 from posthouse.transports.policy import Policy
 from posthouse.transports.refusal import Refusal
 
+from tests.values import changeable
+
 POLICY = Policy(origins=("https://good.example",))
 CONFIG = Config(max_body_bytes=100)
 
@@ -206,3 +208,7 @@ def test_a_timeout_that_is_no_number_of_milliseconds_is_refused(value: bytes) ->
 @pytest.mark.parametrize("value", [b"", b"k" * 256, b"\xff", b"a\tb"])
 def test_an_idempotency_key_that_is_none_is_refused(value: bytes) -> None:
     assert refused(call(b"Idempotency-Key: " + value)) == 400
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.http_routes") == []

@@ -26,6 +26,8 @@ from posthouse.transports.frames import (
 from posthouse.transports.inbound import FRAGMENT_CHARGE, Event, Failed, Inbound, PeerClosed
 from wsproto.events import Ping, Pong
 
+from tests.values import changeable
+
 KEY = b"\x11\x22\x33\x44"
 
 
@@ -354,3 +356,7 @@ def test_any_bytes_raise_nothing_and_mean_the_same_at_every_split(
             events += machine.turn()
     assert events == whole
     assert not any(type(event) in (Failed, PeerClosed) for event in whole[:-1])
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.inbound") == []

@@ -6,6 +6,8 @@ import pytest
 from posthouse.core.errors import UsageError
 from posthouse.transports.policy import Policy, authorize_open
 
+from tests.values import changeable
+
 POLICY = Policy(hosts=("Example.com", "[::1]"), origins=("https://example.com", "http://localhost:3000"))
 
 
@@ -85,3 +87,7 @@ def test_a_host_that_no_request_could_name_is_misuse(host: str) -> None:
 def test_an_origin_that_no_browser_could_send_is_misuse(origin: str) -> None:
     with pytest.raises(UsageError, match="origin"):
         Policy(origins=(origin,))
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.policy") == []

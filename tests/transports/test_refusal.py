@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from posthouse.transports.refusal import Refusal
 
+from tests.values import changeable
+
 
 def test_a_refusal_closes_the_socket_unless_it_says_otherwise() -> None:
     refusal = Refusal(400, "No.")
     assert (refusal.headers, refusal.error, refusal.keep) == ((), None, False)
     assert refusal == Refusal(400, "No.")
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.refusal") == []

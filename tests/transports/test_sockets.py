@@ -10,6 +10,8 @@ from posthouse.transports.actions import Action, CloseSocket, EndWriting, StartR
 from posthouse.transports.codec import Output
 from posthouse.transports.sockets import BACKLOG, BUFFER, CODEC_DUE, WIRE_STALLED, Line, Sockets
 
+from tests.values import told_apart
+
 
 class Idle:
     """A codec that does nothing: what it holds and when it wants the time are the test's to say."""
@@ -257,3 +259,7 @@ def test_what_codecs_hold_is_reported_when_it_changed_by_a_read() -> None:
     table.line.over = True
     table.sockets.remove(table.line, 0.0)
     assert (table.sockets.buffered, table.gateway.health(0.0).memory) == (0, 0)
+
+
+def test_a_record_is_equal_to_itself_alone() -> None:
+    assert told_apart("posthouse.transports.sockets") == ["Line"]
