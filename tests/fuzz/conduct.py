@@ -98,7 +98,7 @@ class Play:
         self.now = 0.0
         self.may_pause = False
         self._most_held = most_held
-        self._react = react
+        self.react = react
 
     def feed(self, pieces: Iterable[bytes]) -> None:
         """All pieces, one after the other, until the codec is done with its socket."""
@@ -136,8 +136,8 @@ class Play:
             self.codec.output.clear()
             for output in outputs:
                 self.conduct.see(output)
-                if self._react is not None:
-                    self._react(output)
+                if self.react is not None:
+                    self.react(output)
 
     def pass_deadlines(self) -> None:
         """Let time go on from deadline to deadline until there is none."""

@@ -168,6 +168,13 @@ def test_pings_are_answered_and_every_turn_is_taken() -> None:
     assert take(machine, data) == [Heard(), masked(FIN | PONG, b"?"), Heard(), Text(b"Hello")]
 
 
+def test_a_message_of_more_frames_than_a_turn_has_comes_at_once() -> None:
+    machine = opened(Config(frames_per_turn=2))
+    frames = [frame(TEXT, b"a"), *(frame(0, b"") for _ in range(5)), frame(FIN, b"b")]
+    assert take(machine, b"".join(frames)) == [Text(b"ab")]
+    assert machine.buffered == 0
+
+
 # Closing
 
 
@@ -220,6 +227,14 @@ def test_an_end_of_input_without_a_close_is_abnormal() -> None:
     machine = opened()
     machine.receive_eof(0.0)
     assert drain(machine) == [Ended(ABNORMAL), Shut()]
+
+
+def test_an_end_within_a_message_forgets_what_there_was_of_it() -> None:
+    machine = opened()
+    machine.receive_data(frame(TEXT, b"half") + frame(0, b"more")[:3], 0.0)
+    assert machine.buffered
+    machine.receive_eof(0.0)
+    assert machine.buffered == 0
 
 
 # Both sides

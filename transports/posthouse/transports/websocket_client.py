@@ -164,7 +164,7 @@ class WebSocketClient:
 
     def _parse(self, data: bytes, now: float) -> None:
         events = self._inbound.turn(data)
-        while events:
+        while events or self._inbound.backlog:
             for event in events:
                 self._on_event(event, now)
             events = self._inbound.turn() if self._inbound.backlog else []
@@ -200,4 +200,5 @@ class WebSocketClient:
     def _shut(self, *, flush: bool = True) -> None:
         self._state = SHUT
         self._due = None
+        self._inbound.abandon()
         self.output.append(Shut(flush))
