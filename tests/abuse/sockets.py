@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import zlib
 from collections.abc import Callable
 from typing import Final
 
@@ -22,23 +21,6 @@ from .attacker import frame
 EVIL: Final = b"https://evil.example"
 GOOD: Final = b"https://app.example"
 """The origin of a page from elsewhere, and of one that a server may allow."""
-
-
-# Messages that inflate
-
-
-def deflated(payload: bytes) -> bytes:
-    """The payload of one compressed message."""
-    compressor = zlib.compressobj(wbits=-15)
-    return (compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\0\0\xff\xff")
-
-
-INFLATING: Final[dict[str, tuple[bytes, int]]] = {
-    "a bomb": (deflated(b" " * 100_000_000), 1009),
-    "a small bomb": (deflated(b" " * 500_000), 1009),
-    "garbage": (b"\xff" * 100, 1007),
-}
-"""Payloads of compressed messages, and the close code that each must meet."""
 
 
 # States in which a socket may end, and how

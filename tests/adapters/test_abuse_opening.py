@@ -6,7 +6,8 @@ import pytest
 from posthouse.core.config import Config
 from posthouse.core.service import Service
 
-from tests.abuse.sockets import EVIL, GOOD, INFLATING
+from tests.abuse.inflating import INFLATING
+from tests.abuse.sockets import EVIL, GOOD
 
 from .loopback import UPGRADE, Client, connected, post, serving, text, websocket
 
