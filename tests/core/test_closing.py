@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from posthouse.core.closing import CLOSES, RELIEF
+from posthouse.core.closing import CLOSES
 from posthouse.core.config import OBSERVABLE, Config
+from posthouse.core.connections import State
 from posthouse.core.drain import LEAVING
 from posthouse.core.effects import Accept, Answer, Cancel, Disconnect, Emit, Resolve, Transmit
 from posthouse.core.lifecycle import CallCancelled, ConnectionClosed, ConnectionOpened, LimitBreached
@@ -21,6 +22,26 @@ def breached(world: World) -> list[tuple[str, ConnectionId | None, bool]]:
     """The limits that were met, on whom, and whether they were enforced."""
     events = [event for event in world.take_events() if isinstance(event, LimitBreached)]
     return [(event.limit, event.connection, event.enforced) for event in events]
+
+
+def test_each_reason_closes_with_its_code_and_only_slow_or_silent_peers_and_too_much_memory_drop_what_is_queued() -> (
+    None
+):
+    assert CLOSES == {
+        LEAVING: (1012, True),
+        "idle_timeout": (1000, True),
+        "max_connections": (1013, True),
+        "max_connections_per_user": (4429, True),
+        "memory_budget": (1013, False),
+        "max_bad_messages": (4400, True),
+        "call_rate": (4429, True),
+        "max_queued_replies_bytes": (4100, False),
+        "max_queued_pushes_bytes": (4100, False),
+        "max_queued_pushes": (4100, False),
+        "max_push_age": (4100, False),
+        "write_timeout": (4100, False),
+        "heartbeat_timeout": (4101, False),
+    }
 
 
 def test_whatever_closes_is_a_limit_or_a_shut_down() -> None:
@@ -185,9 +206,9 @@ def test_row_59_the_next_goes_when_more_is_taken_or_the_last_was_no_help() -> No
     world.gateway.report_buffered(0, 0.5)
     assert world.closes() == []
     assert held(world, slow, 1, 0.5) == [(others[1], 1013, False)]
-    world.gateway.report_buffered(0, 0.5 + RELIEF - 0.001)
+    world.gateway.report_buffered(0, 1.499)
     assert world.closes() == []
-    world.gateway.report_buffered(0, 0.5 + RELIEF)
+    world.gateway.report_buffered(0, 1.5)
     assert world.closes() == [(others[2], 1013, False)]
 
 
@@ -205,6 +226,7 @@ def test_row_47_whoever_closes_everything_that_a_connection_has_is_settled_at_on
     for close in ("we", "peer"):
         world = World(max_bad_messages=1, heartbeat_interval=25.0, idle_timeout=60.0, max_calls_per_connection=1)
         one = world.connect(user="ada")
+        record = world.gateway._connections.records[one]
         call = world.begin(one, id=1)
         world.call(one, id=2)
         request = world.gateway.request(one, "ask", None, 0.0, timeout=10.0)
@@ -230,8 +252,21 @@ def test_row_47_whoever_closes_everything_that_a_connection_has_is_settled_at_on
             assert len(sent) == 3  # the close is one that flushes: two errors and the news
             assert effects[-1] == Disconnect(one, 4400)
             world.gateway.disconnected(one, 1001, 0.0)
+        else:
+            assert [effect for effect in effects if isinstance(effect, Transmit | Disconnect)] == []
+        assert record.state is State.GONE
         assert world.gateway._connections.records == {}
         assert not world.complete(call)
+
+
+def test_who_goes_during_a_shut_down_leaves_no_farewell_behind() -> None:
+    world = World(drain_spread=5.0)
+    connections = [world.connect() for _ in range(3)]
+    world.gateway.shut_down(0.0)
+    world.at(0.0)
+    for connection in connections:
+        world.gateway.disconnected(connection, None, 0.0)
+    assert world.gateway.next_timeout() is None
 
 
 def test_a_connection_is_told_of_when_it_opens_and_when_it_is_gone() -> None:

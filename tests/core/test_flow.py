@@ -89,6 +89,19 @@ def test_replies_may_fill_their_limit_and_not_one_byte_more() -> None:
     assert machine.send(ONE, b"x") == "max_queued_replies_bytes"
 
 
+def test_what_has_gone_leaves_room_for_as_much_again() -> None:
+    machine, _, _ = flow(max_queued_replies_bytes=100, max_queued_pushes_bytes=100, max_queued_pushes=2)
+    machine.hold(ONE, 1, 0.0)
+    for _ in range(3):
+        assert machine.send(ONE, b"x" * 100) is None
+        assert machine.push(ONE, b"x" * 50, 0.0) is None
+        assert machine.push(ONE, b"x" * 50, 0.0) is None
+        machine.sent(ONE, 1, 0.0)
+        machine.sent(ONE, 199, 0.0)
+    assert machine.send(ONE, b"x" * 101) == "max_queued_replies_bytes"
+    assert machine.push(ONE, b"x" * 101, 0.0) == "max_queued_pushes_bytes"
+
+
 def test_pushes_may_fill_their_limit_of_bytes_and_not_one_more() -> None:
     machine, _, _ = flow(max_queued_pushes_bytes=100)
     machine.hold(ONE, 1000, 0.0)
@@ -106,16 +119,17 @@ def test_pushes_may_fill_their_number_and_not_one_more() -> None:
 def test_a_push_may_be_as_old_as_the_limit_and_no_older() -> None:
     machine, _, _ = flow(max_push_age=10.0)
     machine.hold(ONE, 1000, 0.0)
-    assert machine.push(ONE, b"x", 0.0) is None
-    assert machine.push(ONE, b"x", 10.0) is None
-    assert machine.push(ONE, b"x", 10.001) == "max_push_age"
+    assert machine.push(ONE, b"x", 5.0) is None
+    assert machine.push(ONE, b"x", 15.0) is None
+    assert machine.push(ONE, b"x", 15.001) == "max_push_age"
 
 
 def test_the_age_of_pushes_is_seen_when_bytes_go_too() -> None:
     machine, _, _ = flow(max_push_age=10.0)
-    machine.hold(ONE, 2, 0.0)
+    machine.hold(ONE, 3, 0.0)
     machine.push(ONE, b"x", 0.0)
     assert machine.sent(ONE, 1, 10.0) is None
+    assert machine.sent(ONE, 1, 10.001) == "max_push_age"
     assert machine.sent(ONE, 1, 11.0) == "max_push_age"
     assert machine.sent(ONE, 1, 12.0) is None
 

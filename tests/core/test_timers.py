@@ -46,6 +46,7 @@ def test_a_disarmed_deadline_never_fires_and_is_no_next() -> None:
     timers.arm(3.0, "test", 3)
     timers.disarm(first)
     assert timers.next() == 2.0
+    assert len(timers) == 2
     assert drain(timers, 9.0) == [2, 3]
 
 
@@ -61,12 +62,30 @@ def test_disarming_nothing_a_fired_or_a_disarmed_deadline_is_harmless() -> None:
     assert len(timers) == 0
 
 
+def test_of_deadlines_that_fired_none_is_counted_as_forgotten() -> None:
+    timers = Timers()
+    fired, *_ = (timers.arm(float(key), "test", key) for key in range(5))
+    assert timers.pop(0.0) is fired
+    timers.disarm(fired)
+    assert len(timers) == 4
+
+
+def test_the_heap_is_made_anew_when_the_dead_outnumber_the_living_and_not_before() -> None:
+    timers = Timers()
+    armed = [timers.arm(float(key), "test", key) for key in range(10)]
+    for timer in armed[:5]:
+        timers.disarm(timer)
+    assert len(timers._heap) == 10
+    timers.disarm(armed[5])
+    assert len(timers._heap) == len(timers) == 4
+
+
 def test_the_dead_never_outnumber_the_living() -> None:
     timers = Timers()
     armed = [timers.arm(float(key), "test", key) for key in range(1000)]
     for timer in armed[1:]:
         timers.disarm(timer)
-        assert len(timers._heap) <= 2 * len(timers) + 1
+        assert len(timers._heap) <= 2 * len(timers)
     assert drain(timers, 1e9) == [0]
 
 
