@@ -6,6 +6,7 @@ life: after its end there is a new one, that knows nothing of it.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -27,14 +28,22 @@ from .network import Link
 from .schedule import Schedule
 from .watched import Watched
 
+REMEMBERED: Final = 4096
+LAST: Final = 16
+"""So many bytes are remembered of how each of the last sockets began."""
+
 
 class Accepted:
-    """One accepted socket: what it was given and the link has no room for, and what is to happen behind that."""
+    """One accepted socket: what it was given and the link has no room for, and what is to happen behind that. `heard`
+    is how it began, and `cuts` where that was cut."""
 
-    __slots__ = ("closed", "closing", "ending", "link", "on_reset", "socket", "unsent")
+    __slots__ = ("address", "closed", "closing", "cuts", "ending", "heard", "link", "on_reset", "socket", "unsent")
 
-    def __init__(self, socket: SocketId, link: Link, on_reset: Callable[[], None]) -> None:
+    def __init__(self, socket: SocketId, address: Address, link: Link, on_reset: Callable[[], None]) -> None:
         self.socket: Final = socket
+        self.address: Final = address
+        self.heard = bytearray()
+        self.cuts: list[int] = []
         self.link: Final = link
         self.on_reset: Final = on_reset
         self.unsent = bytearray()
@@ -45,7 +54,8 @@ class Accepted:
 
 class Process:
     """`board` and its surroundings. `seen` is told each action before it is performed; `journal` takes the lines of a
-    journal of all that the switchboard is told; `modelled`: the reference model runs beside it."""
+    journal of all that the switchboard is told; `modelled`: the reference model runs beside it. `came` are
+    the last sockets that were let in."""
 
     def __init__(
         self,
@@ -74,6 +84,7 @@ class Process:
         self.drained = False
         self.touched: Final[dict[SocketId, None]] = {}
         self.accepted: Final[dict[SocketId, Accepted]] = {}
+        self.came: Final[deque[Accepted]] = deque(maxlen=LAST)
         self._schedule: Final = schedule
         self._seen: Final = seen
         self._held: Final[dict[SocketId, int]] = {}
@@ -98,7 +109,8 @@ class Process:
         socket = self.board.opened(address, self._schedule.now, identity=identity)
         if socket is None:
             return False
-        accepted = self.accepted[socket] = Accepted(socket, link, on_reset)
+        accepted = self.accepted[socket] = Accepted(socket, address, link, on_reset)
+        self.came.append(accepted)
         self.touched[socket] = None
         link.up.most = self.board.config.read_bytes
         link.up.deliver = partial(self._received, accepted)
@@ -109,6 +121,9 @@ class Process:
     def _received(self, accepted: Accepted, data: bytes) -> None:
         if not accepted.closed:
             self.touched[accepted.socket] = None
+            if len(accepted.heard) < REMEMBERED:
+                accepted.heard += data
+                accepted.cuts.append(len(accepted.heard))
             self.board.received(accepted.socket, data, self._schedule.now)
 
     def _received_eof(self, accepted: Accepted) -> None:

@@ -17,7 +17,7 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any, Final
 
-from posthouse.adapters.invariants import Violation, Witness, check, check_at_rest, check_touched
+from posthouse.adapters.invariants import Violation, Witness, check, check_at_rest, check_touched, chunking, time
 from posthouse.core.config import Config
 from posthouse.core.effects import Invoke, Resolve
 from posthouse.core.peers import Address, Identity
@@ -183,11 +183,12 @@ class World:
             if planned > until:
                 return False
             schedule.pop()()
-            process.perform()
+            self.process.perform()  # it may be another one by now
         elif due is not None and due <= until:
             schedule.now = max(schedule.now, due)
             process.handle_timeout()
             process.perform()
+            time(process.board, schedule.now)
         else:
             return False
         self.steps += 1
@@ -261,6 +262,8 @@ class World:
         if self.process.model is not None:
             self.process.model.at_rest()
         self._witness.at_rest()
+        for accepted in self.process.came:
+            chunking(self.config, self.policy, accepted.address, bytes(accepted.heard), accepted.cuts)
 
     def empty(self) -> bool:
         """Has everybody left, and every handler ended?"""

@@ -1,0 +1,87 @@
+"""However bytes are cut, they mean the same: what codecs make of them, told by two that are fed differently."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from posthouse.core.config import Config
+from posthouse.core.peers import Address
+from posthouse.transports.codec import (
+    Answered,
+    Codec,
+    Ended,
+    Exchange,
+    Output,
+    Probe,
+    Selected,
+    Send,
+    Shut,
+    Text,
+    Upgrade,
+)
+from posthouse.transports.http1 import Http1
+from posthouse.transports.opening import first_codec
+from posthouse.transports.policy import Policy
+from posthouse.transports.websocket import WebSocket
+
+from .violation import must
+
+
+def chunking(config: Config, policy: Policy, address: Address, data: bytes, cuts: Sequence[int]) -> None:
+    """However its bytes are cut, a peer has said the same: of two new codecs one is given `data` as whole as may be,
+    the other in pieces that end at `cuts`."""
+    most = config.read_bytes
+    whole = _said(config, policy, address, data, range(most, len(data) + most, most))
+    cut = _said(config, policy, address, data, sorted({*cuts, *range(most, len(data), most), len(data)}))
+    must(whole == cut, "chunking: bytes mean the same however they are cut")
+
+
+def _said(config: Config, policy: Policy, address: Address, data: bytes, ends: Iterable[int]) -> tuple[object, ...]:
+    """What a peer's bytes say, and what its codecs say to that; every request is answered with nothing, at once."""
+    codec = first_codec(address, config, policy, 0.0)
+    said: list[object] = []
+    sent = bytearray()
+    begin = 0
+    for end in ends:
+        if begin < end and not (said and said[-1] is Shut):
+            codec.receive_data(data[begin:end], 0.0)
+        begin = end
+        while codec.output or codec.next_timeout() == 0.0:
+            if not codec.output:
+                codec.handle_timeout(0.0)
+                continue
+            output = codec.output.pop(0)
+            if isinstance(output, Send):
+                sent += output.data
+            elif isinstance(output, Text):
+                said.append(output.data)
+            elif isinstance(output, Ended):
+                said.append(output.code)
+            elif isinstance(output, Selected):
+                codec = output.codec
+                codec.receive_data(output.rest, 0.0)
+            elif isinstance(codec, Http1):
+                codec = _answered(codec, output, config, said)
+            if isinstance(output, Shut):
+                said.append(Shut)
+    return (*said, bytes(sent))
+
+
+def _answered(codec: Http1, output: Output, config: Config, said: list[object]) -> Codec:
+    """What a request is owed. The codec that goes on."""
+    if isinstance(output, Exchange):
+        said.append((output.data, output.meta))
+        codec.answer(None, None, None, 0.0)
+    elif isinstance(output, Probe):
+        codec.respond(200, b"{}", 0.0)
+    elif isinstance(output, Upgrade):
+        codec.accept_upgrade(0.0)
+        said.extend(sent.data for sent in codec.output if isinstance(sent, Send))
+        upgraded = WebSocket(config, deflate=output.handshake.deflate, binary=False, now=0.0)
+        if output.rest:
+            upgraded.receive_data(output.rest, 0.0)
+        return upgraded
+    elif not isinstance(output, Answered):
+        return codec
+    codec.proceed(0.0)
+    return codec

@@ -1,0 +1,134 @@
+"""What the actions promise, one after the other, to somebody who cannot look inside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from posthouse.core.effects import Cancel, Drained, Emit, Invoke, Resolve
+from posthouse.core.lifecycle import (
+    AcceptingStopped,
+    CallCancelled,
+    CallTimedOut,
+    ConnectionClosed,
+    ConnectionOpened,
+    DrainStarted,
+    Event,
+)
+from posthouse.core.peers import CallId, ConnectionId, RequestId, SocketId
+from posthouse.transports.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
+
+from .violation import must
+
+
+class Witness:
+    """What the actions promise, one after the other, to somebody who cannot look inside: each thing happens once, and
+    nothing behind its end."""
+
+    def __init__(self) -> None:
+        self.open: set[ConnectionId] = set()
+        self.closed: set[ConnectionId] = set()
+        self.invoked: set[CallId] = set()
+        self.cancelled: set[CallId] = set()
+        self.ended_early: set[CallId] = set()
+        self.resolved: set[RequestId] = set()
+        self.silent: set[SocketId] = set()
+        self.cut: set[SocketId] = set()
+        self.paused: set[SocketId] = set()
+        self.draining = False
+        self.accepting = True
+        self.drained = False
+        self._seen: dict[type, Callable[[Any], None]] = {
+            Write: self._see_write,
+            EndWriting: self._see_end_writing,
+            CloseSocket: self._see_close,
+            StopReading: self._see_stop,
+            StartReading: self._see_start,
+            Invoke: self._see_invoke,
+            Cancel: self._see_cancel,
+            Resolve: self._see_resolve,
+            Drained: self._see_drained,
+            Emit: self._see_emit,
+        }
+
+    def see(self, action: Action) -> None:
+        """The next action, before it is performed."""
+        self._seen[type(action)](action)
+
+    def _see_write(self, action: Write) -> None:
+        must(action.socket not in self.silent, "order: bytes are written behind the end")
+        must(bool(action.data), "order: nothing is written")
+
+    def _see_end_writing(self, action: EndWriting) -> None:
+        must(action.socket not in self.silent, "order: the end comes twice")
+        self.silent.add(action.socket)
+
+    def _see_close(self, action: CloseSocket) -> None:
+        must(action.socket not in self.cut, "order: a socket is cut twice")
+        self.silent.add(action.socket)
+        if not action.flush:
+            self.cut.add(action.socket)
+
+    def _see_stop(self, action: StopReading) -> None:
+        must(action.socket not in self.paused, "flow: reading stops twice")
+        self.paused.add(action.socket)
+
+    def _see_start(self, action: StartReading) -> None:
+        must(action.socket in self.paused, "flow: reading begins that never stopped")
+        self.paused.discard(action.socket)
+
+    def _see_invoke(self, action: Invoke) -> None:
+        must(action.call not in self.invoked, "calls: a handler is run twice")
+        must(action.caller.connection in self.open, "calls: a handler is run for nobody")
+        self.invoked.add(action.call)
+
+    def _see_cancel(self, action: Cancel) -> None:
+        must(action.call in self.invoked, "calls: what does not run is cancelled")
+        must(action.call not in self.cancelled, "calls: a handler is cancelled twice")
+        self.cancelled.add(action.call)
+
+    def _see_resolve(self, action: Resolve) -> None:
+        must(action.request not in self.resolved, "calls: a request has two outcomes")
+        self.resolved.add(action.request)
+
+    def _see_drained(self, action: Drained) -> None:
+        must(self.draining, "shutdown: it ends before it began")
+        must(not self.drained, "shutdown: it ends twice")
+        self.drained = True
+
+    def _see_emit(self, action: Emit) -> None:
+        event: Event = action.event
+        if isinstance(event, ConnectionOpened):
+            known = event.connection in self.open or event.connection in self.closed
+            must(not known, "order: a connection opens twice")
+            must(not self.draining or event.kind == "http", "shutdown: who stays is let in")
+            self.open.add(event.connection)
+        elif isinstance(event, ConnectionClosed):
+            must(event.connection in self.open, "order: a connection closes that is not open")
+            self.open.remove(event.connection)
+            self.closed.add(event.connection)
+        elif isinstance(event, CallCancelled | CallTimedOut):
+            must(event.call not in self.ended_early, "calls: a call has two outcomes")
+            self.ended_early.add(event.call)
+        elif isinstance(event, DrainStarted):
+            must(not self.draining, "shutdown: it begins twice")
+            self.draining = True
+        elif isinstance(event, AcceptingStopped):
+            must(self.draining and self.accepting, "shutdown: accepting stops out of its turn")
+            self.accepting = False
+
+    def gone(self, socket: SocketId) -> None:
+        """This socket is closed and its id is never used again: it need not be remembered."""
+        self.silent.discard(socket)
+        self.cut.discard(socket)
+        self.paused.discard(socket)
+
+    def stopped(self, running: Iterable[Invoke]) -> None:
+        """Of the handlers that run still, those whose caller has gone were told to stop, unless they are to finish."""
+        for invoke in running:
+            if invoke.caller.connection in self.closed and invoke.method.on_disconnect == "cancel":
+                must(invoke.call in self.cancelled, "calls: a handler runs on for nobody")
+
+    def at_rest(self) -> None:
+        """Whoever came has gone."""
+        must(not self.open, "rest: a connection is open that nobody has")
