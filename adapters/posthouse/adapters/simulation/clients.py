@@ -290,7 +290,7 @@ class Client:
         """A response answers all of its request: what it does not name was refused together with the whole."""
         try:
             message = msgspec.json.decode(event.to)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return  # it was a lie, and nothing hangs on it
         for entry in message if isinstance(message, list) else (message,):
             call = self._asked.pop(str(entry.get("id")), None) if isinstance(entry, dict) else None
@@ -301,7 +301,7 @@ class Client:
     def _on_text(self, text: bytes) -> None:
         try:
             message = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             if self.liar:
                 return  # it spoke in two framings, and was answered in the other
             raise Violation("answering: what is sent is JSON", self.name, text) from None
