@@ -13,9 +13,22 @@ from tests.fuzz.targets import (
     http_head,
     jsonrpc,
     lines,
+    switchboard,
     websocket_client,
 )
 
-MODULES = (http_head, http, handshake, frames, deflate, lines, headers, jsonrpc, websocket_client, http_client)
+MODULES = (
+    http_head,
+    http,
+    handshake,
+    frames,
+    deflate,
+    lines,
+    headers,
+    jsonrpc,
+    websocket_client,
+    http_client,
+    switchboard,
+)
 
 TARGETS: dict[str, Target] = {module.TARGET.name: module.TARGET for module in MODULES}
