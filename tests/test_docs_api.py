@@ -10,13 +10,22 @@ from types import ModuleType
 from typing import Final
 
 import posthouse.adapters
+import posthouse.adapters.invariants
 import posthouse.adapters.journal
+import posthouse.adapters.simulation
 import posthouse.core
 import posthouse.transports
 import pytest
 
 PAGE: Final = (Path(__file__).parent.parent / "docs" / "api.md").read_text(encoding="utf-8")
-PACKAGES: Final = (posthouse.core, posthouse.transports, posthouse.adapters, posthouse.adapters.journal)
+PACKAGES: Final = (
+    posthouse.core,
+    posthouse.transports,
+    posthouse.adapters,
+    posthouse.adapters.invariants,
+    posthouse.adapters.journal,
+    posthouse.adapters.simulation,
+)
 
 every_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 

@@ -19,6 +19,7 @@ from posthouse.adapters.loading import load_service
 from posthouse.adapters.terminal import Failure, complain, printable, say
 from posthouse.core.effects import Effect
 from posthouse.core.errors import UsageError
+from posthouse.core.gateway import Gateway
 from posthouse.core.service import Service
 from posthouse.transports.actions import Action
 
@@ -30,7 +31,8 @@ from .shrinking import shrink
 EPILOG: Final = """\
 It prints each input with its number, and under it what followed: what would have been written to which socket, which
 handlers would have been run. Handlers are not run: what they returned is in the journal. --check looks at every
-invariant after every input; --shrink leaves out what is not needed for the same failure, and prints what is left.
+invariant after every input, and runs the reference model beside it; --shrink leaves out what is not needed for the same
+failure, and prints what is left.
 
 Exit codes: 0 replayed, 1 it cannot be, 2 wrong usage, 4 an invariant is violated or the core raised an exception.
 
@@ -93,14 +95,22 @@ def run(arguments: argparse.Namespace) -> int:
     if out is not None:
         journal = _shrink(journal, service, path, out or f"{path}.shrunk")
     check = arguments.check or out is not None
+    gateway = _watched() if check else Gateway
     effects = None if arguments.quiet else Printer(journal.entries)
     try:
-        done = replay(journal, service, check=check, effects=effects)
+        done = replay(journal, service, check=check, effects=effects, gateway=gateway)
     except UsageError as error:
         raise Failure(f"{path} cannot be replayed by this version: {error}") from None
     if effects is not None:
         effects.up_to(len(journal.entries) if done.failure is None else done.failure.entry)
     return _conclude(journal, done, check=check)
+
+
+def _watched() -> type[Gateway]:
+    """A gateway with the reference model beside it. Nothing else of the command line needs the simulator."""
+    from posthouse.adapters.simulation.watched import Watched
+
+    return Watched
 
 
 def _read(path: str) -> Journal:
@@ -119,7 +129,7 @@ def _read(path: str) -> Journal:
 
 def _shrink(journal: Journal, service: Service, path: str, out: str) -> Journal:
     try:
-        small = shrink(journal, service)
+        small = shrink(journal, service, gateway=_watched())
     except UsageError as error:
         raise Failure(f"{path}: {error}") from None
     try:
