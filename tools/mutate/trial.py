@@ -37,6 +37,9 @@ MEMORY: Final = 2 << 30
 PATIENCE: Final = 5.0
 """A mutant may take so many times the processor time that its tests take without one, and a second."""
 
+MANY: Final = 255
+"""So many tests and more a status cannot tell apart."""
+
 OTHERS_SECONDS: Final = 200.0
 """Of processor time, for the tests beside a module's own."""
 
@@ -99,12 +102,16 @@ class Quick:
         """In place of the loop over the tests."""
         if session.testsfailed:
             return False  # and pytest says what could not be collected
-        status, seconds = _ended(_fork(lambda: _loop(session), None))
+        items = sorted(session.items, key=lambda item: hasattr(getattr(item, "obj", None), "hypothesis"))
+        status, seconds = _ended(_fork(partial(_loop, items), None))
         os.write(self._results, f"{status} {seconds}\n".encode())
         functions = self._functions()
         for mutant in self._mutants:
-            child = _fork(partial(self._mutated, session, functions, mutant), allowed(seconds))
-            os.write(self._results, f"{_ended(child)[0]}\n".encode())
+            status, _ = _ended(_fork(partial(self._mutated, items, functions, mutant), allowed(seconds)))
+            os.write(self._results, f"{status}\n".encode())
+            if os.WIFEXITED(status) and 0 < os.WEXITSTATUS(status) < MANY:
+                # Who notices one mutant is likely to notice the next, too.
+                items.insert(0, items.pop(os.WEXITSTATUS(status) - 1))
         return True
 
     def _functions(self) -> list[FunctionType]:
@@ -112,13 +119,13 @@ class Quick:
         objects = (thing for thing in gc.get_objects() if isinstance(thing, FunctionType))
         return [function for function in objects if function.__code__.co_filename == self._file]
 
-    def _mutated(self, session: pytest.Session, functions: list[FunctionType], mutant: Mutant) -> int:
+    def _mutated(self, items: Sequence[pytest.Item], functions: list[FunctionType], mutant: Mutant) -> int:
         codes = dict(_codes(mutant.code(self._file)))
         for function in functions:
             code = codes.get(_name(function.__code__))
             if code is not None and code.co_freevars == function.__code__.co_freevars:
                 function.__code__ = code
-        return _loop(session)
+        return _loop(items)
 
 
 def prepare() -> None:
@@ -208,13 +215,12 @@ def _pytest(root: Path, tests: Sequence[str], log: Path, plugins: list[object]) 
     return int(pytest.main([*options, *without, *tests], plugins))
 
 
-def _loop(session: pytest.Session) -> int:
-    """Run the tests that were collected up to the first that fails: 0 when none did."""
-    items = session.items
-    for item, following in zip(items, [*items[1:], None], strict=True):
+def _loop(items: Sequence[pytest.Item]) -> int:
+    """Run these tests up to the first that fails: its place, from 1, or 0 when none did."""
+    for place, (item, following) in enumerate(zip(items, [*items[1:], None], strict=True), 1):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-        if session.testsfailed:
-            return 1
+        if item.session.testsfailed:
+            return min(place, MANY)
     return 0
 
 
