@@ -26,6 +26,11 @@ REMEMBERED: Final = 1000
 """How many notifications a client remembers."""
 
 
+FAULTS: Final = (1002, 1003, 1005, 1007)
+"""Close codes that a client which keeps the rules neither gets nor has cause to give. 1005 is a close without a code:
+no client of these closes so, and none is to be answered so."""
+
+
 class PendingCall:
     """One call that a client made. `status` is "pending" until it has a result, an error, or its connection is lost.
 
@@ -116,10 +121,13 @@ class Client:
         """Send a notification."""
         self.say(msgspec.json.encode(_message(method, args, kwargs)))
 
-    def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[PendingCall]:
-        """Call several methods in one array, each with parameters by position."""
+    def batch(
+        self, calls: Sequence[tuple[str, Sequence[Any]]], told: Sequence[tuple[str, Sequence[Any]]] = ()
+    ) -> list[PendingCall]:
+        """Call several methods in one array, each with parameters by position. `told` are notifications behind them."""
         pairs = [self._request(method, tuple(args), {}, None) for method, args in calls]
-        self.say(msgspec.json.encode([request for request, _ in pairs]))
+        notifications = [_message(method, tuple(args), {}) for method, args in told]
+        self.say(msgspec.json.encode([request for request, _ in pairs] + notifications))
         return [call for _, call in pairs]
 
     def cancel(self, call: PendingCall) -> None:
@@ -285,6 +293,8 @@ class Client:
             self._on_replied(event)
         elif isinstance(event, Gone):
             self.close_code = event.code
+            if event.code in FAULTS and not self.liar:
+                raise Violation("answering: who keeps the rules of the wire is not closed for them", self.name, event)
 
     def _on_replied(self, event: Replied) -> None:
         """A response answers all of its request: what it does not name was refused together with the whole."""

@@ -12,7 +12,7 @@ reader. What it holds the gateway to:
 | time | what ends with the first `handle_timeout` that is due | which of two deadlines came first |
 | pushes | to whom, when, in order with replies | their params; of `message.received` its target |
 | requests of ours | one Resolve each, a result or which code | |
-| closing | what it settles; what `flush` lets leave; silence | when a limit closes, with which code |
+| closing | what it settles; what `flush` lets leave; silence | whether a limit was met at all, but not when |
 | shut-down | refusals, the end of the grace, Drained | how farewells are spread |
 | slow peers | what is queued leaves in order, before they are read again | in which portions |
 
@@ -26,16 +26,18 @@ from typing import Any, Final
 
 from posthouse.adapters.invariants import Violation
 from posthouse.core.config import Config
-from posthouse.core.effects import Accept, Disconnect, Drained, Effect
+from posthouse.core.effects import Accept, Disconnect, Drained, Effect, Emit, Heartbeat
 from posthouse.core.errors import (
     INTERNAL_ERROR,
     RpcError,
 )
 from posthouse.core.gateway import Gateway
+from posthouse.core.lifecycle import LimitBreached
 from posthouse.core.peers import PUSHABLE, Peer
 from posthouse.core.service import Service
 
 from .model_calls import Calls
+from .model_limits import CAUSES
 from .model_records import Connection, Leaving
 from .model_turn import Turn, must
 
@@ -85,6 +87,10 @@ class Model:
         for effect in effects:
             if type(effect) is Disconnect:
                 self._leave(effect)
+            elif type(effect) is Heartbeat:
+                self._beat(effect)
+            elif type(effect) is Emit and type(effect.event) is LimitBreached:
+                self._limit(effect.event)
         turn.compare()
         if self._leaving is not None:
             self._check_drained(self._leaving)
@@ -102,6 +108,7 @@ class Model:
 
     def _connect(self, peer: Peer, returned: int) -> None:
         connection = self.connections[returned] = Connection(returned, peer, PUSHABLE[peer.kind])
+        connection.active_at = self._turn.now
         kinds = [type(effect) for effect in self._turn.effects]
         refused = Disconnect in kinds
         must(refused or not connection.pushable or self._leaving is None, "shutdown: who would stay is let in", peer)
@@ -122,6 +129,20 @@ class Model:
             must(not (effect.flush and connection.calls), "shutdown: a farewell to who waits for an outcome", effect)
         self._let_go(connection)
 
+    def _limit(self, event: LimitBreached) -> None:
+        """A limit was met, whether that closes or is only observed."""
+        cause = CAUSES.get(event.limit)
+        connection = None if event.connection is None else self.connections.get(event.connection)
+        if cause is not None and connection is not None:
+            met = cause(connection, self._turn.now, self._config)
+            must(met, "limits: nobody meets a limit without a cause", event.limit, connection.number)
+
+    def _beat(self, effect: Heartbeat) -> None:
+        connection = self.connections.get(effect.connection)
+        must(connection is not None and connection.open, "order: a sign of life is asked of who is closed", effect)
+        if connection is not None:
+            connection.beaten_at = self._turn.now
+
     def _let_go(self, connection: Connection) -> None:
         connection.open = False
         self._calls.let_go(connection)
@@ -129,12 +150,15 @@ class Model:
     def _report_held(self, number: int, size: int, returned: None) -> None:
         connection = self.connections.get(number)
         if connection is not None and connection.open and size > 0:
+            if not connection.held:
+                connection.taken_at = self._turn.now
             connection.held += size
 
     def _report_sent(self, number: int, size: int, returned: None) -> None:
         connection = self.connections.get(number)
         if connection is not None and connection.open and size > 0:
             connection.held -= size
+            connection.taken_at = self._turn.now
             self._turn.freed(connection)
 
     def _report_buffered(self, returned: None) -> None:

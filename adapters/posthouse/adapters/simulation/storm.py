@@ -13,7 +13,15 @@ from typing import Any, Final
 from msgspec import Struct
 from posthouse.adapters.invariants import Violation
 from posthouse.core.connections import OPEN
-from posthouse.core.errors import ERRORS, UsageError
+from posthouse.core.errors import (
+    DRAINING,
+    ERRORS,
+    PARSE_ERROR,
+    RATE_LIMITED,
+    REQUEST_TOO_LARGE,
+    SERVER_BUSY,
+    UsageError,
+)
 from posthouse.core.peers import ALL_SCOPES, PUSHABLE, Identity, Kind
 from posthouse.core.service import Service
 from posthouse.transports.policy import Policy
@@ -31,6 +39,9 @@ TRANSPORTS: Final[tuple[Transport, ...]] = ("websocket", "lines", "lines", "http
 CALLED: Final = ("echo", "echo", *RESULTS, *CODES)
 KIND_FILTERS: Final[tuple[tuple[Kind, ...] | None, ...]] = (None, ("cli",), ("websocket", "http"))
 IDENTITIES: Final = (None, Identity("ada"), Identity("ada", ("broadcast",)), Identity("bob", (ALL_SCOPES,)))
+
+HARM: Final = (SERVER_BUSY, RATE_LIMITED, DRAINING, REQUEST_TOO_LARGE, PARSE_ERROR)
+"""What no call fails with whose caller is within all limits."""
 
 MAX_PENDING: Final = 60
 """With so many calls that have no outcome a client says nothing: it would only make a queue of its own longer."""
@@ -137,7 +148,9 @@ class Storm:
         match stream.choose(16):
             case 0:
                 calls = [self._call(client) for _ in range(1 + stream.choose(min(self.swarm.config.max_batch, 5)))]
-                batch = client.batch([(method, list(params.values())) for method, params in calls])
+                room = self.swarm.config.max_batch > len(calls)
+                told = [("echo", ["nobody"])] if room and stream.happens(300) else []
+                batch = client.batch([(method, list(params.values())) for method, params in calls], told)
                 for call, (method, params) in zip(batch, calls, strict=True):
                     self._expect(call, method, params)
             case 1 if client.pending:
@@ -193,6 +206,10 @@ class Storm:
 
     def _judge(self, method: str, params: dict[str, Any], call: PendingCall) -> None:
         """Is this an outcome that such a call may have?"""
+        if self.swarm.fair and self._storming:
+            harmed = call.status == "lost" or (call.error is not None and call.error.code in HARM)
+            if harmed:
+                raise Violation("answering: nobody is harmed in fair weather", call, call.error)
         if call.status == "result":
             if call.value != RESULTS[method](params) if method in RESULTS else method in CODES:
                 raise Violation("answering: a result is that of its call", call, call.value)
