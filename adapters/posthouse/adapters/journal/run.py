@@ -160,6 +160,8 @@ class Run:
             if self._checks and isinstance(action, Action):
                 self._witness.see(action)
         outbox.clear()
+        if self._checks:
+            self.machine.next_timeout()  # as every adapter asks: by that calls which outlive their turn get deadlines
         if look_inside:
             self._check()
 
