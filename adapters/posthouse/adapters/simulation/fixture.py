@@ -30,6 +30,10 @@ def world(request: pytest.FixtureRequest) -> Iterator[Callable[..., World]]:
         return made[-1]
 
     yield make
-    if request.session.testsfailed == failed:
+    try:
+        if request.session.testsfailed == failed:
+            for each in made:
+                each.leave()
+    finally:
         for each in made:
-            each.leave()
+            each.close()

@@ -206,6 +206,8 @@ class Handlers:
     # Ending
 
     def _ended(self, run: Run, outcome: Outcome) -> None:
+        if run.invoke.call not in self._runs:
+            return  # the process is gone
         manners, stream = self.manners, self._stream
         if manners is HONEST:
             self._report(run, outcome)
@@ -320,6 +322,7 @@ class Handlers:
         """The process is gone."""
         self._runs.clear()
         self._never.clear()
+        self._asking.clear()
         if self._tasks is not None:
             self._tasks.close()
 

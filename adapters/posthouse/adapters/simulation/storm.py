@@ -104,12 +104,15 @@ class Storm:
     def run(self, seconds: float) -> Calm:
         """So many seconds of storm, then calm. Raises Violation."""
         world = self.world
-        world.run(seconds)
-        self._storming = False
-        for client in world.clients.values():
-            if client.liar:
-                world.cut(client.name)  # nobody knows what it would have to be answered
-        world.leave()
+        try:
+            world.run(seconds)
+            self._storming = False
+            for client in world.clients.values():
+                if client.liar:
+                    world.cut(client.name)  # nobody knows what it would have to be answered
+            world.leave()
+        finally:
+            world.close()
         return Calm(world.steps, world.now, self.calls, world.trace)
 
     # Clients

@@ -57,6 +57,7 @@ class Tasks:
         self._schedule: Final = schedule
         self._loop: Final = _Loop(schedule)
         self._loop.set_exception_handler(_ignore)  # of tasks that are dropped with their world
+        self._tasks: dict[asyncio.Task[None], None] = {}  # in the order in which they began
         self._planned: float | None = None
         self._turning = False
 
@@ -67,7 +68,9 @@ class Tasks:
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Begin a task. It runs with the next turn."""
-        self._loop.create_task(coroutine)
+        task = self._loop.create_task(coroutine)
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
 
     def turn(self) -> None:
         """Run until every task waits."""
@@ -93,7 +96,7 @@ class Tasks:
         """The process is gone, and its tasks with it: they are stopped where they are."""
         if self._loop.is_closed():
             return
-        for task in asyncio.all_tasks(self._loop):
+        for task in self._tasks:
             task.cancel()
         self.turn()
         self._loop.close()

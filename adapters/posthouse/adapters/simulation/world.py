@@ -265,6 +265,10 @@ class World:
         for accepted in self.process.came:
             chunking(self.config, self.policy, accepted.address, bytes(accepted.heard), accepted.cuts)
 
+    def close(self) -> None:
+        """The end of the world: whatever still runs is stopped where it is."""
+        self.process.handlers.close()
+
     def empty(self) -> bool:
         """Has everybody left, and every handler ended?"""
         gone = all(client.link is None for client in self.clients.values())
