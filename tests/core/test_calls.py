@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from posthouse.core.effects import Cancel, Invoke, Transmit
-from posthouse.core.errors import UsageError
+from posthouse.core.errors import RpcError, UsageError
+from posthouse.core.lifecycle import ConnectionClosed
 from posthouse.core.peers import CallId, Meta
 
 from tests.core.world import World, data_of, request, result
@@ -110,29 +111,35 @@ def test_row_21_so_many_may_wait_and_one_more_is_refused() -> None:
     for id in (1, 2, 3):
         world.call(one, id=id)
     assert len(world.take()) == 1
+    assert world.gateway.health(0.0).waiting == 2
     world.call(one, id=4)
     assert data_of(world.said()) == [{**BUSY, "limit": "max_waiting_calls"}]
     world.complete(CallId(1))
     world.take()
+    assert world.gateway.health(0.0).waiting == 1
     world.call(one, id=4)
     assert world.take() == []
+    assert world.gateway.health(0.0).waiting == 2
 
 
 def test_so_many_bytes_may_wait_and_one_more_is_refused() -> None:
     world = World(max_calls_per_connection=1, max_waiting_bytes=10)
     one = world.connect()
     world.begin(one, id=1)
-    for size in (2, 4, 3):
-        world.receive(one, b'{"jsonrpc":"2.0","method":"echo","params":[%b],"id":%d}' % (b"1" * (size - 2), size))
-    assert (world.take(), world.gateway.memory) == ([], 9)
+    for size in (2, 4, 4):
+        world.receive(one, b'{"jsonrpc":"2.0","method":"echo","params":[%b]}' % (b"1" * (size - 2)))
+    assert (world.take(), world.gateway.memory) == ([], 10)
     world.receive(one, b'{"jsonrpc":"2.0","method":"echo","params":[],"id":5}')
     assert data_of(world.said()) == [{**BUSY, "limit": "max_waiting_bytes"}]
     world.receive(one, b'{"jsonrpc":"2.0","method":"echo","id":6}')
     assert world.take() == []
-    for call in (1, 2, 3):
+    for call in (1, 2, 3, 4):
         world.complete(CallId(call))
-    assert [invoke.args for invoke in world.invoked()] == [(None,), (11,), (1,)]
+    assert [invoke.args for invoke in world.invoked()] == [(None,), (11,), (11,), ()]
     assert world.gateway.memory == 0
+    for size in (8, 2):
+        world.receive(one, b'{"jsonrpc":"2.0","method":"echo","params":[%b]}' % (b"1" * (size - 2)))
+    assert (world.take(), world.gateway.memory) == ([], 10)
 
 
 def test_handlers_of_all_connections_may_fill_their_cap_and_one_more_is_refused() -> None:
@@ -145,6 +152,42 @@ def test_handlers_of_all_connections_may_fill_their_cap_and_one_more_is_refused(
     world.complete(first)
     world.take()
     world.begin(connections[2])
+
+
+def test_a_handler_that_began_after_its_call_had_waited_counts_once() -> None:
+    world = World(max_calls=2, max_calls_per_connection=1)
+    one, two, three = (world.connect() for _ in range(3))
+    first = world.begin(one, id=1)
+    world.call(one, id=2)
+    world.complete(first)
+    world.take()
+    world.begin(two)
+    world.call(three)
+    assert data_of(world.said()) == [{**BUSY, "limit": "max_calls"}]
+
+
+def test_what_waited_keeps_nothing_of_its_text_once_it_runs_or_has_ended() -> None:
+    world = World(max_calls_per_connection=1)
+    one = world.connect()
+    first = world.begin(one, id=1)
+    for id in (2, 3):
+        world.call(one, params=["x"], id=id)
+    second, third = (world.gateway._calls.records[CallId(number)] for number in (2, 3))
+    assert (second.params, third.params) == (b'["x"]', b'["x"]')
+    world.complete(first)
+    world.receive(one, request("$/cancelRequest", {"id": 3}, None))
+    assert (second.params, third.params) == (None, None)
+    assert [*world.gateway._calls.records] == [second.call]
+
+
+def test_a_connection_is_told_of_with_how_many_calls_it_made() -> None:
+    world = World(max_calls_per_connection=1)
+    one = world.connect()
+    for id in (1, 2, 3):
+        world.call(one, id=id)
+    world.gateway.disconnected(one, None, 0.0)
+    assert [event.calls for event in world.take_events() if isinstance(event, ConnectionClosed)] == [3]
+    assert world.gateway.stats()["calls.made"] == 3
 
 
 def test_a_call_is_answered_at_its_deadline_exactly_and_its_handler_told_to_stop() -> None:
@@ -227,6 +270,28 @@ def test_a_call_that_ends_in_its_turn_never_costs_a_deadline() -> None:
     assert world.gateway.next_timeout() is None
 
 
+def test_a_call_that_outlived_its_turn_takes_its_deadline_with_it_however_it_ends() -> None:
+    world = World()
+    one = world.connect()
+    ended, cancelled = world.begin(one, id=1), world.begin(one, id=2)
+    assert world.gateway.next_timeout() == 30.0
+    world.complete(ended)
+    assert world.gateway.next_timeout() == 30.0
+    world.receive(one, request("$/cancelRequest", {"id": 2}, None))
+    assert world.cancelled() == [cancelled]
+    assert world.gateway.next_timeout() is None
+
+
+def test_each_call_that_outlives_its_turn_is_armed_once() -> None:
+    world = World()
+    one = world.connect()
+    for id in (1, 2):
+        world.call(one, id=id)
+        assert world.gateway.next_timeout() == 30.0
+    world.gateway.next_timeout()
+    assert len(world.gateway._calls._timers) == 2
+
+
 def test_deadlines_that_are_equal_come_in_the_order_of_the_calls() -> None:
     world = World()
     one = world.connect()
@@ -299,6 +364,23 @@ def test_a_call_that_outlives_its_connection_holds_its_slot_until_its_handler_en
         assert world.gateway.health(0.0).calls == 0
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_call_may_end_while_its_connection_is_closing(late: bool) -> None:
+    world = World(max_bad_messages=1, call_timeout=30.0)
+    one = world.connect()
+    call = world.begin(one, "finish")
+    for _ in range(2):
+        world.receive(one, b"{")
+    assert world.closes() == [(one, 4400, True)]
+    if late:
+        world.at(30.0)
+        assert world.take() == [Cancel(call)]
+    assert world.complete(call) is not late
+    assert world.take() == []
+    world.gateway.disconnected(one, None, 30.0)
+    assert world.gateway._calls.records == {}
+
+
 def test_row_21_to_request_and_cancel_without_end_never_runs_more_than_the_cap() -> None:
     world = World(max_calls_per_connection=4, max_waiting_calls=4)
     one = world.connect()
@@ -343,6 +425,20 @@ def test_what_never_was_is_misuse_and_what_has_ended_is_harmless() -> None:
     for never in (0, -1, 2):
         with pytest.raises(UsageError, match=f"there never was a call {never}"):
             world.complete(CallId(never))
+
+
+def test_before_the_first_call_there_never_was_one() -> None:
+    with pytest.raises(UsageError, match="there never was a call 1"):
+        World().complete(CallId(1))
+
+
+def test_a_handler_can_fail_and_tell_how_far_it_is() -> None:
+    world = World()
+    one = world.connect()
+    call = world.begin(one, progress_token="t")
+    assert world.gateway.progress(call, 0.5, 0.0)
+    assert world.fail(call, RpcError(1))
+    assert [reply.get("method") for reply in world.said()] == ["$/progress", None]
 
 
 def test_a_call_that_waits_has_no_handler_that_could_end() -> None:

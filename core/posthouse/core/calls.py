@@ -156,14 +156,13 @@ class Calls:
         self.waiting += 1
         self.waiting_bytes += len(params)
 
-    def _stop_waiting(self, connection: Connection, call: Call) -> bytes:
+    def _stop_waiting(self, connection: Connection, call: Call) -> None:
         params = call.params or b""
         call.params = None
         del connection.waiting[call.call]
         connection.waiting_bytes -= len(params)
         self.waiting -= 1
         self.waiting_bytes -= len(params)
-        return params
 
     def next_waiting(self, connection: Connection) -> Call | None:
         """The first call in line, when it may run now."""
