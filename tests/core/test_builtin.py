@@ -159,7 +159,9 @@ def test_a_message_to_nobody_is_delivered_to_none(to: dict[str, str]) -> None:
     assert house.call(house.connect(ADA), "message.send", {"to": to, "data": 1}) == {"delivered": 0}
 
 
-@pytest.mark.parametrize("to", [{}, {"connection": "a", "user": "b"}, {"topic": "t"}, "root", None])
+@pytest.mark.parametrize(
+    "to", [{}, {"connection": "a", "user": "b"}, {"topic": "t"}, {"user": "b", "topic": "t"}, "root", None]
+)
 def test_a_message_has_exactly_one_target(to: Any) -> None:
     house = House()
     error = house.call(house.connect(ADA), "message.send", {"to": to, "data": 1})

@@ -44,6 +44,18 @@ def test_a_connection_moves_by_the_table_alone() -> None:
         record.move(Occasion.ANSWER)
 
 
+def test_a_connection_begins_with_nothing_in_flight_nothing_counted_and_nothing_armed() -> None:
+    tables = connections()
+    record = tables.add(Peer("websocket"), 0.0)
+    assert (record.state, record.admitted, record.leaving) == (State.OPEN, False, False)
+    assert (record.calls, record.waiting, record.requests) == ({}, {}, {})
+    assert (record.running, record.waiting_bytes, record.gathered, record.made, record.interval) == (0, 0, 0, 0, 0.0)
+    assert (record.heartbeat, record.idle, record.farewell) == (None, None, None)
+    assert (record.code, record.asked_at, record.spent, record.bad) == (None, None, None, None)
+    tables.index(record)
+    assert record.admitted
+
+
 def test_sockets_may_fill_their_number_and_one_more_is_refused() -> None:
     tables = connections(max_connections=2)
     assert [limits(tables) for _ in range(3)] == [(), (), ("max_connections",)]
@@ -61,12 +73,15 @@ def test_sockets_in_their_head_may_fill_their_number_and_one_more_is_refused() -
     tables.remove_socket(first)
     assert tables.in_head == 1
     assert [limits(tables) for _ in range(2)] == [(), ("max_in_head",)]
+    for socket in list(tables.sockets):
+        tables.remove_socket(socket)
+    assert tables.in_head == 0
 
 
 def test_row_40_an_address_may_have_so_many_sockets_and_others_are_unaffected() -> None:
     tables = connections(max_connections_per_address=2)
     assert [limits(tables) for _ in range(3)] == [(), (), ("max_connections_per_address",)]
-    assert limits(tables, THERE) == ()
+    assert [limits(connections(max_connections_per_address=1)), limits(tables, THERE)] == [(), ()]
     for socket in list(tables.sockets):
         tables.remove_socket(socket)
     assert tables.by_address == {}
@@ -96,6 +111,7 @@ def test_ids_are_counted_and_never_given_out_twice() -> None:
     assert (first.id, second.id) == (1, 2)
     assert [tables.known(second.id), tables.known(first.id)] == [True, True]
     assert not tables.known(type(first.id)(3))
+    assert not tables.known(type(first.id)(0))
     socket = tables.add_socket(HERE)
     assert (socket, tables.known_socket(socket)) == (1, True)
     assert not tables.known_socket(type(socket)(0))
@@ -130,6 +146,10 @@ def test_an_admitted_connection_is_found_by_kind_user_and_public_id_until_it_clo
     assert tables.by_kind == {"websocket": {}, "http": {}, "cli": {}}
     tables.remove(two)
     assert list(tables.records) == [1, 3]
+    late = tables.add(Peer("cli", identity=ada), 0.0)
+    tables.index(late)
+    tables.remove(late)
+    assert (tables.by_user, tables.by_public_id, tables.by_kind["cli"]) == ({}, {}, {})
 
 
 def test_where_a_host_owns_the_sockets_connections_are_counted_in_their_place() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -40,6 +41,14 @@ class Desk(Context):
 def test_user_and_scopes_are_those_of_the_identity() -> None:
     context = Desk(Identity("ada", ("reports",)))
     assert (context.user, context.scopes) == ("ada", ("reports",))
+
+
+def test_what_a_handler_leaves_out_is_nothing_and_it_waits_half_a_minute_for_any_answer() -> None:
+    defaults = {
+        name: [given.default for given in signature(method).parameters.values() if given.default is not given.empty]
+        for name, method in (("notify", Context.notify), ("progress", Context.progress), ("call", Context.call))
+    }
+    assert defaults == {"notify": [None], "progress": [None], "call": [None, 30.0, Any]}
 
 
 def test_a_context_must_be_supplied_whole() -> None:

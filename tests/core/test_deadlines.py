@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from posthouse.core.deadlines import SUSPENDED
 from posthouse.core.effects import Disconnect, Drained, Emit
 from posthouse.core.lifecycle import AcceptingStopped
@@ -92,6 +93,14 @@ def test_heartbeats_and_idle_deadlines_are_armed_once_more_after_a_suspension() 
     assert due == world.now + 10.0
     world.at(due)
     assert world.closes() == [(one, 4101, False)]
+
+
+@pytest.mark.parametrize(("late", "asleep"), [(5.0, False), (5.001, True)])
+def test_who_is_more_than_five_seconds_late_was_asleep(late: float, asleep: bool) -> None:
+    world = World(idle_timeout=100.0)
+    one = world.connect()
+    world.sleep_until(100.0 + late)
+    assert world.closes() == ([] if asleep else [(one, 1000, True)])
 
 
 def test_a_shut_down_whose_notice_is_longer_than_its_time_accepts_nobody_after_its_end() -> None:
