@@ -117,6 +117,7 @@ def test_each_small_mistake_is_made(code: str, change: str) -> None:
         "assert a is not None, 'words'",
         "class A(B, gc=False): ...",
         "a(f'{b} words')",
+        "class A(Enum):\n    B = 1",
         "def function(a: 'int') -> 'int': ...",
     ],
 )

@@ -2,8 +2,8 @@
 
 Works on the syntax tree alone, and knows nothing of files, tests or processes. What is never touched, since no test of
 behaviour should notice: docstrings, annotations and what exists for type checkers only, `__all__` and `__slots__`,
-`gc=` of a Struct (speed), decorators, the words of an exception that tells a programmer of a mistake, and asserts (they
-only tell the type checker what holds).
+`gc=` of a Struct (speed), decorators, what the members of an Enum stand for, the words of an exception that tells a
+programmer of a mistake, and asserts (they only tell the type checker what holds).
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _places(node: ast.AST, path: tuple[Place, ...], function: bool) -> Iterator[
         if _untouched(node, field, value):
             continue
         for index, child in enumerate(value) if isinstance(value, list) else ((None, value),):
-            if not isinstance(child, ast.AST) or _for_nobody(child):
+            if not isinstance(child, ast.AST) or _for_nobody(child) or _is_member(node, child):
                 continue
             here = (*path, Place(node, field, index))
             yield here
@@ -181,6 +181,13 @@ def _for_nobody(node: ast.AST) -> bool:
         case ast.keyword(arg="gc") | ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True
     return False
+
+
+def _is_member(node: ast.AST, child: ast.AST) -> bool:
+    """Is this a member of an Enum? It is told from the others by itself, not by what it stands for."""
+    if not isinstance(node, ast.ClassDef) or not isinstance(child, ast.Assign):
+        return False
+    return any(isinstance(base, ast.Name) and base.id == "Enum" for base in node.bases)
 
 
 def _replacements(node: ast.AST, path: tuple[Place, ...]) -> Iterator[ast.AST | None]:
