@@ -84,8 +84,9 @@ def stage() -> Service:
     def brief(token: str) -> str:
         return token
 
-    @service.method(blocking=True, on_disconnect="finish")
-    def finish(token: str) -> str:
+    @service.method(on_disconnect="finish")
+    async def finish(token: str, seconds: float) -> str:
+        await anyio.sleep(seconds)
         return token
 
     @service.method(blocking=True, sequential=True)

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from msgspec import Struct
 from posthouse.adapters.invariants import Violation
-from posthouse.core.connections import OPEN
 from posthouse.core.errors import (
     DRAINING,
     ERRORS,
@@ -22,7 +21,7 @@ from posthouse.core.errors import (
     SERVER_BUSY,
     UsageError,
 )
-from posthouse.core.peers import ALL_SCOPES, PUSHABLE, Identity, Kind
+from posthouse.core.peers import ALL_SCOPES, Identity, Kind
 from posthouse.core.service import Service
 from posthouse.transports.policy import Policy
 
@@ -182,7 +181,7 @@ class Storm:
                 return method, {"token": token, "size": stream.pick((10, 200, 5000))}
             case "tell":
                 return method, {"token": token, "times": 1 + stream.choose(4)}
-            case "wait":
+            case "wait" | "finish":
                 return method, {"token": token, "seconds": stream.pick((0.0, 0.2, 3.0))}
             case "order":
                 price = stream.choose(9)
@@ -245,20 +244,16 @@ class Storm:
 
     def _say(self) -> None:
         fate, board, now = self._fate, self.world.process.board, self.world.now
-        living = [
-            record.id
-            for record in board.gateway._connections.records.values()
-            if record.state is OPEN and PUSHABLE[record.peer.kind]
-        ]
+        known = list(board.gateway._connections.records)  # some are being closed, and must hear nothing
         match fate.choose(5):
             case 0:
                 board.broadcast("news", ["x" * fate.pick((5, 300, 3000))], now)
             case 4:
                 kinds, users = fate.pick(KIND_FILTERS), fate.pick((None, ("ada",), ("bob", "nobody")))
                 board.broadcast("news", {"seen": {2, 1}, "by": [{"a"}]}, now, kinds=kinds, users=users)
-            case 1 if living:
-                board.notify(fate.pick(living), "news", [1], now)
-            case 2 if living:
-                request = board.request(fate.pick(living), "mirror", ["?"], now, timeout=fate.pick((0.1, 5.0)))
+            case 1 if known:
+                board.notify(fate.pick(known), "news", [1], now)
+            case 2 if known:
+                request = board.request(fate.pick(known), "mirror", ["?"], now, timeout=fate.pick((0.1, 5.0)))
                 if fate.happens(200):
                     board.abandon(request, now)
