@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from itertools import count
 from pathlib import Path
-from time import monotonic
+from time import process_time
 from typing import Final
 
 from msgspec import Struct
@@ -24,9 +24,9 @@ STORM: Final = 20.0
 
 
 class Hunted(Struct, frozen=True):
-    """What came of it. `found` is what was seen, or None; `storms` were needed for it, and `took` seconds. Of the
-    `recorded` inputs of its journal `entries` are left after `shrinking` seconds. `replays`: they fail by
-    themselves."""
+    """What came of it. `found` is what was seen, or None; `storms` were needed for it, and `took` seconds of a core.
+    Of the `recorded` inputs of its journal `entries` are left after `shrinking` seconds; with `replays` they fail alone.
+    """
 
     storms: int
     took: float
@@ -39,16 +39,17 @@ class Hunted(Struct, frozen=True):
 
 
 def hunt(first: int, seconds: float, tree: Path) -> Hunted:
-    """Storms of the seeds from `first` on, for so many seconds. The journal of one that fails is left in `tree`."""
-    began = monotonic()
+    """Storms of the seeds from `first` on, for so many seconds of a core. What is left of the journal of one that fails
+    is put into `tree`."""
+    began = process_time()
     for storms in count(1):
         outcome = attempt(first + storms - 1, STORM)
-        took = monotonic() - began
+        took = process_time() - began
         if isinstance(outcome, Failed):
             left = leave_journal(outcome, tree)
             # An exception says less by its name than by its words.
             found = outcome.sentence if ": " in outcome.sentence else outcome.why
-            shrinking = monotonic() - began - took
+            shrinking = process_time() - began - took
             return Hunted(storms, took, found, outcome.seed, left.entries, left.recorded, left.replays, shrinking)
         if took > seconds:
             return Hunted(storms, took)
