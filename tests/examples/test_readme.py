@@ -87,3 +87,11 @@ def test_the_loop_speaks_websocket(looping: Program) -> None:
         with connect(f"ws://127.0.0.1:{looping.port}/ws", open_timeout=PATIENCE) as client:
             client.send(text("greet", ["Ada"]).decode())
             assert json.loads(client.recv(PATIENCE))["result"] == ["Hello, Ada!"]
+
+
+def test_a_bad_day_is_survived_as_it_says(folder: Path) -> None:
+    match = PYTHON.search(README, README.index("## Test it on a bad day"))
+    assert match is not None
+    command = [sys.executable, "-c", match[1]]
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
