@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from msgspec.json import decode
-from posthouse.core.dispatch import authorize, combined
+from msgspec.json import decode, encode
+from posthouse.core.dispatch import authorize, combined, reply_id
 from posthouse.core.effects import Answer, Cancel, Emit, Transmit
 from posthouse.core.errors import RpcError, UsageError
+from posthouse.core.jsonrpc import Decoder
 from posthouse.core.lifecycle import CallCancelled, CallFailed, CallTimedOut
 from posthouse.core.peers import ALL_SCOPES, CallId, Identity, Kind, Meta
 from posthouse.core.service import Service
@@ -236,6 +237,56 @@ def test_when_its_connection_goes_a_call_is_cancelled_unless_it_was_declared_to_
     assert world.gateway.health(0.0).calls == 0
 
 
+@pytest.mark.parametrize("grace", [False, True])
+def test_calls_that_end_with_their_connection_or_with_the_grace_are_told_why(grace: bool) -> None:
+    world = World(max_calls_per_connection=1, drain_grace=10.0)
+    one = world.connect()
+    world.begin(one, id=1)
+    world.call(one, id=2)
+    if grace:
+        world.gateway.shut_down(0.0)
+        world.gateway.outbox.clear()
+        world.gateway.handle_timeout(10.0)
+    else:
+        world.gateway.disconnected(one, None, 0.0)
+    reason = "draining" if grace else "disconnected"
+    told = [event for event in world.take_events() if isinstance(event, CallCancelled)]
+    assert [(event.call, event.method, event.reason) for event in told] == [(1, "echo", reason), (2, "echo", reason)]
+    assert world.gateway.stats()["calls.cancelled"] == 2
+
+
+def test_while_its_connection_is_closing_a_call_that_was_declared_to_finish_goes_on_and_answers_nobody() -> None:
+    world = World(max_bad_messages=1)
+    one = world.connect()
+    call = world.begin(one, "finish")
+    bad(world, one, 2)
+    world.take()
+    assert not world.gateway.busy(one)
+    assert world.complete(call, object())
+    assert world.gateway.outbox == []
+
+
+def test_the_replies_of_a_batch_that_will_not_be_whole_are_given_up_with_their_connection() -> None:
+    world = World()
+    one = world.connect()
+    world.receive(one, [request("connection.ping", id=1), request(id=2)])
+    assert world.gateway.memory > 0
+    world.gateway.disconnected(one, None, 0.0)
+    assert world.gateway.memory == 0
+
+
+def test_a_connection_is_active_when_its_handlers_end() -> None:
+    world = World(idle_timeout=100.0)
+    one = world.connect()
+    call = world.begin(one)
+    world.at(50.0)
+    world.complete(call)
+    world.at(149.999)
+    assert world.closes() == []
+    world.at(150.0)
+    assert world.closes() == [(one, 1000, True)]
+
+
 def test_a_call_that_goes_on_without_its_connection_still_has_its_deadline() -> None:
     world = World(call_timeout=30.0)
     one = world.connect()
@@ -283,8 +334,11 @@ def test_a_handler_that_returns_or_raises_after_its_deadline_is_too_late_even_wh
     one = world.connect()
     calls = [world.begin(one, id=id) for id in (1, 2)]
     world.now = 30.0
-    assert world.complete(calls[0])
+    assert world.complete(calls[0], object())
     assert world.fail(calls[1], RpcError(5))
+    outbox = world.gateway.outbox.copy()
+    assert [type(event) for event in world.take_events()] == [CallTimedOut] * 2
+    world.gateway.outbox[:] = outbox
     assert world.codes() == [-32030, -32030]
 
 
@@ -447,6 +501,25 @@ def test_row_22_ten_seconds_of_it_close_the_connection() -> None:
     assert world.now == pytest.approx(10.3, abs=0.11)
 
 
+def test_row_22_the_connection_closes_at_the_refusal_that_comes_ten_seconds_after_the_first() -> None:
+    world = World(call_rate=1.0)
+    one = world.connect()
+    closed: list[float] = []
+    for half in range(22):
+        world.now = half / 2
+        world.call(one, "connection.ping")
+        closed += [world.now for _ in world.closes()]
+    assert closed == [10.5]
+
+
+def test_row_22_who_has_to_wait_long_is_told_to_the_millisecond() -> None:
+    world = World(call_rate=0.1)
+    one = world.connect()
+    for _ in range(2):
+        world.call(one, "connection.ping")
+    assert world.said()[1]["error"]["data"]["retry_after_ms"] == 10_001
+
+
 def test_a_rate_that_is_observed_is_counted_and_not_enforced() -> None:
     world = World(call_rate=1.0, observe=["call_rate"])
     one = world.connect()
@@ -465,6 +538,23 @@ def test_in_a_shut_down_new_calls_are_refused() -> None:
     world.call(one, "connection.ping")
     world.call(one, "nothing")
     assert data_of(world.said()) == [{"retryable": True}] * 3
+
+
+def test_what_is_asked_or_cannot_be_read_gets_a_reply_with_its_id_and_nothing_else_does() -> None:
+    decoder = Decoder(World().config)
+    messages = decoder.decode(encode(ENTRIES))
+    assert isinstance(messages, list)
+    assert [reply_id(message) for message in messages] == [b"1", None, None, b"null", b"2", None]
+
+
+ENTRIES = [
+    request(id=1),
+    request(id=None),
+    result(5),
+    7,
+    {"jsonrpc": "2.0", "method": 5, "id": 2},
+    {"jsonrpc": "2.0", "error": 5, "id": 1},
+]
 
 
 def test_a_response_in_a_batch_gets_no_reply_and_holds_up_no_other() -> None:

@@ -163,6 +163,7 @@ def test_a_connection_that_went_by_itself_needs_no_farewell() -> None:
     world.gateway.disconnected(two, None, 1.0)
     world.gateway.disconnected(one, None, 1.0)
     assert drained(world)
+    assert world.gateway.next_timeout() is None
 
 
 def test_it_is_over_once_when_connections_sockets_and_handlers_are_gone_and_leaves_no_deadline() -> None:
