@@ -193,6 +193,10 @@ def line_of(board: Switchboard, line: Line) -> None:
     if not wire.clear and not line.over and not line.counted:
         watched = line.stalled is not None and line.stalled.live
         must(watched, "time: bytes that are held for nobody have a deadline")
+    due = line.codec.next_timeout()
+    if due is not None and not line.over:
+        armed = line.due is not None and line.due.live and line.due.when <= due
+        must(armed, "time: what a codec waits for is waited for")
     buffered = line.codec.buffered
     if buffered:
         bound = config.max_body_bytes + config.max_message_bytes * 2 + config.max_head_bytes + config.read_bytes * 2
