@@ -25,8 +25,8 @@ STORM: Final = 20.0
 
 class Hunted(Struct, frozen=True):
     """What came of it. `found` is what was seen, or None; `storms` were needed for it, and `took` seconds of a core.
-    Of the `recorded` inputs of its journal `entries` are left after `shrinking` seconds; with `replays` they fail alone.
-    """
+
+    Of the `recorded` inputs of its journal `entries` are left after `shrinking` seconds; `replays`: they fail alone."""
 
     storms: int
     took: float
