@@ -125,9 +125,7 @@ def fuzz_planted(target: Target, seconds: int) -> int:
         if session.finding is None:
             print(f"{target.name}: not found in {seconds} s: {session.last}")
             return 1
-        said = session.finding.said.strip().splitlines()
-        reason = next((line for line in said if "Error" in line or "Exception:" in line), "")
-        print(f"{target.name}: found after {took:.1f} s, {session.last}\n{reason}")
+        print(f"{target.name}: found after {took:.1f} s, {session.finding.runs:,} runs: {session.finding.reason}")
         return 0
 
 

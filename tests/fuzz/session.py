@@ -27,6 +27,7 @@ MOST_MEMORY: Final = 512
 """MiB that the process may take."""
 
 PROGRESS: Final = re.compile(r"#(\d+)\s+\w+\s+cov: (\d+) ft: (\d+) corp: (\d+)/\S+ .*?exec/s: (\d+)")
+EXECUTED: Final = re.compile(r"stat::number_of_executed_units: (\d+)")
 ARTEFACT: Final = re.compile(r"Test unit written to (\S+)")
 
 
@@ -47,10 +48,16 @@ class Progress(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True):
-    """An input that found something, and what was said about it."""
+    """An input that found something, what was said about it, and how many inputs it took."""
 
     file: Path
     said: str
+    runs: int
+
+    @property
+    def reason(self) -> str:
+        """The exception, in one line."""
+        return self.said.partition("Uncaught Python exception: ===\n")[2].partition("\n")[0]
 
 
 class Session:
@@ -81,6 +88,7 @@ class Session:
             f"-timeout={SLOWEST}",
             f"-rss_limit_mb={MOST_MEMORY}",
             f"-artifact_prefix={self.folder / 'found'}/",
+            "-print_final_stats=1",
             *([] if seconds is None else [f"-max_total_time={seconds}"]),
             *([] if runs is None else [f"-runs={runs}"]),
         ]
@@ -97,7 +105,8 @@ class Session:
                     yield self.last
         artefact = next((found[1] for line in said if (found := ARTEFACT.search(line))), None)
         if artefact is not None:
-            self.finding = Finding(Path(artefact), "".join(said))
+            executed = EXECUTED.search("".join(said))
+            self.finding = Finding(Path(artefact), "".join(said), 0 if executed is None else int(executed[1]))
         elif process.returncode:
             raise RuntimeError(f"the fuzzer ended with {process.returncode}:\n{''.join(said)}")
 

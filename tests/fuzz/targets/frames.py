@@ -90,6 +90,8 @@ def play(sent: Sent) -> list[Any]:
     assert not any(isinstance(output, Text) for output in said) or not sent.option(CLOSES), "a text behind our close"
     stage.leave()
     assert stage.conduct.ended, "it is shut and was never ended"
+    writes = [output.data for output in stage.conduct.meaning if isinstance(output, Send)]
+    assert not any(written[0] == FIN | CLOSE for written in writes[:-1]), "something is sent behind our close frame"
     for output in said:
         if isinstance(output, Text):
             read_back(codec, output.data, deflates=sent.option(DEFLATES))

@@ -21,16 +21,18 @@ def run(data: bytes) -> None:
 
     For each request there is one `Response` or `Failed`, and nothing behind `Shut`; nothing raises. Head and body are
     within their limits, and so is what is held. Of a response in pieces as much is understood as of the whole, and h11
-    alone, which is told of the same request, reads the same status and body.
+    alone, which is told of the same requests, reads the same statuses and bodies.
     """
     sent = read(data)
     said = play(sent)
-    if sent.option(GOES_ON):
-        return  # what was asked when depends on where it was cut
-    assert said == play(sent.whole()), "pieces mean something else than the whole"
-    [first, *_] = [*said, None]
-    if isinstance(first, Response):
-        assert (first.status, first.body) == alone(sent), "h11 reads another response"
+    rest: bytes | None = sent.wire
+    for output in said:
+        if isinstance(output, Response):
+            assert rest is not None, "a response follows the last one"
+            status, body, rest = alone(rest, sent)
+            assert (output.status, output.body) == (status, body), "h11 reads another response"
+    if not sent.option(GOES_ON):  # else what was asked when depends on where it was cut
+        assert said == play(sent.whole()), "pieces mean something else than the whole"
 
 
 def play(sent: Sent) -> list[Any]:
@@ -78,14 +80,15 @@ def drain(client: Http1Client, said: list[Any]) -> int:
     return sum(isinstance(output, Send) for output in outputs)
 
 
-def alone(sent: Sent) -> tuple[int, bytes]:
-    """Status and body of the first response, by h11."""
+def alone(wire: bytes, sent: Sent) -> tuple[int, bytes, bytes | None]:
+    """Status and body of the next response, by h11, and the bytes behind it; None: nothing can follow."""
     parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 30)
     method = b"HEAD" if sent.option(IS_HEAD) else b"GET"
     parser.send(h11.Request(method=method, target=b"/", headers=[(b"Host", b"a")]))
     parser.send(h11.EndOfMessage())
-    parser.receive_data(sent.wire)
-    if sent.option(ENDS_INPUT) or not sent.wire:
+    if wire:
+        parser.receive_data(wire)
+    if sent.option(ENDS_INPUT):
         parser.receive_data(b"")
     status, body = 0, b""
     while True:
@@ -95,7 +98,7 @@ def alone(sent: Sent) -> tuple[int, bytes]:
         elif isinstance(event, h11.Data):
             body += event.data
         elif isinstance(event, h11.EndOfMessage):
-            return status, body
+            return status, body, parser.trailing_data[0] if parser.their_state is h11.DONE else None
         else:
             assert isinstance(event, h11.InformationalResponse), "h11 reads no response at all"
 
@@ -104,7 +107,7 @@ TARGET = Target(
     name="http_client",
     run=run,
     seeds=(
-        written(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]" * 2, GOES_ON, sizes=b"\x10\x19\x05"),
+        written(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]" * 2, GOES_ON, sizes=b"\x14\x0a\x0a"),
         written(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\nA: b\r\n\r\n", sizes=b"\1\1\1"),
         written(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 503 No\r\n\r\nbusy", ENDS_INPUT),
         written(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", sizes=b"\x20\x20\x20"),
@@ -132,10 +135,10 @@ TARGET = Target(
         b"X: y\r\n",
     ),
     planted=Planted(
-        what="the body of a response is not forgotten with it when the next one has none",
+        what="a body may be a little larger than its limit",
         file="transports/posthouse/transports/http1_client.py",
-        before="        self._body.clear()\n        self._waiting = False",
-        after="        self._body[8:] = b''\n        self._waiting = False",
+        before="if len(self._body) > self._config.max_response_bytes:",
+        after="if len(self._body) > self._config.max_response_bytes + 20:",
     ),
     max_len=900,
 )

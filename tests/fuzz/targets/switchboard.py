@@ -319,10 +319,10 @@ TARGET = Target(
     ),
     boundary=re.compile(rb"(?s)[\x00-\x0f]."),
     planted=Planted(
-        what="the bytes of a call that waited are counted on when it is handed out",
-        file="core/posthouse/core/calls.py",
-        before="connection.waiting_bytes -= len(params)",
-        after='connection.waiting_bytes -= len(call.params or b"")',
+        what="the last push that is handed out is taken for one that waits",
+        file="core/posthouse/core/flow.py",
+        before="            backlog.push_times.popleft()\n",
+        after="            if len(backlog.push_times) > 1:\n                backlog.push_times.popleft()\n",
     ),
     max_len=300,
 )
