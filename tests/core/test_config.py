@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from msgspec.structs import fields
-from posthouse.core.config import AT_MOST, EXACT, MAY_BE_ZERO, OBSERVABLE, Config
+from msgspec import ValidationError, convert
+from msgspec.structs import asdict, fields
+from posthouse.core.config import AT_MOST, MAY_BE_ZERO, OBSERVABLE, Config
 from posthouse.core.errors import UsageError
 
 from tests.values import changeable
@@ -30,8 +31,84 @@ def refusal(**values: Any) -> str:
     return str(caught.value)
 
 
+DEFAULTS: dict[str, Any] = {
+    "max_connections": 10000,
+    "max_in_head": 1000,
+    "max_connections_per_address": None,
+    "max_connections_per_user": None,
+    "accept_rate_per_address": None,
+    "descriptor_reserve": 64,
+    "memory_budget": 1073741824,
+    "tls_timeout": 5.0,
+    "head_timeout": 5.0,
+    "max_head_bytes": 16384,
+    "max_headers": 100,
+    "max_target_bytes": 4096,
+    "max_body_bytes": 4194304,
+    "body_timeout": 30.0,
+    "min_body_rate": 1024.0,
+    "allow_chunked": False,
+    "keep_alive_timeout": 75.0,
+    "idle_timeout": None,
+    "max_message_bytes": 1048576,
+    "max_inflate_ratio": 100,
+    "min_compress_bytes": 1024,
+    "max_fragments": 128,
+    "message_timeout": 10.0,
+    "control_rate": 10.0,
+    "control_burst": 32,
+    "read_bytes": 65536,
+    "frames_per_turn": 64,
+    "max_depth": 64,
+    "max_method_bytes": 128,
+    "max_id_bytes": 128,
+    "max_batch": 100,
+    "max_batch_reply_bytes": 10485760,
+    "max_response_bytes": 10485760,
+    "max_bad_messages": 10,
+    "max_calls_per_connection": 64,
+    "max_waiting_calls": 256,
+    "max_waiting_bytes": 1048576,
+    "max_calls": 10000,
+    "call_timeout": 30.0,
+    "call_rate": None,
+    "blocking_workers": 40,
+    "max_blocking_queue": 256,
+    "watchdog_warn": 0.1,
+    "watchdog_log": 5.0,
+    "write_ahead": 65536,
+    "max_queued_replies_bytes": 16777216,
+    "max_queued_pushes_bytes": 1048576,
+    "max_queued_pushes": 1024,
+    "max_push_age": 10.0,
+    "write_timeout": 10.0,
+    "close_timeout": 5.0,
+    "heartbeat_interval": 25.0,
+    "heartbeat_timeout": 10.0,
+    "drain_notice": 0.0,
+    "drain_grace": 10.0,
+    "drain_timeout": 30.0,
+    "drain_spread": 5.0,
+    "stdio_grace": 5.0,
+    "observe": (),
+}
+"""In seconds and bytes, as `docs/limits.md` says."""
+
+
+def test_each_limit_has_the_default_that_is_documented() -> None:
+    assert asdict(Config()) == DEFAULTS
+
+
 def test_the_defaults_are_a_config() -> None:
     assert Config() == Config.from_mapping({})
+
+
+def test_a_config_is_told_its_limits_by_name_and_no_other_than_it_has() -> None:
+    build: Any = Config
+    with pytest.raises(TypeError, match="positional"):
+        build(1)
+    with pytest.raises(ValidationError, match="unknown field `max`"):
+        convert({"max": 1}, Config)
 
 
 def test_a_config_cannot_change() -> None:
@@ -62,7 +139,7 @@ def test_a_number_of_seconds_or_a_rate_must_be_above_0_or_may_be_0(name: str) ->
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_whole_number_has_a_greatest_value(name: str) -> None:
-    most = AT_MOST.get(name, EXACT)
+    most = AT_MOST.get(name, 2**53)
     for value in (most - 1, most):
         assert accepted(name, value) == value
     assert refusal(**{name: most + 1}) == f"{name} is {most + 1}: it must be at most {most}"
@@ -70,7 +147,7 @@ def test_a_whole_number_has_a_greatest_value(name: str) -> None:
 
 @pytest.mark.parametrize("name", REAL)
 def test_a_number_must_be_finite(name: str) -> None:
-    assert refusal(**{name: float("inf")}) == f"{name} is inf: it must be at most {EXACT}"
+    assert refusal(**{name: float("inf")}) == f"{name} is inf: it must be at most {2**53}"
     assert refusal(**{name: float("nan")}).startswith(f"{name} is nan: it must be ")
 
 

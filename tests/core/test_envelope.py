@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 from msgspec import UNSET, DecodeError, Raw, ValidationError
+from msgspec.json import encode
 from msgspec.structs import astuple
 from posthouse.core.envelope import (
-    EXACT,
     ID_BEGINS,
+    PARAMS_BEGIN,
     Envelope,
+    ErrorObject,
     Members,
     batch_reader,
     first_byte,
@@ -75,6 +77,16 @@ def test_of_duplicate_members_the_last_is_there_and_unknown_ones_are_skipped() -
 @pytest.mark.parametrize("id", [b"1", b"-1", b"0.5", b"1e400", b'""', b'"x"', b"null", b"9" * 128])
 def test_ids_are_strings_numbers_or_null(id: bytes) -> None:
     assert id[0] in ID_BEGINS
+
+
+@pytest.mark.parametrize(("text", "may_be"), [(b"[1]", True), (b"{}", True), (b"1", False), (b'"[', False)])
+def test_params_are_an_array_or_an_object(text: bytes, may_be: bool) -> None:
+    assert (text[0] in PARAMS_BEGIN) is may_be
+
+
+def test_an_error_object_without_data_has_no_such_member() -> None:
+    assert encode(ErrorObject(1, "x")) == b'{"code":1,"message":"x"}'
+    assert encode(ErrorObject(1, "x", 2)) == b'{"code":1,"message":"x","data":2}'
 
 
 @pytest.mark.parametrize("id", [b"true", b"false", b"[]", b"{}", b"[1]"])
@@ -145,6 +157,11 @@ def test_meta_must_be_an_object(text: bytes) -> None:
     assert meta_refused(text) == {"member": "meta", "reason": "it must be an object"}
 
 
+def test_numbers_of_meta_may_be_as_great_as_every_reader_reads_alike() -> None:
+    text = b'{"timeout_ms":%d,"progress_token":%d}' % (2**53, -(2**53))
+    assert read_meta(Raw(text), 128) == Meta(timeout_ms=2**53, progress_token=-(2**53))
+
+
 @pytest.mark.parametrize(
     ("member", "value", "reason"),
     [
@@ -154,11 +171,11 @@ def test_meta_must_be_an_object(text: bytes) -> None:
         ("timeout_ms", b"1.5", "expected int | null, got float"),
         ("timeout_ms", b"true", "expected int | null, got bool"),
         ("timeout_ms", b'"1"', "expected int | null, got str"),
-        ("timeout_ms", str(EXACT + 1).encode(), f"expected int <= {EXACT}"),
+        ("timeout_ms", str(2**53 + 1).encode(), f"expected int <= {2**53}"),
         ("traceparent", b"[]", "expected str | null, got array"),
         ("progress_token", b"1.5", "expected int | str | null, got float"),
         ("progress_token", b"{}", "expected int | str | null, got object"),
-        ("progress_token", str(-EXACT - 1).encode(), f"expected int >= {-EXACT}"),
+        ("progress_token", str(-(2**53) - 1).encode(), f"expected int >= {-(2**53)}"),
     ],
 )
 def test_a_wrong_member_of_meta_is_named(member: str, value: bytes, reason: str) -> None:

@@ -24,6 +24,43 @@ def test_every_code_that_has_a_name_has_a_row_and_no_other_has() -> None:
     assert all(row == ErrorCode(code, row.message, row.http_status, row.retryable) for code, row in ERRORS.items())
 
 
+REGISTRY = """
+-32700 400 PARSE_ERROR: Parse error
+-32600 400 INVALID_REQUEST: Invalid Request
+-32601 200 METHOD_NOT_FOUND: Method not found
+-32602 200 INVALID_PARAMS: Invalid params
+-32603 200 INTERNAL_ERROR: Internal error
+-32000 200 APPLICATION_ERROR: Application error
+-32006 200 TOO_MANY_SUBSCRIPTIONS: Too many subscriptions
+-32007 413 REQUEST_TOO_LARGE: Request too large
+-32008 200 RESPONSE_TOO_LARGE: Response too large
+-32009 503 SERVER_BUSY: Server busy
+-32010 413 BATCH_TOO_LARGE: Batch too large
+-32011 200 BATCH_REPLY_TOO_LARGE: Batch reply too large
+-32013 200 ID_IN_FLIGHT: Id already in flight
+-32020 401 UNAUTHENTICATED: Unauthenticated
+-32021 403 FORBIDDEN: Forbidden
+-32022 401 CREDENTIALS_EXPIRED: Credentials expired
+-32023 429 TOO_MANY_FAILED_AUTHENTICATIONS: Too many failed authentications
+-32029 429 RATE_LIMITED: Rate limited
+-32030 200 DEADLINE_EXCEEDED: Deadline exceeded
+-32034 503 BROKER_UNAVAILABLE: Broker unavailable
+-32035 503 STORAGE_UNAVAILABLE: Storage unavailable
+-32036 200 UNKNOWN_TOPIC: Unknown topic, or not subscribed
+-32040 200 UNKNOWN_SESSION: Unknown or expired session
+-32043 200 SESSION_TAKEN_OVER: Session taken over elsewhere
+-32050 503 DRAINING: Draining, reconnect elsewhere
+-32800 200 REQUEST_CANCELLED: Request cancelled
+"""
+
+
+def test_every_code_has_its_number_its_status_over_http_and_its_message() -> None:
+    names = {value: name for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)}
+    rows = [f"{code} {row.http_status} {names[code]}: {row.message}" for code, row in ERRORS.items()]
+    assert rows == REGISTRY.strip().splitlines()
+    assert (ErrorCode(0, "").http_status, ErrorCode(0, "").retryable) == (200, False)
+
+
 def test_every_message_is_a_text_of_its_own() -> None:
     messages = [row.message for row in ERRORS.values()]
     assert len(set(messages)) == len(messages)
@@ -77,6 +114,10 @@ def test_a_reserved_code_without_a_row_must_belong_to_another_protocol(code: int
     with pytest.raises(UsageError, match=rf"error code {code} is reserved .* reserved=True"):
         RpcError(code)
     assert RpcError(code, "Content modified", reserved=True).code == code
+
+
+def test_what_is_reserved_are_the_codes_that_the_standard_names() -> None:
+    assert (min(RESERVED), max(RESERVED)) == (-32768, -32000)
 
 
 @pytest.mark.parametrize("code", [-32769, -31999, 0, 1])
