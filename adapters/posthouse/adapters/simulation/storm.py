@@ -139,7 +139,12 @@ class Storm:
         world.after(self.swarm.pause * (0.5 + stream.choose(1000) / 1000), partial(self._act, client))
 
     def _lie(self, client: Client) -> None:
-        if client.stream.happens(500):
+        if client.stream.happens(250):
+            # What somebody else may have been asked.
+            request = self.world.process.board.gateway._requests.upcoming - 1 - client.stream.choose(4)
+            client.liar = True
+            client.say(b'{"jsonrpc":"2.0","id":%d,"result":0}' % max(request, 0))
+        elif client.stream.happens(500):
             client.liar = True
             client.say(client.stream.pick(TEXTS))
         else:

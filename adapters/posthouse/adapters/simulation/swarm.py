@@ -75,6 +75,37 @@ SHRUNK: Final[dict[str, tuple[Any, ...]]] = {
 """What each limit may be shrunk to. An honest client must still be able to say something."""
 
 
+THEMES: Final[tuple[tuple[str, ...], ...]] = (
+    (),
+    (
+        "write_ahead",
+        "max_queued_replies_bytes",
+        "max_queued_pushes_bytes",
+        "max_queued_pushes",
+        "max_push_age",
+        "write_timeout",
+        "dawdle",
+        "clog",
+    ),
+    (
+        "max_batch",
+        "max_batch_reply_bytes",
+        "max_response_bytes",
+        "max_calls_per_connection",
+        "max_waiting_calls",
+        "max_waiting_bytes",
+        "call_timeout",
+    ),
+    ("read_bytes", "frames_per_turn", "max_fragments", "message_timeout", "min_compress_bytes", "max_head_bytes"),
+    ("idle_timeout", "heartbeat_interval", "heartbeat_timeout", "write_timeout", "dawdle", "clog"),
+    ("drain_notice", "drain_grace", "drain_spread", "max_calls_per_connection", "shut_down"),
+)
+"""Limits and faults that have to do with one another: what happens between them is seen where several of them are there
+at once."""
+
+IN_THEME: Final = 400
+"""How much more often, in a thousand, something occurs in a storm whose theme it is."""
+
 HARMLESS: Final[dict[str, tuple[Any, ...]]] = {
     "idle_timeout": (60.0,),
     "message_timeout": (5.0,),
@@ -136,9 +167,10 @@ class Swarm(Struct, frozen=True):
 def draw(stream: Stream) -> Swarm:
     """A storm's make-up, from the stream of nobody else."""
     fair = stream.happens(150)
+    theme = stream.pick(THEMES)
     return Swarm(
-        config=draw_fair_config(stream) if fair else draw_config(stream),
-        faults=Faults() if fair else draw_faults(stream),
+        config=draw_fair_config(stream) if fair else draw_config(stream, theme),
+        faults=Faults() if fair else draw_faults(stream, theme),
         manners=draw_manners(stream),
         weather=Weather(
             latency=stream.pick((0.001, 0.0, 0.05) if fair else (0.001, 0.0, 0.05, 0.5)),
@@ -158,10 +190,14 @@ def draw_fair_config(stream: Stream) -> Config:
     return Config(**values)
 
 
-def draw_config(stream: Stream) -> Config:
+def draw_config(stream: Stream, theme: tuple[str, ...] = ()) -> Config:
     """Limits, of which some are shrunk; those that make no sense together are left as they are."""
     often = stream.pick((0, 30, 100, 300))
-    values = {name: stream.pick(options) for name, options in SHRUNK.items() if stream.happens(often)}
+    values = {
+        name: stream.pick(options)
+        for name, options in SHRUNK.items()
+        if stream.happens(often + IN_THEME * (name in theme))
+    }
     observed = tuple(name for name in OBSERVABLE if stream.happens(often // 3))
     try:
         return Config(**values, observe=observed)
@@ -169,10 +205,13 @@ def draw_config(stream: Stream) -> Config:
         return Config()
 
 
-def draw_faults(stream: Stream) -> Faults:
+def draw_faults(stream: Stream, theme: tuple[str, ...]) -> Faults:
     """Weights, many of them zero."""
     often = stream.pick((0, 200, 400))
-    weights = {name: stream.pick((20, 5, 100)) if stream.happens(often) else 0 for name in Faults.__struct_fields__}
+    weights = {
+        name: stream.pick((20, 5, 100)) if stream.happens(often + IN_THEME * (name in theme)) else 0
+        for name in Faults.__struct_fields__
+    }
     return Faults(**weights)
 
 
