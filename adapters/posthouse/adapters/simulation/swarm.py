@@ -95,10 +95,11 @@ THEMES: Final[tuple[tuple[str, ...], ...]] = (
         "max_waiting_calls",
         "max_waiting_bytes",
         "call_timeout",
+        "flood",
     ),
     ("read_bytes", "frames_per_turn", "max_fragments", "message_timeout", "min_compress_bytes", "max_head_bytes"),
     ("idle_timeout", "heartbeat_interval", "heartbeat_timeout", "write_timeout", "dawdle", "clog"),
-    ("drain_notice", "drain_grace", "drain_spread", "max_calls_per_connection", "shut_down"),
+    ("drain_notice", "drain_grace", "drain_spread", "max_calls_per_connection", "flood", "shut_down"),
 )
 """Limits and faults that have to do with one another: what happens between them is seen where several of them are there
 at once."""
