@@ -17,7 +17,7 @@ from posthouse.core.peers import Address, CallId, ConnectionId, Peer, RequestId,
 from posthouse.core.service import Service
 from pydantic import BaseModel, field_serializer
 
-from tests.core.world import WALL, World, internal, request, service
+from tests.core.world import WALL, World, internal, request, result, service
 
 NEVER = 99
 
@@ -521,3 +521,156 @@ def test_a_gateway_has_the_limits_that_it_was_given() -> None:
     gateway = Gateway(Service("s"), config, wall=0.0, entropy=bytes)
     assert gateway.config is config
     assert gateway.stats() == {"calls.made": 0}
+
+
+def test_a_gateway_that_is_given_no_limits_has_the_defaults() -> None:
+    assert Gateway(service(), wall=WALL, entropy=bytes).config == Config()
+
+
+# What every input is followed by
+
+
+def full(**limits: Any) -> tuple[World, ConnectionId, CallId, RequestId]:
+    """Somebody with a call and a request in flight, whose socket takes nothing and whose pushes fill their number."""
+    world = World(max_queued_pushes=1, **limits)
+    one = world.connect()
+    call = world.begin(one, progress_token="t")
+    asked = world.gateway.request(one, "ask", None, 0.0, timeout=10.0)
+    world.gateway.report_held(one, 1, 0.0)
+    world.gateway.notify(one, "first", None, 0.0)
+    world.take()
+    return world, one, call, asked
+
+
+@pytest.mark.parametrize(
+    "push",
+    [
+        lambda gateway, one, call, asked: gateway.notify(one, "m", None, 0.0),
+        lambda gateway, one, call, asked: gateway.progress(call, 0.5, 0.0),
+        lambda gateway, one, call, asked: gateway.broadcast("m", None, 0.0),
+        lambda gateway, one, call, asked: gateway.request(one, "ask", None, 0.0, timeout=1.0),
+        lambda gateway, one, call, asked: gateway.abandon(asked, 0.0),
+        lambda gateway, one, call, asked: gateway.shut_down(0.0),
+    ],
+)
+def test_whatever_is_pushed_to_a_peer_whose_queue_is_full_closes_it_at_once(push: Any) -> None:
+    world, one, call, asked = full()
+    push(world.gateway, one, call, asked)
+    assert world.closes() == [(one, 4100, False)]
+
+
+def test_a_peer_that_takes_nothing_is_closed_when_its_deadline_is_handled() -> None:
+    world, one, _, _ = full(write_timeout=5.0)
+    world.gateway.handle_timeout(5.0)
+    assert world.closes() == [(one, 4100, False)]
+
+
+def test_bytes_that_are_held_may_fill_the_budget_and_with_one_more_the_idlest_goes() -> None:
+    world = World(memory_budget=10)
+    one = world.connect()
+    world.gateway.report_held(one, 10, 0.0)
+    assert (world.closes(), world.gateway.health(0.0).status) == ([], "healthy")
+    two = world.gateway.connect(Peer("websocket"), 0.0)
+    assert Accept(two) in world.take()
+    world.gateway.report_held(two, 1, 0.0)
+    assert world.closes() == [(one, 1013, False)]
+
+
+def test_replies_that_wait_for_others_of_their_batch_count_as_memory() -> None:
+    world = World()
+    one = world.connect()
+    world.receive(one, [request("connection.ping", id=1), request(id=2)])
+    assert world.gateway.memory > 0
+
+
+@pytest.mark.parametrize("last", ["socket", "connection", "returns", "raises"])
+def test_a_shut_down_is_over_when_the_last_of_all_has_gone(last: str) -> None:
+    world = World(drain_spread=0.0)
+    gateway = world.gateway
+    socket = gateway.accepted(Address(), 0.0)
+    assert socket is not None
+    one = gateway.connect(Peer("websocket", socket=socket), 0.0)
+    world.take()
+    call = world.begin(one, "finish")
+    gateway.shut_down(0.0)
+    world.at(0.0)
+    ends: dict[str, Callable[[], object]] = {
+        "connection": lambda: gateway.disconnected(one, None, 0.0),
+        "socket": lambda: gateway.released(socket, 0.0),
+        "returns": lambda: gateway.complete(call, None, 0.0),
+        "raises": lambda: gateway.fail(call, RpcError(), 0.0),
+    }
+    del ends["raises" if last == "returns" else "returns"]
+    final = ends.pop(last)
+    for end in ends.values():
+        end()
+    assert Drained() not in world.take()
+    final()
+    assert world.take()[-1:] == [Drained()]
+
+
+def test_whoever_is_admitted_is_counted_and_asked_for_signs_of_life_and_any_bytes_are_one() -> None:
+    world = World(heartbeat_interval=100.0, idle_timeout=1000.0)
+    for number, sign in enumerate(("heard", "receive"), 1):
+        one = world.connect()
+        assert world.gateway.stats()["connections.opened"] == number
+        first = world.gateway.next_timeout()
+        assert first is not None
+        world.now += 50.0
+        if sign == "heard":
+            world.gateway.heard(one, world.now)
+        else:
+            world.receive(one, result(1))
+        world.at(first)
+        assert world.take() == []
+        assert world.gateway.next_timeout() == pytest.approx(first + 50.0)
+        world.gateway.disconnected(one, None, world.now)
+
+
+def test_who_is_read_from_again_has_as_long_as_ever_to_show_a_sign_of_life() -> None:
+    world = World(heartbeat_interval=25.0, heartbeat_timeout=10.0)
+    one = world.connect()
+    asked = world.gateway.next_timeout()
+    assert asked is not None
+    world.at(asked)
+    world.gateway.report_held(one, 2, asked)
+    world.gateway.report_sent(one, 1, asked + 4.0)
+    assert world.gateway.next_timeout() == asked + 10.0
+    world.gateway.report_sent(one, 1, asked + 5.0)
+    assert world.gateway.next_timeout() == asked + 15.0
+
+
+def test_an_input_says_what_came_of_it() -> None:
+    world = World()
+    one = world.connect()
+    call = world.begin(one, progress_token="t")
+    gateway = world.gateway
+    assert gateway.notify(one, "m", None, 0.0) is True
+    assert gateway.progress(call, 0.5, 0.0) is True
+    assert gateway.broadcast("m", None, 0.0) == 1
+    assert gateway.complete(call, None, 0.0) is True
+    assert gateway.complete(call, None, 0.0) is False
+
+
+def test_a_request_of_ours_has_its_outcome_after_its_time_and_not_before() -> None:
+    world = World()
+    world.now = 100.0
+    asked = world.gateway.request(world.connect(), "ask", None, 100.0, timeout=1.0)
+    assert world.gateway.next_timeout() == 101.0
+    world.at(100.999)
+    assert world.resolved() == []
+    world.at(101.0)
+    assert [resolve.request for resolve in world.resolved()] == [asked]
+
+
+@pytest.mark.parametrize("grace", [0.0, 0.5])
+def test_a_grace_may_be_short_or_none_at_all_and_peers_are_told_of_the_end(grace: float) -> None:
+    world = World(drain_notice=0.0, drain_spread=2.0)
+    one = world.connect()
+    world.begin(one)
+    world.gateway.shut_down(0.0, grace=grace)
+    assert world.said(one) == [
+        {"jsonrpc": "2.0", "method": "connection.draining", "params": {"reconnect_after_ms": 2000}}
+    ]
+    world.at(grace)
+    assert world.codes(one) == [-32050]
