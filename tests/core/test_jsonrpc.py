@@ -265,6 +265,7 @@ def test_a_method_may_be_as_long_as_the_limit_in_bytes_and_no_longer() -> None:
 def test_an_id_may_be_as_long_as_the_limit_as_written_and_no_longer() -> None:
     for id in (b'"12345"', b'"123456"', b"12345678"):
         assert decode(b'{"jsonrpc":"2.0","method":"a","id":%b}' % id, max_id_bytes=8) == ("request", "a", None, id)
+        assert decode(b'{"jsonrpc":"2.0","result":1,"id":%b}' % id, max_id_bytes=8) == ("response", id, b"1")
     for id in (b'"1234567"', b"123456789"):
         refusal = refused(b'{"jsonrpc":"2.0","method":"a","id":%b}' % id, max_id_bytes=8)
         assert (refusal.id, refusal.error.code) == (b"null", INVALID_REQUEST)
@@ -335,6 +336,7 @@ def test_methods_that_begin_with_rpc_are_read_like_any_other() -> None:
 def test_meta_accompanies_a_request() -> None:
     request = DECODER.decode(b'{"jsonrpc":"2.0","method":"a","meta":{"timeout_ms":5,"progress_token":7}}')
     assert request == Request("a", meta=Meta(timeout_ms=5, progress_token=7))
+    assert Request("a").meta is None
 
 
 # Responses
@@ -473,6 +475,14 @@ class Hostile:
         raise SystemExit("no")
 
 
+class Said(Hostile):
+    """A model that writes itself."""
+
+    def model_dump(self, *, mode: str = "", by_alias: bool = False) -> Any:
+        """As JSON."""
+        return {"said": by_alias}
+
+
 def cycle() -> list[Any]:
     """A list that holds itself."""
     items: list[Any] = []
@@ -489,6 +499,7 @@ def cycle() -> list[Any]:
         ({"x": None}, '{"jsonrpc":"2.0","method":"a.b","params":{"x":null}}'),
         (Point(1, 2), '{"jsonrpc":"2.0","method":"a.b","params":{"x":1,"y":2}}'),
         (Raw(b"[1]"), '{"jsonrpc":"2.0","method":"a.b","params":[1]}'),
+        (Said(), '{"jsonrpc":"2.0","method":"a.b","params":{"said":true}}'),
         ({"x": {"b", "a"}}, '{"jsonrpc":"2.0","method":"a.b","params":{"x":["a","b"]}}'),
     ],
 )

@@ -75,7 +75,7 @@ def test_intervals_are_spread_by_a_fifth_either_way_and_drawn_once() -> None:
         assert due is not None
         world.at(due)
         times.append(due)
-    assert times == pytest.approx([20.0, 25.0, 30.0], abs=0.001)
+    assert times == pytest.approx([20.0, 20.0 + 10.0 * 0x8000 / 0xFFFF, 30.0], abs=1e-9)
     assert draws == []
 
 
@@ -143,6 +143,20 @@ def test_who_is_only_late_was_not_suspended() -> None:
         assert asked(world, one, 20.0)
         world.sleep_until(now)
         assert (world.closes() == [(one, 4101, False)]) is closed
+
+
+def test_deadlines_are_armed_for_their_time_and_not_to_be_looked_at_before() -> None:
+    world = Still(heartbeat_interval=25.0, heartbeat_timeout=10.0)
+    one = world.connect()
+    assert world.gateway.next_timeout() == 20.0
+    world.at(20.0)
+    world.gateway.report_held(one, 1, 22.0)
+    world.gateway.report_sent(one, 1, 22.0)
+    assert world.gateway.next_timeout() == 32.0
+    idle = World(idle_timeout=60.0)
+    idle.now = 5.0
+    idle.connect()
+    assert idle.gateway.next_timeout() == 65.0
 
 
 # Idle

@@ -45,6 +45,10 @@ class Greeter:
     def greet(self, name: str) -> str:
         return name
 
+    @classmethod
+    def named(cls, name: str) -> str:
+        return name
+
     async def __call__(self, name: str) -> str:
         return name
 
@@ -100,6 +104,7 @@ def test_sequential_is_for_coroutine_functions_and_blocking_ones() -> None:
         (42, {}, "42 is no function"),
         (Greeter, {}, "'Greeter' is a class: give a function"),
         (Greeter.greet, {}, "belongs to a class and has no instance yet"),
+        (Greeter.__dict__["named"].__func__, {}, "belongs to a class and has no instance yet"),
         (many, {}, "is a generator function, which gives many values"),
         (many_later, {}, "is a generator function, which gives many values"),
         (functools.partial(many), {}, "is a generator function, which gives many values"),
@@ -147,6 +152,22 @@ def test_a_name_that_cannot_be_called_is_refused(name: Any, message: str) -> Non
     with pytest.raises(UsageError) as caught:
         check_name(name, reserved=False)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "rpc.mine"])
+def test_a_method_cannot_be_declared_under_such_a_name(name: str) -> None:
+    with pytest.raises(UsageError, match="name"):
+        of(plain, name=name)
+
+
+def test_a_timeout_may_be_any_time_at_all() -> None:
+    assert of(plain, timeout=0.001).timeout == 0.001
+
+
+def test_a_method_is_built_by_the_names_of_its_fields() -> None:
+    build: Any = Method
+    with pytest.raises(TypeError, match="positional"):
+        build("m")
 
 
 def test_a_reserved_name_is_for_those_who_say_so() -> None:
