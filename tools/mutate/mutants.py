@@ -49,7 +49,7 @@ ARITHMETIC: Final[dict[type[ast.operator], type[ast.operator]]] = {
     ast.BitXor: ast.BitAnd,
 }
 
-FOR_TYPES: Final = ("NewType", "TypeVar", "cast", "Literal", "Annotated", "assert_never")
+FOR_TYPES: Final = ("NewType", "TypeVar", "cast", "Literal", "Callable", "assert_never")
 """What is called or subscripted with these names speaks to the type checker."""
 
 
