@@ -184,6 +184,19 @@ def test_nothing_moves_on_a_clogged_link() -> None:
     assert call.result == 2
 
 
+def test_who_leaves_a_clogged_link_has_left_when_it_moves_again() -> None:
+    world = World(service=shop(), config=Config(heartbeat_interval=None))
+    alice = world.client("alice")
+    alice.call("add", 1, 1)
+    world.run(1)
+    world.clog("alice")
+    alice.close()
+    world.run(10)
+    assert (alice.link, len(world.process.accepted)) == (None, 1)
+    world.leave()
+    assert not world.process.accepted
+
+
 def test_who_does_not_read_is_closed_and_told() -> None:
     world = World(service=shop(), config=Config(write_timeout=2.0), weather=Weather(capacity=200))
     alice = world.client("alice")

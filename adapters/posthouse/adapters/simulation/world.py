@@ -68,6 +68,8 @@ class World:
         self.manners = manners
         self.clients: Final[dict[str, Client]] = {}
         self.steps = 0
+        # With whose they are. Those that were left while nothing moved on them too: the server has still to hear of it.
+        self._clogged: list[tuple[str, Link]] = []
         self._transports: Final[dict[str, tuple[Transport, Identity | None]]] = {}
         self._check_every: Final = check_every
         self._journal: Final = journal
@@ -148,12 +150,16 @@ class World:
         link = self.clients[name].link
         if link is not None:
             link.clog()
+            self._clogged.append((name, link))
 
     def unclog(self, name: str) -> None:
         """It moves again."""
-        link = self.clients[name].link
-        if link is not None:
-            link.unclog()
+        clogged, self._clogged = self._clogged, []
+        for whose, link in clogged:
+            if whose == name:
+                link.unclog()
+            else:
+                self._clogged.append((whose, link))
 
     def stall(self, seconds: float) -> None:
         """The process stands still for so long; the network does not."""
@@ -237,7 +243,7 @@ class World:
             client.reads = True
             if client.link is not None:
                 client.link.improve(CALM)
-                client.link.unclog()
+            self.unclog(client.name)
         self.process.handlers.heal()
         self.process.perform()
 
