@@ -14,6 +14,9 @@ from posthouse.core.connections import LIVING, Connection, State
 from posthouse.core.flow import Backlog
 from posthouse.core.gateway import Gateway
 from posthouse.core.peers import KINDS, PUSHABLE, ConnectionId, SocketId
+from posthouse.transports.headers import MAX_HEAD_BYTES
+from posthouse.transports.http_bodies import MAX_CHUNK_OVERHEAD
+from posthouse.transports.inbound import FRAGMENT_CHARGE
 from posthouse.transports.sockets import BACKLOG, Line
 from posthouse.transports.switchboard import Switchboard
 
@@ -199,7 +202,10 @@ def line_of(board: Switchboard, line: Line) -> None:
         must(armed, "time: what a codec waits for is waited for")
     buffered = line.codec.buffered
     if buffered:
-        bound = config.max_body_bytes + config.max_message_bytes * 2 + config.max_head_bytes + config.read_bytes * 2
+        body = config.max_body_bytes * 2 + MAX_CHUNK_OVERHEAD
+        message = config.max_message_bytes * 2 + config.max_fragments * FRAGMENT_CHARGE
+        head = max(config.max_head_bytes, MAX_HEAD_BYTES)
+        bound = max(body, message) + head + config.read_bytes * 2
         must(buffered <= bound, "flow: what a codec buffers is bounded")
 
 
