@@ -234,7 +234,7 @@ class Storm:
         if process.drained or fate.happens(faults.kill):
             world.restart()
         elif fate.happens(faults.shut_down):
-            world.shut_down(grace=fate.pick((None, 0.0, 1.0)))
+            self._leave_at_work(fate.pick((0.0, 1.0, None)))
         elif fate.happens(faults.stall):
             world.stall(fate.pick((0.5, 4.0, 30.0)))
         elif fate.happens(faults.spurious):
@@ -246,6 +246,14 @@ class Storm:
         else:
             self._say()
         world.after(self.swarm.pause * (0.5 + fate.choose(1000) / 1000), self._rule)
+
+    def _leave_at_work(self, grace: float | None) -> None:
+        """A shut-down comes when there is work: it has to end what it finds."""
+        for client in self.world.clients.values():
+            for _ in range(self._fate.choose(12)):
+                if len(client.pending) < MAX_PENDING:
+                    self._acts(client)
+        self.world.after(2 * self.swarm.weather.latency, partial(self.world.shut_down, grace=grace))
 
     def _say(self) -> None:
         fate, board, now = self._fate, self.world.process.board, self.world.now

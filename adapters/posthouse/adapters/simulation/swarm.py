@@ -210,7 +210,9 @@ def draw_faults(stream: Stream, theme: tuple[str, ...]) -> Faults:
     """Weights, many of them zero."""
     often = stream.pick((0, 200, 400))
     weights = {
-        name: stream.pick((20, 5, 100)) if stream.happens(often + IN_THEME * (name in theme)) else 0
+        name: stream.pick((100, 20) if name in theme else (20, 5, 100))
+        if stream.happens(often + IN_THEME * (name in theme))
+        else 0
         for name in Faults.__struct_fields__
     }
     return Faults(**weights)
