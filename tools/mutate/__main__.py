@@ -16,9 +16,8 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from fcntl import LOCK_EX, LOCK_UN, flock
 from pathlib import Path
-from time import sleep
 from typing import Final
 
 from . import report, trial
@@ -83,8 +82,7 @@ class Laboratory:
         status = 1
         try:
             log = copy / f"log-{slot}"
-            ready = partial(give_way, slot)
-            self._try(module, made, module.subject(copy), log, ready)
+            self._try(module, made, module.subject(copy), log, Turns(copy / "turn").take)
             status = 0
         except trial.Broken as broken:
             print(f"{broken}\n{module}: its own tests fail, and nothing is mutated yet", file=sys.stderr, flush=True)
@@ -96,6 +94,7 @@ class Laboratory:
     ) -> None:
         untried = [mutant for mutant in made if mutant.key not in module.outcomes]
         if untried:
+            ready()
             for mutant, status in zip(untried, trial.statuses(subject, untried, log, ready), strict=True):
                 killed = Outcome.LATE if os.WIFSIGNALED(status) else Outcome.KILLED
                 module.outcomes[mutant.key] = killed if status else Outcome.PASSED
@@ -110,10 +109,17 @@ class Laboratory:
             module.save(self.folder)
 
 
-def give_way(slot: int) -> None:
-    """Let others have the machine while it has more to do than it has processors for. Slot 0 goes on."""
-    while slot and os.getloadavg()[0] > (os.cpu_count() or 1) + 0.5:
-        sleep(1.0)
+class Turns:
+    """While the machine has more to do than it has processors for, only one of our processes goes on at a time."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file.open("w")
+
+    def take(self) -> None:
+        """Before each of the trials, or many that belong together: wait for the turn, if there are turns."""
+        flock(self._file, LOCK_UN)
+        if os.getloadavg()[0] > (os.cpu_count() or 1) + 0.5:
+            flock(self._file, LOCK_EX)
 
 
 def sampled(made: list[Mutant], size: int | None) -> list[Mutant]:

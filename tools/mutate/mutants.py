@@ -98,9 +98,12 @@ class Mutant:
     node: ast.AST | None
 
     @property
-    def within(self) -> bool:
-        """Is it in the body of a function?"""
-        return any(isinstance(place.parent, ast.FunctionDef) and place.field == "body" for place in self.path)
+    def functions(self) -> list[int]:
+        """The first lines of the functions in whose bodies it is, the outermost first."""
+        functions = [
+            place.parent for place in self.path if place.field == "body" and isinstance(place.parent, ast.FunctionDef)
+        ]
+        return [min([function.lineno, *(line.lineno for line in function.decorator_list)]) for function in functions]
 
     @property
     def change(self) -> str:

@@ -2,8 +2,8 @@
 
 There are two ways. The quick one: a process imports the module, lets pytest collect its tests, and forks; the child
 gives the functions of the module the mutant's code and runs the tests. That shows nothing of a mutant outside of
-functions, or of a function that has done its work at import; so what the quick way leaves alive goes the thorough one:
-the child begins without anything of what is tested, and an import hook gives the module the mutant's code.
+functions, and not all of one in a function that was called by the imports already. These go the thorough way: the child
+begins without anything of what is tested, and an import hook gives the module the mutant's code.
 
 The one that forks has imported pytest, Hypothesis and every library, but nothing of what is tested.
 """
@@ -23,7 +23,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Final
 
 import pytest
@@ -90,16 +90,24 @@ class Planted(MetaPathFinder, Loader):
 
 class Quick:
     """A plugin of pytest that, when the tests are collected, forks for each mutant instead of running them. Writes a
-    line for each trial: its wait status, and for the first, of the module as it is, its seconds."""
+    line for each trial: its wait status, and whether that is all that there is to know; for the first, of the module as
+    it is, its seconds."""
 
     def __init__(self, subject: Subject, mutants: Sequence[Mutant], results: int) -> None:
         self._file = str(subject.file)
         self._mutants = mutants
         self._results = results
+        self._called: set[int] = set()  # the first lines of functions; only asked whether a line is among them
+        sys.setprofile(self._notice)
+
+    def _notice(self, frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code.co_filename == self._file:
+            self._called.add(frame.f_code.co_firstlineno)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """In place of the loop over the tests."""
+        sys.setprofile(None)
         if session.testsfailed:
             return False  # and pytest says what could not be collected
         items = sorted(session.items, key=lambda item: hasattr(getattr(item, "obj", None), "hypothesis"))
@@ -108,7 +116,8 @@ class Quick:
         functions = self._functions()
         for mutant in self._mutants:
             status, _ = _ended(_fork(partial(self._mutated, items, functions, mutant), allowed(seconds)))
-            os.write(self._results, f"{status}\n".encode())
+            known = status != 0 or self._called.isdisjoint(mutant.functions)
+            os.write(self._results, f"{status} {known:d}\n".encode())
             if os.WIFEXITED(status) and 0 < os.WEXITSTATUS(status) < MANY:
                 # Who notices one mutant is likely to notice the next, too.
                 items.insert(0, items.pop(os.WEXITSTATUS(status) - 1))
@@ -146,15 +155,14 @@ def statuses(subject: Subject, mutants: Sequence[Mutant], log: Path, ready: Call
     """The wait status of each mutant's trial before the module's own tests: 0 when all passed. `ready` is called
     before each of the thorough trials. Raises Broken."""
     reading, writing = os.pipe()
-    within = [mutant for mutant in mutants if mutant.within]
+    within = [mutant for mutant in mutants if mutant.functions]
     warm = _fork(lambda: _pytest(subject.root, [subject.own], log, [Quick(subject, within, writing)]), None)
     os.close(writing)
     with os.fdopen(reading) as results:
         clean, _, seconds = (results.readline() or "1 0").partition(" ")
-        quick = map(int, results)
         for mutant in mutants if clean == "0" else ():
-            status = next(quick) if mutant.within else 0
-            if status == 0:
+            status, known = map(int, results.readline().split()) if mutant.functions else (0, 0)
+            if not known:
                 ready()
                 status = thorough(subject, mutant, [subject.own], allowed(float(seconds)), log)
             yield status
