@@ -8,6 +8,7 @@ import anyio
 import pytest
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation import Manners, Weather, World
+from posthouse.adapters.simulation.http_speech import PipeliningSpeech
 from posthouse.adapters.simulation.speech import Transport
 from posthouse.core import Config, Context, Identity, RpcError, Service
 
@@ -308,3 +309,19 @@ def test_parameters_are_by_position_or_by_name() -> None:
     alice = World(service=shop()).client("alice")
     with pytest.raises(TypeError):
         alice.call("add", 1, b=2)
+
+
+def test_requests_that_do_not_wait_are_answered_in_their_order() -> None:
+    world = World(service=shop(), weather=Weather(fragment=500))
+    alice = world.client("alice", "http")
+    alice._speak = lambda stream, now: PipeliningSpeech()
+    ended: list[str] = []
+    calls = [alice.call("wait", seconds) for seconds in (0.3, 0.1, 0.2)]
+    calls += [alice.call("add", 1, number) for number in range(9)]
+    for call in calls:
+        call.then.append(lambda call: ended.append(call.id))
+    world.run(5)
+    assert ended == [call.id for call in calls]
+    assert [call.result for call in calls[3:]] == list(range(1, 10))
+    assert alice.connections == 1
+    world.leave()

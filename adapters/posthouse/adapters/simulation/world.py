@@ -31,7 +31,8 @@ from .handlers import HONEST, Manners
 from .network import CALM, Link, Way, Weather
 from .process import Process
 from .schedule import Schedule
-from .speech import SPEECHES, Transport
+from .speech import Transport
+from .speeches import SPEECHES
 
 WALL: Final = 1_700_000_000.0
 """Unix time when a world begins, in seconds."""
