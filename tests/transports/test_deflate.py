@@ -51,6 +51,7 @@ def bomb(size: int) -> bytes:
 
 def test_it_is_there_because_it_was_agreed() -> None:
     machine, _ = inflater()
+    assert machine.name == "permessage-deflate"
     assert machine.enabled()
     assert machine.offer() is True
 
@@ -86,6 +87,25 @@ def test_no_compressor_needs_more_than_the_wire_limit(level: int, strategy: int,
     data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
     assert len(data) <= wire_limit(len(payload))
     assert inflate([data[:-4]]) == payload
+
+
+def test_the_wire_limit_is_an_eighth_and_64_bytes_above_the_size() -> None:
+    assert [wire_limit(size) for size in (0, 8, 8000)] == [64, 73, 9064]
+
+
+def test_what_was_deflated_with_the_largest_window_is_inflated() -> None:
+    payload = Random(1).randbytes(20 * KIB) * 2
+    compressor = zlib.compressobj(wbits=-15)
+    data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    assert len(data) < 30 * KIB
+    assert inflate([data[:-4]]) == payload
+
+
+def test_a_text_may_be_split_within_its_characters() -> None:
+    text = "aé€😀".encode()
+    compressor = zlib.compressobj(0, wbits=-15)
+    stored = compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)
+    assert inflate(split(stored[:-4], 1), Opcode.TEXT) == text
 
 
 def test_a_message_without_rsv1_passes_through() -> None:
@@ -124,6 +144,15 @@ def test_no_state_outlives_a_message() -> None:
     assert machine.frame_inbound_payload_data(NOBODY, back) is CloseReason.INVALID_FRAME_PAYLOAD_DATA
 
 
+def test_each_message_has_the_limits_to_itself() -> None:
+    machine, message = inflater(max_message_bytes=1000, max_fragments=2)
+    for _ in range(3):
+        machine.frame_inbound_header(NOBODY, Opcode.BINARY, COMPRESSED, 0)
+        assert machine.frame_inbound_payload_data(NOBODY, b"\x03\x00" + bomb(1000)) == b""
+        assert machine.frame_inbound_complete(NOBODY, True) is None
+        assert message.take() == bytes(1000)
+
+
 @pytest.mark.parametrize("size", [999, 1000, 1001])
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 def test_the_limit_holds_after_inflation(size: int, step: int) -> None:
@@ -154,6 +183,16 @@ def test_the_ratio_is_looked_at_while_a_message_inflates() -> None:
     machine, message = inflater(max_message_bytes=8 * MIB)
     machine.frame_inbound_header(NOBODY, Opcode.BINARY, COMPRESSED, 0)
     assert machine.frame_inbound_payload_data(NOBODY, bomb(4 * MIB)) is CloseReason.MESSAGE_TOO_BIG
+    assert message.size == 64 * KIB
+
+
+def test_the_ratio_is_looked_at_in_the_same_places_wherever_a_read_ends() -> None:
+    machine, message = inflater(max_message_bytes=8 * MIB)
+    data = deflate(Random(1).randbytes(500) + bytes(4 * MIB))
+    machine.frame_inbound_header(NOBODY, Opcode.BINARY, COMPRESSED, 0)
+    assert machine.frame_inbound_payload_data(NOBODY, data[:600]) == b""
+    assert message.size % (16 * KIB) != 0
+    assert machine.frame_inbound_payload_data(NOBODY, data[600:]) is CloseReason.MESSAGE_TOO_BIG
     assert message.size == 64 * KIB
 
 
