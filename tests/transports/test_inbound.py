@@ -184,6 +184,17 @@ def test_row_17_a_text_inside_a_text_is_refused_whatever_it_inflates_to() -> Non
         assert run(inbound(deflate=True), sent(FIN | CONTINUATION, b"\xff"), step) == [Failed(1002)]
 
 
+@pytest.mark.parametrize("first", [FIN | RSV1 | TEXT, RSV1 | TEXT])
+def test_row_17_an_empty_text_inside_a_text_is_no_end_of_what_was_inflated(first: int) -> None:
+    begun = sent(RSV1 | TEXT, b"\x00\x00\x00")
+    assert inbound(deflate=True).turn(begun + sent(first)) == [Failed(1002)]
+
+
+def test_a_frame_too_many_fails_for_being_that_whatever_it_ends() -> None:
+    begun = sent(RSV1 | TEXT, b"\x00\x00\x00")
+    assert inbound(deflate=True, max_fragments=1).turn(begun + sent(FIN | CONTINUATION)) == [Failed(1008)]
+
+
 def test_row_17_rsv1_where_only_a_first_data_frame_may_have_it() -> None:
     assert run(inbound(deflate=True), sent(FIN | RSV1 | PING)) == [Failed(1002)]
     data = sent(RSV1 | TEXT, deflate(b"Hello")) + sent(FIN | RSV1 | CONTINUATION, b"")

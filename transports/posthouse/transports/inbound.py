@@ -208,7 +208,7 @@ class Inbound:
         """A frame that is not wanted. Its header goes to the parser all the same: a breach of the protocol is worse."""
         seen: list[Event] = []
         self._feed(header, seen)
-        events.append(seen[-1] if self.over else Failed(code))
+        events.append(Failed(PROTOCOL_ERROR if Failed(PROTOCOL_ERROR) in seen else code))
         self.over = True
 
     def _feed(self, piece: bytes, events: list[Event]) -> None:
