@@ -42,10 +42,17 @@ class Door:
         """Take all the room; how much that was."""
         taken, self.room = self.room, 0
         return taken
+
+
+class Hall(Door):
+    """Has room for one more."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__(room + 1)
 '''
 
 WATCHFUL = """
-from posthouse.core.watched import Door
+from posthouse.core.watched import Door, Hall
 
 def test_one_enters_while_there_is_room() -> None:
     door = Door(2)
@@ -54,6 +61,9 @@ def test_one_enters_while_there_is_room() -> None:
 def test_all_room_can_be_taken() -> None:
     door = Door(3)
     assert (door.empty(), door.room) == (3, 0)
+
+def test_a_hall_has_room_for_one_more() -> None:
+    assert Hall(3).empty() == 4
 """
 
 DROWSY = """
@@ -166,9 +176,9 @@ def test_tests_that_notice_every_mistake_leave_no_survivor_and_weak_ones_do(tmp_
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     scores = {line.split()[0]: line.split()[1:4] for line in done.stderr.splitlines()}
-    assert scores == {"core/watched": ["13", "of", "13"], "core/unwatched": ["8", "of", "13"]}, done.stderr
+    assert scores == {"core/watched": ["17", "of", "17"], "core/unwatched": ["8", "of", "17"]}, done.stderr
     survivors = done.stdout.splitlines()[2:-1]
     assert "core/posthouse/core/unwatched.py:20: return False -> return True" in survivors
     assert not [line for line in survivors if "/watched.py" in line]
     assert not [line for line in survivors if "self.room >= 0" in line]
-    assert done.stdout.splitlines()[-1] == "21 of 26 mutants killed: 80.8 %; 1 survivors are explained, 4 are not"
+    assert done.stdout.splitlines()[-1] == "25 of 34 mutants killed: 73.5 %; 1 survivors are explained, 8 are not"

@@ -3,7 +3,8 @@
 Works on the syntax tree alone, and knows nothing of files, tests or processes. What is never touched, since no test of
 behaviour should notice: docstrings, annotations and what exists for type checkers only, `__all__` and `__slots__`,
 `gc=` of a Struct (speed), decorators, what the members of an Enum stand for, the words of an exception that tells a
-programmer of a mistake, and asserts (they only tell the type checker what holds).
+programmer of a mistake or of a refusal that tells people of it, and asserts (they only tell the type checker what
+holds).
 """
 
 from __future__ import annotations
@@ -153,7 +154,7 @@ def _places(node: ast.AST, path: tuple[Place, ...], function: bool) -> Iterator[
         if _untouched(node, field, value):
             continue
         for index, child in enumerate(value) if isinstance(value, list) else ((None, value),):
-            if not isinstance(child, ast.AST) or _for_nobody(child) or _is_member(node, child):
+            if not isinstance(child, ast.AST) or _for_nobody(child) or _is_member(node, child) or _is_said(node, child):
                 continue
             here = (*path, Place(node, field, index))
             yield here
@@ -191,6 +192,12 @@ def _is_member(node: ast.AST, child: ast.AST) -> bool:
     if not isinstance(node, ast.ClassDef) or not isinstance(child, ast.Assign):
         return False
     return any(isinstance(base, ast.Name) and base.id == "Enum" for base in node.bases)
+
+
+def _is_said(node: ast.AST, child: ast.AST) -> bool:
+    """Are these the words of a refusal? They are for people alone."""
+    named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refusal"
+    return named and isinstance(child, ast.Constant) and isinstance(child.value, str)
 
 
 def _replacements(node: ast.AST, path: tuple[Place, ...]) -> Iterator[ast.AST | None]:

@@ -37,7 +37,10 @@ MEMORY: Final = 2 << 30
 PATIENCE: Final = 5.0
 """A mutant may take so many times the processor time that its tests take without one, and a second."""
 
-MANY: Final = 255
+UNFIT: Final = 255
+"""The exit status of a trial that could not be had the quick way: the mutant's function closes over other names."""
+
+MANY: Final = 254
 """So many tests and more a status cannot tell apart."""
 
 OTHERS_SECONDS: Final = 200.0
@@ -116,7 +119,9 @@ class Quick:
         functions = self._functions()
         for mutant in self._mutants:
             status, _ = _ended(_fork(partial(self._mutated, items, functions, mutant), allowed(seconds)))
-            known = status != 0 or self._called.isdisjoint(mutant.functions)
+            if unfit := os.waitstatus_to_exitcode(status) == UNFIT:
+                status = 0
+            known = status != 0 or (not unfit and self._called.isdisjoint(mutant.functions))
             os.write(self._results, f"{status} {known:d}\n".encode())
             if os.WIFEXITED(status) and 0 < os.WEXITSTATUS(status) < MANY:
                 # Who notices one mutant is likely to notice the next, too.
@@ -132,7 +137,9 @@ class Quick:
         codes = dict(_codes(mutant.code(self._file)))
         for function in functions:
             code = codes.get(_name(function.__code__))
-            if code is not None and code.co_freevars == function.__code__.co_freevars:
+            if code is not None and code.co_freevars != function.__code__.co_freevars:
+                return UNFIT
+            if code is not None:
                 function.__code__ = code
         return _loop(items)
 
