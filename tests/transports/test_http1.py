@@ -25,7 +25,7 @@ from posthouse.transports.codec import (
     Shut,
     Upgrade,
 )
-from posthouse.transports.http1 import MAX_DISCARDED, Http1
+from posthouse.transports.http1 import Http1
 from posthouse.transports.policy import Policy
 
 ORIGIN = b"https://good.example"
@@ -188,6 +188,15 @@ def test_a_large_answer_is_not_copied_behind_its_head() -> None:
     line.take()
     assert isinstance(line.seen[-1], Send)
     assert line.seen[-1].data is data
+    line = Line(Config(write_ahead=4), answering=False)
+    line.receive(post())
+    line.http.answer(b"1234", None, None, 0.0)
+    line.take()
+    assert len(line.of(Send)) == 1
+
+
+def test_a_request_may_have_an_empty_body() -> None:
+    assert run(post(b"") + post(b"x")).bodies == [b"", b"x"]
 
 
 def test_a_probe_is_answered_with_json_and_a_head_of_it_without() -> None:
@@ -241,7 +250,7 @@ def test_a_half_closed_socket_is_closed_when_the_client_has_closed_or_says_too_m
     assert line.shut
     line = Line()
     line.receive(b"nonsense\r\n")
-    line.receive(b"x" * (MAX_DISCARDED - len(b"nonsense\r\n")))
+    line.receive(b"x" * (64 * 1024 - len(b"nonsense\r\n")))
     assert not line.shut
     line.receive(b"x")
     assert line.shut
@@ -288,7 +297,7 @@ def test_the_end_of_input_anywhere_else_closes(size: int) -> None:
         line.receive(post()[:size])
     line.eof()
     line.eof()
-    assert (line.sent, line.of(Shut)) == (b"", [Shut()])
+    assert (line.sent, line.of(Shut), line.http.buffered) == (b"", [Shut()], 0)
 
 
 # Refusals
@@ -330,6 +339,31 @@ def test_a_refused_request_that_was_understood_leaves_the_socket_open() -> None:
     line = run(UPGRADE.replace(b"13", b"12") + PROBE)
     assert line.statuses == [426, 200]
     assert b"Sec-WebSocket-Version: 13\r\n" in line.sent
+
+
+def test_what_follows_a_request_is_refused_in_a_manner_of_its_own() -> None:
+    asked = PROBE.replace(b"GET", b"HEAD").replace(b"\r\n\r\n", b"\r\nOrigin: " + ORIGIN + b"\r\n\r\n")
+    line = run(asked + b"nonsense\r\n")
+    assert line.statuses == [200, 400]
+    _, _, refused = line.sent.rpartition(b"HTTP/1.1 400 ")
+    assert refused.endswith(b"request line.\n")
+    assert b"Access-Control" not in refused
+    line = Line()
+    line.receive(asked)
+    line.receive(b"POST", 1.0)
+    line.pass_time(6.0)
+    assert line.statuses == [200, 408]
+    _, _, refused = line.sent.rpartition(b"HTTP/1.1 408 ")
+    assert refused.endswith(b"too long.\n")
+    assert b"Access-Control" not in refused
+
+
+def test_after_an_answer_that_asked_nobody_nothing_is_due_before_it_has_gone() -> None:
+    line = Line(answering=False)
+    line.receive(b"GET /favicon.ico HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert (line.statuses, line.http.next_timeout()) == ([404], None)
+    line.http.proceed(1.0)
+    assert line.http.next_timeout() == 76.0
 
 
 def test_a_body_that_is_announced_too_large_is_not_read_and_refused_in_json() -> None:
@@ -436,6 +470,12 @@ def test_1_a_head_that_is_dripped_ends_at_its_deadline() -> None:
     assert line.http.next_timeout() is None
 
 
+def test_1_the_first_head_has_its_time_from_the_opening_on() -> None:
+    line = Line()
+    line.receive(b"GET", 3.0)
+    assert line.http.next_timeout() == 5.0
+
+
 def test_2_who_says_nothing_is_closed_without_a_word() -> None:
     line = Line()
     line.pass_time(4.999)
@@ -495,6 +535,7 @@ def test_while_a_request_is_answered_nothing_is_due() -> None:
 def test_a_body_for_which_there_is_no_memory_is_refused_and_nothing_else_is() -> None:
     line = Line()
     line.receive(post(b"[1,2]", length=100))
+    assert line.http.buffered == len(b"[1,2]")
     line.http.shed(0.0)
     line.take()
     assert line.statuses == [503]
@@ -553,6 +594,24 @@ def test_many_requests_at_once_let_others_have_their_turn() -> None:
     assert (len(line.of(Probe)), line.shut) == (8, True)
 
 
+def test_who_waited_for_a_turn_is_read_at_once_again_and_each_read_is_a_turn_of_its_own() -> None:
+    line = Line(Config(frames_per_turn=2))
+    line.receive(PROBE * 3)
+    line.pass_time(0.0)
+    for number in range(4, 10):
+        line.receive(PROBE)
+        assert len(line.of(Probe)) == number
+    assert line.http.next_timeout() == 75.0
+
+
+def test_who_is_closed_while_waiting_for_a_turn_has_none() -> None:
+    line = Line(Config(frames_per_turn=2))
+    line.receive(PROBE * 3)
+    line.http.close(1001, 0.0)
+    line.pass_time(0.0)
+    assert (line.http.next_timeout(), len(line.of(Probe)), line.seen[-1]) == (None, 2, Shut())
+
+
 def test_a_draining_server_says_so_with_each_answer() -> None:
     line = Line()
     line.receive(PROBE)
@@ -577,8 +636,8 @@ def test_a_codec_that_is_told_to_close_closes_once() -> None:
     line.http.close(1001, 0.0)
     line.http.close(1001, 0.0)
     line.http.proceed(0.0)
-    line.take()
-    assert line.seen == [Shut()]
+    line.pass_time(9.0)
+    assert (line.seen, line.http.next_timeout()) == ([Shut()], None)
 
 
 def test_it_is_never_pushed_to() -> None:

@@ -142,6 +142,19 @@ def test_6_and_7_what_could_be_read_in_two_ways_is_refused_at_every_split(status
     assert status(data) == status_
 
 
+def test_what_must_not_get_in_is_refused_before_the_head_is_whole() -> None:
+    for data in (b"GET / HTTP/1.1\r\nHost: a\rX", b"GET / HTTP/1.1\r\nHost: a\x00", b"GET / HTTP/1.1\r\nA: b\n"):
+        verdict, _ = scan([data])
+        assert isinstance(verdict, Refusal)
+        assert verdict.status == 400
+
+
+def test_who_wants_a_tunnel_is_told_which_methods_there_are() -> None:
+    refusal = judge(get(b"Host: a:443", method=b"CONNECT", target=b"a:443"))
+    assert isinstance(refusal, Refusal)
+    assert refusal.headers == ((b"Allow", b"GET, HEAD, POST, OPTIONS"),)
+
+
 def test_the_first_offence_decides_whatever_follows_in_the_same_bytes() -> None:
     assert status(b"GET / HTTP/1.2\r\nHost: a\n\n") == 505
     assert status(b"GET /\x00 HTTP/1.2\r\n\r\n") == 400
@@ -199,6 +212,7 @@ def test_a_line_without_an_end_is_too_large() -> None:
     assert status(b"X" * 100, SMALL) == 431
     assert status(b"X" * 63 + b"\r", SMALL) == 431
     assert status(b"GET / " + b"x" * 100, SMALL) == 431
+    assert status(b"GET /123456789 " + b"x" * 100, SMALL) == 431
 
 
 @given(

@@ -140,7 +140,6 @@ class Http1:
         """What was answered has been handed over: read the next request, from what is buffered first."""
         if self._state is State.ANSWERING:
             self._state = State.HEAD
-            self._upgrade = None
             self._parsed += 1
             if self._parsed < self._config.frames_per_turn:
                 self._await_head(now)
@@ -294,7 +293,6 @@ class Http1:
     def _leave(self) -> None:
         """Nothing follows: half-close, and let the client close first, for a while."""
         self._state = State.LEAVING
-        self._deadline = None
         self.output.append(Finish())
         waiting = len(self._buffer)
         self._buffer.clear()
