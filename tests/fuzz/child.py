@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -36,10 +37,15 @@ class Leftovers:
         self._pages = 0
 
     def __call__(self, data: bytes) -> None:
-        self._run(data)
-        self._runs += 1
-        if self._runs % ROUND == 0:
-            self._count()
+        try:
+            self._run(data)
+            self._runs += 1
+            if self._runs % ROUND == 0:
+                self._count()
+        except BaseException:
+            # Python's end takes libFuzzer's alarm from its handler: it could kill the process before the input is kept.
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise
 
     def _count(self) -> None:
         gc.collect()

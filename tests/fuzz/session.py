@@ -20,6 +20,9 @@ from msgspec import Struct
 from tests.fuzz.target import HERE, Target
 
 ROOT: Final = HERE.parent.parent
+MOST_ENTRIES: Final = 100
+"""Entries of a target that are committed."""
+
 SLOWEST: Final = 10
 """Seconds that one input may take: a target takes a few milliseconds at most."""
 
@@ -112,22 +115,28 @@ class Session:
 
     def merge(self) -> tuple[int, int]:
         """Replace the committed corpus by the fewest entries that reach what all that there are reach. How many
-        entries there were, and are."""
+        entries there were, and are. Where how often each edge is taken needs too many, it is forgotten."""
         before = list(self.target.corpus.glob("*"))
+        folders = [self.folder / "corpus", self.folder / "seeds", self.target.corpus]
         with TemporaryDirectory() as merged:
-            folders = [Path(merged), self.folder / "corpus", self.folder / "seeds", self.target.corpus]
-            options = ["-set_cover_merge=1", *(str(folder) for folder in folders if folder.is_dir())]
-            with self._child(options) as process:
-                said = process.communicate()[0]
-            if process.returncode:
-                raise RuntimeError(f"the fuzzer ended with {process.returncode}:\n{said}")
-            self.target.corpus.mkdir(parents=True, exist_ok=True)
+            after = self._merged(Path(merged) / "features", folders, "-use_counters=1")
+            if len(after) > MOST_ENTRIES:
+                after = self._merged(Path(merged) / "edges", folders, "-use_counters=0")
             for entry in before:
                 entry.unlink()
-            after = sorted(Path(merged).iterdir())
+            self.target.corpus.mkdir(parents=True, exist_ok=True)
             for entry in after:
                 (self.target.corpus / entry.name[:12]).write_bytes(entry.read_bytes())
         return len(before), len(after)
+
+    def _merged(self, into: Path, folders: list[Path], counters: str) -> list[Path]:
+        into.mkdir()
+        options = ["-set_cover_merge=1", counters, str(into), *(str(folder) for folder in folders if folder.is_dir())]
+        with self._child(options) as process:
+            said = process.communicate()[0]
+        if process.returncode:
+            raise RuntimeError(f"the fuzzer ended with {process.returncode}:\n{said}")
+        return sorted(into.iterdir())
 
     def _child(self, options: list[str]) -> subprocess.Popen[str]:
         paths = [str(self._root / ring) for ring in ("core", "transports", "adapters")]

@@ -153,10 +153,10 @@ TARGET = Target(
     ),
     boundary=re.compile(rb"\x00|\xff|\x06"),
     planted=Planted(
-        what="what follows a final block is forgotten",
+        what="a text may end within a character",
         file="transports/posthouse/transports/deflate.py",
-        before="rest = stream.unused_data if stream.eof else stream.unconsumed_tail",
-        after="rest = stream.unconsumed_tail",
+        before='return self._checked(b"", final=True)',
+        after="return None",
     ),
     max_len=600,
 )

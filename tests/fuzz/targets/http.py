@@ -80,7 +80,7 @@ class Served:
         elif isinstance(output, Exchange | Probe | Upgrade):
             assert self.pending is None, "a request is read while another is not answered"
             self.pending = output
-            if not self._late:
+            if not self._late or isinstance(output, Upgrade):  # what comes behind a handshake belongs to others
                 self.answer()
 
     def answer(self) -> None:
@@ -243,10 +243,10 @@ TARGET = Target(
         b";",
     ),
     planted=Planted(
-        what="the byte behind a chunked body is lost when the body came in pieces",
+        what="a HEAD of HTTP/1.0 does not end the connection",
         file="transports/posthouse/transports/http1.py",
-        before="            self._buffer += rest\n",
-        after="            self._buffer += rest[isinstance(body, ChunkedBody) and body.received > len(data) :]\n",
+        before="close = last or self.draining or not manner.persistent",
+        after="close = last or self.draining or not (manner.persistent or manner.bodiless)",
     ),
     max_len=1200,
 )

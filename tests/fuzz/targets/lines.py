@@ -76,7 +76,7 @@ TARGET = Target(
     run=run,
     seeds=(
         written(b'{"jsonrpc":"2.0","method":"a"}\n[]\r\n\n \r\nlast', ENDS_INPUT),
-        written(b"x" * 41 + b"\r\n" + b"y" * 40 + b"\r\n" + b"1\n" * 5, sizes=b"\x01\x28\x03"),
+        written(b"1\n" * 5, sizes=b"\x01\x05\x03"),
     ),
     tokens=(b"\n", b"\r\n", b"\r", b" " * 40, b"x" * 39, b"x" * 40, b"\r" * 2),
     planted=Planted(
