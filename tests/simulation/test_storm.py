@@ -73,9 +73,7 @@ def test_storms_can_be_drawn_by_whoever_searches(data: st.DataObject) -> None:
 def test_a_storm_can_be_had_again_from_its_choices_alone() -> None:
     recording = Recording(Seeded(11))
     calm = Storm("", chance=recording).run(5.0)
-    # What is entropy to the server is no choice: it is drawn from other numbers.
-    again = Storm("", chance=Recorded(recording.choices)).run(5.0)
-    assert again.calls == calm.calls
+    assert calm == Storm(11).run(5.0) == Storm("", chance=Recorded(recording.choices)).run(5.0)
 
 
 def test_the_simplest_storm_of_all_is_calm() -> None:
@@ -109,12 +107,34 @@ def test_a_storm_may_rage_over_any_service() -> None:
         return number * 2
 
     def acts(client: Client) -> None:
-        client.call("double", client.stream.choose(9)).then.append(lambda call: answered.append(call.status))
+        client.call("double", client.stream.choose(9)).then(lambda call: answered.append(call.status))
 
     Storm(3, service=service, acts=acts).run(20.0)
     assert "result" in answered
     with pytest.raises(UsageError):
         Storm(3, service=service)
+
+
+def test_a_storm_over_a_service_of_ones_own_says_what_it_was_made_of_and_leaves_a_journal(tmp_path: Path) -> None:
+    service = Service("mine", public=True)
+
+    @service.method
+    def double(number: int) -> int:
+        return number * 2
+
+    def acts(client: Client) -> None:
+        client.call("double", 4).then(lambda call: fail_if(call.status == "result"))
+
+    def fail_if(fails: bool) -> None:
+        assert not fails, "as it should"
+
+    with pytest.raises(AssertionError) as raised:
+        Storm(3, service=service, acts=acts).run(20.0)
+    assert any("made of limits" in note for note in raised.value.__notes__)
+    failed = attempt(3, 20.0, tmp_path, service=service, acts=acts)
+    assert isinstance(failed, Failed)
+    assert failed.journal is not None
+    assert replay(read(failed.journal), service, check=True, gateway=Watched).failure is None
 
 
 # What is left of one that fails
@@ -194,3 +214,6 @@ def test_a_command_line_that_makes_no_sense_is_told_so(capsys: pytest.CaptureFix
         command.main(["--seeds", "0"])
     assert exit.value.code == 2
     assert "0 is not above 0" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command.main(["--traces", "--jobs", "2"])
+    assert "say --jobs 1" in capsys.readouterr().err

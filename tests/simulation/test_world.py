@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import asyncio
+from typing import Any, get_args
 
 import anyio
 import pytest
@@ -10,7 +11,7 @@ from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation import Manners, Weather, World
 from posthouse.adapters.simulation.http_speech import PipeliningSpeech
 from posthouse.adapters.simulation.speech import Transport
-from posthouse.core import Config, Context, Identity, RpcError, Service
+from posthouse.core import Config, Context, Identity, RpcError, Service, UsageError
 
 TRANSPORTS = get_args(Transport)
 every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
@@ -59,6 +60,23 @@ def shop() -> Service:
     @service.method
     def tell(context: Context) -> bool:
         return context.notify("told", {"user": context.user})
+
+    @service.method
+    async def many(context: Context) -> None:
+        async def one(number: int) -> None:
+            try:
+                await anyio.sleep_forever()
+            finally:
+                context.notify("stopped", [number])
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(6):
+                group.create_task(one(number))
+
+    @service.method
+    async def spins(context: Context) -> None:
+        while not context.cancelled:
+            await anyio.sleep(0)
 
     @service.method
     def breaks() -> None:
@@ -314,14 +332,122 @@ def test_parameters_are_by_position_or_by_name() -> None:
 def test_requests_that_do_not_wait_are_answered_in_their_order() -> None:
     world = World(service=shop(), weather=Weather(fragment=500))
     alice = world.client("alice", "http")
-    alice._speak = lambda stream, now: PipeliningSpeech()
+    alice.speak = lambda stream, now: PipeliningSpeech()
     ended: list[str] = []
     calls = [alice.call("wait", seconds) for seconds in (0.3, 0.1, 0.2)]
     calls += [alice.call("add", 1, number) for number in range(9)]
     for call in calls:
-        call.then.append(lambda call: ended.append(call.id))
+        call.then(lambda call: ended.append(call.id))
     world.run(5)
     assert ended == [call.id for call in calls]
     assert [call.result for call in calls[3:]] == list(range(1, 10))
     assert alice.connections == 1
     world.leave()
+
+
+def test_handlers_that_do_not_stop_when_told_do_when_the_world_heals() -> None:
+    world = World(service=shop(), manners=Manners(stubborn=1000))
+    alice = world.client("alice")
+    call = alice.call("many")
+    world.run(1)
+    alice.cancel(call)
+    world.run(1)
+    assert call.status == "error"
+    assert [invoke.method.name for invoke in world.process.handlers.running] == ["many"]
+    world.leave()
+
+
+def test_tasks_are_stopped_in_the_same_order_in_every_run() -> None:
+    traces = []
+    for _ in range(3):
+        world = World(service=shop())
+        alice = world.client("alice")
+        call = alice.call("many")
+        world.run(1)
+        alice.cancel(call)
+        world.run(1)
+        traces.append((world.trace, list(alice.notifications)))
+    assert traces[0] == traces[1] == traces[2]
+
+
+def test_a_call_that_waits_for_its_turn_and_is_cancelled_gives_its_slot_back_at_once() -> None:
+    world = World(service=shop(), config=Config(max_calls_per_connection=2))
+    alice = world.client("alice")
+    alice.call("one_by_one", "a")
+    second, third = alice.call("one_by_one", "b"), alice.call("add", 1, 1)
+    world.run(0.1)
+    alice.cancel(second)
+    world.run(0.1)
+    assert third.result == 2
+
+
+def test_a_handler_that_lets_no_time_pass_is_found_out() -> None:
+    world = World(service=shop())
+    world.client("alice").call("spins")
+    with pytest.raises(Violation, match="time: handlers that await let the clock go on") as raised:
+        world.run(1)
+    assert "seed 0, at " in raised.value.__notes__[0]
+
+
+def test_what_a_handler_raised_can_be_seen_by_who_tests_it() -> None:
+    world = World(service=shop())
+    broken = world.client("alice").call("breaks")
+    world.run(1)
+    assert broken.error is not None
+    assert isinstance(broken.error.__cause__, KeyError)
+
+
+def test_what_is_said_of_a_client_before_its_first_link_counts() -> None:
+    world = World(service=shop())
+    deaf, clogged = world.client("deaf"), world.client("clogged")
+    deaf.reads = False
+    world.clog("clogged")
+    calls = [deaf.call("add", 1, 1), clogged.call("add", 1, 1)]
+    world.run(1)
+    assert [call.status for call in calls] == ["pending", "pending"]
+    deaf.reads = True
+    world.unclog("clogged")
+    world.run(1)
+    assert [call.result for call in calls] == [2, 2]
+
+
+def test_a_client_may_answer_with_an_error() -> None:
+    world = World(service=shop())
+    alice = world.client("alice")
+
+    def refuses(params: object) -> object:
+        raise RpcError(7, "No")
+
+    alice.answers["number"] = refuses
+    call = alice.call("ask")
+    world.run(1)
+    assert call.error is not None
+    assert call.error.code == 7
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    wrong: list[dict[str, Any]] = [{"latency": -1.0}, {"jitter": float("nan")}, {"capacity": 0}, {"fragment": 1001}]
+    for parts in wrong:
+        with pytest.raises(UsageError):
+            Weather(**parts)
+    with pytest.raises(UsageError, match="there is no transport 'pigeon'"):
+        World(service=shop()).client("alice", "pigeon")  # type: ignore[arg-type]
+
+
+def test_a_server_that_lets_nobody_in_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(service=shop())
+    world.client("alice")
+    monkeypatch.setattr(world.process, "open", lambda *rest: False)
+    with pytest.raises(Violation, match="liveness: everybody is answered"):
+        world.leave()
+
+
+def test_what_came_while_the_process_stood_still_is_there_at_once() -> None:
+    world = World(service=shop(), weather=Weather(latency=0.5), config=Config(read_bytes=100))
+    alice = world.client("alice", "lines")
+    calls = [alice.call("add", 1, number) for number in range(50)]
+    world.stall(10)
+    world.run(1)
+    assert world.now == 11
+    assert {call.status for call in calls} == {"result"}
+    assert {call.answered_at for call in calls} == {10.5}

@@ -117,12 +117,6 @@ class Witness:
             must(self.draining and self.accepting, "shutdown: accepting stops out of its turn")
             self.accepting = False
 
-    def gone(self, socket: SocketId) -> None:
-        """This socket is closed and its id is never used again: it need not be remembered."""
-        self.silent.discard(socket)
-        self.cut.discard(socket)
-        self.paused.discard(socket)
-
     def stopped(self, running: Iterable[Invoke]) -> None:
         """Of the handlers that run still, those whose caller has gone were told to stop, unless they are to finish."""
         for invoke in running:

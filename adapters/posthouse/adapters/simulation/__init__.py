@@ -9,10 +9,12 @@ from .chance import Chance, Drawn, Recorded, Recording, Seeded, Stream
 from .clients import Client, PendingCall
 from .failing import Failed, attempt
 from .handlers import HONEST, Manners
+from .model import Model
 from .network import CALM, Weather
 from .speech import Transport
 from .storm import Calm, Storm
 from .swarm import Faults, Swarm
+from .watched import Watched
 from .world import World
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "Failed",
     "Faults",
     "Manners",
+    "Model",
     "PendingCall",
     "Recorded",
     "Recording",
@@ -33,6 +36,7 @@ __all__ = [
     "Stream",
     "Swarm",
     "Transport",
+    "Watched",
     "Weather",
     "World",
     "attempt",

@@ -28,7 +28,10 @@ FAILURES = 10
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    arguments = parser().parse_args(argv)
+    options = parser()
+    arguments = options.parse_args(argv)
+    if arguments.traces and arguments.jobs != 1:
+        options.error("--traces are in the order of the seeds: say --jobs 1")
     try:
         from tqdm import tqdm
     except ImportError:
@@ -99,14 +102,13 @@ def outcomes(
 ) -> Iterator[Calm | Failed]:
     """What became of each storm, in the order in which they end."""
     run = partial(attempt, seconds=seconds, folder=journals)
+    until = None if minutes is None else monotonic() + minutes * 60
     if jobs == 1:
-        until = None if minutes is None else monotonic() + minutes * 60
         for seed in seeds:
             if until is not None and monotonic() > until:
                 return
             yield run(seed)
         return
-    until = None if minutes is None else monotonic() + minutes * 60
     with ProcessPoolExecutor(jobs) as pool:
         running: set[Future[Calm | Failed]] = set()
         try:

@@ -148,3 +148,8 @@ class _RecordingStream(Stream):
         choice = self._stream.choose(n)
         self._chosen.append(choice)
         return choice
+
+    def entropy(self, size: int) -> bytes:
+        data = self._stream.entropy(size)
+        self._chosen.extend(data)
+        return data

@@ -34,10 +34,10 @@ no client of these closes so, and none is to be answered so."""
 class PendingCall:
     """One call that a client made. `status` is "pending" until it has a result, an error, or its connection is lost.
 
-    `then` are told when it is no longer pending.
+    `then(function)` has a function called with it when it is no longer pending.
     """
 
-    __slots__ = ("answered_at", "asked_at", "error", "id", "method", "params", "status", "then", "value")
+    __slots__ = ("answered_at", "asked_at", "error", "id", "method", "params", "status", "value", "waiting")
 
     def __init__(self, id: str, method: str, params: Any, asked_at: float) -> None:
         self.id: Final = id
@@ -48,7 +48,7 @@ class PendingCall:
         self.status: Status = "pending"
         self.value: Any = None
         self.error: RpcError | None = None
-        self.then: list[Callable[[PendingCall], None]] = []
+        self.waiting: list[Callable[[PendingCall], object]] = []
 
     def __repr__(self) -> str:
         return f"<{self.method} {self.id}: {self.status}>"
@@ -65,7 +65,14 @@ class PendingCall:
     def end(self, status: Status, now: float, value: Any = None, error: RpcError | None = None) -> None:
         """It has its outcome."""
         self.status, self.answered_at, self.value, self.error = status, now, value, error
-        for tell in self.then:
+        for tell in self.waiting:
+            tell(self)
+
+    def then(self, tell: Callable[[PendingCall], object]) -> None:
+        """Call this when it has ended; at once, if it has."""
+        if self.status == "pending":
+            self.waiting.append(tell)
+        else:
             tell(self)
 
 
@@ -81,10 +88,17 @@ class Host(Protocol):
         """A new link to the server, or None: it does not listen, or lets nobody in."""
         ...
 
+    def incident(self, id: str) -> BaseException | None:
+        """What a handler has raised, by what its caller is told of it."""
+        ...
+
 
 class Client:
-    """One client, by its name. `reads` False: it takes nothing from its link. `notifications` are those that came, as
-    (method, params); `answers` has a function for each method that the server may call."""
+    """One client, by its name. `reads` False: it takes nothing from its links; `clogged`: nothing moves on them.
+
+    `notifications` are those that came, as (method, params); `answers` has a function for each method that the server
+    may call, of its params, which may raise RpcError. `speak` begins a conversation on each new link.
+    """
 
     def __init__(self, name: str, world: Host, stream: Stream, speak: Callable[[Stream, float], Speech]) -> None:
         self.name: Final = name
@@ -98,12 +112,14 @@ class Client:
         self.liar = False
         self._world: Final = world
         self._schedule: Final = world.schedule
-        self._speak: Final = speak
+        self.speak = speak
         self._made = 0
         self._asked: Final[dict[str, PendingCall]] = {}
         self._unsaid: Final[deque[bytes]] = deque()
         self._unsent = bytearray()
         self._ticking = False
+        self._reads = True
+        self.clogged = False
         self._leaving: int | None = None
 
     def __repr__(self) -> str:
@@ -147,8 +163,8 @@ class Client:
 
     def send(self, data: bytes) -> None:
         """Send bytes, past the codec. What they do to the conversation is this client's own fault."""
-        self.liar = True
         self.connect()
+        self.liar = True
         self._give(data)
 
     def _request(
@@ -180,21 +196,24 @@ class Client:
             return
         self.connections += 1
         self.link = link
+        self.liar = False
         self.close_code = None
         self._leaving = None
+        link.down.reading = self._reads
         link.down.deliver = partial(self._received, link)
         link.down.deliver_eof = partial(self._ended, link)
         link.up.on_room = self._flush
-        self.speech = self._speak(self.stream, self._schedule.now)
+        self.speech = self.speak(self.stream, self._schedule.now)
         self._work()
 
     @property
     def reads(self) -> bool:
         """Does it take what it is sent?"""
-        return self.link is None or self.link.down.reading
+        return self._reads
 
     @reads.setter
     def reads(self, reads: bool) -> None:
+        self._reads = reads
         if self.link is not None:
             self.link.down.reading = reads
             self.link.down.move()
@@ -333,7 +352,10 @@ class Client:
         if error is None:
             call.end("result", self._schedule.now, value=entry["result"])
         else:
-            failed = RpcError(error["code"], error["message"], error.get("data"), reserved=True)
+            data = error.get("data")
+            failed = RpcError(error["code"], error["message"], data, reserved=True)
+            if isinstance(data, dict) and "incident" in data:
+                failed.__cause__ = self._world.incident(data["incident"])
             call.end("error", self._schedule.now, error=failed)
 
     def _on_request(self, entry: dict[str, Any]) -> None:
@@ -342,7 +364,10 @@ class Client:
         if answer is None:
             response["error"] = {"code": METHOD_NOT_FOUND, "message": "Method not found"}
         else:
-            response["result"] = answer(entry.get("params"))
+            try:
+                response["result"] = answer(entry.get("params"))
+            except RpcError as error:
+                response["error"] = {"code": error.code, "message": error.message, "data": error.data}
         self.say(msgspec.json.encode(response))
 
 

@@ -15,8 +15,8 @@ from posthouse.adapters.invariants import Violation
 from posthouse.adapters.journal import Journal, read, replay, shrink
 from posthouse.core.service import Service
 
-from .stage import service
-from .storm import Calm, Storm
+from .stage import service as stage
+from .storm import Acts, Calm, Storm
 from .watched import Watched
 
 COMMAND: Final = "python -m posthouse.adapters.simulation"
@@ -43,7 +43,7 @@ class Failed(Struct, frozen=True):
 
     @property
     def repeat(self) -> str:
-        """The command that runs it again."""
+        """The command that runs it again, where it was over the stage."""
         return f"{COMMAND} --first {self.seed} --seeds 1 --seconds {self.seconds:g}"
 
     def __str__(self) -> str:
@@ -61,9 +61,17 @@ class Failed(Struct, frozen=True):
         return "\n".join(lines)
 
 
-def attempt(seed: int, seconds: float, folder: Path | None = None) -> Calm | Failed:
-    """Run one storm. When it fails, a journal of its end is left in `folder`, shrunk where that can be."""
-    storm = Storm(seed)
+def attempt(
+    seed: int,
+    seconds: float,
+    folder: Path | None = None,
+    *,
+    service: Service | None = None,
+    acts: Acts | None = None,
+) -> Calm | Failed:
+    """Run one storm, over the stage or over a service of one's own. When it fails, a journal of its end is left in
+    `folder`, shrunk where that can be."""
+    storm = Storm(seed, service=service, acts=acts)
     try:
         return storm.run(seconds)
     except Exception as error:
@@ -76,21 +84,25 @@ def attempt(seed: int, seconds: float, folder: Path | None = None) -> Calm | Fai
             storm.world.now,
             storm.world.steps,
         )
-    return failed if folder is None else leave_journal(failed, folder)
+    return failed if folder is None else leave_journal(failed, folder, service, acts)
 
 
-def leave_journal(failed: Failed, folder: Path) -> Failed:
+def leave_journal(failed: Failed, folder: Path, service: Service | None, acts: Acts | None) -> Failed:
     """Run it again with a journal, and keep that of the server's last life."""
     lives: dict[int, list[bytes]] = {}
-    storm = Storm(failed.seed, journal=lambda life, line: lives.setdefault(life, []).append(line))
+    storm = Storm(
+        failed.seed,
+        service=service,
+        acts=acts,
+        journal=lambda life, line: lives.setdefault(life, []).append(line),
+    )
     try:
         storm.run(failed.seconds)
     except Exception:
-        last = lives[max(lives)]
+        journal = read(lives[max(lives)])
     else:
-        raise AssertionError(f"seed {failed.seed} failed and then did not: something in it is no function of its seed")
-    journal = read(last)
-    shrunk = shrunk_journal(journal, service)
+        return replace(failed, why=f"{failed.why} (and then it did not fail: it is no function of its seed alone)")
+    shrunk = shrunk_journal(journal, stage if service is None else service)
     left = journal if shrunk is None else shrunk
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"seed-{failed.seed}.journal"

@@ -28,11 +28,14 @@ from posthouse.core.service import Service
 from posthouse.transports.switchboard import Switchboard
 
 from .chance import Stream
-from .schedule import Schedule
+from .schedule import Clock
 from .tasks import Tasks
 
 CANCELLED: Final = Raised(RpcError(REQUEST_CANCELLED))
 """The outcome of a handler that was stopped: its call has been answered, so nobody sees it."""
+
+REMEMBERED: Final = 1000
+"""So many exceptions of handlers are remembered, by their incidents."""
 
 SOON: Final = 0.001
 """Seconds in which a handler that is told to stop does."""
@@ -127,21 +130,20 @@ class SimulatedContext(Context):
 class Run:
     """One call whose handler's end has not been reported. `outcome` is there when it has ended."""
 
-    __slots__ = ("context", "invoke", "outcome", "scope")
+    __slots__ = ("began", "context", "invoke", "outcome", "scope")
 
     def __init__(self, invoke: Invoke, context: SimulatedContext) -> None:
         self.invoke: Final = invoke
         self.context: Final = context
         self.scope: anyio.CancelScope | None = None
         self.outcome: Outcome | None = None
+        self.began = False
 
 
 class Handlers:
     """Performs `Invoke`, `Cancel`, `Resolve` and `Emit` for one process."""
 
-    def __init__(
-        self, board: Switchboard, service: Service, schedule: Schedule, stream: Stream, manners: Manners
-    ) -> None:
+    def __init__(self, board: Switchboard, service: Service, schedule: Clock, stream: Stream, manners: Manners) -> None:
         self.board: Final = board
         self.schedule: Final = schedule
         self.manners = manners
@@ -150,6 +152,8 @@ class Handlers:
         self._tasks: Tasks | None = None
         self._runs: Final[dict[CallId, Run]] = {}
         self._never: Final[dict[CallId, Run]] = {}
+        self._stubborn: Final[dict[CallId, Run]] = {}
+        self.incidents: Final[dict[str, BaseException]] = {}
         self._lines: Final[dict[ConnectionId, deque[Run]]] = {}
         self._asking: Final[dict[RequestId, Any]] = {}
 
@@ -172,6 +176,7 @@ class Handlers:
             self._begin(run)
 
     def _begin(self, run: Run) -> None:
+        run.began = True
         method = run.invoke.method
         if method.awaits:
             self._start(self._run_task(run))
@@ -228,6 +233,7 @@ class Handlers:
         if self._runs.pop(call, None) is None:
             return
         self._never.pop(call, None)
+        self._stubborn.pop(call, None)
         run.context.ended = True
         self._tell(run, outcome)
         if self.manners is not HONEST and self._stream.happens(self.manners.twice):
@@ -235,10 +241,10 @@ class Handlers:
         if run.invoke.method.sequential:
             line = self._lines[run.invoke.caller.connection]
             line.remove(run)
-            if line:
-                self._begin(line[0])
-            else:
+            if not line:
                 del self._lines[run.invoke.caller.connection]
+            elif run.began:
+                self._begin(line[0])
 
     def _tell(self, run: Run, outcome: Outcome) -> bool:
         outcome, now = proper(outcome), self.schedule.now
@@ -247,6 +253,9 @@ class Handlers:
         if isinstance(outcome.error, RpcError):
             return self.board.fail(run.invoke.call, outcome.error, now)
         incident = self._stream.entropy(6).hex()
+        self.incidents[incident] = outcome.error
+        if len(self.incidents) > REMEMBERED:
+            del self.incidents[next(iter(self.incidents))]
         return self.board.fail(run.invoke.call, RpcError(INTERNAL_ERROR, data={"incident": incident}), now)
 
     def _again(self, run: Run) -> None:
@@ -259,8 +268,14 @@ class Handlers:
         if run is None:
             return
         run.context.ended = True
-        if self._stream.happens(self.manners.stubborn):
-            return
+        if not run.began:
+            self._report(run, CANCELLED)  # it waits for its turn, and need not have it
+        elif self._stream.happens(self.manners.stubborn):
+            self._stubborn[action.call] = run
+        else:
+            self._stop(run)
+
+    def _stop(self, run: Run) -> None:
         if run.scope is not None and self._tasks is not None:
             self._tasks.loop.call_soon(run.scope.cancel)
         elif run.outcome is not None:
@@ -271,6 +286,9 @@ class Handlers:
         self.manners = HONEST
         for run in list(self._never.values()):
             self._report(run, CANCELLED if run.outcome is None else run.outcome)
+        for run in self._stubborn.values():
+            self._stop(run)
+        self._stubborn.clear()
 
     # Asking back
 

@@ -7,10 +7,13 @@ and nothing else is promised. It may not know what bytes mean.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from msgspec import Struct
+from posthouse.core.errors import UsageError
 
 from .chance import Stream
 from .schedule import Schedule
@@ -21,12 +24,19 @@ READ_BYTES: Final = 64 * 1024
 
 class Weather(Struct, frozen=True):
     """How a link is. `latency` is seconds from end to end; `jitter` what is added at most; `capacity` is in bytes, each
-    way. `fragment`: how often, in a thousand, a piece of what could arrive arrives alone."""
+    way. `fragment`: how often, in a thousand, a piece of what could arrive arrives alone. Raises UsageError for what
+    makes no sense."""
 
     latency: float = 0.001
     jitter: float = 0.0
     capacity: int = 256 * 1024
     fragment: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.latency < inf and 0 <= self.jitter < inf):
+            raise UsageError(f"latency {self.latency} and jitter {self.jitter} must be seconds, from 0 on")
+        if self.capacity < 1 or not 0 <= self.fragment <= 1000:
+            raise UsageError(f"capacity {self.capacity} must be at least 1, fragment {self.fragment} from 0 to 1000")
 
 
 CALM: Final = Weather()
@@ -38,13 +48,17 @@ def _nothing(*_: object) -> None:
 
 class Way:
     """One direction. `deliver(data)`, of at most `most` bytes, and `deliver_eof()` are the receiver's, and `reading` is
-    its to set; `on_room()` is the sender's, called when bytes have left the pipe."""
+    its to set, as is `asleep`; `on_room()` is the sender's, called when bytes have left the pipe."""
 
     __slots__ = (
+        "_arrivals",
         "_buffer",
+        "_end_at",
+        "_last",
         "_moving",
         "_schedule",
         "_stream",
+        "asleep",
         "clogged",
         "deliver",
         "deliver_eof",
@@ -64,7 +78,10 @@ class Way:
         self.deliver_eof: Callable[[], None] = _nothing
         self.on_room: Callable[[], None] = _nothing
         self._buffer = bytearray()
+        self._arrivals: deque[tuple[float, int]] = deque()
+        self._last = self._end_at = 0.0
         self._moving = False
+        self.asleep = False
         self.most = READ_BYTES
         self.reading = True
         self.clogged = False
@@ -84,49 +101,70 @@ class Way:
             data = data[: max(room, 0)]
         if data:
             self._buffer += data
+            self._arrivals.append((self._arrival(), len(data)))
             self.move()
         return len(data)
+
+    def _arrival(self) -> float:
+        """When what is sent now arrives: not before what was sent before."""
+        weather = self.weather
+        when = self._schedule.now + weather.latency
+        if weather.jitter:
+            when += weather.jitter * self._stream.choose(1000) / 1000
+        self._last = max(self._last, when)
+        return self._last
 
     def end(self) -> None:
         """Half-close: the receiver is told behind all that is on its way."""
         if not self.ended:
             self.ended = True
+            self._end_at = self._arrival()
             self.move()
 
     def drop(self) -> None:
         """The link is cut: nothing arrives any more."""
         self.over = True
         self._buffer.clear()
+        self._arrivals.clear()
 
     def move(self) -> None:
-        """See to it that what can arrive does, in time."""
-        if self._moving or self.over or self.clogged or not self.reading:
+        """See to it that what can arrive does, in time. While nothing is taken, time passes all the same."""
+        if self._moving or self.over or self.clogged or self.asleep or not self.reading:
             return
-        if self._buffer or self.ended:
+        if self._arrivals or self.ended:
             self._moving = True
-            weather = self.weather
-            delay = weather.latency
-            if weather.jitter:
-                delay += weather.jitter * self._stream.choose(1000) / 1000
-            self._schedule.after(delay, self._arrive)
+            self._schedule.at(self._arrivals[0][0] if self._arrivals else self._end_at, self._arrive)
 
     def _arrive(self) -> None:
         self._moving = False
-        if self.over or self.clogged or not self.reading:
+        if self.over or self.clogged or self.asleep or not self.reading:
             return
-        buffer = self._buffer
-        if not buffer:
+        if not self._arrivals:
             self.over = True
             self.deliver_eof()
             return
-        size = min(len(buffer), self.most)
+        size = self._there()
         if self.weather.fragment and self._stream.happens(self.weather.fragment):
             size = min(size, 1 + self._stream.choose(self._stream.pick((size, 20, 3, 1))))
-        data = bytes(buffer[:size])
-        del buffer[:size]
+        data = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        while size:
+            when, there = self._arrivals.popleft()
+            if there > size:
+                self._arrivals.appendleft((when, there - size))
+            size -= min(there, size)
         self.deliver(data)
         self.on_room()
         self.move()
+
+    def _there(self) -> int:
+        """How many bytes have come, as far as one read takes them."""
+        size = 0
+        for when, there in self._arrivals:
+            if when > self._schedule.now or size >= self.most:
+                break
+            size += there
+        return min(size, self.most)
 
 
 class Link:

@@ -33,6 +33,38 @@ LAST: Final = 16
 """So many bytes are remembered of how each of the last sockets began."""
 
 
+class ProcessClock:
+    """The schedule as a process has it: while it is asleep, what it had planned waits."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule: Final = schedule
+        self._waiting: list[Callable[[], None]] = []
+        self.asleep = False
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._schedule.now
+
+    def after(self, seconds: float, event: Callable[[], None]) -> None:
+        """Plan this, `seconds` from now."""
+        self._schedule.after(seconds, partial(self.run, event))
+
+    def run(self, event: Callable[[], None]) -> None:
+        """Do this; or when it wakes, if it is asleep."""
+        if self.asleep:
+            self._waiting.append(event)
+        else:
+            event()
+
+    def wake(self) -> None:
+        """Do what waited."""
+        self.asleep = False
+        waiting, self._waiting = self._waiting, []
+        for event in waiting:
+            event()
+
+
 class Accepted:
     """One accepted socket: what it was given and the link has no room for, and what is to happen behind that. `heard`
     is how it began, and `cuts` where that was cut."""
@@ -53,7 +85,8 @@ class Accepted:
 
 
 class Process:
-    """`board` and its surroundings. `seen` is told each action before it is performed; `journal` takes the lines of a
+    """`board` and its surroundings. `fates` is the chance of its handlers, `stream` all other.
+    `seen` is told each action before it is performed; `journal` takes the lines of a
     journal of all that the switchboard is told; `modelled`: the reference model runs beside it. `came` are
     the last sockets that were let in."""
 
@@ -64,6 +97,7 @@ class Process:
         policy: Policy,
         schedule: Schedule,
         stream: Stream,
+        fates: Stream,
         *,
         wall: float,
         manners: Manners,
@@ -80,12 +114,13 @@ class Process:
         self.board: Final = Switchboard(self.gateway, policy)
         if recorder is not None:
             recorder.watch(self.board)
-        self.handlers: Final = Handlers(self.board, service, schedule, stream, manners)
+        self.clock: Final = ProcessClock(schedule)
+        self.handlers: Final = Handlers(self.board, service, self.clock, fates, manners)
         self.drained = False
         self.touched: Final[dict[SocketId, None]] = {}
         self.accepted: Final[dict[SocketId, Accepted]] = {}
         self.came: Final[deque[Accepted]] = deque(maxlen=LAST)
-        self._schedule: Final = schedule
+        self._schedule: Final = self.clock
         self._seen: Final = seen
         self._held: Final[dict[SocketId, int]] = {}
         self._sent: Final[dict[SocketId, int]] = {}
@@ -113,6 +148,7 @@ class Process:
         self.came.append(accepted)
         self.touched[socket] = None
         link.up.most = self.board.config.read_bytes
+        link.up.asleep = self.clock.asleep
         link.up.deliver = partial(self._received, accepted)
         link.up.deliver_eof = partial(self._received_eof, accepted)
         link.down.on_room = partial(self._flush, accepted)
@@ -133,6 +169,9 @@ class Process:
 
     def reset(self, link: Link) -> None:
         """The other end, or the network, has cut this link."""
+        self.clock.run(partial(self._reset, link))
+
+    def _reset(self, link: Link) -> None:
         for accepted in self.accepted.values():
             if accepted.link is link:
                 self._closed(accepted)
@@ -195,6 +234,8 @@ class Process:
 
     def _flush(self, accepted: Accepted) -> None:
         """There is room in the link."""
+        if self.clock.asleep:
+            return
         if accepted.unsent and not accepted.closed:
             taken = accepted.link.down.write(bytes(accepted.unsent[:65536]))
             if taken:
@@ -252,6 +293,20 @@ class Process:
 
     def _drained(self, action: Drained) -> None:
         self.drained = True
+
+    def sleep(self) -> None:
+        """It stands still: it reads nothing, and what it had planned waits."""
+        self.clock.asleep = True
+        for accepted in self.accepted.values():
+            accepted.link.up.asleep = True
+
+    def wake(self) -> None:
+        """It goes on: what has come meanwhile is there at once."""
+        self.clock.wake()
+        for accepted in list(self.accepted.values()):
+            accepted.link.up.asleep = False
+            accepted.link.up.move()
+            self._flush(accepted)
 
     @property
     def model(self) -> Model | None:

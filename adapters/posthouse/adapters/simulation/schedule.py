@@ -8,6 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What those need of it who only plan."""
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        ...
+
+    def after(self, seconds: float, event: Callable[[], None]) -> None:
+        """Plan this, `seconds` from now."""
+        ...
 
 
 class Schedule:
@@ -29,6 +43,11 @@ class Schedule:
         """Plan this, `seconds` from now."""
         self._sequence += 1
         heappush(self._heap, (self.now + seconds, self._sequence, event))
+
+    def at(self, when: float, event: Callable[[], None]) -> None:
+        """Plan this for then; for now, if that is past."""
+        self._sequence += 1
+        heappush(self._heap, (when if when > self.now else self.now, self._sequence, event))
 
     def next(self) -> float | None:
         """When the next event is, or None."""

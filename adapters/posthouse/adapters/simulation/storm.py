@@ -110,6 +110,9 @@ class Storm:
                 if client.liar:
                     world.cut(client.name)  # nobody knows what it would have to be answered
             world.leave()
+        except Exception as error:
+            error.add_note(f"a storm of {seconds:g} s, made of {self.swarm}")
+            raise
         finally:
             world.close()
         return Calm(world.steps, world.now, self.calls, world.trace)
@@ -142,9 +145,11 @@ class Storm:
         if client.stream.happens(250):
             # What somebody else may have been asked.
             request = self.world.process.board.gateway._requests.upcoming - 1 - client.stream.choose(4)
+            client.connect()
             client.liar = True
             client.say(b'{"jsonrpc":"2.0","id":%d,"result":0}' % max(request, 0))
         elif client.stream.happens(500):
+            client.connect()
             client.liar = True
             client.say(client.stream.pick(TEXTS))
         else:
@@ -205,11 +210,11 @@ class Storm:
                 return method, {"token": token}
 
     def _expect(self, call: PendingCall, method: str, params: dict[str, Any]) -> None:
-        call.then.append(partial(self._judge, method, params))
+        call.then(partial(self._judge, method, params))
 
     def _made(self, call: PendingCall) -> None:
         self.calls += 1
-        call.then.append(partial(self._judge, "", {}))
+        call.then(partial(self._judge, "", {}))
 
     def _judge(self, method: str, params: dict[str, Any], call: PendingCall) -> None:
         """Is this an outcome that such a call may have?"""
@@ -231,6 +236,9 @@ class Storm:
             return
         fate, faults, world = self._fate, self.swarm.faults, self.world
         process = world.process
+        if process.clock.asleep:
+            world.after(self.swarm.pause, self._rule)
+            return
         if process.drained or fate.happens(faults.kill):
             world.restart()
         elif fate.happens(faults.shut_down):

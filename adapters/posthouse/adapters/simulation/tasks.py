@@ -9,9 +9,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from itertools import count
 from typing import Any, Final
 
-from .schedule import Schedule
+from posthouse.adapters.invariants import Violation
+
+from .schedule import Clock
+
+MAX_ROUNDS: Final = 10_000
+"""So often may a turn go round before everything waits: what sleeps for no time at all would go round for ever."""
+
+
+class _Task(asyncio.Task[Any]):
+    """Hashed by when it began: asyncio's groups are sets, and cancel their members in the order of their hashes."""
+
+    def __init__(self, number: int, coroutine: Coroutine[Any, Any, Any], **rest: Any) -> None:
+        self._number: Final = number
+        super().__init__(coroutine, **rest)
+
+    def __hash__(self) -> int:
+        return self._number
 
 
 class _Selector:
@@ -19,22 +36,32 @@ class _Selector:
 
     def __init__(self, loop: _Loop) -> None:
         self._loop = loop
+        self.rounds = 0
         self.idle_for: float | None = None
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None or timeout > 0:
             self.idle_for = timeout
             self._loop.stop()
+        self.rounds += 1
+        if self.rounds > MAX_ROUNDS:
+            raise Violation("time: handlers that await let the clock go on")
         return []
 
 
 class _Loop(asyncio.BaseEventLoop):
     """An event loop on virtual time."""
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Clock) -> None:
         super().__init__()
         self._schedule: Final = schedule
         self._selector: Final = _Selector(self)
+        numbers = count(1)
+
+        def begin(loop: asyncio.AbstractEventLoop, coroutine: Any, **rest: Any) -> _Task:
+            return _Task(next(numbers), coroutine, loop=loop, **rest)
+
+        self.set_task_factory(begin)
 
     def time(self) -> float:
         """The schedule's."""
@@ -53,7 +80,7 @@ class _Loop(asyncio.BaseEventLoop):
 class Tasks:
     """The tasks of one process. What they raise is theirs: handlers run behind the firewall."""
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Clock) -> None:
         self._schedule: Final = schedule
         self._loop: Final = _Loop(schedule)
         self._loop.set_exception_handler(_ignore)  # of tasks that are dropped with their world
@@ -77,6 +104,7 @@ class Tasks:
         if self._turning or self._loop.is_closed():
             return
         self._turning = True
+        self._loop._selector.rounds = 0
         try:
             self._loop.run_forever()
         finally:

@@ -12,7 +12,8 @@ and the invariants are checked: of what the step touched at once, of everything 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b
 from typing import Any, Final
@@ -20,6 +21,7 @@ from typing import Any, Final
 from posthouse.adapters.invariants import Violation, Witness, check, check_at_rest, check_touched, chunking, time
 from posthouse.core.config import Config
 from posthouse.core.effects import Invoke, Resolve
+from posthouse.core.errors import UsageError
 from posthouse.core.peers import Address, Identity
 from posthouse.core.service import Service
 from posthouse.transports.actions import Action, Write
@@ -39,6 +41,16 @@ WALL: Final = 1_700_000_000.0
 
 PATIENCE: Final = 60.0
 """Seconds beyond the longest deadline in which everything must be settled, once the world has healed."""
+
+
+MAX_STILL: Final = 100_000
+"""So many steps may be taken at one moment."""
+
+REFUSING: Final = (
+    *("max_connections", "max_in_head", "max_connections_per_address", "max_connections_per_user"),
+    *("accept_rate_per_address", "memory_budget", "call_rate", "max_head_bytes", "max_headers", "max_bad_messages"),
+)
+"""The limits by which somebody may be refused who has done nothing wrong lately."""
 
 
 class World:
@@ -69,6 +81,8 @@ class World:
         self.manners = manners
         self.clients: Final[dict[str, Client]] = {}
         self.steps = 0
+        self._still = 0
+        self._moved_at = 0.0
         # With whose they are. Those that were left while nothing moved on them too: the server has still to hear of it.
         self._clogged: list[tuple[str, Link]] = []
         self._transports: Final[dict[str, tuple[Transport, Identity | None]]] = {}
@@ -89,6 +103,7 @@ class World:
             self.policy,
             self.schedule,
             self.chance.stream(f"server {self._lives}"),
+            self.chance.stream(f"handlers {self._lives}"),
             wall=WALL,
             manners=self.manners,
             seen=self._see,
@@ -113,9 +128,11 @@ class World:
     def client(self, name: str, transport: Transport = "websocket", *, identity: Identity | None = None) -> Client:
         """The client of this name; the first time, a new one. `identity` is who the server takes it for."""
         client = self.clients.get(name)
+        if transport not in SPEECHES:
+            raise UsageError(f"there is no transport {transport!r}: there are {', '.join(SPEECHES)}")
         if client is None:
             self._transports[name] = transport, identity
-            stream = self.chance.stream(name)
+            stream = self.chance.stream(f"client {name}")
             client = self.clients[name] = Client(name, self, stream, SPEECHES[transport])
         return client
 
@@ -128,8 +145,16 @@ class World:
         place = 2 + list(self.clients).index(client.name)
         piped = transport in ("lines", "headers")
         address = Address(transport="pipe") if piped else Address(f"10.0.{place >> 8}.{place & 255}", 40_000)
-        opened = self.process.open(link, address, partial(client.lost, link), identity)
-        return link if opened else None
+        if not self.process.open(link, address, partial(client.lost, link), identity):
+            return None
+        if client.clogged:
+            link.clog()
+            self._clogged.append((client.name, link))
+        return link
+
+    def incident(self, id: str) -> BaseException | None:
+        """What a handler has raised, by the id that its caller was told, as long as it is remembered."""
+        return self.process.handlers.incidents.get(id)
 
     # What befalls it
 
@@ -147,7 +172,8 @@ class World:
             self.schedule.after(link.up.weather.latency, partial(self.process.reset, link))
 
     def clog(self, name: str) -> None:
-        """Nothing moves on the link of this client, until `unclog` or `heal`."""
+        """Nothing moves on the links of this client, until `unclog` or `heal`."""
+        self.clients[name].clogged = True
         link = self.clients[name].link
         if link is not None:
             link.clog()
@@ -155,6 +181,7 @@ class World:
 
     def unclog(self, name: str) -> None:
         """It moves again."""
+        self.clients[name].clogged = False
         clogged, self._clogged = self._clogged, []
         for whose, link in clogged:
             if whose == name:
@@ -163,8 +190,16 @@ class World:
                 self._clogged.append((whose, link))
 
     def stall(self, seconds: float) -> None:
-        """The process stands still for so long; the network does not."""
-        self.schedule.now += seconds
+        """The process stands still for so long; the network and the clients do not."""
+        schedule, process, until = self.schedule, self.process, self.now + seconds
+        if process.clock.asleep:
+            return
+        process.sleep()
+        while (planned := schedule.next()) is not None and planned <= until:
+            schedule.pop()()
+            self.steps += 1
+        schedule.now = max(schedule.now, until)
+        process.wake()
 
     def restart(self) -> None:
         """The process is killed and a new one begins. It knows nothing; clients notice that their links are cut."""
@@ -199,6 +234,10 @@ class World:
         else:
             return False
         self.steps += 1
+        self._still = self._still + 1 if schedule.now == self._moved_at else 0
+        self._moved_at = schedule.now
+        if self._still > MAX_STILL:
+            raise Violation("time: the clock goes on")
         self._check()
         return True
 
@@ -220,19 +259,39 @@ class World:
     def run(self, seconds: float) -> None:
         """Let so much time pass. Raises Violation."""
         until = self.now + seconds
-        self.process.perform()
-        while self.step(until):
-            pass
-        self.schedule.now = max(self.schedule.now, until)
-        self.check()
+        with self._noted():
+            self.process.perform()
+            while self.step(until):
+                pass
+            self.schedule.now = max(self.schedule.now, until)
+            self.check()
 
     def run_until(self, happened: Callable[[], bool], sentence: str, seconds: float = PATIENCE) -> None:
         """Let time pass until this is true. Raises Violation, with this sentence, when it is not within `seconds`."""
         until = self.now + seconds
-        self.process.perform()
-        while not happened():
-            if not self.step(until):
-                raise Violation(f"liveness: {sentence}", f"not within {seconds:g} s")
+        with self._noted():
+            self.process.perform()
+            while not happened():
+                if not self.step(until):
+                    raise Violation(f"liveness: {sentence}", f"not within {seconds:g} s", *self._waiting())
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """What goes wrong says where it was: a seed, a time and a step are all that it takes to have it again."""
+        try:
+            yield
+        except Exception as error:
+            if not hasattr(error, "__notes__"):
+                seed = f"seed {self.chance.seed!r}, " if isinstance(self.chance, Seeded) else ""
+                error.add_note(f"{seed}at {self.now:.6f} s, step {self.steps}")
+            raise
+
+    def _waiting(self) -> list[str]:
+        """Some of what is waited for."""
+        calls = [f"{client.name} waits for {call}" for client in self.clients.values() for call in client.pending]
+        running = [f"{invoke.method.name} runs" for invoke in self.process.handlers.running]
+        there = [repr(client) for client in self.clients.values() if client.link is not None]
+        return [*calls, *running, *there][:5]
 
     # The second phase
 
@@ -262,6 +321,7 @@ class World:
     def leave(self) -> None:
         """Settle; then everybody leaves, and the tables of the server must be empty. Raises Violation."""
         self.settle()
+        self._reach()
         for client in self.clients.values():
             client.close()
         self.run_until(self.empty, "who has left is let go")
@@ -271,6 +331,19 @@ class World:
         self._witness.at_rest()
         for accepted in self.process.came:
             chunking(self.config, self.policy, accepted.address, bytes(accepted.heard), accepted.cuts)
+
+    def _reach(self) -> None:
+        """Once it has healed the server is there for everybody, where nothing is so small that it may refuse them."""
+        usual = Config()
+        if self.process.board.draining or any(getattr(self.config, n) != getattr(usual, n) for n in REFUSING):
+            return
+        late = list(self.clients.values())
+        for _ in range(2):  # a link that was about to end may end under the first
+            pings = {client: client.call("connection.ping") for client in late}
+            self.run_until(self.settled, "everybody is answered")
+            late = [client for client, ping in pings.items() if ping.status != "result"]
+        if late:
+            raise Violation("liveness: everybody is answered", *late[:3])
 
     def close(self) -> None:
         """The end of the world: whatever still runs is stopped where it is."""
