@@ -10,7 +10,7 @@ from posthouse.transports.actions import CloseSocket
 from posthouse.transports.codec import Ended, Heard, Send
 from posthouse.transports.policy import Policy
 
-from tests.transports.board import PIPE, Board, Browser, body, call, post, result
+from tests.transports.board import HERE, PIPE, Board, Browser, body, call, post, result
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -122,6 +122,39 @@ def test_an_adapter_may_know_who_is_at_the_other_end_of_a_socket() -> None:
     info = board.feed(board.open(PIPE, Identity("parent", ("admin",))), call("connection.info") + b"\n")
     assert (b'"user":"parent"' in info, b'"scopes":["admin"]' in info) == (True, True)
     assert b'"user":null' in board.feed(board.open(PIPE), call("connection.info") + b"\n")
+
+
+@pytest.mark.parametrize("address", [HERE, PIPE])
+def test_a_socket_leaves_room_for_the_next_when_its_first_head_was_read(address: Address) -> None:
+    board = Board(Config(max_in_head=1))
+    socket = board.open(address)
+    assert board.board.opened(HERE, 0.0) is None
+    board.run()
+    board.feed(socket, post(call("add", b"[1,2]")) if address is HERE else call("add", b"[1,2]") + b"\n")
+    board.open()
+
+
+def test_who_may_not_see_the_statistics_is_told_what_it_takes() -> None:
+    board = Board()
+    assert body(board.feed(board.open(), b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n")) == (
+        b'{"scopes":["admin"]}'
+    )
+
+
+def test_what_is_refused_is_half_closed_and_counted() -> None:
+    board = Board()
+    socket = board.open()
+    board.feed(socket, b"nonsense\r\n")
+    assert (board.half_closed, board.board.stats()["http.refused.400"]) == ([socket], 1)
+
+
+def test_whoever_ended_their_connection_is_no_longer_found_on_their_socket() -> None:
+    board = Board()
+    browser = Browser(board)
+    browser.client.close(1000, 0.0)
+    browser.exchange()
+    assert board.board._sockets.by_connection == {}
+    assert board.board.health(0.0).connections == 0
 
 
 def test_a_close_from_the_peer_is_answered_and_the_server_closes_first() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from posthouse.core import Config, ConnectionClosed, Drained, Gateway, Identity, Transmit
 from posthouse.transports.actions import CloseSocket, Write
 from posthouse.transports.codec import Binary, Ended, Send
@@ -219,3 +220,105 @@ def test_a_pipe_that_does_not_read_is_not_read_from_until_it_does() -> None:
     board.release(pipe)
     assert board.stopped == []
     assert board.feed(pipe, call("add", b"[3,4]") + b"\n") == result(7) + b"\n"
+
+
+def stuck(board: Board) -> Browser:
+    """A websocket whose socket takes nothing from now on, with one push on its way."""
+    browser = Browser(board)
+    board.stuck[browser.socket] = 0
+    push(board, 1)
+    return browser
+
+
+def push(board: Board, size: int) -> None:
+    """A push to everybody, its payload of so many bytes or a little more."""
+    board.board.broadcast("news", ["x" * max(0, size - 46)], board.now)
+    board.run()
+
+
+def test_what_waited_with_the_gateway_is_counted_until_it_has_gone_and_no_longer() -> None:
+    board = Board()
+    browser = stuck(board)
+    push(board, 100)
+    push(board, 100)
+    assert board.stopped == [browser.socket]
+    board.release(browser.socket)
+    assert board.stopped == []
+    assert board.board.health(0.0).memory == 0
+    assert len(browser.texts()) == 3
+
+
+@pytest.mark.parametrize("flush", [False, True])
+def test_of_a_websocket_that_is_closed_without_flush_no_frame_leaves_that_had_not_begun(flush: bool) -> None:
+    board = Board(Config(write_ahead=100, max_queued_pushes=2, drain_spread=0.0))
+    browser = stuck(board)
+    push(board, 50)
+    push(board, 50)
+    board.release(browser.socket, board.stuck[browser.socket])
+    if flush:
+        board.board.shut_down(0.0)
+        board.pass_time(0.0)
+    else:
+        for _ in range(3):
+            push(board, 50)
+    board.release(browser.socket)
+    texts = browser.texts()
+    assert Ended(1012 if flush else 4100) in browser.outputs
+    assert len(texts) == (4 if flush else 2)
+
+
+def test_a_websocket_that_is_closed_is_read_from_so_that_its_side_of_the_closing_is_heard() -> None:
+    board = Board(Config(max_queued_pushes=1))
+    browser = stuck(board)
+    assert board.stopped == [browser.socket]
+    push(board, 1)
+    push(board, 1)
+    assert board.stopped == []
+
+
+def test_what_a_closed_websocket_does_not_take_has_a_deadline_of_its_own() -> None:
+    board = Board(Config(max_queued_pushes=1, write_timeout=3.0, close_timeout=50.0))
+    browser = stuck(board)
+    push(board, 1)
+    push(board, 1)
+    board.pass_time(2.999)
+    assert board.closed == {}
+    board.pass_time(0.001)
+    assert board.closed == {browser.socket: False}
+
+
+def test_while_a_websocket_does_not_read_only_its_latest_ping_is_kept() -> None:
+    board = Board()
+    browser = stuck(board)
+    for word in (b"a", b"b", b"c"):
+        board.feed(browser.socket, bytes((0x89, 0x81)) + bytes(4) + word)
+    board.release(browser.socket)
+    assert board.take(browser.socket).endswith(b"\x8a\x01c")
+
+
+@pytest.mark.parametrize("upgrade", [False, True])
+def test_who_is_not_admitted_over_http_is_forgotten_and_the_socket_closed_a_while_later(upgrade: bool) -> None:
+    board = Board(Config(max_connections_per_user=1), identity=Identity("ada"))
+    board.feed(board.open(), post(call("later")))
+    socket = board.open()
+    answer = board.feed(socket, UPGRADE if upgrade else post(call("add", b"[1,2]")))
+    assert answer.startswith(b"HTTP/1.1 429 ")
+    assert len(board.board._sockets.by_connection) == 1
+    assert len(board.board.gateway._connections.records) == 1
+    board.pass_time(1.999)
+    assert board.closed == {}
+    board.pass_time(0.001)
+    assert board.closed == {socket: True}
+
+
+def test_an_answer_that_is_not_taken_is_given_up_with_its_socket() -> None:
+    board = Board(Config(write_timeout=10.0))
+    socket = board.open()
+    board.stuck[socket] = 0
+    board.feed(socket, post(call("blob", b"[200000]")))
+    board.pass_time(9.999)
+    assert board.closed == {}
+    board.pass_time(0.001)
+    assert board.closed == {socket: False}
+    assert [event.code for event in board.events() if isinstance(event, ConnectionClosed)] == [4100]
+    assert (board.board._sockets.by_connection, board.board.gateway._connections.records) == ({}, {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from posthouse.core import Address, Config, Gateway, PauseReading, Peer, ResumeReading, Service, UsageError
-from posthouse.core.peers import SocketId
+from posthouse.core.peers import ANONYMOUS, SocketId
 from posthouse.core.timers import Timers
 from posthouse.transports.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
 from posthouse.transports.codec import Output
@@ -57,6 +57,31 @@ class Table:
         return reasons
 
 
+def test_a_socket_begins_with_nobody_on_it_and_nothing_held_or_armed() -> None:
+    line = Table().line
+    assert (line.identity, line.connection, line.upgrade, line.due, line.stalled) == (ANONYMOUS, None, None, None, None)
+    assert (line.leaving, line.answered, line.over, line.cut) == (False, False, False, False)
+    assert (line.counted, line.buffered, line.progress_at, line.stopped) == (0, 0, 0.0, {})
+
+
+def test_ids_that_were_never_given_out_are_misuse() -> None:
+    table = Table()
+    empty = Sockets(table.gateway, [], Timers())
+    for sockets, never in ((table.sockets, 0), (table.sockets, -1), (empty, 0), (empty, 1)):
+        with pytest.raises(UsageError, match=f"there never was a socket {never}"):
+            sockets.find(SocketId(never))
+
+
+def test_a_socket_that_is_removed_leaves_no_deadline() -> None:
+    table = Table()
+    table.codec.due = 5.0
+    table.sockets.schedule(table.line)
+    table.sockets.write(table.line, b"x" * 25, 0.0)
+    assert len(table.timers) == 2
+    table.sockets.remove(table.line, 0.0)
+    assert len(table.timers) == 0
+
+
 def test_a_socket_is_found_by_its_id_until_it_is_removed() -> None:
     table = Table()
     socket = table.line.socket
@@ -86,6 +111,18 @@ def test_a_small_frame_that_is_taken_is_counted_by_nobody() -> None:
     table.sockets.settle(table.line, table.connection)
     table.sockets.write(table.line, b"x", 0.0)
     assert (table.outbox, table.line.counted) == ([Write(table.line.socket, b"x")], 0)
+
+
+def test_a_frame_that_is_counted_already_is_reported_when_it_goes_and_not_counted_again() -> None:
+    table = Table()
+    table.sockets.settle(table.line, table.connection)
+    table.gateway.report_held(table.connection, 1, 0.0)
+    table.line.counted = 1
+    table.sockets.write(table.line, b"x", 0.0, report=True)
+    assert table.outbox == [Write(table.line.socket, b"x", report=True)]
+    assert (table.line.counted, table.gateway.health(0.0).memory) == (1, 1)
+    table.sockets.sent(table.line, 1, 0.0)
+    assert (table.line.counted, table.gateway.health(0.0).memory) == (0, 0)
 
 
 def test_what_was_there_before_a_connection_goes_first_and_is_not_its_own() -> None:
@@ -138,7 +175,9 @@ def test_a_connection_that_parts_leaves_what_is_held_to_nobody_and_is_read_from(
     table.sockets.settle(table.line, table.connection)
     table.sockets.stop_reading(table.line, BACKLOG)
     table.sockets.write(table.line, b"x" * 25, 0.0)
+    table.line.leaving = True
     table.sockets.part(table.line, 0.0)
+    assert not table.line.leaving
     assert (table.line.connection, table.line.counted, table.sockets.by_connection) == (None, 0, {})
     assert table.outbox[-1] == StartReading(table.line.socket)
     assert table.due(10.0) == [WIRE_STALLED]
@@ -163,6 +202,15 @@ def test_half_closing_and_closing_wait_for_what_was_written() -> None:
     for size in (10, 10):
         table.sockets.sent(table.line, size, 0.0)
     assert table.outbox[-2:] == [EndWriting(socket), CloseSocket(socket)]
+
+
+def test_what_is_held_for_somebody_has_a_deadline_here_once_the_codec_is_done() -> None:
+    table = Table()
+    table.sockets.settle(table.line, table.connection)
+    table.sockets.write(table.line, b"x" * 25, 0.0)
+    assert len(table.timers) == 0
+    table.sockets.shut(table.line, 0.0, flush=True)
+    assert table.due(10.0) == [WIRE_STALLED]
 
 
 def test_closing_at_once_forgets_the_deadline() -> None:
@@ -204,6 +252,7 @@ def test_a_socket_is_read_from_when_no_reason_against_it_is_left() -> None:
     socket = table.line.socket
     table.sockets.start_reading(table.line, BUFFER)
     table.sockets.stop_reading(table.line, BUFFER)
+    assert table.outbox == [StopReading(socket)]
     table.sockets.stop_reading(table.line, BACKLOG)
     table.sockets.start_reading(table.line, BUFFER)
     assert table.outbox == [StopReading(socket)]
@@ -226,7 +275,7 @@ def test_a_codecs_deadline_is_armed_moved_forward_and_left_when_it_moves_back() 
     for due, armed in ((5.0, 5.0), (7.0, 5.0), (3.0, 3.0)):
         table.codec.due = due
         table.sockets.schedule(table.line)
-        assert table.timers.next() == armed
+        assert (table.timers.next(), len(table.timers)) == (armed, 1)
     assert table.due(3.0) == [CODEC_DUE]
     table.sockets.schedule(table.line)
     assert table.timers.next() == 3.0
@@ -248,9 +297,29 @@ def test_what_a_codec_has_taken_in_exceeds_the_budget_with_what_all_others_hold(
     assert not table.sockets.exceeds(table.line)
 
 
+@pytest.mark.parametrize("measured", [150, 999])
+def test_what_was_reported_is_not_counted_twice(measured: int) -> None:
+    table = Table(Config(memory_budget=1000, read_bytes=100))
+    table.codec.buffered = measured
+    table.sockets.measure(table.line, 0.0)
+    assert table.gateway.health(0.0).memory == measured
+    table.codec.buffered = 1000
+    assert not table.sockets.exceeds(table.line)
+    table.codec.buffered = 1001
+    assert table.sockets.exceeds(table.line)
+
+
+def test_one_byte_can_be_the_one_too_many() -> None:
+    table = Table(Config(memory_budget=1000))
+    table.codec.buffered = 1000
+    table.sockets.measure(table.line, 0.0)
+    table.codec.buffered = 1001
+    assert table.sockets.exceeds(table.line)
+
+
 def test_what_codecs_hold_is_reported_when_it_changed_by_a_read() -> None:
     table = Table(Config(read_bytes=100))
-    for held, reported in ((50, 0), (50, 0), (120, 120), (60, 120), (10, 10)):
+    for held, reported in ((50, 0), (50, 0), (99, 0), (100, 100), (120, 100), (1, 100), (0, 0)):
         table.codec.buffered = held
         table.sockets.measure(table.line, 0.0)
         assert table.gateway.health(0.0).memory == reported

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
-from posthouse.core import Config, ConnectionClosed, RpcError, UsageError
+from posthouse.core import Config, ConnectionClosed, Emit, Gateway, Identity, RpcError, UsageError
 from posthouse.core.peers import SocketId
 from posthouse.transports.actions import Write
-from posthouse.transports.codec import Send
+from posthouse.transports.codec import Ended, Send
+from posthouse.transports.switchboard import Switchboard
 
-from tests.transports.board import HERE, PIPE, Board, Browser, body, call, post, result
+from tests.transports.board import HERE, PIPE, Board, Browser, body, calculator, call, counter, post, result
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -354,3 +357,156 @@ def test_a_shut_down_and_the_end_of_accepting_can_be_seen() -> None:
     board.pass_time(1.0)
     assert (board.board.draining, board.board.accepting) == (True, False)
     assert b"connection.draining" in browser.texts()[0]
+
+
+# Each input alone
+
+
+@pytest.mark.parametrize("given", [None, Identity("ada")])
+def test_whoever_comes_is_whom_the_policy_or_the_adapter_says(given: Identity | None) -> None:
+    gateway = Gateway(calculator(), wall=0.0, entropy=counter())
+    board = Switchboard(gateway)
+    pipe = board.opened(PIPE, 0.0) if given is None else board.opened(PIPE, 0.0, identity=given)
+    assert pipe is not None
+    board.received(pipe, call("connection.info") + b"\n", 0.0)
+    (written,) = [action.data for action in board.outbox if isinstance(action, Write)]
+    assert (b'"user":"ada"' in written) is (given is not None)
+
+
+def test_what_is_told_of_a_socket_that_is_refused_comes_out_at_once() -> None:
+    board = Board(Config(max_connections=1))
+    board.open()
+    assert board.board.opened(HERE, 0.0) is None
+    assert [type(action) for action in board.board.outbox] == [Emit]
+
+
+def said(board: Board, browser: Browser) -> list[str]:
+    """The methods of what a browser is told without anything else happening."""
+    board.run()
+    return [msgspec.json.decode(text).get("method", "") for text in browser.texts()]
+
+
+def test_each_push_leaves_by_itself_and_says_whether_it_did() -> None:
+    board = Board(Config(drain_grace=10.0))
+    browser = Browser(board)
+    text = b'{"jsonrpc":"2.0","method":"later","params":[1],"id":1,"meta":{"progress_token":"t"}}'
+    browser.send(text)
+    invoke = board.waiting.pop()
+    connection = invoke.caller.connection
+    assert board.board.progress(invoke.call, 0.5, 0.0) is True
+    assert said(board, browser) == ["$/progress"]
+    assert board.board.notify(connection, "news", None, 0.0) is True
+    assert said(board, browser) == ["news"]
+    asked = board.board.request(connection, "ask", None, 0.0, timeout=5.0)
+    assert said(board, browser) == ["ask"]
+    board.board.abandon(asked, 0.0)
+    assert said(board, browser) == ["$/cancelRequest"]
+    assert board.board.complete(invoke.call, 1, 0.0) is True
+    assert said(board, browser) == [""]
+    assert board.board.complete(invoke.call, 1, 0.0) is False
+    board.board.shut_down(0.0, grace=1.0)
+    assert said(board, browser) == ["connection.draining"]
+
+
+def test_a_broadcast_is_narrowed_to_kinds_and_users() -> None:
+    board = Board(identity=Identity("ada"))
+    browser, pipe = Browser(board), board.open(PIPE, Identity("bob"))
+    board.feed(pipe, call("add", b"[1,2]") + b"\n")
+    told: list[dict[str, Any]] = [
+        {"kinds": ["cli"]},
+        {"kinds": ["websocket"]},
+        {"users": ["bob"]},
+        {"users": ["ada"]},
+        {},
+    ]
+    reached = []
+    for to in told:
+        delivered = board.board.broadcast("news", None, 0.0, **to)
+        board.run()
+        reached.append((delivered, bool(browser.texts()), bool(board.take(pipe))))
+    assert reached == [(1, False, True), (1, True, False), (1, False, True), (1, True, False), (2, True, True)]
+
+
+def test_the_grace_of_a_shut_down_can_be_said() -> None:
+    board = Board(Config(drain_grace=10.0))
+    browser = Browser(board)
+    browser.send(call("later"))
+    board.board.shut_down(0.0, grace=1.0)
+    board.pass_time(0.999)
+    assert board.cancelled() == []
+    board.pass_time(0.001)
+    assert board.cancelled() == [board.waiting[0].call]
+
+
+def test_one_byte_that_is_held_counts_and_less_than_none_does_not() -> None:
+    board = Board()
+    browser = Browser(board)
+    for size in (-1, 0):
+        board.board.held(browser.socket, size, 0.0)
+        board.board.sent(browser.socket, size, 0.0)
+    assert (board.board.health(0.0).memory, board.board.outbox) == (0, [])
+    board.board.held(browser.socket, 1, 0.0)
+    assert board.board.health(0.0).memory == 1
+    board.board.sent(browser.socket, -1, 0.0)
+    board.board.sent(browser.socket, 1, 0.0)
+    assert board.board.health(0.0).memory == 0
+
+
+def test_of_a_socket_that_is_closed_nothing_is_left() -> None:
+    board = Board()
+    browser, pipe, exchange = Browser(board), board.open(PIPE), board.open()
+    board.feed(pipe, call("later") + b"\n")
+    board.board.received_eof(pipe, 0.0)
+    board.feed(exchange, post(call("later")))
+    board.run()
+    for socket in (browser.socket, pipe, exchange):
+        board.drop(socket)
+    assert [event.code for event in board.events() if isinstance(event, ConnectionClosed)] == [1006, None, None]
+    assert board.board.health(0.0).sockets == 0
+    assert (board.board._sockets.by_connection, board.board._sockets.lines, board.board._at_eof) == ({}, {}, {})
+
+
+def test_the_connection_of_an_exchange_ends_without_a_code() -> None:
+    board = Board()
+    board.feed(board.open(), post(call("add", b"[1,2]")))
+    assert [event.code for event in board.events() if isinstance(event, ConnectionClosed)] == [None]
+
+
+def test_of_two_pipes_whose_input_has_ended_the_one_that_waits_for_nothing_is_closed_as_normal() -> None:
+    board = Board()
+    busy, idle = board.open(PIPE), board.open(PIPE)
+    board.feed(busy, call("later") + b"\n")
+    board.feed(idle, call("add", b"[1,2]") + b"\n")
+    for pipe in (busy, idle):
+        board.board.received_eof(pipe, 0.0)
+        board.run()
+    assert board.closed == {idle: True}
+    assert [event.code for event in board.events() if isinstance(event, ConnectionClosed)] == [1000]
+
+
+def test_what_comes_behind_a_question_that_waits_waits_with_it() -> None:
+    board = Board(Config(write_ahead=100))
+    browser = Browser(board)
+    board.stuck[browser.socket] = 0
+    for text in (call("rpc.discover"), call("add", b"[1,2]", b"2")):
+        browser.client.send(text)
+    frames = b"".join(output.data for output in browser.client.output if isinstance(output, Send))
+    browser.client.output.clear()
+    ping = bytes((0x89, 0x80 | 2)) + bytes(4) + b"hi"
+    board.board.received(browser.socket, frames + ping + ping, 0.0)
+    board.run()
+    while board.stuck[browser.socket]:
+        board.release(browser.socket, board.stuck[browser.socket])
+    board.release(browser.socket)
+    assert browser.texts()[-1] == result(3, b"2")
+
+
+def test_what_a_codec_takes_in_above_the_budget_closes_the_idlest_at_once() -> None:
+    board = Board(Config(memory_budget=50_000, read_bytes=1000))
+    idle = Browser(board)
+    board.now = 1.0
+    browser = Browser(board)
+    frame = bytes((0x81, 0x80 | 127)) + (100_000).to_bytes(8, "big") + bytes(4)
+    board.feed(browser.socket, frame + b"x" * 60_000)
+    idle.exchange()
+    assert Ended(1013) in idle.outputs
