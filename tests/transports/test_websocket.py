@@ -588,3 +588,40 @@ def test_in_any_order_of_inputs_it_ends_once_and_shuts_once(steps: list[bytes | 
     assert 0 <= kinds.count(Pause) - kinds.count(Resume) <= 1
     machine.output.clear()
     assert machine.buffered == 0
+
+
+def test_what_compression_does_not_make_shorter_leaves_as_it_is() -> None:
+    machine = codec(deflate=True, min_compress_bytes=0)
+    payload = next(
+        text for text in (b"abcdefgh" + b"a" * more for more in range(20)) if len(deflate(text)) == len(text)
+    )
+    assert machine.frame(payload) == frame(FIN | TEXT, payload)
+    assert machine.frame(payload + b"a") == frame(FIN | RSV1 | TEXT, deflate(payload + b"a"))
+
+
+def test_binary_messages_are_refused_unless_they_are_asked_for() -> None:
+    machine = WebSocket(Config(), deflate=False, now=0.0)
+    assert run(machine, sent(FIN | BINARY, b"x")) == failed(1003)
+
+
+def test_framing_without_compression_is_one_name_and_no_other_codecs() -> None:
+    assert codec().framing == codec().framing == "websocket"
+
+
+def test_a_message_that_begins_behind_the_end_of_another_has_the_whole_time() -> None:
+    machine = codec(message_timeout=10.0)
+    take(machine, sent(TEXT, b"a"), 0.0)
+    assert machine.next_timeout() == 10.0
+    take(machine, sent(FIN | CONTINUATION, b"b") + sent(TEXT, b"c"), 5.0)
+    assert machine.next_timeout() == 15.0
+
+
+def test_who_closes_reads_what_waits_even_while_the_peer_takes_nothing() -> None:
+    machine = codec(frames_per_turn=1)
+    machine.output_paused = True
+    take(machine, HELLO + BYE, 1.0)
+    assert machine.next_timeout() is None
+    machine.close(1000, 1.0)
+    assert machine.next_timeout() == 1.0
+    machine.handle_timeout(1.0)
+    assert Ended(1000) in machine.output
