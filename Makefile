@@ -14,7 +14,7 @@ help:
 	@echo 'make coverage-own  each module of core and transports, covered by its own test file alone'
 	@echo 'make simulate      storms over the whole system on a virtual clock: SEEDS=… SECONDS=… FIRST=…'
 	@echo 'make planted       does the simulator find the bugs that are planted for it?'
-	@echo 'make fuzz          coverage-guided fuzzing: TARGET=… SECONDS=… (python -m tests.fuzz --list)'
+	@echo 'make fuzz          coverage-guided fuzzing: TARGET=… SECONDS=… or MINIMISE=1 (python -m tests.fuzz --list)'
 	@echo 'make conformance   every table over every transport and event loop; writes docs/conformance.md'
 	@echo 'make attack        the abuses of docs/limits.md against a running server; writes docs/attack.md'
 	@echo 'make mutate        mutation testing of core and transports: MODULES=…'
@@ -59,7 +59,7 @@ planted: $(READY)
 	$(PYTHON) -m tests.simulation.planted
 
 fuzz: $(READY)
-	$(PYTHON) -m tests.fuzz $(TARGET) --seconds $(or $(SECONDS),60)
+	$(PYTHON) -m tests.fuzz $(TARGET) $(if $(MINIMISE),--minimise,--seconds $(or $(SECONDS),60))
 
 conformance: $(READY)
 	$(PYTHON) -m tests.conformance

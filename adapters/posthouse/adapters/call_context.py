@@ -9,13 +9,11 @@ from concurrent.futures import Future
 from typing import Any, Final
 
 import anyio
-from msgspec.json import decode
-from posthouse.core.context import Context
-from posthouse.core.conversion import describe, read_custom
 from posthouse.core.effects import Invoke, Resolve
-from posthouse.core.errors import INTERNAL_ERROR, REQUEST_CANCELLED, RpcError
-from posthouse.core.peers import CallId, ConnectionId, Identity, Kind, Meta, RequestId
+from posthouse.core.errors import REQUEST_CANCELLED, RpcError
+from posthouse.core.peers import ConnectionId, RequestId
 
+from .invoked_context import InvokedContext
 from .runner import Runner
 
 Result = bytes | RpcError
@@ -74,76 +72,29 @@ def _result(outcome: Future[Result]) -> bytes:
     return result
 
 
-class CallContext(Context):
-    """The context of one call, from its beginning for as long as anybody keeps it."""
+class CallContext(InvokedContext):
+    """The context of a call that this server runs, in the event loop or in a thread."""
 
-    __slots__ = ("_asking", "_invoke", "_runner", "ended")
+    __slots__ = ("_asking", "_runner")
 
     def __init__(self, invoke: Invoke, runner: Runner, asking: Asking) -> None:
-        self._invoke: Final = invoke
+        super().__init__(invoke)
         self._runner: Final = runner
         self._asking: Final = asking
-        self.ended = False
-
-    @property
-    def connection(self) -> ConnectionId:
-        """The id of the connection inside this process."""
-        return self._invoke.caller.connection
-
-    @property
-    def public_id(self) -> str:
-        """The id of the connection as peers see it."""
-        return self._invoke.caller.public_id
-
-    @property
-    def kind(self) -> Kind:
-        """How the connection came."""
-        return self._invoke.caller.kind
-
-    @property
-    def identity(self) -> Identity:
-        """Who calls."""
-        return self._invoke.caller.identity
-
-    @property
-    def meta(self) -> Meta:
-        """What came with the request beside its parameters."""
-        return self._invoke.meta
-
-    @property
-    def call_id(self) -> CallId:
-        """The id of this call inside this process."""
-        return self._invoke.call
-
-    @property
-    def method(self) -> str:
-        """The name that was called."""
-        return self._invoke.method.name
-
-    @property
-    def cancelled(self) -> bool:
-        """Has the call ended already?"""
-        return self.ended
 
     def notify(self, method: str, params: Any = None) -> bool:
         """Send a notification to the caller. False: it is gone, or cannot be pushed to."""
         runner = self._runner
         return runner.hop(lambda: runner.board.notify(self.connection, method, params, runner.now()), False)
 
-    def progress(self, fraction: float, message: str | None = None) -> bool:
-        """Tell the caller how far this call is. False: it was not sent."""
+    def send_progress(self, value: object) -> bool:
+        """Send this value of progress. False: it was not sent."""
         runner = self._runner
-        value = {"fraction": fraction} if message is None else {"fraction": fraction, "message": message}
         return runner.hop(lambda: runner.board.progress(self.call_id, value, runner.now()), False)
 
-    async def call(self, method: str, params: Any = None, *, timeout: float = 30.0, result_type: Any = Any) -> Any:
-        """Send a request to the caller and wait for its result, decoded as `result_type`. Raises RpcError.
+    async def ask(self, method: str, params: object, timeout: float) -> bytes:
+        """Ask the caller, and wait for the result as JSON. Raises RpcError.
 
         In a worker thread nothing is awaited, the thread waits: run it with `asyncio.run` or `anyio.run` there.
         """
-        result = await self._asking.ask(self.connection, method, params, timeout)
-        try:
-            return decode(result, type=result_type, dec_hook=read_custom)
-        except BaseException as error:
-            fault = describe(error)
-            raise RpcError(INTERNAL_ERROR, data={"path": fault.path, "reason": fault.reason}) from None
+        return await self._asking.ask(self.connection, method, params, timeout)

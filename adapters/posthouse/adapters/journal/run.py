@@ -164,6 +164,8 @@ class Run:
             self.machine.next_timeout()  # as every adapter asks: by that calls which outlive their turn get deadlines
         if look_inside:
             self._check()
+            if entry.input == "handle_timeout" and isinstance(self.machine, Switchboard):
+                invariants.time(self.machine, arguments["now"])
 
     def _arguments(self, entry: Entry) -> dict[str, Any] | None:
         """What the input is called with in this run. None: it names what there is not."""

@@ -15,15 +15,14 @@ from typing import Any, Final
 
 import anyio
 from msgspec import Struct
-from msgspec.json import decode
 from posthouse.adapters.firewall import awaited_outcome, intercept_outcome, outcome_of, proper
 from posthouse.adapters.invariants import Violation
-from posthouse.core.context import Context
-from posthouse.core.conversion import describe, read_custom
+from posthouse.adapters.invoked_context import InvokedContext
 from posthouse.core.effects import Cancel, Emit, Invoke, Resolve
 from posthouse.core.errors import INTERNAL_ERROR, REQUEST_CANCELLED, RpcError
+from posthouse.core.lifecycle import Event
 from posthouse.core.method import Outcome, Raised, Returned, is_coroutine_function
-from posthouse.core.peers import CallId, ConnectionId, Identity, Kind, Meta, RequestId
+from posthouse.core.peers import CallId, ConnectionId, RequestId
 from posthouse.core.service import Service
 from posthouse.transports.switchboard import Switchboard
 
@@ -56,75 +55,28 @@ class Manners(Struct, frozen=True):
 HONEST: Final = Manners()
 
 
-class SimulatedContext(Context):
-    """What a simulated handler sees of its call."""
+class SimulatedContext(InvokedContext):
+    """The context of a simulated call."""
 
-    __slots__ = ("_handlers", "_invoke", "ended")
+    __slots__ = ("_handlers",)
 
     def __init__(self, invoke: Invoke, handlers: Handlers) -> None:
-        self._invoke: Final = invoke
+        super().__init__(invoke)
         self._handlers: Final = handlers
-        self.ended = False
-
-    @property
-    def connection(self) -> ConnectionId:
-        """The id of the connection inside this process."""
-        return self._invoke.caller.connection
-
-    @property
-    def public_id(self) -> str:
-        """The id of the connection as peers see it."""
-        return self._invoke.caller.public_id
-
-    @property
-    def kind(self) -> Kind:
-        """How the connection came."""
-        return self._invoke.caller.kind
-
-    @property
-    def identity(self) -> Identity:
-        """Who calls."""
-        return self._invoke.caller.identity
-
-    @property
-    def meta(self) -> Meta:
-        """What came with the request beside its parameters."""
-        return self._invoke.meta
-
-    @property
-    def call_id(self) -> CallId:
-        """The id of this call inside this process."""
-        return self._invoke.call
-
-    @property
-    def method(self) -> str:
-        """The name that was called."""
-        return self._invoke.method.name
-
-    @property
-    def cancelled(self) -> bool:
-        """Has the call ended already?"""
-        return self.ended
 
     def notify(self, method: str, params: Any = None) -> bool:
         """Send a notification to the caller. False: it is gone, or cannot be pushed to."""
         handlers = self._handlers
         return handlers.board.notify(self.connection, method, params, handlers.schedule.now)
 
-    def progress(self, fraction: float, message: str | None = None) -> bool:
-        """Tell the caller how far this call is. False: it was not sent."""
+    def send_progress(self, value: object) -> bool:
+        """Send this value of progress. False: it was not sent."""
         handlers = self._handlers
-        value = {"fraction": fraction} if message is None else {"fraction": fraction, "message": message}
         return handlers.board.progress(self.call_id, value, handlers.schedule.now)
 
-    async def call(self, method: str, params: Any = None, *, timeout: float = 30.0, result_type: Any = Any) -> Any:
-        """Send a request to the caller and wait for its result, decoded as `result_type`. Raises RpcError."""
-        result = await self._handlers.ask(self.connection, method, params, timeout)
-        try:
-            return decode(result, type=result_type, dec_hook=read_custom)
-        except BaseException as error:
-            fault = describe(error)
-            raise RpcError(INTERNAL_ERROR, data={"path": fault.path, "reason": fault.reason}) from None
+    async def ask(self, method: str, params: object, timeout: float) -> bytes:
+        """Ask the caller, and wait for the result as JSON. Raises RpcError."""
+        return await self._handlers.ask(self.connection, method, params, timeout)
 
 
 class Run:
@@ -156,6 +108,8 @@ class Handlers:
         self.incidents: Final[dict[str, BaseException]] = {}
         self._lines: Final[dict[ConnectionId, deque[Run]]] = {}
         self._asking: Final[dict[RequestId, Any]] = {}
+        self._told: Final[deque[tuple[Any, Event]]] = deque()
+        self._telling = False
 
     @property
     def running(self) -> list[Invoke]:
@@ -315,13 +269,23 @@ class Handlers:
     # Hooks, and tasks
 
     def emit(self, action: Emit) -> None:
-        """Tell the service's hooks. What they raise is theirs."""
+        """Tell the hooks: plain ones at once, those that await one after another. What they raise is theirs."""
         for hook in self._hooks.get(type(action.event), ()):
             if is_coroutine_function(hook):
-                self._start(_hooked(hook, action.event))
+                self._told.append((hook, action.event))
             else:
                 with suppress(Exception):
                     hook(action.event)
+        if self._told and not self._telling:
+            self._telling = True
+            self._start(self._tell_hooks())
+
+    async def _tell_hooks(self) -> None:
+        while self._told:
+            hook, event = self._told.popleft()
+            with suppress(Exception):
+                await hook(event)
+        self._telling = False
 
     def _awaiting(self) -> Tasks:
         if self._tasks is None:
@@ -341,10 +305,6 @@ class Handlers:
         self._runs.clear()
         self._never.clear()
         self._asking.clear()
+        self._told.clear()
         if self._tasks is not None:
             self._tasks.close()
-
-
-async def _hooked(hook: Any, event: object) -> None:
-    with suppress(Exception):
-        await hook(event)
