@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.json import decode, encode
 from posthouse.core.effects import Answer, Transmit
 from posthouse.core.errors import RpcError
+from posthouse.core.jsonrpc import encode_error
 from posthouse.core.peers import CallId
 from posthouse.core.replies import retry_after
 
@@ -134,6 +135,19 @@ def test_row_46_a_response_may_fill_its_limit_and_one_byte_more_is_refused(size:
         assert data_of([reply]) == [{"limit": "max_response_bytes", "allowed": 200}]
 
 
+@pytest.mark.parametrize("kind", ["websocket", "http"])
+@pytest.mark.parametrize(("more", "code"), [(0, -32000), (1, -32008)])
+def test_row_46_an_error_may_fill_its_limit_and_one_byte_more_is_refused(kind: Any, more: int, code: int) -> None:
+    world = World(max_response_bytes=200)
+    one = world.connect(kind)
+    room = 200 - len(encode_error(b"1", RpcError(data="")))
+    world.fail(world.begin(one, id=1), RpcError(data="x" * (room + more)))
+    (sent,) = world.take()
+    assert isinstance(sent, Transmit | Answer)
+    assert sent.data is not None
+    assert (code_of(decode(sent.data)), len(sent.data) <= 200) == (code, True)
+
+
 def test_an_error_whose_data_is_too_large_is_refused_too() -> None:
     world = World(max_response_bytes=200)
     one = world.connect("http")
@@ -154,6 +168,20 @@ def test_row_19_a_batchs_reply_may_fill_its_limit_and_the_rest_is_refused(more: 
     assert [code_of(entry) for entry in decode(sent.data)] == codes
     if codes[1] is None:
         assert len(sent.data) == 300 + more
+
+
+@pytest.mark.parametrize(("more", "code"), [(0, None), (1, -32011)])
+def test_row_19_a_reply_leaves_room_to_refuse_the_entries_that_come_behind_it(more: int, code: int | None) -> None:
+    world = World(max_batch_reply_bytes=1_000)
+    one = world.connect()
+    refused = RpcError(-32011, data={"limit": "max_batch_reply_bytes", "allowed": 1_000})
+    room = 1_000 - len(b"[,]") - len(encode_error(b"2", refused))
+    world.receive(one, [request(id=1), request(id=2)])
+    first, second = (invoke.call for invoke in world.invoked())
+    world.complete(first, sized(room + more).decode())
+    world.complete(second, "x" * 1_000)
+    (reply,) = world.said()
+    assert [code_of(entry) for entry in reply] == [code, -32011]
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(0, 900)), min_size=1, max_size=8), st.randoms(use_true_random=False))

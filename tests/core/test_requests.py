@@ -41,6 +41,7 @@ def test_its_result_leaves_as_json_text() -> None:
     assert world.take() == [Resolve(request, b'{"a" : 1}')]
     assert world.gateway.next_timeout() is None
     assert len(world.gateway._requests) == 0
+    assert "responses.unmatched" not in world.gateway.stats()
 
 
 def test_its_error_leaves_as_the_peer_gave_it() -> None:
@@ -130,9 +131,10 @@ def test_who_is_gone_closing_or_cannot_be_spoken_to_is_not_asked() -> None:
     world.receive(closing, b"{")
     assert world.closes() == [(closing, 4100, False)]
     world.begin(http)
-    for to, reason in ((gone, "disconnected"), (closing, "disconnected"), (http, "not pushable")):
-        request = ask(world, to)
-        assert outcome(world) == (request, (-32800, {"reason": reason}))
+    expected = ((gone, "disconnected"), (closing, "disconnected"), (http, "not pushable"))
+    for number, (to, reason) in enumerate(expected, 1):
+        assert ask(world, to) == number
+        assert outcome(world) == (number, (-32800, {"reason": reason}))
     with pytest.raises(UsageError, match="there never was a connection 9"):
         ask(world, ConnectionId(9))
     world.gateway.disconnected(http, None, 0.0)
