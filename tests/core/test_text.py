@@ -51,6 +51,11 @@ def test_the_limit_itself_is_not_deeper_and_one_more_is(limit: int) -> None:
             assert nests_deeper(opening + text + closing, limit)
 
 
+def test_two_hundred_levels_can_be_proved_and_no_more_are_promised() -> None:
+    assert MAX_PROVABLE_DEPTH == 200
+    assert nests_deeper(b"[" * 201 + b"]" * 201, 200)
+
+
 @pytest.mark.parametrize(
     "text",
     [
