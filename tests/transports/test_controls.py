@@ -51,6 +51,13 @@ def test_while_output_is_paused_only_the_latest_is_remembered() -> None:
     assert machine.release(0.0) == b"b"
 
 
+def test_an_answer_that_waits_for_output_alone_waits_for_no_bucket() -> None:
+    machine = controls()
+    assert machine.due() is None
+    ping(machine, b"a", 5.0, paused=True)
+    assert machine.due() == 5.0
+
+
 def test_an_answer_that_is_given_at_once_takes_the_place_of_one_that_waits() -> None:
     machine = controls()
     for payload in (b"a", b"b", b"c"):

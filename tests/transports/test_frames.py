@@ -8,9 +8,14 @@ from hypothesis import strategies as st
 from posthouse.transports.frames import (
     BINARY,
     CLOSE,
+    CONTINUATION,
     FIN,
+    MASKED,
+    MAX_CONTROL_BYTES,
     NO_STATUS,
     PING,
+    PONG,
+    RSV1,
     TEXT,
     close_payload,
     frame,
@@ -29,6 +34,12 @@ def test_the_examples_of_rfc_6455_section_5_7() -> None:
     assert frame(FIN | PING, b"Hello") == bytes.fromhex("890548656c6c6f")
     assert frame(FIN | BINARY, bytes(256))[:4] == bytes.fromhex("827e0100")
     assert frame(FIN | BINARY, bytes(65536))[:10] == bytes.fromhex("827f0000000000010000")
+
+
+def test_numbers_are_those_of_rfc_6455() -> None:
+    assert (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG) == (0, 1, 2, 8, 9, 10)
+    assert (FIN, RSV1, MASKED) == (0b1000_0000, 0b0100_0000, 0b1000_0000)
+    assert (MAX_CONTROL_BYTES, NO_STATUS) == (125, 1005)
 
 
 def test_a_close_frame_carries_its_code_or_nothing() -> None:
