@@ -137,10 +137,27 @@ def test_no_other_subprotocol_is_ever_selected(offered: bytes) -> None:
         b"x-webkit-deflate-frame, , permessage-deflate",
         b"foo; bar=baz; qux, permessage-deflate",
         b"permessage-deflate; server_max_window_bits=10, permessage-deflate",
+        b"permessage-deflate; mystery, permessage-deflate",
     ],
 )
 def test_compression_is_agreed_without_context_takeover(offer: bytes) -> None:
     assert extension(offer) == OFFER
+
+
+def test_an_offer_may_be_spread_over_fields() -> None:
+    verdict = judge(request(*[(b"sec-websocket-extensions", offer) for offer in (b"foo", b"permessage-deflate")]))
+    assert answer(verdict)[b"Sec-WebSocket-Extensions"] == OFFER
+
+
+def test_who_is_told_to_upgrade_is_told_to_what_and_may_ask_again() -> None:
+    assert UPGRADE_REQUIRED.status == 426
+    assert dict(UPGRADE_REQUIRED.headers) == {
+        b"Upgrade": b"websocket",
+        b"Connection": b"Upgrade",
+        b"Sec-WebSocket-Version": b"13",
+    }
+    assert UPGRADE_REQUIRED.keep
+    assert not BAD_REQUEST.keep
 
 
 @pytest.mark.parametrize(
@@ -240,6 +257,7 @@ def test_the_opening_request_says_what_it_offers() -> None:
         b"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
         b"Origin: null\r\n\r\n"
     )
+    assert b"Sec-WebSocket-Protocol: a, b\r\n" in opening_request(b"h", b"/", KEY, subprotocols=(b"a", b"b"))
     assert b"Sec-WebSocket-P" not in opening_request(b"h", b"/", KEY, subprotocols=())
     assert b"Sec-WebSocket-E" not in opening_request(b"h", b"/", KEY, deflate=False)
 
