@@ -311,7 +311,9 @@ def _mutant(tree: ast.Module, path: tuple[Place, ...], node: ast.AST, replacemen
         shown.append(above.parent)
     around = next((outer for outer in reversed(shown) if len(ast.unparse(outer)) <= WIDTH), shown[0])
     before = ast.unparse(around)
-    if around is node:
+    if replacement is None and len(before) > WIDTH:
+        before, after = ast.unparse(node), "nothing"
+    elif around is node:
         assert replacement is not None
         after = ast.unparse(ast.fix_missing_locations(replacement))
     else:
