@@ -78,12 +78,54 @@ def test_the_clients_side_takes_frames_without_a_mask() -> None:
 
 def test_fragments_are_put_together() -> None:
     machine = inbound()
+    assert (machine.backlog, machine.in_progress, machine.buffered) == (False, False, 0)
     assert machine.turn(sent(TEXT, b"Hel")) == []
     assert machine.in_progress
-    assert machine.buffered == 3 + FRAGMENT_CHARGE
+    assert machine.buffered == 3 + 128
     assert machine.turn(sent(CONTINUATION)) == []
-    assert machine.turn(sent(FIN | CONTINUATION, b"lo")) == [Text(b"Hello")]
+    (text,) = machine.turn(sent(FIN | CONTINUATION, b"lo"))
+    assert isinstance(text, Text)
+    assert (text.data, type(text.data)) == (b"Hello", bytes)
     assert not machine.in_progress
+
+
+@pytest.mark.parametrize("size", [124, 125])
+def test_a_control_frame_may_be_as_long_as_the_standard_lets_it(size: int) -> None:
+    data = sent(FIN | PING, b"x" * size) + sent(FIN | TEXT, b"Hello")
+    for step in (None, 1, 7, 64, size + 5):
+        assert run(inbound(), data, step) == [Ping(b"x" * size), Text(b"Hello")]
+
+
+def test_what_breaks_a_rule_leaves_nothing_held_of_what_came_before() -> None:
+    machine = inbound()
+    machine.turn(sent(TEXT, b"Hel"))
+    assert machine.turn(sent(FIN | TEXT, b"lo")) == [Failed(1002)]
+    assert (machine.buffered, machine.in_progress, machine.backlog) == (0, False, False)
+
+
+def test_each_message_has_the_limit_to_itself() -> None:
+    machine = inbound(max_message_bytes=10)
+    data = sent(TEXT, b"x" * 5) + sent(FIN | CONTINUATION, b"x" * 5)
+    assert run(machine, data * 3) == [Text(b"x" * 10)] * 3
+
+
+def test_a_message_that_is_not_compressed_has_no_more_room_for_compression_having_been_agreed() -> None:
+    for size, failed in ((10, False), (11, True)):
+        events = run(inbound(deflate=True, max_message_bytes=10), sent(TEXT, b"x" * size))
+        assert events == ([Failed(1009)] if failed else [])
+
+
+@pytest.mark.parametrize(("last", "goes_on"), [(b"", True), (b"y", False)])
+def test_a_turn_ends_with_the_first_byte_above_a_messages_limit(last: bytes, goes_on: bool) -> None:
+    machine = inbound(max_message_bytes=10)
+
+    def fragmented(payload: bytes) -> bytes:
+        return sent(TEXT, payload) + sent(FIN | CONTINUATION)
+
+    data = fragmented(b"x" * 10) + (fragmented(last) if last else b"") + sent(FIN | PING)
+    events = machine.turn(data)
+    assert machine.backlog is not goes_on
+    assert (events[-1] == Ping(b"")) is goes_on
 
 
 def test_binary_messages_are_marked() -> None:
