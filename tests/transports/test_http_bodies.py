@@ -6,16 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.core.config import Config
-from posthouse.transports.http_bodies import (
-    MAX_CHUNK_OVERHEAD,
-    MAX_CHUNKS,
-    Body,
-    ChunkedBody,
-    CountedBody,
-)
+from posthouse.transports.http_bodies import Body, ChunkedBody, CountedBody, too_large
 from posthouse.transports.refusal import Refusal
 
 SMALL = Config(max_body_bytes=10)
+MAX_CHUNKS = 1024
+MAX_CHUNK_OVERHEAD = 4096
 
 
 def splits(data: bytes) -> list[list[bytes]]:
@@ -75,6 +71,7 @@ def test_no_bytes_are_not_the_end_of_a_chunked_body() -> None:
 
 def test_a_chunked_body_tells_what_it_was_given_and_what_it_holds() -> None:
     body = ChunkedBody(SMALL)
+    assert (body.received, body.buffered) == (0, 0)
     body.feed(b"3\r\nab")
     assert (body.received, body.buffered) == (5, 2)
     body.feed(b"c\r\n4;")
@@ -113,6 +110,34 @@ def test_a_chunked_body_has_a_size(size: int, refused: bool) -> None:
     whole = b"x" * size
     expected = 413 if refused else (whole, b"")
     assert chunked(body_of(whole)) == chunked(body_of(whole[:5], whole[5:])) == expected
+
+
+def test_who_sends_too_much_is_told_the_limit() -> None:
+    refusal = too_large(SMALL)
+    assert (refusal.status, refusal.error is None) == (413, False)
+    assert refusal.error is not None
+    assert (refusal.error.code, refusal.error.data) == (-32007, {"limit": "max_body_bytes", "allowed": 10})
+
+
+def test_trimmings_may_be_as_long_as_the_body_lets_them_in_any_pieces() -> None:
+    body = b"x" * 20_000
+    wire = b"%x\r\n%b\r\n1;%b\r\ny\r\n0\r\n\r\n" % (len(body), body, b"x" * 20_000)
+    for size in (len(wire), 1000):
+        assert gather(ChunkedBody(Config()), [wire[i : i + size] for i in range(0, len(wire), size)]) == (
+            body + b"y",
+            b"",
+        )
+
+
+def test_trimmings_without_end_are_refused_before_they_end() -> None:
+    body = ChunkedBody(SMALL)
+    assert body.feed(b"1;" + b"x" * (MAX_CHUNK_OVERHEAD - 2)) is None
+    assert isinstance(body.feed(b"x"), Refusal)
+
+
+def test_what_comes_behind_a_body_is_none_of_its_trimmings() -> None:
+    rest = b"x" * 10_000
+    assert gather(ChunkedBody(SMALL), [body_of(b"abc") + rest]) == (b"abc", rest)
 
 
 @pytest.mark.parametrize(("count", "refused"), [(MAX_CHUNKS - 1, False), (MAX_CHUNKS, False), (MAX_CHUNKS + 1, True)])
