@@ -46,6 +46,10 @@ MAX_PENDING: Final = 60
 """With so many calls that have no outcome a client says nothing: it would only make a queue of its own longer."""
 
 
+MISUSED: Final = 5
+"""So often the host errs when the storm is over, whatever it did before."""
+
+
 class Calm(Struct, frozen=True):
     """What became of a storm: how many `steps`, `simulated` seconds and `calls` there were, and the hash of it all."""
 
@@ -109,6 +113,8 @@ class Storm:
             for client in world.clients.values():
                 if client.liar:
                     world.cut(client.name)  # nobody knows what it would have to be answered
+            for _ in range(MISUSED):
+                misuse(world.process.board, world.now, self._fate.choose(len(MISUSES)))
             world.leave()
         except Exception as error:
             error.add_note(f"a storm of {seconds:g} s, made of {self.swarm}")
