@@ -8,7 +8,7 @@ from posthouse.core.errors import REQUEST_TOO_LARGE
 from posthouse.core.peers import NO_META, Meta
 from posthouse.transports.codec import Handshake, Probe
 from posthouse.transports.http_head import Head, parse
-from posthouse.transports.http_routes import Call, Preflight, Wanted, judge
+from posthouse.transports.http_routes import PREFLIGHT_FIELDS, Call, Preflight, Wanted, judge
 from posthouse.transports.policy import Policy
 from posthouse.transports.refusal import Refusal
 
@@ -130,7 +130,7 @@ def test_29_a_credential_in_the_url_is_refused_without_its_value(line: bytes, qu
     assert (wanted.status, wanted.headers, wanted.keep) == (400, (), False)
 
 
-@pytest.mark.parametrize("query", [b"", b"&", b"a=token", b"tokens=3", b"tok%", b"t%ff=1"])
+@pytest.mark.parametrize("query", [b"", b"&", b"a=token", b"tokens=3", b"to+ken=1", b"tok%", b"t%ff=1"])
 def test_other_queries_are_ignored(query: bytes) -> None:
     assert isinstance(ask(b"GET /health?%b HTTP/1.1" % query), Probe)
 
@@ -155,6 +155,14 @@ def test_33_a_preflight_is_answered_for_an_allowed_origin_only() -> None:
     assert refused(ask(b"OPTIONS /rpc HTTP/1.1", b"Origin: https://good.example", asks, b"Content-Length: 1")) == 400
 
 
+def test_33_a_preflight_says_what_may_be_asked_and_for_how_long() -> None:
+    assert dict(PREFLIGHT_FIELDS) == {
+        b"Access-Control-Allow-Methods": b"POST",
+        b"Access-Control-Allow-Headers": b"Content-Type, Idempotency-Key, Posthouse-Timeout-Ms, Traceparent",
+        b"Access-Control-Max-Age": b"600",
+    }
+
+
 @pytest.mark.parametrize(("length", "allowed"), [(b"99", True), (b"100", True), (b"101", False)])
 def test_a_body_that_says_that_it_is_too_large_is_refused_in_json(length: bytes, allowed: bool) -> None:
     wanted = call(length=length)
@@ -177,7 +185,9 @@ def test_a_call_says_the_length_of_its_body_unless_chunks_are_allowed() -> None:
 
 
 def test_a_compressed_body_is_refused() -> None:
-    assert refused(call(b"Content-Encoding: gzip")) == 415
+    refusal = call(b"Content-Encoding: gzip")
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.headers) == (415, ((b"Accept-Encoding", b"identity"),))
     assert isinstance(call(b"Content-Encoding: Identity"), Call)
 
 

@@ -74,6 +74,13 @@ def test_an_input_that_ends_within_the_name_of_a_field_is_a_line(data: bytes) ->
     assert (selected.rest, opening.buffered) == (b"", 0)
 
 
+def test_closed_it_holds_nothing() -> None:
+    opening = Opening(CONFIG)
+    opening.receive_data(b"Cont", 0.0)
+    opening.close(1001, 0.0)
+    assert (opening.output, opening.buffered) == ([Shut()], 0)
+
+
 @pytest.mark.parametrize("data", [b"", b" \r\n"])
 def test_an_input_that_ends_before_it_says_anything_is_closed(data: bytes) -> None:
     opening = Opening(CONFIG)

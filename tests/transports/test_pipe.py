@@ -81,7 +81,9 @@ def test_while_nobody_takes_its_output_nothing_more_is_read_and_no_time_is_asked
     assert pipe.next_timeout() is None
     pipe.handle_timeout(1.0)
     assert pipe.output == [*numbers(1, 2), Pause()]
-    del pipe.output[:2]
+    del pipe.output[:1]
+    assert pipe.next_timeout() is None
+    del pipe.output[:1]
     assert pipe.next_timeout() == 1.0
     pipe.handle_timeout(2.0)
     assert pipe.output == [Pause(), *numbers(3, 3)]
@@ -101,6 +103,11 @@ def test_it_tells_the_bytes_that_it_holds(codec: type[Pipe]) -> None:
     assert pipe.buffered == len(three) - 2
     pipe.close(1000, 0.0)
     assert pipe.buffered == 0
+    partial = build(codec)
+    partial.receive_data(one[:-2], 0.0)
+    assert 0 < partial.buffered <= len(one) - 2
+    partial.close(1000, 0.0)
+    assert partial.buffered == 0
 
 
 @CODECS
@@ -131,6 +138,15 @@ def test_the_end_of_input_is_told_only_when_all_that_came_before_it_was_handed_o
     assert take(pipe) == [*numbers(3, 3), Resume()]
     assert pipe.at_eof
     assert pipe.next_timeout() == 6.0
+
+
+@CODECS
+def test_what_the_end_of_input_cuts_short_is_read_or_answered(codec: type[Pipe]) -> None:
+    pipe = build(codec)
+    pipe.receive_data(pipe.frame(b"12")[:-1], 0.0)
+    pipe.receive_eof(0.0)
+    (output,) = take(pipe)
+    assert isinstance(output, Text if codec is Lines else Send)
 
 
 @CODECS
@@ -178,7 +194,9 @@ def test_a_message_above_the_limit_is_answered_once_and_the_next_is_read(codec: 
     pipe.receive_data(pipe.frame(b"x" * 12) + pipe.frame(b"1"), 0.0)
     refused, text = take(pipe)
     assert isinstance(refused, Send)
-    assert b'"code":-32007' in refused.data
+    data = b'{"limit":"max_message_bytes","allowed":10}'
+    error = b'{"code":-32007,"message":"Request too large","data":%b}' % data
+    assert refused.data == pipe.frame(b'{"jsonrpc":"2.0","error":%b,"id":null}' % error)
     assert text == Text(b"1")
 
 
@@ -186,5 +204,7 @@ def test_a_message_that_ends_the_connection_ends_its_turn() -> None:
     pipe = build(Headers)
     pipe.receive_data(b"\r\n\r\n" + pipe.frame(b"1"), 0.0)
     outputs = take(pipe)
+    error = b'{"code":-32700,"message":"Parse error","data":{"reason":"a line of the head is no header field"}}'
+    assert outputs[0] == Send(pipe.frame(b'{"jsonrpc":"2.0","error":%b,"id":null}' % error))
     assert outputs[1:] == [Ended(1002), Shut()]
     assert pipe.buffered == 0
