@@ -91,3 +91,13 @@ def test_an_origin_that_no_browser_could_send_is_misuse(origin: str) -> None:
 
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.transports.policy") == []
+
+
+def test_who_sends_another_media_type_is_told_which_one_is_taken() -> None:
+    refusal = authorize_open(Policy(), b"POST", b"localhost", None, b"text/plain")
+    assert refusal is not None
+    assert (refusal.status, refusal.headers) == (415, ((b"Accept-Post", b"application/json"),))
+
+
+def test_texts_alone_are_passed_on_unless_told_otherwise() -> None:
+    assert not Policy().binary
