@@ -1,7 +1,7 @@
 """The simulator: how many steps, and how many simulated seconds, go into one of the CPU's.
 
-A world of 20 clients, of every kind that storms have, on links with jitter. Each calls a method about every two seconds,
-and a call is three steps: it is made, it arrives, its answer arrives. All invariants are checked after each.
+A world of 20 clients, of every kind that storms have, on links with jitter. Each calls a method about every two
+seconds, and a call is three steps: it is made, it arrives, its answer arrives. All invariants are checked after each.
 """
 
 from __future__ import annotations
