@@ -132,10 +132,15 @@ def sampled(made: list[Mutant], size: int | None) -> list[Mutant]:
 def mutate(modules: list[Module], chosen: argparse.Namespace, folder: Path) -> list[report.Survivor]:
     """Try every mutant that has no outcome yet, and return those that nobody noticed."""
     made = {module: sampled(mutants(module.file.read_text()), chosen.sample) for module in modules}
+    known = report.explained(chosen.root)
     for module in modules:
         module.load(folder, survivors=chosen.survivors)
-        keys = {mutant.key for mutant in made[module]}
-        module.outcomes = {key: outcome for key, outcome in module.outcomes.items() if key in keys}
+        found, module.outcomes = module.outcomes, {}
+        for mutant in made[module]:
+            outcome = found.get(mutant.key)
+            again = chosen.survivors and outcome is not None and outcome.alive
+            if outcome is not None and not (again and (str(module), mutant.change) not in known):
+                module.outcomes[mutant.key] = outcome
     laboratory = Laboratory(chosen.root, folder, chosen.jobs, not chosen.own)
     try:
         laboratory.examine({module: made[module] for module in modules if unfinished(module, made[module], chosen.own)})
@@ -157,7 +162,9 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="flow or core/flow; all when none is named")
     parser.add_argument("--own", action="store_true", help="ask a module's own tests only")
-    parser.add_argument("--survivors", action="store_true", help="try again only what has survived before")
+    parser.add_argument(
+        "--survivors", action="store_true", help="try only what has survived before and is not explained"
+    )
     parser.add_argument("--sample", type=int, metavar="N", help="at most N mutants of each module")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="modules at a time")
     parser.add_argument("--write", action="store_true", help="put the table of scores into docs/mutation.md")

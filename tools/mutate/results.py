@@ -89,8 +89,7 @@ class Module:
         }
 
     def load(self, folder: Path, *, survivors: bool) -> None:
-        """Take up what was found before, if it holds still. `survivors`: what was killed stays killed, whatever became
-        of the tests since; what was not is tried again."""
+        """Take up what was found before, if it holds still. `survivors`: whatever became of the tests since."""
         kept = folder / self.ring / f"{self.name}.json"
         if not kept.exists():
             return
@@ -98,8 +97,7 @@ class Module:
         digests = self._digests()
         if found["module"] != digests["module"] or (found["tests"] != digests["tests"] and not survivors):
             return
-        outcomes = {key: Outcome(outcome) for key, outcome in found["outcomes"].items()}
-        self.outcomes = {key: outcome for key, outcome in outcomes.items() if not (survivors and outcome.alive)}
+        self.outcomes = {key: Outcome(outcome) for key, outcome in found["outcomes"].items()}
 
     def save(self, folder: Path) -> None:
         """Keep what is known now."""
