@@ -175,6 +175,7 @@ def test_numbers_of_meta_may_be_as_great_as_every_reader_reads_alike() -> None:
         ("traceparent", b"[]", "expected str | null, got array"),
         ("progress_token", b"1.5", "expected int | str | null, got float"),
         ("progress_token", b"{}", "expected int | str | null, got object"),
+        ("progress_token", str(2**53 + 1).encode(), f"expected int <= {2**53}"),
         ("progress_token", str(-(2**53) - 1).encode(), f"expected int >= {-(2**53)}"),
     ],
 )
