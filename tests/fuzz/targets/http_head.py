@@ -25,7 +25,7 @@ def run(data: bytes) -> None:
 
     Nothing raises. Pieces mean the same as the whole, and no more than one head may have is ever asked for. A head that
     is let through is one to h11 alone too, with the same method, target and fields; and a reader of our own, which
-    splits lines and knows the rules (LIMITS, abuse 6), accepts exactly the same heads.
+    splits lines and knows the rules (docs/limits.md, row 6 of what abuse meets), accepts exactly the same heads.
     """
     sent = read(data)
     verdict = judge(sent)
