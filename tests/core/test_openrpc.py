@@ -65,6 +65,34 @@ class Bill(Struct):
     corner: Corner
 
 
+def later(*tuples: str) -> dict[str, Any]:
+    """A schema in the words of later drafts under each of these keywords."""
+    return {name: {"prefixItems": [{"type": "integer"}]} for name in tuples}
+
+
+HOLDING = ("patternProperties", "definitions", "$defs", "dependentSchemas")
+LISTING = ("allOf", "anyOf", "oneOf")
+BEING = ("additionalProperties", "contains", "propertyNames", "not", "if", "then", "else")
+
+
+class Nested(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(
+        json_schema_extra={
+            **{name: later("inner") for name in HOLDING},
+            **{name: [*later("inner").values()] for name in LISTING},
+            **later(*BEING),
+            "items": {"items": later("inner")["inner"]},
+            "properties": later("inner"),
+            "prefixItems": [later("inner")["inner"]],
+            "examples": [later("inner")],
+        }
+    )
+
+
+class Mixed(Struct):
+    names: frozenset[int | str] = frozenset((1, "a"))
+
+
 class Silent(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
     thing: Context
@@ -265,6 +293,49 @@ def test_tuples_are_described_in_the_words_of_draft_7() -> None:
     schema = {**found, "$ref": "#/components/schemas/Corner"}
     assert Draft7Validator(schema).is_valid({"x": 1, "at": [1, "b"]})
     assert not Draft7Validator(schema).is_valid({"x": 1, "at": ["b", 1]})
+
+
+def test_schemas_are_put_into_those_words_wherever_a_schema_may_stand() -> None:
+    def function(a: Nested) -> None: ...
+
+    service = Service("s")
+    service.method(function)
+    nested = described(service)["components"]["schemas"][f"{__name__}.Nested"]
+    done = {"items": [{"type": "integer"}], "additionalItems": True}
+    for name in (*HOLDING, "properties"):
+        assert nested[name] == {"inner": done}
+    for name in LISTING:
+        assert nested[name] == [done]
+    for name in BEING:
+        assert nested[name] == done
+    assert (nested["items"], nested["additionalItems"]) == ([done], {"items": done})
+    assert nested["examples"] == [later("inner")]
+
+
+def test_models_are_told_among_defaults_and_by_names_that_any_reader_takes() -> None:
+    size = pydantic.create_model("Größe", net=(int, ...))
+
+    def function(priced: Any = None, size: Any = None, anything: Any = None) -> None: ...
+
+    function.__annotations__.update(priced=Priced, size=size, anything=object)
+    function.__defaults__ = (Priced(net=1), None, None)
+    service = Service("s")
+    service.method("m")(function)
+    found = described(service)
+    priced, _, anything = (param["schema"] for param in found["methods"][0]["params"])
+    name = f"{__name__}.Gr__e"
+    assert list(found["components"]["schemas"]) == [name, f"{__name__}.Priced"]
+    assert priced["default"] == {"net": 1}
+    assert anything == {"description": "any JSON value", "default": None}
+
+
+def test_a_set_of_numbers_and_texts_among_the_defaults_has_one_order_too() -> None:
+    def function(a: Mixed) -> None: ...
+
+    service = Service("s")
+    service.method(function)
+    mixed = described(service)["components"]["schemas"]["Mixed"]
+    assert mixed["properties"]["names"]["default"] == ["a", 1]
 
 
 def test_a_type_that_is_read_as_it_is_written_has_one_component() -> None:

@@ -64,7 +64,9 @@ def unnamed(a: int, b: int = 2, /) -> None: ...
 def unnamed_first(a: int, /, b: int, c: int = 3) -> None: ...
 def all_optional(a: int = 1, /, b: int = 2, *, c: int = 3) -> None: ...
 def keyword(a: int, *, b: int) -> None: ...
+def optional_keyword(a: int = 1, *, b: int) -> None: ...
 def rest(a: int, *more: int) -> None: ...
+def points(*more: Point) -> None: ...
 def named_rest(a: int, **more: int) -> None: ...
 def open_ended(*args: Any, **kwargs: Any) -> None: ...
 def untyped(a, b=None): ...  # type: ignore[no-untyped-def]
@@ -105,6 +107,7 @@ misspelled.__annotations__["a"] = "list["
         (all_optional, b"[5]", ((5, 2), {})),
         (all_optional, b'{"c":5}', ((1, 2), {"c": 5})),
         (keyword, b'{"a":1,"b":2}', ((1,), {"b": 2})),
+        (optional_keyword, b'{"b":2}', ((1,), {"b": 2})),
         (rest, b"[1]", ((1,), {})),
         (rest, b"[1,2,3]", ((1, 2, 3), {})),
         (rest, b'{"a":1}', ((1,), {})),
@@ -174,6 +177,7 @@ def test_what_does_not_fit_is_refused_with_its_parameter_and_why(
             {"parameter": "point", "reason": "expected int, got str", "path": ".x"},
         ),
         (structured, b'[{"x":1},{"name":1}]', {"parameter": "user", "reason": "refused by its type"}),
+        (points, b'[{"x":1},{"x":""}]', {"parameter": "more", "reason": "expected int, got str", "path": "[1].x"}),
         (rest, b"[1,2,{}]", {"parameter": "more", "reason": "expected int, got object", "path": "[1]"}),
     ],
 )
@@ -207,6 +211,17 @@ def test_the_context_is_no_parameter_and_goes_in_by_keyword_where_it_can() -> No
         "before_rest": ("context", 0),
     }
     assert [parameter.name for parameter in found["first"].parameters] == ["a"]
+
+
+def test_where_no_context_is_asked_for_none_has_a_place() -> None:
+    signature = read_signature(two, "m")
+    assert (signature.context, signature.position) == (None, None)
+
+
+@pytest.mark.parametrize(("name", "reason"), [("a", "it can only be given by position"), ("z", "unknown parameter")])
+def test_what_can_only_be_given_by_position_is_told_from_what_there_is_not(name: str, reason: str) -> None:
+    params = json.dumps({name: 1, "b": 2}).encode()
+    assert refusal(unnamed_first, params) == {"parameter": name, "reason": reason}
 
 
 def test_types_are_resolved_and_what_is_not_annotated_is_anything() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 from posthouse.core.peers import (
     ALL_SCOPES,
     ANONYMOUS,
@@ -50,6 +51,13 @@ def test_a_peer_is_anonymous_and_owns_no_socket_unless_it_says_so() -> None:
     assert Meta() == NO_META
 
 
+def test_what_is_not_said_of_a_peer_is_nothing() -> None:
+    assert asdict(Address()) == {"host": "", "port": 0, "transport": "stream", "secure": False}
+    assert asdict(ANONYMOUS) == {"user": None, "scopes": (), "expires_at": None}
+    assert asdict(NO_META) == dict.fromkeys(("idempotency_key", "timeout_ms", "traceparent", "progress_token"))
+    assert ALL_SCOPES == "*"
+
+
 @pytest.mark.parametrize(
     "value", [ANONYMOUS, NO_META, Address(), Peer("cli"), Caller(ConnectionId(1), "x", "cli", ANONYMOUS)]
 )
@@ -61,6 +69,8 @@ def test_these_values_cannot_change(value: Any) -> None:
 
 def test_every_kind_says_whether_it_can_be_pushed_to_and_asked_for_a_sign_of_life() -> None:
     assert tuple(PUSHABLE) == tuple(BEATING) == KINDS
+    assert PUSHABLE == {"websocket": True, "http": False, "cli": True}
+    assert BEATING == {"websocket": True, "http": False, "cli": False}
     assert all(PUSHABLE[kind] for kind in KINDS if BEATING[kind])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
@@ -25,6 +26,10 @@ def negate(a: int) -> int:
 def first(context: Context, method: Method, arguments: Arguments) -> None: ...
 def second(context: Context, method: Method, arguments: Arguments) -> None: ...
 def third(context: Context, method: Method, arguments: Arguments) -> None: ...
+def many(event: Any) -> Iterator[None]:
+    yield
+
+
 async def seen(context: Context, method: Method, outcome: Outcome) -> None: ...
 def seen_too(context: Context, method: Method, outcome: Outcome) -> None: ...
 
@@ -86,7 +91,25 @@ def test_what_has_no_name_of_its_own_must_be_given_one(function: Any) -> None:
     assert list(service.methods) == ["named"]
 
 
+def test_what_a_service_does_not_say_of_itself() -> None:
+    service = Service("s")
+    assert (service.public, service.version, service.description) == (False, "0.0.0", "")
+    assert (service.builtin_scopes, service.methods, service.document) == ({}, {}, None)
+
+
 # Built-in methods
+
+
+def test_who_may_call_what_the_gateway_itself_answers() -> None:
+    assert BUILTINS == {
+        "connection.ping": (True, ()),
+        "connection.info": (True, ()),
+        "connection.stats": (False, ("admin",)),
+        "message.send": (False, ()),
+        "message.broadcast": (False, ("broadcast",)),
+        "rpc.cancel": (True, ()),
+        "rpc.discover": (True, ()),
+    }
 
 
 def test_builtin_scopes_are_sorted_by_name_and_scope() -> None:
@@ -135,12 +158,28 @@ def test_an_event_that_there_is_not_is_refused_with_the_nearest() -> None:
         Service("s").on("connection.open")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("hook", [lambda: None, lambda a, b: None, max, ConnectionOpened, "text"])
+@pytest.mark.parametrize("hook", [lambda: None, lambda a, b: None, max, ConnectionOpened, "text", many])
 def test_a_hook_that_does_not_take_an_event_is_refused(hook: Any) -> None:
     service = Service("s")
     with pytest.raises(UsageError, match=r"hook of 'connection\.opened'"):
         service.on("connection.opened")(hook)
     assert service.hooks[ConnectionOpened] == ()
+
+
+def test_who_declares_what_cannot_be_called_is_told_with_what_it_will_be() -> None:
+    service = Service("s")
+
+    def wrong() -> None: ...
+
+    declared: list[tuple[Any, str]] = [
+        (service.on("connection.opened"), "(event)"),
+        (service.on_call, "(context, method, arguments)"),
+        (service.on_outcome, "(context, method, outcome)"),
+    ]
+    for declare, arguments in declared:
+        with pytest.raises(UsageError) as caught:
+            declare(wrong)
+        assert f"is called with {arguments}, which" in str(caught.value)
 
 
 # Interceptors
