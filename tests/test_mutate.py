@@ -123,6 +123,7 @@ def test_each_small_mistake_is_made(code: str, change: str) -> None:
         "A = NewType('A', int)",
         "A: TypeAlias = B | C",
         "from a import b",
+        "@overload\ndef function(a=1): ...",
         "if TYPE_CHECKING:\n    a = 1",
         "assert a is not None, 'words'",
         "class A(B, gc=False): ...",

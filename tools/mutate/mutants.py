@@ -182,6 +182,8 @@ def _for_nobody(node: ast.AST) -> bool:
             return True
         case ast.Call(func=ast.Name(id="UsageError")) | ast.Call(func=ast.Name(id="NotImplementedError")):
             return True
+        case ast.FunctionDef(decorator_list=[ast.Name(id="overload")]):
+            return True
         case ast.keyword(arg="gc") | ast.If(test=ast.Name(id="TYPE_CHECKING")):
             return True
     return False
