@@ -325,7 +325,7 @@ def test_models_are_told_among_defaults_and_by_names_that_any_reader_takes() -> 
     priced, _, anything = (param["schema"] for param in found["methods"][0]["params"])
     name = f"{__name__}.Gr__e"
     assert list(found["components"]["schemas"]) == [name, f"{__name__}.Priced"]
-    assert priced["default"] == {"net": 1}
+    assert priced["default"] == {"net": 1, "gross": 2}
     assert anything == {"description": "any JSON value", "default": None}
 
 
