@@ -164,6 +164,23 @@ def test_a_responses_body_has_a_size(size: int, fails: bool) -> None:
     assert isinstance(output[0], Failed if fails else Response)
 
 
+@pytest.mark.parametrize(("size", "fails"), [(49, False), (50, False), (51, True)])
+@pytest.mark.parametrize("place", ["before", "between", "behind"])
+def test_what_stands_around_chunks_has_a_size_however_it_is_cut(size: int, fails: bool, place: str) -> None:
+    chunks = {
+        "before": b"1;" + b"x" * (size - 4) + b"\r\n1\r\n1\r\n2\r\n0\r\n\r\n",
+        "between": b"1\r\n1\r\n1;" + b"x" * (size - 6) + b"\r\n2\r\n0\r\n\r\n",
+        "behind": b"1\r\n1\r\n1\r\n2\r\n0\r\nX:" + b"x" * (size - 11) + b"\r\n\r\n",
+    }
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding:chunked\r\n\r\n"
+    outputs = receive(head + chunks[place], SMALL)
+    if fails:
+        assert outputs == [Failed("the server's response has too much between its chunks"), Shut()]
+    else:
+        assert isinstance(outputs[0], Response)
+        assert outputs[0].body == b"12"
+
+
 def test_a_request_that_cannot_be_made_is_misuse() -> None:
     client = asked()
     with pytest.raises(UsageError, match="another waits"):

@@ -15,6 +15,7 @@ from posthouse.core.config import Config
 from posthouse.core.errors import UsageError
 
 from .codec import Send, Shut
+from .http_bodies import NO_LIMIT
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -49,16 +50,30 @@ class Http1Client:
     order: for every `request` a `Send` and later one `Response` or `Failed`; `Shut` when the connection is of no use.
     """
 
-    __slots__ = ("_body", "_config", "_head", "_host", "_open", "_parser", "_response", "_waiting", "output")
+    __slots__ = (
+        "_body",
+        "_config",
+        "_head",
+        "_host",
+        "_open",
+        "_parser",
+        "_placed",
+        "_received",
+        "_response",
+        "_waiting",
+        "output",
+    )
 
     def __init__(self, config: Config, host: bytes) -> None:
         self.output: list[ClientOutput] = []
         self._config: Final = config
         self._host: Final = host
-        self._parser: Final = h11.Connection(h11.CLIENT, max_incomplete_event_size=config.max_head_bytes)
+        self._parser: Final = h11.Connection(h11.CLIENT, max_incomplete_event_size=NO_LIMIT)
         self._head = bytearray()
         self._response: h11.Response | None = None
         self._body = bytearray()
+        self._received = 0  # bytes behind the response's head, and those up to the end of the last of its data
+        self._placed = 0
         self._waiting = False
         self._open = True
 
@@ -94,6 +109,7 @@ class Http1Client:
                 data = self._take_head(data)
             else:
                 self._parser.receive_data(data)
+                self._received += len(data)
                 data = self._take_events()
 
     def receive_eof(self) -> None:
@@ -133,15 +149,32 @@ class Http1Client:
                 break
             if isinstance(event, h11.Response):
                 self._response = event
+            elif isinstance(event, h11.InformationalResponse):
+                continue
+            elif self._is_wasteful(event):
+                self._fail("the server's response has too much between its chunks")
             elif isinstance(event, h11.Data):
                 self._body += event.data
                 if len(self._body) > self._config.max_response_bytes:
                     self._fail("the server's response is too large")
             elif isinstance(event, h11.EndOfMessage):
                 return self._deliver()
-            elif not isinstance(event, h11.InformationalResponse):
+            else:
                 break
         return b""
+
+    def _is_wasteful(self, event: object) -> bool:
+        """Stands more before this event than a head may have, in heads of chunks or trailers? It is told by where the
+        bytes are: h11's own limit would be met by some cuts of the same bytes and not by others."""
+        at = self._received
+        if event is not h11.NEED_DATA:
+            rest, _ = self._parser.trailing_data
+            at -= len(rest)
+        placed = self._placed
+        if isinstance(event, h11.Data):
+            self._placed = at
+            at -= len(event.data)
+        return at - placed > self._config.max_head_bytes
 
     def _deliver(self) -> bytes:
         response = self._response
@@ -149,6 +182,7 @@ class Http1Client:
         self.output.append(Response(response.status_code, tuple(response.headers), bytes(self._body)))
         self._response = None
         self._body.clear()
+        self._received = self._placed = 0
         self._waiting = False
         rest, _ = self._parser.trailing_data
         if self._parser.our_state is h11.DONE and self._parser.their_state is h11.DONE:
@@ -167,9 +201,10 @@ class Http1Client:
         self._open = False
         self._head.clear()
         self._body.clear()
+        self._received = self._placed = 0
         self.output.append(Shut())
 
     @property
     def buffered(self) -> int:
         """Bytes of a response that is not whole."""
-        return len(self._head) + len(self._body)
+        return len(self._head) + len(self._body) + self._received - self._placed
