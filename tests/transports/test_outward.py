@@ -226,13 +226,14 @@ def stuck(board: Board) -> Browser:
     """A websocket whose socket takes nothing from now on, with one push on its way."""
     browser = Browser(board)
     board.stuck[browser.socket] = 0
-    push(board, 1)
+    push(board, 50)
     return browser
 
 
 def push(board: Board, size: int) -> None:
-    """A push to everybody, its payload of so many bytes or a little more."""
-    board.board.broadcast("news", ["x" * max(0, size - 46)], board.now)
+    """A push to everybody, with a payload of so many bytes."""
+    bare = len(b'{"jsonrpc":"2.0","method":"news","params":[""]}')
+    board.board.broadcast("news", ["x" * (size - bare)], board.now)
     board.run()
 
 
@@ -250,37 +251,38 @@ def test_what_waited_with_the_gateway_is_counted_until_it_has_gone_and_no_longer
 
 @pytest.mark.parametrize("flush", [False, True])
 def test_of_a_websocket_that_is_closed_without_flush_no_frame_leaves_that_had_not_begun(flush: bool) -> None:
-    board = Board(Config(write_ahead=100, max_queued_pushes=2, drain_spread=0.0))
-    browser = stuck(board)
-    push(board, 50)
-    push(board, 50)
-    board.release(browser.socket, board.stuck[browser.socket])
+    board = Board(Config(write_ahead=100, max_queued_pushes=1, drain_spread=0.0, write_timeout=100.0))
+    browser = Browser(board)
+    board.stuck[browser.socket] = 0
+    push(board, 150)
+    board.pass_time(30.0)  # its heartbeat falls due, and waits behind what has begun
     if flush:
-        board.board.shut_down(0.0)
+        board.board.shut_down(board.now)
         board.pass_time(0.0)
     else:
-        for _ in range(3):
-            push(board, 50)
+        push(board, 50)
+        push(board, 50)
     board.release(browser.socket)
-    texts = browser.texts()
-    assert Ended(1012 if flush else 4100) in browser.outputs
-    assert len(texts) == (4 if flush else 2)
+    data = board.take(browser.socket)
+    assert data.startswith(bytes((0x81, 126, 0, 150)))
+    assert (b"\x89\x00" in data) is flush
+    assert bytes((0x88, 2)) + (1012 if flush else 4100).to_bytes(2, "big") in data
 
 
 def test_a_websocket_that_is_closed_is_read_from_so_that_its_side_of_the_closing_is_heard() -> None:
     board = Board(Config(max_queued_pushes=1))
     browser = stuck(board)
     assert board.stopped == [browser.socket]
-    push(board, 1)
-    push(board, 1)
+    push(board, 50)
+    push(board, 50)
     assert board.stopped == []
 
 
 def test_what_a_closed_websocket_does_not_take_has_a_deadline_of_its_own() -> None:
     board = Board(Config(max_queued_pushes=1, write_timeout=3.0, close_timeout=50.0))
     browser = stuck(board)
-    push(board, 1)
-    push(board, 1)
+    push(board, 50)
+    push(board, 50)
     board.pass_time(2.999)
     assert board.closed == {}
     board.pass_time(0.001)

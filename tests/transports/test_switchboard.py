@@ -484,6 +484,17 @@ def test_of_two_pipes_whose_input_has_ended_the_one_that_waits_for_nothing_is_cl
     assert [event.code for event in board.events() if isinstance(event, ConnectionClosed)] == [1000]
 
 
+def test_a_pipe_that_is_closing_holds_up_no_other_whose_input_has_ended() -> None:
+    board = Board()
+    pipes = [board.open(PIPE), board.open(PIPE)]
+    for pipe in pipes:
+        board.feed(pipe, call("add", b"[1,2]") + b"\n")
+    for pipe in pipes:
+        board.board.received_eof(pipe, 0.0)
+        board.run()
+        assert board.closed[pipe] is True
+
+
 def test_what_comes_behind_a_question_that_waits_waits_with_it() -> None:
     board = Board(Config(write_ahead=100))
     browser = Browser(board)

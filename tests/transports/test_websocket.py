@@ -616,6 +616,15 @@ def test_a_message_that_begins_behind_the_end_of_another_has_the_whole_time() ->
     assert machine.next_timeout() == 15.0
 
 
+def test_a_control_frame_that_was_cut_has_its_time_like_a_message_and_none_once_it_is_whole() -> None:
+    machine = codec(message_timeout=10.0)
+    ping = sent(FIN | PING, b"hi")
+    take(machine, ping[:-1], 0.0)
+    assert machine.next_timeout() == 10.0
+    take(machine, ping[-1:], 1.0)
+    assert machine.next_timeout() is None
+
+
 def test_who_closes_reads_what_waits_even_while_the_peer_takes_nothing() -> None:
     machine = codec(frames_per_turn=1)
     machine.output_paused = True
