@@ -155,13 +155,59 @@ SMALL = Config(max_head_bytes=50, max_response_bytes=10)
 def test_a_responses_head_has_a_size(size: int, fails: bool) -> None:
     frame = b"HTTP/1.1 204 OK\r\nX: \r\n\r\n"
     output = receive(frame[:-4] + b"x" * (size - len(frame)) + b"\r\n\r\n", SMALL)
-    assert isinstance(output[0], Failed if fails else Response)
+    if fails:
+        assert output == [Failed("the head of the server's response is too large"), Shut()]
+    else:
+        assert isinstance(output[0], Response)
+
+
+def test_a_head_that_fills_its_size_without_an_end_has_none() -> None:
+    client = asked(SMALL)
+    client.receive_data(b"x" * 49)
+    assert client.output == []
+    client.receive_data(b"x")
+    assert client.output == [Failed("the head of the server's response is too large"), Shut()]
+    assert client.buffered == 0
 
 
 @pytest.mark.parametrize(("size", "fails"), [(9, False), (10, False), (11, True)])
 def test_a_responses_body_has_a_size(size: int, fails: bool) -> None:
     output = receive(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size, SMALL)
-    assert isinstance(output[0], Failed if fails else Response)
+    if fails:
+        assert output == [Failed("the server's response is too large"), Shut()]
+    else:
+        assert isinstance(output[0], Response)
+
+
+def test_of_a_response_that_fails_nothing_is_held() -> None:
+    client = asked(SMALL)
+    client.receive_data(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n" + b"x" * 11)
+    assert (client.buffered, client.reusable) == (0, False)
+    client = asked(SMALL)
+    client.receive_data(b"HTTP/1.1 200 OK\r\nTransfer-Encoding:chunked\r\n\r\n1;" + b"x" * 60)
+    assert (client.buffered, client.reusable) == (0, False)
+
+
+def test_each_response_has_the_sizes_to_itself_and_between_two_nothing_is_held() -> None:
+    client = asked(SMALL)
+    response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding:chunked\r\n\r\na;%b\r\n%b\r\n0\r\n\r\n" % (b"x" * 40, b"y" * 10)
+    for _ in range(4):
+        client.receive_data(response)
+        (whole,) = client.output
+        assert isinstance(whole, Response)
+        assert (whole.body, client.buffered, client.reusable) == (b"y" * 10, 0, True)
+        client.request(b"GET", b"/")
+        client.output.clear()
+
+
+def test_what_stands_around_chunks_may_be_longer_than_any_reader_of_lines_would_have_it() -> None:
+    wire = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;%b\r\nx\r\n0\r\n\r\n" % (b"x" * 30_000)
+    client = asked(Config(max_head_bytes=40_000))
+    for at in range(0, len(wire), 1000):
+        client.receive_data(wire[at : at + 1000])
+    (whole,) = client.output
+    assert isinstance(whole, Response)
+    assert whole.body == b"x"
 
 
 @pytest.mark.parametrize(("size", "fails"), [(49, False), (50, False), (51, True)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from posthouse.core.errors import UsageError
 from posthouse.transports.codec import ABNORMAL, Binary, Ended, Handshake, HeadRead, Heard, Output, Send, Shut, Text
 from posthouse.transports.deflate import deflate
 from posthouse.transports.frames import CLOSE, FIN, PING, PONG, RSV1, TEXT, close_payload, frame, masked_frame
-from posthouse.transports.handshake import SUBPROTOCOL, Opened, accept_for, judge
+from posthouse.transports.handshake import OFFER, SUBPROTOCOL, Opened, accept_for, judge
 from posthouse.transports.websocket import WebSocket
 from posthouse.transports.websocket_client import WebSocketClient
 
@@ -69,6 +70,37 @@ def test_it_begins_with_its_request() -> None:
     assert b"Sec-WebSocket-Key: " + KEY in request.data
 
 
+def test_its_request_has_what_it_was_told_and_offers_compression_unless_told_otherwise() -> None:
+    def asked(**options: Any) -> bytes:
+        (request,) = drain(WebSocketClient(Config(), host=b"h", entropy=counter(), now=0.0, **options))
+        assert isinstance(request, Send)
+        return request.data
+
+    assert b"Sec-WebSocket-Extensions: permessage-deflate" in asked()
+    assert b"Sec-WebSocket-Extensions" not in asked(deflate=False)
+    assert b"Sec-WebSocket-Protocol: posthouse.v1.json\r\n" in asked()
+    assert b"Sec-WebSocket-Protocol: chat\r\n" in asked(subprotocols=(b"chat",))
+    assert b"\r\nOrigin: null\r\n" in asked(headers=((b"Origin", b"null"),))
+
+
+def test_what_it_did_not_offer_is_not_selected() -> None:
+    machine = WebSocketClient(Config(), host=b"h", deflate=False, subprotocols=(), entropy=counter(), now=0.0)
+    assert machine.rejected is None
+    for more, what in ((b"Extensions: %b" % OFFER, "extension"), (b"Protocol: %b" % SUBPROTOCOL, "subprotocol")):
+        machine = WebSocketClient(Config(), host=b"h", deflate=False, subprotocols=(), entropy=counter(), now=0.0)
+        machine.receive_data(ACCEPTED[:-2] + b"Sec-WebSocket-" + more + b"\r\n\r\n", 0.0)
+        assert machine.rejected is not None
+        assert f"selected a{'n' if what == 'extension' else ''} {what} that was not offered" in machine.rejected
+
+
+def test_an_answer_may_be_as_long_as_any_head() -> None:
+    size = len(ACCEPTED) - 4
+    for limit, fits in ((size, True), (size - 1, False)):
+        machine = client(Config(max_head_bytes=limit))
+        machine.receive_data(ACCEPTED, 0.0)
+        assert (machine.opened is not None) is fits
+
+
 def test_an_answer_at_any_split_opens_it_and_what_follows_is_parsed() -> None:
     data = ACCEPTED + frame(FIN | TEXT, b"Hello")
     for cut in range(len(data)):
@@ -112,7 +144,7 @@ def test_no_answer_is_a_rejection() -> None:
     assert machine.buffered == 8
     machine.receive_eof(1.0)
     assert drain(machine) == [Ended(None), Shut(flush=False)]
-    assert machine.rejected is not None
+    assert machine.rejected == "the server closed the connection before it answered"
 
 
 def test_an_answer_that_takes_too_long_is_a_rejection() -> None:
@@ -166,6 +198,15 @@ def test_pings_are_answered_and_every_turn_is_taken() -> None:
     machine = opened(Config(frames_per_turn=1))
     data = frame(FIN | PING, b"?") + frame(FIN | PONG, b"") + frame(FIN | TEXT, b"Hello")
     assert take(machine, data) == [Heard(), masked(FIN | PONG, b"?"), Heard(), Text(b"Hello")]
+
+
+def test_it_asks_with_what_it_is_given_or_with_nothing() -> None:
+    machine = opened()
+    machine.ping(b"?")
+    assert drain(machine) == [masked(FIN | PING, b"?")]
+    machine = opened()
+    machine.ping()
+    assert drain(machine) == [masked(FIN | PING)]
 
 
 def test_a_message_of_more_frames_than_a_turn_has_comes_at_once() -> None:
@@ -232,7 +273,7 @@ def test_an_end_of_input_without_a_close_is_abnormal() -> None:
 def test_an_end_within_a_message_forgets_what_there_was_of_it() -> None:
     machine = opened()
     machine.receive_data(frame(TEXT, b"half") + frame(0, b"more")[:3], 0.0)
-    assert machine.buffered
+    assert machine.buffered > 0
     machine.receive_eof(0.0)
     assert machine.buffered == 0
 
