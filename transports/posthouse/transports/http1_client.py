@@ -19,8 +19,6 @@ from .http_bodies import NO_LIMIT
 
 Headers = Iterable[tuple[bytes, bytes]]
 
-UNFRAMED: Final = (204, 304)
-
 
 class Response(Struct, frozen=True, gc=False):
     """A whole response. Names of headers are lower-case."""
