@@ -31,12 +31,14 @@ DEMANDED: Final = 0.85
 
 @dataclass(frozen=True)
 class Laboratory:
-    """Where mutants are tried: in a copy of the project, one module in each of some processes at a time."""
+    """Where mutants are tried: in a copy of the project, one module in each of some processes at a time. With
+    `ask_others` the other tests are asked about what a module's own leave alive, unless it is among the `known`."""
 
     root: Path
     folder: Path
     jobs: int
     ask_others: bool
+    known: set[tuple[str, str]]
 
     def __post_init__(self) -> None:
         for name in COPIED:
@@ -53,6 +55,14 @@ class Laboratory:
     def clear(self) -> None:
         """Nothing is tried any more."""
         shutil.rmtree(self._copy, ignore_errors=True)
+
+    def has_work(self, module: Module, made: list[Mutant]) -> bool:
+        """Is there a mutant that has to be tried yet?"""
+        outcomes = {mutant.change: module.outcomes.get(mutant.key) for mutant in made}
+        asked = [change for change, outcome in outcomes.items() if outcome is Outcome.PASSED]
+        return None in outcomes.values() or (
+            self.ask_others and any((str(module), change) not in self.known for change in asked)
+        )
 
     def examine(self, modules: dict[Module, list[Mutant]]) -> None:
         """Try what has no outcome yet, module by module. What comes of it is kept in the folder."""
@@ -99,8 +109,9 @@ class Laboratory:
                 killed = Outcome.LATE if os.WIFSIGNALED(status) else Outcome.KILLED
                 module.outcomes[mutant.key] = killed if status else Outcome.PASSED
         module.save(self.folder)
-        passed = [mutant for mutant in made if module.outcomes[mutant.key] is Outcome.PASSED]
-        for mutant in passed if self.ask_others else ():
+        for mutant in made if self.ask_others else ():
+            if module.outcomes[mutant.key] is not Outcome.PASSED or (str(module), mutant.change) in self.known:
+                continue
             ready()
             noticed = bool(subject.others) and trial.thorough(
                 subject, mutant, subject.others, trial.OTHERS_SECONDS, log
@@ -141,18 +152,12 @@ def mutate(modules: list[Module], chosen: argparse.Namespace, folder: Path) -> l
             again = chosen.survivors and outcome is not None and outcome.alive
             if outcome is not None and not (again and (str(module), mutant.change) not in known):
                 module.outcomes[mutant.key] = outcome
-    laboratory = Laboratory(chosen.root, folder, chosen.jobs, not chosen.own)
+    laboratory = Laboratory(chosen.root, folder, chosen.jobs, not chosen.own, known)
     try:
-        laboratory.examine({module: made[module] for module in modules if unfinished(module, made[module], chosen.own)})
+        laboratory.examine({module: made[module] for module in modules if laboratory.has_work(module, made[module])})
     finally:
         laboratory.clear()
     return [(module, mutant) for module in modules for mutant in made[module] if module.outcomes[mutant.key].alive]
-
-
-def unfinished(module: Module, made: list[Mutant], own: bool) -> bool:
-    """Is there a mutant that has to be tried yet?"""
-    outcomes = [module.outcomes.get(mutant.key) for mutant in made]
-    return None in outcomes or (not own and Outcome.PASSED in outcomes)
 
 
 def main(arguments: list[str]) -> int:
