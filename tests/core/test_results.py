@@ -77,6 +77,7 @@ def encode(annotation: Any, result: object) -> bytes:
         (Size, Size(4), b'{"width":4}'),
         (Any, {"b": {8, 1}, "a": 0}, b'{"b":[1,8],"a":0}'),
         (dict[int, set[str]], {2: {"b", "a"}, 1: set()}, b'{"2":["a","b"],"1":[]}'),
+        (set[int], {8, 1}, b"[1,8]"),
         (set[int | None], {1, None}, b"[1,null]"),
         (Account, Account(owner="ada"), b'{"belongsTo":"ada","label":"ADA"}'),
         (list[Account], [{"owner": "ada"}], b'[{"belongsTo":"ada","label":"ADA"}]'),
