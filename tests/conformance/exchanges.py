@@ -15,7 +15,8 @@ from posthouse.core.config import Config
 from posthouse.core.errors import ERRORS
 from posthouse.transports.codec import Send, Text
 from posthouse.transports.headers import Headers
-from posthouse.transports.http1_client import Http1Client, Response
+from posthouse.transports.http1_client import Http1Client
+from posthouse.transports.http_responses import Response
 from posthouse.transports.lines import Lines
 from posthouse.transports.websocket_client import WebSocketClient
 

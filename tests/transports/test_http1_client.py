@@ -9,7 +9,8 @@ from posthouse.core.config import Config
 from posthouse.core.errors import UsageError
 from posthouse.transports.codec import Exchange, Probe, Send, Shut
 from posthouse.transports.http1 import Http1
-from posthouse.transports.http1_client import ClientOutput, Failed, Http1Client, Response
+from posthouse.transports.http1_client import ClientOutput, Http1Client
+from posthouse.transports.http_responses import Failed, Response
 from posthouse.transports.policy import Policy
 
 from tests.values import changeable
@@ -115,7 +116,7 @@ def test_a_server_that_closes_is_not_asked_again() -> None:
     [
         (b"", "before it answered"),
         (b"HTTP/1.1 200 OK\r\nContent", "before it answered"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}", "does not speak HTTP/1.1"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}", "before its response was whole"),
     ],
 )
 def test_a_response_that_is_cut_off_is_none(data: bytes, reason: str) -> None:
@@ -200,33 +201,6 @@ def test_each_response_has_the_sizes_to_itself_and_between_two_nothing_is_held()
         client.output.clear()
 
 
-def test_what_stands_around_chunks_may_be_longer_than_any_reader_of_lines_would_have_it() -> None:
-    wire = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;%b\r\nx\r\n0\r\n\r\n" % (b"x" * 30_000)
-    client = asked(Config(max_head_bytes=40_000))
-    for at in range(0, len(wire), 1000):
-        client.receive_data(wire[at : at + 1000])
-    (whole,) = client.output
-    assert isinstance(whole, Response)
-    assert whole.body == b"x"
-
-
-@pytest.mark.parametrize(("size", "fails"), [(49, False), (50, False), (51, True)])
-@pytest.mark.parametrize("place", ["before", "between", "behind"])
-def test_what_stands_around_chunks_has_a_size_however_it_is_cut(size: int, fails: bool, place: str) -> None:
-    chunks = {
-        "before": b"1;" + b"x" * (size - 4) + b"\r\n1\r\n1\r\n2\r\n0\r\n\r\n",
-        "between": b"1\r\n1\r\n1;" + b"x" * (size - 6) + b"\r\n2\r\n0\r\n\r\n",
-        "behind": b"1\r\n1\r\n1\r\n2\r\n0\r\nX:" + b"x" * (size - 11) + b"\r\n\r\n",
-    }
-    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding:chunked\r\n\r\n"
-    outputs = receive(head + chunks[place], SMALL)
-    if fails:
-        assert outputs == [Failed("the server's response has too much between its chunks"), Shut()]
-    else:
-        assert isinstance(outputs[0], Response)
-        assert outputs[0].body == b"12"
-
-
 def test_a_request_that_cannot_be_made_is_misuse() -> None:
     client = asked()
     with pytest.raises(UsageError, match="another waits"):
@@ -234,8 +208,38 @@ def test_a_request_that_cannot_be_made_is_misuse() -> None:
     client.receive_eof()
     with pytest.raises(UsageError, match="over"):
         client.request(b"GET", b"/")
-    with pytest.raises(UsageError):
-        Http1Client(Config(), b"a").request(b"GET", b"/", [(b"A", b"b\r\nEvil: 1")])
+    client = Http1Client(Config(), b"a")
+    with pytest.raises(UsageError, match="character that none may have"):
+        client.request(b"GET", b"/", [(b"A", b"b\r\nEvil: 1")])
+    for method, target in ((b"G T", b"/"), (b"", b"/"), (b"GET", b""), (b"GET", b"/ HTTP/1.1\r\nEvil: 1")):
+        with pytest.raises(UsageError, match="is no request"):
+            client.request(method, target)
+    with pytest.raises(UsageError, match="tunnel"):
+        client.request(b"CONNECT", b"a:1")
+    for name in (b"Host", b"CONTENT-LENGTH", b"transfer-encoding"):
+        with pytest.raises(UsageError, match="said already"):
+            client.request(b"GET", b"/", [(name, b"1")])
+    assert (client.output, client.reusable) == ([], True)
+    with pytest.raises(UsageError, match="character that none may have"):
+        Http1Client(Config(), b"a\n").request(b"GET", b"/")
+
+
+@pytest.mark.parametrize("header", [(b"Connection", b"close"), (b"connection", b" close\t")])
+def test_who_asks_for_the_last_response_has_no_other(header: tuple[bytes, bytes]) -> None:
+    client = Http1Client(Config(), b" a\t")
+    client.request(b"GET", b"/", [header])
+    assert client.output == [Send(b"GET / HTTP/1.1\r\nHost: a\r\n%b: close\r\n\r\n" % header[0])]
+    client.receive_data(OK)
+    response, shut = client.output[1:]
+    assert (isinstance(response, Response), shut, client.reusable) == (True, Shut(), False)
+
+
+def test_a_server_that_goes_on_in_another_protocol_has_not_answered() -> None:
+    client = Http1Client(Config(), b"a")
+    client.request(b"GET", b"/", [(b"Upgrade", b"x"), (b"Connection", b"upgrade")])
+    client.receive_data(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
+    client.receive_eof()
+    assert client.output[1:] == [Failed("the server closed the connection before it answered"), Shut()]
 
 
 def test_it_tells_what_it_holds() -> None:

@@ -18,7 +18,8 @@ from msgspec import Struct
 from posthouse.core.config import MIB, Config
 from posthouse.core.errors import UsageError
 from posthouse.transports.codec import Ended, Output, Send, Text
-from posthouse.transports.http1_client import Failed, Http1Client, Response
+from posthouse.transports.http1_client import Http1Client
+from posthouse.transports.http_responses import Failed, Response
 from posthouse.transports.lines import Lines
 from posthouse.transports.websocket_client import WebSocketClient
 

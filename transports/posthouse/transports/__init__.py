@@ -29,7 +29,8 @@ from .codec import (
 )
 from .headers import Headers
 from .http1 import Http1
-from .http1_client import Failed, Http1Client, Response
+from .http1_client import Http1Client
+from .http_responses import Failed, Response
 from .lines import Lines
 from .policy import Policy
 from .switchboard import Switchboard

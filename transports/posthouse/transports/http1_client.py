@@ -1,42 +1,29 @@
 """The client's side of HTTP/1.1 on one connection: one request after the other, each with one response.
 
-h11 does the work, and is fed heads only when they are whole and within their limit. It may not know sockets, times or
-what a body says; who waits for a response decides for how long.
+Heads are taken only when they are whole and within their limit; what they say, and what follows, is read by
+`http_responses.py`. It may not know sockets, times or what a body says; who waits for a response decides for how long.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
-import h11
-from msgspec import Struct
 from posthouse.core.config import Config
 from posthouse.core.errors import UsageError
 
 from .codec import Send, Shut
-from .http_bodies import NO_LIMIT
+from .http_answers import FIELD_NAME, field_lines
+from .http_recognisers import Headers, recognise_response
+from .http_responses import Counted, Failed, Parsed, Reading, Response
 
-Headers = Iterable[tuple[bytes, bytes]]
+TARGET: Final = re.compile(rb"[\x21-\x7e]+")
+OURS: Final = (b"host", b"content-length", b"transfer-encoding")
+"""The codec says these itself."""
 
-
-class Response(Struct, frozen=True, gc=False):
-    """A whole response. Names of headers are lower-case."""
-
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...]
-    body: bytes
-
-    def header(self, name: bytes) -> bytes | None:
-        """The value of the first header of this lower-case name."""
-        return next((value for key, value in self.headers if key == name), None)
-
-
-class Failed(Struct, frozen=True, gc=False):
-    """There will be no response, and no other request on this connection: why, in words for people."""
-
-    reason: str
-
+STEERING: Final = (b"connection", b"upgrade")
+"""A request with one of these has a response that may mean more than it says."""
 
 ClientOutput = Send | Response | Failed | Shut
 
@@ -48,30 +35,15 @@ class Http1Client:
     order: for every `request` a `Send` and later one `Response` or `Failed`; `Shut` when the connection is of no use.
     """
 
-    __slots__ = (
-        "_body",
-        "_config",
-        "_head",
-        "_host",
-        "_open",
-        "_parser",
-        "_placed",
-        "_received",
-        "_response",
-        "_waiting",
-        "output",
-    )
+    __slots__ = ("_asked", "_config", "_head", "_host", "_open", "_reading", "_waiting", "output")
 
     def __init__(self, config: Config, host: bytes) -> None:
         self.output: list[ClientOutput] = []
         self._config: Final = config
-        self._host: Final = host
-        self._parser: Final = h11.Connection(h11.CLIENT, max_incomplete_event_size=NO_LIMIT)
+        self._host: Final = host.strip(b" \t")
+        self._asked: tuple[bytes, bytes, Headers] = b"", b"", ()  # method, target and headers of the last request
         self._head = bytearray()
-        self._response: h11.Response | None = None
-        self._body = bytearray()
-        self._received = 0  # bytes behind the response's head, and those up to the end of the last of its data
-        self._placed = 0
+        self._reading: Reading | None = None
         self._waiting = False
         self._open = True
 
@@ -80,43 +52,48 @@ class Http1Client:
         """May the next request be made?"""
         return self._open and not self._waiting
 
-    def request(self, method: bytes, target: bytes, headers: Headers = (), body: bytes = b"") -> None:
+    def request(
+        self, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]] = (), body: bytes = b""
+    ) -> None:
         """Send a request. UsageError while another waits, after the end, or where it cannot be put in bytes."""
         if not self.reusable:
             raise UsageError("a request was made while another waits for its response, or on a connection that is over")
-        fields = [(b"Host", self._host), *headers]
+        if not FIELD_NAME.fullmatch(method) or not TARGET.fullmatch(target):
+            raise UsageError(f"{method!r} {target!r} is no request: a method is a token, a target visible characters")
+        if method == b"CONNECT":
+            raise UsageError("CONNECT asks for a tunnel, and there is none here: only requests that have a response")
+        fields = [(b"Host", self._host)]
+        for name, value in headers:
+            if name.lower() in OURS:
+                raise UsageError(f"header {name!r} cannot be given: it is said already, as the request needs it")
+            fields.append((name, value.strip(b" \t")))
+        lines = field_lines(fields)
         if body or method == b"POST":
-            fields.append((b"Content-Length", b"%d" % len(body)))
-        try:
-            request = h11.Request(method=method, target=target, headers=fields)
-        except h11.LocalProtocolError as error:
-            raise UsageError(str(error)) from None
-        parts = [self._parser.send(request)]
-        if body:
-            parts.append(self._parser.send(h11.Data(data=body)))
-        parts.append(self._parser.send(h11.EndOfMessage()))
+            lines += b"Content-Length: %d\r\n" % len(body)
+        self._asked = method, target, tuple(fields)
         self._waiting = True
-        self.output.append(Send(b"".join(part for part in parts if part)))
+        self.output.append(Send(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method, target, lines, body)))
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes as they came, cut anywhere."""
         while data and self._open:
             if not self._waiting:
                 self._fail("the server sent what nobody asked for")
-            elif self._response is None:
+            elif self._reading is None or not self._reading.begun:
                 data = self._take_head(data)
             else:
-                self._parser.receive_data(data)
-                self._received += len(data)
-                data = self._take_events()
+                data = self._read(self._reading, data)
 
     def receive_eof(self) -> None:
         """The server sends no more."""
         if not self._open:
             return
-        if self._response is not None:
-            self._parser.receive_data(b"")
-            self._take_events()
+        if self._reading is not None and self._reading.begun:
+            failed = self._reading.end()
+            if failed is not None:
+                self._fail(failed.reason)
+            else:
+                self._deliver(self._reading)
         elif self._waiting:
             self._fail("the server closed the connection before it answered")
         if self._open:
@@ -131,63 +108,40 @@ class Http1Client:
             if len(head) >= self._config.max_head_bytes:
                 self._fail("the head of the server's response is too large")
             return b""
-        self._parser.receive_data(bytes(head[: end + 4]))
+        whole = bytes(head[: end + 4])
         head.clear()
         rest = data[end + 4 - begun :]
-        self._take_events()
+        if self._reading is None:
+            self._reading = counted = self._recognise(whole)
+            if counted is not None:
+                return self._read(counted, rest)
+            self._reading = Parsed(self._config, *self._asked)
+        self._read(self._reading, whole)
         return rest
 
-    def _take_events(self) -> bytes:
-        """Read on in what the parser has. Returns the bytes behind the response, if it is whole."""
-        while self._open:
-            try:
-                event = self._parser.next_event()
-            except h11.RemoteProtocolError as error:
-                self._fail(f"the server does not speak HTTP/1.1: {error}")
-                break
-            if isinstance(event, h11.Response):
-                self._response = event
-            elif isinstance(event, h11.InformationalResponse):
-                continue
-            elif self._is_wasteful(event):
-                self._fail("the server's response has too much between its chunks")
-            elif isinstance(event, h11.Data):
-                self._body += event.data
-                if len(self._body) > self._config.max_response_bytes:
-                    self._fail("the server's response is too large")
-            elif isinstance(event, h11.EndOfMessage):
-                return self._deliver()
-            else:
-                break
+    def _recognise(self, head: bytes) -> Counted | None:
+        method, _, headers = self._asked
+        if method == b"HEAD" or any(name.lower() in STEERING for name, _ in headers):
+            return None
+        plain = recognise_response(head)
+        return None if plain is None else Counted(self._config, plain)
+
+    def _read(self, reading: Reading, data: bytes) -> bytes:
+        """Read on. Returns the bytes behind the response, if it is whole."""
+        rest = reading.feed(data)
+        if isinstance(rest, Failed):
+            self._fail(rest.reason)
+        elif rest is not None:
+            self._deliver(reading)
+            return rest
         return b""
 
-    def _is_wasteful(self, event: object) -> bool:
-        """Stands more before this event than a head may have, in heads of chunks or trailers? It is told by where the
-        bytes are: h11's own limit would be met by some cuts of the same bytes and not by others."""
-        at = self._received
-        if event is not h11.NEED_DATA:
-            rest, _ = self._parser.trailing_data
-            at -= len(rest)
-        placed = self._placed
-        if isinstance(event, h11.Data):
-            self._placed = at
-            at -= len(event.data)
-        return at - placed > self._config.max_head_bytes
-
-    def _deliver(self) -> bytes:
-        response = self._response
-        assert response is not None
-        self.output.append(Response(response.status_code, tuple(response.headers), bytes(self._body)))
-        self._response = None
-        self._body.clear()
-        self._received = self._placed = 0
+    def _deliver(self, reading: Reading) -> None:
+        self.output.append(reading.response())
+        self._reading = None
         self._waiting = False
-        rest, _ = self._parser.trailing_data
-        if self._parser.our_state is h11.DONE and self._parser.their_state is h11.DONE:
-            self._parser.start_next_cycle()
-        else:
+        if reading.last:
             self._shut()
-        return rest
 
     def _fail(self, reason: str) -> None:
         if self._waiting:
@@ -198,11 +152,10 @@ class Http1Client:
     def _shut(self) -> None:
         self._open = False
         self._head.clear()
-        self._body.clear()
-        self._received = self._placed = 0
+        self._reading = None
         self.output.append(Shut())
 
     @property
     def buffered(self) -> int:
         """Bytes of a response that is not whole."""
-        return len(self._head) + len(self._body) + self._received - self._placed
+        return len(self._head) + (self._reading.buffered if self._reading is not None else 0)

@@ -1,8 +1,8 @@
 """One request head: where it ends, that no byte of it means two things, and what it says.
 
-`Gate` looks at raw bytes as they come and lets only a whole, bounded and clean head through; `parse` gives it to h11
-and refuses what h11 takes but somebody in front of us could read differently (request smuggling). The verdict is the
-same however the bytes were cut. It may not know paths, policies or answers.
+`Gate` looks at raw bytes as they come and lets only a whole, bounded and clean head through; `parse` reads it, by h11
+where it is not plain, and refuses what h11 takes but somebody in front of us could read differently (request
+smuggling). The verdict is the same however the bytes were cut. It may not know paths, policies or answers.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import h11
 from msgspec import Struct
 from posthouse.core.config import Config
 
+from .http_recognisers import RequestHead, recognise_request
 from .refusal import Refusal
 
 CLEAN: Final = re.compile(rb"(?:[\t\x20-\x7e\x80-\xff]++|\r\n)*+")
@@ -140,14 +141,10 @@ def parse(raw: bytes) -> Head | Refusal:
     if b"\r\n " in raw or b"\r\n\t" in raw:
         # RFC 9112 section 5.2: a server "MUST either reject the message ... or replace" the obs-fold.
         return FOLDED
-    connection = h11.Connection(h11.SERVER)
-    connection.receive_data(raw)
-    try:
-        request = connection.next_event()
-    except h11.RemoteProtocolError as error:
-        return UNKNOWN_CODING if error.error_status_hint == 501 else MALFORMED
-    assert isinstance(request, h11.Request)
-    headers = tuple([(name.lower(), value) for name, value in request.headers.raw_items()])
+    request = recognise_request(raw) or _ask_h11(raw)
+    if isinstance(request, Refusal):
+        return request
+    method, target, version, headers = request.method, request.target, request.version, request.headers
     fields = dict(headers)
     if len(fields) < len(headers):
         joined = _join(headers)
@@ -166,9 +163,30 @@ def parse(raw: bytes) -> Head | Refusal:
             # RFC 9112 section 6.1: "ought to be handled as an error".
             return TWO_LENGTHS
         length = int(digits)
-    if chunked and request.http_version == b"1.0":
+    if chunked and version == b"1.0":
         return OLD_CODING
-    return _place(request, headers, fields, length, chunked)
+    host = fields.get(b"host")
+    if host is not None and not HOST.fullmatch(host):
+        return BAD_HOST
+    placed = _place(method, target, host)
+    if isinstance(placed, Refusal):
+        return placed
+    path, query, host = placed
+    options = [option.strip() for option in fields.get(b"connection", b"").lower().split(b",")]
+    persistent = version == b"1.1" and b"close" not in options
+    return Head(method, path, query, version, host, headers, fields, length, chunked, persistent)
+
+
+def _ask_h11(raw: bytes) -> RequestHead | Refusal:
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(raw)
+    try:
+        request = connection.next_event()
+    except h11.RemoteProtocolError as error:
+        return UNKNOWN_CODING if error.error_status_hint == 501 else MALFORMED
+    assert isinstance(request, h11.Request)
+    headers = tuple([(name.lower(), value) for name, value in request.headers.raw_items()])
+    return RequestHead(request.method, request.target, request.http_version, headers)
 
 
 def _join(headers: tuple[tuple[bytes, bytes], ...]) -> dict[bytes, bytes] | None:
@@ -184,35 +202,23 @@ def _join(headers: tuple[tuple[bytes, bytes], ...]) -> dict[bytes, bytes] | None
     return fields
 
 
-def _place(
-    request: h11.Request,
-    headers: tuple[tuple[bytes, bytes], ...],
-    fields: dict[bytes, bytes],
-    length: int | None,
-    chunked: bool,
-) -> Head | Refusal:
-    """Read the target (RFC 9112 section 3.2) and hold it against the Host header."""
-    method, target, host = request.method, request.target, fields.get(b"host")
-    if host is not None and not HOST.fullmatch(host):
-        return BAD_HOST
+def _place(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes, bytes, bytes | None] | Refusal:
+    """Path, query and host by the target (RFC 9112 section 3.2), which is held against the Host header."""
     if method == b"CONNECT":
         return TUNNEL
     if b"#" in target:
         return BAD_TARGET
     if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
         path, _, query = target.partition(b"?")
-    else:
-        absolute = ABSOLUTE.fullmatch(target)
-        if absolute is None:
-            return BAD_TARGET
-        authority = absolute[1]
-        if host is None:
-            host = authority
-        # RFC 9112 section 3.2.2: the target wins over a Host that says otherwise. To whoever believes the other one
-        # that is a request to somebody else, so it is none at all.
-        if not HOST.fullmatch(authority) or authority.lower() != host.lower():
-            return OTHER_HOST
-        path, query = absolute[2] or b"/", (absolute[3] or b"")[1:]
-    options = [option.strip() for option in fields.get(b"connection", b"").lower().split(b",")]
-    persistent = request.http_version == b"1.1" and b"close" not in options
-    return Head(method, path, query, request.http_version, host, headers, fields, length, chunked, persistent)
+        return path, query, host
+    absolute = ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        return BAD_TARGET
+    authority = absolute[1]
+    if host is None:
+        host = authority
+    # RFC 9112 section 3.2.2: the target wins over a Host that says otherwise. To whoever believes the other one that is
+    # a request to somebody else, so it is none at all.
+    if not HOST.fullmatch(authority) or authority.lower() != host.lower():
+        return OTHER_HOST
+    return absolute[2] or b"/", (absolute[3] or b"")[1:], host

@@ -10,7 +10,8 @@ from collections import deque
 from typing import Final
 
 from posthouse.transports.codec import Send, Shut
-from posthouse.transports.http1_client import Failed, Http1Client, Response
+from posthouse.transports.http1_client import Http1Client
+from posthouse.transports.http_responses import Failed, Response
 
 from .speech import CLIENT_CONFIG, Event, Gone, Message, Replied
 

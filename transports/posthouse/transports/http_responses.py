@@ -1,0 +1,194 @@
+"""The rest of a response behind its head: bytes in, one whole response out, and the first byte behind it.
+
+`Counted` knows its length and needs no parser. `Parsed` has h11 read all that is not plain, heads too: chunks, bodies
+up to the end of input, responses that close the connection, and those that only inform. It may not know requests, but
+for what decides how a response is framed.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import h11
+from msgspec import Struct
+from posthouse.core.config import Config
+
+from .http_bodies import NO_LIMIT
+from .http_recognisers import Headers, ResponseHead
+
+TOO_LARGE: Final = "the server's response is too large"
+WASTEFUL: Final = "the server's response has too much between its chunks"
+CUT_OFF: Final = "the server closed the connection before its response was whole"
+
+
+class Response(Struct, frozen=True, gc=False):
+    """A whole response. Names of headers are lower-case."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    def header(self, name: bytes) -> bytes | None:
+        """The value of the first header of this lower-case name."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+class Failed(Struct, frozen=True, gc=False):
+    """There will be no response, and no other request on this connection: why, in words for people."""
+
+    reason: str
+
+
+class Reading(Protocol):
+    """A response of either kind. `begun`: its head was read, and what follows is its body; `whole`: the response, once
+    it is; `last`: nothing can follow on this connection."""
+
+    @property
+    def begun(self) -> bool:
+        """Was its head read?"""
+        ...
+
+    @property
+    def last(self) -> bool:
+        """Can nothing follow it?"""
+        ...
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes it holds, and those that it was given and that belong to none of its data yet."""
+        ...
+
+    def feed(self, data: bytes) -> bytes | Failed | None:
+        """Take the next bytes. Those behind the response, once it is whole; a failure; or None: more is needed."""
+        ...
+
+    def end(self) -> Failed | None:
+        """The server sends no more. None: it is whole by that."""
+        ...
+
+    def response(self) -> Response:
+        """The whole response."""
+        ...
+
+
+class Counted:
+    """A response whose head says how long its body is."""
+
+    __slots__ = ("_body", "_head", "_left", "_max")
+
+    begun = True
+    last = False
+
+    def __init__(self, config: Config, head: ResponseHead) -> None:
+        self._head: Final = head
+        self._left = head.length
+        self._max: Final = config.max_response_bytes
+        self._body = bytearray()
+
+    def feed(self, data: bytes) -> bytes | Failed | None:
+        """Take the next bytes."""
+        if self._head.length > self._max:
+            return Failed(TOO_LARGE)
+        taken = data[: self._left]
+        self._body += taken
+        self._left -= len(taken)
+        return None if self._left else data[len(taken) :]
+
+    def end(self) -> Failed:
+        """It is not whole, or it would not be waited for."""
+        return Failed(CUT_OFF)
+
+    def response(self) -> Response:
+        """The whole response."""
+        return Response(self._head.status, self._head.headers, bytes(self._body))
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes of its body there are."""
+        return len(self._body)
+
+
+class Parsed:
+    """A response that h11 reads. `method` and `headers` are the request's, without what frames its body. A head is to
+    be fed whole, and nothing behind it with it: h11's own limit on one would be met by some cuts and not by others."""
+
+    __slots__ = ("_body", "_config", "_head", "_parser", "_placed", "_received")
+
+    def __init__(self, config: Config, method: bytes, target: bytes, headers: Headers) -> None:
+        self._config: Final = config
+        self._parser: Final = h11.Connection(h11.CLIENT, max_incomplete_event_size=NO_LIMIT)
+        self._parser.send(h11.Request(method=method, target=target, headers=list(headers)))
+        self._parser.send(h11.EndOfMessage())
+        self._head: h11.Response | None = None
+        self._body = bytearray()
+        self._received = 0  # bytes behind the head, and those up to the end of the last of its data
+        self._placed = 0
+
+    @property
+    def begun(self) -> bool:
+        """Was a head read that does not merely inform?"""
+        return self._head is not None
+
+    def feed(self, data: bytes) -> bytes | Failed | None:
+        """Take a whole head, or the next bytes behind it."""
+        self._parser.receive_data(data)
+        if self._head is not None:
+            self._received += len(data)
+        return self._read()
+
+    def end(self) -> Failed | None:
+        """The server sends no more: that ends a body without a length, and cuts off any other."""
+        self._parser.receive_data(b"")
+        ended = self._read()
+        return ended if isinstance(ended, Failed) else None
+
+    def _read(self) -> bytes | Failed | None:
+        while True:
+            try:
+                event = self._parser.next_event()
+            except h11.RemoteProtocolError as error:
+                return Failed(f"the server does not speak HTTP/1.1: {error}")
+            if isinstance(event, h11.Response):
+                self._head = event
+            elif isinstance(event, h11.InformationalResponse):
+                continue
+            elif self._is_wasteful(event):
+                return Failed(WASTEFUL)
+            elif isinstance(event, h11.Data):
+                self._body += event.data
+                if len(self._body) > self._config.max_response_bytes:
+                    return Failed(TOO_LARGE)
+            elif isinstance(event, h11.EndOfMessage):
+                rest, _ = self._parser.trailing_data
+                return rest
+            else:
+                return None
+
+    def _is_wasteful(self, event: object) -> bool:
+        """Stands more before this event than a head may have, in heads of chunks or trailers? It is told by where the
+        bytes are: h11's own limit would be met by some cuts of the same bytes and not by others."""
+        at = self._received
+        if event is not h11.NEED_DATA:
+            rest, _ = self._parser.trailing_data
+            at -= len(rest)
+        placed = self._placed
+        if isinstance(event, h11.Data):
+            self._placed = at
+            at -= len(event.data)
+        return at - placed > self._config.max_head_bytes
+
+    def response(self) -> Response:
+        """The whole response."""
+        head = self._head
+        assert head is not None
+        return Response(head.status_code, tuple(head.headers), bytes(self._body))
+
+    @property
+    def last(self) -> bool:
+        """Does the connection end with it?"""
+        return self._parser.our_state is not h11.DONE or self._parser.their_state is not h11.DONE
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of its body, and those that h11 has put into no event."""
+        return len(self._body) + self._received - self._placed
