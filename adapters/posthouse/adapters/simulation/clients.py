@@ -278,7 +278,7 @@ class Client:
             return
         for event in speech.events():
             self._on(event)
-        if self.speech is speech and speech.ready:
+        if (self._unsaid or self._leaving is not None) and self.speech is speech and speech.ready:
             while self._unsaid and speech.ready:
                 speech.say(self._unsaid.popleft())
             if self._leaving is not None:

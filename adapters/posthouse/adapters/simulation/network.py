@@ -51,12 +51,13 @@ class Way:
     its to set, as is `asleep`; `on_room()` is the sender's, called when bytes have left the pipe."""
 
     __slots__ = (
-        "_arrivals",
-        "_buffer",
         "_end_at",
         "_last",
         "_moving",
+        "_pieces",
         "_schedule",
+        "_size",
+        "_start",
         "_stream",
         "asleep",
         "clogged",
@@ -77,8 +78,8 @@ class Way:
         self.deliver: Callable[[bytes], None] = _nothing
         self.deliver_eof: Callable[[], None] = _nothing
         self.on_room: Callable[[], None] = _nothing
-        self._buffer = bytearray()
-        self._arrivals: deque[tuple[float, int]] = deque()
+        self._pieces: deque[tuple[float, bytes]] = deque()  # with when each arrives
+        self._size = self._start = 0  # bytes on their way, and where in the first piece they begin
         self._last = self._end_at = 0.0
         self._moving = False
         self.asleep = False
@@ -90,18 +91,18 @@ class Way:
 
     def __len__(self) -> int:
         """How many bytes are on their way."""
-        return len(self._buffer)
+        return self._size
 
     def write(self, data: bytes) -> int:
         """Put in what fits. How many bytes that were."""
         if self.ended or self.over:
             return len(data)  # nobody will read it, and nobody waits for it
-        room = self.weather.capacity - len(self._buffer)
+        room = self.weather.capacity - self._size
         if len(data) > room:
             data = data[: max(room, 0)]
         if data:
-            self._buffer += data
-            self._arrivals.append((self._arrival(), len(data)))
+            self._size += len(data)
+            self._pieces.append((self._arrival(), data))
             self.move()
         return len(data)
 
@@ -111,7 +112,8 @@ class Way:
         when = self._schedule.now + weather.latency
         if weather.jitter:
             when += weather.jitter * self._stream.choose(1000) / 1000
-        self._last = max(self._last, when)
+        if when > self._last:
+            self._last = when
         return self._last
 
     def end(self) -> None:
@@ -124,47 +126,59 @@ class Way:
     def drop(self) -> None:
         """The link is cut: nothing arrives any more."""
         self.over = True
-        self._buffer.clear()
-        self._arrivals.clear()
+        self._size = self._start = 0
+        self._pieces.clear()
 
     def move(self) -> None:
         """See to it that what can arrive does, in time. While nothing is taken, time passes all the same."""
         if self._moving or self.over or self.clogged or self.asleep or not self.reading:
             return
-        if self._arrivals or self.ended:
+        if self._pieces or self.ended:
             self._moving = True
-            self._schedule.at(self._arrivals[0][0] if self._arrivals else self._end_at, self._arrive)
+            self._schedule.at(self._pieces[0][0] if self._pieces else self._end_at, self._arrive)
 
     def _arrive(self) -> None:
         self._moving = False
         if self.over or self.clogged or self.asleep or not self.reading:
             return
-        if not self._arrivals:
+        if not self._pieces:
             self.over = True
             self.deliver_eof()
             return
         size = self._there()
         if self.weather.fragment and self._stream.happens(self.weather.fragment):
             size = min(size, 1 + self._stream.choose(self._stream.pick((size, 20, 3, 1))))
-        data = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        while size:
-            when, there = self._arrivals.popleft()
-            if there > size:
-                self._arrivals.appendleft((when, there - size))
-            size -= min(there, size)
-        self.deliver(data)
+        self.deliver(self._take(size))
         self.on_room()
         self.move()
 
     def _there(self) -> int:
         """How many bytes have come, as far as one read takes them."""
-        size = 0
-        for when, there in self._arrivals:
+        size = -self._start
+        for when, piece in self._pieces:
             if when > self._schedule.now or size >= self.most:
                 break
-            size += there
+            size += len(piece)
         return min(size, self.most)
+
+    def _take(self, size: int) -> bytes:
+        """The first so many bytes."""
+        self._size -= size
+        pieces, start = self._pieces, self._start
+        taken = []
+        while size:
+            piece = pieces[0][1]
+            there = len(piece) - start
+            if there > size:
+                taken.append(piece[start : start + size])
+                start += size
+                break
+            taken.append(piece[start:])
+            pieces.popleft()
+            size -= there
+            start = 0
+        self._start = start
+        return taken[0] if len(taken) == 1 else b"".join(taken)
 
 
 class Link:

@@ -41,104 +41,117 @@ class Receipt(TypedDict):
     sum: int
 
 
-def stage() -> Service:
-    """A new service of this kind."""
-    service = Service("stage", public=True)
-    shelf = Service("shelf", public=True)
-
-    @shelf.method
-    def total(numbers: Annotated[list[int], Meta(max_length=5)]) -> int:
-        return sum(numbers)
-
-    @shelf.on_call
-    def unchanged(context: Context, method: Method, arguments: Arguments) -> Arguments:
-        return arguments
-
-    @shelf.on_outcome
-    def as_it_is(context: Context, method: Method, outcome: Outcome) -> None:
-        return None
-
-    service.include(shelf, prefix="shelf.")
-
-    @service.on("call.timed_out")
-    def noticed(event: object) -> None:
-        raise ValueError  # what hooks raise is theirs
-
-    @service.method
-    def order(item: Item, count: int = 1, *, note: str | None = None, sizes: frozenset[int] = frozenset()) -> Receipt:
-        return {"token": item.name, "sum": item.price * count}
-
-    @service.method
-    def echo(token: str) -> str:
-        return token
-
-    @service.method
-    def add(a: int, b: int) -> int:
-        return a + b
-
-    @service.method
-    def blob(token: str, size: int) -> str:
-        return token.ljust(size, "x")
-
-    @service.method(blocking=True, timeout=0.5)
-    def brief(token: str) -> str:
-        return token
-
-    @service.method(on_disconnect="finish")
-    async def finish(token: str, seconds: float) -> str:
-        await anyio.sleep(seconds)
-        return token
-
-    @service.method(blocking=True, sequential=True)
-    def queue(token: str) -> str:
-        return token
-
-    @service.method
-    def tell(context: Context, token: str, times: int) -> str:
-        for time in range(times):
-            context.notify("told", [token, time])
-            context.progress(time / times)
-        return token
-
-    @service.method
-    async def wait(token: str, seconds: float) -> str:
-        await anyio.sleep(seconds)
-        return token
-
-    @service.method
-    async def ask(context: Context, token: str) -> str:
-        answer: str = await context.call("mirror", [token], timeout=5.0, result_type=str)
-        return answer
-
-    @service.method
-    def spread(first: int, *more: int, **named: int) -> list[int]:
-        return [first, *more, *named.values()]
-
-    @service.method
-    def tags(names: list[str]) -> Any:
-        return Tagged(frozenset(names), {("pair", 1), ("pair", 0)})
-
-    @service.method(scopes={"vault"})
-    def secret() -> str:
-        return "secret"
-
-    @service.method
-    def refuses(token: str) -> None:
-        raise RpcError(REFUSED, data=token)
-
-    @service.method
-    def breaks() -> None:
-        raise ZeroDivisionError
-
-    @service.method
-    def unspeakable() -> Any:
-        return object()
-
-    return service
+service: Final = Service("stage", public=True)
+shelf: Final = Service("shelf", public=True)
 
 
-service: Final = stage()
-"""One of them, for journals to be replayed with."""
+@shelf.method
+def total(numbers: Annotated[list[int], Meta(max_length=5)]) -> int:
+    return sum(numbers)
+
+
+@shelf.on_call
+def unchanged(context: Context, method: Method, arguments: Arguments) -> Arguments:
+    return arguments
+
+
+@shelf.on_outcome
+def as_it_is(context: Context, method: Method, outcome: Outcome) -> None:
+    return None
+
+
+service.include(shelf, prefix="shelf.")
+
+
+@service.on("call.timed_out")
+def noticed(event: object) -> None:
+    raise ValueError  # what hooks raise is theirs
+
+
+@service.method
+def order(item: Item, count: int = 1, *, note: str | None = None, sizes: frozenset[int] = frozenset()) -> Receipt:
+    return {"token": item.name, "sum": item.price * count}
+
+
+@service.method
+def echo(token: str) -> str:
+    return token
+
+
+@service.method
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@service.method
+def blob(token: str, size: int) -> str:
+    return token.ljust(size, "x")
+
+
+@service.method(blocking=True, timeout=0.5)
+def brief(token: str) -> str:
+    return token
+
+
+@service.method(on_disconnect="finish")
+async def finish(token: str, seconds: float) -> str:
+    await anyio.sleep(seconds)
+    return token
+
+
+@service.method(blocking=True, sequential=True)
+def queue(token: str) -> str:
+    return token
+
+
+@service.method
+def tell(context: Context, token: str, times: int) -> str:
+    for time in range(times):
+        context.notify("told", [token, time])
+        context.progress(time / times)
+    return token
+
+
+@service.method
+async def wait(token: str, seconds: float) -> str:
+    await anyio.sleep(seconds)
+    return token
+
+
+@service.method
+async def ask(context: Context, token: str) -> str:
+    answer: str = await context.call("mirror", [token], timeout=5.0, result_type=str)
+    return answer
+
+
+@service.method
+def spread(first: int, *more: int, **named: int) -> list[int]:
+    return [first, *more, *named.values()]
+
+
+@service.method
+def tags(names: list[str]) -> Any:
+    return Tagged(frozenset(names), {("pair", 1), ("pair", 0)})
+
+
+@service.method(scopes={"vault"})
+def secret() -> str:
+    return "secret"
+
+
+@service.method
+def refuses(token: str) -> None:
+    raise RpcError(REFUSED, data=token)
+
+
+@service.method
+def breaks() -> None:
+    raise ZeroDivisionError
+
+
+@service.method
+def unspeakable() -> Any:
+    return object()
 
 
 def mirror(params: Any) -> Any:

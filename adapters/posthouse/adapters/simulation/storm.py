@@ -30,7 +30,8 @@ from .clients import Client, PendingCall
 from .lies import BYTES, TEXTS
 from .misuse import MISUSES, misuse
 from .speech import Transport
-from .stage import CODES, RESULTS, mirror, stage
+from .stage import CODES, RESULTS, mirror
+from .stage import service as stage
 from .swarm import Swarm, draw
 from .world import World
 
@@ -89,7 +90,7 @@ class Storm:
         self.calls = 0
         self._storming = True
         self.world: Final = World(
-            service=stage() if service is None else service,
+            service=stage if service is None else service,
             config=self.swarm.config,
             policy=policy,
             weather=self.swarm.weather,

@@ -8,13 +8,16 @@ sleep ends.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextvars import Context
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, TypeVarTuple
 
 from posthouse.adapters.invariants import Violation
 
 from .schedule import Clock
+
+Ts = TypeVarTuple("Ts")
 
 MAX_ROUNDS: Final = 10_000
 """So often may a turn go round before everything waits: what sleeps for no time at all would go round for ever."""
@@ -50,12 +53,13 @@ class _Selector:
 
 
 class _Loop(asyncio.BaseEventLoop):
-    """An event loop on virtual time."""
+    """An event loop on virtual time. `stirred`: there may be something to run."""
 
     def __init__(self, schedule: Clock) -> None:
         super().__init__()
         self._schedule: Final = schedule
         self._selector: Final = _Selector(self)
+        self.stirred = False
         numbers = count(1)
 
         def begin(loop: asyncio.AbstractEventLoop, coroutine: Any, **rest: Any) -> _Task:
@@ -66,6 +70,13 @@ class _Loop(asyncio.BaseEventLoop):
     def time(self) -> float:
         """The schedule's."""
         return self._schedule.now
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Something can run."""
+        self.stirred = True
+        return super().call_soon(callback, *args, context=context)
 
     def __del__(self) -> None:
         """A world that is dropped drops it too: there is nothing that it would have to give back."""
@@ -101,9 +112,10 @@ class Tasks:
 
     def turn(self) -> None:
         """Run until every task waits."""
-        if self._turning or self._loop.is_closed():
+        if self._turning or not self._loop.stirred or self._loop.is_closed():
             return
         self._turning = True
+        self._loop.stirred = False
         self._loop._selector.rounds = 0
         try:
             self._loop.run_forever()
@@ -118,6 +130,7 @@ class Tasks:
 
     def _wake(self) -> None:
         self._planned = None
+        self._loop.stirred = True
         self.turn()
 
     def close(self) -> None:
