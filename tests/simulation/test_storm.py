@@ -17,7 +17,7 @@ from posthouse.adapters.simulation import Client, Drawn, Recorded, Recording, Se
 from posthouse.adapters.simulation import __main__ as command
 from posthouse.adapters.simulation.failing import Failed
 from posthouse.adapters.simulation.stage import service as stage
-from posthouse.adapters.simulation.storm import Calm
+from posthouse.adapters.simulation.storm import Calm, Part
 from posthouse.adapters.simulation.swarm import SHRUNK, draw, draw_config
 from posthouse.adapters.simulation.watched import Watched
 from posthouse.core import Config, Service, UsageError
@@ -197,11 +197,24 @@ def test_the_command_runs_storms_and_counts_them(capsys: pytest.CaptureFixture[s
     assert f"1 {Storm(1).run(2.0).trace}\n2 " in capsys.readouterr().out
 
 
+def test_the_command_runs_a_part_of_a_storm(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--seeds", "1", "--first", "3", "--seconds", "2", "--quiet", "--jobs", "1", "--traces"]
+    for words, part in (
+        (["--clients", "none"], Part(())),
+        (["--clients", "0,2", "--spared"], Part((0, 2), spared=True)),
+    ):
+        assert command.main([*arguments, *words]) == 0
+        assert f"3 {Storm(3, part=part).run(2.0).trace}\n" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        command.main(["--clients", "all"])
+    assert "argument --clients" in capsys.readouterr().err
+
+
 def test_the_command_tells_what_failed_and_stops_when_that_is_enough(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    failed = Failed(9, 1.0, "calls: x", "Violation: calls: x", "limits {}", 0.5, 7, "a.journal", 3, 40)
-    monkeypatch.setattr(command, "attempt", lambda seed, seconds, folder: failed)
+    failed = Failed(9, 1.0, "calls: x", "Violation: calls: x", "limits {}", 0.5, 7, journal="a.journal")
+    monkeypatch.setattr(command, "attempt", lambda seed, seconds, folder, part: failed)
     assert command.main(["--jobs", "1", "--quiet", "--journals", str(tmp_path)]) == 1
     out = capsys.readouterr().out
     assert out.count("seed 9 failed at 0.500 s, step 7: Violation: calls: x") == command.FAILURES

@@ -425,6 +425,28 @@ def test_a_client_may_answer_with_an_error() -> None:
     assert call.error.code == 7
 
 
+def test_a_client_may_answer_late_too_late_and_not_behind_its_link() -> None:
+    world = World(service=shop())
+    alice = world.client("alice")
+    alice.answers["number"] = lambda params: params[0] + 1
+    alice.answer_delay = 1.0
+    late = alice.call("ask")
+    world.run(5)
+    assert late.result == 2
+    assert late.answered_at == pytest.approx(1.0, abs=0.1)
+    alice.answer_delay = 5.0
+    too_late = alice.call("ask")
+    world.run(10)
+    assert too_late.error is not None
+    lost = alice.call("ask")
+    world.run(1)
+    world.cut("alice")
+    alice.call("tell")
+    world.run(10)
+    assert lost.status == "lost"
+    world.leave()
+
+
 def test_what_makes_no_sense_is_refused() -> None:
     wrong: list[dict[str, Any]] = [{"latency": -1.0}, {"jitter": float("nan")}, {"capacity": 0}, {"fragment": 1001}]
     for parts in wrong:

@@ -61,7 +61,7 @@ def row(patch: Patch, hunted: Hunted) -> str:
         found, journal = "**not found**", ""
     else:
         found = hunted.found.replace("|", "\\|").partition("\n")[0][:120]
-        journal = f"{hunted.entries} of {hunted.recorded:,}" if hunted.replays else "in the world only"
+        journal = f"{hunted.entries} of {hunted.recorded:,}{'' if hunted.replays else ', in the world only'}"
     cells = (patch.name.replace("_", " "), patch.wrong, found, hunted.storms, f"{hunted.took:.1f}", journal)
     return f"| {' | '.join(map(str, cells))} |"
 

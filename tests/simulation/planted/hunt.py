@@ -46,7 +46,7 @@ def hunt(first: int, seconds: float, tree: Path) -> Hunted:
         outcome = attempt(first + storms - 1, STORM)
         took = process_time() - began
         if isinstance(outcome, Failed):
-            left = leave_journal(outcome, tree, None, None)
+            left = leave_journal(outcome, tree)
             # An exception says less by its name than by its words.
             found = outcome.sentence if ": " in outcome.sentence else outcome.why
             shrinking = process_time() - began - took

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from .chance import Chance, Drawn, Recorded, Recording, Seeded, Stream
-from .clients import Client, PendingCall
+from .clients import Client
 from .failing import Failed, attempt
 from .handlers import HONEST, Manners
 from .model import Model
 from .network import CALM, Weather
+from .pending import PendingCall
 from .speech import Transport
-from .storm import Calm, Storm
+from .storm import Calm, Part, Storm
 from .swarm import Faults, Swarm
 from .watched import Watched
 from .world import World
@@ -28,6 +29,7 @@ __all__ = [
     "Faults",
     "Manners",
     "Model",
+    "Part",
     "PendingCall",
     "Recorded",
     "Recording",

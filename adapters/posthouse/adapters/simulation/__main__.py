@@ -9,7 +9,7 @@ import argparse
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import partial
 from itertools import count, islice
@@ -17,7 +17,9 @@ from pathlib import Path
 from time import monotonic
 
 from .failing import COMMAND, Failed, attempt
-from .storm import Calm
+from .storm import Calm, Part
+
+Run = Callable[[int], Calm | Failed]
 
 AHEAD = 4
 """So many storms are handed to each process before their outcomes are looked at."""
@@ -44,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     simulated = 0.0
     bar = tqdm(total=arguments.seeds, unit=" seeds", disable=arguments.quiet)
     seeds = islice(count(first), arguments.seeds)
-    for outcome in outcomes(seeds, arguments.seconds, arguments.journals, arguments.jobs, arguments.minutes):
+    part = Part(arguments.clients, arguments.spared)
+    run = partial(attempt, seconds=arguments.seconds, folder=arguments.journals, part=part)
+    for outcome in outcomes(seeds, run, arguments.jobs, arguments.minutes):
         bar.update()
         storms += 1
         if isinstance(outcome, Failed):
@@ -85,6 +89,8 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="print a hash of all that each server did (with --jobs 1): equal on every machine",
     )
+    parser.add_argument("--clients", type=numbers, metavar="N,N", help="only these clients act (none: no client)")
+    parser.add_argument("--spared", action="store_true", help="nothing befalls the server, and it says nothing unasked")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
 
@@ -97,11 +103,13 @@ def positive(text: str) -> int:
     return number
 
 
-def outcomes(
-    seeds: Iterator[int], seconds: float, journals: Path, jobs: int, minutes: float | None
-) -> Iterator[Calm | Failed]:
+def numbers(text: str) -> tuple[int, ...]:
+    """Some whole numbers, or none."""
+    return () if text == "none" else tuple(map(int, text.split(",")))
+
+
+def outcomes(seeds: Iterator[int], run: Run, jobs: int, minutes: float | None) -> Iterator[Calm | Failed]:
     """What became of each storm, in the order in which they end."""
-    run = partial(attempt, seconds=seconds, folder=journals)
     until = None if minutes is None else monotonic() + minutes * 60
     if jobs == 1:
         for seed in seeds:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from posthouse.adapters.invariants import Violation
@@ -17,10 +17,9 @@ from posthouse.core.errors import METHOD_NOT_FOUND, SERVER_BUSY, RpcError
 
 from .chance import Stream
 from .network import Link
+from .pending import PendingCall
 from .schedule import Schedule
 from .speech import Event, Gone, Message, Replied, Speech
-
-Status = Literal["pending", "result", "error", "lost"]
 
 REMEMBERED: Final = 1000
 """How many notifications a client remembers."""
@@ -29,51 +28,6 @@ REMEMBERED: Final = 1000
 FAULTS: Final = (1002, 1003, 1005, 1007)
 """Close codes that a client which keeps the rules neither gets nor has cause to give. 1005 is a close without a code:
 no client of these closes so, and none is to be answered so."""
-
-
-class PendingCall:
-    """One call that a client made. `status` is "pending" until it has a result, an error, or its connection is lost.
-
-    `then(function)` has a function called with it when it is no longer pending.
-    """
-
-    __slots__ = ("answered_at", "asked_at", "error", "id", "method", "params", "status", "value", "waiting")
-
-    def __init__(self, id: str, method: str, params: Any, asked_at: float) -> None:
-        self.id: Final = id
-        self.method: Final = method
-        self.params: Final = params
-        self.asked_at: Final = asked_at
-        self.answered_at: float | None = None
-        self.status: Status = "pending"
-        self.value: Any = None
-        self.error: RpcError | None = None
-        self.waiting: list[Callable[[PendingCall], object]] = []
-
-    def __repr__(self) -> str:
-        return f"<{self.method} {self.id}: {self.status}>"
-
-    @property
-    def result(self) -> Any:
-        """The result. Raises RpcError for what failed, and LookupError while there is none or will be none."""
-        if self.error is not None:
-            raise self.error
-        if self.status != "result":
-            raise LookupError(f"{self.method} is {self.status}: let the world run, or expect no result")
-        return self.value
-
-    def end(self, status: Status, now: float, value: Any = None, error: RpcError | None = None) -> None:
-        """It has its outcome."""
-        self.status, self.answered_at, self.value, self.error = status, now, value, error
-        for tell in self.waiting:
-            tell(self)
-
-    def then(self, tell: Callable[[PendingCall], object]) -> None:
-        """Call this when it has ended; at once, if it has."""
-        if self.status == "pending":
-            self.waiting.append(tell)
-        else:
-            tell(self)
 
 
 class Host(Protocol):
@@ -97,7 +51,8 @@ class Client:
     """One client, by its name. `reads` False: it takes nothing from its links; `clogged`: nothing moves on them.
 
     `notifications` are those that came, as (method, params); `answers` has a function for each method that the server
-    may call, of its params, which may raise RpcError. `speak` begins a conversation on each new link.
+    may call, of its params, which may raise RpcError; the answer goes out `answer_delay` seconds later. `speak` begins
+    a conversation on each new link.
     """
 
     def __init__(self, name: str, world: Host, stream: Stream, speak: Callable[[Stream, float], Speech]) -> None:
@@ -105,6 +60,7 @@ class Client:
         self.stream: Final = stream
         self.answers: Final[dict[str, Callable[[Any], Any]]] = {}
         self.notifications: Final[deque[tuple[str, Any]]] = deque(maxlen=REMEMBERED)
+        self.answer_delay = 0.0
         self.close_code: int | None = None
         self.connections = 0
         self.link: Link | None = None
@@ -368,7 +324,15 @@ class Client:
                 response["result"] = answer(entry.get("params"))
             except RpcError as error:
                 response["error"] = {"code": error.code, "message": error.message, "data": error.data}
-        self.say(msgspec.json.encode(response))
+        text = msgspec.json.encode(response)
+        if self.answer_delay:
+            self._schedule.after(self.answer_delay, partial(self._answer_late, self.link, text))
+        else:
+            self.say(text)
+
+    def _answer_late(self, link: Link | None, text: bytes) -> None:
+        if self.link is link:  # on another nobody would know what is answered
+            self.say(text)
 
 
 def _message(method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

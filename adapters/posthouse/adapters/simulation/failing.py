@@ -1,11 +1,13 @@
 """What is left of a storm that failed: what it was made of, one line that repeats it, and a journal that shows it.
 
 The storm is run again with a journal. Where the journal fails by itself, without world and simulator, it is shrunk to
-the few inputs without which it would not.
+the few inputs without which it would not. Where only the world sees what is wrong, the storm is made smaller instead.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,21 +15,29 @@ from msgspec import Struct
 from msgspec.structs import replace
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.journal import Journal, read, replay, shrink
+from posthouse.core.peers import Identity
 from posthouse.core.service import Service
 
+from .narrowing import Narrowing
 from .stage import service as stage
-from .storm import Acts, Calm, Storm
+from .storm import IDENTITIES, Acts, Calm, Part, Storm
 from .watched import Watched
 
 COMMAND: Final = "python -m posthouse.adapters.simulation"
+Make = Callable[..., Storm]
+"""Makes a storm of a seed, a `part` and a `journal`."""
+
+Keep = Callable[[int, bytes], object]
+"""Keeps a line of the journal of one of the server's lives."""
+
 STAGE: Final = "posthouse.adapters.simulation.stage:service"
 
 
 class Failed(Struct, frozen=True):
     """A storm that failed. `why` is what was seen, `sentence` what does not hold; `made_of` is its make-up.
 
-    `journal` is where the journal is, None where none was asked for; `entries` of `recorded` inputs are left in it;
-    `replays`: it fails without the simulator too."""
+    `part` is how much of it there was. `journal` is where the journal is, None where none was asked for; `entries` of
+    `recorded` inputs are left in it; `replays`: it fails without the simulator too."""
 
     seed: int
     seconds: float
@@ -36,6 +46,7 @@ class Failed(Struct, frozen=True):
     made_of: str
     now: float
     steps: int
+    part: Part = Part()
     journal: str | None = None
     entries: int = 0
     recorded: int = 0
@@ -44,7 +55,12 @@ class Failed(Struct, frozen=True):
     @property
     def repeat(self) -> str:
         """The command that runs it again, where it was over the stage."""
-        return f"{COMMAND} --first {self.seed} --seeds 1 --seconds {self.seconds:g}"
+        words = [COMMAND, f"--first {self.seed} --seeds 1 --seconds {self.seconds:g}"]
+        if self.part.clients is not None:
+            words.append(f"--clients {','.join(map(str, self.part.clients)) or 'none'}")
+        if self.part.spared:
+            words.append("--spared")
+        return " ".join(words)
 
     def __str__(self) -> str:
         """For people."""
@@ -55,7 +71,7 @@ class Failed(Struct, frozen=True):
         ]
         if self.journal is not None:
             what = f"{self.entries} of {self.recorded} inputs"
-            how = "fails by itself" if self.replays else "shows what happened; only the simulator sees what is wrong"
+            how = "fails by itself" if self.replays else "of a smaller storm; only the simulator sees what is wrong"
             lines.append(f"  journal: {self.journal} ({what}; {how})")
             lines.append(f"  look:    posthouse replay {self.journal} {STAGE} --check")
         return "\n".join(lines)
@@ -68,14 +84,24 @@ def attempt(
     *,
     service: Service | None = None,
     acts: Acts | None = None,
+    identities: Sequence[Identity | None] = IDENTITIES,
+    part: Part = Part(),
 ) -> Calm | Failed:
     """Run one storm, over the stage or over a service of one's own. When it fails, a journal of its end is left in
-    `folder`, shrunk where that can be."""
-    storm = Storm(seed, service=service, acts=acts)
+    `folder`, shrunk: by itself where it fails by itself, else with the storm."""
+    make = partial(Storm, service=service, acts=acts, identities=identities)
+    outcome = _run(make, seed, seconds, part)
+    if folder is None or not isinstance(outcome, Failed):
+        return outcome
+    return leave_journal(outcome, folder, make, stage if service is None else service)
+
+
+def _run(make: Make, seed: int, seconds: float, part: Part, journal: Keep | None = None) -> Calm | Failed:
+    storm = make(seed, part=part, journal=journal)
     try:
         return storm.run(seconds)
     except Exception as error:
-        failed = Failed(
+        return Failed(
             seed,
             seconds,
             error.sentence if isinstance(error, Violation) else type(error).__name__,
@@ -83,37 +109,35 @@ def attempt(
             str(storm.swarm),
             storm.world.now,
             storm.world.steps,
+            part,
         )
-    return failed if folder is None else leave_journal(failed, folder, service, acts)
 
 
-def leave_journal(failed: Failed, folder: Path, service: Service | None, acts: Acts | None) -> Failed:
-    """Run it again with a journal, and keep that of the server's last life."""
-    lives: dict[int, list[bytes]] = {}
-    storm = Storm(
-        failed.seed,
-        service=service,
-        acts=acts,
-        journal=lambda life, line: lives.setdefault(life, []).append(line),
-    )
-    try:
-        storm.run(failed.seconds)
-    except Exception:
-        journal = read(lives[max(lives)])
-    else:
+def leave_journal(failed: Failed, folder: Path, make: Make = Storm, service: Service = stage) -> Failed:
+    """Run it again with a journal, and keep what is needed of that of the server's last life."""
+    journal = _record(make, failed)
+    if journal is None:
         return replace(failed, why=f"{failed.why} (and then it did not fail: it is no function of its seed alone)")
-    shrunk = shrunk_journal(journal, stage if service is None else service)
-    left = journal if shrunk is None else shrunk
+    left = shrunk_journal(journal, service)
+    replays = left is not None
+    if left is None:
+        failed = narrowed(make, failed)
+        left = _record(make, failed) or journal
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"seed-{failed.seed}.journal"
     path.write_bytes(b"".join(left.lines()))
-    return replace(
-        failed,
-        journal=str(path),
-        entries=len(left.entries),
-        recorded=len(journal.entries),
-        replays=shrunk is not None,
-    )
+    return replace(failed, journal=str(path), entries=len(left.entries), recorded=len(journal.entries), replays=replays)
+
+
+def _record(make: Make, failed: Failed) -> Journal | None:
+    """The journal of the server's last life. None: it did not fail again."""
+    lives: dict[int, list[bytes]] = {}
+
+    def keep(life: int, line: bytes) -> None:
+        lives.setdefault(life, []).append(line)
+
+    again = _run(make, failed.seed, failed.seconds, failed.part, keep)
+    return read(lives[max(lives)]) if isinstance(again, Failed) else None
 
 
 def shrunk_journal(journal: Journal, service: Service) -> Journal | None:
@@ -121,3 +145,22 @@ def shrunk_journal(journal: Journal, service: Service) -> Journal | None:
     if replay(journal, service, check=True, gateway=Watched).failure is None:
         return None
     return shrink(journal, service, gateway=Watched)
+
+
+def narrowed(make: Make, failed: Failed) -> Failed:
+    """The same failure in the least of the storm that was found to have it."""
+    least = failed
+
+    def fails(seconds: float, part: Part) -> bool:
+        nonlocal least
+        outcome = _run(make, failed.seed, seconds, part)
+        if not isinstance(outcome, Failed) or outcome.sentence != failed.sentence:
+            return False
+        least = outcome
+        return True
+
+    clients = failed.part.clients
+    if clients is None:
+        clients = tuple(range(make(failed.seed).swarm.clients))
+    Narrowing(failed.seconds, Part(clients, failed.part.spared), fails).narrow()
+    return least

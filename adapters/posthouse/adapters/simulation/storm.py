@@ -6,7 +6,7 @@ their answers, leave, and be forgotten. All of it follows from the seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -26,9 +26,10 @@ from posthouse.core.service import Service
 from posthouse.transports.policy import Policy
 
 from .chance import Chance, Seeded, Stream
-from .clients import Client, PendingCall
+from .clients import Client
 from .lies import BYTES, TEXTS
 from .misuse import MISUSES, misuse
+from .pending import PendingCall
 from .speech import Transport
 from .stage import CODES, RESULTS, mirror
 from .stage import service as stage
@@ -60,6 +61,14 @@ class Calm(Struct, frozen=True):
     trace: str
 
 
+class Part(Struct, frozen=True):
+    """How much of a storm there is. `clients`: those of these numbers act, and the others stay away (None: all act);
+    `spared`: nothing befalls the server, and it says nothing unasked. Who acts does the same in every part."""
+
+    clients: tuple[int, ...] | None = None
+    spared: bool = False
+
+
 Acts = Callable[[Client], object]
 """What a client does when its turn comes. Its chance is `client.stream`."""
 
@@ -67,7 +76,9 @@ Acts = Callable[[Client], object]
 class Storm:
     """One storm over `world`, and what it is made of: its `swarm` is drawn from the seed.
 
-    With a `service` of one's own, `acts` says what its clients do; else the stage is played. `journal` is as in World.
+    With a `service` of one's own, `acts` says what its clients do; else the stage is played. Each client, and whoever
+    the policy lets in without a name, is one of `identities`. `part` is how much of it there is; `journal` is as in
+    World.
     """
 
     def __init__(
@@ -76,7 +87,9 @@ class Storm:
         *,
         service: Service | None = None,
         acts: Acts | None = None,
+        identities: Sequence[Identity | None] = IDENTITIES,
         chance: Chance | None = None,
+        part: Part = Part(),
         journal: Callable[[int, bytes], object] | None = None,
     ) -> None:
         if (service is None) is not (acts is None):
@@ -85,10 +98,11 @@ class Storm:
         chance = Seeded(seed) if chance is None else chance
         self.swarm: Final[Swarm] = draw(chance.stream("swarm"))
         self._fate: Final[Stream] = chance.stream("fate")
-        identity = self._fate.pick(IDENTITIES)
+        identity = self._fate.pick(identities)
         policy = Policy() if identity is None else Policy(identity=identity)
         self.calls = 0
         self._storming = True
+        self._acting: Final[list[Client]] = []
         self.world: Final = World(
             service=stage if service is None else service,
             config=self.swarm.config,
@@ -100,10 +114,13 @@ class Storm:
         )
         for number in range(self.swarm.clients):
             stream = chance.stream(f"client {number}")
-            client = self.world.client(f"client {number}", stream.pick(TRANSPORTS), identity=stream.pick(IDENTITIES))
+            client = self.world.client(f"client {number}", stream.pick(TRANSPORTS), identity=stream.pick(identities))
             client.answers["mirror"] = mirror
-            self.world.after(self.swarm.pause * stream.choose(1000) / 1000, partial(self._act, client))
-        self.world.after(self.swarm.pause, self._rule)
+            if part.clients is None or number in part.clients:
+                self._acting.append(client)
+                self.world.after(self.swarm.pause * stream.choose(1000) / 1000, partial(self._act, client))
+        if not part.spared:
+            self.world.after(self.swarm.pause, self._rule)
 
     def run(self, seconds: float) -> Calm:
         """So many seconds of storm, then calm. Raises Violation."""
@@ -140,6 +157,7 @@ class Storm:
             world.after(stream.choose(20), partial(world.unclog, client.name))
         if stream.happens(faults.dawdle):
             client.reads = False
+            client.answer_delay = stream.pick((0.0, 1.0, 6.0))
             world.after(stream.choose(20), partial(setattr, client, "reads", True))
         if stream.happens(faults.lie):
             self._lie(client)
@@ -264,7 +282,7 @@ class Storm:
 
     def _leave_at_work(self, grace: float | None) -> None:
         """A shut-down comes when there is work: it has to end what it finds."""
-        for client in self.world.clients.values():
+        for client in self._acting:
             for _ in range(self._fate.choose(12)):
                 if len(client.pending) < MAX_PENDING:
                     self._acts(client)

@@ -1,0 +1,112 @@
+"""A storm that fails in the world only is made smaller, and never into one that fails otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from posthouse.adapters.journal import read
+from posthouse.adapters.simulation import Calm, Client, attempt
+from posthouse.adapters.simulation.failing import Failed
+from posthouse.adapters.simulation.narrowing import MAX_TRIES, SHORTEST, Narrowing
+from posthouse.adapters.simulation.storm import Part
+from posthouse.core.context import Context
+from posthouse.core.peers import Identity
+from posthouse.core.service import Service
+
+service = Service("mine", public=True)
+
+
+@service.method
+def double(number: int) -> int:
+    """Twice as much."""
+    return number * 2
+
+
+def test_what_is_not_needed_is_left_out() -> None:
+    tried: list[tuple[float, Part]] = []
+
+    def fails(seconds: float, part: Part) -> bool:
+        tried.append((seconds, part))
+        return seconds >= 3.0 and {2, 5} <= set(part.clients or ())
+
+    narrowing = Narrowing(20.0, Part(tuple(range(9))), fails)
+    narrowing.narrow()
+    assert (narrowing.seconds, narrowing.part) == (5.0, Part((2, 5), spared=True))
+    assert len(tried) < 30
+
+
+def test_what_is_needed_stays() -> None:
+    whole = Part((0, 1), spared=False)
+    narrowing = Narrowing(20.0, whole, lambda seconds, part: seconds == 20.0 and part == whole)
+    narrowing.narrow()
+    assert (narrowing.seconds, narrowing.part) == (20.0, whole)
+
+
+@given(st.sets(st.integers(0, 15)), st.floats(0.0, 20.0), st.booleans())
+def test_what_is_left_fails(needed: set[int], least: float, ruled: bool) -> None:
+    tries = 0
+
+    def fails(seconds: float, part: Part) -> bool:
+        nonlocal tries
+        tries += 1
+        return seconds >= least and needed <= set(part.clients or ()) and not (ruled and part.spared)
+
+    narrowing = Narrowing(20.0, Part(tuple(range(16))), fails)
+    narrowing.narrow()
+    assert tries <= MAX_TRIES
+    assert fails(narrowing.seconds, narrowing.part)
+    assert narrowing.part.spared is not ruled
+    assert narrowing.seconds / 2 < least or narrowing.seconds <= SHORTEST * 2
+    assert needed == set(narrowing.part.clients or ()) or tries > MAX_TRIES // 2
+
+
+def test_a_failure_that_only_the_world_sees_leaves_a_smaller_storm_and_the_line_that_repeats_it(tmp_path: Path) -> None:
+    def acts(client: Client) -> None:
+        client.call("double", 4).then(lambda call: fail_if(client.name == "client 1" and call.status == "result"))
+
+    def fail_if(fails: bool) -> None:
+        assert not fails, "as it should"
+
+    seed = 2  # four clients
+    failed = attempt(seed, 20.0, tmp_path, service=service, acts=acts)
+    assert isinstance(failed, Failed)
+    assert failed.part == Part((1,), spared=True)
+    assert not failed.replays
+    assert failed.entries < failed.recorded / 2
+    assert failed.repeat.endswith("--clients 1 --spared")
+    assert "of a smaller storm" in str(failed)
+    assert failed.journal is not None
+    assert len(read(failed.journal).entries) == failed.entries
+    again = attempt(seed, failed.seconds, service=service, acts=acts, part=failed.part)
+    assert isinstance(again, Failed)
+    assert (again.sentence, again.now) == (failed.sentence, failed.now)
+
+
+def test_clients_are_who_one_says_they_are() -> None:
+    users = set()
+    mine = Service("mine", public=True)
+
+    @mine.method(scopes={"vault"})
+    def look(context: Context) -> None:
+        users.add(context.user)
+
+    carol = Identity("carol", ("vault",))
+    outcome = attempt(2, 5.0, service=mine, acts=lambda client: client.call("look"), identities=[carol])
+    assert isinstance(outcome, Calm)
+    assert users == {"carol"}
+
+
+def test_a_storm_that_did_not_fail_again_is_said_to_be_no_function_of_its_seed(tmp_path: Path) -> None:
+    calls = 0
+
+    def acts(client: Client) -> None:
+        nonlocal calls
+        calls += 1
+        assert calls != 1
+
+    failed = attempt(2, 1.0, tmp_path, service=service, acts=acts)
+    assert isinstance(failed, Failed)
+    assert "no function of its seed alone" in failed.why
+    assert failed.journal is None
