@@ -1,7 +1,8 @@
 """What comes in on a WebSocket: frames into whole messages, pings, pongs and the peer's close, within every limit.
 
-`wsproto.connection.Connection` parses; this looks at each frame's header first, so that nothing is fed to it that is
-not wanted, and no more at a time than `PIECE`. It may not know time, what is answered, or how a connection ends.
+`wsproto.connection.Connection` parses what is not recognised as a plain text; this looks at each frame's header first,
+so that nothing is fed to it that is not wanted, and no more at a time than `PIECE`. It may not know time, what is
+answered, or how a connection ends.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from .assembly import PIECE, Assembly
 from .codec import Binary, Text
 from .deflate import Inflater, wire_limit
 from .frames import BINARY, CONTINUATION, FIN, MASKED, MAX_CONTROL_BYTES, RSV1, TEXT
+from .websocket_recogniser import recognise_text
 
 PROTOCOL_ERROR: Final = 1002
 UNSUPPORTED_DATA: Final = 1003
@@ -124,7 +126,6 @@ class Inbound:
         self.backlog = False
         at = 0
         end = len(data)
-        # Here is the place for what takes a whole text in one frame without a parser.
         while at < end and not self.over:
             if self._left:
                 stop = min(at + min(self._left, PIECE), end)
@@ -165,7 +166,11 @@ class Inbound:
             return at
         stop = body + length
         if first == WHOLE_TEXT and not self._fragments and stop <= end and length <= self._whole_limit:
-            self._feed(data[at:stop], events)
+            text = recognise_text(data, at, body, stop, masked=not self._client)
+            if text is None:
+                self._feed(data[at:stop], events)
+            else:
+                events.append(Text(text))
             return stop
         opcode = first & 0x0F
         if opcode & 0x8:
@@ -219,10 +224,7 @@ class Inbound:
         connection.receive_data(piece)
         for event in connection.events():
             if isinstance(event, TextMessage):
-                if event.message_finished and not self._fragments:
-                    events.append(Text(event.data.encode()))
-                else:
-                    self._take(event.data.encode(), event.message_finished, events)
+                self._take(event.data.encode(), event.message_finished, events)
             elif isinstance(event, BytesMessage):
                 self._take(bytes(event.data), event.message_finished, events, binary=True)
             elif isinstance(event, CloseConnection):
