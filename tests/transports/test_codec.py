@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
-from posthouse.transports.codec import ABNORMAL, Binary, Codec, Handshake, Output, Send, Shut, Upgrade
+from posthouse.transports.codec import ABNORMAL, Binary, Codec, Output, Send, Shut
 from posthouse.transports.headers import Headers
 from posthouse.transports.http1 import Http1
 from posthouse.transports.lines import Lines
@@ -24,10 +24,6 @@ def test_outputs_are_values_that_cannot_change() -> None:
 
 def test_shutting_lets_what_was_sent_go_unless_told_otherwise() -> None:
     assert Shut().flush
-
-
-def test_a_handshake_came_before_the_end_of_input_unless_told_otherwise() -> None:
-    assert not Upgrade(Handshake((), deflate=False), b"").eof
 
 
 def test_a_connection_that_ended_without_a_close_frame_has_the_code_that_is_reserved_for_it() -> None:

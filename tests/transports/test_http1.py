@@ -404,10 +404,11 @@ def test_an_allowed_page_may_read_why_it_was_refused() -> None:
 def test_an_upgrade_is_handed_on_with_what_came_behind_it() -> None:
     line = Line(answering=False)
     line.receive(UPGRADE + b"\x81\x00")
-    (upgrade,) = line.of(Upgrade)
-    assert isinstance(upgrade, Upgrade)
-    assert (upgrade.rest, line.http.buffered) == (b"\x81\x00", 0)
-    line.http.accept_upgrade(0.0)
+    assert len(line.of(Upgrade)) == 1
+    line.receive(b"more")  # who decides may take its time
+    assert line.http.buffered == 6
+    assert line.http.accept_upgrade(0.0) == (b"\x81\x00more", False)
+    assert line.http.buffered == 0
     line.take()
     assert line.sent.startswith(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n")
     assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in line.sent
@@ -422,7 +423,28 @@ def test_an_upgrade_that_waited_says_that_the_input_has_ended() -> None:
     line.http.answer(b"{}", None, None, 0.0)
     line.http.proceed(0.0)
     line.take()
-    assert [upgrade.eof for upgrade in line.of(Upgrade) if isinstance(upgrade, Upgrade)] == [True]
+    assert len(line.of(Upgrade)) == 1
+    assert line.http.accept_upgrade(0.0) == (b"", True)
+
+
+def test_what_comes_behind_an_upgrade_that_waits_is_bounded_and_read_on_once_it_is_decided() -> None:
+    line = Line(Config(max_head_bytes=300), answering=False)
+    line.receive(UPGRADE)
+    line.receive(b"x" * 301)
+    assert line.seen[-1:] == [Pause()]
+    rest, _ = line.http.accept_upgrade(0.0)
+    line.take()
+    assert len(rest) == 301
+    assert line.seen[-1:] == [Resume()]
+
+
+def test_what_came_behind_an_upgrade_that_is_refused_is_dropped() -> None:
+    line = Line(answering=False)
+    line.receive(UPGRADE)
+    line.receive(b"frames")
+    line.http.refuse(1013, None, 0.0)
+    line.take()
+    assert (line.statuses, line.http.buffered) == ([503], 0)
 
 
 @pytest.mark.parametrize(

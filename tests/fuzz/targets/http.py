@@ -68,6 +68,7 @@ class Served:
         self.stage = Play(self.codec, most_text=CONFIG.max_body_bytes, most_held=held, react=self.react)
         self.stage.may_pause = late
         self.upgrade: Upgrade | None = None
+        self.behind = b""
         self.pending: Any = None
         self._accepts = sent.option(ACCEPTS_UPGRADE)
         self._late = late
@@ -80,7 +81,7 @@ class Served:
         elif isinstance(output, Exchange | Probe | Upgrade):
             assert self.pending is None, "a request is read while another is not answered"
             self.pending = output
-            if not self._late or isinstance(output, Upgrade):  # what comes behind a handshake belongs to others
+            if not self._late:
                 self.answer()
 
     def answer(self) -> None:
@@ -91,7 +92,7 @@ class Served:
         if isinstance(request, Upgrade):
             if self._accepts:
                 self.upgrade = request
-                self.codec.accept_upgrade(now)
+                self.behind, _ = self.codec.accept_upgrade(now)
                 return
             self.codec.refuse(1013, 2.0, now)
         elif isinstance(request, Probe):
@@ -126,7 +127,7 @@ def play(sent: Sent, *, late: bool) -> list[object]:
     stage.may_pause = False
     if served.upgrade is not None:
         stage.drain()
-        behind = served.upgrade.rest + b"".join(pieces)
+        behind = served.behind + b"".join(pieces)
         before = [output for output in stage.conduct.meaning if not isinstance(output, Upgrade)]
         return [*before, served.upgrade.handshake, behind]
     if sent.option(SHEDS):

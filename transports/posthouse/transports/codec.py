@@ -74,12 +74,9 @@ class Handshake(Struct, frozen=True):
 
 
 class Upgrade(Struct, frozen=True, gc=False):
-    """A valid WebSocket handshake, owed one `accept_upgrade` or `refuse`. `rest` came behind it; `eof`: and then the
-    end of input, while it waited for its turn."""
+    """A valid WebSocket handshake, owed one `accept_upgrade` or `refuse`."""
 
     handshake: Handshake
-    rest: bytes
-    eof: bool = False
 
 
 class Selected(Struct, frozen=True, gc=False):

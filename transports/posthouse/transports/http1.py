@@ -200,8 +200,7 @@ class Http1:
             self._answer_alone(Answer(204, fields=field_lines(PREFLIGHT_FIELDS)))
         elif isinstance(wanted, Handshake):
             self._upgrade = wanted
-            self._hand_on(Upgrade(wanted, bytes(self._buffer), self._eof))
-            self._buffer.clear()
+            self._hand_on(Upgrade(wanted))
         else:
             self._hand_on(wanted)
 
@@ -251,11 +250,16 @@ class Http1:
         """End the probe with JSON. A HEAD is answered without it."""
         self._answer(Answer(status, data))
 
-    def accept_upgrade(self, now: float) -> None:
-        """Send the 101. What comes from now on is no HTTP and not this codec's."""
+    def accept_upgrade(self, now: float) -> tuple[bytes, bool]:
+        """Send the 101. What has come behind the handshake, and whether its input has ended, is no HTTP and not this
+        codec's: it is returned, for the one that follows."""
         assert self._upgrade is not None
         self.output.append(Send(switching_head(self._upgrade.headers)))
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        self._hold_back()
         self._state = State.OVER
+        return rest, self._eof
 
     def refuse(self, code: int, retry_after: float | None, now: float) -> None:
         """End an exchange or an upgrade that was not admitted, by the WebSocket close code that says why."""

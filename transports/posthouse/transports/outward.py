@@ -96,13 +96,13 @@ class Outward:
         line = self._sockets.by_connection[effect.connection]
         upgrade, line.upgrade = line.upgrade, None
         if upgrade is not None:
-            http(line).accept_upgrade(now)
+            rest, eof = http(line).accept_upgrade(now)
             line.codec = WebSocket(
                 self._gateway.config, deflate=upgrade.handshake.deflate, binary=self._binary, now=now
             )
-            if upgrade.rest:
-                line.codec.receive_data(upgrade.rest, now)
-            if upgrade.eof:
+            if rest:
+                line.codec.receive_data(rest, now)
+            if eof:
                 line.codec.receive_eof(now)
 
     def _transmit(self, effect: Transmit, now: float) -> None:

@@ -75,11 +75,11 @@ def _answered(codec: Http1, output: Output, config: Config, said: list[object]) 
     elif isinstance(output, Probe):
         codec.respond(200, b"{}", 0.0)
     elif isinstance(output, Upgrade):
-        codec.accept_upgrade(0.0)
+        rest, _ = codec.accept_upgrade(0.0)
         said.extend(sent.data for sent in codec.output if isinstance(sent, Send))
         upgraded = WebSocket(config, deflate=output.handshake.deflate, binary=False, now=0.0)
-        if output.rest:
-            upgraded.receive_data(output.rest, 0.0)
+        if rest:
+            upgraded.receive_data(rest, 0.0)
         return upgraded
     elif not isinstance(output, Answered):
         return codec
