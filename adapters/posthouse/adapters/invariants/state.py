@@ -10,15 +10,21 @@ from collections import Counter
 from collections.abc import Iterable
 
 from posthouse.core.calls import Phase
+from posthouse.core.config import Config
 from posthouse.core.connections import LIVING, Connection, State
 from posthouse.core.flow import Backlog
 from posthouse.core.gateway import Gateway
 from posthouse.core.peers import KINDS, PUSHABLE, ConnectionId, SocketId
+from posthouse.transports.codec import Codec
 from posthouse.transports.headers import MAX_HEAD_BYTES
+from posthouse.transports.http1 import Http1
+from posthouse.transports.http_answers import CONTINUE
 from posthouse.transports.http_bodies import MAX_CHUNK_OVERHEAD
 from posthouse.transports.inbound import FRAGMENT_CHARGE
-from posthouse.transports.sockets import BACKLOG, Line
+from posthouse.transports.pipe import Pipe
+from posthouse.transports.sockets import BACKLOG, BUFFER, Line
 from posthouse.transports.switchboard import Switchboard
+from posthouse.transports.websocket import WebSocket
 
 from .violation import must
 
@@ -193,6 +199,9 @@ def line_of(board: Switchboard, line: Line) -> None:
             if held:
                 paused = line.over or BACKLOG in line.stopped or not record.pushable
                 must(paused, "flow: who does not read is not read from")
+        if type(line.codec) is Http1 and not line.answered and line.upgrade is None:
+            # The answer before has gone, and the connection that it was for with it.
+            must(wire.waiting_bytes <= len(CONTINUE), "flow: an exchange begins when the one before has ended")
     if not wire.clear and not line.over and not line.counted:
         watched = line.stalled is not None and line.stalled.live
         must(watched, "time: bytes that are held for nobody have a deadline")
@@ -200,6 +209,8 @@ def line_of(board: Switchboard, line: Line) -> None:
     if due is not None and not line.over:
         armed = line.due is not None and line.due.live and line.due.when <= due
         must(armed, "time: what a codec waits for is waited for")
+    if not line.over and not line.codec.output:
+        must(_is_full(line.codec, config) is (BUFFER in line.stopped), "flow: a codec that has enough is not read for")
     buffered = line.codec.buffered
     if buffered:
         body = config.max_body_bytes * 2 + MAX_CHUNK_OVERHEAD
@@ -207,6 +218,19 @@ def line_of(board: Switchboard, line: Line) -> None:
         head = max(config.max_head_bytes, MAX_HEAD_BYTES)
         bound = max(body, message) + head + config.read_bytes * 2
         must(buffered <= bound, "flow: what a codec buffers is bounded")
+
+
+def _is_full(codec: Codec, config: Config) -> bool:
+    """Does it hold more than it will look at by itself?"""
+    match codec:
+        case Http1():
+            return len(codec._buffer) > config.max_head_bytes
+        case WebSocket():
+            return codec._inbound.backlog
+        case Pipe():
+            return bool(codec._unread)
+        case _:
+            return False
 
 
 def time(board: Switchboard, now: float) -> None:

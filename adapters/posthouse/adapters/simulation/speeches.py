@@ -140,7 +140,7 @@ class PipeSpeech:
 
 
 def _http(stream: Stream, now: float) -> Speech:
-    return PipeliningSpeech() if stream.happens(300) else HttpSpeech()
+    return PipeliningSpeech() if stream.happens(500) else HttpSpeech()
 
 
 SPEECHES: Final[dict[Transport, Callable[[Stream, float], Speech]]] = {

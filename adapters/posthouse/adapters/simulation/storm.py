@@ -30,13 +30,11 @@ from .clients import Client
 from .lies import BYTES, TEXTS
 from .misuse import MISUSES, misuse
 from .pending import PendingCall
-from .speech import Transport
 from .stage import CODES, RESULTS, mirror
 from .stage import service as stage
 from .swarm import Swarm, draw
 from .world import World
 
-TRANSPORTS: Final[tuple[Transport, ...]] = ("websocket", "lines", "lines", "http", "websocket", "headers")
 CALLED: Final = ("echo", "echo", *RESULTS, *CODES)
 KIND_FILTERS: Final[tuple[tuple[Kind, ...] | None, ...]] = (None, ("cli",), ("websocket", "http"))
 IDENTITIES: Final = (None, Identity("ada"), Identity("ada", ("broadcast",)), Identity("bob", (ALL_SCOPES,)))
@@ -114,7 +112,9 @@ class Storm:
         )
         for number in range(self.swarm.clients):
             stream = chance.stream(f"client {number}")
-            client = self.world.client(f"client {number}", stream.pick(TRANSPORTS), identity=stream.pick(identities))
+            client = self.world.client(
+                f"client {number}", stream.pick(self.swarm.transports), identity=stream.pick(identities)
+            )
             client.answers["mirror"] = mirror
             if part.clients is None or number in part.clients:
                 self._acting.append(client)

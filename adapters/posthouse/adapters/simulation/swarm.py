@@ -17,6 +17,7 @@ from posthouse.core.errors import UsageError
 from .chance import Stream
 from .handlers import Manners
 from .network import Weather
+from .speech import Transport
 
 SHRUNK: Final[dict[str, tuple[Any, ...]]] = {
     "max_connections": (3, 8, 20),
@@ -117,8 +118,23 @@ HARMLESS: Final[dict[str, tuple[Any, ...]]] = {
     "read_bytes": (100, 1_000),
     "write_ahead": (20, 200, 2_000),
     "max_calls_per_connection": (1, 2, 4),
+    "max_head_bytes": (400,),
 }
 """What limits may be shrunk to without harm to anybody."""
+
+
+TRANSPORTS: Final[tuple[Transport, ...]] = ("websocket", "lines", "lines", "http", "websocket", "headers")
+"""All of them, as often as they are to be."""
+
+MIXES: Final[tuple[tuple[Transport, ...], ...]] = (
+    TRANSPORTS,
+    TRANSPORTS,
+    ("http",),
+    ("websocket",),
+    ("lines", "headers"),
+    ("websocket", "http"),
+)
+"""What clients may speak: where there is no choice, more happens between those who speak alike."""
 
 
 class Faults(Struct, frozen=True):
@@ -146,6 +162,7 @@ class Swarm(Struct, frozen=True):
     manners: Manners
     weather: Weather
     clients: int
+    transports: tuple[Transport, ...]
     pause: float
     fair: bool
 
@@ -159,6 +176,7 @@ class Swarm(Struct, frozen=True):
             "handlers": {name: value for name, value in asdict(self.manners).items() if value},
             "links": asdict(self.weather),
             "clients": self.clients,
+            "transports": sorted(set(self.transports)),
             "pause": self.pause,
             "fair": self.fair,
         }
@@ -180,6 +198,7 @@ def draw(stream: Stream) -> Swarm:
             fragment=stream.pick((0, 100, 700)),
         ),
         clients=stream.pick((4, 1, 2, 8, 16)),
+        transports=stream.pick(MIXES),
         pause=stream.pick((0.5, 0.1, 2.0)),
         fair=fair,
     )
