@@ -318,7 +318,7 @@ def test_an_answer_that_does_not_come_is_seen() -> None:
     alice = world.client("alice")
     alice.call("add", 1, 1)
     world.run(1)
-    alice._asked["never said"] = alice.call("add", 1, 1)
+    alice._asked._calls["never said"] = alice.call("add", 1, 1)
     with pytest.raises(Violation, match="liveness: every call has its outcome"):
         world.leave()
 

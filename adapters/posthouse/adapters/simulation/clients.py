@@ -17,7 +17,7 @@ from posthouse.core.errors import METHOD_NOT_FOUND, SERVER_BUSY, RpcError
 
 from .chance import Stream
 from .network import Link
-from .pending import PendingCall
+from .pending import Asked, PendingCall, notification
 from .schedule import Schedule
 from .speech import Event, Gone, Message, Replied, Speech
 
@@ -69,8 +69,7 @@ class Client:
         self._world: Final = world
         self._schedule: Final = world.schedule
         self.speak = speak
-        self._made = 0
-        self._asked: Final[dict[str, PendingCall]] = {}
+        self._asked: Final = Asked(name)
         self._unsaid: Final[deque[bytes]] = deque()
         self._unsent = bytearray()
         self._ticking = False
@@ -91,14 +90,14 @@ class Client:
 
     def notify(self, method: str, /, *args: Any, **kwargs: Any) -> None:
         """Send a notification."""
-        self.say(msgspec.json.encode(_message(method, args, kwargs)))
+        self.say(msgspec.json.encode(notification(method, args, kwargs)))
 
     def batch(
         self, calls: Sequence[tuple[str, Sequence[Any]]], told: Sequence[tuple[str, Sequence[Any]]] = ()
     ) -> list[PendingCall]:
         """Call several methods in one array, each with parameters by position. `told` are notifications behind them."""
         pairs = [self._request(method, tuple(args), {}, None) for method, args in calls]
-        notifications = [_message(method, tuple(args), {}) for method, args in told]
+        notifications = [notification(method, tuple(args), {}) for method, args in told]
         self.say(msgspec.json.encode([request for request, _ in pairs] + notifications))
         return [call for _, call in pairs]
 
@@ -126,19 +125,13 @@ class Client:
     def _request(
         self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any], timeout_ms: int | None
     ) -> tuple[dict[str, Any], PendingCall]:
-        self._made += 1
-        id = f"{self.name}-{self._made}"
-        request = _message(method, args, kwargs)
-        request["id"] = id
-        if timeout_ms is not None:
-            request["meta"] = {"timeout_ms": timeout_ms}
-        call = self._asked[id] = PendingCall(id, method, kwargs or args, self._schedule.now)
-        return request, call
+        request = notification(method, args, kwargs)
+        return request, self._asked.make(request, timeout_ms, self._schedule.now)
 
     @property
     def pending(self) -> list[PendingCall]:
         """The calls that have no outcome."""
-        return list(self._asked.values())
+        return list(self._asked)
 
     # Its link
 
@@ -209,10 +202,7 @@ class Client:
         self.speech = None
         self._unsaid.clear()
         self._unsent.clear()
-        asked = list(self._asked.values())
-        self._asked.clear()
-        for call in asked:
-            call.end("lost", self._schedule.now)
+        self._asked.lose(self._schedule.now)
 
     def _give(self, data: bytes) -> None:
         if self.link is None:
@@ -278,7 +268,7 @@ class Client:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return  # it was a lie, and nothing hangs on it
         for entry in message if isinstance(message, list) else (message,):
-            call = self._asked.pop(str(entry.get("id")), None) if isinstance(entry, dict) else None
+            call = self._asked.take(entry) if isinstance(entry, dict) else None
             if call is not None:
                 failed = RpcError(SERVER_BUSY, data={"status": event.status})
                 call.end("error", self._schedule.now, error=failed)
@@ -299,7 +289,7 @@ class Client:
                 self.notifications.append((entry["method"], entry.get("params")))
 
     def _on_response(self, entry: dict[Any, Any]) -> None:
-        call = self._asked.pop(str(entry.get("id")), None)
+        call = self._asked.take(entry)
         if call is None:
             if not self.liar and entry.get("id", "") is not None:
                 raise Violation("answering: who asked is answered, and once", self.name, entry)
@@ -333,12 +323,3 @@ class Client:
     def _answer_late(self, link: Link | None, text: bytes) -> None:
         if self.link is link:  # on another nobody would know what is answered
             self.say(text)
-
-
-def _message(method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    if args and kwargs:
-        raise TypeError("JSON-RPC parameters are by position or by name, not both (section 4.2)")
-    message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
-    if args or kwargs:
-        message["params"] = kwargs or args
-    return message

@@ -1,8 +1,8 @@
-"""One call that a simulated client made, from its asking to its outcome."""
+"""The calls that a simulated client made, each from its asking to its outcome, and what it writes and reads of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
 
 from posthouse.core.errors import RpcError
@@ -53,3 +53,46 @@ class PendingCall:
             self.waiting.append(tell)
         else:
             tell(self)
+
+
+class Asked:
+    """The calls of one client that have no outcome yet, by their ids, which begin with its `name`."""
+
+    def __init__(self, name: str) -> None:
+        self._name: Final = name
+        self._made = 0
+        self._calls: Final[dict[str, PendingCall]] = {}
+
+    def __iter__(self) -> Iterator[PendingCall]:
+        """In the order in which they were made."""
+        return iter(tuple(self._calls.values()))
+
+    def make(self, request: dict[str, Any], timeout_ms: int | None, now: float) -> PendingCall:
+        """A call of this request, which is given its id."""
+        self._made += 1
+        id = request["id"] = f"{self._name}-{self._made}"
+        if timeout_ms is not None:
+            request["meta"] = {"timeout_ms": timeout_ms}
+        call = self._calls[id] = PendingCall(id, request["method"], request.get("params", ()), now)
+        return call
+
+    def take(self, entry: dict[Any, Any]) -> PendingCall | None:
+        """The call with the id of this request or response, which has its outcome now. None: there is none."""
+        return self._calls.pop(str(entry.get("id")), None)
+
+    def lose(self, now: float) -> None:
+        """None of them will be answered."""
+        calls = list(self._calls.values())
+        self._calls.clear()
+        for call in calls:
+            call.end("lost", now)
+
+
+def notification(method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """A notification, or a request that has no id yet. Raises TypeError for parameters of both kinds."""
+    if args and kwargs:
+        raise TypeError("JSON-RPC parameters are by position or by name, not both (section 4.2)")
+    made: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
+    if args or kwargs:
+        made["params"] = kwargs or args
+    return made

@@ -25,44 +25,12 @@ from .chance import Stream
 from .handlers import Handlers, Manners
 from .model import Model
 from .network import Link
-from .schedule import Schedule
+from .schedule import ProcessClock, Schedule
 from .watched import Watched
 
 REMEMBERED: Final = 4096
 LAST: Final = 16
 """So many bytes are remembered of how each of the last sockets began."""
-
-
-class ProcessClock:
-    """The schedule as a process has it: while it is asleep, what it had planned waits."""
-
-    def __init__(self, schedule: Schedule) -> None:
-        self._schedule: Final = schedule
-        self._waiting: list[Callable[[], None]] = []
-        self.asleep = False
-
-    @property
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return self._schedule.now
-
-    def after(self, seconds: float, event: Callable[[], None]) -> None:
-        """Plan this, `seconds` from now."""
-        self._schedule.after(seconds, partial(self.run, event))
-
-    def run(self, event: Callable[[], None]) -> None:
-        """Do this; or when it wakes, if it is asleep."""
-        if self.asleep:
-            self._waiting.append(event)
-        else:
-            event()
-
-    def wake(self) -> None:
-        """Do what waited."""
-        self.asleep = False
-        waiting, self._waiting = self._waiting, []
-        for event in waiting:
-            event()
 
 
 class Accepted:

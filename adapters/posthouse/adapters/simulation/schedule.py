@@ -7,8 +7,9 @@ order in which it was planned.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from heapq import heappop, heappush
-from typing import Protocol
+from typing import Final, Protocol
 
 
 class Clock(Protocol):
@@ -59,3 +60,35 @@ class Schedule:
         if when > self.now:
             self.now = when
         return event
+
+
+class ProcessClock:
+    """The schedule as a process has it: while it is asleep, what it had planned waits."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self._schedule: Final = schedule
+        self._waiting: list[Callable[[], None]] = []
+        self.asleep = False
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._schedule.now
+
+    def after(self, seconds: float, event: Callable[[], None]) -> None:
+        """Plan this, `seconds` from now."""
+        self._schedule.after(seconds, partial(self.run, event))
+
+    def run(self, event: Callable[[], None]) -> None:
+        """Do this; or when it wakes, if it is asleep."""
+        if self.asleep:
+            self._waiting.append(event)
+        else:
+            event()
+
+    def wake(self) -> None:
+        """Do what waited."""
+        self.asleep = False
+        waiting, self._waiting = self._waiting, []
+        for event in waiting:
+            event()

@@ -15,16 +15,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from hashlib import blake2b
 from typing import Any, Final
 
 from posthouse.adapters.invariants import Violation, Witness, check, check_at_rest, check_touched, chunking, time
 from posthouse.core.config import Config
-from posthouse.core.effects import Invoke, Resolve
 from posthouse.core.errors import UsageError
 from posthouse.core.peers import Address, Identity
 from posthouse.core.service import Service
-from posthouse.transports.actions import Action, Write
+from posthouse.transports.actions import Action
 from posthouse.transports.policy import Policy
 
 from .chance import Chance, Seeded
@@ -35,6 +33,7 @@ from .process import Process
 from .schedule import Schedule
 from .speech import Transport
 from .speeches import SPEECHES
+from .trace import Trace
 
 WALL: Final = 1_700_000_000.0
 """Unix time when a world begins, in seconds."""
@@ -89,8 +88,7 @@ class World:
         self._check_every: Final = check_every
         self._journal: Final = journal
         self._modelled: Final = modelled
-        self._hash: Final = blake2b(digest_size=16)
-        self._trace = bytearray()
+        self._trace: Final = Trace()
         self._lives = 0
         self._begin_process()
 
@@ -119,9 +117,7 @@ class World:
     @property
     def trace(self) -> str:
         """A hash of every action of the server so far, with its time: equal for equal runs."""
-        self._hash.update(self._trace)
-        self._trace.clear()
-        return self._hash.hexdigest()
+        return self._trace.digest()
 
     # Who is in it
 
@@ -358,16 +354,4 @@ class World:
 
     def _see(self, action: Action) -> None:
         self._witness.see(action)
-        trace = self._trace
-        if type(action) is Write:
-            trace += b"W%d %.9f " % (action.socket, self.schedule.now)
-            trace += action.data
-        elif isinstance(action, Invoke):
-            trace += b"I%d %.9f %b" % (action.call, self.schedule.now, action.method.name.encode())
-        elif isinstance(action, Resolve):
-            trace += b"R%d %.9f" % (action.request, self.schedule.now)
-        else:
-            trace += b"%b %.9f" % (repr(action).encode(), self.schedule.now)
-        if len(trace) > 65536:
-            self._hash.update(trace)
-            trace.clear()
+        self._trace.add(action, self.schedule.now)
