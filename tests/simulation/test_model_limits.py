@@ -1,0 +1,50 @@
+"""What the model takes for a cause of each limit: met at its boundary, and by nothing less."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from posthouse.adapters.simulation.model_limits import CAUSES
+from posthouse.adapters.simulation.model_records import Connection
+from posthouse.core import ANONYMOUS, Config, Peer
+from posthouse.core.peers import Address, SocketId
+
+CONFIG = Config(idle_timeout=10.0, heartbeat_timeout=3.0, write_timeout=5.0, max_bad_messages=2)
+PEER = Peer("websocket", Address("127.0.0.1", 1), SocketId(1), ANONYMOUS)
+
+
+def meets(limit: str, now: float, config: Config = CONFIG, **facts: Any) -> bool:
+    return CAUSES[limit](Connection(1, PEER, pushable=True, **facts), now, config)
+
+
+@pytest.mark.parametrize(
+    ("limit", "now", "facts", "met"),
+    [
+        ("idle_timeout", 11.9, {"active_at": 2.0}, False),
+        ("idle_timeout", 12.0, {"active_at": 2.0}, True),
+        ("idle_timeout", 99.0, {"calls": {1: None}}, False),
+        ("heartbeat_timeout", 99.0, {}, False),
+        ("heartbeat_timeout", 12.9, {"beaten_at": 10.0, "said_at": 9.0}, False),
+        ("heartbeat_timeout", 13.0, {"beaten_at": 10.0, "said_at": 9.0}, True),
+        ("heartbeat_timeout", 99.0, {"beaten_at": 10.0, "said_at": 10.0}, False),
+        ("heartbeat_timeout", 99.0, {"beaten_at": 10.0, "held": 1}, False),
+        ("write_timeout", 6.9, {"held": 1, "taken_at": 2.0}, False),
+        ("write_timeout", 7.0, {"held": 1, "taken_at": 2.0}, True),
+        ("write_timeout", 99.0, {"held": 0}, False),
+        ("max_queued_replies_bytes", 0.0, {"held": 0}, False),
+        ("max_queued_replies_bytes", 0.0, {"held": 1}, True),
+        ("max_queued_pushes_bytes", 0.0, {"held": 1}, True),
+        ("max_queued_pushes", 0.0, {"held": 0}, False),
+        ("max_bad_messages", 0.0, {"bad": 2}, False),
+        ("max_bad_messages", 0.0, {"bad": 3}, True),
+    ],
+)
+def test_a_limit_is_met_where_it_is_and_no_earlier(limit: str, now: float, facts: dict[str, Any], met: bool) -> None:
+    assert meets(limit, now, **facts) is met
+
+
+def test_what_has_no_limit_is_never_met() -> None:
+    config = Config(idle_timeout=None, max_bad_messages=None)
+    assert not meets("idle_timeout", 1e9, config)
+    assert not meets("max_bad_messages", 1e9, config, bad=1000)
