@@ -97,6 +97,7 @@ THEMES: Final[tuple[tuple[str, ...], ...]] = (
         "max_waiting_bytes",
         "call_timeout",
         "flood",
+        "stall",
     ),
     ("read_bytes", "frames_per_turn", "max_fragments", "message_timeout", "min_compress_bytes", "max_head_bytes"),
     ("idle_timeout", "heartbeat_interval", "heartbeat_timeout", "write_timeout", "dawdle", "clog"),
@@ -105,7 +106,7 @@ THEMES: Final[tuple[tuple[str, ...], ...]] = (
 """Limits and faults that have to do with one another: what happens between them is seen where several of them are there
 at once."""
 
-IN_THEME: Final = 400
+IN_THEME: Final = 600
 """How much more often, in a thousand, something occurs in a storm whose theme it is."""
 
 HARMLESS: Final[dict[str, tuple[Any, ...]]] = {
@@ -122,6 +123,10 @@ HARMLESS: Final[dict[str, tuple[Any, ...]]] = {
 }
 """What limits may be shrunk to without harm to anybody."""
 
+
+CAPACITIES: Final = (256 * 1024, 4_000, 500)
+NARROW: Final = (4_000, 500)
+"""Bytes that a link has room for. Where clients dawdle it is to be full of what they do not read."""
 
 TRANSPORTS: Final[tuple[Transport, ...]] = ("websocket", "lines", "lines", "http", "websocket", "headers")
 """All of them, as often as they are to be."""
@@ -194,7 +199,7 @@ def draw(stream: Stream) -> Swarm:
         weather=Weather(
             latency=stream.pick((0.001, 0.0, 0.05) if fair else (0.001, 0.0, 0.05, 0.5)),
             jitter=stream.pick((0.0, 0.01) if fair else (0.0, 0.01, 0.3)),
-            capacity=stream.pick((256 * 1024, 64 * 1024) if fair else (256 * 1024, 4_000, 500)),
+            capacity=stream.pick((256 * 1024, 64 * 1024) if fair else NARROW if "dawdle" in theme else CAPACITIES),
             fragment=stream.pick((0, 100, 700)),
         ),
         clients=stream.pick((4, 1, 2, 8, 16)),
