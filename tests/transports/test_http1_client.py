@@ -237,9 +237,21 @@ def test_who_asks_for_the_last_response_has_no_other(header: tuple[bytes, bytes]
 def test_a_server_that_goes_on_in_another_protocol_has_not_answered() -> None:
     client = Http1Client(Config(), b"a")
     client.request(b"GET", b"/", [(b"Upgrade", b"x"), (b"Connection", b"upgrade")])
-    client.receive_data(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")
-    client.receive_eof()
-    assert client.output[1:] == [Failed("the server closed the connection before it answered"), Shut()]
+    client.receive_data(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n" + b"x" * 5000)
+    assert client.output[1:] == [Failed("the server goes on in another protocol"), Shut()]
+    assert (client.buffered, client.reusable) == (0, False)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 0\n\nHTTP/1.1 500 evil\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\nZ: z\r\n\r\n{}",
+        b"HTTP/1.1 100 Continue\nA: b\r\n\r\n" + OK,
+    ],
+)
+def test_lines_that_others_may_not_take_for_lines_end_the_connection(data: bytes) -> None:
+    assert receive(data) == [Failed("the lines of a head end with CR LF, and those of the server do not"), Shut()]
 
 
 def test_it_tells_what_it_holds() -> None:

@@ -8,7 +8,18 @@ from functools import partial
 import pytest
 from posthouse.core.config import Config
 from posthouse.transports.http_recognisers import ResponseHead
-from posthouse.transports.http_responses import CUT_OFF, TOO_LARGE, WASTEFUL, Counted, Failed, Parsed, Reading, Response
+from posthouse.transports.http_responses import (
+    CUT_OFF,
+    SWITCHED,
+    TOO_LARGE,
+    TWO_LENGTHS,
+    WASTEFUL,
+    Counted,
+    Failed,
+    Parsed,
+    Reading,
+    Response,
+)
 
 from tests.values import changeable
 
@@ -159,6 +170,24 @@ def test_what_stands_around_chunks_may_be_longer_than_any_reader_of_lines_would_
     for at in range(0, len(wire), 1000):
         rest = reading.feed(wire[at : at + 1000])
     assert (rest, reading.response().body) == (b"", b"x")
+
+
+def test_what_is_behind_a_large_response_is_given_back() -> None:
+    reading = parsed(CHUNKED, Config())
+    assert reading.feed(b"2000\r\n" + b"x" * 0x2000 + b"\r\n0\r\n\r\n" + b"next" * 5000) == b"next" * 5000
+    assert reading.response().body == b"x" * 0x2000
+
+
+def test_a_response_that_says_in_two_ways_where_it_ends_is_none() -> None:
+    reading = parsed()
+    head = CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\n")
+    assert reading.feed(head) == Failed(TWO_LENGTHS)
+
+
+def test_what_is_no_http_any_more_is_no_response() -> None:
+    reading = parsed(headers=(HOST, (b"Upgrade", b"x"), (b"Connection", b"upgrade")))
+    head = b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+    assert reading.feed(head) == Failed(SWITCHED)
 
 
 def test_a_header_is_found_by_its_name() -> None:

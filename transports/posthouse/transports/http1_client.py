@@ -15,15 +15,18 @@ from posthouse.core.errors import UsageError
 
 from .codec import Send, Shut
 from .http_answers import FIELD_NAME, field_lines
-from .http_recognisers import Headers, recognise_response
+from .http_recognisers import recognise_response
 from .http_responses import Counted, Failed, Parsed, Reading, Response
 
 TARGET: Final = re.compile(rb"[\x21-\x7e]+")
+BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 OURS: Final = (b"host", b"content-length", b"transfer-encoding")
 """The codec says these itself."""
 
 STEERING: Final = (b"connection", b"upgrade")
 """A request with one of these has a response that may mean more than it says."""
+
+Fields = tuple[tuple[bytes, bytes], ...]
 
 ClientOutput = Send | Response | Failed | Shut
 
@@ -41,7 +44,7 @@ class Http1Client:
         self.output: list[ClientOutput] = []
         self._config: Final = config
         self._host: Final = host.strip(b" \t")
-        self._asked: tuple[bytes, bytes, Headers] = b"", b"", ()  # method, target and headers of the last request
+        self._asked: tuple[bytes, bytes, Fields] = b"", b"", ()  # method, target and headers of the last request
         self._head = bytearray()
         self._reading: Reading | None = None
         self._waiting = False
@@ -116,6 +119,10 @@ class Http1Client:
             if counted is not None:
                 return self._read(counted, rest)
             self._reading = Parsed(self._config, *self._asked)
+        if BARE_LF.search(whole):
+            # h11 takes it for the end of a line, and two of them for the end of the head: others may not.
+            self._fail("the lines of a head end with CR LF, and those of the server do not")
+            return b""
         self._read(self._reading, whole)
         return rest
 

@@ -1,8 +1,9 @@
 """Recognisers of HTTP heads: what can be read in one way only is read here, and the rest is left to h11.
 
-Nearly every head is plain: HTTP/1.1, lines of visible characters, one Host, at most one Content-Length of digits and
-no transfer coding. Everything else gives None, which is no verdict: h11 may take it or refuse it. What is recognised
-h11 takes too, and reads the same: the fuzzers hold it to that.
+Nearly every head is plain: HTTP/1.1, lines of visible characters, no transfer coding; a request with one Host and at
+most one Content-Length of digits, a response with exactly one, or none where it is a 204, and nothing said about the
+connection. Everything else gives None, which is no verdict: h11 may take it or refuse it. What is recognised h11 takes
+too, and reads the same: the fuzzers hold it to that.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ NOT_MODIFIED: Final = 304
 
 
 class RequestHead(Struct, frozen=True, gc=False):
-    """A request's head as it stands there. `version` is "1.1" or "1.0"."""
+    """A request's head as it stands there. `version` is b"1.1" or b"1.0"."""
 
     method: bytes
     target: bytes

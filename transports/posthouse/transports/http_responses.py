@@ -7,17 +7,23 @@ for what decides how a response is framed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, Protocol
 
 import h11
 from msgspec import Struct
-from posthouse.core.config import Config
+from posthouse.core.config import KIB, Config
 
 from .http_bodies import NO_LIMIT
 from .http_recognisers import Headers, ResponseHead
 
+PIECE: Final = 4 * KIB
+"""So much is given to h11 at once: what it has put into no event is looked at after each."""
+
 TOO_LARGE: Final = "the server's response is too large"
 WASTEFUL: Final = "the server's response has too much between its chunks"
+TWO_LENGTHS: Final = "the server's response says in two ways where it ends"
+SWITCHED: Final = "the server goes on in another protocol"
 CUT_OFF: Final = "the server closed the connection before its response was whole"
 
 
@@ -40,8 +46,8 @@ class Failed(Struct, frozen=True, gc=False):
 
 
 class Reading(Protocol):
-    """A response of either kind. `begun`: its head was read, and what follows is its body; `whole`: the response, once
-    it is; `last`: nothing can follow on this connection."""
+    """A response of either kind. `begun`: its head was read, and what follows is its body; `last`: nothing can follow
+    it on this connection."""
 
     @property
     def begun(self) -> bool:
@@ -55,7 +61,7 @@ class Reading(Protocol):
 
     @property
     def buffered(self) -> int:
-        """How many bytes it holds, and those that it was given and that belong to none of its data yet."""
+        """How many bytes it holds."""
         ...
 
     def feed(self, data: bytes) -> bytes | Failed | None:
@@ -110,11 +116,11 @@ class Counted:
 
 class Parsed:
     """A response that h11 reads. `method` and `headers` are the request's, without what frames its body. A head is to
-    be fed whole, and nothing behind it with it: h11's own limit on one would be met by some cuts and not by others."""
+    be fed whole, and nothing behind it with it: who feeds it bounds it."""
 
     __slots__ = ("_body", "_config", "_head", "_parser", "_placed", "_received")
 
-    def __init__(self, config: Config, method: bytes, target: bytes, headers: Headers) -> None:
+    def __init__(self, config: Config, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self._config: Final = config
         self._parser: Final = h11.Connection(h11.CLIENT, max_incomplete_event_size=NO_LIMIT)
         self._parser.send(h11.Request(method=method, target=target, headers=list(headers)))
@@ -131,10 +137,17 @@ class Parsed:
 
     def feed(self, data: bytes) -> bytes | Failed | None:
         """Take a whole head, or the next bytes behind it."""
-        self._parser.receive_data(data)
-        if self._head is not None:
-            self._received += len(data)
-        return self._read()
+        for at in range(0, len(data), PIECE):
+            piece = data[at : at + PIECE]
+            self._parser.receive_data(piece)
+            if self._head is not None:
+                self._received += len(piece)
+            rest = self._read()
+            if isinstance(rest, bytes):
+                return rest + data[at + PIECE :]
+            if rest is not None:
+                return rest
+        return None
 
     def end(self) -> Failed | None:
         """The server sends no more: that ends a body without a length, and cuts off any other."""
@@ -150,6 +163,9 @@ class Parsed:
                 return Failed(f"the server does not speak HTTP/1.1: {error}")
             if isinstance(event, h11.Response):
                 self._head = event
+                if {b"content-length", b"transfer-encoding"} <= dict(event.headers).keys():
+                    # RFC 9112 section 6.3: "ought to be handled as an error".
+                    return Failed(TWO_LENGTHS)
             elif isinstance(event, h11.InformationalResponse):
                 continue
             elif self._is_wasteful(event):
@@ -162,7 +178,7 @@ class Parsed:
                 rest, _ = self._parser.trailing_data
                 return rest
             else:
-                return None
+                return Failed(SWITCHED) if event is h11.PAUSED else None
 
     def _is_wasteful(self, event: object) -> bool:
         """Stands more before this event than a head may have, in heads of chunks or trailers? It is told by where the
@@ -190,5 +206,5 @@ class Parsed:
 
     @property
     def buffered(self) -> int:
-        """Bytes of its body, and those that h11 has put into no event."""
+        """Bytes of its body, and those behind its head that belong to none of its data."""
         return len(self._body) + self._received - self._placed

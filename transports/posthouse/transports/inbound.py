@@ -82,7 +82,7 @@ class Inbound:
         self._client = client
         self._deflate = deflate
         self._allows_binary = binary
-        # An idle connection costs no parser: it is built when the first frame comes.
+        # Who is idle, or says plain texts alone, costs no parser: it is built for the first frame that needs one.
         self._connection: Connection | None = None
         self._message: Assembly | None = None
         self._buffer = b""
@@ -237,7 +237,7 @@ class Inbound:
                 events.append(event)
 
     def _take(self, piece: bytes, finished: bool, events: list[Event], *, binary: bool = False) -> None:
-        """Some of a message's payload: all that there is of it, most of the time."""
+        """Some of a message's payload, or all of it."""
         message = self._message
         assert message is not None
         if not finished:

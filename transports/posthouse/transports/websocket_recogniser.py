@@ -16,8 +16,8 @@ KEY: Final = 4
 
 def recognise_text(data: bytes, at: int, body: int, stop: int, *, masked: bool) -> bytes | None:
     """The text of the frame from `at` to `stop`, whose first byte says that it is a whole text, and whose payload
-    begins at `body`. None where it is not as long as its header should be, for a peer that masks or does not, or where
-    it is no UTF-8."""
+    begins at `body`. None where its header is longer or shorter than it should be, for a peer that masks or does not,
+    or where the payload is no UTF-8."""
     size = stop - body
     # RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the length".
     header = 2 if size <= MAX_CONTROL_BYTES else 4 if size < 0x1_0000 else 10

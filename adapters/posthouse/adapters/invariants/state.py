@@ -221,7 +221,7 @@ def line_of(board: Switchboard, line: Line) -> None:
 
 
 def _is_full(codec: Codec, config: Config) -> bool:
-    """Does it hold more than it will look at by itself?"""
+    """Does it hold so much that it wants no more until it has had its next turn?"""
     match codec:
         case Http1():
             return len(codec._buffer) > config.max_head_bytes
