@@ -30,6 +30,9 @@ FAULTS: Final = (1002, 1003, 1005, 1007)
 no client of these closes so, and none is to be answered so."""
 
 
+TOO_BIG: Final = 1009
+
+
 class Host(Protocol):
     """What a client needs of its world."""
 
@@ -40,6 +43,10 @@ class Host(Protocol):
 
     def connect(self, client: Client) -> Link | None:
         """A new link to the server, or None: it does not listen, or lets nobody in."""
+        ...
+
+    def takes(self, size: int) -> bool:
+        """Does the server take a text of so many bytes, whatever it is?"""
         ...
 
     def incident(self, id: str) -> BaseException | None:
@@ -72,6 +79,7 @@ class Client:
         self._asked: Final = Asked(name)
         self._unsaid: Final[deque[bytes]] = deque()
         self._unsent = bytearray()
+        self._largest = 0
         self._ticking = False
         self._reads = True
         self.clogged = False
@@ -110,6 +118,7 @@ class Client:
         self.connect()
         if self.speech is None:
             return  # nobody listens, and what was to be answered is lost already
+        self._largest = max(self._largest, len(text))
         if self.speech.ready:
             self.speech.say(text)
             self._work()
@@ -147,6 +156,7 @@ class Client:
         self.link = link
         self.liar = False
         self.close_code = None
+        self._largest = 0
         self._leaving = None
         link.down.reading = self._reads
         link.down.deliver = partial(self._received, link)
@@ -260,6 +270,8 @@ class Client:
             self.close_code = event.code
             if event.code in FAULTS and not self.liar:
                 raise Violation("answering: who keeps the rules of the wire is not closed for them", self.name, event)
+            if event.code == TOO_BIG and not self.liar and self._world.takes(self._largest):
+                raise Violation("answering: who says nothing large is not closed for its size", self.name, event)
 
     def _on_replied(self, event: Replied) -> None:
         """A response answers all of its request: what it does not name was refused together with the whole."""

@@ -148,6 +148,11 @@ class World:
             self._clogged.append((client.name, link))
         return link
 
+    def takes(self, size: int) -> bool:
+        """Does the server take a text of so many bytes, whatever it is? Not if it minds how well it was compressed."""
+        config = self.config
+        return size <= config.max_message_bytes and config.max_inflate_ratio == Config().max_inflate_ratio
+
     def incident(self, id: str) -> BaseException | None:
         """What a handler has raised, by the id that its caller was told, as long as it is remembered."""
         return self.process.handlers.incidents.get(id)
