@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.journal import read, replay
-from posthouse.adapters.simulation import Client, Drawn, Recorded, Recording, Seeded, Storm, attempt
+from posthouse.adapters.simulation import Client, Drawn, PendingCall, Recorded, Recording, Seeded, Storm, attempt
 from posthouse.adapters.simulation import __main__ as command
 from posthouse.adapters.simulation.failing import Failed
 from posthouse.adapters.simulation.stage import service as stage
 from posthouse.adapters.simulation.storm import Calm, Part
 from posthouse.adapters.simulation.swarm import SHRUNK, draw, draw_config
 from posthouse.adapters.simulation.watched import Watched
-from posthouse.core import Config, Service, UsageError
+from posthouse.core import Config, RpcError, Service, UsageError
 from posthouse.core.calls import Calls
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -135,6 +135,17 @@ def test_a_storm_over_a_service_of_ones_own_says_what_it_was_made_of_and_leaves_
     assert isinstance(failed, Failed)
     assert failed.journal is not None
     assert replay(read(failed.journal), service, check=True, gateway=Watched).failure is None
+
+
+def test_what_a_liar_answers_to_its_own_call_is_its_own_fault() -> None:
+    storm = Storm(1)
+    client = storm.world.client("client 0")
+    call = PendingCall("1", "ask", {"token": "a"}, 0.0)
+    call.end("error", 1.0, error=RpcError(1, "no"))
+    with pytest.raises(Violation, match="an error is one that its call may have"):
+        storm._judge(client, "ask", {"token": "a"}, call)
+    client.liar = True
+    storm._judge(client, "ask", {"token": "a"}, call)
 
 
 # What is left of one that fails

@@ -189,19 +189,19 @@ class Storm:
                 told = [("echo", ["nobody"])] if room and stream.happens(300) else []
                 batch = client.batch([(method, list(params.values())) for method, params in calls], told)
                 for call, (method, params) in zip(batch, calls, strict=True):
-                    self._expect(call, method, params)
+                    self._expect(client, call, method, params)
             case 1 if client.pending:
                 client.cancel(stream.pick(client.pending))
             case 2:
                 client.notify("echo", "nobody")
             case 3:
-                self._made(client.call(stream.pick(("connection.ping", "connection.info", "connection.stats"))))
+                self._made(client, client.call(stream.pick(("connection.ping", "connection.info", "connection.stats"))))
             case 4:
-                self._made(client.call("message.broadcast", data=[client.name]))
+                self._made(client, client.call("message.broadcast", data=[client.name]))
             case _:
                 method, params = self._call(client)
                 timeout = stream.pick((None, None, None, 1, 300))
-                self._expect(client.call(method, timeout_ms=timeout, **params), method, params)
+                self._expect(client, client.call(method, timeout_ms=timeout, **params), method, params)
 
     def _call(self, client: Client) -> tuple[str, dict[str, Any]]:
         """What to call, and with what."""
@@ -234,15 +234,17 @@ class Storm:
             case _:
                 return method, {"token": token}
 
-    def _expect(self, call: PendingCall, method: str, params: dict[str, Any]) -> None:
-        call.then(partial(self._judge, method, params))
+    def _expect(self, client: Client, call: PendingCall, method: str, params: dict[str, Any]) -> None:
+        call.then(partial(self._judge, client, method, params))
 
-    def _made(self, call: PendingCall) -> None:
+    def _made(self, client: Client, call: PendingCall) -> None:
         self.calls += 1
-        call.then(partial(self._judge, "", {}))
+        call.then(partial(self._judge, client, "", {}))
 
-    def _judge(self, method: str, params: dict[str, Any], call: PendingCall) -> None:
+    def _judge(self, client: Client, method: str, params: dict[str, Any], call: PendingCall) -> None:
         """Is this an outcome that such a call may have?"""
+        if method == "ask" and client.liar:
+            return  # what it is told is what it answered
         if self.swarm.fair and self._storming:
             harmed = call.status == "lost" or (call.error is not None and call.error.code in HARM)
             if harmed:
