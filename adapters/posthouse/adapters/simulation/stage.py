@@ -41,7 +41,7 @@ class Receipt(TypedDict):
     sum: int
 
 
-service: Final = Service("stage", public=True)
+service: Final = Service("stage", public=True, builtin_scopes={"connection.info": {"vault"}})
 shelf: Final = Service("shelf", public=True)
 
 
@@ -127,6 +127,21 @@ async def ask(context: Context, token: str) -> str:
 @service.method
 def spread(first: int, *more: int, **named: int) -> list[int]:
     return [first, *more, *named.values()]
+
+
+@service.method
+def placed(token: str, /, loud: bool = False) -> str:
+    return token.upper() if loud else token
+
+
+@service.method
+def named(*, token: str) -> str:
+    return token
+
+
+@service.method
+def gathered(context: Context, **named: int) -> list[int]:
+    return list(named.values())
 
 
 @service.method
