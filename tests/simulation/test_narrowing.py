@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.adapters.journal import read
 from posthouse.adapters.simulation import Calm, Client, attempt
-from posthouse.adapters.simulation.failing import Failed
+from posthouse.adapters.simulation.failing import Failed, narrowed
 from posthouse.adapters.simulation.narrowing import MAX_TRIES, SHORTEST, Narrowing
-from posthouse.adapters.simulation.storm import Part
+from posthouse.adapters.simulation.storm import Acts, Part, Storm
 from posthouse.core.context import Context
 from posthouse.core.peers import Identity
 from posthouse.core.service import Service
@@ -76,12 +77,38 @@ def test_a_failure_that_only_the_world_sees_leaves_a_smaller_storm_and_the_line_
     assert not failed.replays
     assert failed.entries < failed.recorded / 2
     assert failed.repeat.endswith("--clients 1 --spared")
-    assert "of a smaller storm" in str(failed)
+    assert "only the simulator sees what is wrong" in str(failed)
     assert failed.journal is not None
     assert len(read(failed.journal).entries) == failed.entries
     again = attempt(seed, failed.seconds, service=service, acts=acts, part=failed.part)
     assert isinstance(again, Failed)
     assert (again.sentence, again.now) == (failed.sentence, failed.now)
+
+
+def test_another_exception_of_the_same_type_is_another_failure() -> None:
+    acted: set[str] = set()
+
+    def acts(client: Client) -> None:
+        acted.add(client.name)
+        if {"client 1", "client 2"} <= acted:
+            raise KeyError("it takes two")
+        if acted == {"client 1"} and client.connections > 3:
+            raise KeyError("another")
+        client.call("double", 4)
+        client.half_close()
+
+    failed = attempt(2, 20.0, service=service, acts=acts)
+    assert isinstance(failed, Failed)
+    assert "it takes two" in failed.why
+    least = narrowed(lambda seed, **rest: begun(acted, seed, acts, **rest), failed)
+    assert least.part.clients == (1, 2)
+    assert "it takes two" in least.why
+
+
+def begun(acted: set[str], seed: int, acts: Acts, **rest: Any) -> Storm:
+    """A storm in which nobody has acted yet."""
+    acted.clear()
+    return Storm(seed, service=service, acts=acts, **rest)
 
 
 def test_clients_are_who_one_says_they_are() -> None:

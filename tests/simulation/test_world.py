@@ -445,6 +445,72 @@ def test_a_client_may_answer_late_too_late_and_not_behind_its_link() -> None:
     world.run(10)
     assert lost.status == "lost"
     world.leave()
+    assert alice.answer_delay == 0.0
+
+
+def test_a_client_answers_nothing_on_a_link_that_is_gone() -> None:
+    world = World(service=shop())
+    alice = world.client("alice")
+
+    def leaves(params: object) -> object:
+        world.cut("alice")
+        return 1
+
+    alice.answers["number"] = leaves
+    call = alice.call("ask")
+    world.run(5)
+    assert (call.status, alice.connections) == ("lost", 1)
+    world.leave()
+
+
+@pytest.mark.parametrize("seed", range(4))  # some of them compress
+def test_a_client_takes_large_answers_and_may_say_what_compresses_too_well(seed: int) -> None:
+    service = Service("large", public=True)
+
+    @service.method
+    def blob(size: int, given: str = "") -> str:
+        return "x" * size
+
+    world = World(seed, service=service)
+    alice = world.client("alice")
+    large = alice.call("blob", 2_000_000)
+    world.run(30)
+    assert len(large.result) == 2_000_000
+    given = alice.call("blob", 1, "x" * 900_000)
+    world.run(30)
+    assert given.status in ("result", "lost")
+    world.leave()
+
+
+@pytest.mark.parametrize("way", ["threadsafe", "later", "coroutine"])
+def test_what_waits_is_woken_from_outside_of_a_turn(way: str) -> None:
+    service = Service("waking", public=True)
+    waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    @service.method
+    async def waits() -> str:
+        event = asyncio.Event()
+        waiting.append((asyncio.get_running_loop(), event))
+        await event.wait()
+        return "woken"
+
+    @service.method
+    def wakes() -> None:
+        loop, event = waiting.pop()
+        if way == "threadsafe":
+            loop.call_soon_threadsafe(event.set)
+        elif way == "later":
+            loop.call_later(0.5, event.set)
+        else:
+            asyncio.run_coroutine_threadsafe(anyio.sleep(0.5), loop).add_done_callback(lambda _: event.set())
+
+    world = World(service=service)
+    alice = world.client("alice")
+    waits_for = alice.call("waits")
+    world.run(1)
+    alice.call("wakes")
+    world.run(1)
+    assert waits_for.result == "woken"
 
 
 def test_what_makes_no_sense_is_refused() -> None:

@@ -326,12 +326,12 @@ class Client:
                 response["result"] = answer(entry.get("params"))
             except RpcError as error:
                 response["error"] = {"code": error.code, "message": error.message, "data": error.data}
-        text = msgspec.json.encode(response)
+        answer = partial(self._answer, self.link, msgspec.json.encode(response))
         if self.answer_delay:
-            self._schedule.after(self.answer_delay, partial(self._answer_late, self.link, text))
+            self._schedule.after(self.answer_delay, answer)
         else:
-            self.say(text)
+            answer()
 
-    def _answer_late(self, link: Link | None, text: bytes) -> None:
-        if self.link is link:  # on another nobody would know what is answered
+    def _answer(self, link: Link | None, text: bytes) -> None:
+        if link is not None and self.link is link:  # on another nobody would know what is answered
             self.say(text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from traceback import walk_tb
 from typing import Final
 
 from msgspec import Struct
@@ -36,8 +37,9 @@ STAGE: Final = "posthouse.adapters.simulation.stage:service"
 class Failed(Struct, frozen=True):
     """A storm that failed. `why` is what was seen, `sentence` what does not hold; `made_of` is its make-up.
 
-    `part` is how much of it there was. `journal` is where the journal is, None where none was asked for; `entries` of
-    `recorded` inputs are left in it; `replays`: it fails without the simulator too."""
+    `part` is how much of it there was; `place` is where an exception that is no Violation came from. `journal` is where
+    the journal is, None where none was asked for; `entries` of `recorded` inputs are left in it; `replays`: it fails
+    without the simulator too."""
 
     seed: int
     seconds: float
@@ -47,6 +49,7 @@ class Failed(Struct, frozen=True):
     now: float
     steps: int
     part: Part = Part()
+    place: str = ""
     journal: str | None = None
     entries: int = 0
     recorded: int = 0
@@ -71,7 +74,7 @@ class Failed(Struct, frozen=True):
         ]
         if self.journal is not None:
             what = f"{self.entries} of {self.recorded} inputs"
-            how = "fails by itself" if self.replays else "of a smaller storm; only the simulator sees what is wrong"
+            how = "fails by itself" if self.replays else "only the simulator sees what is wrong"
             lines.append(f"  journal: {self.journal} ({what}; {how})")
             lines.append(f"  look:    posthouse replay {self.journal} {STAGE} --check")
         return "\n".join(lines)
@@ -110,7 +113,15 @@ def _run(make: Make, seed: int, seconds: float, part: Part, journal: Keep | None
             storm.world.now,
             storm.world.steps,
             part,
+            "" if isinstance(error, Violation) else _place(error),
         )
+
+
+def _place(error: Exception) -> str:
+    """The line that raised it."""
+    *_, innermost = walk_tb(error.__traceback__)
+    frame, line = innermost
+    return f"{Path(frame.f_code.co_filename).name}:{line}"
 
 
 def leave_journal(failed: Failed, folder: Path, make: Make = Storm, service: Service = stage) -> Failed:
@@ -121,8 +132,12 @@ def leave_journal(failed: Failed, folder: Path, make: Make = Storm, service: Ser
     left = shrunk_journal(journal, service)
     replays = left is not None
     if left is None:
-        failed = narrowed(make, failed)
-        left = _record(make, failed) or journal
+        smaller = narrowed(make, failed)
+        left = _record(make, smaller) or journal
+        if len(left.entries) < len(journal.entries):
+            failed = smaller
+        else:
+            left = journal  # of a life that ended sooner
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"seed-{failed.seed}.journal"
     path.write_bytes(b"".join(left.lines()))
@@ -154,7 +169,9 @@ def narrowed(make: Make, failed: Failed) -> Failed:
     def fails(seconds: float, part: Part) -> bool:
         nonlocal least
         outcome = _run(make, failed.seed, seconds, part)
-        if not isinstance(outcome, Failed) or outcome.sentence != failed.sentence:
+        if not isinstance(outcome, Failed):
+            return False
+        if (outcome.sentence, outcome.place) != (failed.sentence, failed.place):
             return False
         least = outcome
         return True

@@ -2,7 +2,7 @@
 
 That is for what only the world sees: the journal of a server does not fail by itself then, and cannot be shrunk by
 leaving out inputs, but the world that made it can be by leaving out who takes part. Each actor has a stream of its own,
-so that those who stay do as before.
+so that those who stay do much as before.
 """
 
 from __future__ import annotations

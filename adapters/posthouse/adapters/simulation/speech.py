@@ -13,8 +13,12 @@ from posthouse.core.config import Config
 
 Transport = Literal["websocket", "http", "lines", "headers"]
 
-CLIENT_CONFIG: Final = Config(min_compress_bytes=0)
-"""A client's limits are its own, whatever the server's are; where compression was agreed it compresses everything."""
+HUGE: Final = 1 << 30
+
+CLIENT_CONFIG: Final = Config(
+    min_compress_bytes=0, max_message_bytes=HUGE, max_response_bytes=HUGE, max_inflate_ratio=HUGE
+)
+"""A client takes whatever it is answered; where compression was agreed it compresses everything."""
 
 
 class Opened(Struct, frozen=True, gc=False):

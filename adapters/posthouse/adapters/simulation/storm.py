@@ -60,8 +60,9 @@ class Calm(Struct, frozen=True):
 
 
 class Part(Struct, frozen=True):
-    """How much of a storm there is. `clients`: those of these numbers act, and the others stay away (None: all act);
-    `spared`: nothing befalls the server, and it says nothing unasked. Who acts does the same in every part."""
+    """How much of a storm there is. `clients`: those of these numbers act, and the others say nothing before the calm
+    (None: all act); `spared`: nothing befalls the server, and it says nothing unasked. Who acts draws from the same
+    stream in every part, and meets another world."""
 
     clients: tuple[int, ...] | None = None
     spared: bool = False
@@ -101,6 +102,7 @@ class Storm:
         self.calls = 0
         self._storming = True
         self._acting: Final[list[Client]] = []
+        self._made_by: Final[dict[str, int]] = {}
         self.world: Final = World(
             service=stage if service is None else service,
             config=self.swarm.config,
@@ -187,7 +189,10 @@ class Storm:
                 calls = [self._call(client) for _ in range(1 + stream.choose(min(self.swarm.config.max_batch, 5)))]
                 room = self.swarm.config.max_batch > len(calls)
                 told = [("echo", ["nobody"])] if room and stream.happens(300) else []
-                batch = client.batch([(method, list(params.values())) for method, params in calls], told)
+                by_position = [
+                    (method, [value for name, value in params.items() if name != "note"]) for method, params in calls
+                ]
+                batch = client.batch(by_position, told)
                 for call, (method, params) in zip(batch, calls, strict=True):
                     self._expect(client, call, method, params)
             case 1 if client.pending:
@@ -207,11 +212,12 @@ class Storm:
         """What to call, and with what."""
         stream = client.stream
         self.calls += 1
-        token = f"{client.name}/{self.calls}"
+        made = self._made_by[client.name] = self._made_by.get(client.name, 0) + 1
+        token = f"{client.name}/{made}"
         method = stream.pick(CALLED)
         match method:
             case "add":
-                return method, {"a": stream.choose(100), "b": self.calls}
+                return method, {"a": stream.choose(100), "b": made}
             case "blob":
                 return method, {"token": token, "size": stream.pick((10, 200, 5000))}
             case "tell":
@@ -284,9 +290,9 @@ class Storm:
 
     def _leave_at_work(self, grace: float | None) -> None:
         """A shut-down comes when there is work: it has to end what it finds."""
-        for client in self._acting:
+        for client in self.world.clients.values():
             for _ in range(self._fate.choose(12)):
-                if len(client.pending) < MAX_PENDING:
+                if client in self._acting and len(client.pending) < MAX_PENDING:
                     self._acts(client)
         self.world.after(2 * self.swarm.weather.latency, partial(self.world.shut_down, grace=grace))
 

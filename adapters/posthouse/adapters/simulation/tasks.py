@@ -78,6 +78,20 @@ class _Loop(asyncio.BaseEventLoop):
         self.stirred = True
         return super().call_soon(callback, *args, context=context)
 
+    def call_soon_threadsafe(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Something can run, as handlers that block say it."""
+        self.stirred = True
+        return super().call_soon_threadsafe(callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Something will run, and the turn that follows plans when."""
+        self.stirred = True
+        return super().call_at(when, callback, *args, context=context)
+
     def __del__(self) -> None:
         """A world that is dropped drops it too: there is nothing that it would have to give back."""
 

@@ -23,6 +23,7 @@ from posthouse.core.errors import UsageError
 from posthouse.core.peers import Address, Identity
 from posthouse.core.service import Service
 from posthouse.transports.actions import Action
+from posthouse.transports.deflate import RATIO_FREE
 from posthouse.transports.policy import Policy
 
 from .chance import Chance, Seeded
@@ -149,9 +150,8 @@ class World:
         return link
 
     def takes(self, size: int) -> bool:
-        """Does the server take a text of so many bytes, whatever it is? Not if it minds how well it was compressed."""
-        config = self.config
-        return size <= config.max_message_bytes and config.max_inflate_ratio == Config().max_inflate_ratio
+        """Does the server take a text of so many bytes, whatever it is and however well it was compressed?"""
+        return size <= min(self.config.max_message_bytes, RATIO_FREE)
 
     def incident(self, id: str) -> BaseException | None:
         """What a handler has raised, by the id that its caller was told, as long as it is remembered."""
@@ -302,6 +302,7 @@ class World:
         self.manners = HONEST
         for client in self.clients.values():
             client.reads = True
+            client.answer_delay = 0.0
             if client.link is not None:
                 client.link.improve(CALM)
             self.unclog(client.name)
