@@ -294,7 +294,11 @@ class Storm:
             for _ in range(self._fate.choose(12)):
                 if client in self._acting and len(client.pending) < MAX_PENDING:
                     self._acts(client)
-        self.world.after(2 * self.swarm.weather.latency, partial(self.world.shut_down, grace=grace))
+        self.world.after(2 * self.swarm.weather.latency, partial(self._leave, grace))
+
+    def _leave(self, grace: float | None) -> None:
+        if self._storming:  # else everybody is to be answered by now
+            self.world.shut_down(grace=grace)
 
     def _say(self) -> None:
         fate, board, now = self._fate, self.world.process.board, self.world.now
