@@ -163,7 +163,8 @@ class Parsed:
                 return Failed(f"the server does not speak HTTP/1.1: {error}")
             if isinstance(event, h11.Response):
                 self._head = event
-                if {b"content-length", b"transfer-encoding"} <= dict(event.headers).keys():
+                named = dict(event.headers)
+                if b"content-length" in named and b"transfer-encoding" in named:
                     # RFC 9112 section 6.3: "ought to be handled as an error".
                     return Failed(TWO_LENGTHS)
             elif isinstance(event, h11.InformationalResponse):
