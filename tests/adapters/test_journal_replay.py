@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from msgspec import structs
+from msgspec import Struct, json, structs
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.journal import Header, Journal, Replayed, read, replay, shown
-from posthouse.core import Config, Gateway, Peer, UsageError
-from posthouse.core.peers import CallId, ConnectionId
+from posthouse.core import Config, Gateway, Invoke, Peer, Service, UsageError
+from posthouse.core.peers import ANONYMOUS, Caller, CallId, ConnectionId, Meta
 from posthouse.transports import Policy, Switchboard, Write
 
 from tests.transports.board import HERE, Browser, calculator, call, post, result
@@ -220,6 +220,41 @@ def test_an_address_in_memory_is_not_shown() -> None:
     assert " at 0x" not in shown(Write(1, repr(object()).encode()))  # type: ignore[arg-type]
     board = eventful(1, 60)
     assert not [line for line in board.followed if " at 0x" in line]
+
+
+class Tagged(Struct):
+    """Holds a set."""
+
+    tags: set[str]
+
+
+def test_what_is_shown_has_no_order_of_a_set() -> None:
+    service = Service("sets", public=True)
+
+    @service.method
+    def tag(tagged: Tagged, *, also: frozenset[str]) -> None:
+        """Does nothing."""
+
+    letters = [chr(97 + place) for place in range(26)]
+    gateway = Gateway(service, wall=0.0, entropy=bytes)
+    connection = gateway.connect(Peer("cli"), 0.0)
+    assert connection is not None
+    gateway.receive(connection, call("tag", json.encode({"tagged": {"tags": letters}, "also": letters})), 0.0)
+    (invoked,) = (effect for effect in gateway.outbox if isinstance(effect, Invoke))
+    text = shown(invoked)
+    assert text.count(repr(letters)) == 2
+    assert invoked.kwargs["also"] == set(letters), "it is what is shown that is ordered"
+
+
+class Opposed:
+    """Has no JSON, and no order."""
+
+
+def test_what_has_no_order_is_shown_as_it_is() -> None:
+    service = calculator()
+    caller = Caller(ConnectionId(1), "p", "http", ANONYMOUS)
+    text = shown(Invoke(CallId(1), caller, service.methods["add"], ({Opposed()},), {}, Meta()))
+    assert "Opposed object>" in text
 
 
 @pytest.mark.parametrize("build", [lambda: Switchboard(Gateway(calculator(), wall=0.0, entropy=bytes), POLICY)])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from posthouse.core.effects import Effect, Invoke
 from posthouse.core.gateway import Gateway
+from posthouse.core.ordering import ordered
 from posthouse.core.service import Service
 from posthouse.transports.actions import Action
 from posthouse.transports.switchboard import Switchboard
@@ -56,7 +57,17 @@ def replay(
 def shown(action: Action | Effect) -> str:
     """An action as text on one line, without what differs between any two processes."""
     if isinstance(action, Invoke):
-        text = f"Invoke{(action.call, action.caller, action.method.name, action.args, action.kwargs, action.meta)}"
+        args = tuple(map(_in_order, action.args))
+        kwargs = {name: _in_order(argument) for name, argument in action.kwargs.items()}
+        text = f"Invoke{(action.call, action.caller, action.method.name, args, kwargs, action.meta)}"
     else:
         text = repr(action)
     return ADDRESS.sub("", text)
+
+
+def _in_order(argument: Any) -> Any:
+    """With an array for each set in it, as what leaves has: the order of a set is that of one process."""
+    try:
+        return ordered(argument)
+    except Exception:  # a member's own conversion may raise anything
+        return argument
