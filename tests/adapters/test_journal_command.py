@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
 import stat
 import sys
 from pathlib import Path
@@ -86,10 +88,12 @@ def test_a_wrong_command_line_is_exit_code_2(words: list[str], capsys: pytest.Ca
 
 def test_another_service_is_refused_unless_that_is_meant(capsys: pytest.CaptureFixture[str]) -> None:
     keep(two_callers().journal())
-    for words in (["recorded_board:other"], []):
-        code, _, said = replayed(capsys, *words)
-        assert code == 1
-        assert "--other-service" in said
+    code, _, said = replayed(capsys, "recorded_board:other")
+    assert code == 1
+    assert "--other-service" in said
+    code, _, said = replayed(capsys)
+    assert code == 1
+    assert "and no service was named\n  name it: posthouse replay journal MODULE:SERVICE" in said
     code, _, said = replayed(capsys, "recorded_board:other", "--other-service")
     assert code == 0
 
@@ -98,7 +102,12 @@ def test_a_run_that_parts_from_the_recording_says_where(capsys: pytest.CaptureFi
     keep(two_callers().journal())
     code, _, said = replayed(capsys, "--other-service", "--quiet")
     assert code == 0
-    assert "from input 2 on it differs from the recording, which posthouse 0.1.0 made" in said
+    ours = importlib.metadata.version("posthouse")
+    assert "from input 2 on it differs from the recording\n" in said
+    older = two_callers().journal()
+    keep(structs.replace(older, header=structs.replace(older.header, posthouse="0.0.1")))
+    said = replayed(capsys, "--other-service", "--quiet")[2]
+    assert f"it differs from the recording, which posthouse 0.0.1 made and not {ours}\n" in said
 
 
 def test_what_is_no_journal_says_why(capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,7 +187,6 @@ def test_a_failing_journal_is_shrunk_into_a_file_of_its_own(
 ) -> None:
     failing = eventful_that_fails()
     keep(failing)
-    Path("journal.shrunk").write_text("from before")
     code, lines, said = replayed(capsys, *words)
     small = read("journal.shrunk")
     assert code == 4
@@ -191,6 +199,23 @@ def test_a_failing_journal_is_shrunk_into_a_file_of_its_own(
     assert stat.S_IMODE(Path("journal.shrunk").stat().st_mode) == 0o600
     assert main(["replay", "journal.shrunk", "recorded_board:service", "--shrink", "smaller"]) == 4
     assert read("smaller").entries == small.entries
+    assert replayed(capsys, *words)[0] == 4, "what was shrunk gives way to what is shrunk"
+
+
+@pytest.mark.parametrize("out", ["journal", "./journal", "other", "service.py", "folder", "hard", "soft"])
+def test_what_was_not_shrunk_is_never_written_over(out: str, brittle: None, capsys: pytest.CaptureFixture[str]) -> None:
+    keep(eventful_that_fails())
+    recorded = Path("journal").read_bytes()
+    Path("other").write_bytes(recorded)
+    Path("service.py").write_text("service = ...")
+    Path("folder").mkdir()
+    os.link("journal", "hard")
+    Path("soft").symlink_to("nowhere")
+    code, lines, said = replayed(capsys, "recorded_board:service", "--shrink", out)
+    assert (code, lines) == (1, [])
+    assert said.startswith(f"posthouse: {out} is there already, and is not what --shrink has left\n  name another file")
+    assert Path("journal").read_bytes() == Path("other").read_bytes() == recorded
+    assert Path("service.py").read_text() == "service = ..."
 
 
 def eventful_that_fails() -> Journal:

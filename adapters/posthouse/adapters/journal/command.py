@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from importlib.metadata import version
 from typing import Final
 
 from msgspec import json, structs
@@ -68,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="write the least of it that fails in the same way to OUT (default: FILE.shrunk)",
     )
-    parser.add_argument("--quiet", action="store_true", help="print nothing but what is wrong")
+    parser.add_argument("--quiet", action="store_true", help="print the outcome alone")
     parser.add_argument("--other-service", action="store_true", help="go on when the service is not the recorded one")
 
 
@@ -86,11 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     journal = _read(path)
     service = Service("posthouse", public=True) if target is None else load_service(target)
     if journal.header.openrpc != fingerprint(service) and not arguments.other_service:
-        served = journal.header.service
-        raise Failure(
-            f"{path} was recorded with a service {served!r} that was declared otherwise than this {service.name!r}",
-            hint="name the service that was served, as it was; or go on with --other-service",
-        )
+        raise _other_service(path, journal.header.service, None if target is None else service.name)
     journal = structs.replace(journal, entries=journal.entries[: arguments.until])
     if out is not None:
         journal = _shrink(journal, service, path, out or f"{path}.shrunk")
@@ -104,6 +101,14 @@ def run(arguments: argparse.Namespace) -> int:
     if effects is not None:
         effects.up_to(len(journal.entries) if done.failure is None else done.failure.entry)
     return _conclude(journal, done, check=check)
+
+
+def _other_service(path: str, served: str, given: str | None) -> Failure:
+    if given is None:
+        text = f"{path} was recorded with the service {served!r}, and no service was named"
+        return Failure(text, hint=f"name it: posthouse replay {path} MODULE:SERVICE")
+    text = f"{path} was recorded with a service {served!r} that was declared otherwise than this {given!r}"
+    return Failure(text, hint="name the service that was served, as it was; or go on with --other-service")
 
 
 def _watched() -> type[Gateway]:
@@ -128,6 +133,7 @@ def _read(path: str) -> Journal:
 
 
 def _shrink(journal: Journal, service: Service, path: str, out: str) -> Journal:
+    _spare(path, out)
     try:
         small = shrink(journal, service, gateway=_watched())
     except UsageError as error:
@@ -143,16 +149,34 @@ def _shrink(journal: Journal, service: Service, path: str, out: str) -> Journal:
     return small
 
 
+def _spare(path: str, out: str) -> None:
+    """Of what is there already only a journal that was shrunk gives way: what was recorded may be had only once."""
+    if not os.path.lexists(out):
+        return
+    try:
+        replaceable = not os.path.samefile(path, out) and read(out).header.left_out > 0
+    except (OSError, UsageError):
+        replaceable = False
+    if not replaceable:
+        raise Failure(
+            f"{out} is there already, and is not what --shrink has left", hint="name another file: --shrink OUT"
+        )
+
+
 def _conclude(journal: Journal, done: Replayed, *, check: bool) -> int:
     """Say what became of it. Returns the exit code."""
     if done.failure is not None:
         complain(_what(journal, done.failure), _where(done.failure.error))
         return VIOLATED
     if done.parted is not None and not journal.header.left_out:
-        version = journal.header.posthouse
-        say(f"from input {done.parted} on it differs from the recording, which posthouse {version} made")
+        say(f"from input {done.parted} on it differs from the recording{_made_by(journal.header.posthouse)}")
     say(f"{done.given} inputs replayed{': nothing is violated' if check else ''}")
     return 0
+
+
+def _made_by(recorded: str) -> str:
+    ours = version("posthouse")
+    return "" if recorded == ours else f", which posthouse {recorded} made and not {ours}"
 
 
 def _what(journal: Journal, failure: Found) -> str:
