@@ -58,6 +58,30 @@ async def test_an_async_handler_waits_while_others_are_answered() -> None:
         assert {answer["id"]: answer["result"] for answer in answers} == {1: "released", 2: None}
 
 
+async def test_an_error_that_is_alone_in_the_group_of_a_handlers_tasks_is_its_own() -> None:
+    service = Service("groups", public=True)
+
+    async def refuse(code: int) -> None:
+        raise RpcError(code, "no")
+
+    @service.method
+    async def refused() -> None:
+        async with anyio.create_task_group() as outer, anyio.create_task_group():
+            outer.start_soon(refuse, 7)
+
+    @service.method
+    async def refused_twice() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(refuse, 7)
+            group.start_soon(refuse, 8)
+
+    async with serving(service) as server, websocket(server) as client:
+        await client.say(text("refused", id=1))
+        assert (await client.next())["error"] == {"code": 7, "message": "no"}
+        await client.say(text("refused_twice", id=2))
+        assert (await client.next())["error"]["code"] == -32603, "which of them it would be is not said"
+
+
 async def test_sequential_calls_of_a_connection_follow_one_another_and_others_do_not_wait() -> None:
     service = Service("sequential", public=True)
     events: list[str] = []

@@ -104,7 +104,7 @@ def test_types_are_known_with_whether_they_hold_models_and_sets(annotation: Any,
 
 @pytest.mark.parametrize("annotation", [Opaque, list[Opaque], Callable[[int], int], Opaque | None])
 def test_a_type_that_cannot_be_read_is_refused_with_its_place(annotation: Any) -> None:
-    with pytest.raises(UsageError, match=r"parameter 'x' has the type .*, which cannot be read from JSON"):
+    with pytest.raises(UsageError, match=r"parameter 'x' has the type .*, which JSON cannot carry"):
         check(annotation, "parameter 'x'")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from posthouse.core import errors
 from posthouse.core.errors import (
@@ -114,6 +116,24 @@ def test_a_reserved_code_without_a_row_must_belong_to_another_protocol(code: int
     with pytest.raises(UsageError, match=rf"error code {code} is reserved .* reserved=True"):
         RpcError(code)
     assert RpcError(code, "Content modified", reserved=True).code == code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("Not found",), "must be an integer, not 'Not found': for a message alone say RpcError(message='Not found')"),
+        ((1.0,), "must be an integer, not 1.0$"),
+        ((True,), "must be an integer, not True$"),
+        ((None,), "must be an integer, not None$"),
+        ((5, 7), "the message of an error must be a string, not 7$"),
+        ((5, b"no"), "the message of an error must be a string, not b'no'$"),
+    ],
+)
+def test_what_would_be_no_error_object_on_the_wire_is_refused_where_it_is_made(
+    arguments: tuple[Any, ...], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said.replace("(", r"\(").replace(")", r"\)")):
+        RpcError(*arguments)
 
 
 def test_what_is_reserved_are_the_codes_that_the_standard_names() -> None:

@@ -261,7 +261,7 @@ def test_partials_objects_with_call_and_bound_methods_are_looked_through() -> No
     [
         (unreachable, "parameter 'a' can only be given by position and 'b' only by name: no request gives both"),
         (hidden, "the annotation 'Decimal' is not known where its function is defined"),
-        (undecodable, "parameter 'a' has the type .* which cannot be read from JSON"),
+        (undecodable, "parameter 'a' has the type .* which JSON cannot carry"),
         (misspelled, "an annotation cannot be read"),
         (two_contexts, "parameter 'two' is a second Context beside 'one': one is enough"),
         (context_rest, "parameter 'contexts' takes the rest of the parameters: give the Context one of its own"),

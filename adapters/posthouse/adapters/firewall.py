@@ -11,6 +11,7 @@ from inspect import isawaitable
 from typing import Any
 
 from posthouse.core.context import Context
+from posthouse.core.errors import RpcError
 from posthouse.core.method import Method, Outcome, Raised, Returned
 from posthouse.core.parameters import Arguments
 
@@ -79,7 +80,15 @@ def intercept_outcome(method: Method, context: Context, outcome: Outcome) -> Out
 
 
 def proper(outcome: Outcome) -> Outcome:
-    """The outcome, or what is wrong with it: interceptors are users' code too, and types are not looked at there."""
-    if isinstance(outcome, Returned | Raised):
+    """The outcome, or what is wrong with it: interceptors are users' code too, and types are not looked at there.
+
+    An RpcError that is alone in an exception group is what was raised: a task group of the handler's wraps it.
+    """
+    if isinstance(outcome, Returned):
         return outcome
-    return Raised(TypeError(f"an on_outcome returned {outcome!r}: it must be None, Returned or Raised"))
+    if not isinstance(outcome, Raised):
+        return Raised(TypeError(f"an on_outcome returned {outcome!r}: it must be None, Returned or Raised"))
+    alone: BaseException = outcome.error
+    while isinstance(alone, BaseExceptionGroup) and len(alone.exceptions) == 1:
+        alone = alone.exceptions[0]
+    return Raised(alone) if isinstance(alone, RpcError) else outcome

@@ -46,6 +46,10 @@ class Fault(Struct, frozen=True):
     reason: str
 
 
+class NoJson(NotImplementedError):
+    """A value that msgspec cannot write, and does not know how to. Its words name the type."""
+
+
 REFUSED: Final = "refused by its type"
 SUFFIX: Final = re.compile(r" - at .*?`?(\$[^`]*)`$", re.DOTALL)
 
@@ -58,13 +62,13 @@ def check(annotation: Any, where: str) -> tuple[bool, bool]:
     try:
         found = list(_walk(inspect.type_info(annotation), []))
     except (TypeError, ValueError, NameError) as error:
-        raise UsageError(f"{where} has the type {annotation!r}, which cannot be read from JSON: {error}") from None
+        raise UsageError(f"{where} has the type {annotation!r}, which JSON cannot carry: {error}") from None
     models = False
     for node in found:
         if isinstance(node, inspect.CustomType) and node.cls is not object:
             if not is_model(node.cls):
                 raise UsageError(
-                    f"{where} has the type {node.cls.__qualname__!r}, which cannot be read from JSON: use a Struct, a "
+                    f"{where} has the type {node.cls.__qualname__!r}, which JSON cannot carry: use a Struct, a "
                     "dataclass, a TypedDict, an attrs class, a pydantic model or a type of the standard library"
                 )
             models = True
@@ -87,10 +91,10 @@ def read_custom(cls: type, value: Any) -> Any:
 
 
 def write_custom(value: Any) -> Any:
-    """msgspec's hook for values that it does not know. Raises NotImplementedError for all but models."""
+    """msgspec's hook for values that it does not know. Raises NoJson for all but models."""
     if isinstance(value, Model):
         return value.model_dump(mode="json", by_alias=True)
-    raise NotImplementedError
+    raise NoJson(f"there is none for a value of the type {type(value).__qualname__}")
 
 
 def describe(error: BaseException) -> Fault:

@@ -93,6 +93,7 @@ class RpcError(Exception):
     `code` defaults to -32000, `message` to the fixed text of the code's row. `data` is any JSON value that msgspec
     can encode, or None for no `data` member. A service's own codes lie outside -32768 to -32000; a code inside it
     that is not in the registry raises UsageError unless `reserved=True` says that another protocol (LSP, MCP) names it.
+    So does a code that is no integer, and a message that is no text.
     """
 
     code: int
@@ -102,6 +103,11 @@ class RpcError(Exception):
     def __init__(
         self, code: int = APPLICATION_ERROR, message: str | None = None, data: object = None, *, reserved: bool = False
     ) -> None:
+        if isinstance(code, bool) or not isinstance(code, int):
+            hint = f": for a message alone say RpcError(message={code!r})" if isinstance(code, str) else ""
+            raise UsageError(f"an error code must be an integer, not {code!r}{hint}")
+        if not isinstance(message, str | None):
+            raise UsageError(f"the message of an error must be a string, not {message!r}")
         row = ERRORS.get(code)
         if row is None and code in RESERVED and not reserved:
             raise UsageError(

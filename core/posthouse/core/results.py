@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import convert
+from msgspec import ValidationError, convert
 from msgspec.json import Decoder, Encoder
 
-from .conversion import check, describe, read_custom, write_custom
+from .conversion import NoJson, check, describe, read_custom, write_custom
 from .ordering import PLAIN, ordered
 
 Encoding = Callable[[object], bytes]
@@ -22,7 +22,7 @@ EXACT: tuple[Any, ...] = (int, str, bool)
 
 
 class ResultError(Exception):
-    """A result is not of its method's declared type, or cannot be encoded. `reason` has no words of user code."""
+    """A result is not of its method's declared type, or becomes no JSON. `reason` has no words of user code."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -81,5 +81,8 @@ def compile_encoding(annotation: Any, where: str) -> Encoding:
 
 
 def _refused(error: BaseException) -> ResultError:
-    fault = describe(error)
-    return ResultError(fault.reason if fault.path == "$" else f"{fault.reason} at {fault.path}")
+    if isinstance(error, ValidationError):
+        fault = describe(error)
+        where = "" if fault.path == "$" else f" at {fault.path}"
+        return ResultError(f"the result is not as declared: {fault.reason}{where}")
+    return ResultError(f"the result becomes no JSON: {error if type(error) is NoJson else type(error).__name__}")
