@@ -82,6 +82,24 @@ async def test_an_error_that_is_alone_in_the_group_of_a_handlers_tasks_is_its_ow
         assert (await client.next())["error"]["code"] == -32603, "which of them it would be is not said"
 
 
+async def test_data_of_an_error_that_becomes_no_json_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service("data", public=True)
+
+    @service.method
+    def refuse(carried: bool) -> None:
+        raise RpcError(7, "no", data={"why": 1 if carried else object()})
+
+    async with serving(service) as server, websocket(server) as client:
+        await client.say(text("refuse", [True], id=1))
+        assert (await client.next())["error"] == {"code": 7, "message": "no", "data": {"why": 1}}
+        assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+        await client.say(text("refuse", [False], id=2))
+        assert (await client.next())["error"] == {"code": 7, "message": "no"}
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    expected = "the data of an error becomes no JSON: it is sent without, method=refuse, code=7"
+    assert record.getMessage() == expected
+
+
 async def test_sequential_calls_of_a_connection_follow_one_another_and_others_do_not_wait() -> None:
     service = Service("sequential", public=True)
     events: list[str] = []

@@ -21,6 +21,7 @@ from posthouse.core.jsonrpc import (
     encode_notification,
     encode_request,
     encode_result,
+    is_encodable,
     join_batch,
 )
 from posthouse.core.peers import Meta
@@ -538,6 +539,7 @@ def test_an_error_is_written_with_its_data() -> None:
 def test_data_that_cannot_be_encoded_is_left_out(data: object) -> None:
     text = encode_error(b"1", RpcError(7, "seven", data))
     assert text == b'{"jsonrpc":"2.0","error":{"code":7,"message":"seven"},"id":1}'
+    assert not is_encodable(data)
 
 
 def test_an_error_that_cannot_be_encoded_at_all_is_an_internal_one() -> None:

@@ -17,6 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 from posthouse.core.effects import Cancel, Invoke
 from posthouse.core.errors import INTERNAL_ERROR, REQUEST_CANCELLED, SERVER_BUSY, RpcError, refusal
+from posthouse.core.jsonrpc import is_encodable
 from posthouse.core.method import Outcome, Raised, Returned
 from posthouse.core.parameters import Arguments
 from posthouse.core.peers import CallId, ConnectionId
@@ -24,6 +25,7 @@ from posthouse.core.peers import CallId, ConnectionId
 from .call_context import Asking, CallContext
 from .events import Events, is_ours
 from .firewall import awaited_outcome, intercept, intercept_outcome, outcome_of, proper
+from .report import WARNING, report
 from .runner import Runner
 from .watchdog import Watchdog
 from .workers import Workers
@@ -238,6 +240,9 @@ class Handlers:
 
     def _fail(self, invoke: Invoke, error: BaseException) -> None:
         if isinstance(error, RpcError):
+            if error.data is not None and not is_encodable(error.data):
+                text = "the data of an error becomes no JSON: it is sent without"
+                report(WARNING, "error.data_lost", text, method=invoke.method.name, code=error.code)
             self._board.fail(invoke.call, error, self._now())
             return
         incident = self._runner.clock.entropy(6).hex()

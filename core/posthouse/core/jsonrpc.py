@@ -227,6 +227,15 @@ def encode_error(id: bytes, error: RpcError) -> bytes:
     return b'{"jsonrpc":"2.0","error":%b,"id":%b}' % (_encode_error_object(error), id)
 
 
+def is_encodable(data: object) -> bool:
+    """Is there JSON for the data of an error? Else it is sent without."""
+    try:
+        _write(ordered(data))
+    except BaseException:  # a value's own conversion may raise anything
+        return False
+    return True
+
+
 def join_batch(replies: list[bytes]) -> bytes:
     """The answer to a batch: its replies as one array (section 6)."""
     return b"[%b]" % b",".join(replies)
