@@ -10,8 +10,8 @@ from posthouse.core.dispatch import authorize, combined, reply_id
 from posthouse.core.effects import Answer, Cancel, Emit, Transmit
 from posthouse.core.errors import RpcError, UsageError
 from posthouse.core.jsonrpc import Decoder
-from posthouse.core.lifecycle import CallCancelled, CallFailed, CallTimedOut
-from posthouse.core.peers import ALL_SCOPES, CallId, Identity, Kind, Meta
+from posthouse.core.lifecycle import CallCancelled, CallFailed, CallTimedOut, LimitBreached
+from posthouse.core.peers import ALL_SCOPES, Address, CallId, Identity, Kind, Meta
 from posthouse.core.service import Service
 
 from tests.core.world import ADMIN, World, code_of, data_of, internal, request, result, service
@@ -520,13 +520,16 @@ def test_row_22_who_has_to_wait_long_is_told_to_the_millisecond() -> None:
     assert world.said()[1]["error"]["data"]["retry_after_ms"] == 10_001
 
 
-def test_a_rate_that_is_observed_is_counted_and_not_enforced() -> None:
+def test_a_rate_that_is_observed_is_counted_and_told_and_not_enforced() -> None:
     world = World(call_rate=1.0, observe=["call_rate"])
     one = world.connect()
+    world.take()
     for _ in range(3):
         world.call(one, "connection.ping")
-    assert world.codes() == [None] * 3
+    assert world.take_events() == [LimitBreached("call_rate", one, Address(), False, 0.0)] * 2
     assert world.gateway.stats()["limit.call_rate.would_refuse"] == 2
+    world.receive(one, [request("connection.ping", id=id) for id in range(3)])
+    assert [code_of(reply) for reply in world.said()[0]] == [None] * 3
 
 
 def test_in_a_shut_down_new_calls_are_refused() -> None:

@@ -168,7 +168,7 @@ class Dispatch:
         if bucket.take(now):
             return
         if "call_rate" in self._config.observe:
-            self._stats.count("limit.call_rate.would_refuse")
+            self._breaches.append((connection, "call_rate"))
             return
         if bucket.refused_since is not None and now - bucket.refused_since >= FLOODED:
             self._breaches.append((connection, "call_rate"))
