@@ -7,11 +7,11 @@ after `Cancel`, or they raise: what the core must be proof against.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from inspect import isawaitable
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 import anyio
 from msgspec import Struct
@@ -19,7 +19,7 @@ from posthouse.adapters.firewall import awaited_outcome, intercept_outcome, outc
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.invoked_context import InvokedContext
 from posthouse.core.effects import Cancel, Emit, Invoke, Resolve
-from posthouse.core.errors import INTERNAL_ERROR, REQUEST_CANCELLED, RpcError
+from posthouse.core.errors import INTERNAL_ERROR, REQUEST_CANCELLED, RpcError, UsageError
 from posthouse.core.lifecycle import Event
 from posthouse.core.method import Outcome, Raised, Returned, is_coroutine_function
 from posthouse.core.peers import CallId, ConnectionId, RequestId
@@ -29,6 +29,9 @@ from posthouse.transports.switchboard import Switchboard
 from .chance import Stream
 from .schedule import Clock
 from .tasks import Tasks
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 CANCELLED: Final = Raised(RpcError(REQUEST_CANCELLED))
 """The outcome of a handler that was stopped: its call has been answered, so nobody sees it."""
@@ -55,6 +58,10 @@ class Manners(Struct, frozen=True):
 HONEST: Final = Manners()
 
 
+class Spoiled(Exception):
+    """What a handler raises by its manners alone."""
+
+
 class SimulatedContext(InvokedContext):
     """The context of a simulated call."""
 
@@ -67,12 +74,12 @@ class SimulatedContext(InvokedContext):
     def notify(self, method: str, params: Any = None) -> bool:
         """Send a notification to the caller. False: it is gone, or cannot be pushed to."""
         handlers = self._handlers
-        return handlers.board.notify(self.connection, method, params, handlers.schedule.now)
+        return handlers.say(handlers.board.notify, self.connection, method, params, handlers.schedule.now)
 
     def send_progress(self, value: object) -> bool:
         """Send this value of progress. False: it was not sent."""
         handlers = self._handlers
-        return handlers.board.progress(self.call_id, value, handlers.schedule.now)
+        return handlers.say(handlers.board.progress, self.call_id, value, handlers.schedule.now)
 
     async def ask(self, method: str, params: object, timeout: float) -> bytes:
         """Ask the caller, and wait for the result as JSON. Raises RpcError."""
@@ -110,6 +117,7 @@ class Handlers:
         self._asking: Final[dict[RequestId, Any]] = {}
         self._told: Final[deque[tuple[Any, Event]]] = deque()
         self._telling = False
+        self.failed: Exception | None = None
 
     @property
     def running(self) -> list[Invoke]:
@@ -173,7 +181,7 @@ class Handlers:
             return
         run.outcome = outcome
         if stream.happens(manners.raising):
-            run.outcome = intercept_outcome(run.invoke.method, run.context, Raised(RuntimeError("as it may")))
+            run.outcome = intercept_outcome(run.invoke.method, run.context, Raised(Spoiled()))
         if stream.happens(manners.never):
             self._never[run.invoke.call] = run
         elif stream.happens(manners.late):
@@ -244,18 +252,29 @@ class Handlers:
             self._stop(run)
         self._stubborn.clear()
 
-    # Asking back
+    # What handlers say
+
+    def say(self, input: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Tell the board, from within user code. What comes out of it, but for misuse, is no business of a handler's,
+        whose firewall would swallow it: it is remembered in `failed`."""
+        try:
+            return input(*arguments, **named)
+        except UsageError:
+            raise
+        except Exception as error:
+            self.failed = self.failed or error
+            raise
 
     async def ask(self, to: ConnectionId, method: str, params: object, timeout: float) -> bytes:
         """Ask the client. The result as JSON. Raises RpcError."""
         tasks = self._awaiting()
-        request = self.board.request(to, method, params, self.schedule.now, timeout=timeout)
+        request = self.say(self.board.request, to, method, params, self.schedule.now, timeout=timeout)
         future = self._asking[request] = tasks.loop.create_future()
         try:
             outcome = await future
         finally:
             if self._asking.pop(request, None) is not None:
-                self.board.abandon(request, self.schedule.now)
+                self.say(self.board.abandon, request, self.schedule.now)
         if isinstance(outcome, RpcError):
             raise outcome
         return bytes(outcome)
@@ -296,9 +315,11 @@ class Handlers:
         self._awaiting().start(coroutine)
 
     def turn(self) -> None:
-        """Let tasks run until they wait."""
+        """Let tasks run until they wait. Raises what went wrong under a handler, or in a task of ours."""
         if self._tasks is not None:
             self._tasks.turn()
+        if self.failed is not None:
+            raise self.failed
 
     def close(self) -> None:
         """The process is gone."""

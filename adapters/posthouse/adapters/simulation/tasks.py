@@ -103,7 +103,8 @@ class _Loop(asyncio.BaseEventLoop):
 
 
 class Tasks:
-    """The tasks of one process. What they raise is theirs: handlers run behind the firewall."""
+    """The tasks of one process. Handlers and hooks run behind a firewall in them: what a task raises is not theirs, and
+    comes out of the turn in which it does."""
 
     def __init__(self, schedule: Clock) -> None:
         self._schedule: Final = schedule
@@ -112,6 +113,7 @@ class Tasks:
         self._tasks: dict[asyncio.Task[None], None] = {}  # in the order in which they began
         self._planned: float | None = None
         self._turning = False
+        self._failed: BaseException | None = None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -122,10 +124,15 @@ class Tasks:
         """Begin a task. It runs with the next turn."""
         task = self._loop.create_task(coroutine)
         self._tasks[task] = None
-        task.add_done_callback(self._tasks.pop)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        if not task.cancelled():
+            self._failed = self._failed or task.exception()
 
     def turn(self) -> None:
-        """Run until every task waits."""
+        """Run until every task waits. Raises what one of them did."""
         if self._turning or not self._loop.stirred or self._loop.is_closed():
             return
         self._turning = True
@@ -135,6 +142,8 @@ class Tasks:
             self._loop.run_forever()
         finally:
             self._turning = False
+        if self._failed is not None:
+            raise self._failed
         wait = self._loop._selector.idle_for
         if wait is not None:
             due = self._schedule.now + wait
@@ -153,8 +162,10 @@ class Tasks:
             return
         for task in self._tasks:
             task.cancel()
-        self.turn()
-        self._loop.close()
+        try:
+            self.turn()
+        finally:
+            self._loop.close()
 
 
 def _ignore(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

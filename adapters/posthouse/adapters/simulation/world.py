@@ -42,7 +42,6 @@ WALL: Final = 1_700_000_000.0
 PATIENCE: Final = 60.0
 """Seconds beyond the longest deadline in which everything must be settled, once the world has healed."""
 
-
 MAX_STILL: Final = 100_000
 """So many steps may be taken at one moment."""
 
@@ -204,8 +203,10 @@ class World:
 
     def restart(self) -> None:
         """The process is killed and a new one begins. It knows nothing; clients notice that their links are cut."""
+        raised = self.process.handlers.incidents  # what was said of them may be on its way
         self.process.kill()
         self._begin_process()
+        self.process.handlers.incidents.update(raised)
 
     def shut_down(self, *, grace: float | None = None) -> None:
         """The process begins to leave in good order."""
