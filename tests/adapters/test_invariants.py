@@ -201,6 +201,74 @@ def test_what_does_not_hold_anywhere_is_seen(change: Change, sentence: str) -> N
     assert raised.value.sentence == sentence
 
 
+def says(data: bytes) -> Callable[[Board], Line]:
+    """A socket that has said this."""
+
+    def come(board: Board) -> Line:
+        socket = board.open()
+        board.feed(socket, data)
+        return board.board._sockets.lines[socket]
+
+    return come
+
+
+def frames(data: bytes, *, closing: bool = False) -> Callable[[Board], Line]:
+    """A WebSocket that has said this, and may be closed by us."""
+
+    def come(board: Board) -> Line:
+        browser = Browser(board)
+        board.feed(browser.socket, data)
+        line = board.board._sockets.lines[browser.socket]
+        if closing:
+            line.codec.close(1000, board.now)
+            line.codec.output.clear()
+        return line
+
+    return come
+
+
+def ended_pipe(board: Board) -> Line:
+    """A pipe whose input has ended while a call runs."""
+    pipe = board.open(PIPE)
+    board.feed(pipe, call("later") + b"\n")
+    board.board.received_eof(pipe, board.now)
+    board.run()
+    return board.board._sockets.lines[pipe]
+
+
+WAITING = {
+    "nothing": says(b""),
+    "half a head": says(b"POST"),
+    "half a body": says(post(call("add"))[:-2]),
+    "after an answer": says(post(call("add", b"[1,2]"))),
+    "lingering": says(b"rubbish\r\n\r\n"),
+    "half a frame": frames(b"\x81"),
+    "closing": frames(b"", closing=True),
+    "failed": frames(b"\xff\xff"),
+    "an ended pipe": ended_pipe,
+}
+DEADLINES = ("_deadline", "_message_due", "_end_due", "_ends_at")
+
+
+@pytest.mark.parametrize("come", WAITING.values(), ids=WAITING)
+def test_who_waits_for_a_peer_without_a_deadline_is_seen(come: Callable[[Board], Line]) -> None:
+    board = Board(CONFIG)
+    line = come(board)
+    check_touched(board.board, [line.socket])
+    for name in DEADLINES:
+        if hasattr(line.codec, name):
+            setattr(line.codec, name, None)
+    with pytest.raises(Violation, match="time: a codec that waits for its peer has a deadline"):
+        check_touched(board.board, [line.socket])
+
+
+def test_who_has_nothing_to_wait_for_needs_no_deadline() -> None:
+    board = Board(CONFIG)
+    lines = [says(post(call("later")))(board), frames(b"")(board)]
+    assert [line.codec.next_timeout() for line in lines] == [None, None]
+    check_touched(board.board, [line.socket for line in lines])
+
+
 def test_what_is_overdue_is_seen() -> None:
     scene = Scene()
     due = scene.board.gateway.next_timeout()

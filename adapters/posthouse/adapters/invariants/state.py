@@ -18,13 +18,14 @@ from posthouse.core.peers import KINDS, PUSHABLE, ConnectionId, SocketId
 from posthouse.transports.codec import Codec
 from posthouse.transports.headers import MAX_HEAD_BYTES
 from posthouse.transports.http1 import Http1
+from posthouse.transports.http1 import State as Exchanging
 from posthouse.transports.http_answers import CONTINUE
 from posthouse.transports.http_bodies import MAX_CHUNK_OVERHEAD
 from posthouse.transports.inbound import FRAGMENT_CHARGE
 from posthouse.transports.pipe import Pipe
 from posthouse.transports.sockets import BACKLOG, BUFFER, Line
 from posthouse.transports.switchboard import Switchboard
-from posthouse.transports.websocket import WebSocket
+from posthouse.transports.websocket import OPEN, SHUT, WebSocket
 
 from .violation import must
 
@@ -205,12 +206,16 @@ def line_of(board: Switchboard, line: Line) -> None:
     if not wire.clear and not line.over and not line.counted:
         watched = line.stalled is not None and line.stalled.live
         must(watched, "time: bytes that are held for nobody have a deadline")
-    due = line.codec.next_timeout()
-    if due is not None and not line.over:
-        armed = line.due is not None and line.due.live and line.due.when <= due
-        must(armed, "time: what a codec waits for is waited for")
-    if not line.over and not line.codec.output:
-        must(_is_full(line.codec, config) is (BUFFER in line.stopped), "flow: a codec that has enough is not read for")
+    if not line.over:
+        due = line.codec.next_timeout()
+        if due is None:
+            must(not _waits(line), "time: a codec that waits for its peer has a deadline")
+        else:
+            armed = line.due is not None and line.due.live and line.due.when <= due
+            must(armed, "time: what a codec waits for is waited for")
+        if not line.codec.output:
+            full = _is_full(line.codec, config)
+            must(full is (BUFFER in line.stopped), "flow: a codec that has enough is not read for")
     buffered = line.codec.buffered
     if buffered:
         body = config.max_body_bytes * 2 + MAX_CHUNK_OVERHEAD
@@ -229,6 +234,23 @@ def _is_full(codec: Codec, config: Config) -> bool:
             return codec._inbound.backlog
         case Pipe():
             return bool(codec._unread)
+        case _:
+            return False
+
+
+def _waits(line: Line) -> bool:
+    """Is it the peer's turn, who may never take it?"""
+    match codec := line.codec:
+        case Http1():
+            if codec._state is Exchanging.LEAVING:
+                return line.wire.clear and not codec.output
+            return codec._state is Exchanging.HEAD or codec._state is Exchanging.BODY
+        case WebSocket():
+            if codec._state is OPEN:
+                return codec._inbound.in_progress and not codec.output_paused
+            return codec._state is not SHUT
+        case Pipe():
+            return codec.at_eof and not codec._over
         case _:
             return False
 
