@@ -33,6 +33,7 @@ class Witness:
         self.ended_early: set[CallId] = set()
         self.resolved: set[RequestId] = set()
         self.silent: set[SocketId] = set()
+        self.leaving: set[SocketId] = set()
         self.cut: set[SocketId] = set()
         self.paused: set[SocketId] = set()
         self.draining = False
@@ -64,10 +65,11 @@ class Witness:
         self.silent.add(action.socket)
 
     def _see_close(self, action: CloseSocket) -> None:
+        # One that was to be closed behind its last byte may be cut after all.
         must(action.socket not in self.cut, "order: a socket is cut twice")
+        must(not action.flush or action.socket not in self.leaving, "order: a socket is closed twice")
         self.silent.add(action.socket)
-        if not action.flush:
-            self.cut.add(action.socket)
+        (self.leaving if action.flush else self.cut).add(action.socket)
 
     def _see_stop(self, action: StopReading) -> None:
         must(action.socket not in self.paused, "flow: reading stops twice")

@@ -61,6 +61,7 @@ class Model:
             "released": self._released,
             "connect": self._connect,
             "receive": self._receive,
+            "heard": self._heard,
             "disconnected": self._disconnected,
             "report_held": self._report_held,
             "report_sent": self._report_sent,
@@ -171,6 +172,11 @@ class Model:
         if connection is not None and connection.open and not connection.asked:
             connection.asked = not connection.pushable
             self._calls.receive(connection, data)
+
+    def _heard(self, number: int, returned: None) -> None:
+        connection = self.connections.get(number)
+        if connection is not None:
+            connection.heard_at = self._turn.now
 
     def _complete(self, number: int, returned: bool) -> None:
         self._calls.handler_ended(number, (None, INTERNAL_ERROR), returned)

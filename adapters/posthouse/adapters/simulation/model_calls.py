@@ -67,7 +67,7 @@ class Calls:
         if isinstance(said, list) and connection.peer.meta.idempotency_key is not None:
             said = Wrong(NULL, (INVALID_REQUEST,))
         entries = said if isinstance(said, list) else [said]
-        connection.said_at = connection.active_at = self._turn.now
+        connection.heard_at = connection.active_at = self._turn.now
         connection.bad += any(type(entry) is Wrong for entry in entries)
         array = isinstance(said, list)
         batch = Batch([None] * len(entries), len(entries), array) if array or not connection.pushable else None

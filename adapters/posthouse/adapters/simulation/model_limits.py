@@ -23,11 +23,11 @@ def idle(connection: Connection, now: float, config: Config) -> bool:
 
 
 def silent(connection: Connection, now: float, config: Config) -> bool:
-    """It was asked for a sign of life, could have given one, and no text came since."""
+    """It was asked for a sign of life, could have given one, and none came since."""
     asked_at = connection.beaten_at
     if asked_at is None or connection.held:
         return False
-    return connection.said_at < asked_at and asked_at + config.heartbeat_timeout <= now
+    return connection.heard_at < asked_at and asked_at + config.heartbeat_timeout <= now
 
 
 def stalled(connection: Connection, now: float, config: Config) -> bool:

@@ -49,9 +49,9 @@ class Tokens(Struct, eq=False, gc=False):
 class Connection(Struct, eq=False):
     """One client. `open` until it is closed or gone; `silent`: it was closed, nothing is sent to it; `asked`: it is an
     HTTP exchange, and its one text came. `running` handlers have not ended; `calls` have no outcome, by raw id, or by
-    number where none names them. `held` bytes wait with its socket, some of which went at `taken_at`. Its last text
-    came at `said_at`, `bad` of all were wrong; at `active_at` one came or a handler ended; at `beaten_at` it was asked
-    for a sign of life."""
+    number where none names them. `held` bytes wait with its socket, some of which went at `taken_at`. Its last sign of
+    life came at `heard_at`, `bad` of its texts were wrong; at `active_at` one came or a handler ended; at `beaten_at`
+    it was asked for a sign of life."""
 
     number: int
     peer: Peer
@@ -67,7 +67,7 @@ class Connection(Struct, eq=False):
     asked: bool = False
     tokens: Tokens | None = None
     taken_at: float = 0.0
-    said_at: float = 0.0
+    heard_at: float = 0.0
     active_at: float = 0.0
     beaten_at: float | None = None
     bad: int = 0

@@ -20,7 +20,7 @@ from .model import Model
 class Watched(Gateway):
     """A Gateway beside its `model`. Inputs raise Violation where the two differ.
 
-    Inputs of which nothing may follow but a later deadline (`head_read`, `heard`, `set_wall`) are not watched.
+    Inputs of which nothing may follow but a later deadline (`head_read`, `set_wall`) are not watched.
     """
 
     def __init__(
@@ -54,6 +54,12 @@ class Watched(Gateway):
         before = len(self.outbox)
         super().receive(connection, data, now)
         self.model.saw("receive", (connection, data), now, self.outbox[before:], None)
+
+    def heard(self, connection: ConnectionId, now: float) -> None:
+        """As the gateway's."""
+        before = len(self.outbox)
+        super().heard(connection, now)
+        self.model.saw("heard", (connection,), now, self.outbox[before:], None)
 
     def disconnected(self, connection: ConnectionId, code: int | None, now: float) -> None:
         """As the gateway's."""
