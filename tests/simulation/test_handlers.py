@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 import anyio
 import pytest
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation import Model, World
-from posthouse.core import Context, Service
+from posthouse.adapters.simulation import Manners, Model, World
+from posthouse.adapters.simulation.handlers import Spoiled
+from posthouse.core import Config, Context, Service, UsageError
 from posthouse.core.gateway import Gateway
+from posthouse.core.method import Method, Outcome, Raised
 
 
 def talkative() -> Service:
@@ -99,3 +103,132 @@ def test_an_exception_of_the_core_under_a_handler_is_not_swallowed_either(
         alice.call(method, 3)
     with pytest.raises(LookupError, match=f"^'?{input}'?\n"):
         world.run(seconds=10)
+
+
+def test_a_handler_that_raises_by_its_manners_does_so_between_its_interceptors_once() -> None:
+    service = Service("watched", public=True)
+    seen: list[Any] = []
+
+    @service.method
+    async def one() -> int:
+        return 1
+
+    @service.method
+    def two() -> int:
+        return 2
+
+    @service.on_outcome
+    async def look(context: Context, method: Method, outcome: Outcome) -> None:
+        seen.append((method.name, outcome))
+
+    world = World(service=service, manners=Manners(raising=1000))
+    alice = world.client("alice")
+    calls = [alice.call("one"), alice.call("two")]
+    world.run(1)
+    assert [type(call.error.__cause__) for call in calls if call.error is not None] == [Spoiled, Spoiled]
+    assert sorted(name for name, _ in seen) == ["one", "two"]
+    assert all(isinstance(outcome, Raised) and type(outcome.error) is Spoiled for _, outcome in seen)
+
+
+def test_a_long_line_of_sequential_handlers_that_end_at_once_is_no_deep_one() -> None:
+    service = Service("line", public=True)
+
+    @service.method(sequential=True)
+    async def slow() -> int:
+        await anyio.sleep(1)
+        return 1
+
+    @service.method(sequential=True, blocking=True)
+    def quick(number: int) -> int:
+        return number
+
+    world = World(service=service, config=Config(max_calls_per_connection=3000))
+    alice = world.client("alice")
+    alice.call("slow")
+    calls = [alice.call("quick", number) for number in range(2000)]
+    world.run(1)
+    assert {call.status for call in calls} == {"pending"}
+    world.run(5)
+    assert [call.result for call in calls] == list(range(2000))
+
+
+def outside() -> Service:
+    """Handlers that leave the world."""
+    service = Service("outside", public=True)
+
+    @service.method
+    async def thread() -> int:
+        return await anyio.to_thread.run_sync(lambda: 7)
+
+    @service.method
+    async def executor() -> int:
+        return await asyncio.to_thread(lambda: 7)
+
+    @service.method
+    async def broken_executor() -> int:
+        return await asyncio.to_thread(lambda: 7 // 0)
+
+    @service.method
+    async def socket() -> None:
+        await asyncio.open_connection("127.0.0.1", 1)
+
+    @service.method
+    async def process() -> None:
+        await anyio.run_process(["true"])
+
+    return service
+
+
+@pytest.mark.parametrize("method", ["thread", "socket", "process"])
+def test_a_handler_that_leaves_the_world_is_told_what_to_do(method: str) -> None:
+    world = World(service=outside())
+    threads = threading.active_count()
+    call = world.client("alice").call(method)
+    world.run(1)
+    assert call.error is not None
+    assert isinstance(call.error.__cause__, UsageError)
+    assert "put something else in their place" in str(call.error.__cause__)
+    world.leave()
+    assert threading.active_count() <= threads + 1  # one that was stopped may still be on its way out
+
+
+def test_what_asyncio_gives_to_a_thread_is_run_at_once() -> None:
+    world = World(service=outside())
+    alice = world.client("alice")
+    calls = [alice.call("executor"), alice.call("broken_executor")]
+    world.run(0.1)
+    assert calls[0].result == 7
+    assert calls[1].error is not None
+    assert isinstance(calls[1].error.__cause__, ZeroDivisionError)
+
+
+def test_tasks_of_one_group_are_stopped_in_an_order_that_is_the_same_in_every_run() -> None:
+    service = Service("group", public=True)
+    stopped: list[int] = []
+
+    async def wait(number: int) -> None:
+        try:
+            with anyio.fail_after(100):
+                await anyio.sleep(50)
+        finally:
+            stopped.append(number)
+
+    @service.method
+    async def race() -> list[int]:
+        with anyio.move_on_after(1):
+            async with anyio.create_task_group() as group:
+                for number in range(20):
+                    group.start_soon(wait, number)
+        return stopped
+
+    orders: list[list[int]] = []
+    kept: list[object] = []
+    for turn in range(8):
+        kept.extend(object() for _ in range(37 * turn))  # so that nothing is where it was
+        stopped.clear()
+        world = World(5, service=service)
+        call = world.client("alice").call("race")
+        world.run(5)
+        orders.append(call.result)
+    assert len(orders[0]) == 20
+    assert all(order == orders[0] for order in orders)

@@ -16,12 +16,14 @@ from posthouse.core.method import Method, Outcome, Raised, Returned
 from posthouse.core.parameters import Arguments
 
 
-def outcome_of(method: Method, context: Context, arguments: Arguments) -> Outcome:
-    """Run a plain function, between plain interceptors."""
+def outcome_of(
+    method: Method, context: Context, arguments: Arguments, *, call: Callable[..., object] | None = None
+) -> Outcome:
+    """Run a plain function, or `call` in its place, between plain interceptors."""
     outcome: Outcome
     try:
         args, kwargs = method.with_context(intercept(method, context, arguments), context)
-        outcome = Returned(method.function(*args, **kwargs))
+        outcome = Returned((call or method.function)(*args, **kwargs))
     except BaseException as error:
         outcome = Raised(error)
     return intercept_outcome(method, context, outcome)

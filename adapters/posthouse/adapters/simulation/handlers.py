@@ -15,13 +15,14 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import anyio
 from msgspec import Struct
-from posthouse.adapters.firewall import awaited_outcome, intercept_outcome, outcome_of, proper
+from posthouse.adapters.firewall import awaited_outcome, outcome_of, proper
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.invoked_context import InvokedContext
 from posthouse.core.effects import Cancel, Emit, Invoke, Resolve
 from posthouse.core.errors import INTERNAL_ERROR, REQUEST_CANCELLED, RpcError, UsageError
 from posthouse.core.lifecycle import Event
-from posthouse.core.method import Outcome, Raised, Returned, is_coroutine_function
+from posthouse.core.method import Method, Outcome, Raised, Returned, is_coroutine_function
+from posthouse.core.parameters import Arguments
 from posthouse.core.peers import CallId, ConnectionId, RequestId
 from posthouse.core.service import Service
 from posthouse.transports.switchboard import Switchboard
@@ -87,9 +88,10 @@ class SimulatedContext(InvokedContext):
 
 
 class Run:
-    """One call whose handler's end has not been reported. `outcome` is there when it has ended."""
+    """One call whose handler's end has not been reported. `outcome` is there when it has ended; `beginning`: what it
+    does at once is being done."""
 
-    __slots__ = ("began", "context", "invoke", "outcome", "scope")
+    __slots__ = ("began", "beginning", "context", "invoke", "outcome", "scope")
 
     def __init__(self, invoke: Invoke, context: SimulatedContext) -> None:
         self.invoke: Final = invoke
@@ -97,6 +99,7 @@ class Run:
         self.scope: anyio.CancelScope | None = None
         self.outcome: Outcome | None = None
         self.began = False
+        self.beginning = False
 
 
 class Handlers:
@@ -129,23 +132,31 @@ class Handlers:
     def invoke(self, action: Invoke) -> None:
         """Run it."""
         run = self._runs[action.call] = Run(action, SimulatedContext(action, self))
-        if not action.method.sequential:
-            self._begin(run)
-            return
-        line = self._lines.setdefault(action.caller.connection, deque())
-        line.append(run)
-        if len(line) == 1:
+        if action.method.sequential:
+            self._lines.setdefault(action.caller.connection, deque()).append(run)
+            self._advance(action.caller.connection)
+        else:
             self._begin(run)
 
+    def _advance(self, connection: ConnectionId) -> None:
+        """Begin the next in line, and those behind it while they end at once."""
+        line = self._lines[connection]
+        while line and not line[0].began:
+            self._begin(line[0])
+        if not line:
+            self._lines.pop(connection, None)
+
     def _begin(self, run: Run) -> None:
-        run.began = True
+        run.began = run.beginning = True
         method = run.invoke.method
         if method.awaits:
             self._start(self._run_task(run))
         elif run.context.ended:
             self._ended(run, CANCELLED)
         else:
-            self._ended(run, outcome_of(method, run.context, (run.invoke.args, run.invoke.kwargs)))
+            arguments: Arguments = run.invoke.args, run.invoke.kwargs
+            self._ended(run, outcome_of(method, run.context, arguments, call=partial(self._call_plain, method)))
+        run.beginning = False
 
     async def _run_task(self, run: Run) -> None:
         outcome: Outcome = CANCELLED
@@ -161,9 +172,21 @@ class Handlers:
             run.scope = None
         self._ended(run, outcome)
 
+    def _call_plain(self, method: Method, *args: Any, **kwargs: Any) -> object:
+        result = method.function(*args, **kwargs)
+        self._spoil()
+        return result
+
     async def _call(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
         result = run.invoke.method.function(*args, **kwargs)
-        return Returned(await result if isawaitable(result) else result)
+        outcome = Returned(await result if isawaitable(result) else result)
+        self._spoil()
+        return outcome
+
+    def _spoil(self) -> None:
+        """By its manners it raises, whatever it was to return."""
+        if self.manners is not HONEST and self._stream.happens(self.manners.raising):
+            raise Spoiled
 
     def _caught(self, run: Run, error: BaseException) -> Outcome:
         if isinstance(error, anyio.get_cancelled_exc_class()) and run.context.ended:
@@ -180,8 +203,6 @@ class Handlers:
             self._report(run, outcome)
             return
         run.outcome = outcome
-        if stream.happens(manners.raising):
-            run.outcome = intercept_outcome(run.invoke.method, run.context, Raised(Spoiled()))
         if stream.happens(manners.never):
             self._never[run.invoke.call] = run
         elif stream.happens(manners.late):
@@ -201,12 +222,9 @@ class Handlers:
         if self.manners is not HONEST and self._stream.happens(self.manners.twice):
             self.schedule.after(self.manners.lateness * self._stream.choose(1000) / 1000, partial(self._again, run))
         if run.invoke.method.sequential:
-            line = self._lines[run.invoke.caller.connection]
-            line.remove(run)
-            if not line:
-                del self._lines[run.invoke.caller.connection]
-            elif run.began:
-                self._begin(line[0])
+            self._lines[run.invoke.caller.connection].remove(run)
+            if not run.beginning:
+                self._advance(run.invoke.caller.connection)
 
     def _tell(self, run: Run, outcome: Outcome) -> bool:
         outcome, now = proper(outcome), self.schedule.now

@@ -2,7 +2,7 @@
 
 Handlers and hooks that await run here as they would in a server, with asyncio and with anyio on it, but for what needs
 the outside: sockets, files, threads, other processes. `turn` runs what can run and plans the next turn for when a
-sleep ends.
+sleep ends. What asyncio would give to a thread is run at once.
 """
 
 from __future__ import annotations
@@ -13,11 +13,17 @@ from contextvars import Context
 from itertools import count
 from typing import Any, Final, TypeVarTuple
 
+from anyio._backends._asyncio import CancelScope, WorkerThread
 from posthouse.adapters.invariants import Violation
+from posthouse.core.errors import UsageError
 
 from .schedule import Clock
 
 Ts = TypeVarTuple("Ts")
+
+OUTSIDE: Final = (
+    "handlers in a simulation may use no sockets, threads of their own or processes: put something else in their place"
+)
 
 MAX_ROUNDS: Final = 10_000
 """So often may a turn go round before everything waits: what sleeps for no time at all would go round for ever."""
@@ -32,6 +38,24 @@ class _Task(asyncio.Task[Any]):
 
     def __hash__(self) -> int:
         return self._number
+
+    def add_done_callback(self, callback: Callable[[Any], object], *, context: Context | None = None) -> None:
+        """Also where anyio begins a thread, for which virtual time would not wait: it is refused."""
+        worker = getattr(callback, "__self__", None)
+        if isinstance(worker, WorkerThread):
+            worker.stop()
+            raise UsageError(OUTSIDE)
+        super().add_done_callback(callback, context=context)
+
+
+def _number(scope: CancelScope) -> int:
+    """The hash of a cancel scope of anyio's, which are sets within one another and are cancelled in that order: while
+    it is entered by a task of ours it is the task's."""
+    host = scope._host_task
+    return host._number if type(host) is _Task else object.__hash__(scope)
+
+
+CancelScope.__hash__ = _number  # type: ignore[method-assign, assignment]
 
 
 class _Selector:
@@ -91,6 +115,22 @@ class _Loop(asyncio.BaseEventLoop):
         """Something will run, and the turn that follows plans when."""
         self.stirred = True
         return super().call_at(when, callback, *args, context=context)
+
+    def run_in_executor(self, executor: Any, function: Callable[[*Ts], Any], *args: *Ts) -> asyncio.Future[Any]:
+        """Not in a thread, but at once."""
+        future = self.create_future()
+        try:
+            future.set_result(function(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def _outside(self, *arguments: Any, **named: Any) -> Any:
+        """Sockets and processes are where the time is another."""
+        raise UsageError(OUTSIDE)
+
+    sock_connect = sock_accept = sock_recv = sock_sendall = _outside
+    _make_socket_transport = _make_datagram_transport = _make_subprocess_transport = _outside
 
     def __del__(self) -> None:
         """A world that is dropped drops it too: there is nothing that it would have to give back."""
