@@ -102,6 +102,36 @@ async def test_each_connection_that_closes_has_one_line_and_no_peer_brings_a_tra
         assert record.getMessage().isprintable()
 
 
+@pytest.mark.anyio
+async def test_a_host_or_an_origin_that_is_not_allowed_is_said_once_in_a_while_and_other_refusals_are_for_debugging(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "posthouse")
+    probe = b"GET /health?password=hunter2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    foreign = probe.replace(b"?password=hunter2", b"").replace(b"localhost", b"evil.example:80")
+    page = foreign.replace(b"evil.example:80", b"localhost\r\nOrigin: https://evil.example")
+    async with serving(Service("refusing")) as server:
+        for request in (foreign, page, foreign, page, probe):
+            async with connected(server) as client:
+                await client.send(request)
+                assert (await client.response())[0] in (400, 403, 421)
+    lines = [record for record in caplog.records if vars(record).get("event") == "request.refused"]
+    facts = [vars(line)["fields"] for line in lines]
+    assert [
+        (line.levelno, fact["status"], fact.get("host"), fact.get("origin"))
+        for line, fact in zip(lines, facts, strict=True)
+    ] == [
+        (logging.WARNING, 421, "evil.example:80", None),
+        (logging.WARNING, 403, None, "https://evil.example"),
+        (logging.DEBUG, 421, "evil.example:80", None),
+        (logging.DEBUG, 403, None, "https://evil.example"),
+        (logging.DEBUG, 400, None, None),
+    ]
+    assert "--allow-host" in lines[0].getMessage() and "--allow-origin" in lines[1].getMessage()
+    assert facts[4]["reason"] == "A credential must not be in the URL."
+    assert not any("hunter2" in line.getMessage() for line in lines)
+
+
 def test_values_are_escaped_and_cut(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(INFO, "posthouse")
     report(INFO, "something", "it happened", peer="a\r\nforged \x1b[2J\u202e", long="é" * 1000, name="kept", none=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from posthouse.core import Address, Config, ConnectionClosed, Gateway, Identity
+from posthouse.core import Address, Config, ConnectionClosed, Gateway, Identity, RequestRefused
 from posthouse.core.peers import ALL_SCOPES
 from posthouse.transports.actions import CloseSocket
 from posthouse.transports.codec import Ended, Heard, Send
@@ -146,6 +146,20 @@ def test_what_is_refused_is_half_closed_and_counted() -> None:
     socket = board.open()
     board.feed(socket, b"nonsense\r\n")
     assert (board.half_closed, board.board.stats()["http.refused.400"]) == ([socket], 1)
+
+
+def test_of_a_refused_request_an_event_says_why_and_which_host_or_origin_is_not_allowed() -> None:
+    board = Board()
+    probe = b"GET /health?a=b HTTP/1.1\r\nHost: localhost\r\n"
+    board.feed(board.open(), probe.replace(b"localhost", b"evil.example:80") + b"\r\n")
+    board.feed(board.open(), probe + b"Origin: https://caf\xe9\r\n\r\n")
+    board.feed(board.open(), probe.replace(b"/health", b"/nowhere") + b"\r\n")
+    board.feed(board.open(), probe + b"\r\n")
+    assert [event for event in board.events() if isinstance(event, RequestRefused)] == [
+        RequestRefused(421, "This server does not answer for that host.", "evil.example:80", HERE, 0.0),
+        RequestRefused(403, "This origin is not allowed here.", "https://café", HERE, 0.0),
+        RequestRefused(404, "There is POST /rpc, GET /ws, GET /health and GET /stats.", None, HERE, 0.0),
+    ]
 
 
 def test_whoever_ended_their_connection_is_no_longer_found_on_their_socket() -> None:

@@ -101,3 +101,12 @@ def test_who_sends_another_media_type_is_told_which_one_is_taken() -> None:
 
 def test_texts_alone_are_passed_on_unless_told_otherwise() -> None:
     assert not Policy().binary
+
+
+def test_who_watches_the_server_learns_which_host_or_origin_was_refused() -> None:
+    refusals = [
+        authorize_open(POLICY, b"POST", b"evil.com:80", b"null", None),
+        authorize_open(POLICY, b"POST", b"example.com", b"https://evil.com", None),
+        authorize_open(POLICY, b"POST", b"example.com", None, b"text/plain"),
+    ]
+    assert [refusal and refusal.said for refusal in refusals] == [b"evil.com:80", b"https://evil.com", None]

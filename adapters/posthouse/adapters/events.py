@@ -20,6 +20,7 @@ from posthouse.core.lifecycle import (
     DrainStarted,
     Event,
     LimitBreached,
+    RequestRefused,
 )
 from posthouse.core.method import is_coroutine_function
 from posthouse.core.service import Hook, Service
@@ -32,7 +33,13 @@ MAX_WAITING: Final = 1024
 """How many events may wait for hooks that await."""
 
 QUIET: Final = 10.0
-"""For so many seconds one line in the log stands for all breaches of the same limit."""
+"""For so many seconds one line in the log stands for all breaches of the same limit, or refusals of the same kind."""
+
+NOT_ALLOWED: Final = {
+    421: "a host that is not allowed was refused: --allow-host, in code allow_hosts, names those that are",
+    403: "an origin that is not allowed was refused: --allow-origin, in code allow_origins, names those that are",
+}
+"""The refusals that a setting decides, by status."""
 
 
 class Events:
@@ -50,13 +57,14 @@ class Events:
         self._waiting_out, self._waiting_in = anyio.create_memory_object_stream[tuple[Hook, Event]](MAX_WAITING)
         self._raised: Final[dict[str, BaseException]] = {}
         self.finished: Final = anyio.Event()
-        self._breaches_logged: Final[dict[str, float]] = {}
+        self._logged: Final[dict[str, float]] = {}
         self._dropped_logged = -math.inf
         self._logs: Final[dict[type[Event], Callable[[Any], None]]] = {
             ConnectionClosed: _log_closed,
             CallFailed: self._log_failed,
             CallTimedOut: _log_timed_out,
             LimitBreached: self._log_breach,
+            RequestRefused: self._log_refused,
             DrainStarted: _log_draining,
         }
         runner.actions[Emit] = lambda action: self.emit(action.event)
@@ -134,18 +142,34 @@ class Events:
         )
 
     def _log_breach(self, event: LimitBreached) -> None:
-        last = self._breaches_logged.get(event.limit, -math.inf)
-        often = event.now - last < QUIET
-        if not often:
-            self._breaches_logged[event.limit] = event.now
         report(
-            DEBUG if often else WARNING,
+            self._warn_once(event.limit, event.now),
             "limit.breached",
             "a limit was met" if event.enforced else "a limit would have been met",
             limit=event.limit,
             connection=event.connection,
             peer=event.address.host or None,
         )
+
+    def _log_refused(self, event: RequestRefused) -> None:
+        text = NOT_ALLOWED.get(event.status)
+        report(
+            DEBUG if text is None else self._warn_once(f"http.refused.{event.status}", event.now),
+            "request.refused",
+            text or "a request was refused",
+            host=event.said if event.status == 421 else None,
+            origin=event.said if event.status == 403 else None,
+            status=event.status,
+            reason=event.reason,
+            peer=event.address.host or None,
+        )
+
+    def _warn_once(self, kind: str, now: float) -> int:
+        """The level for one more of its kind: WARNING, but for those that come soon after one that had it."""
+        if now - self._logged.get(kind, -math.inf) < QUIET:
+            return DEBUG
+        self._logged[kind] = now
+        return WARNING
 
 
 def _awaitable(hook: Hook, event: Event) -> Awaitable[None]:

@@ -38,6 +38,7 @@ from .lifecycle import (
     DrainStarted,
     Event,
     LimitBreached,
+    RequestRefused,
 )
 from .method import Method, OnCall, OnOutcome, Outcome, Raised, Returned
 from .parameters import Arguments
@@ -105,6 +106,7 @@ __all__ = [
     "Peer",
     "Raised",
     "RequestId",
+    "RequestRefused",
     "Resolve",
     "ResultError",
     "ResumeReading",

@@ -77,6 +77,18 @@ class LimitBreached(Struct, frozen=True):
     now: float
 
 
+class RequestRefused(Struct, frozen=True):
+    """An HTTP request was refused by its head, its body or its slowness, before it was a call; a gateway by itself has
+    none. `reason` is what its sender was told. `said` is the Host (421) or the Origin (403) that is not allowed, as it
+    came and as long; None for any other status."""
+
+    status: int
+    reason: str
+    said: str | None
+    address: Address
+    now: float
+
+
 class DrainStarted(Struct, frozen=True):
     """`shut_down` was called: new calls get -32050."""
 
@@ -96,6 +108,7 @@ Event = (
     | CallTimedOut
     | CallFailed
     | LimitBreached
+    | RequestRefused
     | DrainStarted
     | AcceptingStopped
 )
@@ -107,6 +120,7 @@ EventName = Literal[
     "call.timed_out",
     "call.failed",
     "limit.breached",
+    "request.refused",
     "gateway.draining",
     "gateway.accepting_stopped",
 ]
@@ -119,6 +133,7 @@ EVENTS: Final[dict[EventName, type[Event]]] = {
     "call.timed_out": CallTimedOut,
     "call.failed": CallFailed,
     "limit.breached": LimitBreached,
+    "request.refused": RequestRefused,
     "gateway.draining": DrainStarted,
     "gateway.accepting_stopped": AcceptingStopped,
 }

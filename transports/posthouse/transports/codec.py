@@ -57,9 +57,14 @@ class Probe(Struct, frozen=True, gc=False):
 
 
 class Answered(Struct, frozen=True, gc=False):
-    """It answered a request by itself, with this status: `proceed` is owed when that has been handed over."""
+    """It answered a request by itself, with this status: `proceed` is owed when that has been handed over.
+
+    Where it was refused, `reason` is what its sender was told, and `said` the host or origin that is not allowed.
+    """
 
     status: int
+    reason: str | None = None
+    said: bytes | None = None
 
 
 class Handshake(Struct, frozen=True):

@@ -197,7 +197,7 @@ class Http1:
         elif isinstance(wanted, Refusal):
             self._refuse(wanted)
         elif isinstance(wanted, Preflight):
-            self._answer_alone(Answer(204, fields=field_lines(PREFLIGHT_FIELDS)))
+            self._answer_alone(Answered(204), Answer(204, fields=field_lines(PREFLIGHT_FIELDS)))
         elif isinstance(wanted, Handshake):
             self._upgrade = wanted
             self._hand_on(Upgrade(wanted))
@@ -272,13 +272,14 @@ class Http1:
 
     def _refuse(self, refusal: Refusal) -> None:
         self._body = None
-        self._answer_alone(refusal_answer(refusal), last=not refusal.keep)
+        answered = Answered(refusal.status, refusal.reason, refusal.said)
+        self._answer_alone(answered, refusal_answer(refusal), last=not refusal.keep)
 
-    def _answer_alone(self, answer: Answer, *, last: bool = False) -> None:
+    def _answer_alone(self, answered: Answered, answer: Answer, *, last: bool = False) -> None:
         """Answer without asking anybody."""
         self._state = State.ANSWERING
         self._deadline = None
-        self.output.append(Answered(answer.status))
+        self.output.append(answered)
         self._answer(answer, last=last)
 
     def _answer(self, answer: Answer, *, last: bool = False) -> None:

@@ -10,10 +10,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec.json import encode
+from posthouse.core.effects import Emit
 from posthouse.core.gateway import Gateway
+from posthouse.core.lifecycle import RequestRefused
 from posthouse.core.peers import NO_META, ConnectionId, Kind, Meta, Peer
 from posthouse.core.stats import Stats
 
+from .actions import Action
 from .codec import (
     Answered,
     Ended,
@@ -37,11 +40,12 @@ STATS_SCOPES: Final = ("admin",)
 
 
 class Inward:
-    """`tell` has for each output what follows from it. What codecs refused by themselves is counted here."""
+    """`tell` has for each output what follows from it. What codecs refused by themselves is counted and told here."""
 
-    def __init__(self, gateway: Gateway, sockets: Sockets) -> None:
+    def __init__(self, gateway: Gateway, sockets: Sockets, outbox: list[Action]) -> None:
         self._gateway: Final = gateway
         self._sockets: Final = sockets
+        self._outbox: Final = outbox
         self._refused: Final = Stats()
         self.tell: Final[dict[type, Callable[[Line, Any, float], None]]] = {
             HeadRead: self._on_head_read,
@@ -111,8 +115,10 @@ class Inward:
 
     def _on_answered(self, line: Line, output: Answered, now: float) -> None:
         line.answered = True
-        if output.status >= 400:
+        if output.reason is not None:
             self._refused.count(f"http.refused.{output.status}")
+            said = None if output.said is None else output.said.decode("latin-1")
+            self._outbox.append(Emit(RequestRefused(output.status, output.reason, said, line.address, now)))
 
     def _on_pause(self, line: Line, output: Pause, now: float) -> None:
         self._sockets.stop_reading(line, BUFFER)

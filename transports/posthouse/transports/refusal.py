@@ -14,7 +14,8 @@ class Refusal(Struct, frozen=True, gc=False):
     """The HTTP answer to what is refused (RFC 9110 section 15).
 
     `reason` is a fixed sentence for people, never anything that the peer sent. With `error` the answer carries a
-    JSON-RPC error response with `id: null` in its place. `keep`: the request was understood to its end, so the
+    JSON-RPC error response with `id: null` in its place. `said` is the value that was refused, where it is a host or an
+    origin: for whoever watches the server, and never sent. `keep`: the request was understood to its end, so the
     socket may go on; else it is closed, and nothing behind the request is parsed.
     """
 
@@ -23,3 +24,4 @@ class Refusal(Struct, frozen=True, gc=False):
     headers: tuple[tuple[bytes, bytes], ...] = ()
     error: RpcError | None = None
     keep: bool = False
+    said: bytes | None = None

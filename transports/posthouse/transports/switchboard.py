@@ -47,7 +47,7 @@ class Switchboard:
         self._sockets = Sockets(gateway, self.outbox, self._timers)
         self._at_eof: dict[SocketId, Line] = {}
         self._pending: dict[SocketId, Line] = {}
-        self._inward = Inward(gateway, self._sockets)
+        self._inward = Inward(gateway, self._sockets, self.outbox)
         self._outward = Outward(gateway, self._sockets, self.outbox, self._pending, binary=policy.binary)
         self._tell = self._inward.tell
         self._do = self._outward.perform
