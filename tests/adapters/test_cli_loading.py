@@ -84,6 +84,13 @@ def test_a_wrong_declaration_says_where_it_stands(folder: Path) -> None:
     assert (failed.hint, failed.status) == (f"{folder}/shop.py, line 3", 1)
 
 
+def test_where_it_stands_is_said_of_a_module_in_any_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "posthouse").mkdir()
+    (folder / "posthouse" / "shop.py").write_text(SERVICE + "service.method('rpc.mine')(print)\n")
+    monkeypatch.chdir(folder / "posthouse")
+    assert failure("shop:service").hint == f"{folder}/posthouse/shop.py, line 3"
+
+
 def test_what_is_no_python_says_where(folder: Path) -> None:
     (folder / "shop.py").write_text("service =\n")
     failed = failure("shop:service")

@@ -13,12 +13,17 @@ import traceback
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
+from typing import Final
 
+from posthouse import core, transports
 from posthouse.core.config import Config
 from posthouse.core.errors import UsageError
 from posthouse.core.service import Service
 
 from .terminal import Failure, Misuse
+
+OURS: Final = (*core.__path__, *transports.__path__, os.path.dirname(__file__))
+"""The folders of our own code."""
 
 EXAMPLE = "such as calculator:service for `service` in calculator.py"
 
@@ -89,9 +94,9 @@ def _is_machinery(filename: str) -> bool:
 
 def _place(error: Exception, end: str = ": ") -> str:
     """Where in the author's own code it happened, if it did."""
-    ours = f"{os.sep}posthouse{os.sep}"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if not _is_machinery(frame.filename) and ours not in frame.filename:
+        ours = any(frame.filename.startswith(f"{folder}{os.sep}") for folder in OURS)
+        if not ours and not _is_machinery(frame.filename):
             return f"{frame.filename}, line {frame.lineno}{end}"
     return ""
 
