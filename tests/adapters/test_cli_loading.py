@@ -156,6 +156,15 @@ def test_limits_that_make_no_sense_say_where(folder: Path, content: bytes, compl
     assert failed.value.status == 2
 
 
+@pytest.mark.parametrize("content", [b"[limits]\nmax_batch = 5\n", b"max_batch = 5\n[limits]\n", b"limits.a = 1\n"])
+def test_a_table_of_limits_says_that_they_stand_in_none(folder: Path, content: bytes) -> None:
+    (folder / "limits.toml").write_bytes(content)
+    with pytest.raises(Failure) as failed:
+        load_config("limits.toml")
+    assert failed.value.text == "limits.toml: [limits] is a table, and none is used"
+    assert failed.value.hint == "each setting stands at the top, in no table, such as call_timeout = 5.0"
+
+
 def test_a_file_that_cannot_be_read_says_why() -> None:
     with pytest.raises(Failure, match=r"cannot read nowhere\.toml: No such file or directory"):
         load_config("nowhere.toml")

@@ -54,7 +54,8 @@ examples:
   posthouse serve calculator:service --host 0.0.0.0 --allow-host api.example.org \\
       --allow-origin https://app.example.org --tls-cert cert.pem --tls-key key.pem
 
-A configuration file has one line for each limit that is to be another, such as `call_timeout = 5.0`.
+A configuration file has one line for each limit that is to be another, such as `call_timeout = 5.0`, and no tables.
+The limits are in docs/limits.md of the source, and with their defaults in `python -m pydoc posthouse.core.Config`.
 """
 
 STDIO_EPILOG = """\

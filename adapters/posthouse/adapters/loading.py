@@ -25,6 +25,8 @@ from .terminal import Failure, Misuse
 OURS: Final = (*core.__path__, *transports.__path__, os.path.dirname(__file__))
 """The folders of our own code."""
 
+SETTINGS: Final = "docs/limits.md has every setting, and so has `python -m pydoc posthouse.core.Config`"
+
 EXAMPLE = "such as calculator:service for `service` in calculator.py"
 
 
@@ -120,7 +122,11 @@ def load_config(path: str) -> Config:
         raise Misuse(f"{path} is not valid TOML: {error}") from None
     except UnicodeDecodeError as error:
         raise Misuse(f"{path} is not valid TOML: it is not UTF-8 at byte {error.start}") from None
+    table = next((name for name, value in values.items() if isinstance(value, dict)), None)
+    if table is not None:
+        hint = "each setting stands at the top, in no table, such as call_timeout = 5.0"
+        raise Misuse(f"{path}: [{table}] is a table, and none is used", hint=hint)
     try:
         return Config.from_mapping(values)
     except UsageError as error:
-        raise Misuse(f"{path}: {error}", hint="docs/limits.md has every setting") from None
+        raise Misuse(f"{path}: {error}", hint=SETTINGS) from None
