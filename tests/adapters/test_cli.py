@@ -164,6 +164,19 @@ def test_a_unix_socket_has_a_path(capsys: pytest.CaptureFixture[str]) -> None:
     assert "the path of a unix socket is empty" in complaint(capsys, "serve", "--unix", "")
 
 
+@pytest.mark.parametrize("option", [("--port", "0"), ("--port", "9000"), ("--tls-cert", "cert.pem")])
+def test_what_is_for_tcp_is_refused_where_a_unix_socket_is_all(
+    option: tuple[str, str], ran: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = complaint(capsys, "serve", "--unix", "/tmp/s", *option)
+    assert said.startswith(
+        f"posthouse: {option[0]} is for TCP, and with --unix alone there is none\n  to listen on both"
+    )
+    assert main(["serve", "--unix", "/tmp/s", "--host", "127.0.0.1", *option]) == 0
+    assert main(["serve", "--unix", "/tmp/s"]) == 0
+    assert (ran["unix"], ran["host"], ran["port"]) == ("/tmp/s", None, 8000)
+
+
 def test_listening_to_more_than_this_machine_needs_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--allow-host" in complaint(capsys, "serve", "--host", "0.0.0.0", "--port", "0")
     assert "dev" in complaint(capsys, "serve", "--host", "0.0.0.0", "--port", "0", "--dev")

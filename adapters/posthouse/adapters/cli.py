@@ -79,6 +79,8 @@ example:
 OPTIONS: Final = {"allow_hosts": "--allow-host", "tls_cert": "--tls-cert", "tls_key": "--tls-key"}
 """What the front door calls its arguments, and what the command line calls them."""
 
+PORT: Final = 8000
+
 TARGET_HELP = "the Service to run: a module, importable from here, and a name in it"
 
 
@@ -147,7 +149,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     )
     where = parser.add_argument_group("where it listens")
     where.add_argument("--host", action="append", metavar="HOST", help="an address or name (default: 127.0.0.1)")
-    where.add_argument("--port", type=_port, default=8000, metavar="PORT", help="0 picks a free one (default: 8000)")
+    where.add_argument("--port", type=_port, metavar="PORT", help=f"0 picks a free one (default: {PORT})")
     where.add_argument("--unix", metavar="PATH", help="a unix socket, for this user alone")
     where.add_argument("--tls-cert", metavar="FILE", help="a certificate, and those between it and the root (PEM)")
     where.add_argument("--tls-key", metavar="FILE", help="its private key (default: in the certificate's file)")
@@ -207,6 +209,11 @@ def _port(text: str) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
+    if arguments.unix is not None and not arguments.host:
+        for option, value in (("--port", arguments.port), ("--tls-cert", arguments.tls_cert)):
+            if value is not None:
+                hint = "to listen on both, give --host too, such as --host 127.0.0.1"
+                raise Misuse(f"{option} is for TCP, and with --unix alone there is none", hint=hint)
     config = _prepare(arguments)
     service = Service("posthouse", public=True) if arguments.target is None else load_service(arguments.target)
 
@@ -221,7 +228,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         arguments,
         service,
         host=arguments.host,
-        port=arguments.port,
+        port=PORT if arguments.port is None else arguments.port,
         unix=arguments.unix,
         tls_cert=arguments.tls_cert,
         tls_key=arguments.tls_key,
