@@ -89,6 +89,19 @@ def test_an_origin_that_no_browser_could_send_is_misuse(origin: str) -> None:
         Policy(origins=(origin,))
 
 
+@pytest.mark.parametrize(
+    ("origin", "written"),
+    [("https://a.example:443", "https://a.example"), ("http://[::1]:80", r"http://\[::1\]")],
+)
+def test_an_origin_with_its_schemes_own_port_is_misuse_that_says_how_browsers_write_it(
+    origin: str, written: str
+) -> None:
+    with pytest.raises(UsageError, match=f"write {written}$"):
+        Policy(origins=(origin,))
+    others = ("http://a.example:443", "https://a.example:80", "https://a.example:8443", "https://[::443]")
+    assert Policy(origins=others).allows_origin(b"https://a.example:8443")
+
+
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.transports.policy") == []
 

@@ -21,6 +21,8 @@ HOST_NAME: Final = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+")
 """A serialised origin (RFC 6454 section 6.2): scheme, host, and a port where it is not the scheme's own; no path."""
 
+USUAL_PORT: Final = re.compile(r"(?:http://.*:80|https://.*:443)\Z")
+
 PORT: Final = re.compile(r":[0-9]*\Z")
 
 JSON_MEDIA_TYPE: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?', re.IGNORECASE)
@@ -47,6 +49,9 @@ class Policy(Struct, frozen=True):
         for origin in self.origins:
             if not ORIGIN.fullmatch(origin):
                 raise UsageError(f"origin {origin!r}: it must be written as a browser does, like https://example.com")
+            if USUAL_PORT.match(origin):
+                without = PORT.sub("", origin)
+                raise UsageError(f"origin {origin!r}: a browser leaves the scheme's own port out: write {without}")
 
     def allows_host(self, host: bytes) -> bool:
         """Is this Host header's name in the list?"""
