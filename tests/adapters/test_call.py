@@ -318,6 +318,7 @@ def test_another_path_is_not_found(urls: Urls, capsys: pytest.CaptureFixture[str
     assert "the server answered 404 Not Found" in complaints
     assert "no WebSocket: the server answered with status 404" in complaints
     assert complaints.count("is the path right?") == 2
+    assert complaints.count(": There is POST /rpc, GET /ws, GET /health and GET /stats.\n") == 2
 
 
 def test_no_answer_in_time_is_exit_code_1(urls: Urls, capsys: pytest.CaptureFixture[str]) -> None:
@@ -357,6 +358,52 @@ def test_a_server_of_another_kind_is_told_apart(
     assert call(url, "m") == status
     thread.join()
     assert complaint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (
+            b"426 Upgrade Required\r\nContent-Type: text/plain\r\nContent-Length: 20\r\n\r\nThere is a WebSocket",
+            " answered with status 426: There is a WebSocket\n  a proxy on the way has dropped the Upgrade header",
+        ),
+        (
+            b"400 Bad Request\r\nContent-Type: text/plain\r\n\r\nNo\x1b[31m luck\n",
+            " answered with status 400: No\\x1b[31m luck\n",
+        ),
+        (
+            b"400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>",
+            " answered with status 400\n",
+        ),
+        (b"400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\ncut", " answered with status 400\n"),
+        (b"101 Switching Protocols\r\nUpgrade: other\r\n\r\n", "'s answer upgrades to something else\n"),
+    ],
+)
+def test_why_there_is_no_websocket_is_said_in_the_servers_own_words(
+    data: bytes, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, thread = answering(b"HTTP/1.1 " + data)
+    assert call(url.replace("http", "ws"), "m") == 3
+    thread.join()
+    assert capsys.readouterr().err.startswith(f"posthouse: no WebSocket: the server{complaint}")
+
+
+def test_a_server_that_does_not_finish_what_it_says_is_not_waited_for_too_long(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            with listener.accept()[0] as client:
+                client.recv(65536)
+                client.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\ncut")
+                client.recv(65536)
+
+        thread = Thread(target=answer)
+        thread.start()
+        assert call(f"ws://127.0.0.1:{listener.getsockname()[1]}", "m", "--timeout", "0.2") == 3
+        thread.join()
+    assert "no WebSocket: the server answered with status 400\n" in capsys.readouterr().err
 
 
 def test_a_broken_connection_is_no_connection(
@@ -420,9 +467,15 @@ def test_a_header_is_sent_and_takes_the_place_of_the_usual_one(capsys: pytest.Ca
     assert "start it with --allow-origin" in complaints
 
 
-def test_a_header_that_contradicts_the_request_is_exit_code_2(capsys: pytest.CaptureFixture[str], urls: Urls) -> None:
-    assert call(urls.plain, "echo", "value:=1", "--header", "Content-Length: 5") == 2
-    assert "Content-Length" in capsys.readouterr().err
+@pytest.mark.parametrize("name", ["Host", "Content-Length", "transfer-encoding", "Upgrade", "Sec-WebSocket-Key"])
+@pytest.mark.parametrize("scheme", ["http", "ws"])
+def test_a_header_that_the_request_has_already_is_exit_code_2(
+    name: str, scheme: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        call(f"{scheme}://localhost", "m", "--header", f"{name}: 5")
+    assert left.value.code == 2
+    assert f"{name} cannot be given: it is said already" in capsys.readouterr().err
 
 
 def test_what_a_socket_does_not_take_in_time_is_too_late() -> None:

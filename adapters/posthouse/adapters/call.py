@@ -43,6 +43,9 @@ ID: Final = b"1"
 """The id of the one request, and its progress token."""
 
 HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e\xa0-\xff]*)")
+OURS: Final = ("host", "content-length", "transfer-encoding", "connection", "upgrade")
+"""Headers that the request itself decides, and every sec-websocket-."""
+
 PARAMETER: Final = re.compile(r"([^=:\s][^=]*?)(:?)=(.*)", re.DOTALL)
 
 
@@ -95,6 +98,8 @@ def _header(text: str) -> tuple[bytes, bytes]:
     match = HEADER.fullmatch(text)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no header: write 'NAME: VALUE'")
+    if match[1].lower() in OURS or match[1].lower().startswith("sec-websocket-"):
+        raise argparse.ArgumentTypeError(f"{match[1]} cannot be given: it is said already, as the request needs it")
     return match[1].encode(), match[2].strip().encode("latin-1")
 
 

@@ -15,8 +15,7 @@ from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from msgspec import Struct
-from posthouse.core.config import MIB, Config
-from posthouse.core.errors import UsageError
+from posthouse.core.config import KIB, MIB, Config
 from posthouse.transports.codec import Ended, Output, Send, Text
 from posthouse.transports.http1_client import Http1Client
 from posthouse.transports.http_responses import Failed, Response
@@ -24,7 +23,7 @@ from posthouse.transports.lines import Lines
 from posthouse.transports.websocket_client import WebSocketClient
 
 from .streams import Deadline, NoConnection, Stream, open_child, open_tcp, open_unix, tls_context
-from .terminal import Failure, Misuse
+from .terminal import Failure, Misuse, printable
 
 MAX_ANSWER: Final = 256 * MIB
 """Bytes of an answer that are taken in: the server's own limit counts, this one is against a mad one."""
@@ -45,6 +44,12 @@ HINTS: Final = {
     421: "the server does not go by this name: start it with --allow-host",
     426: "there is a WebSocket at this path: say ws:// or wss://",
 }
+
+DROPPED: Final = "a proxy on the way has dropped the Upgrade header: have it pass Upgrade and Connection on"
+"""What 426 means where a WebSocket was asked for."""
+
+MAX_SAID: Final = 16 * KIB
+"""Bytes of an answer that is to say why there is no WebSocket."""
 
 
 class Options(Struct, frozen=True):
@@ -93,10 +98,7 @@ class HttpLink:
 
     def send(self, text: bytes) -> None:
         """Make the request."""
-        try:
-            self._client.request(b"POST", self._target, self._headers, text)
-        except UsageError as error:
-            raise Misuse(str(error)) from None
+        self._client.request(b"POST", self._target, self._headers, text)
         for output in self._client.output:
             if isinstance(output, Send):
                 self._stream.send(output.data)
@@ -104,17 +106,10 @@ class HttpLink:
 
     def receive(self) -> bytes:
         """The body of the response."""
-        while True:
-            data = self._stream.receive()
-            if data:
-                self._client.receive_data(data)
-            else:
-                self._client.receive_eof()
-            for output in self._client.output:
-                if isinstance(output, Response):
-                    return _body(output)
-                if isinstance(output, Failed):
-                    raise NoConnection(output.reason)
+        answer = _answer(self._client, self._stream, self._stream.receive())
+        if isinstance(answer, Failed):
+            raise NoConnection(answer.reason)
+        return _body(answer)
 
     def leave(self) -> None:
         """Nothing is owed after the response."""
@@ -124,6 +119,19 @@ class HttpLink:
         self._stream.close()
 
 
+def _answer(client: Http1Client, stream: Stream, data: bytes) -> Response | Failed:
+    """The answer to what the client asked, of which `data` were read."""
+    while True:
+        if data:
+            client.receive_data(data)
+        else:
+            client.receive_eof()
+        for output in client.output:
+            if isinstance(output, Response | Failed):
+                return output
+        data = stream.receive()
+
+
 def _body(response: Response) -> bytes:
     if response.status in (200, 204) or b'"jsonrpc"' in response.body:
         return response.body
@@ -131,7 +139,15 @@ def _body(response: Response) -> bytes:
         phrase = HTTPStatus(response.status).phrase
     except ValueError:
         phrase = ""
-    raise Failure(f"the server answered {response.status} {phrase}".rstrip(), hint=HINTS.get(response.status, ""))
+    text = f"the server answered {response.status} {phrase}".rstrip() + _said(response)
+    raise Failure(text, hint=HINTS.get(response.status, ""))
+
+
+def _said(response: Response) -> str:
+    """What a refusal says in plain text, behind a colon; a page is for browsers."""
+    media = (response.header(b"content-type") or b"").partition(b";")[0].strip().lower()
+    text = response.body.decode("utf-8", "backslashreplace").strip() if media == b"text/plain" else ""
+    return f": {printable(text)}" if text else ""
 
 
 class Duplex(Protocol):
@@ -182,8 +198,8 @@ class LastingLink:
         """Close the stream."""
         self._stream.close()
 
-    def _step(self) -> None:
-        """Read once, and do what follows."""
+    def _step(self) -> bytes:
+        """Read once, and do what follows. Returns what was read."""
         data = self._stream.receive()
         if data:
             self._duplex.receive_data(data, time.monotonic())
@@ -191,6 +207,7 @@ class LastingLink:
             self._duplex.receive_eof(time.monotonic())
             self._ended = True
         self._perform()
+        return data
 
     def _perform(self) -> None:
         codec = self._duplex
@@ -236,12 +253,27 @@ class WebSocketLink(LastingLink):
         )
         super().__init__(stream, self._client)
         self._perform()
+        head = b""
         while self._client.opened is None and not self._ended:
-            self._step()
+            head += self._step()
         if self._client.rejected is not None:
-            status = re.search(r"status (\d{3})", self._client.rejected)
-            hint = HINTS.get(int(status[1]), "") if status else ""
-            raise NoConnection(f"no WebSocket: {self._client.rejected}", hint=hint)
+            raise self._refused(self._client.rejected, head)
+
+    def _refused(self, reason: str, head: bytes) -> NoConnection:
+        """What to raise when the answer, which began with `head`, opens no WebSocket."""
+        found = re.search(r"status (\d{3})", reason)
+        if found is None:
+            return NoConnection(f"no WebSocket: {reason}")
+        client = Http1Client(Config(max_response_bytes=MAX_SAID), b"")
+        client.request(b"GET", b"/")  # what it answers to does not matter: it reads the rest
+        try:
+            answer = _answer(client, self._stream, head)
+        except Failure:
+            said = ""  # what it was going to say did not come
+        else:
+            said = _said(answer) if isinstance(answer, Response) else ""
+        status = int(found[1])
+        return NoConnection(f"no WebSocket: {reason}{said}", hint=DROPPED if status == 426 else HINTS.get(status, ""))
 
     def send(self, text: bytes) -> None:
         """One text message."""
