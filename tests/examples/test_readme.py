@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
-from tests.adapters.loopback import ENVIRONMENT, PATIENCE, ROOT, text
+from tests.adapters.loopback import ENVIRONMENT, PATIENCE, RINGS, ROOT, text
 
 from .processes import Program, running
 
@@ -62,6 +63,18 @@ def posthouse(folder: Path, *words: str) -> str:
 def test_they_are_as_short_as_they_should_be() -> None:
     assert lines(service()) <= 15
     assert lines(loop()) <= 20
+
+
+def test_a_type_checker_has_nothing_against_them(folder: Path) -> None:
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "greeter.py", "loop.py"]
+    done = subprocess.run(
+        [*command, f"--cache-dir={os.devnull}"],
+        cwd=folder,
+        env={**ENVIRONMENT, "MYPYPATH": RINGS},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_service_declares_what_it_says(folder: Path) -> None:
