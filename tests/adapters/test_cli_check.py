@@ -85,14 +85,15 @@ def test_the_first_method_that_can_be_called_is_suggested_over_each_transport() 
     service.method("rest")(lambda *things: None)
 
     @service.method
-    def sell(name: str, price: int | float, count: int, kind: str = "") -> None:
+    def sell(name: str, price: int | float, count: int, within: float, kind: str = "") -> None:
         pass
 
     lines = list(suggestions(service, Bound("127.0.0.1", 8000)))
     assert lines[1:4] == [
         "  curl -s http://127.0.0.1:8000/rpc -H 'Content-Type: application/json' -d "
-        '\'{"jsonrpc": "2.0", "method": "sell", "params": {"name": "hello", "price": 42, "count": 23}, "id": 1}\'',
-        "  posthouse call http://127.0.0.1:8000 sell name=hello price:=42 count:=23",
+        '\'{"jsonrpc": "2.0", "method": "sell", '
+        '"params": {"name": "hello", "price": 42, "count": 23, "within": 1}, "id": 1}\'',
+        "  posthouse call http://127.0.0.1:8000 sell name=hello price:=42 count:=23 within:=1",
         "  posthouse call ws://127.0.0.1:8000 rpc.discover",
     ]
 

@@ -61,8 +61,10 @@ def _params_of(method: Method) -> dict[str, Any] | None:
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             return None
         types = get_args(parameter.annotation) or (parameter.annotation,)
-        if int in types or float in types:
+        if int in types:
             params[parameter.name] = next(numbers)
+        elif float in types:
+            params[parameter.name] = 1  # it may be a number of seconds
         elif str in types:
             params[parameter.name] = "hello"
         else:
