@@ -18,6 +18,7 @@ from msgspec import json
 from posthouse.adapters import cli, logs
 from posthouse.adapters.cli import main
 from posthouse.core.config import Config
+from posthouse.core.service import Service
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 COMMAND = [sys.executable, "-m", "posthouse.adapters"]
@@ -210,7 +211,12 @@ def test_stdio_takes_the_pipes_before_it_imports_the_service(
         return 8, 9
 
     monkeypatch.setattr(cli, "take_pipes", take_pipes)
-    monkeypatch.setattr(cli, "load_service", order.append)
+
+    def load(target: str) -> Service:
+        order.append(target)
+        return Service("loaded")
+
+    monkeypatch.setattr(cli, "load_service", load)
     assert main(["stdio", "calculator:service", "--dev"]) == 0
     assert order == ["pipes", "calculator:service"]
     assert (ran["pipes"], ran["dev"], ran["backend"]) == ([(8, 9)], True, "asyncio")
@@ -298,6 +304,16 @@ def test_stdio_speaks_lines_and_no_print_of_the_service_gets_between(tmp_path: P
     assert (done.returncode, done.stdout) == (0, b'{"jsonrpc":"2.0","result":"HI","id":1}\n'), done.stderr
     assert b"imported\n" in done.stderr
     assert b"called\n" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "code"), [(b"nonsense\n" * 12, 4400), (b"Content-Length: x\r\n\r\n", 1002), (b"nonsense\n", None)]
+)
+def test_stdio_leaves_with_1_where_it_had_to_close_the_connection(said: bytes, code: int | None) -> None:
+    command = [*COMMAND, "stdio", "calculator:service"]
+    done = subprocess.run(command, cwd=EXAMPLES, input=said, capture_output=True)
+    assert done.returncode == (0 if code is None else 1)
+    assert (f"it was closed with {code}\n".encode() in done.stderr) is (code is not None)
 
 
 def test_whoever_reads_our_output_may_go(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Final, NoReturn, Unpack
 from posthouse.core.config import Config
 from posthouse.core.errors import UsageError
 from posthouse.core.gateway import Gateway
+from posthouse.core.lifecycle import ConnectionClosed
 from posthouse.core.service import Service
 
 from . import call, logs
@@ -61,7 +62,8 @@ The limits are in docs/limits.md of the source, and with their defaults in `pyth
 STDIO_EPILOG = """\
 It reads requests from its standard input and answers on its standard output: one JSON text per line, or with
 `Content-Length` headers as in the Language Server Protocol, whichever the client begins with. What the service prints
-goes to standard error. It exits with 0 when its input ends and running calls have ended.
+goes to standard error. It exits with 0 when its input ends and running calls have ended, and with 1 when a limit,
+or what came, made it close the connection.
 
 examples:
   echo '{"jsonrpc": "2.0", "method": "add", "params": [1, 2], "id": 1}' | posthouse stdio calculator:service
@@ -80,6 +82,9 @@ OPTIONS: Final = {"allow_hosts": "--allow-host", "tls_cert": "--tls-cert", "tls_
 """What the front door calls its arguments, and what the command line calls them."""
 
 PORT: Final = 8000
+
+USUAL: Final = (None, 1000, 1012)
+"""The close codes of a connection of pipes whose peer went or was idle, and of one that a shut-down ended."""
 
 TARGET_HELP = "the Service to run: a module, importable from here, and a name in it"
 
@@ -245,7 +250,17 @@ def _stdio(arguments: argparse.Namespace) -> int:
     pipes = take_pipes()  # before the service is imported: what it prints must not get between our messages
     config = _prepare(arguments)
     service = load_service(arguments.target)
+    closed: list[int] = []
+
+    @service.on("connection.closed")
+    def note(event: ConnectionClosed) -> None:
+        if event.kind == "cli" and event.code not in USUAL:
+            closed.append(event.code)
+
     _run(arguments, service, pipes=[pipes], config=config, dev=arguments.dev)
+    if closed:
+        hint = "docs/limits.md has the close codes; the log says which limit it was"
+        raise Failure(f"the connection was not ended by its peer: it was closed with {closed[0]}", hint=hint)
     return 0
 
 
