@@ -54,6 +54,14 @@ def test_every_command_has_help_with_examples(command: list[str], capsys: pytest
     assert "example" in capsys.readouterr().out
 
 
+def test_the_help_says_that_given_names_replace_the_usual_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "in place of localhost, 127.0.0.1 and [::1]" in said
+    assert "docs/proxy.md" in said and "docs/limits.md" in said
+
+
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--version"])

@@ -158,6 +158,14 @@ async def test_a_public_address_needs_the_names_under_which_it_is_called() -> No
             assert (await Client(stream).response())[0] == 200
 
 
+async def test_names_that_are_given_replace_the_usual_ones_on_loopback_too() -> None:
+    async with serving(service, allow_hosts=["api.example.org"]) as server:
+        for name, status in ((b"localhost", 421), (b"127.0.0.1", 421), (b"api.example.org", 200)):
+            async with connected(server) as client:
+                await client.send(b"GET /health HTTP/1.1\r\nHost: %b\r\n\r\n" % name)
+                assert (await client.response())[0] == status
+
+
 async def test_everybody_has_every_scope_only_on_loopback() -> None:
     with pytest.raises(UsageError, match="loopback"):
         await serve(private, host="0.0.0.0", port=0, dev=True, allow_hosts=["example.org"])

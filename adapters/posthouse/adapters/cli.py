@@ -56,7 +56,8 @@ examples:
       --allow-origin https://app.example.org --tls-cert cert.pem --tls-key key.pem
 
 A configuration file has one line for each limit that is to be another, such as `call_timeout = 5.0`, and no tables.
-The limits are in docs/limits.md of the source, and with their defaults in `python -m pydoc posthouse.core.Config`.
+docs/limits.md of the source has the limits, and `python -m pydoc posthouse.core.Config` their names and defaults;
+docs/proxy.md has what a proxy in front of it must pass on.
 """
 
 STDIO_EPILOG = """\
@@ -164,7 +165,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="a name under which clients may reach it; needed where it listens to more than this machine",
+        help="a name by which clients may call it, in place of localhost, 127.0.0.1 and [::1]; needed where it "
+        "listens to more than this machine, and behind a proxy that passes its own name on",
     )
     who.add_argument(
         "--allow-origin",

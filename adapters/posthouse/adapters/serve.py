@@ -139,8 +139,9 @@ async def serve(
       replaced. `pipes`: descriptors to read from and to write to, which are closed in the end; where there is nothing
       else to serve, the end of the last one ends the server.
     - `tls_cert`, `tls_key`: PEM files; the key may be in the certificate's file.
-    - `allow_hosts`: names under which clients may call it; needed where it is not bound to a loopback address, which
-      allows the loopback names and the address itself. `allow_origins`: exact origins of web pages.
+    - `allow_hosts`: the names under which clients may call it, and no others; needed where it is not bound to a
+      loopback address. Without, those are the loopback names and the address itself. `allow_origins`: exact origins
+      of web pages.
     - `dev`: everybody has every scope; only on loopback. `pipe_identity`: who is at the other end of a pipe.
     - `signals`: SIGTERM and SIGINT shut down, a second one exits at once with 128 + n; in the main thread only.
     - `journal`: a file that what comes in is recorded in, up to `journal_bytes`; the one before is kept as `FILE.1`.
