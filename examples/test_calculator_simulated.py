@@ -6,16 +6,13 @@ had again. `world` is a fixture; when a test is over, every call must have its o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from calculator import service
-from posthouse.adapters.simulation import Client, Storm, Transport, Weather, World
+from posthouse.adapters.simulation import Client, Storm, Transport, Weather
+from posthouse.adapters.simulation.fixture import MakeWorld
 from posthouse.core import Config
 
 pytest_plugins = ["posthouse.adapters.simulation.fixture"]
-
-MakeWorld = Callable[..., World]
 
 
 def test_a_sum_is_told_as_it_grows(world: MakeWorld) -> None:

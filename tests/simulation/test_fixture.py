@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from posthouse.adapters.journal import read
 
 pytest_plugins = ["pytester"]
 
@@ -44,9 +45,66 @@ def test_fails(world):
     assert False, "by itself"
 """
 
+BROKEN = """
+import pytest
+from posthouse.core import Service
+from posthouse.core.gateway import Gateway
+
+pytest_plugins = ["posthouse.adapters.simulation.fixture"]
+service = Service("s", public=True)
+
+@service.method
+def add(a: int, b: int) -> int:
+    return a + b
+
+complete = Gateway.complete
+
+def brittle(self, call, result, now):
+    if len(self._calls.records) == 2:
+        raise LookupError
+    return complete(self, call, result, now)
+
+@pytest.fixture(autouse=True)
+def planted(monkeypatch):
+    monkeypatch.setattr(Gateway, "complete", brittle)
+
+def test_the_core_raises(world):
+    world = world(service=service)
+    for number in range(6):
+        world.client("alice").call("add", 0, number)
+        world.run(1)
+    world.client("bob").batch([("add", [1, 2]), ("add", [3, 4])])
+    world.run(1)
+
+def test_only_the_world_sees(world):
+    world = world(service=service)
+    alice = world.client("alice")
+    alice.connect()
+    world.run(1)
+    world.after(1.0, lambda: alice._on_response({"id": 77, "result": 1}))
+    world.run(2)
+
+def test_the_test_itself_is_wrong(world):
+    world = world(service=service)
+    world.after(1.0, lambda: 1 // 0)
+    world.run(2)
+"""
+
 
 def test_a_test_that_has_passed_is_settled_and_left(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
     done = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     done.assert_outcomes(passed=4, errors=1, failed=1)
     done.stdout.fnmatch_lines(["*Violation: calls: *"])
+
+
+def test_a_world_in_which_something_does_not_hold_leaves_a_journal(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(BROKEN)
+    done = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    done.assert_outcomes(failed=3)
+    done.stdout.fnmatch_lines(["*test_the_core_raises-0.journal (* of * inputs; fails by itself)"])
+    done.stdout.fnmatch_lines(["*test_only_the_world_sees-0.journal (* inputs; only the simulator sees what is wrong)"])
+    done.stdout.no_fnmatch_line("*test_the_test_itself_is_wrong-0.journal*")
+    left = sorted(path.name for path in (pytester.path / "journals").iterdir())
+    assert left == ["test_only_the_world_sees-0.journal", "test_the_core_raises-0.journal"]
+    assert len(read(pytester.path / "journals" / left[1]).entries) <= 4, "of more than a dozen"

@@ -76,7 +76,9 @@ def test_a_failure_that_only_the_world_sees_leaves_a_smaller_storm_and_the_line_
     assert failed.part == Part((1,), spared=True)
     assert not failed.replays
     assert failed.entries < failed.recorded / 2
-    assert failed.repeat.endswith("--clients 1 --spared")
+    assert failed.repeat.endswith("service=…, acts=…, part=Part(clients=(1,), spared=True))")
+    assert "posthouse replay" in str(failed)
+    assert "seed-2.journal MODULE:SERVICE --check" in str(failed)
     assert "only the simulator sees what is wrong" in str(failed)
     assert failed.journal is not None
     assert len(read(failed.journal).entries) == failed.entries

@@ -31,7 +31,7 @@ class Hunted(Struct, frozen=True):
     storms: int
     took: float
     found: str | None = None
-    seed: int = 0
+    seed: int | str = 0
     entries: int = 0
     recorded: int = 0
     replays: bool = False

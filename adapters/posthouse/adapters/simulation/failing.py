@@ -2,10 +2,13 @@
 
 The storm is run again with a journal. Where the journal fails by itself, without world and simulator, it is shrunk to
 the few inputs without which it would not. Where only the world sees what is wrong, the storm is made smaller instead.
+Of a world that is no storm the journal alone is left, shrunk where it fails by itself.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,17 +34,24 @@ Make = Callable[..., Storm]
 Keep = Callable[[int, bytes], object]
 """Keeps a line of the journal of one of the server's lives."""
 
+OTHER: Final = re.compile(r"[^\w.-]+")
+"""What the name of a file does without."""
+
+Lives = dict[int, list[bytes]]
+"""The lines of the journals of the server's lives, by their numbers."""
+
 STAGE: Final = "posthouse.adapters.simulation.stage:service"
 
 
 class Failed(Struct, frozen=True):
-    """A storm that failed. `why` is what was seen, `sentence` what does not hold; `made_of` is its make-up.
+    """A storm that failed. `why` is what was seen, `sentence` what does not hold; `made_of` is its make-up; `staged`:
+    it was over the stage, and not over somebody's own service.
 
     `part` is how much of it there was; `place` is where an exception that is no Violation came from. `journal` is where
     the journal is, None where none was asked for; `entries` of `recorded` inputs are left in it; `replays`: it fails
     without the simulator too."""
 
-    seed: int
+    seed: int | str
     seconds: float
     sentence: str
     why: str
@@ -49,6 +59,7 @@ class Failed(Struct, frozen=True):
     now: float
     steps: int
     part: Part = Part()
+    staged: bool = True
     place: str = ""
     journal: str | None = None
     entries: int = 0
@@ -57,11 +68,14 @@ class Failed(Struct, frozen=True):
 
     @property
     def repeat(self) -> str:
-        """The command that runs it again, where it was over the stage."""
+        """What runs it again: a command where it was over the stage, else what to say in code."""
+        part = self.part
+        if not self.staged:
+            return f"attempt({self.seed!r}, {self.seconds:g}, service=…, acts=…, part={part!r})"
         words = [COMMAND, f"--first {self.seed} --seeds 1 --seconds {self.seconds:g}"]
-        if self.part.clients is not None:
-            words.append(f"--clients {','.join(map(str, self.part.clients)) or 'none'}")
-        if self.part.spared:
+        if part.clients is not None:
+            words.append(f"--clients {','.join(map(str, part.clients)) or 'none'}")
+        if part.spared:
             words.append("--spared")
         return " ".join(words)
 
@@ -73,17 +87,24 @@ class Failed(Struct, frozen=True):
             f"  repeat:  {self.repeat}",
         ]
         if self.journal is not None:
-            what = f"{self.entries} of {self.recorded} inputs"
-            how = "fails by itself" if self.replays else "only the simulator sees what is wrong"
-            lines.append(f"  journal: {self.journal} ({what}; {how})")
-            lines.append(f"  look:    posthouse replay {self.journal} {STAGE} --check")
+            service = STAGE if self.staged else "MODULE:SERVICE"
+            lines += told(self.journal, self.entries, self.recorded, self.replays, service)
         return "\n".join(lines)
 
 
+def told(journal: str, entries: int, recorded: int, replays: bool, service: str) -> list[str]:
+    """Where a journal is, what is in it, and how to look at it."""
+    how = "fails by itself" if replays else "only the simulator sees what is wrong"
+    return [
+        f"  journal: {journal} ({entries} of {recorded} inputs; {how})",
+        f"  look:    posthouse replay {journal} {service} --check",
+    ]
+
+
 def attempt(
-    seed: int,
+    seed: int | str,
     seconds: float,
-    folder: Path | None = None,
+    folder: str | os.PathLike[str] | None = None,
     *,
     service: Service | None = None,
     acts: Acts | None = None,
@@ -94,12 +115,13 @@ def attempt(
     `folder`, shrunk: by itself where it fails by itself, else with the storm."""
     make = partial(Storm, service=service, acts=acts, identities=identities)
     outcome = _run(make, seed, seconds, part)
-    if folder is None or not isinstance(outcome, Failed):
+    if not isinstance(outcome, Failed):
         return outcome
-    return leave_journal(outcome, folder, make, stage if service is None else service)
+    outcome = replace(outcome, staged=service is None)
+    return outcome if folder is None else leave_journal(outcome, folder, make, stage if service is None else service)
 
 
-def _run(make: Make, seed: int, seconds: float, part: Part, journal: Keep | None = None) -> Calm | Failed:
+def _run(make: Make, seed: int | str, seconds: float, part: Part, journal: Keep | None = None) -> Calm | Failed:
     storm = make(seed, part=part, journal=journal)
     try:
         return storm.run(seconds)
@@ -113,7 +135,7 @@ def _run(make: Make, seed: int, seconds: float, part: Part, journal: Keep | None
             storm.world.now,
             storm.world.steps,
             part,
-            "" if isinstance(error, Violation) else _place(error),
+            place="" if isinstance(error, Violation) else _place(error),
         )
 
 
@@ -124,7 +146,9 @@ def _place(error: Exception) -> str:
     return f"{Path(frame.f_code.co_filename).name}:{line}"
 
 
-def leave_journal(failed: Failed, folder: Path, make: Make = Storm, service: Service = stage) -> Failed:
+def leave_journal(
+    failed: Failed, folder: str | os.PathLike[str], make: Make = Storm, service: Service = stage
+) -> Failed:
     """Run it again with a journal, and keep what is needed of that of the server's last life."""
     journal = _record(make, failed)
     if journal is None:
@@ -135,23 +159,44 @@ def leave_journal(failed: Failed, folder: Path, make: Make = Storm, service: Ser
         smaller = narrowed(make, failed)
         left = _record(make, smaller) or journal
         if len(left.entries) < len(journal.entries):
-            failed = smaller
+            failed = replace(smaller, staged=failed.staged)
         else:
             left = journal  # of a life that ended sooner
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"seed-{failed.seed}.journal"
-    path.write_bytes(b"".join(left.lines()))
+    path = _write(journal_path(folder, f"seed-{failed.seed}"), left)
     return replace(failed, journal=str(path), entries=len(left.entries), recorded=len(journal.entries), replays=replays)
+
+
+def leave_journal_of_world(lives: Lives, service: Service, path: Path, *, whole: bool) -> list[str]:
+    """Keep what is needed of the journal of the server's last life, and say where it is. Where it does not fail by
+    itself, all of it is kept if `whole`, or nothing."""
+    journal = read(lives[max(lives)])
+    shrunk = shrunk_journal(journal, service)
+    if shrunk is None and not whole:
+        return []
+    left = journal if shrunk is None else shrunk
+    return told(str(_write(path, left)), len(left.entries), len(journal.entries), shrunk is not None, "MODULE:SERVICE")
+
+
+def journal_path(folder: str | os.PathLike[str], name: str) -> Path:
+    """Where the journal of something of this name is."""
+    return Path(folder) / f"{OTHER.sub('-', name)}.journal"
+
+
+def _write(path: Path, journal: Journal) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"".join(journal.lines()))
+    return path
+
+
+def keeper(lives: Lives) -> Keep:
+    """Keeps the lines of each life here."""
+    return lambda life, line: lives.setdefault(life, []).append(line)
 
 
 def _record(make: Make, failed: Failed) -> Journal | None:
     """The journal of the server's last life. None: it did not fail again."""
-    lives: dict[int, list[bytes]] = {}
-
-    def keep(life: int, line: bytes) -> None:
-        lives.setdefault(life, []).append(line)
-
-    again = _run(make, failed.seed, failed.seconds, failed.part, keep)
+    lives: Lives = {}
+    again = _run(make, failed.seed, failed.seconds, failed.part, keeper(lives))
     return read(lives[max(lives)]) if isinstance(again, Failed) else None
 
 

@@ -10,30 +10,47 @@ same every time, and another for each case of a parametrized test.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
+from posthouse.adapters.invariants import Violation
 
+from .failing import Lives, journal_path, keeper, leave_journal_of_world
 from .world import World
+
+MakeWorld = Callable[..., World]
+"""The type of the fixture: `world(service=…, seed=…, …)`."""
+
+FOLDER: Final = "journals"
+"""Where journals of worlds that failed are left, beside the configuration of pytest."""
 
 
 @pytest.fixture
-def world(request: pytest.FixtureRequest) -> Iterator[Callable[..., World]]:
+def world(request: pytest.FixtureRequest) -> Iterator[MakeWorld]:
     """Makes worlds: `world(service=…, seed=…, …)`. When the test is over and has not failed, every call must get its
-    outcome, everybody leaves, and the server's tables must be empty."""
-    made: list[World] = []
+    outcome, everybody leaves, and the server's tables must be empty. Of a world in which something does not hold that
+    must, a journal is left."""
+    made: list[tuple[World, Lives]] = []
     failed = request.session.testsfailed
 
     def make(*, seed: int | str = request.node.nodeid, **parts: Any) -> World:
-        made.append(World(seed, **parts))
-        return made[-1]
+        lives: Lives = {}
+        world = World(seed, **{"journal": keeper(lives), **parts})
+        made.append((world, lives))
+        return world
 
     yield make
     try:
         if request.session.testsfailed == failed:
-            for each in made:
-                each.leave()
+            for world, _ in made:
+                world.leave()
     finally:
-        for each in made:
-            each.close()
+        for number, (world, lives) in enumerate(made):
+            world.close()
+            if world.failed is not None and lives:
+                path = journal_path(request.config.rootpath / FOLDER, f"{request.node.name}-{number}")
+                whole = isinstance(world.failed, Violation)
+                lines = leave_journal_of_world(lives, world.service, path, whole=whole)
+                sys.stdout.writelines(f"{line}\n" for line in lines)

@@ -114,7 +114,10 @@ class Storm:
         if (service is None) is not (acts is None):
             raise UsageError("a service of your own and what its clients do (`acts`) go together")
         self._acts: Final[Acts] = self._speak if acts is None else acts
+        seeded = chance is None
         chance = Seeded(seed) if chance is None else chance
+        words = "" if service is None else ", service=…, acts=…"
+        self._repeat: Final = f"attempt({seed!r}, {{:g}}, 'journals'{words})" if seeded else None
         self.swarm: Final[Swarm] = draw(chance.stream("swarm"))
         self._fate: Final[Stream] = chance.stream("fate")
         identity = self._fate.pick(identities)
@@ -158,6 +161,8 @@ class Storm:
             world.leave()
         except Exception as error:
             error.add_note(f"a storm of {seconds:g} s, made of {self.swarm}")
+            if self._repeat is not None:
+                error.add_note(f"{self._repeat.format(seconds)} runs it again, and leaves its journal, shrunk")
             raise
         finally:
             world.close()

@@ -53,8 +53,8 @@ REFUSING: Final = (
 
 
 class World:
-    """The system. `chance` may be given in place of `seed`; `steps` is how many events there were. `journal` takes each
-    line of the journals of the server's lives, with the number of the life.
+    """The system. `chance` may be given in place of `seed`; `steps` is how many events there were, and `failed` what
+    came out of one. `journal` takes each line of the journals of the server's lives, with the number of the life.
     `modelled`: the reference model runs beside each of them."""
 
     def __init__(
@@ -80,6 +80,7 @@ class World:
         self.manners = manners
         self.clients: Final[dict[str, Client]] = {}
         self.steps = 0
+        self.failed: Exception | None = None
         self._still = 0
         self._moved_at = 0.0
         # With whose they are. Those that were left while nothing moved on them too: the server has still to hear of it.
@@ -283,6 +284,7 @@ class World:
         try:
             yield
         except Exception as error:
+            self.failed = error
             if not hasattr(error, "__notes__"):
                 seed = f"seed {self.chance.seed!r}, " if isinstance(self.chance, Seeded) else ""
                 error.add_note(f"{seed}at {self.now:.6f} s, step {self.steps}")
