@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import inspect
+import random
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import msgspec
 import pytest
+from msgspec import structs
 from posthouse.adapters.journal import Header, Journal, Recorder, read, replay, shown
 from posthouse.adapters.journal.entries import INPUTS, MACHINES, TYPES
 from posthouse.adapters.journal.values import WAYS
 from posthouse.core import Address, Config, Context, Gateway, Invoke, Peer, RpcError, Service, UsageError
 from posthouse.core.errors import INTERNAL_ERROR
 from posthouse.transports import Switchboard
+from posthouse.transports.frames import masked_frame
+from posthouse.transports.handshake import key_from, opening_request
 
 from tests.transports.board import Browser, body, calculator, call, counter, post
 
-from .eventful import TEXTS, WALL, Recording, Unencodable
+from .eventful import CONFIG, TEXTS, WALL, Recording, Unencodable
 from .test_journal_redaction import CANARY, STREAMS
 
 LOOK_UPS = ("health", "next_timeout", "stats", "busy")
@@ -376,6 +380,121 @@ def test_no_secret_gets_into_a_journal_and_a_replay_takes_the_same_way(stream: b
                 board.feed(socket, piece)
         board.drop(first)
         assert CANARY not in b"".join(same(board, service).lines())
+
+
+HANDSHAKE = opening_request(b"localhost", b"/ws?q=c4n4ry", key_from(bytes(16)), headers=[(b"Cookie", b"c4n4ry")])
+"""With a query and a secret."""
+
+
+def frame(text: bytes) -> bytes:
+    """A text as a client sends it, with a mask that makes the beginning look like that of a request."""
+    return masked_frame(0x81, text, bytes(a ^ b for a, b in zip(text, b"\na ?", strict=False)))
+
+
+TELLING = [frame(call("add", b'[%d,"%b"]' % (at, b"z" * 40))) for at in range(3)]
+
+
+def heard(board: Recording, socket: int) -> bytes:
+    """What the journal has of a socket's bytes, when a replay of it has gone the same way."""
+    entries = [entry for entry in same(board).entries if entry.input == "received"]
+    return b"".join(
+        entry.arguments["data"].encode("latin-1") for entry in entries if entry.arguments["socket"] == socket
+    )
+
+
+def hidden(head: bytes) -> bytes:
+    """A head without its secrets."""
+    return head.replace(CANARY, b"x" * len(CANARY)).replace(b"?q=", b"?x=")
+
+
+@pytest.mark.parametrize("write_ahead", [1, 20, 300])
+@pytest.mark.parametrize("behind", [0, 1, 3])
+def test_what_a_websocket_says_is_kept_as_it_was_said(write_ahead: int, behind: int) -> None:
+    said = HANDSHAKE + b"".join(TELLING)
+    end = len(HANDSHAKE) + sum(map(len, TELLING[:behind]))
+    for cut in (1, 150, len(HANDSHAKE) - 1):
+        board = Recording(Config(write_ahead=write_ahead))
+        socket = board.open()
+        for piece in filter(None, (said[:cut], said[cut:end], said[end:])):
+            board.feed(socket, piece)
+        assert heard(board, socket) == hidden(HANDSHAKE) + b"".join(TELLING)
+
+
+def test_megabytes_of_random_masks_are_kept_as_they_were_sent() -> None:
+    chance = random.Random(1)
+    board = Recording()
+    socket = board.open()
+    board.feed(socket, HANDSHAKE)
+    sent = b""
+    while len(sent) < 2_000_000:
+        text = call("add", b'["%b"]' % chance.randbytes(chance.randrange(16_000)).hex().encode(), None)
+        piece = masked_frame(0x81, text, chance.randbytes(4)) if chance.random() < 0.5 else frame(text)
+        board.feed(socket, piece)
+        sent += piece
+    assert heard(board, socket) == hidden(HANDSHAKE) + sent
+    assert not board.recorder._redactors
+
+
+def test_a_handshake_may_have_to_wait_for_an_answer() -> None:
+    for text in (call("add", b"[1,2]"), call("later"), call("none")):
+        board = Recording()
+        sockets = [board.open(), board.open()]
+        for socket in sockets:
+            board.feed(socket, post(text) + HANDSHAKE)
+        for running in board.waiting:
+            board.board.complete(running.call, 1, 1.0)
+            board.run()
+        for socket in sockets:
+            board.feed(socket, TELLING[0])
+            assert heard(board, socket) == post(text) + hidden(HANDSHAKE) + TELLING[0]
+        assert not board.recorder._redactors
+
+
+NEXT = post(call("add", b"[1,2]"), more=b"Authorization: c4n4ry\r\n") + b"\n\nGET /?q=c4n4ry\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        HANDSHAKE.replace(b"GET /ws", b"GET /none"),
+        HANDSHAKE.replace(b"GET", b"HEAD"),
+        HANDSHAKE.replace(b"/ws", b"/health"),
+        HANDSHAKE.replace(b"Version: 13", b"Version: 14"),
+        HANDSHAKE.replace(b"Connection: Upgrade", b"Connection: close"),
+        HANDSHAKE.replace(b"localhost", b"example.com"),
+        HANDSHAKE.replace(b"\r\n\r\n", b"\r\nOrigin: https://example.com\r\n\r\n"),
+        post(HANDSHAKE),
+        post(call("later"), more=HANDSHAKE.partition(b"\r\n")[2][:-2].replace(b"Host: localhost\r\n", b"")),
+        HANDSHAKE[:-2],
+    ],
+)
+def test_a_peer_that_only_claims_to_speak_websocket_reveals_nothing(head: bytes) -> None:
+    for pieces in ((head, NEXT), (head + NEXT,)):
+        board = Recording()
+        socket = board.open()
+        for piece in pieces:
+            board.feed(socket, piece)
+        assert CANARY not in heard(board, socket)
+
+
+def test_a_handshake_in_a_chunk_reveals_nothing_of_the_real_one() -> None:
+    board = Recording(structs.replace(CONFIG, allow_chunked=True))
+    head = (
+        b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (len(HANDSHAKE), HANDSHAKE)
+    socket = board.open()
+    board.feed(socket, head + chunks + HANDSHAKE + TELLING[0])
+    assert heard(board, socket) == head + hidden(chunks + HANDSHAKE) + TELLING[0]
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_bytes_of_any_kind_are_looked_at(kind: Callable[[bytes], Any]) -> None:
+    board = Recording()
+    socket = board.open()
+    board.board.received(socket, kind(NEXT), 0.0)
+    board.run()
+    assert CANARY not in heard(board, socket)
 
 
 @pytest.mark.parametrize(

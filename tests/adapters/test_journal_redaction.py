@@ -93,6 +93,34 @@ def test_of_a_query_the_names_stay_for_which_a_request_is_refused(query: bytes, 
         assert redacted(line(query)[:cut], line(query)[cut:]) == line(kept)
 
 
+HANDSHAKE = UPGRADE.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+FRAMES = b"\n\n\r\n\r\nGET /?c4n4ry\nCookie: c4n4ry\n" * 3
+
+
+def test_behind_a_head_that_the_server_took_for_a_handshake_everything_stays() -> None:
+    for cut in range(len(HANDSHAKE)):
+        redactor = Redactor()
+        shown = redactor.redact(HANDSHAKE[:cut]) + redactor.redact(HANDSHAKE[cut:] + FRAMES, upgraded=True)
+        assert shown == redacted(HANDSHAKE) + FRAMES
+
+
+def test_only_the_last_head_can_be_one_that_the_server_took_for_a_handshake() -> None:
+    before = b"POST /rpc HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n100\r\n" + HANDSHAKE + b"\r\n0\r\n\r\n" + QUERY
+    shown = Redactor().redact(before + HANDSHAKE + FRAMES, upgraded=True)
+    assert shown == redacted(before + HANDSHAKE) + FRAMES
+
+
+@pytest.mark.parametrize(
+    "head",
+    [HANDSHAKE, UPGRADE, POST, post(HANDSHAKE), HANDSHAKE.replace(b"==", b"="), HANDSHAKE.replace(b"-Key:", b":")],
+)
+def test_what_only_looks_like_a_handshake_hides_what_follows(head: bytes) -> None:
+    assert CANARY not in redacted(head, FRAMES)
+    assert CANARY not in redacted(head + FRAMES)
+    if head != HANDSHAKE:
+        assert CANARY not in Redactor().redact(head + FRAMES, upgraded=True)
+
+
 def test_every_name_for_which_a_request_is_refused_stays() -> None:
     for name in SECRETS:
         line = b"GET /?" + name + b"=1 HTTP/1.1"

@@ -16,11 +16,12 @@ from posthouse.core.config import Config
 from posthouse.core.effects import Emit, Invoke
 from posthouse.core.gateway import Gateway
 from posthouse.core.lifecycle import ConnectionOpened
-from posthouse.core.peers import Address
+from posthouse.core.peers import Address, SocketId
 from posthouse.core.results import Encoding, ResultError
 from posthouse.core.service import Service
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard import Switchboard
+from posthouse.transports.websocket import WebSocket
 
 from .entries import INPUTS, Entry, Header, encode_line, parameters
 from .redaction import Redactor
@@ -129,13 +130,18 @@ class Recorder:
             arguments["result"] = self._result
         elif name in ("opened", "received", "closed"):
             self._keep_secrets(arguments, returned)
+        opened = [a.event for a in actions if type(a) is Emit and type(a.event) is ConnectionOpened]
+        if name != "received" and any(event.kind == "websocket" for event in opened):
+            # The handshake had come before, and had to wait for the answer to another request.
+            for socket in filter(self._upgraded, list(self._redactors)):
+                del self._redactors[socket]
         drawn, self._drawn = self._drawn, []
         entry = Entry(
             name,
             {parameter: write_argument(parameter, argument) for parameter, argument in arguments.items()},
             tuple(drawn),
             returned,
-            tuple(a.event.connection for a in actions if type(a) is Emit and type(a.event) is ConnectionOpened),
+            tuple(event.connection for event in opened),
             tuple(action.call for action in actions if type(action) is Invoke),
             raised,
         )
@@ -148,16 +154,23 @@ class Recorder:
             self.stop()
 
     def _keep_secrets(self, arguments: dict[str, Any], returned: Any) -> None:
-        """One redactor for each socket that may speak HTTP, from its beginning to its end."""
+        """One redactor for each socket that may speak HTTP, from its beginning to its end, or to that of HTTP."""
         address, socket, data = (arguments.get(name) for name in ("address", "socket", "data"))
         if isinstance(address, Address):
             if returned is not None and address.transport == "stream":
                 self._redactors[returned] = Redactor()
         elif type(socket) is int and socket in self._redactors:
-            if isinstance(data, bytes):
-                arguments["data"] = self._redactors[socket].redact(data)
-            elif data is None:
+            upgraded = self._upgraded(socket)
+            if isinstance(data, bytes | bytearray | memoryview):
+                arguments["data"] = self._redactors[socket].redact(bytes(data), upgraded=upgraded)
+            if data is None or upgraded:
                 del self._redactors[socket]
+
+    def _upgraded(self, socket: int) -> bool:
+        """Has the machine made a WebSocket of it? What its peer says of it does not count."""
+        assert isinstance(self._machine, Switchboard)
+        line = self._machine._sockets.lines.get(SocketId(socket))
+        return line is not None and type(line.codec) is WebSocket
 
 
 def record(

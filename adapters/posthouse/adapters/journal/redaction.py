@@ -3,7 +3,7 @@
 Each byte of them becomes another of its kind, an `x` for what is visible, so that a replay takes the same way: what the
 server decides on stays, which is spaces, control bytes, what separates the parameters of a query, and those names of
 parameters that make it refuse a request. Bytes come as a socket gave them, cut anywhere; one redactor follows one
-socket.
+socket, until the server has made a WebSocket of it.
 
 It looks at lines, not at messages: a line that begins as a secret header or as a request line does is taken for one
 wherever it stands, in a body too, since no JSON text has such a line. So nothing gets past, whatever was made of the
@@ -23,6 +23,8 @@ SECRET_HEADERS: Final = ("authorization", "proxy-authorization", "cookie")
 
 SECRET: Final = re.compile(rb"[ \t]*(?:%b)[ \t]*:" % b"|".join(map(str.encode, SECRET_HEADERS)), re.IGNORECASE)
 LENGTH: Final = re.compile(rb"content-length[ \t]*:[ \t]*([0-9]{1,18})[ \t]*", re.IGNORECASE)
+
+KEY: Final = re.compile(rb"sec-websocket-key[ \t]*:[ \t]*[A-Za-z0-9+/]{22}==[ \t]*", re.IGNORECASE)
 
 QUERY: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]+(?:[/A-Za-z][^ \t?]*)?\?([^ \t]*)")
 """A request line (RFC 9112 section 3) as far as its query goes."""
@@ -67,12 +69,14 @@ class Redactor:
         self._ends = 2  # line feeds since the last line
         self._folds = False  # was the last line a secret, which a fold would continue?
         self._length = 0  # of the body that this head announces
-        self._body = 0  # what is to come of it
+        self._key = False  # has this head a key, with which it asks for a WebSocket?
+        self._body = 0  # what is to come of the body
 
-    def redact(self, data: bytes) -> bytes:
-        """The same number of bytes, without what is secret."""
+    def redact(self, data: bytes, *, upgraded: bool = False) -> bytes:
+        """The same number of bytes, without what is secret. `upgraded`: with these the server has made a WebSocket of
+        the socket, so what stands behind the head that asked for one is left as it is, and nothing more may come."""
         hidden = bytearray(data)
-        at = 0
+        at, end = 0, len(data)
         while at < len(data):
             piece = PIECE.match(data, at, at + self._body if self._body else len(data))
             assert piece is not None
@@ -83,7 +87,10 @@ class Redactor:
                 if not self._body:
                     self._line = b""
                     self._folds = False
-        return bytes(hidden)
+            elif self._key and self._ends >= 2:
+                self._key = False
+                end = at if upgraded else end
+        return bytes(hidden[:end]) + data[end:]
 
     def _between(self, ends: bytes, at: int) -> int:
         """Line ends. Returns where they are over, or the head that they end."""
@@ -98,12 +105,15 @@ class Redactor:
         return at
 
     def _end_line(self) -> None:
-        length = None if self._body else LENGTH.fullmatch(self._line)
-        if length is not None:
-            self._length = int(length[1])
-        self._folds = self._line == IN_SECRET
-        self._line = b""
+        line, self._line = self._line, b""
         self._ends = 0
+        self._folds = line == IN_SECRET
+        if self._body:
+            return
+        if (length := LENGTH.fullmatch(line)) is not None:
+            self._length = int(length[1])
+        elif KEY.fullmatch(line) is not None:
+            self._key = True
 
     def _within(self, piece: re.Match[bytes], hidden: bytearray) -> int:
         """A line, or what of it has come. Returns where it is over."""
