@@ -37,6 +37,20 @@ STREAMS = {
     "a length that is too long": post(BODY).replace(b"Length: ", b"Length: 9") + POST,
     "chunks": b"POST /rpc HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n" + QUERY,
     "a head within a body": post(b"Content-Length: 900\r\n\r\n") + QUERY,
+    "a space in a query": b"POST /rpc?a=c4n4ry c=c4n4ry HTTP/1.1\r\nHost: h\r\n\r\n",
+    "spaces and no version": b"GET /rpc?c4n4ry H c4n4ry HTTP/c4n4ry c4n4ry\r\nHost: h\r\n\r\n",
+    "a space in a path": b"GET /my file/of c4n?x=c4n4ry HTTP/1.1\r\n\r\n",
+    "a space in a path behind a host": b"GET HTTPS://h/my file?x=c4n4ry HTTP/1.1\r\n\r\n",
+    "behind a bare CR": b"GET / HTTP/1.1\r\nCookie: c4n4ry\rc4n4ry\r\r c4n4ry\r\n c4n4ry\r\nHost: h\r\n\r\n",
+    "a query behind a bare CR": b"GET /?x=c4n4ry\rc4n4ry HTTP/1.1\rCookie: c4n4ry\r\n c4n4ry\r\nHost: h\r\n\r\n",
+    "what is not visible before a name": b"GET / HTTP/1.1\r\n\0\xa0Cookie\x0b\x7f: c4n4ry\r\n"
+    + b"\0" * 300
+    + b"Cookie: c4n4ry",
+    "a length behind many spaces": QUERY.replace(b"Length:", b"Length:" + b" " * 300) + QUERY,
+    "a length with many zeros": QUERY.replace(b"Length: ", b"Length: 000000000000000000") + QUERY,
+    "spaces without an end": b"GET" + b" " * 300 + b"/?c4n4ry HTTP/1.1\r\nCookie" + b" " * 300 + b": c4n4ry\r\n",
+    "a star for a target": b"OPTIONS *?token=c4n4ry HTTP/1.1\r\nHost: h\r\n\r\n",
+    "a long method": b"G" * 300 + b" *?c4n4ry HTTP/1.1\r\n" + b"G" * 70 + b" " + b"a" * 300 + b"?c4n4ry HTTP/1.1\r\n",
 }
 """What a peer may send, with something in it that must not be kept."""
 
@@ -93,6 +107,21 @@ def test_of_a_query_the_names_stay_for_which_a_request_is_refused(query: bytes, 
         assert redacted(line(query)[:cut], line(query)[cut:]) == line(kept)
 
 
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (b"GET /?q b HTTP/1.1", b"GET /?x x HTTP/1.1"),
+        (b"GET /?q=b H HT\tHTTPS HTTP/1.15 1.1", b"GET /?x=x H HT\tHTTPx HTTP/1.1x xxx"),
+        (b"GET /?q b#?=HTTP/1.1", b"GET /?x xxxxxxxxxxxx"),
+        (b"GET /a b?q HTTP/2.0 ", b"GET /a b?x HTTP/2.0 "),
+    ],
+)
+def test_behind_a_query_the_version_stays(line: bytes, kept: bytes) -> None:
+    assert redacted(line) == kept
+    for cut in range(len(line)):
+        assert redacted(line[:cut], line[cut:]) == kept
+
+
 HANDSHAKE = UPGRADE.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
 FRAMES = b"\n\n\r\n\r\nGET /?c4n4ry\nCookie: c4n4ry\n" * 3
 
@@ -138,6 +167,11 @@ def test_every_name_for_which_a_request_is_refused_stays() -> None:
         b'1 ,"what? or"',
         b"GET /rpc HTTP/1.1?",
         b"GET: /rpc?",
+        b"1 ]?",
+        b"GET /my file",
+        b"GET " + b"a" * 300 + b" b?c",
+        b"X" * 300 + b" : ?",
+        b"Cookie " * 60,
     ],
 )
 def test_what_is_no_secret_stays_as_it_is(line: bytes) -> None:
@@ -152,12 +186,22 @@ def test_a_line_that_goes_on_and_on_costs_no_memory() -> None:
     assert redactor.redact(b"y" * 10_000) == b"x" * 10_000
     assert redactor.redact(b"\r\nGET /" + b"y" * 10_000) == b"\r\nGET /" + b"y" * 10_000
     assert redactor.redact(b"?" + b"y" * 10_000) == b"?" + b"x" * 10_000
-    assert len(redactor._line) <= REMEMBERED
+    assert redactor.redact(b" " + b"y" * 10_000) == b" " + b"x" * 10_000
+    for begun, more in ((b"GET", b" "), (b"", b"G"), (b"GET ", b"y"), (b"GET *", b"y"), (b"Content-Length:", b"0")):
+        assert redactor.redact(b"\r\n" + begun + more * 10_000) == b"\r\n" + begun + more * 10_000
+        assert len(redactor._line) <= REMEMBERED
 
 
-@settings(max_examples=60, deadline=None)
+PIECES = (
+    *(b"\r\n", b"\n", b"\r", b"\0", b" ", b" " * 300, b"{", b",", b":", b"/", b"?", b"*", b"://", b"http", b"a"),
+    *(b"GET", b"G" * 70, b"HTTP/1.1", b"H", b"Cookie", b"Content-Length:", b"5", b"0" * 18),
+)
+"""Of what lines are made."""
+
+
+@settings(max_examples=100, deadline=None)
 @given(
-    st.lists(st.sampled_from([*STREAMS.values(), b"\r\n", b"\n", b"{", b" "]), min_size=1, max_size=4),
+    st.lists(st.sampled_from([*STREAMS.values(), *PIECES]), min_size=1, max_size=9),
     st.lists(st.integers(0, 2000), max_size=6),
 )
 def test_it_is_the_same_however_the_bytes_are_cut(streams: list[bytes], cuts: list[int]) -> None:

@@ -1,9 +1,9 @@
 """What is kept out of a journal: credentials in the heads of HTTP requests, and the query strings of their targets.
 
 Each byte of them becomes another of its kind, an `x` for what is visible, so that a replay takes the same way: what the
-server decides on stays, which is spaces, control bytes, what separates the parameters of a query, and those names of
-parameters that make it refuse a request. Bytes come as a socket gave them, cut anywhere; one redactor follows one
-socket, until the server has made a WebSocket of it.
+server decides on stays, which is spaces, control bytes, what separates the parameters of a query, those names of
+parameters that make it refuse a request, and the version. Bytes come as a socket gave them, cut anywhere; one redactor
+follows one socket, until the server has made a WebSocket of it.
 
 It looks at lines, not at messages: a line that begins as a secret header or as a request line does is taken for one
 wherever it stands, in a body too, since no JSON text has such a line. So nothing gets past, whatever was made of the
@@ -21,16 +21,25 @@ from posthouse.transports.http_routes import SECRETS
 SECRET_HEADERS: Final = ("authorization", "proxy-authorization", "cookie")
 """The headers whose values are secrets, in lower case."""
 
-SECRET: Final = re.compile(rb"[ \t]*(?:%b)[ \t]*:" % b"|".join(map(str.encode, SECRET_HEADERS)), re.IGNORECASE)
-LENGTH: Final = re.compile(rb"content-length[ \t]*:[ \t]*([0-9]{1,18})[ \t]*", re.IGNORECASE)
+TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+BLANK: Final = rb"[^!-~]"
+"""What is no visible character: what stands around a name should be a space at most, and may be anything."""
 
-KEY: Final = re.compile(rb"sec-websocket-key[ \t]*:[ \t]*[A-Za-z0-9+/]{22}==[ \t]*", re.IGNORECASE)
+NAMES: Final = b"|".join(map(str.encode, SECRET_HEADERS))
+SECRET: Final = re.compile(rb"%b*(?:%b)%b*:" % (BLANK, NAMES, BLANK), re.IGNORECASE)
+LENGTH: Final = re.compile(rb"content-length%b*:%b*([0-9]{1,20})%b*" % (BLANK, BLANK, BLANK), re.IGNORECASE)
+KEY: Final = re.compile(rb"sec-websocket-key%b*:%b*[A-Za-z0-9+/]{22}==%b*" % (BLANK, BLANK, BLANK), re.IGNORECASE)
 
-QUERY: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]+(?:[/A-Za-z][^ \t?]*)?\?([^ \t]*)")
-"""A request line (RFC 9112 section 3) as far as its query goes."""
+PATH: Final = rb"%b++%b++(?:/|https?://)[^?]*+" % (TOKEN, BLANK)
+WORD: Final = rb"%b++%b++(?![],}])[!->@-~]*+" % (TOKEN, BLANK)
+"""A request line (RFC 9112 section 3) as far as its target goes: a path, which may have spaces that it should not
+have, or a word. Behind a number or a literal of a JSON text only a comma or a bracket can stand."""
 
-TARGET: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+[ \t]+[/A-Za-z][^ \t?]*\Z")
-"""A request line that has come as far as its target."""
+QUERY: Final = re.compile(rb"(?:%b|%b)\?([^ \t]*+)(.*+)" % (PATH, WORD), re.IGNORECASE)
+IN_PATH: Final = re.compile(rb"%b\Z" % PATH, re.IGNORECASE)
+IN_WORD: Final = re.compile(rb"%b\Z" % WORD)
+IN_NAME: Final = re.compile(rb"%b*+%b*+%b*+(?::%b*+[0-9A-Za-z+/=]*+%b*+)?\Z" % (BLANK, TOKEN, BLANK, BLANK, BLANK))
+"""What has come of a line that may still be any kind: a header's name, and a value that is a number or a key."""
 
 PIECE: Final = re.compile(rb"[^\r\n]+|[\r\n]+")
 """Lines, and what is between them."""
@@ -51,14 +60,23 @@ HALF_ESCAPE: Final = re.compile(rb"%[0-9A-Fa-f]?\Z")
 LONGEST_NAME: Final = 64
 """Of a parameter's name so much is looked at: room for every letter of a refused one to be escaped."""
 
-IN_SECRET: Final = b"cookie:"
-IN_QUERY: Final = b"GET /?%b"
-IN_TARGET: Final = b"GET /"
-HARMLESS: Final = b"\0"
+VERSION: Final = re.compile(rb"(?<![^ \t])H(?:T(?:T(?:P(?:/(?:[0-9](?:\.[0-9]?)?)?)?)?)?)?")
+"""What a word has in common with the version of a request line."""
+
+SECRET_LINE: Final = b"cookie:"
+IN_QUERY: Final = b"GET /?"
+BEHIND_QUERY: Final = b"GET /?x "
+PATH_LINE: Final = b"GET /"
+WORD_LINE: Final = b"GET *"
+HARMLESS: Final = b'"'
 """The shortest lines of their kinds: what is remembered of one that goes on."""
 
 REMEMBERED: Final = 256
-"""So many bytes of a line are remembered, while it may be any kind. No name of a header is longer, nor a method."""
+"""So many bytes of a line are remembered, while it may be any kind."""
+
+BLANKS: Final = re.compile(rb"%b+" % BLANK)
+LONG_TOKEN: Final = re.compile(rb"\A%b{64,}+" % TOKEN)
+"""A method, if anything: no name that is looked for is so long."""
 
 
 class Redactor:
@@ -67,7 +85,7 @@ class Redactor:
     def __init__(self) -> None:
         self._line = b""  # what of this line came before, or a line of its kind
         self._ends = 2  # line feeds since the last line
-        self._folds = False  # was the last line a secret, which a fold would continue?
+        self._hiding = b""  # a line of the last one's kind, where a fold or what is behind a bare CR is hidden too
         self._length = 0  # of the body that this head announces
         self._key = False  # has this head a key, with which it asks for a WebSocket?
         self._body = 0  # what is to come of the body
@@ -85,8 +103,7 @@ class Redactor:
             if in_body:
                 self._body -= at - begun
                 if not self._body:
-                    self._line = b""
-                    self._folds = False
+                    self._line = self._hiding = b""
             elif self._key and self._ends >= 2:
                 self._key = False
                 end = at if upgraded else end
@@ -107,7 +124,7 @@ class Redactor:
     def _end_line(self) -> None:
         line, self._line = self._line, b""
         self._ends = 0
-        self._folds = line == IN_SECRET
+        self._hiding = line if line == SECRET_LINE else BEHIND_QUERY if line.startswith(IN_QUERY) else b""
         if self._body:
             return
         if (length := LENGTH.fullmatch(line)) is not None:
@@ -117,24 +134,47 @@ class Redactor:
 
     def _within(self, piece: re.Match[bytes], hidden: bytearray) -> int:
         """A line, or what of it has come. Returns where it is over."""
-        line, begun = self._line + piece[0], len(self._line)
-        if self._folds and line[0] in b" \t" and self._ends < 2:
-            line, begun = IN_SECRET + piece[0], len(IN_SECRET)
-        self._folds = False
-        shown = line
+        before = self._line
+        if self._hiding and (not self._ends or (self._ends < 2 and piece[0][0] in b" \t")):
+            before = self._hiding
+        self._hiding = b""
+        line = shown = before + piece[0]
         if (secret := SECRET.match(line)) is not None:
             shown = line[: secret.end()] + line[secret.end() :].translate(HIDDEN)
-            self._line = IN_SECRET
+            self._line = SECRET_LINE
         elif (query := QUERY.match(line)) is not None:
-            parameters, current = hide_parameters(query[1])
-            shown = line[: query.start(1)] + parameters + line[query.end(1) :]
-            self._line = IN_QUERY % current if query.end(1) == len(line) else HARMLESS
-        elif TARGET.match(line) is not None:
-            self._line = IN_TARGET
+            parameters, parameter = hide_parameters(query[1])
+            words, word = hide_words(query[2])
+            shown = line[: query.start(1)] + parameters + words
+            self._line = BEHIND_QUERY + word if words else IN_QUERY + parameter
         else:
-            self._line = line if len(line) <= REMEMBERED else HARMLESS
-        hidden[piece.start() : piece.end()] = shown[begun:]
+            self._line = as_remembered(line)
+        hidden[piece.start() : piece.end()] = shown[len(before) :]
         return piece.end()
+
+
+def as_remembered(line: bytes) -> bytes:
+    """A line of the same kind that is no longer than it may be, whatever follows."""
+    if IN_PATH.match(line):
+        return PATH_LINE
+    if len(line) <= REMEMBERED:
+        return line
+    if IN_NAME.match(line) or IN_WORD.match(line):
+        line = LONG_TOKEN.sub(b"!", BLANKS.sub(b" ", line))
+        if len(line) <= REMEMBERED:
+            return line
+        if IN_WORD.match(line):
+            return WORD_LINE
+    return HARMLESS
+
+
+def hide_words(words: bytes) -> tuple[bytes, bytes]:
+    """What stands behind a query, without all but a version; and what to remember of the last word, which may go on."""
+    shown = bytearray(words.translate(HIDDEN))
+    for version in VERSION.finditer(words):
+        shown[version.start() : version.end()] = version[0]
+    word = words[max(words.rfind(b" "), words.rfind(b"\t")) + 1 :]
+    return bytes(shown), word if not word or VERSION.fullmatch(word) else b"x"
 
 
 def hide_parameters(query: bytes) -> tuple[bytes, bytes]:
