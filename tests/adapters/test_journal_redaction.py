@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from posthouse.adapters.journal.redaction import REMEMBERED, Redactor
+from posthouse.adapters.journal.redaction import REMEMBERED, SECRET_HEADERS, Redactor
 from posthouse.transports.http_routes import SECRETS
 
 from tests.transports.board import call, post
@@ -37,6 +37,9 @@ STREAMS = {
     "a length that is too long": post(BODY).replace(b"Length: ", b"Length: 9") + POST,
     "chunks": b"POST /rpc HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n" + QUERY,
     "a head within a body": post(b"Content-Length: 900\r\n\r\n") + QUERY,
+    "other secrets": post(
+        BODY, more=b"X-API-Key: c4n4ry\r\nReferer: https://h/c4n4ry?c4n4ry\r\nX-Xsrf-Token: c4n4ry\r\n"
+    ),
     "a space in a query": b"POST /rpc?a=c4n4ry c=c4n4ry HTTP/1.1\r\nHost: h\r\n\r\n",
     "spaces and no version": b"GET /rpc?c4n4ry H c4n4ry HTTP/c4n4ry c4n4ry\r\nHost: h\r\n\r\n",
     "a space in a path": b"GET /my file/of c4n?x=c4n4ry HTTP/1.1\r\n\r\n",
@@ -120,6 +123,12 @@ def test_behind_a_query_the_version_stays(line: bytes, kept: bytes) -> None:
     assert redacted(line) == kept
     for cut in range(len(line)):
         assert redacted(line[:cut], line[cut:]) == kept
+
+
+def test_every_secret_header_is_hidden_and_no_other() -> None:
+    for name in (*SECRET_HEADERS, "host", "origin", "sec-websocket-protocol", "x-cookie", "cookies", "x-api-keys"):
+        line = name.title().encode() + b": a, b"
+        assert redacted(line) == (line.replace(b"a, b", b"xx x") if name in SECRET_HEADERS else line)
 
 
 HANDSHAKE = UPGRADE.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")

@@ -18,8 +18,11 @@ from urllib.parse import unquote_to_bytes
 
 from posthouse.transports.http_routes import SECRETS
 
-SECRET_HEADERS: Final = ("authorization", "proxy-authorization", "cookie")
-"""The headers whose values are secrets, in lower case."""
+SECRET_HEADERS: Final = (
+    *("authorization", "proxy-authorization", "cookie", "set-cookie", "referer"),
+    *("x-api-key", "x-auth-token", "x-csrf-token", "x-xsrf-token"),
+)
+"""The headers whose values are hidden, in lower case. The server reads none of them."""
 
 TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 BLANK: Final = rb"[^!-~]"
