@@ -16,6 +16,8 @@ from .eventful import eventful
 HEADER = Header.of(calculator(), Config(max_batch=7, observe=("call_rate",)), wall=5.0, policy=Policy())
 ENTRY = Entry("received", {"socket": 1, "data": "\xff\n", "now": 1.5}, (b"\x00\xff",), None, (1,), (2, 3), "KeyError")
 
+DEEP = b'{"input":"closed","arguments":{"now":' + b"[" * 100_000 + b"]" * 100_000 + b"}}\n"
+
 
 def test_a_journal_is_read_as_it_was_written(tmp_path: Path) -> None:
     journal = Journal(HEADER, [ENTRY, Entry("handle_timeout", {"now": 2.0})], "the server stopped")
@@ -62,6 +64,8 @@ def test_a_line_that_was_cut_off_is_left_out_and_told_of(size: int) -> None:
         ([b'{"journal":2,"new":1}\n'], "it is a journal of format 2: this version reads format 1"),
         ([*Journal(HEADER).lines(), b"{}\n"], "line 2 is no entry of a journal"),
         ([*Journal(HEADER).lines(), b"\xff\n"], "line 2 is no entry of a journal"),
+        ([*Journal(HEADER).lines(), DEEP], "line 2 is no entry of a journal: it is nested too deeply"),
+        ([DEEP], "its first line is no header of a journal: it is nested too deeply"),
         ([*Journal(HEADER, [Entry("fly", {})]).lines()], "line 2: a switchboard has no input 'fly'"),
         ([*Journal(HEADER, [Entry("held", {"sky": 1})]).lines()], "line 2: held has no argument 'sky'"),
         ([*Journal(HEADER, [Entry("held", {"size": 1})]).lines()], "line 2: held lacks its argument 'socket'"),

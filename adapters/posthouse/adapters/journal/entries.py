@@ -175,6 +175,8 @@ def _read(decoder: json.Decoder[T], line: bytes, otherwise: str) -> T:
         return decoder.decode(line)
     except (DecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{otherwise} of a journal: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{otherwise} of a journal: it is nested too deeply") from None
 
 
 def _read_header(line: bytes) -> Header:
