@@ -64,6 +64,14 @@ def test_each_input_is_printed_with_what_followed(capsys: pytest.CaptureFixture[
     assert said == "6 inputs replayed: nothing is violated\n"
 
 
+def test_inputs_that_are_skipped_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+    journal = two_callers().journal()
+    keep(structs.replace(journal, entries=journal.entries[1:]))
+    skipped = "3 inputs replayed, 2 skipped: they are about what is not there"
+    assert skipped in replayed(capsys, "recorded_board:service")[2].splitlines()
+    assert f"{skipped}; nothing is violated" in replayed(capsys, "recorded_board:service", "--check")[2].splitlines()
+
+
 def test_an_input_that_nothing_follows_from_is_printed_too(capsys: pytest.CaptureFixture[str]) -> None:
     board = Recording()
     board.open()

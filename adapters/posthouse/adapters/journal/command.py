@@ -170,7 +170,9 @@ def _conclude(journal: Journal, done: Replayed, *, check: bool) -> int:
         return VIOLATED
     if done.parted is not None and not journal.header.left_out:
         say(f"from input {done.parted} on it differs from the recording{_made_by(journal.header.posthouse)}")
-    say(f"{done.given} inputs replayed{': nothing is violated' if check else ''}")
+    skipped = f", {done.skipped} skipped: they are about what is not there" if done.skipped else ""
+    clean = f"{';' if skipped else ':'} nothing is violated" if check else ""
+    say(f"{done.given} inputs replayed{skipped}{clean}")
     return 0
 
 
