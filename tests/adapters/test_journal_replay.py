@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 from msgspec import Struct, json, structs
+from posthouse.adapters import invariants
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.journal import Header, Journal, Replayed, read, replay, shown
-from posthouse.core import Config, Gateway, Invoke, Peer, Service, UsageError
+from posthouse.adapters.journal.run import HEARD_BYTES, HEARD_SOCKETS
+from posthouse.core import Cancel, Config, Emit, Gateway, Invoke, Peer, Service, UsageError
 from posthouse.core.peers import ANONYMOUS, Caller, CallId, ConnectionId, Meta
 from posthouse.transports import Policy, Switchboard, Write
+from posthouse.transports.http1 import Http1
 
-from tests.transports.board import HERE, Browser, calculator, call, post, result
+from tests.transports.board import HERE, PIPE, Browser, calculator, call, post, result
 
 from .eventful import CONFIG, POLICY, Recording, eventful
 from .test_journal_recorder import Host
@@ -53,6 +56,31 @@ def written(journal: Journal, **options: Any) -> tuple[Replayed, dict[int, bytes
             sockets[action.socket] = sockets.get(action.socket, b"") + action.data
 
     return replay(journal, calculator(), effects=see, **options), sockets
+
+
+CUT = "chunking: bytes mean the same however they are cut"
+
+
+def lose_single_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on a byte that comes alone is not read."""
+    sound = Http1.receive_data
+
+    def receive_data(self: Http1, data: bytes, now: float) -> None:
+        if len(data) > 1:
+            sound(self, data, now)
+
+    monkeypatch.setattr(Http1, "receive_data", receive_data)
+
+
+def told_in_pieces() -> Recording:
+    """Three sockets, of which one says its last byte alone."""
+    board = Recording()
+    request = post(call("add", b"[1,2]"))
+    for cut in (50, len(request) - 1, 60):
+        socket = board.open()
+        for piece in (request[:cut], request[cut:]):
+            board.feed(socket, piece)
+    return board
 
 
 def two_callers() -> Recording:
@@ -199,6 +227,69 @@ def test_when_everybody_has_gone_nothing_may_be_left() -> None:
     failure = replay(board.journal(), calculator(), check=True, gateway=Hoarding).failure
     assert failure is not None
     assert failure.entry == 2
+
+
+def test_a_handler_that_runs_on_for_nobody_is_a_failure() -> None:
+    class Deaf(Gateway):
+        """It tells no handler to stop."""
+
+        def disconnected(self, connection: ConnectionId, code: int | None, now: float) -> None:
+            super().disconnected(connection, code, now)
+            self.outbox[:] = [effect for effect in self.outbox if type(effect) is not Cancel]
+
+    board = Recording()
+    browser = Browser(board)
+    browser.send(call("later"))
+    board.drop(browser.socket)
+    assert replay(board.journal(), calculator(), check=True).failure is None
+    failure = replay(board.journal(), calculator(), check=True, gateway=Deaf).failure
+    assert failure is not None
+    assert failure.kind == "calls: a handler runs on for nobody"
+
+
+def test_a_connection_of_whose_end_nobody_was_told_is_a_failure() -> None:
+    class Silent(Gateway):
+        """It tells of no end."""
+
+        def disconnected(self, connection: ConnectionId, code: int | None, now: float) -> None:
+            super().disconnected(connection, code, now)
+            self.outbox[:] = [effect for effect in self.outbox if type(effect) is not Emit]
+
+    board = Recording()
+    board.drop(Browser(board).socket)
+    assert replay(board.journal(), calculator(), check=True).failure is None
+    failure = replay(board.journal(), calculator(), check=True, gateway=Silent).failure
+    assert failure is not None
+    assert failure.kind == "rest: a connection is open that nobody has"
+
+
+def test_bytes_that_mean_something_else_when_they_are_cut_otherwise_are_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    journal = told_in_pieces().journal()
+    assert replay(journal, calculator(), check=True).failure is None
+    lose_single_bytes(monkeypatch)
+    assert replay(journal, calculator()).failure is None
+    failure = replay(journal, calculator(), check=True).failure
+    assert failure is not None
+    assert (failure.kind, failure.entry) == (CUT, len(journal.entries))
+
+
+def test_of_the_last_sockets_it_is_remembered_how_they_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(invariants, "chunking", lambda *given: seen.append(given))
+    board = Recording()
+    for _ in range(HEARD_SOCKETS + 5):
+        browser = Browser(board)
+        for _ in range(3):
+            browser.send(call("add", b'["%b"]' % (b"x" * HEARD_BYTES)))
+    board.feed(board.open(PIPE), call("add", b"[1,2]") + b"\n")
+    assert replay(board.journal(), calculator(), check=True).failure is None
+    assert len(seen) == HEARD_SOCKETS
+    assert [given[2] for given in seen] == [HERE] * (HEARD_SOCKETS - 1) + [PIPE]
+    for config, policy, _, data, cuts in seen:
+        assert (config, policy) == (CONFIG, POLICY)
+        assert cuts[-1] == len(data) < 2 * HEARD_BYTES
 
 
 def test_where_it_parts_from_the_recording_is_told() -> None:

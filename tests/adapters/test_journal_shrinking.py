@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from posthouse.adapters import invariants
 from posthouse.adapters.journal import read, replay, shrink
 from posthouse.adapters.journal.shrinking import Shrinking, by_socket
 from posthouse.core import Gateway, Peer, UsageError
@@ -11,7 +12,7 @@ from tests.transports.board import Browser, calculator, call
 
 from .eventful import Recording, eventful
 from .test_journal_recorder import Host
-from .test_journal_replay import Brittle, Forgetful, two_callers
+from .test_journal_replay import Brittle, Forgetful, lose_single_bytes, told_in_pieces, two_callers
 
 
 def test_thousands_of_inputs_become_a_few_that_fail_in_the_same_way() -> None:
@@ -47,6 +48,23 @@ def test_what_is_asked_of_the_replay_is_asked_of_the_shrinking() -> None:
 
     small = shrink(two_callers().journal(), calculator(), effects=refuse, check=False)
     assert [entry.input for entry in small.entries] == ["opened", "received", "complete"]
+
+
+def test_bytes_that_mean_something_else_when_they_are_cut_otherwise_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = told_in_pieces().journal()
+    lose_single_bytes(monkeypatch)
+    small = shrink(journal, calculator())
+    assert [entry.input for entry in small.entries] == ["opened", "received", "received"]
+    assert len(small.entries[2].arguments["data"]) == 1
+
+
+def test_nothing_is_cut_otherwise_where_something_else_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chunking(*_: object) -> None:
+        raise AssertionError("it was cut otherwise")
+
+    journal = eventful(2, 300).journal()
+    monkeypatch.setattr(invariants, "chunking", chunking)
+    assert len(shrink(journal, calculator(), gateway=Brittle).entries) < 10
 
 
 def test_so_many_runs_and_no_more() -> None:

@@ -46,7 +46,8 @@ def replay(
     """Give the first `until` entries (None: all) to a machine of this service, up to the first failure.
 
     An exception that comes out of an input is a failure, but for UsageError, which is its answer to misuse. With
-    `check` every invariant is looked at after every entry. `effects` is told what follows. `gateway` is the class to
+    `check` every invariant is looked at after every entry, and in the end that the last sockets' bytes mean the same
+    however they are cut. `effects` is told what follows. `gateway` is the class to
     build. Raises UsageError for a config that this version refuses.
     """
     run = Run(journal.header, stand_in(service), gateway, check=check, effects=effects)

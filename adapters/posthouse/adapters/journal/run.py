@@ -21,7 +21,7 @@ from posthouse.core.effects import Effect, Emit, Invoke
 from posthouse.core.errors import UsageError
 from posthouse.core.gateway import Gateway
 from posthouse.core.lifecycle import ConnectionOpened
-from posthouse.core.peers import Peer
+from posthouse.core.peers import Address, Peer
 from posthouse.core.results import ResultError
 from posthouse.core.service import Service
 from posthouse.transports.actions import Action
@@ -42,6 +42,10 @@ NAMED: Final = {**dict(zip(KINDS, KINDS, strict=True)), "to": "connection"}
 
 MADE: Final = {"opened": "socket", "accepted": "socket", "connect": "connection", "request": "request"}
 """The inputs that return a new id, and of what."""
+
+HEARD_BYTES: Final = 4096
+HEARD_SOCKETS: Final = 16
+"""So many bytes are kept of how each of the last sockets began, to be cut otherwise at the end."""
 
 LEAVING: Final = {"closed": "socket", "released": "socket", "complete": "call", "fail": "call"}
 """The inputs with which something that the adapter had ends."""
@@ -92,6 +96,21 @@ class Chance:
         return self._counted.to_bytes(max(size, 8), "big")[-size:]
 
 
+class Heard:
+    """How a socket began, and where that was cut."""
+
+    def __init__(self, address: Address) -> None:
+        self.address: Final = address
+        self.data = bytearray()
+        self.cuts: list[int] = []
+
+    def add(self, data: bytes) -> None:
+        """More has come."""
+        if len(self.data) < HEARD_BYTES:
+            self.data += data
+            self.cuts.append(len(self.data))
+
+
 class Run:
     """A machine as the header describes it. `service` has been through `stand_in`, `gateway` is the class to build.
 
@@ -115,23 +134,25 @@ class Run:
         self._chance: Final = Chance()
         config = Config.from_mapping(header.config)
         core = gateway(service, config, wall=header.wall, entropy=self._chance.entropy)
-        board = None if header.machine == "gateway" else Switchboard(core, header.policy or Policy())
+        self._policy: Final = header.policy or Policy()
+        board = None if header.machine == "gateway" else Switchboard(core, self._policy)
         self.machine: Final[Switchboard | Gateway] = core if board is None else board
         self._checks: Final = check
         self._effects: Final = effects
         self._witness: Final = invariants.Witness()
         self._ids: Final[dict[str, dict[int, Any]]] = {kind: {} for kind in KINDS}
-        self._left: Final[dict[tuple[str, int], None]] = {}
+        self._left: Final[dict[tuple[str, int], Invoke | None]] = {}
+        self._heard: Final[dict[int, Heard]] = {}
 
-    def give(self, entries: Sequence[Entry], *, check_from: int = 1) -> None:
+    def give(self, entries: Sequence[Entry], *, check_from: int = 1, cut: bool = True) -> None:
         """Tell the machine all this, up to the first failure. Before the place `check_from` only what follows from
-        inputs is looked at, not what they left inside."""
+        inputs is looked at, not what they left inside. `cut`: in the end what sockets said is cut otherwise too."""
         place = 0
         try:
             for place, entry in enumerate(entries, start=1):
                 self._give(place, entry, look_inside=self._checks and place >= check_from)
-            if place and self._checks and not self._left and isinstance(self.machine, Switchboard):
-                invariants.check_at_rest(self.machine)
+            if place and self._checks and isinstance(self.machine, Switchboard):
+                self._check_end(self.machine, cut=cut)
         except Exception as error:
             self.failure = Failure(place, kind_of(error), error)
 
@@ -151,6 +172,8 @@ class Run:
             raised = UsageError.__name__
         if not self._follow(entry, returned, outbox) or entry.raised != raised:
             self.parted = place if self.parted is None else self.parted
+        if self._checks:
+            self._hear(arguments, returned)
         if entry.input in LEAVING:
             kind = LEAVING[entry.input]
             self._left.pop((kind, arguments[kind]), None)
@@ -190,7 +213,7 @@ class Run:
         invoked = [action.call for action in actions if type(action) is Invoke]
         self._ids["connection"].update(zip(entry.opened, opened, strict=False))
         self._ids["call"].update(zip(entry.invoked, invoked, strict=False))
-        self._left.update(dict.fromkeys(("call", call) for call in invoked))
+        self._left.update((("call", action.call), action) for action in actions if type(action) is Invoke)
         same = (len(opened), len(invoked)) == (len(entry.opened), len(entry.invoked))
         made = MADE.get(entry.input)
         if made is None:
@@ -201,7 +224,25 @@ class Run:
             self._left[made, returned] = None
         return same and (returned is None) == (entry.returned is None)
 
+    def _hear(self, arguments: dict[str, Any], returned: Any) -> None:
+        """Remember what the last sockets say."""
+        address, socket, data = (arguments.get(name) for name in ("address", "socket", "data"))
+        if isinstance(address, Address) and returned is not None:
+            self._heard[returned] = Heard(address)
+            if len(self._heard) > HEARD_SOCKETS:
+                del self._heard[next(iter(self._heard))]
+        elif isinstance(data, bytes) and socket in self._heard:
+            self._heard[socket].add(data)
+
+    def _check_end(self, board: Switchboard, *, cut: bool) -> None:
+        if not self._left:
+            invariants.check_at_rest(board)
+            self._witness.at_rest()
+        for heard in self._heard.values() if cut else ():
+            invariants.chunking(board.config, self._policy, heard.address, bytes(heard.data), heard.cuts)
+
     def _check(self) -> None:
+        self._witness.stopped(invoke for invoke in self._left.values() if invoke is not None)
         machine = self.machine
         if isinstance(machine, Switchboard):
             invariants.check(machine)
