@@ -212,6 +212,8 @@ def test_misuse_is_answered_as_ever_and_written_down_where_it_is_a_call() -> Non
         lambda board: board.shut_down(1.0, grace="long"),
         lambda board: board.broadcast("\ud800", [], 1.0),
         lambda board: board.broadcast("news", [], 1.0, kinds=7),
+        lambda board: board.broadcast("news", [], 1.0, users="ada"),
+        lambda board: board.broadcast("news", [], 1.0, kinds="http"),
         lambda board: board.fail(1, None, 1.0),
         lambda board: board.set_wall(object(), 1.0),
     ],

@@ -110,7 +110,8 @@ def _read_result(written: Any) -> Any:
 
 
 def _settle_names(names: Iterable[str] | None) -> Any:
-    return names if names is None else tuple(names)
+    # A text is no list of names: as it is it will be refused.
+    return names if names is None or isinstance(names, str) else tuple(names)
 
 
 def _same(value: Any) -> Any:
