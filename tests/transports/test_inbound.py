@@ -89,6 +89,23 @@ def test_fragments_are_put_together() -> None:
     assert not machine.in_progress
 
 
+def test_what_is_in_progress_began_in_the_last_turn_if_what_had_begun_before_it_ended() -> None:
+    machine = inbound()
+    ping = sent(FIN | PING)
+    whole = sent(FIN | TEXT, b"x")
+    for data, anew in [
+        (ping[:1], False),
+        (ping[1:] + ping[:1], True),
+        (ping[1:] + whole[:-1], True),
+        (whole[-1:] + sent(TEXT, b"Hel") + ping[:1], True),
+        (ping[1:] + ping[:1], False),
+        (ping[1:] + sent(CONTINUATION), False),
+        (sent(FIN | CONTINUATION, b"lo") + whole[:1], True),
+    ]:
+        machine.turn(data)
+        assert (machine.in_progress, machine.anew) == (True, anew)
+
+
 @pytest.mark.parametrize("size", [124, 125])
 def test_a_control_frame_may_be_as_long_as_the_standard_lets_it(size: int) -> None:
     data = sent(FIN | PING, b"x" * size) + sent(FIN | TEXT, b"Hello")

@@ -625,6 +625,28 @@ def test_a_control_frame_that_was_cut_has_its_time_like_a_message_and_none_once_
     assert machine.next_timeout() is None
 
 
+@pytest.mark.parametrize("cut", range(8))
+def test_frames_that_come_slowly_have_their_time_each_wherever_reads_are_cut(cut: int) -> None:
+    machine = codec(message_timeout=10.0)
+    ping = sent(FIN | PING, b"hi")
+    take(machine, ping[:cut])
+    for time in range(1, 60):
+        take(machine, ping[cut:] + ping[:cut], float(time))
+        assert machine.next_timeout() == (time + 10.0 if cut else None)
+        machine.handle_timeout(time + 0.5)
+        assert drain(machine) == []
+
+
+def test_row_11_a_fragment_has_no_more_time_for_pings_that_are_cut() -> None:
+    machine = codec(message_timeout=10.0)
+    ping = sent(FIN | PING, b"hi")
+    take(machine, sent(TEXT, b"a") + ping[:1], 0.0)
+    take(machine, ping[1:] + ping[:1], 5.0)
+    assert machine.next_timeout() == 10.0
+    machine.handle_timeout(10.0)
+    assert drain(machine) == failed(1008)
+
+
 def test_who_closes_reads_what_waits_even_while_the_peer_takes_nothing() -> None:
     machine = codec(frames_per_turn=1)
     machine.output_paused = True

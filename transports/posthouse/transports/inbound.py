@@ -55,7 +55,8 @@ class Inbound:
 
     `turn` takes bytes and gives what they are, at most `frames_per_turn` frames of it and about one message's limit of
     inflated bytes; while `backlog` is true there is more to do, and `turn()` goes on. `in_progress`: a message or a
-    frame has begun and not ended. `over`: nothing more is parsed.
+    frame has begun and not ended; `anew`: that was in the last turn, for in it whatever had begun before it ended.
+    `over`: nothing more is parsed.
     """
 
     __slots__ = (
@@ -72,6 +73,7 @@ class Inbound:
         "_room",
         "_whole_limit",
         "_wire",
+        "anew",
         "backlog",
         "in_progress",
         "over",
@@ -94,6 +96,7 @@ class Inbound:
         self._room = 0  # bytes of messages that this turn may still make
         self.backlog = False
         self.in_progress = False
+        self.anew = False
         self.over = False
 
     @property
@@ -123,7 +126,7 @@ class Inbound:
             self._buffer = b""
         frames = self._config.frames_per_turn
         self._room = self._config.max_message_bytes
-        self.backlog = False
+        self.backlog = self.anew = False
         at = 0
         end = len(data)
         while at < end and not self.over:
@@ -140,6 +143,8 @@ class Inbound:
                     break
                 frames -= 1
             at = stop
+            if not self._fragments:
+                self.anew = True
         if self.over:
             self.abandon()
         else:

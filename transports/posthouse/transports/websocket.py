@@ -185,7 +185,6 @@ class WebSocket:
         heard = self._state is OPEN
         for event in inbound.turn(data):
             if type(event) is Text:
-                self._message_due = None
                 if self._state is OPEN:
                     self.output.append(event)
                     heard = False
@@ -195,11 +194,10 @@ class WebSocket:
                     return
         if heard:
             self.output.append(Heard())
-        if inbound.in_progress:
-            if self._message_due is None:
-                self._message_due = now + self._config.message_timeout
-        else:
+        if not inbound.in_progress:
             self._message_due = None
+        elif inbound.anew or self._message_due is None:
+            self._message_due = now + self._config.message_timeout
         if inbound.backlog is not self._paused:
             self._paused = inbound.backlog
             self.output.append(Pause() if inbound.backlog else Resume())
