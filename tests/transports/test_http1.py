@@ -123,6 +123,7 @@ def run(data: bytes, config: Config = Config()) -> Line:
         assert line.sent == lines[0].sent
         assert line.of(Exchange, Probe, HeadRead, Answered) == lines[0].of(Exchange, Probe, HeadRead, Answered)
         assert (line.shut, line.of(Finish)) == (lines[0].shut, lines[0].of(Finish))
+        assert line.http.next_timeout() == lines[0].http.next_timeout()
         assert line.http.buffered == lines[0].http.buffered
     return lines[0]
 
@@ -524,6 +525,35 @@ def test_an_idle_socket_is_closed_and_a_next_head_has_its_own_deadline() -> None
     assert line.http.next_timeout() == 129.5
     line.pass_time(129.5)
     assert (line.statuses, line.shut) == ([200, 200], True)
+
+
+@pytest.mark.parametrize("pieces", [[b"\r\n"], [b"\r", b"\n"], [b"\r"]])
+def test_an_empty_line_begins_no_head_however_it_is_cut(pieces: list[bytes]) -> None:
+    line = Line()
+    line.receive(post(), 0.0)
+    said = line.sent
+    for piece in pieces:
+        line.receive(piece, 1.0)
+    assert line.http.next_timeout() == 75.0
+    line.pass_time(75.0)
+    assert (line.sent, line.shut, line.http.buffered) == (said, True, 0)
+
+
+def test_2_half_an_empty_line_is_as_good_as_silence() -> None:
+    line = Line()
+    line.receive(b"\r", 1.0)
+    line.pass_time(5.0)
+    assert (line.seen, line.sent) == ([Shut()], b"")
+
+
+def test_a_head_behind_an_empty_line_has_its_time_from_its_first_byte_on() -> None:
+    line = Line()
+    line.receive(post(), 0.0)
+    line.receive(b"\r", 1.0)
+    line.receive(b"\nG", 2.0)
+    assert line.http.next_timeout() == 7.0
+    line.pass_time(7.0)
+    assert line.statuses == [200, 408]
 
 
 def test_3_a_body_that_is_dripped_ends_when_it_falls_below_its_rate() -> None:

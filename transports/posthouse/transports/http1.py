@@ -175,9 +175,13 @@ class Http1:
             self._refuse(end)
         elif self._eof:
             self._shut()
-        elif buffer and not self._head_begun:
+        elif not self._head_begun and self._has_head():
             self._head_begun = True
             self._deadline = now + self._config.head_timeout
+
+    def _has_head(self) -> bool:
+        """Is there some of a head? None begins with a CR: one alone is half of an empty line."""
+        return bool(self._buffer) and self._buffer != b"\r"
 
     def _take_head(self, head: Head, now: float) -> None:
         wanted = judge(head, self._policy, self._config)
@@ -341,7 +345,7 @@ class Http1:
             return
         elif self._state is State.BODY:
             self._time_out(BODY_TIMED_OUT)
-        elif self._state is State.HEAD and self._buffer:
+        elif self._state is State.HEAD and self._has_head():
             self._manner = UNKNOWN
             self._time_out(HEAD_TIMED_OUT)
         else:
