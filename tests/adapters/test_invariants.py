@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from posthouse.adapters.invariants import Violation, check, check_at_rest, check_touched, time
+from posthouse.adapters.invariants import Violation, check, check_at_rest, check_touched, chunking, time
 from posthouse.core import Config, Identity
 from posthouse.core.calls import Phase
 from posthouse.core.connections import State
 from posthouse.core.effects import ResumeReading
-from posthouse.core.peers import ConnectionId, SocketId
+from posthouse.core.peers import Address, ConnectionId, SocketId
 from posthouse.transports.codec import Pause
+from posthouse.transports.http1 import Http1
+from posthouse.transports.policy import Policy
 from posthouse.transports.sockets import BACKLOG, BUFFER, Line
 
 from tests.transports.board import PIPE, Board, Browser, call, post
@@ -287,3 +289,11 @@ def test_who_has_not_left_is_seen() -> None:
     assert socket is not None
     with pytest.raises(Violation, match="rest: no socket is left"):
         check_at_rest(board)
+
+
+def test_a_peers_time_that_depends_on_where_its_bytes_are_cut_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = post(b"1") + b"\r\n"
+    chunking(CONFIG, Policy(), Address(), data, [len(data) - 1])
+    monkeypatch.setattr(Http1, "_has_head", lambda http: bool(http._buffer))
+    with pytest.raises(Violation, match="chunking: bytes mean the same however they are cut"):
+        chunking(CONFIG, Policy(), Address(), data, [len(data) - 1])

@@ -28,8 +28,8 @@ from .violation import must
 
 
 def chunking(config: Config, policy: Policy, address: Address, data: bytes, cuts: Sequence[int]) -> None:
-    """However its bytes are cut, a peer has said the same: of two new codecs one is given `data` as whole as may be,
-    the other in pieces that end at `cuts`."""
+    """However its bytes are cut, a peer has said the same, and is given the same time for more: of two new codecs one
+    is given `data` as whole as may be, the other in pieces that end at `cuts`."""
     most = config.read_bytes
     whole = _said(config, policy, address, data, range(most, len(data) + most, most))
     cut = _said(config, policy, address, data, sorted({*cuts, *range(most, len(data), most), len(data)}))
@@ -37,7 +37,8 @@ def chunking(config: Config, policy: Policy, address: Address, data: bytes, cuts
 
 
 def _said(config: Config, policy: Policy, address: Address, data: bytes, ends: Iterable[int]) -> tuple[object, ...]:
-    """What a peer's bytes say, and what its codecs say to that; every request is answered with nothing, at once."""
+    """What a peer's bytes say, what its codecs say to that, and how long they would wait for more; every request is
+    answered with nothing, at once."""
     codec = first_codec(address, config, policy, 0.0)
     said: list[object] = []
     sent = bytearray()
@@ -64,7 +65,7 @@ def _said(config: Config, policy: Policy, address: Address, data: bytes, ends: I
                 codec = _answered(codec, output, config, said)
             if isinstance(output, Shut):
                 said.append(Shut)
-    return (*said, bytes(sent))
+    return (*said, bytes(sent), codec.next_timeout())
 
 
 def _answered(codec: Http1, output: Output, config: Config, said: list[object]) -> Codec:
