@@ -10,6 +10,8 @@ from posthouse.core.config import Config
 from posthouse.transports.http_recognisers import ResponseHead
 from posthouse.transports.http_responses import (
     CUT_OFF,
+    MALFORMED_CHUNKS,
+    NO_HTTP,
     SWITCHED,
     TOO_LARGE,
     TWO_LENGTHS,
@@ -120,12 +122,14 @@ def test_a_body_without_a_length_goes_on_to_the_end_of_input() -> None:
     assert (reading.response(), reading.last) == (Response(200, ((b"a", b"b"),), b"{}"), True)
 
 
-def test_a_response_that_the_end_of_input_cuts_off_is_none() -> None:
-    reading = parsed(CHUNKED)
-    reading.feed(b"2\r\n{")
-    failed = reading.end()
-    assert isinstance(failed, Failed)
-    assert "does not speak HTTP/1.1" in failed.reason
+@pytest.mark.parametrize(
+    ("head", "came"), [(CHUNKED, b""), (CHUNKED, b"2\r\n{"), (CHUNKED, b"2\r\n{}\r\n0\r\nA"), (CLOSING, b"{")]
+)
+def test_a_response_that_the_end_of_input_cuts_off_is_none(head: bytes, came: bytes) -> None:
+    reading = parsed(head)
+    for byte in came:
+        assert reading.feed(bytes((byte,))) is None
+    assert reading.end() == Failed(CUT_OFF)
 
 
 def test_a_response_to_a_head_has_no_body() -> None:
@@ -136,9 +140,31 @@ def test_a_response_to_a_head_has_no_body() -> None:
 
 @pytest.mark.parametrize("head", [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\nA b\r\n\r\n"])
 def test_who_does_not_speak_http_is_told_apart(head: bytes) -> None:
-    failed = parsed().feed(head)
-    assert isinstance(failed, Failed)
-    assert "does not speak HTTP/1.1" in failed.reason
+    assert parsed().feed(head) == Failed(NO_HTTP)
+
+
+@pytest.mark.parametrize("wire", [b"1\r\nx\rf0\r\n\r\n", b"x\r\n", b"1\r\nxy\r\n", b"0\r\nA b\r\n\r\n"])
+def test_what_is_wrong_with_chunks_is_said_in_the_same_words_however_they_are_cut(wire: bytes) -> None:
+    assert gather(partial(parsed, CHUNKED), wire) == Failed(MALFORMED_CHUNKS)
+
+
+@pytest.mark.parametrize(("size", "reason"), [(48, MALFORMED_CHUNKS), (49, WASTEFUL)])
+@pytest.mark.parametrize("wire", [b"%bx\r\n", b"0\r\n%bx\r\n\r\n"], ids=["chunk", "trailer"])
+def test_of_two_faults_around_chunks_the_same_is_said_however_they_are_cut(wire: bytes, size: int, reason: str) -> None:
+    fault = wire % (b"?" * (size - len(wire % b"")))  # and the CR LF before it
+    assert gather(partial(parsed, CHUNKED), b"1\r\n1\r\n" + fault + b"1\r\n") == Failed(reason)
+
+
+@pytest.mark.parametrize(("size", "fails"), [(9, False), (10, False), (11, True)])
+def test_a_parsed_response_that_announces_its_size_fails_at_once(size: int, fails: bool) -> None:
+    announced = CLOSING.replace(b"Length: 2", b"Length: %d" % size)
+    assert parsed().feed(announced) == (Failed(TOO_LARGE) if fails else None)
+
+
+@pytest.mark.parametrize(("method", "status"), [(b"HEAD", b"200 OK"), (b"GET", b"204 No"), (b"GET", b"304 Not")])
+def test_what_would_have_been_the_size_of_a_body_that_does_not_come_is_none(method: bytes, status: bytes) -> None:
+    announced = CLOSING.replace(b"200 OK", status).replace(b"Length: 2", b"Length: 11")
+    assert parsed(method=method).feed(announced) == b""
 
 
 @pytest.mark.parametrize(("size", "fails"), [(9, False), (10, False), (11, True)])

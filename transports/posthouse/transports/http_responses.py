@@ -15,11 +15,13 @@ from msgspec import Struct
 from posthouse.core.config import KIB, Config
 
 from .http_bodies import NO_LIMIT
-from .http_recognisers import Headers, ResponseHead
+from .http_recognisers import NO_CONTENT, NOT_MODIFIED, Headers, ResponseHead
 
 PIECE: Final = 4 * KIB
 """So much is given to h11 at once: what it has put into no event is looked at after each."""
 
+NO_HTTP: Final = "the server does not speak HTTP/1.1"
+MALFORMED_CHUNKS: Final = "the chunks of the server's response are malformed"
 TOO_LARGE: Final = "the server's response is too large"
 WASTEFUL: Final = "the server's response has too much between its chunks"
 TWO_LENGTHS: Final = "the server's response says in two ways where it ends"
@@ -118,13 +120,14 @@ class Parsed:
     """A response that h11 reads. `method` and `headers` are the request's, without what frames its body. A head is to
     be fed whole, and nothing behind it with it: who feeds it bounds it."""
 
-    __slots__ = ("_body", "_config", "_head", "_parser", "_placed", "_received")
+    __slots__ = ("_asked_body", "_body", "_config", "_head", "_parser", "_placed", "_received")
 
     def __init__(self, config: Config, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self._config: Final = config
         self._parser: Final = h11.Connection(h11.CLIENT, max_incomplete_event_size=NO_LIMIT)
         self._parser.send(h11.Request(method=method, target=target, headers=list(headers)))
         self._parser.send(h11.EndOfMessage())
+        self._asked_body: Final = method != b"HEAD"
         self._head: h11.Response | None = None
         self._body = bytearray()
         self._received = 0  # bytes behind the head, and those up to the end of the last of its data
@@ -152,21 +155,22 @@ class Parsed:
     def end(self) -> Failed | None:
         """The server sends no more: that ends a body without a length, and cuts off any other."""
         self._parser.receive_data(b"")
-        ended = self._read()
-        return ended if isinstance(ended, Failed) else None
+        return Failed(CUT_OFF) if isinstance(self._read(), Failed) else None
 
     def _read(self) -> bytes | Failed | None:
         while True:
             try:
                 event = self._parser.next_event()
-            except h11.RemoteProtocolError as error:
-                return Failed(f"the server does not speak HTTP/1.1: {error}")
+            except h11.RemoteProtocolError:
+                # What h11 says of it depends on how the bytes were cut.
+                if self._head is None:
+                    return Failed(NO_HTTP)
+                return Failed(WASTEFUL if self._is_wasteful(None) else MALFORMED_CHUNKS)
             if isinstance(event, h11.Response):
                 self._head = event
-                named = dict(event.headers)
-                if b"content-length" in named and b"transfer-encoding" in named:
-                    # RFC 9112 section 6.3: "ought to be handled as an error".
-                    return Failed(TWO_LENGTHS)
+                failed = self._judge(event)
+                if failed is not None:
+                    return failed
             elif isinstance(event, h11.InformationalResponse):
                 continue
             elif self._is_wasteful(event):
@@ -181,9 +185,22 @@ class Parsed:
             else:
                 return Failed(SWITCHED) if event is h11.PAUSED else None
 
+    def _judge(self, head: h11.Response) -> Failed | None:
+        """What is wrong with how this head says where its body ends, if anything is."""
+        fields = dict(head.headers)
+        if b"content-length" not in fields:
+            return None
+        if b"transfer-encoding" in fields:
+            # RFC 9112 section 6.3: "ought to be handled as an error".
+            return Failed(TWO_LENGTHS)
+        follows = self._asked_body and head.status_code not in (NO_CONTENT, NOT_MODIFIED)
+        too_large = follows and int(fields[b"content-length"]) > self._config.max_response_bytes
+        return Failed(TOO_LARGE) if too_large else None
+
     def _is_wasteful(self, event: object) -> bool:
-        """Stands more before this event than a head may have, in heads of chunks or trailers? It is told by where the
-        bytes are: h11's own limit would be met by some cuts of the same bytes and not by others."""
+        """Stands more before this event than a head may have, in heads of chunks or trailers? None: before what h11
+        refuses. It is told by where the bytes are: h11's own limit would be met by some cuts of the same bytes and not
+        by others."""
         at = self._received
         if event is not h11.NEED_DATA:
             rest, _ = self._parser.trailing_data
