@@ -17,13 +17,14 @@ from posthouse.transports.frames import (
     PONG,
     RSV1,
     TEXT,
+    can_close,
     close_payload,
     frame,
     mask,
     masked_frame,
 )
-from wsproto.connection import Connection, ConnectionType
-from wsproto.events import BytesMessage
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection
 
 
 def test_the_examples_of_rfc_6455_section_5_7() -> None:
@@ -45,6 +46,17 @@ def test_numbers_are_those_of_rfc_6455() -> None:
 def test_a_close_frame_carries_its_code_or_nothing() -> None:
     assert frame(FIN | CLOSE, close_payload(1000)) == b"\x88\x02\x03\xe8"
     assert frame(FIN | CLOSE, close_payload(NO_STATUS)) == b"\x88\x00"
+
+
+def test_what_a_close_frame_may_say_another_parser_takes() -> None:
+    sendable = [code for code in range(-1, 1 << 17) if can_close(code)]
+    assert sendable == [*range(1000, 1004), 1005, *range(1007, 1014), *range(3000, 5000)]
+    for code in sendable:
+        peer = Connection(ConnectionType.CLIENT)
+        peer.receive_data(frame(FIN | CLOSE, close_payload(code)))
+        (event,) = peer.events()
+        assert isinstance(event, CloseConnection)
+        assert (event.code, peer.state) == (code, ConnectionState.REMOTE_CLOSING)
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, 65537])

@@ -209,6 +209,31 @@ def test_it_asks_with_what_it_is_given_or_with_nothing() -> None:
     assert drain(machine) == [masked(FIN | PING)]
 
 
+def test_a_ping_has_at_most_125_bytes() -> None:
+    machine = opened()
+    with pytest.raises(UsageError, match="a ping of 126 bytes: it may have at most 125"):
+        machine.ping(b"x" * 126)
+    assert machine.output == []
+    machine.ping(b"x" * 125)
+    assert drain(machine) == [masked(FIN | PING, b"x" * 125)]
+
+
+@pytest.mark.parametrize("code", [-1, 0, 999, 1004, 1006, 1014, 1015, 2999, 5000, 70000])
+def test_a_code_that_no_close_frame_may_carry_is_refused_before_anything_changes(code: int) -> None:
+    machine = opened()
+    with pytest.raises(UsageError, match=f"close code {code}: give"):
+        machine.close(code, 0.0)
+    assert (machine.output, machine.next_timeout()) == ([], None)
+    machine.close(4000, 0.0)
+    assert drain(machine) == [masked(FIN | CLOSE, close_payload(4000))]
+
+
+def test_a_close_without_a_code_says_nothing() -> None:
+    machine = opened()
+    machine.close(1005, 0.0)
+    assert drain(machine) == [masked(FIN | CLOSE)]
+
+
 def test_a_message_of_more_frames_than_a_turn_has_comes_at_once() -> None:
     machine = opened(Config(frames_per_turn=2))
     frames = [frame(TEXT, b"a"), *(frame(0, b"") for _ in range(5)), frame(FIN, b"b")]

@@ -52,6 +52,13 @@ def close_payload(code: int) -> bytes:
     return b"" if code == NO_STATUS else code.to_bytes(2, "big")
 
 
+def can_close(code: int) -> bool:
+    """May a close frame be sent with this code, or for `NO_STATUS` without one? RFC 6455 section 7.4.1: 1004 has no
+    meaning yet, 1006 and 1015 "MUST NOT be set as a status code in a Close control frame"; section 7.4.2: up to 2999
+    the others are the protocol's (1012 and 1013 were registered later), from 3000 on everybody's."""
+    return code in range(1000, 1004) or code == NO_STATUS or code in range(1007, 1014) or code in range(3000, 5000)
+
+
 def _header(first: int, size: int, masked: int) -> bytes:
     if size < 126:
         return bytes((first, masked | size))

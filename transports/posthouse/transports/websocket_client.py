@@ -17,7 +17,19 @@ from wsproto.events import Ping
 
 from .codec import ABNORMAL, Binary, Ended, HeadRead, Heard, Output, Send, Shut, Text
 from .deflate import deflate as compress
-from .frames import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, close_payload, masked_frame
+from .frames import (
+    BINARY,
+    CLOSE,
+    FIN,
+    MAX_CONTROL_BYTES,
+    PING,
+    PONG,
+    RSV1,
+    TEXT,
+    can_close,
+    close_payload,
+    masked_frame,
+)
 from .handshake import SUBPROTOCOL, Opened, Rejected, check, key_from, opening_request
 from .inbound import Event, Failed, Inbound, PeerClosed
 
@@ -39,7 +51,8 @@ class WebSocketClient:
     """One connection to `target` on `host`. Its opening request is in `output` from the beginning.
 
     `HeadRead` says that it is open and `opened` what was agreed; when the server refused, `rejected` says why and
-    `Ended(None)` follows. `headers` are further ones for the request. Raises UsageError for sending when not open.
+    `Ended(None)` follows. `headers` are further ones for the request. Raises UsageError for sending when not open, and
+    for what no frame may say.
     """
 
     def __init__(
@@ -82,12 +95,17 @@ class WebSocketClient:
             self._send(FIN | opcode, payload)
 
     def ping(self, payload: bytes = b"") -> None:
-        """Ask for a sign of life: `Heard` will say that there was one. At most 125 bytes."""
+        """Ask for a sign of life: `Heard` will say that there was one. At most 125 bytes, or UsageError."""
+        if len(payload) > MAX_CONTROL_BYTES:
+            raise UsageError(f"a ping of {len(payload)} bytes: it may have at most {MAX_CONTROL_BYTES}")
         if self._state is OPEN:
             self._send(FIN | PING, payload)
 
     def close(self, code: int, now: float) -> None:
-        """Begin to close. Messages that still come are passed on; `Ended` and `Shut` follow, or the deadline."""
+        """Begin to close. Messages that still come are passed on; `Ended` and `Shut` follow, or the deadline.
+        UsageError for a code that no frame may carry; 1005 stands for none."""
+        if not can_close(code):
+            raise UsageError(f"close code {code}: give 1000 to 1003, 1007 to 1013, 3000 to 4999, or 1005 for none")
         if self._state is OPEN:
             self._state = CLOSING
             self._due = now + self._config.close_timeout
