@@ -138,7 +138,6 @@ def test_another_charset_is_refused(head: bytes) -> None:
         b" Content-Length: 1",
         b"Content-Length: 1\r\n folded",
         b"Content-Length: 1\r\n\tfolded: 1",
-        b"Content-Length: 1\n",
         b"Content-Length: 1\rX: 1",
         b"Content-Length: 1\r\nX: \x00",
         b"Content-Length: 1\r\nX: \x7f",
@@ -147,6 +146,29 @@ def test_another_charset_is_refused(head: bytes) -> None:
 )
 def test_a_line_that_is_no_field_is_refused(head: bytes) -> None:
     assert_refused(head, "a line of the head is no header field")
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"\n",
+        b"Content-Length: 1\n",
+        b"Content-Length: 1\n\n1",
+        b"Content-Length: 1\r\n\n",
+        b"Content-Length: 1\n\r\n",
+        b"no field\r\nContent-Length: 1\nX: y",
+        b'{"jsonrpc":"2.0"}\n',
+        b"X: " + b"x" * (MAX_HEAD_BYTES - 4) + b"\n",
+    ],
+)
+def test_a_line_of_a_head_that_ends_with_lf_alone_is_refused_at_once(head: bytes) -> None:
+    reason = "the lines of a head end with CR LF, not LF alone"
+    whole = feed(headers(), head)
+    assert [answer(whole[0]), *whole[1:]] == [(-32700, {"reason": reason}), Ended(1002), Shut()]
+    for at in range(len(head)):
+        assert feed(headers(), head[:at], head[at:] + b"\r\n\r\n1") == whole
+    assert feed(headers(), *(bytes([byte]) for byte in head)) == whole
+    assert feed(headers(), NOBODY.frame(b"\n\r") + head) == [Text(b"\n\r"), *whole]
 
 
 def test_a_head_may_fill_its_limit_and_not_one_byte_more() -> None:

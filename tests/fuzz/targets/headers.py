@@ -25,9 +25,9 @@ def run(data: bytes) -> None:
     """Any bytes become messages of exactly the announced length, until a head cannot be read.
 
     A peer's bytes lead to `Text`; to one answer -32007 for a message above the limit, which is skipped to the byte; to
-    one answer -32700 and the end (1002) for a head that says no length, or two stories; to -32007 and the end (1009)
-    for more than is waited for. The standard library's parser for mail says the same about each head, and pieces say
-    the same as the whole.
+    one answer -32700 and the end (1002) for a head that says no length, or two stories, and for a line of it that ends
+    with LF alone; to -32007 and the end (1009) for more than is waited for. The standard library's parser for mail says
+    the same about each head, and pieces say the same as the whole.
     """
     sent = read(data)
     said = play(sent)
@@ -65,6 +65,8 @@ def expected(wire: bytes, *, ends: bool) -> list[bytes | int]:
     meanings: list[bytes | int] = []
     while wire:
         head, blank, rest = wire.partition(b"\r\n\r\n")
+        if b"\n" in head[:MAX_HEAD_BYTES].replace(b"\r\n", b""):
+            return [*meanings, -32700, 1002]
         if not blank or len(head) + 4 > MAX_HEAD_BYTES:
             too_long = len(wire) >= MAX_HEAD_BYTES
             return meanings + ([-32700, 1002] if too_long else [-32700] if ends else [])
@@ -121,6 +123,7 @@ TARGET = Target(
         b"utf8",
         b"\r\n\r\n",
         b"\r\n",
+        b"\n",
         b"40",
         b"41",
         b"67108864",

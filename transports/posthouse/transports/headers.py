@@ -5,7 +5,8 @@
     {"jsonrpc"…
 
 Names of header fields are compared without case, in any order; fields other than the two are ignored. Where a head
-cannot be read nobody knows where the next one begins: it is answered once and the connection ends.
+cannot be read nobody knows where the next one begins: it is answered once and the connection ends. A line that ends
+with LF alone is answered where it stands: whoever writes such lines never writes the end of a head.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ MAX_SKIPPED_BYTES: Final = 64 * MIB
 """What is announced as longer than this is not waited for."""
 
 HEAD_END: Final = b"\r\n\r\n"
+BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)")
 LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 CHARSET: Final = re.compile(rb';[ \t]*charset[ \t]*=[ \t]*"?([^";\s]*)"?', re.IGNORECASE)
@@ -90,6 +92,9 @@ class Headers(Pipe):
         kept = len(self._partial)
         self._partial += data[at : at + MAX_HEAD_BYTES - kept]
         end = self._partial.find(HEAD_END, max(0, kept - len(HEAD_END) + 1))
+        if BARE_LF.search(self._partial, kept, len(self._partial) if end < 0 else end):
+            self._refuse("the lines of a head end with CR LF, not LF alone")
+            return len(data)
         if end >= 0:
             head = bytes(self._partial[:end])
             self._partial.clear()
