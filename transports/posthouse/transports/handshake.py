@@ -15,9 +15,10 @@ from typing import Final
 from msgspec import Struct
 
 from .codec import Handshake
+from .fields import TCHAR, TOKEN
 from .refusal import Refusal
 
-Headers = Sequence[tuple[bytes, bytes]]
+Fields = Sequence[tuple[bytes, bytes]]
 """Header fields in their order: name in lower case, value without the space around it."""
 
 SUBPROTOCOL: Final = b"posthouse.v1.json"
@@ -28,13 +29,12 @@ GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 DEFLATE: Final = b"permessage-deflate"
 OFFER: Final = DEFLATE + b"; server_no_context_takeover; client_no_context_takeover"
 
-_TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-_VALUE: Final = rb'(?:%b|"(?:\\?[!#$%%&\'*+\-.^_`|~0-9A-Za-z])++")' % _TOKEN
-_PARAMETER: Final = rb"[ \t]*+;[ \t]*+%b(?:[ \t]*+=[ \t]*+%b)?+" % (_TOKEN, _VALUE)
+_VALUE: Final = rb'(?:%b|"(?:\\?%b)++")' % (TOKEN, TCHAR)
+_PARAMETER: Final = rb"[ \t]*+;[ \t]*+%b(?:[ \t]*+=[ \t]*+%b)?+" % (TOKEN, _VALUE)
 # An element of a list may be empty (RFC 9110 section 5.6.1); its quantifiers never give back what they took.
-_EXTENSION: Final = re.compile(rb"[ \t]*+(?:(%b)((?:%b)*+)[ \t]*+)?+(?:,|\Z)" % (_TOKEN, _PARAMETER))
-_PAIR: Final = re.compile(rb"(%b)(?:[ \t]*+=[ \t]*+(%b))?+" % (_TOKEN, _VALUE))
-_NAME: Final = re.compile(rb"[ \t]*+(%b)?+[ \t]*+(?:,|\Z)" % _TOKEN)
+_EXTENSION: Final = re.compile(rb"[ \t]*+(?:(%b)((?:%b)*+)[ \t]*+)?+(?:,|\Z)" % (TOKEN, _PARAMETER))
+_PAIR: Final = re.compile(rb"(%b)(?:[ \t]*+=[ \t]*+(%b))?+" % (TOKEN, _VALUE))
+_NAME: Final = re.compile(rb"[ \t]*+(%b)?+[ \t]*+(?:,|\Z)" % TOKEN)
 _KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
 _WINDOW_BITS: Final = re.compile(rb"[89]|1[0-5]")
 
@@ -63,7 +63,7 @@ UPGRADE_REQUIRED: Final = Refusal(
 BAD_REQUEST: Final = Refusal(400, "The WebSocket handshake is malformed.")
 
 
-def judge(headers: Headers) -> Handshake | Refusal:
+def judge(headers: Fields) -> Handshake | Refusal:
     """Judge the headers of a GET for a WebSocket (RFC 6455 section 4.2). Never raises, whatever bytes are in them.
 
     A `Handshake` holds all headers of the 101. A `Refusal` is 426 for what is no handshake of version 13, else 400:
@@ -137,7 +137,7 @@ def opening_request(
 
 
 def check(
-    status: int, headers: Headers, key: bytes, *, deflate: bool = True, subprotocols: Iterable[bytes] = (SUBPROTOCOL,)
+    status: int, headers: Fields, key: bytes, *, deflate: bool = True, subprotocols: Iterable[bytes] = (SUBPROTOCOL,)
 ) -> Opened | Rejected:
     """Check the answer to the `opening_request` made with the same arguments (RFC 6455 section 4.1, page 19)."""
     if status != 101:
@@ -201,7 +201,7 @@ def _agreed(name: bytes, parameters: Parameters) -> bool:
     )
 
 
-def _values(headers: Headers, name: bytes) -> list[bytes]:
+def _values(headers: Fields, name: bytes) -> list[bytes]:
     return [value for key, value in headers if key == name]
 
 
@@ -209,7 +209,7 @@ def _lower(names: list[bytes]) -> list[bytes]:
     return [name.lower() for name in names]
 
 
-def _names(headers: Headers, name: bytes) -> list[bytes] | None:
+def _names(headers: Fields, name: bytes) -> list[bytes] | None:
     """The tokens of a list that may be spread over several header fields. None: it is no list of tokens."""
     value = b",".join(_values(headers, name))
     names = []
@@ -224,7 +224,7 @@ def _names(headers: Headers, name: bytes) -> list[bytes] | None:
     return names
 
 
-def _extensions(headers: Headers) -> list[tuple[bytes, Parameters]] | None:
+def _extensions(headers: Fields) -> list[tuple[bytes, Parameters]] | None:
     """The extensions of `Sec-WebSocket-Extensions`, in order (RFC 6455 section 9.1). None: they are malformed.
 
     "If a value is received by either the client or the server during negotiation that does not conform to the ABNF

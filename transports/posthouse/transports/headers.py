@@ -17,6 +17,7 @@ from typing import Final
 from posthouse.core.config import MIB, Config
 
 from .codec import Text
+from .fields import TOKEN, VALUE
 from .pipe import Pipe
 
 MAX_HEAD_BYTES: Final = 8 * 1024
@@ -27,7 +28,7 @@ MAX_SKIPPED_BYTES: Final = 64 * MIB
 
 HEAD_END: Final = b"\r\n\r\n"
 BARE_LF: Final = re.compile(rb"(?<!\r)\n")
-FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)")
+FIELD: Final = re.compile(rb"(%b):(%b)" % (TOKEN, VALUE))
 LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 CHARSET: Final = re.compile(rb';[ \t]*charset[ \t]*=[ \t]*"?([^";\s]*)"?', re.IGNORECASE)
 

@@ -14,6 +14,7 @@ from posthouse.core.config import Config
 from posthouse.core.errors import UsageError
 
 from .codec import Send, Shut
+from .fields import Fields
 from .http_answers import FIELD_NAME, field_lines
 from .http_recognisers import recognise_response
 from .http_responses import Counted, Failed, Parsed, Reading, Response
@@ -25,8 +26,6 @@ OURS: Final = (b"host", b"content-length", b"transfer-encoding")
 
 STEERING: Final = (b"connection", b"upgrade")
 """A request with one of these has a response that may mean more than it says."""
-
-Fields = tuple[tuple[bytes, bytes], ...]
 
 ClientOutput = Send | Response | Failed | Shut
 

@@ -15,6 +15,7 @@ from posthouse.core.errors import DRAINING, RATE_LIMITED, SERVER_BUSY, RpcError,
 from posthouse.core.jsonrpc import encode_error
 from posthouse.core.replies import RETRY_AFTER
 
+from .fields import TOKEN, VALUE
 from .refusal import Refusal
 
 REASONS: Final[dict[int, bytes]] = {
@@ -50,8 +51,8 @@ NOT_ADMITTED: Final[dict[int, int]] = {1012: DRAINING, 1013: SERVER_BUSY, 4429: 
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-FIELD_VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+FIELD_NAME: Final = re.compile(TOKEN)
+FIELD_VALUE: Final = re.compile(VALUE)
 
 Fields = Iterable[tuple[bytes, bytes]]
 

@@ -14,6 +14,7 @@ import h11
 from msgspec import Struct
 from posthouse.core.config import Config
 
+from .fields import TOKEN
 from .http_recognisers import RequestHead, recognise_request
 from .refusal import Refusal
 
@@ -21,7 +22,7 @@ CLEAN: Final = re.compile(rb"(?:[\t\x20-\x7e\x80-\xff]++|\r\n)*+")
 """The bytes that a head may have. CR and LF only together: RFC 9112 section 2.2 forbids to generate a bare CR, and
 what others take for a line must not be half of one here."""
 
-REQUEST_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+ ([\x21-\x7e]+) HTTP/([0-9]\.[0-9])")
+REQUEST_LINE: Final = re.compile(TOKEN + rb" ([\x21-\x7e]+) HTTP/([0-9]\.[0-9])")
 """RFC 9112 section 3: method SP request-target SP HTTP-version."""
 
 LENGTH_LINE: Final = b"\r\ncontent-length:"

@@ -13,38 +13,37 @@ from typing import Final
 
 from msgspec import Struct
 
-Headers = tuple[tuple[bytes, bytes], ...]
-"""Names are lower-case, values stripped."""
+from .fields import TOKEN, VALUE, Fields
 
 MAX_DIGITS: Final = 20
 """Of a Content-Length, as h11 has it."""
 
-_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
-_TEXT: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
-_LINES: Final = rb"((?:\r\n" + _TOKEN + rb":" + _TEXT + rb")*+)\r\n\r\n"
+_LINES: Final = rb"((?:\r\n" + TOKEN + rb":" + VALUE + rb")*+)\r\n\r\n"
 
-PLAIN_REQUEST: Final = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e]++) HTTP/1\.1" + _LINES)
-PLAIN_RESPONSE: Final = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2})(?: " + _TEXT + rb")?+" + _LINES)
-"""RFC 9112 sections 3, 4 and 5."""
+PLAIN_REQUEST: Final = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e]++) HTTP/1\.1" + _LINES)
+PLAIN_RESPONSE: Final = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2})(?: " + VALUE + rb")?+" + _LINES)
+"""RFC 9112 sections 3, 4 and 5. A reason phrase has the characters of a value."""
 
 NO_CONTENT: Final = 204
 NOT_MODIFIED: Final = 304
 
 
 class RequestHead(Struct, frozen=True, gc=False):
-    """A request's head as it stands there. `version` is b"1.1" or b"1.0"."""
+    """A request's head as it stands there, with names in lower case and values stripped. `version` is b"1.1" or
+    b"1.0"."""
 
     method: bytes
     target: bytes
     version: bytes
-    headers: Headers
+    headers: Fields
 
 
 class ResponseHead(Struct, frozen=True, gc=False):
-    """A response's head, with `length` bytes of body behind it, and behind them the next response."""
+    """A response's head, read in the same way, with `length` bytes of body behind it, and behind them the next
+    response."""
 
     status: int
-    headers: Headers
+    headers: Fields
     length: int
 
 
@@ -87,7 +86,7 @@ def recognise_response(head: bytes) -> ResponseHead | None:
     return None if length is None or status == NOT_MODIFIED else ResponseHead(status, headers, length)
 
 
-def _split(lines: bytes) -> Headers:
+def _split(lines: bytes) -> Fields:
     headers = []
     for line in lines.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")

@@ -14,8 +14,9 @@ import h11
 from msgspec import Struct
 from posthouse.core.config import KIB, Config
 
+from .fields import Fields
 from .http_bodies import NO_LIMIT
-from .http_recognisers import NO_CONTENT, NOT_MODIFIED, Headers, ResponseHead
+from .http_recognisers import NO_CONTENT, NOT_MODIFIED, ResponseHead
 
 PIECE: Final = 4 * KIB
 """So much is given to h11 at once: what it has put into no event is looked at after each."""
@@ -33,7 +34,7 @@ class Response(Struct, frozen=True, gc=False):
     """A whole response. Names of headers are lower-case."""
 
     status: int
-    headers: Headers
+    headers: Fields
     body: bytes
 
     def header(self, name: bytes) -> bytes | None:

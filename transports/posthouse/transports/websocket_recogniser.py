@@ -17,10 +17,10 @@ KEY: Final = 4
 def recognise_text(data: bytes, at: int, body: int, stop: int, *, masked: bool) -> bytes | None:
     """The text of the frame from `at` to `stop`, whose first byte says that it is a whole text, and whose payload
     begins at `body`. None where its header is longer or shorter than it should be, for a peer that masks or does not,
-    or where the payload is no UTF-8."""
+    where the payload is no UTF-8, and from 64 KiB on, whose length takes eight bytes: so much is never whole."""
     size = stop - body
     # RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the length".
-    header = 2 if size <= MAX_CONTROL_BYTES else 4 if size < 0x1_0000 else 10
+    header = 2 if size <= MAX_CONTROL_BYTES else 4
     if body - at != header + (KEY if masked else 0):
         return None
     text = data[body:stop]
