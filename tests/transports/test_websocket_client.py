@@ -194,6 +194,18 @@ def test_it_sends_nothing_unless_it_is_open() -> None:
     assert drain(machine) == []
 
 
+def test_it_is_ready_after_the_handshake_and_until_one_side_closes() -> None:
+    machine = client()
+    assert not machine.ready
+    machine.receive_data(ACCEPTED, 0.0)
+    assert machine.ready
+    machine.close(1000, 0.0)
+    assert not machine.ready
+    other = opened()
+    take(other, frame(FIN | CLOSE, close_payload(1000)))
+    assert not other.ready
+
+
 def test_pings_are_answered_and_every_turn_is_taken() -> None:
     machine = opened(Config(frames_per_turn=1))
     data = frame(FIN | PING, b"?") + frame(FIN | PONG, b"") + frame(FIN | TEXT, b"Hello")

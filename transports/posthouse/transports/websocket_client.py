@@ -83,6 +83,11 @@ class WebSocketClient:
 
     # Out
 
+    @property
+    def ready(self) -> bool:
+        """May a message be sent? After the handshake, and until one side closes."""
+        return self._state is OPEN
+
     def send(self, payload: bytes) -> None:
         """Send one message: a text, or binary when the payload is `Binary`. Compressed as the server would."""
         if self._state is not OPEN:
