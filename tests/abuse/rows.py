@@ -49,7 +49,11 @@ ROWS: Final = (
     ),
     Row(7, "TLS or SSH to a plain port", "400 and close, counted once"),
     Row(8, "a peer that reads nothing", "close 4100; what is kept for it is bounded; others hear all", loopback=True),
-    Row(9, "a flood of pings", "the burst is answered in order, then close 1008; no timer for each"),
+    Row(
+        9,
+        "a flood of pings",
+        "the burst is answered in order, of as many more the latest, then close 1008; no timer for each",
+    ),
     Row(10, "a flood of pongs", "close 1008; no timer for each"),
     Row(11, "fragments that are empty, tiny or never end", "close 1008 at the 129th, or after 10 seconds"),
     Row(12, "a frame that announces too much", "close 1009 before any of it is taken in"),
