@@ -182,6 +182,26 @@ def test_to_connect_through_a_released_socket_is_misuse() -> None:
     assert world.take() == []
 
 
+TCP: Any = "tcp"
+
+
+@pytest.mark.parametrize(
+    ("misuse", "sentence"),
+    [
+        (lambda gateway: gateway.accepted(("192.0.2.1", 5), 0.0), r"the address is .*: give an Address"),
+        (lambda gateway: gateway.connect(("192.0.2.1", 5), 0.0), r"the peer is .*: give a Peer"),
+        (lambda gateway: gateway.connect(Peer(TCP), 0.0), "there is no kind 'tcp': kinds are websocket, http, cli"),
+        (lambda gateway: gateway.handle_timeout(float("nan")), "now is nan: it must be a finite number of seconds"),
+        (lambda gateway: gateway.handle_timeout(float("inf")), "now is inf: it must be a finite number of seconds"),
+    ],
+)
+def test_what_no_host_can_mean_is_misuse_and_changes_nothing(misuse: Callable[[Any], object], sentence: str) -> None:
+    world = World()
+    with pytest.raises(UsageError, match=sentence):
+        misuse(world.gateway)
+    assert (world.take(), world.gateway.health(0.0).sockets, world.gateway.health(0.0).connections) == ([], 0, 0)
+
+
 NEVER_WAS: list[tuple[str, Callable[[Gateway], object]]] = [
     ("socket", lambda gateway: gateway.head_read(SocketId(NEVER), 0.0)),
     ("socket", lambda gateway: gateway.released(SocketId(NEVER), 0.0)),

@@ -135,6 +135,15 @@ def test_more_cannot_be_sent_than_is_held() -> None:
     board.board.held(socket, 0, 0.0)
 
 
+def test_what_is_no_address_and_no_time_is_misuse() -> None:
+    board = Board().board
+    with pytest.raises(UsageError, match="give an Address"):
+        board.opened(("127.0.0.1", 5), 0.0)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="now is nan"):
+        board.handle_timeout(float("nan"))
+    assert (board.outbox, board.health(0.0).sockets) == ([], 0)
+
+
 def test_a_websocket_that_just_goes_is_reported_as_abnormal() -> None:
     board = Board()
     browser = Browser(board)
@@ -438,16 +447,17 @@ def test_the_grace_of_a_shut_down_can_be_said() -> None:
     assert board.cancelled() == [board.waiting[0].call]
 
 
-def test_one_byte_that_is_held_counts_and_less_than_none_does_not() -> None:
+def test_one_byte_that_is_held_counts_and_less_than_none_is_misuse() -> None:
     board = Board()
     browser = Browser(board)
-    for size in (-1, 0):
-        board.board.held(browser.socket, size, 0.0)
-        board.board.sent(browser.socket, size, 0.0)
+    board.board.held(browser.socket, 0, 0.0)
+    board.board.sent(browser.socket, 0, 0.0)
+    for report in (board.board.held, board.board.sent):
+        with pytest.raises(UsageError, match="-1 bytes are reported of socket 1: give a number from 0 on"):
+            report(browser.socket, -1, 0.0)
     assert (board.board.health(0.0).memory, board.board.outbox) == (0, [])
     board.board.held(browser.socket, 1, 0.0)
     assert board.board.health(0.0).memory == 1
-    board.board.sent(browser.socket, -1, 0.0)
     board.board.sent(browser.socket, 1, 0.0)
     assert board.board.health(0.0).memory == 0
 

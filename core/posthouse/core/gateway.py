@@ -9,6 +9,7 @@ nothing twice; it may not know bytes on a wire, clocks, tasks or sockets.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from math import isfinite
 
 from .calls import RUNNING, Calls
 from .closing import CLOSES, Closing
@@ -24,7 +25,7 @@ from .flow import Flow
 from .jsonrpc import encode_notification, encode_request
 from .lifecycle import ConnectionOpened
 from .liveness import Liveness
-from .peers import Address, CallId, ConnectionId, Peer, RequestId, SocketId
+from .peers import KINDS, Address, CallId, ConnectionId, Peer, RequestId, SocketId
 from .replies import Replies
 from .requests import Requests
 from .service import Service
@@ -102,6 +103,8 @@ class Gateway:
     def accepted(self, address: Address, now: float) -> SocketId | None:
         """A socket was accepted and nothing read from it. None: it is refused; close it unread."""
         self._ready()
+        if not isinstance(address, Address):
+            raise UsageError(f"the address is {address!r}: give an Address, such as Address('127.0.0.1', 5000)")
         if not self._drain.accepting:
             return None
         for limit in self._connections.socket_limits(address, now):
@@ -128,6 +131,10 @@ class Gateway:
         """A peer asks to be connected. Answered by `Accept`, or refused by `Disconnect`; for an HTTP exchange `Answer`
         is the acceptance. Exactly one `disconnected` is owed for it."""
         self._ready()
+        if not isinstance(peer, Peer):
+            raise UsageError(f"the peer is {peer!r}: give a Peer, such as Peer('websocket')")
+        if peer.kind not in KINDS:
+            raise UsageError(f"there is no kind {peer.kind!r}: kinds are {', '.join(KINDS)}")
         if peer.socket is not None and not self._socket(peer.socket):
             raise UsageError(f"socket {peer.socket} was released: nobody can connect through it")
         refusal = self._refusal(peer, now)
@@ -370,6 +377,8 @@ class Gateway:
     def handle_timeout(self, now: float) -> None:
         """Time has passed. Early, late or spurious calls are harmless."""
         self._ready()
+        if not isfinite(now):
+            raise UsageError(f"now is {now}: it must be a finite number of seconds")
         self._deadlines.handle(now)
         self._afterwards(now)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from posthouse.core.config import Config
-from posthouse.core.errors import RpcError
+from posthouse.core.errors import RpcError, UsageError
 from posthouse.core.gateway import Gateway
 from posthouse.core.peers import Address, CallId, ConnectionId, Identity, Kind, RequestId, SocketId
 from posthouse.core.stats import Health
@@ -35,7 +35,8 @@ NORMAL: Final = 1000
 class Switchboard:
     """Joins `gateway` to sockets. `policy` says who may open connections, and who an unauthenticated caller is.
 
-    Every input raises only UsageError, for a caller's own misuse: a socket that never was, more bytes `sent` than held.
+    Every input raises only UsageError, for a caller's own misuse: a socket that never was, more bytes `sent` than held,
+    fewer than none.
     """
 
     def __init__(self, gateway: Gateway, policy: Policy = Policy()) -> None:
@@ -87,16 +88,16 @@ class Switchboard:
 
     def held(self, socket: SocketId, size: int, now: float) -> None:
         """The socket did not take `size` bytes of what it was given (Writes without `report`): they wait outside."""
-        line = self._sockets.find(socket)
-        if line is not None and size > 0:
+        line = self._find_for(socket, size)
+        if line is not None:
             line.wire.held(size)
             self._sockets.count(line, size, now)
             self._run(now)
 
     def sent(self, socket: SocketId, size: int, now: float) -> None:
         """`size` of the held bytes went."""
-        line = self._sockets.find(socket)
-        if line is not None and size > 0:
+        line = self._find_for(socket, size)
+        if line is not None:
             self._sockets.sent(line, size, now)
             self._run(now, line)
 
@@ -219,7 +220,14 @@ class Switchboard:
         """What was counted, by name. Changes nothing."""
         return self._inward.stats()
 
-    # What every input ends with
+    # What inputs begin and end with
+
+    def _find_for(self, socket: SocketId, size: int) -> Line | None:
+        """The socket of which so many bytes are reported, unless that changes nothing."""
+        line = self._sockets.find(socket)
+        if size < 0:
+            raise UsageError(f"{size} bytes are reported of socket {socket}: give a number from 0 on")
+        return line if size else None
 
     def _run(self, now: float, line: Line | None = None) -> None:
         """Work until none is left: effects first, then what codecs say. A loop, never a recursion."""
