@@ -1,12 +1,15 @@
-"""Every test of the adapters runs on asyncio and on trio, with the invariants looked at now and then."""
+"""Every test of the adapters runs on asyncio and on trio. Actions are witnessed, and invariants looked at now and then."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
+from typing import Any
 
 import pytest
-from posthouse.adapters.invariants import check
+from posthouse.adapters.invariants import Witness, check
 from posthouse.adapters.runner import Runner
+from posthouse.transports.actions import Action
 
 SAMPLED = 16
 """Of so many times that a loop is about to wait, the invariants are checked once."""
@@ -17,14 +20,36 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+class Seen(dict[type[Action], Callable[[Any], None]]):
+    """What a loop does for each kind of action, behind a witness of all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._witness = Witness()
+
+    def __getitem__(self, kind: type[Action]) -> Callable[[Any], None]:
+        perform = super().__getitem__(kind)
+
+        def seen(action: Any) -> None:
+            self._witness.see(action)
+            perform(action)
+
+        return seen
+
+
 @pytest.fixture(autouse=True)
 def invariants_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     """A violation comes out of the server, and of the test that runs it."""
-    settle, turns = Runner._settle, count()
+    begin, settle, turns = Runner.__init__, Runner._settle, count()
+
+    def begun(self: Runner, *arguments: Any, **named: Any) -> None:
+        begin(self, *arguments, **named)
+        self.actions = Seen()  # type: ignore[misc]
 
     def checked(self: Runner) -> None:
         if next(turns) % SAMPLED == 0:
             check(self.board)
         settle(self)
 
+    monkeypatch.setattr(Runner, "__init__", begun)
     monkeypatch.setattr(Runner, "_settle", checked)
