@@ -1,4 +1,4 @@
-"""Every test of the adapters runs on asyncio and on trio. Actions are witnessed, and invariants looked at now and then."""
+"""Every test of the adapters runs on asyncio and on trio; actions are witnessed, and invariants sampled."""
 
 from __future__ import annotations
 

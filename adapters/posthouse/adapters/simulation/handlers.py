@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
 from inspect import isawaitable
+from math import inf
 from typing import Any, Final, ParamSpec, TypeVar
 
 import anyio
@@ -46,7 +47,7 @@ SOON: Final = 0.001
 
 class Manners(Struct, frozen=True):
     """How handlers end, in a thousand: `late` by up to `lateness` seconds, `never` (until the world heals), `twice`,
-    `raising`; `stubborn` ones do not stop when they are told to."""
+    `raising`; `stubborn` ones do not stop when they are told to. Raises UsageError for what makes no sense."""
 
     late: int = 0
     never: int = 0
@@ -54,6 +55,13 @@ class Manners(Struct, frozen=True):
     raising: int = 0
     stubborn: int = 0
     lateness: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("late", "never", "twice", "raising", "stubborn"):
+            if not 0 <= getattr(self, name) <= 1000:
+                raise UsageError(f"{name} {getattr(self, name)} must be from 0 to 1000: it is how often in a thousand")
+        if not 0 <= self.lateness < inf:
+            raise UsageError(f"lateness {self.lateness} must be seconds, from 0 on")
 
 
 HONEST: Final = Manners()

@@ -29,8 +29,10 @@ from .schedule import ProcessClock, Schedule
 from .watched import Watched
 
 REMEMBERED: Final = 4096
+"""Of how a socket began so many bytes are remembered, and the rest of the read in which they end."""
+
 LAST: Final = 16
-"""So many bytes are remembered of how each of the last sockets began."""
+"""Of so many sockets, the last, that is remembered."""
 
 
 class Accepted:
@@ -53,10 +55,10 @@ class Accepted:
 
 
 class Process:
-    """`board` and its surroundings. `fates` is the chance of its handlers, `stream` all other.
-    `seen` is told each action before it is performed; `journal` takes the lines of a
-    journal of all that the switchboard is told; `modelled`: the reference model runs beside it. `came` are
-    the last sockets that were let in."""
+    """`board` and its surroundings. `fates` is the chance of its handlers, `stream` all other. `seen` is told each
+    action before it is performed; `journal` takes the lines of a journal of all that the switchboard is told;
+    `modelled`: the reference model runs beside it. `came` are the last sockets that were let in; `performing`: what was
+    asked is being done, and handlers may run."""
 
     def __init__(
         self,
@@ -85,10 +87,10 @@ class Process:
         self.clock: Final = ProcessClock(schedule)
         self.handlers: Final = Handlers(self.board, service, self.clock, fates, manners)
         self.drained = False
+        self.performing = False
         self.touched: Final[dict[SocketId, None]] = {}
         self.accepted: Final[dict[SocketId, Accepted]] = {}
         self.came: Final[deque[Accepted]] = deque(maxlen=LAST)
-        self._schedule: Final = self.clock
         self._seen: Final = seen
         self._held: Final[dict[SocketId, int]] = {}
         self._sent: Final[dict[SocketId, int]] = {}
@@ -109,7 +111,7 @@ class Process:
 
     def open(self, link: Link, address: Address, on_reset: Callable[[], None], identity: Identity | None) -> bool:
         """A client has come. False: it is not let in. `on_reset` is called when this end cuts the link."""
-        socket = self.board.opened(address, self._schedule.now, identity=identity)
+        socket = self.board.opened(address, self.clock.now, identity=identity)
         if socket is None:
             return False
         accepted = self.accepted[socket] = Accepted(socket, address, link, on_reset)
@@ -128,12 +130,12 @@ class Process:
             if len(accepted.heard) < REMEMBERED:
                 accepted.heard += data
                 accepted.cuts.append(len(accepted.heard))
-            self.board.received(accepted.socket, data, self._schedule.now)
+            self.board.received(accepted.socket, data, self.clock.now)
 
     def _received_eof(self, accepted: Accepted) -> None:
         if not accepted.closed:
             self.touched[accepted.socket] = None
-            self.board.received_eof(accepted.socket, self._schedule.now)
+            self.board.received_eof(accepted.socket, self.clock.now)
 
     def reset(self, link: Link) -> None:
         """The other end, or the network, has cut this link."""
@@ -152,7 +154,7 @@ class Process:
             del self.accepted[accepted.socket]
             self._held.pop(accepted.socket, None)
             self._sent.pop(accepted.socket, None)
-            self.board.closed(accepted.socket, self._schedule.now)
+            self.board.closed(accepted.socket, self.clock.now)
 
     # Time
 
@@ -162,14 +164,15 @@ class Process:
 
     def handle_timeout(self) -> None:
         """Time has passed."""
-        self.board.handle_timeout(self._schedule.now)
+        self.board.handle_timeout(self.clock.now)
 
     # Out
 
     def perform(self) -> None:
         """Do what is in the outbox, while it grows; tell what the links did not take, and what went."""
-        board, now = self.board, self._schedule.now
+        board, now = self.board, self.clock.now
         outbox, held, sent = board.outbox, self._held, self._sent
+        self.performing = True
         while True:
             while outbox or held or sent:
                 for action in outbox:
@@ -184,6 +187,7 @@ class Process:
                     board.sent(socket, size, now)
             self.handlers.turn()
             if not outbox and not held and not sent:
+                self.performing = False
                 return
 
     def _write(self, action: Write) -> None:
@@ -222,13 +226,13 @@ class Process:
             # What the client still sends is for nobody; what it was sent arrives, and then the end.
             accepted.closing = False
             accepted.link.up.drop()
-            self._schedule.after(0.0, partial(self._close, accepted))
+            self.clock.after(0.0, partial(self._close, accepted))
 
     def _close(self, accepted: Accepted) -> None:
         if not accepted.closed:
             accepted.closed = True
             del self.accepted[accepted.socket]
-            self.board.closed(accepted.socket, self._schedule.now)
+            self.board.closed(accepted.socket, self.clock.now)
 
     def _end_writing(self, action: EndWriting) -> None:
         accepted = self.accepted.get(action.socket)
@@ -257,7 +261,7 @@ class Process:
         else:
             accepted.link.cut()
             accepted.on_reset()
-            self._schedule.after(0.0, partial(self._close, accepted))
+            self.clock.after(0.0, partial(self._close, accepted))
 
     def _drained(self, action: Drained) -> None:
         self.drained = True

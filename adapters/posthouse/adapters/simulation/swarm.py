@@ -12,7 +12,6 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import asdict
 from posthouse.core.config import OBSERVABLE, Config
-from posthouse.core.errors import UsageError
 
 from .chance import Stream
 from .handlers import Manners
@@ -216,7 +215,7 @@ def draw_fair_config(stream: Stream) -> Config:
 
 
 def draw_config(stream: Stream, theme: tuple[str, ...] = ()) -> Config:
-    """Limits, of which some are shrunk; those that make no sense together are left as they are."""
+    """Limits, of which some are shrunk."""
     often = stream.pick((0, 30, 100, 300))
     values = {
         name: stream.pick(options)
@@ -224,10 +223,7 @@ def draw_config(stream: Stream, theme: tuple[str, ...] = ()) -> Config:
         if stream.happens(often + IN_THEME * (name in theme))
     }
     observed = tuple(name for name in OBSERVABLE if stream.happens(often // 3))
-    try:
-        return Config(**values, observe=observed)
-    except UsageError:
-        return Config()
+    return Config(**values, observe=observed)
 
 
 def draw_faults(stream: Stream, theme: tuple[str, ...]) -> Faults:

@@ -12,6 +12,7 @@ and the invariants are checked: of what the step touched at once, of everything 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -123,7 +124,7 @@ class World:
     # Who is in it
 
     def client(self, name: str, transport: Transport = "websocket", *, identity: Identity | None = None) -> Client:
-        """The client of this name; the first time, a new one. `identity` is who the server takes it for."""
+        """A new client. `identity` is who the server takes it for. With the name alone, the one of this name."""
         client = self.clients.get(name)
         if transport not in SPEECHES:
             raise UsageError(f"there is no transport {transport!r}: there are {', '.join(SPEECHES)}")
@@ -131,7 +132,17 @@ class World:
             self._transports[name] = transport, identity
             stream = self.chance.stream(f"client {name}")
             client = self.clients[name] = Client(name, self, stream, SPEECHES[transport])
+        elif (transport, identity) not in (self._transports[name], ("websocket", None)):
+            was, who = self._transports[name]
+            raise UsageError(f"client {name!r} is there already, over {was!r} as {who!r}: say its name alone")
         return client
+
+    def _named(self, name: str) -> Client:
+        try:
+            return self.clients[name]
+        except KeyError:
+            there = ", ".join(map(repr, self.clients)) or "none yet"
+            raise UsageError(f"there is no client {name!r}: `client({name!r})` makes one (there are {there})") from None
 
     def connect(self, client: Client) -> Link | None:
         """A new link from this client to the server, or None: it is not let in."""
@@ -165,7 +176,7 @@ class World:
 
     def cut(self, name: str) -> None:
         """The link of this client is cut, and what is on its way is lost. Both ends notice."""
-        client = self.clients[name]
+        client = self._named(name)
         link = client.link
         if link is not None:
             link.cut()
@@ -174,15 +185,16 @@ class World:
 
     def clog(self, name: str) -> None:
         """Nothing moves on the links of this client, until `unclog` or `heal`."""
-        self.clients[name].clogged = True
-        link = self.clients[name].link
+        client = self._named(name)
+        client.clogged = True
+        link = client.link
         if link is not None:
             link.clog()
             self._clogged.append((name, link))
 
     def unclog(self, name: str) -> None:
         """It moves again."""
-        self.clients[name].clogged = False
+        self._named(name).clogged = False
         clogged, self._clogged = self._clogged, []
         for whose, link in clogged:
             if whose == name:
@@ -191,7 +203,7 @@ class World:
                 self._clogged.append((whose, link))
 
     def stall(self, seconds: float) -> None:
-        """The process stands still for so long; the network and the clients do not."""
+        """The process stands still for so long, or until it is killed; the network and the clients do not."""
         schedule, process, until = self.schedule, self.process, self.now + seconds
         if process.clock.asleep:
             return
@@ -199,11 +211,16 @@ class World:
         while (planned := schedule.next()) is not None and planned <= until:
             schedule.pop()()
             self.steps += 1
+            if self.process is not process:
+                return  # the new one is awake
         schedule.now = max(schedule.now, until)
         process.wake()
 
     def restart(self) -> None:
-        """The process is killed and a new one begins. It knows nothing; clients notice that their links are cut."""
+        """The process is killed and a new one begins. It knows nothing; clients notice that their links are cut. What
+        the modules of the service hold is kept, as no process would."""
+        if self.process.performing:
+            raise UsageError("a handler cannot kill its own process: plan it, with `world.after(0, world.restart)`")
         raised = self.process.handlers.incidents  # what was said of them may be on its way
         self.process.kill()
         self._begin_process()
@@ -281,6 +298,8 @@ class World:
     @contextmanager
     def _noted(self) -> Iterator[None]:
         """What goes wrong says where it was: a seed, a time and a step are all that it takes to have it again."""
+        if asyncio._get_running_loop() is not None:
+            raise UsageError("a world is its own event loop: tests with one are plain functions, and not `async def`")
         try:
             yield
         except Exception as error:
