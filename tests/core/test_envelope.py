@@ -127,11 +127,20 @@ def test_a_request_is_sealed_from_its_members() -> None:
 
 
 @pytest.mark.parametrize(
-    "texts",
-    [{}, {"jsonrpc": b'"2.0"'}, {"method": b'"a"'}, {"jsonrpc": b'"2.0"', "method": b"1"}],
+    ("texts", "member", "reason"),
+    [
+        ({}, "jsonrpc", "it is missing"),
+        ({"method": b"1"}, "jsonrpc", "it is missing"),
+        ({"jsonrpc": b'"1.0"'}, "jsonrpc", 'it must be exactly "2.0"'),
+        ({"jsonrpc": b'"2.0"'}, "method", "it is missing"),
+        ({"jsonrpc": b'"2.0"', "method": b"1"}, "method", "it must be a string"),
+        ({"jsonrpc": b'"2.0"', "method": b"null"}, "method", "it must be a string"),
+    ],
 )
-def test_what_has_no_version_or_no_method_is_no_request(texts: dict[str, bytes]) -> None:
-    assert seal(members(**texts)) is None
+def test_what_has_no_version_or_no_method_is_no_request(texts: dict[str, bytes], member: str, reason: str) -> None:
+    with pytest.raises(RpcError) as caught:
+        seal(members(**texts))
+    assert why(caught.value) == {"member": member, "reason": reason}
 
 
 @pytest.mark.parametrize("version", [b'"1.0"', b"2.0", b'"2"', b'"2.00"', b"null", b"[]"])

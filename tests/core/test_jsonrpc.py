@@ -55,6 +55,7 @@ def refused(data: bytes, **limits: Any) -> Invalid:
     return message
 
 
+ONE = b'{"jsonrpc":"2.0","method":"a","id":1}'
 MALFORMED = ("invalid", b"null", PARSE_ERROR)
 NO_REQUEST = ("invalid", b"null", INVALID_REQUEST)
 
@@ -122,9 +123,36 @@ def test_every_example_of_an_error_in_section_7_is_written_as_it_says(code: int,
     assert encode_error(id, RpcError(code)).decode() == text
 
 
-def test_what_section_7_refuses_is_refused_without_data() -> None:
-    for data in (b"{", b"[]", b"1", b'{"jsonrpc": "2.0", "method": 1, "params": "bar"}', b'{"foo": "boo"}'):
-        assert refused(data).error.data is None
+def test_of_what_is_no_json_nothing_is_said() -> None:
+    assert refused(b"{").error.data is None
+
+
+@pytest.mark.parametrize(
+    ("text", "id", "data"),
+    [
+        (b"1", b"null", {"reason": "it must be an object"}),
+        (b'"{"', b"null", {"reason": "it must be an object"}),
+        (b"{}", b"null", {"member": "jsonrpc", "reason": "it is missing"}),
+        (b'{"foo": "boo"}', b"null", {"member": "jsonrpc", "reason": "it is missing"}),
+        (b'{"method":"log","id":1}', b"1", {"member": "jsonrpc", "reason": "it is missing"}),
+        (b'{"id":4,"jsonrpc":"2.0"}', b"4", {"member": "method", "reason": "it is missing"}),
+        (b'{"jsonrpc":"2.0","method":5,"id":"x"}', b'"x"', {"member": "method", "reason": "it must be a string"}),
+    ],
+)
+def test_what_is_no_request_says_why_alone_and_in_a_batch(text: bytes, id: bytes, data: object) -> None:
+    entries = DECODER.decode(b"[" + text + b"," + ONE + b"]")
+    assert isinstance(entries, list)
+    for refusal in (refused(text), entries[0]):
+        assert isinstance(refusal, Invalid)
+        assert (refusal.id, refusal.error.code, refusal.answer) == (id, INVALID_REQUEST, True)
+        assert refusal.error.data == data
+
+
+def test_a_batch_without_entries_says_so() -> None:
+    for data in (b"[]", b" [\n] "):
+        refusal = refused(data)
+        assert (refusal.id, refusal.error.code, refusal.answer) == (b"null", INVALID_REQUEST, True)
+        assert refusal.error.data == {"reason": "a batch must not be empty"}
 
 
 # What is no JSON
@@ -223,9 +251,6 @@ def test_it_is_a_refusal_too_when_the_stack_is_nearly_full() -> None:
     assert isinstance(deeper(), list | Invalid)
 
 
-ONE = b'{"jsonrpc":"2.0","method":"a","id":1}'
-
-
 @pytest.mark.parametrize("limit", [1, 3, 100])
 def test_a_batch_may_be_as_large_as_the_limit_and_no_larger(limit: int) -> None:
     for size in range(1, limit + 1) if limit < 9 else (limit - 1, limit):
@@ -292,7 +317,7 @@ def test_an_id_is_echoed_byte_for_byte(id: bytes) -> None:
         (b'"jsonrpc":"1.0"', {"member": "jsonrpc", "reason": 'it must be exactly "2.0"'}),
         (b'"jsonrpc":2.0', {"member": "jsonrpc", "reason": 'it must be exactly "2.0"'}),
         (b'"method":""', {"member": "method", "reason": "it must not be empty"}),
-        (b'"method":null', None),
+        (b'"method":null', {"member": "method", "reason": "it must be a string"}),
         (b'"params":null', {"member": "params", "reason": "it must be an array or an object"}),
         (b'"params":"x"', {"member": "params", "reason": "it must be an array or an object"}),
         (b'"params":1', {"member": "params", "reason": "it must be an array or an object"}),

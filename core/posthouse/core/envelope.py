@@ -101,15 +101,15 @@ def batch_reader(max_batch: int) -> Any:
     return Decoder(defstruct("Batch", fields, array_like=True, forbid_unknown_fields=True)).decode
 
 
-def seal(members: Members) -> Envelope | None:
-    """A request whose members come one by one. None: it is none, or of no version. Raises RpcError."""
-    if members.jsonrpc is UNSET or members.method is UNSET:
-        return None
+def seal(members: Members) -> Envelope:
+    """A request whose members come one by one. Raises RpcError when it is none, or of no version."""
+    _check_version(members.jsonrpc)
+    if members.method is UNSET:
+        raise wrong("method", reason="it is missing")
     try:
         method = _read_method(members.method)
     except Exception:
-        return None
-    _check_version(members.jsonrpc)
+        raise wrong("method", reason="it must be a string") from None
     return Envelope("2.0", method, members.params, members.id, members.meta)
 
 
@@ -145,8 +145,6 @@ def read_outcome(members: Members) -> bytes | RpcError:
 
     Raises RpcError when it is malformed.
     """
-    if members.jsonrpc is UNSET:
-        raise wrong("jsonrpc", reason="it is missing")
     _check_version(members.jsonrpc)
     if members.id is UNSET:
         raise wrong("id", reason="it is missing")
@@ -173,7 +171,9 @@ def limit(name: str, allowed: int) -> dict[str, object]:
     return {"limit": name, "allowed": allowed}
 
 
-def _check_version(raw: Raw) -> None:
+def _check_version(raw: Raw | UnsetType) -> None:
+    if raw is UNSET:
+        raise wrong("jsonrpc", reason="it is missing")
     try:
         _read_version(raw)
     except Exception:

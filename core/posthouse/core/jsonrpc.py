@@ -74,8 +74,8 @@ class Invalid(Struct, frozen=True, gc=False):
 Message: TypeAlias = Request | Response | Invalid
 
 MALFORMED: Final = Invalid(NULL, RpcError(PARSE_ERROR))
-NO_REQUEST: Final = RpcError(INVALID_REQUEST)
-"""What is no JSON, or no request, is answered as in section 7: without data."""
+NO_ENTRIES: Final = Invalid(NULL, RpcError(INVALID_REQUEST, data={"reason": "a batch must not be empty"}))
+NO_OBJECT: Final = Invalid(NULL, RpcError(INVALID_REQUEST, data={"reason": "it must be an object"}))
 
 
 class Decoder:
@@ -139,7 +139,7 @@ class Decoder:
             return self._examine(data)
         # Section 6: to what is no "Array with at least one value, the response from the Server MUST be a single
         # Response object".
-        return [self._entry(raw) for raw in astuple(batch) if raw is not UNSET] or Invalid(NULL, NO_REQUEST)
+        return [self._entry(raw) for raw in astuple(batch) if raw is not UNSET] or NO_ENTRIES
 
     def _entry(self, raw: Raw) -> Message:
         try:
@@ -179,7 +179,7 @@ class Decoder:
         try:
             members = read_members(data)
         except Exception:
-            return Invalid(NULL, NO_REQUEST)
+            return NO_OBJECT
         id = NULL if members.id is UNSET else text_of((members.id,))
         response = members.method is UNSET and not (members.result is UNSET and members.error is UNSET)
         if id[0] not in ID_BEGINS or len(id) > self._max_id_bytes:
@@ -190,8 +190,8 @@ class Decoder:
             envelope = seal(members)
         except RpcError as error:
             return _invalid(id, error, answer=not response)
-        # An earlier duplicate was wrong, and the last one counts; or it is no request at all.
-        return Invalid(id, NO_REQUEST) if envelope is None else self._request(envelope)
+        # An earlier duplicate was wrong, and the last one counts.
+        return self._request(envelope)
 
 
 def _invalid(id: bytes, error: RpcError, *, answer: bool = True) -> Invalid:

@@ -42,7 +42,8 @@ def run(data: bytes) -> None:
 
     What the standard library, made strict (UTF-8 alone, no NaN, no BOM), takes for no JSON is -32700 with the id null,
     and so is what nests too deep; nothing else is. Method, params and id are the ones that it reads, the last of
-    duplicates. An id is echoed as JSON of the same value, and every answer that could be given is JSON.
+    duplicates. An id is echoed as JSON of the same value, every answer that could be given is JSON, and a -32600 says
+    what is wrong.
     """
     message = DECODER.decode(data)
     echo(message)
@@ -247,6 +248,7 @@ def echo(message: Message | list[Message]) -> None:
     replies = []
     for entry in entries:
         if isinstance(entry, Invalid):
+            assert entry.error.code != INVALID_REQUEST or entry.error.data, "it is wrong, and nobody says why"
             replies.append(encode_error(entry.id, entry.error))
         elif isinstance(entry, Request) and entry.id is not None:
             replies.append(encode_result(entry.id, b"null"))
