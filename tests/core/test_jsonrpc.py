@@ -558,6 +558,7 @@ def test_a_method_must_have_a_name_that_can_be_sent() -> None:
 def test_an_error_is_written_with_its_data() -> None:
     text = encode_error(b"1", RpcError(7, "seven", {"why": {2, 1}}))
     assert text == b'{"jsonrpc":"2.0","error":{"code":7,"message":"seven","data":{"why":[1,2]}},"id":1}'
+    assert is_encodable({"why": {2, 1}})
 
 
 @pytest.mark.parametrize("data", [object(), "\ud800", cycle(), Hostile(), {"a": {(1, 2): 3}}])
