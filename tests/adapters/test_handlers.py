@@ -15,6 +15,7 @@ from posthouse.core.context import Context
 from posthouse.core.errors import RpcError
 from posthouse.core.lifecycle import CallFailed, ConnectionClosed, ConnectionOpened
 from posthouse.core.method import Method, Outcome, Raised, Returned
+from posthouse.core.results import ResultError
 from posthouse.core.service import Service
 
 from .loopback import connected, serving, text, websocket
@@ -302,6 +303,8 @@ async def test_a_handler_asks_its_caller() -> None:
             answer = await context.call("question", {"n": 1}, result_type={"int": int, "any": Any}[expected])
         except RpcError as error:
             return f"refused {error.code}"
+        except ResultError as error:
+            return error.reason
         return f"answered {answer!r}"
 
     async with serving(service) as server:
@@ -309,7 +312,11 @@ async def test_a_handler_asks_its_caller() -> None:
             for expected, reply, outcome in (
                 ("int", '"result": 7', "answered 7"),
                 ("any", '"result": [7]', "answered [7]"),
-                ("int", '"result": "seven"', "refused -32603"),
+                (
+                    "int",
+                    '"result": "seven"',
+                    "what the caller answered to 'question' is not as declared: expected int, got str",
+                ),
                 ("int", '"error": {"code": 5, "message": "no"}', "refused 5"),
             ):
                 question = await client.call("ask", [expected])
@@ -319,6 +326,34 @@ async def test_a_handler_asks_its_caller() -> None:
         async with connected(server) as client:
             refused = (await client.post("ask", ["any"]))[1]["result"]
             assert refused.startswith("refused ")
+
+
+async def test_an_answer_of_another_type_that_a_handler_lets_through_has_an_incident(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = Service("asking", public=True)
+
+    @service.method
+    async def ask(context: Context) -> None:
+        await context.call("question", result_type=list[int])
+
+    @service.method(blocking=True)
+    def ask_in_a_thread(context: Context) -> None:
+        asyncio.run(context.call("question", result_type=list[int]))
+
+    async with serving(service) as server, websocket(server) as client:
+        for method in ("ask", "ask_in_a_thread"):
+            question = await client.call(method)
+            await client.say(b'{"jsonrpc": "2.0", "result": [1, "secret"], "id": %d}' % question["id"])
+            error = (await client.next())["error"]
+            assert (error["code"], list(error["data"])) == (-32603, ["incident"])
+            (record,) = (entry for entry in caplog.records if entry.levelno >= logging.WARNING)
+            caplog.clear()
+            assert vars(record)["incident"] == error["data"]["incident"]
+            assert isinstance(record.exc_info, tuple)
+            assert str(record.exc_info[1]) == (
+                "what the caller answered to 'question' is not as declared: expected int, got str at $[1]"
+            )
 
 
 async def test_a_question_whose_handler_is_cancelled_is_withdrawn() -> None:

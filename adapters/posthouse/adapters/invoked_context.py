@@ -9,8 +9,8 @@ from msgspec.json import decode
 from posthouse.core.context import Context
 from posthouse.core.conversion import describe, read_custom
 from posthouse.core.effects import Invoke
-from posthouse.core.errors import INTERNAL_ERROR, RpcError
 from posthouse.core.peers import CallId, ConnectionId, Identity, Kind, Meta
+from posthouse.core.results import ResultError
 
 
 class InvokedContext(Context):
@@ -77,10 +77,16 @@ class InvokedContext(Context):
         )
 
     async def call(self, method: str, params: Any = None, *, timeout: float = 30.0, result_type: Any = Any) -> Any:
-        """Send a request to the caller and wait for its result, decoded as `result_type`. Raises RpcError."""
+        """Send a request to the caller and wait for its result, decoded as `result_type`.
+
+        Raises RpcError, and ResultError for a result of another type.
+        """
         result = await self.ask(method, params, timeout)
         try:
             return decode(result, type=result_type, dec_hook=read_custom)
         except BaseException as error:
             fault = describe(error)
-            raise RpcError(INTERNAL_ERROR, data={"path": fault.path, "reason": fault.reason}) from None
+            where = "" if fault.path == "$" else f" at {fault.path}"
+            raise ResultError(
+                f"what the caller answered to {method!r} is not as declared: {fault.reason}{where}"
+            ) from None

@@ -92,7 +92,8 @@ class Context(ABC):
     async def call(self, method: str, params: Any = None, *, timeout: float = 30.0, result_type: Any = Any) -> Any:
         """Send a request to the caller and wait for its result, decoded and checked as `result_type`.
 
-        `timeout` is in seconds. Raises RpcError: what the caller answered, -32030 when it did not in time, -32603
-        for a result of another type, -32800 when the connection is gone or cannot be pushed to, -32009 when too
-        many requests to it are in flight.
+        `timeout` is in seconds. Raises RpcError: what the caller answered, -32030 when it did not in time, -32800
+        when the connection is gone or came over HTTP, -32009 when too many requests to it are in flight. Raises
+        ResultError for a result of another type; a handler that lets it through is answered for as for any exception
+        that nobody expected.
         """

@@ -22,7 +22,10 @@ EXACT: tuple[Any, ...] = (int, str, bool)
 
 
 class ResultError(Exception):
-    """A result is not of its method's declared type, or becomes no JSON. `reason` has no words of user code."""
+    """A method's result, or a caller's answer to `Context.call`, is not of its declared type, or becomes no JSON.
+
+    `reason` has no words of user code.
+    """
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
