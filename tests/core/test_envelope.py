@@ -242,6 +242,10 @@ def test_an_error_without_data_has_none() -> None:
             {"member": "error", "reason": "object missing required field message"},
         ),
         (
+            {"jsonrpc": b'"2.0"', "id": b"1", "error": b'{"code":1,"message":1,"message":"m"}'},
+            {"member": "error", "reason": "expected str, got int"},
+        ),
+        (
             {"jsonrpc": b'"2.0"', "id": b"1", "error": b'{"code":1.5,"message":"m"}'},
             {"member": "error", "reason": "expected int, got float"},
         ),

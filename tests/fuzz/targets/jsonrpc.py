@@ -33,6 +33,16 @@ class Number(str):
     __slots__ = ()
 
 
+class Object(dict[str, Any]):
+    """An object as `json` reads it, the last of duplicates. `pairs` are all."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
+
+
 class Unsure(Exception):
     """The plain reader cannot tell, and either verdict is right."""
 
@@ -42,8 +52,9 @@ def run(data: bytes) -> None:
 
     What the standard library, made strict (UTF-8 alone, no NaN, no BOM), takes for no JSON is -32700 with the id null,
     and so is what nests too deep; nothing else is. Method, params and id are the ones that it reads, the last of
-    duplicates. An id is echoed as JSON of the same value, every answer that could be given is JSON, and a -32600 says
-    what is wrong.
+    duplicates. RFC 8259 section 4 leaves open which of them counts: in a response's error object each must be right,
+    or the response is refused. An id is echoed as JSON of the same value, every answer that could be given is JSON, and
+    a -32600 says what is wrong.
     """
     message = DECODER.decode(data)
     echo(message)
@@ -52,9 +63,7 @@ def run(data: bytes) -> None:
         assert begins_with_too_many(data), "no more entries than may be"
         return
     try:
-        value = json.loads(
-            data.decode("utf-8"), parse_int=Number, parse_float=Number, parse_constant=refuse, strict=True
-        )
+        value = parsed(data.decode("utf-8"))
     except RecursionError:
         assert code == PARSE_ERROR, "endless nesting is let through"
         return
@@ -163,9 +172,11 @@ def compare(message: Message, value: Any) -> None:
         assert parsed(message.outcome) == value["result"]
 
 
-def parsed(text: bytes) -> Any:
-    """JSON with its numbers as they are written."""
-    return json.loads(text, parse_int=Number, parse_float=Number, parse_constant=refuse)
+def parsed(text: bytes | str) -> Any:
+    """JSON with its numbers as they are written, and its objects with all that they say."""
+    return json.loads(
+        text, parse_int=Number, parse_float=Number, parse_constant=refuse, object_pairs_hook=Object, strict=True
+    )
 
 
 def understand(value: Any) -> type[Request] | type[Response] | None:
@@ -199,12 +210,15 @@ def understand_response(value: dict[str, Any]) -> type[Response] | None:
     if "result" in value:
         return Response
     error = value["error"]
-    if not isinstance(error, dict):
+    if not isinstance(error, Object) or not {"code", "message"} <= error.keys():
         return None
-    code, message = error.get("code"), error.get("message")
-    if not isinstance(code, Number) or not isinstance(message, str) or isinstance(message, Number):
+    codes = [said for name, said in error.pairs if name == "code"]
+    messages = [said for name, said in error.pairs if name == "message"]
+    if not all(isinstance(code, Number) for code in codes):
         return None
-    if not re.fullmatch(r"-?[0-9]{1,15}", code) or "data" in error:
+    if not all(isinstance(message, str) and not isinstance(message, Number) for message in messages):
+        return None
+    if not all(re.fullmatch(r"-?[0-9]{1,15}", code) for code in codes) or "data" in error:
         raise Unsure
     return Response
 
