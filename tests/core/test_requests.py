@@ -131,7 +131,11 @@ def test_who_is_gone_closing_or_cannot_be_spoken_to_is_not_asked() -> None:
     world.receive(closing, b"{")
     assert world.closes() == [(closing, 4100, False)]
     world.begin(http)
-    expected = ((gone, "disconnected"), (closing, "disconnected"), (http, "not pushable"))
+    expected = (
+        (gone, "disconnected"),
+        (closing, "disconnected"),
+        (http, "over HTTP the server cannot call its client"),
+    )
     for number, (to, reason) in enumerate(expected, 1):
         assert ask(world, to) == number
         assert outcome(world) == (number, (-32800, {"reason": reason}))

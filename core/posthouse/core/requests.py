@@ -58,7 +58,7 @@ class Requests:
     def obstacle(self, connection: Connection | None) -> RpcError | None:
         """Why this connection cannot be asked, or None. As many may be in flight to a peer as from it."""
         if connection is not None and not connection.pushable:
-            return RpcError(REQUEST_CANCELLED, data={"reason": "not pushable"})
+            return RpcError(REQUEST_CANCELLED, data={"reason": "over HTTP the server cannot call its client"})
         if connection is None or connection.state is not OPEN:
             return RpcError(REQUEST_CANCELLED, data={"reason": "disconnected"})
         if len(connection.requests) >= self._config.max_calls_per_connection + self._config.max_waiting_calls:
