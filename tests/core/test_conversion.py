@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import enum
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 import attrs
 import msgspec
@@ -74,6 +74,49 @@ class Opaque:
     pass
 
 
+Item = TypeVar("Item")
+
+
+class Frozen(Struct, Generic[Item], frozen=True):
+    item: Item
+    next: Frozen[Item] | None = None
+
+
+class Same(Struct, eq=False):
+    items: list[int]
+
+
+class Hashed(Struct):
+    items: list[int]
+
+    def __hash__(self) -> int:
+        return len(self.items)
+
+
+class HashedToo(Hashed):
+    more: int = 0
+
+
+class Alike(Struct, frozen=True):
+    value: int
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class FrozenUser(pydantic.BaseModel, frozen=True):
+    name: str
+
+
+class Pair(NamedTuple):
+    name: str
+    items: list[int]
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenPoint:
+    x: int
+
+
 @pytest.mark.parametrize(
     ("annotation", "models", "sets"),
     [
@@ -106,6 +149,61 @@ def test_types_are_known_with_whether_they_hold_models_and_sets(annotation: Any,
 def test_a_type_that_cannot_be_read_is_refused_with_its_place(annotation: Any) -> None:
     with pytest.raises(UsageError, match=r"parameter 'x' has the type .*, which JSON cannot carry"):
         check(annotation, "parameter 'x'")
+
+
+@pytest.mark.parametrize(
+    ("item", "name"),
+    [
+        (list[int], "list"),
+        (dict[str, int], "dict"),
+        (set[int], "set"),
+        (bytearray, "bytearray"),
+        (msgspec.Raw, "Raw"),
+        (Options, "Options"),
+        (Strict, "Strict"),
+        (Alike, "Alike"),
+        (Point, "Point"),
+        (Place, "Place"),
+        (User, "User"),
+        (Pair, "list"),
+        (Frozen[list[int]], "list"),
+        (tuple[int, list[int]], "list"),
+        (tuple[tuple[Strict, ...], ...], "Strict"),
+        (int | list[int], "list"),
+    ],
+)
+def test_a_set_of_what_has_no_hash_is_refused(item: Any, name: str) -> None:
+    for annotation in (set[item], frozenset[item], dict[str, list[set[item]]], set[frozenset[item]]):
+        with pytest.raises(UsageError) as caught:
+            check(annotation, "parameter 'x'")
+        assert str(caught.value) == (
+            f"parameter 'x' has the type {annotation!r}, but Python puts no {name!r} into a set: use a list, or inside "
+            "the set a tuple, a frozenset or a frozen class"
+        )
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        (int | str | None, b'[1,"a",null]'),
+        (tuple[int, ...], b"[[1]]"),
+        (frozenset[str], b'[["a"]]'),
+        (Frozen[int], b'[{"item":1,"next":{"item":2}}]'),
+        (FrozenPoint, b'[{"x":1}]'),
+        (FrozenUser, b'[{"name":"Ada"}]'),
+        (Hashed, b'[{"items":[1]}]'),
+        (HashedToo, b'[{"items":[1]}]'),
+        (Same, b'[{"items":[1]}]'),
+        (memoryview, b'["aaaa"]'),
+        (Colour, b'["red"]'),
+        (datetime.date, b'["1815-12-10"]'),
+        (Any, b"[1]"),
+        (object, b"[1]"),
+    ],
+)
+def test_a_set_of_what_has_a_hash_may_be_declared_and_is_read(item: Any, text: bytes) -> None:
+    check(set[item], "it")
+    assert msgspec.json.decode(text, type=set[item], dec_hook=read_custom)
 
 
 def test_a_union_that_json_cannot_tell_apart_is_refused() -> None:

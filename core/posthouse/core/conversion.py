@@ -8,8 +8,8 @@ error codes. User code that runs inside a conversion may raise anything: its wor
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any, Final, Protocol, runtime_checkable
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, Final, Protocol, get_origin, runtime_checkable
 
 from msgspec import Struct, ValidationError, inspect
 
@@ -50,12 +50,23 @@ class NoJson(NotImplementedError):
     """A value that msgspec cannot write, and does not know how to. Its words name the type."""
 
 
+NO_HASH: Final[dict[type[inspect.Type], str]] = {
+    inspect.ListType: "list",
+    inspect.DictType: "dict",
+    inspect.SetType: "set",
+    inspect.ByteArrayType: "bytearray",
+    inspect.RawType: "Raw",
+}
+"""The types without a class of their own whose values have no hash."""
+
 REFUSED: Final = "refused by its type"
 SUFFIX: Final = re.compile(r" - at .*?`?(\$[^`]*)`$", re.DOTALL)
 
 
 def check(annotation: Any, where: str) -> tuple[bool, bool]:
     """Raise UsageError unless values of `annotation` can be read and written. `where` says what it annotates.
+
+    A set of what has no hash is refused too: none that holds such a value can be built.
 
     Returns whether the type holds models, and whether it may hold sets (whose order is left to hashing).
     """
@@ -72,6 +83,13 @@ def check(annotation: Any, where: str) -> tuple[bool, bool]:
                     "dataclass, a TypedDict, an attrs class, a pydantic model or a type of the standard library"
                 )
             models = True
+        if isinstance(node, inspect.SetType | inspect.FrozenSetType):
+            for part in _walk(node.item_type, [], _is_hashed_by_parts):
+                if (name := _without_hash(part)) is not None:
+                    raise UsageError(
+                        f"{where} has the type {annotation!r}, but Python puts no {name!r} into a set: use a list, or "
+                        "inside the set a tuple, a frozenset or a frozen class"
+                    )
     return models, any(map(_is_of_sets, found))
 
 
@@ -118,15 +136,44 @@ def _is_of_sets(node: Any) -> bool:
     return says_nothing or isinstance(node, inspect.SetType | inspect.FrozenSetType)
 
 
-def _walk(node: Any, seen: list[Any]) -> Iterator[Any]:
-    """Each type in a type, once, recursive ones too."""
+def _without_hash(node: Any) -> str | None:
+    """The name of a type whose values have no hash, or None where they may have one."""
+    if type(node) in NO_HASH:
+        return NO_HASH[type(node)]
+    cls = _class_of(node)
+    if cls is None:
+        return None
+    if isinstance(node, inspect.StructType) and _is_hashed_by_parts(node):
+        return None if cls.__struct_config__.frozen else cls.__qualname__
+    return None if issubclass(cls, Hashable) else cls.__qualname__
+
+
+def _is_hashed_by_parts(node: Any) -> bool:
+    """Is the hash of a value made of those of what it holds?"""
+    if not isinstance(node, inspect.StructType):
+        return isinstance(node, inspect.TupleType | inspect.VarTupleType | inspect.NamedTupleType | inspect.UnionType)
+    # msgspec's own hash is, unless values are told apart by identity.
+    cls = _class_of(node)
+    own = cls.__mro__[: cls.__mro__.index(Struct)]
+    return cls.__struct_config__.eq and not any("__hash__" in vars(base) for base in own)
+
+
+def _class_of(node: Any) -> Any:
+    cls = getattr(node, "cls", None)
+    return get_origin(cls) or cls
+
+
+def _walk(node: Any, seen: list[Any], enters: Callable[[Any], bool] = lambda node: True) -> Iterator[Any]:
+    """Each type in a type, once, recursive ones too; of what it does not enter, no part."""
     if any(node is other for other in seen):
         return
     seen.append(node)
     yield node
+    if not enters(node):
+        return
     for name in node.__struct_fields__:
         value = getattr(node, name)
         for part in value if isinstance(value, tuple) else (value,):
             inner = part.type if isinstance(part, inspect.Field) else part
             if isinstance(inner, inspect.Type):
-                yield from _walk(inner, seen)
+                yield from _walk(inner, seen, enters)
