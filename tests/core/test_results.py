@@ -62,6 +62,8 @@ def encode(annotation: Any, result: object) -> bytes:
     ("annotation", "result", "expected"),
     [
         (Any, {"a": [1, None]}, b'{"a":[1,null]}'),
+        (Any, {"a": [float("nan"), float("inf")]}, b'{"a":[null,null]}'),
+        (float | None, float("nan"), b"null"),
         (int, 3, b"3"),
         (int, 2**70, b"1180591620717411303424"),
         (str, "é", '"é"'.encode()),
@@ -96,6 +98,7 @@ def test_a_result_of_its_declared_type_is_encoded(annotation: Any, result: objec
         (None, 0, "the result is not as declared: expected null, got int"),
         (type(None), 0, "the result is not as declared: expected null, got int"),
         (float, float("nan"), "the result is not as declared: expected float, got null"),
+        (list[float], [float("-inf")], "the result is not as declared: expected float, got null at $[0]"),
         (Point, {"x": "1"}, "the result is not as declared: expected int, got str at $.x"),
         (list[Point], [Point(1), {}], "the result is not as declared: object missing required field x at $[1]"),
         (list[Account], [{"owner": 1}], "the result is not as declared: refused by its type at $[0]"),
