@@ -35,7 +35,7 @@ from .state import (
     time,
     totality,
 )
-from .violation import Violation
+from .violation import Violation, must
 from .witness import Witness
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "flow",
     "flow_of",
     "line_of",
+    "must",
     "shutdown",
     "tables",
     "time",

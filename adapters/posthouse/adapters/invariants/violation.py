@@ -12,7 +12,7 @@ class Violation(AssertionError):
         self.sentence = sentence
 
 
-def must(holds: bool, sentence: str) -> None:
-    """Raise Violation with this sentence unless it holds."""
+def must(holds: object, sentence: str, *seen: object) -> None:
+    """Raise Violation with this sentence, and what was seen behind it, unless it holds."""
     if not holds:
-        raise Violation(sentence)
+        raise Violation(sentence, *map(repr, seen))

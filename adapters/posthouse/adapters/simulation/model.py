@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from typing import Any, Final
 
-from posthouse.adapters.invariants import Violation
+from posthouse.adapters.invariants import Violation, must
 from posthouse.core.config import Config
 from posthouse.core.effects import Accept, Disconnect, Drained, Effect, Emit, Heartbeat
 from posthouse.core.errors import (
@@ -39,7 +39,7 @@ from posthouse.core.service import Service
 from .model_calls import Calls
 from .model_limits import CAUSES
 from .model_records import Connection, Leaving
-from .model_turn import Turn, must
+from .model_turn import Turn
 
 GOING: Final = 1012
 """The close code of a shut-down."""

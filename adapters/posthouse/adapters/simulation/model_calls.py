@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import DecodeError, Raw, Struct
 from msgspec.json import decode
+from posthouse.adapters.invariants import must
 from posthouse.core.config import Config
 from posthouse.core.errors import (
     DEADLINE_EXCEEDED,
@@ -31,7 +32,7 @@ from posthouse.core.service import BUILTINS, Service
 
 from .model_records import Batch, Call, Connection, Owed, Tokens
 from .model_texts import NULL, Asked, Codes, Told, Wrong, read
-from .model_turn import Turn, must
+from .model_turn import Turn
 
 CANCEL: Final = "rpc.cancel"
 CANCEL_REQUEST: Final = "$/cancelRequest"

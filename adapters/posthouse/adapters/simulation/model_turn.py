@@ -11,7 +11,7 @@ from itertools import repeat
 from typing import Any, Final
 
 from msgspec import DecodeError
-from posthouse.adapters.invariants import Violation
+from posthouse.adapters.invariants import Violation, must
 from posthouse.core.config import Config
 from posthouse.core.effects import Answer, Cancel, Disconnect, Effect, Invoke, Multicast, Resolve, Transmit
 from posthouse.core.errors import BATCH_REPLY_TOO_LARGE, RESPONSE_TOO_LARGE
@@ -23,12 +23,6 @@ from .model_texts import Codes, Reply, read_replies, text_of
 
 RECEIVED: Final = "message.received"
 """What callers of built-in methods send each other: only that its targets are open is looked at."""
-
-
-def must(holds: object, sentence: str, *seen: object) -> None:
-    """Raise Violation with this sentence, and what was seen behind it."""
-    if not holds:
-        raise Violation(sentence, *map(repr, seen))
 
 
 class Turn:
