@@ -24,11 +24,9 @@ from .speech import Event, Gone, Message, Replied, Speech
 REMEMBERED: Final = 1000
 """How many notifications a client remembers."""
 
-
 FAULTS: Final = (1002, 1003, 1005, 1007)
 """Close codes that a client which keeps the rules neither gets nor has cause to give. 1005 is a close without a code:
 no client of these closes so, and none is to be answered so."""
-
 
 TOO_BIG: Final = 1009
 

@@ -190,11 +190,6 @@ class Link:
         self.up: Final = up
         self.down: Final = down
 
-    @property
-    def over(self) -> bool:
-        """Was it cut, or have both ends ended?"""
-        return self.up.over and self.down.over
-
     def clog(self) -> None:
         """Nothing moves until `unclog`, either way."""
         self.up.clogged = self.down.clogged = True

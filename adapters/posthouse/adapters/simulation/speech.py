@@ -21,18 +21,10 @@ CLIENT_CONFIG: Final = Config(
 """A client takes whatever it is answered; where compression was agreed it compresses everything."""
 
 
-class Opened(Struct, frozen=True, gc=False):
-    """The server lets it speak."""
-
-
 class Message(Struct, frozen=True, gc=False):
     """One text came."""
 
     text: bytes
-
-
-class Heard(Struct, frozen=True, gc=False):
-    """A sign of life."""
 
 
 class Replied(Struct, frozen=True, gc=False):
@@ -49,7 +41,7 @@ class Gone(Struct, frozen=True, gc=False):
     code: int | None
 
 
-Event = bytes | Opened | Message | Heard | Replied | Gone
+Event = bytes | Message | Replied | Gone
 """Bytes are to be sent."""
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from posthouse.transports.codec import Ended, Finish, HeadRead, Send, Shut, Text
+from posthouse.transports.codec import Ended, Finish, Send, Shut, Text
 from posthouse.transports.headers import Headers
 from posthouse.transports.lines import Lines
 from posthouse.transports.websocket_client import WebSocketClient
 
 from .chance import Stream
 from .http_speech import HttpSpeech, PipeliningSpeech
-from .speech import CLIENT_CONFIG, Event, Gone, Heard, Message, Opened, Speech, Transport
+from .speech import CLIENT_CONFIG, Event, Gone, Message, Speech, Transport
 
 
 class WebSocketSpeech:
@@ -69,14 +69,10 @@ class WebSocketSpeech:
                 found.append(Message(said.data))
             elif type(said) is Send:
                 found.append(said.data)
-            elif isinstance(said, HeadRead):
-                found.append(Opened())
             elif isinstance(said, Ended):
                 found.append(Gone(said.code))
             elif isinstance(said, Shut):
                 self.over = True
-            else:
-                found.append(Heard())
         output.clear()
         return found
 
