@@ -13,7 +13,7 @@ from posthouse.transports.codec import Send, Shut
 from posthouse.transports.http1_client import Http1Client
 from posthouse.transports.http_responses import Failed, Response
 
-from .speech import CLIENT_CONFIG, Event, Gone, Message, Replied
+from .speech import CLIENT_CONFIG, Event, Gone, Replied
 
 JSON: Final = (b"Content-Type", b"application/json")
 AHEAD: Final = 5
@@ -138,9 +138,8 @@ def _heard(codec: Http1Client, asked: bytes) -> list[Event]:
         if isinstance(said, Send):
             found.append(said.data)
         elif isinstance(said, Response):
-            if said.body and said.header(b"content-type") == b"application/json":
-                found.append(Message(said.body))
-            found.append(Replied(asked, said.status))
+            in_json = said.header(b"content-type") == b"application/json"
+            found.append(Replied(asked, said.status, said.body if in_json else None))
         elif isinstance(said, Failed):
             found.append(Gone(None))
     return found

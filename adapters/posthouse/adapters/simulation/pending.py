@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Literal
 
 from posthouse.core.errors import RpcError
@@ -16,7 +16,17 @@ class PendingCall:
     `then(function)` has a function called with it when it is no longer pending.
     """
 
-    __slots__ = ("answered_at", "asked_at", "error", "id", "method", "params", "status", "value", "waiting")
+    __slots__ = (
+        "answered_at",
+        "asked_at",
+        "error",
+        "id",
+        "method",
+        "params",
+        "status",
+        "value",
+        "waiting",
+    )
 
     def __init__(self, id: str, method: str, params: Any, asked_at: float) -> None:
         self.id: Final = id
@@ -67,14 +77,15 @@ class Asked:
         """In the order in which they were made."""
         return iter(tuple(self._calls.values()))
 
-    def make(self, request: dict[str, Any], timeout_ms: int | None, now: float) -> PendingCall:
-        """A call of this request, which is given its id."""
+    def make(self, request: dict[str, Any], now: float) -> PendingCall:
+        """A call of this request, which is given its id. It waits for nothing before it is added."""
         self._made += 1
         id = request["id"] = f"{self._name}-{self._made}"
-        if timeout_ms is not None:
-            request["meta"] = {"timeout_ms": timeout_ms}
-        call = self._calls[id] = PendingCall(id, request["method"], request.get("params", ()), now)
-        return call
+        return PendingCall(id, request["method"], request.get("params", ()), now)
+
+    def add(self, calls: Iterable[PendingCall]) -> None:
+        """They were asked."""
+        self._calls.update((call.id, call) for call in calls)
 
     def take(self, entry: dict[Any, Any]) -> PendingCall | None:
         """The call with the id of this request or response, which has its outcome now. None: there is none."""
@@ -88,11 +99,17 @@ class Asked:
             call.end("lost", now)
 
 
-def notification(method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """A notification, or a request that has no id yet. Raises TypeError for parameters of both kinds."""
-    if args and kwargs:
-        raise TypeError("JSON-RPC parameters are by position or by name, not both (section 4.2)")
+def notification(method: str, params: Any) -> dict[str, Any]:
+    """A notification, or a request that has no id yet."""
     made: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
-    if args or kwargs:
-        made["params"] = kwargs or args
+    if params:
+        made["params"] = params
     return made
+
+
+def one_kind(*kinds: Any) -> Any:
+    """The parameters that were given, in one of these ways. Raises TypeError for several."""
+    given = [params for params in kinds if params]
+    if len(given) > 1:
+        raise TypeError("JSON-RPC parameters are by position or by name, not both (section 4.2)")
+    return given[0] if given else ()

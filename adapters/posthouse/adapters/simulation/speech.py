@@ -28,11 +28,12 @@ class Message(Struct, frozen=True, gc=False):
 
 
 class Replied(Struct, frozen=True, gc=False):
-    """Over HTTP: this text has its response, of this status, and no other answer to it will come. Its body, where it is
-    a JSON text, came before as a `Message`."""
+    """Over HTTP: this text has its response, of this status, and no other answer to it will come. `body` is None where
+    it is no JSON."""
 
     to: bytes
     status: int
+    body: bytes | None
 
 
 class Gone(Struct, frozen=True, gc=False):

@@ -1,0 +1,171 @@
+"""Simulated clients: what they may say, how their calls end, and what they do not put up with."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+from posthouse.adapters.invariants import Violation
+from posthouse.adapters.simulation import Client, Storm, Weather, World
+from posthouse.adapters.simulation.speech import Message, Replied, Transport
+from posthouse.core import Config, Service
+
+TRANSPORTS = get_args(Transport)
+every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+who_is_pushed_to = pytest.mark.parametrize("transport", [kind for kind in TRANSPORTS if kind != "http"])
+every_pipe = pytest.mark.parametrize("transport", ["lines", "headers"])
+
+
+def desk() -> Service:
+    """Methods of which each shows something that a call can say."""
+    service = Service("desk", public=True)
+
+    @service.method
+    def size(text: str) -> int:
+        return len(text)
+
+    @service.method
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    @service.method
+    def anything(value: Any) -> None:
+        return None
+
+    return service
+
+
+def code(call: Any) -> int | None:
+    """That of the error with which this call has ended."""
+    return None if call.error is None else call.error.code
+
+
+# What is refused without an id
+
+
+@every_pipe
+def test_a_call_that_is_too_large_ends_so_and_those_around_it_as_ever(transport: Transport) -> None:
+    world = World(service=desk(), config=Config(max_message_bytes=500))
+    alice = world.client("alice", transport)
+    alice.notify("size", "y" * 600)
+    calls = [alice.call("size", "y" * size) for size in (10, 600, 20, 700)]
+    world.run(1)
+    assert [(call.status, code(call)) for call in calls] == [
+        ("result", None),
+        ("error", -32007),
+        ("result", None),
+        ("error", -32007),
+    ]
+    world.leave()
+
+
+@who_is_pushed_to
+def test_a_batch_that_is_too_large_ends_all_of_its_calls(transport: Transport) -> None:
+    world = World(service=desk(), config=Config(max_batch=3))
+    alice = world.client("alice", transport)
+    small = alice.batch([("add", [1, 2])] * 3)
+    large = alice.batch([("add", [1, 2])] * 3, [("size", ["x"])])
+    world.run(1)
+    assert [call.result for call in small] == [3, 3, 3]
+    assert [code(call) for call in large] == [-32010] * 3
+    world.leave()
+
+
+@who_is_pushed_to
+def test_a_call_that_is_too_deep_ends_so(transport: Transport) -> None:
+    world = World(service=desk(), config=Config(max_depth=4))
+    alice = world.client("alice", transport)
+    flat, deep = alice.call("anything", [1]), alice.call("anything", [[[1]]])
+    world.run(1)
+    assert (flat.status, code(deep)) == ("result", -32700)
+    world.leave()
+
+
+@who_is_pushed_to
+def test_calls_whose_ids_are_too_long_end_each_for_itself(transport: Transport) -> None:
+    world = World(service=desk(), config=Config(max_id_bytes=24))
+    alice = world.client("alice of a very long name", transport)
+    assert alice.batch([]) == []
+    single, batch = alice.call("add", 1, 2), alice.batch([("add", [1, 2]), ("add", [3, 4])], [("add", [5, 6])])
+    world.run(1)
+    assert [code(call) for call in (single, *batch)] == [-32600] * 3
+    assert alice._refusals._due == []
+    world.settle()
+
+
+@pytest.mark.parametrize("seed", [9, 89, 156, 185])
+def test_a_storm_over_a_correct_service_blames_it_for_no_refusal(seed: int) -> None:
+    def acts(client: Client) -> None:
+        client.call("size", "y" * client.stream.pick((10, 1000, 4000)))
+
+    assert Storm(seed, service=desk(), acts=acts).run(8.0).steps > 0
+
+
+def test_who_is_refused_what_it_did_not_say_is_not_served_right() -> None:
+    alice = World(service=desk()).client("alice")
+    told = Message(b'{"jsonrpc":"2.0","error":{"code":-32007,"message":"Request too large"},"id":null}')
+    with pytest.raises(Violation, match="who is refused has said what is refused so"):
+        alice._hear(told)
+    alice.liar = True
+    alice._hear(told)
+
+
+@every_pipe
+def test_nothing_is_cut_off_by_the_end_of_the_input_behind_it(transport: Transport) -> None:
+    world = World(service=desk(), weather=Weather(capacity=100))
+    alice = world.client("alice", transport)
+    call = alice.call("size", "y" * 5000)
+    alice.half_close()
+    late = alice.call("size", "y")
+    world.run(10)
+    assert (call.result, late.status) == (5000, "lost")
+
+
+def test_what_cannot_be_said_is_not_waited_for() -> None:
+    world = World(service=desk())
+    alice = world.client("alice")
+    with pytest.raises(TypeError):
+        alice.call("anything", object())
+    assert alice.pending == []
+    world.leave()
+
+
+@every_transport
+def test_a_batch_may_be_refused_in_part(transport: Transport) -> None:
+    world = World(service=desk(), config=Config(max_method_bytes=24))
+    alice = world.client("alice", transport)
+    alice.notify("")
+    calls = alice.batch([("add", [1, 2]), ("m" * 30, []), ("add", [3, 4])], [("m" * 30, [])])
+    world.run(1)
+    assert [(call.status, code(call)) for call in calls] == [("result", None), ("error", -32600), ("result", None)]
+    world.leave()
+
+
+# Over HTTP
+
+
+def test_over_http_a_refusal_ends_the_calls_of_its_request() -> None:
+    world = World(service=desk(), config=Config(max_body_bytes=500, max_batch=2))
+    alice = world.client("alice", "http")
+    large = alice.call("size", "y" * 600)
+    world.run(1)
+    batch = alice.batch([("add", [1, 2])] * 3)
+    world.run(1)
+    assert [code(call) for call in (large, *batch)] == [-32007, -32010, -32010, -32010]
+    world.leave()
+
+
+def test_a_refusal_in_words_has_its_status() -> None:
+    world = World(service=desk(), config=Config(max_target_bytes=3))
+    alice = world.client("alice", "http")
+    call = alice.call("add", 1, 2)
+    world.run(1)
+    assert call.error is not None
+    assert call.error.data == {"status": 414}
+    world.settle()
+
+
+def test_an_answer_that_is_no_json_is_seen() -> None:
+    alice = World(service=desk()).client("alice", "http")
+    with pytest.raises(Violation, match="what is sent is JSON"):
+        alice._hear(Replied(b"{}", 200, b"{"))
