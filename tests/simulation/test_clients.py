@@ -165,6 +165,27 @@ def test_a_refusal_in_words_has_its_status() -> None:
     world.settle()
 
 
+@pytest.mark.parametrize(
+    ("said", "status", "body"),
+    [
+        (b'{"id":1,"method":"m"}', 503, b'{"id":"1","result":0}'),
+        (b'{"id":1,"method":"m"}', 200, b'{"id":null,"error":{"code":-32700,"message":""}}'),
+        (b'{"id":1,"method":"m"}', 400, b'{"id":"1","error":{"code":7,"message":""}}'),
+        (b'[{"id":1,"method":"m"}]', 400, b"[]"),
+        (b'[{"id":1,"method":"m"}]', 204, None),
+        (b'{"id":1,"method":"m"}', 200, None),
+        (b'{"id":1,"method":"m"}', 404, None),
+        (b'{"method":"m"}', 200, b'{"id":null,"result":0}'),
+    ],
+)
+def test_a_status_that_does_not_fit_is_seen(said: bytes, status: int, body: bytes | None) -> None:
+    alice = World(service=desk()).client("alice", "http")
+    with pytest.raises(Violation, match="the status of an answer is that of what it says"):
+        alice._hear(Replied(said, status, body))
+    alice.liar = True
+    alice._hear(Replied(said, status, body))
+
+
 def test_an_answer_that_is_no_json_is_seen() -> None:
     alice = World(service=desk()).client("alice", "http")
     with pytest.raises(Violation, match="what is sent is JSON"):

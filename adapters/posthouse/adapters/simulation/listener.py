@@ -19,6 +19,7 @@ from .pending import Asked, PendingCall
 from .refusals import Refusals
 from .schedule import Schedule
 from .speech import Gone, Message, Replied
+from .statuses import asks, status_fits
 
 REMEMBERED: Final = 1000
 """How many notifications a client remembers."""
@@ -101,6 +102,8 @@ class Listener(ABC):
         """A response answers all of its request: what it does not name was refused together with the whole."""
         said = decoded(event.to)
         answer = None if event.body is None else self._read(event.body)
+        if not self.liar and not status_fits(event.status, asks(said), answer):
+            raise Violation("answering: the status of an answer is that of what it says", self.name, event)
         refused = RpcError(SERVER_BUSY, data={"status": event.status})
         for entry in several(answer):
             if is_refusal(entry):

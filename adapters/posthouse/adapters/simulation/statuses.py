@@ -1,0 +1,29 @@
+"""Which status an answer over HTTP must have, by what it says (docs/protocol.md, "HTTP")."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from posthouse.core.errors import http_status
+
+NO_CONTENT: Final = 204
+
+IN_WORDS: Final = (403, 408, 414, 421, 429, 431, 503)
+"""With these a request is refused in words though it keeps the rules: for its time, its size, where it comes from and
+where it goes to, and because the server is full or leaves."""
+
+
+def status_fits(status: int, asks: bool, answer: Any) -> bool:
+    """Is this the status of this answer, which is None where it is no JSON? `asks`: something is to be answered."""
+    if answer is None:
+        return status in IN_WORDS or (status == NO_CONTENT and not asks)
+    error = answer.get("error") if isinstance(answer, dict) else None
+    if error is None:
+        return asks and status == http_status(None)
+    return status == http_status(error["code"])
+
+
+def asks(said: Any) -> bool:
+    """Is there a request in this text, which must have a response?"""
+    entries = said if isinstance(said, list) else [said]
+    return any(isinstance(entry, dict) and "method" in entry and "id" in entry for entry in entries)
