@@ -6,9 +6,9 @@ from typing import Any, get_args
 
 import pytest
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation import Client, Storm, Weather, World
-from posthouse.adapters.simulation.speech import Message, Replied, Transport
-from posthouse.core import Config, Service
+from posthouse.adapters.simulation import Client, PendingCall, Storm, Weather, World
+from posthouse.adapters.simulation.speech import Message, Pong, Replied, Transport
+from posthouse.core import Config, Service, UsageError
 
 TRANSPORTS = get_args(Transport)
 every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
@@ -190,3 +190,73 @@ def test_an_answer_that_is_no_json_is_seen() -> None:
     alice = World(service=desk()).client("alice", "http")
     with pytest.raises(Violation, match="what is sent is JSON"):
         alice._hear(Replied(b"{}", 200, b"{"))
+
+
+# Pings
+
+
+def test_pings_are_answered_in_order_and_those_beyond_the_burst_by_the_latest() -> None:
+    world = World(service=desk(), config=Config(control_burst=2, control_rate=1.0))
+    alice = world.client("alice")
+    pings = [alice.ping() for _ in range(4)]
+    world.run(0.5)
+    assert [ping.status for ping in pings] == ["result", "result", "pending", "pending"]
+    assert alice.pending == pings[2:]
+    world.run(5)
+    assert [ping.result for ping in pings] == [pings[0].id, pings[1].id, pings[3].id, pings[3].id]
+    assert alice.connections == 1
+    world.leave()
+
+
+def test_a_ping_is_lost_with_its_connection() -> None:
+    world = World(service=desk())
+    alice = world.client("alice")
+    ping = alice.ping()
+    world.cut("alice")
+    world.shut_down()
+    world.run(60)
+    nobody = alice.ping()
+    assert (ping.status, nobody.status) == ("lost", "lost")
+
+
+@pytest.mark.parametrize("transport", ["http", "lines", "headers"])
+def test_only_a_websocket_has_pings(transport: Transport) -> None:
+    alice = World(service=desk()).client("alice", transport)
+    with pytest.raises(UsageError, match="alice cannot ping: only a WebSocket has pings"):
+        alice.ping()
+
+
+def test_a_pong_that_nobody_asked_for_is_seen_and_so_is_one_that_comes_twice() -> None:
+    world = World(service=desk())
+    alice = world.client("alice")
+    ping = alice.ping()
+    world.run(1)
+    assert ping.status == "result"
+    with pytest.raises(Violation, match="a pong is that of a ping, once and in order"):
+        alice._hear(Pong(ping.id.encode()))
+    alice.liar = True
+    alice._hear(Pong(b""))
+
+
+def test_a_ping_without_a_pong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(service=desk())
+    alice = world.client("alice")
+    ping = alice.ping()
+    monkeypatch.setattr(alice._pings, "answered", lambda payload, now: True)
+    with pytest.raises(Violation, match="every call has its outcome"):
+        world.leave()
+    assert ping.status == "pending"
+
+
+def test_storms_ping(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[PendingCall] = []
+    ping = Client.ping
+
+    def counted_ping(self: Client) -> PendingCall:
+        made.append(ping(self))
+        return made[-1]
+
+    monkeypatch.setattr(Client, "ping", counted_ping)
+    for seed in range(6):
+        Storm(seed).run(10.0)
+    assert any(each.method == "ping" and each.status == "result" for each in made)

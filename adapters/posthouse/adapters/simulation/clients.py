@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from msgspec.json import encode
+from posthouse.core.errors import UsageError
 
 from .chance import Stream
 from .http_speech import HttpSpeech
@@ -19,6 +20,7 @@ from .listener import Listener, Surroundings
 from .network import Link
 from .pending import PendingCall, notification, one_kind
 from .speech import Event, Speech
+from .speeches import WebSocketSpeech
 
 
 class Host(Surroundings, Protocol):
@@ -83,6 +85,20 @@ class Client(Listener):
     def cancel(self, call: PendingCall) -> None:
         """Ask for the end of a call. Its outcome tells whether that came in time."""
         self.notify("$/cancelRequest", id=call.id)
+
+    def ping(self) -> PendingCall:
+        """Ask for a sign of life. It has its result when its pong has come, or that of a later ping. Raises UsageError
+        where there are no pings: over anything but a WebSocket."""
+        self.connect()
+        speech = self.speech
+        if not isinstance(speech, WebSocketSpeech | None):
+            raise UsageError(f"{self.name} cannot ping: only a WebSocket has pings")
+        ping = self._pings.make(self._schedule.now)
+        if speech is None:
+            self._lose()
+        else:
+            self._do(partial(speech.ping, ping.id.encode()))
+        return ping
 
     def say(self, text: bytes) -> None:
         """Send one text, whatever it is. A link is made if there is none."""
@@ -190,6 +206,7 @@ class Client(Listener):
         self._unsent.clear()
         self._refusals.clear()
         self._asked.lose(self._schedule.now)
+        self._pings.lose(self._schedule.now)
 
     def _give(self, data: bytes) -> None:
         if self.link is None or self._ending:

@@ -15,10 +15,10 @@ from posthouse.adapters.invariants import Violation
 from posthouse.core.config import Config
 from posthouse.core.errors import METHOD_NOT_FOUND, SERVER_BUSY, RpcError
 
-from .pending import Asked, PendingCall
+from .pending import Asked, PendingCall, Pings
 from .refusals import Refusals
 from .schedule import Schedule
-from .speech import Gone, Message, Replied
+from .speech import Gone, Message, Pong, Replied
 from .statuses import asks, status_fits
 
 REMEMBERED: Final = 1000
@@ -69,23 +69,28 @@ class Listener(ABC):
         self._schedule: Final = world.schedule
         self._surroundings: Final = world
         self._asked: Final = Asked(name)
+        self._pings: Final = Pings(name)
         self._refusals: Final = Refusals(world.config)
         self._largest = 0
 
     @property
     def pending(self) -> list[PendingCall]:
-        """The calls that have no outcome."""
-        return list(self._asked)
+        """The calls, and pings, that have no outcome."""
+        return [*self._asked, *self._pings]
 
     @abstractmethod
     def _respond(self, text: bytes) -> None:
         """Send this response to who asks, when it is time."""
 
-    def _hear(self, event: Message | Replied | Gone) -> None:
+    def _hear(self, event: Message | Pong | Replied | Gone) -> None:
         """The server has said something, or has left."""
         if isinstance(event, Message):
             for entry in several(self._read(event.text)):
                 self._on_entry(entry)
+        elif isinstance(event, Pong):
+            answered = self._pings.answered(event.payload, self._schedule.now)
+            if not answered and not self.liar:
+                raise Violation("answering: a pong is that of a ping, once and in order", self.name, event)
         elif isinstance(event, Replied):
             self._on_replied(event)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Literal
 
@@ -97,6 +98,46 @@ class Asked:
         self._calls.clear()
         for call in calls:
             call.end("lost", now)
+
+
+class Pings:
+    """The pings of one client that have no pong yet, as calls whose ids are the payloads."""
+
+    def __init__(self, name: str) -> None:
+        self._name: Final = name
+        self._made = 0
+        self._waiting: Final[deque[PendingCall]] = deque()
+
+    def __iter__(self) -> Iterator[PendingCall]:
+        """In the order in which they were sent."""
+        return iter(tuple(self._waiting))
+
+    def make(self, now: float) -> PendingCall:
+        """The next one."""
+        self._made += 1
+        ping = PendingCall(f"{self._name}-ping-{self._made}", "ping", (), now)
+        self._waiting.append(ping)
+        return ping
+
+    def answered(self, payload: bytes, now: float) -> bool:
+        """A pong came. False: no ping of this payload waits for one.
+
+        Pings before it have none any more: the server "MAY elect to send a Pong frame for only the most recently
+        processed Ping frame" (RFC 6455 section 5.5.3).
+        """
+        ids = [ping.id.encode() for ping in self._waiting]
+        if payload not in ids:
+            return False
+        for ping in [self._waiting.popleft() for _ in range(ids.index(payload) + 1)]:
+            ping.end("result", now, payload.decode())
+        return True
+
+    def lose(self, now: float) -> None:
+        """None of them will be answered."""
+        pings = list(self._waiting)
+        self._waiting.clear()
+        for ping in pings:
+            ping.end("lost", now)
 
 
 def notification(method: str, params: Any) -> dict[str, Any]:

@@ -27,6 +27,12 @@ class Message(Struct, frozen=True, gc=False):
     text: bytes
 
 
+class Pong(Struct, frozen=True, gc=False):
+    """A ping was answered."""
+
+    payload: bytes
+
+
 class Replied(Struct, frozen=True, gc=False):
     """Over HTTP: this text has its response, of this status, and no other answer to it will come. `body` is None where
     it is no JSON."""
@@ -42,7 +48,7 @@ class Gone(Struct, frozen=True, gc=False):
     code: int | None
 
 
-Event = bytes | Message | Replied | Gone
+Event = bytes | Message | Pong | Replied | Gone
 """Bytes are to be sent."""
 
 

@@ -7,21 +7,34 @@ from typing import Final
 
 from posthouse.transports.codec import Ended, Finish, Send, Shut, Text
 from posthouse.transports.headers import Headers
+from posthouse.transports.inbound import Event as Came
 from posthouse.transports.lines import Lines
 from posthouse.transports.websocket_client import WebSocketClient
+from wsproto import events as wsproto
 
 from .chance import Stream
 from .http_speech import HttpSpeech, PipeliningSpeech
-from .speech import CLIENT_CONFIG, Event, Gone, Message, Speech, Transport
+from .speech import CLIENT_CONFIG, Event, Gone, Message, Pong, Speech, Transport
+
+
+class AttentiveClient(WebSocketClient):
+    """A client's codec that keeps what pongs say in `pongs`: who only calls has no use for it."""
+
+    def __init__(self, *, deflate: bool, entropy: Callable[[int], bytes], now: float) -> None:
+        super().__init__(CLIENT_CONFIG, host=b"localhost", deflate=deflate, entropy=entropy, now=now)
+        self.pongs: Final[list[bytes]] = []
+
+    def _on_event(self, event: Came, now: float) -> None:
+        if isinstance(event, wsproto.Pong):
+            self.pongs.append(bytes(event.payload))
+        super()._on_event(event, now)
 
 
 class WebSocketSpeech:
     """Over a WebSocket."""
 
     def __init__(self, stream: Stream, now: float, *, deflate: bool = False) -> None:
-        self._codec: Final = WebSocketClient(
-            CLIENT_CONFIG, host=b"localhost", deflate=deflate, entropy=stream.entropy, now=now
-        )
+        self._codec: Final = AttentiveClient(deflate=deflate, entropy=stream.entropy, now=now)
         self.over = False
 
     @property
@@ -37,6 +50,10 @@ class WebSocketSpeech:
     def say(self, text: bytes) -> None:
         """One text message."""
         self._codec.send(text)
+
+    def ping(self, payload: bytes) -> None:
+        """One ping."""
+        self._codec.ping(payload)
 
     def hear(self, data: bytes, now: float) -> None:
         """Bytes came."""
@@ -63,7 +80,8 @@ class WebSocketSpeech:
         output = self._codec.output
         if not output:
             return []
-        found: list[Event] = []
+        found: list[Event] = [Pong(payload) for payload in self._codec.pongs]
+        self._codec.pongs.clear()
         for said in output:
             if type(said) is Text:
                 found.append(Message(said.data))

@@ -37,6 +37,7 @@ from .handlers import Spoiled
 from .lies import BYTES, TEXTS
 from .misuse import MISUSES, misuse
 from .pending import PendingCall
+from .speeches import WebSocketSpeech
 from .stage import CODES, RESULTS, mirror
 from .stage import service as stage
 from .swarm import Swarm, draw
@@ -230,6 +231,9 @@ class Storm:
                 self._made(client, client.call(method), method)
             case 4:
                 self._made(client, client.call("message.broadcast", data=[client.name]), "message.broadcast")
+            case 5 if isinstance(client.speech, WebSocketSpeech):
+                for _ in range(stream.pick((1, 3))):
+                    self._made(client, client.ping(), "ping")
             case _:
                 method, params = self._call(client)
                 timeout = stream.pick((None, None, None, 1, 300))
