@@ -8,7 +8,7 @@ import pytest
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation import Client, PendingCall, Storm, Weather, World
 from posthouse.adapters.simulation.speech import Message, Pong, Replied, Transport
-from posthouse.core import Config, Service, UsageError
+from posthouse.core import Config, Context, Service, UsageError
 
 TRANSPORTS = get_args(Transport)
 every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
@@ -31,6 +31,19 @@ def desk() -> Service:
     @service.method
     def anything(value: Any) -> None:
         return None
+
+    @service.method
+    def limited(timeout_ms: int, params: str) -> str:
+        return f"{params} within {timeout_ms}"
+
+    @service.method
+    def climb(context: Context, steps: int) -> list[bool]:
+        return [context.progress(step / steps, f"step {step}") for step in range(steps)]
+
+    @service.method
+    def marks(context: Context, progress: bool = False) -> list[Any]:
+        context.notify("$/progress", {"token": "of its own", "value": 1})
+        return [context.meta.idempotency_key, context.meta.traceparent, context.meta.timeout_ms]
 
     return service
 
@@ -248,15 +261,76 @@ def test_a_ping_without_a_pong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ping.status == "pending"
 
 
-def test_storms_ping(monkeypatch: pytest.MonkeyPatch) -> None:
+# What accompanies a call
+
+
+@who_is_pushed_to
+def test_who_gives_a_token_is_told_of_progress(transport: Transport) -> None:
+    world = World(service=desk())
+    alice = world.client("alice", transport)
+    calls = [alice.call("climb", 2, progress_token=token) for token in ("7", 7, None)]
+    world.run(1)
+    assert [call.result for call in calls] == [[True, True], [True, True], [False, False]]
+    told = [{"fraction": 0.0, "message": "step 0"}, {"fraction": 0.5, "message": "step 1"}]
+    assert [call.progress for call in calls] == [told, told, []]
+    assert not alice.notifications
+    world.leave()
+
+
+def test_over_http_nobody_is_told_of_progress() -> None:
+    world = World(service=desk())
+    call = world.client("alice", "http").call("climb", 2, progress_token="7")
+    world.run(1)
+    assert (call.result, call.progress) == ([False, False], [])
+    world.leave()
+
+
+def test_progress_of_a_services_own_is_a_notification() -> None:
+    world = World(service=desk())
+    alice = world.client("alice")
+    call = alice.call("marks")
+    world.run(1)
+    assert list(alice.notifications) == [("$/progress", {"token": "of its own", "value": 1})]
+    assert call.progress == []
+
+
+@every_transport
+def test_a_method_sees_what_accompanies_its_call(transport: Transport) -> None:
+    world = World(service=desk())
+    alice = world.client("alice", transport)
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    marked = alice.call("marks", idempotency_key="once", traceparent=trace, timeout_ms=500)
+    plain = alice.call("marks")
+    world.run(1)
+    assert marked.result == ["once", trace, 500]
+    assert plain.result == [None, None, None]
+
+
+def test_parameters_may_have_the_names_of_what_accompanies_them() -> None:
+    world = World(service=desk())
+    alice = world.client("alice")
+    call = alice.call("limited", params={"timeout_ms": 5, "params": "all"})
+    world.run(1)
+    assert call.result == "all within 5"
+    with pytest.raises(TypeError):
+        alice.call("limited", 5, params={"params": "all"})
+
+
+def test_storms_ping_and_ask_for_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[PendingCall] = []
-    ping = Client.ping
+    ping, call = Client.ping, Client.call
 
     def counted_ping(self: Client) -> PendingCall:
         made.append(ping(self))
         return made[-1]
 
+    def counted_call(self: Client, *args: Any, **kwargs: Any) -> PendingCall:
+        made.append(call(self, *args, **kwargs))
+        return made[-1]
+
     monkeypatch.setattr(Client, "ping", counted_ping)
+    monkeypatch.setattr(Client, "call", counted_call)
     for seed in range(6):
         Storm(seed).run(10.0)
     assert any(each.method == "ping" and each.status == "result" for each in made)
+    assert any(each.method == "tell" and len(each.progress) > 1 for each in made)

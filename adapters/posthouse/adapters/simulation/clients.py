@@ -59,11 +59,28 @@ class Client(Listener):
 
     # What it says
 
-    def call(self, method: str, /, *args: Any, timeout_ms: int | None = None, **kwargs: Any) -> PendingCall:
-        """Call a method, with parameters by position or by name."""
-        request = notification(method, one_kind(args, kwargs))
-        if timeout_ms is not None:
-            request["meta"] = {"timeout_ms": timeout_ms}
+    def call(
+        self,
+        method: str,
+        /,
+        *args: Any,
+        timeout_ms: int | None = None,
+        idempotency_key: str | None = None,
+        traceparent: str | None = None,
+        progress_token: str | int | None = None,
+        params: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> PendingCall:
+        """Call a method, with parameters by position or by name. Those whose names are taken here go into `params`."""
+        request = notification(method, one_kind(args, kwargs, params))
+        meta = {
+            "timeout_ms": timeout_ms,
+            "idempotency_key": idempotency_key,
+            "traceparent": traceparent,
+            "progress_token": progress_token,
+        }
+        if given := {name: value for name, value in meta.items() if value is not None}:
+            request["meta"] = given
         call = self._asked.make(request, self._schedule.now)
         self._ask(request, [call])
         return call

@@ -134,7 +134,7 @@ class Listener(ABC):
             self._on_response(entry)
         elif "id" in entry:
             self._on_request(entry)
-        else:
+        elif entry["method"] != "$/progress" or not self._asked.told(entry.get("params")):
             self.notifications.append((entry["method"], entry.get("params")))
 
     def _on_response(self, entry: dict[Any, Any]) -> None:

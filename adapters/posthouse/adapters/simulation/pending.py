@@ -14,7 +14,8 @@ Status = Literal["pending", "result", "error", "lost"]
 class PendingCall:
     """One call that a client made. `status` is "pending" until it has a result, an error, or its connection is lost.
 
-    `then(function)` has a function called with it when it is no longer pending.
+    `progress` is what it was told in the meantime, if it gave a progress token. `then(function)` has a function called
+    with it when it is no longer pending.
     """
 
     __slots__ = (
@@ -24,16 +25,20 @@ class PendingCall:
         "id",
         "method",
         "params",
+        "progress",
         "status",
+        "token",
         "value",
         "waiting",
     )
 
-    def __init__(self, id: str, method: str, params: Any, asked_at: float) -> None:
+    def __init__(self, id: str, method: str, params: Any, asked_at: float, *, token: str | int | None = None) -> None:
         self.id: Final = id
         self.method: Final = method
         self.params: Final = params
         self.asked_at: Final = asked_at
+        self.token: Final = token
+        self.progress: Final[list[Any]] = []
         self.answered_at: float | None = None
         self.status: Status = "pending"
         self.value: Any = None
@@ -82,7 +87,8 @@ class Asked:
         """A call of this request, which is given its id. It waits for nothing before it is added."""
         self._made += 1
         id = request["id"] = f"{self._name}-{self._made}"
-        return PendingCall(id, request["method"], request.get("params", ()), now)
+        token = request.get("meta", {}).get("progress_token")
+        return PendingCall(id, request["method"], request.get("params", ()), now, token=token)
 
     def add(self, calls: Iterable[PendingCall]) -> None:
         """They were asked."""
@@ -91,6 +97,14 @@ class Asked:
     def take(self, entry: dict[Any, Any]) -> PendingCall | None:
         """The call with the id of this request or response, which has its outcome now. None: there is none."""
         return self._calls.pop(str(entry.get("id")), None)
+
+    def told(self, params: Any) -> bool:
+        """Progress was told. False: of none of these calls."""
+        token = params.get("token") if isinstance(params, dict) else None
+        meant = [call for call in self._calls.values() if token is not None and call.token == token]
+        for call in meant:
+            call.progress.append(params.get("value"))
+        return bool(meant)
 
     def lose(self, now: float) -> None:
         """None of them will be answered."""

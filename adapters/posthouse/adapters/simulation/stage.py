@@ -19,6 +19,9 @@ from posthouse.core.service import Service
 REFUSED: Final = 7
 """The code with which `refuses` fails."""
 
+STEPS: Final = 3
+"""So often `climb` tells of progress."""
+
 
 class Item(Struct):
     """Something that can be ordered."""
@@ -105,11 +108,21 @@ def queue(token: str) -> str:
 
 
 @service.method
-def tell(context: Context, token: str, times: int) -> str:
+def tell(context: Context, token: str, times: int) -> tuple[str, int]:
+    told = 0
     for time in range(times):
         context.notify("told", [token, time])
-        context.progress(time / times)
-    return token
+        told += context.progress(time / times)
+    return token, told
+
+
+@service.method
+async def climb(context: Context, token: str, seconds: float) -> tuple[str, int]:
+    told = 0
+    for step in range(STEPS):
+        told += context.progress(step / STEPS, "on the way")
+        await anyio.sleep(seconds / STEPS)
+    return token, told
 
 
 @service.method
@@ -181,7 +194,8 @@ RESULTS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "brief": lambda params: params["token"],
     "finish": lambda params: params["token"],
     "queue": lambda params: params["token"],
-    "tell": lambda params: params["token"],
+    "tell": lambda params: [params["token"], params["told"]],
+    "climb": lambda params: [params["token"], params["told"]],
     "wait": lambda params: params["token"],
     "ask": lambda params: params["token"],
     "secret": lambda params: "secret",
@@ -191,6 +205,9 @@ RESULTS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "tags": lambda params: {"names": sorted(set(params["names"])), "pairs": [["pair", 0], ["pair", 1]]},
 }
 """What each method returns, if it returns."""
+
+TELLING: Final = ("tell", "climb")
+"""These tell of progress, and return how often it was sent: so often their callers were told (`told`)."""
 
 CODES: Final[dict[str, tuple[int, ...]]] = {
     "refuses": (REFUSED,),

@@ -38,7 +38,7 @@ from .lies import BYTES, TEXTS
 from .misuse import MISUSES, misuse
 from .pending import PendingCall
 from .speeches import WebSocketSpeech
-from .stage import CODES, RESULTS, mirror
+from .stage import CODES, RESULTS, TELLING, mirror
 from .stage import service as stage
 from .swarm import Swarm, draw
 from .world import World
@@ -237,7 +237,8 @@ class Storm:
             case _:
                 method, params = self._call(client)
                 timeout = stream.pick((None, None, None, 1, 300))
-                call = client.call(NAMED.get(method, method), timeout_ms=timeout, **params)
+                token = stream.pick((None, self.calls)) if method in TELLING else None
+                call = client.call(NAMED.get(method, method), timeout_ms=timeout, progress_token=token, **params)
                 self._expect(client, call, method, params)
 
     def _call(self, client: Client) -> tuple[str, dict[str, Any]]:
@@ -254,7 +255,7 @@ class Storm:
                 return method, {"token": token, "size": stream.pick((10, 200, 5000))}
             case "tell":
                 return method, {"token": token, "times": 1 + stream.choose(4)}
-            case "wait" | "finish":
+            case "wait" | "finish" | "climb":
                 return method, {"token": token, "seconds": stream.pick((0.0, 0.2, 3.0))}
             case "order":
                 price = stream.choose(9)
@@ -281,14 +282,15 @@ class Storm:
 
     def _judge(self, client: Client, method: str, params: dict[str, Any], call: PendingCall) -> None:
         """Is this an outcome that such a call may have?"""
-        if method == "ask" and client.liar:
-            return  # what it is told is what it answered
+        if client.liar and (method == "ask" or method in TELLING):
+            return  # what it is told is what it answered, and what it was told may be lost between its lies
         if self.swarm.fair and self._storming:
             harmed = call.status == "lost" or (call.error is not None and call.error.code in HARM)
             if harmed:
                 raise Violation("answering: nobody is harmed in fair weather", call, call.error)
         if call.status == "result":
-            if call.value != RESULTS[method](params) if method in RESULTS else method in CODES:
+            told = {"told": len(call.progress)} if method in TELLING else {}
+            if call.value != RESULTS[method](params | told) if method in RESULTS else method in CODES:
                 raise Violation("answering: a result is that of its call", call, call.value)
         elif call.error is not None and not client.liar and not self._may_have(method, call.error):
             raise Violation("answering: an error is one that its call may have", call, repr(call.error))
