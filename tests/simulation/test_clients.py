@@ -316,6 +316,23 @@ def test_parameters_may_have_the_names_of_what_accompanies_them() -> None:
         alice.call("limited", 5, params={"params": "all"})
 
 
+def test_a_batch_takes_parameters_by_position_and_by_name() -> None:
+    world = World(service=desk())
+    calls = world.client("alice").batch([("add", [1, 2]), ("add", {"a": 3, "b": 4}), ("add", (5, 6))])
+    world.run(1)
+    assert [call.result for call in calls] == [3, 7, 11]
+
+
+@pytest.mark.parametrize("wrong", ["add", ("add",), ("add", 1, 2), ("add", "12"), (7, []), {"add": [1, 2]}])
+def test_a_batch_of_what_are_no_calls_is_refused(wrong: Any) -> None:
+    alice = World(service=desk()).client("alice")
+    with pytest.raises(UsageError, match="a batch has pairs of a method and its parameters"):
+        alice.batch([("add", [1, 2]), wrong])
+    with pytest.raises(UsageError, match="a batch has pairs"):
+        alice.batch([("add", [1, 2])], [wrong])
+    assert (alice.pending, alice.connections) == ([], 0)
+
+
 def test_storms_ping_and_ask_for_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[PendingCall] = []
     ping, call = Client.ping, Client.call

@@ -7,7 +7,7 @@ again when it has something to say after its link was lost. It may not know the 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -18,7 +18,7 @@ from .chance import Stream
 from .http_speech import HttpSpeech
 from .listener import Listener, Surroundings
 from .network import Link
-from .pending import PendingCall, notification, one_kind
+from .pending import PendingCall, notification, one_kind, pairs
 from .speech import Event, Speech
 from .speeches import WebSocketSpeech
 
@@ -89,12 +89,11 @@ class Client(Listener):
         """Send a notification."""
         self.say(encode(notification(method, one_kind(args, kwargs))))
 
-    def batch(
-        self, calls: Sequence[tuple[str, Sequence[Any]]], told: Sequence[tuple[str, Sequence[Any]]] = ()
-    ) -> list[PendingCall]:
-        """Call several methods in one array, each with parameters by position. `told` are notifications behind them."""
-        requests = [notification(method, params) for method, params in calls]
-        notifications = [notification(method, params) for method, params in told]
+    def batch(self, calls: Iterable[tuple[str, Any]], told: Iterable[tuple[str, Any]] = ()) -> list[PendingCall]:
+        """Call several methods in one array: pairs of a method and its parameters, a list or by name a dict. `told` are
+        notifications behind them. Raises UsageError for what are no such pairs."""
+        requests = [notification(method, params) for method, params in pairs(calls)]
+        notifications = [notification(method, params) for method, params in pairs(told)]
         made = [self._asked.make(request, self._schedule.now) for request in requests]
         self._ask(requests + notifications, made)
         return made

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Literal
 
-from posthouse.core.errors import RpcError
+from posthouse.core.errors import RpcError, UsageError
 
 Status = Literal["pending", "result", "error", "lost"]
 
@@ -168,3 +168,15 @@ def one_kind(*kinds: Any) -> Any:
     if len(given) > 1:
         raise TypeError("JSON-RPC parameters are by position or by name, not both (section 4.2)")
     return given[0] if given else ()
+
+
+def pairs(given: Iterable[Any]) -> list[tuple[str, Any]]:
+    """Methods and their parameters, for a batch. Raises UsageError for what is something else."""
+    found = []
+    for entry in given:
+        match entry:
+            case (str(method), list() | tuple() | dict() as params):
+                found.append((method, params))
+            case _:
+                raise UsageError(f"a batch has pairs of a method and its parameters, as ('add', [1, 2]), not {entry!r}")
+    return found
