@@ -40,7 +40,7 @@ class WebSocketSpeech:
     @property
     def ready(self) -> bool:
         """After the handshake, and until one side closes."""
-        return self._codec._state == "open"
+        return self._codec.ready
 
     @property
     def waits(self) -> bool:
