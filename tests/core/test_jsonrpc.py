@@ -123,36 +123,34 @@ def test_every_example_of_an_error_in_section_7_is_written_as_it_says(code: int,
     assert encode_error(id, RpcError(code)).decode() == text
 
 
-def test_of_what_is_no_json_nothing_is_said() -> None:
-    assert refused(b"{").error.data is None
+def test_what_section_7_refuses_is_refused_without_data() -> None:
+    for data in (
+        b"{",
+        b"[]",
+        b" [\n] ",
+        b"1",
+        b'"{"',
+        b'{"jsonrpc": "2.0", "method": 1, "params": "bar"}',
+        b'{"foo": "boo"}',
+    ):
+        assert refused(data).error.data is None
 
 
 @pytest.mark.parametrize(
     ("text", "id", "data"),
     [
-        (b"1", b"null", {"reason": "it must be an object"}),
-        (b'"{"', b"null", {"reason": "it must be an object"}),
-        (b"{}", b"null", {"member": "jsonrpc", "reason": "it is missing"}),
-        (b'{"foo": "boo"}', b"null", {"member": "jsonrpc", "reason": "it is missing"}),
         (b'{"method":"log","id":1}', b"1", {"member": "jsonrpc", "reason": "it is missing"}),
         (b'{"id":4,"jsonrpc":"2.0"}', b"4", {"member": "method", "reason": "it is missing"}),
         (b'{"jsonrpc":"2.0","method":5,"id":"x"}', b'"x"', {"member": "method", "reason": "it must be a string"}),
     ],
 )
-def test_what_is_no_request_says_why_alone_and_in_a_batch(text: bytes, id: bytes, data: object) -> None:
+def test_what_has_an_id_and_is_no_request_says_why_alone_and_in_a_batch(text: bytes, id: bytes, data: object) -> None:
     entries = DECODER.decode(b"[" + text + b"," + ONE + b"]")
     assert isinstance(entries, list)
     for refusal in (refused(text), entries[0]):
         assert isinstance(refusal, Invalid)
         assert (refusal.id, refusal.error.code, refusal.answer) == (id, INVALID_REQUEST, True)
         assert refusal.error.data == data
-
-
-def test_a_batch_without_entries_says_so() -> None:
-    for data in (b"[]", b" [\n] "):
-        refusal = refused(data)
-        assert (refusal.id, refusal.error.code, refusal.answer) == (b"null", INVALID_REQUEST, True)
-        assert refusal.error.data == {"reason": "a batch must not be empty"}
 
 
 # What is no JSON

@@ -74,8 +74,8 @@ class Invalid(Struct, frozen=True, gc=False):
 Message: TypeAlias = Request | Response | Invalid
 
 MALFORMED: Final = Invalid(NULL, RpcError(PARSE_ERROR))
-NO_ENTRIES: Final = Invalid(NULL, RpcError(INVALID_REQUEST, data={"reason": "a batch must not be empty"}))
-NO_OBJECT: Final = Invalid(NULL, RpcError(INVALID_REQUEST, data={"reason": "it must be an object"}))
+NO_REQUEST: Final = Invalid(NULL, RpcError(INVALID_REQUEST))
+"""What is no request, and has no id by which an answer could be awaited, is answered as in section 7: without data."""
 
 
 class Decoder:
@@ -139,7 +139,7 @@ class Decoder:
             return self._examine(data)
         # Section 6: to what is no "Array with at least one value, the response from the Server MUST be a single
         # Response object".
-        return [self._entry(raw) for raw in astuple(batch) if raw is not UNSET] or NO_ENTRIES
+        return [self._entry(raw) for raw in astuple(batch) if raw is not UNSET] or NO_REQUEST
 
     def _entry(self, raw: Raw) -> Message:
         try:
@@ -179,7 +179,7 @@ class Decoder:
         try:
             members = read_members(data)
         except Exception:
-            return NO_OBJECT
+            return NO_REQUEST
         id = NULL if members.id is UNSET else text_of((members.id,))
         response = members.method is UNSET and not (members.result is UNSET and members.error is UNSET)
         if id[0] not in ID_BEGINS or len(id) > self._max_id_bytes:
@@ -189,6 +189,8 @@ class Decoder:
                 return Response(id, read_outcome(members))
             envelope = seal(members)
         except RpcError as error:
+            if members.id is UNSET and not response:
+                return NO_REQUEST
             return _invalid(id, error, answer=not response)
         # An earlier duplicate was wrong, and the last one counts.
         return self._request(envelope)
