@@ -53,8 +53,20 @@ def test_chance_can_be_drawn_by_whoever_searches() -> None:
 
     chance = Drawn(draw)
     assert choices(chance, "alice", 2, n=5) == [4, 4]
-    assert chance.stream("bob").entropy(3) == b"\xff\xff\xff"
-    assert asked == [5, 5, 65536, 65536]
+    assert asked == [5, 5]
+
+
+@pytest.mark.parametrize("chance", [Drawn(lambda n: 0), Recorded({}), Recorded({"alice": [9, 9, 9]}), Seeded(1)])
+def test_entropy_never_comes_twice_whoever_chooses(chance: Chance) -> None:
+    stream = chance.stream("alice")
+    assert len({stream.entropy(6) for _ in range(300)}) == 300
+
+
+def test_entropy_that_was_recorded_is_had_again() -> None:
+    recording = Recording(Drawn(lambda n: n - 1))
+    drawn = [recording.stream("alice").entropy(size) for size in (4, 1, 12)]
+    recorded = Recorded(recording.choices).stream("alice")
+    assert [recorded.entropy(size) for size in (4, 1, 12)] == drawn
 
 
 @pytest.mark.parametrize("chance", [Seeded(1), Recorded({}), Recording(Seeded(1))])

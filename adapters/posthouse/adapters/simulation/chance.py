@@ -86,17 +86,19 @@ class Drawn:
 
 
 class _DrawnStream(Stream):
-    __slots__ = ("_draw",)
+    __slots__ = ("_counted", "_draw")
 
     def __init__(self, draw: Callable[[int], int]) -> None:
         self._draw = draw
+        self._counted = 0
 
     def choose(self, n: int) -> int:
         return self._draw(n)
 
     def entropy(self, size: int) -> bytes:
-        # What has to be unpredictable in life has only to be different here: it is not worth a draw for each byte.
-        return b"".join(self._draw(1 << 16).to_bytes(2, "big") for _ in range((size + 1) // 2))[:size]
+        # What has to be unpredictable in life has only to be different here, and who draws prefers what is equal.
+        self._counted += 1
+        return counted(self._counted, size)
 
 
 class Recorded:
@@ -115,14 +117,25 @@ class Recorded:
 
 
 class _RecordedStream(Stream):
-    __slots__ = ("_next",)
+    __slots__ = ("_at", "_choices", "_counted")
 
     def __init__(self, choices: Sequence[int]) -> None:
-        self._next = iter(choices)
+        self._choices = choices
+        self._at = 0
+        self._counted = 0
 
     def choose(self, n: int) -> int:
-        choice = next(self._next, 0)
+        if self._at >= len(self._choices):
+            return 0
+        choice = self._choices[self._at]
+        self._at += 1
         return choice if choice < n else 0
+
+    def entropy(self, size: int) -> bytes:
+        if self._at + size <= len(self._choices):
+            return super().entropy(size)
+        self._counted += 1
+        return counted(self._counted, size)
 
 
 class Recording:
@@ -153,3 +166,8 @@ class _RecordingStream(Stream):
         data = self._stream.entropy(size)
         self._chosen.extend(data)
         return data
+
+
+def counted(number: int, size: int) -> bytes:
+    """So many bytes, which are others for every number that they can hold."""
+    return (number % (1 << 8 * size)).to_bytes(size, "big")
