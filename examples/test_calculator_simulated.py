@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import pytest
 from calculator import service
-from posthouse.adapters.simulation import Client, Storm, Transport, Weather
-from posthouse.adapters.simulation.fixture import MakeWorld
+from posthouse.adapters.simulation import Client, MakeWorld, Storm, Transport, Weather
 from posthouse.core import Config
 
 pytest_plugins = ["posthouse.adapters.simulation.fixture"]

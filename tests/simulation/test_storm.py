@@ -143,16 +143,16 @@ def test_what_a_liar_answers_to_its_own_call_is_its_own_fault() -> None:
     call = PendingCall("1", "ask", {"token": "a"}, 0.0)
     call.end("error", 1.0, error=RpcError(1, "no"))
     with pytest.raises(Violation, match="an error is one that its call may have"):
-        storm._judge(client, "ask", {"token": "a"}, call)
+        storm._play._judge(client, "ask", {"token": "a"}, call)
     client.liar = True
-    storm._judge(client, "ask", {"token": "a"}, call)
+    storm._play._judge(client, "ask", {"token": "a"}, call)
 
 
 def test_no_shut_down_begins_when_the_storm_is_over() -> None:
     for storming in (True, False):
         storm = Storm(1)
         storm._leave_at_work(1.0)
-        storm._storming = storming
+        storm._play.storming = storming
         storm.world.run(2 * storm.swarm.weather.latency)
         assert storm.world.process.board.draining is storming
 

@@ -16,7 +16,7 @@ from .speech import Transport
 from .storm import Calm, Part, Storm
 from .swarm import Faults, Swarm
 from .watched import Watched
-from .world import World
+from .world import MakeWorld, World
 
 __all__ = [
     "CALM",
@@ -27,6 +27,7 @@ __all__ = [
     "Drawn",
     "Failed",
     "Faults",
+    "MakeWorld",
     "Manners",
     "Model",
     "Part",

@@ -11,17 +11,14 @@ same every time, and another for each case of a parametrized test.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
 from posthouse.adapters.invariants import Violation
 
 from .failing import Lives, journal_path, keeper, leave_journal_of_world
-from .world import World
-
-MakeWorld = Callable[..., World]
-"""The type of the fixture: `world(service=…, seed=…, …)`."""
+from .world import MakeWorld, World
 
 FOLDER: Final = "journals"
 """Where journals of worlds that failed are left, beside the configuration of pytest."""

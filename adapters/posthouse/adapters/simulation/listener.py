@@ -74,6 +74,11 @@ class Listener(ABC):
         self._largest = 0
 
     @property
+    def calls(self) -> int:
+        """How many it has made."""
+        return self._asked.made
+
+    @property
     def pending(self) -> list[PendingCall]:
         """The calls, and pings, that have no outcome."""
         return [*self._asked, *self._pings]

@@ -72,11 +72,11 @@ class PendingCall:
 
 
 class Asked:
-    """The calls of one client that have no outcome yet, by their ids, which begin with its `name`."""
+    """The calls of one client that have no outcome yet, by ids that begin with its `name`. It has `made` so many."""
 
     def __init__(self, name: str) -> None:
         self._name: Final = name
-        self._made = 0
+        self.made = 0
         self._calls: Final[dict[str, PendingCall]] = {}
 
     def __iter__(self) -> Iterator[PendingCall]:
@@ -85,8 +85,8 @@ class Asked:
 
     def make(self, request: dict[str, Any], now: float) -> PendingCall:
         """A call of this request, which is given its id. It waits for nothing before it is added."""
-        self._made += 1
-        id = request["id"] = f"{self._name}-{self._made}"
+        self.made += 1
+        id = request["id"] = f"{self._name}-{self.made}"
         token = request.get("meta", {}).get("progress_token")
         return PendingCall(id, request["method"], request.get("params", ()), now, token=token)
 

@@ -8,61 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
-from posthouse.adapters.invariants import Violation
-from posthouse.core.errors import (
-    DRAINING,
-    ERRORS,
-    FORBIDDEN,
-    INTERNAL_ERROR,
-    INVALID_PARAMS,
-    METHOD_NOT_FOUND,
-    PARSE_ERROR,
-    RATE_LIMITED,
-    REQUEST_TOO_LARGE,
-    SERVER_BUSY,
-    UNAUTHENTICATED,
-    RpcError,
-    UsageError,
-)
+from posthouse.core.errors import UsageError
 from posthouse.core.peers import ALL_SCOPES, Identity, Kind
 from posthouse.core.service import Service
 from posthouse.transports.policy import Policy
 
 from .chance import Chance, Seeded, Stream
 from .clients import Client
-from .handlers import Spoiled
 from .lies import BYTES, TEXTS
 from .misuse import MISUSES, misuse
-from .pending import PendingCall
-from .speeches import WebSocketSpeech
-from .stage import CODES, RESULTS, TELLING, mirror
+from .play import Play
+from .stage import mirror
 from .stage import service as stage
 from .swarm import Swarm, draw
 from .world import World
 
-CALLED: Final = ("echo", "echo", *RESULTS, *CODES)
-NAMED: Final = {"echo.wrongly": "echo"}
-"""What is called by another name than it is known by here."""
-
 KIND_FILTERS: Final[tuple[tuple[Kind, ...] | None, ...]] = (None, ("cli",), ("websocket", "http"))
 IDENTITIES: Final = (None, Identity("ada"), Identity("ada", ("broadcast",)), Identity("bob", (ALL_SCOPES,)))
-
-ANSWERED: Final[dict[str, tuple[int, ...]]] = {
-    "connection.ping": (),
-    "connection.info": (FORBIDDEN, UNAUTHENTICATED),
-    "connection.stats": (FORBIDDEN, UNAUTHENTICATED),
-    "message.broadcast": (FORBIDDEN, UNAUTHENTICATED),
-}
-"""Methods that the gateway answers by itself, and which errors each may have for what it is."""
-
-OF_THE_CALL: Final = (METHOD_NOT_FOUND, INVALID_PARAMS, UNAUTHENTICATED, FORBIDDEN)
-"""Errors that a call has for what it is, and not for what befell it."""
-
-HARM: Final = (SERVER_BUSY, RATE_LIMITED, DRAINING, REQUEST_TOO_LARGE, PARSE_ERROR)
-"""What no call fails with whose caller is within all limits."""
 
 MAX_PENDING: Final = 60
 """With so many calls that have no outcome a client says nothing: it would only make a queue of its own longer."""
@@ -114,7 +79,6 @@ class Storm:
     ) -> None:
         if (service is None) is not (acts is None):
             raise UsageError("a service of your own and what its clients do (`acts`) go together")
-        self._acts: Final[Acts] = self._speak if acts is None else acts
         seeded = chance is None
         chance = Seeded(seed) if chance is None else chance
         words = "" if service is None else ", service=…, acts=…"
@@ -123,10 +87,9 @@ class Storm:
         self._fate: Final[Stream] = chance.stream("fate")
         identity = self._fate.pick(identities)
         policy = Policy() if identity is None else Policy(identity=identity)
-        self.calls = 0
-        self._storming = True
+        self._play: Final = Play(self.swarm)
+        self._acts: Final[Acts] = self._play.speak if acts is None else acts
         self._acting: Final[list[Client]] = []
-        self._made_by: Final[dict[str, int]] = {}
         self.world: Final = World(
             service=stage if service is None else service,
             config=self.swarm.config,
@@ -153,7 +116,7 @@ class Storm:
         world = self.world
         try:
             world.run(seconds)
-            self._storming = False
+            self._play.storming = False
             for client in world.clients.values():
                 if client.liar:
                     world.cut(client.name)  # nobody knows what it would have to be answered
@@ -167,13 +130,14 @@ class Storm:
             raise
         finally:
             world.close()
-        return Calm(world.steps, world.now, self.calls, world.trace)
+        calls = sum(client.calls for client in world.clients.values())
+        return Calm(world.steps, world.now, calls, world.trace)
 
     # Clients
 
     def _act(self, client: Client) -> None:
         """One client's turn."""
-        if not self._storming:
+        if not self._play.storming:
             return
         stream, faults, world = client.stream, self.swarm.faults, self.world
         if stream.happens(faults.cut):
@@ -208,107 +172,11 @@ class Storm:
         else:
             client.send(client.stream.pick(BYTES))
 
-    def _speak(self, client: Client) -> None:
-        stream = client.stream
-        match stream.choose(16):
-            case 0:
-                calls = [self._call(client) for _ in range(1 + stream.choose(min(self.swarm.config.max_batch, 5)))]
-                room = self.swarm.config.max_batch > len(calls)
-                told = [("echo", ["nobody"])] if room and stream.happens(300) else []
-                by_position = [
-                    (NAMED.get(method, method), [value for name, value in params.items() if name != "note"])
-                    for method, params in calls
-                ]
-                batch = client.batch(by_position, told)
-                for call, (method, params) in zip(batch, calls, strict=True):
-                    self._expect(client, call, method, params)
-            case 1 if client.pending:
-                client.cancel(stream.pick(client.pending))
-            case 2:
-                client.notify("echo", "nobody")
-            case 3:
-                method = stream.pick(("connection.ping", "connection.info", "connection.stats"))
-                self._made(client, client.call(method), method)
-            case 4:
-                self._made(client, client.call("message.broadcast", data=[client.name]), "message.broadcast")
-            case 5 if isinstance(client.speech, WebSocketSpeech):
-                for _ in range(stream.pick((1, 3))):
-                    self._made(client, client.ping(), "ping")
-            case _:
-                method, params = self._call(client)
-                timeout = stream.pick((None, None, None, 1, 300))
-                token = stream.pick((None, self.calls)) if method in TELLING else None
-                call = client.call(NAMED.get(method, method), timeout_ms=timeout, progress_token=token, **params)
-                self._expect(client, call, method, params)
-
-    def _call(self, client: Client) -> tuple[str, dict[str, Any]]:
-        """What to call, and with what."""
-        stream = client.stream
-        self.calls += 1
-        made = self._made_by[client.name] = self._made_by.get(client.name, 0) + 1
-        token = f"{client.name}/{made}"
-        method = stream.pick(CALLED)
-        match method:
-            case "add":
-                return method, {"a": stream.choose(100), "b": made}
-            case "blob":
-                return method, {"token": token, "size": stream.pick((10, 200, 5000))}
-            case "tell":
-                return method, {"token": token, "times": 1 + stream.choose(4)}
-            case "wait" | "finish" | "climb":
-                return method, {"token": token, "seconds": stream.pick((0.0, 0.2, 3.0))}
-            case "order":
-                price = stream.choose(9)
-                return method, {"item": {"name": token, "price": price}, "count": stream.choose(3), "note": "x"}
-            case "shelf.total":
-                return method, {"numbers": [stream.choose(9) for _ in range(stream.choose(4))]}
-            case "spread":
-                return method, {"first": stream.choose(9), "x": stream.choose(9), "y": 7}
-            case "tags":
-                return method, {"names": [stream.pick("abc") for _ in range(4)][: stream.choose(5)]}
-            case "secret" | "breaks" | "unspeakable" | "no.such.method":
-                return method, {}
-            case "echo.wrongly":
-                return method, {"token": 7}
-            case _:
-                return method, {"token": token}
-
-    def _expect(self, client: Client, call: PendingCall, method: str, params: dict[str, Any]) -> None:
-        call.then(partial(self._judge, client, method, params))
-
-    def _made(self, client: Client, call: PendingCall, method: str) -> None:
-        self.calls += 1
-        self._expect(client, call, method, {})
-
-    def _judge(self, client: Client, method: str, params: dict[str, Any], call: PendingCall) -> None:
-        """Is this an outcome that such a call may have?"""
-        if client.liar and (method == "ask" or method in TELLING):
-            return  # what it is told is what it answered, and what it was told may be lost between its lies
-        if self.swarm.fair and self._storming:
-            harmed = call.status == "lost" or (call.error is not None and call.error.code in HARM)
-            if harmed:
-                raise Violation("answering: nobody is harmed in fair weather", call, call.error)
-        if call.status == "result":
-            told = {"told": len(call.progress)} if method in TELLING else {}
-            if call.value != RESULTS[method](params | told) if method in RESULTS else method in CODES:
-                raise Violation("answering: a result is that of its call", call, call.value)
-        elif call.error is not None and not client.liar and not self._may_have(method, call.error):
-            raise Violation("answering: an error is one that its call may have", call, repr(call.error))
-
-    def _may_have(self, method: str, error: RpcError) -> bool:
-        """May a call of this method, of somebody who does not lie, end with this error?"""
-        own = CODES.get(method, ()) + ANSWERED.get(method, ())
-        if error.code == INTERNAL_ERROR:
-            # Something that was raised, if it is not what was returned.
-            wanted = error.code in own or isinstance(error.__cause__, Spoiled)
-            return wanted and (method == "unspeakable" or error.__cause__ is not None)
-        return error.code in own or (error.code in ERRORS and error.code not in OF_THE_CALL)
-
     # The server and its host
 
     def _rule(self) -> None:
         """What befalls the server, and what it says unasked."""
-        if not self._storming:
+        if not self._play.storming:
             return
         fate, faults, world = self._fate, self.swarm.faults, self.world
         process = world.process
@@ -340,7 +208,7 @@ class Storm:
         self.world.after(2 * self.swarm.weather.latency, partial(self._leave, grace))
 
     def _leave(self, grace: float | None) -> None:
-        if self._storming:  # else everybody is to be answered by now
+        if self._play.storming:  # else everybody is to be answered by now
             self.world.shut_down(grace=grace)
 
     def _say(self) -> None:
@@ -358,8 +226,3 @@ class Storm:
                 request = board.request(fate.pick(known), "mirror", ["?"], now, timeout=fate.pick((0.1, 5.0)))
                 if fate.happens(200):
                     board.abandon(request, now)
-
-
-def by_position(method: str, params: dict[str, Any]) -> tuple[str, list[Any]]:
-    """A call as batches take it."""
-    return NAMED.get(method, method), [value for name, value in params.items() if name != "note"]

@@ -383,3 +383,7 @@ class World:
     def _see(self, action: Action) -> None:
         self._witness.see(action)
         self._trace.add(action, self.schedule.now)
+
+
+MakeWorld = Callable[..., World]
+"""The type of the fixture `world`: `world(service=…, seed=…, …)`."""
