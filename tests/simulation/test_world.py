@@ -12,6 +12,7 @@ from posthouse.adapters.simulation import Manners, Weather, World
 from posthouse.adapters.simulation.http_speech import PipeliningSpeech
 from posthouse.adapters.simulation.speech import Transport
 from posthouse.core import Config, Context, Identity, RpcError, Service, UsageError
+from posthouse.transports import Policy
 
 TRANSPORTS = get_args(Transport)
 every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
@@ -332,7 +333,7 @@ def test_parameters_are_by_position_or_by_name() -> None:
 def test_requests_that_do_not_wait_are_answered_in_their_order() -> None:
     world = World(service=shop(), weather=Weather(fragment=500))
     alice = world.client("alice", "http")
-    alice.speak = lambda stream, now: PipeliningSpeech()
+    alice.speak = lambda stream, now: PipeliningSpeech(b"localhost")
     ended: list[str] = []
     calls = [alice.call("wait", seconds) for seconds in (0.3, 0.1, 0.2)]
     calls += [alice.call("add", 1, number) for number in range(9)]
@@ -539,6 +540,15 @@ def test_what_came_while_the_process_stood_still_is_there_at_once() -> None:
     assert world.now == 11
     assert {call.status for call in calls} == {"result"}
     assert {call.answered_at for call in calls} == {10.5}
+
+
+@every_transport
+def test_clients_call_the_server_by_a_name_that_it_has(transport: Transport) -> None:
+    world = World(service=shop(), policy=Policy(hosts=("api.example.org", "other.example.org")))
+    call = world.client("alice", transport).call("add", 1, 2)
+    world.run(1)
+    assert call.result == 3
+    world.leave()
 
 
 # Misuse

@@ -25,8 +25,9 @@ CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length: ([0-9]+)\r\n", re.IGNO
 class HttpSpeech:
     """Over HTTP: one request after the other on one link, until the server closes it."""
 
-    def __init__(self) -> None:
-        self._codec: Final = Http1Client(CLIENT_CONFIG, b"localhost")
+    def __init__(self, host: bytes) -> None:
+        self._host: Final = host
+        self._codec: Final = Http1Client(CLIENT_CONFIG, host)
         self._waiting: Final[deque[bytes]] = deque()
         self._asked = b""
         self.over = False
@@ -85,8 +86,8 @@ class PipeliningSpeech(HttpSpeech):
     """Over HTTP, and without waiting: up to `AHEAD` requests are on their way, and are answered in their order
     (RFC 9112 section 9.3.2). Each has a codec of its own, which is given its response and nothing behind it."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, host: bytes) -> None:
+        super().__init__(host)
         self._buffer = bytearray()
         self._codecs: Final[deque[tuple[Http1Client, bytes]]] = deque()
         self._found: list[Event] = []
@@ -98,7 +99,7 @@ class PipeliningSpeech(HttpSpeech):
 
     def say(self, text: bytes) -> None:
         """One request, now."""
-        codec = Http1Client(CLIENT_CONFIG, b"localhost")
+        codec = Http1Client(CLIENT_CONFIG, self._host)
         codec.request(b"POST", b"/rpc", (JSON,), text)
         self._codecs.append((codec, text))
         self._take(codec, text)

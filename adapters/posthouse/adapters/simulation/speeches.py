@@ -20,8 +20,8 @@ from .speech import CLIENT_CONFIG, Event, Gone, Message, Pong, Speech, Transport
 class AttentiveClient(WebSocketClient):
     """A client's codec that keeps what pongs say in `pongs`: who only calls has no use for it."""
 
-    def __init__(self, *, deflate: bool, entropy: Callable[[int], bytes], now: float) -> None:
-        super().__init__(CLIENT_CONFIG, host=b"localhost", deflate=deflate, entropy=entropy, now=now)
+    def __init__(self, host: bytes, *, deflate: bool, entropy: Callable[[int], bytes], now: float) -> None:
+        super().__init__(CLIENT_CONFIG, host=host, deflate=deflate, entropy=entropy, now=now)
         self.pongs: Final[list[bytes]] = []
 
     def _on_event(self, event: Came, now: float) -> None:
@@ -33,8 +33,8 @@ class AttentiveClient(WebSocketClient):
 class WebSocketSpeech:
     """Over a WebSocket."""
 
-    def __init__(self, stream: Stream, now: float, *, deflate: bool = False) -> None:
-        self._codec: Final = AttentiveClient(deflate=deflate, entropy=stream.entropy, now=now)
+    def __init__(self, host: bytes, stream: Stream, now: float, *, deflate: bool = False) -> None:
+        self._codec: Final = AttentiveClient(host, deflate=deflate, entropy=stream.entropy, now=now)
         self.over = False
 
     @property
@@ -153,14 +153,14 @@ class PipeSpeech:
         return found
 
 
-def _http(stream: Stream, now: float) -> Speech:
-    return PipeliningSpeech() if stream.happens(500) else HttpSpeech()
+def _http(host: bytes, stream: Stream, now: float) -> Speech:
+    return PipeliningSpeech(host) if stream.happens(500) else HttpSpeech(host)
 
 
-SPEECHES: Final[dict[Transport, Callable[[Stream, float], Speech]]] = {
-    "websocket": lambda stream, now: WebSocketSpeech(stream, now, deflate=stream.happens(250)),
+SPEECHES: Final[dict[Transport, Callable[[bytes, Stream, float], Speech]]] = {
+    "websocket": lambda host, stream, now: WebSocketSpeech(host, stream, now, deflate=stream.happens(250)),
     "http": _http,
-    "lines": lambda stream, now: PipeSpeech(Lines(CLIENT_CONFIG)),
-    "headers": lambda stream, now: PipeSpeech(Headers(CLIENT_CONFIG)),
+    "lines": lambda host, stream, now: PipeSpeech(Lines(CLIENT_CONFIG)),
+    "headers": lambda host, stream, now: PipeSpeech(Headers(CLIENT_CONFIG)),
 }
-"""What begins a conversation over each transport, at this time."""
+"""What begins a conversation over each transport, with a server of this name, at this time."""

@@ -131,7 +131,9 @@ class World:
         if client is None:
             self._transports[name] = transport, identity
             stream = self.chance.stream(f"client {name}")
-            client = self.clients[name] = Client(name, self, stream, SPEECHES[transport])
+            # Whoever comes calls the server by a name that it has.
+            host = next(iter(self.policy.hosts), "localhost").encode("latin-1")
+            client = self.clients[name] = Client(name, self, stream, partial(SPEECHES[transport], host))
         elif (transport, identity) not in (self._transports[name], ("websocket", None)):
             was, who = self._transports[name]
             raise UsageError(f"client {name!r} is there already, over {was!r} as {who!r}: say its name alone")
