@@ -224,6 +224,7 @@ class World:
         if self.process.performing:
             raise UsageError("a handler cannot kill its own process: plan it, with `world.after(0, world.restart)`")
         raised = self.process.handlers.incidents  # what was said of them may be on its way
+        self._cut_otherwise()
         self.process.kill()
         self._begin_process()
         self.process.handlers.incidents.update(raised)
@@ -355,6 +356,10 @@ class World:
         if self.process.model is not None:
             self.process.model.at_rest()
         self._witness.at_rest()
+        self._cut_otherwise()
+
+    def _cut_otherwise(self) -> None:
+        """What the last sockets heard means the same however it is cut."""
         for accepted in self.process.came:
             chunking(self.config, self.policy, accepted.address, bytes(accepted.heard), accepted.cuts)
 
