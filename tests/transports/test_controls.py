@@ -32,6 +32,15 @@ def test_beyond_the_burst_only_the_latest_is_answered_when_the_bucket_has_recove
     assert machine.release(0.3) is None
 
 
+def test_pongs_do_not_put_off_an_answer_that_waits() -> None:
+    machine = controls()
+    assert [ping(machine, payload, 0.0) for payload in (b"a", b"b", b"c")] == [b"a", b"b", None]
+    due = machine.due()
+    assert machine.charge(0.05)
+    assert machine.due() == due == pytest.approx(0.1)
+    assert machine.release(0.1) == b"c"
+
+
 def test_twice_the_burst_is_one_too_many() -> None:
     machine = controls()
     assert [machine.charge(0.0) for _ in range(5)] == [True, True, True, True, False]
