@@ -1,0 +1,23 @@
+"""What storms have found in the product, kept as the journals that were left of it: they fail no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from posthouse.adapters.journal import read, replay
+from posthouse.adapters.simulation import Watched
+from posthouse.adapters.simulation.stage import service
+
+FINDINGS = sorted((Path(__file__).parent / "findings").glob("*.journal"))
+
+
+@pytest.mark.parametrize("journal", FINDINGS, ids=[path.stem for path in FINDINGS])
+def test_what_was_found_is_mended(journal: Path) -> None:
+    done = replay(read(journal), service, check=True, gateway=Watched)
+    assert done.failure is None
+    assert done.given == len(read(journal).entries)
+
+
+def test_there_are_findings() -> None:
+    assert FINDINGS
