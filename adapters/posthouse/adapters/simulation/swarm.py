@@ -74,7 +74,6 @@ SHRUNK: Final[dict[str, tuple[Any, ...]]] = {
 }
 """What each limit may be shrunk to. An honest client must still be able to say something."""
 
-
 THEMES: Final[tuple[tuple[str, ...], ...]] = (
     (),
     (
@@ -101,6 +100,8 @@ THEMES: Final[tuple[tuple[str, ...], ...]] = (
     ("read_bytes", "frames_per_turn", "max_fragments", "message_timeout", "min_compress_bytes", "max_head_bytes"),
     ("idle_timeout", "heartbeat_interval", "heartbeat_timeout", "write_timeout", "dawdle", "clog"),
     ("drain_notice", "drain_grace", "drain_spread", "max_calls_per_connection", "flood", "shut_down"),
+    ("drain_notice", "drain_timeout", "max_waiting_calls", "max_calls", "clog", "flood", "shut_down"),
+    ("max_bad_messages", "control_rate", "control_burst", "heartbeat_interval", "call_rate", "lie", "misuse"),
 )
 """Limits and faults that have to do with one another: what happens between them is seen where several of them are there
 at once."""
@@ -121,7 +122,6 @@ HARMLESS: Final[dict[str, tuple[Any, ...]]] = {
     "max_head_bytes": (400,),
 }
 """What limits may be shrunk to without harm to anybody."""
-
 
 CAPACITIES: Final = (256 * 1024, 4_000, 500)
 NARROW: Final = (4_000, 500)
