@@ -551,6 +551,25 @@ def test_clients_call_the_server_by_a_name_that_it_has(transport: Transport) -> 
     world.leave()
 
 
+def test_what_hooks_raise_harms_nobody_and_can_be_looked_at() -> None:
+    service = Service("hooked", public=True)
+
+    @service.on("connection.opened")
+    def plain(event: object) -> None:
+        raise ValueError("plain")
+
+    @service.on("connection.opened")
+    async def awaiting(event: object) -> None:
+        await anyio.sleep(1)
+        raise LookupError("awaiting")
+
+    world = World(service=service)
+    call = world.client("alice").call("connection.ping")
+    world.run(5)
+    assert call.status == "result"
+    assert [str(error) for error in world.hook_errors] == ["plain", "'awaiting'"]
+
+
 # Misuse
 
 

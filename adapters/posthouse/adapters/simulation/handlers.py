@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from functools import partial
 from inspect import isawaitable
 from math import inf
@@ -39,7 +38,7 @@ CANCELLED: Final = Raised(RpcError(REQUEST_CANCELLED))
 """The outcome of a handler that was stopped: its call has been answered, so nobody sees it."""
 
 REMEMBERED: Final = 1000
-"""So many exceptions of handlers are remembered, by their incidents."""
+"""So many exceptions of handlers, and of hooks, are remembered."""
 
 SOON: Final = 0.001
 """Seconds in which a handler that is told to stop does."""
@@ -124,6 +123,7 @@ class Handlers:
         self._never: Final[dict[CallId, Run]] = {}
         self._stubborn: Final[dict[CallId, Run]] = {}
         self.incidents: Final[dict[str, BaseException]] = {}
+        self.hook_errors: Final[deque[Exception]] = deque(maxlen=REMEMBERED)
         self._lines: Final[dict[ConnectionId, deque[Run]]] = {}
         self._asking: Final[dict[RequestId, Any]] = {}
         self._told: Final[deque[tuple[Any, Event]]] = deque()
@@ -314,13 +314,15 @@ class Handlers:
     # Hooks, and tasks
 
     def emit(self, action: Emit) -> None:
-        """Tell the hooks: plain ones at once, those that await one after another. What they raise is theirs."""
+        """Tell the hooks: plain ones at once, those that await one after another. What they raise is kept."""
         for hook in self._hooks.get(type(action.event), ()):
             if is_coroutine_function(hook):
                 self._told.append((hook, action.event))
             else:
-                with suppress(Exception):
+                try:
                     hook(action.event)
+                except Exception as error:
+                    self.hook_errors.append(error)
         if self._told and not self._telling:
             self._telling = True
             self._start(self._tell_hooks())
@@ -328,8 +330,10 @@ class Handlers:
     async def _tell_hooks(self) -> None:
         while self._told:
             hook, event = self._told.popleft()
-            with suppress(Exception):
+            try:
                 await hook(event)
+            except Exception as error:
+                self.hook_errors.append(error)
         self._telling = False
 
     def _awaiting(self) -> Tasks:

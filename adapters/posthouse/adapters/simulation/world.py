@@ -170,6 +170,11 @@ class World:
         """What a handler has raised, by the id that its caller was told, as long as it is remembered."""
         return self.process.handlers.incidents.get(id)
 
+    @property
+    def hook_errors(self) -> list[Exception]:
+        """What hooks of the service have raised in this life of the server: nobody else hears of it."""
+        return list(self.process.handlers.hook_errors)
+
     # What befalls it
 
     def after(self, seconds: float, event: Callable[[], None]) -> None:
