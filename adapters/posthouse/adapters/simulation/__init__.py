@@ -8,7 +8,7 @@ from __future__ import annotations
 from .chance import Chance, Drawn, Recorded, Recording, Seeded, Stream
 from .clients import Client
 from .failing import Failed, attempt
-from .handlers import HONEST, Manners
+from .manners import HONEST, Manners
 from .model import Model
 from .network import CALM, Weather
 from .pending import PendingCall

@@ -10,24 +10,23 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 from inspect import isawaitable
-from math import inf
 from typing import Any, Final, ParamSpec, TypeVar
 
 import anyio
-from msgspec import Struct
 from posthouse.adapters.firewall import awaited_outcome, outcome_of, proper
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.invoked_context import InvokedContext
-from posthouse.core.effects import Cancel, Emit, Invoke, Resolve
+from posthouse.core.effects import Cancel, Invoke, Resolve
 from posthouse.core.errors import INTERNAL_ERROR, REQUEST_CANCELLED, RpcError, UsageError
-from posthouse.core.lifecycle import Event
-from posthouse.core.method import Method, Outcome, Raised, Returned, is_coroutine_function
+from posthouse.core.method import Method, Outcome, Raised, Returned
 from posthouse.core.parameters import Arguments
 from posthouse.core.peers import CallId, ConnectionId, RequestId
 from posthouse.core.service import Service
 from posthouse.transports.switchboard import Switchboard
 
 from .chance import Stream
+from .hooks import Hooks
+from .manners import HONEST, Manners, Spoiled
 from .schedule import Clock
 from .tasks import Tasks
 
@@ -38,36 +37,10 @@ CANCELLED: Final = Raised(RpcError(REQUEST_CANCELLED))
 """The outcome of a handler that was stopped: its call has been answered, so nobody sees it."""
 
 REMEMBERED: Final = 1000
-"""So many exceptions of handlers, and of hooks, are remembered."""
+"""So many exceptions of handlers are remembered, by their incidents."""
 
 SOON: Final = 0.001
 """Seconds in which a handler that is told to stop does."""
-
-
-class Manners(Struct, frozen=True):
-    """How handlers end, in a thousand: `late` by up to `lateness` seconds, `never` (until the world heals), `twice`,
-    `raising`; `stubborn` ones do not stop when they are told to. Raises UsageError for what makes no sense."""
-
-    late: int = 0
-    never: int = 0
-    twice: int = 0
-    raising: int = 0
-    stubborn: int = 0
-    lateness: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("late", "never", "twice", "raising", "stubborn"):
-            if not 0 <= getattr(self, name) <= 1000:
-                raise UsageError(f"{name} {getattr(self, name)} must be from 0 to 1000: it is how often in a thousand")
-        if not 0 <= self.lateness < inf:
-            raise UsageError(f"lateness {self.lateness} must be seconds, from 0 on")
-
-
-HONEST: Final = Manners()
-
-
-class Spoiled(Exception):
-    """What a handler raises by its manners alone."""
 
 
 class SimulatedContext(InvokedContext):
@@ -110,24 +83,21 @@ class Run:
 
 
 class Handlers:
-    """Performs `Invoke`, `Cancel`, `Resolve` and `Emit` for one process."""
+    """Performs `Invoke`, `Cancel` and `Resolve` for one process, and by its `hooks` `Emit`."""
 
     def __init__(self, board: Switchboard, service: Service, schedule: Clock, stream: Stream, manners: Manners) -> None:
         self.board: Final = board
         self.schedule: Final = schedule
         self.manners = manners
-        self._hooks: Final = service.hooks
+        self.hooks: Final = Hooks(service, self._start)
         self._stream: Final = stream
         self._tasks: Tasks | None = None
         self._runs: Final[dict[CallId, Run]] = {}
         self._never: Final[dict[CallId, Run]] = {}
         self._stubborn: Final[dict[CallId, Run]] = {}
         self.incidents: Final[dict[str, BaseException]] = {}
-        self.hook_errors: Final[deque[Exception]] = deque(maxlen=REMEMBERED)
         self._lines: Final[dict[ConnectionId, deque[Run]]] = {}
         self._asking: Final[dict[RequestId, Any]] = {}
-        self._told: Final[deque[tuple[Any, Event]]] = deque()
-        self._telling = False
         self.failed: Exception | None = None
 
     @property
@@ -311,30 +281,7 @@ class Handlers:
         if future is not None and not future.done():
             future.set_result(action.outcome)
 
-    # Hooks, and tasks
-
-    def emit(self, action: Emit) -> None:
-        """Tell the hooks: plain ones at once, those that await one after another. What they raise is kept."""
-        for hook in self._hooks.get(type(action.event), ()):
-            if is_coroutine_function(hook):
-                self._told.append((hook, action.event))
-            else:
-                try:
-                    hook(action.event)
-                except Exception as error:
-                    self.hook_errors.append(error)
-        if self._told and not self._telling:
-            self._telling = True
-            self._start(self._tell_hooks())
-
-    async def _tell_hooks(self) -> None:
-        while self._told:
-            hook, event = self._told.popleft()
-            try:
-                await hook(event)
-            except Exception as error:
-                self.hook_errors.append(error)
-        self._telling = False
+    # Tasks
 
     def _awaiting(self) -> Tasks:
         if self._tasks is None:
@@ -356,6 +303,6 @@ class Handlers:
         self._runs.clear()
         self._never.clear()
         self._asking.clear()
-        self._told.clear()
+        self.hooks.close()
         if self._tasks is not None:
             self._tasks.close()

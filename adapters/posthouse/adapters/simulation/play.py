@@ -25,7 +25,7 @@ from posthouse.core.errors import (
 )
 
 from .clients import Client
-from .handlers import Spoiled
+from .manners import Spoiled
 from .pending import PendingCall
 from .speeches import WebSocketSpeech
 from .stage import CODES, RESULTS, TELLING

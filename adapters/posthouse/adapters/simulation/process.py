@@ -22,7 +22,8 @@ from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard import Switchboard
 
 from .chance import Stream
-from .handlers import Handlers, Manners
+from .handlers import Handlers
+from .manners import Manners
 from .model import Model
 from .network import Link
 from .schedule import ProcessClock, Schedule
@@ -103,7 +104,7 @@ class Process:
             Invoke: self.handlers.invoke,
             Cancel: self.handlers.cancel,
             Resolve: self.handlers.resolve,
-            Emit: self.handlers.emit,
+            Emit: self.handlers.hooks.emit,
             Drained: self._drained,
         }
 

@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 from posthouse.core.config import OBSERVABLE, Config
 
 from .chance import Stream
-from .handlers import Manners
+from .manners import Manners
 from .network import Weather
 from .speech import Transport
 
