@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 from posthouse.adapters import invariants
 from posthouse.adapters.journal import read, replay, shrink
-from posthouse.adapters.journal.shrinking import Shrinking, by_socket
+from posthouse.adapters.journal.entries import Entry
+from posthouse.adapters.journal.shrinking import Shrinking, by_socket, together
 from posthouse.core import Gateway, Peer, UsageError
 
-from tests.transports.board import Browser, calculator, call
+from tests.transports.board import Browser, calculator, call, post
 
 from .eventful import Recording, eventful
 from .test_journal_recorder import Host
@@ -35,6 +37,31 @@ def test_what_is_left_needs_each_of_its_entries() -> None:
     inputs = [entry.input for entry in small.entries]
     assert (inputs[0], inputs[-1]) == ("opened", "complete")
     assert shrink(small, calculator(), gateway=Brittle).entries == small.entries
+
+
+def test_what_came_byte_by_byte_is_put_together() -> None:
+    board = Recording()
+    socket, other = board.open(), board.open()
+    said = post(call("later"))
+    for place in range(len(said)):
+        board.feed(socket, said[place : place + 1])
+        board.feed(other, b"\r\n")
+    (late,) = board.waiting
+    board.drop(socket)
+    journal = board.journal()
+    last = Entry("complete", {"call": late.call, "result": None, "now": 1.0})
+    journal = structs.replace(journal, entries=[*journal.entries, last])
+    small = shrink(journal, calculator(), gateway=Brittle)
+    assert [entry.input for entry in small.entries] == ["opened", "received", "closed", "complete"]
+    needed = said.decode().replace(": ", ":")
+    assert small.entries[1].arguments["data"] == needed
+    assert replay(small, calculator(), check=True, gateway=Brittle).failure is not None
+
+
+def test_reads_of_two_sockets_are_two() -> None:
+    reads = [Entry("received", {"socket": socket, "data": "a", "now": 0.0}) for socket in (1, 2)]
+    assert together(*reads) is None
+    assert together(reads[0], Entry("closed", {"socket": 1, "now": 0.0})) is None
 
 
 def test_a_journal_that_does_not_fail_has_nothing_to_shrink_to() -> None:

@@ -1,7 +1,8 @@
 """Shrinking: of a journal that fails, the few entries without which it would not fail in the same way.
 
 Delta debugging (Zeller and Hildebrandt, 2002, `ddmin`), coarse things first: what comes behind the failure, then all
-that whole sockets said, then single entries. Ids are followed, so what is left is a journal like any other.
+that whole sockets said, then single entries; and what is left of a message that came in pieces is put together. Ids
+are followed, so what is left is a journal like any other.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ def shrink(
     """The smallest journal found that fails in the same way as this one does (`Failure.kind`) when it is replayed with
     these arguments. Raises UsageError for one that does not fail."""
     shrinking = Shrinking(journal, service, gateway, check=check, effects=effects, max_runs=max_runs)
-    places = shrinking.shrink()
-    header = structs.replace(journal.header, left_out=journal.header.left_out + len(journal.entries) - len(places))
-    return Journal(header, [journal.entries[place] for place in places])
+    entries = shrinking.shrink()
+    header = structs.replace(journal.header, left_out=journal.header.left_out + len(journal.entries) - len(entries))
+    return Journal(header, entries)
 
 
 class Shrinking:
@@ -59,7 +60,8 @@ class Shrinking:
         max_runs: int,
     ) -> None:
         self.runs = 0
-        self._journal: Final = journal
+        self._header: Final = journal.header
+        self._entries: Sequence[Entry] = journal.entries
         self._service: Final = stand_in(service)
         self._gateway: Final = gateway
         self._check: Final = check
@@ -68,9 +70,9 @@ class Shrinking:
         self._kind = ""
         self._all_eyes = False
 
-    def shrink(self) -> Places:
+    def shrink(self) -> list[Entry]:
         """The entries without which it would not fail."""
-        whole = list(range(len(self._journal.entries)))
+        whole = list(range(len(self._entries)))
         run = self._run(whole)
         if run.failure is None:
             raise UsageError("this journal does not fail: there is nothing to shrink it to")
@@ -79,19 +81,41 @@ class Shrinking:
         # To look inside after every entry costs more than all else. What is violated at the end, as it is in the whole,
         # is seen there; and should something else be violated before, it is done again with all eyes.
         places = self._narrow(whole)
-        if kind_in(self._run(places)) == self._kind:
-            return places
-        self._all_eyes = True
-        return self._narrow(whole)
+        if kind_in(self._run(places)) != self._kind:
+            self._all_eyes = True
+            places = self._narrow(whole)
+        return self._join(self._at(places))
+
+    def _at(self, places: Places) -> list[Entry]:
+        return [self._entries[place] for place in places]
 
     def _narrow(self, places: Places) -> Places:
-        places = self._minimise(places, by_socket(self._journal.entries, places))
+        places = self._minimise(places, by_socket(self._entries, places))
         return self._minimise(places, [[place] for place in places])
+
+    def _join(self, entries: list[Entry]) -> list[Entry]:
+        """With reads that follow one another on one socket as one, where it goes on to fail in the same way; and then
+        without what that made needless."""
+        whole = len(entries)
+        at = 1
+        while at < len(entries) and self.runs < self._max_runs:
+            one = together(entries[at - 1], entries[at])
+            fewer = entries if one is None else [*entries[: at - 1], one, *entries[at + 1 :]]
+            self._entries = fewer
+            if one is not None and kind_in(self._run(list(range(len(fewer))))) == self._kind:
+                entries = fewer
+            else:
+                at += 1
+        if len(entries) == whole:
+            return entries
+        self._entries = entries
+        places = list(range(len(entries)))
+        return self._at(self._minimise(places, [[place] for place in places]))
 
     def _run(self, places: Places, *, all_eyes: bool = True) -> Run:
         self.runs += 1
-        run = Run(self._journal.header, self._service, self._gateway, check=self._check, effects=self._effects)
-        entries = [self._journal.entries[place] for place in places]
+        run = Run(self._header, self._service, self._gateway, check=self._check, effects=self._effects)
+        entries = self._at(places)
         # What sockets said is only cut otherwise where that may be what fails.
         cut = not self._kind or self._kind.startswith(CHUNKING)
         run.give(entries, check_from=1 if all_eyes else len(places), cut=cut)
@@ -121,6 +145,21 @@ class Shrinking:
         places = sorted(chain.from_iterable(groups))
         run = self._run(places, all_eyes=self._all_eyes)
         return needed(places, run) if kind_in(run) == self._kind else None
+
+
+def together(first: Entry, second: Entry) -> Entry | None:
+    """Two reads as one. None: they are no reads, or of two sockets."""
+    if not first.input == second.input == "received" or first.arguments["socket"] != second.arguments["socket"]:
+        return None
+    return Entry(
+        second.input,
+        {**second.arguments, "data": first.arguments["data"] + second.arguments["data"]},
+        first.drawn + second.drawn,
+        second.returned,
+        first.opened + second.opened,
+        first.invoked + second.invoked,
+        second.raised,
+    )
 
 
 def kind_in(run: Run) -> str | None:
