@@ -15,6 +15,7 @@ from posthouse.adapters.journal.entries import INPUTS, MACHINES, TYPES
 from posthouse.adapters.journal.values import WAYS
 from posthouse.core import Address, Config, Context, Gateway, Invoke, Peer, RpcError, Service, UsageError
 from posthouse.core.errors import INTERNAL_ERROR
+from posthouse.core.peers import CallId
 from posthouse.transports import Switchboard
 from posthouse.transports.frames import masked_frame
 from posthouse.transports.handshake import key_from, opening_request
@@ -277,6 +278,22 @@ def test_what_an_input_raises_gets_out_and_is_written_down() -> None:
     with pytest.raises(KeyError, match="broken"):
         board.board.shut_down(0.0)
     assert board.journal().entries[-1].raised == "KeyError"
+
+
+@pytest.mark.parametrize(("result", "written"), [({"a": [1]}, '{"a":[1]}'), (None, None)])
+def test_a_result_with_which_the_core_fails_is_written_though_it_was_never_encoded(
+    result: Any, written: str | None
+) -> None:
+    class Broken(Gateway):
+        def complete(self, call: CallId, result: object, now: float) -> bool:
+            raise KeyError("broken")
+
+    board = Recording(gateway=Broken)
+    socket = board.open()
+    board.feed(socket, post(call("later")))
+    with pytest.raises(KeyError, match="broken"):
+        board.board.complete(board.waiting.pop().call, result, 1.0)
+    assert board.journal().entries[-1].arguments["result"] == written
 
 
 def test_a_recording_that_is_ended_leaves_the_machine_as_it_was() -> None:

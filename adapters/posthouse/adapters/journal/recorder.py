@@ -25,7 +25,7 @@ from posthouse.transports.websocket import WebSocket
 
 from .entries import INPUTS, Entry, Header, encode_line, parameters
 from .redaction import Redactor
-from .values import WAYS, Unfit, encodable, write_argument
+from .values import WAYS, Unfit, as_json, encodable, write_argument
 
 Write = Callable[[bytes], object]
 """Takes one line. What it returns as False (and only that) ends the recording."""
@@ -127,7 +127,8 @@ class Recorder:
         self, name: str, arguments: dict[str, Any], actions: list[Any], returned: Any, raised: str | None
     ) -> None:
         if name == "complete":
-            arguments["result"] = self._result
+            unseen = self._result is None and raised is not None  # it did not get as far as to encode it
+            arguments["result"] = as_json(arguments.get("result")) if unseen else self._result
         elif name in ("opened", "received", "closed"):
             self._keep_secrets(arguments, returned)
         opened = [a.event for a in actions if type(a) is Emit and type(a.event) is ConnectionOpened]
