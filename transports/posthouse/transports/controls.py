@@ -12,10 +12,10 @@ class Controls:
     """A bucket of `control_burst` that refills with `control_rate` a second, and may be overdrawn by another burst.
 
     Pings within the burst are answered in order. Of those beyond it, and of those that come while output is paused,
-    only the latest, when output goes and the bucket would have recovered: pongs, which the server asks for, do not put
-    that off. "If an endpoint receives a Ping frame and has not
-    yet sent Pong frame(s) in response to previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only
-    the most recently processed Ping frame" (RFC 6455 section 5.5.3).
+    only the latest, when output goes and the bucket would have recovered from it: pongs, which the server asks for, do
+    not put that off. "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous
+    Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame" (RFC
+    6455 section 5.5.3).
     """
 
     __slots__ = ("_at", "_burst", "_due", "_rate", "_tokens", "_waiting")
