@@ -47,6 +47,7 @@ def test_fails(world):
 
 BROKEN = """
 import pytest
+from posthouse.adapters.invariants import Violation
 from posthouse.core import Service
 from posthouse.core.gateway import Gateway
 
@@ -84,6 +85,27 @@ def test_only_the_world_sees(world):
     world.after(1.0, lambda: alice._on_response({"id": 77, "result": 1}))
     world.run(2)
 
+def test_what_is_expected_is_no_failure(world):
+    world = world(service=service)
+    with pytest.raises(Violation):
+        world.run_until(lambda: False, "it happens", 1.0)
+
+def test_time_stands_still(world):
+    world = world(service=service)
+    alice = world.client("alice")
+    alice.connect()
+    world.run(1)
+    world.after(1.0, lambda: alice._on_response({"id": 77, "result": 1}))
+    world.stall(2)
+
+def test_step_by_step(world):
+    world = world(service=service)
+    alice = world.client("alice")
+    alice.connect()
+    world.after(1.0, lambda: alice._on_response({"id": 77, "result": 1}))
+    while world.step():
+        pass
+
 def test_the_test_itself_is_wrong(world):
     world = world(service=service)
     world.after(1.0, lambda: 1 // 0)
@@ -101,10 +123,11 @@ def test_a_test_that_has_passed_is_settled_and_left(pytester: pytest.Pytester) -
 def test_a_world_in_which_something_does_not_hold_leaves_a_journal(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(BROKEN)
     done = pytester.runpytest_inprocess("-p", "no:cacheprovider")
-    done.assert_outcomes(failed=3)
+    done.assert_outcomes(passed=1, failed=5)
     done.stdout.fnmatch_lines(["*test_the_core_raises-0.journal (* of * inputs; fails by itself)"])
     done.stdout.fnmatch_lines(["*test_only_the_world_sees-0.journal (* inputs; only the simulator sees what is wrong)"])
     done.stdout.no_fnmatch_line("*test_the_test_itself_is_wrong-0.journal*")
     left = sorted(path.name for path in (pytester.path / "journals").iterdir())
-    assert left == ["test_only_the_world_sees-0.journal", "test_the_core_raises-0.journal"]
-    assert len(read(pytester.path / "journals" / left[1]).entries) <= 4, "of more than a dozen"
+    names = ("only_the_world_sees", "step_by_step", "the_core_raises", "time_stands_still")
+    assert left == [f"test_{name}-0.journal" for name in names]
+    assert len(read(pytester.path / "journals" / left[2]).entries) <= 4, "of more than a dozen"

@@ -109,6 +109,7 @@ class Shrinking:
         if len(entries) == whole:
             return entries
         self._entries = entries
+        self._all_eyes = True  # there are few by now
         places = list(range(len(entries)))
         return self._at(self._minimise(places, [[place] for place in places]))
 

@@ -87,7 +87,7 @@ class Client(Listener):
 
     def notify(self, method: str, /, *args: Any, **kwargs: Any) -> None:
         """Send a notification."""
-        self.say(encode(notification(method, one_kind(args, kwargs))))
+        self._say(encode(notification(method, one_kind(args, kwargs))), ())
 
     def batch(self, calls: Iterable[tuple[str, Any]], told: Iterable[tuple[str, Any]] = ()) -> list[PendingCall]:
         """Call several methods in one array: pairs of a method and its parameters, a list or by name a dict. `told` are
@@ -117,11 +117,14 @@ class Client(Listener):
         return ping
 
     def say(self, text: bytes) -> None:
-        """Send one text, whatever it is. A link is made if there is none."""
+        """Send one text, whatever it is, over a link that is made if there is none. Nobody knows what it has to be
+        answered: on this link the client counts as a liar."""
+        self.connect()
+        self.liar = True
         self._say(text, ())
 
     def send(self, data: bytes) -> None:
-        """Send bytes, past the codec. What they do to the conversation is this client's own fault."""
+        """Send bytes, past the codec. What they do to the conversation is this client's own fault, too."""
         self.connect()
         self.liar = True
         self._give(data)
@@ -289,4 +292,4 @@ class Client(Listener):
 
     def _answer(self, link: Link | None, text: bytes) -> None:
         if link is not None and self.link is link:  # on another nobody would know what is answered
-            self.say(text)
+            self._say(text, ())

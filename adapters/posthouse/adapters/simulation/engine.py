@@ -98,7 +98,7 @@ class Engine:
         return self._trace.digest()
 
     @property
-    def hook_errors(self) -> list[Exception]:
+    def hook_errors(self) -> list[BaseException]:
         """What hooks of the service have raised in this life of the server: nobody else hears of it."""
         return list(self.process.handlers.hooks.errors)
 
@@ -118,13 +118,14 @@ class Engine:
         if process.clock.asleep:
             return
         process.sleep()
-        while (planned := schedule.next()) is not None and planned <= until:
-            schedule.pop()()
-            self.steps += 1
-            if self.process is not process:
-                return  # the new one is awake
-        schedule.now = max(schedule.now, until)
-        process.wake()
+        with self._noted():
+            while (planned := schedule.next()) is not None and planned <= until:
+                schedule.pop()()
+                self.steps += 1
+                if self.process is not process:
+                    return  # the new one is awake
+            schedule.now = max(schedule.now, until)
+            process.wake()
 
     def restart(self) -> None:
         """The process is killed and a new one begins. It knows nothing; clients notice that their links are cut. What
@@ -132,7 +133,8 @@ class Engine:
         if self.process.performing:
             raise UsageError("a handler cannot kill its own process: plan it, with `world.after(0, world.restart)`")
         raised = self.process.handlers.incidents  # what was said of them may be on its way
-        self._cut_otherwise()
+        with self._noted():
+            self._cut_otherwise()
         self.process.kill()
         self._begin_process()
         self.process.handlers.incidents.update(raised)
@@ -148,7 +150,11 @@ class Engine:
     # Time
 
     def step(self, until: float = float("inf")) -> bool:
-        """The next event, if it is due by `until`. False: nothing is."""
+        """The next event, if it is due by `until`. False: nothing is. Raises Violation."""
+        with self._noted():
+            return self._step(until)
+
+    def _step(self, until: float) -> bool:
         schedule, process = self.schedule, self.process
         planned, due = schedule.next(), process.next_timeout()
         if planned is not None and (planned <= schedule.now or due is None or planned <= due):
@@ -199,7 +205,7 @@ class Engine:
         until = self.now + seconds
         with self._noted():
             self.process.perform()
-            while self.step(until):
+            while self._step(until):
                 pass
             self.schedule.now = max(self.schedule.now, until)
             self.check()
@@ -210,7 +216,7 @@ class Engine:
         with self._noted():
             self.process.perform()
             while not happened():
-                if not self.step(until):
+                if not self._step(until):
                     raise Violation(f"liveness: {sentence}", f"not within {seconds:g} s", *self._waiting())
 
     @contextmanager

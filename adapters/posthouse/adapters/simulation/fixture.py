@@ -39,14 +39,17 @@ def world(request: pytest.FixtureRequest) -> Iterator[MakeWorld]:
         return world
 
     yield make
+    passed = request.session.testsfailed == failed
     try:
-        if request.session.testsfailed == failed:
-            for world, _ in made:
+        for world, _ in made:
+            if passed and world.failed is None:  # else the test has expected that
+                passed = False
                 world.leave()
+                passed = True
     finally:
         for number, (world, lives) in enumerate(made):
             world.close()
-            if world.failed is not None and lives:
+            if not passed and world.failed is not None and lives:
                 path = journal_path(request.config.rootpath / FOLDER, f"{request.node.name}-{number}")
                 whole = isinstance(world.failed, Violation)
                 lines = leave_journal_of_world(lives, world.service, path, whole=whole)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+import anyio
 from posthouse.core.effects import Emit
 from posthouse.core.lifecycle import Event
 from posthouse.core.method import is_coroutine_function
@@ -19,11 +20,12 @@ class Hooks:
     """Performs `Emit`. `start` begins a task. What hooks raise harms nobody, and is kept in `errors`."""
 
     def __init__(self, service: Service, start: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-        self.errors: Final[deque[Exception]] = deque(maxlen=REMEMBERED)
+        self.errors: Final[deque[BaseException]] = deque(maxlen=REMEMBERED)
         self._hooks: Final = service.hooks
         self._start: Final = start
         self._waiting: Final[deque[tuple[Any, Event]]] = deque()
         self._telling = False
+        self._closed = False
 
     def emit(self, action: Emit) -> None:
         """Tell them what has happened."""
@@ -33,7 +35,7 @@ class Hooks:
             else:
                 try:
                     hook(action.event)
-                except Exception as error:
+                except BaseException as error:
                     self.errors.append(error)
         if self._waiting and not self._telling:
             self._telling = True
@@ -42,12 +44,16 @@ class Hooks:
     async def _tell(self) -> None:
         while self._waiting:
             hook, event = self._waiting.popleft()
-            try:
-                await hook(event)
-            except Exception as error:
-                self.errors.append(error)
+            with anyio.CancelScope():  # a hook that meets somebody else's cancellation ends alone
+                try:
+                    await hook(event)
+                except BaseException as error:
+                    self.errors.append(error)
+                    if self._closed or isinstance(error, GeneratorExit):
+                        raise
         self._telling = False
 
     def close(self) -> None:
         """The process is gone: nobody is told what waits."""
+        self._closed = True
         self._waiting.clear()

@@ -165,7 +165,7 @@ class Listener(ABC):
         """What an error says, as an exception; what a handler raised is its cause."""
         data = error.get("data")
         failed = RpcError(error["code"], error["message"], data, reserved=True)
-        if isinstance(data, dict) and "incident" in data:
+        if isinstance(data, dict) and isinstance(data.get("incident"), str):
             failed.__cause__ = self._surroundings.incident(data["incident"])
         return failed
 

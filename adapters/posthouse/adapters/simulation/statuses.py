@@ -17,10 +17,13 @@ def status_fits(status: int, asks: bool, answer: Any) -> bool:
     """Is this the status of this answer, which is None where it is no JSON? `asks`: something is to be answered."""
     if answer is None:
         return status in IN_WORDS or (status == NO_CONTENT and not asks)
-    error = answer.get("error") if isinstance(answer, dict) else None
-    if error is None:
-        return asks and status == http_status(None)
-    return status == http_status(error["code"])
+    if isinstance(answer, list):
+        # Of what asks for nothing only faults are told, and nobody knows whose they are.
+        nameless = all("error" in entry and entry.get("id") is None for entry in answer)
+        return (asks or nameless) and status == http_status(None)
+    if "error" in answer:
+        return status == http_status(answer["error"]["code"])
+    return asks and status == http_status(None)
 
 
 def asks(said: Any) -> bool:

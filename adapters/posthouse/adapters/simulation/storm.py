@@ -162,12 +162,8 @@ class Storm:
         if client.stream.happens(250):
             # What somebody else may have been asked.
             request = self.world.process.board.gateway._requests.upcoming - 1 - client.stream.choose(4)
-            client.connect()
-            client.liar = True
             client.say(b'{"jsonrpc":"2.0","id":%d,"result":0}' % max(request, 0))
         elif client.stream.happens(500):
-            client.connect()
-            client.liar = True
             client.say(client.stream.pick(TEXTS))
         else:
             client.send(client.stream.pick(BYTES))

@@ -35,6 +35,7 @@ from .speeches import SPEECHES
 REFUSING: Final = (
     *("max_connections", "max_in_head", "max_connections_per_address", "max_connections_per_user"),
     *("accept_rate_per_address", "memory_budget", "call_rate", "max_head_bytes", "max_headers", "max_bad_messages"),
+    *("head_timeout", "idle_timeout"),
 )
 """The limits by which somebody may be refused who has done nothing wrong lately."""
 
@@ -194,13 +195,14 @@ class World(Engine):
     def _reach(self) -> None:
         """Once it has healed the server is there for everybody, where nothing is so small that it may refuse them."""
         usual = Config()
-        if self.process.board.draining or any(getattr(self.config, n) != getattr(usual, n) for n in REFUSING):
+        refused = not self.policy.hosts or any(getattr(self.config, n) != getattr(usual, n) for n in REFUSING)
+        if self.process.board.draining or refused:
             return
         late = list(self.clients.values())
         for _ in range(2):  # a link that was about to end may end under the first
             pings = {client: client.call("connection.ping") for client in late}
             self.run_until(self.settled, "everybody is answered")
-            late = [client for client, ping in pings.items() if ping.status != "result"]
+            late = [client for client, ping in pings.items() if ping.status == "lost"]
         if late:
             with self._noted():
                 raise Violation("liveness: everybody is answered", *late[:3])
