@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from math import nan
 from typing import Any, Final
 
+from msgspec import Struct
 from posthouse.adapters.invariants import Violation
 from posthouse.core.config import Config
 from posthouse.core.context import Context
@@ -57,6 +59,18 @@ def opaque(value: Opaque) -> None:
 
 def defaulted(context: Context = None) -> None:  # type: ignore[assignment]
     """A Context has no default."""
+
+
+class Changeable(Struct):
+    """Has no hash."""
+
+
+def set_of_lists(values: set[tuple[int, list[int]]]) -> None:
+    """A list has no hash."""
+
+
+def set_of_changeable(values: set[Changeable]) -> None:
+    """Nor has what may change."""
 
 
 def fine() -> None:
@@ -123,7 +137,14 @@ MISUSES: Final[tuple[Misuse, ...]] = (
     lambda board, now: board.shut_down(now, grace=-1.0),
     too_much_sent,
     released_socket,
+    lambda board, now: board.opened(("192.0.2.1", 5), now),  # type: ignore[arg-type]
+    lambda board, now: board.handle_timeout(nan),
+    lambda board, now: board.held(SocketId(0), -1, now),
+    lambda board, now: board.gateway.connect("websocket", now),  # type: ignore[arg-type]
+    lambda board, now: board.gateway.connect(Peer("tcp"), now),  # type: ignore[arg-type]
     lambda board, now: RpcError(-32001),
+    lambda board, now: RpcError("no"),  # type: ignore[arg-type]
+    lambda board, now: RpcError(1, 7),  # type: ignore[arg-type]
     lambda board, now: Config(max_depth=0),
     lambda board, now: Config(max_depth=1 << 20),
     lambda board, now: Config(max_depth=True),
@@ -139,6 +160,8 @@ MISUSES: Final[tuple[Misuse, ...]] = (
     declare(both),
     declare(opaque),
     declare(defaulted),
+    declare(set_of_lists),
+    declare(set_of_changeable),
     declare(lambda: None, ""),
     declare(fine, "\ud800"),
     declare(fine, "m" * 200),

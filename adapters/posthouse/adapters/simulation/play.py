@@ -118,6 +118,8 @@ class Play:
                 return method, {"numbers": [stream.choose(9) for _ in range(stream.choose(4))]}
             case "spread":
                 return method, {"first": stream.choose(9), "x": stream.choose(9), "y": 7}
+            case "paired":
+                return method, {"pairs": [{"left": stream.pick("abc")} for _ in range(stream.choose(4))]}
             case "tags":
                 return method, {"names": [stream.pick("abc") for _ in range(4)][: stream.choose(5)]}
             case "secret" | "breaks" | "unspeakable" | "no.such.method":

@@ -37,6 +37,13 @@ class Tagged(Struct, frozen=True):
     pairs: Any
 
 
+class Pair(Struct, frozen=True):
+    """What a set may hold: its hash is that of its parts."""
+
+    left: str
+    right: tuple[int, str] = (0, "")
+
+
 class Receipt(TypedDict):
     """What was ordered."""
 
@@ -143,6 +150,11 @@ def spread(first: int, *more: int, **named: int) -> list[int]:
 
 
 @service.method
+def paired(pairs: set[Pair]) -> int:
+    return len(pairs)
+
+
+@service.method
 def placed(token: str, /, loud: bool = False) -> str:
     return token.upper() if loud else token
 
@@ -202,6 +214,7 @@ RESULTS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "order": lambda params: {"token": params["item"]["name"], "sum": params["item"]["price"] * params["count"]},
     "shelf.total": lambda params: sum(params["numbers"]),
     "spread": lambda params: list(params.values()),
+    "paired": lambda params: len({pair["left"] for pair in params["pairs"]}),
     "tags": lambda params: {"names": sorted(set(params["names"])), "pairs": [["pair", 0], ["pair", 1]]},
 }
 """What each method returns, if it returns."""
