@@ -16,6 +16,7 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from posthouse.transports.fields import TCHAR
 from posthouse.transports.http_routes import SECRETS
 
 SECRET_HEADERS: Final = (
@@ -24,7 +25,6 @@ SECRET_HEADERS: Final = (
 )
 """The headers whose values are hidden, in lower case. The server reads none of them."""
 
-TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
 BLANK: Final = rb"[^!-~]"
 """What is no visible character: what stands around a name should be a space at most, and may be anything."""
 
@@ -33,15 +33,15 @@ SECRET: Final = re.compile(rb"%b*(?:%b)%b*:" % (BLANK, NAMES, BLANK), re.IGNOREC
 LENGTH: Final = re.compile(rb"content-length%b*:%b*([0-9]{1,20})%b*" % (BLANK, BLANK, BLANK), re.IGNORECASE)
 KEY: Final = re.compile(rb"sec-websocket-key%b*:%b*[A-Za-z0-9+/]{22}==%b*" % (BLANK, BLANK, BLANK), re.IGNORECASE)
 
-PATH: Final = rb"%b++%b++(?:/|https?://)[^?]*+" % (TOKEN, BLANK)
-WORD: Final = rb"%b++%b++(?![],}])[!->@-~]*+" % (TOKEN, BLANK)
+PATH: Final = rb"%b++%b++(?:/|https?://)[^?]*+" % (TCHAR, BLANK)
+WORD: Final = rb"%b++%b++(?![],}])[!->@-~]*+" % (TCHAR, BLANK)
 """A request line (RFC 9112 section 3) as far as its target goes: a path, which may have spaces that it should not
 have, or a word. Behind a number or a literal of a JSON text only a comma or a bracket can stand."""
 
 QUERY: Final = re.compile(rb"(?:%b|%b)\?([^ \t]*+)(.*+)" % (PATH, WORD), re.IGNORECASE)
 IN_PATH: Final = re.compile(rb"%b\Z" % PATH, re.IGNORECASE)
 IN_WORD: Final = re.compile(rb"%b\Z" % WORD)
-IN_NAME: Final = re.compile(rb"%b*+%b*+%b*+(?::%b*+[0-9A-Za-z+/=]*+%b*+)?\Z" % (BLANK, TOKEN, BLANK, BLANK, BLANK))
+IN_NAME: Final = re.compile(rb"%b*+%b*+%b*+(?::%b*+[0-9A-Za-z+/=]*+%b*+)?\Z" % (BLANK, TCHAR, BLANK, BLANK, BLANK))
 """What has come of a line that may still be any kind: a header's name, and a value that is a number or a key."""
 
 PIECE: Final = re.compile(rb"[^\r\n]+|[\r\n]+")
@@ -78,7 +78,7 @@ REMEMBERED: Final = 256
 """So many bytes of a line are remembered, while it may be any kind."""
 
 BLANKS: Final = re.compile(rb"%b+" % BLANK)
-LONG_TOKEN: Final = re.compile(rb"\A%b{64,}+" % TOKEN)
+LONG_TOKEN: Final = re.compile(rb"\A%b{64,}+" % TCHAR)
 """A method, if anything: no name that is looked for is so long."""
 
 
