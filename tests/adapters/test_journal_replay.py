@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 from msgspec import Struct, json, structs
 from posthouse.adapters import invariants
 from posthouse.adapters.invariants import Violation
+from posthouse.adapters.invariants.chunking import REMEMBERED_BYTES, REMEMBERED_SOCKETS
 from posthouse.adapters.journal import Header, Journal, Replayed, read, replay, shown
-from posthouse.adapters.journal.run import HEARD_BYTES, HEARD_SOCKETS
 from posthouse.core import Cancel, Config, Emit, Gateway, Invoke, Peer, Service, UsageError
 from posthouse.core.peers import ANONYMOUS, Caller, CallId, ConnectionId, Meta
 from posthouse.transports import Policy, Switchboard, Write
@@ -277,19 +278,19 @@ def test_bytes_that_mean_something_else_when_they_are_cut_otherwise_are_a_failur
 
 def test_of_the_last_sockets_it_is_remembered_how_they_began(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(invariants, "chunking", lambda *given: seen.append(given))
+    monkeypatch.setattr(sys.modules[invariants.Heard.__module__], "chunking", lambda *given: seen.append(given))
     board = Recording()
-    for _ in range(HEARD_SOCKETS + 5):
+    for _ in range(REMEMBERED_SOCKETS + 5):
         browser = Browser(board)
         for _ in range(3):
-            browser.send(call("add", b'["%b"]' % (b"x" * HEARD_BYTES)))
+            browser.send(call("add", b'["%b"]' % (b"x" * REMEMBERED_BYTES)))
     board.feed(board.open(PIPE), call("add", b"[1,2]") + b"\n")
     assert replay(board.journal(), calculator(), check=True).failure is None
-    assert len(seen) == HEARD_SOCKETS
-    assert [given[2] for given in seen] == [HERE] * (HEARD_SOCKETS - 1) + [PIPE]
+    assert len(seen) == REMEMBERED_SOCKETS
+    assert [given[2] for given in seen] == [HERE] * (REMEMBERED_SOCKETS - 1) + [PIPE]
     for config, policy, _, data, cuts in seen:
         assert (config, policy) == (CONFIG, POLICY)
-        assert cuts[-1] == len(data) < 2 * HEARD_BYTES
+        assert cuts[-1] == len(data) < 2 * REMEMBERED_BYTES
 
 
 def test_where_it_parts_from_the_recording_is_told() -> None:

@@ -86,11 +86,11 @@ def test_bytes_that_mean_something_else_when_they_are_cut_otherwise_are_left(mon
 
 
 def test_nothing_is_cut_otherwise_where_something_else_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    def chunking(*_: object) -> None:
+    def check(*_: object) -> None:
         raise AssertionError("it was cut otherwise")
 
     journal = eventful(2, 300).journal()
-    monkeypatch.setattr(invariants, "chunking", chunking)
+    monkeypatch.setattr(invariants.Heard, "check", check)
     assert len(shrink(journal, calculator(), gateway=Brittle).entries) < 10
 
 

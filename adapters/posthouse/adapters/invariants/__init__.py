@@ -12,7 +12,7 @@ they can afford. `Witness` stands outside, and sees the actions alone.
 | time: nothing is overdue, everything that waits has a deadline | `time`, `line_of` |
 | totality: an input leaves no work behind | `totality` |
 | order: nothing comes behind its end, or before its beginning | `Witness` |
-| chunking: where bytes are cut changes nothing | `chunking` |
+| chunking: where bytes are cut changes nothing | `chunking`, `Heard` |
 | shutdown: it ends, once, and nothing begins after it | `shutdown`, `Witness` |
 
 That every request is answered once, to who asked, is what `posthouse.adapters.simulation.Model` holds.
@@ -20,7 +20,7 @@ That every request is answered once, to who asked, is what `posthouse.adapters.s
 
 from __future__ import annotations
 
-from .chunking import chunking
+from .chunking import Heard, chunking
 from .state import (
     calls,
     calls_of,
@@ -39,6 +39,7 @@ from .violation import Violation, must
 from .witness import Witness
 
 __all__ = [
+    "Heard",
     "Violation",
     "Witness",
     "calls",

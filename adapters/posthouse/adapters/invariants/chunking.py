@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from posthouse.core.config import Config
-from posthouse.core.peers import Address
+from posthouse.core.peers import Address, SocketId
 from posthouse.transports.codec import (
     Answered,
     Codec,
@@ -25,6 +26,38 @@ from posthouse.transports.policy import Policy
 from posthouse.transports.websocket import WebSocket
 
 from .violation import must
+
+REMEMBERED_BYTES: Final = 4096
+"""Of how a socket began so many bytes are remembered, and the rest of the read in which they end."""
+
+REMEMBERED_SOCKETS: Final = 16
+"""Of so many sockets, the last, that is remembered."""
+
+
+class Heard:
+    """How the last sockets of a server began, and where that was cut: `check` cuts it otherwise."""
+
+    def __init__(self) -> None:
+        self._sockets: Final[dict[SocketId, tuple[Address, bytearray, list[int]]]] = {}
+
+    def opened(self, socket: SocketId, address: Address) -> None:
+        """A socket was let in."""
+        self._sockets[socket] = address, bytearray(), []
+        if len(self._sockets) > REMEMBERED_SOCKETS:
+            del self._sockets[next(iter(self._sockets))]
+
+    def received(self, socket: SocketId, data: bytes) -> None:
+        """Bytes came from it."""
+        if socket in self._sockets:
+            _, heard, cuts = self._sockets[socket]
+            if len(heard) < REMEMBERED_BYTES:
+                heard += data
+                cuts.append(len(heard))
+
+    def check(self, config: Config, policy: Policy) -> None:
+        """It means the same however it is cut. Raises Violation."""
+        for address, heard, cuts in self._sockets.values():
+            chunking(config, policy, address, bytes(heard), cuts)
 
 
 def chunking(config: Config, policy: Policy, address: Address, data: bytes, cuts: Sequence[int]) -> None:

@@ -21,7 +21,7 @@ from posthouse.core.effects import Effect, Emit, Invoke
 from posthouse.core.errors import UsageError
 from posthouse.core.gateway import Gateway
 from posthouse.core.lifecycle import ConnectionOpened
-from posthouse.core.peers import Address, Peer
+from posthouse.core.peers import Address, Peer, SocketId
 from posthouse.core.results import ResultError
 from posthouse.core.service import Service
 from posthouse.transports.actions import Action
@@ -42,10 +42,6 @@ NAMED: Final = {**dict(zip(KINDS, KINDS, strict=True)), "to": "connection"}
 
 MADE: Final = {"opened": "socket", "accepted": "socket", "connect": "connection", "request": "request"}
 """The inputs that return a new id, and of what."""
-
-HEARD_BYTES: Final = 4096
-HEARD_SOCKETS: Final = 16
-"""So many bytes are kept of how each of the last sockets began, to be cut otherwise at the end."""
 
 LEAVING: Final = {"closed": "socket", "released": "socket", "complete": "call", "fail": "call"}
 """The inputs with which something that the adapter had ends."""
@@ -96,21 +92,6 @@ class Chance:
         return self._counted.to_bytes(max(size, 8), "big")[-size:]
 
 
-class Heard:
-    """How a socket began, and where that was cut."""
-
-    def __init__(self, address: Address) -> None:
-        self.address: Final = address
-        self.data = bytearray()
-        self.cuts: list[int] = []
-
-    def add(self, data: bytes) -> None:
-        """More has come."""
-        if len(self.data) < HEARD_BYTES:
-            self.data += data
-            self.cuts.append(len(self.data))
-
-
 class Run:
     """A machine as the header describes it. `service` has been through `stand_in`, `gateway` is the class to build.
 
@@ -142,7 +123,7 @@ class Run:
         self._witness: Final = invariants.Witness()
         self._ids: Final[dict[str, dict[int, Any]]] = {kind: {} for kind in KINDS}
         self._left: Final[dict[tuple[str, int], Invoke | None]] = {}
-        self._heard: Final[dict[int, Heard]] = {}
+        self._heard: Final = invariants.Heard()
 
     def give(self, entries: Sequence[Entry], *, check_from: int = 1, cut: bool = True) -> None:
         """Tell the machine all this, up to the first failure. Before the place `check_from` only what follows from
@@ -228,18 +209,16 @@ class Run:
         """Remember what the last sockets say."""
         address, socket, data = (arguments.get(name) for name in ("address", "socket", "data"))
         if isinstance(address, Address) and returned is not None:
-            self._heard[returned] = Heard(address)
-            if len(self._heard) > HEARD_SOCKETS:
-                del self._heard[next(iter(self._heard))]
-        elif isinstance(data, bytes) and socket in self._heard:
-            self._heard[socket].add(data)
+            self._heard.opened(returned, address)
+        elif isinstance(data, bytes) and isinstance(socket, int):
+            self._heard.received(SocketId(socket), data)
 
     def _check_end(self, board: Switchboard, *, cut: bool) -> None:
         if not self._left:
             invariants.check_at_rest(board)
             self._witness.at_rest()
-        for heard in self._heard.values() if cut else ():
-            invariants.chunking(board.config, self._policy, heard.address, bytes(heard.data), heard.cuts)
+        if cut:
+            self._heard.check(board.config, self._policy)
 
     def _check(self) -> None:
         self._witness.stopped(invoke for invoke in self._left.values() if invoke is not None)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
-from posthouse.adapters.invariants import Violation, Witness, check, check_at_rest, check_touched, chunking, time
+from posthouse.adapters.invariants import Violation, Witness, check, check_at_rest, check_touched, time
 from posthouse.core.config import Config
 from posthouse.core.errors import UsageError
 from posthouse.core.service import Service
@@ -134,7 +134,7 @@ class Engine:
             raise UsageError("a handler cannot kill its own process: plan it, with `world.after(0, world.restart)`")
         raised = self.process.handlers.incidents  # what was said of them may be on its way
         with self._noted():
-            self._cut_otherwise()
+            self.process.heard.check(self.config, self.policy)
         self.process.kill()
         self._begin_process()
         self.process.handlers.incidents.update(raised)
@@ -198,7 +198,7 @@ class Engine:
         if self.process.model is not None:
             self.process.model.at_rest()
         self._witness.at_rest()
-        self._cut_otherwise()
+        self.process.heard.check(self.config, self.policy)
 
     def run(self, seconds: float) -> None:
         """Let so much time pass. Raises Violation."""
@@ -238,11 +238,6 @@ class Engine:
         return [f"{invoke.method.name} runs" for invoke in self.process.handlers.running]
 
     # What is seen
-
-    def _cut_otherwise(self) -> None:
-        """What the last sockets heard means the same however it is cut."""
-        for accepted in self.process.came:
-            chunking(self.config, self.policy, accepted.address, bytes(accepted.heard), accepted.cuts)
 
     def _see(self, action: Action) -> None:
         self._witness.see(action)

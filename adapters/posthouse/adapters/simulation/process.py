@@ -6,11 +6,11 @@ life: after its end there is a new one, that knows nothing of it.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from posthouse.adapters.invariants import Heard
 from posthouse.adapters.journal import Header, Recorder
 from posthouse.core.config import Config
 from posthouse.core.effects import Cancel, Drained, Emit, Invoke, Resolve
@@ -29,24 +29,14 @@ from .network import Link
 from .schedule import ProcessClock, Schedule
 from .watched import Watched
 
-REMEMBERED: Final = 4096
-"""Of how a socket began so many bytes are remembered, and the rest of the read in which they end."""
-
-LAST: Final = 16
-"""Of so many sockets, the last, that is remembered."""
-
 
 class Accepted:
-    """One accepted socket: what it was given and the link has no room for, and what is to happen behind that. `heard`
-    is how it began, and `cuts` where that was cut."""
+    """One accepted socket: what it was given and the link has no room for, and what is to happen behind that."""
 
-    __slots__ = ("address", "closed", "closing", "cuts", "ending", "heard", "link", "on_reset", "socket", "unsent")
+    __slots__ = ("closed", "closing", "ending", "link", "on_reset", "socket", "unsent")
 
-    def __init__(self, socket: SocketId, address: Address, link: Link, on_reset: Callable[[], None]) -> None:
+    def __init__(self, socket: SocketId, link: Link, on_reset: Callable[[], None]) -> None:
         self.socket: Final = socket
-        self.address: Final = address
-        self.heard = bytearray()
-        self.cuts: list[int] = []
         self.link: Final = link
         self.on_reset: Final = on_reset
         self.unsent = bytearray()
@@ -58,7 +48,7 @@ class Accepted:
 class Process:
     """`board` and its surroundings. `fates` is the chance of its handlers, `stream` all other. `seen` is told each
     action before it is performed; `journal` takes the lines of a journal of all that the switchboard is told;
-    `modelled`: the reference model runs beside it. `came` are the last sockets that were let in; `performing`: what was
+    `modelled`: the reference model runs beside it. `heard` is how its last sockets began; `performing`: what was
     asked is being done, and handlers may run."""
 
     def __init__(
@@ -91,7 +81,7 @@ class Process:
         self.performing = False
         self.touched: Final[dict[SocketId, None]] = {}
         self.accepted: Final[dict[SocketId, Accepted]] = {}
-        self.came: Final[deque[Accepted]] = deque(maxlen=LAST)
+        self.heard: Final = Heard()
         self._seen: Final = seen
         self._held: Final[dict[SocketId, int]] = {}
         self._sent: Final[dict[SocketId, int]] = {}
@@ -115,8 +105,8 @@ class Process:
         socket = self.board.opened(address, self.clock.now, identity=identity)
         if socket is None:
             return False
-        accepted = self.accepted[socket] = Accepted(socket, address, link, on_reset)
-        self.came.append(accepted)
+        accepted = self.accepted[socket] = Accepted(socket, link, on_reset)
+        self.heard.opened(socket, address)
         self.touched[socket] = None
         link.up.most = self.board.config.read_bytes
         link.up.asleep = self.clock.asleep
@@ -128,9 +118,7 @@ class Process:
     def _received(self, accepted: Accepted, data: bytes) -> None:
         if not accepted.closed:
             self.touched[accepted.socket] = None
-            if len(accepted.heard) < REMEMBERED:
-                accepted.heard += data
-                accepted.cuts.append(len(accepted.heard))
+            self.heard.received(accepted.socket, data)
             self.board.received(accepted.socket, data, self.clock.now)
 
     def _received_eof(self, accepted: Accepted) -> None:
