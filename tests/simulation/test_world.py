@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, get_args
+from typing import Any
 
 import anyio
 import pytest
@@ -11,84 +11,9 @@ from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation import Manners, Weather, World
 from posthouse.adapters.simulation.http_speech import PipeliningSpeech
 from posthouse.adapters.simulation.speech import Transport
-from posthouse.core import Config, Context, Identity, RpcError, Service, UsageError
-from posthouse.transports import Policy
+from posthouse.core import Config, Identity, RpcError, Service
 
-TRANSPORTS = get_args(Transport)
-every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
-who_is_pushed_to = pytest.mark.parametrize("transport", [kind for kind in TRANSPORTS if kind != "http"])
-
-
-def shop() -> Service:
-    """Methods of each kind."""
-    service = Service("shop", public=True)
-    opened: list[str] = []
-
-    @service.on("connection.opened")
-    def plain(event: object) -> None:
-        opened.append("plain")
-        raise ValueError
-
-    @service.on("connection.opened")
-    async def awaiting(event: object) -> None:
-        await anyio.sleep(0)
-        opened.append("awaiting")
-
-    @service.method
-    def seen() -> list[str]:
-        return opened
-
-    @service.method
-    def add(a: int, b: int) -> int:
-        return a + b
-
-    @service.method
-    async def wait(context: Context, seconds: float) -> float:
-        context.progress(0.0)
-        await anyio.sleep(seconds)
-        return seconds
-
-    @service.method
-    async def ask(context: Context) -> int:
-        number: int = await context.call("number", [1], timeout=2.0, result_type=int)
-        return number
-
-    @service.method(sequential=True)
-    async def one_by_one(name: str) -> str:
-        await anyio.sleep(1)
-        return name
-
-    @service.method
-    def tell(context: Context) -> bool:
-        return context.notify("told", {"user": context.user})
-
-    @service.method
-    async def many(context: Context) -> None:
-        async def one(number: int) -> None:
-            try:
-                await anyio.sleep_forever()
-            finally:
-                context.notify("stopped", [number])
-
-        async with asyncio.TaskGroup() as group:
-            for number in range(6):
-                group.create_task(one(number))
-
-    @service.method
-    async def spins(context: Context) -> None:
-        while not context.cancelled:
-            await anyio.sleep(0)
-
-    @service.method
-    def breaks() -> None:
-        raise KeyError("secret")
-
-    @service.method(on_disconnect="finish")
-    async def finish() -> None:
-        await anyio.sleep(5)
-        opened.append("finished")
-
-    return service
+from .shop import TRANSPORTS, every_transport, shop, who_is_pushed_to
 
 
 @every_transport
@@ -166,13 +91,6 @@ def test_what_a_handler_raises_is_an_incident_and_no_secret() -> None:
     assert broken.error is not None
     assert broken.error.code == -32603
     assert "secret" not in str(broken.error.data)
-
-
-def test_hooks_are_told_and_cannot_harm() -> None:
-    world = World(service=shop())
-    seen = world.client("alice").call("seen")
-    world.run(1)
-    assert seen.result == ["plain", "awaiting"]
 
 
 def test_a_cut_loses_what_waits_and_the_next_call_makes_a_new_link() -> None:
@@ -514,15 +432,6 @@ def test_what_waits_is_woken_from_outside_of_a_turn(way: str) -> None:
     assert waits_for.result == "woken"
 
 
-def test_what_makes_no_sense_is_refused() -> None:
-    wrong: list[dict[str, Any]] = [{"latency": -1.0}, {"jitter": float("nan")}, {"capacity": 0}, {"fragment": 1001}]
-    for parts in wrong:
-        with pytest.raises(UsageError):
-            Weather(**parts)
-    with pytest.raises(UsageError, match="there is no transport 'pigeon'"):
-        World(service=shop()).client("alice", "pigeon")  # type: ignore[arg-type]
-
-
 def test_a_server_that_lets_nobody_in_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(service=shop())
     world.client("alice")
@@ -542,184 +451,6 @@ def test_what_came_while_the_process_stood_still_is_there_at_once() -> None:
     assert {call.answered_at for call in calls} == {10.5}
 
 
-@every_transport
-def test_clients_call_the_server_by_a_name_that_it_has(transport: Transport) -> None:
-    world = World(service=shop(), policy=Policy(hosts=("api.example.org", "other.example.org")))
-    call = world.client("alice", transport).call("add", 1, 2)
-    world.run(1)
-    assert call.result == 3
-    world.leave()
-
-
-def test_what_hooks_raise_harms_nobody_and_can_be_looked_at() -> None:
-    service = Service("hooked", public=True)
-
-    @service.on("connection.opened")
-    def plain(event: object) -> None:
-        raise ValueError("plain")
-
-    @service.on("connection.opened")
-    async def awaiting(event: object) -> None:
-        await anyio.sleep(1)
-        raise ValueError("awaiting")
-
-    world = World(service=service)
-    call = world.client("alice").call("connection.ping")
-    world.run(5)
-    assert call.status == "result"
-    assert [str(error) for error in world.hook_errors] == ["plain", "awaiting"]
-
-
-def test_a_hook_that_meets_a_cancellation_or_leaves_harms_nobody_and_those_behind_it_are_told() -> None:
-    service = Service("hooked", public=True)
-    told: list[str] = []
-
-    @service.on("connection.opened")
-    async def cancelled(event: object) -> None:
-        told.append("cancelled")
-        task = asyncio.ensure_future(anyio.sleep(9))
-        task.cancel()
-        await task
-
-    @service.on("connection.opened")
-    def leaving(event: object) -> None:
-        raise SystemExit(3)
-
-    world = World(service=service)
-    calls = [world.client(name).call("connection.ping") for name in ("alice", "bob")]
-    world.run(5)
-    assert [call.status for call in calls] == ["result", "result"]
-    assert told == ["cancelled", "cancelled"]
-    kinds = sorted(type(error).__name__ for error in world.hook_errors)
-    assert kinds == ["CancelledError", "CancelledError", "SystemExit", "SystemExit"]
-    world.leave()
-    world.close()
-
-
-@every_transport
-@pytest.mark.parametrize(
-    ("service", "parts"),
-    [
-        (Service("guarded", builtin_scopes={"connection.ping": {"admin"}}), {}),
-        (Service("short"), {"config": Config(max_method_bytes=10)}),
-        (Service("little"), {"config": Config(max_response_bytes=40)}),
-        (Service("hasty"), {"config": Config(head_timeout=0.0001)}),
-        (Service("idle"), {"config": Config(idle_timeout=0.001)}),
-        (Service("closed"), {"policy": Policy(hosts=())}),
-    ],
-    ids=lambda value: value.name if isinstance(value, Service) else "",
-)
-def test_a_server_may_have_no_answer_for_everybody(
-    transport: Transport, service: Service, parts: dict[str, Any]
-) -> None:
-    world = World(service=service, **parts)
-    world.client("alice", transport).connect()
-    world.run(1)
-    world.leave()
-
-
-@every_transport
-def test_the_data_of_an_error_is_the_services_own(transport: Transport) -> None:
-    service = Service("odd", public=True)
-
-    @service.method
-    def fail() -> None:
-        raise RpcError(5, data={"incident": ["a"]})
-
-    world = World(service=service)
-    call = world.client("alice", transport).call("fail")
-    world.run(1)
-    assert call.error is not None
-    assert call.error.data == {"incident": ["a"]}
-
-
-@every_transport
-@pytest.mark.parametrize("text", [b'{"jsonrpc":"2.0","id":3,"method":"add","params":[1,2]}', b'{"id":3}', b"[1]"])
-def test_what_a_client_says_itself_may_be_answered_in_any_way(transport: Transport, text: bytes) -> None:
-    world = World(service=shop())
-    world.client("alice", transport).say(text)
-    world.run(1)
-    world.leave()
-
-
-@every_transport
-@pytest.mark.parametrize("asked", [[], [("add", [1, 2])]])
-def test_a_notification_in_a_batch_may_be_refused(transport: Transport, asked: list[tuple[str, list[int]]]) -> None:
-    world = World(service=shop())
-    calls = world.client("alice", transport).batch(asked, [("add", [1, 2]), ("m" * 129, [])])
-    world.run(1)
-    assert [call.status for call in calls] == ["result"] * len(asked)
-    world.leave()
-
-
-def test_a_handler_may_yield_often() -> None:
-    service = Service("busy", public=True)
-
-    @service.method
-    async def count() -> int:
-        for _ in range(20_000):
-            await anyio.sleep(0)
-        return 1
-
-    world = World(service=service)
-    call = world.client("alice").call("count")
-    world.run(1)
-    assert call.result == 1
-
-
-# Misuse
-
-
-def test_a_client_is_had_again_by_its_name_and_not_as_another() -> None:
-    world = World(service=shop())
-    ada = Identity("ada")
-    alice = world.client("alice", "http", identity=ada)
-    assert world.client("alice") is world.client("alice", "http", identity=ada) is alice
-    others: list[tuple[Transport, Identity | None]] = [
-        ("lines", None),
-        ("http", None),
-        ("http", Identity("bob")),
-        ("websocket", ada),
-    ]
-    for transport, identity in others:
-        with pytest.raises(UsageError, match="client 'alice' is there already, over 'http'"):
-            world.client("alice", transport, identity=identity)
-
-
-def test_a_name_that_nobody_has_is_a_misuse() -> None:
-    world = World(service=shop())
-    for befall in (world.cut, world.clog, world.unclog):
-        with pytest.raises(UsageError, match=r"there is no client 'bob'.* \(there are none yet\)"):
-            befall("bob")
-    world.client("alice")
-    with pytest.raises(UsageError, match=r"\(there are 'alice'\)"):
-        world.cut("bob")
-
-
-def test_a_handler_cannot_kill_its_own_process_but_may_plan_it() -> None:
-    service = Service("deadly", public=True)
-
-    @service.method
-    async def kill() -> None:
-        world.restart()
-
-    @service.method
-    async def plan() -> None:
-        world.after(0.0, world.restart)
-        await anyio.sleep(1)
-
-    world = World(service=service)
-    alice = world.client("alice")
-    call = alice.call("kill")
-    world.run(1)
-    assert call.error is not None
-    assert "plan it" in str(call.error.__cause__)
-    call = alice.call("plan")
-    world.run(1)
-    assert call.status == "lost"
-    world.leave()
-
-
 def test_a_process_that_is_killed_while_it_stands_still_is_followed_by_one_that_does_not() -> None:
     world = World(service=shop())
     alice = world.client("alice")
@@ -730,18 +461,3 @@ def test_a_process_that_is_killed_while_it_stands_still_is_followed_by_one_that_
     assert world.now < 1.5
     world.run(1.5)
     assert calls[0].result == 3
-
-
-async def world_in_a_loop() -> None:
-    World(service=shop()).run(1)
-
-
-def test_a_world_within_an_event_loop_says_that_it_is_one() -> None:
-    with pytest.raises(UsageError, match="plain functions"):
-        asyncio.run(world_in_a_loop())
-
-
-@pytest.mark.parametrize("manners", [{"late": 2000}, {"never": -1}, {"lateness": -1.0}, {"lateness": float("nan")}])
-def test_manners_that_make_no_sense_are_refused(manners: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=next(iter(manners))):
-        Manners(**manners)

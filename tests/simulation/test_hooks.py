@@ -1,0 +1,63 @@
+"""Hooks of a simulated service: they are told, and harm nobody."""
+
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+from posthouse.adapters.simulation import World
+from posthouse.core import Service
+
+from .shop import shop
+
+
+def test_hooks_are_told_and_cannot_harm() -> None:
+    world = World(service=shop())
+    seen = world.client("alice").call("seen")
+    world.run(1)
+    assert seen.result == ["plain", "awaiting"]
+
+
+def test_what_hooks_raise_harms_nobody_and_can_be_looked_at() -> None:
+    service = Service("hooked", public=True)
+
+    @service.on("connection.opened")
+    def plain(event: object) -> None:
+        raise ValueError("plain")
+
+    @service.on("connection.opened")
+    async def awaiting(event: object) -> None:
+        await anyio.sleep(1)
+        raise ValueError("awaiting")
+
+    world = World(service=service)
+    call = world.client("alice").call("connection.ping")
+    world.run(5)
+    assert call.status == "result"
+    assert [str(error) for error in world.hook_errors] == ["plain", "awaiting"]
+
+
+def test_a_hook_that_meets_a_cancellation_or_leaves_harms_nobody_and_those_behind_it_are_told() -> None:
+    service = Service("hooked", public=True)
+    told: list[str] = []
+
+    @service.on("connection.opened")
+    async def cancelled(event: object) -> None:
+        told.append("cancelled")
+        task = asyncio.ensure_future(anyio.sleep(9))
+        task.cancel()
+        await task
+
+    @service.on("connection.opened")
+    def leaving(event: object) -> None:
+        raise SystemExit(3)
+
+    world = World(service=service)
+    calls = [world.client(name).call("connection.ping") for name in ("alice", "bob")]
+    world.run(5)
+    assert [call.status for call in calls] == ["result", "result"]
+    assert told == ["cancelled", "cancelled"]
+    kinds = sorted(type(error).__name__ for error in world.hook_errors)
+    assert kinds == ["CancelledError", "CancelledError", "SystemExit", "SystemExit"]
+    world.leave()
+    world.close()

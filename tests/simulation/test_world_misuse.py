@@ -1,0 +1,88 @@
+"""What makes no sense to say of a world is refused in words."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import anyio
+import pytest
+from posthouse.adapters.simulation import Manners, Weather, World
+from posthouse.adapters.simulation.speech import Transport
+from posthouse.core import Identity, Service, UsageError
+
+from .shop import shop
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    wrong: list[dict[str, Any]] = [{"latency": -1.0}, {"jitter": float("nan")}, {"capacity": 0}, {"fragment": 1001}]
+    for parts in wrong:
+        with pytest.raises(UsageError):
+            Weather(**parts)
+    with pytest.raises(UsageError, match="there is no transport 'pigeon'"):
+        World(service=shop()).client("alice", "pigeon")  # type: ignore[arg-type]
+
+
+def test_a_client_is_had_again_by_its_name_and_not_as_another() -> None:
+    world = World(service=shop())
+    ada = Identity("ada")
+    alice = world.client("alice", "http", identity=ada)
+    assert world.client("alice") is world.client("alice", "http", identity=ada) is alice
+    others: list[tuple[Transport, Identity | None]] = [
+        ("lines", None),
+        ("http", None),
+        ("http", Identity("bob")),
+        ("websocket", ada),
+    ]
+    for transport, identity in others:
+        with pytest.raises(UsageError, match="client 'alice' is there already, over 'http'"):
+            world.client("alice", transport, identity=identity)
+
+
+def test_a_name_that_nobody_has_is_a_misuse() -> None:
+    world = World(service=shop())
+    for befall in (world.cut, world.clog, world.unclog):
+        with pytest.raises(UsageError, match=r"there is no client 'bob'.* \(there are none yet\)"):
+            befall("bob")
+    world.client("alice")
+    with pytest.raises(UsageError, match=r"\(there are 'alice'\)"):
+        world.cut("bob")
+
+
+def test_a_handler_cannot_kill_its_own_process_but_may_plan_it() -> None:
+    service = Service("deadly", public=True)
+
+    @service.method
+    async def kill() -> None:
+        world.restart()
+
+    @service.method
+    async def plan() -> None:
+        world.after(0.0, world.restart)
+        await anyio.sleep(1)
+
+    world = World(service=service)
+    alice = world.client("alice")
+    call = alice.call("kill")
+    world.run(1)
+    assert call.error is not None
+    assert "plan it" in str(call.error.__cause__)
+    call = alice.call("plan")
+    world.run(1)
+    assert call.status == "lost"
+    world.leave()
+
+
+async def world_in_a_loop() -> None:
+    World(service=shop()).run(1)
+
+
+def test_a_world_within_an_event_loop_says_that_it_is_one() -> None:
+    with pytest.raises(UsageError, match="plain functions"):
+        asyncio.run(world_in_a_loop())
+
+
+@pytest.mark.parametrize("manners", [{"late": 2000}, {"never": -1}, {"lateness": -1.0}, {"lateness": float("nan")}])
+def test_manners_that_make_no_sense_are_refused(manners: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(manners))):
+        Manners(**manners)
