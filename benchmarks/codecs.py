@@ -12,11 +12,11 @@ from typing import Any, Final
 import msgspec
 from posthouse.core import Config
 from posthouse.transports.codec import Exchange, Text
-from posthouse.transports.headers import Headers
-from posthouse.transports.http1 import Http1
-from posthouse.transports.lines import Lines
-from posthouse.transports.opening import Policy
-from posthouse.transports.websocket import WebSocket
+from posthouse.transports.http.server import Http1
+from posthouse.transports.pipes.content_length import Headers
+from posthouse.transports.pipes.newline import Lines
+from posthouse.transports.switchboard.first_codec import Policy
+from posthouse.transports.websocket.server import WebSocket
 
 from .clients import HttpClient, WebSocketClient
 from .core_alone import REQUEST, RESPONSE

@@ -11,7 +11,7 @@ from time import process_time
 from typing import Final
 
 from posthouse.adapters.simulation import Client, Weather, World
-from posthouse.adapters.simulation.swarm import TRANSPORTS
+from posthouse.adapters.simulation.storms.swarm import TRANSPORTS
 from posthouse.core import Service
 
 CLIENTS: Final = 20

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from msgspec.structs import fields
-from posthouse.core.closing import CLOSES
-from posthouse.core.config import OBSERVABLE, Config
-from posthouse.core.errors import ERRORS
+from posthouse.core.closing.closing import CLOSES
+from posthouse.core.values.config import OBSERVABLE, Config
+from posthouse.core.values.errors import ERRORS
 
 PAGE: Final = (Path(__file__).parent.parent / "docs" / "limits.md").read_text(encoding="utf-8")
 UNITS: Final = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}

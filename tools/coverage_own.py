@@ -18,14 +18,14 @@ RINGS = ("core", "transports")
 
 def covered(source: Path) -> str | None:
     """What is wrong with the coverage of this module by its own test file, or None."""
-    ring = source.parent.name
-    own = ROOT / "tests" / ring / f"test_{source.stem}.py"
+    ring, _, _, *folders, _ = source.relative_to(ROOT).parts
+    own = Path(ROOT, "tests", ring, *folders, f"test_{source.stem}.py")
     if not own.exists():
         return f"{own.relative_to(ROOT)} does not exist"
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "COVERAGE_FILE": str(Path(folder) / "coverage")}
         run = ["run", "--branch", f"--source={ring}", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(own)]
-        report = ["report", "--fail-under=100", f"--include=*/{ring}/{source.name}"]
+        report = ["report", "--fail-under=100", f"--include={source.relative_to(ROOT)}"]
         for arguments in (run, report):
             command = [sys.executable, "-m", "coverage", *arguments]
             done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
@@ -39,7 +39,7 @@ def main(names: list[str]) -> int:
     sources = [
         source
         for ring in RINGS
-        for source in sorted((ROOT / ring / "posthouse" / ring).glob("*.py"))
+        for source in sorted((ROOT / ring / "posthouse" / ring).rglob("*.py"))
         if source.stem != "__init__" and (not names or source.stem in names)
     ]
     wrong = 0

@@ -12,8 +12,8 @@ from typing import Any
 
 from msgspec.json import decode
 from posthouse.core import Invoke
-from posthouse.core.peers import SocketId
-from posthouse.transports.frames import CLOSE, FIN, RSV1, TEXT, masked_frame
+from posthouse.core.values.peers import SocketId
+from posthouse.transports.websocket.frames import CLOSE, FIN, RSV1, TEXT, masked_frame
 
 from tests.transports.board import HERE, Board
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 import anyio.lowlevel
-from posthouse.core.service import Service
+from posthouse.core.service.service import Service
 
 from tests.adapters.loopback import UPGRADE, post, text
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.json import decode
 from posthouse.core import CallFailed, CallTimedOut, Config, Identity, RpcError, Service
-from posthouse.core.errors import INTERNAL_ERROR
+from posthouse.core.values.errors import INTERNAL_ERROR
 
 from tests.transports.board import Board, Browser, call, post
 

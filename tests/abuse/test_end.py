@@ -9,11 +9,11 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 
 import pytest
+from posthouse.adapters.command.logs import JsonFormatter, TextFormatter
 from posthouse.adapters.invariants import Witness
-from posthouse.adapters.logs import JsonFormatter, TextFormatter
 from posthouse.adapters.report import WARNING, logger, report
 from posthouse.core import Config, Drained
-from posthouse.core.peers import Address, SocketId
+from posthouse.core.values.peers import Address, SocketId
 
 from tests.transports.board import HERE, PIPE, Board, Browser, call, post
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from msgspec.json import decode
 from posthouse.core import Config, ConnectionClosed
-from posthouse.core.peers import SocketId
-from posthouse.transports.frames import CONTINUATION, FIN, TEXT
+from posthouse.core.values.peers import SocketId
+from posthouse.transports.websocket.frames import CONTINUATION, FIN, TEXT
 
 from tests.transports.board import Board, Browser, call, post
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.json import decode
 from posthouse.core import Config, Invoke, UsageError
-from posthouse.core.peers import SocketId
+from posthouse.core.values.peers import SocketId
 
 from tests.transports.board import Board, Browser, call, post
 

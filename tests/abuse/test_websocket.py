@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from posthouse.core import Config, Gateway, Transmit
-from posthouse.core.timers import Timers
-from posthouse.transports.deflate import deflate
-from posthouse.transports.frames import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RSV1, TEXT
+from posthouse.core.values.timers import Timers
+from posthouse.transports.websocket.deflate import deflate
+from posthouse.transports.websocket.frames import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RSV1, TEXT
 
 from tests.transports.board import Board, call
 

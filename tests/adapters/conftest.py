@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from posthouse.adapters.invariants import Witness, check
-from posthouse.adapters.runner import Runner
-from posthouse.transports.actions import Action
+from posthouse.adapters.loop.runner import Runner
+from posthouse.transports.switchboard.actions import Action
 
 SAMPLED = 16
 """Of so many times that a loop is about to wait, the invariants are checked once."""

@@ -13,7 +13,7 @@ from typing import Any, Unpack
 import anyio
 from anyio.abc import ByteStream
 from posthouse.adapters import Options, Server, serve
-from posthouse.core.service import Service
+from posthouse.core.service.service import Service
 
 ROOT = Path(__file__).resolve().parents[2]
 

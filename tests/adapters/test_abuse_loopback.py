@@ -15,10 +15,10 @@ from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
 import anyio
 import pytest
 from posthouse.adapters import Server, serve
-from posthouse.core.config import Config
-from posthouse.core.context import Context
-from posthouse.core.lifecycle import ConnectionClosed
-from posthouse.core.service import Service
+from posthouse.core.service.context import Context
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.lifecycle import ConnectionClosed
 
 from tests.abuse.sockets import STATES, add_raising, half_close, reset
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from posthouse.core.config import Config
-from posthouse.core.service import Service
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
 
 from tests.abuse.inflating import INFLATING
 from tests.abuse.sockets import EVIL, GOOD

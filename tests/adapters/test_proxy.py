@@ -15,7 +15,7 @@ import pytest
 import trustme
 from anyio.streams.tls import TLSStream
 from posthouse.adapters import Server
-from posthouse.core.service import Service
+from posthouse.core.service.service import Service
 
 from .loopback import PATIENCE, ROOT, UPGRADE, Client, post, serving, text
 

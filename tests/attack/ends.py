@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from itertools import cycle
 from socket import socket
 
-from posthouse.core.config import Config
+from posthouse.core.values.config import Config
 
 from tests.abuse.sockets import STATES, half_close, reset
 from tests.adapters.loopback import text

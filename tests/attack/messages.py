@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from posthouse.core.config import Config
+from posthouse.core.values.config import Config
 
 from tests.abuse.attacker import compressed
 from tests.abuse.inflating import INFLATING

@@ -6,7 +6,7 @@ import socket
 import time
 from contextlib import ExitStack, closing
 
-from posthouse.core.config import Config
+from posthouse.core.values.config import Config
 
 from tests.abuse.attacker import status
 from tests.abuse.sockets import EVIL, GOOD

@@ -6,7 +6,7 @@ import socket
 from typing import Any, Final, NamedTuple
 
 from msgspec.json import decode
-from posthouse.transports.frames import CLOSE, FIN, PING, TEXT
+from posthouse.transports.websocket.frames import CLOSE, FIN, PING, TEXT
 
 from tests.abuse.attacker import DEFLATE, frame
 from tests.adapters.loopback import UPGRADE, post, text

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import anyio
-from posthouse.adapters import Server, logs, run
+from posthouse.adapters import Server, run
+from posthouse.adapters.command import logs
 from posthouse.core import Config, Service
 
 from tests.abuse.sockets import GOOD, add_raising

@@ -11,14 +11,14 @@ from typing import Final
 
 from msgspec import json
 from msgspec.structs import replace
-from posthouse.core.config import Config
-from posthouse.core.errors import ERRORS
+from posthouse.core.values.config import Config
+from posthouse.core.values.errors import ERRORS
+from posthouse.transports.client.http import Http1Client
+from posthouse.transports.client.responses import Response
+from posthouse.transports.client.websocket import WebSocketClient
 from posthouse.transports.codec import Send, Text
-from posthouse.transports.headers import Headers
-from posthouse.transports.http1_client import Http1Client
-from posthouse.transports.http_responses import Response
-from posthouse.transports.lines import Lines
-from posthouse.transports.websocket_client import WebSocketClient
+from posthouse.transports.pipes.content_length import Headers
+from posthouse.transports.pipes.newline import Lines
 
 from .places import Place
 from .wires import Wire

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
-from posthouse.core.config import Config
+from posthouse.core.values.config import Config
 
 from .places import ORIGIN
 

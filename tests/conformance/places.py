@@ -13,7 +13,7 @@ from threading import Thread
 from typing import Final, Literal, Protocol
 
 from posthouse.adapters import Options, Server, run
-from posthouse.core.config import Config
+from posthouse.core.values.config import Config
 from posthouse.transports.policy import Policy
 
 from tests.transports.board import HERE, PIPE, Board

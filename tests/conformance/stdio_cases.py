@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from msgspec import Struct
-from posthouse.core.config import Config
+from posthouse.core.values.config import Config
 
 from .jsonrpc_cases import PARSE, echoed, error, result
 

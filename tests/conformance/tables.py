@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import Raw, Struct, json
-from posthouse.core.config import Config
+from posthouse.core.values.config import Config
 from posthouse.transports.codec import Text
-from posthouse.transports.frames import CLOSE, FIN, PING, TEXT
-from posthouse.transports.headers import Headers
-from posthouse.transports.lines import Lines
+from posthouse.transports.pipes.content_length import Headers
+from posthouse.transports.pipes.newline import Lines
+from posthouse.transports.websocket.frames import CLOSE, FIN, PING, TEXT
 
 from tests.abuse.attacker import DEFLATE, frame
 from tests.abuse.attacker import UPGRADE as OPENING

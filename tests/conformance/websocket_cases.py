@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
-from posthouse.core.config import Config
-from posthouse.transports.deflate import deflate
-from posthouse.transports.frames import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RSV1, TEXT
+from posthouse.core.values.config import Config
+from posthouse.transports.websocket.deflate import deflate
+from posthouse.transports.websocket.frames import BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, RSV1, TEXT
 
 from tests.abuse.attacker import compressed, frame
 

@@ -11,7 +11,7 @@ import select
 import socket
 from typing import Final, Protocol
 
-from posthouse.core.peers import Address
+from posthouse.core.values.peers import Address
 
 from tests.transports.board import Board
 

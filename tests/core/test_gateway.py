@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
-from posthouse.core.config import Config
-from posthouse.core.effects import Accept, Answer, Drained, Emit, PauseReading, ResumeReading, Transmit
-from posthouse.core.errors import RpcError, UsageError
 from posthouse.core.gateway import Gateway
-from posthouse.core.lifecycle import CallFailed, ConnectionOpened, LimitBreached
-from posthouse.core.peers import Address, CallId, ConnectionId, Peer, RequestId, SocketId
-from posthouse.core.service import Service
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.effects import Accept, Answer, Drained, Emit, PauseReading, ResumeReading, Transmit
+from posthouse.core.values.errors import RpcError, UsageError
+from posthouse.core.values.lifecycle import CallFailed, ConnectionOpened, LimitBreached
+from posthouse.core.values.peers import Address, CallId, ConnectionId, Peer, RequestId, SocketId
 from pydantic import BaseModel, field_serializer
 
 from tests.core.world import WALL, World, internal, request, result, service

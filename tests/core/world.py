@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from msgspec.json import decode, encode
-from posthouse.core.config import Config
-from posthouse.core.effects import Answer, Cancel, Disconnect, Effect, Emit, Invoke, Multicast, Resolve, Transmit
-from posthouse.core.errors import RpcError
 from posthouse.core.gateway import Gateway
-from posthouse.core.lifecycle import Event
-from posthouse.core.peers import ALL_SCOPES, NO_META, Address, CallId, ConnectionId, Identity, Kind, Meta, Peer
-from posthouse.core.service import Service
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.effects import Answer, Cancel, Disconnect, Effect, Emit, Invoke, Multicast, Resolve, Transmit
+from posthouse.core.values.errors import RpcError
+from posthouse.core.values.lifecycle import Event
+from posthouse.core.values.peers import ALL_SCOPES, NO_META, Address, CallId, ConnectionId, Identity, Kind, Meta, Peer
 
 ADMIN = Identity(scopes=(ALL_SCOPES,))
 WALL = 1_700_000_000.0

@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation import Client, PendingCall, Storm, Weather, World
-from posthouse.adapters.simulation.speech import Message, Pong, Replied, Transport
+from posthouse.adapters.simulation.clients.speech import Message, Pong, Replied, Transport
 from posthouse.core import Config, Context, Service, UsageError
 
 TRANSPORTS = get_args(Transport)

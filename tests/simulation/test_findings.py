@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from posthouse.adapters.journal import read, replay
 from posthouse.adapters.simulation import Watched
-from posthouse.adapters.simulation.stage import service
+from posthouse.adapters.simulation.storms.stage import service
 
 FINDINGS = sorted((Path(__file__).parent / "findings").glob("*.journal"))
 

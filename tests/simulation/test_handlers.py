@@ -10,10 +10,10 @@ import anyio
 import pytest
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation import Manners, Model, World
-from posthouse.adapters.simulation.manners import Spoiled
+from posthouse.adapters.simulation.handlers.manners import Spoiled
 from posthouse.core import Config, Context, Service, UsageError
 from posthouse.core.gateway import Gateway
-from posthouse.core.method import Method, Outcome, Raised
+from posthouse.core.service.method import Method, Outcome, Raised
 
 
 def talkative() -> Service:

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 from posthouse.adapters.simulation import World
-from posthouse.adapters.simulation.speech import Transport
+from posthouse.adapters.simulation.clients.speech import Transport
 from posthouse.core import Config, RpcError, Service
 from posthouse.transports import Policy
 

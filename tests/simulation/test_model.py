@@ -34,17 +34,17 @@ from posthouse.core import (
     Transmit,
     UsageError,
 )
-from posthouse.core import replies as replies_module
-from posthouse.core.calls import Call, Calls
-from posthouse.core.closing import Closing
-from posthouse.core.connections import Connection
-from posthouse.core.dispatch import Dispatch
-from posthouse.core.drain import Drain
-from posthouse.core.flow import Backlog, Flow
-from posthouse.core.jsonrpc import encode_result
-from posthouse.core.peers import Address, CallId, ConnectionId, Kind, RequestId
-from posthouse.core.replies import Batch, Replies
-from posthouse.core.requests import Requests
+from posthouse.core.calls import replies as replies_module
+from posthouse.core.calls.calls import Call, Calls
+from posthouse.core.calls.outgoing import Requests
+from posthouse.core.calls.replies import Batch, Replies
+from posthouse.core.closing.closing import Closing
+from posthouse.core.closing.drain import Drain
+from posthouse.core.connections.connections import Connection
+from posthouse.core.connections.flow import Backlog, Flow
+from posthouse.core.dispatch.dispatch import Dispatch
+from posthouse.core.jsonrpc.messages import encode_result
+from posthouse.core.values.peers import Address, CallId, ConnectionId, Kind, RequestId
 
 from tests.transports.board import calculator, call, counter
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from posthouse.adapters.simulation.model_limits import CAUSES
-from posthouse.adapters.simulation.model_records import Connection
+from posthouse.adapters.model.limits import CAUSES
+from posthouse.adapters.model.records import Connection
 from posthouse.core import ANONYMOUS, Config, Peer
-from posthouse.core.peers import Address, SocketId
+from posthouse.core.values.peers import Address, SocketId
 
 CONFIG = Config(idle_timeout=10.0, heartbeat_timeout=3.0, write_timeout=5.0, max_bad_messages=2)
 PEER = Peer("websocket", Address("127.0.0.1", 1), SocketId(1), ANONYMOUS)

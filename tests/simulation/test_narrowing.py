@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.adapters.journal import read
 from posthouse.adapters.simulation import Calm, Client, attempt
-from posthouse.adapters.simulation.failing import Failed, narrowed
-from posthouse.adapters.simulation.narrowing import MAX_TRIES, SHORTEST, Narrowing
-from posthouse.adapters.simulation.storm import Acts, Part, Storm
-from posthouse.core.context import Context
-from posthouse.core.peers import Identity
-from posthouse.core.service import Service
+from posthouse.adapters.simulation.storms.failing import Failed, narrowed
+from posthouse.adapters.simulation.storms.narrowing import MAX_TRIES, SHORTEST, Narrowing
+from posthouse.adapters.simulation.storms.storm import Acts, Part, Storm
+from posthouse.core.service.context import Context
+from posthouse.core.service.service import Service
+from posthouse.core.values.peers import Identity
 
 service = Service("mine", public=True)
 

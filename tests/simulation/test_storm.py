@@ -15,13 +15,13 @@ from posthouse.adapters.invariants import Violation
 from posthouse.adapters.journal import read, replay
 from posthouse.adapters.simulation import Client, Drawn, PendingCall, Recorded, Recording, Seeded, Storm, attempt
 from posthouse.adapters.simulation import __main__ as command
-from posthouse.adapters.simulation.failing import Failed
-from posthouse.adapters.simulation.stage import service as stage
-from posthouse.adapters.simulation.storm import Calm, Part
-from posthouse.adapters.simulation.swarm import SHRUNK, draw, draw_config
+from posthouse.adapters.simulation.storms.failing import Failed
+from posthouse.adapters.simulation.storms.stage import service as stage
+from posthouse.adapters.simulation.storms.storm import Calm, Part
+from posthouse.adapters.simulation.storms.swarm import SHRUNK, draw, draw_config
 from posthouse.adapters.simulation.watched import Watched
 from posthouse.core import Config, RpcError, Service, UsageError
-from posthouse.core.calls import Calls
+from posthouse.core.calls.calls import Calls
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TRACE = """

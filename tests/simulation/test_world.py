@@ -9,8 +9,8 @@ import anyio
 import pytest
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation import Manners, Weather, World
-from posthouse.adapters.simulation.http_speech import PipeliningSpeech
-from posthouse.adapters.simulation.speech import Transport
+from posthouse.adapters.simulation.clients.http_speech import PipeliningSpeech
+from posthouse.adapters.simulation.clients.speech import Transport
 from posthouse.core import Config, Identity, RpcError, Service
 
 from .shop import TRANSPORTS, every_transport, shop, who_is_pushed_to

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from posthouse.adapters.simulation import Manners, Weather, World
-from posthouse.adapters.simulation.speech import Transport
+from posthouse.adapters.simulation.clients.speech import Transport
 from posthouse.core import Identity, Service, UsageError
 
 from .shop import shop

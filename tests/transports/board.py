@@ -21,13 +21,13 @@ from posthouse.core import (
     RpcError,
     Service,
 )
-from posthouse.core.errors import INTERNAL_ERROR
-from posthouse.core.peers import SocketId
-from posthouse.transports.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
+from posthouse.core.values.errors import INTERNAL_ERROR
+from posthouse.core.values.peers import SocketId
+from posthouse.transports.client.websocket import WebSocketClient
 from posthouse.transports.codec import Send, Text
 from posthouse.transports.policy import Policy
-from posthouse.transports.switchboard import Switchboard
-from posthouse.transports.websocket_client import WebSocketClient
+from posthouse.transports.switchboard.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
+from posthouse.transports.switchboard.switchboard import Switchboard
 
 HERE = Address("127.0.0.1", 50_000)
 PIPE = Address(transport="pipe")

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from posthouse.adapters.invariants import check
 from posthouse.core import Address, Config, Invoke
-from posthouse.core.peers import SocketId
-from posthouse.transports.deflate import deflate
-from posthouse.transports.frames import CLOSE, CONTINUATION, FIN, PING, PONG, RSV1, TEXT, masked_frame
+from posthouse.core.values.peers import SocketId
+from posthouse.transports.websocket.deflate import deflate
+from posthouse.transports.websocket.frames import CLOSE, CONTINUATION, FIN, PING, PONG, RSV1, TEXT, masked_frame
 
 from tests.transports.board import HERE, PIPE, Board, call, post
 

@@ -6,11 +6,11 @@ from typing import get_args
 
 import pytest
 from posthouse.transports.codec import ABNORMAL, Binary, Codec, Output, Send, Shut
-from posthouse.transports.headers import Headers
-from posthouse.transports.http1 import Http1
-from posthouse.transports.lines import Lines
-from posthouse.transports.opening import Opening
-from posthouse.transports.websocket import WebSocket
+from posthouse.transports.http.server import Http1
+from posthouse.transports.pipes.content_length import Headers
+from posthouse.transports.pipes.newline import Lines
+from posthouse.transports.switchboard.first_codec import Opening
+from posthouse.transports.websocket.server import WebSocket
 
 from tests.values import changeable
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from posthouse.core.errors import UsageError
+from posthouse.core.values.errors import UsageError
 from posthouse.transports.policy import Policy, authorize_open
 
 from tests.values import changeable

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from posthouse.adapters.invariants import check, check_at_rest
 from posthouse.adapters.simulation.watched import Watched
 from posthouse.core import Address, Config, Identity, RpcError
-from posthouse.core.peers import SocketId
+from posthouse.core.values.peers import SocketId
 from posthouse.transports import Lines, Send, Text, WebSocketClient
 
 from tests.transports.board import PIPE, Board, call, post

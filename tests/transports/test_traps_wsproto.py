@@ -7,8 +7,8 @@ import os
 import tracemalloc
 
 import pytest
-from posthouse.transports.deflate import deflate
-from posthouse.transports.frames import (
+from posthouse.transports.websocket.deflate import deflate
+from posthouse.transports.websocket.frames import (
     BINARY,
     CLOSE,
     CONTINUATION,

@@ -21,7 +21,7 @@ from posthouse.core import (
     Service,
     UsageError,
 )
-from posthouse.core.lifecycle import ConnectionClosed, ConnectionOpened
+from posthouse.core.values.lifecycle import ConnectionClosed, ConnectionOpened
 
 service = Service("typed")
 

@@ -10,7 +10,7 @@ from .mutants import Mutant
 from .results import Module, Outcome
 
 DOCUMENT: Final = Path("docs/mutation.md")
-EXPLAINED: Final = re.compile(r"^- `(\w+/\w+)` `` ?(.+?) ?``$", re.MULTILINE)
+EXPLAINED: Final = re.compile(r"^- `([\w/]+)` `` ?(.+?) ?``$", re.MULTILINE)
 """A survivor in the document: the module, and the change as it is printed."""
 
 SCORES: Final = ("<!-- scores:begin -->", "<!-- scores:end -->")
@@ -26,7 +26,7 @@ def percent(killed: int, made: int) -> str:
 def line(module: Module) -> str:
     """What is printed of a module when all its mutants were tried."""
     made = len(module.outcomes)
-    return f"{module!s:32} {module.killed:4} of {made:4}  {percent(module.killed, made):>8}"
+    return f"{module!s:40} {module.killed:4} of {made:4}  {percent(module.killed, made):>8}"
 
 
 def survivor(module: Module, mutant: Mutant) -> str:

@@ -35,7 +35,7 @@ class Outcome(Enum):
 
 @dataclass(eq=False)
 class Module:
-    """One module, by its path in the project, and the outcomes of its mutants by their keys."""
+    """One module and the outcomes of its mutants by their keys. `name` is its path in its ring: `connections/flow`."""
 
     root: Path
     ring: str
@@ -53,16 +53,17 @@ class Module:
     @property
     def imported(self) -> str:
         """What it is called in an import."""
-        return f"posthouse.{self.ring}.{self.name}"
+        return f"posthouse.{self.ring}.{self.name.replace('/', '.')}"
 
     @property
     def own(self) -> Path:
         """Its own test file."""
-        return self.root / "tests" / self.ring / f"test_{self.name}.py"
+        folder, _, stem = self.name.rpartition("/")
+        return self.root / "tests" / self.ring / folder / f"test_{stem}.py"
 
     def others(self) -> list[str]:
         """The test files beside its own that are asked about a survivor."""
-        files = sorted(self.root.glob("tests/core/test_*.py")) + sorted(self.root.glob("tests/transports/test_*.py"))
+        files = [file for ring in RINGS for file in sorted((self.root / "tests" / ring).rglob("test_*.py"))]
         naming = re.compile(rf"\b{re.escape(self.imported)}\b")
         chosen = [file for file in files if naming.search(file.read_text())]
         chosen += [file for pattern in OTHERS for file in sorted(self.root.glob(pattern)) if file not in chosen]
@@ -82,7 +83,8 @@ class Module:
 
     def _digests(self) -> dict[str, str]:
         """Of the module, and of its tests with what they share."""
-        shared = [file for file in sorted(self.own.parent.glob("*.py")) if not file.name.startswith("test_")]
+        folder = self.root / "tests" / self.ring
+        shared = [file for file in sorted(folder.rglob("*.py")) if not file.name.startswith("test_")]
         sources = {"module": [self.file], "tests": [self.own, *shared]}
         return {
             name: sha256(b"".join(file.read_bytes() for file in files)).hexdigest() for name, files in sources.items()
@@ -108,14 +110,16 @@ class Module:
 
 
 def find_modules(root: Path, names: list[str]) -> list[Module]:
-    """The modules of these names (`flow` or `core/flow`), or all that have a test file of their own."""
+    """The modules of these names (`flow`, `connections/flow` or `core/connections/flow`), or all of both rings."""
+    rings = [(ring, root / ring / "posthouse" / ring) for ring in RINGS]
     modules = [
-        Module(root, ring, file.stem)
-        for ring in RINGS
-        for file in sorted((root / ring / "posthouse" / ring).glob("*.py"))
+        Module(root, ring, file.relative_to(folder).with_suffix("").as_posix())
+        for ring, folder in rings
+        for file in sorted(folder.rglob("*.py"))
         if file.stem != "__init__"
     ]
-    for name in names:
-        if not any(name in (module.name, str(module)) for module in modules):
+    chosen = [[module for module in modules if f"/{module}".endswith(f"/{name}")] for name in names]
+    for name, found in zip(names, chosen, strict=True):
+        if not found:
             raise SystemExit(f"there is no module {name!r} in {' or '.join(RINGS)}")
-    return [module for module in modules if not names or {module.name, str(module)} & set(names)]
+    return [module for module in modules if not names or any(module in found for found in chosen)]

@@ -5,8 +5,8 @@ Adapters only read, write, spawn and sleep. They decide nothing that a test with
 
 from __future__ import annotations
 
-from .clock import Clock
-from .listeners import Bound
-from .serve import Options, Server, run, serve
+from .loop.clock import Clock
+from .server.listeners import Bound
+from .server.serve import Options, Server, run, serve
 
 __all__ = ["Bound", "Clock", "Options", "Server", "run", "serve"]

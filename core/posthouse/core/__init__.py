@@ -7,9 +7,14 @@ those who embed the gateway, `Gateway`, `Config`, `Peer` and the effects; those 
 
 from __future__ import annotations
 
-from .config import Config
-from .context import Context
-from .effects import (
+from .gateway import Gateway
+from .service.context import Context
+from .service.method import Method, OnCall, OnOutcome, Outcome, Raised, Returned
+from .service.parameters import Arguments
+from .service.results import ResultError
+from .service.service import Hook, Service
+from .values.config import Config
+from .values.effects import (
     Accept,
     Answer,
     Cancel,
@@ -25,9 +30,8 @@ from .effects import (
     ResumeReading,
     Transmit,
 )
-from .errors import ERRORS, ErrorCode, RpcError, UsageError, http_status
-from .gateway import Gateway
-from .lifecycle import (
+from .values.errors import ERRORS, ErrorCode, RpcError, UsageError, http_status
+from .values.lifecycle import (
     EVENTS,
     AcceptingStopped,
     CallCancelled,
@@ -40,9 +44,7 @@ from .lifecycle import (
     LimitBreached,
     RequestRefused,
 )
-from .method import Method, OnCall, OnOutcome, Outcome, Raised, Returned
-from .parameters import Arguments
-from .peers import (
+from .values.peers import (
     ALL_SCOPES,
     ANONYMOUS,
     Address,
@@ -56,9 +58,7 @@ from .peers import (
     RequestId,
     SocketId,
 )
-from .results import ResultError
-from .service import Hook, Service
-from .stats import Health
+from .values.stats import Health
 
 __all__ = [
     "ALL_SCOPES",

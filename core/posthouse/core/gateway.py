@@ -11,26 +11,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from math import isfinite
 
-from .calls import RUNNING, Calls
-from .closing import CLOSES, Closing
-from .config import Config
-from .connections import LIVING, OPEN, Connection, Connections, Occasion, State
-from .deadlines import Deadlines
-from .delivery import Breaches, Delivery
-from .dispatch import Dispatch
-from .drain import LEAVING, Drain
-from .effects import Accept, Disconnect, Effect, Emit
-from .errors import RpcError, UsageError
-from .flow import Flow
-from .jsonrpc import encode_notification, encode_request
-from .lifecycle import ConnectionOpened
-from .liveness import Liveness
-from .peers import KINDS, Address, CallId, ConnectionId, Peer, RequestId, SocketId
-from .replies import Replies
-from .requests import Requests
-from .service import Service
-from .stats import Health, Stats, Wall
-from .timers import Timers
+from posthouse.core.calls.calls import RUNNING, Calls
+from posthouse.core.calls.outgoing import Requests
+from posthouse.core.calls.replies import Replies
+from posthouse.core.closing.closing import CLOSES, Closing
+from posthouse.core.closing.deadlines import Deadlines
+from posthouse.core.closing.drain import LEAVING, Drain
+from posthouse.core.connections.connections import LIVING, OPEN, Connection, Connections, Occasion, State
+from posthouse.core.connections.delivery import Breaches, Delivery
+from posthouse.core.connections.flow import Flow
+from posthouse.core.connections.liveness import Liveness
+from posthouse.core.dispatch.dispatch import Dispatch
+from posthouse.core.jsonrpc.messages import encode_notification, encode_request
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.effects import Accept, Disconnect, Effect, Emit
+from posthouse.core.values.errors import RpcError, UsageError
+from posthouse.core.values.lifecycle import ConnectionOpened
+from posthouse.core.values.peers import KINDS, Address, CallId, ConnectionId, Peer, RequestId, SocketId
+from posthouse.core.values.stats import Health, Stats, Wall
+from posthouse.core.values.timers import Timers
 
 
 class Gateway:

@@ -11,14 +11,14 @@ import os
 import sys
 
 import anyio
-from posthouse.adapters.clock import Clock
-from posthouse.adapters.listeners import listen_tcp
-from posthouse.adapters.runner import Runner
-from posthouse.adapters.serve import drive
+from posthouse.adapters.loop.clock import Clock
+from posthouse.adapters.loop.runner import Runner
+from posthouse.adapters.server.listeners import listen_tcp
+from posthouse.adapters.server.serve import drive
 from posthouse.core import Config, ConnectionId, Gateway, Service, Transmit
-from posthouse.core.config import MIB
+from posthouse.core.values.config import MIB
 from posthouse.transports.policy import Policy
-from posthouse.transports.switchboard import Switchboard
+from posthouse.transports.switchboard.switchboard import Switchboard
 
 CONFIG = Config(
     max_message_bytes=32 * MIB,

@@ -6,11 +6,11 @@ import re
 import zlib
 
 from msgspec import Struct
-from posthouse.core.config import Config
+from posthouse.core.values.config import Config
 from posthouse.transports.codec import Binary, Text
-from posthouse.transports.deflate import RATIO_FREE, TAIL, deflate, wire_limit
-from posthouse.transports.frames import BINARY, FIN, RSV1, TEXT, masked_frame
-from posthouse.transports.inbound import Failed, Inbound
+from posthouse.transports.websocket.deflate import RATIO_FREE, TAIL, deflate, wire_limit
+from posthouse.transports.websocket.frames import BINARY, FIN, RSV1, TEXT, masked_frame
+from posthouse.transports.websocket.receive import Failed, Inbound
 
 from tests.fuzz.cutting import Sent, read, written
 from tests.fuzz.target import Planted, Target
@@ -154,7 +154,7 @@ TARGET = Target(
     boundary=re.compile(rb"\x00|\xff|\x06"),
     planted=Planted(
         what="a text may end within a character",
-        file="transports/posthouse/transports/deflate.py",
+        file="transports/posthouse/transports/websocket/deflate.py",
         before='return self._checked(b"", final=True)',
         after="return None",
     ),

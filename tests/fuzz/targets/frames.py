@@ -8,13 +8,13 @@ from codecs import utf_8_decode
 from typing import Any
 
 from msgspec import Struct
-from posthouse.core.config import Config
+from posthouse.core.values.config import Config
 from posthouse.transports import Ended, Send, Text, WebSocket, WebSocketClient
 from posthouse.transports.codec import Binary
-from posthouse.transports.deflate import deflate
-from posthouse.transports.frames import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, frame, mask, masked_frame
-from posthouse.transports.handshake import accept_for, key_from
-from posthouse.transports.inbound import FRAGMENT_CHARGE
+from posthouse.transports.websocket.deflate import deflate
+from posthouse.transports.websocket.frames import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, frame, mask, masked_frame
+from posthouse.transports.websocket.handshake import accept_for, key_from
+from posthouse.transports.websocket.receive import FRAGMENT_CHARGE
 
 from tests.fuzz.conduct import Play
 from tests.fuzz.cutting import Sent, read, written
@@ -338,7 +338,7 @@ TARGET = Target(
     boundary=re.compile(rb"(?s)[\x00-\x02\x80-\x82\x88-\x8a\xc1\x41]."),
     planted=Planted(
         what="a continuation of nothing is taken for one behind a message that was compressed",
-        file="transports/posthouse/transports/inbound.py",
+        file="transports/posthouse/transports/websocket/receive.py",
         before="if (opcode == CONTINUATION) is not (self._fragments > 0):",
         after="if (opcode == CONTINUATION) is not (self._fragments > 0) and not self._compressed:",
     ),

@@ -7,7 +7,8 @@ from base64 import b64encode
 from hashlib import sha1
 
 from posthouse.transports.codec import Handshake
-from posthouse.transports.handshake import (
+from posthouse.transports.refusal import Refusal
+from posthouse.transports.websocket.handshake import (
     DEFLATE,
     OFFER,
     SUBPROTOCOL,
@@ -19,7 +20,6 @@ from posthouse.transports.handshake import (
     key_from,
     opening_request,
 )
-from posthouse.transports.refusal import Refusal
 
 from tests.fuzz.cutting import read, written
 from tests.fuzz.target import Planted, Target
@@ -270,7 +270,7 @@ TARGET = Target(
     boundary=re.compile(rb'\n|[ :,;="]+'),
     planted=Planted(
         what="a parameter that came twice is taken",
-        file="transports/posthouse/transports/handshake.py",
+        file="transports/posthouse/transports/websocket/handshake.py",
         before="if len(given) != len(parameters) or not all(",
         after="if not all(",
     ),

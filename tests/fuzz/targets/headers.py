@@ -6,9 +6,9 @@ import re
 from email.message import Message
 from email.parser import BytesParser
 
-from posthouse.core.config import Config
+from posthouse.core.values.config import Config
 from posthouse.transports import Ended, Headers, Send, Shut, Text
-from posthouse.transports.headers import MAX_HEAD_BYTES, MAX_SKIPPED_BYTES
+from posthouse.transports.pipes.content_length import MAX_HEAD_BYTES, MAX_SKIPPED_BYTES
 
 from tests.fuzz.conduct import Play
 from tests.fuzz.cutting import Sent, read, written
@@ -132,7 +132,7 @@ TARGET = Target(
     ),
     planted=Planted(
         what="the byte behind a skipped message belongs to it",
-        file="transports/posthouse/transports/headers.py",
+        file="transports/posthouse/transports/pipes/content_length.py",
         before="            self._skipping = True\n        self._expected = length",
         after="            self._skipping = True\n            length += 1\n        self._expected = length",
     ),

@@ -7,9 +7,9 @@ from typing import Any
 
 import h11
 from msgspec import Struct
-from posthouse.core.config import Config
+from posthouse.core.values.config import Config
 from posthouse.transports import Answered, Exchange, Http1, Policy, Probe, Send, Upgrade
-from posthouse.transports.http_bodies import MAX_CHUNK_OVERHEAD
+from posthouse.transports.http.bodies import MAX_CHUNK_OVERHEAD
 
 from tests.fuzz.conduct import Play
 from tests.fuzz.cutting import Sent, read, written
@@ -245,7 +245,7 @@ TARGET = Target(
     ),
     planted=Planted(
         what="a HEAD of HTTP/1.0 does not end the connection",
-        file="transports/posthouse/transports/http1.py",
+        file="transports/posthouse/transports/http/server.py",
         before="close = last or self.draining or not manner.persistent",
         after="close = last or self.draining or not (manner.persistent or manner.bodiless)",
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import h11
-from posthouse.core.config import Config
+from posthouse.core.values.config import Config
 from posthouse.transports import Failed, Http1Client, Response, Send, Shut
 
 from tests.fuzz.cutting import Sent, read, written
@@ -136,7 +136,7 @@ TARGET = Target(
     ),
     planted=Planted(
         what="a body may be a little larger than its limit",
-        file="transports/posthouse/transports/http_responses.py",
+        file="transports/posthouse/transports/client/responses.py",
         before="if self._head.length > self._max:",
         after="if self._head.length > self._max + 20:",
     ),

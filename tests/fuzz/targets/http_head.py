@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import h11
-from posthouse.core.config import Config
-from posthouse.transports.http_head import SINGLE, Gate, Head, parse
+from posthouse.core.values.config import Config
+from posthouse.transports.http.head import SINGLE, Gate, Head, parse
 from posthouse.transports.refusal import Refusal
 
 from tests.fuzz.cutting import Sent, read, written
@@ -184,7 +184,7 @@ TARGET = Target(
     ),
     planted=Planted(
         what="a Content-Length beside a Transfer-Encoding is refused on HTTP/1.0 alone",
-        file="transports/posthouse/transports/http_head.py",
+        file="transports/posthouse/transports/http/head.py",
         before="        if chunked:\n",
         after='        if chunked and request.http_version == b"1.0":\n',
     ),

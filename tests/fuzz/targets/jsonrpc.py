@@ -6,10 +6,19 @@ import json
 import re
 from typing import Any
 
-from posthouse.core.config import Config
-from posthouse.core.errors import BATCH_TOO_LARGE, INVALID_REQUEST, PARSE_ERROR
-from posthouse.core.jsonrpc import Decoder, Invalid, Message, Request, Response, encode_error, encode_result, join_batch
-from posthouse.core.peers import Meta
+from posthouse.core.jsonrpc.messages import (
+    Decoder,
+    Invalid,
+    Message,
+    Request,
+    Response,
+    encode_error,
+    encode_result,
+    join_batch,
+)
+from posthouse.core.values.config import Config
+from posthouse.core.values.errors import BATCH_TOO_LARGE, INVALID_REQUEST, PARSE_ERROR
+from posthouse.core.values.peers import Meta
 
 from tests.fuzz.target import Planted, Target
 
@@ -325,7 +334,7 @@ TARGET = Target(
     ),
     planted=Planted(
         what="of the two brackets only one counts where a small text's depth is bounded",
-        file="core/posthouse/core/text.py",
+        file="core/posthouse/core/encoding/text.py",
         before='text.count(b"[") + text.count(b"{") <= limit',
         after='max(text.count(b"["), text.count(b"{")) <= limit',
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posthouse.core.config import Config
+from posthouse.core.values.config import Config
 from posthouse.transports import Lines, Send, Text
 
 from tests.fuzz.conduct import Play
@@ -81,7 +81,7 @@ TARGET = Target(
     tokens=(b"\n", b"\r\n", b"\r", b" " * 40, b"x" * 39, b"x" * 40, b"\r" * 2),
     planted=Planted(
         what="a line of the limit is refused when its CR came last in a piece",
-        file="transports/posthouse/transports/lines.py",
+        file="transports/posthouse/transports/pipes/newline.py",
         before='excess == 1 and not self._partial.endswith(b"\\r")',
         after="excess == 1",
     ),

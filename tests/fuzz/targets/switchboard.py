@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from posthouse.adapters.invariants import check, check_at_rest
 from posthouse.core import Address, Config, Identity, RpcError
-from posthouse.core.peers import SocketId
-from posthouse.transports.deflate import deflate
-from posthouse.transports.frames import CLOSE, CONTINUATION, FIN, PING, RSV1, TEXT, masked_frame
+from posthouse.core.values.peers import SocketId
+from posthouse.transports.websocket.deflate import deflate
+from posthouse.transports.websocket.frames import CLOSE, CONTINUATION, FIN, PING, RSV1, TEXT, masked_frame
 
 from tests.fuzz.target import Planted, Target
 from tests.transports.board import PIPE, Board, calculator, call, post
@@ -320,7 +320,7 @@ TARGET = Target(
     boundary=re.compile(rb"(?s)[\x00-\x0f]."),
     planted=Planted(
         what="the last push that is handed out is taken for one that waits",
-        file="core/posthouse/core/flow.py",
+        file="core/posthouse/core/connections/flow.py",
         before="            backlog.push_times.popleft()\n",
         after="            if len(backlog.push_times) > 1:\n                backlog.push_times.popleft()\n",
     ),

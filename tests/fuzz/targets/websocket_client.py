@@ -6,12 +6,12 @@ import re
 from contextlib import suppress
 from typing import Any
 
-from posthouse.core.config import Config
-from posthouse.core.errors import UsageError
+from posthouse.core.values.config import Config
+from posthouse.core.values.errors import UsageError
 from posthouse.transports import Ended, HeadRead, Send, Text, WebSocketClient
-from posthouse.transports.deflate import deflate
-from posthouse.transports.frames import CLOSE, FIN, MASKED, PING, RSV1, TEXT, frame
-from posthouse.transports.handshake import accept_for, key_from
+from posthouse.transports.websocket.deflate import deflate
+from posthouse.transports.websocket.frames import CLOSE, FIN, MASKED, PING, RSV1, TEXT, frame
+from posthouse.transports.websocket.handshake import accept_for, key_from
 
 from tests.fuzz.conduct import Play
 from tests.fuzz.cutting import Sent, read, written
@@ -147,7 +147,7 @@ TARGET = Target(
     boundary=re.compile(rb"(?s)\r\n|[\x00-\x02\x80-\x82\x88-\x8a\xc1\x41]."),
     planted=Planted(
         what="a pong is sent behind our close frame",
-        file="transports/posthouse/transports/websocket_client.py",
+        file="transports/posthouse/transports/client/websocket.py",
         before="if isinstance(event, Ping) and self._state is OPEN:",
         after="if isinstance(event, Ping):",
     ),

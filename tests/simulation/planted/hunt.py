@@ -17,7 +17,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.json import encode
 from posthouse.adapters.simulation import Failed, attempt
-from posthouse.adapters.simulation.failing import leave_journal
+from posthouse.adapters.simulation.storms.failing import leave_journal
 
 STORM: Final = 20.0
 """Seconds that each storm rages, simulated: those of `make simulate`."""

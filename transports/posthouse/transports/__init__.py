@@ -6,7 +6,9 @@ actions; those who speak or test one protocol alone need its codec and the outpu
 
 from __future__ import annotations
 
-from .actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
+from .client.http import Http1Client
+from .client.responses import Failed, Response
+from .client.websocket import WebSocketClient
 from .codec import (
     Answered,
     Binary,
@@ -27,15 +29,13 @@ from .codec import (
     Text,
     Upgrade,
 )
-from .headers import Headers
-from .http1 import Http1
-from .http1_client import Http1Client
-from .http_responses import Failed, Response
-from .lines import Lines
+from .http.server import Http1
+from .pipes.content_length import Headers
+from .pipes.newline import Lines
 from .policy import Policy
-from .switchboard import Switchboard
-from .websocket import WebSocket
-from .websocket_client import WebSocketClient
+from .switchboard.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
+from .switchboard.switchboard import Switchboard
+from .websocket.server import WebSocket
 
 __all__ = [
     "Action",

@@ -11,7 +11,7 @@ from collections.abc import Hashable
 from typing import Final, Literal, Protocol
 
 from msgspec import Struct
-from posthouse.core.peers import Meta
+from posthouse.core.values.peers import Meta
 
 ABNORMAL: Final = 1006
 """RFC 6455 section 7.4.1: closed without a close frame. Never sent; reported for what just went."""

@@ -10,8 +10,8 @@ from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
-from posthouse.core.errors import UsageError
-from posthouse.core.peers import ANONYMOUS, Identity
+from posthouse.core.values.errors import UsageError
+from posthouse.core.values.peers import ANONYMOUS, Identity
 
 from .refusal import Refusal
 

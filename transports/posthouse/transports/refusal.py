@@ -7,7 +7,7 @@ the socket is kept.
 from __future__ import annotations
 
 from msgspec import Struct
-from posthouse.core.errors import RpcError
+from posthouse.core.values.errors import RpcError
 
 
 class Refusal(Struct, frozen=True, gc=False):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from posthouse.core.config import Config
-from posthouse.core.peers import Address, SocketId
+from posthouse.core.values.config import Config
+from posthouse.core.values.peers import Address, SocketId
 from posthouse.transports.codec import (
     Answered,
     Codec,
@@ -20,10 +20,10 @@ from posthouse.transports.codec import (
     Text,
     Upgrade,
 )
-from posthouse.transports.http1 import Http1
-from posthouse.transports.opening import first_codec
+from posthouse.transports.http.server import Http1
 from posthouse.transports.policy import Policy
-from posthouse.transports.websocket import WebSocket
+from posthouse.transports.switchboard.first_codec import first_codec
+from posthouse.transports.websocket.server import WebSocket
 
 from .violation import must
 

@@ -9,23 +9,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from posthouse.core.calls import Phase
-from posthouse.core.config import Config
-from posthouse.core.connections import LIVING, Connection, State
-from posthouse.core.flow import Backlog
+from posthouse.core.calls.calls import Phase
+from posthouse.core.connections.connections import LIVING, Connection, State
+from posthouse.core.connections.flow import Backlog
 from posthouse.core.gateway import Gateway
-from posthouse.core.peers import KINDS, PUSHABLE, ConnectionId, SocketId
+from posthouse.core.values.config import Config
+from posthouse.core.values.peers import KINDS, PUSHABLE, ConnectionId, SocketId
 from posthouse.transports.codec import Codec
-from posthouse.transports.headers import MAX_HEAD_BYTES
-from posthouse.transports.http1 import Http1
-from posthouse.transports.http1 import State as Exchanging
-from posthouse.transports.http_answers import CONTINUE
-from posthouse.transports.http_bodies import MAX_CHUNK_OVERHEAD
-from posthouse.transports.inbound import FRAGMENT_CHARGE
-from posthouse.transports.pipe import Pipe
-from posthouse.transports.sockets import BACKLOG, BUFFER, Line
-from posthouse.transports.switchboard import Switchboard
-from posthouse.transports.websocket import OPEN, SHUT, WebSocket
+from posthouse.transports.http.answers import CONTINUE
+from posthouse.transports.http.bodies import MAX_CHUNK_OVERHEAD
+from posthouse.transports.http.server import Http1
+from posthouse.transports.http.server import State as Exchanging
+from posthouse.transports.pipes.content_length import MAX_HEAD_BYTES
+from posthouse.transports.pipes.pipe import Pipe
+from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER, Line
+from posthouse.transports.switchboard.switchboard import Switchboard
+from posthouse.transports.websocket.receive import FRAGMENT_CHARGE
+from posthouse.transports.websocket.server import OPEN, SHUT, WebSocket
 
 from .violation import must
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from posthouse.core.effects import Cancel, Drained, Emit, Invoke, Resolve
-from posthouse.core.lifecycle import (
+from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve
+from posthouse.core.values.lifecycle import (
     AcceptingStopped,
     CallCancelled,
     CallTimedOut,
@@ -15,8 +15,8 @@ from posthouse.core.lifecycle import (
     DrainStarted,
     Event,
 )
-from posthouse.core.peers import CallId, ConnectionId, RequestId, SocketId
-from posthouse.transports.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
+from posthouse.core.values.peers import CallId, ConnectionId, RequestId, SocketId
+from posthouse.transports.switchboard.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
 
 from .violation import must
 

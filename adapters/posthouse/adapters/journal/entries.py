@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from msgspec import DecodeError, Struct, field, json, structs
-from posthouse.core.config import Config
-from posthouse.core.errors import UsageError
 from posthouse.core.gateway import Gateway
-from posthouse.core.service import Service
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.errors import UsageError
 from posthouse.transports.policy import Policy
-from posthouse.transports.switchboard import Switchboard
+from posthouse.transports.switchboard.switchboard import Switchboard
 
 FORMAT: Final = 1
 """The version of what is written here: a reader refuses any other."""

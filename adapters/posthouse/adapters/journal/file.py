@@ -15,7 +15,7 @@ from threading import Condition, Thread
 from typing import Final
 
 from posthouse.adapters.report import WARNING, report
-from posthouse.core.errors import UsageError
+from posthouse.core.values.errors import UsageError
 
 from .entries import End, encode_line
 

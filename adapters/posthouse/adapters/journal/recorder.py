@@ -12,16 +12,16 @@ from typing import Any, Final
 
 from msgspec import Raw
 from msgspec.structs import replace
-from posthouse.core.config import Config
-from posthouse.core.effects import Emit, Invoke
 from posthouse.core.gateway import Gateway
-from posthouse.core.lifecycle import ConnectionOpened
-from posthouse.core.peers import Address, SocketId
-from posthouse.core.results import Encoding, ResultError
-from posthouse.core.service import Service
+from posthouse.core.service.results import Encoding, ResultError
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.effects import Emit, Invoke
+from posthouse.core.values.lifecycle import ConnectionOpened
+from posthouse.core.values.peers import Address, SocketId
 from posthouse.transports.policy import Policy
-from posthouse.transports.switchboard import Switchboard
-from posthouse.transports.websocket import WebSocket
+from posthouse.transports.switchboard.switchboard import Switchboard
+from posthouse.transports.websocket.server import WebSocket
 
 from .entries import INPUTS, Entry, Header, encode_line, parameters
 from .redaction import Redactor

@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from posthouse.transports.fields import TCHAR
-from posthouse.transports.http_routes import SECRETS
+from posthouse.transports.http.routes import SECRETS
 
 SECRET_HEADERS: Final = (
     *("authorization", "proxy-authorization", "cookie", "set-cookie", "referer"),

@@ -6,12 +6,12 @@ import re
 from typing import Any, Final
 
 from msgspec import Struct
-from posthouse.core.effects import Effect, Invoke
+from posthouse.core.encoding.ordering import ordered
 from posthouse.core.gateway import Gateway
-from posthouse.core.ordering import ordered
-from posthouse.core.service import Service
-from posthouse.transports.actions import Action
-from posthouse.transports.switchboard import Switchboard
+from posthouse.core.service.service import Service
+from posthouse.core.values.effects import Effect, Invoke
+from posthouse.transports.switchboard.actions import Action
+from posthouse.transports.switchboard.switchboard import Switchboard
 
 from .entries import Journal
 from .run import Effects, Failure, Run, stand_in

@@ -16,17 +16,17 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 from posthouse.adapters import invariants
-from posthouse.core.config import Config
-from posthouse.core.effects import Effect, Emit, Invoke
-from posthouse.core.errors import UsageError
 from posthouse.core.gateway import Gateway
-from posthouse.core.lifecycle import ConnectionOpened
-from posthouse.core.peers import Address, Peer, SocketId
-from posthouse.core.results import ResultError
-from posthouse.core.service import Service
-from posthouse.transports.actions import Action
+from posthouse.core.service.results import ResultError
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.effects import Effect, Emit, Invoke
+from posthouse.core.values.errors import UsageError
+from posthouse.core.values.lifecycle import ConnectionOpened
+from posthouse.core.values.peers import Address, Peer, SocketId
 from posthouse.transports.policy import Policy
-from posthouse.transports.switchboard import Switchboard
+from posthouse.transports.switchboard.actions import Action
+from posthouse.transports.switchboard.switchboard import Switchboard
 
 from .entries import Entry, Header
 from .values import Unfit, read_argument

@@ -12,9 +12,9 @@ from itertools import chain
 from typing import Final
 
 from msgspec import structs
-from posthouse.core.errors import UsageError
 from posthouse.core.gateway import Gateway
-from posthouse.core.service import Service
+from posthouse.core.service.service import Service
+from posthouse.core.values.errors import UsageError
 
 from .entries import Entry, Journal
 from .run import MADE, NAMED, Effects, Run, stand_in

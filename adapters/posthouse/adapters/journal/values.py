@@ -12,10 +12,10 @@ from math import isfinite
 from typing import Any, Final
 
 from msgspec import Raw, Struct, convert, json, to_builtins
-from posthouse.core.conversion import write_custom
-from posthouse.core.errors import RpcError
-from posthouse.core.ordering import ordered
-from posthouse.core.peers import Address, Identity, Peer
+from posthouse.core.encoding.conversion import write_custom
+from posthouse.core.encoding.ordering import ordered
+from posthouse.core.values.errors import RpcError
+from posthouse.core.values.peers import Address, Identity, Peer
 
 BYTES: Final = "latin-1"
 """The encoding that gives every byte a character of its own."""

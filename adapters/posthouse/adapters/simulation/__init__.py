@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
+from posthouse.adapters.model.model import Model
+
 from .chance import Chance, Drawn, Recorded, Recording, Seeded, Stream
-from .clients import Client
-from .failing import Failed, attempt
-from .manners import HONEST, Manners
-from .model import Model
+from .clients.clients import Client
+from .clients.pending import PendingCall
+from .clients.speech import Transport
+from .handlers.manners import HONEST, Manners
 from .network import CALM, Weather
-from .pending import PendingCall
-from .speech import Transport
-from .storm import Calm, Part, Storm
-from .swarm import Faults, Swarm
+from .storms.failing import Failed, attempt
+from .storms.storm import Calm, Part, Storm
+from .storms.swarm import Faults, Swarm
 from .watched import Watched
 from .world import MakeWorld, World
 

@@ -16,8 +16,8 @@ from itertools import count, islice
 from pathlib import Path
 from time import monotonic
 
-from .failing import COMMAND, Failed, attempt
-from .storm import Calm, Part
+from posthouse.adapters.simulation.storms.failing import COMMAND, Failed, attempt
+from posthouse.adapters.simulation.storms.storm import Calm, Part
 
 Run = Callable[[int], Calm | Failed]
 

@@ -14,14 +14,14 @@ from functools import partial
 from typing import Any, Final
 
 from posthouse.adapters.invariants import Violation, Witness, check, check_at_rest, check_touched, time
-from posthouse.core.config import Config
-from posthouse.core.errors import UsageError
-from posthouse.core.service import Service
-from posthouse.transports.actions import Action
+from posthouse.adapters.simulation.handlers.manners import Manners
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.errors import UsageError
 from posthouse.transports.policy import Policy
+from posthouse.transports.switchboard.actions import Action
 
 from .chance import Chance, Seeded
-from .manners import Manners
 from .process import Process
 from .schedule import Schedule
 from .trace import Trace

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import pytest
 from posthouse.adapters.invariants import Violation
+from posthouse.adapters.simulation.storms.failing import Lives, journal_path, keeper, leave_journal_of_world
 
-from .failing import Lives, journal_path, keeper, leave_journal_of_world
 from .world import MakeWorld, World
 
 FOLDER: Final = "journals"

@@ -13,7 +13,7 @@ from math import inf
 from typing import Final
 
 from msgspec import Struct
-from posthouse.core.errors import UsageError
+from posthouse.core.values.errors import UsageError
 
 from .chance import Stream
 from .schedule import Schedule

@@ -12,19 +12,19 @@ from typing import Any, Final
 
 from posthouse.adapters.invariants import Heard
 from posthouse.adapters.journal import Header, Recorder
-from posthouse.core.config import Config
-from posthouse.core.effects import Cancel, Drained, Emit, Invoke, Resolve
+from posthouse.adapters.model.model import Model
+from posthouse.adapters.simulation.handlers.handlers import Handlers
+from posthouse.adapters.simulation.handlers.manners import Manners
 from posthouse.core.gateway import Gateway
-from posthouse.core.peers import Address, Identity, SocketId
-from posthouse.core.service import Service
-from posthouse.transports.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve
+from posthouse.core.values.peers import Address, Identity, SocketId
 from posthouse.transports.policy import Policy
-from posthouse.transports.switchboard import Switchboard
+from posthouse.transports.switchboard.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
+from posthouse.transports.switchboard.switchboard import Switchboard
 
 from .chance import Stream
-from .handlers import Handlers
-from .manners import Manners
-from .model import Model
 from .network import Link
 from .schedule import ProcessClock, Schedule
 from .watched import Watched

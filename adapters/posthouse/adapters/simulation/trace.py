@@ -5,8 +5,8 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
-from posthouse.core.effects import Invoke, Resolve
-from posthouse.transports.actions import Action, Write
+from posthouse.core.values.effects import Invoke, Resolve
+from posthouse.transports.switchboard.actions import Action, Write
 
 ENOUGH: Final = 64 * 1024
 """So many bytes are gathered before they are hashed."""

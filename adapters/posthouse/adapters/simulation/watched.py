@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from posthouse.core.config import Config
-from posthouse.core.errors import RpcError
+from posthouse.adapters.model.model import Model
 from posthouse.core.gateway import Gateway
-from posthouse.core.peers import Address, CallId, ConnectionId, Peer, RequestId, SocketId
-from posthouse.core.service import Service
-
-from .model import Model
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.errors import RpcError
+from posthouse.core.values.peers import Address, CallId, ConnectionId, Peer, RequestId, SocketId
 
 
 class Watched(Gateway):

@@ -17,20 +17,20 @@ from functools import partial
 from typing import Final
 
 from posthouse.adapters.invariants import Violation
-from posthouse.core.config import Config
-from posthouse.core.errors import UsageError
-from posthouse.core.peers import Address, Identity
-from posthouse.core.service import Service
-from posthouse.transports.deflate import RATIO_FREE
+from posthouse.adapters.simulation.clients.clients import Client
+from posthouse.adapters.simulation.clients.speech import Transport
+from posthouse.adapters.simulation.clients.speeches import SPEECHES
+from posthouse.adapters.simulation.handlers.manners import HONEST, Manners
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.errors import UsageError
+from posthouse.core.values.peers import Address, Identity
 from posthouse.transports.policy import Policy
+from posthouse.transports.websocket.deflate import RATIO_FREE
 
 from .chance import Chance, Seeded
-from .clients import Client
 from .engine import PATIENCE, Engine
-from .manners import HONEST, Manners
 from .network import CALM, Link, Way, Weather
-from .speech import Transport
-from .speeches import SPEECHES
 
 REFUSING: Final = (
     *("max_connections", "max_in_head", "max_connections_per_address", "max_connections_per_user"),

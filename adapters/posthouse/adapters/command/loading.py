@@ -1,0 +1,131 @@
+"""From what is written on a command line to values: a service in a module, limits in a TOML file.
+
+Every way in which that can fail is told apart, and each says what to do about it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import tomllib
+import traceback
+from difflib import get_close_matches
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from posthouse import core, transports
+from posthouse.adapters.terminal import Failure, Misuse
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.errors import UsageError
+
+OURS: Final = (*core.__path__, *transports.__path__, os.path.dirname(os.path.dirname(__file__)))
+"""The folders of our own code."""
+
+SETTINGS: Final = "docs/limits.md has every setting, and so has `python -m pydoc posthouse.core.Config`"
+
+EXAMPLE = "such as calculator:service for `service` in calculator.py"
+
+
+def load_service(target: str) -> Service:
+    """The service that `MODULE:SERVICE` names. The working directory is importable. Raises Failure."""
+    module_name, _, path = target.partition(":")
+    if not module_name or not path or ":" in path:
+        raise Misuse(f"{target!r} names no service", hint=f"write MODULE:SERVICE, {EXAMPLE}")
+    if "/" in module_name or module_name.endswith(".py"):
+        stem = Path(module_name).stem
+        where = f" in {Path(module_name).parent}" if "/" in module_name else ""
+        raise Misuse(f"{module_name!r} is a path", hint=f"name the module instead: run it{where} with {stem}:{path}")
+    module = _import(module_name)
+    found: object = module
+    reached = module_name
+    for name in path.split("."):
+        if not hasattr(found, name):
+            services = _services_in(found)
+            near = get_close_matches(name, services) or get_close_matches(name, dir(found)) or services
+            hint = f"did you mean {' or '.join(near)}?" if near else f"it holds no Service: make one, {EXAMPLE}"
+            raise Misuse(f"{reached} has no {name!r}", hint=hint)
+        found = getattr(found, name)
+        reached = f"{reached}.{name}"
+    if not isinstance(found, Service):
+        others = _services_in(module)
+        hint = f"the services there are {', '.join(others)}" if others else "give a posthouse.core.Service"
+        raise Misuse(f"{target} is no Service but {_article(type(found).__name__)}", hint=hint)
+    return found
+
+
+def _import(name: str) -> ModuleType:
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if name != missing and not name.startswith(f"{missing}."):
+            hint = f"{_place(error)}install it into the environment of {sys.executable}"
+            text = f"module {name} was found, but it needs {missing}, which is not installed"
+            raise Failure(text, hint=hint) from None
+        near = get_close_matches(name, sorted(path.stem for path in Path(here).glob("*.py")), 1)
+        hint = f"did you mean {near[0]}?" if near else f"{here} and the installed packages were searched"
+        raise Misuse(f"there is no module {missing or name}", hint=hint) from None
+    except UsageError as error:
+        raise Failure(f"module {name} declares a service wrongly: {error}", hint=_place(error, "")) from None
+    except SyntaxError as error:
+        hint = f"{error.filename}, line {error.lineno}"
+        raise Failure(f"module {name} is not valid Python: {error.msg}", hint=hint) from None
+    except Exception as error:
+        shown = "".join(traceback.format_exception(_own_frames(error))).rstrip()
+        raise Failure(f"module {name} failed while it was imported", hint=shown.replace("\n", "\n  ")) from None
+
+
+def _own_frames(error: Exception) -> Exception:
+    """The exception as the module's author sees it: without our frames and those of the import system."""
+    trace = error.__traceback__
+    while trace is not None and _is_machinery(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    return error.with_traceback(trace)
+
+
+def _is_machinery(filename: str) -> bool:
+    return filename == __file__ or filename.startswith("<frozen importlib") or filename == importlib.__file__
+
+
+def _place(error: Exception, end: str = ": ") -> str:
+    """Where in the author's own code it happened, if it did."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        ours = any(frame.filename.startswith(f"{folder}{os.sep}") for folder in OURS)
+        if not ours and not _is_machinery(frame.filename):
+            return f"{frame.filename}, line {frame.lineno}{end}"
+    return ""
+
+
+def _services_in(found: object) -> list[str]:
+    return [name for name, value in sorted(getattr(found, "__dict__", {}).items()) if isinstance(value, Service)]
+
+
+def _article(name: str) -> str:
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def load_config(path: str) -> Config:
+    """The limits in a TOML file: one key for each field of Config. Raises Failure."""
+    try:
+        with open(path, "rb") as file:
+            values = tomllib.load(file)
+    except OSError as error:
+        raise Misuse(f"cannot read {path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise Misuse(f"{path} is not valid TOML: {error}") from None
+    except UnicodeDecodeError as error:
+        raise Misuse(f"{path} is not valid TOML: it is not UTF-8 at byte {error.start}") from None
+    table = next((name for name, value in values.items() if isinstance(value, dict)), None)
+    if table is not None:
+        hint = "each setting stands at the top, in no table, such as call_timeout = 5.0"
+        raise Misuse(f"{path}: [{table}] is a table, and none is used", hint=hint)
+    try:
+        return Config.from_mapping(values)
+    except UsageError as error:
+        raise Misuse(f"{path}: {error}", hint=SETTINGS) from None

@@ -1,0 +1,84 @@
+"""What to try first, for whoever has just started a server: commands to paste, made from what it serves and where."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from msgspec import json
+from posthouse.adapters.server.listeners import Bound
+from posthouse.core.service.method import Method
+from posthouse.core.service.service import Service
+
+NUMBERS: Final = (42, 23)
+
+
+def suggestions(service: Service, bound: Bound) -> Iterator[str]:
+    """Lines that call a method with curl, with `posthouse call`, and over a WebSocket."""
+    method, params = _call_of(service)
+    request = {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
+    text = json.format(json.encode(request), indent=0).decode()
+    arguments = " ".join(_argument(name, value) for name, value in params.items())
+    call = f"{_command()} call"
+    if bound.path:
+        target = f"--unix-socket {shlex.quote(bound.path)} http://localhost/rpc"
+        address = shlex.quote(bound.url)
+    else:
+        target = f"{'--insecure ' if bound.secure else ''}{bound.url}/rpc"
+        address = f"{'--insecure ' if bound.secure else ''}{bound.url}"
+    yield "try, from another terminal:"
+    yield f"  curl -s {target} -H 'Content-Type: application/json' -d {shlex.quote(text)}"
+    yield f"  {call} {address} {method} {arguments}".rstrip()
+    if bound.path:
+        yield f"  {call} {address} rpc.discover"
+    else:
+        yield f"  {call} {address.replace('http', 'ws', 1)} rpc.discover"
+    yield ""
+
+
+def _call_of(service: Service) -> tuple[str, dict[str, Any]]:
+    """The first method whose parameters can be made up, with some; else a built-in one."""
+    for method in service.methods.values():
+        params = _params_of(method)
+        if params:
+            return method.name, params
+    return "connection.ping", {}
+
+
+def _params_of(method: Method) -> dict[str, Any] | None:
+    numbers = cycle(NUMBERS)
+    params: dict[str, Any] = {}
+    for parameter in method.signature.parameters:
+        if parameter.default is not parameter.empty:
+            continue
+        if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            return None
+        types = get_args(parameter.annotation) or (parameter.annotation,)
+        if int in types:
+            params[parameter.name] = next(numbers)
+        elif float in types:
+            params[parameter.name] = 1  # it may be a number of seconds
+        elif str in types:
+            params[parameter.name] = "hello"
+        else:
+            return None
+    return params
+
+
+def _argument(name: str, value: Any) -> str:
+    return f"{name}={value}" if isinstance(value, str) else f"{name}:={value}"
+
+
+def _command() -> str:
+    """How this command is called from elsewhere."""
+    if shutil.which("posthouse"):
+        return "posthouse"
+    python = Path(os.path.abspath(sys.executable))
+    beside = python.with_name("posthouse")
+    return shlex.quote(str(beside)) if beside.exists() else f"{shlex.quote(str(python))} -m posthouse.adapters"

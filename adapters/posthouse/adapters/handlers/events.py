@@ -1,0 +1,219 @@
+"""What happened goes to the log and to a service's hooks, in order. Nothing that a hook does changes what happened.
+
+Plain hooks run at once; those that await run one after another in one task, behind a bounded queue.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+import anyio
+from posthouse.adapters.loop.runner import Runner
+from posthouse.adapters.report import DEBUG, ERROR, INFO, WARNING, logger, report
+from posthouse.core.service.method import is_coroutine_function
+from posthouse.core.service.service import Hook, Service
+from posthouse.core.values.effects import Emit
+from posthouse.core.values.lifecycle import (
+    AcceptingStopped,
+    CallFailed,
+    CallTimedOut,
+    ConnectionClosed,
+    DrainStarted,
+    Event,
+    LimitBreached,
+    RequestRefused,
+)
+
+from .watchdog import Watchdog
+
+MAX_WAITING: Final = 1024
+"""How many events may wait for hooks that await."""
+
+QUIET: Final = 10.0
+"""For so many seconds one line in the log stands for all breaches of the same limit, or refusals of the same kind."""
+
+NOT_ALLOWED: Final = {
+    421: "a host that is not allowed was refused: --allow-host, in code allow_hosts, names those that are",
+    403: "an origin that is not allowed was refused: --allow-origin, in code allow_origins, names those that are",
+}
+"""The refusals that a setting decides, by status."""
+
+
+class Events:
+    """Performs `Emit`. `subscribe` is for the adapter's own parts; they are told before any hook."""
+
+    def __init__(self, service: Service, runner: Runner, watchdog: Watchdog) -> None:
+        self._runner: Final = runner
+        self._watchdog: Final = watchdog
+        self._subscribers: Final[dict[type[Event], Callable[[], None]]] = {}
+        self._hooks: Final = {
+            kind: [(hook, self._queue if is_coroutine_function(hook) else self._call) for hook in hooks]
+            for kind, hooks in service.hooks.items()
+            if hooks
+        }
+        self._waiting_out, self._waiting_in = anyio.create_memory_object_stream[tuple[Hook, Event]](MAX_WAITING)
+        self._raised: Final[dict[str, BaseException]] = {}
+        self.finished: Final = anyio.Event()
+        self._logged: Final[dict[str, float]] = {}
+        self._dropped_logged = -math.inf
+        self._logs: Final[dict[type[Event], Callable[[Any], None]]] = {
+            ConnectionClosed: _log_closed,
+            CallFailed: self._log_failed,
+            CallTimedOut: _log_timed_out,
+            LimitBreached: self._log_breach,
+            RequestRefused: self._log_refused,
+            DrainStarted: _log_draining,
+        }
+        runner.actions[Emit] = lambda action: self.emit(action.event)
+
+    def subscribe(self, kind: type[AcceptingStopped], subscriber: Callable[[], None]) -> None:
+        """Call `subscriber` when such an event has happened."""
+        self._subscribers[kind] = subscriber
+
+    def emit(self, event: Event) -> None:
+        """This has happened: tell people, then whoever subscribed, then hooks."""
+        kind = type(event)
+        if kind in self._logs:
+            self._logs[kind](event)
+        if kind in self._subscribers:
+            self._subscribers[kind]()
+        for hook, call in self._hooks.get(kind, ()):
+            call(hook, event)
+
+    def explain(self, incident: str, raised: BaseException) -> None:
+        """`raised` is what a `CallFailed` with this incident, which comes, will be about."""
+        self._raised[incident] = raised
+
+    def _call(self, hook: Hook, event: Event) -> None:
+        self._watchdog.begins(_name(hook))
+        try:
+            hook(event)
+        except BaseException as error:
+            _log_hook(hook, error)
+        self._watchdog.ends()
+        self._runner.hurry()
+
+    def _queue(self, hook: Hook, event: Event) -> None:
+        try:
+            self._waiting_out.send_nowait((hook, event))
+        except anyio.WouldBlock:
+            now = self._runner.now()
+            if now - self._dropped_logged >= QUIET:
+                self._dropped_logged = now
+                report(ERROR, "hook.overrun", "events come faster than this hook takes them: dropped", hook=_name(hook))
+
+    async def run_hooks(self) -> None:
+        """Run the hooks that await, one after another, until `finish`; `finished` says when."""
+        async with self._waiting_in:
+            async for hook, event in self._waiting_in:
+                with anyio.CancelScope():  # a hook that meets somebody else's cancellation ends alone
+                    try:
+                        await _awaitable(hook, event)
+                    except BaseException as error:
+                        if is_ours(error):
+                            raise
+                        _log_hook(hook, error)
+        self.finished.set()
+
+    def finish(self) -> None:
+        """Nothing happens any more: `run_hooks` ends when it has done what waits."""
+        self._waiting_out.close()
+
+    def close(self) -> None:
+        """Forget what waits."""
+        self._waiting_out.close()
+        self._waiting_in.close()
+
+    # For people
+
+    def _log_failed(self, event: CallFailed) -> None:
+        report(
+            ERROR,
+            "call.failed",
+            "a call failed",
+            raised=self._raised.pop(event.incident, None),
+            method=event.method,
+            incident=event.incident,
+            reason=event.reason,
+            connection=event.connection,
+        )
+
+    def _log_breach(self, event: LimitBreached) -> None:
+        report(
+            self._warn_once(event.limit, event.now),
+            "limit.breached",
+            "a limit was met" if event.enforced else "a limit would have been met",
+            limit=event.limit,
+            connection=event.connection,
+            peer=event.address.host or None,
+        )
+
+    def _log_refused(self, event: RequestRefused) -> None:
+        text = NOT_ALLOWED.get(event.status)
+        report(
+            DEBUG if text is None else self._warn_once(f"http.refused.{event.status}", event.now),
+            "request.refused",
+            text or "a request was refused",
+            host=event.said if event.status == 421 else None,
+            origin=event.said if event.status == 403 else None,
+            status=event.status,
+            reason=event.reason,
+            peer=event.address.host or None,
+        )
+
+    def _warn_once(self, kind: str, now: float) -> int:
+        """The level for one more of its kind: WARNING, but for those that come soon after one that had it."""
+        if now - self._logged.get(kind, -math.inf) < QUIET:
+            return DEBUG
+        self._logged[kind] = now
+        return WARNING
+
+
+def _awaitable(hook: Hook, event: Event) -> Awaitable[None]:
+    awaitable = hook(event)
+    assert awaitable is not None
+    return awaitable
+
+
+def is_ours(error: BaseException) -> bool:
+    """Is this the cancellation of a scope that we are in, and not one that user code has met elsewhere?"""
+    return isinstance(error, anyio.get_cancelled_exc_class()) and anyio.current_effective_deadline() == -math.inf
+
+
+def _name(hook: Hook) -> str:
+    while isinstance(hook, partial):
+        hook = hook.func
+    return getattr(hook, "__qualname__", type(hook).__qualname__)
+
+
+def _log_hook(hook: Hook, error: BaseException) -> None:
+    report(ERROR, "hook.failed", "a hook raised", raised=error, hook=_name(hook))
+
+
+def _log_closed(event: ConnectionClosed) -> None:
+    if not logger.isEnabledFor(INFO):
+        return  # there is one for every HTTP request
+    report(
+        INFO,
+        "connection.closed",
+        "connection closed",
+        connection=event.connection,
+        public_id=event.public_id,
+        kind=event.kind,
+        peer=event.address.host or None,
+        user=event.user,
+        code=event.code,
+        seconds=round(event.duration, 3),
+        calls=event.calls,
+    )
+
+
+def _log_timed_out(event: CallTimedOut) -> None:
+    report(WARNING, "call.timed_out", "a call met its deadline", method=event.method, connection=event.connection)
+
+
+def _log_draining(event: DrainStarted) -> None:
+    report(INFO, "gateway.draining", "shutting down: new calls are refused, running ones may end")

@@ -1,0 +1,92 @@
+"""What a handler sees of its call, as far as it stands in the `Invoke`; the ways to speak are those of who runs it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, Final
+
+from msgspec.json import decode
+from posthouse.core.encoding.conversion import describe, read_custom
+from posthouse.core.service.context import Context
+from posthouse.core.service.results import ResultError
+from posthouse.core.values.effects import Invoke
+from posthouse.core.values.peers import CallId, ConnectionId, Identity, Kind, Meta
+
+
+class InvokedContext(Context):
+    """The context of one call, from its beginning for as long as anybody keeps it. Who runs it sets `ended`."""
+
+    __slots__ = ("_invoke", "ended")
+
+    def __init__(self, invoke: Invoke) -> None:
+        self._invoke: Final = invoke
+        self.ended = False
+
+    @property
+    def connection(self) -> ConnectionId:
+        """The id of the connection inside this process."""
+        return self._invoke.caller.connection
+
+    @property
+    def public_id(self) -> str:
+        """The id of the connection as peers see it."""
+        return self._invoke.caller.public_id
+
+    @property
+    def kind(self) -> Kind:
+        """How the connection came."""
+        return self._invoke.caller.kind
+
+    @property
+    def identity(self) -> Identity:
+        """Who calls."""
+        return self._invoke.caller.identity
+
+    @property
+    def meta(self) -> Meta:
+        """What came with the request beside its parameters."""
+        return self._invoke.meta
+
+    @property
+    def call_id(self) -> CallId:
+        """The id of this call inside this process."""
+        return self._invoke.call
+
+    @property
+    def method(self) -> str:
+        """The name that was called."""
+        return self._invoke.method.name
+
+    @property
+    def cancelled(self) -> bool:
+        """Has the call ended already?"""
+        return self.ended
+
+    @abstractmethod
+    def send_progress(self, value: object) -> bool:
+        """Send this value of progress. False: it was not sent."""
+
+    @abstractmethod
+    async def ask(self, method: str, params: object, timeout: float) -> bytes:
+        """Ask the caller, and wait for the result as JSON. Raises RpcError."""
+
+    def progress(self, fraction: float, message: str | None = None) -> bool:
+        """Tell the caller how far this call is. False: it was not sent."""
+        return self.send_progress(
+            {"fraction": fraction} if message is None else {"fraction": fraction, "message": message}
+        )
+
+    async def call(self, method: str, params: Any = None, *, timeout: float = 30.0, result_type: Any = Any) -> Any:
+        """Send a request to the caller and wait for its result, decoded as `result_type`.
+
+        Raises RpcError, and ResultError for a result of another type.
+        """
+        result = await self.ask(method, params, timeout)
+        try:
+            return decode(result, type=result_type, dec_hook=read_custom)
+        except BaseException as error:
+            fault = describe(error)
+            where = "" if fault.path == "$" else f" at {fault.path}"
+            raise ResultError(
+                f"what the caller answered to {method!r} is not as declared: {fault.reason}{where}"
+            ) from None

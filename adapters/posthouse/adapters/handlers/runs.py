@@ -1,0 +1,254 @@
+"""Invoke becomes user code, behind a firewall; Cancel becomes its scope; its end is reported once.
+
+Whatever a handler raises ends its own call and nothing else. A plain function runs at once, one that awaits is one task
+inside one cancel scope, one that blocks has a worker thread; calls that are `sequential` follow one another on their
+connection. What is owed for every `Invoke`, exactly one `complete` or `fail` when it has ended, is paid here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from inspect import isawaitable
+from typing import Any, Final
+
+import anyio
+from anyio.abc import TaskGroup
+from posthouse.adapters.loop.runner import Runner
+from posthouse.adapters.report import WARNING, report
+from posthouse.core.jsonrpc.messages import is_encodable
+from posthouse.core.service.method import Outcome, Raised, Returned
+from posthouse.core.service.parameters import Arguments
+from posthouse.core.values.effects import Cancel, Invoke
+from posthouse.core.values.errors import INTERNAL_ERROR, REQUEST_CANCELLED, SERVER_BUSY, RpcError, refusal
+from posthouse.core.values.peers import CallId, ConnectionId
+
+from .call_context import Asking, CallContext
+from .events import Events, is_ours
+from .firewall import awaited_outcome, intercept, intercept_outcome, outcome_of, proper
+from .watchdog import Watchdog
+from .workers import Workers
+
+CANCELLED: Final = Raised(RpcError(REQUEST_CANCELLED))
+"""The outcome of a handler that was stopped: its call has been answered, so nobody sees it."""
+
+
+class Run:
+    """One call whose handler has not ended. `scope` is there while its task is, `job` while a thread has it or is to
+    have it."""
+
+    __slots__ = ("context", "invoke", "job", "queued", "scope")
+
+    def __init__(self, invoke: Invoke, context: CallContext) -> None:
+        self.invoke: Final = invoke
+        self.context: Final = context
+        self.scope: anyio.CancelScope | None = None
+        self.job: Callable[[], None] | None = None
+        self.queued = False
+
+
+class Handlers:
+    """Performs `Invoke` and `Cancel`. Tasks of handlers are in `group`."""
+
+    def __init__(
+        self, runner: Runner, group: TaskGroup, events: Events, asking: Asking, watchdog: Watchdog, workers: Workers
+    ) -> None:
+        self._runner: Final = runner
+        self._board: Final = runner.board
+        self._now: Final = runner.now
+        self._group: Final = group
+        self._events: Final = events
+        self._asking: Final = asking
+        self._watchdog: Final = watchdog
+        self._workers: Final = workers
+        self._runs: Final[dict[CallId, Run]] = {}
+        self._lines: Final[dict[ConnectionId, deque[Run]]] = {}
+        runner.actions[Invoke] = self._invoke
+        runner.actions[Cancel] = self._cancel
+
+    def _invoke(self, invoke: Invoke) -> None:
+        method = invoke.method
+        if not (method.awaits or method.blocking):
+            self._run_inline(invoke)
+            return
+        run = Run(invoke, CallContext(invoke, self._runner, self._asking))
+        self._runs[invoke.call] = run
+        if not method.sequential:
+            self._begin(run)
+        elif invoke.caller.connection in self._lines:
+            run.queued = True
+            self._lines[invoke.caller.connection].append(run)
+        else:
+            self._lines[invoke.caller.connection] = deque([run])
+            self._advance(invoke.caller.connection)
+
+    def _begin(self, run: Run) -> bool:
+        """Hand it to a task or a thread. False: it has ended already."""
+        run.queued = False
+        if not run.invoke.method.awaits:
+            return self._begin_blocking(run)
+        self._group.start_soon(self._run_task, run, name=run.invoke.method.name)
+        return True
+
+    def _advance(self, connection: ConnectionId) -> None:
+        """Begin the next in line, when the one before has ended."""
+        line = self._lines[connection]
+        while line:
+            if self._begin(line.popleft()):
+                return
+        del self._lines[connection]
+
+    def _cancel(self, action: Cancel) -> None:
+        run = self._runs.get(action.call)
+        if run is None:
+            return
+        run.context.ended = True
+        if run.scope is not None:
+            run.scope.cancel()
+        if run.queued:
+            self._lines[run.invoke.caller.connection].remove(run)
+            self._ended(run, CANCELLED)
+        elif run.job is not None and self._workers.withdraw(run.job):
+            self._thread_ended(run, CANCELLED)
+
+    # Plain functions
+
+    def _run_inline(self, invoke: Invoke) -> None:
+        method = invoke.method
+        self._watchdog.begins(method.name)
+        if method.on_call or method.on_outcome or method.context_parameter is not None:
+            context = CallContext(invoke, self._runner, self._asking)
+            self._report(invoke, context, outcome_of(method, context, (invoke.args, invoke.kwargs)))
+        else:
+            try:
+                result = method.function(*invoke.args, **invoke.kwargs)
+            except BaseException as error:
+                self._fail(invoke, error)
+            else:
+                self._board.complete(invoke.call, result, self._now())
+        self._watchdog.ends()
+        self._runner.hurry()
+
+    # Functions that await
+
+    async def _run_task(self, run: Run) -> None:
+        outcome: Outcome = CANCELLED
+        if not run.context.ended:
+            with anyio.CancelScope() as run.scope:
+                outcome = await self._guarded(run)
+            run.scope = None
+        self._ended(run, outcome)
+        if run.invoke.method.sequential:
+            self._advance(run.invoke.caller.connection)
+        self._runner.drain()
+
+    async def _guarded(self, run: Run) -> Outcome:
+        method = run.invoke.method
+
+        async def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
+            if method.blocking:
+                return await self._in_thread(run, args, kwargs)
+            result = method.function(*args, **kwargs)
+            return Returned(await result if isawaitable(result) else result)
+
+        arguments: Arguments = run.invoke.args, run.invoke.kwargs
+        return await awaited_outcome(method, run.context, arguments, call=call, caught=partial(self._caught, run))
+
+    def _caught(self, run: Run, error: BaseException) -> Outcome:
+        """Tell our own cancellation, of this call or of all, from one that a handler has met elsewhere."""
+        if not is_ours(error):
+            return Raised(error)
+        run.context.ended = True
+        return CANCELLED
+
+    async def _in_thread(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
+        """Between interceptors that await. The thread cannot be stopped, so the task waits for it in any case."""
+        outcomes: list[Outcome] = []
+        over = anyio.Event()
+
+        def ended(outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            over.set()
+
+        job = self._job(run, args, kwargs, ended)
+        if not self._workers.submit(job):
+            raise _busy()
+        try:
+            await over.wait()
+        except anyio.get_cancelled_exc_class():
+            if self._workers.withdraw(job):
+                raise
+            if not self._group.cancel_scope.cancel_called:
+                with anyio.CancelScope(shield=True):
+                    await over.wait()
+            raise
+        return outcomes[0]
+
+    # Functions that block
+
+    def _begin_blocking(self, run: Run) -> bool:
+        method = run.invoke.method
+        try:
+            arguments = intercept(method, run.context, (run.invoke.args, run.invoke.kwargs))
+            args, kwargs = method.with_context(arguments, run.context)
+            run.job = self._job(run, args, kwargs, partial(self._thread_ended, run))
+            if not self._workers.submit(run.job):
+                raise _busy()
+        except BaseException as error:
+            run.job = None
+            self._ended(run, intercept_outcome(method, run.context, Raised(error)))
+            return False
+        return True
+
+    def _job(
+        self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any], ended: Callable[[Outcome], None]
+    ) -> Callable[[], None]:
+        function, call_soon = run.invoke.method.function, self._runner.poller.call_soon
+
+        def work() -> None:
+            outcome: Outcome
+            try:
+                outcome = Returned(function(*args, **kwargs))
+            except BaseException as error:
+                outcome = Raised(error)
+            call_soon(partial(ended, outcome))
+
+        return work
+
+    def _thread_ended(self, run: Run, outcome: Outcome) -> None:
+        run.job = None
+        if not run.context.ended:
+            outcome = intercept_outcome(run.invoke.method, run.context, outcome)
+        self._ended(run, outcome)
+        if run.invoke.method.sequential:
+            self._advance(run.invoke.caller.connection)
+
+    # Ends
+
+    def _ended(self, run: Run, outcome: Outcome) -> None:
+        del self._runs[run.invoke.call]
+        self._report(run.invoke, run.context, outcome)
+
+    def _report(self, invoke: Invoke, context: CallContext, outcome: Outcome) -> None:
+        context.ended = True
+        outcome = proper(outcome)
+        if isinstance(outcome, Returned):
+            self._board.complete(invoke.call, outcome.value, self._now())
+        else:
+            self._fail(invoke, outcome.error)
+
+    def _fail(self, invoke: Invoke, error: BaseException) -> None:
+        if isinstance(error, RpcError):
+            if error.data is not None and not is_encodable(error.data):
+                text = "the data of an error becomes no JSON: it is sent without"
+                report(WARNING, "error.data_lost", text, method=invoke.method.name, code=error.code)
+            self._board.fail(invoke.call, error, self._now())
+            return
+        incident = self._runner.clock.entropy(6).hex()
+        self._events.explain(incident, error)
+        self._board.fail(invoke.call, RpcError(INTERNAL_ERROR, data={"incident": incident}), self._now())
+
+
+def _busy() -> RpcError:
+    return refusal(SERVER_BUSY, limit="max_blocking_queue")

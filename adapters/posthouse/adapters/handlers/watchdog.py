@@ -1,0 +1,72 @@
+"""Names inline code that blocks the event loop, while it does: the loop itself cannot, it is blocked.
+
+A thread of its own looks now and then. It changes nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from threading import Event, Thread, get_ident
+from typing import Final
+
+from posthouse.adapters.report import WARNING, report
+
+
+class Watchdog:
+    """Watches the thread that makes it. `warn` and `log` are seconds: when to name the code, when to show its stack."""
+
+    def __init__(self, now: Callable[[], float], warn: float, log: float) -> None:
+        self._now: Final = now
+        self._warn: Final = warn
+        self._log: Final = log
+        self._watched: Final = get_ident()
+        self._current: tuple[str, float] | None = None
+        self._warned: tuple[str, float] | None = None
+        self._logged: tuple[str, float] | None = None
+        self._over: Final = Event()
+        self._thread: Final = Thread(target=self._run, name="posthouse-watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._over.set()
+        self._thread.join()
+
+    def begins(self, name: str) -> None:
+        """Inline code begins: the method `name`, or a hook."""
+        self._current = (name, self._now())
+
+    def ends(self) -> None:
+        """It has ended."""
+        self._current = None
+
+    def look(self) -> None:
+        """Is something running for too long now? Each run is named once, and its stack shown once."""
+        current = self._current
+        if current is None:
+            return
+        name, since = current
+        seconds = round(self._now() - since, 3)
+        if seconds >= self._warn and current is not self._warned:
+            self._warned = current
+            report(
+                WARNING,
+                "loop.blocked",
+                "this blocks the event loop: make it `async def`, or declare it blocking=True",
+                method=name,
+                seconds=seconds,
+            )
+        if seconds >= self._log and current is not self._logged:
+            self._logged = current
+            frame = sys._current_frames().get(self._watched)
+            stack = "".join(traceback.format_stack(frame))
+            report(WARNING, "loop.stuck", "still blocked, here", stack=stack, method=name, seconds=seconds)
+
+    def _run(self) -> None:
+        while not self._over.wait(self._warn / 2):
+            self.look()

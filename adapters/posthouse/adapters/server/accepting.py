@@ -1,0 +1,171 @@
+"""How clients come in: listening sockets, and an accept loop that nothing ends.
+
+When descriptors run out the loop sheds who waits, stands back for a while and goes on by itself; whoever is connected
+does not notice. It may not know what clients say.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import resource
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import Final
+
+from posthouse.adapters.loop.poller import READ
+from posthouse.adapters.loop.runner import Runner
+from posthouse.adapters.report import WARNING, report
+from posthouse.core.values.peers import Address, SocketId
+
+from .channel import Channel
+from .listeners import Listener
+from .sockets import Sockets
+from .tls_channel import TLS_EXPIRES, TlsChannel
+
+EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""What `accept` fails with when this process, or this machine, has no more to give."""
+
+ACCEPT_AGAIN: Final = "accept"
+"""The reason of this module's deadlines; the key is the listener's place."""
+
+MAX_ACCEPTS: Final = 16
+"""How many are accepted before others have their turn."""
+
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 1.0
+"""Seconds to stand back when descriptors have run out: at first, then twice as long each time, and at most."""
+
+QUIET: Final = 10.0
+"""For so many seconds one line in the log stands for all like it."""
+
+
+class Acceptor:
+    """Accepts on `listeners` until it is closed. With `tls`, every client but those of unix sockets speaks TLS."""
+
+    def __init__(
+        self, listeners: Sequence[Listener], runner: Runner, sockets: Sockets, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._listeners: Final = listeners
+        self._runner: Final = runner
+        self._sockets: Final = sockets
+        self._tls: Final = tls
+        self._watched = [0] * len(listeners)
+        self._reserve: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._pause = FIRST_PAUSE
+        self._logged_at = -math.inf
+        self._open = True
+        runner.on_due[ACCEPT_AGAIN] = self._resume
+        runner.on_due[TLS_EXPIRES] = self._tls_expires
+        for place in range(len(listeners)):
+            self._watch(place, READ)
+
+    def close(self) -> None:
+        """Accept no more, and listen no more. A second time changes nothing."""
+        if not self._open:
+            return
+        self._open = False
+        for place, listener in enumerate(self._listeners):
+            self._watch(place, 0)
+            listener.close()
+        if self._reserve is not None:
+            os.close(self._reserve)
+
+    def _watch(self, place: int, events: int) -> None:
+        listening = self._listeners[place].socket
+        self._runner.poller.watch(listening, self._watched[place], events, lambda _: self._accept(place))
+        self._watched[place] = events
+
+    def _accept(self, place: int) -> None:
+        listening = self._listeners[place].socket
+        for _ in range(MAX_ACCEPTS):
+            try:
+                accepted, peer = listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in EXHAUSTED:
+                    self._shed(listening)
+                    self._stand_back(place)
+                    return
+                continue  # who waited there is gone already
+            if accepted.fileno() >= _ceiling(self._runner.board.config.descriptor_reserve):
+                accepted.close()
+                self._stand_back(place)
+                return
+            self._pause = FIRST_PAUSE
+            self._admit(accepted, peer)
+
+    def _admit(self, accepted: socket.socket, peer: object) -> None:
+        runner = self._runner
+        over_ip = accepted.family != socket.AF_UNIX
+        secure = self._tls is not None and over_ip
+        address = Address(secure=secure)
+        if over_ip and isinstance(peer, tuple):
+            address = Address(peer[0], peer[1], secure=secure)
+        id = runner.board.opened(address, runner.now())
+        if id is None:
+            accepted.close()
+            return
+        accepted.setblocking(False)
+        try:
+            if over_ip:
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            channel = self._channel(id, accepted)
+        except OSError:  # it was reset before it began
+            accepted.close()
+            runner.board.closed(id, runner.now())
+            return
+        self._sockets.lines[id] = channel
+        channel.start()
+
+    def _channel(self, id: SocketId, accepted: socket.socket) -> Channel:
+        if self._tls is None or accepted.family == socket.AF_UNIX:
+            return Channel(id, accepted, self._runner, self._sockets.forget)
+        return TlsChannel(id, accepted, self._tls, self._runner, self._sockets.forget)
+
+    def _shed(self, listening: socket.socket) -> None:
+        """Give up the descriptor in reserve to accept one client and close it: it learns at once, others can hope."""
+        if self._reserve is None:
+            return
+        os.close(self._reserve)
+        self._reserve = None
+        try:
+            listening.accept()[0].close()
+            self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            pass  # somebody else was faster
+
+    def _stand_back(self, place: int) -> None:
+        self._watch(place, 0)
+        self._runner.arm(self._pause, ACCEPT_AGAIN, place)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        now = self._runner.now()
+        if now - self._logged_at >= QUIET:
+            self._logged_at = now
+            report(
+                WARNING, "accept.exhausted", "descriptors have run out: clients are closed unread until some are free"
+            )
+
+    def _resume(self, place: int) -> None:
+        if not self._open:
+            return
+        if self._reserve is None:
+            try:
+                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                pass  # there are still none
+        self._watch(place, READ)
+
+    def _tls_expires(self, key: int) -> None:
+        channel = self._sockets.lines.get(SocketId(key))
+        if isinstance(channel, TlsChannel):
+            channel.expire()
+
+
+def _ceiling(reserve: int) -> float:
+    """The first descriptor that is not for clients: what a service opens must not fail for their sake."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return math.inf if limit == resource.RLIM_INFINITY else limit - min(reserve, limit // 4)

@@ -1,0 +1,207 @@
+"""One socket: what is read from it goes in, what was written to it goes out, and when it closes is reported once.
+
+It is written to directly, without waiting; what it does not take is held here, and goes as the socket takes it. It
+may not know what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from posthouse.adapters.loop.poller import READ, WRITE
+from posthouse.adapters.loop.runner import Runner
+from posthouse.core.values.peers import SocketId
+
+ABORT: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER with a time of zero: closing then resets the connection and forgets what was not sent."""
+
+
+class Channel:
+    """`id` is what the switchboard calls this socket. When it closes, the switchboard is told, and `forget`: once."""
+
+    __slots__ = (
+        "_blocked",
+        "_closing",
+        "_counted",
+        "_ended",
+        "_finishing",
+        "_forget",
+        "_read_bytes",
+        "_reading",
+        "_runner",
+        "_unsent",
+        "_unsent_bytes",
+        "_watched",
+        "id",
+        "open",
+        "socket",
+    )
+
+    def __init__(
+        self, id: SocketId, accepted: socket.socket, runner: Runner, forget: Callable[[SocketId], None]
+    ) -> None:
+        self.id: Final = id
+        self.socket: Final = accepted
+        self.open = True
+        self._runner: Final = runner
+        self._forget: Final = forget
+        self._read_bytes: Final = runner.board.config.read_bytes
+        self._unsent: list[bytes | memoryview] = []
+        self._unsent_bytes = 0
+        self._counted = 0  # those of the unsent bytes that the switchboard knows to be held
+        self._blocked = False
+        self._reading = True
+        self._ended = False
+        self._finishing = False
+        self._closing = False
+        self._watched = 0
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._watch()
+
+    def _watch(self) -> None:
+        events = 0
+        if self._reading and not self._ended:
+            events = READ
+        if self._blocked:
+            events |= WRITE
+        self._ask_for(events)
+
+    def _ask_for(self, events: int) -> None:
+        self._runner.poller.watch(self.socket, self._watched, events, self._ready)
+        self._watched = events
+
+    def _ready(self, events: int) -> None:
+        if events & WRITE and self._blocked:
+            self._blocked = False
+            self.flush()
+        if events & READ and self._watched & READ:
+            self._read()
+
+    # In
+
+    def _read(self) -> None:
+        runner = self._runner
+        try:
+            data = self._receive()
+        except OSError:
+            self.close(abort=True)
+            return
+        if data:
+            runner.board.received(self.id, data, runner.now())
+        elif data is not None:
+            self._ended = True
+            self._watch()
+            runner.board.received_eof(self.id, runner.now())
+
+    def _receive(self) -> bytes | None:
+        """What came: empty at the end of input, None where nothing came after all."""
+        try:
+            return self.socket.recv(self._read_bytes)
+        except BlockingIOError:
+            return None
+
+    def stop_reading(self) -> None:
+        """Read no more until `start_reading`."""
+        self._reading = False
+        self._watch()
+
+    def start_reading(self) -> None:
+        """Read again."""
+        self._reading = True
+        self._watch()
+
+    # Out
+
+    def write(self, data: bytes, *, report: bool) -> None:
+        """Bytes that leave when the batch ends, behind those that wait already. With `report` they count as held."""
+        self._unsent.append(data)
+        self._unsent_bytes += len(data)
+        if report:
+            self._counted += len(data)
+        self._runner.written[self] = None
+
+    def end_writing(self) -> None:
+        """Half-close, when all has gone that was written."""
+        self._finishing = True
+        self._runner.written[self] = None
+
+    def close_when_sent(self) -> None:
+        """Close, when all has gone that was written."""
+        self._closing = True
+        self._runner.written[self] = None
+
+    def flush(self) -> None:
+        """Give the socket what it takes, and tell the switchboard what it did not, or what of that went."""
+        if not self.open:
+            return
+        unsent = self._unsent
+        if unsent and not self._blocked:
+            data = unsent[0] if len(unsent) == 1 else b"".join(unsent)
+            try:
+                sent = self._send(data)
+            except OSError:
+                self.close(abort=True)
+                return
+            if sent == len(data):
+                unsent.clear()
+            else:
+                unsent[:] = [memoryview(data)[sent:]]
+                self._blocked = True
+            if unsent or self._counted:
+                self._report(sent)
+            else:
+                self._unsent_bytes = 0  # it took all that was written: nothing to tell
+        elif unsent:
+            self._report(0)
+        if self._blocked is not bool(self._watched & WRITE):
+            self._watch()
+        if not unsent and self._finishing:
+            self._finishing = False
+            self._finish()
+        if not unsent and self._closing:
+            self.close()
+
+    def _send(self, data: bytes | memoryview) -> int:
+        """How many bytes it took."""
+        try:
+            return self.socket.send(data)
+        except BlockingIOError:
+            return 0
+
+    def _report(self, sent: int) -> None:
+        self._unsent_bytes -= sent
+        went = min(sent, self._counted)
+        held = self._unsent_bytes - (self._counted - went)
+        self._counted = self._unsent_bytes
+        board, now = self._runner.board, self._runner.now()
+        if held:
+            board.held(self.id, held, now)
+        if went:
+            board.sent(self.id, went, now)
+
+    def _finish(self) -> None:
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # it is broken: the next read says so
+
+    def close(self, *, abort: bool = False) -> None:
+        """Close it now, and say so. With `abort` it is reset, and what was not sent is forgotten."""
+        if not self.open:
+            return
+        self.open = False
+        self._ask_for(0)
+        if abort:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+        self._close_socket(abort=abort)
+        self._unsent.clear()
+        self._forget(self.id)
+        self._runner.board.closed(self.id, self._runner.now())
+
+    def _close_socket(self, *, abort: bool) -> None:
+        self.socket.close()

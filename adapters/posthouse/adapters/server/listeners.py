@@ -1,0 +1,185 @@
+"""Where to listen: names become addresses, addresses become listening sockets.
+
+TCP over IPv4 and IPv6, with TLS or without, and unix sockets that only their owner may connect to. Nothing here
+accepts.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from ipaddress import ip_address
+from os import PathLike
+from typing import Any, Final
+
+from msgspec import Struct
+from posthouse.core.values.errors import UsageError
+
+BACKLOG: Final = 1024
+"""How many connections the kernel keeps until they are accepted."""
+
+
+class Bound(Struct, frozen=True):
+    """Where a server listens: `path` for a unix socket, else `host` and `port`."""
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    secure: bool = False
+
+    @property
+    def url(self) -> str:
+        """As clients are told: `http://127.0.0.1:8000`, `https://[::1]:8443`, `unix:/run/service.sock`."""
+        if self.path:
+            return f"unix:{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.secure else 'http'}://{host}:{self.port}"
+
+
+class Listener:
+    """One listening socket. It does not block."""
+
+    __slots__ = ("_identity", "bound", "socket")
+
+    def __init__(self, listening: socket.socket, bound: Bound) -> None:
+        listening.setblocking(False)
+        self.socket: Final = listening
+        self.bound: Final = bound
+        self._identity = _identity(bound.path)
+
+    def close(self) -> None:
+        """Stop listening. A unix socket's path goes with it, unless somebody else has taken it. Twice is harmless."""
+        # Asked before it is closed: afterwards its inode may be another's.
+        ours = self.socket.fileno() >= 0 and self._identity is not None and self._identity == _identity(self.bound.path)
+        self.socket.close()
+        if ours:
+            os.unlink(self.bound.path)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None  # there is none, or no path at all
+    return status.st_dev, status.st_ino
+
+
+def is_loopback(host: str) -> bool:
+    """Does this name or address lead to this machine alone? Raises OSError for a name that leads nowhere."""
+    return all(ip_address(address[0].partition("%")[0]).is_loopback for _, address in _resolve(host, 0))
+
+
+def _resolve(host: str, port: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise OSError(errno.EADDRNOTAVAIL, f"{host!r} cannot be resolved: {error.strerror}") from None
+    for family, _, _, _, address in dict.fromkeys(found):
+        yield family, address
+
+
+def listen_tcp(hosts: Iterable[str], port: int, *, secure: bool = False) -> list[Listener]:
+    """Listen on every address of `hosts`, all on the same port. Of a name's addresses those that this machine does not
+    have are left out. Raises OSError where none is left, and then listens on none."""
+    listeners: list[Listener] = []
+    try:
+        for host in hosts:
+            before, missing = len(listeners), None
+            for family, address in _resolve(host, port):
+                try:
+                    listener = _listen(family, address, port, secure=secure)
+                except OSError as error:
+                    told = OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}")
+                    if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                        raise told from None
+                    missing = told
+                else:
+                    listeners.append(listener)
+                    port = listener.bound.port  # 0 picks one, for all of them
+            if len(listeners) == before and missing is not None:
+                raise missing
+    except OSError:
+        for listener in listeners:
+            listener.close()
+        raise
+    return listeners
+
+
+def _listen(family: int, address: tuple[Any, ...], port: int, *, secure: bool) -> Listener:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind((address[0], port, *address[2:]))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    host, bound_port = listening.getsockname()[:2]
+    return Listener(listening, Bound(host, bound_port, secure=secure))
+
+
+def listen_unix(path: str, *, secure: bool = False) -> Listener:
+    """Listen on a unix socket of mode 0600. One that nobody listens on any more is replaced.
+
+    Raises UsageError where somebody does, or where the path is something else; OSError where it cannot be made.
+    """
+    if not path:
+        raise UsageError("the path of a unix socket is empty")
+    try:
+        is_socket = stat.S_ISSOCK(os.stat(path).st_mode)
+    except FileNotFoundError:
+        pass
+    else:
+        if not is_socket:
+            raise UsageError(f"{path} exists and is no socket: choose another path, or remove it")
+        if _answers(path):
+            raise UsageError(f"{path} is in use: another server listens there")
+        os.unlink(path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)  # the socket never exists with more rights than its owner's
+    try:
+        listening.bind(path)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise OSError(error.errno, f"cannot listen on {path}: {error.strerror or error}") from None
+    finally:
+        os.umask(mask)
+    return Listener(listening, Bound(path=os.path.abspath(path), secure=secure))
+
+
+def _answers(path: str) -> bool:
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return False
+        except BlockingIOError:
+            return True  # its backlog is full, so it has one
+        return True
+
+
+def tls_context(cert: str | PathLike[str], key: str | PathLike[str] | None = None) -> ssl.SSLContext:
+    """TLS 1.2 and newer with the certificate of these PEM files. Raises OSError that names the file."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(cert, key)
+    except ssl.SSLError as error:
+        reason = f": {error.reason}" if error.reason else ""
+        raise OSError(
+            f"{os.fspath(cert)}: no certificate and key (PEM) that belong together can be read{reason}"
+        ) from None
+    except OSError as error:
+        files = os.fspath(cert) if key is None else f"{os.fspath(cert)} or {os.fspath(key)}"
+        raise OSError(error.errno, f"{files}: {error.strerror}") from None
+    return context

@@ -1,0 +1,222 @@
+"""One client at the other end of two pipes, terminals or files: what is read and written there, in two threads.
+
+Threads, because a regular file cannot be waited for, and because a descriptor that was inherited must not be made
+non-blocking: its other owners share that. Both are bounded, and woken when it closes. It may not know what the bytes
+mean.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable
+from functools import partial
+from threading import Condition, Thread
+from typing import Final
+
+from posthouse.adapters.loop.runner import Runner
+from posthouse.core.values.peers import SocketId
+
+
+def take_pipes() -> tuple[int, int]:
+    """Copies of descriptors 0 and 1 for the client alone: 1 becomes standard error and 0 the null device, so that
+    a `print` cannot tear a message. For a command, before it imports anything of a service's."""
+    copies = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    os.close(null)
+    return copies
+
+
+class Pipes:
+    """`source` is read from and `sink` written to. Both are ours: they are closed when the connection ends.
+
+    Up to `write_ahead` bytes wait here without counting as held, as they would in a socket. All methods belong to the
+    event loop's thread; what the two threads share is guarded by `_changed`.
+    """
+
+    def __init__(
+        self, id: SocketId, source: int, sink: int, runner: Runner, forget: Callable[[SocketId], None]
+    ) -> None:
+        self.id: Final = id
+        self.open = True
+        self._source: Final = source
+        self._sink: Final = sink if sink != source else os.dup(sink)
+        self._runner: Final = runner
+        self._forget: Final = forget
+        self._reading = True
+        self._eof = False
+        self._pending = False
+        self._closing = False
+        self._uncounted = 0  # of the unsent bytes, those that the switchboard takes for gone
+        self._counted = 0
+        self._written = bytearray()
+        self._wake, self._waking = os.pipe()
+        self._changed: Final = Condition()
+        self._wanted = False
+        self._over = False
+        self._unsent = bytearray()
+        self._gone = 0
+        self._threads = 2
+
+    def start(self) -> None:
+        """Begin to read."""
+        for work in (self._read_all, self._write_all):
+            Thread(target=work, name=f"posthouse-{work.__name__[1:]}", daemon=True).start()
+        self._want()
+
+    # In
+
+    def _want(self) -> None:
+        """Let the reader read once more, unless it does already."""
+        if self._reading and not self._eof and not self._pending:
+            self._pending = True
+            with self._changed:
+                self._wanted = True
+                self._changed.notify_all()
+
+    def _received(self, data: bytes) -> None:
+        self._pending = False
+        if not self.open:
+            return
+        board, now = self._runner.board, self._runner.now()
+        if data:
+            board.received(self.id, data, now)
+            self._runner.poller.call_soon(self._want)  # when what follows from these has been done
+        else:
+            self._eof = True
+            board.received_eof(self.id, now)
+
+    def stop_reading(self) -> None:
+        """Read no more until `start_reading`. What was read meanwhile comes still: one piece at most."""
+        self._reading = False
+
+    def start_reading(self) -> None:
+        """Read again."""
+        self._reading = True
+        self._want()
+
+    def _read_all(self) -> None:
+        ready = select.poll()
+        ready.register(self._source, select.POLLIN)
+        ready.register(self._wake, select.POLLIN)
+        size = self._runner.board.config.read_bytes
+        data = b"\0"
+        while data:
+            with self._changed:
+                while not self._wanted and not self._over:
+                    self._changed.wait()
+                self._wanted = False
+            ready.poll()
+            if self._over:
+                break
+            try:
+                data = os.read(self._source, size)
+            except OSError:
+                data = b""  # a terminal that hung up
+            if not self._runner.poller.call_soon(partial(self._received, data)):
+                break
+        self._leave(self._source)
+
+    # Out
+
+    def write(self, data: bytes, *, report: bool) -> None:
+        """Bytes that leave when the batch ends, behind those that wait already. With `report` they count as held."""
+        self._written += data
+        if report:
+            self._counted += len(data)
+        else:
+            self._uncounted += len(data)
+        self._runner.written[self] = None
+
+    def end_writing(self) -> None:
+        """There is no half of a connection of pipes to close that its peer would not take for the whole."""
+
+    def close_when_sent(self) -> None:
+        """Close, when all has gone that was written."""
+        self._closing = True
+        self._runner.written[self] = None
+
+    def flush(self) -> None:
+        """Give the writer what was written, and tell the switchboard what is more than a socket would take."""
+        if not self.open:
+            return
+        allowed = 0 if self._closing else self._runner.board.config.write_ahead
+        held = self._uncounted - allowed
+        if held > 0:
+            self._uncounted = allowed
+            self._counted += held
+            self._runner.board.held(self.id, held, self._runner.now())
+        if self._written:
+            with self._changed:
+                self._unsent += self._written
+                self._changed.notify_all()
+            self._written.clear()
+        if self._closing and not self._counted:
+            self.close()
+
+    def _went(self) -> None:
+        with self._changed:
+            gone, self._gone = self._gone, 0
+        if not self.open:
+            return
+        counted = min(gone, self._counted)
+        self._counted -= counted
+        self._uncounted -= gone - counted
+        if counted:
+            self._runner.board.sent(self.id, counted, self._runner.now())
+        if self._closing and not self._counted:
+            self.close()
+
+    def _broke(self) -> None:
+        self.close(abort=True)
+
+    def _write_all(self) -> None:
+        ready = select.poll()
+        ready.register(self._sink, select.POLLOUT)
+        ready.register(self._wake, select.POLLIN)
+        call_soon = self._runner.poller.call_soon
+        while True:
+            with self._changed:
+                while not self._unsent and not self._over:
+                    self._changed.wait()
+                if self._over:
+                    break
+                # So much a pipe takes without blocking when it says that it is ready (POSIX, PIPE_BUF).
+                piece = bytes(self._unsent[: select.PIPE_BUF])
+            ready.poll()
+            if self._over:
+                break
+            try:
+                size = os.write(self._sink, piece)
+            except OSError:
+                call_soon(self._broke)
+                break
+            with self._changed:
+                del self._unsent[:size]
+                first = not self._gone
+                self._gone += size
+            if first:
+                call_soon(self._went)
+        self._leave(self._sink)
+
+    def _leave(self, descriptor: int) -> None:
+        """A thread ends. Only it can know that nobody uses its descriptor any more."""
+        os.close(descriptor)
+        with self._changed:
+            self._threads -= 1
+            if not self._threads:
+                os.close(self._wake)
+
+    def close(self, *, abort: bool = False) -> None:
+        """Close it now: both threads end, each with its descriptor."""
+        if not self.open:
+            return
+        self.open = False
+        with self._changed:
+            self._over = True
+            self._changed.notify_all()
+        os.close(self._waking)
+        self._forget(self.id)
+        self._runner.board.closed(self.id, self._runner.now())

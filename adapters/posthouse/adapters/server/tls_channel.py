@@ -1,0 +1,126 @@
+"""One socket under TLS: a handshake with a deadline, and then what `Channel` does, in other words.
+
+It may not know certificates: whoever makes the context does.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+from posthouse.adapters.loop.poller import READ, WRITE
+from posthouse.adapters.loop.runner import Runner
+from posthouse.adapters.report import INFO, report
+from posthouse.core.values.peers import SocketId
+
+from .channel import Channel
+
+TLS_EXPIRES: Final = "tls_timeout"
+"""The reason of this module's deadlines; the key is the socket."""
+
+
+class TlsChannel(Channel):
+    """A channel under TLS. Nothing is written before its handshake is done: what would be, closes it."""
+
+    __slots__ = ("_opening", "_timer", "_tls")
+
+    def __init__(
+        self,
+        id: SocketId,
+        accepted: socket.socket,
+        context: ssl.SSLContext,
+        runner: Runner,
+        forget: Callable[[SocketId], None],
+    ) -> None:
+        self._tls: Final = context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+        super().__init__(id, self._tls, runner, forget)
+        self._opening = True
+        self._timer = runner.arm(runner.board.config.tls_timeout, TLS_EXPIRES, id)
+
+    def start(self) -> None:
+        """Begin the handshake."""
+        self._shake_hands()
+
+    def expire(self) -> None:
+        """The deadline of the handshake has come."""
+        if self._opening:
+            report(INFO, "tls.failed", "a TLS handshake was not finished in time", socket=self.id)
+            self.close(abort=True)
+
+    def _shake_hands(self) -> None:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._ask_for(READ)
+        except ssl.SSLWantWriteError:
+            self._ask_for(WRITE)
+        except OSError as error:
+            reason = getattr(error, "reason", None) or error.strerror
+            report(INFO, "tls.failed", "a TLS handshake failed", socket=self.id, reason=reason)
+            self.close(abort=True)
+        else:
+            self._opening = False
+            self._runner.timers.disarm(self._timer)
+            self._watch()
+
+    def _watch(self) -> None:
+        if not self._opening:
+            super()._watch()
+
+    def _ready(self, events: int) -> None:
+        if self._opening:
+            self._shake_hands()
+        else:
+            super()._ready(events)
+
+    def _read(self) -> None:
+        super()._read()
+        # What was deciphered already no selector knows of.
+        if self._watched & READ and self._tls.pending():
+            self._runner.poller.call_soon(self._read_again)
+
+    def _read_again(self) -> None:
+        if self._watched & READ:
+            self._read()
+
+    def start_reading(self) -> None:
+        """Read again, what was deciphered already first."""
+        super().start_reading()
+        if not self._opening and self._tls.pending():
+            self._runner.poller.call_soon(self._read_again)
+
+    def _receive(self) -> bytes | None:
+        try:
+            return self._tls.recv(self._read_bytes)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return None
+
+    def flush(self) -> None:
+        """As for any socket."""
+        if self._opening:
+            self.close(abort=True)
+        else:
+            super().flush()
+
+    def _send(self, data: bytes | memoryview) -> int:
+        try:
+            return self._tls.send(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+
+    def _finish(self) -> None:
+        # RFC 8446 section 6.1: close_notify closes one direction; the peer may go on sending.
+        self._notify_close()
+
+    def _close_socket(self, *, abort: bool) -> None:
+        if not abort:
+            self._notify_close()
+        self._tls.close()
+
+    def _notify_close(self) -> None:
+        try:
+            self._tls.unwrap()
+        except (OSError, ValueError):
+            pass  # its answer has not come, or it is broken

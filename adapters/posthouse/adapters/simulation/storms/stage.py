@@ -1,0 +1,240 @@
+"""The service that storms play: a method for each way in which a call can go, and what each must answer.
+
+Results name what was asked for, so that an answer that reaches the wrong caller is seen to be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Final, TypedDict
+
+import anyio
+from msgspec import Meta, Struct
+from posthouse.core.service.context import Context
+from posthouse.core.service.method import Method, Outcome
+from posthouse.core.service.parameters import Arguments
+from posthouse.core.service.service import Service
+from posthouse.core.values.errors import (
+    FORBIDDEN,
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    UNAUTHENTICATED,
+    RpcError,
+)
+
+REFUSED: Final = 7
+"""The code with which `refuses` fails."""
+
+STEPS: Final = 3
+"""So often `climb` tells of progress."""
+
+
+class Item(Struct):
+    """Something that can be ordered."""
+
+    name: str
+    price: int
+
+
+class Tagged(Struct, frozen=True):
+    """Sets, whose order must not be left to hashing."""
+
+    names: frozenset[str]
+    pairs: Any
+
+
+class Pair(Struct, frozen=True):
+    """What a set may hold: its hash is that of its parts."""
+
+    left: str
+    right: tuple[int, str] = (0, "")
+
+
+class Receipt(TypedDict):
+    """What was ordered."""
+
+    token: str
+    sum: int
+
+
+service: Final = Service("stage", public=True, builtin_scopes={"connection.info": {"vault"}})
+shelf: Final = Service("shelf", public=True)
+
+
+@shelf.method
+def total(numbers: Annotated[list[int], Meta(max_length=5)]) -> int:
+    return sum(numbers)
+
+
+@shelf.on_call
+def unchanged(context: Context, method: Method, arguments: Arguments) -> Arguments:
+    return arguments
+
+
+@shelf.on_outcome
+def as_it_is(context: Context, method: Method, outcome: Outcome) -> None:
+    return None
+
+
+service.include(shelf, prefix="shelf.")
+
+
+@service.on("call.timed_out")
+def noticed(event: object) -> None:
+    raise ValueError  # what hooks raise is theirs
+
+
+@service.method
+def order(item: Item, count: int = 1, *, note: str | None = None, sizes: frozenset[int] = frozenset()) -> Receipt:
+    return {"token": item.name, "sum": item.price * count}
+
+
+@service.method
+def echo(token: str) -> str:
+    return token
+
+
+@service.method
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@service.method
+def blob(token: str, size: int) -> str:
+    return token.ljust(size, "x")
+
+
+@service.method(blocking=True, timeout=0.5)
+def brief(token: str) -> str:
+    return token
+
+
+@service.method(on_disconnect="finish")
+async def finish(token: str, seconds: float) -> str:
+    await anyio.sleep(seconds)
+    return token
+
+
+@service.method(blocking=True, sequential=True)
+def queue(token: str) -> str:
+    return token
+
+
+@service.method
+def tell(context: Context, token: str, times: int) -> tuple[str, int]:
+    told = 0
+    for time in range(times):
+        context.notify("told", [token, time])
+        told += context.progress(time / times)
+    return token, told
+
+
+@service.method
+async def climb(context: Context, token: str, seconds: float) -> tuple[str, int]:
+    told = 0
+    for step in range(STEPS):
+        told += context.progress(step / STEPS, "on the way")
+        await anyio.sleep(seconds / STEPS)
+    return token, told
+
+
+@service.method
+async def wait(token: str, seconds: float) -> str:
+    await anyio.sleep(seconds)
+    return token
+
+
+@service.method
+async def ask(context: Context, token: str) -> str:
+    answer: str = await context.call("mirror", [token], timeout=5.0, result_type=str)
+    return answer
+
+
+@service.method
+def spread(first: int, *more: int, **named: int) -> list[int]:
+    return [first, *more, *named.values()]
+
+
+@service.method
+def paired(pairs: set[Pair]) -> int:
+    return len(pairs)
+
+
+@service.method
+def placed(token: str, /, loud: bool = False) -> str:
+    return token.upper() if loud else token
+
+
+@service.method
+def named(*, token: str) -> str:
+    return token
+
+
+@service.method
+def gathered(context: Context, **named: int) -> list[int]:
+    return list(named.values())
+
+
+@service.method
+def tags(names: list[str]) -> Any:
+    return Tagged(frozenset(names), {("pair", 1), ("pair", 0)})
+
+
+@service.method(scopes={"vault"})
+def secret() -> str:
+    return "secret"
+
+
+@service.method
+def refuses(token: str) -> None:
+    raise RpcError(REFUSED, data=token)
+
+
+@service.method
+def breaks() -> None:
+    raise ZeroDivisionError
+
+
+@service.method
+def unspeakable() -> Any:
+    return object()
+
+
+def mirror(params: Any) -> Any:
+    """What clients answer when the stage asks them."""
+    return params[0]
+
+
+RESULTS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
+    "echo": lambda params: params["token"],
+    "add": lambda params: params["a"] + params["b"],
+    "blob": lambda params: params["token"].ljust(params["size"], "x"),
+    "brief": lambda params: params["token"],
+    "finish": lambda params: params["token"],
+    "queue": lambda params: params["token"],
+    "tell": lambda params: [params["token"], params["told"]],
+    "climb": lambda params: [params["token"], params["told"]],
+    "wait": lambda params: params["token"],
+    "ask": lambda params: params["token"],
+    "secret": lambda params: "secret",
+    "order": lambda params: {"token": params["item"]["name"], "sum": params["item"]["price"] * params["count"]},
+    "shelf.total": lambda params: sum(params["numbers"]),
+    "spread": lambda params: list(params.values()),
+    "paired": lambda params: len({pair["left"] for pair in params["pairs"]}),
+    "tags": lambda params: {"names": sorted(set(params["names"])), "pairs": [["pair", 0], ["pair", 1]]},
+}
+"""What each method returns, if it returns."""
+
+TELLING: Final = ("tell", "climb")
+"""These tell of progress, and return how often it was sent: so often their callers were told (`told`)."""
+
+CODES: Final[dict[str, tuple[int, ...]]] = {
+    "refuses": (REFUSED,),
+    "breaks": (INTERNAL_ERROR,),
+    "unspeakable": (INTERNAL_ERROR,),
+    "secret": (FORBIDDEN, UNAUTHENTICATED),
+    "no.such.method": (METHOD_NOT_FOUND,),
+    "echo.wrongly": (INVALID_PARAMS,),
+}
+"""What each that never returns fails with, if nothing else comes first."""

@@ -1,0 +1,178 @@
+"""Which types a service may declare, and how values of them are read and written as JSON.
+
+msgspec does both. It is joined here by models that validate themselves (pydantic's): they are known by the methods
+that they have, so that nothing needs to be installed or imported for them. Nothing here knows methods, calls or
+error codes. User code that runs inside a conversion may raise anything: its words never leave (`describe`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, Final, Protocol, get_origin, runtime_checkable
+
+from msgspec import Struct, ValidationError, inspect
+from posthouse.core.values.errors import UsageError
+
+
+@runtime_checkable
+class Model(Protocol):
+    """What a type must have to validate itself: the methods of a pydantic model."""
+
+    @classmethod
+    def model_validate(cls, obj: Any) -> Any:
+        """Build one from what JSON decoded to, or raise."""
+        ...
+
+    @classmethod
+    def model_json_schema(cls, *, ref_template: str = ..., mode: Any = ...) -> dict[str, Any]:
+        """The JSON Schema of what it takes (`mode="validation"`) or gives (`mode="serialization"`)."""
+        ...
+
+    def model_dump(self, *, mode: str = ..., by_alias: bool = ...) -> Any:
+        """What encodes as JSON."""
+        ...
+
+
+class Fault(Struct, frozen=True):
+    """Why a conversion failed, in words that are safe to send.
+
+    `path` leads to the value, as `$.members[3].name`; `reason` is made of JSON's own types and the declared
+    constraints, or says no more than that the type refused the value.
+    """
+
+    path: str
+    reason: str
+
+
+class NoJson(NotImplementedError):
+    """A value that msgspec cannot write, and does not know how to. Its words name the type."""
+
+
+NO_HASH: Final[dict[type[inspect.Type], str]] = {
+    inspect.ListType: "list",
+    inspect.DictType: "dict",
+    inspect.SetType: "set",
+    inspect.ByteArrayType: "bytearray",
+    inspect.RawType: "Raw",
+}
+"""The types without a class of their own whose values have no hash."""
+
+REFUSED: Final = "refused by its type"
+SUFFIX: Final = re.compile(r" - at .*?`?(\$[^`]*)`$", re.DOTALL)
+
+
+def check(annotation: Any, where: str) -> tuple[bool, bool]:
+    """Raise UsageError unless values of `annotation` can be read and written. `where` says what it annotates.
+
+    A set of what has no hash is refused too: none that holds such a value can be built.
+
+    Returns whether the type holds models, and whether it may hold sets (whose order is left to hashing).
+    """
+    try:
+        found = list(_walk(inspect.type_info(annotation), []))
+    except (TypeError, ValueError, NameError) as error:
+        raise UsageError(f"{where} has the type {annotation!r}, which JSON cannot carry: {error}") from None
+    models = False
+    for node in found:
+        if isinstance(node, inspect.CustomType) and node.cls is not object:
+            if not is_model(node.cls):
+                raise UsageError(
+                    f"{where} has the type {node.cls.__qualname__!r}, which JSON cannot carry: use a Struct, a "
+                    "dataclass, a TypedDict, an attrs class, a pydantic model or a type of the standard library"
+                )
+            models = True
+        if isinstance(node, inspect.SetType | inspect.FrozenSetType):
+            for part in _walk(node.item_type, [], _is_hashed_by_parts):
+                if (name := _without_hash(part)) is not None:
+                    raise UsageError(
+                        f"{where} has the type {annotation!r}, but Python puts no {name!r} into a set: use a list, or "
+                        "inside the set a tuple, a frozenset or a frozen class"
+                    )
+    return models, any(map(_is_of_sets, found))
+
+
+def may_hold_sets(node: inspect.Type) -> bool:
+    """May a value of this type hold a set, or be one? Of types that say nothing the answer is yes."""
+    return any(map(_is_of_sets, _walk(node, [])))
+
+
+def is_model(cls: Any) -> bool:
+    """Does this class validate itself?"""
+    return isinstance(cls, type) and issubclass(cls, Model)
+
+
+def read_custom(cls: type, value: Any) -> Any:
+    """msgspec's hook for types that it does not know: `object`, and models."""
+    return value if cls is object else cls.model_validate(value)  # type: ignore[attr-defined]
+
+
+def write_custom(value: Any) -> Any:
+    """msgspec's hook for values that it does not know. Raises NoJson for all but models."""
+    if isinstance(value, Model):
+        return value.model_dump(mode="json", by_alias=True)
+    raise NoJson(f"there is none for a value of the type {type(value).__qualname__}")
+
+
+def describe(error: BaseException) -> Fault:
+    """What may be said of an exception that msgspec, or user code inside it, raised.
+
+    msgspec's own words name types and paths of the JSON alone. Those of user code are dropped: msgspec wraps its
+    ValueError and TypeError (`__cause__`), and anything else has a frame below the one that caught it.
+    """
+    text = str(error) if isinstance(error, ValidationError) else ""
+    suffix = SUFFIX.search(text)
+    path = suffix[1] if suffix else "$"
+    trace = error.__traceback__
+    if not text or error.__cause__ is not None or (trace is not None and trace.tb_next is not None):
+        return Fault(path, REFUSED)
+    words = (text[: suffix.start()] if suffix else text).replace("`", "")
+    return Fault(path, words[:1].lower() + words[1:])
+
+
+def _is_of_sets(node: Any) -> bool:
+    says_nothing = isinstance(node, inspect.AnyType) or (isinstance(node, inspect.CustomType) and node.cls is object)
+    return says_nothing or isinstance(node, inspect.SetType | inspect.FrozenSetType)
+
+
+def _without_hash(node: Any) -> str | None:
+    """The name of a type whose values have no hash, or None where they may have one."""
+    if type(node) in NO_HASH:
+        return NO_HASH[type(node)]
+    cls = _class_of(node)
+    if cls is None:
+        return None
+    if isinstance(node, inspect.StructType) and _is_hashed_by_parts(node):
+        return None if cls.__struct_config__.frozen else cls.__qualname__
+    return None if issubclass(cls, Hashable) else cls.__qualname__
+
+
+def _is_hashed_by_parts(node: Any) -> bool:
+    """Is the hash of a value made of those of what it holds?"""
+    if not isinstance(node, inspect.StructType):
+        return isinstance(node, inspect.TupleType | inspect.VarTupleType | inspect.NamedTupleType | inspect.UnionType)
+    # msgspec's own hash is, unless values are told apart by identity.
+    cls = _class_of(node)
+    own = cls.__mro__[: cls.__mro__.index(Struct)]
+    return cls.__struct_config__.eq and not any("__hash__" in vars(base) for base in own)
+
+
+def _class_of(node: Any) -> Any:
+    cls = getattr(node, "cls", None)
+    return get_origin(cls) or cls
+
+
+def _walk(node: Any, seen: list[Any], enters: Callable[[Any], bool] = lambda node: True) -> Iterator[Any]:
+    """Each type in a type, once, recursive ones too; of what it does not enter, no part."""
+    if any(node is other for other in seen):
+        return
+    seen.append(node)
+    yield node
+    if not enters(node):
+        return
+    for name in node.__struct_fields__:
+        value = getattr(node, name)
+        for part in value if isinstance(value, tuple) else (value,):
+            inner = part.type if isinstance(part, inspect.Field) else part
+            if isinstance(inner, inspect.Type):
+                yield from _walk(inner, seen, enters)

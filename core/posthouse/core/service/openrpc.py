@@ -1,0 +1,199 @@
+"""A service as an OpenRPC 1.4 document: what `rpc.discover` answers.
+
+Schemas come from annotations, words from docstrings. The document depends on nothing but the declarations: equal
+services give equal documents, byte for byte. Standard: https://spec.open-rpc.org, whose schemas are JSON Schema
+draft 7. What it has no word for stands under `x-`: who may call, deadlines, and how a parameter can be given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from inspect import Parameter
+from typing import Any, Final, Literal
+
+from msgspec import json
+from posthouse.core.encoding.conversion import read_custom, write_custom
+from posthouse.core.encoding.ordering import ordered
+from posthouse.core.values.errors import DEADLINE_EXCEEDED, ERRORS, FORBIDDEN, UNAUTHENTICATED, UsageError
+
+from .method import Method
+from .parameters import KEYWORD_ONLY, NAMED_REST, POSITIONAL_ONLY, REST, is_required
+from .service import Service
+
+Schema = dict[str, Any]
+
+VERSION: Final = "1.4.1"
+SCHEMAS: Final = "#/components/schemas/"
+ERROR_COMPONENTS: Final = "#/components/errors/"
+WAYS: Final[dict[Any, str]] = {
+    POSITIONAL_ONLY: "by-position",
+    REST: "by-position",
+    KEYWORD_ONLY: "by-name",
+    NAMED_REST: "by-name",
+}
+"""How parameters can be given that cannot be given both ways."""
+
+OUTPUT: Final = ".output"
+"""What the names of components end with when what is written of a type is not what is read."""
+
+HOLD_SCHEMAS: Final = ("properties", "patternProperties", "definitions", "$defs", "dependentSchemas")
+LIST_SCHEMAS: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
+ARE_SCHEMAS: Final = ("items", "additionalProperties", "contains", "propertyNames", "not", "if", "then", "else")
+
+
+def document(service: Service, builtins: Iterable[Method]) -> dict[str, Any]:
+    """The document of a service with these built-in methods. Raises UsageError for a model that has no JSON Schema."""
+    methods = sorted((*service.methods.values(), *builtins), key=lambda method: method.name)
+    taken = [parameter.annotation for method in methods for parameter in method.signature.parameters]
+    given = [method.signature.returns for method in methods]
+    inputs, read = _schemas(taken, "validation", "")
+    outputs, written = _schemas(given, "serialization", "")
+    if any(name in read and read[name] != schema for name, schema in written.items()):
+        outputs, written = _schemas(given, "serialization", OUTPUT)
+    components = read | written
+    described = [_method(method, inputs, next(outputs), method.name in service.methods) for method in methods]
+    info = {"title": service.name, "version": service.version}
+    if service.description:
+        info["description"] = service.description
+    return {
+        "openrpc": VERSION,
+        "info": info,
+        "methods": described,
+        "components": {
+            "schemas": {name: components[name] for name in sorted(components)},
+            "errors": {
+                _error_name(code): {"code": code, "message": ERRORS[code].message}
+                for code in (UNAUTHENTICATED, FORBIDDEN, DEADLINE_EXCEEDED)
+            },
+        },
+    }
+
+
+def _method(method: Method, inputs: Iterator[Schema], output: Schema, has_deadline: bool) -> dict[str, Any]:
+    """A Method Object. `inputs` gives the schemas of its parameters, in their order."""
+    structure = _structure(method.signature.parameters)
+    params: list[dict[str, Any]] = []
+    more: dict[str, Schema] = {}
+    for parameter in method.signature.parameters:
+        schema = next(inputs)
+        way = WAYS.get(parameter.kind, structure)
+        if structure not in ("either", way):
+            continue  # no request can give it together with what is required
+        if parameter.kind in (REST, NAMED_REST):
+            more[way] = schema
+            continue
+        param = _param(parameter, schema)
+        if way != structure:
+            param["x-param-structure"] = way
+        params.append(param)
+    described: dict[str, Any] = {"name": method.name}
+    if method.description:
+        described["summary"] = method.description.partition("\n\n")[0].replace("\n", " ")
+        described["description"] = method.description
+    described["paramStructure"] = structure
+    # "All optional params MUST be positioned after all required params in the list."
+    described["params"] = sorted(params, key=lambda param: not param["required"])
+    described["result"] = {"name": "result", "schema": output}
+    errors = _errors(method, has_deadline)
+    if errors:
+        described["errors"] = [{"$ref": ERROR_COMPONENTS + _error_name(code)} for code in errors]
+    described["x-public"] = method.public
+    described["x-scopes"] = list(method.scopes)
+    if method.timeout is not None:
+        described["x-timeout"] = method.timeout
+    if method.on_disconnect != "cancel":
+        described["x-on-disconnect"] = method.on_disconnect
+    if more:
+        described["x-additional-params"] = more
+    return described
+
+
+def _structure(parameters: tuple[Parameter, ...]) -> str:
+    """How `params` must be given: whatever is required decides."""
+    for parameter in parameters:
+        if is_required(parameter) and parameter.kind in WAYS:
+            return WAYS[parameter.kind]
+    return "either"
+
+
+def _param(parameter: Parameter, schema: Schema) -> dict[str, Any]:
+    """A Content Descriptor Object."""
+    required = is_required(parameter)
+    described = schema if required else _with_default(parameter, schema)
+    return {"name": parameter.name, "required": required, "schema": described}
+
+
+def _with_default(parameter: Parameter, schema: Schema) -> Schema:
+    """The schema with the parameter's default, where that is a value that a peer could give as well."""
+    try:
+        data = json.encode(ordered(parameter.default), enc_hook=write_custom)
+        json.decode(data, type=parameter.annotation, dec_hook=read_custom)
+    except Exception:
+        return schema
+    # Draft 7: "All other properties in a "$ref" object MUST be ignored."
+    held = {"allOf": [schema]} if "$ref" in schema else schema
+    return {**held, "default": json.decode(data)}
+
+
+def _errors(method: Method, has_deadline: bool) -> list[int]:
+    """The codes that a caller of just this method must reckon with, beside those of every method."""
+    errors: list[int] = []
+    if method.scopes or not method.public:
+        errors.append(UNAUTHENTICATED)
+    if method.scopes:
+        errors.append(FORBIDDEN)
+    if has_deadline:
+        errors.append(DEADLINE_EXCEEDED)
+    return errors
+
+
+def _error_name(code: int) -> str:
+    return ERRORS[code].message.title().replace(" ", "")
+
+
+def _schemas(
+    types: list[Any], mode: Literal["validation", "serialization"], suffix: str
+) -> tuple[Iterator[Schema], dict[str, Schema]]:
+    """The schemas of types, in their order, and the components that they refer to."""
+    models: dict[str, Schema] = {}
+
+    def describe_custom(cls: Any) -> Schema:
+        if cls is object:
+            return {"description": "any JSON value"}
+        name = re.sub(r"[^\w.-]", "_", f"{cls.__module__}.{cls.__qualname__}", flags=re.ASCII) + suffix
+        try:
+            models[name] = cls.model_json_schema(ref_template=f"{SCHEMAS}{name}/$defs/{{model}}", mode=mode)
+        except Exception as error:
+            raise UsageError(f"the model {cls.__qualname__!r} has no JSON Schema: {error}") from None
+        return {"$ref": SCHEMAS + name}
+
+    template = f"{SCHEMAS}{{name}}{suffix}"
+    try:
+        schemas, components = json.schema_components(types, schema_hook=describe_custom, ref_template=template)
+    except TypeError as error:
+        raise UsageError(f"a type has no JSON Schema: {error}") from None
+    named = {name + suffix: schema for name, schema in components.items()} | models
+    return map(_as_draft_7, schemas), {name: _as_draft_7(schema) for name, schema in named.items()}
+
+
+def _as_draft_7(schema: Any) -> Any:
+    """The same schema in the words of draft 7, where `items` says what later drafts say with `prefixItems`."""
+    if not isinstance(schema, dict):
+        return schema
+    done: Schema = {}
+    for key, value in schema.items():
+        if key in HOLD_SCHEMAS:
+            done[key] = {name: _as_draft_7(held) for name, held in value.items()}
+        elif key in LIST_SCHEMAS:
+            done[key] = [_as_draft_7(held) for held in value]
+        elif key in ARE_SCHEMAS:
+            done[key] = _as_draft_7(value)
+        else:
+            done[key] = value
+    if done.get("uniqueItems") and isinstance(done.get("default"), list):
+        done["default"] = sorted(done["default"], key=json.encode)  # it was a set, in the order of its hashes
+    if "prefixItems" in done:
+        done["additionalItems"] = done.pop("items", True)
+        done["items"] = done.pop("prefixItems")
+    return done

@@ -1,0 +1,194 @@
+"""Every limit and interval, in one frozen value, checked once when it is built.
+
+Seconds and bytes throughout. None is "off" where the field's type allows it. A limit of policy may be named in
+`observe`: it is then counted as `limit.<name>.would_refuse` and not enforced. Limits that guard memory or a parser
+may not be observed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Final
+
+from msgspec import Struct, ValidationError, convert
+from msgspec.structs import fields
+from posthouse.core.encoding.text import MAX_PROVABLE_DEPTH
+
+from .errors import UsageError
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+OBSERVABLE: Final = (
+    "max_connections_per_address",
+    "max_connections_per_user",
+    "accept_rate_per_address",
+    "call_rate",
+    "max_bad_messages",
+    "max_push_age",
+)
+"""The limits of policy: the ones that `Config.observe` may name."""
+
+
+class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The limits of one gateway and its codecs. Raises UsageError for a value that makes no sense.
+
+    Each field's meaning, unit and what its breach does is in `docs/limits.md`.
+    """
+
+    # sockets and connections
+    max_connections: int = 10_000
+    max_in_head: int = 1_000
+    max_connections_per_address: int | None = None
+    max_connections_per_user: int | None = None
+    accept_rate_per_address: float | None = None
+    descriptor_reserve: int = 64
+    memory_budget: int = 1024 * MIB
+
+    # opening
+    tls_timeout: float = 5.0
+    head_timeout: float = 5.0
+    max_head_bytes: int = 16 * KIB
+    max_headers: int = 100
+    max_target_bytes: int = 4 * KIB
+
+    # HTTP bodies
+    max_body_bytes: int = 4 * MIB
+    body_timeout: float = 30.0
+    min_body_rate: float = 1.0 * KIB
+    allow_chunked: bool = False
+    keep_alive_timeout: float = 75.0
+
+    # messages
+    idle_timeout: float | None = None
+    max_message_bytes: int = 1 * MIB
+    max_inflate_ratio: int = 100
+    min_compress_bytes: int = 1 * KIB
+    max_fragments: int = 128
+    message_timeout: float = 10.0
+    control_rate: float = 10.0
+    control_burst: int = 32
+    read_bytes: int = 64 * KIB
+    frames_per_turn: int = 64
+
+    # JSON-RPC
+    max_depth: int = 64
+    max_method_bytes: int = 128
+    max_id_bytes: int = 128
+    max_batch: int = 100
+    max_batch_reply_bytes: int = 10 * MIB
+    max_response_bytes: int = 10 * MIB
+    max_bad_messages: int | None = 10
+
+    # calls
+    max_calls_per_connection: int = 64
+    max_waiting_calls: int = 256
+    max_waiting_bytes: int = 1 * MIB
+    max_calls: int = 10_000
+    call_timeout: float = 30.0
+    call_rate: float | None = None
+    blocking_workers: int = 40
+    max_blocking_queue: int = 256
+    watchdog_warn: float = 0.1
+    watchdog_log: float = 5.0
+
+    # flow
+    write_ahead: int = 64 * KIB
+    max_queued_replies_bytes: int = 16 * MIB
+    max_queued_pushes_bytes: int = 1 * MIB
+    max_queued_pushes: int = 1_024
+    max_push_age: float | None = 10.0
+    write_timeout: float = 10.0
+    close_timeout: float = 5.0
+
+    # life and end
+    heartbeat_interval: float | None = 25.0
+    heartbeat_timeout: float = 10.0
+    drain_notice: float = 0.0
+    drain_grace: float = 10.0
+    drain_timeout: float = 30.0
+    drain_spread: float = 5.0
+    stdio_grace: float = 5.0
+
+    observe: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, (kind, optional) in _shapes().items():
+            value = getattr(self, name)
+            if value is not None or not optional:
+                _check(name, kind, value)
+        for name in self.observe:
+            if name not in OBSERVABLE:
+                raise UsageError(
+                    f"observe names {name!r}: only limits of policy may be observed ({', '.join(OBSERVABLE)})"
+                )
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, object]) -> Config:
+        """Build from a mapping such as a TOML table. An unknown key is a UsageError that names the nearest field."""
+        for name in values:
+            if name not in cls.__struct_fields__:
+                near = get_close_matches(name, cls.__struct_fields__, 1, 0.0)
+                raise UsageError(f"unknown setting {name!r}: did you mean {near[0]!r}?")
+        try:
+            return convert(dict(values), cls)
+        except ValidationError as error:
+            raise UsageError(str(error)) from None
+
+
+MAY_BE_ZERO: Final = (
+    "descriptor_reserve",
+    "min_body_rate",
+    "min_compress_bytes",
+    "max_waiting_calls",
+    "max_waiting_bytes",
+    "max_blocking_queue",
+    "drain_notice",
+    "drain_grace",
+    "drain_spread",
+    "stdio_grace",
+)
+"""Of these 0 makes sense; of every other number only what is above it."""
+
+AT_MOST: Final[dict[str, int]] = {"max_depth": MAX_PROVABLE_DEPTH}
+"""Where a limit has a limit of its own."""
+
+EXACT: Final = 2**53
+"""No number is greater: up to here every reader of a configuration reads the same."""
+
+SHAPES: Final[dict[Any, tuple[type, bool]]] = {
+    int: (int, False),
+    int | None: (int, True),
+    float: (float, False),
+    float | None: (float, True),
+    bool: (bool, False),
+    tuple[str, ...]: (tuple, False),
+}
+"""What an annotation asks for, and whether None stands for off."""
+
+EXPECTED: Final[dict[type, str]] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    tuple: "a tuple of names",
+}
+
+
+@cache
+def _shapes() -> dict[str, tuple[type, bool]]:
+    return {field.name: SHAPES[field.type] for field in fields(Config)}
+
+
+def _check(name: str, kind: type, value: Any) -> None:
+    """Raise UsageError unless this field may have this value."""
+    if type(value) is not kind and (kind, type(value)) != (float, int):
+        raise UsageError(f"{name} is {value!r}: it must be {EXPECTED[kind]}")
+    if kind not in (int, float):
+        return
+    if not (value >= 0 if name in MAY_BE_ZERO else value > 0):
+        raise UsageError(f"{name} is {value}: it must be {'at least' if name in MAY_BE_ZERO else 'above'} 0")
+    most = AT_MOST.get(name, EXACT)
+    if value > most:
+        raise UsageError(f"{name} is {value}: it must be at most {most}")

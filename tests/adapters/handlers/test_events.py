@@ -1,0 +1,146 @@
+"""What is told of what happened: to hooks that await, and to people."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+import pytest
+from posthouse.adapters import Server, serve
+from posthouse.adapters.handlers import events
+from posthouse.adapters.report import INFO, clean, report
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.lifecycle import ConnectionClosed
+
+from tests.adapters.loopback import PATIENCE, connected, serving, websocket
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [vars(record)["event"] for record in caplog.records if record.name == "posthouse"]
+
+
+@pytest.mark.anyio
+async def test_hooks_that_await_are_waited_for_when_the_server_leaves() -> None:
+    service = Service("leaving")
+    done: list[str] = []
+
+    @service.on("connection.closed")
+    async def closed(event: ConnectionClosed) -> None:
+        await anyio.lowlevel.checkpoint()
+        done.append(event.kind)
+
+    config = Config(drain_spread=0.0)
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+
+            async def main(*, task_status: anyio.abc.TaskStatus[Server]) -> None:
+                await serve(service, port=0, config=config, task_status=task_status)
+                assert done == ["http", "websocket"]
+
+            server = await group.start(main)
+            async with connected(server) as client:
+                assert (await client.post("connection.ping"))[0] == 200
+            async with websocket(server) as client:
+                server.shut_down()
+                assert await client.close_code() == 1012
+                await client.say(b"\x03\xf4", opcode=8)
+                assert await client.rest() == b""
+
+
+@pytest.mark.anyio
+async def test_events_that_come_faster_than_a_hook_takes_them_are_dropped_and_it_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(events, "MAX_WAITING", 2)
+    service = Service("overrun")
+    release, seen, third = anyio.Event(), [0], anyio.Event()
+
+    @service.on("connection.closed")
+    async def closed(event: ConnectionClosed) -> None:
+        await release.wait()
+        seen[0] += 1
+        if seen[0] == 3:
+            third.set()
+
+    async with serving(service) as server, connected(server) as client:
+        for _ in range(10):
+            assert (await client.post("connection.ping"))[0] == 200
+        release.set()
+        await third.wait()
+        assert told(caplog).count("hook.overrun") == 1
+    assert seen == [3]
+
+
+@pytest.mark.anyio
+async def test_each_connection_that_closes_has_one_line_and_no_peer_brings_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "posthouse")
+    service = Service("logged", public=True)
+    closed = anyio.Event()
+
+    @service.on("connection.closed")
+    def note(event: ConnectionClosed) -> None:
+        if event.kind == "websocket":
+            closed.set()
+
+    async with serving(service) as server:
+        async with connected(server) as client:
+            assert (await client.post("no\nsuch\x1b[31m method"))[0] == 200
+        async with connected(server) as client:
+            await client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 not HTTP\r\n\r\n")
+            assert (await client.rest()).startswith(b"HTTP/1.1 400 ")
+        async with websocket(server) as client:
+            await client.say(b"\xff", opcode=1)
+            assert await client.close_code() == 1007
+        await closed.wait()
+    lines = [record for record in caplog.records if vars(record).get("event") == "connection.closed"]
+    assert [(vars(line)["kind"], vars(line)["calls"]) for line in lines] == [("http", 0), ("websocket", 0)]
+    assert vars(lines[1])["code"] == 1007
+    for record in caplog.records:
+        assert record.exc_info is None
+        assert record.getMessage().isprintable()
+
+
+@pytest.mark.anyio
+async def test_a_host_or_an_origin_that_is_not_allowed_is_said_once_in_a_while_and_other_refusals_are_for_debugging(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "posthouse")
+    probe = b"GET /health?password=hunter2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    foreign = probe.replace(b"?password=hunter2", b"").replace(b"localhost", b"evil.example:80")
+    page = foreign.replace(b"evil.example:80", b"localhost\r\nOrigin: https://evil.example")
+    async with serving(Service("refusing")) as server:
+        for request in (foreign, page, foreign, page, probe):
+            async with connected(server) as client:
+                await client.send(request)
+                assert (await client.response())[0] in (400, 403, 421)
+    lines = [record for record in caplog.records if vars(record).get("event") == "request.refused"]
+    facts = [vars(line)["fields"] for line in lines]
+    assert [
+        (line.levelno, fact["status"], fact.get("host"), fact.get("origin"))
+        for line, fact in zip(lines, facts, strict=True)
+    ] == [
+        (logging.WARNING, 421, "evil.example:80", None),
+        (logging.WARNING, 403, None, "https://evil.example"),
+        (logging.DEBUG, 421, "evil.example:80", None),
+        (logging.DEBUG, 403, None, "https://evil.example"),
+        (logging.DEBUG, 400, None, None),
+    ]
+    assert "--allow-host" in lines[0].getMessage() and "--allow-origin" in lines[1].getMessage()
+    assert facts[4]["reason"] == "A credential must not be in the URL."
+    assert not any("hunter2" in line.getMessage() for line in lines)
+
+
+def test_values_are_escaped_and_cut(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(INFO, "posthouse")
+    report(INFO, "something", "it happened", peer="a\r\nforged \x1b[2J\u202e", long="é" * 1000, name="kept", none=None)
+    (record,) = caplog.records
+    message = record.getMessage()
+    assert "a\\r\\nforged \\x1b[2J\\u202e" in message and message.isprintable()
+    facts = vars(record)["fields"]
+    assert facts["long"] == "é" * 255 + "…"
+    assert (record.name, facts["name"], "none" in facts) == ("posthouse", "kept", False)
+    assert [clean(value) for value in (1, 0.5, True, None)] == [1, 0.5, True, None]
+    assert len(str(clean("\x00" * 1000))) == 256

@@ -1,0 +1,81 @@
+"""Who blocks the loop is named while it does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import pytest
+from posthouse.adapters.handlers.watchdog import Watchdog
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+
+from tests.adapters.loopback import PATIENCE, serving, websocket
+
+
+class Clock:
+    """Time as the test says."""
+
+    def __init__(self) -> None:
+        self.time = 100.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def events(caplog: pytest.LogCaptureFixture) -> list[object]:
+    return [getattr(record, "event", None) for record in caplog.records]
+
+
+def test_each_run_is_named_once_and_its_stack_shown_once(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    watchdog = Watchdog(clock, warn=0.1, log=5.0)
+    watchdog.look()
+    watchdog.begins("slow")
+    clock.time += 0.09
+    watchdog.look()
+    assert caplog.records == []
+    clock.time += 0.02
+    watchdog.look()
+    watchdog.look()
+    assert events(caplog) == ["loop.blocked"]
+    assert "method=slow" in caplog.text
+    clock.time += 5
+    watchdog.look()
+    watchdog.look()
+    assert events(caplog) == ["loop.blocked", "loop.stuck"]
+    stack = caplog.records[1].stack_info
+    assert stack is not None and "test_each_run_is_named_once" in stack
+    watchdog.ends()
+    clock.time += 5
+    watchdog.look()
+    assert len(caplog.records) == 2
+    watchdog.begins("slow")
+    clock.time += 0.2
+    watchdog.look()
+    assert events(caplog)[2:] == ["loop.blocked"]
+
+
+@pytest.mark.anyio
+async def test_a_plain_handler_that_blocks_is_named_while_it_does() -> None:
+    named = threading.Event()
+
+    class Told(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if getattr(record, "event", "") == "loop.stuck" and "block" in (record.stack_info or ""):
+                named.set()
+
+    service = Service("blocked", public=True)
+
+    @service.method
+    def block() -> bool:
+        return named.wait(PATIENCE)
+
+    told = Told()
+    logging.getLogger("posthouse").addHandler(told)
+    try:
+        config = Config(watchdog_warn=0.01, watchdog_log=0.02)
+        async with serving(service, config=config) as server, websocket(server) as client:
+            assert (await client.call("block"))["result"] is True
+    finally:
+        logging.getLogger("posthouse").removeHandler(told)

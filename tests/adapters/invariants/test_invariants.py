@@ -1,0 +1,299 @@
+"""Each invariant says what does not hold: of a board that is at work, changed in one place behind its back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from posthouse.adapters.invariants import Violation, check, check_at_rest, check_touched, chunking, time
+from posthouse.core import Config, Identity
+from posthouse.core.calls.calls import Phase
+from posthouse.core.connections.connections import State
+from posthouse.core.values.effects import ResumeReading
+from posthouse.core.values.peers import Address, ConnectionId, SocketId
+from posthouse.transports.codec import Pause
+from posthouse.transports.http.server import Http1
+from posthouse.transports.policy import Policy
+from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER, Line
+
+from tests.transports.board import PIPE, Board, Browser, call, post
+
+CONFIG = Config(max_calls_per_connection=1, max_calls=5, write_timeout=5.0)
+
+
+class Scene:
+    """A board at work: over a WebSocket one call runs and one waits; a pipe does not read what it is owed; an HTTP
+    exchange is on, with a request behind it. `board` is its switchboard."""
+
+    def __init__(self) -> None:
+        self.outside = Board(CONFIG, identity=Identity("ada"))
+        self.browser = Browser(self.outside)
+        self.browser.send(call("later", id=b"1"))
+        self.browser.send(call("later", id=b"2"))
+        self.pipe = self.outside.open(PIPE)
+        self.outside.stuck[self.pipe] = 0
+        self.outside.feed(self.pipe, call("add", b"[1,2]") + b"\n")
+        self.http = self.outside.open()
+        self.outside.feed(self.http, post(call("later")) + b"POST")
+        self.board = self.outside.board
+        self.board.notify(self.connection(self.pipe), "news", [], 0.0)
+        self.board.request(self.connection(self.browser.socket), "ask", [], 0.0, timeout=9.0)
+        self.outside.run()
+
+    def connection(self, socket: SocketId) -> ConnectionId:
+        """Who lives on this socket."""
+        connection = self.line(socket).connection
+        assert connection is not None
+        return connection
+
+    def line(self, socket: SocketId) -> Line:
+        """This socket."""
+        return self.board._sockets.lines[socket]
+
+    def record(self, socket: SocketId) -> Any:
+        """Who lives on this socket, as the gateway knows them."""
+        return self.board.gateway._connections.records[self.connection(socket)]
+
+    def running(self) -> Any:
+        """The call whose handler runs over the WebSocket."""
+        record = self.record(self.browser.socket)
+        return next(call for call in record.calls.values() if call.phase is Phase.RUNNING)
+
+
+def test_nothing_is_wrong_with_a_board_at_work_nor_when_everybody_has_left() -> None:
+    scene = Scene()
+    check(scene.board)
+    check_touched(scene.board, list(scene.board._sockets.lines))
+    time(scene.board, 0.0)
+    for socket in (scene.browser.socket, scene.pipe, scene.http):
+        scene.outside.drop(socket)
+    for invoke in scene.outside.waiting:
+        scene.board.complete(invoke.call, None, 0.0)
+    scene.outside.run()
+    check_at_rest(scene.board)
+
+
+Change = Callable[[Scene], object]
+
+
+def change(of: Callable[[Scene], Any], name: str, value: Any) -> Change:
+    """Set an attribute."""
+    return lambda scene: setattr(of(scene), name, value)
+
+
+def gateway(scene: Scene) -> Any:
+    return scene.board.gateway
+
+
+def table(scene: Scene) -> Any:
+    return scene.board.gateway._calls
+
+
+def browser(scene: Scene) -> Any:
+    return scene.record(scene.browser.socket)
+
+
+def backlog(scene: Scene) -> Any:
+    return scene.board.gateway._flow.backlogs[scene.connection(scene.pipe)]
+
+
+def pipe(scene: Scene) -> Any:
+    return scene.line(scene.pipe)
+
+
+def http(scene: Scene) -> Any:
+    return scene.line(scene.http)
+
+
+def wait_unseen(scene: Scene) -> None:
+    """A codec waits for something, and nobody knows."""
+    line: Any = scene.line(scene.browser.socket)
+    line.codec._message_due = 3.0
+    line.due = None
+
+
+TOUCHED: list[tuple[Change, str]] = [
+    (change(table, "handlers", 1), "calls: a slot for each handler"),
+    (lambda scene: scene.board._sockets.lines.pop(scene.http), "tables: a socket here is a socket there"),
+    (
+        lambda scene: scene.board._sockets.by_connection.pop(scene.connection(scene.http)),
+        "tables: each connection lives on a socket",
+    ),
+    (
+        lambda scene: gateway(scene).outbox.append(ResumeReading(ConnectionId(1))),
+        "totality: what the gateway asked was done",
+    ),
+    (lambda scene: http(scene).codec.output.append(Pause()), "totality: what a codec said was done"),
+    (change(browser, "running", 2), "calls: no more handlers than a connection may have"),
+    (change(browser, "state", State.CLOSING), "calls: who is closed waits for no outcome"),
+    (change(Scene.running, "phase", Phase.ENDED), "calls: a call with an outcome is nobody's"),
+    (change(Scene.running, "key", b"another"), "calls: a call is found by its own key"),
+    (lambda scene: table(scene).records.pop(scene.running().call), "calls: a slot for each handler"),
+    (change(browser, "running", 0), "calls: none waits while there is a slot"),
+    (change(browser, "waiting_bytes", 1), "calls: the bytes that wait are counted"),
+    (lambda scene: browser(scene).waiting.clear(), "calls: the bytes that wait are counted"),
+    (change(backlog, "push_bytes", 0), "flow: pushes are within their limit"),
+    (change(backlog, "reply_bytes", 1), "flow: replies are within their limit"),
+    (lambda scene: backlog(scene).push_times.clear(), "flow: pushes are within their number"),
+    (change(backlog, "timer", None), "time: who does not read has a deadline"),
+    (change(backlog, "held", 0), "flow: the gateway knows what the wire holds"),
+    (change(pipe, "counted", 0), "flow: the gateway knows what the wire holds"),
+    (lambda scene: pipe(scene).stopped.pop(BACKLOG), "flow: who does not read is not read from"),
+    (lambda scene: pipe(scene).stopped.update({BUFFER: None}), "flow: a codec that has enough is not read for"),
+    (
+        lambda scene: http(scene).codec._buffer.extend(b"x" * 70_000),
+        "flow: a codec that has enough is not read for",
+    ),
+    (
+        lambda scene: setattr(http(scene).wire, "waiting_bytes", 26),
+        "flow: an exchange begins when the one before has ended",
+    ),
+    (
+        lambda scene: setattr(http(scene).wire, "owed", 1),
+        "time: bytes that are held for nobody have a deadline",
+    ),
+    (wait_unseen, "time: what a codec waits for is waited for"),
+]
+"""What is seen of those whom an input touched."""
+
+EVERYWHERE: list[tuple[Change, str]] = [
+    (change(table, "waiting", 2), "calls: what waits is counted"),
+    (change(table, "waiting_bytes", 99), "calls: the bytes that wait are counted"),
+    (change(browser, "running", 0), "calls: a connection's slots are those of its handlers"),
+    (change(Scene.running, "detached", True), "calls: a call without an outcome is its connection's, and no other is"),
+    (lambda scene: browser(scene).requests.clear(), "calls: each request in flight has a peer that knows of it"),
+    (lambda scene: gateway(scene)._connections.by_public_id.clear(), "tables: who lives is found by public id"),
+    (lambda scene: gateway(scene)._connections.by_kind["cli"].clear(), "tables: who lives is found by kind"),
+    (lambda scene: gateway(scene)._connections.by_user.clear(), "tables: who lives is found by user"),
+    (
+        lambda scene: gateway(scene)._connections.by_user.update({"bob": {}}),
+        "tables: a user without connections is not kept",
+    ),
+    (lambda scene: setattr(gateway(scene)._connections, "in_head", 3), "tables: sockets in their head are counted"),
+    (lambda scene: gateway(scene)._connections.by_address.clear(), "tables: sockets are counted by address"),
+    (lambda scene: setattr(scene.board._sockets, "buffered", 7), "flow: what is buffered adds up"),
+    (lambda scene: setattr(gateway(scene)._flow, "total", 7), "flow: what is held and queued adds up"),
+    (lambda scene: setattr(gateway(scene), "_busy", True), "totality: an input ran to its end"),
+    (
+        lambda scene: setattr(gateway(scene)._drain, "accepting", False),
+        "shutdown: sockets are accepted until one begins",
+    ),
+    (lambda scene: setattr(gateway(scene)._drain, "over", True), "shutdown: it is over when everybody has gone"),
+]
+"""What is seen where all is looked at."""
+
+
+@pytest.mark.parametrize(("change", "sentence"), TOUCHED)
+def test_what_does_not_hold_of_who_was_touched_is_seen_at_once(change: Change, sentence: str) -> None:
+    scene = Scene()
+    touched = list(scene.board._sockets.lines)
+    change(scene)
+    with pytest.raises(Violation) as raised:
+        check_touched(scene.board, touched)
+    assert raised.value.sentence == sentence
+
+
+@pytest.mark.parametrize(("change", "sentence"), EVERYWHERE)
+def test_what_does_not_hold_anywhere_is_seen(change: Change, sentence: str) -> None:
+    scene = Scene()
+    change(scene)
+    with pytest.raises(Violation) as raised:
+        check(scene.board)
+    assert raised.value.sentence == sentence
+
+
+def says(data: bytes) -> Callable[[Board], Line]:
+    """A socket that has said this."""
+
+    def come(board: Board) -> Line:
+        socket = board.open()
+        board.feed(socket, data)
+        return board.board._sockets.lines[socket]
+
+    return come
+
+
+def frames(data: bytes, *, closing: bool = False) -> Callable[[Board], Line]:
+    """A WebSocket that has said this, and may be closed by us."""
+
+    def come(board: Board) -> Line:
+        browser = Browser(board)
+        board.feed(browser.socket, data)
+        line = board.board._sockets.lines[browser.socket]
+        if closing:
+            line.codec.close(1000, board.now)
+            line.codec.output.clear()
+        return line
+
+    return come
+
+
+def ended_pipe(board: Board) -> Line:
+    """A pipe whose input has ended while a call runs."""
+    pipe = board.open(PIPE)
+    board.feed(pipe, call("later") + b"\n")
+    board.board.received_eof(pipe, board.now)
+    board.run()
+    return board.board._sockets.lines[pipe]
+
+
+WAITING = {
+    "nothing": says(b""),
+    "half a head": says(b"POST"),
+    "half a body": says(post(call("add"))[:-2]),
+    "after an answer": says(post(call("add", b"[1,2]"))),
+    "lingering": says(b"rubbish\r\n\r\n"),
+    "half a frame": frames(b"\x81"),
+    "closing": frames(b"", closing=True),
+    "failed": frames(b"\xff\xff"),
+    "an ended pipe": ended_pipe,
+}
+DEADLINES = ("_deadline", "_message_due", "_end_due", "_ends_at")
+
+
+@pytest.mark.parametrize("come", WAITING.values(), ids=WAITING)
+def test_who_waits_for_a_peer_without_a_deadline_is_seen(come: Callable[[Board], Line]) -> None:
+    board = Board(CONFIG)
+    line = come(board)
+    check_touched(board.board, [line.socket])
+    for name in DEADLINES:
+        if hasattr(line.codec, name):
+            setattr(line.codec, name, None)
+    with pytest.raises(Violation, match="time: a codec that waits for its peer has a deadline"):
+        check_touched(board.board, [line.socket])
+
+
+def test_who_has_nothing_to_wait_for_needs_no_deadline() -> None:
+    board = Board(CONFIG)
+    lines = [says(post(call("later")))(board), frames(b"")(board)]
+    assert [line.codec.next_timeout() for line in lines] == [None, None]
+    check_touched(board.board, [line.socket for line in lines])
+
+
+def test_what_is_overdue_is_seen() -> None:
+    scene = Scene()
+    due = scene.board.gateway.next_timeout()
+    assert due is not None
+    with pytest.raises(Violation, match="time: a deadline has passed"):
+        time(scene.board, due)
+    gateway(scene)._deadlines._timers._heap.clear()
+    with pytest.raises(Violation, match="time: a call outlived its deadline"):
+        time(scene.board, 1e9)
+
+
+def test_who_has_not_left_is_seen() -> None:
+    board = Board(CONFIG).board
+    check_at_rest(board)
+    socket = board.opened(PIPE, 0.0)
+    assert socket is not None
+    with pytest.raises(Violation, match="rest: no socket is left"):
+        check_at_rest(board)
+
+
+def test_a_peers_time_that_depends_on_where_its_bytes_are_cut_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = post(b"1") + b"\r\n"
+    chunking(CONFIG, Policy(), Address(), data, [len(data) - 1])
+    monkeypatch.setattr(Http1, "_has_head", lambda http: bool(http._buffer))
+    with pytest.raises(Violation, match="chunking: bytes mean the same however they are cut"):
+        chunking(CONFIG, Policy(), Address(), data, [len(data) - 1])

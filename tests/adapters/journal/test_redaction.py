@@ -1,0 +1,227 @@
+"""Credentials and query strings never reach a journal, however the bytes were cut; everything else does."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from posthouse.adapters.journal.redaction import REMEMBERED, SECRET_HEADERS, Redactor
+from posthouse.transports.http.routes import SECRETS
+
+from tests.transports.board import call, post
+
+CANARY = b"c4n4ry"
+
+UPGRADE = (
+    b"GET /ws?ticket=c4n4ry&x=c4n4ry HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"cookie: sid=c4n4ry; other=c4n4ry\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+BODY = call("add", b"[1,2]")
+POST = post(BODY, more=b"Authorization: Bearer c4n4ry\r\nPROXY-authorization:Basic c4n4ry\r\nCookie:c4n4ry\r\n")
+QUERY = POST.replace(b"/rpc", b"/rpc?token=c4n4ry")
+
+STREAMS = {
+    "an upgrade": UPGRADE,
+    "frames behind it": UPGRADE + bytes(range(256)) * 3,
+    "one request": POST,
+    "requests on one socket": QUERY * 3,
+    "a request in the middle of a line": QUERY + b"GET http://h/health?c4n4ry=c4n4ry HTTP/1.1\r\nHost: h\r\n\r\n",
+    "an empty query": b"GET /health? HTTP/1.1\r\nCookie: c4n4ry\r\n\r\n",
+    "no version": b"GET ?c4n4ry\r\n",
+    "bare line ends": b"GET /?c4n4ry HTTP/1.1\nCookie: c4n4ry\rAuthorization: c4n4ry\n\n",
+    "folded": b"GET / HTTP/1.1\r\nCookie: c4n4ry\r\n c4n4ry\r\n\tc4n4ry\r\nHost: h\r\n\r\n",
+    "spaces where none may be": b"GET  /x?c4n4ry HTTP/1.1\r\n Cookie : c4n4ry\r\n\r\n",
+    "a length that is too long": post(BODY).replace(b"Length: ", b"Length: 9") + POST,
+    "chunks": b"POST /rpc HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n" + QUERY,
+    "a head within a body": post(b"Content-Length: 900\r\n\r\n") + QUERY,
+    "other secrets": post(
+        BODY, more=b"X-API-Key: c4n4ry\r\nReferer: https://h/c4n4ry?c4n4ry\r\nX-Xsrf-Token: c4n4ry\r\n"
+    ),
+    "a space in a query": b"POST /rpc?a=c4n4ry c=c4n4ry HTTP/1.1\r\nHost: h\r\n\r\n",
+    "spaces and no version": b"GET /rpc?c4n4ry H c4n4ry HTTP/c4n4ry c4n4ry\r\nHost: h\r\n\r\n",
+    "a space in a path": b"GET /my file/of c4n?x=c4n4ry HTTP/1.1\r\n\r\n",
+    "a space in a path behind a host": b"GET HTTPS://h/my file?x=c4n4ry HTTP/1.1\r\n\r\n",
+    "behind a bare CR": b"GET / HTTP/1.1\r\nCookie: c4n4ry\rc4n4ry\r\r c4n4ry\r\n c4n4ry\r\nHost: h\r\n\r\n",
+    "a query behind a bare CR": b"GET /?x=c4n4ry\rc4n4ry HTTP/1.1\rCookie: c4n4ry\r\n c4n4ry\r\nHost: h\r\n\r\n",
+    "what is not visible before a name": b"GET / HTTP/1.1\r\n\0\xa0Cookie\x0b\x7f: c4n4ry\r\n"
+    + b"\0" * 300
+    + b"Cookie: c4n4ry",
+    "a length behind many spaces": QUERY.replace(b"Length:", b"Length:" + b" " * 300) + QUERY,
+    "a length with many zeros": QUERY.replace(b"Length: ", b"Length: 000000000000000000") + QUERY,
+    "spaces without an end": b"GET" + b" " * 300 + b"/?c4n4ry HTTP/1.1\r\nCookie" + b" " * 300 + b": c4n4ry\r\n",
+    "a star for a target": b"OPTIONS *?token=c4n4ry HTTP/1.1\r\nHost: h\r\n\r\n",
+    "a long method": b"G" * 300 + b" *?c4n4ry HTTP/1.1\r\n" + b"G" * 70 + b" " + b"a" * 300 + b"?c4n4ry HTTP/1.1\r\n",
+}
+"""What a peer may send, with something in it that must not be kept."""
+
+every_stream = pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+
+
+def redacted(*pieces: bytes) -> bytes:
+    redactor = Redactor()
+    done = [redactor.redact(piece) for piece in pieces]
+    assert [len(piece) for piece in done] == [len(piece) for piece in pieces]
+    return b"".join(done)
+
+
+@every_stream
+def test_no_secret_is_kept_at_any_split(stream: bytes) -> None:
+    whole = redacted(stream)
+    assert CANARY in stream
+    assert CANARY not in whole
+    for cut in range(1, len(stream)):
+        assert redacted(stream[:cut], stream[cut:]) == whole
+    assert redacted(*(stream[at : at + 1] for at in range(len(stream)))) == whole
+
+
+@every_stream
+def test_only_secrets_are_replaced(stream: bytes) -> None:
+    for before, after in zip(stream.splitlines(), redacted(stream).splitlines(), strict=True):
+        if CANARY not in before:
+            assert before == after
+
+
+def test_what_is_replaced_keeps_its_length_and_its_spaces() -> None:
+    head = b"GET /rpc?q=b%20c;y#e HTTP/1.1\r\nCookie: a=1; b=\t2\x00\xc3\r\nHost: h\r\n\r\n"
+    assert redacted(head) == b"GET /rpc?x=xxxxx;x#x HTTP/1.1\r\nCookie: xxxx xx\tx\x00\xff\r\nHost: h\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        (b"token=abc", b"token=xxx"),
+        (b"tok3n=abc&TOKEN", b"tokxx=xxx&TOKEN"),
+        (b"tokens", b"tokenx"),
+        (b"+%74oken%20=abc", b"+%74oken%20=xxx"),
+        (b"q=token&auth_x=1", b"x=xxxxx&auth_x=x"),
+        (b"+" * 70, b"+" * 64 + b"x" * 6),
+        (b"==&;&", b"==&;&"),
+    ],
+)
+def test_of_a_query_the_names_stay_for_which_a_request_is_refused(query: bytes, kept: bytes) -> None:
+    def line(query: bytes) -> bytes:
+        return b"GET /health?" + query + b" HTTP/1.1\r\n"
+
+    assert redacted(line(query)) == line(kept)
+    for cut in range(len(line(query))):
+        assert redacted(line(query)[:cut], line(query)[cut:]) == line(kept)
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (b"GET /?q b HTTP/1.1", b"GET /?x x HTTP/1.1"),
+        (b"GET /?q=b H HT\tHTTPS HTTP/1.15 1.1", b"GET /?x=x H HT\tHTTPx HTTP/1.1x xxx"),
+        (b"GET /?q b#?=HTTP/1.1", b"GET /?x xxxxxxxxxxxx"),
+        (b"GET /a b?q HTTP/2.0 ", b"GET /a b?x HTTP/2.0 "),
+    ],
+)
+def test_behind_a_query_the_version_stays(line: bytes, kept: bytes) -> None:
+    assert redacted(line) == kept
+    for cut in range(len(line)):
+        assert redacted(line[:cut], line[cut:]) == kept
+
+
+def test_every_secret_header_is_hidden_and_no_other() -> None:
+    for name in (*SECRET_HEADERS, "host", "origin", "sec-websocket-protocol", "x-cookie", "cookies", "x-api-keys"):
+        line = name.title().encode() + b": a, b"
+        assert redacted(line) == (line.replace(b"a, b", b"xx x") if name in SECRET_HEADERS else line)
+
+
+HANDSHAKE = UPGRADE.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+FRAMES = b"\n\n\r\n\r\nGET /?c4n4ry\nCookie: c4n4ry\n" * 3
+
+
+def test_behind_a_head_that_the_server_took_for_a_handshake_everything_stays() -> None:
+    for cut in range(len(HANDSHAKE)):
+        redactor = Redactor()
+        shown = redactor.redact(HANDSHAKE[:cut]) + redactor.redact(HANDSHAKE[cut:] + FRAMES, upgraded=True)
+        assert shown == redacted(HANDSHAKE) + FRAMES
+
+
+def test_only_the_last_head_can_be_one_that_the_server_took_for_a_handshake() -> None:
+    before = b"POST /rpc HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n100\r\n" + HANDSHAKE + b"\r\n0\r\n\r\n" + QUERY
+    shown = Redactor().redact(before + HANDSHAKE + FRAMES, upgraded=True)
+    assert shown == redacted(before + HANDSHAKE) + FRAMES
+
+
+@pytest.mark.parametrize(
+    "head",
+    [HANDSHAKE, UPGRADE, POST, post(HANDSHAKE), HANDSHAKE.replace(b"==", b"="), HANDSHAKE.replace(b"-Key:", b":")],
+)
+def test_what_only_looks_like_a_handshake_hides_what_follows(head: bytes) -> None:
+    assert CANARY not in redacted(head, FRAMES)
+    assert CANARY not in redacted(head + FRAMES)
+    if head != HANDSHAKE:
+        assert CANARY not in Redactor().redact(head + FRAMES, upgraded=True)
+
+
+def test_every_name_for_which_a_request_is_refused_stays() -> None:
+    for name in SECRETS:
+        line = b"GET /?" + name + b"=1 HTTP/1.1"
+        assert redacted(line) == line.replace(b"=1", b"=x")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Cookies: a",
+        b"X-Cookie: a",
+        b'"Cookie: a"',
+        b'  {"authorization": "a"}',
+        b'[true, 1 ,"why? oh"]',
+        b'1 ,"what? or"',
+        b"GET /rpc HTTP/1.1?",
+        b"GET: /rpc?",
+        b"1 ]?",
+        b"GET /my file",
+        b"GET " + b"a" * 300 + b" b?c",
+        b"X" * 300 + b" : ?",
+        b"Cookie " * 60,
+    ],
+)
+def test_what_is_no_secret_stays_as_it_is(line: bytes) -> None:
+    assert redacted(line + b"\r\n" + line) == line + b"\r\n" + line
+
+
+def test_a_line_that_goes_on_and_on_costs_no_memory() -> None:
+    redactor = Redactor()
+    for piece in (b"a" * 10_000, b"Cookie: " * 10_000):
+        assert redactor.redact(piece) == piece
+    assert redactor.redact(b"\r\nCookie: ") == b"\r\nCookie: "
+    assert redactor.redact(b"y" * 10_000) == b"x" * 10_000
+    assert redactor.redact(b"\r\nGET /" + b"y" * 10_000) == b"\r\nGET /" + b"y" * 10_000
+    assert redactor.redact(b"?" + b"y" * 10_000) == b"?" + b"x" * 10_000
+    assert redactor.redact(b" " + b"y" * 10_000) == b" " + b"x" * 10_000
+    for begun, more in ((b"GET", b" "), (b"", b"G"), (b"GET ", b"y"), (b"GET *", b"y"), (b"Content-Length:", b"0")):
+        assert redactor.redact(b"\r\n" + begun + more * 10_000) == b"\r\n" + begun + more * 10_000
+        assert len(redactor._line) <= REMEMBERED
+
+
+PIECES = (
+    *(b"\r\n", b"\n", b"\r", b"\0", b" ", b" " * 300, b"{", b",", b":", b"/", b"?", b"*", b"://", b"http", b"a"),
+    *(b"GET", b"G" * 70, b"HTTP/1.1", b"H", b"Cookie", b"Content-Length:", b"5", b"0" * 18),
+)
+"""Of what lines are made."""
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.sampled_from([*STREAMS.values(), *PIECES]), min_size=1, max_size=9),
+    st.lists(st.integers(0, 2000), max_size=6),
+)
+def test_it_is_the_same_however_the_bytes_are_cut(streams: list[bytes], cuts: list[int]) -> None:
+    data = b"".join(streams)
+    edges = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
+    pieces = [data[begin:end] for begin, end in pairwise(edges)]
+    assert redacted(*pieces) == redacted(data)
+
+
+def test_every_json_text_stays_as_it_is() -> None:
+    text = b'{\n  "Cookie: a": [\n    true,\n    "GET /x?y HTTP/1.1",\n    1\n  ]\n}'
+    for request in (post(text), post(text).replace(b"\n", b"\r\n")):
+        assert redacted(request) == request
+        assert not re.search(rb"xxx", redacted(request))

@@ -1,0 +1,88 @@
+"""A server's last moments: one signal asks, two insist."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.adapters.loopback import ENVIRONMENT, PATIENCE, post, text
+
+SERVER = """
+import sys, threading
+from posthouse.adapters import run
+from posthouse.core.values.config import Config
+from posthouse.core.service.service import Service
+
+service = Service("mortal", public=True)
+
+@service.method(blocking=True)
+def stick() -> None:
+    print("stuck", flush=True)
+    threading.Event().wait()
+
+@service.on("gateway.draining")
+def draining(event) -> None:
+    print("draining", flush=True)
+
+def started(server) -> None:
+    print("started", server.bound[0].port, flush=True)
+
+config = Config(drain_spread=0.0, drain_notice=float(sys.argv[2]), drain_grace=0.1, drain_timeout=float(sys.argv[3]))
+run(service, port=0, backend=sys.argv[1], config=config, started=started)
+print("over", flush=True)
+"""
+
+
+@contextmanager
+def server(backend: str, notice: float, drain_timeout: float = 26.0) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER, backend, str(notice), str(drain_timeout)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_and_the_exit_code_is_zero(anyio_backend: str, number: signal.Signals) -> None:
+    with server(anyio_backend, 0.0) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("started ")
+        process.send_signal(number)
+        assert process.stdout.read() == "draining\nover\n"
+        assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_exits_at_once(anyio_backend: str, number: signal.Signals) -> None:
+    with server(anyio_backend, 25.0) as process:  # a notice longer than anybody's patience
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("started ")
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "draining\n"
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 128 + number
+        assert process.stdout.read() == ""
+
+
+def test_a_handler_that_is_stuck_in_its_thread_does_not_hold_up_the_exit(anyio_backend: str) -> None:
+    with server(anyio_backend, 0.0, 0.2) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().split()[1])
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(post(text("stick")))
+            assert process.stdout.readline() == "stuck\n"
+            process.send_signal(signal.SIGTERM)
+            assert process.stdout.read() == "draining\nover\n"
+            assert process.wait(PATIENCE) == 0

@@ -1,0 +1,513 @@
+"""Calls in flight: ids, slots, waiting in order, deadlines, and exactly one outcome each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from posthouse.core.values.effects import Cancel, Invoke, Transmit
+from posthouse.core.values.errors import RpcError, UsageError
+from posthouse.core.values.lifecycle import ConnectionClosed
+from posthouse.core.values.peers import CallId, Meta
+
+from tests.core.world import World, data_of, request, result
+from tests.values import told_apart
+
+BUSY = {"retryable": True}
+
+
+def test_a_call_is_handed_out_with_its_arguments_and_who_calls() -> None:
+    world = World()
+    one = world.connect(user="ada")
+    world.call(one, "add", {"a": 1, "b": 2}, traceparent="00-1")
+    (invoke,) = world.invoked()
+    assert (invoke.call, invoke.method.name, invoke.args, invoke.kwargs) == (1, "add", (1, 2), {})
+    assert (invoke.caller.connection, invoke.caller.kind, invoke.caller.identity.user) == (one, "websocket", "ada")
+    assert invoke.meta == Meta(traceparent="00-1")
+
+
+def test_calls_are_handed_out_in_order_of_arrival() -> None:
+    world = World()
+    one, two = world.connect(), world.connect()
+    for connection, value in ((one, 1), (two, 2), (one, 3)):
+        world.call(connection, params=[value], id=value)
+    assert [invoke.args for invoke in world.invoked()] == [(1,), (2,), (3,)]
+
+
+def test_row_20_the_same_id_twice_in_flight_is_refused_and_the_first_unaffected() -> None:
+    world = World()
+    one = world.connect()
+    call = world.begin(one, id="x")
+    world.call(one, id="x")
+    assert world.codes() == [-32013]
+    world.complete(call, 5)
+    assert world.said() == [{"jsonrpc": "2.0", "result": 5, "id": "x"}]
+    world.begin(one, id="x")
+
+
+def test_ids_are_compared_byte_for_byte_and_within_their_connection() -> None:
+    world = World()
+    one, two = world.connect(), world.connect()
+    for text in (b"1", b'"1"', b"1.0", b"10"):
+        world.receive(one, b'{"jsonrpc":"2.0","method":"echo","id":%b}' % text)
+    world.call(two, id=1)
+    assert len(world.invoked()) == 5
+
+
+def test_a_request_whose_id_is_null_is_answered_but_cannot_be_named() -> None:
+    world = World()
+    one = world.connect()
+    text = b'{"jsonrpc":"2.0","method":"echo","id":null}'
+    world.receive(one, text)
+    world.receive(one, text)
+    first, second = world.invoked()
+    world.receive(one, b'{"jsonrpc":"2.0","method":"rpc.cancel","params":[null],"id":9}')
+    assert world.said() == [{"jsonrpc": "2.0", "result": {"cancelled": False}, "id": 9}]
+    world.complete(second.call, 2)
+    world.complete(first.call, 1)
+    assert [reply["result"] for reply in world.said()] == [2, 1]
+
+
+def test_calls_may_fill_the_cap_of_their_connection_and_one_more_waits_its_turn() -> None:
+    world = World(max_calls_per_connection=2)
+    one, two = world.connect(), world.connect()
+    for id in (1, 2, 3, 4):
+        world.call(one, params=[id], id=id)
+    assert [invoke.args for invoke in world.invoked()] == [(1,), (2,)]
+    world.begin(two)
+    world.complete(CallId(2))
+    assert world.take() == [
+        Transmit(one, b'{"jsonrpc":"2.0","result":null,"id":2}'),
+        Invoke(CallId(3), _caller(world, one), _method(world), (3,), {}, Meta()),
+    ]
+    world.complete(CallId(1))
+    assert [invoke.args for invoke in world.invoked()] == [(4,)]
+
+
+def _caller(world: World, connection: Any) -> Any:
+    return world.gateway._connections.records[connection].caller
+
+
+def _method(world: World, name: str = "echo") -> Any:
+    return world.gateway._dispatch._methods[name]
+
+
+def test_who_comes_later_does_not_overtake_who_waits() -> None:
+    world = World(max_calls_per_connection=1)
+    one = world.connect()
+    world.begin(one, id=1)
+    for id in (2, 3):
+        world.call(one, params=[id], id=id)
+    world.complete(CallId(1))
+    world.call(one, params=[4], id=4)
+    assert [invoke.args for invoke in world.invoked()] == [(2,)]
+
+
+def test_row_21_so_many_may_wait_and_one_more_is_refused() -> None:
+    world = World(max_calls_per_connection=1, max_waiting_calls=2)
+    one = world.connect()
+    for id in (1, 2, 3):
+        world.call(one, id=id)
+    assert len(world.take()) == 1
+    assert world.gateway.health(0.0).waiting == 2
+    world.call(one, id=4)
+    assert data_of(world.said()) == [{**BUSY, "limit": "max_waiting_calls"}]
+    world.complete(CallId(1))
+    world.take()
+    assert world.gateway.health(0.0).waiting == 1
+    world.call(one, id=4)
+    assert world.take() == []
+    assert world.gateway.health(0.0).waiting == 2
+
+
+def test_so_many_bytes_may_wait_and_one_more_is_refused() -> None:
+    world = World(max_calls_per_connection=1, max_waiting_bytes=10)
+    one = world.connect()
+    world.begin(one, id=1)
+    for size in (2, 4, 4):
+        world.receive(one, b'{"jsonrpc":"2.0","method":"echo","params":[%b]}' % (b"1" * (size - 2)))
+    assert (world.take(), world.gateway.memory) == ([], 10)
+    world.receive(one, b'{"jsonrpc":"2.0","method":"echo","params":[],"id":5}')
+    assert data_of(world.said()) == [{**BUSY, "limit": "max_waiting_bytes"}]
+    world.receive(one, b'{"jsonrpc":"2.0","method":"echo","id":6}')
+    assert world.take() == []
+    for call in (1, 2, 3, 4):
+        world.complete(CallId(call))
+    assert [invoke.args for invoke in world.invoked()] == [(None,), (11,), (11,), ()]
+    assert world.gateway.memory == 0
+    for size in (8, 2):
+        world.receive(one, b'{"jsonrpc":"2.0","method":"echo","params":[%b]}' % (b"1" * (size - 2)))
+    assert (world.take(), world.gateway.memory) == ([], 10)
+
+
+def test_handlers_of_all_connections_may_fill_their_cap_and_one_more_is_refused() -> None:
+    world = World(max_calls=2)
+    connections = [world.connect() for _ in range(3)]
+    first = world.begin(connections[0])
+    world.begin(connections[1])
+    world.call(connections[2])
+    assert data_of(world.said()) == [{**BUSY, "limit": "max_calls"}]
+    world.complete(first)
+    world.take()
+    world.begin(connections[2])
+
+
+def test_a_handler_that_began_after_its_call_had_waited_counts_once() -> None:
+    world = World(max_calls=2, max_calls_per_connection=1)
+    one, two, three = (world.connect() for _ in range(3))
+    first = world.begin(one, id=1)
+    world.call(one, id=2)
+    world.complete(first)
+    world.take()
+    world.begin(two)
+    world.call(three)
+    assert data_of(world.said()) == [{**BUSY, "limit": "max_calls"}]
+
+
+def test_what_waited_keeps_nothing_of_its_text_once_it_runs_or_has_ended() -> None:
+    world = World(max_calls_per_connection=1)
+    one = world.connect()
+    first = world.begin(one, id=1)
+    for id in (2, 3):
+        world.call(one, params=["x"], id=id)
+    second, third = (world.gateway._calls.records[CallId(number)] for number in (2, 3))
+    assert (second.params, third.params) == (b'["x"]', b'["x"]')
+    world.complete(first)
+    world.receive(one, request("$/cancelRequest", {"id": 3}, None))
+    assert (second.params, third.params) == (None, None)
+    assert [*world.gateway._calls.records] == [second.call]
+
+
+def test_a_connection_is_told_of_with_how_many_calls_it_made() -> None:
+    world = World(max_calls_per_connection=1)
+    one = world.connect()
+    for id in (1, 2, 3):
+        world.call(one, id=id)
+    world.gateway.disconnected(one, None, 0.0)
+    assert [event.calls for event in world.take_events() if isinstance(event, ConnectionClosed)] == [3]
+    assert world.gateway.stats()["calls.made"] == 3
+
+
+def test_a_call_is_answered_at_its_deadline_exactly_and_its_handler_told_to_stop() -> None:
+    world = World(call_timeout=30.0)
+    one = world.connect()
+    world.now = 100.0
+    call = world.begin(one)
+    assert world.gateway.next_timeout() == 130.0
+    world.at(129.999)
+    assert world.take() == []
+    world.at(130.0)
+    effects = world.take()
+    assert effects[0] == Cancel(call)
+    assert isinstance(effects[1], Transmit)
+    assert b'"code":-32030' in effects[1].data
+    assert len(effects) == 2
+
+
+def test_row_42_a_handler_that_never_returns_keeps_its_slot_after_its_deadline() -> None:
+    world = World(call_timeout=30.0, max_calls_per_connection=1)
+    one = world.connect()
+    call = world.begin(one, id=1)
+    world.at(29.0)
+    world.call(one, id=2)
+    world.at(30.0)
+    assert world.codes() == [-32030]
+    world.at(58.0)
+    assert world.take() == []
+    assert not world.complete(call)
+    assert [invoke.call for invoke in world.invoked()] == [2]
+
+
+def test_deadlines_include_waiting_and_who_waited_too_long_is_never_handed_out() -> None:
+    world = World(call_timeout=30.0, max_calls_per_connection=1)
+    one = world.connect()
+    call = world.begin(one, "finish", id=1, timeout_ms=30_000)
+    world.call(one, params=[1], id=2, timeout_ms=20_000)
+    world.at(19.999)
+    assert world.take() == []
+    world.at(20.0)
+    (reply,) = world.take()
+    assert isinstance(reply, Transmit)
+    assert b'"code":-32030' in reply.data
+    assert world.complete(call)
+    assert world.invoked() == []
+    assert world.gateway.memory == 0
+
+
+def test_a_methods_own_timeout_counts_and_a_request_can_only_shorten_it() -> None:
+    world = World(call_timeout=30.0)
+    one = world.connect()
+    for id, method, asked in ((1, "brief", None), (2, "brief", 60_000), (3, "brief", 500), (4, "echo", 60_000)):
+        world.call(one, method, id=id, **({} if asked is None else {"timeout_ms": asked}))
+    world.take()
+    answered: dict[float, list[int]] = {}
+    while (due := world.gateway.next_timeout()) is not None:
+        world.at(due)
+        answered[due] = [reply["id"] for reply in world.said()]
+    assert answered == {0.5: [3], 2.0: [1, 2], 30.0: [4]}
+
+
+def test_an_answer_at_the_deadline_is_too_late() -> None:
+    world = World(call_timeout=30.0)
+    one = world.connect()
+    early, late = world.begin(one, id=1), world.begin(one, id=2)
+    world.now = 29.999
+    assert world.complete(early)
+    assert world.codes() == [None]
+    world.now = 30.0
+    assert world.complete(late)
+    assert world.codes() == [-32030]
+    assert world.gateway.next_timeout() is None
+
+
+def test_a_call_that_ends_in_its_turn_never_costs_a_deadline() -> None:
+    world = World()
+    one = world.connect()
+    for id in range(3):
+        world.complete(world.begin(one, id=id))
+    assert world.gateway.next_timeout() is None
+
+
+def test_a_call_that_outlived_its_turn_takes_its_deadline_with_it_however_it_ends() -> None:
+    world = World()
+    one = world.connect()
+    ended, cancelled = world.begin(one, id=1), world.begin(one, id=2)
+    assert world.gateway.next_timeout() == 30.0
+    world.complete(ended)
+    assert world.gateway.next_timeout() == 30.0
+    world.receive(one, request("$/cancelRequest", {"id": 2}, None))
+    assert world.cancelled() == [cancelled]
+    assert world.gateway.next_timeout() is None
+
+
+def test_each_call_that_outlives_its_turn_is_armed_once() -> None:
+    world = World()
+    one = world.connect()
+    for id in (1, 2):
+        world.call(one, id=id)
+        assert world.gateway.next_timeout() == 30.0
+    world.gateway.next_timeout()
+    assert len(world.gateway._calls._timers) == 2
+
+
+def test_deadlines_that_are_equal_come_in_the_order_of_the_calls() -> None:
+    world = World()
+    one = world.connect()
+    world.call(one, id=1)
+    assert world.gateway.next_timeout() == 30.0
+    for id in (2, 3):
+        world.call(one, id=id)
+    world.take()
+    world.gateway.handle_timeout(30.0)
+    assert [reply["id"] for reply in world.said()] == [1, 2, 3]
+
+
+def test_a_deadline_is_not_missed_where_nobody_asks_for_the_next() -> None:
+    world = World()
+    one = world.connect()
+    for id in range(3):
+        world.call(one, id=id)
+    world.take()
+    world.gateway.handle_timeout(30.0)
+    assert world.codes() == [-32030] * 3
+
+
+def test_params_that_do_not_fit_are_found_when_their_turn_comes_and_the_next_runs() -> None:
+    world = World(max_calls_per_connection=1)
+    one = world.connect()
+    call = world.begin(one, id=1)
+    world.call(one, "add", ["x", "y"], id=2)
+    world.call(one, "add", [1, 2], id=3)
+    assert world.take() == []
+    world.complete(call)
+    effects = world.take()
+    assert [type(effect) for effect in effects] == [Transmit, Transmit, Invoke]
+    assert isinstance(effects[1], Transmit)
+    assert b'"code":-32602' in effects[1].data
+
+
+def test_a_waiting_call_that_is_cancelled_was_never_handed_out() -> None:
+    world = World(max_calls_per_connection=1)
+    one = world.connect()
+    call = world.begin(one, id=1)
+    world.call(one, params=["x" * 100], id=2)
+    world.receive(one, request("$/cancelRequest", {"id": 2}, None))
+    assert world.codes() == [-32800]
+    assert world.gateway.memory == 0
+    world.complete(call)
+    assert world.invoked() == []
+
+
+def test_the_slot_of_a_cancelled_call_is_held_until_its_handler_ends() -> None:
+    world = World(max_calls_per_connection=1)
+    one = world.connect()
+    call = world.begin(one, id=1)
+    world.receive(one, request("$/cancelRequest", {"id": 1}, None))
+    world.call(one, id=1)
+    assert [type(effect) for effect in world.take()] == [Cancel, Transmit]
+    assert not world.complete(call)
+    assert [invoke.call for invoke in world.invoked()] == [2]
+
+
+def test_a_call_that_outlives_its_connection_holds_its_slot_until_its_handler_ends() -> None:
+    world = World(max_calls=2)
+    for timeout_ms in (None, 1_000):
+        one = world.connect()
+        call = world.begin(one, "finish", **({} if timeout_ms is None else {"timeout_ms": timeout_ms}))
+        world.gateway.disconnected(one, None, 0.0)
+        assert world.gateway.health(0.0).calls == 1
+        world.at(5.0 if timeout_ms else 0.0)
+        assert world.cancelled() == ([call] if timeout_ms else [])
+        assert world.complete(call) is (timeout_ms is None)
+        assert world.gateway.health(0.0).calls == 0
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_call_may_end_while_its_connection_is_closing(late: bool) -> None:
+    world = World(max_bad_messages=1, call_timeout=30.0)
+    one = world.connect()
+    call = world.begin(one, "finish")
+    for _ in range(2):
+        world.receive(one, b"{")
+    assert world.closes() == [(one, 4400, True)]
+    if late:
+        world.at(30.0)
+        assert world.take() == [Cancel(call)]
+    assert world.complete(call) is not late
+    assert world.take() == []
+    world.gateway.disconnected(one, None, 30.0)
+    assert world.gateway._calls.records == {}
+
+
+def test_row_21_to_request_and_cancel_without_end_never_runs_more_than_the_cap() -> None:
+    world = World(max_calls_per_connection=4, max_waiting_calls=4)
+    one = world.connect()
+    running: list[CallId] = []
+    for id in range(2000):
+        world.call(one, id=id)
+        world.receive(one, request("$/cancelRequest", {"id": id}, None))
+        running += [invoke.call for invoke in world.invoked()]
+        assert len(running) <= 4
+        if id % 3 == 0 and running:
+            world.complete(running.pop(0))
+            running += [invoke.call for invoke in world.invoked()]
+    for call in running:
+        world.complete(call)
+    assert (world.gateway.health(0.0).calls, world.gateway.memory) == (0, 0)
+
+
+def test_row_21_handlers_that_all_wait_for_an_answer_from_their_caller_all_get_it() -> None:
+    world = World()
+    one = world.connect()
+    for id in range(64 + 10):
+        world.call(one, id=id)
+    calls = [invoke.call for invoke in world.invoked()]
+    assert len(calls) == 64
+    asked = {world.gateway.request(one, "ask", None, 0.0, timeout=10.0): call for call in calls}
+    for request_id in asked:
+        world.receive(one, result(id=request_id))
+    for resolve in world.resolved():
+        assert world.complete(asked[resolve.request])
+    late = [invoke.call for invoke in world.invoked()]
+    assert len(late) == 10
+    for call in late:
+        assert world.complete(call)
+    assert world.codes() == [None] * 10
+
+
+def test_what_never_was_is_misuse_and_what_has_ended_is_harmless() -> None:
+    world = World()
+    call = world.begin(world.connect())
+    assert world.complete(call)
+    assert not world.complete(call)
+    for never in (0, -1, 2):
+        with pytest.raises(UsageError, match=f"there never was a call {never}"):
+            world.complete(CallId(never))
+
+
+def test_before_the_first_call_there_never_was_one() -> None:
+    with pytest.raises(UsageError, match="there never was a call 1"):
+        World().complete(CallId(1))
+
+
+def test_a_handler_can_fail_and_tell_how_far_it_is() -> None:
+    world = World()
+    one = world.connect()
+    call = world.begin(one, progress_token="t")
+    assert world.gateway.progress(call, 0.5, 0.0)
+    assert world.fail(call, RpcError(1))
+    assert [reply.get("method") for reply in world.said()] == ["$/progress", None]
+
+
+def test_a_call_that_waits_has_no_handler_that_could_end() -> None:
+    world = World(max_calls_per_connection=1)
+    one = world.connect()
+    world.begin(one, id=1)
+    world.call(one, id=2)
+    with pytest.raises(UsageError, match="call 2 waits"):
+        world.complete(CallId(2))
+    world.complete(CallId(1))
+    assert [invoke.call for invoke in world.invoked()] == [2]
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("call"), st.integers(0, 1)),
+            st.tuples(st.just("cancel"), st.integers(0, 30)),
+            st.tuples(st.just("end"), st.integers(0, 10)),
+            st.tuples(st.just("time"), st.integers(1, 12)),
+            st.tuples(st.just("gone"), st.just(0)),
+        ),
+        max_size=40,
+    )
+)
+def test_row_45_in_every_interleaving_each_call_has_exactly_one_outcome(steps: list[tuple[str, int]]) -> None:
+    world = World(max_calls_per_connection=2, max_waiting_calls=3, call_timeout=30.0)
+    one = world.connect()
+    asked: list[int] = []
+    answers: list[int] = []
+    running: list[CallId] = []
+
+    def perform() -> None:
+        for effect in world.take():
+            if isinstance(effect, Invoke):
+                running.append(effect.call)
+            elif isinstance(effect, Transmit):
+                answers.append(int(effect.data.rpartition(b":")[2][:-1]))
+        assert world.gateway.health(0.0).calls == len(running) <= 2
+
+    gone = False
+    for step, number in steps:
+        if step == "call" and not gone:
+            asked.append(len(asked))
+            world.call(one, ("echo", "finish")[number], id=asked[-1])
+        elif step == "cancel" and not gone:
+            world.receive(one, request("$/cancelRequest", {"id": number}, None))
+        elif step == "end" and running:
+            world.complete(running.pop(number % len(running)))
+        elif step == "time":
+            world.at(world.now + number)
+        elif step == "gone" and not gone:
+            gone = True
+            world.gateway.disconnected(one, None, world.now)
+        perform()
+        if gone:
+            assert len(answers) == len(dict.fromkeys(answers))
+    world.at(world.now + 30.0)
+    perform()
+    while running:
+        world.complete(running.pop())
+        perform()
+    if not gone:
+        assert sorted(answers) == asked
+    assert world.gateway._calls.records == {}
+    assert world.gateway._calls.waiting == world.gateway.memory == 0
+    assert world.gateway.next_timeout() is None
+
+
+def test_a_record_is_equal_to_itself_alone() -> None:
+    assert told_apart("posthouse.core.calls.calls") == ["Call"]

@@ -1,0 +1,227 @@
+"""Leaving in good order: the timetable of a shut-down, to the very time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.json import decode
+from posthouse.core.values.effects import Disconnect, Drained, Emit, Multicast
+from posthouse.core.values.lifecycle import AcceptingStopped, DrainStarted
+from posthouse.core.values.peers import Address, Peer
+
+from tests.core.world import World
+
+
+def drained(world: World) -> bool:
+    """Was `Drained` among the effects since they were last taken? Once, and last."""
+    effects = world.take()
+    assert Drained() not in effects[:-1]
+    return effects[-1:] == [Drained()]
+
+
+def timetable(world: World, until: float) -> dict[float, list[Any]]:
+    """What happens when, until then: closes, and what is told."""
+    happened: dict[float, list[Any]] = {}
+    while (due := world.gateway.next_timeout()) is not None and due <= until:
+        world.at(due)
+        happened[due] = [
+            effect.event if isinstance(effect, Emit) else effect
+            for effect in world.gateway.outbox
+            if isinstance(effect, Emit | Disconnect | Drained)
+        ]
+        world.gateway.outbox.clear()
+    return happened
+
+
+def test_peers_are_told_at_once_when_to_come_back() -> None:
+    world = World(drain_notice=1.0, drain_spread=5.0)
+    one, pipe = world.connect(), world.connect("cli")
+    world.connect("http")
+    world.gateway.shut_down(7.0)
+    told, multicast = world.gateway.outbox
+    assert told == Emit(DrainStarted(7.0))
+    assert isinstance(multicast, Multicast)
+    assert multicast.connections == [one, pipe]
+    assert decode(multicast.data) == {
+        "jsonrpc": "2.0",
+        "method": "connection.draining",
+        "params": {"reconnect_after_ms": 6000},
+    }
+
+
+def test_row_57_accepting_stops_after_the_notice_and_the_closes_are_spread() -> None:
+    world = World(drain_notice=2.0, drain_spread=4.0)
+    connections = [world.connect() for _ in range(3)] + [world.connect("cli")]
+    world.now = 100.0
+    world.gateway.shut_down(100.0)
+    world.take()
+    assert world.gateway.draining
+    assert world.gateway.accepting
+    assert timetable(world, 105.0) == {
+        102.0: [AcceptingStopped(102.0), Disconnect(connections[0], 1012)],
+        103.0: [Disconnect(connections[1], 1012)],
+        104.0: [Disconnect(connections[2], 1012)],
+        105.0: [Disconnect(connections[3], 1012)],
+    }
+    assert not world.gateway.accepting
+
+
+def test_row_57_two_hundred_clients_are_told_and_each_leaves_at_a_time_of_its_own() -> None:
+    world = World(drain_spread=5.0)
+    connections = [world.connect() for _ in range(200)]
+    calls = {connection: world.begin(connection) for connection in connections[::10]}
+    world.gateway.shut_down(0.0)
+    (told,) = world.take()
+    assert isinstance(told, Multicast)
+    assert told.connections == connections
+    left: list[tuple[float, Any]] = []
+    while len(left) < 180:
+        due = world.gateway.next_timeout()
+        assert due is not None
+        world.at(due)
+        left += [(due, connection) for connection, *_ in world.closes()]
+    idle = [(place, connection) for place, connection in enumerate(connections) if connection not in calls]
+    assert left == [(place / 40, connection) for place, connection in idle]
+    for connection, call in calls.items():
+        world.complete(call)
+        assert [type(effect).__name__ for effect in world.take()] == ["Transmit", "Disconnect"]
+        world.gateway.disconnected(connection, None, 5.0)
+    for _, connection in idle:
+        world.gateway.disconnected(connection, None, 5.0)
+    assert drained(world)
+
+
+def test_within_the_notice_sockets_are_accepted_and_after_it_not() -> None:
+    world = World(drain_notice=2.0)
+    world.gateway.shut_down(0.0)
+    socket = world.gateway.accepted(Address(), 0.0)
+    assert socket is not None
+    world.at(2.0)
+    assert world.gateway.accepted(Address(), 2.0) is None
+
+
+def test_who_comes_after_a_shut_down_has_begun_is_sent_away_but_http_is_answered() -> None:
+    world = World(drain_notice=2.0)
+    world.gateway.shut_down(0.0)
+    world.take()
+    late = world.gateway.connect(Peer("websocket"), 0.0)
+    assert world.gateway.outbox == [Disconnect(late, 1012)]
+    http = world.connect("http")
+    world.call(http)
+    assert world.codes() == [-32050]
+
+
+def test_who_waits_for_an_answer_gets_it_and_then_leaves() -> None:
+    world = World(drain_spread=0.0)
+    one = world.connect()
+    call = world.begin(one)
+    world.gateway.shut_down(0.0)
+    world.at(9.999)
+    assert world.closes() == []
+    world.complete(call)
+    assert world.closes() == [(one, 1012, True)]
+
+
+def test_calls_end_by_the_earlier_of_their_deadline_and_the_grace() -> None:
+    world = World(drain_notice=1.0, drain_grace=10.0, drain_spread=0.0, call_timeout=30.0)
+    one = world.connect()
+    world.begin(one, "brief", id=1)
+    world.begin(one, id=2)
+    world.gateway.shut_down(0.0)
+    world.take()
+    world.at(1.999)
+    assert world.codes() == []
+    world.at(2.0)
+    assert world.codes() == [-32030]
+    world.at(10.999)
+    assert world.codes() == []
+    world.at(11.0)
+    effects = world.gateway.outbox.copy()
+    assert world.codes() == [-32050]
+    world.gateway.outbox[:] = effects
+    assert world.closes() == [(one, 1012, True)]
+
+
+def test_the_grace_can_be_said() -> None:
+    world = World(drain_grace=10.0, drain_spread=0.0)
+    one = world.connect()
+    world.begin(one)
+    world.gateway.shut_down(0.0, grace=3.0)
+    world.take()
+    world.at(2.999)
+    assert world.codes() == []
+    world.at(3.0)
+    assert world.codes() == [-32050]
+
+
+def test_a_connection_that_went_by_itself_needs_no_farewell() -> None:
+    world = World(drain_spread=10.0)
+    one, two = world.connect(), world.connect()
+    world.gateway.shut_down(0.0)
+    world.at(0.0)
+    world.gateway.disconnected(two, None, 1.0)
+    world.gateway.disconnected(one, None, 1.0)
+    assert drained(world)
+    assert world.gateway.next_timeout() is None
+
+
+def test_it_is_over_once_when_connections_sockets_and_handlers_are_gone_and_leaves_no_deadline() -> None:
+    world = World(drain_spread=0.0)
+    socket = world.gateway.accepted(Address(), 0.0)
+    assert socket is not None
+    one = world.gateway.connect(Peer("websocket", socket=socket), 0.0)
+    world.take()
+    call = world.begin(one, "finish")
+    world.gateway.shut_down(0.0)
+    world.at(0.0)
+    assert not drained(world)
+    world.gateway.disconnected(one, None, 1.0)
+    assert not drained(world)
+    world.gateway.released(socket, 1.0)
+    assert not drained(world)
+    world.complete(call)
+    assert drained(world)
+    assert world.gateway.next_timeout() is None
+    world.gateway.handle_timeout(100.0)
+    assert world.take() == []
+
+
+def test_with_nobody_there_it_is_over_when_accepting_stops() -> None:
+    world = World(drain_notice=2.0)
+    world.gateway.shut_down(0.0)
+    assert not drained(world)
+    world.at(1.999)
+    assert not drained(world)
+    world.at(2.0)
+    assert drained(world)
+
+
+def test_it_is_over_at_its_timeout_whatever_is_left() -> None:
+    world = World(drain_timeout=30.0, drain_spread=0.0)
+    one = world.connect()
+    http = world.connect("http")
+    world.gateway.report_held(one, 10, 0.0)
+    call = world.begin(http, "finish", timeout_ms=30_000)
+    world.gateway.shut_down(0.0)
+    world.at(0.0)
+    world.take()
+    world.at(29.999)
+    world.take()
+    world.at(30.0)
+    assert world.take() == [Disconnect(http, 1012, flush=False), Drained()]
+    world.gateway.disconnected(http, None, 31.0)
+    world.gateway.disconnected(one, None, 31.0)
+    world.complete(call)
+    assert world.take() == []
+
+
+@pytest.mark.parametrize("again", [0.0, 5.0])
+def test_to_shut_down_again_changes_nothing(again: float) -> None:
+    world = World()
+    world.connect()
+    world.gateway.shut_down(0.0)
+    world.at(again)
+    world.take()
+    world.gateway.shut_down(again, grace=100.0)
+    assert world.gateway.outbox == []

@@ -1,0 +1,188 @@
+"""Sockets and connections: the state table, admission by number, address, rate and user, and how they are found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from posthouse.core.connections.connections import TRANSITIONS, Connections, Occasion, State
+from posthouse.core.values.peers import ANONYMOUS, Address, Identity, Kind, Peer
+
+from tests.core.world import World
+from tests.values import told_apart
+
+HERE = Address("192.0.2.1", 5000)
+THERE = Address("192.0.2.2", 5000)
+UNIX = Address()
+
+
+def connections(**limits: Any) -> Connections:
+    world = World(**limits)
+    return Connections(world.config, world.entropy)
+
+
+def limits(tables: Connections, address: Address = HERE, now: float = 0.0) -> tuple[str, ...]:
+    """The limits that one more socket would breach; if none, it is there."""
+    breached = tables.socket_limits(address, now)
+    if not breached:
+        tables.add_socket(address)
+    return breached
+
+
+def test_the_state_table_is_whole_and_everything_ends_as_gone() -> None:
+    for state in State:
+        assert (state is State.GONE) == ((state, Occasion.DISCONNECTED) not in TRANSITIONS)
+    assert [key for key, to in TRANSITIONS.items() if to is State.OPEN or key[0] is State.GONE] == []
+
+
+def test_a_connection_moves_by_the_table_alone() -> None:
+    record = connections().add(Peer("http"), 0.0)
+    record.move(Occasion.ASK)
+    record.move(Occasion.ANSWER)
+    assert record.state is State.ANSWERED
+    with pytest.raises(KeyError):
+        record.move(Occasion.ANSWER)
+
+
+def test_a_connection_begins_with_nothing_in_flight_nothing_counted_and_nothing_armed() -> None:
+    tables = connections()
+    record = tables.add(Peer("websocket"), 0.0)
+    assert (record.state, record.admitted, record.leaving) == (State.OPEN, False, False)
+    assert (record.calls, record.waiting, record.requests) == ({}, {}, {})
+    assert (record.running, record.waiting_bytes, record.gathered, record.made, record.interval) == (0, 0, 0, 0, 0.0)
+    assert (record.heartbeat, record.idle, record.farewell) == (None, None, None)
+    assert (record.code, record.asked_at, record.spent, record.bad) == (None, None, None, None)
+    tables.index(record)
+    assert record.admitted
+
+
+def test_sockets_may_fill_their_number_and_one_more_is_refused() -> None:
+    tables = connections(max_connections=2)
+    assert [limits(tables) for _ in range(3)] == [(), (), ("max_connections",)]
+    tables.remove_socket(next(iter(tables.sockets)))
+    assert limits(tables) == ()
+
+
+def test_sockets_in_their_head_may_fill_their_number_and_one_more_is_refused() -> None:
+    tables = connections(max_in_head=2)
+    assert [limits(tables) for _ in range(3)] == [(), (), ("max_in_head",)]
+    first = next(iter(tables.sockets))
+    tables.head_read(first)
+    tables.head_read(first)
+    assert tables.in_head == 1
+    tables.remove_socket(first)
+    assert tables.in_head == 1
+    assert [limits(tables) for _ in range(2)] == [(), ("max_in_head",)]
+    for socket in list(tables.sockets):
+        tables.remove_socket(socket)
+    assert tables.in_head == 0
+
+
+def test_row_40_an_address_may_have_so_many_sockets_and_others_are_unaffected() -> None:
+    tables = connections(max_connections_per_address=2)
+    assert [limits(tables) for _ in range(3)] == [(), (), ("max_connections_per_address",)]
+    assert [limits(connections(max_connections_per_address=1)), limits(tables, THERE)] == [(), ()]
+    for socket in list(tables.sockets):
+        tables.remove_socket(socket)
+    assert tables.by_address == {}
+    assert limits(tables) == ()
+
+
+def test_an_address_may_open_sockets_at_its_rate_and_others_are_unaffected() -> None:
+    tables = connections(accept_rate_per_address=2.0)
+    assert [limits(tables) for _ in range(3)] == [(), (), ("accept_rate_per_address",)]
+    assert limits(tables, THERE) == ()
+    assert limits(tables, now=0.499) == ("accept_rate_per_address",)
+    assert limits(tables, now=1.0) == ()
+
+
+def test_limits_of_addresses_do_not_touch_those_who_have_none() -> None:
+    tables = connections(max_connections_per_address=1, accept_rate_per_address=1.0)
+    assert [limits(tables, UNIX) for _ in range(5)] == [()] * 5
+    tables.remove_socket(next(iter(tables.sockets)))
+    assert tables.by_address == {}
+
+
+def test_ids_are_counted_and_never_given_out_twice() -> None:
+    tables = connections()
+    first = tables.add(Peer("http"), 0.0)
+    tables.remove(first)
+    second = tables.add(Peer("http"), 0.0)
+    assert (first.id, second.id) == (1, 2)
+    assert [tables.known(second.id), tables.known(first.id)] == [True, True]
+    assert not tables.known(type(first.id)(3))
+    assert not tables.known(type(first.id)(0))
+    socket = tables.add_socket(HERE)
+    assert (socket, tables.known_socket(socket)) == (1, True)
+    assert not tables.known_socket(type(socket)(0))
+
+
+def test_public_ids_come_from_the_entropy() -> None:
+    assert connections().add(Peer("websocket"), 0.0).public_id == "000000000000000000000001"
+
+
+@pytest.mark.parametrize(("kind", "pushable"), [("websocket", True), ("http", False), ("cli", True)])
+def test_the_kind_says_whether_the_server_may_speak_first(kind: Kind, pushable: bool) -> None:
+    assert connections().add(Peer(kind), 0.0).pushable is pushable
+
+
+def test_an_admitted_connection_is_found_by_kind_user_and_public_id_until_it_closes() -> None:
+    tables = connections()
+    ada = Identity("ada")
+    one, two = (tables.add(Peer("cli", identity=ada), 0.0) for _ in range(2))
+    nobody = tables.add(Peer("websocket"), 0.0)
+    for record in (one, two, nobody):
+        tables.index(record)
+    assert [list(table) for table in tables.by_kind.values()] == [[3], [], [1, 2]]
+    assert {user: list(table) for user, table in tables.by_user.items()} == {"ada": [1, 2]}
+    assert tables.by_public_id[two.public_id] is two
+    tables.unindex(one)
+    assert list(tables.by_user["ada"]) == [2]
+    tables.unindex(two)
+    tables.unindex(two)
+    tables.unindex(nobody)
+    assert not tables.by_user
+    assert not tables.by_public_id
+    assert tables.by_kind == {"websocket": {}, "http": {}, "cli": {}}
+    tables.remove(two)
+    assert list(tables.records) == [1, 3]
+    late = tables.add(Peer("cli", identity=ada), 0.0)
+    tables.index(late)
+    tables.remove(late)
+    assert (tables.by_user, tables.by_public_id, tables.by_kind["cli"]) == ({}, {}, {})
+
+
+def test_where_a_host_owns_the_sockets_connections_are_counted_in_their_place() -> None:
+    tables = connections(max_connections=2)
+    hosted = Peer("websocket")
+    for _ in range(2):
+        assert tables.connection_limits(hosted) == ()
+        tables.add(hosted, 0.0)
+    assert tables.connection_limits(hosted) == ("max_connections",)
+    assert tables.connection_limits(Peer("websocket", socket=tables.add_socket(HERE))) == ()
+
+
+def test_a_user_may_have_so_many_connections_and_others_are_unaffected() -> None:
+    tables = connections(max_connections_per_user=2)
+    ada = Peer("websocket", identity=Identity("ada"))
+    for _ in range(2):
+        assert tables.connection_limits(ada) == ()
+        tables.index(tables.add(ada, 0.0))
+    assert tables.connection_limits(ada) == ("max_connections_per_user",)
+    assert tables.connection_limits(Peer("websocket", identity=Identity("bob"))) == ()
+    assert tables.connection_limits(Peer("websocket", identity=ANONYMOUS)) == ()
+
+
+def test_the_idlest_is_who_was_heard_of_least_recently() -> None:
+    tables = connections()
+    assert tables.idlest() is None
+    records = [tables.add(Peer("websocket"), now) for now in (3.0, 1.0, 1.0, 2.0)]
+    for record in records:
+        tables.index(record)
+    assert tables.idlest() is records[1]
+    records[1].heard_at = 9.0
+    assert tables.idlest() is records[2]
+
+
+def test_a_record_is_equal_to_itself_alone() -> None:
+    assert told_apart("posthouse.core.connections.connections") == ["Socket"]

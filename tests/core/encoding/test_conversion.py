@@ -1,0 +1,299 @@
+"""Which types may be declared, and what is said of values that do not fit them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+from collections.abc import Callable
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
+
+import attrs
+import msgspec
+import pydantic
+import pytest
+from msgspec import Meta, Struct, ValidationError
+from posthouse.core.encoding.conversion import (
+    Fault,
+    check,
+    describe,
+    is_model,
+    may_hold_sets,
+    read_custom,
+    write_custom,
+)
+from posthouse.core.values.errors import UsageError
+
+from tests.values import changeable
+
+SECRET = "the words of user code"
+
+
+class Tree(Struct):
+    name: str
+    children: list[Tree] = []
+
+
+class Strict(Struct):
+    age: Annotated[int, Meta(ge=0)]
+    tags: dict[str, list[int]] = {}
+
+
+class Refuses(Struct):
+    value: int
+
+    def __post_init__(self) -> None:
+        raise {0: ValueError, 1: TypeError, 2: KeyError}.get(self.value, KeyboardInterrupt)(SECRET)
+
+
+class Holder(Struct):
+    inner: list[Refuses]
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: int
+
+
+@attrs.define
+class Place:
+    name: str
+
+
+class Options(TypedDict, total=False):
+    depth: int
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class User(pydantic.BaseModel):
+    name: str = pydantic.Field(alias="Name")
+    born: datetime.date | None = None
+
+
+class Team(Struct):
+    members: list[User]
+
+
+class Opaque:
+    pass
+
+
+Item = TypeVar("Item")
+
+
+class Frozen(Struct, Generic[Item], frozen=True):
+    item: Item
+    next: Frozen[Item] | None = None
+
+
+class Same(Struct, eq=False):
+    items: list[int]
+
+
+class Hashed(Struct):
+    items: list[int]
+
+    def __hash__(self) -> int:
+        return len(self.items)
+
+
+class HashedToo(Hashed):
+    more: int = 0
+
+
+class Alike(Struct, frozen=True):
+    value: int
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class FrozenUser(pydantic.BaseModel, frozen=True):
+    name: str
+
+
+class Pair(NamedTuple):
+    name: str
+    items: list[int]
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenPoint:
+    x: int
+
+
+@pytest.mark.parametrize(
+    ("annotation", "models", "sets"),
+    [
+        (int, False, False),
+        (Any, False, True),
+        (object, False, True),
+        (msgspec.Raw, False, False),
+        (None, False, False),
+        (Literal["a", 1], False, False),
+        (Tree, False, False),
+        (Point, False, False),
+        (Place, False, False),
+        (Options, False, False),
+        (Colour, False, False),
+        (datetime.datetime, False, False),
+        (dict[str, tuple[int, ...]] | None, False, False),
+        (set[int], False, True),
+        (list[frozenset[str]], False, True),
+        (User, True, False),
+        (Team, True, False),
+        (tuple[Team, set[int]], True, True),
+    ],
+)
+def test_types_are_known_with_whether_they_hold_models_and_sets(annotation: Any, models: bool, sets: bool) -> None:
+    assert check(annotation, "it") == (models, sets)
+    assert may_hold_sets(msgspec.inspect.type_info(annotation)) is sets
+
+
+@pytest.mark.parametrize("annotation", [Opaque, list[Opaque], Callable[[int], int], Opaque | None])
+def test_a_type_that_cannot_be_read_is_refused_with_its_place(annotation: Any) -> None:
+    with pytest.raises(UsageError, match=r"parameter 'x' has the type .*, which JSON cannot carry"):
+        check(annotation, "parameter 'x'")
+
+
+@pytest.mark.parametrize(
+    ("item", "name"),
+    [
+        (list[int], "list"),
+        (dict[str, int], "dict"),
+        (set[int], "set"),
+        (bytearray, "bytearray"),
+        (msgspec.Raw, "Raw"),
+        (Options, "Options"),
+        (Strict, "Strict"),
+        (Alike, "Alike"),
+        (Point, "Point"),
+        (Place, "Place"),
+        (User, "User"),
+        (Pair, "list"),
+        (Frozen[list[int]], "list"),
+        (tuple[int, list[int]], "list"),
+        (tuple[tuple[Strict, ...], ...], "Strict"),
+        (int | list[int], "list"),
+    ],
+)
+def test_a_set_of_what_has_no_hash_is_refused(item: Any, name: str) -> None:
+    for annotation in (set[item], frozenset[item], dict[str, list[set[item]]], set[frozenset[item]]):
+        with pytest.raises(UsageError) as caught:
+            check(annotation, "parameter 'x'")
+        assert str(caught.value) == (
+            f"parameter 'x' has the type {annotation!r}, but Python puts no {name!r} into a set: use a list, or inside "
+            "the set a tuple, a frozenset or a frozen class"
+        )
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        (int | str | None, b'[1,"a",null]'),
+        (tuple[int, ...], b"[[1]]"),
+        (frozenset[str], b'[["a"]]'),
+        (Frozen[int], b'[{"item":1,"next":{"item":2}}]'),
+        (FrozenPoint, b'[{"x":1}]'),
+        (FrozenUser, b'[{"name":"Ada"}]'),
+        (Hashed, b'[{"items":[1]}]'),
+        (HashedToo, b'[{"items":[1]}]'),
+        (Same, b'[{"items":[1]}]'),
+        (memoryview, b'["aaaa"]'),
+        (Colour, b'["red"]'),
+        (datetime.date, b'["1815-12-10"]'),
+        (Any, b"[1]"),
+        (object, b"[1]"),
+    ],
+)
+def test_a_set_of_what_has_a_hash_may_be_declared_and_is_read(item: Any, text: bytes) -> None:
+    check(set[item], "it")
+    assert msgspec.json.decode(text, type=set[item], dec_hook=read_custom)
+
+
+def test_a_union_that_json_cannot_tell_apart_is_refused() -> None:
+    with pytest.raises(UsageError, match="contains multiple Struct types"):
+        check(Tree | Strict, "it")
+
+
+def test_models_are_known_by_what_they_can_do() -> None:
+    assert is_model(User)
+    assert not is_model(Opaque)
+    assert not is_model(User(Name="Ada"))
+
+
+def test_a_model_reads_and_writes_itself_by_its_aliases() -> None:
+    user = read_custom(User, {"Name": "Ada", "born": "1815-12-10"})
+    assert user.born == datetime.date(1815, 12, 10)
+    assert write_custom(user) == {"Name": "Ada", "born": "1815-12-10"}
+
+
+def test_an_object_is_read_as_it_is() -> None:
+    value = {"any": 1}
+    assert read_custom(object, value) is value
+
+
+def test_what_is_no_model_cannot_be_written() -> None:
+    with pytest.raises(NotImplementedError):
+        write_custom(Opaque())
+
+
+def fault(data: bytes, annotation: Any) -> Fault:
+    try:
+        msgspec.json.decode(data, type=annotation, dec_hook=read_custom)
+    except BaseException as error:
+        return describe(error)
+    raise AssertionError("it was read")
+
+
+@pytest.mark.parametrize(
+    ("data", "annotation", "expected"),
+    [
+        (b'"x"', int, Fault("$", "expected int, got str")),
+        (b'{"age": "x"}', Strict, Fault("$.age", "expected int, got str")),
+        (b'{"age": -1}', Strict, Fault("$.age", "expected int >= 0")),
+        (b'{"age": 1, "tags": {"a": [1, null]}}', Strict, Fault("$.tags[...][1]", "expected int, got null")),
+        (b"{}", Strict, Fault("$", "object missing required field age")),
+        (b'{"name": "a", "children": [{"name": 1}]}', Tree, Fault("$.children[0].name", "expected str, got int")),
+        (b'{"a": 1}', dict[int, int], Fault("key in $", "expected int, got str")),
+        (b'"green"', Colour, Fault("$", "invalid enum value 'green'")),
+    ],
+)
+def test_what_does_not_fit_is_described_by_its_path_and_the_declaration(
+    data: bytes, annotation: Any, expected: Fault
+) -> None:
+    found = fault(data, annotation)
+    assert found.reason == expected.reason
+    assert found.path == expected.path.removeprefix("key in ")
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_words_of_user_code_are_dropped_whatever_it_raises(number: int) -> None:
+    found = fault(b'{"inner": [{"value": %d}]}' % number, Holder)
+    assert found.reason == "refused by its type"
+    assert found.path == ("$.inner[0]" if number < 2 else "$")
+
+
+def test_words_of_a_model_are_dropped() -> None:
+    found = fault(b'{"members": [{"Name": ["the", "words"]}]}', Team)
+    assert found == Fault("$.members[0]", "refused by its type")
+
+
+def test_a_validation_error_that_user_code_raised_itself_is_not_repeated() -> None:
+    def raises(cls: type, value: Any) -> Any:
+        raise ValidationError(SECRET)
+
+    with pytest.raises(ValidationError) as caught:
+        msgspec.json.decode(b"1", type=User, dec_hook=raises)
+    assert describe(caught.value) == Fault("$", "refused by its type")
+
+
+def test_text_that_is_no_json_is_described_without_its_words() -> None:
+    assert fault(b"[1", list[int]) == Fault("$", "refused by its type")
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.encoding.conversion") == []

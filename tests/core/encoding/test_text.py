@@ -1,0 +1,125 @@
+"""What is proved of a text from its bytes: against what Python itself finds by reading all of it."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from posthouse.core.encoding.text import CHUNK, MAX_PROVABLE_DEPTH, SMALL, is_utf8, nests_deeper
+
+
+def depth(value: Any) -> int:
+    """How deep a decoded value nests."""
+    if isinstance(value, dict):
+        return 1 + max((depth(item) for item in value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max((depth(item) for item in value), default=0)
+    return 0
+
+
+VALUES = st.recursive(
+    st.none() | st.integers(-9, 9) | st.text('[]{}",:\\a', max_size=6),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('[{"\\', max_size=3), inner, max_size=4),
+    max_leaves=30,
+)
+
+
+@given(VALUES, st.integers(1, 6))
+def test_a_text_nests_as_deep_as_what_it_decodes_to(value: Any, limit: int) -> None:
+    assert nests_deeper(msgspec.json.encode(value), limit) == (depth(value) > limit)
+
+
+@given(VALUES, st.integers(1, 6))
+def test_it_nests_the_same_in_a_text_too_long_to_count_brackets_in(value: Any, limit: int) -> None:
+    text = msgspec.json.encode([value, "x" * SMALL])
+    assert nests_deeper(text, limit) == (depth([value]) > limit)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 64, MAX_PROVABLE_DEPTH])
+def test_the_limit_itself_is_not_deeper_and_one_more_is(limit: int) -> None:
+    for pair in (b"[]", b"{}"):
+        opening, closing = pair[:1], pair[1:]
+        if opening == b"{":
+            opening = b'{"":'
+        for padding in (b"", b" " * SMALL):
+            text = padding + opening * (limit - 1) + pair + closing * (limit - 1)
+            assert not nests_deeper(text, limit)
+            assert nests_deeper(opening + text + closing, limit)
+
+
+def test_two_hundred_levels_can_be_proved_and_no_more_are_promised() -> None:
+    assert MAX_PROVABLE_DEPTH == 200
+    assert nests_deeper(b"[" * 201 + b"]" * 201, 200)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" + b"[]," * 1000 + b"1]",
+        b"[" + b'{"a":[]},' * 1000 + b"1]",
+        b'["' + b"[" * 2000 + b'"]',
+        b'["' + b'\\"[' * 2000 + b'"]',
+        b'["\\\\",' + b'"[\\\\",' * 2000 + b"1]",
+    ],
+)
+def test_brackets_beside_each_other_or_inside_strings_are_not_deep(text: bytes) -> None:
+    assert not nests_deeper(text, 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" + b"[[]]," * 50_000 + b"1]",
+        b'["' + b"\\n[" * 80_000 + b'"]',
+        b'["' + b'\\"[' * 80_000,
+        b'"' * 250_000 + b"[" * 80,
+        b"[{" * 120_000,
+        b"[" * 80 + b'"' + b"a" * 250_000,
+    ],
+)
+def test_a_proof_takes_no_memory_whatever_the_text(text: bytes) -> None:
+    nests_deeper(text, 64)
+    tracemalloc.start()
+    try:
+        nests_deeper(text, 64)
+        assert tracemalloc.get_traced_memory()[1] < 64 * 1024
+    finally:
+        tracemalloc.stop()
+
+
+@given(st.binary(max_size=40))
+def test_utf8_is_what_python_decodes(data: bytes) -> None:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        assert not is_utf8(data)
+    else:
+        assert is_utf8(data)
+
+
+@given(st.integers(0, 5), st.sampled_from(["é", "€", "𝄞"]))
+def test_a_character_may_lie_across_two_chunks(before: int, character: str) -> None:
+    data = b"x" * (CHUNK - before) + character.encode() * 3
+    assert is_utf8(data)
+    assert not is_utf8(data[:-1])
+    assert not is_utf8(data + b"\xff")
+
+
+def test_surrogates_and_overlong_forms_are_no_utf8() -> None:
+    assert not is_utf8(b"\xed\xa0\x80")
+    assert not is_utf8(b"\xc0\xaf")
+    assert not is_utf8("[1]".encode("utf-16"))
+
+
+def test_a_text_is_not_held_again_while_it_is_proved() -> None:
+    data = "𝄞".encode() * 250_000
+    tracemalloc.start()
+    try:
+        assert is_utf8(data)
+        assert tracemalloc.get_traced_memory()[1] < 8 * CHUNK
+    finally:
+        tracemalloc.stop()

@@ -1,0 +1,218 @@
+"""A declaration is checked and compiled once, or refused with what to do about it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from posthouse.core.service.context import Context
+from posthouse.core.service.method import (
+    MAX_NAME_BYTES,
+    Method,
+    Outcome,
+    check_name,
+    is_coroutine_function,
+    sorted_scopes,
+)
+from posthouse.core.service.parameters import Arguments
+from posthouse.core.values.errors import UsageError
+
+from tests.values import changeable, told_apart
+
+
+def plain(a: int, b: int = 2) -> int:
+    """Add two numbers.
+
+    They are whole.
+    """
+    return a + b
+
+
+async def later(a: int) -> str: ...  # type: ignore[empty-body]
+def many() -> Iterator[int]:
+    yield 1
+
+
+async def many_later() -> AsyncIterator[int]:
+    yield 1
+
+
+class Greeter:
+    """Greets."""
+
+    def greet(self, name: str) -> str:
+        return name
+
+    @classmethod
+    def named(cls, name: str) -> str:
+        return name
+
+    async def __call__(self, name: str) -> str:
+        return name
+
+
+async def pass_on(context: Context, method: Method, arguments: Arguments) -> None: ...
+def look_at(context: Context, method: Method, outcome: Outcome) -> None: ...
+
+
+def of(function: Callable[..., Any], **options: Any) -> Method:
+    return Method.of(function, **{"name": "m", "public": False, **options})
+
+
+def test_a_method_is_compiled_from_its_function() -> None:
+    method = of(plain, name="add", public=True, scopes={"b", "a"}, timeout=5, on_disconnect="finish")
+    assert (method.name, method.function, method.public, method.scopes) == ("add", plain, True, ("a", "b"))
+    assert (method.timeout, method.on_disconnect, method.sequential, method.blocking) == (5, "finish", False, False)
+    assert (method.is_async, method.awaits, method.reserved) == (False, False, False)
+    assert method.description == "Add two numbers.\n\nThey are whole."
+    assert method.bind(b"[1]") == ((1, 2), {})
+    assert method.encode_result(3) == b"3"
+
+
+@pytest.mark.parametrize(
+    ("function", "is_async"),
+    [
+        (plain, False),
+        (later, True),
+        (functools.partial(later, 1), True),
+        (Greeter(), True),
+        (functools.partial(Greeter(), "ada"), True),
+        (Greeter().greet, False),
+    ],
+)
+def test_coroutine_functions_are_known_through_partials_and_call(function: Callable[..., Any], is_async: bool) -> None:
+    assert is_coroutine_function(function) is is_async
+    assert of(function).is_async is of(function).awaits is is_async
+
+
+def test_words_come_from_what_a_partial_is_of_and_from_an_object_s_class() -> None:
+    assert of(functools.partial(plain, 1)).description.startswith("Add two numbers.")
+    assert of(Greeter()).description == "Greets."
+    assert of(later).description == ""
+
+
+def test_sequential_is_for_coroutine_functions_and_blocking_ones() -> None:
+    assert of(later, sequential=True).sequential
+    assert of(plain, sequential=True, blocking=True).sequential
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "message"),
+    [
+        (42, {}, "42 is no function"),
+        (Greeter, {}, "'Greeter' is a class: give a function"),
+        (Greeter.greet, {}, "belongs to a class and has no instance yet"),
+        (Greeter.__dict__["named"].__func__, {}, "belongs to a class and has no instance yet"),
+        (many, {}, "is a generator function, which gives many values"),
+        (many_later, {}, "is a generator function, which gives many values"),
+        (functools.partial(many), {}, "is a generator function, which gives many values"),
+        (later, {"blocking": True}, "`blocking=True` is for plain functions"),
+        (plain, {"sequential": True}, "runs at once and cannot wait for its turn"),
+        (plain, {"on_disconnect": "ignore"}, "on_disconnect is 'ignore': it must be 'cancel' or 'finish'"),
+        (plain, {"timeout": 0}, "timeout is 0: it must be a finite number of seconds above 0"),
+        (plain, {"timeout": -1.0}, "timeout is -1.0"),
+        (plain, {"timeout": float("nan")}, "timeout is nan"),
+        (plain, {"timeout": float("inf")}, "timeout is inf"),
+        (plain, {"scopes": "admin"}, "scopes is the text 'admin': give several, as in {'admin'}"),
+        (plain, {"scopes": [""]}, "'' is no scope"),
+        (plain, {"scopes": [1]}, "1 is no scope"),
+    ],
+)
+def test_a_declaration_that_makes_no_sense_is_refused(function: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        of(function, **options)
+    assert str(caught.value).startswith("method 'm'")
+    assert message in str(caught.value)
+
+
+def test_scopes_are_sorted_and_each_once() -> None:
+    assert sorted_scopes(["b", "a", "b"], "it") == ("a", "b")
+
+
+@pytest.mark.parametrize("size", [1, MAX_NAME_BYTES - 1, MAX_NAME_BYTES])
+def test_a_name_may_be_as_long_as_the_limit(size: int) -> None:
+    check_name("x" * size, reserved=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "it must be text, and not empty"),
+        (None, "it must be text, and not empty"),
+        ("x" * (MAX_NAME_BYTES + 1), "has 129 bytes: it may have at most 128"),
+        ("é" * 65, "has 130 bytes"),
+        ("\ud800", "it holds a lone surrogate"),
+        ("rpc.mine", "names may not begin with 'rpc.' or '$/'"),
+        ("$/mine", "names may not begin with 'rpc.' or '$/'"),
+    ],
+)
+def test_a_name_that_cannot_be_called_is_refused(name: Any, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_name(name, reserved=False)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "rpc.mine"])
+def test_a_method_cannot_be_declared_under_such_a_name(name: str) -> None:
+    with pytest.raises(UsageError, match="name"):
+        of(plain, name=name)
+
+
+def test_a_timeout_may_be_any_time_at_all() -> None:
+    assert of(plain, timeout=0.001).timeout == 0.001
+
+
+def test_a_method_is_built_by_the_names_of_its_fields() -> None:
+    build: Any = Method
+    with pytest.raises(TypeError, match="positional"):
+        build("m")
+
+
+def test_a_reserved_name_is_for_those_who_say_so() -> None:
+    method = of(plain, name="$/setTrace", reserved=True)
+    assert method.renamed("$/other").name == "$/other"
+    assert method.name == "$/setTrace"
+    with pytest.raises(UsageError, match="reserved"):
+        of(plain).renamed("$/other")
+
+
+def test_interceptors_that_are_coroutine_functions_make_a_plain_method_await() -> None:
+    method = of(plain)
+    assert not method.intercepted((), (look_at,)).awaits
+    intercepted = method.intercepted((pass_on,), (look_at,))
+    assert (intercepted.awaits, intercepted.is_async) == (True, False)
+    assert (intercepted.on_call, intercepted.on_outcome) == ((pass_on,), (look_at,))
+    assert of(later).intercepted((), ()).awaits
+
+
+def test_the_context_is_put_in_its_place() -> None:
+    context: Any = object()
+
+    def by_keyword(a: int, *, context: Context, **more: int) -> None: ...
+    def by_position(a: int, context: Context, *more: int) -> None: ...
+
+    keyword = of(by_keyword)
+    assert (keyword.context_parameter, keyword.context_position) == ("context", None)
+    given = keyword.bind(b'{"a":1,"b":2}')
+    assert keyword.with_context(given, context) == ((1,), {"b": 2, "context": context})
+    assert given == ((1,), {"b": 2})
+    position = of(by_position)
+    assert (position.context_parameter, position.context_position) == ("context", 1)
+    assert position.with_context(position.bind(b"[1,2]"), context) == ((1, context, 2), {})
+    none = of(plain)
+    assert none.with_context(none.bind(b"[1]"), context) == ((1, 2), {})
+
+
+def test_a_method_is_a_value_that_cannot_change() -> None:
+    with pytest.raises(AttributeError):
+        of(plain).name = "other"  # type: ignore[misc]
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.service.method") == []
+
+
+def test_a_record_is_equal_to_itself_alone() -> None:
+    assert told_apart("posthouse.core.service.method") == ["Method"]

@@ -1,0 +1,395 @@
+"""A service as a document: valid against the OpenRPC 1.4 meta-schema, true to its declarations, always the same."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import pytest
+from jsonschema import Draft7Validator
+from msgspec import Meta, Struct
+from msgspec.json import encode
+from posthouse.core.service.context import Context
+from posthouse.core.service.method import Method
+from posthouse.core.service.openrpc import document
+from posthouse.core.service.service import Service
+from posthouse.core.values.errors import RpcError, UsageError
+from referencing import Registry
+from referencing.jsonschema import DRAFT7
+
+VENDORED = Path(__file__).parent / "openrpc"
+
+
+class Corner(Struct):
+    """Where two walls meet."""
+
+    x: int
+    at: tuple[int, str] = (0, "a")
+
+
+class Room(Struct):
+    corners: list[Corner]
+    inner: list[Room] = []
+
+
+class Tags(Struct):
+    names: frozenset[str] = frozenset("ba")
+    sizes: set[int] = set()
+
+
+class Strange(Struct):
+    thing: Any = object()
+
+
+class Account(pydantic.BaseModel):
+    owner: str
+    parent: Account | None = None
+
+
+class Priced(pydantic.BaseModel):
+    net: int
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @property
+    def gross(self) -> int:
+        return self.net * 2
+
+
+class Bill(Struct):
+    lines: list[Priced]
+    corner: Corner
+
+
+def later(*tuples: str) -> dict[str, Any]:
+    """A schema in the words of later drafts under each of these keywords."""
+    return {name: {"prefixItems": [{"type": "integer"}]} for name in tuples}
+
+
+HOLDING = ("patternProperties", "definitions", "$defs", "dependentSchemas")
+LISTING = ("allOf", "anyOf", "oneOf")
+BEING = ("additionalProperties", "contains", "propertyNames", "not", "if", "then", "else")
+
+
+class Nested(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(
+        json_schema_extra={
+            **{name: later("inner") for name in HOLDING},
+            **{name: [*later("inner").values()] for name in LISTING},
+            **later(*BEING),
+            "items": {"items": later("inner")["inner"]},
+            "properties": later("inner"),
+            "prefixItems": [later("inner")["inner"]],
+            "examples": [later("inner")],
+        }
+    )
+
+
+class Mixed(Struct):
+    names: frozenset[int | str] = frozenset((1, "a"))
+
+
+class Silent(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(arbitrary_types_allowed=True)
+    thing: Context
+
+
+def described(service: Service, *builtins: Method) -> dict[str, Any]:
+    """The document as a client reads it."""
+    found: dict[str, Any] = json.loads(encode(document(service, builtins)))
+    return found
+
+
+def only_method(function: Any, **options: Any) -> dict[str, Any]:
+    service = Service("s")
+    service.method("m", **options)(function)
+    found: dict[str, Any] = described(service)["methods"][0]
+    return found
+
+
+def validator() -> Draft7Validator:
+    openrpc = json.loads((VENDORED / "openrpc-1.4.json").read_text(encoding="utf-8"))
+    draft7 = DRAFT7.create_resource(json.loads((VENDORED / "json-schema.json").read_text(encoding="utf-8")))
+    registry: Registry[Any] = Registry().with_resources(
+        [("https://meta.json-schema.tools", draft7), ("https://meta.json-schema.tools/", draft7)]
+    )
+    return Draft7Validator(openrpc, registry=registry)
+
+
+def shop() -> Service:
+    """A service with something of everything."""
+    service = Service("shop", version="2.1.0", description="Sells rooms.", public=True)
+
+    @service.method
+    def measure(context: Context, room: Room, /, unit: Literal["m", "ft"] = "m", *more: Corner) -> dict[str, float]:
+        """Measure a room."""
+        raise RpcError
+
+    @service.method("bill.make", scopes={"bills", "admin"}, timeout=2.5, on_disconnect="finish")
+    async def make(bill: Bill, *, tags: frozenset[str] = frozenset("ba"), **notes: str) -> Bill:
+        """Make a bill
+        of it.
+
+        And send it.
+        """
+        raise RpcError
+
+    @service.method(public=False)
+    def account(owner: Account | None = None, limit: float = float("inf")) -> list[Account]:
+        raise RpcError
+
+    @service.method
+    def anything(value: object, more: Any = None): ...  # type: ignore[no-untyped-def]
+
+    return service
+
+
+def references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def test_the_document_is_valid_against_the_meta_schema() -> None:
+    builtin = Method.of(lambda: None, name="rpc.discover", public=True, reserved=True)
+    found = described(shop(), builtin)
+    assert [str(error.message) for error in validator().iter_errors(found)] == []
+    assert [method["name"] for method in found["methods"]] == [
+        "account",
+        "anything",
+        "bill.make",
+        "measure",
+        "rpc.discover",
+    ]
+
+
+def test_the_meta_schema_that_is_vendored_does_refuse() -> None:
+    found = described(shop())
+    found["methods"][0]["params"][0]["schema"]["type"] = 3
+    del found["info"]["version"]
+    assert len(list(validator().iter_errors(found))) >= 2
+
+
+def test_an_empty_service_has_a_document() -> None:
+    found = described(Service("empty"))
+    assert (found["openrpc"], found["methods"]) == ("1.4.1", [])
+    assert found["info"] == {"title": "empty", "version": "0.0.0"}
+    assert list(validator().iter_errors(found)) == []
+
+
+def test_every_reference_leads_to_what_is_there() -> None:
+    found = described(shop())
+    registry: Registry[Any] = Registry().with_resource("", DRAFT7.create_resource(found))
+    resolver = registry.resolver()
+    targets = list(references(found))
+    assert targets
+    for reference in targets:
+        assert resolver.lookup(reference).contents is not None
+
+
+def test_info_is_what_the_service_says_of_itself() -> None:
+    assert described(shop())["info"] == {"title": "shop", "version": "2.1.0", "description": "Sells rooms."}
+
+
+def test_words_come_from_the_docstring() -> None:
+    method = described(shop())["methods"][2]
+    assert method["summary"] == "Make a bill of it."
+    assert method["description"] == "Make a bill\nof it.\n\nAnd send it."
+    assert "summary" not in only_method(lambda: None)
+
+
+def test_access_and_deadlines_stand_under_extensions_and_errors() -> None:
+    account, anything, make, _ = described(shop())["methods"]
+    assert (make["x-public"], make["x-scopes"]) == (True, ["admin", "bills"])
+    assert (make["x-timeout"], make["x-on-disconnect"]) == (2.5, "finish")
+    assert [error["$ref"].rpartition("/")[2] for error in make["errors"]] == [
+        "Unauthenticated",
+        "Forbidden",
+        "DeadlineExceeded",
+    ]
+    assert [error["$ref"].rpartition("/")[2] for error in account["errors"]] == ["Unauthenticated", "DeadlineExceeded"]
+    assert [error["$ref"].rpartition("/")[2] for error in anything["errors"]] == ["DeadlineExceeded"]
+    assert "x-timeout" not in anything
+    assert "x-on-disconnect" not in anything
+
+
+def test_a_built_in_method_has_no_deadline() -> None:
+    builtin = Method.of(lambda: None, name="rpc.discover", public=True, reserved=True)
+    assert "errors" not in described(Service("s"), builtin)["methods"][0]
+
+
+def test_parameters_are_described_in_order_with_the_required_first() -> None:
+    def function(context: Context, a: Annotated[int, Meta(ge=0)], b: str = "x", *, c: bool) -> None: ...
+
+    method = only_method(function)
+    assert method["paramStructure"] == "by-name"
+    assert method["params"] == [
+        {"name": "a", "required": True, "schema": {"type": "integer", "minimum": 0}},
+        {"name": "c", "required": True, "schema": {"type": "boolean"}},
+        {"name": "b", "required": False, "schema": {"type": "string", "default": "x"}},
+    ]
+    assert method["result"] == {"name": "result", "schema": {"type": "null"}}
+
+
+def test_what_can_be_given_in_one_way_only_says_so_and_what_cannot_be_given_is_left_out() -> None:
+    def either(a: int = 1, /, b: int = 2, *more: str, c: int = 3, **named: bool) -> None: ...
+    def by_position(a: int, /, b: int = 2, *more: str, c: int = 3, **named: bool) -> None: ...
+    def by_name(a: int = 1, /, b: int = 2, *more: str, c: int, **named: bool) -> None: ...
+
+    found = {function.__name__: only_method(function) for function in (either, by_position, by_name)}
+    ways = {
+        name: (
+            method["paramStructure"],
+            [(param["name"], param.get("x-param-structure")) for param in method["params"]],
+            method["x-additional-params"],
+        )
+        for name, method in found.items()
+    }
+    strings, booleans = {"by-position": {"type": "string"}}, {"by-name": {"type": "boolean"}}
+    assert ways == {
+        "either": ("either", [("a", "by-position"), ("b", None), ("c", "by-name")], strings | booleans),
+        "by_position": ("by-position", [("a", None), ("b", None)], strings),
+        "by_name": ("by-name", [("c", None), ("b", None)], booleans),
+    }
+
+
+def test_a_default_is_told_where_a_peer_could_give_it_too() -> None:
+    def function(
+        corner: Corner = Corner(1), limit: float = float("inf"), thing: Any = object(), tags: Tags = Tags()
+    ) -> None: ...
+
+    corner, limit, thing, tags = (param["schema"] for param in only_method(function)["params"])
+    assert corner == {"allOf": [{"$ref": "#/components/schemas/Corner"}], "default": {"x": 1, "at": [0, "a"]}}
+    assert limit == {"type": "number"}
+    assert thing == {}
+    assert tags["default"] == {"names": ["a", "b"], "sizes": []}
+
+
+def test_tuples_are_described_in_the_words_of_draft_7() -> None:
+    def function(a: tuple[int, Corner]) -> tuple[int, ...]: ...  # type: ignore[empty-body]
+
+    service = Service("s")
+    service.method(function)
+    found = described(service)
+    assert found["methods"][0]["params"][0]["schema"] == {
+        "type": "array",
+        "minItems": 2,
+        "maxItems": 2,
+        "items": [{"type": "integer"}, {"$ref": "#/components/schemas/Corner"}],
+        "additionalItems": False,
+    }
+    corner = found["components"]["schemas"]["Corner"]
+    assert corner["description"] == "Where two walls meet."
+    assert corner["properties"]["at"]["items"] == [{"type": "integer"}, {"type": "string"}]
+    schema = {**found, "$ref": "#/components/schemas/Corner"}
+    assert Draft7Validator(schema).is_valid({"x": 1, "at": [1, "b"]})
+    assert not Draft7Validator(schema).is_valid({"x": 1, "at": ["b", 1]})
+
+
+def test_schemas_are_put_into_those_words_wherever_a_schema_may_stand() -> None:
+    def function(a: Nested) -> None: ...
+
+    service = Service("s")
+    service.method(function)
+    nested = described(service)["components"]["schemas"][f"{__name__}.Nested"]
+    done = {"items": [{"type": "integer"}], "additionalItems": True}
+    for name in (*HOLDING, "properties"):
+        assert nested[name] == {"inner": done}
+    for name in LISTING:
+        assert nested[name] == [done]
+    for name in BEING:
+        assert nested[name] == done
+    assert (nested["items"], nested["additionalItems"]) == ([done], {"items": done})
+    assert nested["examples"] == [later("inner")]
+
+
+def test_models_are_told_among_defaults_and_by_names_that_any_reader_takes() -> None:
+    size = pydantic.create_model("Größe", net=(int, ...))
+
+    def function(priced: Any = None, size: Any = None, anything: Any = None) -> None: ...
+
+    function.__annotations__.update(priced=Priced, size=size, anything=object)
+    function.__defaults__ = (Priced(net=1), None, None)
+    service = Service("s")
+    service.method("m")(function)
+    found = described(service)
+    priced, _, anything = (param["schema"] for param in found["methods"][0]["params"])
+    name = f"{__name__}.Gr__e"
+    assert list(found["components"]["schemas"]) == [name, f"{__name__}.Priced"]
+    assert priced["default"] == {"net": 1, "gross": 2}
+    assert anything == {"description": "any JSON value", "default": None}
+
+
+def test_a_set_of_numbers_and_texts_among_the_defaults_has_one_order_too() -> None:
+    def function(a: Mixed) -> None: ...
+
+    service = Service("s")
+    service.method(function)
+    mixed = described(service)["components"]["schemas"]["Mixed"]
+    assert mixed["properties"]["names"]["default"] == ["a", 1]
+
+
+def test_a_type_that_is_read_as_it_is_written_has_one_component() -> None:
+    def function(a: Account, b: Corner) -> tuple[dict[str, Account], Corner]: ...  # type: ignore[empty-body]
+
+    service = Service("s")
+    service.method(function)
+    assert list(described(service)["components"]["schemas"]) == ["Corner", f"{__name__}.Account"]
+
+
+def test_what_is_written_has_components_of_its_own_where_it_differs_from_what_is_read() -> None:
+    found = described(shop())
+    schemas = found["components"]["schemas"]
+    priced = f"{__name__}.Priced"
+    assert schemas["Bill"]["properties"]["lines"]["items"] == {"$ref": f"#/components/schemas/{priced}"}
+    assert schemas["Bill.output"]["properties"]["lines"]["items"] == {"$ref": f"#/components/schemas/{priced}.output"}
+    assert list(schemas[priced]["properties"]) == ["net"]
+    assert list(schemas[f"{priced}.output"]["properties"]) == ["net", "gross"]
+
+
+def test_sets_among_the_defaults_of_fields_are_told_in_an_order_that_hashing_does_not_decide() -> None:
+    def function(a: Tags) -> None: ...
+
+    service = Service("s")
+    service.method(function)
+    properties = described(service)["components"]["schemas"]["Tags"]["properties"]
+    assert [schema["default"] for schema in properties.values()] == [["a", "b"], []]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [(Silent, "the model 'Silent' has no JSON Schema"), (Strange, "a type has no JSON Schema")],
+)
+def test_a_type_without_a_schema_is_refused(annotation: Any, message: str) -> None:
+    def function(a: Any) -> None: ...
+
+    function.__annotations__["a"] = annotation
+    service = Service("s")
+    service.method(function)
+    with pytest.raises(UsageError, match=message):
+        document(service, ())
+
+
+def test_the_document_is_the_same_in_every_process() -> None:
+    program = (
+        "import sys; from tests.core.service.test_openrpc import *; "
+        "sys.stdout.buffer.write(encode(document(shop(), ())))"
+    )
+    root = str(Path(__file__).parents[3])
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, cwd=root, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert printed[0] == printed[1]
+    assert b'"default":["a","b"]' in printed[0]

@@ -1,0 +1,148 @@
+"""Results become JSON that their declared type reads, or nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from typing import Any, Literal
+
+import pydantic
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Struct, json
+from posthouse.core.service.results import ResultError, compile_encoding
+from posthouse.core.values.errors import UsageError
+
+SECRET = "the words of user code"
+
+
+class Point(Struct):
+    x: int
+    y: int = 0
+
+
+class Refuses(Struct):
+    value: int
+
+    def __post_init__(self) -> None:
+        raise RuntimeError(SECRET)
+
+
+@dataclasses.dataclass
+class Size:
+    width: int
+
+
+class Account(pydantic.BaseModel):
+    owner: str = pydantic.Field(serialization_alias="belongsTo")
+
+    @pydantic.computed_field  # type: ignore[prop-decorator]
+    @property
+    def label(self) -> str:
+        return self.owner.upper()
+
+    @pydantic.field_serializer("owner")
+    def write_owner(self, owner: str) -> str:
+        if owner == "nobody":
+            raise KeyboardInterrupt(SECRET)
+        return owner
+
+
+class Opaque:
+    pass
+
+
+def encode(annotation: Any, result: object) -> bytes:
+    return compile_encoding(annotation, "method 'm': the result")(result)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "result", "expected"),
+    [
+        (Any, {"a": [1, None]}, b'{"a":[1,null]}'),
+        (Any, {"a": [float("nan"), float("inf")]}, b'{"a":[null,null]}'),
+        (float | None, float("nan"), b"null"),
+        (int, 3, b"3"),
+        (int, 2**70, b"1180591620717411303424"),
+        (str, "é", '"é"'.encode()),
+        (bool, True, b"true"),
+        (float, 2, b"2"),
+        (None, None, b"null"),
+        (type(None), None, b"null"),
+        (int | None, None, b"null"),
+        (Literal["a", "b"], "b", b'"b"'),
+        (Point, Point(1, 2), b'{"x":1,"y":2}'),
+        (Point, {"x": 1}, b'{"x":1}'),
+        (list[int], (1, 2), b"[1,2]"),
+        (Size, Size(4), b'{"width":4}'),
+        (Any, {"b": {8, 1}, "a": 0}, b'{"b":[1,8],"a":0}'),
+        (dict[int, set[str]], {2: {"b", "a"}, 1: set()}, b'{"2":["a","b"],"1":[]}'),
+        (set[int], {8, 1}, b"[1,8]"),
+        (set[int | None], {1, None}, b"[1,null]"),
+        (Account, Account(owner="ada"), b'{"belongsTo":"ada","label":"ADA"}'),
+        (list[Account], [{"owner": "ada"}], b'[{"belongsTo":"ada","label":"ADA"}]'),
+    ],
+)
+def test_a_result_of_its_declared_type_is_encoded(annotation: Any, result: object, expected: bytes) -> None:
+    assert encode(annotation, result) == expected
+
+
+@pytest.mark.parametrize(
+    ("annotation", "result", "reason"),
+    [
+        (int, "3", "the result is not as declared: expected int, got str"),
+        (int, True, "the result is not as declared: expected int, got bool"),
+        (str, None, "the result is not as declared: expected str, got null"),
+        (None, 0, "the result is not as declared: expected null, got int"),
+        (type(None), 0, "the result is not as declared: expected null, got int"),
+        (float, float("nan"), "the result is not as declared: expected float, got null"),
+        (list[float], [float("-inf")], "the result is not as declared: expected float, got null at $[0]"),
+        (Point, {"x": "1"}, "the result is not as declared: expected int, got str at $.x"),
+        (list[Point], [Point(1), {}], "the result is not as declared: object missing required field x at $[1]"),
+        (list[Account], [{"owner": 1}], "the result is not as declared: refused by its type at $[0]"),
+        (Refuses, {"value": 1}, "the result becomes no JSON: RuntimeError"),
+        (Account, Account(owner="nobody"), "the result becomes no JSON: PydanticSerializationError"),
+        (Any, Opaque(), "the result becomes no JSON: there is none for a value of the type Opaque"),
+        (Any, "\ud800", "the result becomes no JSON: UnicodeEncodeError"),
+        (str, "\ud800", "the result becomes no JSON: UnicodeEncodeError"),
+    ],
+)
+def test_any_other_result_is_refused_without_the_words_of_user_code(
+    annotation: Any, result: object, reason: str
+) -> None:
+    with pytest.raises(ResultError) as caught:
+        encode(annotation, result)
+    assert caught.value.reason == str(caught.value) == reason
+
+
+def test_a_result_that_holds_itself_is_refused() -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    with pytest.raises(ResultError):
+        encode(Any, circle)
+
+
+def test_a_type_that_json_cannot_carry_is_refused_at_declaration() -> None:
+    with pytest.raises(UsageError, match="method 'm': the result has the type 'Opaque'"):
+        compile_encoding(Opaque, "method 'm': the result")
+
+
+def test_sets_are_encoded_in_an_order_that_hashing_does_not_decide() -> None:
+    program = (
+        "from posthouse.core.service.results import compile_encoding\n"
+        "from typing import Any\n"
+        "names = {str(n) for n in range(50)}\n"
+        "print(compile_encoding(set[str], 'it')(names), compile_encoding(Any, 'it')([names]))"
+    )
+    printed = [
+        subprocess.run([sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, capture_output=True, check=True)
+        for seed in ("1", "2")
+    ]
+    assert printed[0].stdout == printed[1].stdout != b""
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(), st.lists))
+def test_what_is_encoded_reads_as_it_was(value: object) -> None:
+    assert json.decode(encode(Any, value)) == value

@@ -1,0 +1,314 @@
+"""What an application declares: methods, hooks, interceptors, and services inside services."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+from posthouse.core.service.context import Context
+from posthouse.core.service.method import Method, Outcome
+from posthouse.core.service.parameters import Arguments
+from posthouse.core.service.service import BUILTINS, Service
+from posthouse.core.values.errors import UsageError
+from posthouse.core.values.lifecycle import EVENTS, ConnectionClosed, ConnectionOpened, EventName
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def negate(a: int) -> int:
+    return -a
+
+
+def first(context: Context, method: Method, arguments: Arguments) -> None: ...
+def second(context: Context, method: Method, arguments: Arguments) -> None: ...
+def third(context: Context, method: Method, arguments: Arguments) -> None: ...
+def many(event: Any) -> Iterator[None]:
+    yield
+
+
+async def seen(context: Context, method: Method, outcome: Outcome) -> None: ...
+def seen_too(context: Context, method: Method, outcome: Outcome) -> None: ...
+
+
+# Methods
+
+
+def test_a_method_is_declared_bare_with_a_name_and_with_options() -> None:
+    service = Service("s")
+    assert service.method(add) is add
+    assert service.method("sum")(add) is add
+    assert service.method(public=True, scopes={"y", "x"})(negate) is negate
+    assert list(service.methods) == ["add", "sum", "negate"]
+    assert service.methods["negate"].scopes == ("x", "y")
+    assert repr(service) == "<Service 's': 3 methods>"
+
+
+def test_a_method_is_as_public_as_its_service_unless_it_says_otherwise() -> None:
+    service = Service("s", public=True)
+    service.method("open")(add)
+    service.method("closed", public=False)(add)
+    assert [method.public for method in service.methods.values()] == [True, False]
+
+
+def test_options_reach_the_method() -> None:
+    service = Service("s")
+    service.method("a", timeout=1.5, sequential=True, blocking=True, on_disconnect="finish")(add)
+    method = service.methods["a"]
+    assert (method.timeout, method.sequential, method.blocking, method.on_disconnect) == (1.5, True, True, "finish")
+
+
+def test_a_name_is_given_once() -> None:
+    service = Service("s")
+    service.method(add)
+    with pytest.raises(UsageError, match="service 's' has a method 'add' already"):
+        service.method(add)
+
+
+@pytest.mark.parametrize("name", [*BUILTINS, "$/cancelRequest", "$/progress"])
+def test_names_that_the_gateway_answers_are_taken_reserved_or_not(name: str) -> None:
+    with pytest.raises(UsageError, match="is taken: the gateway itself answers it"):
+        Service("s").method(name, reserved=True)(add)
+
+
+def test_a_reserved_name_is_allowed_to_those_who_say_so() -> None:
+    service = Service("s")
+    with pytest.raises(UsageError, match="reserved"):
+        service.method("$/setTrace")(add)
+    service.method("$/setTrace", reserved=True)(add)
+    assert list(service.methods) == ["$/setTrace"]
+
+
+@pytest.mark.parametrize("function", [lambda a: a, functools.partial(add, 1)])
+def test_what_has_no_name_of_its_own_must_be_given_one(function: Any) -> None:
+    service = Service("s")
+    with pytest.raises(UsageError, match="has no name of its own"):
+        service.method(function)
+    service.method("named")(function)
+    assert list(service.methods) == ["named"]
+
+
+def test_what_a_service_does_not_say_of_itself() -> None:
+    service = Service("s")
+    assert (service.public, service.version, service.description) == (False, "0.0.0", "")
+    assert (service.builtin_scopes, service.methods, service.document) == ({}, {}, None)
+
+
+# Built-in methods
+
+
+def test_who_may_call_what_the_gateway_itself_answers() -> None:
+    assert BUILTINS == {
+        "connection.ping": (True, ()),
+        "connection.info": (True, ()),
+        "connection.stats": (False, ("admin",)),
+        "message.send": (False, ()),
+        "message.broadcast": (False, ("broadcast",)),
+        "rpc.cancel": (True, ()),
+        "rpc.discover": (True, ()),
+    }
+
+
+def test_builtin_scopes_are_sorted_by_name_and_scope() -> None:
+    service = Service("s", builtin_scopes={"message.send": {"b", "a"}, "connection.stats": ()})
+    assert list(service.builtin_scopes.items()) == [("connection.stats", ()), ("message.send", ("a", "b"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "scopes", "message"),
+    [
+        ("message.sent", (), "which is no built-in method: did you mean 'message.send'?"),
+        ("rpc.cancel", (), "callers may always cancel their own calls"),
+        ("message.send", "admin", "builtin_scopes of 'message.send': scopes is the text 'admin'"),
+    ],
+)
+def test_builtin_scopes_that_make_no_sense_are_refused(name: str, scopes: Any, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Service("s", builtin_scopes={name: scopes})
+    assert message in str(caught.value)
+
+
+# Hooks
+
+
+def test_the_names_of_events_are_those_that_a_type_checker_knows() -> None:
+    assert get_args(EventName) == tuple(EVENTS)
+
+
+def test_hooks_are_kept_by_type_of_event_in_order() -> None:
+    service = Service("s")
+
+    @service.on("connection.opened")
+    def one(event: ConnectionOpened) -> None: ...
+
+    @service.on("connection.opened")
+    @service.on("connection.closed")
+    async def two(event: ConnectionOpened | ConnectionClosed) -> None: ...
+
+    assert service.hooks[ConnectionOpened] == (one, two)
+    assert service.hooks[ConnectionClosed] == (two,)
+    assert list(service.hooks) == list(EVENTS.values())
+
+
+def test_an_event_that_there_is_not_is_refused_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match=r"there is no event 'connection\.open': did you mean 'connection\.opened'\?"):
+        Service("s").on("connection.open")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("hook", [lambda: None, lambda a, b: None, max, ConnectionOpened, "text", many])
+def test_a_hook_that_does_not_take_an_event_is_refused(hook: Any) -> None:
+    service = Service("s")
+    with pytest.raises(UsageError, match=r"hook of 'connection\.opened'"):
+        service.on("connection.opened")(hook)
+    assert service.hooks[ConnectionOpened] == ()
+
+
+def test_who_declares_what_cannot_be_called_is_told_with_what_it_will_be() -> None:
+    service = Service("s")
+
+    def wrong() -> None: ...
+
+    declared: list[tuple[Any, str]] = [
+        (service.on("connection.opened"), "(event)"),
+        (service.on_call, "(context, method, arguments)"),
+        (service.on_outcome, "(context, method, outcome)"),
+    ]
+    for declare, arguments in declared:
+        with pytest.raises(UsageError) as caught:
+            declare(wrong)
+        assert f"is called with {arguments}, which" in str(caught.value)
+
+
+# Interceptors
+
+
+def test_interceptors_stand_around_every_method_in_order_whenever_they_were_declared() -> None:
+    service = Service("s")
+    service.method("early")(add)
+    assert service.on_call(first) is first
+    assert service.on_outcome(seen) is seen
+    service.on_call(second)
+    service.method("late")(add)
+    service.on_outcome(seen_too)
+    for method in service.methods.values():
+        assert method.on_call == (first, second)
+        assert method.on_outcome == (seen, seen_too)
+        assert method.awaits
+
+
+@pytest.mark.parametrize("wrong", [lambda a: None, lambda: None, Method, 1])
+def test_an_interceptor_that_does_not_take_its_arguments_is_refused(wrong: Any) -> None:
+    service = Service("s")
+    with pytest.raises(UsageError, match="on_call"):
+        service.on_call(wrong)
+    with pytest.raises(UsageError, match="on_outcome"):
+        service.on_outcome(wrong)
+    service.method(add)
+    assert (service.methods["add"].on_call, service.methods["add"].on_outcome) == ((), ())
+
+
+# Composition
+
+
+def test_an_included_service_brings_its_methods_under_a_prefix_as_they_were_declared() -> None:
+    files = Service("files", public=True)
+    files.method("read", scopes={"r"}, timeout=2.0)(add)
+    main = Service("main")
+    main.include(files, prefix="files.")
+    main.include(Service("empty"))
+    method = main.methods["files.read"]
+    assert (method.name, method.public, method.scopes, method.timeout) == ("files.read", True, ("r",), 2.0)
+    assert files.methods["read"].name == "read"
+
+
+def test_interceptors_of_an_included_service_stay_with_its_methods_nearest_to_them() -> None:
+    inner = Service("inner")
+    inner.on_call(second)
+    inner.on_outcome(seen)
+    inner.method("a")(add)
+    outer = Service("outer")
+    outer.method("b")(add)
+    outer.on_call(first)
+    outer.include(inner)
+    outer.on_call(third)
+    outer.on_outcome(seen_too)
+    assert outer.methods["a"].on_call == (first, third, second)
+    assert outer.methods["a"].on_outcome == (seen, seen_too)
+    assert outer.methods["b"].on_call == (first, third)
+    assert outer.methods["b"].on_outcome == (seen_too,)
+    assert inner.methods["a"].on_call == (second,)
+
+
+def test_hooks_of_an_included_service_run_after_ours_and_once() -> None:
+    def ours(event: ConnectionOpened) -> None: ...
+    def theirs(event: ConnectionOpened) -> None: ...
+
+    inner = Service("inner")
+    inner.method(add)
+    inner.on("connection.opened")(theirs)
+    outer = Service("outer")
+    outer.on("connection.opened")(ours)
+    outer.include(inner, prefix="one.")
+    outer.include(inner, prefix="two.")
+    assert list(outer.methods) == ["one.add", "two.add"]
+    assert outer.hooks[ConnectionOpened] == (ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [
+        ("x.", "service 'outer' has a method 'x.add' already"),
+        ("connection.", "the name 'connection.ping' is taken"),
+        ("rpc.", "reserved"),
+        ("x" * 126, "has 129 bytes"),
+    ],
+)
+def test_a_service_is_included_whole_or_not_at_all(prefix: str, message: str) -> None:
+    inner = Service("inner")
+    for name in ("a", "add", "ping"):
+        inner.method(name)(add)
+    outer = Service("outer")
+    outer.method("x.add")(add)
+    with pytest.raises(UsageError, match=message):
+        outer.include(inner, prefix)
+    assert list(outer.methods) == ["x.add"]
+    inner.method("still_open")(add)
+
+
+def test_an_included_service_is_frozen_so_that_nothing_declared_there_is_missing_here() -> None:
+    inner, outer = Service("inner"), Service("outer")
+    outer.include(inner)
+    for declare in (
+        lambda: inner.method(add),
+        lambda: inner.on("connection.opened")(lambda event: None),
+        lambda: inner.on_call(first),
+        lambda: inner.on_outcome(seen),
+        lambda: inner.include(Service("another")),
+    ):
+        with pytest.raises(
+            UsageError, match="service 'inner' is included in service 'outer': declare everything before"
+        ):
+            declare()
+
+
+def test_no_service_includes_itself_neither_at_once_nor_by_another() -> None:
+    one, two, three = Service("one"), Service("two"), Service("three")
+    with pytest.raises(UsageError, match="service 'one' cannot include itself"):
+        one.include(one)
+    one.include(two)
+    with pytest.raises(UsageError, match="service 'two' is included in service 'one'"):
+        two.include(one)
+    three.include(one)
+    with pytest.raises(UsageError, match="service 'one' is included in service 'three'"):
+        one.include(three)
+
+
+def test_the_first_reason_to_be_frozen_is_the_one_that_is_told() -> None:
+    service = Service("s")
+    service.freeze("served by a gateway")
+    service.freeze("included in service 'other'")
+    with pytest.raises(UsageError, match="service 's' is served by a gateway: declare everything before that"):
+        service.method(add)

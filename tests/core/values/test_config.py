@@ -1,0 +1,231 @@
+"""Config: what it refuses, at the limit and on both sides of it, and how it says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec import ValidationError, convert
+from msgspec.structs import asdict, fields
+from posthouse.core.values.config import AT_MOST, MAY_BE_ZERO, OBSERVABLE, Config
+from posthouse.core.values.errors import UsageError
+
+from tests.values import changeable
+
+FIELDS = {field.name: field.type for field in fields(Config)}
+WHOLE = [name for name, kind in FIELDS.items() if kind in (int, int | None)]
+REAL = [name for name, kind in FIELDS.items() if kind in (float, float | None)]
+OPTIONAL = [name for name, kind in FIELDS.items() if kind in (int | None, float | None)]
+
+
+def accepted(name: str, value: Any) -> object:
+    """What a Config holds that was given this value."""
+    values: dict[str, Any] = {name: value}
+    return getattr(Config(**values), name)
+
+
+def refusal(**values: Any) -> str:
+    """Why a Config of these values cannot be built."""
+    with pytest.raises(UsageError) as caught:
+        Config(**values)
+    return str(caught.value)
+
+
+DEFAULTS: dict[str, Any] = {
+    "max_connections": 10000,
+    "max_in_head": 1000,
+    "max_connections_per_address": None,
+    "max_connections_per_user": None,
+    "accept_rate_per_address": None,
+    "descriptor_reserve": 64,
+    "memory_budget": 1073741824,
+    "tls_timeout": 5.0,
+    "head_timeout": 5.0,
+    "max_head_bytes": 16384,
+    "max_headers": 100,
+    "max_target_bytes": 4096,
+    "max_body_bytes": 4194304,
+    "body_timeout": 30.0,
+    "min_body_rate": 1024.0,
+    "allow_chunked": False,
+    "keep_alive_timeout": 75.0,
+    "idle_timeout": None,
+    "max_message_bytes": 1048576,
+    "max_inflate_ratio": 100,
+    "min_compress_bytes": 1024,
+    "max_fragments": 128,
+    "message_timeout": 10.0,
+    "control_rate": 10.0,
+    "control_burst": 32,
+    "read_bytes": 65536,
+    "frames_per_turn": 64,
+    "max_depth": 64,
+    "max_method_bytes": 128,
+    "max_id_bytes": 128,
+    "max_batch": 100,
+    "max_batch_reply_bytes": 10485760,
+    "max_response_bytes": 10485760,
+    "max_bad_messages": 10,
+    "max_calls_per_connection": 64,
+    "max_waiting_calls": 256,
+    "max_waiting_bytes": 1048576,
+    "max_calls": 10000,
+    "call_timeout": 30.0,
+    "call_rate": None,
+    "blocking_workers": 40,
+    "max_blocking_queue": 256,
+    "watchdog_warn": 0.1,
+    "watchdog_log": 5.0,
+    "write_ahead": 65536,
+    "max_queued_replies_bytes": 16777216,
+    "max_queued_pushes_bytes": 1048576,
+    "max_queued_pushes": 1024,
+    "max_push_age": 10.0,
+    "write_timeout": 10.0,
+    "close_timeout": 5.0,
+    "heartbeat_interval": 25.0,
+    "heartbeat_timeout": 10.0,
+    "drain_notice": 0.0,
+    "drain_grace": 10.0,
+    "drain_timeout": 30.0,
+    "drain_spread": 5.0,
+    "stdio_grace": 5.0,
+    "observe": (),
+}
+"""In seconds and bytes, as `docs/limits.md` says."""
+
+
+def test_each_limit_has_the_default_that_is_documented() -> None:
+    assert asdict(Config()) == DEFAULTS
+
+
+def test_the_defaults_are_a_config() -> None:
+    assert Config() == Config.from_mapping({})
+
+
+def test_a_config_is_told_its_limits_by_name_and_no_other_than_it_has() -> None:
+    build: Any = Config
+    with pytest.raises(TypeError, match="positional"):
+        build(1)
+    with pytest.raises(ValidationError, match="unknown field `max`"):
+        convert({"max": 1}, Config)
+
+
+def test_a_config_cannot_change() -> None:
+    config: Any = Config()
+    with pytest.raises(AttributeError):
+        config.max_batch = 1
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_whole_number_has_a_least_value(name: str) -> None:
+    least = 0 if name in MAY_BE_ZERO else 1
+    for value in (least, least + 1):
+        assert accepted(name, value) == value
+    bound = "at least" if name in MAY_BE_ZERO else "above"
+    assert refusal(**{name: least - 1}) == f"{name} is {least - 1}: it must be {bound} 0"
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_number_of_seconds_or_a_rate_must_be_above_0_or_may_be_0(name: str) -> None:
+    assert accepted(name, 0.001) == 0.001
+    if name in MAY_BE_ZERO:
+        assert accepted(name, 0.0) == 0
+        assert refusal(**{name: -0.001}) == f"{name} is -0.001: it must be at least 0"
+    else:
+        assert refusal(**{name: 0.0}) == f"{name} is 0.0: it must be above 0"
+    assert accepted(name, 2) == 2
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_whole_number_has_a_greatest_value(name: str) -> None:
+    most = AT_MOST.get(name, 2**53)
+    for value in (most - 1, most):
+        assert accepted(name, value) == value
+    assert refusal(**{name: most + 1}) == f"{name} is {most + 1}: it must be at most {most}"
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_number_must_be_finite(name: str) -> None:
+    assert refusal(**{name: float("inf")}) == f"{name} is inf: it must be at most {2**53}"
+    assert refusal(**{name: float("nan")}).startswith(f"{name} is nan: it must be ")
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_none_turns_off_what_can_be_off_and_nothing_else(name: str) -> None:
+    if name in OPTIONAL:
+        assert accepted(name, None) is None
+    else:
+        assert refusal(**{name: None}).startswith(f"{name} is None: it must be ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("max_batch", 1.0, "a whole number"),
+        ("max_batch", True, "a whole number"),
+        ("max_batch", "1", "a whole number"),
+        ("max_bad_messages", 2.5, "a whole number"),
+        ("head_timeout", "5", "a number"),
+        ("head_timeout", False, "a number"),
+        ("allow_chunked", 1, "true or false"),
+        ("observe", "call_rate", "a tuple of names"),
+        ("observe", ["call_rate"], "a tuple of names"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(name: str, value: object, expected: str) -> None:
+    assert refusal(**{name: value}) == f"{name} is {value!r}: it must be {expected}"
+
+
+@pytest.mark.parametrize("name", OBSERVABLE)
+def test_limits_of_policy_may_be_observed(name: str) -> None:
+    assert Config(observe=(name,)).observe == (name,)
+
+
+@pytest.mark.parametrize("name", ["max_message_bytes", "max_depth", "nothing", ""])
+def test_limits_that_guard_memory_or_a_parser_may_not(name: str) -> None:
+    assert refusal(observe=("call_rate", name)).startswith(f"observe names {name!r}: only limits of policy")
+
+
+def test_every_limit_of_policy_and_every_exception_is_a_field() -> None:
+    assert set(OBSERVABLE) | set(MAY_BE_ZERO) | set(AT_MOST) <= set(FIELDS)
+
+
+def test_a_mapping_is_read_as_a_file_gives_it() -> None:
+    config = Config.from_mapping({"max_batch": 5, "head_timeout": 2, "observe": ["call_rate"], "allow_chunked": True})
+    assert config == Config(max_batch=5, head_timeout=2.0, observe=("call_rate",), allow_chunked=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("max_batches", "max_batch"),
+        ("max-depth", "max_depth"),
+        ("heartbeat", "heartbeat_timeout"),
+        ("drain_graze", "drain_grace"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_name(name: str, nearest: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Config.from_mapping({name: 1})
+    assert str(caught.value) == f"unknown setting {name!r}: did you mean {nearest!r}?"
+
+
+@pytest.mark.parametrize("name", ["", "völlig fremd", "observed"])
+def test_any_unknown_key_is_refused_with_some_name(name: str) -> None:
+    with pytest.raises(UsageError, match="did you mean"):
+        Config.from_mapping({name: 1})
+
+
+def test_a_mapping_with_a_value_of_another_type_is_refused_with_its_path() -> None:
+    with pytest.raises(UsageError, match=r"Expected `int`, got `str` - at `\$\.max_batch`"):
+        Config.from_mapping({"max_batch": "many"})
+
+
+def test_a_mapping_with_a_value_that_makes_no_sense_is_refused_like_any_other() -> None:
+    with pytest.raises(UsageError, match="max_batch is 0: it must be above 0"):
+        Config.from_mapping({"max_batch": 0})
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.values.config") == []

@@ -1,0 +1,44 @@
+"""Effects: a closed union of values that cannot change."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from msgspec import Struct
+from posthouse.core.values import effects
+from posthouse.core.values.effects import Answer, Disconnect, Effect, Transmit
+from posthouse.core.values.peers import ConnectionId
+
+from tests.values import changeable
+
+ONE = ConnectionId(1)
+
+
+def test_every_effect_of_the_module_is_in_the_union() -> None:
+    defined = {
+        kind for kind in vars(effects).values() if isinstance(kind, type) and kind.__module__ == effects.__name__
+    }
+    assert defined == set(get_args(Effect))
+
+
+@pytest.mark.parametrize("kind", get_args(Effect))
+def test_an_effect_is_frozen_cheap_and_says_what_it_means(kind: type[Struct]) -> None:
+    assert kind.__struct_config__.frozen
+    assert not kind.__struct_config__.gc
+    assert kind.__doc__
+
+
+def test_effects_of_equal_content_are_equal_so_that_runs_can_be_compared() -> None:
+    assert Transmit(ONE, b"x") == Transmit(ONE, b"x")
+    assert Transmit(ONE, b"x") != Transmit(ONE, b"x", report=True)
+
+
+def test_a_close_flushes_and_an_answer_has_no_error_unless_they_say_otherwise() -> None:
+    assert Disconnect(ONE, 1000).flush
+    answer = Answer(ONE, None)
+    assert (answer.code, answer.retry_after) == (None, None)
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.values.effects") == []

@@ -1,0 +1,110 @@
+"""The heap of deadlines: order, lazy deletion, compaction."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from posthouse.core.values.timers import Timer, Timers
+
+from tests.values import told_apart
+
+
+def drain(timers: Timers, now: float) -> list[int]:
+    keys = []
+    while (timer := timers.pop(now)) is not None:
+        keys.append(timer.key)
+    return keys
+
+
+def test_an_empty_heap_has_no_next_deadline() -> None:
+    timers = Timers()
+    assert timers.next() is None
+    assert timers.pop(1e9) is None
+
+
+def test_a_deadline_is_due_at_its_time_and_not_before() -> None:
+    timers = Timers()
+    timers.arm(5.0, "test", 1)
+    assert timers.pop(4.999) is None
+    timer = timers.pop(5.0)
+    assert timer is not None
+    assert (timer.when, timer.reason, timer.key) == (5.0, "test", 1)
+    assert len(timers) == 0
+
+
+def test_deadlines_of_equal_time_fire_in_the_order_in_which_they_were_armed() -> None:
+    timers = Timers()
+    for key in range(10):
+        timers.arm(1.0, "test", key)
+    assert drain(timers, 1.0) == list(range(10))
+
+
+def test_a_disarmed_deadline_never_fires_and_is_no_next() -> None:
+    timers = Timers()
+    first = timers.arm(1.0, "test", 1)
+    timers.arm(2.0, "test", 2)
+    timers.arm(3.0, "test", 3)
+    timers.disarm(first)
+    assert timers.next() == 2.0
+    assert len(timers) == 2
+    assert drain(timers, 9.0) == [2, 3]
+
+
+def test_disarming_nothing_a_fired_or_a_disarmed_deadline_is_harmless() -> None:
+    timers = Timers()
+    timer = timers.arm(1.0, "test", 1)
+    timers.pop(1.0)
+    timers.disarm(timer)
+    timers.disarm(None)
+    other = timers.arm(1.0, "test", 2)
+    timers.disarm(other)
+    timers.disarm(other)
+    assert len(timers) == 0
+
+
+def test_of_deadlines_that_fired_none_is_counted_as_forgotten() -> None:
+    timers = Timers()
+    fired, *_ = (timers.arm(float(key), "test", key) for key in range(5))
+    assert timers.pop(0.0) is fired
+    timers.disarm(fired)
+    assert len(timers) == 4
+
+
+def test_the_heap_is_made_anew_when_the_dead_outnumber_the_living_and_not_before() -> None:
+    timers = Timers()
+    armed = [timers.arm(float(key), "test", key) for key in range(10)]
+    for timer in armed[:5]:
+        timers.disarm(timer)
+    assert len(timers._heap) == 10
+    timers.disarm(armed[5])
+    assert len(timers._heap) == len(timers) == 4
+
+
+def test_the_dead_never_outnumber_the_living() -> None:
+    timers = Timers()
+    armed = [timers.arm(float(key), "test", key) for key in range(1000)]
+    for timer in armed[1:]:
+        timers.disarm(timer)
+        assert len(timers._heap) <= 2 * len(timers)
+    assert drain(timers, 1e9) == [0]
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.booleans())))
+def test_what_fires_is_what_was_armed_less_what_was_disarmed_in_order(plan: list[tuple[int, bool]]) -> None:
+    timers = Timers()
+    kept: list[tuple[float, int]] = []
+    dropped: list[Timer] = []
+    for key, (when, keep) in enumerate(plan):
+        timer = timers.arm(float(when), "test", key)
+        if keep:
+            kept.append((float(when), key))
+        else:
+            dropped.append(timer)
+    for timer in dropped:
+        timers.disarm(timer)
+    assert len(timers) == len(kept)
+    assert drain(timers, 20.0) == [key for _, key in sorted(kept)]
+
+
+def test_a_record_is_equal_to_itself_alone() -> None:
+    assert told_apart("posthouse.core.values.timers") == ["Timer"]

@@ -1,0 +1,179 @@
+"""Answers as bytes: the headers that all have, and none that breaks out of its line."""
+
+from __future__ import annotations
+
+import pytest
+from posthouse.core.values.errors import (
+    ERRORS,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    REQUEST_TOO_LARGE,
+    SERVER_BUSY,
+    RpcError,
+    UsageError,
+)
+from posthouse.transports.http.answers import (
+    CONTINUE,
+    JSON,
+    REASONS,
+    TEXT,
+    UNKNOWN,
+    Answer,
+    Manner,
+    cors_lines,
+    exchange_answer,
+    field_lines,
+    not_admitted_answer,
+    refusal_answer,
+    retry_line,
+    switching_head,
+)
+from posthouse.transports.refusal import Refusal
+
+from tests.values import changeable
+
+PLAIN = Manner(persistent=True, bodiless=False, cors=b"")
+
+
+STATUS_LINES = """
+200 OK
+204 No Content
+400 Bad Request
+401 Unauthorized
+403 Forbidden
+404 Not Found
+405 Method Not Allowed
+408 Request Timeout
+411 Length Required
+413 Content Too Large
+414 URI Too Long
+415 Unsupported Media Type
+417 Expectation Failed
+421 Misdirected Request
+426 Upgrade Required
+429 Too Many Requests
+431 Request Header Fields Too Large
+500 Internal Server Error
+501 Not Implemented
+503 Service Unavailable
+505 HTTP Version Not Supported
+"""
+
+
+def test_each_status_has_the_reason_that_its_standard_gives_it() -> None:
+    lines = [b"%d %b" % row for row in REASONS.items()]
+    assert lines == STATUS_LINES.strip().encode().splitlines()
+
+
+def test_what_is_written_for_every_connection_alike() -> None:
+    assert CONTINUE == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert (JSON, TEXT) == (b"application/json", b"text/plain; charset=utf-8")
+    assert Manner(persistent=False, bodiless=False, cors=b"") == UNKNOWN
+
+
+def test_an_answer_says_its_type_and_length_and_that_it_is_not_to_be_kept() -> None:
+    assert Answer(200, b"{}").write(PLAIN, close=False) == (
+        b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n",
+        b"{}",
+    )
+
+
+@pytest.mark.parametrize("status", [*REASONS])
+@pytest.mark.parametrize("close", [False, True])
+def test_all_answers_have_the_headers_that_all_must_have(status: int, close: bool) -> None:
+    head, _ = Answer(status, b"x", TEXT, b"A: b\r\n").write(UNKNOWN, close=close)
+    lines = head.split(b"\r\n")
+    assert lines[0] == b"HTTP/1.1 %d %b" % (status, REASONS[status])
+    assert b"Cache-Control: no-store" in lines
+    assert b"X-Content-Type-Options: nosniff" in lines
+    assert (b"Connection: close" in lines) is close
+    assert (b"WWW-Authenticate: Bearer" in lines) is (status == 401)
+    assert (b"Content-Length: 1" in lines) is (status != 204)
+    assert b"A: b" in lines
+    assert head.endswith(b"\r\n\r\n")
+    assert head.count(b"\r\n\r\n") == 1
+
+
+def test_nothing_to_say_has_no_length_and_no_body() -> None:
+    assert Answer(204).data == b""
+    assert Answer(204).write(Manner(True, False, b"C: d\r\n"), close=False) == (
+        b"HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nC: d\r\n\r\n",
+        b"",
+    )
+
+
+def test_a_head_is_answered_with_the_length_and_without_the_body() -> None:
+    head, body = Answer(200, b"{}").write(Manner(True, True, b""), close=False)
+    assert (b"Content-Length: 2\r\n" in head, body) == (True, b"")
+
+
+def test_what_the_gateway_answers_has_the_status_of_its_code() -> None:
+    assert exchange_answer(None, None, None) == Answer(204)
+    assert exchange_answer(b"{}", None, None) == Answer(200, b"{}")
+    assert exchange_answer(b"{}", METHOD_NOT_FOUND, None) == Answer(200, b"{}")
+    assert exchange_answer(b"{}", PARSE_ERROR, None) == Answer(400, b"{}")
+    assert exchange_answer(b"{}", SERVER_BUSY, 0.5) == Answer(503, b"{}", JSON, b"Retry-After: 1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "error"), [(1012, 503, -32050), (1013, 503, -32009), (4429, 429, -32029), (1011, 503, -32009)]
+)
+def test_who_is_not_admitted_is_told_when_to_come_again(code: int, status: int, error: int) -> None:
+    answer = not_admitted_answer(code, 2.5, in_json=True)
+    assert (answer.status, answer.media, answer.fields) == (status, JSON, b"Retry-After: 3\r\n")
+    assert b'"code":%d' % error in answer.data
+    assert answer.data.endswith(b',"id":null}')
+    answer = not_admitted_answer(code, None, in_json=False)
+    assert (answer.status, answer.media, answer.fields) == (status, TEXT, b"Retry-After: 1\r\n")
+    assert answer.data == b"%b\n" % ERRORS[error].message.encode()
+
+
+def test_a_refusal_says_why_in_words() -> None:
+    answer = refusal_answer(Refusal(405, "No.", ((b"Allow", b"GET"),)))
+    assert answer == Answer(405, b"No.\n", TEXT, b"Allow: GET\r\n")
+
+
+def test_a_refusal_with_an_error_says_it_in_json() -> None:
+    answer = refusal_answer(Refusal(413, "No.", error=RpcError(REQUEST_TOO_LARGE)))
+    assert answer.media == JSON
+    assert b'"code":-32007' in answer.data
+    assert answer.data.endswith(b',"id":null}')
+
+
+def test_an_allowed_page_may_read_its_answer_and_nobody_else() -> None:
+    assert cors_lines(b"https://a") == (
+        b"Access-Control-Allow-Origin: https://a\r\nAccess-Control-Expose-Headers: Retry-After\r\nVary: Origin\r\n"
+    )
+
+
+def test_switching_writes_what_the_handshake_says() -> None:
+    head = switching_head(((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")))
+    assert head == b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+
+
+@pytest.mark.parametrize(("seconds", "line"), [(None, b""), (1, b"1"), (1.2, b"2"), (0.0, b"0")])
+def test_a_wait_is_rounded_up_to_seconds(seconds: float | None, line: bytes) -> None:
+    assert retry_line(seconds) == (b"Retry-After: %b\r\n" % line if line else b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (b"A", b"b\r\nEvil: 1"),
+        (b"A", b"b\n"),
+        (b"A", b"b\r"),
+        (b"A", b"b\x00"),
+        (b"A", b"\x7f"),
+        (b"A\r\n", b"b"),
+        (b"A:", b"b"),
+        (b"", b"b"),
+    ],
+)
+def test_34_a_header_that_would_break_out_of_its_line_is_not_written(name: bytes, value: bytes) -> None:
+    with pytest.raises(UsageError, match="cannot be sent"):
+        field_lines(((b"X", b"y"), (name, value)))
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.http.answers") == []

@@ -1,0 +1,165 @@
+"""What is recognised as plain h11 takes too, and reads the same; all else is left to it."""
+
+from __future__ import annotations
+
+import h11
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from posthouse.transports.http.recognisers import RequestHead, ResponseHead, recognise_request, recognise_response
+
+from tests.values import changeable
+
+REQUEST = b"POST /rpc?x=1 HTTP/1.1\r\nHost: a:1\r\nX-Empty:\r\nX-b:\t c\xff d \t\r\nCONTENT-Length: 12\r\n\r\n"
+RESPONSE = b"HTTP/1.1 200 All is well\r\nX-a: b\r\nX-a:c\r\nContent-Length: 3\r\n\r\n"
+
+
+def request(*lines: bytes, first: bytes = b"GET / HTTP/1.1") -> bytes:
+    return b"\r\n".join((first, *lines)) + b"\r\n\r\n"
+
+
+def test_a_plain_request_is_read() -> None:
+    headers = ((b"host", b"a:1"), (b"x-empty", b""), (b"x-b", b"c\xff d"), (b"content-length", b"12"))
+    assert recognise_request(REQUEST) == RequestHead(b"POST", b"/rpc?x=1", b"1.1", headers)
+    assert recognise_request(request(b"Host:")) == RequestHead(b"GET", b"/", b"1.1", ((b"host", b""),))
+
+
+def test_a_plain_response_is_read() -> None:
+    headers = ((b"x-a", b"b"), (b"x-a", b"c"), (b"content-length", b"3"))
+    assert recognise_response(RESPONSE) == ResponseHead(200, headers, 3)
+    for first in (b"HTTP/1.1 200", b"HTTP/1.1 200 ", b"HTTP/1.1 200 \xe9\t"):
+        assert recognise_response(RESPONSE.replace(b"HTTP/1.1 200 All is well", first)) is not None
+
+
+def test_a_response_without_content_has_none() -> None:
+    assert recognise_response(b"HTTP/1.1 204 No Content\r\nA: b\r\n\r\n") == ResponseHead(204, ((b"a", b"b"),), 0)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        REQUEST[:-2],
+        REQUEST + b"x",
+        request(),  # h11 refuses what has no host, or two
+        request(b"Host: a", b"hOST: a"),
+        request(b"Host: a", first=b"GET / HTTP/1.0"),
+        request(b"Host: a", first=b"GET  / HTTP/1.1"),
+        request(b"Host: a", first=b"GET /\x7f HTTP/1.1"),
+        request(b"Host: a", first=b"G@T / HTTP/1.1"),
+        request(b"Host: a", b"Content-Length: 1", b"Content-Length: 1"),
+        request(b"Host: a", b"Content-Length: 1, 1"),
+        request(b"Host: a", b"Content-Length:"),
+        request(b"Host: a", b"Content-Length: -1"),
+        request(b"Host: a", b"Content-Length: " + b"1" * 21),
+        request(b"Host: a", b"Transfer-Encoding: chunked"),
+        request(b"Host: a", b"X : y"),
+        request(b"Host: a", b" X: y"),
+        request(b"Host: a", b"X"),
+        request(b"Host: a", b": y"),
+        request(b"Host: a", b"X: \x00"),
+        request(b"Host: a", b"X: \x7f"),
+        request(b"Host: a", b"X: \r"),
+        request(b"Host: a", b"X: \n"),
+    ],
+)
+def test_a_request_that_is_not_plain_is_left(head: bytes) -> None:
+    assert recognise_request(head) is None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        RESPONSE[:-2],
+        RESPONSE + b"x",
+        RESPONSE.replace(b"200 ", b"199 "),
+        RESPONSE.replace(b"200 ", b"600 "),
+        RESPONSE.replace(b"200 ", b"304 "),
+        RESPONSE.replace(b"200 ", b"2000 "),
+        RESPONSE.replace(b"200 All", b"200\rAll"),
+        RESPONSE.replace(b"200 ", b"204 "),  # with a length, which it must not have
+        RESPONSE.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        RESPONSE.replace(b"Content-Length: 3", b"X: y"),  # up to the end of input
+        RESPONSE.replace(b"Length: 3", b"Length: 3\r\ncontent-length: 3"),
+        RESPONSE.replace(b"Length: 3", b"Length: 3 "[:-2] + b"x"),
+        RESPONSE.replace(b"X-a: b", b"Transfer-Encoding: chunked"),
+        RESPONSE.replace(b"X-a: b", b"Connection: keep-alive"),
+        RESPONSE.replace(b"X-a: b", b"Upgrade: b"),
+        RESPONSE.replace(b"X-a: b", b"X-a: \x00"),
+    ],
+)
+def test_a_response_that_is_not_plain_is_left(head: bytes) -> None:
+    assert recognise_response(head) is None
+
+
+def test_a_length_has_so_many_digits() -> None:
+    assert recognise_request(request(b"Host: a", b"Content-Length: " + b"1" * 20)) is not None
+    assert recognise_response(RESPONSE.replace(b"h: 3", b"h: " + b"1" * 20)) is not None
+    assert recognise_response(RESPONSE.replace(b"h: 3", b"h: " + b"1" * 21)) is None
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            b"Host: a",
+            b"Host: ",
+            b"X: y",
+            b"X:\t\xff ",
+            b"Connection: close",
+            b"Expect: 100-continue",
+            b"Upgrade: x",
+            b"Content-Length: 2",
+            b"Content-Length: 02",
+            b"Content-Length: 2,2",
+            b"content-length:\t3",
+            b"Transfer-Encoding: chunked",
+            b"Transfer-Encoding: gzip",
+            b"X y",
+            b" folded",
+            b"X: \x0b",
+            b"",
+        ]
+    ),
+    max_size=5,
+)
+
+
+@given(
+    st.sampled_from([b"GET / HTTP/1.1", b"POST /a HTTP/1.1", b"CONNECT a:1 HTTP/1.1", b"GET / HTTP/1.0", b"* * *"]),
+    LINES,
+)
+def test_h11_takes_what_is_recognised_of_a_request(first: bytes, lines: list[bytes]) -> None:
+    raw = request(*lines, first=first)
+    plain = recognise_request(raw)
+    if plain is not None:
+        parser = h11.Connection(h11.SERVER)
+        parser.receive_data(raw)
+        event = parser.next_event()
+        assert isinstance(event, h11.Request)
+        assert plain == RequestHead(event.method, event.target, event.http_version, tuple(event.headers))
+
+
+@given(
+    st.sampled_from([b"HTTP/1.1 200 OK", b"HTTP/1.1 204", b"HTTP/1.1 304 ", b"HTTP/1.1 101 x", b"HTTP/1.0 200 OK"]),
+    LINES,
+)
+def test_h11_takes_what_is_recognised_of_a_response_and_goes_on_behind_it(first: bytes, lines: list[bytes]) -> None:
+    raw = request(*lines, first=first)
+    plain = recognise_response(raw)
+    if plain is None:
+        return
+    parser = h11.Connection(h11.CLIENT)
+    parser.send(h11.Request(method=b"GET", target=b"/", headers=[(b"Host", b"a")]))
+    parser.send(h11.EndOfMessage())
+    parser.receive_data(raw + b"x" * plain.length + b"behind")
+    event, body = parser.next_event(), b""
+    assert isinstance(event, h11.Response)
+    assert (plain.status, plain.headers) == (event.status_code, tuple(event.headers))
+    while isinstance(data := parser.next_event(), h11.Data):
+        body += data.data
+    assert isinstance(data, h11.EndOfMessage)
+    assert (body, parser.trailing_data[0]) == (b"x" * plain.length, b"behind")
+    assert parser.their_state is h11.DONE
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.http.recognisers") == []

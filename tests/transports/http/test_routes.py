@@ -1,0 +1,224 @@
+"""What a request asks for, and whether it may: every check of a head that is made before its body is asked for."""
+
+from __future__ import annotations
+
+import pytest
+from posthouse.core.values.config import Config
+from posthouse.core.values.errors import REQUEST_TOO_LARGE
+from posthouse.core.values.peers import NO_META, Meta
+from posthouse.transports.codec import Handshake, Probe
+from posthouse.transports.http.head import Head, parse
+from posthouse.transports.http.routes import PREFLIGHT_FIELDS, Call, Preflight, Wanted, judge
+from posthouse.transports.policy import Policy
+from posthouse.transports.refusal import Refusal
+
+from tests.values import changeable
+
+POLICY = Policy(origins=("https://good.example",))
+CONFIG = Config(max_body_bytes=100)
+
+HANDSHAKE = (
+    b"Upgrade: websocket",
+    b"Connection: Upgrade",
+    b"Sec-WebSocket-Version: 13",
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def ask(line: bytes, *headers: bytes, config: Config = CONFIG) -> Wanted:
+    head = parse(b"\r\n".join([line, b"Host: localhost", *headers]) + b"\r\n\r\n")
+    assert isinstance(head, Head)
+    return judge(head, POLICY, config)
+
+
+def call(*headers: bytes, length: bytes = b"2", config: Config = CONFIG, version: bytes = b"1.1") -> Wanted:
+    common = (b"Content-Type: application/json", b"Content-Length: " + length)
+    return ask(b"POST /rpc HTTP/" + version, *common, *headers, config=config)
+
+
+def refused(wanted: Wanted) -> int:
+    assert isinstance(wanted, Refusal)
+    return wanted.status
+
+
+def test_a_post_to_rpc_is_a_call() -> None:
+    assert call() == Call(NO_META, awaited=False)
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+@pytest.mark.parametrize("path", [b"/health", b"/stats"])
+def test_probes_are_probes_whatever_their_query(method: bytes, path: bytes) -> None:
+    wanted = ask(b"%b %b?verbose=1 HTTP/1.1" % (method, path))
+    assert isinstance(wanted, Probe)
+    assert wanted.path.encode() == path
+
+
+def test_a_handshake_is_a_handshake() -> None:
+    assert isinstance(ask(b"GET /ws HTTP/1.1", *HANDSHAKE), Handshake)
+
+
+@pytest.mark.parametrize("line", [b"GET /ws HTTP/1.1", b"GET /ws HTTP/1.0"])
+def test_a_get_that_does_not_upgrade_is_told_to(line: bytes) -> None:
+    wanted = ask(line, *(() if line.endswith(b"1.1") else HANDSHAKE))
+    assert refused(wanted) == 426
+    assert isinstance(wanted, Refusal)
+    assert (b"Upgrade", b"websocket") in wanted.headers
+    assert wanted.keep
+
+
+def test_a_malformed_handshake_is_refused_and_closed() -> None:
+    wanted = ask(b"GET /ws HTTP/1.1", *HANDSHAKE[:3])
+    assert (refused(wanted), isinstance(wanted, Refusal) and wanted.keep) == (400, False)
+
+
+@pytest.mark.parametrize("path", [b"/", b"/RPC", b"/rpc/", b"/%72pc", b"//rpc", b"/favicon.ico"])
+def test_other_paths_are_not_found(path: bytes) -> None:
+    assert ask(b"GET %b HTTP/1.1" % path) == Refusal(
+        404, "There is POST /rpc, GET /ws, GET /health and GET /stats.", keep=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "allow"),
+    [
+        (b"GET /rpc HTTP/1.1", b"POST"),
+        (b"OPTIONS /rpc HTTP/1.1", b"POST"),
+        (b"post /rpc HTTP/1.1", b"POST"),
+        (b"DELETE /ws HTTP/1.1", b"GET"),
+        (b"HEAD /ws HTTP/1.1", b"GET"),
+        (b"OPTIONS /health HTTP/1.1", b"GET, HEAD"),
+    ],
+)
+def test_other_methods_are_told_which_ones_there_are(line: bytes, allow: bytes) -> None:
+    wanted = ask(line, b"Origin: https://good.example")
+    assert isinstance(wanted, Refusal)
+    assert (wanted.status, wanted.headers, wanted.keep) == (405, ((b"Allow", allow),), True)
+
+
+@pytest.mark.parametrize("line", [b"POST /nowhere HTTP/1.1", b"POST /health HTTP/1.1"])
+def test_a_refused_request_with_a_body_closes(line: bytes) -> None:
+    wanted = ask(line, b"Content-Length: 1")
+    assert isinstance(wanted, Refusal)
+    assert not wanted.keep
+
+
+@pytest.mark.parametrize("line", [b"GET /health HTTP/1.1", b"GET /ws HTTP/1.1"])
+@pytest.mark.parametrize("body", [b"Content-Length: 1", b"Transfer-Encoding: chunked"])
+def test_6_a_get_or_an_upgrade_with_a_body_is_refused(line: bytes, body: bytes) -> None:
+    assert refused(ask(line, *HANDSHAKE, body)) == 400
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        b"token=1",
+        b"a=b&access_token=1",
+        b"ACCESS_TOKEN=1",
+        b"%74oken=1",
+        b"token",
+        b"a;token=1",
+        b"+token=",
+        b"api_key=1",
+        b"password=1",
+    ],
+)
+@pytest.mark.parametrize("line", [b"GET /ws?%b HTTP/1.1", b"GET /health?%b HTTP/1.1", b"GET /x?%b HTTP/1.1"])
+def test_29_a_credential_in_the_url_is_refused_without_its_value(line: bytes, query: bytes) -> None:
+    wanted = ask(line % query)
+    assert isinstance(wanted, Refusal)
+    assert (wanted.status, wanted.headers, wanted.keep) == (400, (), False)
+
+
+@pytest.mark.parametrize("query", [b"", b"&", b"a=token", b"tokens=3", b"to+ken=1", b"tok%", b"t%ff=1"])
+def test_other_queries_are_ignored(query: bytes) -> None:
+    assert isinstance(ask(b"GET /health?%b HTTP/1.1" % query), Probe)
+
+
+@pytest.mark.parametrize("line", [b"POST /rpc HTTP/1.1", b"GET /ws HTTP/1.1", b"GET /health HTTP/1.1"])
+def test_30_to_32_the_policy_is_asked_on_every_path(line: bytes) -> None:
+    assert refused(ask(line, *HANDSHAKE, b"Origin: null", b"Content-Type: application/json")) == 403
+    head = parse(line + b"\r\nHost: evil.example\r\n\r\n")
+    assert isinstance(head, Head)
+    assert refused(judge(head, POLICY, CONFIG)) == 421
+
+
+def test_32_a_form_is_no_call() -> None:
+    assert refused(ask(b"POST /rpc HTTP/1.1", b"Content-Type: text/plain", b"Content-Length: 2")) == 415
+
+
+def test_33_a_preflight_is_answered_for_an_allowed_origin_only() -> None:
+    asks = b"Access-Control-Request-Method: POST"
+    assert ask(b"OPTIONS /rpc HTTP/1.1", b"Origin: https://good.example", asks) == Preflight()
+    assert refused(ask(b"OPTIONS /rpc HTTP/1.1", b"Origin: https://evil.example", asks)) == 403
+    assert refused(ask(b"OPTIONS /rpc HTTP/1.1", b"Origin: null", asks)) == 403
+    assert refused(ask(b"OPTIONS /rpc HTTP/1.1", b"Origin: https://good.example", asks, b"Content-Length: 1")) == 400
+
+
+def test_33_a_preflight_says_what_may_be_asked_and_for_how_long() -> None:
+    assert dict(PREFLIGHT_FIELDS) == {
+        b"Access-Control-Allow-Methods": b"POST",
+        b"Access-Control-Allow-Headers": b"Content-Type, Idempotency-Key, Posthouse-Timeout-Ms, Traceparent",
+        b"Access-Control-Max-Age": b"600",
+    }
+
+
+@pytest.mark.parametrize(("length", "allowed"), [(b"99", True), (b"100", True), (b"101", False)])
+def test_a_body_that_says_that_it_is_too_large_is_refused_in_json(length: bytes, allowed: bool) -> None:
+    wanted = call(length=length)
+    if allowed:
+        assert isinstance(wanted, Call)
+        return
+    assert isinstance(wanted, Refusal)
+    assert (wanted.status, wanted.keep) == (413, False)
+    assert wanted.error is not None
+    assert (wanted.error.code, wanted.error.data) == (REQUEST_TOO_LARGE, {"limit": "max_body_bytes", "allowed": 100})
+
+
+def test_a_call_says_the_length_of_its_body_unless_chunks_are_allowed() -> None:
+    chunks = (b"Content-Type: application/json", b"Transfer-Encoding: chunked")
+    assert refused(ask(b"POST /rpc HTTP/1.1", *chunks)) == 411
+    assert refused(ask(b"POST /rpc HTTP/1.1", *chunks[:1])) == 411
+    allowing = Config(allow_chunked=True)
+    assert isinstance(ask(b"POST /rpc HTTP/1.1", *chunks, config=allowing), Call)
+    assert refused(ask(b"POST /rpc HTTP/1.1", *chunks[:1], config=allowing)) == 411
+
+
+def test_a_compressed_body_is_refused() -> None:
+    refusal = call(b"Content-Encoding: gzip")
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.headers) == (415, ((b"Accept-Encoding", b"identity"),))
+    assert isinstance(call(b"Content-Encoding: Identity"), Call)
+
+
+def test_a_body_is_awaited_by_who_expects_to_be_asked() -> None:
+    assert call(b"Expect: 100-Continue") == Call(NO_META, awaited=True)
+    assert call(b"Expect: 100-continue", length=b"0") == Call(NO_META, awaited=False)
+    assert refused(call(b"Expect: 200-ok")) == 417
+    assert call(b"Expect: 200-ok", version=b"1.0") == Call(NO_META, awaited=False)
+
+
+def test_what_accompanies_a_call_is_read_from_headers() -> None:
+    wanted = call(b"Idempotency-Key: a b", b"Posthouse-Timeout-Ms: 0250", b"Traceparent: " + TRACE)
+    assert wanted == Call(Meta(idempotency_key="a b", timeout_ms=250, traceparent=TRACE.decode()), awaited=False)
+    assert call(b"Traceparent: " + TRACE) == Call(Meta(traceparent=TRACE.decode()), awaited=False)
+    assert call(b"Idempotency-Key: " + b"k" * 255) == Call(Meta(idempotency_key="k" * 255), awaited=False)
+
+
+@pytest.mark.parametrize("trace", [b"", b"x", TRACE.upper(), TRACE + b"-"])
+def test_a_trace_that_cannot_be_read_is_ignored(trace: bytes) -> None:
+    assert call(b"Traceparent: " + trace) == Call(NO_META, awaited=False)
+
+
+@pytest.mark.parametrize("value", [b"", b"0", b"-1", b"1.5", b"1e3", b"x", b"12345678901"])
+def test_a_timeout_that_is_no_number_of_milliseconds_is_refused(value: bytes) -> None:
+    assert refused(call(b"Posthouse-Timeout-Ms: " + value)) == 400
+
+
+@pytest.mark.parametrize("value", [b"", b"k" * 256, b"\xff", b"a\tb"])
+def test_an_idempotency_key_that_is_none_is_refused(value: bytes) -> None:
+    assert refused(call(b"Idempotency-Key: " + value)) == 400
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.http.routes") == []

@@ -1,0 +1,232 @@
+"""What codecs say, told to the gateway: connections begin and end, and probes are answered."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from posthouse.core import Address, Config, ConnectionClosed, Gateway, Identity, RequestRefused
+from posthouse.core.values.peers import ALL_SCOPES
+from posthouse.transports.codec import Ended, Heard, Send
+from posthouse.transports.policy import Policy
+from posthouse.transports.switchboard.actions import CloseSocket
+
+from tests.transports.board import HERE, PIPE, Board, Browser, body, call, post, result
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def test_a_call_over_http_is_answered_and_its_connection_ends() -> None:
+    board = Board()
+    socket = board.open()
+    answer = board.feed(socket, post(call("add", b"[1,2]")))
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert body(answer) == result(3)
+    assert [type(event) for event in board.events()][-1] is ConnectionClosed
+    assert board.board.health(0.0).connections == 0
+
+
+def test_a_call_over_a_websocket_is_answered_and_its_connection_stays() -> None:
+    board = Board()
+    browser = Browser(board)
+    assert browser.send(call("add", b"[1,2]")) == [result(3)]
+    assert browser.send(call("add", b"[1,3]", b"2")) == [result(4, b"2")]
+    assert board.board.health(0.0).connections == 1
+
+
+@pytest.mark.parametrize("framing", ["lines", "headers"])
+def test_a_call_over_a_pipe_is_answered_in_its_own_framing(framing: str) -> None:
+    board = Board()
+    socket = board.open(PIPE)
+
+    def framed(text: bytes) -> bytes:
+        return text + b"\n" if framing == "lines" else b"Content-Length: %d\r\n\r\n%b" % (len(text), text)
+
+    assert board.feed(socket, framed(call("add", b"[1,2]"))) == framed(result(3))
+    assert board.feed(socket, framed(call("add", b"[1,3]"))) == framed(result(4))
+
+
+def test_a_request_that_nothing_answers_is_answered_by_its_codec_and_the_next_is_read() -> None:
+    board = Board()
+    socket = board.open()
+    answers = board.feed(socket, b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n" + post(call("add", b"[1,2]")))
+    assert answers.startswith(b"HTTP/1.1 404 ")
+    assert body(answers).endswith(result(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "status"), [(post(call("add", b"[1,2]")), b"503"), (b"handshake", b"503")], ids=["exchange", "upgrade"]
+)
+def test_what_is_not_admitted_is_refused_over_http_with_the_reason(text: bytes, status: bytes) -> None:
+    class Full(Gateway):
+        @property
+        def memory(self) -> int:
+            return self.config.memory_budget + 1
+
+    board = Board(gateway=Full)
+    if text == b"handshake":
+        browser = Browser(board)
+        assert browser.client.rejected is not None
+        assert status.decode() in browser.client.rejected
+        return
+    socket = board.open()
+    answer = board.feed(socket, text)
+    assert answer.startswith(b"HTTP/1.1 %b " % status)
+    assert b'"code":-32009' in answer
+    assert board.board.health(0.0).connections == 0
+
+
+def test_a_pipe_that_is_not_admitted_is_closed() -> None:
+    board = Board()
+    board.board.shut_down(0.0)
+    socket = board.open(PIPE)
+    assert board.feed(socket, call("add", b"[1,2]") + b"\n") == b""
+    assert board.closed == {socket: True}
+
+
+def test_health_is_answered_to_anybody_and_says_503_while_draining() -> None:
+    board = Board()
+    Browser(board)
+    socket = board.open()
+    probe = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    healthy = board.feed(socket, probe)
+    assert healthy.startswith(b"HTTP/1.1 200 ")
+    assert msgspec.json.decode(body(healthy))["status"] == "healthy"
+    board.board.shut_down(0.0)
+    board.run()
+    draining = board.feed(socket, probe)
+    assert draining.startswith(b"HTTP/1.1 503 ")
+    assert b"Connection: close\r\n" in draining
+    assert msgspec.json.decode(body(draining))["status"] == "draining"
+
+
+@pytest.mark.parametrize(
+    ("identity", "status"),
+    [
+        (Identity(), b"401"),
+        (Identity("ada"), b"403"),
+        (Identity("ada", ("admin",)), b"200"),
+        (Identity(None, (ALL_SCOPES,)), b"200"),
+    ],
+)
+def test_statistics_need_the_scope_admin(identity: Identity, status: bytes) -> None:
+    board = Board(identity=identity)
+    answer = board.feed(board.open(), b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 " + status)
+
+
+def test_an_adapter_may_know_who_is_at_the_other_end_of_a_socket() -> None:
+    board = Board()
+    info = board.feed(board.open(PIPE, Identity("parent", ("admin",))), call("connection.info") + b"\n")
+    assert (b'"user":"parent"' in info, b'"scopes":["admin"]' in info) == (True, True)
+    assert b'"user":null' in board.feed(board.open(PIPE), call("connection.info") + b"\n")
+
+
+@pytest.mark.parametrize("address", [HERE, PIPE])
+def test_a_socket_leaves_room_for_the_next_when_its_first_head_was_read(address: Address) -> None:
+    board = Board(Config(max_in_head=1))
+    socket = board.open(address)
+    assert board.board.opened(HERE, 0.0) is None
+    board.run()
+    board.feed(socket, post(call("add", b"[1,2]")) if address is HERE else call("add", b"[1,2]") + b"\n")
+    board.open()
+
+
+def test_who_may_not_see_the_statistics_is_told_what_it_takes() -> None:
+    board = Board()
+    assert body(board.feed(board.open(), b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n")) == (
+        b'{"scopes":["admin"]}'
+    )
+
+
+def test_what_is_refused_is_half_closed_and_counted() -> None:
+    board = Board()
+    socket = board.open()
+    board.feed(socket, b"nonsense\r\n")
+    assert (board.half_closed, board.board.stats()["http.refused.400"]) == ([socket], 1)
+
+
+def test_of_a_refused_request_an_event_says_why_and_which_host_or_origin_is_not_allowed() -> None:
+    board = Board()
+    probe = b"GET /health?a=b HTTP/1.1\r\nHost: localhost\r\n"
+    board.feed(board.open(), probe.replace(b"localhost", b"evil.example:80") + b"\r\n")
+    board.feed(board.open(), probe + b"Origin: https://caf\xe9\r\n\r\n")
+    board.feed(board.open(), probe.replace(b"/health", b"/nowhere") + b"\r\n")
+    board.feed(board.open(), probe + b"\r\n")
+    assert [event for event in board.events() if isinstance(event, RequestRefused)] == [
+        RequestRefused(421, "This server does not answer for that host.", "evil.example:80", HERE, 0.0),
+        RequestRefused(403, "This origin is not allowed here.", "https://café", HERE, 0.0),
+        RequestRefused(404, "There is POST /rpc, GET /ws, GET /health and GET /stats.", None, HERE, 0.0),
+    ]
+
+
+def test_whoever_ended_their_connection_is_no_longer_found_on_their_socket() -> None:
+    board = Board()
+    browser = Browser(board)
+    browser.client.close(1000, 0.0)
+    browser.exchange()
+    assert board.board._sockets.by_connection == {}
+    assert board.board.health(0.0).connections == 0
+
+
+def test_a_close_from_the_peer_is_answered_and_the_server_closes_first() -> None:
+    board = Board()
+    browser = Browser(board)
+    browser.client.close(1000, 0.0)
+    browser.exchange()
+    assert Ended(1000) in browser.outputs
+    assert board.closed == {browser.socket: True}
+    closed = [event for event in board.events() if isinstance(event, ConnectionClosed)]
+    assert [event.code for event in closed] == [1000]
+    board.drop(browser.socket)
+    assert board.board.health(0.0).sockets == 0
+
+
+def test_a_silent_websocket_is_asked_for_a_sign_of_life_and_kept_when_it_gives_one() -> None:
+    board = Board(Config(heartbeat_interval=10.0, heartbeat_timeout=5.0))
+    alive, silent = Browser(board), Browser(board)
+    for _ in range(4):
+        board.pass_time(4.0)
+        alive.exchange()
+    assert Heard() in alive.outputs
+    board.pass_time(5.0)
+    silent.exchange()
+    assert Ended(4101) in silent.outputs
+    assert alive.send(call("add", b"[1,2]")) == [result(3)]
+
+
+def test_what_was_counted_can_be_read_and_what_http_refuses_by_itself_is_counted() -> None:
+    board = Board(policy=Policy(origins=("https://app.example",)))
+    Browser(board)
+    assert board.board.stats()["connections.opened"] == 1
+    socket = board.open()
+    board.feed(socket, b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2)
+    preflight = b"OPTIONS /rpc HTTP/1.1\r\nHost: localhost\r\nOrigin: https://app.example\r\n"
+    board.feed(socket, preflight + b"Access-Control-Request-Method: POST\r\n\r\n")
+    refused = {name: count for name, count in board.board.stats().items() if name.startswith("http.refused.")}
+    assert refused == {"http.refused.404": 2}
+
+
+def test_a_codec_with_more_frames_than_a_turn_goes_on_after_others_had_theirs() -> None:
+    board = Board(Config(frames_per_turn=2))
+    browser = Browser(board)
+    for number in range(5):
+        browser.client.send(call("add", b"[1,2]", b"%d" % number))
+    frames = b"".join(output.data for output in browser.client.output if isinstance(output, Send))
+    browser.client.output.clear()
+    board.board.received(browser.socket, frames, 0.0)
+    board.run()
+    assert board.stopped == [browser.socket]
+    assert board.board.next_timeout() == 0.0
+    board.pass_time(0.0)
+    assert browser.texts() == [result(3, b"%d" % number) for number in range(5)]
+    assert board.stopped == []
+
+
+def test_a_socket_of_an_ipv6_address_is_as_good_as_any() -> None:
+    board = Board()
+    socket = board.open(Address("::1", 5))
+    assert body(board.feed(socket, post(call("add", b"[1,2]")))) == result(3)
+    assert not [action for action in board.actions if isinstance(action, CloseSocket)]

@@ -1,0 +1,533 @@
+"""One gateway and all codecs, driven as an adapter drives it: bytes and the time in, actions out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from posthouse.core import Config, ConnectionClosed, Emit, Gateway, Identity, RpcError, UsageError
+from posthouse.core.values.peers import SocketId
+from posthouse.transports.codec import Ended, Send
+from posthouse.transports.switchboard.actions import Write
+from posthouse.transports.switchboard.switchboard import Switchboard
+
+from tests.transports.board import HERE, PIPE, Board, Browser, body, calculator, call, counter, post, result
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+def test_pipelined_requests_are_answered_in_order_one_at_a_time() -> None:
+    board = Board()
+    socket = board.open()
+    assert board.feed(socket, post(call("later")) + post(call("add", b"[1,2]")) + post(call("later", b"[2]"))) == b""
+    assert len(board.waiting) == 1
+    board.board.complete(board.waiting.pop().call, "first", 0.0)
+    board.run()
+    answers = board.take(socket)
+    assert answers.count(b"HTTP/1.1 200 OK") == 2
+    assert answers.index(b'"first"') < answers.index(b'"result":3')
+    assert len(board.waiting) == 1
+
+
+def test_the_answer_is_still_sent_after_the_end_of_input() -> None:
+    board = Board()
+    socket = board.open()
+    board.feed(socket, post(call("later", b"[7]")))
+    board.board.received_eof(socket, 0.0)
+    board.run()
+    board.board.complete(board.waiting.pop().call, 7, 0.0)
+    board.run()
+    assert body(board.take(socket)) == result(7)
+    assert board.closed == {socket: True}
+
+
+def test_a_reset_during_an_exchange_stops_its_handler() -> None:
+    board = Board()
+    socket = board.open()
+    board.feed(socket, post(call("later")))
+    board.drop(socket)
+    assert board.cancelled() == [board.waiting[0].call]
+    assert not board.board.complete(board.waiting[0].call, 1, 0.0)
+
+
+def test_an_answer_that_the_socket_does_not_take_holds_up_the_next_request() -> None:
+    board = Board()
+    socket = board.open()
+    board.stuck[socket] = 0
+    board.feed(socket, post(call("blob", b"[200000]")) + post(call("add", b"[1,2]")))
+    assert board.board.health(0.0).connections == 1
+    assert board.stuck[socket] > 0
+    while board.stuck.get(socket):
+        board.release(socket, min(50_000, board.stuck[socket]))
+    board.release(socket)
+    answers = board.take(socket)
+    assert answers.endswith(result(3))
+    assert board.board.health(0.0).connections == 0
+
+
+def test_a_large_answer_leaves_in_slices_of_write_ahead() -> None:
+    board = Board(Config(write_ahead=1000))
+    socket = board.open()
+    answer = board.feed(socket, post(call("blob", b"[5000]")))
+    sizes = [len(action.data) for action in board.actions if isinstance(action, Write)]
+    assert max(sizes) == 1000
+    assert sum(sizes) == len(answer)
+    assert body(answer) == result("x" * 5000)
+    assert board.board.health(0.0).connections == 0
+
+
+def test_a_small_answer_that_is_left_behind_for_nobody_has_a_deadline() -> None:
+    board = Board(Config(write_timeout=10.0))
+    socket = board.open()
+    board.stuck[socket] = 0
+    board.feed(socket, post(call("add", b"[1,2]")))
+    assert board.board.health(0.0).connections == 0
+    board.pass_time(5.0)
+    board.release(socket, 10)
+    board.pass_time(9.999)
+    assert board.closed == {}
+    board.pass_time(0.001)
+    assert board.closed == {socket: False}
+
+
+def test_bytes_left_behind_that_go_in_time_are_forgotten() -> None:
+    board = Board(Config(write_timeout=10.0))
+    socket = board.open()
+    board.stuck[socket] = 0
+    board.feed(socket, post(call("add", b"[1,2]")))
+    board.release(socket)
+    board.pass_time(20.0)
+    assert board.closed == {}
+
+
+def test_a_socket_that_the_gateway_refuses_is_closed_unread() -> None:
+    board = Board(Config(max_connections=1))
+    board.open()
+    assert board.board.opened(HERE, 0.0) is None
+
+
+def test_questions_that_arrived_before_the_answers_stuck_wait_with_them() -> None:
+    board = Board(Config(write_ahead=100))
+    browser = Browser(board)
+    board.stuck[browser.socket] = 0
+    for text in (call("rpc.discover"), call("later", b"[1]", b"2")):
+        browser.client.send(text)
+    frames = b"".join(output.data for output in browser.client.output if isinstance(output, Send))
+    browser.client.output.clear()
+    board.board.received(browser.socket, frames, 0.0)
+    board.run()
+    assert board.waiting == []
+    while board.stuck[browser.socket]:
+        board.release(browser.socket, board.stuck[browser.socket])
+    assert len(board.waiting) == 1
+
+
+def test_more_cannot_be_sent_than_is_held() -> None:
+    board = Board()
+    socket = board.open()
+    with pytest.raises(UsageError, match="only 0 are held"):
+        board.board.sent(socket, 1, 0.0)
+    board.board.sent(socket, 0, 0.0)
+    board.board.held(socket, 0, 0.0)
+
+
+def test_what_is_no_address_and_no_time_is_misuse() -> None:
+    board = Board().board
+    with pytest.raises(UsageError, match="give an Address"):
+        board.opened(("127.0.0.1", 5), 0.0)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="now is nan"):
+        board.handle_timeout(float("nan"))
+    assert (board.outbox, board.health(0.0).sockets) == ([], 0)
+
+
+def test_a_websocket_that_just_goes_is_reported_as_abnormal() -> None:
+    board = Board()
+    browser = Browser(board)
+    board.drop(browser.socket)
+    assert [event.code for event in board.events() if isinstance(event, ConnectionClosed)] == [1006]
+
+
+def test_what_names_a_socket_that_was_closed_is_a_no_op_and_one_that_never_was_a_misuse() -> None:
+    board = Board()
+    socket = board.open()
+    board.drop(socket)
+    board.board.received(socket, b"x", 0.0)
+    board.board.received_eof(socket, 0.0)
+    board.board.held(socket, 1, 0.0)
+    board.board.sent(socket, 1, 0.0)
+    board.board.closed(socket, 0.0)
+    assert board.board.outbox == []
+    with pytest.raises(UsageError, match="never was a socket 9"):
+        board.board.received(SocketId(9), b"x", 0.0)
+
+
+def test_bytes_and_the_end_of_input_after_the_codec_has_shut_are_dropped() -> None:
+    board = Board()
+    browser = Browser(board)
+    browser.client.close(1000, 0.0)
+    browser.exchange()
+    assert board.feed(browser.socket, b"more") == b""
+    board.board.received_eof(browser.socket, 0.0)
+    assert board.board.outbox == []
+
+
+def test_a_codec_that_has_shut_is_not_asked_again_while_its_last_bytes_wait() -> None:
+    board = Board(Config(head_timeout=5.0, keep_alive_timeout=5.0, write_timeout=30.0))
+    socket = board.open()
+    board.feed(socket, post(call("add", b"[1,2]")))
+    board.stuck[socket] = 0
+    board.feed(socket, b"GET /health HTTP/1.0\r\n\r\n")
+    board.board.received_eof(socket, board.now)
+    board.run()
+    assert board.closed == {socket: True}
+    board.pass_time(29.0)
+    assert board.closed == {socket: True}
+    board.pass_time(1.0)
+    assert board.closed == {socket: False}
+
+
+def test_an_answer_that_falls_due_with_the_end_of_its_socket_is_not_written_behind_it() -> None:
+    board = Board(Config(call_timeout=8.0, write_timeout=9.0))
+    socket = board.open()
+    board.stuck[socket] = 0
+    board.feed(socket, post(call("add", b"[1,2]")) + post(call("later")))
+    board.now = 20.0
+    board.board.handle_timeout(20.0)
+    board.run()
+    assert board.closed == {socket: False}
+    board.drop(socket)
+
+
+def test_a_socket_that_is_reset_while_it_holds_bytes_leaves_no_deadline() -> None:
+    board = Board(Config(heartbeat_interval=None))
+    browser = Browser(board)
+    board.stuck[browser.socket] = 0
+    board.board.broadcast("news", [1], 0.0)
+    board.run()
+    board.drop(browser.socket)
+    assert board.board.next_timeout() is None
+
+
+def test_a_pipe_whose_input_has_ended_waits_for_its_calls_and_then_closes() -> None:
+    board = Board()
+    pipe = board.open(PIPE)
+    board.feed(pipe, call("later", b"[1]") + b"\n")
+    board.board.received_eof(pipe, 0.0)
+    board.run()
+    assert board.closed == {}
+    board.board.complete(board.waiting.pop().call, 1, 0.0)
+    board.run()
+    assert board.take(pipe) == result(1) + b"\n"
+    assert board.closed == {pipe: True}
+
+
+def test_a_pipe_whose_calls_do_not_end_is_closed_after_its_grace() -> None:
+    board = Board(Config(stdio_grace=5.0))
+    pipe = board.open(PIPE)
+    board.feed(pipe, call("later", b"[1]") + b"\n")
+    board.board.received_eof(pipe, 0.0)
+    board.pass_time(4.999)
+    assert board.closed == {}
+    board.pass_time(0.001)
+    assert board.closed == {pipe: True}
+    assert board.cancelled() == [board.waiting[0].call]
+
+
+def test_a_pipe_that_ends_within_its_first_word_is_told_that_it_is_no_json() -> None:
+    board = Board()
+    pipe = board.open(PIPE)
+    board.feed(pipe, b"Content")
+    board.board.received_eof(pipe, 0.0)
+    board.run()
+    assert b"-32700" in board.take(pipe)
+    assert board.closed == {pipe: True}
+
+
+def test_a_pipe_that_said_nothing_is_closed_at_its_end() -> None:
+    board = Board()
+    pipe = board.open(PIPE)
+    board.board.received_eof(pipe, 0.0)
+    board.run()
+    assert board.closed == {pipe: True}
+
+
+def test_a_new_socket_during_the_notice_is_told_to_close() -> None:
+    board = Board(Config(drain_notice=10.0))
+    board.board.shut_down(0.0)
+    answer = board.feed(board.open(), b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert b"Connection: close\r\n" in answer
+
+
+def test_deadlines_of_bytes_are_the_codecs_and_deadlines_of_meaning_the_gateways() -> None:
+    board = Board(Config(head_timeout=5.0, call_timeout=3.0))
+    silent = board.open()
+    browser = Browser(board)
+    assert board.board.next_timeout() == 5.0
+    browser.send(call("later"))
+    assert board.board.next_timeout() == 3.0
+    board.pass_time(3.0)
+    assert b"-32030" in browser.texts()[0]
+    board.pass_time(2.0)
+    assert board.closed == {silent: True}
+    board.drop(silent)
+    board.board.handle_timeout(100.0)
+
+
+def test_a_deadline_that_moves_forward_is_moved_and_one_that_moves_back_is_looked_at_again() -> None:
+    board = Board(Config(head_timeout=5.0, keep_alive_timeout=2.0, heartbeat_interval=None))
+    socket = board.open()
+    board.feed(socket, post(call("add", b"[1,2]")))
+    assert board.board.next_timeout() == 2.0
+    board.now = 1.0
+    board.feed(socket, post(call("add", b"[1,2]")))
+    assert board.board.next_timeout() == 2.0
+    board.pass_time(1.999)
+    assert board.closed == {}
+    board.pass_time(0.001)
+    assert board.closed == {socket: True}
+
+
+def test_what_codecs_hold_counts_for_the_memory_budget() -> None:
+    board = Board(Config(read_bytes=1000))
+    socket = board.open()
+    board.feed(socket, post(b"x" * 100_000)[:50_000])
+    assert board.board.health(0.0).memory > 49_000
+    board.drop(socket)
+    assert board.board.health(0.0).memory <= 1000
+
+
+def test_a_body_for_which_there_is_no_memory_goes_before_any_connection_does() -> None:
+    board = Board(Config(memory_budget=100_000, read_bytes=1000))
+    browser, first, second = Browser(board), board.open(), board.open()
+    request = post(b"x" * 80_000)
+    assert board.feed(first, request[:70_000]) == b""
+    assert board.feed(second, request[:70_000]).startswith(b"HTTP/1.1 503 ")
+    assert board.half_closed == [second]
+    assert browser.send(call("add", b"[1,2]")) == [result(3)]
+    assert board.feed(first, request[70_000:]).startswith(b"HTTP/1.1 400 ")
+    assert board.board.stats()["http.refused.503"] == 1
+
+
+def test_unix_time_can_be_set() -> None:
+    board = Board()
+    board.board.set_wall(1.0, 0.0)
+    assert board.board.health(1.0).timestamp == 2.0
+
+
+def test_the_last_answer_to_a_client_that_has_half_closed_closes_at_once() -> None:
+    board = Board()
+    socket = board.open()
+    board.feed(socket, post(call("later", b"[7]")))
+    board.board.received_eof(socket, 0.0)
+    board.board.shut_down(0.0)
+    board.board.complete(board.waiting.pop().call, 7, 0.0)
+    board.run()
+    assert body(board.take(socket)) == result(7)
+    assert (board.half_closed, board.closed) == ([socket], {socket: True})
+
+
+def test_a_notification_a_progress_report_and_a_request_reach_a_websocket() -> None:
+    board = Board()
+    browser = Browser(board)
+    text = b'{"jsonrpc":"2.0","method":"later","params":[1],"id":1,"meta":{"progress_token":"t"}}'
+    assert browser.send(text) == []
+    invoke = board.waiting.pop()
+    connection = invoke.caller.connection
+    assert board.board.progress(invoke.call, {"fraction": 0.5}, 0.0)
+    assert board.board.notify(connection, "news", [1], 0.0)
+    request = board.board.request(connection, "ask", {"a": 1}, 0.0, timeout=5.0)
+    gone = board.board.request(connection, "ask", None, 0.0, timeout=5.0)
+    board.board.abandon(gone, 0.0)
+    assert board.board.fail(invoke.call, RpcError(7, "no"), 0.0)
+    board.run()
+    texts = [msgspec.json.decode(text) for text in browser.texts()]
+    assert [text.get("method", "error") for text in texts] == [
+        "$/progress",
+        "news",
+        "ask",
+        "ask",
+        "$/cancelRequest",
+        "error",
+    ]
+    browser.send(b'{"jsonrpc":"2.0","result":{"b":2},"id":%d}' % request)
+    assert [(resolve.request, resolve.outcome) for resolve in board.resolved()] == [(request, b'{"b":2}')]
+
+
+def test_a_shut_down_and_the_end_of_accepting_can_be_seen() -> None:
+    board = Board(Config(drain_notice=1.0))
+    browser = Browser(board)
+    assert (board.board.draining, board.board.accepting) == (False, True)
+    board.board.shut_down(0.0)
+    assert (board.board.draining, board.board.accepting) == (True, True)
+    board.pass_time(1.0)
+    assert (board.board.draining, board.board.accepting) == (True, False)
+    assert b"connection.draining" in browser.texts()[0]
+
+
+# Each input alone
+
+
+@pytest.mark.parametrize("given", [None, Identity("ada")])
+def test_whoever_comes_is_whom_the_policy_or_the_adapter_says(given: Identity | None) -> None:
+    gateway = Gateway(calculator(), wall=0.0, entropy=counter())
+    board = Switchboard(gateway)
+    pipe = board.opened(PIPE, 0.0) if given is None else board.opened(PIPE, 0.0, identity=given)
+    assert pipe is not None
+    board.received(pipe, call("connection.info") + b"\n", 0.0)
+    (written,) = [action.data for action in board.outbox if isinstance(action, Write)]
+    assert (b'"user":"ada"' in written) is (given is not None)
+
+
+def test_what_is_told_of_a_socket_that_is_refused_comes_out_at_once() -> None:
+    board = Board(Config(max_connections=1))
+    board.open()
+    assert board.board.opened(HERE, 0.0) is None
+    assert [type(action) for action in board.board.outbox] == [Emit]
+
+
+def said(board: Board, browser: Browser) -> list[str]:
+    """The methods of what a browser is told without anything else happening."""
+    board.run()
+    return [msgspec.json.decode(text).get("method", "") for text in browser.texts()]
+
+
+def test_each_push_leaves_by_itself_and_says_whether_it_did() -> None:
+    board = Board(Config(drain_grace=10.0))
+    browser = Browser(board)
+    text = b'{"jsonrpc":"2.0","method":"later","params":[1],"id":1,"meta":{"progress_token":"t"}}'
+    browser.send(text)
+    invoke = board.waiting.pop()
+    connection = invoke.caller.connection
+    assert board.board.progress(invoke.call, 0.5, 0.0) is True
+    assert said(board, browser) == ["$/progress"]
+    assert board.board.notify(connection, "news", None, 0.0) is True
+    assert said(board, browser) == ["news"]
+    asked = board.board.request(connection, "ask", None, 0.0, timeout=5.0)
+    assert said(board, browser) == ["ask"]
+    board.board.abandon(asked, 0.0)
+    assert said(board, browser) == ["$/cancelRequest"]
+    assert board.board.complete(invoke.call, 1, 0.0) is True
+    assert said(board, browser) == [""]
+    assert board.board.complete(invoke.call, 1, 0.0) is False
+    board.board.shut_down(0.0, grace=1.0)
+    assert said(board, browser) == ["connection.draining"]
+
+
+def test_a_broadcast_is_narrowed_to_kinds_and_users() -> None:
+    board = Board(identity=Identity("ada"))
+    browser, pipe = Browser(board), board.open(PIPE, Identity("bob"))
+    board.feed(pipe, call("add", b"[1,2]") + b"\n")
+    told: list[dict[str, Any]] = [
+        {"kinds": ["cli"]},
+        {"kinds": ["websocket"]},
+        {"users": ["bob"]},
+        {"users": ["ada"]},
+        {},
+    ]
+    reached = []
+    for to in told:
+        delivered = board.board.broadcast("news", None, 0.0, **to)
+        board.run()
+        reached.append((delivered, bool(browser.texts()), bool(board.take(pipe))))
+    assert reached == [(1, False, True), (1, True, False), (1, False, True), (1, True, False), (2, True, True)]
+
+
+def test_the_grace_of_a_shut_down_can_be_said() -> None:
+    board = Board(Config(drain_grace=10.0))
+    browser = Browser(board)
+    browser.send(call("later"))
+    board.board.shut_down(0.0, grace=1.0)
+    board.pass_time(0.999)
+    assert board.cancelled() == []
+    board.pass_time(0.001)
+    assert board.cancelled() == [board.waiting[0].call]
+
+
+def test_one_byte_that_is_held_counts_and_less_than_none_is_misuse() -> None:
+    board = Board()
+    browser = Browser(board)
+    board.board.held(browser.socket, 0, 0.0)
+    board.board.sent(browser.socket, 0, 0.0)
+    for report in (board.board.held, board.board.sent):
+        with pytest.raises(UsageError, match="-1 bytes are reported of socket 1: give a number from 0 on"):
+            report(browser.socket, -1, 0.0)
+    assert (board.board.health(0.0).memory, board.board.outbox) == (0, [])
+    board.board.held(browser.socket, 1, 0.0)
+    assert board.board.health(0.0).memory == 1
+    board.board.sent(browser.socket, 1, 0.0)
+    assert board.board.health(0.0).memory == 0
+
+
+def test_of_a_socket_that_is_closed_nothing_is_left() -> None:
+    board = Board()
+    browser, pipe, exchange = Browser(board), board.open(PIPE), board.open()
+    board.feed(pipe, call("later") + b"\n")
+    board.board.received_eof(pipe, 0.0)
+    board.feed(exchange, post(call("later")))
+    board.run()
+    for socket in (browser.socket, pipe, exchange):
+        board.drop(socket)
+    assert [event.code for event in board.events() if isinstance(event, ConnectionClosed)] == [1006, None, None]
+    assert board.board.health(0.0).sockets == 0
+    assert (board.board._sockets.by_connection, board.board._sockets.lines, board.board._at_eof) == ({}, {}, {})
+
+
+def test_the_connection_of_an_exchange_ends_without_a_code() -> None:
+    board = Board()
+    board.feed(board.open(), post(call("add", b"[1,2]")))
+    assert [event.code for event in board.events() if isinstance(event, ConnectionClosed)] == [None]
+
+
+def test_of_two_pipes_whose_input_has_ended_the_one_that_waits_for_nothing_is_closed_as_normal() -> None:
+    board = Board()
+    busy, idle = board.open(PIPE), board.open(PIPE)
+    board.feed(busy, call("later") + b"\n")
+    board.feed(idle, call("add", b"[1,2]") + b"\n")
+    for pipe in (busy, idle):
+        board.board.received_eof(pipe, 0.0)
+        board.run()
+    assert board.closed == {idle: True}
+    assert [event.code for event in board.events() if isinstance(event, ConnectionClosed)] == [1000]
+
+
+def test_a_pipe_that_is_closing_holds_up_no_other_whose_input_has_ended() -> None:
+    board = Board()
+    pipes = [board.open(PIPE), board.open(PIPE)]
+    for pipe in pipes:
+        board.feed(pipe, call("add", b"[1,2]") + b"\n")
+    for pipe in pipes:
+        board.board.received_eof(pipe, 0.0)
+        board.run()
+        assert board.closed[pipe] is True
+
+
+def test_what_comes_behind_a_question_that_waits_waits_with_it() -> None:
+    board = Board(Config(write_ahead=100))
+    browser = Browser(board)
+    board.stuck[browser.socket] = 0
+    for text in (call("rpc.discover"), call("add", b"[1,2]", b"2")):
+        browser.client.send(text)
+    frames = b"".join(output.data for output in browser.client.output if isinstance(output, Send))
+    browser.client.output.clear()
+    ping = bytes((0x89, 0x80 | 2)) + bytes(4) + b"hi"
+    board.board.received(browser.socket, frames + ping + ping, 0.0)
+    board.run()
+    while board.stuck[browser.socket]:
+        board.release(browser.socket, board.stuck[browser.socket])
+    board.release(browser.socket)
+    assert browser.texts()[-1] == result(3, b"2")
+
+
+def test_what_a_codec_takes_in_above_the_budget_closes_the_idlest_at_once() -> None:
+    board = Board(Config(memory_budget=50_000, read_bytes=1000))
+    idle = Browser(board)
+    board.now = 1.0
+    browser = Browser(board)
+    frame = bytes((0x81, 0x80 | 127)) + (100_000).to_bytes(8, "big") + bytes(4)
+    board.feed(browser.socket, frame + b"x" * 60_000)
+    idle.exchange()
+    assert Ended(1013) in idle.outputs

@@ -1,0 +1,432 @@
+"""Frames into messages, and each way in which a peer can break the rules: bytes in, events out."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from posthouse.core.values.config import KIB, MIB, Config
+from posthouse.transports.assembly import PIECE
+from posthouse.transports.codec import Binary, Text
+from posthouse.transports.websocket.deflate import deflate
+from posthouse.transports.websocket.frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    FIN,
+    PING,
+    PONG,
+    RSV1,
+    TEXT,
+    frame,
+    masked_frame,
+)
+from posthouse.transports.websocket.receive import FRAGMENT_CHARGE, Event, Failed, Inbound, PeerClosed
+from wsproto.events import Ping, Pong
+
+from tests.values import changeable
+
+KEY = b"\x11\x22\x33\x44"
+
+
+def inbound(*, deflate: bool = False, binary: bool = True, **limits: int) -> Inbound:
+    return Inbound(Config.from_mapping(limits), deflate=deflate, binary=binary)
+
+
+def sent(first: int, payload: bytes = b"") -> bytes:
+    return masked_frame(first, payload, KEY)
+
+
+def announced(first: int, length: int) -> bytes:
+    """A header that announces so much, and no payload."""
+    return bytes((first, 0x80 | 127)) + length.to_bytes(8, "big") + KEY
+
+
+def run(machine: Inbound, data: bytes, step: int | None = None) -> list[Event]:
+    """Everything that follows from `data`, in reads of `step` bytes, turn after turn."""
+    events: list[Event] = []
+    for start in range(0, len(data), step or max(1, len(data))):
+        events += machine.turn(data[start : start + (step or len(data))])
+        while machine.backlog:
+            events += machine.turn()
+    return events
+
+
+def test_a_text_in_one_frame() -> None:
+    machine = inbound()
+    assert machine.turn(sent(FIN | TEXT, "héllo".encode())) == [Text("héllo".encode())]
+    assert (machine.buffered, machine.in_progress) == (0, False)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 3 * PIECE])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_every_length_at_many_splits(size: int, compressed: bool) -> None:
+    payload = (b"abcdefghij" * (size // 10 + 1))[:size]
+    body = deflate(payload) if compressed else payload
+    data = sent(FIN | TEXT | (RSV1 if compressed else 0), body)
+    for step in (None, 1, 2, 3, 5, 1000) if size < 200 else (None, 1000, PIECE):
+        assert run(inbound(deflate=compressed), data, step) == [Text(payload)]
+
+
+def test_the_clients_side_takes_frames_without_a_mask() -> None:
+    machine = Inbound(Config(), client=True, deflate=False, binary=True)
+    assert machine.turn(frame(FIN | TEXT, b"Hello")) == [Text(b"Hello")]
+    assert machine.turn(sent(FIN | TEXT, b"Hello")) == [Failed(1002)]
+
+
+def test_fragments_are_put_together() -> None:
+    machine = inbound()
+    assert (machine.backlog, machine.in_progress, machine.buffered) == (False, False, 0)
+    assert machine.turn(sent(TEXT, b"Hel")) == []
+    assert machine.in_progress
+    assert machine.buffered == 3 + 128
+    assert machine.turn(sent(CONTINUATION)) == []
+    (text,) = machine.turn(sent(FIN | CONTINUATION, b"lo"))
+    assert isinstance(text, Text)
+    assert (text.data, type(text.data)) == (b"Hello", bytes)
+    assert not machine.in_progress
+
+
+def test_what_is_in_progress_began_in_the_last_turn_if_what_had_begun_before_it_ended() -> None:
+    machine = inbound()
+    ping = sent(FIN | PING)
+    whole = sent(FIN | TEXT, b"x")
+    for data, anew in [
+        (ping[:1], False),
+        (ping[1:] + ping[:1], True),
+        (ping[1:] + whole[:-1], True),
+        (whole[-1:] + sent(TEXT, b"Hel") + ping[:1], True),
+        (ping[1:] + ping[:1], False),
+        (ping[1:] + sent(CONTINUATION), False),
+        (sent(FIN | CONTINUATION, b"lo") + whole[:1], True),
+    ]:
+        machine.turn(data)
+        assert (machine.in_progress, machine.anew) == (True, anew)
+
+
+@pytest.mark.parametrize("size", [124, 125])
+def test_a_control_frame_may_be_as_long_as_the_standard_lets_it(size: int) -> None:
+    data = sent(FIN | PING, b"x" * size) + sent(FIN | TEXT, b"Hello")
+    for step in (None, 1, 7, 64, size + 5):
+        assert run(inbound(), data, step) == [Ping(b"x" * size), Text(b"Hello")]
+
+
+def test_what_breaks_a_rule_leaves_nothing_held_of_what_came_before() -> None:
+    machine = inbound()
+    machine.turn(sent(TEXT, b"Hel"))
+    assert machine.turn(sent(FIN | TEXT, b"lo")) == [Failed(1002)]
+    assert (machine.buffered, machine.in_progress, machine.backlog) == (0, False, False)
+
+
+def test_each_message_has_the_limit_to_itself() -> None:
+    machine = inbound(max_message_bytes=10)
+    data = sent(TEXT, b"x" * 5) + sent(FIN | CONTINUATION, b"x" * 5)
+    assert run(machine, data * 3) == [Text(b"x" * 10)] * 3
+
+
+def test_a_message_that_is_not_compressed_has_no_more_room_for_compression_having_been_agreed() -> None:
+    for size, failed in ((10, False), (11, True)):
+        events = run(inbound(deflate=True, max_message_bytes=10), sent(TEXT, b"x" * size))
+        assert events == ([Failed(1009)] if failed else [])
+
+
+@pytest.mark.parametrize(("last", "goes_on"), [(b"", True), (b"y", False)])
+def test_a_turn_ends_with_the_first_byte_above_a_messages_limit(last: bytes, goes_on: bool) -> None:
+    machine = inbound(max_message_bytes=10)
+
+    def fragmented(payload: bytes) -> bytes:
+        return sent(TEXT, payload) + sent(FIN | CONTINUATION)
+
+    data = fragmented(b"x" * 10) + (fragmented(last) if last else b"") + sent(FIN | PING)
+    events = machine.turn(data)
+    assert machine.backlog is not goes_on
+    assert (events[-1] == Ping(b"")) is goes_on
+
+
+def test_binary_messages_are_marked() -> None:
+    data = sent(BINARY, b"\xff") + sent(FIN | CONTINUATION, b"\x00") + sent(FIN | BINARY, b"\xfe")
+    events = run(inbound(), data)
+    assert events == [Text(b"\xff\x00"), Text(b"\xfe")]
+    assert all(isinstance(event, Text) and type(event.data) is Binary for event in events)
+
+
+def test_control_frames_pass_between_fragments() -> None:
+    data = sent(TEXT, b"Hel") + sent(FIN | PING, b"1") + sent(FIN | PONG, b"2") + sent(FIN | CONTINUATION, b"lo")
+    for step in (None, 1):
+        assert run(inbound(), data, step) == [Ping(b"1"), Pong(b"2"), Text(b"Hello")]
+
+
+def test_row_14_pings_pass_between_the_fragments_of_a_compressed_message() -> None:
+    body = deflate(b"Hello, Hello, Hello")
+    data = (
+        sent(RSV1 | TEXT, body[:4])
+        + sent(FIN | PING, b"between")
+        + sent(CONTINUATION, body[4:6])
+        + sent(FIN | PONG)
+        + sent(FIN | CONTINUATION, body[6:])
+    )
+    for step in (None, 1, 3):
+        assert run(inbound(deflate=True), data, step) == [Ping(b"between"), Pong(b""), Text(b"Hello, Hello, Hello")]
+
+
+def test_compressed_and_plain_messages_may_alternate() -> None:
+    data = (
+        sent(FIN | RSV1 | TEXT, deflate(b"one"))
+        + sent(FIN | TEXT, b"two")
+        + sent(FIN | RSV1 | BINARY, deflate(b"\xff"))
+    )
+    assert run(inbound(deflate=True), data) == [Text(b"one"), Text(b"two"), Text(b"\xff")]
+
+
+@pytest.mark.parametrize(
+    "payload, code", [(b"", 1005), (b"\x03\xe8", 1000), (b"\x03\xe8bye", 1000), (b"\x10\x04", 4100)]
+)
+def test_a_close_frame_ends_it(payload: bytes, code: int) -> None:
+    machine = inbound()
+    assert machine.turn(sent(FIN | CLOSE, payload) + sent(FIN | TEXT, b"after")) == [PeerClosed(code)]
+    assert machine.over
+    assert machine.turn(sent(FIN | TEXT, b"after")) == []
+    assert machine.buffered == 0
+
+
+@pytest.mark.parametrize(
+    "code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 3000, 3999, 4000, 4999]
+)
+def test_codes_that_may_be_sent_are_taken(code: int) -> None:
+    assert inbound().turn(sent(FIN | CLOSE, code.to_bytes(2, "big"))) == [PeerClosed(code)]
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535])
+def test_codes_that_may_not_be_sent_are_a_protocol_error(code: int) -> None:
+    assert inbound().turn(sent(FIN | CLOSE, code.to_bytes(2, "big"))) == [Failed(1002)]
+
+
+PROTOCOL_ERRORS = {
+    "no mask": frame(FIN | TEXT, b"Hello"),
+    "no mask on a control frame": frame(FIN | PING, b""),
+    "RSV1 where no compression was agreed": sent(FIN | RSV1 | TEXT, b"Hello"),
+    "RSV2": sent(FIN | 0x20 | TEXT, b"Hello"),
+    "RSV3": sent(FIN | 0x10 | PING, b"Hello"),
+    "opcode 3": sent(FIN | 0x3, b"Hello"),
+    "opcode 7, empty": sent(FIN | 0x7),
+    "opcode 11": sent(FIN | 0xB, b"Hello"),
+    "opcode 15, empty": sent(FIN | 0xF),
+    "a control frame in fragments": sent(PING, b"Hello"),
+    "a close frame in fragments": sent(CLOSE),
+    "a long ping": sent(FIN | PING, bytes(126)),
+    "a very long close": sent(FIN | CLOSE, bytes(65536)),
+    "a length in two bytes where one was enough": bytes((FIN | TEXT, 0x80 | 126, 0, 125)) + KEY + bytes(125),
+    "a length in eight bytes where two were enough": announced(FIN | TEXT, 65535),
+    "a length with its first bit set": announced(FIN | TEXT, 1 << 63),
+    "a continuation of nothing": sent(FIN | CONTINUATION, b"Hello"),
+    "an unfinished continuation of nothing": sent(CONTINUATION, b"Hello"),
+    "a text inside a text": sent(TEXT, b"Hel") + sent(FIN | TEXT, b"lo"),
+    "a binary inside a text": sent(TEXT, b"Hel") + sent(FIN | BINARY, b"lo"),
+    "a close of one byte": sent(FIN | CLOSE, b"\x03"),
+}
+
+
+@pytest.mark.parametrize("data", PROTOCOL_ERRORS.values(), ids=PROTOCOL_ERRORS)
+@pytest.mark.parametrize("binary", [True, False])
+def test_row_17_wrong_mask_rsv_opcode_length_and_continuation(data: bytes, binary: bool) -> None:
+    for step in (None, 1):
+        machine = inbound(binary=binary)
+        assert run(machine, data, step) == [Failed(1002)]
+        assert machine.over
+
+
+def test_row_17_a_text_inside_a_text_is_refused_whatever_it_inflates_to() -> None:
+    for step in (None, 1):
+        assert run(inbound(deflate=True), sent(TEXT) + sent(FIN | RSV1 | TEXT, b"\xff\xff"), step) == [Failed(1002)]
+        assert run(inbound(deflate=True), sent(FIN | CONTINUATION, b"\xff"), step) == [Failed(1002)]
+
+
+@pytest.mark.parametrize("first", [FIN | RSV1 | TEXT, RSV1 | TEXT])
+def test_row_17_an_empty_text_inside_a_text_is_no_end_of_what_was_inflated(first: int) -> None:
+    begun = sent(RSV1 | TEXT, b"\x00\x00\x00")
+    assert inbound(deflate=True).turn(begun + sent(first)) == [Failed(1002)]
+
+
+def test_a_frame_too_many_fails_for_being_that_whatever_it_ends() -> None:
+    begun = sent(RSV1 | TEXT, b"\x00\x00\x00")
+    assert inbound(deflate=True, max_fragments=1).turn(begun + sent(FIN | CONTINUATION)) == [Failed(1008)]
+
+
+def test_row_17_rsv1_where_only_a_first_data_frame_may_have_it() -> None:
+    assert run(inbound(deflate=True), sent(FIN | RSV1 | PING)) == [Failed(1002)]
+    data = sent(RSV1 | TEXT, deflate(b"Hello")) + sent(FIN | RSV1 | CONTINUATION, b"")
+    assert run(inbound(deflate=True), data) == [Failed(1002)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xff",
+        b"a\xc0\x80",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xf4\x90",
+    ],
+)
+def test_row_15_bad_utf_8(text: bytes) -> None:
+    for step in (None, 1):
+        assert run(inbound(), sent(FIN | TEXT, text), step) == [Failed(1007)]
+        assert run(inbound(deflate=True), sent(FIN | RSV1 | TEXT, deflate(text)), step) == [Failed(1007)]
+    assert run(inbound(), sent(FIN | CLOSE, b"\x03\xe8" + text)) == [Failed(1007)]
+
+
+def test_row_15_a_text_that_ends_inside_a_character() -> None:
+    assert run(inbound(), sent(TEXT, b"a") + sent(FIN | CONTINUATION, b"\xc3")) == [Failed(1007)]
+    assert run(inbound(), sent(TEXT, b"\xc3") + sent(FIN | CONTINUATION, b"\xa9")) == [Text(b"\xc3\xa9")]
+
+
+def test_bad_utf_8_is_refused_before_its_frame_is_whole() -> None:
+    machine = inbound()
+    data = sent(FIN | TEXT, b"fine\xf4\x90\x80\x80 and more")
+    assert machine.turn(data[: 6 + 4]) == []
+    assert machine.turn(data[6 + 4 : 6 + 6]) == [Failed(1007)]
+
+
+def test_row_16_binary_where_texts_are_spoken() -> None:
+    for data in (sent(FIN | BINARY, b"x"), sent(BINARY), sent(FIN | BINARY), announced(FIN | BINARY, MIB)):
+        assert run(inbound(binary=False), data) == [Failed(1003)]
+        assert run(inbound(binary=False), data, 1) == [Failed(1003)]
+    assert run(inbound(binary=False), frame(FIN | BINARY, b"x") + bytes(4)) == [Failed(1002)]
+
+
+@pytest.mark.parametrize("size", [999, 1000, 1001])
+@pytest.mark.parametrize("step", [None, 1, 700])
+def test_the_limit_of_a_message(size: int, step: int | None) -> None:
+    expected = [Text(bytes(size))] if size <= 1000 else [Failed(1009)]
+    whole = sent(FIN | TEXT, bytes(size))
+    halves = sent(TEXT, bytes(500)) + sent(FIN | CONTINUATION, bytes(size - 500))
+    for data in (whole, halves):
+        assert run(inbound(max_message_bytes=1000), data, step) == expected
+    inflating = sent(FIN | RSV1 | TEXT, deflate(bytes(size)))
+    assert run(inbound(max_message_bytes=1000, deflate=True), inflating, step) == expected
+
+
+def test_row_12_too_much_announced_is_refused_before_any_payload_is_taken_in() -> None:
+    assert inbound().turn(announced(FIN | TEXT, MIB + 1)) == [Failed(1009)]
+    assert inbound(deflate=True).turn(announced(FIN | RSV1 | TEXT, 2 * MIB)) == [Failed(1009)]
+    machine = inbound()
+    assert machine.turn(announced(FIN | TEXT, MIB)) == []
+    assert machine.buffered == FRAGMENT_CHARGE
+
+
+def test_a_compressed_frame_may_be_a_little_longer_than_its_message() -> None:
+    assert inbound(deflate=True).turn(announced(FIN | RSV1 | TEXT, MIB + 1)) == []
+
+
+@pytest.mark.parametrize("payload", [b"", b"x"])
+def test_row_11_endless_fragments(payload: bytes) -> None:
+    machine = inbound()
+    data = sent(TEXT, payload) + sent(CONTINUATION, payload) * 127
+    assert run(machine, data) == []
+    assert machine.buffered == 128 * (len(payload) + FRAGMENT_CHARGE)
+    assert run(machine, sent(FIN | CONTINUATION, payload)) == [Failed(1008)]
+    assert run(inbound(), data[: -len(sent(0, payload))] + sent(FIN | CONTINUATION, payload)) == [Text(payload * 128)]
+
+
+def test_row_13_a_bomb_on_the_wire() -> None:
+    data = sent(FIN | RSV1 | TEXT, deflate(bytes(20 * MIB)))
+    tracemalloc.start()
+    try:
+        events = run(inbound(deflate=True), data, 64 * KIB)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert events == [Failed(1009)]
+    assert peak < MIB
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_message_at_its_limit_costs_twice_its_size(compressed: bool) -> None:
+    payload = (b"0123456789abcdef" * 7 + b"\n") * (MIB // 113)
+    body, first = (deflate(payload), RSV1 | FIN | TEXT) if compressed else (payload, FIN | TEXT)
+    reads = [sent(first, body)[start : start + 64 * KIB] for start in range(0, len(body) + 14, 64 * KIB)]
+    machine = inbound(deflate=compressed, max_inflate_ratio=10_000)
+    tracemalloc.start()
+    try:
+        events = [event for data in reads for event in machine.turn(data)]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert events == [Text(payload)]
+    assert peak <= 2 * MIB + 64 * KIB
+
+
+def test_a_turn_ends_after_so_many_frames() -> None:
+    machine = inbound(frames_per_turn=3)
+    data = sent(FIN | TEXT, b"x") * 7
+    assert machine.turn(data) == [Text(b"x")] * 3
+    assert (machine.backlog, machine.buffered) == (True, len(data) // 7 * 4)
+    machine.keep(sent(FIN | TEXT, b"y"))
+    assert machine.turn() == [Text(b"x")] * 3
+    assert machine.turn() == [Text(b"x"), Text(b"y")]
+    assert not machine.backlog
+
+
+def test_a_turn_ends_after_about_a_messages_limit_of_inflated_bytes() -> None:
+    machine = inbound(deflate=True, max_message_bytes=1000)
+    data = sent(FIN | RSV1 | TEXT, deflate(bytes(600))) * 5
+    assert len(machine.turn(data)) == 2
+    assert machine.backlog
+    assert len(machine.turn()) == 2
+    assert len(machine.turn()) == 1
+    assert not machine.backlog
+
+
+def test_a_frame_cut_short_is_no_backlog() -> None:
+    machine = inbound(frames_per_turn=1)
+    assert machine.turn(sent(FIN | PING, b"abc")[:-1]) == []
+    assert not machine.backlog
+    assert machine.turn(sent(FIN | PING, b"abc")[-1:]) == [Ping(b"abc")]
+
+
+def test_abandoned_it_holds_nothing_and_parses_nothing() -> None:
+    machine = inbound(frames_per_turn=1)
+    machine.turn(sent(TEXT, b"abc") + sent(FIN | CONTINUATION, b"def"))
+    machine.abandon()
+    assert (machine.buffered, machine.backlog, machine.in_progress) == (0, False, False)
+    assert machine.turn(sent(FIN | TEXT, b"x")) == []
+
+
+PARTS = st.one_of(
+    st.builds(
+        sent,
+        st.sampled_from(
+            [FIN | TEXT, TEXT, FIN | CONTINUATION, CONTINUATION, FIN | PING, FIN | BINARY, FIN | RSV1 | TEXT]
+        ),
+        st.binary(max_size=140)
+        | st.text(max_size=30).map(str.encode)
+        | st.text(max_size=40).map(str.encode).map(deflate),
+    ),
+    st.sampled_from([sent(FIN | CLOSE, b"\x03\xe8"), announced(FIN | TEXT, 70_000), b"\x81", b"\x89\xff"]),
+    st.binary(max_size=20),
+)
+
+
+@settings(max_examples=150)
+@given(st.lists(PARTS, max_size=12), st.integers(1, 60), st.booleans(), st.booleans())
+def test_any_bytes_raise_nothing_and_mean_the_same_at_every_split(
+    parts: list[bytes], step: int, compressed: bool, binary: bool
+) -> None:
+    limits = {"max_message_bytes": 300, "max_fragments": 4, "frames_per_turn": 3}
+    data = b"".join(parts)
+    whole = run(inbound(deflate=compressed, binary=binary, **limits), data)
+    machine = inbound(deflate=compressed, binary=binary, **limits)
+    events: list[Event] = []
+    for start in range(0, len(data), step):
+        events += machine.turn(data[start : start + step])
+        assert machine.buffered <= 300 + 4 * FRAGMENT_CHARGE + 140 + step
+        while machine.backlog:
+            events += machine.turn()
+    assert events == whole
+    assert not any(type(event) in (Failed, PeerClosed) for event in whole[:-1])
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.websocket.receive") == []

@@ -1,0 +1,82 @@
+"""What is recognised as a plain text wsproto takes too, and reads the same; all else is left to it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from posthouse.transports.websocket.frames import FIN, MASKED, TEXT, frame, masked_frame
+from posthouse.transports.websocket.recogniser import recognise_text
+from wsproto.connection import Connection, ConnectionType
+from wsproto.events import TextMessage
+
+KEY = b"\x01\x82\x03\xf4"
+
+
+def recognised(wire: bytes, size: int, *, masked: bool) -> bytes | None:
+    """What is recognised of a frame with a payload of this size, wherever it stands."""
+    texts = [
+        recognise_text(
+            before + wire + behind, len(before), len(before + wire) - size, len(before + wire), masked=masked
+        )
+        for before, behind in ((b"", b""), (b"abc", b"xyz"))
+    ]
+    assert texts[0] == texts[1]
+    return texts[0]
+
+
+def parsed(wire: bytes, *, masked: bool) -> bytes | None:
+    """The text that wsproto reads, if it does."""
+    connection = Connection(ConnectionType.SERVER if masked else ConnectionType.CLIENT)
+    connection.receive_data(wire)
+    text = ""
+    for event in connection.events():
+        if not isinstance(event, TextMessage):
+            return None
+        text += event.data
+    return text.encode()
+
+
+SIZES = (0, 1, 3, 4, 5, 125, 126, 127, 65_535)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_plain_text_is_read(size: int) -> None:
+    text = (b"0123456789" * 7_000)[:size]
+    assert recognised(frame(FIN | TEXT, text), size, masked=False) == text
+    assert recognised(masked_frame(FIN | TEXT, text, KEY), size, masked=True) == text
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_who_masks_and_should_not_is_left_and_who_should_and_does_not(size: int) -> None:
+    assert recognised(frame(FIN | TEXT, b"x" * size), size, masked=True) is None
+    assert recognised(masked_frame(FIN | TEXT, b"x" * size, KEY), size, masked=False) is None
+
+
+@pytest.mark.parametrize(("size", "written"), [(1, 2), (125, 2), (1, 8), (125, 8), (126, 8), (65_535, 8)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_length_in_more_bytes_than_it_takes_is_left(size: int, written: int, masked: bool) -> None:
+    header = bytes((FIN | TEXT, (126 if written == 2 else 127) | (MASKED if masked else 0)))
+    wire = header + size.to_bytes(written, "big") + (KEY if masked else b"") + b"x" * size
+    assert recognised(wire, size, masked=masked) is None
+    assert parsed(wire, masked=masked) is None
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_what_needs_eight_bytes_for_its_length_is_left(masked: bool) -> None:
+    text = b"x" * 65_536
+    wire = masked_frame(FIN | TEXT, text, KEY) if masked else frame(FIN | TEXT, text)
+    assert recognised(wire, len(text), masked=masked) is None
+    assert parsed(wire, masked=masked) == text
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"a\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"])
+def test_what_is_no_utf_8_is_left(text: bytes) -> None:
+    assert recognised(frame(FIN | TEXT, text), len(text), masked=False) is None
+    assert recognised(masked_frame(FIN | TEXT, text, KEY), len(text), masked=True) is None
+
+
+@given(st.one_of(st.text().map(str.encode), st.binary()), st.binary(min_size=4, max_size=4), st.booleans())
+def test_wsproto_reads_what_is_recognised_and_refuses_what_is_not(text: bytes, key: bytes, masked: bool) -> None:
+    wire = masked_frame(FIN | TEXT, text, key) if masked else frame(FIN | TEXT, text)
+    assert recognised(wire, len(text), masked=masked) == parsed(wire, masked=masked)

@@ -1,0 +1,228 @@
+"""The rest of a response behind its head: bytes in, one whole response out, and the first byte behind it.
+
+`Counted` knows its length and needs no parser. `Parsed` has h11 read all that is not plain, heads too: chunks, bodies
+up to the end of input, responses that close the connection, and those that only inform. It may not know requests, but
+for what decides how a response is framed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+import h11
+from msgspec import Struct
+from posthouse.core.values.config import KIB, Config
+from posthouse.transports.fields import Fields
+from posthouse.transports.http.bodies import NO_LIMIT
+from posthouse.transports.http.recognisers import NO_CONTENT, NOT_MODIFIED, ResponseHead
+
+PIECE: Final = 4 * KIB
+"""So much is given to h11 at once: what it has put into no event is looked at after each."""
+
+NO_HTTP: Final = "the server does not speak HTTP/1.1"
+MALFORMED_CHUNKS: Final = "the chunks of the server's response are malformed"
+TOO_LARGE: Final = "the server's response is too large"
+WASTEFUL: Final = "the server's response has too much between its chunks"
+TWO_LENGTHS: Final = "the server's response says in two ways where it ends"
+SWITCHED: Final = "the server goes on in another protocol"
+CUT_OFF: Final = "the server closed the connection before its response was whole"
+
+
+class Response(Struct, frozen=True, gc=False):
+    """A whole response. Names of headers are lower-case."""
+
+    status: int
+    headers: Fields
+    body: bytes
+
+    def header(self, name: bytes) -> bytes | None:
+        """The value of the first header of this lower-case name."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+class Failed(Struct, frozen=True, gc=False):
+    """There will be no response, and no other request on this connection: why, in words for people."""
+
+    reason: str
+
+
+class Reading(Protocol):
+    """A response of either kind. `begun`: its head was read, and what follows is its body; `last`: nothing can follow
+    it on this connection."""
+
+    @property
+    def begun(self) -> bool:
+        """Was its head read?"""
+        ...
+
+    @property
+    def last(self) -> bool:
+        """Can nothing follow it?"""
+        ...
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes it holds."""
+        ...
+
+    def feed(self, data: bytes) -> bytes | Failed | None:
+        """Take the next bytes. Those behind the response, once it is whole; a failure; or None: more is needed."""
+        ...
+
+    def end(self) -> Failed | None:
+        """The server sends no more. None: it is whole by that."""
+        ...
+
+    def response(self) -> Response:
+        """The whole response."""
+        ...
+
+
+class Counted:
+    """A response whose head says how long its body is."""
+
+    __slots__ = ("_body", "_head", "_left", "_max")
+
+    begun = True
+    last = False
+
+    def __init__(self, config: Config, head: ResponseHead) -> None:
+        self._head: Final = head
+        self._left = head.length
+        self._max: Final = config.max_response_bytes
+        self._body = bytearray()
+
+    def feed(self, data: bytes) -> bytes | Failed | None:
+        """Take the next bytes."""
+        if self._head.length > self._max:
+            return Failed(TOO_LARGE)
+        taken = data[: self._left]
+        self._body += taken
+        self._left -= len(taken)
+        return None if self._left else data[len(taken) :]
+
+    def end(self) -> Failed:
+        """It is not whole, or it would not be waited for."""
+        return Failed(CUT_OFF)
+
+    def response(self) -> Response:
+        """The whole response."""
+        return Response(self._head.status, self._head.headers, bytes(self._body))
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes of its body there are."""
+        return len(self._body)
+
+
+class Parsed:
+    """A response that h11 reads. `method` and `headers` are the request's, without what frames its body. A head is to
+    be fed whole, and nothing behind it with it: who feeds it bounds it."""
+
+    __slots__ = ("_asked_body", "_body", "_config", "_head", "_parser", "_placed", "_received")
+
+    def __init__(self, config: Config, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self._config: Final = config
+        self._parser: Final = h11.Connection(h11.CLIENT, max_incomplete_event_size=NO_LIMIT)
+        self._parser.send(h11.Request(method=method, target=target, headers=list(headers)))
+        self._parser.send(h11.EndOfMessage())
+        self._asked_body: Final = method != b"HEAD"
+        self._head: h11.Response | None = None
+        self._body = bytearray()
+        self._received = 0  # bytes behind the head, and those up to the end of the last of its data
+        self._placed = 0
+
+    @property
+    def begun(self) -> bool:
+        """Was a head read that does not merely inform?"""
+        return self._head is not None
+
+    def feed(self, data: bytes) -> bytes | Failed | None:
+        """Take a whole head, or the next bytes behind it."""
+        for at in range(0, len(data), PIECE):
+            piece = data[at : at + PIECE]
+            self._parser.receive_data(piece)
+            if self._head is not None:
+                self._received += len(piece)
+            rest = self._read()
+            if isinstance(rest, bytes):
+                return rest + data[at + PIECE :]
+            if rest is not None:
+                return rest
+        return None
+
+    def end(self) -> Failed | None:
+        """The server sends no more: that ends a body without a length, and cuts off any other."""
+        self._parser.receive_data(b"")
+        return Failed(CUT_OFF) if isinstance(self._read(), Failed) else None
+
+    def _read(self) -> bytes | Failed | None:
+        while True:
+            try:
+                event = self._parser.next_event()
+            except h11.RemoteProtocolError:
+                # What h11 says of it depends on how the bytes were cut.
+                if self._head is None:
+                    return Failed(NO_HTTP)
+                return Failed(WASTEFUL if self._is_wasteful(None) else MALFORMED_CHUNKS)
+            if isinstance(event, h11.Response):
+                self._head = event
+                failed = self._judge(event)
+                if failed is not None:
+                    return failed
+            elif isinstance(event, h11.InformationalResponse):
+                continue
+            elif self._is_wasteful(event):
+                return Failed(WASTEFUL)
+            elif isinstance(event, h11.Data):
+                self._body += event.data
+                if len(self._body) > self._config.max_response_bytes:
+                    return Failed(TOO_LARGE)
+            elif isinstance(event, h11.EndOfMessage):
+                rest, _ = self._parser.trailing_data
+                return rest
+            else:
+                return Failed(SWITCHED) if event is h11.PAUSED else None
+
+    def _judge(self, head: h11.Response) -> Failed | None:
+        """What is wrong with how this head says where its body ends, if anything is."""
+        fields = dict(head.headers)
+        if b"content-length" not in fields:
+            return None
+        if b"transfer-encoding" in fields:
+            # RFC 9112 section 6.3: "ought to be handled as an error".
+            return Failed(TWO_LENGTHS)
+        follows = self._asked_body and head.status_code not in (NO_CONTENT, NOT_MODIFIED)
+        too_large = follows and int(fields[b"content-length"]) > self._config.max_response_bytes
+        return Failed(TOO_LARGE) if too_large else None
+
+    def _is_wasteful(self, event: object) -> bool:
+        """Stands more before this event than a head may have, in heads of chunks or trailers? None: before what h11
+        refuses. It is told by where the bytes are: h11's own limit would be met by some cuts of the same bytes and not
+        by others."""
+        at = self._received
+        if event is not h11.NEED_DATA:
+            rest, _ = self._parser.trailing_data
+            at -= len(rest)
+        placed = self._placed
+        if isinstance(event, h11.Data):
+            self._placed = at
+            at -= len(event.data)
+        return at - placed > self._config.max_head_bytes
+
+    def response(self) -> Response:
+        """The whole response."""
+        head = self._head
+        assert head is not None
+        return Response(head.status_code, tuple(head.headers), bytes(self._body))
+
+    @property
+    def last(self) -> bool:
+        """Does the connection end with it?"""
+        return self._parser.our_state is not h11.DONE or self._parser.their_state is not h11.DONE
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of its body, and those behind its head that belong to none of its data."""
+        return len(self._body) + self._received - self._placed

@@ -1,0 +1,226 @@
+"""The client's side of a WebSocket, handshake and all, as a machine: for tests and for calls from a command line.
+
+Its frames are built here, because their masks must come from the injected entropy: "The masking key needs to be
+unpredictable" (RFC 6455 section 5.3). It bounds what it takes in as the server does, but trusts the server's manners:
+pings are answered as they come.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from posthouse.core.values.config import Config
+from posthouse.core.values.errors import UsageError
+from posthouse.transports.codec import ABNORMAL, Binary, Ended, HeadRead, Heard, Output, Send, Shut, Text
+from posthouse.transports.websocket.deflate import deflate as compress
+from posthouse.transports.websocket.frames import (
+    BINARY,
+    CLOSE,
+    FIN,
+    MAX_CONTROL_BYTES,
+    PING,
+    PONG,
+    RSV1,
+    TEXT,
+    can_close,
+    close_payload,
+    masked_frame,
+)
+from posthouse.transports.websocket.handshake import SUBPROTOCOL, Opened, Rejected, check, key_from, opening_request
+from posthouse.transports.websocket.receive import Event, Failed, Inbound, PeerClosed
+from wsproto.events import Ping
+
+OPENING: Final = "opening"
+OPEN: Final = "open"
+CLOSING: Final = "closing"
+LEAVING: Final = "leaving"
+SHUT: Final = "shut"
+"""Our request went; messages are exchanged; our close frame went first; both went, the server closes TCP; the end."""
+
+NONCE_BYTES: Final = 16
+MASK_BYTES: Final = 4
+END_OF_HEAD: Final = b"\r\n\r\n"
+
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([0-9]{3})(?: .*)?")
+
+
+class WebSocketClient:
+    """One connection to `target` on `host`. Its opening request is in `output` from the beginning.
+
+    `HeadRead` says that it is open and `opened` what was agreed; when the server refused, `rejected` says why and
+    `Ended(None)` follows. `headers` are further ones for the request. Raises UsageError for sending when not open, and
+    for what no frame may say.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        host: bytes,
+        target: bytes = b"/ws",
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        deflate: bool = True,
+        subprotocols: tuple[bytes, ...] = (SUBPROTOCOL,),
+        entropy: Callable[[int], bytes],
+        now: float,
+    ) -> None:
+        self._config = config
+        self._entropy = entropy
+        self._deflate = deflate
+        self._subprotocols = subprotocols
+        self._key = key_from(entropy(NONCE_BYTES))
+        self._head = b""
+        self._inbound = Inbound(config, client=True, deflate=False, binary=True)
+        self._state = OPENING
+        self._due: float | None = now + config.head_timeout
+        self.opened: Opened | None = None
+        self.rejected: str | None = None
+        request = opening_request(host, target, self._key, deflate=deflate, subprotocols=subprotocols, headers=headers)
+        self.output: list[Output] = [Send(request)]
+
+    # Out
+
+    @property
+    def ready(self) -> bool:
+        """May a message be sent? After the handshake, and until one side closes."""
+        return self._state is OPEN
+
+    def send(self, payload: bytes) -> None:
+        """Send one message: a text, or binary when the payload is `Binary`. Compressed as the server would."""
+        if self._state is not OPEN:
+            raise UsageError(f"the WebSocket is {self._state}")
+        opcode = BINARY if type(payload) is Binary else TEXT
+        assert self.opened is not None
+        if self.opened.deflate and len(payload) >= self._config.min_compress_bytes:
+            self._send(FIN | RSV1 | opcode, compress(payload))
+        else:
+            self._send(FIN | opcode, payload)
+
+    def ping(self, payload: bytes = b"") -> None:
+        """Ask for a sign of life: `Heard` will say that there was one. At most 125 bytes, or UsageError."""
+        if len(payload) > MAX_CONTROL_BYTES:
+            raise UsageError(f"a ping of {len(payload)} bytes: it may have at most {MAX_CONTROL_BYTES}")
+        if self._state is OPEN:
+            self._send(FIN | PING, payload)
+
+    def close(self, code: int, now: float) -> None:
+        """Begin to close. Messages that still come are passed on; `Ended` and `Shut` follow, or the deadline.
+        UsageError for a code that no frame may carry; 1005 stands for none."""
+        if not can_close(code):
+            raise UsageError(f"close code {code}: give 1000 to 1003, 1007 to 1013, 3000 to 4999, or 1005 for none")
+        if self._state is OPEN:
+            self._state = CLOSING
+            self._due = now + self._config.close_timeout
+            self._send(FIN | CLOSE, close_payload(code))
+
+    # In
+
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Bytes came, cut anywhere."""
+        if self._state is OPENING:
+            self._head += data
+            head, end, rest = self._head.partition(END_OF_HEAD)
+            if len(head) > self._config.max_head_bytes:
+                self._reject("the server's answer is too long")
+            elif end:
+                self._open(head, rest, now)
+        elif self._state is OPEN or self._state is CLOSING:
+            self._parse(data, now)
+
+    def receive_eof(self, now: float) -> None:
+        """The server half-closed, as it should after both close frames."""
+        if self._state is OPENING:
+            self._reject("the server closed the connection before it answered")
+        elif self._state is LEAVING:
+            self._shut()
+        elif self._state is not SHUT:
+            self.output.append(Ended(ABNORMAL))
+            self._shut()
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes it holds."""
+        return len(self._head) + self._inbound.buffered
+
+    # Time
+
+    def next_timeout(self) -> float | None:
+        """When the handshake or the closing takes too long, or None."""
+        return self._due
+
+    def handle_timeout(self, now: float) -> None:
+        """End what took too long."""
+        if self._due is None or now < self._due:
+            return
+        if self._state is OPENING:
+            self._reject(f"the server did not answer within {self._config.head_timeout:g} s")
+            return
+        if self._state is CLOSING:
+            self.output.append(Ended(ABNORMAL))
+        self._shut(flush=False)
+
+    # Details
+
+    def _open(self, head: bytes, rest: bytes, now: float) -> None:
+        status_line, *lines = head.split(b"\r\n")
+        status = _STATUS_LINE.fullmatch(status_line)
+        if status is None:
+            self._reject("the server does not speak HTTP/1.1")
+            return
+        pairs = (line.partition(b":") for line in lines)
+        headers = [(name.lower(), value.strip(b" \t")) for name, _, value in pairs]
+        verdict = check(int(status[1]), headers, self._key, deflate=self._deflate, subprotocols=self._subprotocols)
+        if isinstance(verdict, Rejected):
+            self._reject(verdict.reason)
+            return
+        self._state = OPEN
+        self._due = None
+        self._head = b""
+        self.opened = verdict
+        self._inbound = Inbound(self._config, client=True, deflate=verdict.deflate, binary=True)
+        self.output.append(HeadRead())
+        if rest:
+            self._parse(rest, now)
+
+    def _parse(self, data: bytes, now: float) -> None:
+        events = self._inbound.turn(data)
+        while events or self._inbound.backlog:
+            for event in events:
+                self._on_event(event, now)
+            events = self._inbound.turn() if self._inbound.backlog else []
+
+    def _on_event(self, event: Event, now: float) -> None:
+        if isinstance(event, Text):
+            self.output.append(event)
+        elif isinstance(event, PeerClosed):
+            if self._state is OPEN:
+                self._send(FIN | CLOSE, close_payload(event.code))
+            self.output.append(Ended(event.code))
+            self._state = LEAVING
+            self._due = now + self._config.close_timeout
+        elif isinstance(event, Failed):
+            if self._state is OPEN:
+                self._send(FIN | CLOSE, close_payload(event.code))
+            self.output.append(Ended(event.code))
+            self._shut()
+        else:
+            self.output.append(Heard())
+            if isinstance(event, Ping) and self._state is OPEN:
+                self._send(FIN | PONG, bytes(event.payload))
+
+    def _send(self, first: int, payload: bytes) -> None:
+        self.output.append(Send(masked_frame(first, payload, self._entropy(MASK_BYTES))))
+
+    def _reject(self, reason: str) -> None:
+        self.rejected = reason
+        self._head = b""
+        self.output.append(Ended(None))
+        self._shut(flush=False)
+
+    def _shut(self, *, flush: bool = True) -> None:
+        self._state = SHUT
+        self._due = None
+        self._inbound.abandon()
+        self.output.append(Shut(flush))

@@ -1,0 +1,170 @@
+"""HTTP answers as bytes: heads made once per status, with only the length and what varies to add.
+
+h11 writes none of them. It may not know why an answer is given, nor what becomes of the socket.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from math import ceil
+from typing import Final
+
+from msgspec import Struct
+from posthouse.core.calls.replies import RETRY_AFTER
+from posthouse.core.jsonrpc.messages import encode_error
+from posthouse.core.values.errors import DRAINING, RATE_LIMITED, SERVER_BUSY, RpcError, UsageError, http_status
+from posthouse.transports.fields import TOKEN, VALUE
+from posthouse.transports.refusal import Refusal
+
+REASONS: Final[dict[int, bytes]] = {
+    200: b"OK",
+    204: b"No Content",
+    400: b"Bad Request",
+    401: b"Unauthorized",
+    403: b"Forbidden",
+    404: b"Not Found",
+    405: b"Method Not Allowed",
+    408: b"Request Timeout",
+    411: b"Length Required",
+    413: b"Content Too Large",
+    414: b"URI Too Long",
+    415: b"Unsupported Media Type",
+    417: b"Expectation Failed",
+    421: b"Misdirected Request",
+    426: b"Upgrade Required",
+    429: b"Too Many Requests",
+    431: b"Request Header Fields Too Large",
+    500: b"Internal Server Error",
+    501: b"Not Implemented",
+    503: b"Service Unavailable",
+    505: b"HTTP Version Not Supported",
+}
+"""Every status that is answered here (RFC 9110 section 15, RFC 6585)."""
+
+JSON: Final = b"application/json"
+TEXT: Final = b"text/plain; charset=utf-8"
+
+NOT_ADMITTED: Final[dict[int, int]] = {1012: DRAINING, 1013: SERVER_BUSY, 4429: RATE_LIMITED}
+"""The JSON-RPC error code that says what a WebSocket close code says."""
+
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+FIELD_NAME: Final = re.compile(TOKEN)
+FIELD_VALUE: Final = re.compile(VALUE)
+
+Fields = Iterable[tuple[bytes, bytes]]
+
+
+def _head(status: int, media: bytes, *, close: bool) -> bytes:
+    lines = [
+        b"HTTP/1.1 %d %b" % (status, REASONS[status]),
+        b"Cache-Control: no-store",
+        b"X-Content-Type-Options: nosniff",
+    ]
+    if status == 401:
+        # RFC 9110 section 15.5.2: it "MUST send a WWW-Authenticate header field".
+        lines.append(b"WWW-Authenticate: Bearer")
+    if close:
+        lines.append(b"Connection: close")
+    if status != 204:
+        # RFC 9110 section 8.6: a server "MUST NOT send a Content-Length header field" in a 204.
+        lines += [b"Content-Type: " + media, b"Content-Length: "]
+        return b"\r\n".join(lines)
+    return b"\r\n".join([*lines, b""])
+
+
+HEADS: Final[dict[tuple[int, bytes, bool], bytes]] = {
+    (status, media, close): _head(status, media, close=close)
+    for status in REASONS
+    for media in (JSON, TEXT)
+    for close in (False, True)
+}
+"""All that comes before the length (204: before the empty line)."""
+
+
+class Manner(Struct, frozen=True, gc=False):
+    """How the answer to one request must be, whatever it says. `persistent`: the client can go on behind it;
+    `bodiless`: it was a HEAD; `cors`: lines that let the page that asked read the answer."""
+
+    persistent: bool
+    bodiless: bool
+    cors: bytes
+
+
+UNKNOWN: Final = Manner(persistent=False, bodiless=False, cors=b"")
+"""For a request that could not be read."""
+
+
+class Answer(Struct, frozen=True, gc=False):
+    """What an answer says. `fields` are lines of headers as `field_lines` makes them."""
+
+    status: int
+    data: bytes = b""
+    media: bytes = JSON
+    fields: bytes = b""
+
+    def write(self, manner: Manner, *, close: bool) -> tuple[bytes, bytes]:
+        """Its head and its body, which is not copied."""
+        head = HEADS[self.status, self.media, close]
+        if self.status == 204:
+            return b"%b%b%b\r\n" % (head, self.fields, manner.cors), b""
+        written = b"%b%d\r\n%b%b\r\n" % (head, len(self.data), self.fields, manner.cors)
+        return written, b"" if manner.bodiless else self.data
+
+
+def exchange_answer(data: bytes | None, code: int | None, retry_after: float | None) -> Answer:
+    """What the gateway answers: nothing (None), or a JSON text with the code of the error that it carries, if any."""
+    if data is None:
+        return Answer(204)
+    return Answer(http_status(code), data, fields=retry_line(retry_after))
+
+
+def not_admitted_answer(code: int, retry_after: float | None, *, in_json: bool) -> Answer:
+    """A WebSocket close code as HTTP says it: as a JSON-RPC error response, or in words."""
+    error = RpcError(NOT_ADMITTED.get(code, SERVER_BUSY))
+    fields = retry_line(RETRY_AFTER[error.code] if retry_after is None else retry_after)
+    if in_json:
+        return Answer(http_status(error.code), encode_error(b"null", error), JSON, fields)
+    return Answer(http_status(error.code), b"%b\n" % error.message.encode(), TEXT, fields)
+
+
+def refusal_answer(refusal: Refusal) -> Answer:
+    """A refusal as the peer reads it: a JSON-RPC error response where it has one, else its reason."""
+    fields = field_lines(refusal.headers)
+    if refusal.error is not None:
+        return Answer(refusal.status, encode_error(b"null", refusal.error), JSON, fields)
+    return Answer(refusal.status, b"%b\n" % refusal.reason.encode(), TEXT, fields)
+
+
+def cors_lines(origin: bytes) -> bytes:
+    """What lets a page of this origin, which is allowed, read an answer (Fetch, section 3.2.3). Never `*`."""
+    return field_lines(
+        (
+            (b"Access-Control-Allow-Origin", origin),
+            (b"Access-Control-Expose-Headers", b"Retry-After"),
+            (b"Vary", b"Origin"),
+        )
+    )
+
+
+def switching_head(headers: Fields) -> bytes:
+    """The 101 that ends HTTP on a socket (RFC 6455 section 4.2.2)."""
+    return b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % field_lines(headers)
+
+
+def field_lines(headers: Fields) -> bytes:
+    """Headers as lines. UsageError, before anything is written, for one that would break out of its line."""
+    lines = []
+    for name, value in headers:
+        if not FIELD_NAME.fullmatch(name) or not FIELD_VALUE.fullmatch(value):
+            raise UsageError(
+                f"header {name!r} cannot be sent: its name or its value has a character that none may have"
+            )
+        lines.append(b"%b: %b\r\n" % (name, value))
+    return b"".join(lines)
+
+
+def retry_line(seconds: float | None) -> bytes:
+    """Retry-After in whole seconds, rounded up; nothing for None."""
+    return b"" if seconds is None else b"Retry-After: %d\r\n" % ceil(seconds)

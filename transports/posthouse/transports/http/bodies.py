@@ -1,0 +1,160 @@
+"""Request bodies: bytes in, one whole body out, and the first byte behind it.
+
+`CountedBody` knows its length (RFC 9112 section 6.2) and needs no parser. `ChunkedBody` (section 7.1) has h11 take the
+chunks apart, and keeps the accounts that h11 does not: how many, and how much of the wire is not body.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Protocol
+
+import h11
+from posthouse.core.values.config import KIB, Config
+from posthouse.core.values.errors import REQUEST_TOO_LARGE, RpcError
+from posthouse.transports.assembly import Assembly
+from posthouse.transports.refusal import Refusal
+
+MAX_CHUNKS: Final = 1_024
+MAX_CHUNK_OVERHEAD: Final = 4 * KIB
+"""The wire of a chunked body may have twice the body's bytes and so many more."""
+
+NO_LIMIT: Final = 1 << 62
+"""For h11, whose own limit some cuts of the same bytes would meet and others not: every byte is accounted for here."""
+
+CHUNKED_HEAD: Final = b"POST / HTTP/1.1\r\nHost: posthouse\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+CLEAN_BETWEEN: Final = re.compile(rb"(?:[\t\x20-\x7e\x80-\xff]++|\r\n(?![ \t]))*+\r?")
+"""What may stand around chunks, where h11 takes anything: no control bytes, no bare CR or LF, no folded lines (RFC 9112
+section 2.2). A CR may be the last byte so far."""
+
+MALFORMED_CHUNKS: Final = Refusal(400, "The chunked body is malformed.")
+WASTEFUL_CHUNKS: Final = Refusal(400, "The body has too many chunks, or too much between them.")
+
+
+def too_large(config: Config) -> Refusal:
+    """A body above `max_body_bytes`."""
+    data = {"limit": "max_body_bytes", "allowed": config.max_body_bytes}
+    return Refusal(413, "The body is too large.", error=RpcError(REQUEST_TOO_LARGE, data=data))
+
+
+class Body(Protocol):
+    """A body of either kind."""
+
+    @property
+    def received(self) -> int:
+        """How many bytes of the wire it was given: what its rate is judged by."""
+        ...
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes it holds."""
+        ...
+
+    def feed(self, data: bytes) -> bytes | Refusal | None:
+        """Take the next bytes. Those behind the body, once it is whole; a refusal; or None: more is needed."""
+        ...
+
+    def join(self) -> bytes:
+        """The whole body, once."""
+        ...
+
+
+class CountedBody:
+    """A body of `length` bytes."""
+
+    __slots__ = ("_missing", "_pieces")
+
+    def __init__(self, length: int) -> None:
+        self._missing = length
+        self._pieces = Assembly()
+
+    @property
+    def received(self) -> int:
+        return self._pieces.size
+
+    @property
+    def buffered(self) -> int:
+        return self._pieces.size
+
+    def feed(self, data: bytes) -> bytes | Refusal | None:
+        if len(data) < self._missing:
+            self._missing -= len(data)
+            self._pieces.add(data)
+            return None
+        self._pieces.add(data[: self._missing])
+        rest = data[self._missing :]
+        self._missing = 0
+        return rest
+
+    def join(self) -> bytes:
+        return self._pieces.take()
+
+
+class ChunkedBody:
+    """A body in chunks. Their extensions and the trailers are dropped (RFC 9112 section 7.1.1 and 7.1.2)."""
+
+    __slots__ = ("_between", "_chunks", "_config", "_half", "_parser", "_pending", "_pieces", "received")
+
+    def __init__(self, config: Config) -> None:
+        self._config: Final = config
+        self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=NO_LIMIT)
+        self._parser.receive_data(CHUNKED_HEAD)
+        self._parser.next_event()
+        self._pieces = Assembly()
+        self._chunks = 0
+        self._between = True
+        self._pending = 0
+        self._half = b""
+        self.received = 0
+
+    @property
+    def buffered(self) -> int:
+        return self._pieces.size + self._pending
+
+    def feed(self, data: bytes) -> bytes | Refusal | None:
+        if data:  # to h11 no bytes are the end of input
+            self._parser.receive_data(data)
+        self.received += len(data)
+        pieces, limit = self._pieces, self._config.max_body_bytes
+        unread, _ = self._parser.trailing_data
+        while True:
+            try:
+                event = self._parser.next_event()
+            except h11.RemoteProtocolError:
+                return MALFORMED_CHUNKS
+            rest, _ = self._parser.trailing_data
+            self._pending = len(rest)
+            taken = len(event.data) if isinstance(event, h11.Data) else 0
+            if not self._is_clean(unread[: len(unread) - len(rest) - taken]):
+                return MALFORMED_CHUNKS
+            unread = rest
+            if event is h11.NEED_DATA:
+                return WASTEFUL_CHUNKS if self._is_wasteful(self.received) else None
+            if isinstance(event, h11.Data):
+                # Judged where each chunk's data begins, so that the verdict does not depend on how the bytes were cut.
+                # (h11 forgets `chunk_start` when they were cut just there.)
+                if self._between:
+                    self._chunks += 1
+                    begins = self.received - len(rest) - taken
+                    if self._chunks > MAX_CHUNKS or self._is_wasteful(begins):
+                        return WASTEFUL_CHUNKS
+                if pieces.size + taken > limit:
+                    return too_large(self._config)
+                pieces.add(bytes(event.data))
+                self._between = event.chunk_end
+                continue
+            assert isinstance(event, h11.EndOfMessage)
+            return WASTEFUL_CHUNKS if self._is_wasteful(self.received - len(rest)) else rest
+
+    def _is_clean(self, between: bytes) -> bool:
+        """Has what stands between chunks no byte that others could take for the end of a line?"""
+        between = self._half + between
+        self._half = b"\r" if between.endswith(b"\r") else b""
+        return CLEAN_BETWEEN.fullmatch(between) is not None
+
+    def _is_wasteful(self, wire: int) -> bool:
+        return wire > 2 * self._pieces.size + MAX_CHUNK_OVERHEAD
+
+    def join(self) -> bytes:
+        return self._pieces.take()

@@ -1,0 +1,225 @@
+"""One request head: where it ends, that no byte of it means two things, and what it says.
+
+`Gate` looks at raw bytes as they come and lets only a whole, bounded and clean head through; `parse` reads it, by h11
+where it is not plain, and refuses what h11 takes but somebody in front of us could read differently (request
+smuggling). The verdict is the same however the bytes were cut. It may not know paths, policies or answers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import h11
+from msgspec import Struct
+from posthouse.core.values.config import Config
+from posthouse.transports.fields import TOKEN
+from posthouse.transports.refusal import Refusal
+
+from .recognisers import RequestHead, recognise_request
+
+CLEAN: Final = re.compile(rb"(?:[\t\x20-\x7e\x80-\xff]++|\r\n)*+")
+"""The bytes that a head may have. CR and LF only together: RFC 9112 section 2.2 forbids to generate a bare CR, and
+what others take for a line must not be half of one here."""
+
+REQUEST_LINE: Final = re.compile(TOKEN + rb" ([\x21-\x7e]+) HTTP/([0-9]\.[0-9])")
+"""RFC 9112 section 3: method SP request-target SP HTTP-version."""
+
+LENGTH_LINE: Final = b"\r\ncontent-length:"
+ABSOLUTE: Final = re.compile(rb"https?://([^/?]+)(/[^?]*)?(\?.*)?", re.IGNORECASE)
+HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[0-9]*)?")
+"""RFC 9110 section 7.2: uri-host [ ":" port ]."""
+
+SINGLE: Final = (
+    b"content-encoding content-length content-type expect host idempotency-key origin posthouse-timeout-ms traceparent "
+    b"transfer-encoding"
+).split()
+"""Headers that are no lists: two of them are two stories."""
+
+BAD_BYTES: Final = Refusal(400, "A request head has only visible characters, and lines that end with CR LF.")
+BAD_LINE: Final = Refusal(400, "The first line is no HTTP/1.1 request line.")
+BAD_VERSION: Final = Refusal(505, "Only HTTP/1.1 and HTTP/1.0 are spoken here.")
+LONG_TARGET: Final = Refusal(414, "The request target is too long.")
+LARGE_HEAD: Final = Refusal(431, "The request head is too large.")
+MANY_HEADERS: Final = Refusal(431, "The request has too many headers.")
+FOLDED: Final = Refusal(400, "Header lines must not be folded.")
+MALFORMED: Final = Refusal(400, "The request head is malformed.")
+UNKNOWN_CODING: Final = Refusal(501, "The only transfer coding known here is chunked, once.")
+BAD_LENGTH: Final = Refusal(400, "Content-Length must be one number.")
+TWO_LENGTHS: Final = Refusal(400, "Content-Length and Transfer-Encoding exclude each other.")
+OLD_CODING: Final = Refusal(400, "HTTP/1.0 has no Transfer-Encoding.")
+REPEATED: Final = Refusal(400, "A header that is no list came twice.")
+BAD_HOST: Final = Refusal(400, "The Host header is malformed.")
+BAD_TARGET: Final = Refusal(400, "The request target is malformed.")
+OTHER_HOST: Final = Refusal(400, "The request target and the Host header name different hosts.")
+TUNNEL: Final = Refusal(405, "This is no proxy.", ((b"Allow", b"GET, HEAD, POST, OPTIONS"),))
+
+CR: Final = ord("\r")
+
+
+class Head(Struct, frozen=True, gc=False):
+    """A request head that says one thing only. Names are lower-case, values stripped.
+
+    `fields` has the values of a repeated header joined by commas (RFC 9110 section 5.3). `length` is Content-Length,
+    or None without one. `persistent`: the client can send another request behind this one.
+    """
+
+    method: bytes
+    path: bytes
+    query: bytes
+    version: bytes
+    host: bytes | None
+    headers: tuple[tuple[bytes, bytes], ...]
+    fields: dict[bytes, bytes]
+    length: int | None
+    chunked: bool
+    persistent: bool
+
+    @property
+    def bodiless(self) -> bool:
+        """Does nothing follow that belongs to it?"""
+        return not self.length and not self.chunked
+
+
+class Gate:
+    """Finds the end of a head and stops the first byte that shows what must not get in."""
+
+    __slots__ = ("_clean", "_line_passed", "_max_head", "_max_headers", "_max_target", "_skipped")
+
+    def __init__(self, config: Config) -> None:
+        self._max_head: Final = config.max_head_bytes
+        self._max_headers: Final = config.max_headers
+        self._max_target: Final = config.max_target_bytes
+        self.reset()
+
+    def reset(self) -> None:
+        """The next head begins."""
+        self._clean = 0
+        self._line_passed = False
+        self._skipped = False
+
+    def scan(self, buffer: bytearray) -> int | Refusal | None:
+        """Look at what came since the last time. The head's length in bytes; a refusal; or None: more is needed."""
+        if not self._skipped and buffer.startswith(b"\r\n"):
+            # RFC 9112 section 2.2: a server "SHOULD ignore at least one empty line (CRLF) received prior to the
+            # request-line".
+            del buffer[:2]
+            self._skipped = True
+        limit = self._max_head
+        end = buffer.find(b"\r\n\r\n", max(0, self._clean - 3), limit)
+        stop = min(len(buffer), limit) if end < 0 else end + 4
+        matched = CLEAN.match(buffer, self._clean, stop)
+        assert matched is not None
+        clean = self._clean = matched.end()
+        if not self._line_passed and (line_end := buffer.find(b"\r\n", 0, clean)) >= 0:
+            self._line_passed = True
+            refusal = self._judge_line(bytes(buffer[:line_end]))
+            if refusal is not None:
+                return refusal
+        if clean < stop and not (clean == stop - 1 and buffer[clean] == CR):
+            return BAD_BYTES
+        if end >= 0:
+            return MANY_HEADERS if buffer.count(b"\r\n", 0, stop) - 2 > self._max_headers else stop
+        if stop < limit:
+            return None
+        return LARGE_HEAD if self._line_passed else self._judge_endless_line(bytes(buffer[:limit]))
+
+    def _judge_line(self, line: bytes) -> Refusal | None:
+        matched = REQUEST_LINE.fullmatch(line)
+        if matched is None:
+            return BAD_LINE
+        if len(matched[1]) > self._max_target:
+            return LONG_TARGET
+        return None if matched[2] in (b"1.1", b"1.0") else BAD_VERSION
+
+    def _judge_endless_line(self, line: bytes) -> Refusal:
+        _, _, target = line.partition(b" ")
+        return LONG_TARGET if len(target.partition(b" ")[0]) > self._max_target else LARGE_HEAD
+
+
+def parse(raw: bytes) -> Head | Refusal:
+    """Read one whole head that passed the gate. A refusal where it could be understood in two ways."""
+    if b"\r\n " in raw or b"\r\n\t" in raw:
+        # RFC 9112 section 5.2: a server "MUST either reject the message ... or replace" the obs-fold.
+        return FOLDED
+    request = recognise_request(raw) or _ask_h11(raw)
+    if isinstance(request, Refusal):
+        return request
+    method, target, version, headers = request.method, request.target, request.version, request.headers
+    fields = dict(headers)
+    if len(fields) < len(headers):
+        joined = _join(headers)
+        if joined is None:
+            return REPEATED
+        fields = joined
+    length: int | None = None
+    chunked = b"transfer-encoding" in fields
+    if b"content-length" in fields:
+        # h11 takes equal lengths for one and does not tell.
+        _, *lengths = raw.lower().split(LENGTH_LINE)
+        digits = lengths[0].partition(b"\r")[0].strip(b" \t")
+        if len(lengths) > 1 or not digits.isdigit():
+            return BAD_LENGTH
+        if chunked:
+            # RFC 9112 section 6.1: "ought to be handled as an error".
+            return TWO_LENGTHS
+        length = int(digits)
+    if chunked and version == b"1.0":
+        return OLD_CODING
+    host = fields.get(b"host")
+    if host is not None and not HOST.fullmatch(host):
+        return BAD_HOST
+    placed = _place(method, target, host)
+    if isinstance(placed, Refusal):
+        return placed
+    path, query, host = placed
+    options = [option.strip() for option in fields.get(b"connection", b"").lower().split(b",")]
+    persistent = version == b"1.1" and b"close" not in options
+    return Head(method, path, query, version, host, headers, fields, length, chunked, persistent)
+
+
+def _ask_h11(raw: bytes) -> RequestHead | Refusal:
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(raw)
+    try:
+        request = connection.next_event()
+    except h11.RemoteProtocolError as error:
+        return UNKNOWN_CODING if error.error_status_hint == 501 else MALFORMED
+    assert isinstance(request, h11.Request)
+    headers = tuple([(name.lower(), value) for name, value in request.headers.raw_items()])
+    return RequestHead(request.method, request.target, request.http_version, headers)
+
+
+def _join(headers: tuple[tuple[bytes, bytes], ...]) -> dict[bytes, bytes] | None:
+    """The values of repeated headers as one list each; None where that cannot be."""
+    fields: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name not in fields:
+            fields[name] = value
+        elif name in SINGLE:
+            return None
+        else:
+            fields[name] += b", " + value
+    return fields
+
+
+def _place(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes, bytes, bytes | None] | Refusal:
+    """Path, query and host by the target (RFC 9112 section 3.2), which is held against the Host header."""
+    if method == b"CONNECT":
+        return TUNNEL
+    if b"#" in target:
+        return BAD_TARGET
+    if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
+        path, _, query = target.partition(b"?")
+        return path, query, host
+    absolute = ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        return BAD_TARGET
+    authority = absolute[1]
+    if host is None:
+        host = authority
+    # RFC 9112 section 3.2.2: the target wins over a Host that says otherwise. To whoever believes the other one that is
+    # a request to somebody else, so it is none at all.
+    if not HOST.fullmatch(authority) or authority.lower() != host.lower():
+        return OTHER_HOST
+    return absolute[2] or b"/", (absolute[3] or b"")[1:], host

@@ -1,0 +1,151 @@
+"""What a request asks for, and whether it may: paths, methods, the policy, and what accompanies a call.
+
+Every check of a head that needs no body is made here, before `100 Continue` asks for one. It may not know bytes of a
+head, nor what becomes of a request.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
+from posthouse.core.values.config import Config
+from posthouse.core.values.peers import NO_META, Meta
+from posthouse.transports.codec import Handshake, Probe
+from posthouse.transports.policy import Policy, authorize_open
+from posthouse.transports.refusal import Refusal
+from posthouse.transports.websocket import handshake
+
+from .bodies import too_large
+from .head import Head
+
+METHODS: Final[dict[bytes, tuple[bytes, ...]]] = {
+    b"/rpc": (b"POST",),
+    b"/ws": (b"GET",),
+    b"/health": (b"GET", b"HEAD"),
+    b"/stats": (b"GET", b"HEAD"),
+}
+"""The paths, and the methods of each."""
+
+PROBES: Final[dict[bytes, Literal["/health", "/stats"]]] = {b"/health": "/health", b"/stats": "/stats"}
+
+SECRETS: Final = (
+    b"access_token api_key apikey auth auth_token authorization bearer client_secret id_token jwt password "
+    b"refresh_token secret token"
+).split()
+"""Names in a query string that carry a credential: it would be in every log on the way (RFC 6750 section 2.3)."""
+
+IDEMPOTENCY_KEY: Final = re.compile(rb"[\x20-\x7e]{1,255}")
+TIMEOUT: Final = re.compile(rb"0*[1-9][0-9]{0,9}")
+TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[\x20-\x7e]{1,64})?")
+"""W3C Trace Context section 3.2.2. Later versions may append to it."""
+
+PREFLIGHT_FIELDS: Final = (
+    (b"Access-Control-Allow-Methods", b"POST"),
+    (b"Access-Control-Allow-Headers", b"Content-Type, Idempotency-Key, Posthouse-Timeout-Ms, Traceparent"),
+    (b"Access-Control-Max-Age", b"600"),
+)
+
+SECRET_IN_URL: Final = Refusal(400, "A credential must not be in the URL.")
+BAD_EXPECTATION: Final = Refusal(417, "The only expectation met here is 100-continue.")
+UNWANTED_BODY: Final = Refusal(400, "This request must not have a body.")
+ENCODED: Final = Refusal(415, "The body must not be compressed.", ((b"Accept-Encoding", b"identity"),))
+NO_LENGTH: Final = Refusal(411, "Say the body's length in Content-Length.")
+BAD_IDEMPOTENCY_KEY: Final = Refusal(400, "Idempotency-Key must be 1 to 255 visible characters.")
+BAD_TIMEOUT: Final = Refusal(400, "Posthouse-Timeout-Ms must be a whole number of milliseconds above 0.")
+
+
+class Call(Struct, frozen=True, gc=False):
+    """A body follows that is JSON-RPC. `awaited`: the client sends it only after 100 Continue."""
+
+    meta: Meta
+    awaited: bool
+
+
+class Preflight(Struct, frozen=True, gc=False):
+    """A page of an allowed origin asks whether it may call (Fetch, section 3.3.2: CORS-preflight request)."""
+
+
+Wanted = Call | Probe | Handshake | Preflight | Refusal
+
+
+def judge(head: Head, policy: Policy, config: Config) -> Wanted:
+    """What this request wants, or why it does not get it."""
+    if head.query and _names_secret(head.query):
+        return SECRET_IN_URL
+    methods = METHODS.get(head.path)
+    if methods is None:
+        return Refusal(404, "There is POST /rpc, GET /ws, GET /health and GET /stats.", keep=head.bodiless)
+    fields = head.fields
+    preflight = (
+        head.method == b"OPTIONS"
+        and head.path == b"/rpc"
+        and b"origin" in fields
+        and b"access-control-request-method" in fields
+    )
+    if head.method not in methods and not preflight:
+        allow = ((b"Allow", b", ".join(methods)),)
+        return Refusal(405, "This path has other methods.", allow, keep=head.bodiless)
+    refusal = authorize_open(policy, head.method, head.host, fields.get(b"origin"), fields.get(b"content-type"))
+    if refusal is not None:
+        return refusal
+    if head.method == b"POST":
+        return _judge_call(head, config)
+    if not head.bodiless:
+        # RFC 9110 section 9.3.1: a body of a GET "might lead some implementations to reject the request and close the
+        # connection because of its potential as a request smuggling attack".
+        return UNWANTED_BODY
+    if preflight:
+        return Preflight()
+    if head.path == b"/ws":
+        # RFC 9110 section 7.8: a server "MUST ignore an Upgrade header field that is received in an HTTP/1.0 request".
+        return handshake.judge(head.headers) if head.version == b"1.1" else handshake.UPGRADE_REQUIRED
+    return Probe(PROBES[head.path])
+
+
+def _judge_call(head: Head, config: Config) -> Call | Refusal:
+    fields = head.fields
+    awaited = False
+    if b"expect" in fields and head.version == b"1.1":  # RFC 9110 section 10.1.1: HTTP/1.0 knows none
+        awaited = fields[b"expect"].lower() == b"100-continue"
+        if not awaited:
+            return BAD_EXPECTATION
+    if fields.get(b"content-encoding", b"identity").lower() != b"identity":
+        return ENCODED
+    if head.chunked:
+        if not config.allow_chunked:
+            return NO_LENGTH
+    elif head.length is None:
+        return NO_LENGTH
+    elif head.length > config.max_body_bytes:
+        return too_large(config)
+    meta = _read_meta(fields)
+    return Call(meta, awaited and not head.bodiless) if isinstance(meta, Meta) else meta
+
+
+def _read_meta(fields: dict[bytes, bytes]) -> Meta | Refusal:
+    """What accompanies the call in headers."""
+    key, timeout, parent = (fields.get(n) for n in (b"idempotency-key", b"posthouse-timeout-ms", b"traceparent"))
+    if key is None and timeout is None and parent is None:
+        return NO_META
+    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
+        return BAD_IDEMPOTENCY_KEY
+    if timeout is not None and not TIMEOUT.fullmatch(timeout):
+        return BAD_TIMEOUT
+    # W3C Trace Context section 3.2.2.3: what cannot be parsed is ignored.
+    traced = parent is not None and TRACEPARENT.fullmatch(parent) is not None
+    return Meta(
+        idempotency_key=None if key is None else key.decode("ascii"),
+        timeout_ms=None if timeout is None else int(timeout),
+        traceparent=parent.decode("ascii") if traced and parent is not None else None,
+    )
+
+
+def _names_secret(query: bytes) -> bool:
+    """Is one of the query's parameters a credential, by its name?"""
+    return any(
+        unquote_to_bytes(parameter.partition(b"=")[0].replace(b"+", b" ")).strip().lower() in SECRETS
+        for parameter in query.replace(b";", b"&").split(b"&")
+    )

@@ -1,0 +1,80 @@
+"""Newline-delimited JSON: one text per line, either way.
+
+A line ends with LF or CRLF; one without anything but white space is skipped; a last one without an end counts.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from posthouse.core.values.config import Config
+from posthouse.transports.codec import Text
+
+from .pipe import Pipe
+
+ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")
+"""RFC 8259 section 2: a line break in a JSON text is white space, for inside a string it is escaped."""
+
+
+class Lines(Pipe):
+    """The codec of a pipe that carries lines. A line above `max_message_bytes` is answered once and skipped."""
+
+    __slots__ = ("_skipping",)
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self._skipping = False
+
+    @property
+    def framing(self) -> str:
+        """Lines."""
+        return "lines"
+
+    def frame(self, payload: bytes) -> bytes:
+        """One line, whatever JSON text it carries."""
+        if b"\n" in payload or b"\r" in payload:
+            payload = payload.translate(ONE_LINE)
+        return payload + b"\n"
+
+    def _take(self, data: bytes, at: int) -> int:
+        end = data.find(b"\n", at)
+        if end < 0:
+            self._keep(data[at:])
+            return len(data)
+        if self._skipping:
+            self._skipping = False
+        elif self._partial:
+            self._keep(data[at:end])
+            self._end_line()
+        else:
+            self._deliver(data[at:end])
+        return end + 1
+
+    def _take_last(self) -> None:
+        self._end_line()
+
+    def _keep(self, piece: bytes) -> None:
+        """A piece of a line, of which more may come."""
+        if self._skipping:
+            return
+        self._partial += piece
+        excess = len(self._partial) - self._config.max_message_bytes
+        if excess > 1 or (excess == 1 and not self._partial.endswith(b"\r")):
+            self._partial.clear()
+            self._skipping = True
+            self._answer_too_large()
+
+    def _end_line(self) -> None:
+        line = bytes(self._partial)
+        self._partial.clear()
+        if self._skipping:
+            self._skipping = False
+        else:
+            self._deliver(line)
+
+    def _deliver(self, line: bytes) -> None:
+        line = line.removesuffix(b"\r")
+        if len(line) > self._config.max_message_bytes:
+            self._answer_too_large()
+        elif line and not line.isspace():
+            self.output.append(Text(line))

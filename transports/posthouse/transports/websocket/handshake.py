@@ -1,0 +1,249 @@
+"""The WebSocket opening handshake (RFC 6455 section 4) with permessage-deflate (RFC 7692), on both sides.
+
+Headers in, a verdict out: functions over values. Whether a request was well-formed HTTP, came to the right path and
+from an allowed origin was decided before. Names of headers are lower-case here; values are bytes and may be anything.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from hashlib import sha1
+from typing import Final
+
+from msgspec import Struct
+from posthouse.transports.codec import Handshake
+from posthouse.transports.fields import TCHAR, TOKEN
+from posthouse.transports.refusal import Refusal
+
+Fields = Sequence[tuple[bytes, bytes]]
+"""Header fields in their order: name in lower case, value without the space around it."""
+
+SUBPROTOCOL: Final = b"posthouse.v1.json"
+"""The one subprotocol that is ever selected: when it was offered."""
+
+VERSION: Final = b"13"
+GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+DEFLATE: Final = b"permessage-deflate"
+OFFER: Final = DEFLATE + b"; server_no_context_takeover; client_no_context_takeover"
+
+_VALUE: Final = rb'(?:%b|"(?:\\?%b)++")' % (TOKEN, TCHAR)
+_PARAMETER: Final = rb"[ \t]*+;[ \t]*+%b(?:[ \t]*+=[ \t]*+%b)?+" % (TOKEN, _VALUE)
+# An element of a list may be empty (RFC 9110 section 5.6.1); its quantifiers never give back what they took.
+_EXTENSION: Final = re.compile(rb"[ \t]*+(?:(%b)((?:%b)*+)[ \t]*+)?+(?:,|\Z)" % (TOKEN, _PARAMETER))
+_PAIR: Final = re.compile(rb"(%b)(?:[ \t]*+=[ \t]*+(%b))?+" % (TOKEN, _VALUE))
+_NAME: Final = re.compile(rb"[ \t]*+(%b)?+[ \t]*+(?:,|\Z)" % TOKEN)
+_KEY: Final = re.compile(rb"[A-Za-z0-9+/]{22}==")
+_WINDOW_BITS: Final = re.compile(rb"[89]|1[0-5]")
+
+
+class Opened(Struct, frozen=True):
+    """What a server's 101 decided."""
+
+    deflate: bool
+    subprotocol: bytes | None
+
+
+class Rejected(Struct, frozen=True):
+    """Why a server's answer opens no WebSocket, in words."""
+
+    reason: str
+
+
+UPGRADE_REQUIRED: Final = Refusal(
+    426,
+    "This path speaks WebSocket, version 13.",
+    ((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Sec-WebSocket-Version", VERSION)),
+    keep=True,
+)
+"""No WebSocket handshake at all, or one of another version (RFC 6455 section 4.4, RFC 9110 section 15.5.22)."""
+
+BAD_REQUEST: Final = Refusal(400, "The WebSocket handshake is malformed.")
+
+
+def judge(headers: Fields) -> Handshake | Refusal:
+    """Judge the headers of a GET for a WebSocket (RFC 6455 section 4.2). Never raises, whatever bytes are in them.
+
+    A `Handshake` holds all headers of the 101. A `Refusal` is 426 for what is no handshake of version 13, else 400:
+    "If the server, while reading the handshake, finds that the client did not send a handshake that matches the
+    description below [...] the server MUST stop processing the client's handshake and return an HTTP response with
+    an appropriate error code (such as 400 Bad Request)."
+    """
+    upgrade = _names(headers, b"upgrade")
+    connection = _names(headers, b"connection")
+    if upgrade is None or connection is None:
+        return BAD_REQUEST
+    if b"websocket" not in _lower(upgrade) or b"upgrade" not in _lower(connection):
+        return UPGRADE_REQUIRED
+    if _values(headers, b"sec-websocket-version") != [VERSION]:
+        return UPGRADE_REQUIRED
+    # "A |Sec-WebSocket-Key| header field with a base64-encoded value that, when decoded, is 16 bytes in length."
+    keys = _values(headers, b"sec-websocket-key")
+    if len(keys) != 1 or _KEY.fullmatch(keys[0]) is None:
+        return BAD_REQUEST
+    protocols = _names(headers, b"sec-websocket-protocol")
+    offers = _extensions(headers)
+    if protocols is None or offers is None:
+        return BAD_REQUEST
+    response = [
+        (b"Upgrade", b"websocket"),
+        (b"Connection", b"Upgrade"),
+        (b"Sec-WebSocket-Accept", accept_for(keys[0])),
+    ]
+    if SUBPROTOCOL in protocols:
+        response.append((b"Sec-WebSocket-Protocol", SUBPROTOCOL))
+    deflate = _choose(offers)
+    if deflate is not None:
+        response.append((b"Sec-WebSocket-Extensions", deflate))
+    return Handshake(tuple(response), deflate is not None)
+
+
+def accept_for(key: bytes) -> bytes:
+    """The value of `Sec-WebSocket-Accept` that answers a key (RFC 6455 section 4.2.2, point 5.4)."""
+    return b64encode(sha1(key + GUID, usedforsecurity=False).digest())
+
+
+def key_from(nonce: bytes) -> bytes:
+    """The value of `Sec-WebSocket-Key` for 16 bytes of entropy."""
+    return b64encode(nonce)
+
+
+def opening_request(
+    host: bytes,
+    target: bytes,
+    key: bytes,
+    *,
+    deflate: bool = True,
+    subprotocols: Iterable[bytes] = (SUBPROTOCOL,),
+    headers: Iterable[tuple[bytes, bytes]] = (),
+) -> bytes:
+    """A client's opening handshake as bytes (RFC 6455 section 4.1). `headers` are further ones, of the caller's."""
+    fields = [
+        (b"Host", host),
+        (b"Upgrade", b"websocket"),
+        (b"Connection", b"Upgrade"),
+        (b"Sec-WebSocket-Key", key),
+        (b"Sec-WebSocket-Version", VERSION),
+    ]
+    offered = b", ".join(subprotocols)
+    if offered:
+        fields.append((b"Sec-WebSocket-Protocol", offered))
+    if deflate:
+        fields.append((b"Sec-WebSocket-Extensions", OFFER))
+    lines = [b"%b: %b\r\n" % field for field in (*fields, *headers)]
+    return b"GET %b HTTP/1.1\r\n%b\r\n" % (target, b"".join(lines))
+
+
+def check(
+    status: int, headers: Fields, key: bytes, *, deflate: bool = True, subprotocols: Iterable[bytes] = (SUBPROTOCOL,)
+) -> Opened | Rejected:
+    """Check the answer to the `opening_request` made with the same arguments (RFC 6455 section 4.1, page 19)."""
+    if status != 101:
+        return Rejected(f"the server answered with status {status}")
+    if b"websocket" not in _lower(_names(headers, b"upgrade") or []):
+        return Rejected("the server's answer upgrades to something else")
+    if b"upgrade" not in _lower(_names(headers, b"connection") or []):
+        return Rejected("the server's answer does not upgrade the connection")
+    if _values(headers, b"sec-websocket-accept") != [accept_for(key)]:
+        return Rejected("the server's answer is not to our key")
+    selected = _values(headers, b"sec-websocket-protocol")
+    if len(selected) > 1 or (selected and selected[0] not in subprotocols):
+        return Rejected("the server selected a subprotocol that was not offered")
+    extensions = _extensions(headers)
+    if extensions is None or (extensions and not (deflate and len(extensions) == 1 and _agreed(*extensions[0]))):
+        return Rejected("the server selected an extension that was not offered")
+    return Opened(bool(extensions), selected[0] if selected else None)
+
+
+Parameters = list[tuple[bytes, bytes | None]]
+
+
+def _choose(offers: list[tuple[bytes, Parameters]]) -> bytes | None:
+    """Our answer to the first offer of permessage-deflate that we can meet, or None."""
+    for name, parameters in offers:
+        if name != DEFLATE:
+            continue
+        given = dict(parameters)
+        if len(given) != len(parameters) or not all(_valid(*parameter) for parameter in parameters):
+            continue  # RFC 7692 section 7.1: unknown, invalid and repeated parameters decline the offer
+        bits = given.get(b"server_max_window_bits", b"15")
+        if bits != b"15":
+            continue  # a smaller window would be one more kind of framing
+        # "A server may include the client_no_context_takeover parameter [...] even if the extension negotiation
+        # offer being accepted [...] didn't include" it. The client's window stays what it is: 15 bits at most.
+        return OFFER + (b"; server_max_window_bits=15" if b"server_max_window_bits" in given else b"")
+    return None
+
+
+def _valid(name: bytes, value: bytes | None) -> bool:
+    """Is this a parameter that an offer of permessage-deflate may have (RFC 7692 section 7.1)?"""
+    if name in (b"server_no_context_takeover", b"client_no_context_takeover"):
+        return value is None
+    if name == b"client_max_window_bits" and value is None:
+        return True
+    if name in (b"server_max_window_bits", b"client_max_window_bits"):
+        return value is not None and _WINDOW_BITS.fullmatch(value) is not None
+    return False
+
+
+def _agreed(name: bytes, parameters: Parameters) -> bool:
+    """Is this what a server may answer to `OFFER`? It must promise what we asked for (RFC 7692 section 7.1.1.1), and
+    cannot bound a window of which we said nothing (section 7.1.2.2)."""
+    given = dict(parameters)
+    return (
+        name == DEFLATE
+        and len(given) == len(parameters)
+        and all(_valid(*parameter) for parameter in parameters)
+        and b"server_no_context_takeover" in given
+        and b"client_max_window_bits" not in given
+    )
+
+
+def _values(headers: Fields, name: bytes) -> list[bytes]:
+    return [value for key, value in headers if key == name]
+
+
+def _lower(names: list[bytes]) -> list[bytes]:
+    return [name.lower() for name in names]
+
+
+def _names(headers: Fields, name: bytes) -> list[bytes] | None:
+    """The tokens of a list that may be spread over several header fields. None: it is no list of tokens."""
+    value = b",".join(_values(headers, name))
+    names = []
+    at = 0
+    while at < len(value):
+        match = _NAME.match(value, at)
+        if match is None:
+            return None
+        if match[1]:
+            names.append(match[1])
+        at = match.end()
+    return names
+
+
+def _extensions(headers: Fields) -> list[tuple[bytes, Parameters]] | None:
+    """The extensions of `Sec-WebSocket-Extensions`, in order (RFC 6455 section 9.1). None: they are malformed.
+
+    "If a value is received by either the client or the server during negotiation that does not conform to the ABNF
+    below, the recipient of such malformed data MUST immediately _Fail the WebSocket Connection_."
+    """
+    value = b",".join(_values(headers, b"sec-websocket-extensions"))
+    extensions = []
+    at = 0
+    while at < len(value):
+        match = _EXTENSION.match(value, at)
+        if match is None:
+            return None
+        if match[1]:
+            extensions.append((match[1], [_unquoted(pair) for pair in _PAIR.finditer(match[2])]))
+        at = match.end()
+    return extensions
+
+
+def _unquoted(pair: re.Match[bytes]) -> tuple[bytes, bytes | None]:
+    name, value = pair.groups()
+    if value is not None and value[:1] == b'"':
+        value = value[1:-1].replace(b"\\", b"")
+    return name, value
