@@ -13,8 +13,8 @@ import msgspec
 from posthouse.core import Config
 from posthouse.transports.codec import Exchange, Text
 from posthouse.transports.http.server import Http1
-from posthouse.transports.pipes.content_length import Headers
-from posthouse.transports.pipes.newline import Lines
+from posthouse.transports.pipes.content_length import ContentLengthFraming
+from posthouse.transports.pipes.newline import NewlineFraming
 from posthouse.transports.switchboard.first_codec import Policy
 from posthouse.transports.websocket.server import WebSocket
 
@@ -48,12 +48,12 @@ def websocket(requests: int) -> float:
 
 def lines(requests: int) -> float:
     """Newline-delimited JSON."""
-    return carry(Lines(Config()), REQUEST + b"\n", requests)
+    return carry(NewlineFraming(Config()), REQUEST + b"\n", requests)
 
 
 def headers(requests: int) -> float:
     """Content-Length framing."""
-    return carry(Headers(Config()), b"Content-Length: %d\r\n\r\n%b" % (len(REQUEST), REQUEST), requests)
+    return carry(ContentLengthFraming(Config()), b"Content-Length: %d\r\n\r\n%b" % (len(REQUEST), REQUEST), requests)
 
 
 def carry(codec: Any, request: bytes, requests: int) -> float:

@@ -10,7 +10,7 @@ from functools import partial
 from time import process_time
 from typing import Final
 
-from posthouse.adapters.simulation import Client, Weather, World
+from posthouse.adapters.simulation import Client, LinkConditions, World
 from posthouse.adapters.simulation.storms.swarm import TRANSPORTS
 from posthouse.core import Service
 
@@ -27,7 +27,7 @@ def echo(token: str) -> str:
 
 def simulated(seconds: float, *, modelled: bool) -> tuple[float, float]:
     """CPU seconds for a step, and simulated seconds in a CPU second. `modelled`: with the reference model beside it."""
-    world = World(7, service=service, weather=Weather(jitter=0.01), modelled=modelled)
+    world = World(7, service=service, weather=LinkConditions(jitter=0.01), modelled=modelled)
 
     def act(client: Client) -> None:
         client.call("echo", client.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 from calculator import service
-from posthouse.adapters.simulation import Client, MakeWorld, Storm, Transport, Weather
+from posthouse.adapters.simulation import Client, LinkConditions, MakeWorld, Storm, Transport
 from posthouse.core import Config
 
 pytest_plugins = ["posthouse.adapters.simulation.fixture"]
@@ -25,7 +25,7 @@ def test_a_sum_is_told_as_it_grows(world: MakeWorld) -> None:
 
 
 def test_a_client_that_is_cut_off_loses_its_call_and_comes_back(world: MakeWorld) -> None:
-    rough = world(service=service, weather=Weather(latency=0.1, jitter=0.3, fragment=300))
+    rough = world(service=service, weather=LinkConditions(latency=0.1, jitter=0.3, fragment=300))
     alice = rough.client("alice")
     lost = alice.call("sum.slowly", terms=[1, 2, 3], pause=5.0)
     rough.run(seconds=2)

@@ -17,8 +17,8 @@ from posthouse.transports.client.http import Http1Client
 from posthouse.transports.client.responses import Response
 from posthouse.transports.client.websocket import WebSocketClient
 from posthouse.transports.codec import Send, Text
-from posthouse.transports.pipes.content_length import Headers
-from posthouse.transports.pipes.newline import Lines
+from posthouse.transports.pipes.content_length import ContentLengthFraming
+from posthouse.transports.pipes.newline import NewlineFraming
 
 from .places import Place
 from .wires import Wire
@@ -111,18 +111,20 @@ def _carry(client: WebSocketClient, wire: Wire, texts: list[bytes]) -> None:
 
 def over_lines(place: Place, text: bytes, limits: Config) -> list[bytes]:
     """The lines that come. The first one sent is a call, for it tells the framing."""
-    codec = Lines(Config())
+    codec = NewlineFraming(Config())
     replies = _through_pipe(place, codec, codec.frame(FENCE) + codec.frame(text), limits)
     return [reply for reply in replies if b'"fence"' not in reply]
 
 
 def over_headers(place: Place, text: bytes, limits: Config) -> list[bytes]:
     """The framed messages that come."""
-    codec = Headers(Config())
+    codec = ContentLengthFraming(Config())
     return _through_pipe(place, codec, codec.frame(text), limits)
 
 
-def _through_pipe(place: Place, codec: Lines | Headers, data: bytes, limits: Config) -> list[bytes]:
+def _through_pipe(
+    place: Place, codec: NewlineFraming | ContentLengthFraming, data: bytes, limits: Config
+) -> list[bytes]:
     """Everything that comes until the server has ended, whose input ends behind the data."""
     with place.pipe(limits) as wire:
         wire.send(data)

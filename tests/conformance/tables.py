@@ -12,8 +12,8 @@ from typing import Any, Final
 from msgspec import Raw, Struct, json
 from posthouse.core.values.config import Config
 from posthouse.transports.codec import Text
-from posthouse.transports.pipes.content_length import Headers
-from posthouse.transports.pipes.newline import Lines
+from posthouse.transports.pipes.content_length import ContentLengthFraming
+from posthouse.transports.pipes.newline import NewlineFraming
 from posthouse.transports.websocket.frames import CLOSE, FIN, PING, TEXT
 
 from tests.abuse.attacker import DEFLATE, frame
@@ -203,7 +203,7 @@ def more(wire: Wire) -> bytes:
 # Pipes, as bytes
 
 
-def framing(case: StdioCase, codec: Callable[[Config], Lines | Headers]) -> Check:
+def framing(case: StdioCase, codec: Callable[[Config], NewlineFraming | ContentLengthFraming]) -> Check:
     """All replies until the server ends."""
 
     def see(place: Place, transport: str) -> Seen:
@@ -233,12 +233,12 @@ TABLES: Final = (
     Table("handshakes", "RFC 6455 section 4, RFC 7692 section 7.1", ONE_WEBSOCKET, tuple(map(http, HANDSHAKES))),
     Table("frames", "RFC 6455 sections 5 and 6, RFC 7692 section 7.2", ONE_WEBSOCKET, tuple(map(frames, FRAMES))),
     Table("close codes", "RFC 6455 section 7.4, and the limits", ONE_WEBSOCKET, tuple(map(frames, CLOSES))),
-    Table("lines", "one JSON text per line", ("stdio, lines",), tuple(framing(case, Lines) for case in LINES)),
+    Table("lines", "one JSON text per line", ("stdio, lines",), tuple(framing(case, NewlineFraming) for case in LINES)),
     Table(
         "headers",
         "the base protocol of LSP",
         ("stdio, Content-Length",),
-        tuple(framing(case, Headers) for case in HEADERS),
+        tuple(framing(case, ContentLengthFraming) for case in HEADERS),
     ),
 )
 """Every table, in the order in which they are told."""

@@ -14,7 +14,7 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Accept, Answer, Drained, Emit, PauseReading, ResumeReading, Transmit
 from posthouse.core.values.errors import RpcError, UsageError
 from posthouse.core.values.lifecycle import CallFailed, ConnectionOpened, LimitBreached
-from posthouse.core.values.peers import Address, CallId, ConnectionId, Peer, RequestId, SocketId
+from posthouse.core.values.peers import Address, CallId, ConnectionId, OutgoingId, Peer, SocketId
 from pydantic import BaseModel, field_serializer
 
 from tests.core.world import WALL, World, internal, request, result, service
@@ -37,7 +37,7 @@ INPUTS: dict[str, Callable[[Gateway], object]] = {
     "notify": lambda gateway: gateway.notify(ConnectionId(1), "m", None, 0.0),
     "progress": lambda gateway: gateway.progress(CallId(1), 0.5, 0.0),
     "request": lambda gateway: gateway.request(ConnectionId(1), "m", None, 0.0, timeout=1.0),
-    "abandon": lambda gateway: gateway.abandon(RequestId(1), 0.0),
+    "abandon": lambda gateway: gateway.abandon(OutgoingId(1), 0.0),
     "broadcast": lambda gateway: gateway.broadcast("m", None, 0.0),
     "shut_down": lambda gateway: gateway.shut_down(0.0),
     "set_wall": lambda gateway: gateway.set_wall(0.0, 0.0),
@@ -66,7 +66,7 @@ SIGNATURES = {
     "fail": "(self, call: 'CallId', error: 'RpcError', now: 'float') -> 'bool'",
     "notify": "(self, to: 'ConnectionId', method: 'str', params: 'object', now: 'float') -> 'bool'",
     "progress": "(self, call: 'CallId', value: 'object', now: 'float') -> 'bool'",
-    "abandon": "(self, request: 'RequestId', now: 'float') -> 'None'",
+    "abandon": "(self, request: 'OutgoingId', now: 'float') -> 'None'",
     "shut_down": "(self, now: 'float', *, grace: 'float | None' = None) -> 'None'",
     "set_wall": "(self, unix: 'float', now: 'float') -> 'None'",
     "handle_timeout": "(self, now: 'float') -> 'None'",
@@ -215,7 +215,7 @@ NEVER_WAS: list[tuple[str, Callable[[Gateway], object]]] = [
     ("call", lambda gateway: gateway.complete(CallId(NEVER), None, 0.0)),
     ("call", lambda gateway: gateway.fail(CallId(NEVER), RpcError(), 0.0)),
     ("call", lambda gateway: gateway.progress(CallId(NEVER), 0.5, 0.0)),
-    ("request", lambda gateway: gateway.abandon(RequestId(NEVER), 0.0)),
+    ("request", lambda gateway: gateway.abandon(OutgoingId(NEVER), 0.0)),
 ]
 
 
@@ -550,7 +550,7 @@ def test_a_gateway_that_is_given_no_limits_has_the_defaults() -> None:
 # What every input is followed by
 
 
-def full(**limits: Any) -> tuple[World, ConnectionId, CallId, RequestId]:
+def full(**limits: Any) -> tuple[World, ConnectionId, CallId, OutgoingId]:
     """Somebody with a call and a request in flight, whose socket takes nothing and whose pushes fill their number."""
     world = World(max_queued_pushes=1, **limits)
     one = world.connect()

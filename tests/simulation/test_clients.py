@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation import Client, PendingCall, Storm, Weather, World
+from posthouse.adapters.simulation import Client, LinkConditions, PendingCall, Storm, World
 from posthouse.adapters.simulation.clients.speech import Message, Pong, Replied, Transport
 from posthouse.core import Config, Context, Service, UsageError
 
@@ -125,7 +125,7 @@ def test_who_is_refused_what_it_did_not_say_is_not_served_right() -> None:
 
 @every_pipe
 def test_nothing_is_cut_off_by_the_end_of_the_input_behind_it(transport: Transport) -> None:
-    world = World(service=desk(), weather=Weather(capacity=100))
+    world = World(service=desk(), weather=LinkConditions(capacity=100))
     alice = world.client("alice", transport)
     call = alice.call("size", "y" * 5000)
     alice.half_close()

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation import Manners, Model, World
+from posthouse.adapters.simulation import HandlerFaults, Model, World
 from posthouse.adapters.simulation.handlers.manners import Spoiled
 from posthouse.core import Config, Context, Service, UsageError
 from posthouse.core.gateway import Gateway
@@ -121,7 +121,7 @@ def test_a_handler_that_raises_by_its_manners_does_so_between_its_interceptors_o
     async def look(context: Context, method: Method, outcome: Outcome) -> None:
         seen.append((method.name, outcome))
 
-    world = World(service=service, manners=Manners(raising=1000))
+    world = World(service=service, manners=HandlerFaults(raising=1000))
     alice = world.client("alice")
     calls = [alice.call("one"), alice.call("two")]
     world.run(1)

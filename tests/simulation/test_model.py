@@ -36,7 +36,7 @@ from posthouse.core import (
 )
 from posthouse.core.calls import replies as replies_module
 from posthouse.core.calls.calls import Call, Calls
-from posthouse.core.calls.outgoing import Requests
+from posthouse.core.calls.outgoing import OutgoingRequests
 from posthouse.core.calls.replies import Batch, Replies
 from posthouse.core.closing.closing import Closing
 from posthouse.core.closing.drain import Drain
@@ -44,7 +44,7 @@ from posthouse.core.connections.connections import Connection
 from posthouse.core.connections.flow import Backlog, Flow
 from posthouse.core.dispatch.dispatch import Dispatch
 from posthouse.core.jsonrpc.messages import encode_result
-from posthouse.core.values.peers import Address, CallId, ConnectionId, Kind, RequestId
+from posthouse.core.values.peers import Address, CallId, ConnectionId, Kind, OutgoingId
 
 from tests.transports.board import calculator, call, counter
 
@@ -380,12 +380,12 @@ def requests_of_ours(desk: Desk) -> None:
         desk.receive(one, b'{"jsonrpc":"2.0",%b}' % answer)
     desk.later(5.0)
     assert [effect.request for effect in desk.seen(Resolve)] == [3]
-    desk.abandon(RequestId(3))
+    desk.abandon(OutgoingId(3))
     desk.request(http, "ask", None, timeout=5.0)
     for _ in range(5):
         desk.request(one, "ask", None, timeout=5.0)
     assert len(desk.seen(Resolve)) == 1
-    desk.abandon(RequestId(6))
+    desk.abandon(OutgoingId(6))
     desk.later(5.0)
     assert [effect.request for effect in desk.seen(Resolve)] == [5, 7, 8]
 
@@ -693,21 +693,21 @@ def speaks_to_who_is_closed(plant: pytest.MonkeyPatch) -> None:
 
 
 def forgets_requests_with_their_peer(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(Requests, "drop", lambda self, connection: None)
+    plant.setattr(OutgoingRequests, "drop", lambda self, connection: None)
 
 
 def resolves_what_was_abandoned(plant: pytest.MonkeyPatch) -> None:
-    abandon = Requests.abandon
+    abandon = OutgoingRequests.abandon
 
-    def resolve(self: Requests, request: RequestId, now: float) -> None:
+    def resolve(self: OutgoingRequests, request: OutgoingId, now: float) -> None:
         abandon(self, request, now)
         self._outbox.append(Resolve(request, RpcError(-32800)))
 
-    plant.setattr(Requests, "abandon", resolve)
+    plant.setattr(OutgoingRequests, "abandon", resolve)
 
 
 def never_ends_a_silent_exchange(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(Replies, "silent", lambda self, connection, batch: None)
+    plant.setattr(Replies, "no_reply", lambda self, connection, batch: None)
 
 
 def tells_progress_after_the_outcome(plant: pytest.MonkeyPatch) -> None:

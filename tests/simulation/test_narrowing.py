@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.adapters.journal import read
-from posthouse.adapters.simulation import Calm, Client, attempt
+from posthouse.adapters.simulation import Client, StormReport, attempt
 from posthouse.adapters.simulation.storms.failing import Failed, narrowed
 from posthouse.adapters.simulation.storms.narrowing import MAX_TRIES, SHORTEST, Narrowing
 from posthouse.adapters.simulation.storms.storm import Acts, Part, Storm
@@ -123,7 +123,7 @@ def test_clients_are_who_one_says_they_are() -> None:
 
     carol = Identity("carol", ("vault",))
     outcome = attempt(2, 5.0, service=mine, acts=lambda client: client.call("look"), identities=[carol])
-    assert isinstance(outcome, Calm)
+    assert isinstance(outcome, StormReport)
     assert users == {"carol"}
 
 

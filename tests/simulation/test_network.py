@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from posthouse.adapters.simulation import Seeded, Weather
+from posthouse.adapters.simulation import LinkConditions, Seeded
 from posthouse.adapters.simulation.network import Link, Way
 from posthouse.adapters.simulation.schedule import Schedule
 
@@ -12,7 +12,7 @@ from posthouse.adapters.simulation.schedule import Schedule
 class Pipe:
     """One way, and what arrived at its end with when."""
 
-    def __init__(self, weather: Weather = Weather(), seed: int = 0) -> None:
+    def __init__(self, weather: LinkConditions = LinkConditions(), seed: int = 0) -> None:
         self.schedule = Schedule()
         self.way = Way(self.schedule, Seeded(seed).stream("link"), weather)
         self.arrived: list[tuple[float, bytes]] = []
@@ -30,7 +30,7 @@ class Pipe:
 
 
 weathers = st.builds(
-    Weather,
+    LinkConditions,
     latency=st.sampled_from([0.0, 0.5]),
     jitter=st.sampled_from([0.0, 2.0]),
     capacity=st.sampled_from([10, 1000]),
@@ -39,7 +39,9 @@ weathers = st.builds(
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=10), weathers, st.integers())
-def test_what_is_taken_arrives_in_order_and_then_the_end(pieces: list[bytes], weather: Weather, seed: int) -> None:
+def test_what_is_taken_arrives_in_order_and_then_the_end(
+    pieces: list[bytes], weather: LinkConditions, seed: int
+) -> None:
     pipe = Pipe(weather, seed)
     waiting = b"".join(pieces)
 
@@ -60,7 +62,7 @@ def test_what_is_taken_arrives_in_order_and_then_the_end(pieces: list[bytes], we
 
 
 def test_bytes_take_their_time_and_run_together() -> None:
-    pipe = Pipe(Weather(latency=0.25))
+    pipe = Pipe(LinkConditions(latency=0.25))
     pipe.way.write(b"one")
     pipe.way.write(b"two")
     pipe.run()
@@ -77,7 +79,7 @@ def test_a_read_gives_no_more_than_its_most() -> None:
 
 def test_nothing_moves_while_it_is_clogged_or_not_read() -> None:
     pipe = Pipe()
-    link = Link(pipe.way, Way(pipe.schedule, Seeded(0).stream("x"), Weather()))
+    link = Link(pipe.way, Way(pipe.schedule, Seeded(0).stream("x"), LinkConditions()))
     pipe.way.write(b"x")
     link.clog()
     assert pipe.run() == b""
@@ -91,7 +93,7 @@ def test_nothing_moves_while_it_is_clogged_or_not_read() -> None:
 
 def test_what_is_on_its_way_is_lost_with_the_link() -> None:
     pipe = Pipe()
-    link = Link(pipe.way, Way(pipe.schedule, Seeded(0).stream("x"), Weather()))
+    link = Link(pipe.way, Way(pipe.schedule, Seeded(0).stream("x"), LinkConditions()))
     pipe.way.write(b"x")
     link.cut()
     assert (link.up.over, link.down.over) == (True, True)

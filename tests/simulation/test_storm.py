@@ -17,7 +17,7 @@ from posthouse.adapters.simulation import Client, Drawn, PendingCall, Recorded, 
 from posthouse.adapters.simulation import __main__ as command
 from posthouse.adapters.simulation.storms.failing import Failed
 from posthouse.adapters.simulation.storms.stage import service as stage
-from posthouse.adapters.simulation.storms.storm import Calm, Part
+from posthouse.adapters.simulation.storms.storm import Part, StormReport
 from posthouse.adapters.simulation.storms.swarm import SHRUNK, draw, draw_config
 from posthouse.adapters.simulation.watched import Watched
 from posthouse.core import Config, RpcError, Service, UsageError
@@ -203,7 +203,7 @@ def test_a_failure_leaves_a_shrunk_journal_and_the_line_that_repeats_it(
     assert (again.why, again.steps) == (failed.why, failed.steps)
     monkeypatch.undo()
     assert replay(journal, stage, check=True, gateway=Watched).failure is None
-    assert isinstance(attempt(failed.seed, failed.seconds), Calm)
+    assert isinstance(attempt(failed.seed, failed.seconds), StormReport)
 
 
 def test_the_command_runs_storms_and_counts_them(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation import Manners, Weather, World
+from posthouse.adapters.simulation import HandlerFaults, LinkConditions, World
 from posthouse.adapters.simulation.clients.http_speech import PipeliningSpeech
 from posthouse.adapters.simulation.clients.speech import Transport
 from posthouse.core import Config, Identity, RpcError, Service
@@ -136,7 +136,7 @@ def test_who_leaves_a_clogged_link_has_left_when_it_moves_again() -> None:
 
 
 def test_who_does_not_read_is_closed_and_told() -> None:
-    world = World(service=shop(), config=Config(write_timeout=2.0), weather=Weather(capacity=200))
+    world = World(service=shop(), config=Config(write_timeout=2.0), weather=LinkConditions(capacity=200))
     alice = world.client("alice")
     alice.call("add", 1, 1)
     world.run(1)
@@ -181,7 +181,7 @@ def test_a_restart_loses_everything_and_a_shut_down_nothing() -> None:
 
 
 def test_what_handlers_say_as_their_process_is_killed_is_said_to_nobody() -> None:
-    world = World(service=shop(), weather=Weather(latency=1.0))
+    world = World(service=shop(), weather=LinkConditions(latency=1.0))
     asked = world.client("ann").call("ask")
     world.run(seconds=3.5)
     killed = world.process
@@ -202,7 +202,7 @@ def test_the_process_may_stand_still_and_nobody_is_closed_for_it() -> None:
 
 
 def test_handlers_may_misbehave() -> None:
-    world = World(service=shop(), manners=Manners(late=300, never=300, twice=500, raising=100, stubborn=500))
+    world = World(service=shop(), manners=HandlerFaults(late=300, never=300, twice=500, raising=100, stubborn=500))
     clients = [world.client(f"{kind} {number}", kind) for kind in TRANSPORTS for number in range(3)]
     calls = [client.call("add", 1, number, timeout_ms=2000) for client in clients for number in range(10)]
     world.run(40)
@@ -213,7 +213,7 @@ def test_handlers_may_misbehave() -> None:
 
 def test_equal_seeds_make_equal_worlds_and_others_do_not() -> None:
     def trace(seed: int) -> str:
-        world = World(seed, service=shop(), weather=Weather(jitter=0.5, fragment=500))
+        world = World(seed, service=shop(), weather=LinkConditions(jitter=0.5, fragment=500))
         for kind in TRANSPORTS:
             world.client(kind, kind).call("wait", 0.3)
         world.run(3)
@@ -249,7 +249,7 @@ def test_parameters_are_by_position_or_by_name() -> None:
 
 
 def test_requests_that_do_not_wait_are_answered_in_their_order() -> None:
-    world = World(service=shop(), weather=Weather(fragment=500))
+    world = World(service=shop(), weather=LinkConditions(fragment=500))
     alice = world.client("alice", "http")
     alice.speak = lambda stream, now: PipeliningSpeech(b"localhost")
     ended: list[str] = []
@@ -265,7 +265,7 @@ def test_requests_that_do_not_wait_are_answered_in_their_order() -> None:
 
 
 def test_handlers_that_do_not_stop_when_told_do_when_the_world_heals() -> None:
-    world = World(service=shop(), manners=Manners(stubborn=1000))
+    world = World(service=shop(), manners=HandlerFaults(stubborn=1000))
     alice = world.client("alice")
     call = alice.call("many")
     world.run(1)
@@ -441,7 +441,7 @@ def test_a_server_that_lets_nobody_in_is_found_out(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_came_while_the_process_stood_still_is_there_at_once() -> None:
-    world = World(service=shop(), weather=Weather(latency=0.5), config=Config(read_bytes=100))
+    world = World(service=shop(), weather=LinkConditions(latency=0.5), config=Config(read_bytes=100))
     alice = world.client("alice", "lines")
     calls = [alice.call("add", 1, number) for number in range(50)]
     world.stall(10)

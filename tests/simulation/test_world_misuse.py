@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
-from posthouse.adapters.simulation import Manners, Weather, World
+from posthouse.adapters.simulation import HandlerFaults, LinkConditions, World
 from posthouse.adapters.simulation.clients.speech import Transport
 from posthouse.core import Identity, Service, UsageError
 
@@ -18,7 +18,7 @@ def test_what_makes_no_sense_is_refused() -> None:
     wrong: list[dict[str, Any]] = [{"latency": -1.0}, {"jitter": float("nan")}, {"capacity": 0}, {"fragment": 1001}]
     for parts in wrong:
         with pytest.raises(UsageError):
-            Weather(**parts)
+            LinkConditions(**parts)
     with pytest.raises(UsageError, match="there is no transport 'pigeon'"):
         World(service=shop()).client("alice", "pigeon")  # type: ignore[arg-type]
 
@@ -85,4 +85,4 @@ def test_a_world_within_an_event_loop_says_that_it_is_one() -> None:
 @pytest.mark.parametrize("manners", [{"late": 2000}, {"never": -1}, {"lateness": -1.0}, {"lateness": float("nan")}])
 def test_manners_that_make_no_sense_are_refused(manners: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(manners))):
-        Manners(**manners)
+        HandlerFaults(**manners)

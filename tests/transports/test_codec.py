@@ -7,8 +7,8 @@ from typing import get_args
 import pytest
 from posthouse.transports.codec import ABNORMAL, Binary, Codec, Output, Send, Shut
 from posthouse.transports.http.server import Http1
-from posthouse.transports.pipes.content_length import Headers
-from posthouse.transports.pipes.newline import Lines
+from posthouse.transports.pipes.content_length import ContentLengthFraming
+from posthouse.transports.pipes.newline import NewlineFraming
 from posthouse.transports.switchboard.first_codec import Opening
 from posthouse.transports.websocket.server import WebSocket
 
@@ -39,7 +39,9 @@ def test_the_union_of_outputs_is_closed_and_says_what_each_is_for() -> None:
     assert all(kind.__doc__ for kind in get_args(Output))
 
 
-@pytest.mark.parametrize("codec", [Http1, WebSocket, Lines, Headers, Opening], ids=lambda codec: codec.__name__)
+@pytest.mark.parametrize(
+    "codec", [Http1, WebSocket, NewlineFraming, ContentLengthFraming, Opening], ids=lambda codec: codec.__name__
+)
 def test_every_codec_has_what_the_protocol_asks(codec: type) -> None:
     for name in vars(Codec):
         if not name.startswith("_"):

@@ -122,4 +122,4 @@ def test_who_watches_the_server_learns_which_host_or_origin_was_refused() -> Non
         authorize_open(POLICY, b"POST", b"example.com", b"https://evil.com", None),
         authorize_open(POLICY, b"POST", b"example.com", None, b"text/plain"),
     ]
-    assert [refusal and refusal.said for refusal in refusals] == [b"evil.com:80", b"https://evil.com", None]
+    assert [refusal and refusal.rejected_value for refusal in refusals] == [b"evil.com:80", b"https://evil.com", None]

@@ -24,7 +24,7 @@ from posthouse.adapters.invariants import check, check_at_rest
 from posthouse.adapters.simulation.watched import Watched
 from posthouse.core import Address, Config, Identity, RpcError
 from posthouse.core.values.peers import SocketId
-from posthouse.transports import Lines, Send, Text, WebSocketClient
+from posthouse.transports import NewlineFraming, Send, Text, WebSocketClient
 
 from tests.transports.board import PIPE, Board, call, post
 
@@ -111,7 +111,7 @@ class Peer:
     """One client: what it still has to send, what it asked, and what it was answered. `honest`: it sent no rubbish, and
     did not end its input."""
 
-    def __init__(self, board: Board, socket: SocketId, client: WebSocketClient | Lines | None) -> None:
+    def __init__(self, board: Board, socket: SocketId, client: WebSocketClient | NewlineFraming | None) -> None:
         self.board = board
         self.socket = socket
         self.client = client
@@ -134,7 +134,7 @@ class Peer:
             self.pending += post(text)
             self.asked[HTTP] += 1
             return
-        if isinstance(self.client, Lines):
+        if isinstance(self.client, NewlineFraming):
             self.pending += self.client.frame(text)
         else:
             self.collect()
@@ -165,7 +165,7 @@ class Peer:
         if self.honest:
             assert self.answered <= self.asked, "an answer too many"
 
-    def take(self, client: WebSocketClient | Lines) -> None:
+    def take(self, client: WebSocketClient | NewlineFraming) -> None:
         """What the client's codec says."""
         for output in client.output:
             if isinstance(output, Send):
@@ -218,11 +218,11 @@ class SwitchboardMachine(RuleBasedStateMachine):
         if socket is None:
             return
         self.board.written[socket] = bytearray()
-        client: WebSocketClient | Lines | None = None
+        client: WebSocketClient | NewlineFraming | None = None
         if kind == "websocket":
             client = WebSocketClient(Config(), host=b"localhost", entropy=self.board.entropy, now=self.board.now)
         elif kind == "pipe":
-            client = Lines(Config())
+            client = NewlineFraming(Config())
         peer = Peer(self.board, socket, client)
         self.all.append(peer)
         if at_once:

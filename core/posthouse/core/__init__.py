@@ -54,8 +54,8 @@ from .values.peers import (
     Identity,
     Kind,
     Meta,
+    OutgoingId,
     Peer,
-    RequestId,
     SocketId,
 )
 from .values.stats import Health
@@ -102,10 +102,10 @@ __all__ = [
     "OnCall",
     "OnOutcome",
     "Outcome",
+    "OutgoingId",
     "PauseReading",
     "Peer",
     "Raised",
-    "RequestId",
     "RequestRefused",
     "Resolve",
     "ResultError",

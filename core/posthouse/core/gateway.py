@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable
 from math import isfinite
 
 from posthouse.core.calls.calls import RUNNING, Calls
-from posthouse.core.calls.outgoing import Requests
+from posthouse.core.calls.outgoing import OutgoingRequests
 from posthouse.core.calls.replies import Replies
 from posthouse.core.closing.closing import CLOSES, Closing
 from posthouse.core.closing.deadlines import Deadlines
-from posthouse.core.closing.drain import LEAVING, Drain
-from posthouse.core.connections.connections import LIVING, OPEN, Connection, Connections, Occasion, State
+from posthouse.core.closing.drain import SHUTDOWN, Drain
+from posthouse.core.connections.connections import LIVING, OPEN, Connection, Connections, State, Trigger
 from posthouse.core.connections.delivery import Breaches, Delivery
 from posthouse.core.connections.flow import Flow
 from posthouse.core.connections.liveness import Liveness
@@ -28,7 +28,7 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Accept, Disconnect, Effect, Emit
 from posthouse.core.values.errors import RpcError, UsageError
 from posthouse.core.values.lifecycle import ConnectionOpened
-from posthouse.core.values.peers import KINDS, Address, CallId, ConnectionId, Peer, RequestId, SocketId
+from posthouse.core.values.peers import KINDS, Address, CallId, ConnectionId, OutgoingId, Peer, SocketId
 from posthouse.core.values.stats import Health, Stats, Wall
 from posthouse.core.values.timers import Timers
 
@@ -58,7 +58,7 @@ class Gateway:
         self._drain = Drain(config, outbox, timers, self._connections)
         self._replies = Replies(config, outbox, self._flow)
         self._delivery = Delivery(outbox, self._connections, self._flow, breaches)
-        self._requests = Requests(config, outbox, timers, self._delivery)
+        self._requests = OutgoingRequests(config, outbox, timers, self._delivery)
         self._dispatch = Dispatch(
             config,
             outbox,
@@ -102,7 +102,7 @@ class Gateway:
 
     def accepted(self, address: Address, now: float) -> SocketId | None:
         """A socket was accepted and nothing read from it. None: it is refused; close it unread."""
-        self._ready()
+        self._check_not_reentrant()
         if not isinstance(address, Address):
             raise UsageError(f"the address is {address!r}: give an Address, such as Address('127.0.0.1', 5000)")
         if not self._drain.accepting:
@@ -114,23 +114,23 @@ class Gateway:
 
     def head_read(self, socket: SocketId, now: float) -> None:
         """The first whole head of this socket was read (or what its protocol has instead)."""
-        self._ready()
+        self._check_not_reentrant()
         if self._socket(socket):
             self._connections.head_read(socket)
 
     def released(self, socket: SocketId, now: float) -> None:
         """This socket is closed."""
-        self._ready()
+        self._check_not_reentrant()
         if self._socket(socket):
             self._connections.remove_socket(socket)
-        self._afterwards(now)
+        self._enforce_limits(now)
 
     # Connections
 
     def connect(self, peer: Peer, now: float) -> ConnectionId:
         """A peer asks to be connected. Answered by `Accept`, or refused by `Disconnect`; for an HTTP exchange `Answer`
         is the acceptance. Exactly one `disconnected` is owed for it."""
-        self._ready()
+        self._check_not_reentrant()
         if not isinstance(peer, Peer):
             raise UsageError(f"the peer is {peer!r}: give a Peer, such as Peer('websocket')")
         if peer.kind not in KINDS:
@@ -140,7 +140,7 @@ class Gateway:
         refusal = self._refusal(peer, now)
         record = self._connections.add(peer, now)
         if refusal is not None:
-            record.move(Occasion.REFUSE)
+            record.move(Trigger.REFUSE)
             record.code = CLOSES[refusal][0]
             self.outbox.append(Disconnect(record.id, record.code))
             return record.id
@@ -155,7 +155,7 @@ class Gateway:
 
     def _refusal(self, peer: Peer, now: float) -> str | None:
         if self.draining and peer.kind != "http":
-            return LEAVING
+            return SHUTDOWN
         limits = self._connections.connection_limits(peer)
         if self.memory > self._config.memory_budget:
             limits += ("memory_budget",)
@@ -164,7 +164,7 @@ class Gateway:
     def receive(self, connection: ConnectionId, data: bytes, now: float) -> None:
         """One whole JSON text from a connection. An HTTP exchange has one: UsageError while that is not answered."""
         if self._busy:
-            self._ready()
+            self._check_not_reentrant()
         record = self._connections.records.get(connection)
         if record is None or record.state is not OPEN:
             record = self._record(connection)
@@ -172,45 +172,45 @@ class Gateway:
                 raise UsageError(f"connection {connection} is an HTTP exchange: its one text came already")
             return
         if not record.pushable:
-            record.move(Occasion.ASK)
+            record.move(Trigger.ASK)
         record.heard_at = record.active_at = now
         self._busy = True
         try:
             self._dispatch.receive(record, data, now)
         finally:
             self._busy = False
-        if self._breaches or self._flow.total or self._calls.waiting or self._replies.gathered:
-            self._afterwards(now)
+        if self._breaches or self._flow.total or self._calls.waiting or self._replies.batch_reply_bytes:
+            self._enforce_limits(now)
 
     def heard(self, connection: ConnectionId, now: float) -> None:
         """Inbound bytes that were no text: a sign of life."""
-        self._ready()
+        self._check_not_reentrant()
         record = self._record(connection)
         if record is not None:
             record.heard_at = now
 
     def disconnected(self, connection: ConnectionId, code: int | None, now: float) -> None:
         """The connection is gone, with the peer's close code or None. Exactly one for each `connect`."""
-        self._ready()
+        self._check_not_reentrant()
         record = self._record(connection)
         if record is None:
             return
         self._closing.end(record, code, now)
-        self._afterwards(now)
+        self._enforce_limits(now)
 
     # Flow
 
     def report_held(self, connection: ConnectionId, size: int, now: float) -> None:
         """The socket did not take `size` bytes of what it was given: they wait outside."""
-        self._ready()
+        self._check_not_reentrant()
         record = self._record(connection)
         if record is not None and size > 0 and record.state in LIVING:
             self._flow.hold(connection, size, now)
-            self._afterwards(now)
+            self._enforce_limits(now)
 
     def report_sent(self, connection: ConnectionId, size: int, now: float) -> None:
         """`size` of the held bytes went."""
-        self._ready()
+        self._check_not_reentrant()
         record = self._record(connection)
         if record is None or record.state not in LIVING:
             return
@@ -224,20 +224,20 @@ class Gateway:
             self._breaches.append((record, breached))
         if not self._flow.held(connection):
             self._liveness.resumed(record, now)
-        self._afterwards(now)
+        self._enforce_limits(now)
 
     def report_buffered(self, size: int, now: float) -> None:
         """How many bytes the codecs hold in all, received and not yet handed on."""
-        self._ready()
+        self._check_not_reentrant()
         self._buffered = size
-        self._afterwards(now)
+        self._enforce_limits(now)
 
     # Handlers
 
     def complete(self, call: CallId, result: object, now: float) -> bool:
         """The handler of this call returned. False: the call had ended."""
         if self._busy:
-            self._ready()
+            self._check_not_reentrant()
         record = self._calls.records.get(call)
         if record is None:
             self._calls.find(call)
@@ -247,13 +247,13 @@ class Gateway:
             first = self._dispatch.complete(record, result, now)
         finally:
             self._busy = False
-        if self._breaches or self._flow.total or self._replies.gathered or self._drain.began is not None:
-            self._afterwards(now)
+        if self._breaches or self._flow.total or self._replies.batch_reply_bytes or self._drain.began is not None:
+            self._enforce_limits(now)
         return first
 
     def fail(self, call: CallId, error: RpcError, now: float) -> bool:
         """The handler of this call raised, or was stopped. False: the call had ended."""
-        self._ready()
+        self._check_not_reentrant()
         record = self._calls.find(call)
         if record is None:
             return False
@@ -262,30 +262,30 @@ class Gateway:
             first = self._dispatch.fail(record, error, now)
         finally:
             self._busy = False
-        self._afterwards(now)
+        self._enforce_limits(now)
         return first
 
     def progress(self, call: CallId, value: object, now: float) -> bool:
         """Tell the caller how far its call is. False: the call had ended, or its caller gave no progress token."""
-        self._ready()
+        self._check_not_reentrant()
         found = self._calls.find(call)
         if found is None or found.phase is not RUNNING or found.detached or found.meta.progress_token is None:
             return False
         record = self._connections.records[found.connection]
         payload = self._encode("$/progress", {"token": found.meta.progress_token, "value": value})
         pushed = self._delivery.push(record, payload, now)
-        self._afterwards(now)
+        self._enforce_limits(now)
         return pushed
 
     # Speaking first
 
     def notify(self, to: ConnectionId, method: str, params: object, now: float) -> bool:
         """Send a notification. False: the connection is gone or cannot be pushed to."""
-        self._ready()
+        self._check_not_reentrant()
         record = self._record(to)
         payload = self._encode(method, params)
         pushed = record is not None and self._delivery.push(record, payload, now)
-        self._afterwards(now)
+        self._enforce_limits(now)
         return pushed
 
     def broadcast(
@@ -298,15 +298,15 @@ class Gateway:
         users: Iterable[str] | None = None,
     ) -> int:
         """Send a notification to every connection of these kinds and users (None: all). To how many it was sent."""
-        self._ready()
+        self._check_not_reentrant()
         payload = self._encode(method, params)
         delivered = self._delivery.multicast(payload, now, kinds=kinds, users=users)
-        self._afterwards(now)
+        self._enforce_limits(now)
         return delivered
 
-    def request(self, to: ConnectionId, method: str, params: object, now: float, *, timeout: float) -> RequestId:
+    def request(self, to: ConnectionId, method: str, params: object, now: float, *, timeout: float) -> OutgoingId:
         """Ask a peer. Exactly one `Resolve` follows, within `timeout` seconds, unless it is abandoned."""
-        self._ready()
+        self._check_not_reentrant()
         if not timeout > 0:
             raise UsageError(f"timeout is {timeout}: it must be above 0 seconds")
         record = self._record(to)
@@ -320,14 +320,14 @@ class Gateway:
         finally:
             self._busy = False
         request = self._requests.send(record, payload, now + timeout, now)
-        self._afterwards(now)
+        self._enforce_limits(now)
         return request
 
-    def abandon(self, request: RequestId, now: float) -> None:
+    def abandon(self, request: OutgoingId, now: float) -> None:
         """Nobody waits for this request any more: there will be no `Resolve`, and the peer is told."""
-        self._ready()
+        self._check_not_reentrant()
         self._requests.abandon(request, now)
-        self._afterwards(now)
+        self._enforce_limits(now)
 
     def _encode(self, method: str, params: object) -> bytes:
         """Conversion of a user's types runs a user's code: it may not call back."""
@@ -352,7 +352,7 @@ class Gateway:
     def shut_down(self, now: float, *, grace: float | None = None) -> None:
         """Begin to leave: refuse new calls, tell peers, let calls end within `grace` seconds (None: `drain_grace`),
         close. `Drained` follows. A second call changes nothing."""
-        self._ready()
+        self._check_not_reentrant()
         if grace is not None and not grace >= 0:
             raise UsageError(f"grace is {grace}: it must be at least 0 seconds")
         if self.draining:
@@ -361,13 +361,13 @@ class Gateway:
         self._dispatch.draining = True
         payload = encode_notification("connection.draining", {"reconnect_after_ms": self._drain.reconnect_after_ms})
         self._delivery.multicast(payload, now, kinds=None, users=None)
-        self._afterwards(now)
+        self._enforce_limits(now)
 
     # Time
 
     def set_wall(self, unix: float, now: float) -> None:
         """Unix time is `unix` at `now`. Only timestamps depend on it."""
-        self._ready()
+        self._check_not_reentrant()
         self._wall.at_zero = unix - now
 
     def next_timeout(self) -> float | None:
@@ -376,18 +376,18 @@ class Gateway:
 
     def handle_timeout(self, now: float) -> None:
         """Time has passed. Early, late or spurious calls are harmless."""
-        self._ready()
+        self._check_not_reentrant()
         if not isfinite(now):
             raise UsageError(f"now is {now}: it must be a finite number of seconds")
         self._deadlines.handle(now)
-        self._afterwards(now)
+        self._enforce_limits(now)
 
     # Look-ups
 
     @property
     def memory(self) -> int:
         """The bytes that this gateway and its codecs hold for peers."""
-        return self._flow.total + self._calls.waiting_bytes + self._replies.gathered + self._buffered
+        return self._flow.total + self._calls.waiting_bytes + self._replies.batch_reply_bytes + self._buffered
 
     def busy(self, connection: ConnectionId) -> bool:
         """Does this connection wait for an outcome, or for bytes to go?"""
@@ -420,7 +420,7 @@ class Gateway:
 
     # What every input does
 
-    def _ready(self) -> None:
+    def _check_not_reentrant(self) -> None:
         if self._busy:
             raise UsageError("an input was called from within another: inputs run alone and to their end")
 
@@ -437,7 +437,7 @@ class Gateway:
             raise UsageError(f"there never was a socket {socket}")
         return False
 
-    def _afterwards(self, now: float) -> None:
+    def _enforce_limits(self, now: float) -> None:
         """Close what breached a limit, and see whether a shut-down has ended."""
         if self.memory > self._config.memory_budget:
             self._closing.relieve(self.memory, now)

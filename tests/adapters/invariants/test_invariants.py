@@ -15,7 +15,7 @@ from posthouse.core.values.peers import Address, ConnectionId, SocketId
 from posthouse.transports.codec import Pause
 from posthouse.transports.http.server import Http1
 from posthouse.transports.policy import Policy
-from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER, Line
+from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER, SocketState
 
 from tests.transports.board import PIPE, Board, Browser, call, post
 
@@ -47,7 +47,7 @@ class Scene:
         assert connection is not None
         return connection
 
-    def line(self, socket: SocketId) -> Line:
+    def line(self, socket: SocketId) -> SocketState:
         """This socket."""
         return self.board._sockets.lines[socket]
 
@@ -203,10 +203,10 @@ def test_what_does_not_hold_anywhere_is_seen(change: Change, sentence: str) -> N
     assert raised.value.sentence == sentence
 
 
-def says(data: bytes) -> Callable[[Board], Line]:
+def says(data: bytes) -> Callable[[Board], SocketState]:
     """A socket that has said this."""
 
-    def come(board: Board) -> Line:
+    def come(board: Board) -> SocketState:
         socket = board.open()
         board.feed(socket, data)
         return board.board._sockets.lines[socket]
@@ -214,10 +214,10 @@ def says(data: bytes) -> Callable[[Board], Line]:
     return come
 
 
-def frames(data: bytes, *, closing: bool = False) -> Callable[[Board], Line]:
+def frames(data: bytes, *, closing: bool = False) -> Callable[[Board], SocketState]:
     """A WebSocket that has said this, and may be closed by us."""
 
-    def come(board: Board) -> Line:
+    def come(board: Board) -> SocketState:
         browser = Browser(board)
         board.feed(browser.socket, data)
         line = board.board._sockets.lines[browser.socket]
@@ -229,7 +229,7 @@ def frames(data: bytes, *, closing: bool = False) -> Callable[[Board], Line]:
     return come
 
 
-def ended_pipe(board: Board) -> Line:
+def ended_pipe(board: Board) -> SocketState:
     """A pipe whose input has ended while a call runs."""
     pipe = board.open(PIPE)
     board.feed(pipe, call("later") + b"\n")
@@ -253,7 +253,7 @@ DEADLINES = ("_deadline", "_message_due", "_end_due", "_ends_at")
 
 
 @pytest.mark.parametrize("come", WAITING.values(), ids=WAITING)
-def test_who_waits_for_a_peer_without_a_deadline_is_seen(come: Callable[[Board], Line]) -> None:
+def test_who_waits_for_a_peer_without_a_deadline_is_seen(come: Callable[[Board], SocketState]) -> None:
     board = Board(CONFIG)
     line = come(board)
     check_touched(board.board, [line.socket])

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from posthouse.core.values.effects import Resolve, Transmit
 from posthouse.core.values.errors import RpcError, UsageError
-from posthouse.core.values.peers import ConnectionId, RequestId
+from posthouse.core.values.peers import ConnectionId, OutgoingId
 
 from tests.core.world import World, result
 from tests.values import told_apart
 
 
-def ask(world: World, to: ConnectionId, params: Any = (), timeout: float = 10.0) -> RequestId:
+def ask(world: World, to: ConnectionId, params: Any = (), timeout: float = 10.0) -> OutgoingId:
     return world.gateway.request(to, "ask", params, world.now, timeout=timeout)
 
 
-def outcome(world: World) -> tuple[RequestId, Any]:
+def outcome(world: World) -> tuple[OutgoingId, Any]:
     """The one outcome that there is: the result's JSON text, or the error's code and data."""
     (resolve,) = world.resolved()
     error = resolve.outcome
@@ -104,7 +104,7 @@ def test_to_abandon_what_never_was_is_misuse() -> None:
     world = World()
     for never in (0, 1):
         with pytest.raises(UsageError, match=f"there never was a request {never}"):
-            world.gateway.abandon(RequestId(never), 0.0)
+            world.gateway.abandon(OutgoingId(never), 0.0)
 
 
 def test_when_the_connection_goes_every_request_to_it_has_its_outcome() -> None:

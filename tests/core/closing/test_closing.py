@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from posthouse.core.closing.closing import CLOSES
-from posthouse.core.closing.drain import LEAVING
+from posthouse.core.closing.drain import SHUTDOWN
 from posthouse.core.connections.connections import State
 from posthouse.core.values.config import OBSERVABLE, Config
 from posthouse.core.values.effects import Accept, Answer, Cancel, Disconnect, Emit, Resolve, Transmit
@@ -28,7 +28,7 @@ def test_each_reason_closes_with_its_code_and_only_slow_or_silent_peers_and_too_
     None
 ):
     assert CLOSES == {
-        LEAVING: (1012, True),
+        SHUTDOWN: (1012, True),
         "idle_timeout": (1000, True),
         "max_connections": (1013, True),
         "max_connections_per_user": (4429, True),
@@ -45,7 +45,7 @@ def test_each_reason_closes_with_its_code_and_only_slow_or_silent_peers_and_too_
 
 
 def test_whatever_closes_is_a_limit_or_a_shut_down() -> None:
-    assert [reason for reason in CLOSES if reason not in (*Config.__struct_fields__, LEAVING)] == []
+    assert [reason for reason in CLOSES if reason not in (*Config.__struct_fields__, SHUTDOWN)] == []
 
 
 def test_a_limit_that_is_met_closes_with_its_code_and_is_told_and_counted() -> None:

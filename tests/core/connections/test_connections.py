@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from posthouse.core.connections.connections import TRANSITIONS, Connections, Occasion, State
+from posthouse.core.connections.connections import TRANSITIONS, Connections, State, Trigger
 from posthouse.core.values.peers import ANONYMOUS, Address, Identity, Kind, Peer
 
 from tests.core.world import World
@@ -31,27 +31,33 @@ def limits(tables: Connections, address: Address = HERE, now: float = 0.0) -> tu
 
 def test_the_state_table_is_whole_and_everything_ends_as_gone() -> None:
     for state in State:
-        assert (state is State.GONE) == ((state, Occasion.DISCONNECTED) not in TRANSITIONS)
+        assert (state is State.GONE) == ((state, Trigger.DISCONNECTED) not in TRANSITIONS)
     assert [key for key, to in TRANSITIONS.items() if to is State.OPEN or key[0] is State.GONE] == []
 
 
 def test_a_connection_moves_by_the_table_alone() -> None:
     record = connections().add(Peer("http"), 0.0)
-    record.move(Occasion.ASK)
-    record.move(Occasion.ANSWER)
+    record.move(Trigger.ASK)
+    record.move(Trigger.ANSWER)
     assert record.state is State.ANSWERED
     with pytest.raises(KeyError):
-        record.move(Occasion.ANSWER)
+        record.move(Trigger.ANSWER)
 
 
 def test_a_connection_begins_with_nothing_in_flight_nothing_counted_and_nothing_armed() -> None:
     tables = connections()
     record = tables.add(Peer("websocket"), 0.0)
-    assert (record.state, record.admitted, record.leaving) == (State.OPEN, False, False)
+    assert (record.state, record.admitted, record.farewell_due) == (State.OPEN, False, False)
     assert (record.calls, record.waiting, record.requests) == ({}, {}, {})
-    assert (record.running, record.waiting_bytes, record.gathered, record.made, record.interval) == (0, 0, 0, 0, 0.0)
+    assert (record.running, record.waiting_bytes, record.batch_reply_bytes, record.made, record.interval) == (
+        0,
+        0,
+        0,
+        0,
+        0.0,
+    )
     assert (record.heartbeat, record.idle, record.farewell) == (None, None, None)
-    assert (record.code, record.asked_at, record.spent, record.bad) == (None, None, None, None)
+    assert (record.code, record.asked_at, record.call_bucket, record.invalid_window) == (None, None, None, None)
     tables.index(record)
     assert record.admitted
 

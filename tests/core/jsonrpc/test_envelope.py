@@ -17,14 +17,14 @@ from posthouse.core.jsonrpc.envelope import (
     Members,
     batch_reader,
     first_byte,
+    invalid_id,
     read_any,
     read_envelope,
     read_members,
     read_meta,
     read_outcome,
-    seal,
     text_of,
-    wrong_id,
+    to_envelope,
 )
 from posthouse.core.values.errors import INVALID_REQUEST, RpcError
 from posthouse.core.values.peers import Meta
@@ -92,11 +92,11 @@ def test_an_error_object_without_data_has_no_such_member() -> None:
 @pytest.mark.parametrize("id", [b"true", b"false", b"[]", b"{}", b"[1]"])
 def test_other_ids_are_refused(id: bytes) -> None:
     assert id[0] not in ID_BEGINS
-    assert why(wrong_id(id, 128)) == {"member": "id", "reason": "it must be a string, a number or null"}
+    assert why(invalid_id(id, 128)) == {"member": "id", "reason": "it must be a string, a number or null"}
 
 
 def test_of_an_id_that_is_too_long_the_limit_is_said() -> None:
-    assert why(wrong_id(b"1" * 9, 8)) == {"member": "id", "limit": "max_id_bytes", "allowed": 8}
+    assert why(invalid_id(b"1" * 9, 8)) == {"member": "id", "limit": "max_id_bytes", "allowed": 8}
 
 
 def test_a_batch_is_read_up_to_its_limit_and_not_beyond() -> None:
@@ -122,7 +122,7 @@ def test_a_batch_beyond_its_limit_costs_no_memory_and_what_follows_is_not_read()
 
 
 def test_a_request_is_sealed_from_its_members() -> None:
-    sealed = seal(members(jsonrpc=b'"2.0"', method=b'"a\\u0062"', params=b"[]", id=b"1", meta=b"{}"))
+    sealed = to_envelope(members(jsonrpc=b'"2.0"', method=b'"a\\u0062"', params=b"[]", id=b"1", meta=b"{}"))
     assert sealed == Envelope("2.0", "ab", Raw(b"[]"), Raw(b"1"), Raw(b"{}"))
 
 
@@ -139,14 +139,14 @@ def test_a_request_is_sealed_from_its_members() -> None:
 )
 def test_what_has_no_version_or_no_method_is_no_request(texts: dict[str, bytes], member: str, reason: str) -> None:
     with pytest.raises(RpcError) as caught:
-        seal(members(**texts))
+        to_envelope(members(**texts))
     assert why(caught.value) == {"member": member, "reason": reason}
 
 
 @pytest.mark.parametrize("version", [b'"1.0"', b"2.0", b'"2"', b'"2.00"', b"null", b"[]"])
 def test_the_version_must_be_exactly_2_0(version: bytes) -> None:
     with pytest.raises(RpcError) as caught:
-        seal(members(jsonrpc=version, method=b'"a"'))
+        to_envelope(members(jsonrpc=version, method=b'"a"'))
     assert why(caught.value) == {"member": "jsonrpc", "reason": 'it must be exactly "2.0"'}
 
 

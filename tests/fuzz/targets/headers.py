@@ -7,7 +7,7 @@ from email.message import Message
 from email.parser import BytesParser
 
 from posthouse.core.values.config import Config
-from posthouse.transports import Ended, Headers, Send, Shut, Text
+from posthouse.transports import ContentLengthFraming, Ended, Send, Shut, Text
 from posthouse.transports.pipes.content_length import MAX_HEAD_BYTES, MAX_SKIPPED_BYTES
 
 from tests.fuzz.conduct import Play
@@ -38,7 +38,7 @@ def run(data: bytes) -> None:
 def play(sent: Sent) -> list[bytes | int]:
     """What the codec makes of it: texts, codes of errors, the code of the end."""
     most = CONFIG.max_message_bytes
-    stage = Play(Headers(CONFIG), most_text=most, most_held=max(most, MAX_HEAD_BYTES))
+    stage = Play(ContentLengthFraming(CONFIG), most_text=most, most_held=max(most, MAX_HEAD_BYTES))
     stage.feed(sent.pieces())
     if sent.option(ENDS_INPUT):
         stage.end_input()

@@ -6,7 +6,7 @@ import re
 
 import h11
 from posthouse.core.values.config import Config
-from posthouse.transports.http.head import SINGLE, Gate, Head, parse
+from posthouse.transports.http.head import SINGLE, Head, HeadScanner, parse
 from posthouse.transports.refusal import Refusal
 
 from tests.fuzz.cutting import Sent, read, written
@@ -43,7 +43,7 @@ def run(data: bytes) -> None:
 
 def judge(sent: Sent) -> Head | Refusal | None:
     """What gate and parser say, given the pieces one after the other."""
-    gate = Gate(CONFIG)
+    gate = HeadScanner(CONFIG)
     buffer = bytearray()
     for piece in sent.pieces():
         buffer += piece

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from posthouse.core.values.config import Config
-from posthouse.transports import Lines, Send, Text
+from posthouse.transports import NewlineFraming, Send, Text
 
 from tests.fuzz.conduct import Play
 from tests.fuzz.cutting import Sent, read, written
@@ -33,7 +33,7 @@ def run(data: bytes) -> None:
 def play(sent: Sent) -> list[bytes | None]:
     """What the codec makes of it."""
     most = CONFIG.max_message_bytes
-    stage = Play(Lines(CONFIG), most_text=most, most_held=most + 1)
+    stage = Play(NewlineFraming(CONFIG), most_text=most, most_held=most + 1)
     stage.feed(sent.pieces())
     if sent.option(ENDS_INPUT):
         stage.end_input()

@@ -19,7 +19,7 @@ from posthouse.transports.http.answers import (
     TEXT,
     UNKNOWN,
     Answer,
-    Manner,
+    ResponseOptions,
     cors_lines,
     exchange_answer,
     field_lines,
@@ -32,7 +32,7 @@ from posthouse.transports.refusal import Refusal
 
 from tests.values import changeable
 
-PLAIN = Manner(persistent=True, bodiless=False, cors=b"")
+PLAIN = ResponseOptions(persistent=True, bodiless=False, cors=b"")
 
 
 STATUS_LINES = """
@@ -68,7 +68,7 @@ def test_each_status_has_the_reason_that_its_standard_gives_it() -> None:
 def test_what_is_written_for_every_connection_alike() -> None:
     assert CONTINUE == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert (JSON, TEXT) == (b"application/json", b"text/plain; charset=utf-8")
-    assert Manner(persistent=False, bodiless=False, cors=b"") == UNKNOWN
+    assert ResponseOptions(persistent=False, bodiless=False, cors=b"") == UNKNOWN
 
 
 def test_an_answer_says_its_type_and_length_and_that_it_is_not_to_be_kept() -> None:
@@ -97,14 +97,14 @@ def test_all_answers_have_the_headers_that_all_must_have(status: int, close: boo
 
 def test_nothing_to_say_has_no_length_and_no_body() -> None:
     assert Answer(204).data == b""
-    assert Answer(204).write(Manner(True, False, b"C: d\r\n"), close=False) == (
+    assert Answer(204).write(ResponseOptions(True, False, b"C: d\r\n"), close=False) == (
         b"HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nC: d\r\n\r\n",
         b"",
     )
 
 
 def test_a_head_is_answered_with_the_length_and_without_the_body() -> None:
-    head, body = Answer(200, b"{}").write(Manner(True, True, b""), close=False)
+    head, body = Answer(200, b"{}").write(ResponseOptions(True, True, b""), close=False)
     assert (b"Content-Length: 2\r\n" in head, body) == (True, b"")
 
 

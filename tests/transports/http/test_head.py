@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.core.values.config import Config
-from posthouse.transports.http.head import Gate, Head, parse
+from posthouse.transports.http.head import Head, HeadScanner, parse
 from posthouse.transports.refusal import Refusal
 
 from tests.values import changeable
@@ -16,7 +16,7 @@ GOOD = b"POST /rpc?x=1 HTTP/1.1\r\nHost: localhost:8000\r\nAccept: a\r\nContent-
 
 def scan(pieces: list[bytes], config: Config = Config()) -> tuple[int | Refusal | None, bytes]:
     """What the gate says of bytes that come in these pieces, and what is in the buffer then."""
-    gate, buffer = Gate(config), bytearray()
+    gate, buffer = HeadScanner(config), bytearray()
     for piece in pieces:
         buffer += piece
         verdict = gate.scan(buffer)
@@ -71,7 +71,7 @@ def test_the_head_ends_where_the_next_bytes_begin() -> None:
 
 
 def test_a_gate_that_was_reset_reads_the_next_head() -> None:
-    gate = Gate(Config())
+    gate = HeadScanner(Config())
     assert gate.scan(bytearray(GOOD)) == len(GOOD)
     gate.reset()
     assert gate.scan(bytearray(b"\r\n" + GOOD)) == len(GOOD)

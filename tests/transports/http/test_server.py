@@ -333,7 +333,7 @@ def test_6_7_and_29_to_31_what_is_refused_is_closed_and_nothing_behind_it_is_rea
     assert isinstance(answered, Answered) and answered.reason is not None
     assert (line.bodies, answered.status, finish) == ([], status, Finish())
     assert answered.reason.encode() in whole
-    assert answered.said == {403: b"null", 421: b"evil.example"}.get(status)
+    assert answered.rejected_value == {403: b"null", 421: b"evil.example"}.get(status)
     line = run((data + post(b"smuggled"))[:400])
     assert line.sent == whole or status == 431
 

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from msgspec.json import decode
 from posthouse.core.values.config import MIB, Config
 from posthouse.transports.codec import Ended, Output, Pause, Resume, Send, Shut, Text
-from posthouse.transports.pipes.content_length import MAX_HEAD_BYTES, Headers
+from posthouse.transports.pipes.content_length import MAX_HEAD_BYTES, ContentLengthFraming
 
-NOBODY = Headers(Config())
-
-
-def headers(limit: int = 10) -> Headers:
-    return Headers(Config(max_message_bytes=limit))
+NOBODY = ContentLengthFraming(Config())
 
 
-def feed(codec: Headers, *pieces: bytes, eof: bool = False) -> list[Output]:
+def headers(limit: int = 10) -> ContentLengthFraming:
+    return ContentLengthFraming(Config(max_message_bytes=limit))
+
+
+def feed(codec: ContentLengthFraming, *pieces: bytes, eof: bool = False) -> list[Output]:
     """What comes of these pieces, as whoever drives a codec would take it: pauses and timeouts are seen to."""
     outputs: list[Output] = []
     for piece in pieces:
@@ -252,7 +252,7 @@ BYTES = st.lists(
 
 @given(BYTES, st.integers(1, 5))
 def test_no_bytes_raise_and_what_is_held_stays_within_the_limit_and_a_read(pieces: list[bytes], turn: int) -> None:
-    codec = Headers(Config(max_message_bytes=10, frames_per_turn=turn))
+    codec = ContentLengthFraming(Config(max_message_bytes=10, frames_per_turn=turn))
     for piece in filter(None, pieces):
         codec.receive_data(piece, 0.0)
         assert codec.buffered <= MAX_HEAD_BYTES + 10 + len(piece)

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from msgspec.json import decode
 from posthouse.core.values.config import Config
 from posthouse.transports.codec import Output, Send, Text
-from posthouse.transports.pipes.newline import Lines
+from posthouse.transports.pipes.newline import NewlineFraming
 
 
-def lines(limit: int = 10) -> Lines:
-    return Lines(Config(max_message_bytes=limit))
+def lines(limit: int = 10) -> NewlineFraming:
+    return NewlineFraming(Config(max_message_bytes=limit))
 
 
-def feed(codec: Lines, *pieces: bytes, eof: bool = False) -> list[Output]:
+def feed(codec: NewlineFraming, *pieces: bytes, eof: bool = False) -> list[Output]:
     """What comes of these pieces, as whoever drives a codec would take it: pauses and timeouts are seen to."""
     outputs: list[Output] = []
     for piece in pieces:
@@ -125,7 +125,7 @@ BYTES = st.lists(st.binary(min_size=1, max_size=40) | st.sampled_from([b"\n", b"
 
 @given(BYTES, st.integers(1, 5))
 def test_no_bytes_raise_and_what_is_held_stays_within_the_limit_and_a_read(pieces: list[bytes], turn: int) -> None:
-    codec = Lines(Config(max_message_bytes=10, frames_per_turn=turn))
+    codec = NewlineFraming(Config(max_message_bytes=10, frames_per_turn=turn))
     for piece in pieces:
         codec.receive_data(piece, 0.0)
         assert codec.buffered <= 10 + 1 + len(piece)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from posthouse.core.values.config import Config
 from posthouse.transports.codec import Ended, Output, Pause, Resume, Send, Shut, Text
-from posthouse.transports.pipes.content_length import Headers
-from posthouse.transports.pipes.newline import Lines
+from posthouse.transports.pipes.content_length import ContentLengthFraming
+from posthouse.transports.pipes.newline import NewlineFraming
 from posthouse.transports.pipes.pipe import Pipe
 
-CODECS = pytest.mark.parametrize("codec", [Lines, Headers])
+CODECS = pytest.mark.parametrize("codec", [NewlineFraming, ContentLengthFraming])
 
 
 def build(codec: type[Pipe], **limits: float) -> Pipe:
@@ -146,7 +146,7 @@ def test_what_the_end_of_input_cuts_short_is_read_or_answered(codec: type[Pipe])
     pipe.receive_data(pipe.frame(b"12")[:-1], 0.0)
     pipe.receive_eof(0.0)
     (output,) = take(pipe)
-    assert isinstance(output, Text if codec is Lines else Send)
+    assert isinstance(output, Text if codec is NewlineFraming else Send)
 
 
 @CODECS
@@ -201,7 +201,7 @@ def test_a_message_above_the_limit_is_answered_once_and_the_next_is_read(codec: 
 
 
 def test_a_message_that_ends_the_connection_ends_its_turn() -> None:
-    pipe = build(Headers)
+    pipe = build(ContentLengthFraming)
     pipe.receive_data(b"\r\n\r\n" + pipe.frame(b"1"), 0.0)
     outputs = take(pipe)
     error = b'{"code":-32700,"message":"Parse error","data":{"reason":"a line of the head is no header field"}}'

@@ -9,8 +9,8 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.peers import Address
 from posthouse.transports.codec import Selected, Shut, Text
 from posthouse.transports.http.server import Http1
-from posthouse.transports.pipes.content_length import Headers
-from posthouse.transports.pipes.newline import Lines
+from posthouse.transports.pipes.content_length import ContentLengthFraming
+from posthouse.transports.pipes.newline import NewlineFraming
 from posthouse.transports.switchboard.first_codec import HEADER_START, Opening, Policy, first_codec
 
 CONFIG = Config()
@@ -40,16 +40,16 @@ def test_a_stream_is_http_and_a_pipe_is_undecided() -> None:
 @pytest.mark.parametrize(
     ("data", "codec"),
     [
-        (b'{"jsonrpc"', Lines),
-        (b"[1]", Lines),
-        (b"nonsense", Lines),
-        (b"\xef\xbb\xbf{}", Lines),
-        (b"contents", Lines),
-        (b"Con{", Lines),
-        (b"\x00", Lines),
-        (b"Content-Length: 2\r\n\r\n{}", Headers),
-        (b"content-type: x", Headers),
-        (b"CONTENT-", Headers),
+        (b'{"jsonrpc"', NewlineFraming),
+        (b"[1]", NewlineFraming),
+        (b"nonsense", NewlineFraming),
+        (b"\xef\xbb\xbf{}", NewlineFraming),
+        (b"contents", NewlineFraming),
+        (b"Con{", NewlineFraming),
+        (b"\x00", NewlineFraming),
+        (b"Content-Length: 2\r\n\r\n{}", ContentLengthFraming),
+        (b"content-type: x", ContentLengthFraming),
+        (b"CONTENT-", ContentLengthFraming),
     ],
 )
 @pytest.mark.parametrize("space", [b"", b"\r\n \t"])
@@ -69,7 +69,7 @@ def test_an_input_that_ends_within_the_name_of_a_field_is_a_line(data: bytes) ->
     opening.receive_eof(0.0)
     (selected,) = opening.output
     assert isinstance(selected, Selected)
-    assert isinstance(selected.codec, Lines)
+    assert isinstance(selected.codec, NewlineFraming)
     assert (selected.codec.output, selected.codec.at_eof) == ([Text(data.strip())], True)
     assert (selected.rest, opening.buffered) == (b"", 0)
 

@@ -8,7 +8,7 @@ from posthouse.core.values.peers import ANONYMOUS, SocketId
 from posthouse.core.values.timers import Timers
 from posthouse.transports.codec import Output
 from posthouse.transports.switchboard.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
-from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER, CODEC_DUE, WIRE_STALLED, Line, Sockets
+from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER, CODEC_DUE, WIRE_STALLED, Sockets, SocketState
 
 from tests.values import told_apart
 
@@ -46,7 +46,7 @@ class Table:
         socket = self.gateway.accepted(Address(), 0.0)
         assert socket is not None
         self.codec = Idle()
-        self.line: Line = self.sockets.add(socket, Address(), self.codec)
+        self.line: SocketState = self.sockets.add(socket, Address(), self.codec)
         self.connection = self.gateway.connect(Peer("websocket", socket=socket), 0.0)
         self.gateway.outbox.clear()
 
@@ -60,7 +60,7 @@ class Table:
 def test_a_socket_begins_with_nobody_on_it_and_nothing_held_or_armed() -> None:
     line = Table().line
     assert (line.identity, line.connection, line.upgrade, line.due, line.stalled) == (ANONYMOUS, None, None, None, None)
-    assert (line.leaving, line.answered, line.over, line.cut) == (False, False, False, False)
+    assert (line.leaving, line.answered, line.codec_closed, line.aborted) == (False, False, False, False)
     assert (line.counted, line.buffered, line.progress_at, line.stopped) == (0, 0, 0.0, {})
 
 
@@ -198,7 +198,7 @@ def test_half_closing_and_closing_wait_for_what_was_written() -> None:
     table.sockets.write(table.line, b"x" * 25, 0.0)
     table.sockets.end_writing(table.line)
     table.sockets.shut(table.line, 0.0, flush=True)
-    assert table.line.over
+    assert table.line.codec_closed
     for size in (10, 10):
         table.sockets.sent(table.line, size, 0.0)
     assert table.outbox[-2:] == [EndWriting(socket), CloseSocket(socket)]
@@ -279,7 +279,7 @@ def test_a_codecs_deadline_is_armed_moved_forward_and_left_when_it_moves_back() 
     assert table.due(3.0) == [CODEC_DUE]
     table.sockets.schedule(table.line)
     assert table.timers.next() == 3.0
-    table.line.over = True
+    table.line.codec_closed = True
     table.codec.due = 1.0
     table.sockets.schedule(table.line)
     assert table.timers.next() == 3.0
@@ -325,10 +325,10 @@ def test_what_codecs_hold_is_reported_when_it_changed_by_a_read() -> None:
         assert table.gateway.health(0.0).memory == reported
     table.codec.buffered = 200
     table.sockets.measure(table.line, 0.0)
-    table.line.over = True
+    table.line.codec_closed = True
     table.sockets.remove(table.line, 0.0)
     assert (table.sockets.buffered, table.gateway.health(0.0).memory) == (0, 0)
 
 
 def test_a_record_is_equal_to_itself_alone() -> None:
-    assert told_apart("posthouse.transports.switchboard.sockets") == ["Line"]
+    assert told_apart("posthouse.transports.switchboard.sockets") == ["SocketState"]

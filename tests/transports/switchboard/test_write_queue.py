@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.core.values.peers import SocketId
 from posthouse.transports.switchboard.actions import Action, CloseSocket, EndWriting, Write
-from posthouse.transports.switchboard.write_queue import Wire
+from posthouse.transports.switchboard.write_queue import WriteQueue
 
 SOCKET = SocketId(7)
 
 
-def wire(ahead: int = 4) -> tuple[Wire, list[Action]]:
+def wire(ahead: int = 4) -> tuple[WriteQueue, list[Action]]:
     outbox: list[Action] = []
-    return Wire(SOCKET, outbox, ahead), outbox
+    return WriteQueue(SOCKET, outbox, ahead), outbox
 
 
 def test_small_frames_are_handed_over_and_not_counted() -> None:

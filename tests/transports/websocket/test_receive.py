@@ -93,7 +93,7 @@ def test_what_is_in_progress_began_in_the_last_turn_if_what_had_begun_before_it_
     machine = inbound()
     ping = sent(FIN | PING)
     whole = sent(FIN | TEXT, b"x")
-    for data, anew in [
+    for data, restarted in [
         (ping[:1], False),
         (ping[1:] + ping[:1], True),
         (ping[1:] + whole[:-1], True),
@@ -103,7 +103,7 @@ def test_what_is_in_progress_began_in_the_last_turn_if_what_had_begun_before_it_
         (sent(FIN | CONTINUATION, b"lo") + whole[:1], True),
     ]:
         machine.turn(data)
-        assert (machine.in_progress, machine.anew) == (True, anew)
+        assert (machine.in_progress, machine.restarted) == (True, restarted)
 
 
 @pytest.mark.parametrize("size", [124, 125])

@@ -30,8 +30,8 @@ from .codec import (
     Upgrade,
 )
 from .http.server import Http1
-from .pipes.content_length import Headers
-from .pipes.newline import Lines
+from .pipes.content_length import ContentLengthFraming
+from .pipes.newline import NewlineFraming
 from .policy import Policy
 from .switchboard.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
 from .switchboard.switchboard import Switchboard
@@ -43,6 +43,7 @@ __all__ = [
     "Binary",
     "CloseSocket",
     "Codec",
+    "ContentLengthFraming",
     "EndWriting",
     "Ended",
     "Exchange",
@@ -50,11 +51,10 @@ __all__ = [
     "Finish",
     "Handshake",
     "HeadRead",
-    "Headers",
     "Heard",
     "Http1",
     "Http1Client",
-    "Lines",
+    "NewlineFraming",
     "Output",
     "Pause",
     "Policy",

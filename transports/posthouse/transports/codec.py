@@ -64,7 +64,7 @@ class Answered(Struct, frozen=True, gc=False):
 
     status: int
     reason: str | None = None
-    said: bytes | None = None
+    rejected_value: bytes | None = None
 
 
 class Handshake(Struct, frozen=True):

@@ -71,9 +71,9 @@ def authorize_open(
     """
     if host is not None and not policy.allows_host(host):
         # RFC 9110 section 15.5.20; it is what stops DNS rebinding.
-        return Refusal(421, "This server does not answer for that host.", said=host)
+        return Refusal(421, "This server does not answer for that host.", rejected_value=host)
     if origin is not None and not policy.allows_origin(origin):
-        return Refusal(403, "This origin is not allowed here.", said=origin)
+        return Refusal(403, "This origin is not allowed here.", rejected_value=origin)
     if method == b"POST" and (content_type is None or not JSON_MEDIA_TYPE.fullmatch(content_type)):
         # A page can make a cross-site POST of other types without asking first.
         return Refusal(415, "Send application/json in UTF-8.", ((b"Accept-Post", b"application/json"),))

@@ -24,4 +24,4 @@ class Refusal(Struct, frozen=True, gc=False):
     headers: tuple[tuple[bytes, bytes], ...] = ()
     error: RpcError | None = None
     keep: bool = False
-    said: bytes | None = None
+    rejected_value: bytes | None = None

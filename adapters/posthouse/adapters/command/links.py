@@ -21,7 +21,7 @@ from posthouse.transports.client.http import Http1Client
 from posthouse.transports.client.responses import Failed, Response
 from posthouse.transports.client.websocket import WebSocketClient
 from posthouse.transports.codec import Ended, Output, Send, Text
-from posthouse.transports.pipes.newline import Lines
+from posthouse.transports.pipes.newline import NewlineFraming
 
 from .streams import Deadline, NoConnection, Stream, open_child, open_tcp, open_unix, tls_context
 
@@ -230,7 +230,7 @@ class LinesLink(LastingLink):
     """A process that speaks one JSON text per line."""
 
     def __init__(self, stream: Stream, config: Config) -> None:
-        self._lines: Final = Lines(config)
+        self._lines: Final = NewlineFraming(config)
         super().__init__(stream, self._lines)
 
     def send(self, text: bytes) -> None:

@@ -12,7 +12,7 @@ import anyio
 from posthouse.adapters.loop.runner import Runner
 from posthouse.core.values.effects import Invoke, Resolve
 from posthouse.core.values.errors import REQUEST_CANCELLED, RpcError
-from posthouse.core.values.peers import ConnectionId, RequestId
+from posthouse.core.values.peers import ConnectionId, OutgoingId
 
 from .invoked_context import InvokedContext
 
@@ -24,7 +24,7 @@ class Asking:
 
     def __init__(self, runner: Runner) -> None:
         self._runner: Final = runner
-        self._waiting: Final[dict[RequestId, Future[Result]]] = {}
+        self._waiting: Final[dict[OutgoingId, Future[Result]]] = {}
         runner.actions[Resolve] = self._resolve
 
     def _resolve(self, action: Resolve) -> None:
@@ -36,24 +36,24 @@ class Asking:
         """The result as JSON. Raises RpcError. A task that is cancelled meanwhile lets the client know."""
         outcome: Future[Result] = Future()
         if not self._runner.is_here:
-            if not self._runner.hop(lambda: self._begin(outcome, to, method, params, timeout), None):
+            if not self._runner.run_in_loop(lambda: self._begin(outcome, to, method, params, timeout), None):
                 raise RpcError(REQUEST_CANCELLED, data={"reason": "disconnected"})
             return _result(outcome)
         resolved = anyio.Event()
         request = self._begin(outcome, to, method, params, timeout)
         outcome.add_done_callback(lambda _: resolved.set())
-        self._runner.drain()
+        self._runner.flush_outbox()
         try:
             await resolved.wait()
         finally:
             if self._waiting.pop(request, None) is not None:
                 self._runner.board.abandon(request, self._runner.now())
-                self._runner.drain()
+                self._runner.flush_outbox()
         return _result(outcome)
 
     def _begin(
         self, outcome: Future[Result], to: ConnectionId, method: str, params: object, timeout: float
-    ) -> RequestId:
+    ) -> OutgoingId:
         request = self._runner.board.request(to, method, params, self._runner.now(), timeout=timeout)
         self._waiting[request] = outcome
         return request
@@ -85,12 +85,12 @@ class CallContext(InvokedContext):
     def notify(self, method: str, params: Any = None) -> bool:
         """Send a notification to the caller. False: it is gone, or cannot be pushed to."""
         runner = self._runner
-        return runner.hop(lambda: runner.board.notify(self.connection, method, params, runner.now()), False)
+        return runner.run_in_loop(lambda: runner.board.notify(self.connection, method, params, runner.now()), False)
 
     def send_progress(self, value: object) -> bool:
         """Send this value of progress. False: it was not sent."""
         runner = self._runner
-        return runner.hop(lambda: runner.board.progress(self.call_id, value, runner.now()), False)
+        return runner.run_in_loop(lambda: runner.board.progress(self.call_id, value, runner.now()), False)
 
     async def ask(self, method: str, params: object, timeout: float) -> bytes:
         """Ask the caller, and wait for the result as JSON. Raises RpcError.

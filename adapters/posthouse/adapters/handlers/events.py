@@ -94,7 +94,7 @@ class Events:
         except BaseException as error:
             _log_hook(hook, error)
         self._watchdog.ends()
-        self._runner.hurry()
+        self._runner.end_turn_if_slow()
 
     def _queue(self, hook: Hook, event: Event) -> None:
         try:
@@ -157,8 +157,8 @@ class Events:
             DEBUG if text is None else self._warn_once(f"http.refused.{event.status}", event.now),
             "request.refused",
             text or "a request was refused",
-            host=event.said if event.status == 421 else None,
-            origin=event.said if event.status == 403 else None,
+            host=event.rejected_value if event.status == 421 else None,
+            origin=event.rejected_value if event.status == 403 else None,
             status=event.status,
             reason=event.reason,
             peer=event.address.host or None,

@@ -128,7 +128,7 @@ class Handlers:
             else:
                 self._board.complete(invoke.call, result, self._now())
         self._watchdog.ends()
-        self._runner.hurry()
+        self._runner.end_turn_if_slow()
 
     # Functions that await
 
@@ -141,7 +141,7 @@ class Handlers:
         self._ended(run, outcome)
         if run.invoke.method.sequential:
             self._advance(run.invoke.caller.connection)
-        self._runner.drain()
+        self._runner.flush_outbox()
 
     async def _guarded(self, run: Run) -> Outcome:
         method = run.invoke.method

@@ -22,7 +22,7 @@ from posthouse.transports.http.server import Http1
 from posthouse.transports.http.server import State as Exchanging
 from posthouse.transports.pipes.content_length import MAX_HEAD_BYTES
 from posthouse.transports.pipes.pipe import Pipe
-from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER, Line
+from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER, SocketState
 from posthouse.transports.switchboard.switchboard import Switchboard
 from posthouse.transports.websocket.receive import FRAGMENT_CHARGE
 from posthouse.transports.websocket.server import OPEN, SHUT, WebSocket
@@ -61,7 +61,7 @@ def check_touched(board: Switchboard, sockets: Iterable[SocketId]) -> None:
             continue
         line_of(board, line)
         if line.codec.output:
-            must(bool(line.stopped) or line.over, "totality: what a codec said was done")
+            must(bool(line.stopped) or line.codec_closed, "totality: what a codec said was done")
         if line.connection is not None:
             record = records[line.connection]
             calls_of(gateway, record)
@@ -86,7 +86,7 @@ def check_at_rest(board: Switchboard) -> None:
     must(connections.in_head == 0, "rest: no socket is in its head")
     must(not gateway._flow.backlogs, "rest: nothing is queued")
     must(gateway._flow.total == 0, "rest: nothing is held")
-    must(gateway._replies.gathered == 0, "rest: no reply waits for its batch")
+    must(gateway._replies.batch_reply_bytes == 0, "rest: no reply waits for its batch")
     must(not board._sockets.lines, "rest: no line is left")
     must(not board._sockets.by_connection, "rest: no connection is on a line")
     must(board._sockets.buffered == 0, "rest: nothing is buffered")
@@ -188,7 +188,7 @@ def flow_of(gateway: Gateway, id: ConnectionId, backlog: Backlog) -> None:
     must(backlog.timer is not None and backlog.timer.live, "time: who does not read has a deadline")
 
 
-def line_of(board: Switchboard, line: Line) -> None:
+def line_of(board: Switchboard, line: SocketState) -> None:
     """One socket: what is held for it is counted alike on both sides and has a deadline; what it buffers is bounded."""
     config, wire, connection = board.config, line.wire, line.connection
     if connection is not None:
@@ -198,15 +198,15 @@ def line_of(board: Switchboard, line: Line) -> None:
             held = board.gateway._flow.held(connection)
             must(line.counted == held <= wire.outstanding, "flow: the gateway knows what the wire holds")
             if held:
-                paused = line.over or BACKLOG in line.stopped or not record.pushable
+                paused = line.codec_closed or BACKLOG in line.stopped or not record.pushable
                 must(paused, "flow: who does not read is not read from")
         if type(line.codec) is Http1 and not line.answered and line.upgrade is None:
             # The answer before has gone, and the connection that it was for with it.
             must(wire.waiting_bytes <= len(CONTINUE), "flow: an exchange begins when the one before has ended")
-    if not wire.clear and not line.over and not line.counted:
+    if not wire.clear and not line.codec_closed and not line.counted:
         watched = line.stalled is not None and line.stalled.live
         must(watched, "time: bytes that are held for nobody have a deadline")
-    if not line.over:
+    if not line.codec_closed:
         due = line.codec.next_timeout()
         if due is None:
             must(not _waits(line), "time: a codec that waits for its peer has a deadline")
@@ -238,7 +238,7 @@ def _is_full(codec: Codec, config: Config) -> bool:
             return False
 
 
-def _waits(line: Line) -> bool:
+def _waits(line: SocketState) -> bool:
     """Is it the peer's turn, who may never take it?"""
     match codec := line.codec:
         case Http1():
@@ -270,7 +270,7 @@ def totality(board: Switchboard) -> None:
     must(not board.gateway.outbox, "totality: what the gateway asked was done")
     must(not board.gateway._busy, "totality: an input ran to its end")
     for line in board._sockets.lines.values():
-        must(not line.codec.output or bool(line.stopped) or line.over, "totality: what a codec said was done")
+        must(not line.codec.output or bool(line.stopped) or line.codec_closed, "totality: what a codec said was done")
 
 
 def shutdown(gateway: Gateway) -> None:

@@ -15,7 +15,7 @@ from posthouse.core.values.lifecycle import (
     DrainStarted,
     Event,
 )
-from posthouse.core.values.peers import CallId, ConnectionId, RequestId, SocketId
+from posthouse.core.values.peers import CallId, ConnectionId, OutgoingId, SocketId
 from posthouse.transports.switchboard.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
 
 from .violation import must
@@ -31,7 +31,7 @@ class Witness:
         self.invoked: set[CallId] = set()
         self.cancelled: set[CallId] = set()
         self.ended_early: set[CallId] = set()
-        self.resolved: set[RequestId] = set()
+        self.resolved: set[OutgoingId] = set()
         self.silent: set[SocketId] = set()
         self.leaving: set[SocketId] = set()
         self.cut: set[SocketId] = set()

@@ -105,7 +105,7 @@ class Runner:
         self._performed = 0
         self._hurry_after = self.now() + MAX_SECONDS
 
-    def drain(self) -> None:
+    def flush_outbox(self) -> None:
         """Perform what an input has left. To be called after every batch of inputs; harmless within one."""
         if self._draining or self._continues:
             return  # whoever drains sees it, in its order
@@ -145,13 +145,13 @@ class Runner:
         """Is this the event loop's thread?"""
         return get_ident() == self._thread
 
-    def hop(self, call: Callable[[], T], otherwise: T) -> T:
+    def run_in_loop(self, call: Callable[[], T], otherwise: T) -> T:
         """What `call` returns in the event loop, from whichever thread. `otherwise` when the loop has ended."""
         if self.is_here:
             try:
                 return call()
             finally:
-                self.drain()
+                self.flush_outbox()
         outcome: Future[T] = Future()
 
         def run() -> None:
@@ -176,7 +176,7 @@ class Runner:
         while self._hops:
             self._hops.popitem()[0].cancel()
 
-    def hurry(self) -> None:
+    def end_turn_if_slow(self) -> None:
         """Inline user code has run: if it took long, the rest of the outbox waits for the next turn."""
         if self.now() >= self._hurry_after:
             self._performed = MAX_EFFECTS

@@ -87,7 +87,7 @@ class Server:
 
     def notify(self, to: ConnectionId, method: str, params: object = None) -> bool:
         """Send a notification. False: the connection is gone or cannot be pushed to."""
-        return self._runner.hop(lambda: self._board.notify(to, method, params, self._runner.now()), False)
+        return self._runner.run_in_loop(lambda: self._board.notify(to, method, params, self._runner.now()), False)
 
     def broadcast(
         self,
@@ -99,16 +99,16 @@ class Server:
     ) -> int:
         """Send a notification to every connection of these kinds and users (None: all). To how many it was sent."""
         runner, board = self._runner, self._board
-        return runner.hop(lambda: board.broadcast(method, params, runner.now(), kinds=kinds, users=users), 0)
+        return runner.run_in_loop(lambda: board.broadcast(method, params, runner.now(), kinds=kinds, users=users), 0)
 
     def health(self) -> Health:
         """How it is."""
         board, runner = self._board, self._runner
-        return runner.hop(lambda: board.health(runner.now()), None) or board.health(runner.now())
+        return runner.run_in_loop(lambda: board.health(runner.now()), None) or board.health(runner.now())
 
     def stats(self) -> dict[str, int]:
         """What was counted, by name."""
-        return self._runner.hop(self._board.stats, None) or self._board.stats()
+        return self._runner.run_in_loop(self._board.stats, None) or self._board.stats()
 
 
 async def serve(
@@ -220,7 +220,7 @@ async def drive(
             group.start_soon(runner.run)
             group.start_soon(events.run_hooks)
             _open_pipes(pipes, pipe_identity, runner, sockets, alone=not listeners)
-            runner.drain()
+            runner.flush_outbox()
             accepts()
             await over.wait()
             events.finish()

@@ -11,10 +11,10 @@ from .chance import Chance, Drawn, Recorded, Recording, Seeded, Stream
 from .clients.clients import Client
 from .clients.pending import PendingCall
 from .clients.speech import Transport
-from .handlers.manners import HONEST, Manners
-from .network import CALM, Weather
+from .handlers.manners import HONEST, HandlerFaults
+from .network import CALM, LinkConditions
 from .storms.failing import Failed, attempt
-from .storms.storm import Calm, Part, Storm
+from .storms.storm import Part, Storm, StormReport
 from .storms.swarm import Faults, Swarm
 from .watched import Watched
 from .world import MakeWorld, World
@@ -22,14 +22,14 @@ from .world import MakeWorld, World
 __all__ = [
     "CALM",
     "HONEST",
-    "Calm",
     "Chance",
     "Client",
     "Drawn",
     "Failed",
     "Faults",
+    "HandlerFaults",
+    "LinkConditions",
     "MakeWorld",
-    "Manners",
     "Model",
     "Part",
     "PendingCall",
@@ -37,11 +37,11 @@ __all__ = [
     "Recording",
     "Seeded",
     "Storm",
+    "StormReport",
     "Stream",
     "Swarm",
     "Transport",
     "Watched",
-    "Weather",
     "World",
     "attempt",
 ]

@@ -17,9 +17,9 @@ from pathlib import Path
 from time import monotonic
 
 from posthouse.adapters.simulation.storms.failing import COMMAND, Failed, attempt
-from posthouse.adapters.simulation.storms.storm import Calm, Part
+from posthouse.adapters.simulation.storms.storm import Part, StormReport
 
-Run = Callable[[int], Calm | Failed]
+Run = Callable[[int], StormReport | Failed]
 
 AHEAD = 4
 """So many storms are handed to each process before their outcomes are looked at."""
@@ -108,7 +108,7 @@ def numbers(text: str) -> tuple[int, ...]:
     return () if text == "none" else tuple(map(int, text.split(",")))
 
 
-def outcomes(seeds: Iterator[int], run: Run, jobs: int, minutes: float | None) -> Iterator[Calm | Failed]:
+def outcomes(seeds: Iterator[int], run: Run, jobs: int, minutes: float | None) -> Iterator[StormReport | Failed]:
     """What became of each storm, in the order in which they end."""
     until = None if minutes is None else monotonic() + minutes * 60
     if jobs == 1:
@@ -118,7 +118,7 @@ def outcomes(seeds: Iterator[int], run: Run, jobs: int, minutes: float | None) -
             yield run(seed)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        running: set[Future[Calm | Failed]] = set()
+        running: set[Future[StormReport | Failed]] = set()
         try:
             while True:
                 over = until is not None and monotonic() > until

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from posthouse.adapters.invariants import Violation, Witness, check, check_at_rest, check_touched, time
-from posthouse.adapters.simulation.handlers.manners import Manners
+from posthouse.adapters.simulation.handlers.manners import HandlerFaults
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
@@ -46,7 +46,7 @@ class Engine:
         service: Service,
         config: Config,
         policy: Policy,
-        manners: Manners,
+        manners: HandlerFaults,
         chance: Chance,
         *,
         check_every: int,

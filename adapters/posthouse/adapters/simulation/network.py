@@ -22,7 +22,7 @@ READ_BYTES: Final = 64 * 1024
 """The most that is delivered at once, as one read of a socket gives."""
 
 
-class Weather(Struct, frozen=True):
+class LinkConditions(Struct, frozen=True):
     """How a link is. `latency` is seconds from end to end; `jitter` what is added at most; `capacity` is in bytes, each
     way. `fragment`: how often, in a thousand, a piece of what could arrive arrives alone. Raises UsageError for what
     makes no sense."""
@@ -39,7 +39,7 @@ class Weather(Struct, frozen=True):
             raise UsageError(f"capacity {self.capacity} must be at least 1, fragment {self.fragment} from 0 to 1000")
 
 
-CALM: Final = Weather()
+CALM: Final = LinkConditions()
 
 
 def _nothing(*_: object) -> None:
@@ -71,7 +71,7 @@ class Way:
         "weather",
     )
 
-    def __init__(self, schedule: Schedule, stream: Stream, weather: Weather) -> None:
+    def __init__(self, schedule: Schedule, stream: Stream, weather: LinkConditions) -> None:
         self._schedule: Final = schedule
         self._stream: Final = stream
         self.weather = weather
@@ -205,7 +205,7 @@ class Link:
         self.up.drop()
         self.down.drop()
 
-    def improve(self, weather: Weather) -> None:
+    def improve(self, weather: LinkConditions) -> None:
         """From now on it is like this."""
         self.up.weather = self.down.weather = weather
         for way in (self.up, self.down):

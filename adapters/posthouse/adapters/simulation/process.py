@@ -14,7 +14,7 @@ from posthouse.adapters.invariants import Heard
 from posthouse.adapters.journal import Header, Recorder
 from posthouse.adapters.model.model import Model
 from posthouse.adapters.simulation.handlers.handlers import Handlers
-from posthouse.adapters.simulation.handlers.manners import Manners
+from posthouse.adapters.simulation.handlers.manners import HandlerFaults
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
@@ -61,7 +61,7 @@ class Process:
         fates: Stream,
         *,
         wall: float,
-        manners: Manners,
+        manners: HandlerFaults,
         seen: Callable[[Action], None],
         journal: Callable[[bytes], object] | None = None,
         modelled: bool = True,

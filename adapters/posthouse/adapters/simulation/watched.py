@@ -13,7 +13,7 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import RpcError
-from posthouse.core.values.peers import Address, CallId, ConnectionId, Peer, RequestId, SocketId
+from posthouse.core.values.peers import Address, CallId, ConnectionId, OutgoingId, Peer, SocketId
 
 
 class Watched(Gateway):
@@ -129,14 +129,14 @@ class Watched(Gateway):
         self.model.saw("broadcast", (method, kinds, users), now, self.outbox[before:], delivered)
         return delivered
 
-    def request(self, to: ConnectionId, method: str, params: object, now: float, *, timeout: float) -> RequestId:
+    def request(self, to: ConnectionId, method: str, params: object, now: float, *, timeout: float) -> OutgoingId:
         """As the gateway's."""
         before = len(self.outbox)
         request = super().request(to, method, params, now, timeout=timeout)
         self.model.saw("request", (to, method, timeout), now, self.outbox[before:], request)
         return request
 
-    def abandon(self, request: RequestId, now: float) -> None:
+    def abandon(self, request: OutgoingId, now: float) -> None:
         """As the gateway's."""
         before = len(self.outbox)
         super().abandon(request, now)

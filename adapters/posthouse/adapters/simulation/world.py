@@ -20,7 +20,7 @@ from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.clients.clients import Client
 from posthouse.adapters.simulation.clients.speech import Transport
 from posthouse.adapters.simulation.clients.speeches import SPEECHES
-from posthouse.adapters.simulation.handlers.manners import HONEST, Manners
+from posthouse.adapters.simulation.handlers.manners import HONEST, HandlerFaults
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
@@ -30,7 +30,7 @@ from posthouse.transports.websocket.deflate import RATIO_FREE
 
 from .chance import Chance, Seeded
 from .engine import PATIENCE, Engine
-from .network import CALM, Link, Way, Weather
+from .network import CALM, Link, LinkConditions, Way
 
 REFUSING: Final = (
     *("max_connections", "max_in_head", "max_connections_per_address", "max_connections_per_user"),
@@ -52,8 +52,8 @@ class World(Engine):
         service: Service,
         config: Config = Config(),
         policy: Policy = Policy(),
-        weather: Weather = CALM,
-        manners: Manners = HONEST,
+        weather: LinkConditions = CALM,
+        manners: HandlerFaults = HONEST,
         chance: Chance | None = None,
         check_every: int = 64,
         journal: Callable[[int, bytes], object] | None = None,

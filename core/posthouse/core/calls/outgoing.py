@@ -22,7 +22,7 @@ from posthouse.core.values.errors import (
     UsageError,
     refusal,
 )
-from posthouse.core.values.peers import RequestId
+from posthouse.core.values.peers import OutgoingId
 from posthouse.core.values.timers import Timer, Timers
 
 REQUEST_EXPIRES: Final = "request"
@@ -39,7 +39,7 @@ class Sent(Struct, eq=False):
     timer: Timer
 
 
-class Requests:
+class OutgoingRequests:
     """The table of requests in flight to peers."""
 
     __slots__ = ("_config", "_delivery", "_last", "_outbox", "_records", "_timers")
@@ -50,16 +50,16 @@ class Requests:
         self._timers = timers
         self._delivery = delivery
         self._last = 0
-        self._records: dict[RequestId, Sent] = {}
+        self._records: dict[OutgoingId, Sent] = {}
 
     def __len__(self) -> int:
         """How many are in flight."""
         return len(self._records)
 
     @property
-    def upcoming(self) -> RequestId:
+    def upcoming(self) -> OutgoingId:
         """The id that the next request will have."""
-        return RequestId(self._last + 1)
+        return OutgoingId(self._last + 1)
 
     def obstacle(self, connection: Connection | None) -> RpcError | None:
         """Why this connection cannot be asked, or None. As many may be in flight to a peer as from it."""
@@ -71,14 +71,14 @@ class Requests:
             return refusal(SERVER_BUSY, limit="max_calls_per_connection")
         return None
 
-    def refuse(self, error: RpcError) -> RequestId:
+    def refuse(self, error: RpcError) -> OutgoingId:
         """A request that does not leave: it has its outcome at once."""
         request = self.upcoming
         self._last = request
         self._outbox.append(Resolve(request, error))
         return request
 
-    def send(self, connection: Connection, payload: bytes, deadline: float, now: float) -> RequestId:
+    def send(self, connection: Connection, payload: bytes, deadline: float, now: float) -> OutgoingId:
         """The upcoming request leaves now, as `payload`."""
         request = self.upcoming
         self._last = request
@@ -91,20 +91,20 @@ class Requests:
         """A response came. False: it answers nothing that was asked of this connection."""
         if not id.isdigit() or len(id) > 18:
             return False
-        request = RequestId(int(id))
+        request = OutgoingId(int(id))
         if request not in connection.requests:
             return False
         self._resolve(request, outcome)
         return True
 
-    def abandon(self, request: RequestId, now: float) -> None:
+    def abandon(self, request: OutgoingId, now: float) -> None:
         """Nobody waits for it any more: the peer is told. UsageError when there never was such a request."""
         if request in self._records:
             self._withdraw(request, self._forget(request), now)
         elif not 0 < request <= self._last:
             raise UsageError(f"there never was a request {request}")
 
-    def expire(self, request: RequestId, now: float) -> None:
+    def expire(self, request: OutgoingId, now: float) -> None:
         """Its deadline has come: the peer is told."""
         self._withdraw(request, self._resolve(request, RpcError(DEADLINE_EXCEEDED)), now)
 
@@ -113,16 +113,16 @@ class Requests:
         for request in list(connection.requests):
             self._resolve(request, RpcError(REQUEST_CANCELLED, data={"reason": "disconnected"}))
 
-    def _resolve(self, request: RequestId, outcome: bytes | RpcError) -> Connection:
+    def _resolve(self, request: OutgoingId, outcome: bytes | RpcError) -> Connection:
         connection = self._forget(request)
         self._outbox.append(Resolve(request, outcome))
         return connection
 
-    def _forget(self, request: RequestId) -> Connection:
+    def _forget(self, request: OutgoingId) -> Connection:
         sent = self._records.pop(request)
         self._timers.disarm(sent.timer)
         del sent.connection.requests[request]
         return sent.connection
 
-    def _withdraw(self, request: RequestId, connection: Connection, now: float) -> None:
+    def _withdraw(self, request: OutgoingId, connection: Connection, now: float) -> None:
         self._delivery.push(connection, encode_notification(CANCEL_REQUEST, {"id": request}), now)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
-from posthouse.core.connections.connections import Connection, Occasion
+from posthouse.core.connections.connections import Connection, Trigger
 from posthouse.core.connections.flow import Flow
 from posthouse.core.jsonrpc.messages import encode_error, encode_result, join_batch
 from posthouse.core.values.config import Config
@@ -56,7 +56,7 @@ class Replies:
     `gathered` are the bytes of replies whose batches are not complete.
     """
 
-    __slots__ = ("_config", "_flow", "_left_out", "_left_out_bytes", "_outbox", "gathered")
+    __slots__ = ("_config", "_flow", "_left_out", "_left_out_bytes", "_outbox", "batch_reply_bytes")
 
     def __init__(self, config: Config, outbox: list[Effect], flow: Flow) -> None:
         self._config = config
@@ -64,7 +64,7 @@ class Replies:
         self._flow = flow
         self._left_out = self._too_large(BATCH_REPLY_TOO_LARGE, "max_batch_reply_bytes")
         self._left_out_bytes = len(encode_error(b"", self._left_out)) + 1
-        self.gathered = 0
+        self.batch_reply_bytes = 0
 
     def batch(self, ids: list[bytes | None]) -> Batch:
         """An array of entries with these ids; None where there will be no reply.
@@ -80,7 +80,7 @@ class Replies:
     ) -> str | None:
         """A result; for a notification nothing."""
         if id is None:
-            return self.silent(connection, batch)
+            return self.no_reply(connection, batch)
         data = encode_result(id, result)
         if len(data) > self._config.max_response_bytes:
             return self.error(connection, batch, entry, id, self._too_large(RESPONSE_TOO_LARGE, "max_response_bytes"))
@@ -93,7 +93,7 @@ class Replies:
     ) -> str | None:
         """An error; for a notification nothing."""
         if id is None:
-            return self.silent(connection, batch)
+            return self.no_reply(connection, batch)
         data = encode_error(id, error)
         if len(data) > self._config.max_response_bytes:
             error = self._too_large(RESPONSE_TOO_LARGE, "max_response_bytes")
@@ -105,7 +105,7 @@ class Replies:
             batch.retry_after = retry_after(error)
         return self._report(connection, batch, entry, id, data)
 
-    def silent(self, connection: Connection, batch: Batch | None) -> str | None:
+    def no_reply(self, connection: Connection, batch: Batch | None) -> str | None:
         """An entry that gets no reply: a notification, or a response to a request of ours."""
         if batch is None:
             return None
@@ -124,12 +124,12 @@ class Replies:
         return None if batch.left else self._finish(connection, batch)
 
     def _gather(self, connection: Connection, size: int) -> None:
-        connection.gathered += size
-        self.gathered += size
+        connection.batch_reply_bytes += size
+        self.batch_reply_bytes += size
 
     def drop(self, connection: Connection) -> None:
         """The connection closes: its batches will not be complete."""
-        self._gather(connection, -connection.gathered)
+        self._gather(connection, -connection.batch_reply_bytes)
 
     def _too_large(self, code: int, limit: str) -> RpcError:
         return RpcError(code, data={"limit": limit, "allowed": getattr(self._config, limit)})
@@ -139,7 +139,7 @@ class Replies:
         self._gather(connection, 1 - batch.size)
         if connection.peer.kind != "http":
             return self._flow.send(connection.id, join_batch(replies)) if replies else None
-        connection.move(Occasion.ANSWER)
+        connection.move(Trigger.ANSWER)
         if not replies:
             self._outbox.append(Answer(connection.id, None))
         elif batch.single:

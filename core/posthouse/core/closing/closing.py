@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from posthouse.core.calls.outgoing import Requests
-from posthouse.core.connections.connections import LIVING, Connection, Connections, Occasion, State
+from posthouse.core.calls.outgoing import OutgoingRequests
+from posthouse.core.connections.connections import LIVING, Connection, Connections, State, Trigger
 from posthouse.core.connections.delivery import Breaches
 from posthouse.core.connections.flow import Flow
 from posthouse.core.connections.liveness import Liveness
@@ -19,10 +19,10 @@ from posthouse.core.values.lifecycle import ConnectionClosed, LimitBreached
 from posthouse.core.values.peers import Address
 from posthouse.core.values.stats import Stats
 
-from .drain import LEAVING, Drain
+from .drain import SHUTDOWN, Drain
 
 CLOSES: Final[dict[str, tuple[int, bool]]] = {
-    LEAVING: (1012, True),
+    SHUTDOWN: (1012, True),
     "idle_timeout": (1000, True),
     "max_connections": (1013, True),
     "max_connections_per_user": (4429, True),
@@ -66,7 +66,7 @@ class Closing:
         outbox: list[Effect],
         connections: Connections,
         dispatch: Dispatch,
-        requests: Requests,
+        requests: OutgoingRequests,
         flow: Flow,
         liveness: Liveness,
         drain: Drain,
@@ -88,7 +88,7 @@ class Closing:
 
     def enforced(self, limit: str, connection: Connection | None, address: Address, now: float) -> bool:
         """Count and tell the breach of a limit. False: it is only observed."""
-        if limit == LEAVING:
+        if limit == SHUTDOWN:
             return True
         enforced = limit not in self._config.observe
         self._stats.count(f"limit.{limit}" if enforced else f"limit.{limit}.would_refuse")
@@ -118,7 +118,7 @@ class Closing:
         if connection.state in LIVING:
             connection.code = code
             self._settle(connection, now, flush=flush)
-            connection.move(Occasion.DISCONNECT)
+            connection.move(Trigger.DISCONNECT)
             self._outbox.append(Disconnect(connection.id, code, flush))
 
     def end(self, connection: Connection, code: int | None, now: float) -> None:
@@ -126,7 +126,7 @@ class Closing:
         if connection.state is not State.CLOSING:
             connection.code = code
             self._settle(connection, now, flush=False)
-        connection.move(Occasion.DISCONNECTED)
+        connection.move(Trigger.DISCONNECTED)
         self._connections.remove(connection)
         if connection.admitted:
             self._stats.count("connections.closed")

@@ -10,17 +10,17 @@ from collections.abc import Callable
 from typing import Final
 
 from posthouse.core.calls.calls import CALL_EXPIRES, Calls
-from posthouse.core.calls.outgoing import REQUEST_EXPIRES, Requests
+from posthouse.core.calls.outgoing import REQUEST_EXPIRES, OutgoingRequests
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.connections.delivery import Breaches
 from posthouse.core.connections.flow import WRITE_STALLED, Flow
 from posthouse.core.connections.liveness import HEARTBEAT_DUE, IDLE_DUE, Liveness
 from posthouse.core.dispatch.dispatch import Dispatch
-from posthouse.core.values.peers import CallId, ConnectionId, RequestId
+from posthouse.core.values.peers import CallId, ConnectionId, OutgoingId
 from posthouse.core.values.timers import Timers
 
 from .closing import CLOSES, Closing
-from .drain import DRAIN_OVER, FAREWELL, GRACE_OVER, LEAVING, NOTICE_OVER, Drain
+from .drain import DRAIN_OVER, FAREWELL, GRACE_OVER, NOTICE_OVER, SHUTDOWN, Drain
 
 SUSPENDED: Final = 5.0
 """Seconds past an announced deadline after which this process must have been asleep, not merely late."""
@@ -49,7 +49,7 @@ class Deadlines:
         connections: Connections,
         calls: Calls,
         dispatch: Dispatch,
-        requests: Requests,
+        requests: OutgoingRequests,
         flow: Flow,
         liveness: Liveness,
         drain: Drain,
@@ -101,7 +101,7 @@ class Deadlines:
         self._dispatch.expire(CallId(key), now)
 
     def _request_expires(self, key: int, now: float, suspended: bool) -> None:
-        self._requests.expire(RequestId(key), now)
+        self._requests.expire(OutgoingId(key), now)
 
     def _write_stalled(self, key: int, now: float, suspended: bool) -> None:
         self._judge(key, self._flow.stalled(ConnectionId(key), now))
@@ -118,9 +118,9 @@ class Deadlines:
 
     def _farewell(self, key: int, now: float, suspended: bool) -> None:
         connection = self._connection(key)
-        connection.leaving = True
+        connection.farewell_due = True
         if not connection.calls:
-            self._breaches.append((connection, LEAVING))
+            self._breaches.append((connection, SHUTDOWN))
 
     def _grace_over(self, key: int, now: float, suspended: bool) -> None:
         self._dispatch.drain(now)
@@ -130,5 +130,5 @@ class Deadlines:
             # The notice was to be longer than all of it.
             self._drain.stop_accepting(now)
         for connection in list(self._connections.records.values()):
-            self._closing.close(connection, CLOSES[LEAVING][0], now, flush=False)
+            self._closing.close(connection, CLOSES[SHUTDOWN][0], now, flush=False)
         self._drain.finish()

@@ -22,7 +22,7 @@ GRACE_OVER: Final = "drain_grace"
 DRAIN_OVER: Final = "drain_timeout"
 """The reasons of this module's deadlines, named as what sets them."""
 
-LEAVING: Final = "draining"
+SHUTDOWN: Final = "draining"
 """Why a shut-down closes connections or lets none begin: it stands where else the name of a limit would."""
 
 

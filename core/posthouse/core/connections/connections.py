@@ -23,8 +23,8 @@ from posthouse.core.values.peers import (
     ConnectionId,
     Identity,
     Kind,
+    OutgoingId,
     Peer,
-    RequestId,
     SocketId,
 )
 from posthouse.core.values.rates import Bucket, Buckets, Window
@@ -45,7 +45,7 @@ OPEN: Final = State.OPEN
 """By itself: every text and every payload asks for it, and to look it up in the class costs more than the answer."""
 
 
-class Occasion(Enum):
+class Trigger(Enum):
     """What moves a connection from one state to the next."""
 
     REFUSE = "refuse"
@@ -55,17 +55,17 @@ class Occasion(Enum):
     DISCONNECTED = "disconnected"
 
 
-TRANSITIONS: Final[dict[tuple[State, Occasion], State]] = {
-    (State.OPEN, Occasion.REFUSE): State.CLOSING,
-    (State.OPEN, Occasion.ASK): State.ASKED,
-    (State.OPEN, Occasion.DISCONNECT): State.CLOSING,
-    (State.OPEN, Occasion.DISCONNECTED): State.GONE,
-    (State.ASKED, Occasion.ANSWER): State.ANSWERED,
-    (State.ASKED, Occasion.DISCONNECT): State.CLOSING,
-    (State.ASKED, Occasion.DISCONNECTED): State.GONE,
-    (State.ANSWERED, Occasion.DISCONNECT): State.CLOSING,
-    (State.ANSWERED, Occasion.DISCONNECTED): State.GONE,
-    (State.CLOSING, Occasion.DISCONNECTED): State.GONE,
+TRANSITIONS: Final[dict[tuple[State, Trigger], State]] = {
+    (State.OPEN, Trigger.REFUSE): State.CLOSING,
+    (State.OPEN, Trigger.ASK): State.ASKED,
+    (State.OPEN, Trigger.DISCONNECT): State.CLOSING,
+    (State.OPEN, Trigger.DISCONNECTED): State.GONE,
+    (State.ASKED, Trigger.ANSWER): State.ANSWERED,
+    (State.ASKED, Trigger.DISCONNECT): State.CLOSING,
+    (State.ASKED, Trigger.DISCONNECTED): State.GONE,
+    (State.ANSWERED, Trigger.DISCONNECT): State.CLOSING,
+    (State.ANSWERED, Trigger.DISCONNECTED): State.GONE,
+    (State.CLOSING, Trigger.DISCONNECTED): State.GONE,
 }
 """Open: it may send texts. Asked: an HTTP exchange whose one text came. Answered: its answer is on its way. Closing:
 only `disconnected` still counts."""
@@ -96,23 +96,23 @@ class Connection:
     running: int = 0
     waiting: dict[CallId, Call] = field(default_factory=dict)
     waiting_bytes: int = 0
-    gathered: int = 0
-    requests: dict[RequestId, None] = field(default_factory=dict)
+    batch_reply_bytes: int = 0
+    requests: dict[OutgoingId, None] = field(default_factory=dict)
     made: int = 0
     code: int | None = None
     admitted: bool = False
-    leaving: bool = False
+    farewell_due: bool = False
     interval: float = 0.0
     asked_at: float | None = None
     heartbeat: Timer | None = None
     idle: Timer | None = None
     farewell: Timer | None = None
-    spent: Bucket | None = None
-    bad: Window | None = None
+    call_bucket: Bucket | None = None
+    invalid_window: Window | None = None
 
-    def move(self, occasion: Occasion) -> None:
+    def move(self, trigger: Trigger) -> None:
         """To the next state, by the table."""
-        self.state = TRANSITIONS[self.state, occasion]
+        self.state = TRANSITIONS[self.state, trigger]
 
 
 class Socket(Struct, eq=False, gc=False):

@@ -13,12 +13,12 @@ from typing import Final
 from msgspec.json import encode
 from msgspec.structs import astuple
 from posthouse.core.calls.calls import ENDED, RUNNING, WAITING, Call, Calls
-from posthouse.core.calls.outgoing import CANCEL_REQUEST, Requests
+from posthouse.core.calls.outgoing import CANCEL_REQUEST, OutgoingRequests
 from posthouse.core.calls.replies import Batch, Replies
-from posthouse.core.closing.drain import LEAVING
+from posthouse.core.closing.drain import SHUTDOWN
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.connections.delivery import Breaches, Delivery
-from posthouse.core.jsonrpc.envelope import wrong
+from posthouse.core.jsonrpc.envelope import invalid_request
 from posthouse.core.jsonrpc.messages import NULL, Decoder, Invalid, Message, Request, Response
 from posthouse.core.service.method import Method
 from posthouse.core.service.results import ResultError
@@ -49,7 +49,9 @@ CANCEL: Final = "rpc.cancel"
 FLOODED: Final = 10.0
 """Seconds of refusals for the rate of calls after which the connection is closed."""
 
-KEYED_BATCH: Final = Invalid(NULL, wrong("meta.idempotency_key", reason="one key cannot stand for all of a batch"))
+KEYED_BATCH: Final = Invalid(
+    NULL, invalid_request("meta.idempotency_key", reason="one key cannot stand for all of a batch")
+)
 """A batch whose connection (over HTTP its header) gives one key: its calls would pass for one and the same."""
 
 
@@ -65,7 +67,7 @@ class Dispatch:
         wall: Wall,
         connections: Connections,
         calls: Calls,
-        requests: Requests,
+        requests: OutgoingRequests,
         replies: Replies,
         stats: Stats,
         breaches: Breaches,
@@ -116,7 +118,7 @@ class Dispatch:
         else:
             if type(message) is Response and not self._requests.answered(message.id, connection, message.outcome):
                 self._stats.count("responses.unmatched")
-            self._check(connection, self._replies.silent(connection, batch))
+            self._check(connection, self._replies.no_reply(connection, batch))
 
     def _count_bad(self, connection: Connection, message: Message | list[Message], now: float) -> None:
         entries = message if isinstance(message, list) else (message,)
@@ -126,9 +128,9 @@ class Dispatch:
         allowed = self._config.max_bad_messages
         if allowed is None:
             return
-        if connection.bad is None:
-            connection.bad = Window(60.0, now)
-        if connection.bad.add(now) > allowed:
+        if connection.invalid_window is None:
+            connection.invalid_window = Window(60.0, now)
+        if connection.invalid_window.add(now) > allowed:
             self._breaches.append((connection, "max_bad_messages"))
 
     def _check(self, connection: Connection, breached: str | None) -> None:
@@ -161,10 +163,10 @@ class Dispatch:
         user = connection.identity.user
         if user is not None:
             bucket = by_user.of(user, now)
-        elif connection.spent is not None:
-            bucket = connection.spent
+        elif connection.call_bucket is not None:
+            bucket = connection.call_bucket
         else:
-            bucket = connection.spent = Bucket(by_user.rate, now)
+            bucket = connection.call_bucket = Bucket(by_user.rate, now)
         if bucket.take(now):
             return
         if "call_rate" in self._config.observe:
@@ -196,7 +198,7 @@ class Dispatch:
             try:
                 outcome = call.method.encode_result(result)
             except ResultError as error:
-                outcome = self._unfit(call, error, now)
+                outcome = self._result_error(call, error, now)
         return self._handler_ended(call, outcome, now)
 
     def fail(self, call: Call, error: RpcError, now: float) -> bool:
@@ -209,7 +211,7 @@ class Dispatch:
             self._failed(call, str(error.data["incident"]), "the handler raised what is no RpcError", now)
         return first
 
-    def _unfit(self, call: Call, error: ResultError, now: float) -> RpcError:
+    def _result_error(self, call: Call, error: ResultError, now: float) -> RpcError:
         incident = self._entropy(6).hex()
         self._failed(call, incident, error.reason, now)
         return RpcError(INTERNAL_ERROR, data={"incident": incident})
@@ -240,8 +242,8 @@ class Dispatch:
     def _answer(self, call: Call, connection: Connection | None, outcome: bytes | RpcError) -> None:
         if connection is None or call.detached:
             return
-        if connection.leaving and not connection.calls:
-            self._breaches.append((connection, LEAVING))
+        if connection.farewell_due and not connection.calls:
+            self._breaches.append((connection, SHUTDOWN))
         if type(outcome) is bytes:
             breached = self._replies.result(connection, call.batch, call.entry, call.id, outcome)
         else:

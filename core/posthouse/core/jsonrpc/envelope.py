@@ -100,24 +100,24 @@ def batch_reader(max_batch: int) -> Any:
     return Decoder(defstruct("Batch", fields, array_like=True, forbid_unknown_fields=True)).decode
 
 
-def seal(members: Members) -> Envelope:
+def to_envelope(members: Members) -> Envelope:
     """A request whose members come one by one. Raises RpcError when it is none, or of no version."""
     _check_version(members.jsonrpc)
     if members.method is UNSET:
-        raise wrong("method", reason="it is missing")
+        raise invalid_request("method", reason="it is missing")
     try:
         method = _read_method(members.method)
     except Exception:
-        raise wrong("method", reason="it must be a string") from None
+        raise invalid_request("method", reason="it must be a string") from None
     return Envelope("2.0", method, members.params, members.id, members.meta)
 
 
-def wrong_id(id: bytes, most: int) -> RpcError:
+def invalid_id(id: bytes, most: int) -> RpcError:
     """What is wrong with the JSON text of an id that does not begin as `ID_BEGINS` says, or is above `most` bytes."""
     # Section 4: "An identifier established by the Client that MUST contain a String, Number, or NULL value".
     if id[0] not in ID_BEGINS:
-        return wrong("id", reason="it must be a string, a number or null")
-    return wrong("id", **limit("max_id_bytes", most))
+        return invalid_request("id", reason="it must be a string, a number or null")
+    return invalid_request("id", **limit("max_id_bytes", most))
 
 
 def read_meta(raw: Raw, most: int) -> Meta:
@@ -125,17 +125,17 @@ def read_meta(raw: Raw, most: int) -> Meta:
     try:
         members = _read_meta(raw)
     except Exception:
-        raise wrong("meta", reason="it must be an object") from None
+        raise invalid_request("meta", reason="it must be an object") from None
     values: dict[str, Any] = {}
     for (name, read), member in zip(_read_meta_member.items(), astuple(members), strict=True):
         if member is UNSET:
             continue
         if len(memoryview(member)) > most:
-            raise wrong(f"meta.{name}", **limit("max_id_bytes", most))
+            raise invalid_request(f"meta.{name}", **limit("max_id_bytes", most))
         try:
             values[name] = read(member)
         except Exception as error:
-            raise wrong(f"meta.{name}", reason=describe(error).reason) from None
+            raise invalid_request(f"meta.{name}", reason=describe(error).reason) from None
     return Meta(**values)
 
 
@@ -146,21 +146,21 @@ def read_outcome(members: Members) -> bytes | RpcError:
     """
     _check_version(members.jsonrpc)
     if members.id is UNSET:
-        raise wrong("id", reason="it is missing")
+        raise invalid_request("id", reason="it is missing")
     if members.result is not UNSET:
         # Section 5: "Either the result member or error member MUST be included, but both members MUST NOT".
         if members.error is not UNSET:
-            raise wrong("error", reason="there is a result too")
+            raise invalid_request("error", reason="there is a result too")
         return text_of((members.result,))
     assert members.error is not UNSET
     try:
         error = _read_error(members.error)
     except Exception as malformed:
-        raise wrong("error", reason=describe(malformed).reason) from None
+        raise invalid_request("error", reason=describe(malformed).reason) from None
     return RpcError(error.code, error.message, error.data, reserved=True)
 
 
-def wrong(member: str, **why: object) -> RpcError:
+def invalid_request(member: str, **why: object) -> RpcError:
     """The -32600 that says which member is wrong, and why."""
     return RpcError(INVALID_REQUEST, data={"member": member, **why})
 
@@ -172,8 +172,8 @@ def limit(name: str, allowed: int) -> dict[str, object]:
 
 def _check_version(raw: Raw | UnsetType) -> None:
     if raw is UNSET:
-        raise wrong("jsonrpc", reason="it is missing")
+        raise invalid_request("jsonrpc", reason="it is missing")
     try:
         _read_version(raw)
     except Exception:
-        raise wrong("jsonrpc", reason='it must be exactly "2.0"') from None
+        raise invalid_request("jsonrpc", reason='it must be exactly "2.0"') from None

@@ -33,16 +33,16 @@ from .envelope import (
     ErrorObject,
     batch_reader,
     first_byte,
+    invalid_id,
+    invalid_request,
     limit,
     read_any,
     read_envelope,
     read_members,
     read_meta,
     read_outcome,
-    seal,
     text_of,
-    wrong,
-    wrong_id,
+    to_envelope,
 )
 
 NULL: Final = b"null"
@@ -161,19 +161,19 @@ class Decoder:
         if envelope.id is not UNSET:
             id = text_of((envelope.id,))
             if id[0] not in ID_BEGINS or len(id) > self._max_id_bytes:
-                return Invalid(NULL, wrong_id(id, self._max_id_bytes))
+                return Invalid(NULL, invalid_id(id, self._max_id_bytes))
         method = envelope.method
         size = len(method) if method.isascii() else len(method.encode())
         if not size:
-            return Invalid(id or NULL, wrong("method", reason="it must not be empty"))
+            return Invalid(id or NULL, invalid_request("method", reason="it must not be empty"))
         if size > self._max_method_bytes:
-            return Invalid(id or NULL, wrong("method", **limit("max_method_bytes", self._max_method_bytes)))
+            return Invalid(id or NULL, invalid_request("method", **limit("max_method_bytes", self._max_method_bytes)))
         params: Raw | None = None
         if envelope.params is not UNSET:
             params = envelope.params
             # Section 4.2: "If present, parameters for the rpc call MUST be provided as a Structured value."
             if first_byte(params)[0] not in PARAMS_BEGIN:
-                return Invalid(id or NULL, wrong("params", reason="it must be an array or an object"))
+                return Invalid(id or NULL, invalid_request("params", reason="it must be an array or an object"))
         if envelope.meta is UNSET:
             return Request(method, params, id)
         try:
@@ -190,11 +190,11 @@ class Decoder:
         id = NULL if members.id is UNSET else text_of((members.id,))
         response = members.method is UNSET and not (members.result is UNSET and members.error is UNSET)
         if id[0] not in ID_BEGINS or len(id) > self._max_id_bytes:
-            return Invalid(NULL, wrong_id(id, self._max_id_bytes), answer=not response)
+            return Invalid(NULL, invalid_id(id, self._max_id_bytes), answer=not response)
         try:
             if response:
                 return Response(id, read_outcome(members))
-            envelope = seal(members)
+            envelope = to_envelope(members)
         except RpcError as error:
             if members.id is UNSET and not response:
                 return NO_REQUEST

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from .errors import RpcError
 from .lifecycle import Event
-from .peers import Caller, CallId, ConnectionId, Meta, RequestId
+from .peers import Caller, CallId, ConnectionId, Meta, OutgoingId
 
 if TYPE_CHECKING:
     from posthouse.core.service.method import Method
@@ -109,7 +109,7 @@ class Cancel(Struct, frozen=True, gc=False):
 class Resolve(Struct, frozen=True, gc=False):
     """A request that we sent has its outcome: the result as JSON text, or an error."""
 
-    request: RequestId
+    request: OutgoingId
     outcome: bytes | RpcError
 
 

@@ -84,7 +84,7 @@ class RequestRefused(Struct, frozen=True):
 
     status: int
     reason: str
-    said: str | None
+    rejected_value: str | None
     address: Address
     now: float
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 SocketId = NewType("SocketId", int)
 ConnectionId = NewType("ConnectionId", int)
 CallId = NewType("CallId", int)
-RequestId = NewType("RequestId", int)
+OutgoingId = NewType("OutgoingId", int)
 
 Kind = Literal["websocket", "http", "cli"]
 KINDS: Final[tuple[Kind, ...]] = ("websocket", "http", "cli")

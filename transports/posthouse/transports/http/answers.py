@@ -83,7 +83,7 @@ HEADS: Final[dict[tuple[int, bytes, bool], bytes]] = {
 """All that comes before the length (204: before the empty line)."""
 
 
-class Manner(Struct, frozen=True, gc=False):
+class ResponseOptions(Struct, frozen=True, gc=False):
     """How the answer to one request must be, whatever it says. `persistent`: the client can go on behind it;
     `bodiless`: it was a HEAD; `cors`: lines that let the page that asked read the answer."""
 
@@ -92,7 +92,7 @@ class Manner(Struct, frozen=True, gc=False):
     cors: bytes
 
 
-UNKNOWN: Final = Manner(persistent=False, bodiless=False, cors=b"")
+UNKNOWN: Final = ResponseOptions(persistent=False, bodiless=False, cors=b"")
 """For a request that could not be read."""
 
 
@@ -104,7 +104,7 @@ class Answer(Struct, frozen=True, gc=False):
     media: bytes = JSON
     fields: bytes = b""
 
-    def write(self, manner: Manner, *, close: bool) -> tuple[bytes, bytes]:
+    def write(self, manner: ResponseOptions, *, close: bool) -> tuple[bytes, bytes]:
         """Its head and its body, which is not copied."""
         head = HEADS[self.status, self.media, close]
         if self.status == 204:

@@ -1,8 +1,8 @@
 """One request head: where it ends, that no byte of it means two things, and what it says.
 
-`Gate` looks at raw bytes as they come and lets only a whole, bounded and clean head through; `parse` reads it, by h11
-where it is not plain, and refuses what h11 takes but somebody in front of us could read differently (request
-smuggling). The verdict is the same however the bytes were cut. It may not know paths, policies or answers.
+`HeadScanner` looks at raw bytes as they come and lets only a whole, bounded and clean head through. `parse` reads the
+head, with h11 where it is not plain, and refuses what h11 accepts but a proxy could read differently (request
+smuggling). The result is the same however the bytes were cut. It may not know paths, policies or answers.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Head(Struct, frozen=True, gc=False):
         return not self.length and not self.chunked
 
 
-class Gate:
+class HeadScanner:
     """Finds the end of a head and stops the first byte that shows what must not get in."""
 
     __slots__ = ("_clean", "_line_passed", "_max_head", "_max_headers", "_max_target", "_skipped")

@@ -34,7 +34,7 @@ from .answers import (
     CONTINUE,
     UNKNOWN,
     Answer,
-    Manner,
+    ResponseOptions,
     cors_lines,
     exchange_answer,
     field_lines,
@@ -43,7 +43,7 @@ from .answers import (
     switching_head,
 )
 from .bodies import Body, ChunkedBody, CountedBody
-from .head import Gate, Head, parse
+from .head import Head, HeadScanner, parse
 from .routes import PREFLIGHT_FIELDS, Call, Preflight, judge
 
 MAX_DISCARDED: Final = 64 * KIB
@@ -110,7 +110,7 @@ class Http1:
         self.draining = False
         self._config: Final = config
         self._policy: Final = policy
-        self._gate: Final = Gate(config)
+        self._gate: Final = HeadScanner(config)
         self._buffer = bytearray()
         self._state = State.HEAD
         self._deadline: float | None = now + config.head_timeout
@@ -200,7 +200,7 @@ class Http1:
         wanted = judge(head, self._policy, self._config)
         origin = head.fields.get(b"origin")
         cors = b"" if origin is None or not self._policy.allows_origin(origin) else cors_lines(origin)
-        self._manner = Manner(head.persistent, head.method == b"HEAD", cors)
+        self._manner = ResponseOptions(head.persistent, head.method == b"HEAD", cors)
         if isinstance(wanted, Call):
             self._meta = wanted.meta
             self._body = ChunkedBody(self._config) if head.chunked else CountedBody(head.length or 0)
@@ -289,7 +289,7 @@ class Http1:
 
     def _refuse(self, refusal: Refusal) -> None:
         self._body = None
-        answered = Answered(refusal.status, refusal.reason, refusal.said)
+        answered = Answered(refusal.status, refusal.reason, refusal.rejected_value)
         self._answer_alone(answered, refusal_answer(refusal), last=not refusal.keep)
 
     def _answer_alone(self, answered: Answered, answer: Answer, *, last: bool = False) -> None:

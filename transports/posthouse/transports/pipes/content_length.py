@@ -36,7 +36,7 @@ PROTOCOL_ERROR: Final = 1002
 TOO_BIG: Final = 1009
 
 
-class Headers(Pipe):
+class ContentLengthFraming(Pipe):
     """The codec of a pipe that carries framed messages. One above `max_message_bytes` is answered once and skipped
     exactly, above 64 MiB answered and the connection ended.
 

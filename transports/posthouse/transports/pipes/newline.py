@@ -16,7 +16,7 @@ ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")
 """RFC 8259 section 2: a line break in a JSON text is white space, for inside a string it is escaped."""
 
 
-class Lines(Pipe):
+class NewlineFraming(Pipe):
     """The codec of a pipe that carries lines. A line above `max_message_bytes` is answered once and skipped."""
 
     __slots__ = ("_skipping",)

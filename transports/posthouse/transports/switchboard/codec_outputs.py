@@ -34,12 +34,12 @@ from posthouse.transports.codec import (
 from posthouse.transports.http.server import Http1
 
 from .actions import Action
-from .sockets import BUFFER, Line, Sockets
+from .sockets import BUFFER, Sockets, SocketState
 
 STATS_SCOPES: Final = ("admin",)
 
 
-class Inward:
+class CodecOutputs:
     """`tell` has for each output what follows from it. What codecs refused by themselves is counted and told here."""
 
     def __init__(self, gateway: Gateway, sockets: Sockets, outbox: list[Action]) -> None:
@@ -47,7 +47,7 @@ class Inward:
         self._sockets: Final = sockets
         self._outbox: Final = outbox
         self._refused: Final = Stats()
-        self.tell: Final[dict[type, Callable[[Line, Any, float], None]]] = {
+        self.tell: Final[dict[type, Callable[[SocketState, Any, float], None]]] = {
             HeadRead: self._on_head_read,
             Send: self._on_send,
             Text: self._on_text,
@@ -68,41 +68,41 @@ class Inward:
         """What was counted, by the gateway and here, by name. Changes nothing."""
         return {**self._gateway.stats(), **self._refused.snapshot()}
 
-    def _on_head_read(self, line: Line, output: HeadRead, now: float) -> None:
+    def _on_head_read(self, line: SocketState, output: HeadRead, now: float) -> None:
         self._gateway.head_read(line.socket, now)
 
-    def _on_send(self, line: Line, output: Send, now: float) -> None:
+    def _on_send(self, line: SocketState, output: Send, now: float) -> None:
         self._sockets.write(line, output.data, now)
 
-    def _on_text(self, line: Line, output: Text, now: float) -> None:
+    def _on_text(self, line: SocketState, output: Text, now: float) -> None:
         assert line.connection is not None
         self._gateway.receive(line.connection, output.data, now)
 
-    def _on_heard(self, line: Line, output: Heard, now: float) -> None:
+    def _on_heard(self, line: SocketState, output: Heard, now: float) -> None:
         assert line.connection is not None
         self._gateway.heard(line.connection, now)
 
-    def _on_exchange(self, line: Line, output: Exchange, now: float) -> None:
+    def _on_exchange(self, line: SocketState, output: Exchange, now: float) -> None:
         # A refusal comes as an effect; what the gateway has refused it does not receive.
         self._gateway.receive(self._connect(line, "http", output.meta, now), output.data, now)
 
-    def _on_upgrade(self, line: Line, output: Upgrade, now: float) -> None:
+    def _on_upgrade(self, line: SocketState, output: Upgrade, now: float) -> None:
         line.upgrade = output
         self._connect(line, "websocket", NO_META, now)
 
-    def _on_selected(self, line: Line, output: Selected, now: float) -> None:
+    def _on_selected(self, line: SocketState, output: Selected, now: float) -> None:
         self._gateway.head_read(line.socket, now)
         line.codec = output.codec
         self._connect(line, "cli", NO_META, now)
         line.codec.receive_data(output.rest, now)
 
-    def _connect(self, line: Line, kind: Kind, meta: Meta, now: float) -> ConnectionId:
+    def _connect(self, line: SocketState, kind: Kind, meta: Meta, now: float) -> ConnectionId:
         """A connection begins on this line: `Accept` or `Disconnect` follows, or for HTTP an `Answer`."""
         connection = self._gateway.connect(Peer(kind, line.address, line.socket, line.identity, meta), now)
         self._sockets.settle(line, connection)
         return connection
 
-    def _on_probe(self, line: Line, output: Probe, now: float) -> None:
+    def _on_probe(self, line: SocketState, output: Probe, now: float) -> None:
         codec, identity = http(line), line.identity
         line.answered = True
         if output.path == "/health":
@@ -113,33 +113,33 @@ class Inward:
         else:
             codec.respond(403 if identity.authenticated else 401, encode({"scopes": STATS_SCOPES}), now)
 
-    def _on_answered(self, line: Line, output: Answered, now: float) -> None:
+    def _on_answered(self, line: SocketState, output: Answered, now: float) -> None:
         line.answered = True
         if output.reason is not None:
             self._refused.count(f"http.refused.{output.status}")
-            said = None if output.said is None else output.said.decode("latin-1")
-            self._outbox.append(Emit(RequestRefused(output.status, output.reason, said, line.address, now)))
+            rejected_value = None if output.rejected_value is None else output.rejected_value.decode("latin-1")
+            self._outbox.append(Emit(RequestRefused(output.status, output.reason, rejected_value, line.address, now)))
 
-    def _on_pause(self, line: Line, output: Pause, now: float) -> None:
+    def _on_pause(self, line: SocketState, output: Pause, now: float) -> None:
         self._sockets.stop_reading(line, BUFFER)
 
-    def _on_resume(self, line: Line, output: Resume, now: float) -> None:
+    def _on_resume(self, line: SocketState, output: Resume, now: float) -> None:
         self._sockets.start_reading(line, BUFFER)
 
-    def _on_ended(self, line: Line, output: Ended, now: float) -> None:
+    def _on_ended(self, line: SocketState, output: Ended, now: float) -> None:
         connection = line.connection
         assert connection is not None
         self._sockets.part(line, now)
         self._gateway.disconnected(connection, output.code, now)
 
-    def _on_finish(self, line: Line, output: Finish, now: float) -> None:
+    def _on_finish(self, line: SocketState, output: Finish, now: float) -> None:
         self._sockets.end_writing(line)
 
-    def _on_shut(self, line: Line, output: Shut, now: float) -> None:
+    def _on_shut(self, line: SocketState, output: Shut, now: float) -> None:
         self._sockets.shut(line, now, flush=output.flush)
 
 
-def http(line: Line) -> Http1:
+def http(line: SocketState) -> Http1:
     """The codec of a socket on which a request waits for its answer."""
     assert isinstance(line.codec, Http1)
     return line.codec

@@ -11,8 +11,8 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.peers import Address
 from posthouse.transports.codec import Codec, Output, Selected, Shut
 from posthouse.transports.http.server import Http1
-from posthouse.transports.pipes.content_length import Headers
-from posthouse.transports.pipes.newline import Lines
+from posthouse.transports.pipes.content_length import ContentLengthFraming
+from posthouse.transports.pipes.newline import NewlineFraming
 from posthouse.transports.policy import Policy, authorize_open
 
 __all__ = ["Opening", "Policy", "authorize_open", "first_codec"]
@@ -29,8 +29,9 @@ def first_codec(address: Address, config: Config, policy: Policy, now: float) ->
 
 
 class Opening:
-    """The codec of a pipe of which nothing is known. White space is skipped; what begins like a header field selects
-    `Headers`, anything else `Lines`, which also answers what is no JSON. There is no deadline: nobody may be typing."""
+    """The codec of a pipe until its first bytes are known. It skips white space. A header field selects
+    `ContentLengthFraming`, anything else `NewlineFraming`, which also answers text that is not JSON. It sets no
+    deadline: a person may be typing."""
 
     __slots__ = ("_config", "_held", "_over", "output")
 
@@ -47,14 +48,14 @@ class Opening:
         held = self._held = (self._held + data).lstrip(WHITE_SPACE)
         start = held[: len(HEADER_START)].lower()
         if start == HEADER_START:
-            self._select(Headers(self._config))
+            self._select(ContentLengthFraming(self._config))
         elif not HEADER_START.startswith(start):
-            self._select(Lines(self._config))
+            self._select(NewlineFraming(self._config))
 
     def receive_eof(self, now: float) -> None:
         """Where nothing was asked nothing is answered. The beginning of a name is no header field: it is a line."""
         if self._held:
-            lines = Lines(self._config)
+            lines = NewlineFraming(self._config)
             lines.receive_data(self._held, now)
             lines.receive_eof(now)
             self._held = b""

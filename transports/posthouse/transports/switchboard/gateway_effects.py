@@ -32,12 +32,12 @@ from posthouse.transports.websocket.server import WebSocket
 
 from .actions import Action
 from .codec_outputs import http
-from .sockets import BACKLOG, Line, Sockets
+from .sockets import BACKLOG, Sockets, SocketState
 
 GOING_AWAY: Final = 1001
 
 
-class Outward:
+class GatewayEffects:
     """`perform` has for each effect what is done. Lines whose codecs were moved by it are put into `pending`, for
     whoever takes what codecs say. `binary`: WebSocket binary messages are passed on."""
 
@@ -46,7 +46,7 @@ class Outward:
         gateway: Gateway,
         sockets: Sockets,
         outbox: list[Action],
-        pending: dict[SocketId, Line],
+        pending: dict[SocketId, SocketState],
         *,
         binary: bool,
     ) -> None:
@@ -82,10 +82,10 @@ class Outward:
                     line.codec.draining = True
         elif type(effect.event) is AcceptingStopped:
             for line in self._sockets.lines.values():
-                if line.connection is None and not line.over:
+                if line.connection is None and not line.codec_closed:
                     self._leave_idle(line, now)
 
-    def _leave_idle(self, line: Line, now: float) -> None:
+    def _leave_idle(self, line: SocketState, now: float) -> None:
         if isinstance(line.codec, Http1):
             line.codec.shut_idle(now)
         else:
@@ -143,7 +143,7 @@ class Outward:
         line.codec.close(effect.code, now)
         self._sockets.disown(line, now)  # the peer's side of the closing must be heard
 
-    def _disconnect_http(self, line: Line, http: Http1, effect: Disconnect, now: float) -> None:
+    def _disconnect_http(self, line: SocketState, http: Http1, effect: Disconnect, now: float) -> None:
         """A request or a handshake that was not admitted, or an exchange that the gateway ends."""
         self._sockets.part(line, now)
         line.upgrade = None

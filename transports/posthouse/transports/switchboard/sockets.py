@@ -16,7 +16,7 @@ from posthouse.core.values.timers import Timer, Timers
 from posthouse.transports.codec import Codec, Upgrade
 
 from .actions import Action, CloseSocket, EndWriting, StartReading, StopReading
-from .write_queue import Wire
+from .write_queue import WriteQueue
 
 CODEC_DUE: Final = "codec"
 WIRE_STALLED: Final = "wire"
@@ -27,7 +27,7 @@ BUFFER: Final = "buffer"
 """Why a socket is not read from: its peer does not take what it is sent; its codec's buffer is full."""
 
 
-class Line(Struct, eq=False):
+class SocketState(Struct, eq=False):
     """One socket. `identity` is who comes through it, unless they authenticate; `connection` is who lives on it now, or
     None. `counted` bytes of what its wire holds are known to the gateway as held for that connection; the rest is
     nobody's and has a deadline here. `leaving`: the gateway has closed the connection; `answered`: its HTTP answer was
@@ -37,14 +37,14 @@ class Line(Struct, eq=False):
     socket: SocketId
     address: Address
     codec: Codec
-    wire: Wire
+    wire: WriteQueue
     identity: Identity
     connection: ConnectionId | None = None
     counted: int = 0
     leaving: bool = False
     answered: bool = False
-    over: bool = False
-    cut: bool = False
+    codec_closed: bool = False
+    aborted: bool = False
     upgrade: Upgrade | None = None
     stopped: dict[str, None] = field(default_factory=dict)
     buffered: int = 0
@@ -76,36 +76,36 @@ class Sockets:
         self._last = 0
         self._reported = 0
         self.buffered = 0
-        self.lines: dict[SocketId, Line] = {}
-        self.by_connection: dict[ConnectionId, Line] = {}
+        self.lines: dict[SocketId, SocketState] = {}
+        self.by_connection: dict[ConnectionId, SocketState] = {}
 
-    def add(self, socket: SocketId, address: Address, codec: Codec, identity: Identity = ANONYMOUS) -> Line:
+    def add(self, socket: SocketId, address: Address, codec: Codec, identity: Identity = ANONYMOUS) -> SocketState:
         """A new socket, on which nobody lives yet."""
         self._last = socket
-        wire = Wire(socket, self._outbox, self._config.write_ahead)
-        line = self.lines[socket] = Line(socket, address, codec, wire, identity)
+        wire = WriteQueue(socket, self._outbox, self._config.write_ahead)
+        line = self.lines[socket] = SocketState(socket, address, codec, wire, identity)
         return line
 
-    def find(self, socket: SocketId) -> Line | None:
+    def find(self, socket: SocketId) -> SocketState | None:
         """The socket of this id, or None when it was closed; UsageError when there never was one."""
         line = self.lines.get(socket)
         if line is None and not 0 < socket <= self._last:
             raise UsageError(f"there never was a socket {socket}")
         return line
 
-    def remove(self, line: Line, now: float) -> None:
+    def remove(self, line: SocketState, now: float) -> None:
         """It is closed."""
         del self.lines[line.socket]
         self._timers.disarm(line.due)
         self._timers.disarm(line.stalled)
         self.measure(line, now)
 
-    def settle(self, line: Line, connection: ConnectionId) -> None:
+    def settle(self, line: SocketState, connection: ConnectionId) -> None:
         """This connection lives here from now on."""
         line.connection = connection
         self.by_connection[connection] = line
 
-    def part(self, line: Line, now: float) -> None:
+    def part(self, line: SocketState, now: float) -> None:
         """Its connection is over: what it left behind is nobody's."""
         assert line.connection is not None
         del self.by_connection[line.connection]
@@ -113,7 +113,7 @@ class Sockets:
         line.leaving = False
         self.disown(line, now)
 
-    def disown(self, line: Line, now: float) -> None:
+    def disown(self, line: SocketState, now: float) -> None:
         """The gateway counts no longer what is held here, and reading does not wait for it."""
         line.counted = 0
         self.start_reading(line, BACKLOG)
@@ -121,16 +121,16 @@ class Sockets:
 
     # Out
 
-    def write(self, line: Line, frame: bytes, now: float, *, report: bool = False) -> None:
+    def write(self, line: SocketState, frame: bytes, now: float, *, report: bool = False) -> None:
         """One whole frame. With `report` the gateway counts it as held already. What was said in the same turn in
         which the socket was cut is dropped."""
-        if line.cut:
+        if line.aborted:
             return
         begins_to_count = line.wire.write(frame, report=report)
         if begins_to_count:
             self.count(line, begins_to_count, now)
 
-    def count(self, line: Line, size: int, now: float) -> None:
+    def count(self, line: SocketState, size: int, now: float) -> None:
         """So many bytes are held: the gateway must know, or, where nobody lives here, a deadline."""
         if line.connection is not None and not line.leaving:
             line.counted += size
@@ -138,13 +138,13 @@ class Sockets:
         else:
             self.watch(line, now)
 
-    def sent(self, line: Line, size: int, now: float) -> None:
+    def sent(self, line: SocketState, size: int, now: float) -> None:
         """`size` of the held bytes went: those first that were there before this connection."""
         if size > line.wire.owed:
             raise UsageError(
                 f"{size} bytes are reported as sent: only {line.wire.owed} are held by socket {line.socket}"
             )
-        if line.cut:
+        if line.aborted:
             return
         line.wire.sent(size)
         line.progress_at = now
@@ -153,16 +153,16 @@ class Sockets:
             line.counted -= own
             self._gateway.report_sent(line.connection, own, now)
 
-    def watch(self, line: Line, now: float) -> None:
+    def watch(self, line: SocketState, now: float) -> None:
         """See that what is held goes, where the gateway does not."""
-        if not line.wire.clear and not line.cut and not _watched(line):
+        if not line.wire.clear and not line.aborted and not _watched(line):
             line.progress_at = now
             line.stalled = self._timers.arm(now + self._config.write_timeout, WIRE_STALLED, line.socket)
 
-    def judge(self, line: Line, now: float) -> None:
+    def judge(self, line: SocketState, now: float) -> None:
         """The deadline of what is held for nobody has come: no progress since then means the end. What fell due with
         it and was handled first may have cut the socket, or begun to watch anew."""
-        if line.cut or line.wire.clear or line.counted or _watched(line):
+        if line.aborted or line.wire.clear or line.counted or _watched(line):
             return
         due = line.progress_at + self._config.write_timeout
         if due <= now:
@@ -170,43 +170,43 @@ class Sockets:
         else:
             line.stalled = self._timers.arm(due, WIRE_STALLED, line.socket)
 
-    def end_writing(self, line: Line) -> None:
+    def end_writing(self, line: SocketState) -> None:
         """Half-close behind all that was written."""
-        if not line.cut:
+        if not line.aborted:
             line.wire.then(EndWriting(line.socket))
 
-    def shut(self, line: Line, now: float, *, flush: bool) -> None:
+    def shut(self, line: SocketState, now: float, *, flush: bool) -> None:
         """Its codec is done. A second time it can only be to lose patience, and that only once."""
-        line.over = True
-        if line.cut:
+        line.codec_closed = True
+        if line.aborted:
             return
         if flush:
             line.wire.then(CloseSocket(line.socket))
             self.watch(line, now)
         else:
-            line.cut = True
+            line.aborted = True
             self._timers.disarm(line.stalled)
             self._outbox.append(CloseSocket(line.socket, flush=False))
 
     # In
 
-    def stop_reading(self, line: Line, why: str) -> None:
+    def stop_reading(self, line: SocketState, why: str) -> None:
         """Read no more from it, for this reason too."""
         if not line.stopped:
             self._outbox.append(StopReading(line.socket))
         line.stopped[why] = None
 
-    def start_reading(self, line: Line, why: str) -> None:
+    def start_reading(self, line: SocketState, why: str) -> None:
         """This reason not to read from it is gone, if it was one."""
         if why in line.stopped:
             del line.stopped[why]
-            if not line.stopped and not line.over:
+            if not line.stopped and not line.codec_closed:
                 self._outbox.append(StartReading(line.socket))
 
-    def schedule(self, line: Line) -> None:
+    def schedule(self, line: SocketState) -> None:
         """Arm the codec's deadline. One that moved later is left to fire early: that is cheaper than moving it."""
         when = line.codec.next_timeout()
-        if when is None or line.over:
+        if when is None or line.codec_closed:
             return
         if line.due is None or not line.due.live:
             line.due = self._timers.arm(when, CODEC_DUE, line.socket)
@@ -214,15 +214,15 @@ class Sockets:
             self._timers.disarm(line.due)
             line.due = self._timers.arm(when, CODEC_DUE, line.socket)
 
-    def exceeds(self, line: Line) -> bool:
+    def exceeds(self, line: SocketState) -> bool:
         """Is what this codec has taken in since it was measured more than there is memory for?"""
         grown = line.codec.buffered - line.buffered
         held = self._gateway.memory - self._reported + self.buffered
         return grown > 0 and held + grown > self._config.memory_budget
 
-    def measure(self, line: Line, now: float) -> None:
+    def measure(self, line: SocketState, now: float) -> None:
         """Tell the gateway what the codecs hold, when it has changed enough to matter."""
-        buffered = 0 if line.over else line.codec.buffered
+        buffered = 0 if line.codec_closed else line.codec.buffered
         if buffered == line.buffered:
             return
         self.buffered += buffered - line.buffered
@@ -232,5 +232,5 @@ class Sockets:
             self._gateway.report_buffered(self.buffered, now)
 
 
-def _watched(line: Line) -> bool:
+def _watched(line: SocketState) -> bool:
     return line.stalled is not None and line.stalled.live

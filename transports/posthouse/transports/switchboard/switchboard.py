@@ -14,7 +14,7 @@ from typing import Final
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import RpcError, UsageError
-from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity, Kind, RequestId, SocketId
+from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity, Kind, OutgoingId, SocketId
 from posthouse.core.values.stats import Health
 from posthouse.core.values.timers import Timers
 from posthouse.transports.codec import ABNORMAL, Text
@@ -24,10 +24,10 @@ from posthouse.transports.policy import Policy
 from posthouse.transports.websocket.server import WebSocket
 
 from .actions import Action
-from .codec_outputs import Inward, http
+from .codec_outputs import CodecOutputs, http
 from .first_codec import first_codec
-from .gateway_effects import Outward
-from .sockets import BACKLOG, WIRE_STALLED, Line, Sockets
+from .gateway_effects import GatewayEffects
+from .sockets import BACKLOG, WIRE_STALLED, Sockets, SocketState
 
 NORMAL: Final = 1000
 
@@ -46,10 +46,10 @@ class Switchboard:
         self._policy = policy
         self._timers = Timers()
         self._sockets = Sockets(gateway, self.outbox, self._timers)
-        self._at_eof: dict[SocketId, Line] = {}
-        self._pending: dict[SocketId, Line] = {}
-        self._inward = Inward(gateway, self._sockets, self.outbox)
-        self._outward = Outward(gateway, self._sockets, self.outbox, self._pending, binary=policy.binary)
+        self._at_eof: dict[SocketId, SocketState] = {}
+        self._pending: dict[SocketId, SocketState] = {}
+        self._inward = CodecOutputs(gateway, self._sockets, self.outbox)
+        self._outward = GatewayEffects(gateway, self._sockets, self.outbox, self._pending, binary=policy.binary)
         self._tell = self._inward.tell
         self._do = self._outward.perform
 
@@ -73,14 +73,14 @@ class Switchboard:
     def received(self, socket: SocketId, data: bytes, now: float) -> None:
         """Bytes came. At most `config.read_bytes` of them."""
         line = self._sockets.find(socket)
-        if line is not None and not line.over:
+        if line is not None and not line.codec_closed:
             line.codec.receive_data(data, now)
             self._run(now, line)
 
     def received_eof(self, socket: SocketId, now: float) -> None:
         """The peer half-closed: no more bytes come."""
         line = self._sockets.find(socket)
-        if line is not None and not line.over:
+        if line is not None and not line.codec_closed:
             line.codec.receive_eof(now)
             if line.address.transport == "pipe":
                 self._at_eof[socket] = line
@@ -106,7 +106,7 @@ class Switchboard:
         line = self._sockets.find(socket)
         if line is None:
             return
-        line.over = True
+        line.codec_closed = True
         connection = line.connection
         if connection is not None:
             self._sockets.part(line, now)
@@ -156,13 +156,13 @@ class Switchboard:
         self._run(now)
         return delivered
 
-    def request(self, to: ConnectionId, method: str, params: object, now: float, *, timeout: float) -> RequestId:
+    def request(self, to: ConnectionId, method: str, params: object, now: float, *, timeout: float) -> OutgoingId:
         """Ask a peer. Exactly one `Resolve` follows, within `timeout` seconds, unless it is abandoned."""
         request = self.gateway.request(to, method, params, now, timeout=timeout)
         self._run(now)
         return request
 
-    def abandon(self, request: RequestId, now: float) -> None:
+    def abandon(self, request: OutgoingId, now: float) -> None:
         """Nobody waits for this request any more: there will be no `Resolve`."""
         self.gateway.abandon(request, now)
         self._run(now)
@@ -196,7 +196,7 @@ class Switchboard:
             line = self._sockets.lines[SocketId(timer.key)]
             if timer.reason == WIRE_STALLED:
                 self._sockets.judge(line, now)
-            elif not line.over:
+            elif not line.codec_closed:
                 line.codec.handle_timeout(now)
                 self._run(now, line)
 
@@ -222,14 +222,14 @@ class Switchboard:
 
     # What inputs begin and end with
 
-    def _find_for(self, socket: SocketId, size: int) -> Line | None:
+    def _find_for(self, socket: SocketId, size: int) -> SocketState | None:
         """The socket of which so many bytes are reported, unless that changes nothing."""
         line = self._sockets.find(socket)
         if size < 0:
             raise UsageError(f"{size} bytes are reported of socket {socket}: give a number from 0 on")
         return line if size else None
 
-    def _run(self, now: float, line: Line | None = None) -> None:
+    def _run(self, now: float, line: SocketState | None = None) -> None:
         """Work until none is left: effects first, then what codecs say. A loop, never a recursion."""
         if line is not None:
             self._pending[line.socket] = line
@@ -250,7 +250,7 @@ class Switchboard:
                 self._pending[line.socket] = line
         return bool(self._pending)
 
-    def _take(self, line: Line, now: float) -> None:
+    def _take(self, line: SocketState, now: float) -> None:
         """Do what a codec's output says, while it grows; a codec that was replaced is emptied before its heir."""
         if line.connection is None and isinstance(line.codec, Http1) and self._sockets.exceeds(line):
             # Before connections have to go for a body that nobody has seen yet.
@@ -273,7 +273,7 @@ class Switchboard:
         self._sockets.measure(line, now)
         self._perform(now)
 
-    def _handed_over(self, line: Line, now: float) -> None:
+    def _handed_over(self, line: SocketState, now: float) -> None:
         """The answer has gone: the exchange's connection ends, and the next request's may begin."""
         line.answered = False
         connection = line.connection
@@ -281,7 +281,7 @@ class Switchboard:
             self._sockets.part(line, now)
             self.gateway.disconnected(connection, None, now)
             self._perform(now)
-        if not line.over:
+        if not line.codec_closed:
             http(line).proceed(now)
             self._pending[line.socket] = line
 

@@ -14,7 +14,7 @@ from posthouse.core.values.peers import SocketId
 from .actions import Action, CloseSocket, EndWriting, Write
 
 
-class Wire:
+class WriteQueue:
     """The way out of one socket. `owed` is what the adapter has and will report as `sent`; at most `ahead` of a large
     frame is handed to it at a time. Of the first frame that waits `_begun` bytes have left."""
 

@@ -73,10 +73,10 @@ class Inbound:
         "_room",
         "_whole_limit",
         "_wire",
-        "anew",
         "backlog",
         "in_progress",
         "over",
+        "restarted",
     )
 
     def __init__(self, config: Config, *, client: bool = False, deflate: bool, binary: bool) -> None:
@@ -96,7 +96,7 @@ class Inbound:
         self._room = 0  # bytes of messages that this turn may still make
         self.backlog = False
         self.in_progress = False
-        self.anew = False
+        self.restarted = False
         self.over = False
 
     @property
@@ -126,7 +126,7 @@ class Inbound:
             self._buffer = b""
         frames = self._config.frames_per_turn
         self._room = self._config.max_message_bytes
-        self.backlog = self.anew = False
+        self.backlog = self.restarted = False
         at = 0
         end = len(data)
         while at < end and not self.over:
@@ -144,7 +144,7 @@ class Inbound:
                 frames -= 1
             at = stop
             if not self._fragments:
-                self.anew = True
+                self.restarted = True
         if self.over:
             self.abandon()
         else:

@@ -196,7 +196,7 @@ class WebSocket:
             self.output.append(Heard())
         if not inbound.in_progress:
             self._message_due = None
-        elif inbound.anew or self._message_due is None:
+        elif inbound.restarted or self._message_due is None:
             self._message_due = now + self._config.message_timeout
         if inbound.backlog is not self._paused:
             self._paused = inbound.backlog

@@ -19,7 +19,7 @@ from posthouse.core.values.errors import UsageError
 from .http_speech import HttpSpeech
 from .listener import Listener, Surroundings
 from .pending import PendingCall, notification, one_kind, pairs
-from .speech import Event, Speech
+from .speech import ClientProtocol, Event
 from .speeches import WebSocketSpeech
 
 
@@ -37,14 +37,16 @@ class Client(Listener):
     Its answers go out `answer_delay` seconds after they were asked for. `speak` begins a conversation on each new link.
     """
 
-    def __init__(self, name: str, world: Host, stream: Stream, speak: Callable[[Stream, float], Speech]) -> None:
+    def __init__(
+        self, name: str, world: Host, stream: Stream, speak: Callable[[Stream, float], ClientProtocol]
+    ) -> None:
         super().__init__(name, world)
         self.stream: Final = stream
         self.speak = speak
         self.answer_delay = 0.0
         self.connections = 0
         self.link: Link | None = None
-        self.speech: Speech | None = None
+        self.speech: ClientProtocol | None = None
         self.clogged = False
         self._world: Final = world
         self._unsaid: Final[deque[Callable[[], None]]] = deque()

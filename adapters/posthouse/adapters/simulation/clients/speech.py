@@ -52,7 +52,7 @@ Event = bytes | Message | Pong | Replied | Gone
 """Bytes are to be sent."""
 
 
-class Speech(Protocol):
+class ClientProtocol(Protocol):
     """One conversation. `ready`: texts may be said; `over`: nothing more will be; `waits`: but the link is the server's
     to close."""
 

@@ -8,13 +8,13 @@ from typing import Final
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.transports.client.websocket import WebSocketClient
 from posthouse.transports.codec import Ended, Finish, Send, Shut, Text
-from posthouse.transports.pipes.content_length import Headers
-from posthouse.transports.pipes.newline import Lines
+from posthouse.transports.pipes.content_length import ContentLengthFraming
+from posthouse.transports.pipes.newline import NewlineFraming
 from posthouse.transports.websocket.receive import Event as Came
 from wsproto import events as wsproto
 
 from .http_speech import HttpSpeech, PipeliningSpeech
-from .speech import CLIENT_CONFIG, Event, Gone, Message, Pong, Speech, Transport
+from .speech import CLIENT_CONFIG, ClientProtocol, Event, Gone, Message, Pong, Transport
 
 
 class AttentiveClient(WebSocketClient):
@@ -98,7 +98,7 @@ class WebSocketSpeech:
 class PipeSpeech:
     """Over a pipe, in lines or in framed messages."""
 
-    def __init__(self, codec: Lines | Headers) -> None:
+    def __init__(self, codec: NewlineFraming | ContentLengthFraming) -> None:
         self._codec: Final = codec
         self._said: list[Event] = []
         self.over = False
@@ -153,14 +153,14 @@ class PipeSpeech:
         return found
 
 
-def _http(host: bytes, stream: Stream, now: float) -> Speech:
+def _http(host: bytes, stream: Stream, now: float) -> ClientProtocol:
     return PipeliningSpeech(host) if stream.happens(500) else HttpSpeech(host)
 
 
-SPEECHES: Final[dict[Transport, Callable[[bytes, Stream, float], Speech]]] = {
+SPEECHES: Final[dict[Transport, Callable[[bytes, Stream, float], ClientProtocol]]] = {
     "websocket": lambda host, stream, now: WebSocketSpeech(host, stream, now, deflate=stream.happens(250)),
     "http": _http,
-    "lines": lambda host, stream, now: PipeSpeech(Lines(CLIENT_CONFIG)),
-    "headers": lambda host, stream, now: PipeSpeech(Headers(CLIENT_CONFIG)),
+    "lines": lambda host, stream, now: PipeSpeech(NewlineFraming(CLIENT_CONFIG)),
+    "headers": lambda host, stream, now: PipeSpeech(ContentLengthFraming(CLIENT_CONFIG)),
 }
 """What begins a conversation over each transport, with a server of this name, at this time."""

@@ -23,11 +23,11 @@ from posthouse.core.service.parameters import Arguments
 from posthouse.core.service.service import Service
 from posthouse.core.values.effects import Cancel, Invoke, Resolve
 from posthouse.core.values.errors import INTERNAL_ERROR, REQUEST_CANCELLED, RpcError, UsageError
-from posthouse.core.values.peers import CallId, ConnectionId, RequestId
+from posthouse.core.values.peers import CallId, ConnectionId, OutgoingId
 from posthouse.transports.switchboard.switchboard import Switchboard
 
 from .hooks import Hooks
-from .manners import HONEST, Manners, Spoiled
+from .manners import HONEST, HandlerFaults, Spoiled
 from .tasks import Tasks
 
 P = ParamSpec("P")
@@ -85,7 +85,9 @@ class Run:
 class Handlers:
     """Performs `Invoke`, `Cancel` and `Resolve` for one process, and by its `hooks` `Emit`."""
 
-    def __init__(self, board: Switchboard, service: Service, schedule: Clock, stream: Stream, manners: Manners) -> None:
+    def __init__(
+        self, board: Switchboard, service: Service, schedule: Clock, stream: Stream, manners: HandlerFaults
+    ) -> None:
         self.board: Final = board
         self.schedule: Final = schedule
         self.manners = manners
@@ -97,7 +99,7 @@ class Handlers:
         self._stubborn: Final[dict[CallId, Run]] = {}
         self.incidents: Final[dict[str, BaseException]] = {}
         self._lines: Final[dict[ConnectionId, deque[Run]]] = {}
-        self._asking: Final[dict[RequestId, Any]] = {}
+        self._asking: Final[dict[OutgoingId, Any]] = {}
         self.failed: Exception | None = None
 
     @property

@@ -9,7 +9,7 @@ from msgspec import Struct
 from posthouse.core.values.errors import UsageError
 
 
-class Manners(Struct, frozen=True):
+class HandlerFaults(Struct, frozen=True):
     """How handlers end, in a thousand: `late` by up to `lateness` seconds, `never` (until the world heals), `twice`,
     `raising`; `stubborn` ones do not stop when they are told to. Raises UsageError for what makes no sense."""
 
@@ -28,7 +28,7 @@ class Manners(Struct, frozen=True):
             raise UsageError(f"lateness {self.lateness} must be seconds, from 0 on")
 
 
-HONEST: Final = Manners()
+HONEST: Final = HandlerFaults()
 
 
 class Spoiled(Exception):

@@ -25,7 +25,7 @@ from posthouse.core.values.peers import Identity
 
 from .narrowing import Narrowing
 from .stage import service as stage
-from .storm import IDENTITIES, Acts, Calm, Part, Storm
+from .storm import IDENTITIES, Acts, Part, Storm, StormReport
 
 COMMAND: Final = "python -m posthouse.adapters.simulation"
 Make = Callable[..., Storm]
@@ -110,7 +110,7 @@ def attempt(
     acts: Acts | None = None,
     identities: Sequence[Identity | None] = IDENTITIES,
     part: Part = Part(),
-) -> Calm | Failed:
+) -> StormReport | Failed:
     """Run one storm, over the stage or over a service of one's own. When it fails, a journal of its end is left in
     `folder`, shrunk: by itself where it fails by itself, else with the storm."""
     make = partial(Storm, service=service, acts=acts, identities=identities)
@@ -121,7 +121,7 @@ def attempt(
     return outcome if folder is None else leave_journal(outcome, folder, make, stage if service is None else service)
 
 
-def _run(make: Make, seed: int | str, seconds: float, part: Part, journal: Keep | None = None) -> Calm | Failed:
+def _run(make: Make, seed: int | str, seconds: float, part: Part, journal: Keep | None = None) -> StormReport | Failed:
     storm = make(seed, part=part, journal=journal)
     try:
         return storm.run(seconds)

@@ -16,7 +16,7 @@ from posthouse.core.service.context import Context
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import RpcError, UsageError
-from posthouse.core.values.peers import CallId, ConnectionId, Peer, RequestId, SocketId
+from posthouse.core.values.peers import CallId, ConnectionId, OutgoingId, Peer, SocketId
 from posthouse.transports.switchboard.switchboard import Switchboard
 
 NEVER: Final = 1 << 40
@@ -133,7 +133,7 @@ MISUSES: Final[tuple[Misuse, ...]] = (
     lambda board, now: board.broadcast("news", None, now, users=[7]),  # type: ignore[list-item]
     lambda board, now: board.request(ConnectionId(NEVER), "ask", None, now, timeout=1.0),
     lambda board, now: board.request(ConnectionId(NEVER), "ask", None, now, timeout=0.0),
-    lambda board, now: board.abandon(RequestId(NEVER), now),
+    lambda board, now: board.abandon(OutgoingId(NEVER), now),
     lambda board, now: board.shut_down(now, grace=-1.0),
     too_much_sent,
     released_socket,

@@ -36,7 +36,7 @@ MISUSED: Final = 5
 """So often the host errs when the storm is over, whatever it did before."""
 
 
-class Calm(Struct, frozen=True):
+class StormReport(Struct, frozen=True):
     """What became of a storm: how many `steps`, `simulated` seconds and `calls` there were, and the hash of it all."""
 
     steps: int
@@ -111,7 +111,7 @@ class Storm:
         if not part.spared:
             self.world.after(self.swarm.pause, self._rule)
 
-    def run(self, seconds: float) -> Calm:
+    def run(self, seconds: float) -> StormReport:
         """So many seconds of storm, then calm. Raises Violation."""
         world = self.world
         try:
@@ -131,7 +131,7 @@ class Storm:
         finally:
             world.close()
         calls = sum(client.calls for client in world.clients.values())
-        return Calm(world.steps, world.now, calls, world.trace)
+        return StormReport(world.steps, world.now, calls, world.trace)
 
     # Clients
 

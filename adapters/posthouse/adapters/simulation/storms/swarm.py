@@ -13,8 +13,8 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.clients.speech import Transport
-from posthouse.adapters.simulation.handlers.manners import Manners
-from posthouse.adapters.simulation.network import Weather
+from posthouse.adapters.simulation.handlers.manners import HandlerFaults
+from posthouse.adapters.simulation.network import LinkConditions
 from posthouse.core.values.config import OBSERVABLE, Config
 
 SHRUNK: Final[dict[str, tuple[Any, ...]]] = {
@@ -162,8 +162,8 @@ class Swarm(Struct, frozen=True):
 
     config: Config
     faults: Faults
-    manners: Manners
-    weather: Weather
+    manners: HandlerFaults
+    weather: LinkConditions
     clients: int
     transports: tuple[Transport, ...]
     pause: float
@@ -194,7 +194,7 @@ def draw(stream: Stream) -> Swarm:
         config=draw_fair_config(stream) if fair else draw_config(stream, theme),
         faults=Faults() if fair else draw_faults(stream, theme),
         manners=draw_manners(stream),
-        weather=Weather(
+        weather=LinkConditions(
             latency=stream.pick((0.001, 0.0, 0.05) if fair else (0.001, 0.0, 0.05, 0.5)),
             jitter=stream.pick((0.0, 0.01) if fair else (0.0, 0.01, 0.3)),
             capacity=stream.pick((256 * 1024, 64 * 1024) if fair else NARROW if "dawdle" in theme else CAPACITIES),
@@ -237,11 +237,11 @@ def draw_faults(stream: Stream, theme: tuple[str, ...]) -> Faults:
     return Faults(**weights)
 
 
-def draw_manners(stream: Stream) -> Manners:
+def draw_manners(stream: Stream) -> HandlerFaults:
     """How handlers end, most of them as they should."""
     often = stream.pick((0, 200, 500))
     weights = {
         name: stream.pick((50, 10, 500)) if stream.happens(often) else 0
         for name in ("late", "never", "twice", "raising", "stubborn")
     }
-    return Manners(**weights, lateness=stream.pick((0.3, 2.0, 20.0)))
+    return HandlerFaults(**weights, lateness=stream.pick((0.3, 2.0, 20.0)))
