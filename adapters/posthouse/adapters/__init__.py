@@ -1,12 +1,26 @@
 """The outside: event loops, sockets, pipes, threads, clocks, and the front door.
 
 Adapters only read, write, spawn and sleep. They decide nothing that a test without I/O could not see.
+
+The public names are imported on first use: `posthouse --help` must not wait for the import of the server.
 """
 
 from __future__ import annotations
 
-from .loop.clock import Clock
-from .server.listeners import Bound
-from .server.serve import Options, Server, run, serve
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .loop.clock import Clock
+    from .server.listeners import Bound
+    from .server.serve import Options, Server, run, serve
+else:
+    MODULES = {"Bound": ".server.listeners", "Clock": ".loop.clock"}
+
+    def __getattr__(name):
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(MODULES.get(name, ".server.serve"), __name__), name)
+
 
 __all__ = ["Bound", "Clock", "Options", "Server", "run", "serve"]

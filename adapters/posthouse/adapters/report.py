@@ -1,8 +1,10 @@
-"""What is told to people: one record of the `posthouse` logger for each thing that happened.
+"""The one place that logs: `report` makes a record of the `posthouse` logger for each thing that happened.
 
-A record has a fixed text and its facts as attributes: `record.event` names what happened (`connection.closed`),
-`record.fields` has the facts by name, and each is an attribute too. What a peer said is escaped and cut before it is
-logged, and never brings a traceback with it.
+`record.event` names the event (`connection.closed`), and `record.fields` has its facts by name; each fact is also an
+attribute. Text from a peer is escaped and cut, and never causes a traceback in the log.
+
+The text states what happened, then what to do about it. `{name}` in it stands for the fact of that name; facts that the
+text does not use follow it.
 """
 
 from __future__ import annotations
@@ -17,16 +19,16 @@ __all__ = ["DEBUG", "ERROR", "INFO", "WARNING", "clean", "logger", "report"]
 logger: Final = logging.getLogger("posthouse")
 
 MAX_VALUE: Final = 256
-"""Characters of a value that are logged at most."""
+"""The most characters of a value that are logged."""
 
 RESERVED: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
-"""Attributes of a record that have a meaning of their own: a field of such a name is in `fields` alone."""
+"""Attributes that every record has. A fact with such a name is only in `fields`."""
 
 Raised = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 def clean(value: object) -> object:
-    """A value as it may be logged: numbers as they are, text with everything unprintable escaped, and not too long."""
+    """A value for the log: numbers as they are, everything else as text, escaped and cut at `MAX_VALUE`."""
     if value is None or isinstance(value, int | float):
         return value
     text = str(value)
@@ -44,14 +46,17 @@ def report(
     stack: str | None = None,
     **fields: object,
 ) -> None:
-    """Log that `event` happened. `raised` is what our own code, or a service's, threw, and `stack` where it stands:
-    never a peer's doing."""
+    """Log that `event` happened. Facts that are None are left out.
+
+    `raised` and `stack` are an exception and a stack of our own code or of the service, never the fault of a peer.
+    """
     if not logger.isEnabledFor(level):
         return
     facts = {name: clean(value) for name, value in fields.items() if value is not None}
-    said = ", ".join([text, *(f"{name}={fact}" for name, fact in facts.items())])
+    rest = [f"{name}={fact}" for name, fact in facts.items() if f"{{{name}}}" not in text]
+    message = ", ".join([text.format_map(facts), *rest])
     info: Raised | None = None if raised is None else (type(raised), raised, raised.__traceback__)
     extra = {name: fact for name, fact in facts.items() if name not in RESERVED}
     extra |= {"event": event, "fields": facts}
-    record = logger.makeRecord(logger.name, level, __file__, 0, "%s", (said,), info, event, extra, stack)
+    record = logger.makeRecord(logger.name, level, __file__, 0, "%s", (message,), info, event, extra, stack)
     logger.handle(record)

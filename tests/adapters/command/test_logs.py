@@ -62,6 +62,15 @@ def test_json_is_one_line_with_each_fact_as_a_member(kept: Kept) -> None:
     }
 
 
+def test_a_fact_that_the_text_uses_does_not_follow_it(kept: Kept) -> None:
+    report(
+        WARNING, "request.refused", "refused origin {origin}: use --allow-origin", origin="https://{x}\n", status=403
+    )
+    line = TextFormatter(io.StringIO()).format(kept.records[0])
+    assert line.endswith("WARNING refused origin https://{x}\\n: use --allow-origin, status=403")
+    assert json.decode(JsonFormatter().format(kept.records[0]))["origin"] == "https://{x}\\n"
+
+
 def test_a_value_cannot_speak_to_a_terminal_or_forge_a_line(kept: Kept) -> None:
     report(INFO, "call.failed", "call failed", method="\x1b[2J\r\nINFO forged\u202e")
     text = TextFormatter(io.StringIO()).format(kept.records[0])
@@ -81,6 +90,28 @@ def test_other_loggers_are_named_and_escaped_too(kept: Kept) -> None:
     line = json.decode(JsonFormatter().format(kept.records[0]))
     assert (line["logger"], line["message"]) == ("shop\n", "sold a\\nb")
     assert "event" not in line
+
+
+def test_the_extra_attributes_of_other_loggers_are_members_of_the_json_and_replace_none_of_ours(kept: Kept) -> None:
+    extra = {
+        "user": "a\x1b\ud800",
+        "count": 2,
+        "time": "forged",
+        "level": "forged",
+        "fields": {"a": 1},
+        "event": "sold",
+    }
+    logging.getLogger("shop").warning("sold", extra=extra)
+    assert json.decode(JsonFormatter().format(kept.records[0])) == {
+        "time": "2023-11-14T22:13:20.123Z",
+        "level": "warning",
+        "logger": "shop",
+        "message": "sold",
+        "user": "a\\x1b\\ud800",
+        "count": 2,
+        "fields": "{'a': 1}",
+        "event": "sold",
+    }
 
 
 def test_a_traceback_is_indented_and_each_of_its_lines_escaped_and_cut(kept: Kept) -> None:

@@ -128,7 +128,21 @@ async def test_a_host_or_an_origin_that_is_not_allowed_is_said_once_in_a_while_a
         (logging.DEBUG, 403, None, "https://evil.example"),
         (logging.DEBUG, 400, None, None),
     ]
-    assert "--allow-host" in lines[0].getMessage() and "--allow-origin" in lines[1].getMessage()
+    assert (
+        lines[0]
+        .getMessage()
+        .startswith(
+            "refused host evil.example:80: to allow it, use --allow-host (in code, allow_hosts), status=421, reason="
+        )
+    )
+    assert (
+        lines[1]
+        .getMessage()
+        .startswith(
+            "refused origin https://evil.example: to allow it, use --allow-origin (in code, allow_origins), status=403,"
+        )
+    )
+    assert lines[4].getMessage().startswith("refused a request, status=400, reason=")
     assert facts[4]["reason"] == "A credential must not be in the URL."
     assert not any("hunter2" in line.getMessage() for line in lines)
 

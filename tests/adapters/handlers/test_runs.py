@@ -97,7 +97,7 @@ async def test_data_of_an_error_that_becomes_no_json_is_told_of(caplog: pytest.L
         await client.say(text("refuse", [False], id=2))
         assert (await client.next())["error"] == {"code": 7, "message": "no"}
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    expected = "the data of an error becomes no JSON: it is sent without, method=refuse, code=7"
+    expected = "sent an error without its data: the data cannot be encoded as JSON, method=refuse, code=7"
     assert record.getMessage() == expected
 
 

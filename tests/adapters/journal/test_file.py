@@ -65,14 +65,14 @@ def test_the_one_before_is_kept_and_no_more(tmp_path: Path) -> None:
 @pytest.mark.parametrize("over", [-1, 0, 1])
 def test_at_its_bound_it_ends_and_says_so(over: int, tmp_path: Path, logs: pytest.LogCaptureFixture) -> None:
     file = JournalFile(tmp_path / "journal", MIN_BYTES)
-    last = len(b'{"end":"the bound of its size"}\n')
+    last = len(b'{"end":"the size limit was reached"}\n')
     filler = encode_line(Entry("x" * (MIN_BYTES - last - len(HEADER) - len(encode_line(Entry("", {}))) + over), {}))
     assert file.write(HEADER)
     assert file.write(filler) == (over <= 0)
     assert file.write(LINE) is False
     file.close()
     assert (tmp_path / "journal").stat().st_size <= MIN_BYTES
-    assert (tmp_path / "journal").read_bytes().endswith(b'{"end":"the bound of its size"}\n')
+    assert (tmp_path / "journal").read_bytes().endswith(b'{"end":"the size limit was reached"}\n')
     assert told(logs) == [FULL]
 
 
@@ -126,18 +126,18 @@ def test_a_disk_that_does_not_keep_up_ends_the_recording(tmp_path: Path, logs: p
     assert not file.write(LINE)
     go_on.set()
     file.close()
-    assert (tmp_path / "journal").read_bytes().endswith(b'x\n{"end":"the disk did not keep up"}\n')
+    assert (tmp_path / "journal").read_bytes().endswith(b'x\n{"end":"the disk was too slow"}\n')
     assert told(logs) == [SLOW]
 
 
 def test_a_file_that_cannot_be_had_says_so_at_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         JournalFile(tmp_path / "none" / "journal")
-    with pytest.raises(UsageError, match="is no file"):
+    with pytest.raises(UsageError, match="is not a file"):
         JournalFile(tmp_path)
-    with pytest.raises(UsageError, match="at least 65536"):
+    with pytest.raises(UsageError, match="the minimum is 65536"):
         JournalFile(tmp_path / "journal", MIN_BYTES - 1)
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UsageError, match="is no file"):
+    with pytest.raises(UsageError, match="is not a file"):
         JournalFile(tmp_path / "link")
     assert not (tmp_path / "elsewhere").exists()

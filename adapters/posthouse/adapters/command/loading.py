@@ -1,6 +1,6 @@
-"""From what is written on a command line to values: a service in a module, limits in a TOML file.
+"""From names on the command line to values: a service in a module, limits in a TOML file.
 
-Every way in which that can fail is told apart, and each says what to do about it.
+Each way to fail has its own error, with a hint.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from posthouse.core.values.errors import UsageError
 OURS: Final = (*core.__path__, *transports.__path__, os.path.dirname(os.path.dirname(__file__)))
 """The folders of our own code."""
 
-SETTINGS: Final = "docs/limits.md has every setting, and so has `python -m pydoc posthouse.core.Config`"
+SETTINGS: Final = "for every setting, see docs/limits.md or run: python -m pydoc posthouse.core.Config"
 
-EXAMPLE = "such as calculator:service for `service` in calculator.py"
+EXAMPLE: Final = "calculator:service for `service` in calculator.py"
 
 
 def load_service(target: str) -> Service:
-    """The service that `MODULE:SERVICE` names. The working directory is importable. Raises Failure."""
+    """Import the service that `MODULE:SERVICE` names. The working directory is importable. Raises Failure."""
     module_name, _, path = target.partition(":")
     if not module_name or not path or ":" in path:
-        raise Misuse(f"{target!r} names no service", hint=f"write MODULE:SERVICE, {EXAMPLE}")
+        raise Misuse(f"{target!r} is not the name of a service", hint=f"write MODULE:SERVICE, such as {EXAMPLE}")
     if "/" in module_name or module_name.endswith(".py"):
         stem = Path(module_name).stem
-        where = f" in {Path(module_name).parent}" if "/" in module_name else ""
-        raise Misuse(f"{module_name!r} is a path", hint=f"name the module instead: run it{where} with {stem}:{path}")
+        where = f"in {Path(module_name).parent}, " if "/" in module_name else ""
+        raise Misuse(f"{module_name!r} is a path, not a module", hint=f"{where}use {stem}:{path}")
     module = _import(module_name)
     found: object = module
     reached = module_name
@@ -45,14 +45,14 @@ def load_service(target: str) -> Service:
         if not hasattr(found, name):
             services = _services_in(found)
             near = get_close_matches(name, services) or get_close_matches(name, dir(found)) or services
-            hint = f"did you mean {' or '.join(near)}?" if near else f"it holds no Service: make one, {EXAMPLE}"
+            hint = f"did you mean {' or '.join(near)}?" if near else f"it has no Service: create one, such as {EXAMPLE}"
             raise Misuse(f"{reached} has no {name!r}", hint=hint)
         found = getattr(found, name)
         reached = f"{reached}.{name}"
     if not isinstance(found, Service):
         others = _services_in(module)
-        hint = f"the services there are {', '.join(others)}" if others else "give a posthouse.core.Service"
-        raise Misuse(f"{target} is no Service but {_article(type(found).__name__)}", hint=hint)
+        hint = f"its services are: {', '.join(others)}" if others else "use an instance of posthouse.core.Service"
+        raise Misuse(f"{target} is not a Service but {_article(type(found).__name__)}", hint=hint)
     return found
 
 
@@ -65,24 +65,24 @@ def _import(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if name != missing and not name.startswith(f"{missing}."):
-            hint = f"{_place(error)}install it into the environment of {sys.executable}"
-            text = f"module {name} was found, but it needs {missing}, which is not installed"
+            hint = f"{_place(error)}install it for {sys.executable}"
+            text = f"module {name} imports {missing}, which is not installed"
             raise Failure(text, hint=hint) from None
         near = get_close_matches(name, sorted(path.stem for path in Path(here).glob("*.py")), 1)
-        hint = f"did you mean {near[0]}?" if near else f"{here} and the installed packages were searched"
-        raise Misuse(f"there is no module {missing or name}", hint=hint) from None
+        hint = f"did you mean {near[0]}?" if near else f"searched: {here} and the installed packages"
+        raise Misuse(f"no module named {missing or name}", hint=hint) from None
     except UsageError as error:
-        raise Failure(f"module {name} declares a service wrongly: {error}", hint=_place(error, "")) from None
+        raise Failure(f"module {name} declares an invalid service: {error}", hint=_place(error, "")) from None
     except SyntaxError as error:
         hint = f"{error.filename}, line {error.lineno}"
         raise Failure(f"module {name} is not valid Python: {error.msg}", hint=hint) from None
     except Exception as error:
         shown = "".join(traceback.format_exception(_own_frames(error))).rstrip()
-        raise Failure(f"module {name} failed while it was imported", hint=shown.replace("\n", "\n  ")) from None
+        raise Failure(f"module {name} raised an exception on import", hint=shown.replace("\n", "\n  ")) from None
 
 
 def _own_frames(error: Exception) -> Exception:
-    """The exception as the module's author sees it: without our frames and those of the import system."""
+    """The exception without our frames and those of the import system."""
     trace = error.__traceback__
     while trace is not None and _is_machinery(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
@@ -94,7 +94,7 @@ def _is_machinery(filename: str) -> bool:
 
 
 def _place(error: Exception, end: str = ": ") -> str:
-    """Where in the author's own code it happened, if it did."""
+    """The file and line of the service's own code in which the exception was raised; empty if there is none."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         ours = any(frame.filename.startswith(f"{folder}{os.sep}") for folder in OURS)
         if not ours and not _is_machinery(frame.filename):
@@ -111,7 +111,7 @@ def _article(name: str) -> str:
 
 
 def load_config(path: str) -> Config:
-    """The limits in a TOML file: one key for each field of Config. Raises Failure."""
+    """Read limits from a TOML file: each key is a field of Config. Raises Failure."""
     try:
         with open(path, "rb") as file:
             values = tomllib.load(file)
@@ -123,8 +123,8 @@ def load_config(path: str) -> Config:
         raise Misuse(f"{path} is not valid TOML: it is not UTF-8 at byte {error.start}") from None
     table = next((name for name, value in values.items() if isinstance(value, dict)), None)
     if table is not None:
-        hint = "each setting stands at the top, in no table, such as call_timeout = 5.0"
-        raise Misuse(f"{path}: [{table}] is a table, and none is used", hint=hint)
+        hint = "write settings at the top level, such as call_timeout = 5.0"
+        raise Misuse(f"{path}: unexpected table [{table}]", hint=hint)
     try:
         return Config.from_mapping(values)
     except UsageError as error:

@@ -1,21 +1,20 @@
-"""How log records look: one line of text for people, or one JSON object a line for machines.
+"""How log records look: lines of text for people, or one JSON object per line for machines.
 
-What is logged is decided where it happens (`report.py`); this file formats. Everything that does not print is
-escaped, so that no value can forge a line or speak to a terminal.
+`report.py` makes the records. This file escapes every character that does not print, so that no value can forge a line
+or control a terminal. The JSON itself, and the attributes of records, are python-json-logger's work.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 
-from msgspec import json
 from posthouse.adapters.report import clean
 from posthouse.adapters.terminal import Colour, paint, printable
+from pythonjsonlogger.msgspec import MsgspecFormatter
 
 LogFormat = Literal["text", "json"]
 
@@ -25,54 +24,56 @@ COLOURS: Final[dict[int, Colour]] = {logging.DEBUG: "dim", logging.WARNING: "yel
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-01-31T12:00:00.123Z INFO connection closed: code=1000 ...`; a traceback of our own code, indented below."""
+    """`2026-01-31T12:00:00.123Z INFO connection closed, code=1000, ...`; below it, indented, a traceback."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
         self._stream: Final = stream
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, and the traceback's where there is one."""
+        """One line, and the lines of the traceback if there is one."""
         level = record.levelname
         if record.levelno in COLOURS:
             level = paint(level, COLOURS[record.levelno], self._stream)
         origin = "" if record.name == "posthouse" else f"{printable(record.name)}: "
         line = f"{timestamp(record)} {level} {origin}{printable(record.getMessage())}"
-        return "\n".join((line, *(f"    {shown}" for shown in trace(record))))
+        return "\n".join((line, *(f"    {shown}" for shown in traceback_lines(self, record))))
 
 
-class JsonFormatter(logging.Formatter):
-    """`{"time": ..., "level": ..., "event": ..., "message": ..., ...}`, with each fact of the event as a member.
+class JsonFormatter(MsgspecFormatter):
+    """`{"time": ..., "level": ..., "event": ..., "message": ..., ...}`, and each fact of the event as a member.
 
-    Records of other loggers have `logger` in place of `event`.
+    Records of other loggers have `logger` in place of `event`, and their `extra` attributes as members.
     """
 
-    def format(self, record: logging.LogRecord) -> str:
-        """One line."""
-        line: dict[str, Any] = {"time": timestamp(record), "level": record.levelname.lower()}
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        """Fill `log_data`: our members first, which no fact can replace."""
+        extra: dict[str, Any] = {}
+        super().add_fields(extra, record, {})
+        log_data |= {"time": timestamp(record), "level": record.levelname.lower()}
         if record.name == "posthouse":
-            line["event"] = getattr(record, "event", None)
+            log_data["event"] = extra.pop("event", None)
+            extra |= extra.pop("fields", {})
         else:
-            line["logger"] = record.name
-        line["message"] = printable(record.getMessage())
-        for name, fact in getattr(record, "fields", {}).items():
-            line.setdefault(name, fact)
-        shown = list(trace(record))
-        if shown:
-            line["traceback"] = shown
-        return json.encode(line).decode()
+            log_data["logger"] = record.name
+        log_data["message"] = printable(record.message)
+        for name, value in extra.items():
+            log_data.setdefault(name, clean(value))
+        lines = list(traceback_lines(self, record))
+        if lines:
+            log_data["traceback"] = lines
 
 
 def timestamp(record: logging.LogRecord) -> str:
-    """When it was logged: UTC, RFC 3339, with milliseconds."""
+    """The time of the record: UTC, RFC 3339, with milliseconds."""
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def trace(record: logging.LogRecord) -> Iterator[str]:
-    """The lines of the record's traceback and stack, each escaped and cut: an exception's text may be a peer's."""
+def traceback_lines(formatter: logging.Formatter, record: logging.LogRecord) -> Iterator[str]:
+    """The lines of the record's traceback and stack, escaped and cut: the text of an exception may come from a peer."""
     chunks: list[str] = []
     if record.exc_info is not None and record.exc_info[1] is not None:
-        chunks += traceback.format_exception(record.exc_info[1])
+        chunks.append(str(formatter.formatException(record.exc_info)))
     if record.stack_info is not None:
         chunks.append(record.stack_info)
     for chunk in chunks:
@@ -81,7 +82,7 @@ def trace(record: logging.LogRecord) -> Iterator[str]:
 
 
 def configure(level: str, format: LogFormat) -> None:
-    """Log to stderr from here on: ours, and what the service's own loggers say, in one format."""
+    """From now on, log to stderr in this format: our own records, and those of the service's loggers."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter(sys.stderr))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -1,4 +1,4 @@
-"""What to try first, for whoever has just started a server: commands to paste, made from what it serves and where."""
+"""Commands to try after the server has started, made from its methods and its address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NUMBERS: Final = (42, 23)
 
 
 def suggestions(service: Service, bound: Bound) -> Iterator[str]:
-    """Lines that call a method with curl, with `posthouse call`, and over a WebSocket."""
+    """The lines to print: a call with curl, with `posthouse call`, and over a WebSocket."""
     method, params = _call_of(service)
     request = {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
     text = json.format(json.encode(request), indent=0).decode()
@@ -32,7 +32,7 @@ def suggestions(service: Service, bound: Bound) -> Iterator[str]:
     else:
         target = f"{'--insecure ' if bound.secure else ''}{bound.url}/rpc"
         address = f"{'--insecure ' if bound.secure else ''}{bound.url}"
-    yield "try, from another terminal:"
+    yield "to try it, run in another terminal:"
     yield f"  curl -s {target} -H 'Content-Type: application/json' -d {shlex.quote(text)}"
     yield f"  {call} {address} {method} {arguments}".rstrip()
     if bound.path:
@@ -43,7 +43,7 @@ def suggestions(service: Service, bound: Bound) -> Iterator[str]:
 
 
 def _call_of(service: Service) -> tuple[str, dict[str, Any]]:
-    """The first method whose parameters can be made up, with some; else a built-in one."""
+    """The first method for which example parameters exist, with them; or a built-in method."""
     for method in service.methods.values():
         params = _params_of(method)
         if params:
@@ -63,7 +63,7 @@ def _params_of(method: Method) -> dict[str, Any] | None:
         if int in types:
             params[parameter.name] = next(numbers)
         elif float in types:
-            params[parameter.name] = 1  # it may be a number of seconds
+            params[parameter.name] = 1  # small: it may be a number of seconds
         elif str in types:
             params[parameter.name] = "hello"
         else:
@@ -76,7 +76,7 @@ def _argument(name: str, value: Any) -> str:
 
 
 def _command() -> str:
-    """How this command is called from elsewhere."""
+    """How to run this command in another terminal."""
     if shutil.which("posthouse"):
         return "posthouse"
     python = Path(os.path.abspath(sys.executable))

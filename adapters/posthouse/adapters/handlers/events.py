@@ -1,6 +1,6 @@
-"""What happened goes to the log and to a service's hooks, in order. Nothing that a hook does changes what happened.
+"""Pass lifecycle events to the log and to the service's hooks, in order. A hook cannot change what happened.
 
-Plain hooks run at once; those that await run one after another in one task, behind a bounded queue.
+Plain hooks run at once. Async hooks run one after another in one task, behind a bounded queue.
 """
 
 from __future__ import annotations
@@ -30,20 +30,23 @@ from posthouse.core.values.lifecycle import (
 from .watchdog import Watchdog
 
 MAX_WAITING: Final = 1024
-"""How many events may wait for hooks that await."""
+"""The most events that may wait for async hooks."""
 
 QUIET: Final = 10.0
-"""For so many seconds one line in the log stands for all breaches of the same limit, or refusals of the same kind."""
+"""Seconds in which further breaches of the same limit, or refusals of the same kind, are only logged for debugging."""
 
 NOT_ALLOWED: Final = {
-    421: "a host that is not allowed was refused: --allow-host, in code allow_hosts, names those that are",
-    403: "an origin that is not allowed was refused: --allow-origin, in code allow_origins, names those that are",
+    421: "refused host {host}: to allow it, use --allow-host (in code, allow_hosts)",
+    403: "refused origin {origin}: to allow it, use --allow-origin (in code, allow_origins)",
 }
-"""The refusals that a setting decides, by status."""
+"""The refusals that depend on a setting, by status."""
+
+EXCEEDED: Final = "limit {limit} exceeded"
+WOULD_EXCEED: Final = "limit {limit} would have been exceeded, and is not enforced"
 
 
 class Events:
-    """Performs `Emit`. `subscribe` is for the adapter's own parts; they are told before any hook."""
+    """Performs `Emit`. `subscribe` is for the adapter's own parts, which are called before hooks."""
 
     def __init__(self, service: Service, runner: Runner, watchdog: Watchdog) -> None:
         self._runner: Final = runner
@@ -70,11 +73,11 @@ class Events:
         runner.actions[Emit] = lambda action: self.emit(action.event)
 
     def subscribe(self, kind: type[AcceptingStopped], subscriber: Callable[[], None]) -> None:
-        """Call `subscriber` when such an event has happened."""
+        """Call `subscriber` after such an event."""
         self._subscribers[kind] = subscriber
 
     def emit(self, event: Event) -> None:
-        """This has happened: tell people, then whoever subscribed, then hooks."""
+        """Pass one event on: to the log, then to the subscriber, then to the hooks."""
         kind = type(event)
         if kind in self._logs:
             self._logs[kind](event)
@@ -84,7 +87,7 @@ class Events:
             call(hook, event)
 
     def explain(self, incident: str, raised: BaseException) -> None:
-        """`raised` is what a `CallFailed` with this incident, which comes, will be about."""
+        """Keep the exception for the log line of the `CallFailed` with this incident, which comes next."""
         self._raised[incident] = raised
 
     def _call(self, hook: Hook, event: Event) -> None:
@@ -103,13 +106,14 @@ class Events:
             now = self._runner.now()
             if now - self._dropped_logged >= QUIET:
                 self._dropped_logged = now
-                report(ERROR, "hook.overrun", "events come faster than this hook takes them: dropped", hook=_name(hook))
+                text = "dropped an event for {hook}, which is slower than the events: make it faster"
+                report(ERROR, "hook.overrun", text, hook=_name(hook))
 
     async def run_hooks(self) -> None:
-        """Run the hooks that await, one after another, until `finish`; `finished` says when."""
+        """Run async hooks one after another until `finish`; then set `finished`."""
         async with self._waiting_in:
             async for hook, event in self._waiting_in:
-                with anyio.CancelScope():  # a hook that meets somebody else's cancellation ends alone
+                with anyio.CancelScope():  # a stray cancellation ends this hook alone
                     try:
                         await _awaitable(hook, event)
                     except BaseException as error:
@@ -119,21 +123,21 @@ class Events:
         self.finished.set()
 
     def finish(self) -> None:
-        """Nothing happens any more: `run_hooks` ends when it has done what waits."""
+        """No more events will come: `run_hooks` ends after the events that wait."""
         self._waiting_out.close()
 
     def close(self) -> None:
-        """Forget what waits."""
+        """Discard the events that wait."""
         self._waiting_out.close()
         self._waiting_in.close()
 
-    # For people
+    # The log
 
     def _log_failed(self, event: CallFailed) -> None:
         report(
             ERROR,
             "call.failed",
-            "a call failed",
+            "call failed",
             raised=self._raised.pop(event.incident, None),
             method=event.method,
             incident=event.incident,
@@ -145,7 +149,7 @@ class Events:
         report(
             self._warn_once(event.limit, event.now),
             "limit.breached",
-            "a limit was met" if event.enforced else "a limit would have been met",
+            f"{EXCEEDED if event.enforced else WOULD_EXCEED}: docs/limits.md explains it",
             limit=event.limit,
             connection=event.connection,
             peer=event.address.host or None,
@@ -156,7 +160,7 @@ class Events:
         report(
             DEBUG if text is None else self._warn_once(f"http.refused.{event.status}", event.now),
             "request.refused",
-            text or "a request was refused",
+            text or "refused a request",
             host=event.rejected_value if event.status == 421 else None,
             origin=event.rejected_value if event.status == 403 else None,
             status=event.status,
@@ -165,7 +169,7 @@ class Events:
         )
 
     def _warn_once(self, kind: str, now: float) -> int:
-        """The level for one more of its kind: WARNING, but for those that come soon after one that had it."""
+        """WARNING, or DEBUG if the last warning of this kind is less than `QUIET` seconds old."""
         if now - self._logged.get(kind, -math.inf) < QUIET:
             return DEBUG
         self._logged[kind] = now
@@ -179,7 +183,7 @@ def _awaitable(hook: Hook, event: Event) -> Awaitable[None]:
 
 
 def is_ours(error: BaseException) -> bool:
-    """Is this the cancellation of a scope that we are in, and not one that user code has met elsewhere?"""
+    """Is this the cancellation of our own scope, rather than a stray one that user code ran into?"""
     return isinstance(error, anyio.get_cancelled_exc_class()) and anyio.current_effective_deadline() == -math.inf
 
 
@@ -190,12 +194,12 @@ def _name(hook: Hook) -> str:
 
 
 def _log_hook(hook: Hook, error: BaseException) -> None:
-    report(ERROR, "hook.failed", "a hook raised", raised=error, hook=_name(hook))
+    report(ERROR, "hook.failed", "{hook} raised an exception: nothing else is affected", raised=error, hook=_name(hook))
 
 
 def _log_closed(event: ConnectionClosed) -> None:
     if not logger.isEnabledFor(INFO):
-        return  # there is one for every HTTP request
+        return  # every HTTP request closes a connection: skip the work below
     report(
         INFO,
         "connection.closed",
@@ -212,8 +216,8 @@ def _log_closed(event: ConnectionClosed) -> None:
 
 
 def _log_timed_out(event: CallTimedOut) -> None:
-    report(WARNING, "call.timed_out", "a call met its deadline", method=event.method, connection=event.connection)
+    report(WARNING, "call.timed_out", "call timed out", method=event.method, connection=event.connection)
 
 
 def _log_draining(event: DrainStarted) -> None:
-    report(INFO, "gateway.draining", "shutting down: new calls are refused, running ones may end")
+    report(INFO, "gateway.draining", "shutting down: new calls are refused, running calls may finish")

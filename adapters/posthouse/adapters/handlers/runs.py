@@ -241,7 +241,7 @@ class Handlers:
     def _fail(self, invoke: Invoke, error: BaseException) -> None:
         if isinstance(error, RpcError):
             if error.data is not None and not is_encodable(error.data):
-                text = "the data of an error becomes no JSON: it is sent without"
+                text = "sent an error without its data: the data cannot be encoded as JSON"
                 report(WARNING, "error.data_lost", text, method=invoke.method.name, code=error.code)
             self._board.fail(invoke.call, error, self._now())
             return

@@ -57,7 +57,7 @@ class Watchdog:
             report(
                 WARNING,
                 "loop.blocked",
-                "this blocks the event loop: make it `async def`, or declare it blocking=True",
+                "{method} blocks the event loop: make it `async def`, or declare it with blocking=True",
                 method=name,
                 seconds=seconds,
             )
@@ -65,7 +65,14 @@ class Watchdog:
             self._logged = current
             frame = sys._current_frames().get(self._watched)
             stack = "".join(traceback.format_stack(frame))
-            report(WARNING, "loop.stuck", "still blocked, here", stack=stack, method=name, seconds=seconds)
+            report(
+                WARNING,
+                "loop.stuck",
+                "{method} still blocks the event loop; its stack:",
+                stack=stack,
+                method=name,
+                seconds=seconds,
+            )
 
     def _run(self) -> None:
         while not self._over.wait(self._warn / 2):

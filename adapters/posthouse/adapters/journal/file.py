@@ -28,11 +28,11 @@ MIN_BYTES: Final = 64 * 1024
 MAX_UNWRITTEN: Final = 8 * 1024 * 1024
 """Bytes that may wait for the disk: when it does not keep up with them, recording ends."""
 
-FULL: Final = "the bound of its size"
+FULL: Final = "the size limit was reached"
 LAST: Final = encode_line(End(FULL))
 
 CLOSED: Final = "the server stopped"
-SLOW: Final = "the disk did not keep up"
+SLOW: Final = "the disk was too slow"
 
 
 class JournalFile:
@@ -50,7 +50,7 @@ class JournalFile:
         sink: Callable[[int, bytes], int] = os.write,
     ) -> None:
         if max_bytes < MIN_BYTES:
-            raise UsageError(f"a journal of {max_bytes} bytes: it must be at least {MIN_BYTES}")
+            raise UsageError(f"a journal of {max_bytes} bytes is too small: the minimum is {MIN_BYTES}")
         self.path: Final = os.fspath(path)
         self._left = max_bytes - len(LAST)
         self._sink: Final = sink
@@ -88,7 +88,7 @@ class JournalFile:
         return False
 
     def _tell(self, reason: str) -> None:
-        text = "no more is recorded in the journal; the server goes on"
+        text = "stopped recording the journal: {reason}; the server continues"
         report(WARNING, "journal.ended", text, path=self.path, reason=reason)
 
     def _end(self, reason: str) -> None:
@@ -123,6 +123,6 @@ def _open(path: str) -> int:
     """A new file that only its owner may read; the one that was there is the older generation now."""
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(os.lstat(path).st_mode):
-            raise UsageError(f"{path} is no file: a journal needs one of its own")
+            raise UsageError(f"{path} is not a file: a journal needs a file of its own")
         os.replace(path, f"{path}.1")
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

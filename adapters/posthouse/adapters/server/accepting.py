@@ -145,9 +145,8 @@ class Acceptor:
         now = self._runner.now()
         if now - self._logged_at >= QUIET:
             self._logged_at = now
-            report(
-                WARNING, "accept.exhausted", "descriptors have run out: clients are closed unread until some are free"
-            )
+            text = "no file descriptors left, new connections are closed: to allow more, raise `ulimit -n`"
+            report(WARNING, "accept.exhausted", text)
 
     def _resume(self, place: int) -> None:
         if not self._open:

@@ -78,7 +78,7 @@ def _resolve(host: str, port: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
-        raise OSError(errno.EADDRNOTAVAIL, f"{host!r} cannot be resolved: {error.strerror}") from None
+        raise OSError(errno.EADDRNOTAVAIL, f"cannot resolve {host!r}: {error.strerror}") from None
     for family, _, _, _, address in dict.fromkeys(found):
         yield family, address
 
@@ -131,14 +131,14 @@ def listen_unix(path: str, *, secure: bool = False) -> Listener:
     Raises UsageError where somebody does, or where the path is something else; OSError where it cannot be made.
     """
     if not path:
-        raise UsageError("the path of a unix socket is empty")
+        raise UsageError("the path of the unix socket is empty")
     try:
         is_socket = stat.S_ISSOCK(os.stat(path).st_mode)
     except FileNotFoundError:
         pass
     else:
         if not is_socket:
-            raise UsageError(f"{path} exists and is no socket: choose another path, or remove it")
+            raise UsageError(f"{path} exists and is not a socket: use another path, or remove it")
         if _answers(path):
             raise UsageError(f"{path} is in use: another server listens there")
         os.unlink(path)
@@ -176,10 +176,8 @@ def tls_context(cert: str | PathLike[str], key: str | PathLike[str] | None = Non
         context.load_cert_chain(cert, key)
     except ssl.SSLError as error:
         reason = f": {error.reason}" if error.reason else ""
-        raise OSError(
-            f"{os.fspath(cert)}: no certificate and key (PEM) that belong together can be read{reason}"
-        ) from None
+        raise OSError(f"cannot read a certificate and its key (PEM) from {os.fspath(cert)}{reason}") from None
     except OSError as error:
         files = os.fspath(cert) if key is None else f"{os.fspath(cert)} or {os.fspath(key)}"
-        raise OSError(error.errno, f"{files}: {error.strerror}") from None
+        raise OSError(error.errno, f"cannot read {files}: {error.strerror}") from None
     return context

@@ -153,7 +153,7 @@ async def serve(
     hosts = _hosts(host, unix, pipes)
     _check(hosts, allow_hosts, dev=dev)
     if tls_key is not None and tls_cert is None:
-        raise UsageError("tls_key is given without tls_cert: there is no TLS without a certificate")
+        raise UsageError("tls_key needs tls_cert: TLS needs a certificate")
     tls = None if tls_cert is None else tls_context(tls_cert, tls_key)
     identity = ANONYMOUS
     if dev:
@@ -244,7 +244,7 @@ def _open_pipes(
     for source, sink in pipes:
         id = runner.board.opened(Address(transport="pipe"), runner.now(), identity=identity)
         if id is None:
-            raise UsageError(f"{len(pipes)} pipes are more than the limits of this config allow")
+            raise UsageError(f"{len(pipes)} pipes exceed the connection limits of the config")
         sockets.lines[id] = line = Pipes(id, source, sink, runner, forget)
         line.start()
 
@@ -262,9 +262,11 @@ def _check(hosts: tuple[str, ...], allow_hosts: Sequence[str], *, dev: bool) -> 
         if is_loopback(host):
             continue
         if dev:
-            raise UsageError(f"dev gives every caller every scope: it is for loopback addresses, not for {host}")
+            raise UsageError(
+                f"dev=True is only for loopback addresses, not for {host}: it gives every caller every scope"
+            )
         if not allow_hosts:
-            raise UsageError(f"{host} is no loopback address: say with allow_hosts under which names it may be called")
+            raise UsageError(f"{host} is not a loopback address: list the host names of the server with allow_hosts")
 
 
 def _allowed(bound: tuple[Bound, ...], allow_hosts: Sequence[str]) -> tuple[str, ...]:

@@ -46,7 +46,7 @@ class TlsChannel(Channel):
     def expire(self) -> None:
         """The deadline of the handshake has come."""
         if self._opening:
-            report(INFO, "tls.failed", "a TLS handshake was not finished in time", socket=self.id)
+            report(INFO, "tls.failed", "TLS handshake timed out", socket=self.id)
             self.close(abort=True)
 
     def _shake_hands(self) -> None:
@@ -58,7 +58,7 @@ class TlsChannel(Channel):
             self._ask_for(WRITE)
         except OSError as error:
             reason = getattr(error, "reason", None) or error.strerror
-            report(INFO, "tls.failed", "a TLS handshake failed", socket=self.id, reason=reason)
+            report(INFO, "tls.failed", "TLS handshake failed", socket=self.id, reason=reason)
             self.close(abort=True)
         else:
             self._opening = False

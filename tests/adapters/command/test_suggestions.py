@@ -1,77 +1,15 @@
-"""What `check` and the first lines of `serve --dev` tell about a service."""
+"""The commands that `serve --dev` suggests after it has started."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Literal
 
 import pytest
-from msgspec import Struct
-from posthouse.adapters.command.check import describe
 from posthouse.adapters.command.suggestions import suggestions
 from posthouse.adapters.server.listeners import Bound
-from posthouse.core.service.context import Context
 from posthouse.core.service.service import Service
-
-
-class Item(Struct):
-    """A type with a module."""
-
-    name: str
-
-
-def full() -> Service:
-    service = Service("shop", version="1.2", builtin_scopes={"rpc.discover": ["staff"]})
-
-    @service.method("item.find", public=True)
-    async def find(context: Context, name: str, *others: Item, kind: Literal["a.b"] | None = None, **more: Any) -> Item:
-        """Find an item.
-
-        At length.
-        """
-        return Item(name)
-
-    @service.method(scopes={"sales", "admin"}, blocking=True, sequential=True, timeout=2.5, on_disconnect="finish")
-    def sell(items: list[Item], *, price: float, days: tuple[int, ...] = ()) -> None:
-        pass
-
-    return service
-
-
-def test_a_service_is_listed_with_types_scopes_and_rules() -> None:
-    assert list(describe(full()))[:9] == [
-        "shop 1.2: 2 methods",
-        "",
-        "item.find(name: str, *others: Item, kind: Optional[Literal['a.b']] = None, **more: Any) -> Item",
-        "    Find an item.",
-        "    anyone, async",
-        "",
-        "sell(items: list[Item], *, price: float, days: tuple[int, ...] = ()) -> None",
-        "    needs admin, sales, in a worker thread, one after another, within 2.5 s, runs on after a disconnect",
-        "",
-    ]
-
-
-def test_the_built_in_methods_are_listed_with_who_may_call_them() -> None:
-    lines = list(describe(full()))
-    assert "    connection.ping: anyone" in lines
-    assert "    message.send: authenticated callers" in lines
-    assert "    message.broadcast: needs broadcast" in lines
-    assert "    rpc.discover: needs staff" in lines
-
-
-def test_a_service_may_be_empty_or_have_one_method() -> None:
-    service = Service("bare")
-    assert next(describe(service)) == "bare 0.0.0: no methods but the built-in ones"
-    service.method("one")(lambda: None)
-    lines = list(describe(service))
-    assert lines[0] == "bare 0.0.0: 1 method"
-    assert lines[2:4] == ["one() -> Any", "    authenticated callers"]
-
-
-# What to try first
 
 
 @pytest.fixture(autouse=True)

@@ -60,15 +60,17 @@ def test_each_input_is_printed_with_what_followed(capsys: pytest.CaptureFixture[
     assert lines[2].startswith("  Emit(event=ConnectionOpened(connection=1, ")
     assert lines[3].startswith("  Invoke(1, Caller(")
     assert [line.split()[:2] for line in lines if not line.startswith(" ")][-1] == ["6", "complete"]
-    assert said == "6 inputs replayed: nothing is violated\n"
+    assert said == "6 inputs replayed: no invariant is violated\n"
 
 
 def test_inputs_that_are_skipped_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:
     journal = two_callers().journal()
     keep(structs.replace(journal, entries=journal.entries[1:]))
-    skipped = "3 inputs replayed, 2 skipped: they are about what is not there"
+    skipped = "3 inputs replayed, 2 skipped (their socket or call does not exist)"
     assert skipped in replayed(capsys, "recorded_board:service")[2].splitlines()
-    assert f"{skipped}; nothing is violated" in replayed(capsys, "recorded_board:service", "--check")[2].splitlines()
+    assert (
+        f"{skipped}: no invariant is violated" in replayed(capsys, "recorded_board:service", "--check")[2].splitlines()
+    )
 
 
 def test_an_input_that_nothing_follows_from_is_printed_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,10 +89,8 @@ def test_the_service_may_stand_behind_the_options(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("words", [["a:b", "c:d"], ["--fast"], ["--until", "-1"], ["--until", "x"]])
-def test_a_wrong_command_line_is_exit_code_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        main(["replay", "journal", "--quiet", *words])
-    assert left.value.code == 2
+def test_a_wrong_command_line_is_exit_code_2(words: list[str]) -> None:
+    assert main(["replay", "journal", "--quiet", *words]) == 2
 
 
 def test_another_service_is_refused_unless_that_is_meant(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +100,7 @@ def test_another_service_is_refused_unless_that_is_meant(capsys: pytest.CaptureF
     assert "--other-service" in said
     code, _, said = replayed(capsys)
     assert code == 1
-    assert "and no service was named\n  name it: posthouse replay journal MODULE:SERVICE" in said
+    assert "but no service is given\n  name it: posthouse replay journal MODULE:SERVICE" in said
     code, _, said = replayed(capsys, "recorded_board:other", "--other-service")
     assert code == 0
 
@@ -110,11 +110,11 @@ def test_a_run_that_parts_from_the_recording_says_where(capsys: pytest.CaptureFi
     code, _, said = replayed(capsys, "--other-service", "--quiet")
     assert code == 0
     ours = importlib.metadata.version("posthouse")
-    assert "from input 2 on it differs from the recording\n" in said
+    assert "differs from the recording from input 2 on\n" in said
     older = two_callers().journal()
     keep(structs.replace(older, header=structs.replace(older.header, posthouse="0.0.1")))
     said = replayed(capsys, "--other-service", "--quiet")[2]
-    assert f"it differs from the recording, which posthouse 0.0.1 made and not {ours}\n" in said
+    assert f"differs from the recording from input 2 on: posthouse 0.0.1 recorded it, this is {ours}\n" in said
 
 
 def test_what_is_no_journal_says_why(capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,17 +122,17 @@ def test_what_is_no_journal_says_why(capsys: pytest.CaptureFixture[str]) -> None
     Path("journal").write_text("hello\n")
     code, _, said = replayed(capsys)
     assert code == 1
-    assert said.startswith("posthouse: journal is no journal: its first line is no header")
+    assert said.startswith("posthouse: journal is not a journal: its first line is no header")
 
 
 def test_how_a_recording_ended_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     lines = list(two_callers().journal().lines())
     Path("journal").write_bytes(b"".join(lines)[:-5])
     code, _, said = replayed(capsys, "recorded_board:service", "--quiet")
-    assert (code, said) == (0, "journal: the last line is cut off and left out\n5 inputs replayed\n")
-    Path("journal").write_bytes(b"".join([*lines, b'{"end":"the bound of its size"}\n']))
+    assert (code, said) == (0, "journal: ignored the last line, which is incomplete\n5 inputs replayed\n")
+    Path("journal").write_bytes(b"".join([*lines, b'{"end":"the size limit was reached"}\n']))
     code, _, said = replayed(capsys, "recorded_board:service", "--quiet")
-    assert said.startswith("journal: recording ended: the bound of its size\n")
+    assert said.startswith("journal: the recording stopped: the size limit was reached\n")
 
 
 def test_limits_of_another_version_are_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +140,7 @@ def test_limits_of_another_version_are_told(capsys: pytest.CaptureFixture[str]) 
     keep(structs.replace(journal, header=structs.replace(journal.header, config={"max_batsh": 1})))
     code, _, said = replayed(capsys, "recorded_board:service")
     assert code == 1
-    assert "cannot be replayed by this version: unknown setting 'max_batsh'" in said
+    assert "this version cannot replay journal: unknown setting 'max_batsh'" in said
 
 
 # What is wrong
@@ -220,7 +220,9 @@ def test_what_was_not_shrunk_is_never_written_over(out: str, brittle: None, caps
     Path("soft").symlink_to("nowhere")
     code, lines, said = replayed(capsys, "recorded_board:service", "--shrink", out)
     assert (code, lines) == (1, [])
-    assert said.startswith(f"posthouse: {out} is there already, and is not what --shrink has left\n  name another file")
+    assert said.startswith(
+        f"posthouse: {out} exists, and was not written by --shrink\n  use another file: --shrink OUT"
+    )
     assert Path("journal").read_bytes() == Path("other").read_bytes() == recorded
     assert Path("service.py").read_text() == "service = ..."
 
@@ -259,8 +261,11 @@ def test_an_eventful_run_holds(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("path", "advice"),
     [
-        ("none/journal", "cannot write the journal none/journal: No such file or directory\n  give --journal a path"),
-        (".", ". is no file: a journal needs one of its own"),
+        (
+            "none/journal",
+            "cannot write the journal none/journal: No such file or directory\n  use a path for --journal",
+        ),
+        (".", ". is not a file: a journal needs a file of its own"),
     ],
 )
 def test_a_journal_that_cannot_be_written_says_what_to_do(
@@ -272,4 +277,4 @@ def test_a_journal_that_cannot_be_written_says_what_to_do(
 
 def test_a_bound_that_is_too_small_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--port", "0", "--journal", "j", "--journal-bytes", "9"]) == 2
-    assert "at least 65536" in capsys.readouterr().err
+    assert "a journal of 9 bytes is too small: the minimum is 65536" in capsys.readouterr().err

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 import socket
-import ssl
 import sys
 from collections.abc import Iterator
 from functools import partial
-from io import StringIO
 from pathlib import Path
 from threading import Thread
 
@@ -17,11 +15,9 @@ import pytest
 import trustme
 from anyio.from_thread import start_blocking_portal
 from msgspec import Struct
-from posthouse.adapters.command import links, streams
-from posthouse.adapters.command.call import read_params
+from posthouse.adapters.command.client import duplex, process
 from posthouse.adapters.command.main import main
 from posthouse.adapters.server.serve import serve
-from posthouse.adapters.terminal import Misuse
 from posthouse.core.service.context import Context
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
@@ -30,7 +26,7 @@ from posthouse.transports.websocket.frames import FIN, TEXT, frame
 from posthouse.transports.websocket.handshake import accept_for
 
 PROMPT_DRAIN = Config(drain_spread=0.0, drain_grace=0.0)
-EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+EXAMPLES = Path(__file__).resolve().parents[4] / "examples"
 
 service = Service("tested", public=True)
 seen: list[str] = []
@@ -107,55 +103,6 @@ def urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Urls]:
 
 def call(*words: str) -> int:
     return main(["call", *words])
-
-
-# Words into a request
-
-
-@pytest.mark.parametrize(
-    ("words", "params"),
-    [
-        ([], None),
-        (["name=Ada"], b'{"name":"Ada"}'),
-        (["a=1", "b:=1"], b'{"a":"1","b":1}'),
-        (["text=a=b:=c"], b'{"text":"a=b:=c"}'),
-        (["empty="], b'{"empty":""}'),
-        (["a.b-c:=[1, 2]"], b'{"a.b-c":[1, 2]}'),
-        (["big:=123456789012345678901234567890"], b'{"big":123456789012345678901234567890}'),
-        (["[1, 2]"], b"[1, 2]"),
-        ([' {"a": "x=y"}'], b' {"a": "x=y"}'),
-    ],
-)
-def test_words_become_params(words: list[str], params: bytes | None) -> None:
-    assert read_params(words) == params
-
-
-@pytest.mark.parametrize(
-    ("words", "complaint"),
-    [
-        (["42"], "'42' is neither NAME=TEXT nor NAME:=JSON"),
-        (["=x"], "'=x' is neither"),
-        (["[1]", "a=1"], "'[1]' is neither"),
-        (["a=1", "a:=2"], "'a' is given twice"),
-        (["a:=one"], "a:= is not JSON"),
-        (["[1,"], "what was given is not JSON"),
-        (["[" * 100_000], "is not JSON"),
-        (["a=\udcff"], "is not UTF-8"),
-    ],
-)
-def test_words_that_are_no_params_are_refused(words: list[str], complaint: str) -> None:
-    with pytest.raises(Misuse) as refused:
-        read_params(words)
-    assert complaint in refused.value.text
-    assert refused.value.status == 2
-
-
-def test_params_come_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", StringIO('{"a": 1}\n'))
-    assert read_params(["-"]) == b'{"a": 1}\n'
-    monkeypatch.setattr(sys, "stdin", StringIO("5"))
-    with pytest.raises(Misuse, match="neither an array nor an object"):
-        read_params(["-"])
 
 
 # Over every transport
@@ -249,19 +196,19 @@ def test_a_notification_has_no_answer(urls: Urls, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["localhost:8000", "m"], "is no address that can be called"),
-        (["ftp://localhost", "m"], "is no address that can be called"),
-        (["http://", "m"], "is no address that can be called"),
-        (["http://localhost:99999", "m"], "is no address"),
-        (["http://u:p@localhost", "m"], "credentials do not belong into an address"),
+        (["localhost:8000", "m"], "cannot call the address"),
+        (["ftp://localhost", "m"], "cannot call the address"),
+        (["http://", "m"], "cannot call the address"),
+        (["http://localhost:99999", "m"], "invalid address"),
+        (["http://u:p@localhost", "m"], "an address must not contain credentials"),
         (["http://localhost/a b", "m"], "write it in ASCII"),
         (["http://münchen.example", "m"], "write it in ASCII"),
         (["http://localhost", "m", "--insecure"], "--ca and --insecure are for https:// and wss://"),
         (["https://localhost", "m", "--ca", "/nowhere.pem"], "cannot use /nowhere.pem: No such file"),
-        (["https://localhost", "m", "--ca", __file__], "it holds no certificate"),
-        (["unix:", "m"], "unix: names no socket"),
-        (["stdio:", "m"], "stdio: names no command"),
-        (["stdio:'open", "m"], "cannot be read"),
+        (["https://localhost", "m", "--ca", __file__], "it contains no certificate (PEM)"),
+        (["unix:", "m"], "unix: has no path"),
+        (["stdio:", "m"], "stdio: has no command"),
+        (["stdio:'open", "m"], "cannot parse the command"),
         (["stdio:x", "m", "--header", "A: b"], "a process has no headers"),
         (["stdio:x", "\udcff"], "is not UTF-8"),
     ],
@@ -275,14 +222,12 @@ def test_a_wrong_command_line_is_exit_code_2(
 
 @pytest.mark.parametrize("option", [["--timeout", "0"], ["--timeout", "soon"], ["--header", "no colon"], ["--what"]])
 def test_a_wrong_option_is_exit_code_2(option: list[str]) -> None:
-    with pytest.raises(SystemExit) as left:
-        call("http://localhost", "m", *option)
-    assert left.value.code == 2
+    assert call("http://localhost", "m", *option) == 2
 
 
 def test_progress_needs_a_connection_that_lasts(urls: Urls, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(urls.plain, "work", "--progress") == 2
-    assert "over HTTP no progress can be sent" in capsys.readouterr().err
+    assert "HTTP carries no progress" in capsys.readouterr().err
 
 
 def test_where_nobody_is_there_is_no_connection(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -317,7 +262,7 @@ def test_another_path_is_not_found(urls: Urls, capsys: pytest.CaptureFixture[str
     complaints = capsys.readouterr().err
     assert "the server answered 404 Not Found" in complaints
     assert "no WebSocket: the server answered with status 404" in complaints
-    assert complaints.count("is the path right?") == 2
+    assert complaints.count("check the path") == 2
     assert complaints.count(": There is POST /rpc, GET /ws, GET /health and GET /stats.\n") == 2
 
 
@@ -348,7 +293,7 @@ def answering(data: bytes) -> tuple[str, Thread]:
         (b"SSH-2.0-x\r\n\r\n", 3, "does not speak HTTP/1.1"),
         (b"HTTP/1.1 599 \r\nContent-Length: 0\r\n\r\n", 1, "the server answered 599"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n<html>\x1b\xff\n", 1, "<html>\\x1b\\xff\\n"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", 1, "what is no JSON-RPC message"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", 1, "did not send a JSON-RPC message"),
     ],
 )
 def test_a_server_of_another_kind_is_told_apart(
@@ -365,7 +310,7 @@ def test_a_server_of_another_kind_is_told_apart(
     [
         (
             b"426 Upgrade Required\r\nContent-Type: text/plain\r\nContent-Length: 20\r\n\r\nThere is a WebSocket",
-            " answered with status 426: There is a WebSocket\n  a proxy on the way has dropped the Upgrade header",
+            " answered with status 426: There is a WebSocket\n  a proxy has dropped the Upgrade header",
         ),
         (
             b"400 Bad Request\r\nContent-Type: text/plain\r\n\r\nNo\x1b[31m luck\n",
@@ -451,7 +396,7 @@ def refusing_goodbyes() -> tuple[str, Thread]:
 def test_a_server_that_does_not_say_goodbye_takes_nothing_from_the_result(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links, "LEAVE_SECONDS", 0.05)
+    monkeypatch.setattr(duplex, "CLOSE_SECONDS", 0.05)
     url, thread = refusing_goodbyes()
     assert call(url, "m") == 0
     thread.join()
@@ -472,29 +417,8 @@ def test_a_header_is_sent_and_takes_the_place_of_the_usual_one(capsys: pytest.Ca
 def test_a_header_that_the_request_has_already_is_exit_code_2(
     name: str, scheme: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as left:
-        call(f"{scheme}://localhost", "m", "--header", f"{name}: 5")
-    assert left.value.code == 2
-    assert f"{name} cannot be given: it is said already" in capsys.readouterr().err
-
-
-def test_what_a_socket_does_not_take_in_time_is_too_late() -> None:
-    ours, theirs = socket.socketpair()
-    stream = streams.SocketStream(ours, streams.Deadline(0.1))
-    with theirs, pytest.raises(streams.TimedOut):
-        stream.send(b"x" * 10_000_000)
-    with pytest.raises(streams.TimedOut):
-        stream.receive()
-    stream.close()
-
-
-def test_a_socket_that_is_gone_is_noticed_by_whoever_reads() -> None:
-    ours, theirs = socket.socketpair()
-    theirs.close()
-    stream = streams.SocketStream(ours, streams.Deadline(5.0))
-    stream.send(b"x")
-    assert stream.receive() == b""
-    stream.close()
+    assert call(f"{scheme}://localhost", "m", "--header", f"{name}: 5") == 2
+    assert f"--header: {name} is a header that this command sets itself" in capsys.readouterr().err
 
 
 # Processes
@@ -503,14 +427,6 @@ def test_a_socket_that_is_gone_is_noticed_by_whoever_reads() -> None:
 def test_a_process_that_ends_before_it_answers_is_no_connection(capfd: pytest.CaptureFixture[str]) -> None:
     assert call("stdio:true", "m") == 3
     assert "the connection ended before the answer" in capfd.readouterr().err
-
-
-def test_a_process_that_is_gone_is_noticed_by_whoever_reads() -> None:
-    stream = streams.open_child("true", streams.Deadline(20.0))
-    assert stream.receive() == b""
-    stream.send(b"x")
-    assert stream.receive() == b""
-    stream.close()
 
 
 def test_many_lines_at_once_are_all_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -523,7 +439,7 @@ def test_many_lines_at_once_are_all_read(tmp_path: Path, capfd: pytest.CaptureFi
 def test_a_process_that_does_not_end_is_ended(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "CHILD_GRACE", 0.05)
+    monkeypatch.setattr(process, "EXIT_GRACE", 0.05)
     assert call("stdio:sh -c 'trap \"\" TERM; exec sleep 1000'", "m", "--timeout", "0.2") == 1
     assert call("stdio:sh -c 'exec >&-; exec sleep 1000'", "m", "--timeout", "5") == 3
     assert "no answer within 0.2 s" in capfd.readouterr().err
@@ -532,15 +448,7 @@ def test_a_process_that_does_not_end_is_ended(
 def test_a_process_that_reads_nothing_does_not_hold_the_call_up_for_ever(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "CHILD_GRACE", 0.05)
+    monkeypatch.setattr(process, "EXIT_GRACE", 0.05)
     text = "x" * 100_000
     assert call("stdio:sleep 1000", "m", f"text={text}", f"more={text}", "--timeout", "0.2") == 1
     assert "no answer within 0.2 s" in capfd.readouterr().err
-
-
-def test_a_handshake_with_tls_has_the_same_deadline() -> None:
-    context = ssl.create_default_context()
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        with pytest.raises(streams.NoConnection, match="no TLS with"):
-            streams.open_tcp("127.0.0.1", port, streams.Deadline(0.2), context)

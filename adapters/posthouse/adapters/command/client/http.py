@@ -1,0 +1,82 @@
+"""A connection for one HTTP request: JSON text out in a POST, JSON text back in the response."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from posthouse.adapters.terminal import Failure, printable
+from posthouse.core.values.config import Config
+from posthouse.transports.client.http import Http1Client
+from posthouse.transports.client.responses import Failed, Response
+from posthouse.transports.codec import Send
+
+from .connection import STATUS_HINTS, Options
+from .deadline import NoConnection, Stream
+
+
+class HttpConnection:
+    """One POST and its response."""
+
+    duplex = False
+
+    def __init__(self, stream: Stream, config: Config, host: str, target: str, options: Options) -> None:
+        self._stream: Final = stream
+        self._client: Final = Http1Client(config, host.encode())
+        self._target: Final = target.encode()
+        given = [name.lower() for name, _ in options.headers]
+        usual = () if b"content-type" in given else ((b"Content-Type", b"application/json"),)
+        self._headers: Final = (*usual, *options.headers)
+
+    def send(self, text: bytes) -> None:
+        """Send the request."""
+        self._client.request(b"POST", self._target, self._headers, text)
+        for output in self._client.output:
+            if isinstance(output, Send):
+                self._stream.send(output.data)
+        self._client.output.clear()
+
+    def receive(self) -> bytes:
+        """The body of the response."""
+        response = read_response(self._client, self._stream, self._stream.receive())
+        if isinstance(response, Failed):
+            raise NoConnection(response.reason)
+        return _body(response)
+
+    def finish(self) -> None:
+        """HTTP has no closing handshake."""
+
+    def close(self) -> None:
+        """Close the stream."""
+        self._stream.close()
+
+
+def read_response(client: Http1Client, stream: Stream, data: bytes) -> Response | Failed:
+    """Read until the response to the client's request is complete. `data` was read already."""
+    while True:
+        if data:
+            client.receive_data(data)
+        else:
+            client.receive_eof()
+        for output in client.output:
+            if isinstance(output, Response | Failed):
+                return output
+        data = stream.receive()
+
+
+def refusal_text(response: Response) -> str:
+    """The body of a refusal in plain text, after a colon. Empty for other media types: a page is for browsers."""
+    media = (response.header(b"content-type") or b"").partition(b";")[0].strip().lower()
+    text = response.body.decode("utf-8", "backslashreplace").strip() if media == b"text/plain" else ""
+    return f": {printable(text)}" if text else ""
+
+
+def _body(response: Response) -> bytes:
+    if response.status in (200, 204) or b'"jsonrpc"' in response.body:
+        return response.body
+    try:
+        phrase = HTTPStatus(response.status).phrase
+    except ValueError:
+        phrase = ""
+    text = f"the server answered {response.status} {phrase}".rstrip() + refusal_text(response)
+    raise Failure(text, hint=STATUS_HINTS.get(response.status, ""))

@@ -1,0 +1,124 @@
+"""How `serve` and `stdio` run a service: their common options, and the server's errors in terms of the command line."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from functools import partial, wraps
+from importlib.util import find_spec
+from typing import Any, Final, Literal, NoReturn, Unpack
+
+import click
+from msgspec import Struct
+from posthouse.adapters.journal.file import DEFAULT_BYTES
+from posthouse.adapters.server.serve import Options, run
+from posthouse.adapters.terminal import Failure, Misuse
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.errors import UsageError
+
+from . import logs
+from .loading import load_config
+from .options import Option
+
+OPTION_NAMES: Final = {
+    "tls_cert": "--tls-cert",
+    "tls_key": "--tls-key",
+    "allow_hosts": "--allow-host",
+    "dev=True": "--dev",
+}
+"""Arguments of `serve` in code, as they occur in its errors, and the options that set them."""
+
+ERRNO_HINTS: Final = {
+    errno.EADDRINUSE: "another program listens there: stop it, or use another --port (0 selects a free one)",
+    errno.EACCES: "this user has no permission: use a --port above 1023, or another path for --unix",
+    errno.EPERM: "this user has no permission: use a --port above 1023, or another path for --unix",
+    errno.EADDRNOTAVAIL: "use a name or an address of this machine for --host",
+}
+
+
+class Running(Struct, frozen=True):
+    """The values of the common options."""
+
+    config: str | None
+    backend: Literal["asyncio", "trio"]
+    log_level: str
+    log_format: logs.LogFormat
+    journal: str | None
+    journal_bytes: int
+
+
+def running_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Add the common options to a subcommand. Its function gets their values as `running`."""
+
+    @wraps(function)
+    def wrapper(**values: Any) -> int:
+        running = Running(**{name: values.pop(name) for name in Running.__struct_fields__})
+        return function(running=running, **values)
+
+    option = partial(click.option, cls=Option, section="Running")
+    for decorate in (
+        option(
+            "--journal-bytes",
+            type=int,
+            default=DEFAULT_BYTES,
+            metavar="N",
+            show_default=True,
+            help="The largest size of the journal, in bytes.",
+        ),
+        option("--journal", metavar="FILE", help="Record all input for `posthouse replay`; see docs/journal.md."),
+        option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            help="Log lines for people, or one JSON object per line.",
+        ),
+        option(
+            "--log-level",
+            type=click.Choice(logs.LEVELS),
+            metavar="LEVEL",
+            default="info",
+            show_default=True,
+            help=f"Log this level and above: {', '.join(logs.LEVELS)}.",
+        ),
+        option(
+            "--backend",
+            type=click.Choice(["asyncio", "trio"]),
+            default="asyncio",
+            show_default=True,
+            help="The event loop.",
+        ),
+        option("--config", metavar="FILE.toml", help="Limits that differ from the defaults."),
+    ):
+        wrapper = decorate(wrapper)
+    return wrapper
+
+
+def prepare(running: Running) -> Config:
+    """Set up logs, and check the options that do not need the service. Raises Failure."""
+    logs.configure(running.log_level, running.log_format)
+    if running.backend == "trio" and find_spec("trio") is None:
+        raise Misuse("trio is not installed", hint="to use --backend trio, run: pip install 'posthouse[trio]'")
+    return Config() if running.config is None else load_config(running.config)
+
+
+def run_service(running: Running, service: Service, **options: Unpack[Options]) -> None:
+    """Serve until shut-down. Errors of the server become Failure, in terms of the command line."""
+    options["journal"], options["journal_bytes"] = running.journal, running.journal_bytes
+    try:
+        run(service, backend=running.backend, **options)
+    except UsageError as error:
+        text = str(error)
+        for name, option in OPTION_NAMES.items():
+            text = text.replace(name, option)
+        raise Misuse(text) from None
+    except OSError as error:
+        if error.filename is not None and error.filename == running.journal:
+            hint = "use a path for --journal that this user may write to"
+            raise Failure(f"cannot write the journal {running.journal}: {error.strerror}", hint=hint) from None
+        _explain(error)
+
+
+def _explain(error: OSError) -> NoReturn:
+    raise Failure(error.strerror or str(error), hint=ERRNO_HINTS.get(error.errno or 0, "")) from None

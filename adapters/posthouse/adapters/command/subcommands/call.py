@@ -1,0 +1,172 @@
+"""`posthouse call`: call one method over any transport, and print its result on stdout.
+
+This file makes the request and reads the messages that come back; `command/client` carries them.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any, Final
+
+import click
+from msgspec import UNSET, DecodeError, Raw, Struct, UnsetType, json
+from posthouse.adapters.command.client.address import connect
+from posthouse.adapters.command.client.connection import Connection, Options
+from posthouse.adapters.command.client.deadline import Deadline
+from posthouse.adapters.command.json_text import json_text
+from posthouse.adapters.command.options import Command, seconds
+from posthouse.adapters.command.parameters import read_params, utf8
+from posthouse.adapters.terminal import Failure, Misuse, complain, paint, printable, say
+from posthouse.core.values.errors import METHOD_NOT_FOUND, RpcError
+
+EPILOG: Final = """\
+URL is one of:
+  http://HOST:PORT[/rpc]    https://HOST:PORT[/rpc]    one POST
+  ws://HOST:PORT[/ws]       wss://HOST:PORT[/ws]       a WebSocket
+  unix:/PATH/TO.sock        HTTP over a unix socket
+  stdio:'COMMAND'           a new process, with one JSON text per line
+
+Exit codes: 0 a result, 1 an error, 2 wrong usage, 3 no connection.
+
+Examples:
+  posthouse call http://127.0.0.1:8000 subtract minuend:=42 subtrahend:=23
+  posthouse call ws://127.0.0.1:8000 sum.slowly '{"terms": [1, 2, 3]}' --progress
+  posthouse call unix:/run/calculator.sock add '[1, 2, 3]'
+  posthouse call stdio:'posthouse stdio calculator:service' rpc.discover
+  posthouse call https://api.example.org/rpc report.build year:=2026 \\
+      --header 'Authorization: Bearer ...'
+"""
+
+ID: Final = b"1"
+"""The id of the request, which is also its progress token."""
+
+HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e\xa0-\xff]*)")
+OWN_HEADERS: Final = ("host", "content-length", "transfer-encoding", "connection", "upgrade")
+"""Headers that this command sets itself, beside every `sec-websocket-…`."""
+
+
+class Incoming(Struct):
+    """Any JSON-RPC message from the server, with the members that this command reads."""
+
+    id: Raw | UnsetType = UNSET
+    method: str | UnsetType = UNSET
+    params: Raw = Raw(b"")
+    result: Raw | UnsetType = UNSET
+    error: ErrorObject | UnsetType = UNSET
+
+
+class ErrorObject(Struct):
+    """JSON-RPC 2.0 section 5.1."""
+
+    code: int
+    message: str
+    data: Raw = Raw(b"")
+
+
+def header(text: str) -> tuple[bytes, bytes]:
+    """The type of `--header`: a name and a value."""
+    match = HEADER.fullmatch(text)
+    if match is None:
+        raise click.BadParameter(f"{text!r} is not a header: write 'NAME: VALUE'")
+    if match[1].lower() in OWN_HEADERS or match[1].lower().startswith("sec-websocket-"):
+        raise click.BadParameter(f"{match[1]} is a header that this command sets itself")
+    return match[1].encode(), match[2].strip().encode("latin-1")
+
+
+@click.command(cls=Command, epilog=EPILOG)
+@click.argument("url", metavar="URL", help="The address of the server; see below.")
+@click.argument("method", metavar="METHOD", help="The name of the method; rpc.discover lists them.")
+@click.argument("params", nargs=-1, metavar="[PARAM]...", help="NAME=TEXT, NAME:=JSON, or one JSON text.")
+@click.option(
+    "--timeout", type=seconds, default=30.0, metavar="SECONDS", help="The time for the whole call.  [default: 30]"
+)
+@click.option("--notify", is_flag=True, help="Send a notification, which has no answer.")
+@click.option("--progress", is_flag=True, help="Ask for progress (ws, wss and stdio).")
+@click.option("--quiet", is_flag=True, help="Do not print notifications.")
+@click.option("--header", multiple=True, type=header, metavar="'NAME: VALUE'", help="Add an HTTP header; repeatable.")
+@click.option("--ca", metavar="FILE", help="Trust only the authorities in this PEM file.")
+@click.option("--insecure", is_flag=True, help="Trust any certificate.")
+def command(
+    url: str,
+    method: str,
+    params: tuple[str, ...],
+    timeout: float,
+    notify: bool,
+    progress: bool,
+    quiet: bool,
+    header: tuple[tuple[bytes, bytes], ...],
+    ca: str | None,
+    insecure: bool,
+) -> int:
+    """Call one method and print its result as JSON.
+
+    Parameters are NAME=TEXT or NAME:=JSON, or one JSON array or object; - reads that JSON from standard input.
+
+    The result goes to standard output as JSON, indented on a terminal. Errors and notifications go to standard error.
+    """
+    request: dict[str, Any] = {"jsonrpc": "2.0", "method": utf8(method)}
+    encoded = read_params(params)
+    if encoded is not None:
+        request["params"] = Raw(encoded)
+    if not notify:
+        request["id"] = Raw(ID)
+        if progress:
+            request["meta"] = {"progress_token": Raw(ID)}
+    connection = connect(url, Options(header, ca, insecure), Deadline(timeout))
+    try:
+        if progress and not connection.duplex:
+            raise Misuse("HTTP carries no progress", hint="to see progress, call over ws:// or wss://")
+        connection.send(json.encode(request))
+        if notify:
+            if not connection.duplex:
+                connection.receive()
+            connection.finish()
+            return 0
+        answer = _wait(connection, quiet=quiet)
+        connection.finish()
+    finally:
+        connection.close()
+    return _print_answer(answer)
+
+
+def _wait(connection: Connection, *, quiet: bool) -> Incoming:
+    """The answer to our request. Until it comes, print notifications and refuse the server's requests."""
+    while True:
+        message = _decode(connection.receive())
+        if message.method is UNSET:
+            ours = message.id == Raw(ID) or (message.id == Raw(b"null") and message.error is not UNSET)
+            if ours:
+                return message
+            continue
+        if not quiet:
+            _print_message(message.method, message.params)
+        if message.id is not UNSET:
+            error = {"code": METHOD_NOT_FOUND, "message": RpcError(METHOD_NOT_FOUND).message}
+            connection.send(json.encode({"jsonrpc": "2.0", "error": error, "id": message.id}))
+
+
+def _decode(text: bytes) -> Incoming:
+    try:
+        return json.decode(text, type=Incoming)
+    except (DecodeError, RecursionError):
+        shown = printable(text[:200].decode("utf-8", "backslashreplace"))
+        raise Failure("the server did not send a JSON-RPC message", hint=f"it sent: {shown}") from None
+
+
+def _print_message(method: str, params: Raw) -> None:
+    text = json_text(bytes(params)) if bytes(params) else ""
+    say(paint(f"{printable(method)} {text}".rstrip(), "dim", sys.stderr))
+
+
+def _print_answer(answer: Incoming) -> int:
+    if answer.error is not UNSET:
+        error = answer.error
+        data = json_text(bytes(error.data)) if bytes(error.data) else ""
+        complain(f"error {error.code}: {printable(error.message)}", [data])
+        return 1
+    result = b"null" if answer.result is UNSET else bytes(answer.result)
+    text = json_text(result, indent=sys.stdout.isatty())
+    sys.stdout.buffer.write(f"{text}\n".encode())
+    sys.stdout.flush()
+    return 0

@@ -1,0 +1,112 @@
+"""`posthouse serve`: a service over WebSocket and HTTP, on TCP and unix sockets."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+import click
+from posthouse.adapters.command.loading import load_service
+from posthouse.adapters.command.options import Command, Option, service_argument, whole_number
+from posthouse.adapters.command.running import Running, prepare, run_service, running_options
+from posthouse.adapters.command.suggestions import suggestions
+from posthouse.adapters.server.serve import Server
+from posthouse.adapters.terminal import Misuse, say
+from posthouse.core.service.service import Service
+
+PORT: Final = 8000
+
+EPILOG: Final = """\
+Examples:
+  Development, on http://127.0.0.1:8000:
+    posthouse serve calculator:service --dev
+  A free port, which is printed:
+    posthouse serve calculator:service --port 0
+  A unix socket, for programs of this user:
+    posthouse serve calculator:service --unix /run/calculator.sock
+  Other machines, with TLS:
+    posthouse serve calculator:service --host 0.0.0.0 --allow-host api.example.org \\
+        --allow-origin https://app.example.org --tls-cert cert.pem --tls-key key.pem
+
+A configuration file has one line for each limit to change, such as `call_timeout = 5.0`, and no
+tables. Limits: docs/limits.md, or `python -m pydoc posthouse.core.Config` for names and defaults.
+Settings of a proxy in front of the server: docs/proxy.md.
+"""
+
+listening = partial(click.option, cls=Option, section="Listening")
+callers = partial(click.option, cls=Option, section="Callers")
+
+
+@click.command(cls=Command, epilog=EPILOG)
+@service_argument(
+    required=False,
+    help="The Service: an importable module, and a name in it. Without it, only the built-in methods are served.",
+)
+@listening("--host", multiple=True, metavar="HOST", help="An address or a name; repeatable.  [default: 127.0.0.1]")
+@listening("--port", type=whole_number(0, 65535), metavar="PORT", help=f"0 selects a free port.  [default: {PORT}]")
+@listening("--unix", metavar="PATH", help="A unix socket that only this user can connect to.")
+@listening("--tls-cert", metavar="FILE", help="The certificate and its intermediate certificates (PEM).")
+@listening("--tls-key", metavar="FILE", help="The private key (PEM).  [default: in the file of --tls-cert]")
+@callers(
+    "--allow-host",
+    multiple=True,
+    metavar="NAME",
+    help="A host name that clients may use, in place of localhost, 127.0.0.1 and [::1]; repeatable. Required to "
+    "listen beyond this machine, and behind a proxy that forwards its own host name.",
+)
+@callers(
+    "--allow-origin",
+    multiple=True,
+    metavar="ORIGIN",
+    help="An origin whose web pages may call, such as https://app.example.org; repeatable.",
+)
+@callers("--dev", is_flag=True, help="Development: every caller has every scope. Only on loopback addresses.")
+@running_options
+def command(
+    target: str | None,
+    host: tuple[str, ...],
+    port: int | None,
+    unix: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+    allow_host: tuple[str, ...],
+    allow_origin: tuple[str, ...],
+    dev: bool,
+    running: Running,
+) -> int:
+    """Serve a service over WebSocket and HTTP.
+
+    Clients send JSON-RPC 2.0 with POST to /rpc, or over a WebSocket at /ws. GET /health and GET /stats report the
+    state of the server. SIGTERM and SIGINT shut it down: running calls may finish, clients are told, and the exit
+    code is 0. A second signal exits at once.
+    """
+    if unix is not None and not host:
+        for option, value in (("--port", port), ("--tls-cert", tls_cert)):
+            if value is not None:
+                hint = "to listen on TCP too, add --host, such as --host 127.0.0.1"
+                raise Misuse(f"{option} is for TCP, but --unix alone listens on no TCP port", hint=hint)
+    config = prepare(running)
+    service = Service("posthouse", public=True) if target is None else load_service(target)
+
+    def started(server: Server) -> None:
+        for bound in server.bound:
+            say(f"listening on {bound.url}")
+        if dev:
+            for line in suggestions(service, server.bound[0]):
+                say(line)
+
+    run_service(
+        running,
+        service,
+        host=list(host) or None,
+        port=PORT if port is None else port,
+        unix=unix,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        config=config,
+        allow_hosts=list(allow_host),
+        allow_origins=list(allow_origin),
+        dev=dev,
+        started=started,
+    )
+    return 0
