@@ -34,7 +34,7 @@ Examples:
   posthouse call stdio:'posthouse stdio calculator:service' add '[1, 2, 3]'
 
 For the options of a command, run `posthouse COMMAND --help`.
-To turn off colors, set the environment variable NO_COLOR=1.
+To turn off colours, set the environment variable NO_COLOR=1.
 """
 
 

@@ -156,7 +156,7 @@ class Events:
         )
 
     def _log_refused(self, event: RequestRefused) -> None:
-        text = NOT_ALLOWED.get(event.status)
+        text = None if event.rejected_value is None else NOT_ALLOWED.get(event.status)
         report(
             DEBUG if text is None else self._warn_once(f"http.refused.{event.status}", event.now),
             "request.refused",
