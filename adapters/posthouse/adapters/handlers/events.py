@@ -1,6 +1,6 @@
-"""Pass lifecycle events to the log and to the service's hooks, in order. A hook cannot change what happened.
+"""What happened goes to the log and to a service's hooks, in order. Nothing that a hook does changes what happened.
 
-Plain hooks run at once. Async hooks run one after another in one task, behind a bounded queue.
+Plain hooks run at once; those that await run one after another in one task, behind a bounded queue.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from posthouse.core.values.lifecycle import (
 from .watchdog import Watchdog
 
 MAX_WAITING: Final = 1024
-"""The most events that may wait for async hooks."""
+"""How many events may wait for hooks that await."""
 
 QUIET: Final = 10.0
-"""Seconds in which further breaches of the same limit, or refusals of the same kind, are only logged for debugging."""
+"""For so many seconds one line in the log stands for all breaches of the same limit, or refusals of the same kind."""
 
 NOT_ALLOWED: Final = {
     421: "refused host {host}: to allow it, use --allow-host (in code, allow_hosts)",
@@ -46,7 +46,7 @@ WOULD_EXCEED: Final = "limit {limit} would have been exceeded, and is not enforc
 
 
 class Events:
-    """Performs `Emit`. `subscribe` is for the adapter's own parts, which are called before hooks."""
+    """Performs `Emit`. `subscribe` is for the adapter's own parts; they are told before any hook."""
 
     def __init__(self, service: Service, runner: Runner, watchdog: Watchdog) -> None:
         self._runner: Final = runner
@@ -73,11 +73,11 @@ class Events:
         runner.actions[Emit] = lambda action: self.emit(action.event)
 
     def subscribe(self, kind: type[AcceptingStopped], subscriber: Callable[[], None]) -> None:
-        """Call `subscriber` after such an event."""
+        """Call `subscriber` when such an event has happened."""
         self._subscribers[kind] = subscriber
 
     def emit(self, event: Event) -> None:
-        """Pass one event on: to the log, then to the subscriber, then to the hooks."""
+        """This has happened: tell people, then whoever subscribed, then hooks."""
         kind = type(event)
         if kind in self._logs:
             self._logs[kind](event)
@@ -87,7 +87,7 @@ class Events:
             call(hook, event)
 
     def explain(self, incident: str, raised: BaseException) -> None:
-        """Keep the exception for the log line of the `CallFailed` with this incident, which comes next."""
+        """`raised` is what a `CallFailed` with this incident, which comes, will be about."""
         self._raised[incident] = raised
 
     def _call(self, hook: Hook, event: Event) -> None:
@@ -110,10 +110,10 @@ class Events:
                 report(ERROR, "hook.overrun", text, hook=_name(hook))
 
     async def run_hooks(self) -> None:
-        """Run async hooks one after another until `finish`; then set `finished`."""
+        """Run the hooks that await, one after another, until `finish`; `finished` says when."""
         async with self._waiting_in:
             async for hook, event in self._waiting_in:
-                with anyio.CancelScope():  # a stray cancellation ends this hook alone
+                with anyio.CancelScope():  # a hook that meets somebody else's cancellation ends alone
                     try:
                         await _awaitable(hook, event)
                     except BaseException as error:
@@ -123,15 +123,15 @@ class Events:
         self.finished.set()
 
     def finish(self) -> None:
-        """No more events will come: `run_hooks` ends after the events that wait."""
+        """Nothing happens any more: `run_hooks` ends when it has done what waits."""
         self._waiting_out.close()
 
     def close(self) -> None:
-        """Discard the events that wait."""
+        """Forget what waits."""
         self._waiting_out.close()
         self._waiting_in.close()
 
-    # The log
+    # For people
 
     def _log_failed(self, event: CallFailed) -> None:
         report(
@@ -169,7 +169,7 @@ class Events:
         )
 
     def _warn_once(self, kind: str, now: float) -> int:
-        """WARNING, or DEBUG if the last warning of this kind is less than `QUIET` seconds old."""
+        """The level for one more of its kind: WARNING, but for those that come soon after one that had it."""
         if now - self._logged.get(kind, -math.inf) < QUIET:
             return DEBUG
         self._logged[kind] = now
@@ -183,7 +183,7 @@ def _awaitable(hook: Hook, event: Event) -> Awaitable[None]:
 
 
 def is_ours(error: BaseException) -> bool:
-    """Is this the cancellation of our own scope, rather than a stray one that user code ran into?"""
+    """Is this the cancellation of a scope that we are in, and not one that user code has met elsewhere?"""
     return isinstance(error, anyio.get_cancelled_exc_class()) and anyio.current_effective_deadline() == -math.inf
 
 
@@ -199,7 +199,7 @@ def _log_hook(hook: Hook, error: BaseException) -> None:
 
 def _log_closed(event: ConnectionClosed) -> None:
     if not logger.isEnabledFor(INFO):
-        return  # every HTTP request closes a connection: skip the work below
+        return  # there is one for every HTTP request
     report(
         INFO,
         "connection.closed",

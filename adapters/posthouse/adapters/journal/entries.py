@@ -166,7 +166,7 @@ def read(source: str | os.PathLike[str] | Iterable[bytes]) -> Journal:
     header = _read_header(lines[0])
     end = None
     if len(lines) > 1 and lines[-1].startswith(b'{"end":'):
-        end = _read(_end_decoder, lines.pop(), f"line {len(lines) + 1} is no end").end
+        end = _read(_end_decoder, lines.pop(), f"line {len(lines) + 1} is not the end").end
     return Journal(header, list(_read_entries(header, lines)), end, torn)
 
 
@@ -180,15 +180,15 @@ def _read(decoder: json.Decoder[T], line: bytes, otherwise: str) -> T:
 
 
 def _read_header(line: bytes) -> Header:
-    version = _read(_version_decoder, line, "its first line is no header").journal
+    version = _read(_version_decoder, line, "its first line is not the header").journal
     if version != FORMAT:
         raise UsageError(f"it is a journal of format {version}: this version reads format {FORMAT}")
-    return _read(_header_decoder, line, "its first line is no header")
+    return _read(_header_decoder, line, "its first line is not the header")
 
 
 def _read_entries(header: Header, lines: list[bytes]) -> Iterator[Entry]:
     for number, line in enumerate(lines[1:], start=2):
-        entry = _read(_entry_decoder, line, f"line {number} is no entry")
+        entry = _read(_entry_decoder, line, f"line {number} is not an entry")
         if entry.input not in INPUTS[header.machine]:
             raise UsageError(f"line {number}: a {header.machine} has no input {entry.input!r}")
         needed, known = parameters(header.machine, entry.input)

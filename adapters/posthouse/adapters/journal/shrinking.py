@@ -75,7 +75,7 @@ class Shrinking:
         whole = list(range(len(self._entries)))
         run = self._run(whole)
         if run.failure is None:
-            raise UsageError("this journal does not fail: there is nothing to shrink it to")
+            raise UsageError("this journal does not fail: there is nothing to shrink")
         self._kind = run.failure.kind
         whole = needed(whole, run)
         # To look inside after every entry costs more than all else. What is violated at the end, as it is in the whole,

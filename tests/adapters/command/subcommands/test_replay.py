@@ -122,7 +122,7 @@ def test_what_is_no_journal_says_why(capsys: pytest.CaptureFixture[str]) -> None
     Path("journal").write_text("hello\n")
     code, _, said = replayed(capsys)
     assert code == 1
-    assert said.startswith("posthouse: journal is not a journal: its first line is no header")
+    assert said.startswith("posthouse: journal is not a journal: its first line is not the header")
 
 
 def test_how_a_recording_ended_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,7 +244,7 @@ def eventful_that_fails() -> Journal:
 def test_what_cannot_be_shrunk_says_why(brittle: None, capsys: pytest.CaptureFixture[str]) -> None:
     keep(two_callers().journal())
     code, _, said = replayed(capsys, "recorded_board:service", "--shrink")
-    assert (code, said) == (1, "posthouse: journal: this journal does not fail: there is nothing to shrink it to\n")
+    assert (code, said) == (1, "posthouse: journal: this journal does not fail: there is nothing to shrink\n")
     keep(eventful_that_fails())
     code, _, said = replayed(capsys, "recorded_board:service", "--shrink", "none/small")
     assert (code, said) == (1, "posthouse: cannot write none/small: No such file or directory\n")
