@@ -40,7 +40,7 @@ class Seen(dict[type[Action], Callable[[Any], None]]):
 @pytest.fixture(autouse=True)
 def invariants_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     """A violation comes out of the server, and of the test that runs it."""
-    begin, settle, turns = Runner.__init__, Runner._settle, count()
+    begin, rearm, turns = Runner.__init__, Runner._rearm, count()
 
     def begun(self: Runner, *arguments: Any, **named: Any) -> None:
         begin(self, *arguments, **named)
@@ -49,7 +49,7 @@ def invariants_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     def checked(self: Runner) -> None:
         if next(turns) % SAMPLED == 0:
             check(self.board)
-        settle(self)
+        rearm(self)
 
     monkeypatch.setattr(Runner, "__init__", begun)
-    monkeypatch.setattr(Runner, "_settle", checked)
+    monkeypatch.setattr(Runner, "_rearm", checked)

@@ -9,7 +9,8 @@ import posthouse.adapters
 import pytest
 from posthouse.adapters.loop.clock import Clock
 from posthouse.adapters.server.listeners import Bound
-from posthouse.adapters.server.serve import Options, Server, run, serve
+from posthouse.adapters.server.serve import Options, run, serve
+from posthouse.adapters.server.server import Server
 
 
 def test_each_public_name_is_found_where_it_is_defined() -> None:

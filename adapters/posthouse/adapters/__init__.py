@@ -1,6 +1,6 @@
-"""The outside: event loops, sockets, pipes, threads, clocks, and the front door.
+"""The outermost ring: event loops, sockets, pipes, threads and clocks, and `serve`, the entry point of a server.
 
-Adapters only read, write, spawn and sleep. They decide nothing that a test without I/O could not see.
+Adapters only read, write, start tasks and threads, and sleep. Everything that they decide, a test without I/O can see.
 
 The public names are imported on first use: `posthouse --help` must not wait for the import of the server.
 """
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .loop.clock import Clock
     from .server.listeners import Bound
-    from .server.serve import Options, Server, run, serve
+    from .server.serve import Options, run, serve
+    from .server.server import Server
 else:
-    MODULES = {"Bound": ".server.listeners", "Clock": ".loop.clock"}
+    MODULES = {"Bound": ".server.listeners", "Clock": ".loop.clock", "Server": ".server.server"}
 
     def __getattr__(name):
         if name not in __all__:

@@ -1,4 +1,5 @@
-"""User code: handlers, interceptors and hooks, each behind a firewall, in tasks or worker threads.
+"""User code: handlers, interceptors and hooks, behind a firewall, in the event loop, in tasks and in worker threads.
 
-It may not know sockets. The simulator runs the same firewall and contexts.
+This folder does not know sockets. The simulator runs the same firewall and the same context (`firewall.py`,
+`invoked_context.py`): these two know no event loop.
 """

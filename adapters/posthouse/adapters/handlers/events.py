@@ -1,6 +1,6 @@
-"""What happened goes to the log and to a service's hooks, in order. Nothing that a hook does changes what happened.
+"""Lifecycle events go to the log and to the hooks of the service, in order. A hook cannot change what happened.
 
-Plain hooks run at once; those that await run one after another in one task, behind a bounded queue.
+Plain hooks run at once. Hooks that await run one after another in one task, behind a bounded queue.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from posthouse.core.values.lifecycle import (
 from .watchdog import Watchdog
 
 MAX_WAITING: Final = 1024
-"""How many events may wait for hooks that await."""
+"""The number of events that may wait for hooks that await."""
 
 QUIET: Final = 10.0
-"""For so many seconds one line in the log stands for all breaches of the same limit, or refusals of the same kind."""
+"""Seconds for which one line in the log stands for all breaches of one limit, or all refusals of one kind."""
 
 NOT_ALLOWED: Final = {
     421: "refused host {host}: to allow it, use --allow-host (in code, allow_hosts)",
@@ -70,14 +70,14 @@ class Events:
             RequestRefused: self._log_refused,
             DrainStarted: _log_draining,
         }
-        runner.actions[Emit] = lambda action: self.emit(action.event)
 
     def subscribe(self, kind: type[AcceptingStopped], subscriber: Callable[[], None]) -> None:
         """Call `subscriber` when such an event has happened."""
         self._subscribers[kind] = subscriber
 
-    def emit(self, event: Event) -> None:
-        """This has happened: tell people, then whoever subscribed, then hooks."""
+    def emit(self, action: Emit) -> None:
+        """Perform `Emit`: write the log, tell the subscriber, then run the hooks."""
+        event = action.event
         kind = type(event)
         if kind in self._logs:
             self._logs[kind](event)
@@ -87,7 +87,7 @@ class Events:
             call(hook, event)
 
     def explain(self, incident: str, raised: BaseException) -> None:
-        """`raised` is what a `CallFailed` with this incident, which comes, will be about."""
+        """Remember the exception behind a `CallFailed` with this incident, which will follow."""
         self._raised[incident] = raised
 
     def _call(self, hook: Hook, event: Event) -> None:
@@ -110,10 +110,10 @@ class Events:
                 report(ERROR, "hook.overrun", text, hook=_name(hook))
 
     async def run_hooks(self) -> None:
-        """Run the hooks that await, one after another, until `finish`; `finished` says when."""
+        """Run the hooks that await, one after another, until `finish`. Then `finished` is set."""
         async with self._waiting_in:
             async for hook, event in self._waiting_in:
-                with anyio.CancelScope():  # a hook that meets somebody else's cancellation ends alone
+                with anyio.CancelScope():  # a cancellation that a hook brings about itself ends this hook only
                     try:
                         await _awaitable(hook, event)
                     except BaseException as error:
@@ -123,11 +123,11 @@ class Events:
         self.finished.set()
 
     def finish(self) -> None:
-        """Nothing happens any more: `run_hooks` ends when it has done what waits."""
+        """No more events follow: `run_hooks` ends after the events that wait."""
         self._waiting_out.close()
 
     def close(self) -> None:
-        """Forget what waits."""
+        """Drop the events that wait."""
         self._waiting_out.close()
         self._waiting_in.close()
 
@@ -169,7 +169,7 @@ class Events:
         )
 
     def _warn_once(self, kind: str, now: float) -> int:
-        """The level for one more of its kind: WARNING, but for those that come soon after one that had it."""
+        """The log level of an event of this kind: WARNING, or DEBUG within `QUIET` seconds after a warning."""
         if now - self._logged.get(kind, -math.inf) < QUIET:
             return DEBUG
         self._logged[kind] = now
@@ -183,7 +183,7 @@ def _awaitable(hook: Hook, event: Event) -> Awaitable[None]:
 
 
 def is_ours(error: BaseException) -> bool:
-    """Is this the cancellation of a scope that we are in, and not one that user code has met elsewhere?"""
+    """Is this the cancellation of a scope around this code? User code can raise a cancellation from elsewhere."""
     return isinstance(error, anyio.get_cancelled_exc_class()) and anyio.current_effective_deadline() == -math.inf
 
 
@@ -199,7 +199,7 @@ def _log_hook(hook: Hook, error: BaseException) -> None:
 
 def _log_closed(event: ConnectionClosed) -> None:
     if not logger.isEnabledFor(INFO):
-        return  # there is one for every HTTP request
+        return  # skip the work: every HTTP request gets here
     report(
         INFO,
         "connection.closed",

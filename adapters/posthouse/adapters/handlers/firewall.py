@@ -1,7 +1,7 @@
-"""User code runs here, between its interceptors, and whatever it raises stays here: its outcome is a value.
+"""The firewall: user code runs here, between its interceptors. Its outcome is a value, so nothing it raises escapes.
 
-It may not know loops, tasks, threads or the gateway. Who runs a call says how to tell its own cancellation from an
-error of the handler's.
+This module does not know loops, tasks, threads or the gateway. Its caller says how to tell its own cancellation from an
+error of the handler.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from posthouse.core.values.errors import RpcError
 def outcome_of(
     method: Method, context: Context, arguments: Arguments, *, call: Callable[..., object] | None = None
 ) -> Outcome:
-    """Run a plain function, or `call` in its place, between plain interceptors."""
+    """Run a plain function between plain interceptors. `call` replaces the function."""
     outcome: Outcome
     try:
         args, kwargs = method.with_context(intercept(method, context, arguments), context)
@@ -37,9 +37,9 @@ async def awaited_outcome(
     call: Callable[[tuple[Any, ...], dict[str, Any]], Awaitable[Outcome]],
     caught: Callable[[BaseException], Outcome],
 ) -> Outcome:
-    """Run what awaits. `call` runs the function with its arguments; `caught` makes an outcome of what was raised.
+    """Run a function that awaits. `call` runs it with its arguments; `caught` turns an exception into an outcome.
 
-    A cancellation gets no further either: the task ends behind this in any case.
+    A cancellation is caught too: the task ends after this in any case.
     """
     outcome: Outcome
     try:
@@ -62,7 +62,7 @@ async def awaited_outcome(
 
 
 def intercept(method: Method, context: Context, arguments: Arguments) -> Arguments:
-    """The arguments as plain interceptors leave them. Raises what they raise."""
+    """The arguments after plain interceptors. Raises what they raise."""
     for on_call in method.on_call:
         replaced: Any = on_call(context, method, arguments)
         arguments = replaced or arguments
@@ -70,7 +70,7 @@ def intercept(method: Method, context: Context, arguments: Arguments) -> Argumen
 
 
 def intercept_outcome(method: Method, context: Context, outcome: Outcome) -> Outcome:
-    """The outcome as plain interceptors leave it."""
+    """The outcome after plain interceptors."""
     for on_outcome in method.on_outcome:
         try:
             replaced: Any = on_outcome(context, method, outcome)
@@ -82,9 +82,9 @@ def intercept_outcome(method: Method, context: Context, outcome: Outcome) -> Out
 
 
 def proper(outcome: Outcome) -> Outcome:
-    """The outcome, or what is wrong with it: interceptors are users' code too, and types are not looked at there.
+    """The outcome, or an error if it is not one: interceptors are user code, so their results are checked here.
 
-    An RpcError that is alone in an exception group is what was raised: a task group of the handler's wraps it.
+    An RpcError that is alone in an exception group is taken out of it: a task group of the handler has wrapped it.
     """
     if isinstance(outcome, Returned):
         return outcome

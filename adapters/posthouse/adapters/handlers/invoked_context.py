@@ -1,4 +1,4 @@
-"""What a handler sees of its call, as far as it stands in the `Invoke`; the ways to speak are those of who runs it."""
+"""The context of a call, as far as its facts are in its `Invoke`. A subclass knows how to send."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from posthouse.core.values.peers import CallId, ConnectionId, Identity, Kind, Me
 
 
 class InvokedContext(Context):
-    """The context of one call, from its beginning for as long as anybody keeps it. Who runs it sets `ended`."""
+    """The context of one call. It stays valid after the call. The code that runs the call sets `ended`."""
 
     __slots__ = ("_invoke", "ended")
 
@@ -34,17 +34,17 @@ class InvokedContext(Context):
 
     @property
     def kind(self) -> Kind:
-        """How the connection came."""
+        """The transport of the connection."""
         return self._invoke.caller.kind
 
     @property
     def identity(self) -> Identity:
-        """Who calls."""
+        """The identity of the caller."""
         return self._invoke.caller.identity
 
     @property
     def meta(self) -> Meta:
-        """What came with the request beside its parameters."""
+        """The metadata of the request, beside its parameters."""
         return self._invoke.meta
 
     @property
@@ -54,7 +54,7 @@ class InvokedContext(Context):
 
     @property
     def method(self) -> str:
-        """The name that was called."""
+        """The name of the method."""
         return self._invoke.method.name
 
     @property
@@ -64,14 +64,14 @@ class InvokedContext(Context):
 
     @abstractmethod
     def send_progress(self, value: object) -> bool:
-        """Send this value of progress. False: it was not sent."""
+        """Send this progress value. False: it was not sent."""
 
     @abstractmethod
     async def ask(self, method: str, params: object, timeout: float) -> bytes:
-        """Ask the caller, and wait for the result as JSON. Raises RpcError."""
+        """Send a request to the caller and wait for its result as JSON. Raises RpcError."""
 
     def progress(self, fraction: float, message: str | None = None) -> bool:
-        """Tell the caller how far this call is. False: it was not sent."""
+        """Tell the caller how much of this call is done. False: it was not sent."""
         return self.send_progress(
             {"fraction": fraction} if message is None else {"fraction": fraction, "message": message}
         )

@@ -1,8 +1,8 @@
-"""Invoke becomes user code, behind a firewall; Cancel becomes its scope; its end is reported once.
+"""Runs of handlers: every `Invoke` gets exactly one `complete` or `fail`, after its handler ended.
 
-Whatever a handler raises ends its own call and nothing else. A plain function runs at once, one that awaits is one task
-inside one cancel scope, one that blocks has a worker thread; calls that are `sequential` follow one another on their
-connection. What is owed for every `Invoke`, exactly one `complete` or `fail` when it has ended, is paid here.
+A plain function runs at once. A function that awaits is one task inside one cancel scope. A function that blocks has a
+worker thread. Calls of `sequential` methods run one after another on their connection. Handlers run behind a firewall:
+an exception ends its own call and nothing else.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from posthouse.core.values.effects import Cancel, Invoke
 from posthouse.core.values.errors import INTERNAL_ERROR, REQUEST_CANCELLED, SERVER_BUSY, RpcError, refusal
 from posthouse.core.values.peers import CallId, ConnectionId
 
-from .call_context import Asking, CallContext
 from .events import Events, is_ours
 from .firewall import awaited_outcome, intercept, intercept_outcome, outcome_of, proper
+from .served_context import AwaitedRequests, ServedContext
 from .watchdog import Watchdog
 from .workers import Workers
 
 CANCELLED: Final = Raised(RpcError(REQUEST_CANCELLED))
-"""The outcome of a handler that was stopped: its call has been answered, so nobody sees it."""
+"""The outcome of a handler that was stopped. Its call has been answered already, so this is not sent."""
 
 
 class Run:
-    """One call whose handler has not ended. `scope` is there while its task is, `job` while a thread has it or is to
-    have it."""
+    """One call whose handler has not ended. `scope` is set while it has a task, `job` while a worker thread runs it or
+    will run it, `queued` while it waits for an earlier call of a sequential method."""
 
     __slots__ = ("context", "invoke", "job", "queued", "scope")
 
-    def __init__(self, invoke: Invoke, context: CallContext) -> None:
+    def __init__(self, invoke: Invoke, context: ServedContext) -> None:
         self.invoke: Final = invoke
         self.context: Final = context
         self.scope: anyio.CancelScope | None = None
@@ -48,43 +48,48 @@ class Run:
         self.queued = False
 
 
-class Handlers:
-    """Performs `Invoke` and `Cancel`. Tasks of handlers are in `group`."""
+class Runs:
+    """Performs `Invoke` and `Cancel`. The tasks of handlers are in `group`."""
 
     def __init__(
-        self, runner: Runner, group: TaskGroup, events: Events, asking: Asking, watchdog: Watchdog, workers: Workers
+        self,
+        runner: Runner,
+        group: TaskGroup,
+        events: Events,
+        requests: AwaitedRequests,
+        watchdog: Watchdog,
+        workers: Workers,
     ) -> None:
         self._runner: Final = runner
         self._board: Final = runner.board
         self._now: Final = runner.now
         self._group: Final = group
         self._events: Final = events
-        self._asking: Final = asking
+        self._requests: Final = requests
         self._watchdog: Final = watchdog
         self._workers: Final = workers
         self._runs: Final[dict[CallId, Run]] = {}
-        self._lines: Final[dict[ConnectionId, deque[Run]]] = {}
-        runner.actions[Invoke] = self._invoke
-        runner.actions[Cancel] = self._cancel
+        self._queues: Final[dict[ConnectionId, deque[Run]]] = {}
 
-    def _invoke(self, invoke: Invoke) -> None:
+    def invoke(self, invoke: Invoke) -> None:
+        """Perform `Invoke`."""
         method = invoke.method
         if not (method.awaits or method.blocking):
             self._run_inline(invoke)
             return
-        run = Run(invoke, CallContext(invoke, self._runner, self._asking))
+        run = Run(invoke, ServedContext(invoke, self._runner, self._requests))
         self._runs[invoke.call] = run
         if not method.sequential:
             self._begin(run)
-        elif invoke.caller.connection in self._lines:
+        elif invoke.caller.connection in self._queues:
             run.queued = True
-            self._lines[invoke.caller.connection].append(run)
+            self._queues[invoke.caller.connection].append(run)
         else:
-            self._lines[invoke.caller.connection] = deque([run])
+            self._queues[invoke.caller.connection] = deque([run])
             self._advance(invoke.caller.connection)
 
     def _begin(self, run: Run) -> bool:
-        """Hand it to a task or a thread. False: it has ended already."""
+        """Give it to a task or a thread. False: it has ended already."""
         run.queued = False
         if not run.invoke.method.awaits:
             return self._begin_blocking(run)
@@ -92,14 +97,15 @@ class Handlers:
         return True
 
     def _advance(self, connection: ConnectionId) -> None:
-        """Begin the next in line, when the one before has ended."""
-        line = self._lines[connection]
-        while line:
-            if self._begin(line.popleft()):
+        """Begin the next call of this connection's queue, when the one before has ended."""
+        queue = self._queues[connection]
+        while queue:
+            if self._begin(queue.popleft()):
                 return
-        del self._lines[connection]
+        del self._queues[connection]
 
-    def _cancel(self, action: Cancel) -> None:
+    def cancel(self, action: Cancel) -> None:
+        """Perform `Cancel`."""
         run = self._runs.get(action.call)
         if run is None:
             return
@@ -107,7 +113,7 @@ class Handlers:
         if run.scope is not None:
             run.scope.cancel()
         if run.queued:
-            self._lines[run.invoke.caller.connection].remove(run)
+            self._queues[run.invoke.caller.connection].remove(run)
             self._ended(run, CANCELLED)
         elif run.job is not None and self._workers.withdraw(run.job):
             self._thread_ended(run, CANCELLED)
@@ -118,7 +124,7 @@ class Handlers:
         method = invoke.method
         self._watchdog.begins(method.name)
         if method.on_call or method.on_outcome or method.context_parameter is not None:
-            context = CallContext(invoke, self._runner, self._asking)
+            context = ServedContext(invoke, self._runner, self._requests)
             self._report(invoke, context, outcome_of(method, context, (invoke.args, invoke.kwargs)))
         else:
             try:
@@ -156,32 +162,32 @@ class Handlers:
         return await awaited_outcome(method, run.context, arguments, call=call, caught=partial(self._caught, run))
 
     def _caught(self, run: Run, error: BaseException) -> Outcome:
-        """Tell our own cancellation, of this call or of all, from one that a handler has met elsewhere."""
+        """Tell a cancellation of this call, or of the whole server, from one that a handler raises by itself."""
         if not is_ours(error):
             return Raised(error)
         run.context.ended = True
         return CANCELLED
 
     async def _in_thread(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
-        """Between interceptors that await. The thread cannot be stopped, so the task waits for it in any case."""
+        """Run a blocking function between interceptors that await. The task waits: a thread cannot be stopped."""
         outcomes: list[Outcome] = []
-        over = anyio.Event()
+        done = anyio.Event()
 
         def ended(outcome: Outcome) -> None:
             outcomes.append(outcome)
-            over.set()
+            done.set()
 
         job = self._job(run, args, kwargs, ended)
         if not self._workers.submit(job):
             raise _busy()
         try:
-            await over.wait()
+            await done.wait()
         except anyio.get_cancelled_exc_class():
             if self._workers.withdraw(job):
                 raise
             if not self._group.cancel_scope.cancel_called:
                 with anyio.CancelScope(shield=True):
-                    await over.wait()
+                    await done.wait()
             raise
         return outcomes[0]
 
@@ -230,7 +236,7 @@ class Handlers:
         del self._runs[run.invoke.call]
         self._report(run.invoke, run.context, outcome)
 
-    def _report(self, invoke: Invoke, context: CallContext, outcome: Outcome) -> None:
+    def _report(self, invoke: Invoke, context: ServedContext, outcome: Outcome) -> None:
         context.ended = True
         outcome = proper(outcome)
         if isinstance(outcome, Returned):

@@ -1,6 +1,6 @@
-"""Names inline code that blocks the event loop, while it does: the loop itself cannot, it is blocked.
+"""The watchdog names inline code that blocks the event loop, while it blocks.
 
-A thread of its own looks now and then. It changes nothing.
+It has a thread of its own, because the blocked loop cannot look. It changes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from posthouse.adapters.report import WARNING, report
 
 
 class Watchdog:
-    """Watches the thread that makes it. `warn` and `log` are seconds: when to name the code, when to show its stack."""
+    """Watches the thread that creates it. Names the code after `warn` seconds, logs its stack after `log` seconds."""
 
     def __init__(self, now: Callable[[], float], warn: float, log: float) -> None:
         self._now: Final = now
@@ -25,28 +25,28 @@ class Watchdog:
         self._current: tuple[str, float] | None = None
         self._warned: tuple[str, float] | None = None
         self._logged: tuple[str, float] | None = None
-        self._over: Final = Event()
+        self._stopped: Final = Event()
         self._thread: Final = Thread(target=self._run, name="posthouse-watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
-        self._over.set()
+        """Stop the thread and wait for it."""
+        self._stopped.set()
         self._thread.join()
 
     def begins(self, name: str) -> None:
-        """Inline code begins: the method `name`, or a hook."""
+        """Inline code begins: a method or a hook of this name."""
         self._current = (name, self._now())
 
     def ends(self) -> None:
-        """It has ended."""
+        """The inline code has ended."""
         self._current = None
 
     def look(self) -> None:
-        """Is something running for too long now? Each run is named once, and its stack shown once."""
+        """Log inline code that has run for too long. Each run is named once, and its stack logged once."""
         current = self._current
         if current is None:
             return
@@ -75,5 +75,5 @@ class Watchdog:
             )
 
     def _run(self) -> None:
-        while not self._over.wait(self._warn / 2):
+        while not self._stopped.wait(self._warn / 2):
             self.look()

@@ -1,6 +1,6 @@
 """A bounded pool of threads for handlers that block.
 
-Its threads are daemons: one that is stuck holds up neither the others nor the exit. It may not know what it runs.
+Its threads are daemons: a stuck one delays neither the others nor the exit. This module does not know what a job does.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Job = Callable[[], None]
 
 
 class Workers:
-    """At most `size` threads, started when they are needed, and at most `max_queue` jobs that wait for one."""
+    """At most `size` threads, started on demand, and at most `max_queue` jobs that wait for a thread."""
 
     def __init__(self, size: int, max_queue: int) -> None:
         self._size: Final = size
@@ -26,7 +26,7 @@ class Workers:
         self._closed = False
 
     def submit(self, job: Job) -> bool:
-        """Have `job` run by a thread; it must not raise. False: every thread is busy and the queue is full."""
+        """Run `job` in a thread. It must not raise. False: every thread is busy and the queue is full."""
         with self._changed:
             unfinished = len(self._jobs) + self._running
             if unfinished >= self._size + self._max_queue:
@@ -40,7 +40,7 @@ class Workers:
             return True
 
     def withdraw(self, job: Job) -> bool:
-        """Do not run it after all. False: it has begun."""
+        """Take a job out of the queue. False: it has begun."""
         with self._changed:
             for place, waiting in enumerate(self._jobs):
                 if waiting is job:
@@ -49,7 +49,7 @@ class Workers:
             return False
 
     def close(self) -> None:
-        """Begin nothing more. What runs is left to itself."""
+        """Begin no more jobs. Running jobs are not waited for."""
         with self._changed:
             self._closed = True
             self._jobs.clear()
@@ -65,6 +65,6 @@ class Workers:
                 job = self._jobs.popleft()
                 self._running += 1
             job()
-            del job  # what it holds is not kept while this thread waits
+            del job  # do not keep its arguments alive while this thread waits
             with self._changed:
                 self._running -= 1

@@ -1,4 +1,4 @@
-"""One switchboard in one event loop: the clock, readiness of sockets, and the turn of input, flush and wait.
+"""One switchboard in one event loop: the clock, the readiness of sockets, the turn, and the only timer.
 
-It may not know what a socket, a pipe or a handler is.
+This folder does not know what a socket says, what an action means or what a handler is: it calls what is registered.
 """

@@ -1,6 +1,6 @@
-"""Where time and chance come in: the one place that may read a clock.
+"""Time and chance enter here. This is the only module that may read a clock.
 
-Everything inside is told `now` and is given `entropy`; a test gives its own.
+Everything inside is told `now` and is given `entropy`. A test passes its own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Which sockets are ready: one selector of our own, of which the event loop watches a single descriptor.
+"""Which sockets are ready: one selector holds them all, and the event loop watches only the selector's descriptor.
 
-A selector can itself be selected on. So a socket costs neither a task nor a registration with the event loop, all
-that is ready is seen in one call, and asyncio and trio behave alike: they differ in the few lines of `run`. It may not
-know what a socket is for.
+A selector can itself be selected on. So a socket costs neither a task nor a registration with the event loop, one call
+finds every ready socket, and asyncio and trio differ only in the few lines of `run`. This module does not know what a
+socket is for.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Ready = Callable[[int], None]
 
 
 class Poller:
-    """Sockets and who is told when they are ready. All but `call_soon` belongs to the event loop's thread."""
+    """Sockets, and the function to call when each is ready. All but `call_soon` belongs to the event loop's thread."""
 
     __slots__ = ("_awake", "_calls", "_closed", "_lock", "_selector", "_waker")
 
@@ -39,7 +39,7 @@ class Poller:
         self._selector.register(self._awake, READ, self._run_calls)
 
     def watch(self, descriptor: socket.socket, before: int, events: int, ready: Ready) -> None:
-        """Say to `ready` when one of `events` has come. `before` is what was asked for until now; 0 is nothing."""
+        """Have `poll` return `ready` when one of `events` occurs. `before`: the events watched until now. 0: none."""
         if events == before:
             return
         if not before:
@@ -50,13 +50,13 @@ class Poller:
             self._selector.modify(descriptor, events, ready)
 
     def poll(self) -> list[tuple[Ready, int]]:
-        """Who is ready now, and for what. Waits for nothing."""
+        """The functions whose sockets are ready now, each with the events that occurred. Does not wait."""
         return [(key.data, events) for key, events in self._selector.select(0)]
 
     def call_soon(self, call: Callable[[], None]) -> bool:
-        """Have `call` run by the event loop, after others had their turn. From any thread, or a signal's handler.
+        """Have the event loop run `call` in a later turn. May be called from any thread, or from a signal's handler.
 
-        False: the loop has ended, and it will not be run.
+        False: the loop has ended, and `call` will not run.
         """
         with self._lock:
             if self._closed:
@@ -65,7 +65,7 @@ class Poller:
             try:
                 self._waker.send(b"\0")
             except BlockingIOError:
-                pass  # it is full of wakings
+                pass  # the pipe is full: the loop will wake in any case
             return True
 
     def _run_calls(self, events: int) -> None:
@@ -73,33 +73,33 @@ class Poller:
             self._awake.recv(4096)
         except BlockingIOError:
             pass
-        for _ in range(len(self._calls)):  # those that they ask for in turn come later
+        for _ in range(len(self._calls)):  # calls that these add run in a later turn
             self._calls.popleft()()
 
     async def run(self, turn: Callable[[], None]) -> None:
-        """Call `turn` whenever something is ready, until it raises or this is cancelled."""
+        """Call `turn` whenever a socket is ready, until `turn` raises or this is cancelled."""
         loop = _asyncio_loop()
         while loop is None:
             await anyio.wait_readable(self._selector.fileno())
             turn()
-        over: asyncio.Future[None] = loop.create_future()
+        ended: asyncio.Future[None] = loop.create_future()
 
         def ready() -> None:
             try:
                 turn()
             except BaseException as error:
-                if not over.done():
-                    over.set_exception(error)
+                if not ended.done():
+                    ended.set_exception(error)
 
-        # Not `wait_readable` here: it would register anew for every turn, at the price of a call.
+        # Not `wait_readable`: it registers again for every turn, which costs as much as a call.
         loop.add_reader(self._selector.fileno(), ready)
         try:
-            await over
+            await ended
         finally:
             loop.remove_reader(self._selector.fileno())
 
     def close(self) -> None:
-        """Forget all. What was asked for and not yet run is not run."""
+        """Stop watching. Calls of `call_soon` that have not run yet do not run."""
         with self._lock:
             self._closed = True
             self._calls.clear()
@@ -112,4 +112,4 @@ def _asyncio_loop() -> asyncio.AbstractEventLoop | None:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
-        return None  # another kind of loop runs
+        return None  # trio runs

@@ -1,8 +1,17 @@
-"""One switchboard in one event loop: input, drain, perform; and the only timer.
+"""One switchboard in one event loop. A turn takes input, performs the actions that follow, and sets the only timer:
 
-Mutate, drain, wait. After each batch of inputs the outbox is performed in order while it grows, bytes for one socket
-leave in one write, and only then does the loop wait. Nothing here costs a task, a scope or a stream per message. What
-an action means is known by whoever registered for it in `actions`.
+    wait ──> input ──> switchboard ──> outbox ──> perform ──> flush ──> rearm ──> wait
+               ^                         ^           │          │
+               │                         └───────────┘          │   an action may leave further actions
+               └────────────────────────────────────────────────┘   while sockets are ready and the turn is short
+
+- *wait*: one selector holds every socket; the event loop watches that selector, and one alarm.
+- *input*: the owner of a ready socket tells the switchboard what was read. The switchboard answers in its outbox.
+- *perform*: each action of the outbox, in order, by the function that `actions` holds for its type.
+- *flush*: the bytes for one socket leave in one write, however many actions wrote them.
+- *rearm*: deadlines of the switchboard and of the adapter share one alarm. They fire after all input was read.
+
+Nothing here costs a task, a scope or a stream per message. This module does not know what an action means.
 """
 
 from __future__ import annotations
@@ -18,208 +27,152 @@ import anyio
 from posthouse.core.values.timers import Timer, Timers
 from posthouse.transports.switchboard.switchboard import Switchboard
 
+from .alarm import Alarm
 from .clock import Clock
 from .poller import Poller, Ready
 
-MAX_EFFECTS: Final = 64
+MAX_ACTIONS: Final = 64
 MAX_SECONDS: Final = 0.005
-"""After so many effects, or so much time in inline handlers, others have their turn."""
+"""A turn ends after this many actions, or this much time in inline handlers. Then other tasks of the loop run."""
 
 WALL_EVERY: Final = 1.0
 WALL_STEP: Final = 0.05
-"""How often (seconds) the wall clock is compared with the monotonic one, and what difference is a step."""
+"""How often (seconds) the wall clock is compared with the monotonic clock, and what difference (seconds) is a step."""
 
 T = TypeVar("T")
 
+Perform = Callable[[Any], None]
 
-class Written(Protocol):
-    """Something that was written to in this batch, and is flushed once at its end."""
+
+class Flushable(Protocol):
+    """Something that was written to in this turn, and is flushed once."""
 
     def flush(self) -> None:
-        """Let go of what was written."""
+        """Send what was written."""
         ...
 
 
 class Runner:
-    """Drives `board`. `actions` says for each type of action who performs it; `on_due` for each reason of a deadline
-    in `timers` who is told, with the key. All of it belongs to the event loop's thread but `poller.call_soon`."""
+    """Drives `board`. `actions` holds the function that performs each type of action; it must be filled before `run`.
+    `on_due` holds, for each reason of a deadline in `timers`, the function that is called with the deadline's key.
+
+    Everything but `run_in_loop` and `poller.call_soon` belongs to the event loop's thread.
+    """
 
     def __init__(self, board: Switchboard, clock: Clock) -> None:
         self.board: Final = board
         self.clock: Final = clock
         self.now: Final = clock.now
         self.poller: Final = Poller()
-        self.actions: Final[dict[type, Callable[[Any], None]]] = {}
+        self.actions: Final[dict[type, Perform]] = {}
         self.timers: Final = Timers()
         self.on_due: Final[dict[str, Callable[[int], None]]] = {}
-        self.written: Final[dict[Written, None]] = {}
-        self._thread: Final = get_ident()
-        self._hops: Final[dict[Future[Any], None]] = {}
-        self._ready: deque[tuple[Ready, int]] = deque()
-        self._draining = False
+        self.written: Final[dict[Flushable, None]] = {}
+        # A turn
+        self._in_turn = False
         self._performed = 0
-        self._hurry_after = math.inf
-        self._continues = False
-        self._sleep: anyio.CancelScope | None = None
-        self._armed = math.inf
+        self._turn_ends = math.inf
+        self._ready: deque[tuple[Ready, int]] = deque()
+        self._turn_requested = False
+        # Time
+        self._alarm: Final = Alarm(clock.now)
         self._due = math.inf
         self._wall_at = self.now() + WALL_EVERY
         self._wall_offset = clock.wall() - self.now()
+        # Other threads
+        self._thread: Final = get_ident()
+        self._calls: Final[dict[Future[Any], None]] = {}
 
     async def run(self) -> None:
-        """Until it is cancelled. What user code raises is caught elsewhere: what comes out of here is a defect."""
+        """Run until this is cancelled. Exceptions of user code are caught elsewhere: one that comes out is a defect."""
         async with anyio.create_task_group() as group:
-            group.start_soon(self._keep_time)
+            group.start_soon(self._alarm.run, self._turn)
             try:
                 await self.poller.run(self._turn)
             finally:
                 group.cancel_scope.cancel()
 
-    # A turn of the event loop
+    # The turn
 
     def _turn(self) -> None:
-        """What is left from before; what is ready, as far as a turn goes; then, when all had theirs, what is due."""
-        self._continues = False
+        self._turn_requested = False
         self._begin()
         try:
-            self._perform()
+            self._perform()  # what the turn before left
             if not self._ready:
                 self._ready.extend(self.poller.poll())
-            while self._ready and not self._tired:
+            while self._ready and self._performed < MAX_ACTIONS and self.now() < self._turn_ends:
                 ready, events = self._ready.popleft()
                 ready(events)
                 self._perform()
-            if not self._ready and not self.board.outbox:
+            if not self._ready and not self.board.outbox:  # all input was read: now time may pass
                 self._handle_timeouts()
                 self._perform()
         finally:
-            self._draining = False
-        self._settle()
-
-    @property
-    def _tired(self) -> bool:
-        return self._performed >= MAX_EFFECTS or self.now() >= self._hurry_after
+            self._in_turn = False
+        self._rearm()
 
     def _begin(self) -> None:
-        self._draining = True  # inputs from within leave their consequences to whoever drains
+        self._in_turn = True  # `flush_outbox` does nothing now: the turn performs what an input leaves, in order
         self._performed = 0
-        self._hurry_after = self.now() + MAX_SECONDS
-
-    def flush_outbox(self) -> None:
-        """Perform what an input has left. To be called after every batch of inputs; harmless within one."""
-        if self._draining or self._continues:
-            return  # whoever drains sees it, in its order
-        self._begin()
-        try:
-            self._perform()
-        finally:
-            self._draining = False
-        self._settle()
+        self._turn_ends = self.now() + MAX_SECONDS
 
     def _perform(self) -> None:
-        outbox = self.board.outbox
-        actions = self.actions
-        while outbox or self.written:
+        outbox, actions, written = self.board.outbox, self.actions, self.written
+        while outbox or written:
             done = 0
-            for action in outbox:
-                if self._performed >= MAX_EFFECTS:
+            for action in outbox:  # it may grow meanwhile
+                if self._performed >= MAX_ACTIONS:
                     break
                 done += 1
                 self._performed += 1
                 actions[type(action)](action)
             del outbox[:done]
-            self._flush()
-            if self._performed >= MAX_EFFECTS:
+            while written:
+                channel = next(iter(written))
+                del written[channel]
+                channel.flush()
+            if self._performed >= MAX_ACTIONS:
                 return
 
-    def _flush(self) -> None:
-        """One write for each socket, however much was written."""
-        written = self.written
-        while written:
-            channel = next(iter(written))
-            del written[channel]
-            channel.flush()
+    def _rearm(self) -> None:
+        """Before the loop waits: request a turn if anything is left to do, else set the alarm."""
+        if self.board.outbox or self._ready:
+            self._request_turn()
+            return
+        dues = (self.board.next_timeout(), self.timers.next())
+        self._due = due = min((due for due in dues if due is not None), default=math.inf)
+        if due <= self.now():
+            self._request_turn()
+        elif due < self._alarm.due:
+            self._alarm.advance(due)
 
-    @property
-    def is_here(self) -> bool:
-        """Is this the event loop's thread?"""
-        return get_ident() == self._thread
-
-    def run_in_loop(self, call: Callable[[], T], otherwise: T) -> T:
-        """What `call` returns in the event loop, from whichever thread. `otherwise` when the loop has ended."""
-        if self.is_here:
-            try:
-                return call()
-            finally:
-                self.flush_outbox()
-        outcome: Future[T] = Future()
-
-        def run() -> None:
-            del self._hops[outcome]
-            try:
-                outcome.set_result(call())
-            except BaseException as error:
-                outcome.set_exception(error)
-
-        self._hops[outcome] = None
-        if not self.poller.call_soon(run):
-            self._hops.pop(outcome, None)
-            return otherwise
+    def flush_outbox(self) -> None:
+        """Perform what an input has left. Call it after every batch of inputs; within a turn it does nothing."""
+        if self._in_turn or self._turn_requested:
+            return
+        self._begin()
         try:
-            return outcome.result()
-        except CancelledError:
-            return otherwise
-
-    def close(self) -> None:
-        """The loop has ended: threads that wait for it are let go."""
-        self.poller.close()
-        while self._hops:
-            self._hops.popitem()[0].cancel()
+            self._perform()
+        finally:
+            self._in_turn = False
+        self._rearm()
 
     def end_turn_if_slow(self) -> None:
-        """Inline user code has run: if it took long, the rest of the outbox waits for the next turn."""
-        if self.now() >= self._hurry_after:
-            self._performed = MAX_EFFECTS
+        """Call it after inline user code. If that took long, the rest of the outbox waits for the next turn."""
+        if self.now() >= self._turn_ends:
+            self._performed = MAX_ACTIONS
 
-    def _settle(self) -> None:
-        """Before the loop waits: see that it does not wait for ever."""
-        if self.board.outbox or self._ready:
-            self._continue()
-        else:
-            self._rearm()
-
-    def _continue(self) -> None:
-        if not self._continues:
-            self._continues = True
-            self.poller.call_soon(_nothing)
+    def _request_turn(self) -> None:
+        if not self._turn_requested:
+            self._turn_requested = True
+            self.poller.call_soon(_wake)
 
     # Time
 
     def arm(self, seconds: float, reason: str, key: int) -> Timer:
-        """A deadline of the adapter's own, `seconds` from now."""
+        """Arm a deadline of the adapter's own, `seconds` from now."""
         return self.timers.arm(self.now() + seconds, reason, key)
-
-    def _rearm(self) -> None:
-        """Wake the timer earlier when an earlier deadline has appeared. One that went is left to fire for nothing."""
-        dues = (self.board.next_timeout(), self.timers.next())
-        self._due = due = min((due for due in dues if due is not None), default=math.inf)
-        if due <= self.now():
-            self._continue()
-        elif due < self._armed:
-            self._armed = due
-            if self._sleep is not None:
-                self._sleep.deadline = self._loop_time(due)
-
-    async def _keep_time(self) -> None:
-        while True:
-            with anyio.CancelScope(deadline=self._loop_time(self._armed)) as self._sleep:
-                await anyio.sleep_forever()
-            self._sleep = None
-            self._armed = math.inf
-            self._turn()
-
-    def _loop_time(self, when: float) -> float:
-        return anyio.current_time() + when - self.now()
 
     def _handle_timeouts(self) -> None:
         now = self.now()
@@ -238,6 +191,45 @@ class Runner:
             self._wall_offset = wall - now
             self.board.set_wall(wall, now)
 
+    # Other threads
 
-def _nothing() -> None:
-    """Waking is all that was wanted."""
+    @property
+    def in_loop_thread(self) -> bool:
+        """Is this the event loop's thread?"""
+        return get_ident() == self._thread
+
+    def run_in_loop(self, call: Callable[[], T], otherwise: T) -> T:
+        """Run `call` in the event loop and return its result, from any thread. Returns `otherwise` if the loop has
+        ended."""
+        if self.in_loop_thread:
+            try:
+                return call()
+            finally:
+                self.flush_outbox()
+        outcome: Future[T] = Future()
+
+        def run() -> None:
+            del self._calls[outcome]
+            try:
+                outcome.set_result(call())
+            except BaseException as error:
+                outcome.set_exception(error)
+
+        self._calls[outcome] = None
+        if not self.poller.call_soon(run):
+            self._calls.pop(outcome, None)
+            return otherwise
+        try:
+            return outcome.result()
+        except CancelledError:
+            return otherwise
+
+    def close(self) -> None:
+        """The loop has ended: release the threads that wait for it."""
+        self.poller.close()
+        while self._calls:
+            self._calls.popitem()[0].cancel()
+
+
+def _wake() -> None:
+    """A call that does nothing: it only wakes the loop."""

@@ -1,4 +1,5 @@
-"""The server: listening sockets, channels, pipes, signals, and `serve`, which puts everything together.
+"""The server: listening sockets, channels, pipes and signals, and `serve`, which puts everything together.
 
-It may not know the command line.
+`actions.py` names every action of the switchboard and the method that performs it. This folder does not know the
+command line.
 """

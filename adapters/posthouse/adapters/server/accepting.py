@@ -1,7 +1,7 @@
-"""How clients come in: listening sockets, and an accept loop that nothing ends.
+"""Accept clients from listening sockets. No error ends the accept loop.
 
-When descriptors run out the loop sheds who waits, stands back for a while and goes on by itself; whoever is connected
-does not notice. It may not know what clients say.
+If descriptors run out, the loop closes the client that waits, pauses, and goes on by itself; open connections are not
+affected. This module does not know what clients send.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ from posthouse.adapters.report import WARNING, report
 from posthouse.core.values.peers import Address, SocketId
 
 from .channel import Channel
+from .endpoints import Endpoints
 from .listeners import Listener
-from .sockets import Sockets
 from .tls_channel import TLS_EXPIRES, TlsChannel
 
 EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-"""What `accept` fails with when this process, or this machine, has no more to give."""
+"""The errors of `accept` when this process, or this machine, has run out of descriptors or memory."""
 
 ACCEPT_AGAIN: Final = "accept"
-"""The reason of this module's deadlines; the key is the listener's place."""
+"""The reason of the deadlines that are armed here; the key is the place of the listener."""
 
 MAX_ACCEPTS: Final = 16
-"""How many are accepted before others have their turn."""
+"""How many clients are accepted in one turn."""
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
-"""Seconds to stand back when descriptors have run out: at first, then twice as long each time, and at most."""
+"""Seconds to pause when descriptors have run out: the first time, twice as long each further time, and at most."""
 
 QUIET: Final = 10.0
-"""For so many seconds one line in the log stands for all like it."""
+"""Seconds for which one line in the log stands for all of its kind."""
 
 
 class Acceptor:
-    """Accepts on `listeners` until it is closed. With `tls`, every client but those of unix sockets speaks TLS."""
+    """Accepts on `listeners` until it is closed. With `tls`, every client speaks TLS, except on unix sockets."""
 
     def __init__(
-        self, listeners: Sequence[Listener], runner: Runner, sockets: Sockets, tls: ssl.SSLContext | None = None
+        self, listeners: Sequence[Listener], runner: Runner, endpoints: Endpoints, tls: ssl.SSLContext | None = None
     ) -> None:
         self._listeners: Final = listeners
         self._runner: Final = runner
-        self._sockets: Final = sockets
+        self._endpoints: Final = endpoints
         self._tls: Final = tls
         self._watched = [0] * len(listeners)
         self._reserve: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -63,7 +63,7 @@ class Acceptor:
             self._watch(place, READ)
 
     def close(self) -> None:
-        """Accept no more, and listen no more. A second time changes nothing."""
+        """Stop accepting and listening. Calling it twice is harmless."""
         if not self._open:
             return
         self._open = False
@@ -90,7 +90,7 @@ class Acceptor:
                     self._shed(listening)
                     self._stand_back(place)
                     return
-                continue  # who waited there is gone already
+                continue  # the client has gone already
             if accepted.fileno() >= _ceiling(self._runner.board.config.descriptor_reserve):
                 accepted.close()
                 self._stand_back(place)
@@ -114,20 +114,20 @@ class Acceptor:
             if over_ip:
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             channel = self._channel(id, accepted)
-        except OSError:  # it was reset before it began
+        except OSError:  # the client has reset it already
             accepted.close()
             runner.board.closed(id, runner.now())
             return
-        self._sockets.lines[id] = channel
+        self._endpoints.by_id[id] = channel
         channel.start()
 
     def _channel(self, id: SocketId, accepted: socket.socket) -> Channel:
         if self._tls is None or accepted.family == socket.AF_UNIX:
-            return Channel(id, accepted, self._runner, self._sockets.forget)
-        return TlsChannel(id, accepted, self._tls, self._runner, self._sockets.forget)
+            return Channel(id, accepted, self._runner, self._endpoints.forget)
+        return TlsChannel(id, accepted, self._tls, self._runner, self._endpoints.forget)
 
     def _shed(self, listening: socket.socket) -> None:
-        """Give up the descriptor in reserve to accept one client and close it: it learns at once, others can hope."""
+        """Use the reserved descriptor to accept one client and close it, so that this client learns of it at once."""
         if self._reserve is None:
             return
         os.close(self._reserve)
@@ -136,7 +136,7 @@ class Acceptor:
             listening.accept()[0].close()
             self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
-            pass  # somebody else was faster
+            pass  # another thread or process took the descriptor
 
     def _stand_back(self, place: int) -> None:
         self._watch(place, 0)
@@ -155,16 +155,16 @@ class Acceptor:
             try:
                 self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
-                pass  # there are still none
+                pass  # there is still none
         self._watch(place, READ)
 
     def _tls_expires(self, key: int) -> None:
-        channel = self._sockets.lines.get(SocketId(key))
+        channel = self._endpoints.by_id.get(SocketId(key))
         if isinstance(channel, TlsChannel):
             channel.expire()
 
 
 def _ceiling(reserve: int) -> float:
-    """The first descriptor that is not for clients: what a service opens must not fail for their sake."""
+    """The first descriptor that clients may not use: the service's own files and sockets need some too."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return math.inf if limit == resource.RLIM_INFINITY else limit - min(reserve, limit // 4)

@@ -1,7 +1,7 @@
-"""One socket: what is read from it goes in, what was written to it goes out, and when it closes is reported once.
+"""One socket: bytes that are read go to the switchboard, bytes that are written go out, closing is reported once.
 
-It is written to directly, without waiting; what it does not take is held here, and goes as the socket takes it. It
-may not know what the bytes mean.
+Bytes are written to the socket directly, without waiting. Those that it does not take are held here until it does.
+This module does not know what the bytes mean.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from posthouse.adapters.loop.runner import Runner
 from posthouse.core.values.peers import SocketId
 
 ABORT: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER with a time of zero: closing then resets the connection and forgets what was not sent."""
+"""SO_LINGER with a time of zero: closing then resets the connection and drops unsent bytes."""
 
 
 class Channel:
-    """`id` is what the switchboard calls this socket. When it closes, the switchboard is told, and `forget`: once."""
+    """`id` is the switchboard's name for this socket. Closing tells the switchboard, and calls `forget`, once."""
 
     __slots__ = (
         "_blocked",
@@ -99,14 +99,14 @@ class Channel:
             runner.board.received_eof(self.id, runner.now())
 
     def _receive(self) -> bytes | None:
-        """What came: empty at the end of input, None where nothing came after all."""
+        """The bytes that came. Empty: the end of input. None: nothing came after all."""
         try:
             return self.socket.recv(self._read_bytes)
         except BlockingIOError:
             return None
 
     def stop_reading(self) -> None:
-        """Read no more until `start_reading`."""
+        """Do not read until `start_reading`."""
         self._reading = False
         self._watch()
 
@@ -118,7 +118,7 @@ class Channel:
     # Out
 
     def write(self, data: bytes, *, report: bool) -> None:
-        """Bytes that leave when the batch ends, behind those that wait already. With `report` they count as held."""
+        """Send these bytes at the end of the turn, after those that wait already. With `report` they count as held."""
         self._unsent.append(data)
         self._unsent_bytes += len(data)
         if report:
@@ -126,17 +126,17 @@ class Channel:
         self._runner.written[self] = None
 
     def end_writing(self) -> None:
-        """Half-close, when all has gone that was written."""
+        """Half-close when everything written has been sent."""
         self._finishing = True
         self._runner.written[self] = None
 
     def close_when_sent(self) -> None:
-        """Close, when all has gone that was written."""
+        """Close when everything written has been sent."""
         self._closing = True
         self._runner.written[self] = None
 
     def flush(self) -> None:
-        """Give the socket what it takes, and tell the switchboard what it did not, or what of that went."""
+        """Write what the socket takes. Tell the switchboard how much it did not take, or how much of that has gone."""
         if not self.open:
             return
         unsent = self._unsent
@@ -155,7 +155,7 @@ class Channel:
             if unsent or self._counted:
                 self._report(sent)
             else:
-                self._unsent_bytes = 0  # it took all that was written: nothing to tell
+                self._unsent_bytes = 0  # the socket took everything: there is nothing to tell
         elif unsent:
             self._report(0)
         if self._blocked is not bool(self._watched & WRITE):
@@ -167,7 +167,7 @@ class Channel:
             self.close()
 
     def _send(self, data: bytes | memoryview) -> int:
-        """How many bytes it took."""
+        """Returns the number of bytes that the socket took."""
         try:
             return self.socket.send(data)
         except BlockingIOError:
@@ -188,10 +188,10 @@ class Channel:
         try:
             self.socket.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # it is broken: the next read says so
+            pass  # it is broken: the next read reports it
 
     def close(self, *, abort: bool = False) -> None:
-        """Close it now, and say so. With `abort` it is reset, and what was not sent is forgotten."""
+        """Close now, and report it. With `abort` the socket is reset and unsent bytes are dropped."""
         if not self.open:
             return
         self.open = False

@@ -1,7 +1,6 @@
-"""Where to listen: names become addresses, addresses become listening sockets.
+"""Listen: names become addresses, addresses become listening sockets. Nothing here accepts.
 
-TCP over IPv4 and IPv6, with TLS or without, and unix sockets that only their owner may connect to. Nothing here
-accepts.
+TCP over IPv4 and IPv6, with TLS or without, and unix sockets that only their owner may connect to.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from msgspec import Struct
 from posthouse.core.values.errors import UsageError
 
 BACKLOG: Final = 1024
-"""How many connections the kernel keeps until they are accepted."""
+"""The number of connections that the kernel queues until they are accepted."""
 
 
 class Bound(Struct, frozen=True):
-    """Where a server listens: `path` for a unix socket, else `host` and `port`."""
+    """An address that a server listens on: `path` for a unix socket, else `host` and `port`."""
 
     host: str = ""
     port: int = 0
@@ -34,7 +33,7 @@ class Bound(Struct, frozen=True):
 
     @property
     def url(self) -> str:
-        """As clients are told: `http://127.0.0.1:8000`, `https://[::1]:8443`, `unix:/run/service.sock`."""
+        """The address as clients write it: `http://127.0.0.1:8000`, `https://[::1]:8443`, `unix:/run/service.sock`."""
         if self.path:
             return f"unix:{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -42,7 +41,7 @@ class Bound(Struct, frozen=True):
 
 
 class Listener:
-    """One listening socket. It does not block."""
+    """One listening socket, non-blocking."""
 
     __slots__ = ("_identity", "bound", "socket")
 
@@ -53,8 +52,8 @@ class Listener:
         self._identity = _identity(bound.path)
 
     def close(self) -> None:
-        """Stop listening. A unix socket's path goes with it, unless somebody else has taken it. Twice is harmless."""
-        # Asked before it is closed: afterwards its inode may be another's.
+        """Stop listening. Removes the path of a unix socket, unless it is another's by now. Twice is harmless."""
+        # Compared before closing: afterwards another file may have the same inode.
         ours = self.socket.fileno() >= 0 and self._identity is not None and self._identity == _identity(self.bound.path)
         self.socket.close()
         if ours:
@@ -65,12 +64,12 @@ def _identity(path: str) -> tuple[int, int] | None:
     try:
         status = os.stat(path)
     except OSError:
-        return None  # there is none, or no path at all
+        return None  # no such file, or no path at all
     return status.st_dev, status.st_ino
 
 
 def is_loopback(host: str) -> bool:
-    """Does this name or address lead to this machine alone? Raises OSError for a name that leads nowhere."""
+    """Do all addresses of this host belong to this machine alone? Raises OSError for a name that cannot be resolved."""
     return all(ip_address(address[0].partition("%")[0]).is_loopback for _, address in _resolve(host, 0))
 
 
@@ -83,9 +82,25 @@ def _resolve(host: str, port: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
         yield family, address
 
 
+def listen(
+    hosts: Iterable[str], port: int, unix: str | PathLike[str] | None, *, secure: bool = False
+) -> list[Listener]:
+    """Listen on every host, and on a unix socket where there is a path. If one fails, raises as
+    `listen_tcp` and `listen_unix` do, and listens on none."""
+    listeners = listen_tcp(hosts, port, secure=secure)
+    if unix is None:
+        return listeners
+    try:
+        return [*listeners, listen_unix(os.fspath(unix))]
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+
+
 def listen_tcp(hosts: Iterable[str], port: int, *, secure: bool = False) -> list[Listener]:
-    """Listen on every address of `hosts`, all on the same port. Of a name's addresses those that this machine does not
-    have are left out. Raises OSError where none is left, and then listens on none."""
+    """Listen on every address of `hosts`, all on the same port. Addresses of a name that this machine does not have are
+    skipped. Raises OSError if a host has no other address, and then listens on none."""
     listeners: list[Listener] = []
     try:
         for host in hosts:
@@ -100,7 +115,7 @@ def listen_tcp(hosts: Iterable[str], port: int, *, secure: bool = False) -> list
                     missing = told
                 else:
                     listeners.append(listener)
-                    port = listener.bound.port  # 0 picks one, for all of them
+                    port = listener.bound.port  # port 0 picks one, for all listeners
             if len(listeners) == before and missing is not None:
                 raise missing
     except OSError:
@@ -126,9 +141,9 @@ def _listen(family: int, address: tuple[Any, ...], port: int, *, secure: bool) -
 
 
 def listen_unix(path: str, *, secure: bool = False) -> Listener:
-    """Listen on a unix socket of mode 0600. One that nobody listens on any more is replaced.
+    """Listen on a unix socket of mode 0600. A stale socket is replaced.
 
-    Raises UsageError where somebody does, or where the path is something else; OSError where it cannot be made.
+    Raises UsageError if another server listens there or the path is not a socket; OSError if it cannot be created.
     """
     if not path:
         raise UsageError("the path of the unix socket is empty")
@@ -143,7 +158,7 @@ def listen_unix(path: str, *, secure: bool = False) -> Listener:
             raise UsageError(f"{path} is in use: another server listens there")
         os.unlink(path)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o177)  # the socket never exists with more rights than its owner's
+    mask = os.umask(0o177)  # the socket never exists with wider permissions
     try:
         listening.bind(path)
         listening.listen(BACKLOG)
@@ -163,12 +178,12 @@ def _answers(path: str) -> bool:
         except ConnectionRefusedError:
             return False
         except BlockingIOError:
-            return True  # its backlog is full, so it has one
+            return True  # its backlog is full, so a server listens
         return True
 
 
 def tls_context(cert: str | PathLike[str], key: str | PathLike[str] | None = None) -> ssl.SSLContext:
-    """TLS 1.2 and newer with the certificate of these PEM files. Raises OSError that names the file."""
+    """A context for TLS 1.2 and newer with the certificate of these PEM files. Raises OSError that names the file."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])

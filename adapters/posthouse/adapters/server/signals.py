@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first asks to leave in good order, the second insists."""
+"""SIGTERM and SIGINT: the first begins a shut-down, the second exits at once."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def on_signals(shut_down: Callable[[], None]) -> Iterator[None]:
-    """Inside, the first signal calls `shut_down`, and a second one exits at once with 128 + n.
+    """While this is entered, the first signal calls `shut_down`, and a second one exits at once with 128 + n.
 
-    Not by the event loop's own means: a handler that blocks the loop must not hold up the second. For the main thread.
+    It does not use the event loop's own signal handling, since a handler that blocks the loop would block the second
+    signal too. For the main thread only.
     """
-    told = False
+    signalled = False
 
     def handle(number: int, frame: FrameType | None) -> None:
-        nonlocal told
-        if told:
+        nonlocal signalled
+        if signalled:
             os._exit(128 + number)
-        told = True
+        signalled = True
         shut_down()
 
     before = {number: signal.signal(number, handle) for number in SIGNALS}

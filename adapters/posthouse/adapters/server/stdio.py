@@ -1,8 +1,9 @@
-"""One client at the other end of two pipes, terminals or files: what is read and written there, in two threads.
+"""One client at the other end of two pipes, terminals or files, read and written by two threads.
 
-Threads, because a regular file cannot be waited for, and because a descriptor that was inherited must not be made
-non-blocking: its other owners share that. Both are bounded, and woken when it closes. It may not know what the bytes
-mean.
+It needs threads because an event loop cannot wait for a regular file, and because an inherited descriptor must not be
+made non-blocking: its other owners share that flag. Both threads are bounded, and closing wakes them.
+
+This module does not know what the bytes mean.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from posthouse.core.values.peers import SocketId
 
 
 def take_pipes() -> tuple[int, int]:
-    """Copies of descriptors 0 and 1 for the client alone: 1 becomes standard error and 0 the null device, so that
-    a `print` cannot tear a message. For a command, before it imports anything of a service's."""
+    """Returns private copies of descriptors 0 and 1. Descriptor 1 becomes standard error and 0 the null device, so that
+    a `print` cannot write into a message. For a command, before it imports a service."""
     copies = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
@@ -30,10 +31,10 @@ def take_pipes() -> tuple[int, int]:
 
 
 class Pipes:
-    """`source` is read from and `sink` written to. Both are ours: they are closed when the connection ends.
+    """Reads from `source` and writes to `sink`. It owns both descriptors, and closes them when the connection ends.
 
-    Up to `write_ahead` bytes wait here without counting as held, as they would in a socket. All methods belong to the
-    event loop's thread; what the two threads share is guarded by `_changed`.
+    Up to `write_ahead` bytes wait here without counting as held, as they would in a socket's buffer. All methods belong
+    to the event loop's thread, except `_read_all` and `_write_all`, the two threads. `_changed` guards what they share.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Pipes:
         self._eof = False
         self._pending = False
         self._closing = False
-        self._uncounted = 0  # of the unsent bytes, those that the switchboard takes for gone
+        self._uncounted = 0  # unsent bytes that the switchboard considers sent
         self._counted = 0
         self._written = bytearray()
         self._wake, self._waking = os.pipe()
@@ -69,7 +70,7 @@ class Pipes:
     # In
 
     def _want(self) -> None:
-        """Let the reader read once more, unless it does already."""
+        """Let the reader thread read once, unless it is reading already."""
         if self._reading and not self._eof and not self._pending:
             self._pending = True
             with self._changed:
@@ -83,13 +84,13 @@ class Pipes:
         board, now = self._runner.board, self._runner.now()
         if data:
             board.received(self.id, data, now)
-            self._runner.poller.call_soon(self._want)  # when what follows from these has been done
+            self._runner.poller.call_soon(self._want)  # after the actions that follow from these bytes
         else:
             self._eof = True
             board.received_eof(self.id, now)
 
     def stop_reading(self) -> None:
-        """Read no more until `start_reading`. What was read meanwhile comes still: one piece at most."""
+        """Do not read until `start_reading`. At most one piece that is being read now still comes."""
         self._reading = False
 
     def start_reading(self) -> None:
@@ -122,7 +123,7 @@ class Pipes:
     # Out
 
     def write(self, data: bytes, *, report: bool) -> None:
-        """Bytes that leave when the batch ends, behind those that wait already. With `report` they count as held."""
+        """Send these bytes at the end of the turn, after those that wait already. With `report` they count as held."""
         self._written += data
         if report:
             self._counted += len(data)
@@ -131,15 +132,15 @@ class Pipes:
         self._runner.written[self] = None
 
     def end_writing(self) -> None:
-        """There is no half of a connection of pipes to close that its peer would not take for the whole."""
+        """Do nothing: the peer of a pipe would take a half-close for the end of the connection."""
 
     def close_when_sent(self) -> None:
-        """Close, when all has gone that was written."""
+        """Close when everything written has been sent."""
         self._closing = True
         self._runner.written[self] = None
 
     def flush(self) -> None:
-        """Give the writer what was written, and tell the switchboard what is more than a socket would take."""
+        """Give written bytes to the writer thread. Tell the switchboard how many exceed what a socket would take."""
         if not self.open:
             return
         allowed = 0 if self._closing else self._runner.board.config.write_ahead
@@ -183,7 +184,7 @@ class Pipes:
                     self._changed.wait()
                 if self._over:
                     break
-                # So much a pipe takes without blocking when it says that it is ready (POSIX, PIPE_BUF).
+                # A pipe that is ready takes this many bytes without blocking (POSIX, PIPE_BUF).
                 piece = bytes(self._unsent[: select.PIPE_BUF])
             ready.poll()
             if self._over:
@@ -202,7 +203,7 @@ class Pipes:
         self._leave(self._sink)
 
     def _leave(self, descriptor: int) -> None:
-        """A thread ends. Only it can know that nobody uses its descriptor any more."""
+        """End a thread. Only the thread itself knows that its descriptor is no longer in use."""
         os.close(descriptor)
         with self._changed:
             self._threads -= 1
@@ -210,7 +211,7 @@ class Pipes:
                 os.close(self._wake)
 
     def close(self, *, abort: bool = False) -> None:
-        """Close it now: both threads end, each with its descriptor."""
+        """Close now: both threads end, and each closes its descriptor."""
         if not self.open:
             return
         self.open = False

@@ -1,6 +1,6 @@
-"""One socket under TLS: a handshake with a deadline, and then what `Channel` does, in other words.
+"""One socket under TLS: a handshake with a deadline, then the same as `Channel`.
 
-It may not know certificates: whoever makes the context does.
+This module does not know certificates: they are in the context that it is given.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from posthouse.core.values.peers import SocketId
 from .channel import Channel
 
 TLS_EXPIRES: Final = "tls_timeout"
-"""The reason of this module's deadlines; the key is the socket."""
+"""The reason of the deadlines that are armed here; the key is the socket."""
 
 
 class TlsChannel(Channel):
-    """A channel under TLS. Nothing is written before its handshake is done: what would be, closes it."""
+    """A channel under TLS. A write before the end of the handshake closes it instead."""
 
     __slots__ = ("_opening", "_timer", "_tls")
 
@@ -44,7 +44,7 @@ class TlsChannel(Channel):
         self._shake_hands()
 
     def expire(self) -> None:
-        """The deadline of the handshake has come."""
+        """The deadline of the handshake has come: close the socket if the handshake has not ended."""
         if self._opening:
             report(INFO, "tls.failed", "TLS handshake timed out", socket=self.id)
             self.close(abort=True)
@@ -77,7 +77,7 @@ class TlsChannel(Channel):
 
     def _read(self) -> None:
         super()._read()
-        # What was deciphered already no selector knows of.
+        # The selector does not see bytes that TLS has decrypted already.
         if self._watched & READ and self._tls.pending():
             self._runner.poller.call_soon(self._read_again)
 
@@ -86,7 +86,7 @@ class TlsChannel(Channel):
             self._read()
 
     def start_reading(self) -> None:
-        """Read again, what was deciphered already first."""
+        """Read again, starting with the bytes that were decrypted already."""
         super().start_reading()
         if not self._opening and self._tls.pending():
             self._runner.poller.call_soon(self._read_again)
@@ -98,7 +98,7 @@ class TlsChannel(Channel):
             return None
 
     def flush(self) -> None:
-        """As for any socket."""
+        """As for a plain socket."""
         if self._opening:
             self.close(abort=True)
         else:
@@ -123,4 +123,4 @@ class TlsChannel(Channel):
         try:
             self._tls.unwrap()
         except (OSError, ValueError):
-            pass  # its answer has not come, or it is broken
+            pass  # the peer's close_notify has not come yet, or the socket is broken

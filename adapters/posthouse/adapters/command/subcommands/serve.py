@@ -10,7 +10,7 @@ from posthouse.adapters.command.loading import load_service
 from posthouse.adapters.command.options import Command, Option, service_argument, whole_number
 from posthouse.adapters.command.running import Running, prepare, run_service, running_options
 from posthouse.adapters.command.suggestions import suggestions
-from posthouse.adapters.server.serve import Server
+from posthouse.adapters.server.server import Server
 from posthouse.adapters.terminal import Misuse, say
 from posthouse.core.service.service import Service
 

@@ -1,4 +1,4 @@
-"""Sockets that take less than they are given, half-close, or go: plain and under TLS."""
+"""Channels: sockets that take less than they are given, half-close, or go: plain and under TLS."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a handler sees of its call, with the gateway behind it, and the requests that handlers wait for.
+"""The context of a call that this server runs, and the requests to clients that handlers await.
 
-From the event loop's thread the gateway is asked at once; from any other, by way of the loop.
+The event loop's thread calls the gateway directly; any other thread calls it in the loop.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from .invoked_context import InvokedContext
 Result = bytes | RpcError
 
 
-class Asking:
-    """Requests to clients for whose outcome somebody waits: a task, or a thread. Performs `Resolve`."""
+class AwaitedRequests:
+    """Requests to clients whose outcomes are awaited, by a task or by a thread."""
 
     def __init__(self, runner: Runner) -> None:
         self._runner: Final = runner
         self._waiting: Final[dict[OutgoingId, Future[Result]]] = {}
-        runner.actions[Resolve] = self._resolve
 
-    def _resolve(self, action: Resolve) -> None:
+    def resolve(self, action: Resolve) -> None:
+        """Perform `Resolve`."""
         waiting = self._waiting.pop(action.request, None)
         if waiting is not None:
             waiting.set_result(action.outcome)
 
     async def ask(self, to: ConnectionId, method: str, params: object, timeout: float) -> bytes:
-        """The result as JSON. Raises RpcError. A task that is cancelled meanwhile lets the client know."""
+        """Send a request and wait for its result as JSON. Raises RpcError. Cancelling the task cancels the request."""
         outcome: Future[Result] = Future()
-        if not self._runner.is_here:
+        if not self._runner.in_loop_thread:
             if not self._runner.run_in_loop(lambda: self._begin(outcome, to, method, params, timeout), None):
                 raise RpcError(REQUEST_CANCELLED, data={"reason": "disconnected"})
             return _result(outcome)
@@ -59,7 +59,7 @@ class Asking:
         return request
 
     def close(self) -> None:
-        """Nothing is answered any more: threads that wait are let go."""
+        """The server has ended: release the tasks and threads that wait, with an error."""
         for waiting in self._waiting.values():
             waiting.set_result(RpcError(REQUEST_CANCELLED, data={"reason": "disconnected"}))
         self._waiting.clear()
@@ -72,29 +72,29 @@ def _result(outcome: Future[Result]) -> bytes:
     return result
 
 
-class CallContext(InvokedContext):
+class ServedContext(InvokedContext):
     """The context of a call that this server runs, in the event loop or in a thread."""
 
-    __slots__ = ("_asking", "_runner")
+    __slots__ = ("_requests", "_runner")
 
-    def __init__(self, invoke: Invoke, runner: Runner, asking: Asking) -> None:
+    def __init__(self, invoke: Invoke, runner: Runner, requests: AwaitedRequests) -> None:
         super().__init__(invoke)
         self._runner: Final = runner
-        self._asking: Final = asking
+        self._requests: Final = requests
 
     def notify(self, method: str, params: Any = None) -> bool:
-        """Send a notification to the caller. False: it is gone, or cannot be pushed to."""
+        """Send a notification to the caller. False: it has gone, or cannot be pushed to."""
         runner = self._runner
         return runner.run_in_loop(lambda: runner.board.notify(self.connection, method, params, runner.now()), False)
 
     def send_progress(self, value: object) -> bool:
-        """Send this value of progress. False: it was not sent."""
+        """Send this progress value. False: it was not sent."""
         runner = self._runner
         return runner.run_in_loop(lambda: runner.board.progress(self.call_id, value, runner.now()), False)
 
     async def ask(self, method: str, params: object, timeout: float) -> bytes:
-        """Ask the caller, and wait for the result as JSON. Raises RpcError.
+        """Send a request to the caller and wait for its result as JSON. Raises RpcError.
 
-        In a worker thread nothing is awaited, the thread waits: run it with `asyncio.run` or `anyio.run` there.
+        In a worker thread it blocks the thread and awaits nothing: run it with `asyncio.run` or `anyio.run` there.
         """
-        return await self._asking.ask(self.connection, method, params, timeout)
+        return await self._requests.ask(self.connection, method, params, timeout)

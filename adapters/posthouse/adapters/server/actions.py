@@ -1,0 +1,35 @@
+"""Every action that a switchboard can ask for, and the method that performs it.
+
+This is the whole table: an action that is missing here cannot be performed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from posthouse.adapters.handlers.events import Events
+from posthouse.adapters.handlers.runs import Runs
+from posthouse.adapters.handlers.served_context import AwaitedRequests
+from posthouse.adapters.loop.runner import Perform
+from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve
+from posthouse.transports.switchboard.actions import CloseSocket, EndWriting, StartReading, StopReading, Write
+
+from .endpoints import Endpoints
+
+
+def performers(
+    endpoints: Endpoints, runs: Runs, requests: AwaitedRequests, events: Events, drained: Callable[[], None]
+) -> dict[type, Perform]:
+    """A function for each type of `Action`. `drained` is called when a shut-down has ended."""
+    return {
+        Write: endpoints.write,
+        EndWriting: endpoints.end_writing,
+        StopReading: endpoints.stop_reading,
+        StartReading: endpoints.start_reading,
+        CloseSocket: endpoints.close,
+        Invoke: runs.invoke,
+        Cancel: runs.cancel,
+        Resolve: requests.resolve,
+        Emit: events.emit,
+        Drained: lambda _: drained(),
+    }

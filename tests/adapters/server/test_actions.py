@@ -1,0 +1,77 @@
+"""Every action of a switchboard is performed, and by the part of the server that it concerns."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import anyio
+import pytest
+from posthouse.adapters import Clock
+from posthouse.adapters.handlers.events import Events
+from posthouse.adapters.handlers.runs import Runs
+from posthouse.adapters.handlers.served_context import AwaitedRequests
+from posthouse.adapters.handlers.watchdog import Watchdog
+from posthouse.adapters.handlers.workers import Workers
+from posthouse.adapters.loop.runner import Runner
+from posthouse.adapters.server.actions import performers
+from posthouse.adapters.server.endpoints import Endpoints
+from posthouse.core.gateway import Gateway
+from posthouse.core.service.service import Service
+from posthouse.core.values.effects import Drained
+from posthouse.core.values.peers import SocketId
+from posthouse.transports import Action, CloseSocket, EndWriting, StartReading, StopReading, Switchboard, Write
+
+
+class Note:
+    """An endpoint that notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+
+    def write(self, data: bytes, *, report: bool) -> None:
+        self.asked.append((data, report))
+
+    def end_writing(self) -> None:
+        self.asked.append("end writing")
+
+    def close_when_sent(self) -> None:
+        self.asked.append("close when sent")
+
+    def close(self, *, abort: bool = False) -> None:
+        self.asked.append("abort" if abort else "close")
+
+    def stop_reading(self) -> None:
+        self.asked.append("stop reading")
+
+    def start_reading(self) -> None:
+        self.asked.append("start reading")
+
+
+@pytest.mark.anyio
+async def test_every_action_has_a_row_and_nothing_else_has() -> None:
+    service = Service("actions")
+    runner = Runner(Switchboard(Gateway(service, wall=0.0, entropy=bytes)), Clock())
+    watchdog, workers, endpoints, note = Watchdog(runner.now, 1.0, 1.0), Workers(1, 1), Endpoints(), Note()
+    events, requests, drained = Events(service, runner, watchdog), AwaitedRequests(runner), anyio.Event()
+    async with anyio.create_task_group() as group:
+        runs = Runs(runner, group, events, requests, watchdog, workers)
+        actions = performers(endpoints, runs, requests, events, drained.set)
+    assert actions.keys() == {*get_args(Action)}
+
+    here, gone = SocketId(1), SocketId(2)
+    endpoints.by_id[here] = note
+    for socket in (here, gone):
+        for action in (
+            Write(socket, b"x", report=True),
+            EndWriting(socket),
+            StopReading(socket),
+            StartReading(socket),
+            CloseSocket(socket),
+            CloseSocket(socket, flush=False),
+        ):
+            actions[type(action)](action)
+    assert note.asked == [(b"x", True), "end writing", "stop reading", "start reading", "close when sent", "abort"]
+    actions[Drained](Drained())
+    assert drained.is_set()
+    events.close()
+    runner.close()
