@@ -24,7 +24,7 @@ def test_a_recorded_run_is_the_same_when_its_inputs_are_given_again(seed: int) -
         board.journal(), calculator(), check=True, effects=lambda _, action: followed.append(shown(action))
     )
     assert replayed.failure is None
-    assert (replayed.given, replayed.skipped, replayed.parted) == (len(board.journal().entries), 0, None)
+    assert (replayed.given, replayed.skipped, replayed.diverged_at) == (len(board.journal().entries), 0, None)
     assert followed == board.followed
     assert replayed.machine.stats() == board.board.stats()
 

@@ -11,8 +11,8 @@ from threading import Event
 
 import pytest
 from posthouse.adapters.journal import Header, JournalFile, read
-from posthouse.adapters.journal.entries import Entry, encode_line
 from posthouse.adapters.journal.file import CLOSED, FULL, MAX_UNWRITTEN, MIN_BYTES, SLOW
+from posthouse.adapters.journal.format import Entry, encode_line
 from posthouse.core import Config, UsageError
 
 from tests.transports.board import calculator

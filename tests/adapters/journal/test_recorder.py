@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from msgspec import structs
 from posthouse.adapters.journal import Header, Journal, Recorder, read, replay, shown
-from posthouse.adapters.journal.entries import INPUTS, MACHINES, TYPES
-from posthouse.adapters.journal.values import WAYS
+from posthouse.adapters.journal.arguments import NOTATIONS
+from posthouse.adapters.journal.format import CLASSES, INPUTS, Machine
 from posthouse.core import Address, Config, Context, Gateway, Invoke, Peer, RpcError, Service, UsageError
 from posthouse.core.values.errors import INTERNAL_ERROR
 from posthouse.core.values.peers import CallId
@@ -53,7 +53,7 @@ class Host:
         journal = read(self.lines)
         done = replay(journal, calculator(), check=True, effects=lambda _, effect: followed.append(shown(effect)))
         assert done.failure is None
-        assert (done.given, done.skipped, done.parted) == (len(journal.entries), 0, None)
+        assert (done.given, done.skipped, done.diverged_at) == (len(journal.entries), 0, None)
         return followed
 
 
@@ -64,7 +64,7 @@ def same(board: Recording, service: Service | None = None) -> Journal:
     service = calculator() if service is None else service
     done = replay(journal, service, check=True, effects=lambda _, action: followed.append(shown(action)))
     assert done.failure is None
-    assert done.parted is None
+    assert done.diverged_at is None
     assert followed == board.followed
     return journal
 
@@ -72,16 +72,16 @@ def same(board: Recording, service: Service | None = None) -> Journal:
 # What is written
 
 
-@pytest.mark.parametrize("machine", TYPES)
-def test_every_input_is_recorded_and_every_parameter_can_be_written(machine: MACHINES) -> None:
+@pytest.mark.parametrize("machine", CLASSES)
+def test_every_input_is_recorded_and_every_parameter_can_be_written(machine: Machine) -> None:
     public = {
         name: function
-        for name, function in inspect.getmembers(TYPES[machine], inspect.isfunction)
+        for name, function in inspect.getmembers(CLASSES[machine], inspect.isfunction)
         if not name.startswith("_") and name not in LOOK_UPS
     }
     assert sorted(public) == sorted(INPUTS[machine])
     parameters = [name for function in public.values() for name in inspect.signature(function).parameters]
-    assert {*parameters} - {"self"} <= WAYS.keys()
+    assert {*parameters} - {"self"} <= NOTATIONS.keys()
 
 
 def test_an_entry_says_what_went_in_what_was_drawn_and_what_began() -> None:

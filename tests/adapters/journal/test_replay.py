@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +18,23 @@ from posthouse.core.values.peers import ANONYMOUS, Caller, CallId, ConnectionId,
 from posthouse.transports import Policy, Switchboard, Write
 from posthouse.transports.http.server import Http1
 
+import examples.calculator
 from tests.adapters.eventful import CONFIG, POLICY, Recording, eventful
 from tests.transports.board import HERE, PIPE, Browser, calculator, call, post, result
 
 from .test_recorder import Host
+
+RECORDED = sorted((Path(__file__).parent / "recorded").glob("*.journal"))
+"""Journals of `examples/calculator.py`, each recorded by the version that first wrote its format, or by a later one."""
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=[path.stem for path in RECORDED])
+def test_a_journal_that_an_earlier_version_recorded_is_replayed_to_the_same(path: Path) -> None:
+    journal = read(path)
+    done = replay(journal, examples.calculator.service, check=True)
+    assert (done.failure, done.diverged_at) == (None, None)
+    assert (done.given, done.skipped) == (len(journal.entries), 0)
+    assert journal.entries
 
 
 class Forgetful(Gateway):
@@ -296,9 +310,9 @@ def test_of_the_last_sockets_it_is_remembered_how_they_began(monkeypatch: pytest
 def test_where_it_parts_from_the_recording_is_told() -> None:
     board = two_callers()
     journal = board.journal()
-    assert replay(journal, calculator()).parted is None
+    assert replay(journal, calculator()).diverged_at is None
     other = structs.replace(journal, header=structs.replace(journal.header, config={"max_connections": 1}))
-    assert replay(other, calculator()).parted == 3
+    assert replay(other, calculator()).diverged_at == 3
 
 
 def test_a_config_that_is_none_is_refused() -> None:

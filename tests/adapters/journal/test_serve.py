@@ -47,7 +47,7 @@ def held(path: Path, service: Service) -> Journal:
     journal = read(path)
     done = replay(journal, service, check=True)
     assert done.failure is None
-    assert (done.given, done.skipped, done.parted) == (len(journal.entries), 0, None)
+    assert (done.given, done.skipped, done.diverged_at) == (len(journal.entries), 0, None)
     return journal
 
 

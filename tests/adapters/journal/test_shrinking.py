@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 from posthouse.adapters import invariants
 from posthouse.adapters.journal import read, replay, shrink
-from posthouse.adapters.journal.entries import Entry
+from posthouse.adapters.journal.format import Entry
 from posthouse.adapters.journal.shrinking import Shrinking, by_socket, together
 from posthouse.core import Gateway, Peer, UsageError
 

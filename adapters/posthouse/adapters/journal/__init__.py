@@ -1,12 +1,16 @@
-"""The journal: a recorder for everything that a switchboard or a gateway is told, and what can be done with a record.
+"""The journal: record every input of a switchboard or a gateway, replay it, and shrink a journal that fails.
 
-`Recorder` writes while a machine runs; `read`, `replay` and `shrink` need no more than the record and the service.
+- record: `recorder.py` writes entries while a machine runs; `redaction.py` hides credentials; `file.py` is the file.
+- read: `format.py` defines the lines of a journal, `arguments.py` how the arguments of an input are written.
+- replay: `replay.py` replays and `shrinking.py` shrinks; both drive one machine through entries (`run.py`).
+
+This folder does not know event loops, sockets or handlers: a replay needs only the journal and the service.
 """
 
 from __future__ import annotations
 
-from .entries import Entry, Header, Journal, fingerprint, read
 from .file import JournalFile
+from .format import Entry, Header, Journal, fingerprint, read
 from .recorder import Recorder, record
 from .replay import Replayed, replay, shown
 from .run import Failure

@@ -1,8 +1,8 @@
-"""A journal's file: bounded, private, and never in the way of who serves.
+"""The file of a journal: bounded, readable by its owner only, and written by a thread.
 
-A journal can be replayed from its beginning only, so at its bound it ends, with a last line that says so, and what it
-has is a whole beginning. A new process begins a new file, and the one before is kept beside it as `FILE.1`. Lines are
-handed to a thread: the loop that serves waits for no disk. What goes wrong there ends the recording, not the service.
+A journal can be replayed only from its beginning. So it is not rotated: at its bound, recording ends with a last line
+that says so. A new process begins a new file and keeps the previous one as `FILE.1`. The event loop hands lines to a
+thread and never waits for the disk. An error of the disk ends the recording, not the service.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Final
 from posthouse.adapters.report import WARNING, report
 from posthouse.core.values.errors import UsageError
 
-from .entries import End, encode_line
+from .format import End, encode_line
 
 DEFAULT_BYTES: Final = 64 * 1024 * 1024
-"""The bound of a journal, unless another is asked for."""
+"""The default bound of a journal, in bytes."""
 
 MIN_BYTES: Final = 64 * 1024
-"""The least bound that makes sense: room for a header and what follows."""
+"""The smallest bound that is accepted: it has room for a header and some entries."""
 
 MAX_UNWRITTEN: Final = 8 * 1024 * 1024
-"""Bytes that may wait for the disk: when it does not keep up with them, recording ends."""
+"""The number of bytes that may wait for the disk. If more wait, recording ends."""
 
 FULL: Final = "the size limit was reached"
 LAST: Final = encode_line(End(FULL))
@@ -36,10 +36,10 @@ SLOW: Final = "the disk was too slow"
 
 
 class JournalFile:
-    """Takes the lines of one journal (`write`) until `close`. Raises OSError for a file that cannot be had, UsageError
-    for what is no file or no bound.
+    """Takes the lines of one journal (`write`) until `close`. Raises OSError if the file cannot be created, UsageError
+    if the path is not a regular file or the bound is too small.
 
-    `sink` writes bytes to a descriptor and says how many went: `os.write`, unless a test has its own.
+    `sink` writes bytes to a descriptor and returns how many it wrote. A test passes its own.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class JournalFile:
         self._file: Final = _open(self.path)
         self._changed: Final = Condition()
         self._unwritten = bytearray()
-        self._over = False
+        self._ended = False
         self._broken = False
         self._thread: Final = Thread(target=self._write_all, name="posthouse-journal", daemon=True)
         self._thread.start()
 
     def write(self, line: bytes) -> bool:
-        """Take one line. False: recording has ended; why was logged, once."""
-        if self._over or self._broken:
+        """Take one line. False: recording has ended; the reason was logged once."""
+        if self._ended or self._broken:
             return False
         if len(line) > self._left:
             return self._stop(FULL)
@@ -77,34 +77,34 @@ class JournalFile:
         return self._stop(SLOW) if slow else True
 
     def close(self) -> None:
-        """Write what is left, and the end. Waits for the disk."""
-        if not self._over:
+        """Write the lines that wait, and the end. Waits for the disk."""
+        if not self._ended:
             self._end(CLOSED)
         self._thread.join()
 
     def _stop(self, reason: str) -> bool:
-        self._tell(reason)
+        self._report_end(reason)
         self._end(reason)
         return False
 
-    def _tell(self, reason: str) -> None:
+    def _report_end(self, reason: str) -> None:
         text = "stopped recording the journal: {reason}; the server continues"
         report(WARNING, "journal.ended", text, path=self.path, reason=reason)
 
     def _end(self, reason: str) -> None:
         with self._changed:
             self._unwritten += encode_line(End(reason))
-            self._over = True
+            self._ended = True
             self._changed.notify()
 
     def _write_all(self) -> None:
-        over = False
-        while not over:
+        ended = False
+        while not ended:
             with self._changed:
-                while not self._unwritten and not self._over:
+                while not self._unwritten and not self._ended:
                     self._changed.wait()
                 data, self._unwritten = bytes(self._unwritten), bytearray()
-                over = self._over
+                ended = self._ended
             if not self._broken:
                 self._write_through(data)
         with suppress(OSError):
@@ -116,11 +116,11 @@ class JournalFile:
                 data = data[self._sink(self._file, data) :]
         except OSError as error:
             self._broken = True
-            self._tell(error.strerror or repr(error))
+            self._report_end(error.strerror or repr(error))
 
 
 def _open(path: str) -> int:
-    """A new file that only its owner may read; the one that was there is the older generation now."""
+    """Create a file that only its owner may read. An existing one is renamed to `FILE.1`."""
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(os.lstat(path).st_mode):
             raise UsageError(f"{path} is not a file: a journal needs a file of its own")

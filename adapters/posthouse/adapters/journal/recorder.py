@@ -1,7 +1,7 @@
-"""The recorder: it stands between an adapter and its machine, and writes down what the machine is told.
+"""The recorder: it stands between an adapter and its machine, and writes every input of the machine.
 
-It changes nothing: what goes in goes on as it came, what comes out comes back. Results are written as the bytes that
-they became, where they became any. Without a recorder nothing of this exists.
+It does not change inputs, results or exceptions. Results of handlers are written as the JSON that they became. A server
+that does not record has none of this in its path.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.switchboard import Switchboard
 from posthouse.transports.websocket.server import WebSocket
 
-from .entries import INPUTS, Entry, Header, encode_line, parameters
+from .arguments import NOTATIONS, InvalidResult, as_json, encodable, write_argument
+from .format import INPUTS, Entry, Header, encode_line, parameters
 from .redaction import Redactor
-from .values import WAYS, Unfit, as_json, encodable, write_argument
 
 Write = Callable[[bytes], object]
-"""Takes one line. What it returns as False (and only that) ends the recording."""
+"""Takes one line. Returning False (and only that) ends the recording."""
 
 
 class Recorder:
     """Records one machine from its construction on.
 
-    Build the gateway with the recorder's `service` and `entropy`, then have the machine watched before its first input:
+    Build the gateway with the recorder's `service` and `entropy`, then call `watch` before the first input:
 
         recorder = Recorder(service, header, write, entropy)
         gateway = Gateway(recorder.service, config, wall=wall, entropy=recorder.entropy)
@@ -50,7 +50,7 @@ class Recorder:
         self._write: Final = write
         self._entropy: Final = entropy
         self._drawn: list[bytes] = []
-        self._result: Raw | Unfit | None = None
+        self._result: Raw | InvalidResult | None = None
         self._redactors: Final[dict[int, Redactor]] = {}
         self._inside = False
         self._machine: Switchboard | Gateway | None = None
@@ -58,19 +58,19 @@ class Recorder:
         write(encode_line(header))
 
     def entropy(self, size: int) -> bytes:
-        """What the machine draws."""
+        """The entropy of the machine."""
         piece = self._entropy(size)
         self._drawn.append(piece)
         return piece
 
     def watch(self, machine: Switchboard | Gateway) -> None:
-        """Write down every input of this machine from now on."""
+        """Record every input of this machine from now on."""
         self._machine = machine
         for name in INPUTS[self._kind]:
             setattr(machine, name, self._recorded(machine, name))
 
     def stop(self) -> None:
-        """Write down no more. The machine is as if it had never been watched."""
+        """Stop recording. The machine's methods are its own again."""
         machine, self._machine = self._machine, None
         if machine is not None:
             for name in INPUTS[self._kind]:
@@ -81,7 +81,7 @@ class Recorder:
             try:
                 data = encode(result)
             except ResultError as error:
-                self._result = Unfit(error.reason)
+                self._result = InvalidResult(error.reason)
                 raise
             self._result = Raw(data)
             return data
@@ -89,11 +89,11 @@ class Recorder:
         return encode_result
 
     def _recorded(self, machine: Switchboard | Gateway, name: str) -> Callable[..., Any]:
-        """The input, written down when it has happened: only then is known what it took and what began with it."""
+        """The input, recorded after it has run: what it drew and what began with it is known only then."""
         original: Callable[..., Any] = getattr(machine, name)
         needed, known = parameters(self._kind, name)
         all_needed, all_known = frozenset(needed), frozenset(known)
-        settled = {parameter: settle for parameter in known if (settle := WAYS[parameter].settle) is not None}
+        settled = {parameter: settle for parameter in known if (settle := NOTATIONS[parameter].settle) is not None}
         outbox: list[Any] = machine.outbox
 
         def record(*positional: Any, **named: Any) -> Any:
@@ -127,13 +127,13 @@ class Recorder:
         self, name: str, arguments: dict[str, Any], actions: list[Any], returned: Any, raised: str | None
     ) -> None:
         if name == "complete":
-            unseen = self._result is None and raised is not None  # it did not get as far as to encode it
+            unseen = self._result is None and raised is not None  # it raised before the result was encoded
             arguments["result"] = as_json(arguments.get("result")) if unseen else self._result
         elif name in ("opened", "received", "closed"):
             self._keep_secrets(arguments, returned)
         opened = [a.event for a in actions if type(a) is Emit and type(a.event) is ConnectionOpened]
         if name != "received" and any(event.kind == "websocket" for event in opened):
-            # The handshake had come before, and had to wait for the answer to another request.
+            # Its handshake came earlier, and waited for the response to the request before it.
             for socket in filter(self._upgraded, list(self._redactors)):
                 del self._redactors[socket]
         drawn, self._drawn = self._drawn, []
@@ -148,14 +148,14 @@ class Recorder:
         )
         try:
             line = encode_line(entry)
-        except Exception:  # text that is no Unicode, a number that is none
+        except Exception:  # a lone surrogate, or NaN
             kept = {parameter: encodable(argument) for parameter, argument in entry.arguments.items()}
             line = encode_line(replace(entry, arguments=kept))
         if self._write(line) is False:
             self.stop()
 
     def _keep_secrets(self, arguments: dict[str, Any], returned: Any) -> None:
-        """One redactor for each socket that may speak HTTP, from its beginning to its end, or to that of HTTP."""
+        """Redact the bytes of each socket that may speak HTTP, until the socket closes or becomes a WebSocket."""
         address, socket, data = (arguments.get(name) for name in ("address", "socket", "data"))
         if isinstance(address, Address):
             if returned is not None and address.transport == "stream":
@@ -168,7 +168,7 @@ class Recorder:
                 del self._redactors[socket]
 
     def _upgraded(self, socket: int) -> bool:
-        """Has the machine made a WebSocket of it? What its peer says of it does not count."""
+        """Has the machine made a WebSocket of it? The peer's own claim does not count."""
         assert isinstance(self._machine, Switchboard)
         line = self._machine._sockets.lines.get(SocketId(socket))
         return line is not None and type(line.codec) is WebSocket
@@ -185,7 +185,7 @@ def record(
     gateway: type[Gateway] = Gateway,
 ) -> Switchboard:
     """A switchboard of this service that is recorded from its first input on. `write` takes each line; `wall` and
-    `entropy` are as for a Gateway, `gateway` the class to build."""
+    `entropy` are as for a Gateway; `gateway` is the class to build."""
     recorder = Recorder(service, Header.of(service, config, wall=wall, policy=policy), write, entropy)
     board = Switchboard(gateway(recorder.service, config, wall=wall, entropy=recorder.entropy), policy)
     recorder.watch(board)

@@ -1,13 +1,13 @@
-"""What is kept out of a journal: credentials in the heads of HTTP requests, and the query strings of their targets.
+"""Hide secrets from a journal: credentials in the heads of HTTP requests, and the query strings of their targets.
 
-Each byte of them becomes another of its kind, an `x` for what is visible, so that a replay takes the same way: what the
-server decides on stays, which is spaces, control bytes, what separates the parameters of a query, those names of
-parameters that make it refuse a request, and the version. Bytes come as a socket gave them, cut anywhere; one redactor
+Each byte is replaced by another of its kind (`x` for visible characters), so that a replay decides the same. The bytes
+that the server decides on stay: spaces, control bytes, separators of query parameters, the beginnings of parameter
+names for which it refuses a request, and the version. Bytes come as the socket gave them, cut anywhere. One redactor
 follows one socket, until the server has made a WebSocket of it.
 
-It looks at lines, not at messages: a line that begins as a secret header or as a request line does is taken for one
-wherever it stands, in a body too, since no JSON text has such a line. So nothing gets past, whatever was made of the
-bytes before. Of bodies it knows only where they end, since a request that follows begins in the middle of a line.
+It looks at lines, not at messages: any line that begins like a secret header or like a request line is treated as one,
+in a body too, since no JSON text has such a line. So no secret depends on how the bytes before were understood. It
+follows bodies only to know where they end, since the next request begins in the middle of a line.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ SECRET_HEADERS: Final = (
     *("authorization", "proxy-authorization", "cookie", "set-cookie", "referer"),
     *("x-api-key", "x-auth-token", "x-csrf-token", "x-xsrf-token"),
 )
-"""The headers whose values are hidden, in lower case. The server reads none of them."""
+"""The headers whose values are hidden, in lower case. The server does not read them."""
 
 BLANK: Final = rb"[^!-~]"
-"""What is no visible character: what stands around a name should be a space at most, and may be anything."""
+"""Any byte that is not a visible character. Around a name there should be at most a space, but there may be others."""
 
 NAMES: Final = b"|".join(map(str.encode, SECRET_HEADERS))
 SECRET: Final = re.compile(rb"%b*(?:%b)%b*:" % (BLANK, NAMES, BLANK), re.IGNORECASE)
@@ -35,36 +35,36 @@ KEY: Final = re.compile(rb"sec-websocket-key%b*:%b*[A-Za-z0-9+/]{22}==%b*" % (BL
 
 PATH: Final = rb"%b++%b++(?:/|https?://)[^?]*+" % (TCHAR, BLANK)
 WORD: Final = rb"%b++%b++(?![],}])[!->@-~]*+" % (TCHAR, BLANK)
-"""A request line (RFC 9112 section 3) as far as its target goes: a path, which may have spaces that it should not
-have, or a word. Behind a number or a literal of a JSON text only a comma or a bracket can stand."""
+"""A request line (RFC 9112 section 3) up to the end of its target: a path, which may contain spaces that are not
+allowed, or a word. A line of JSON does not match: after a number or a literal it can only have a comma or a bracket."""
 
 QUERY: Final = re.compile(rb"(?:%b|%b)\?([^ \t]*+)(.*+)" % (PATH, WORD), re.IGNORECASE)
 IN_PATH: Final = re.compile(rb"%b\Z" % PATH, re.IGNORECASE)
 IN_WORD: Final = re.compile(rb"%b\Z" % WORD)
 IN_NAME: Final = re.compile(rb"%b*+%b*+%b*+(?::%b*+[0-9A-Za-z+/=]*+%b*+)?\Z" % (BLANK, TCHAR, BLANK, BLANK, BLANK))
-"""What has come of a line that may still be any kind: a header's name, and a value that is a number or a key."""
+"""The beginning of a line that may still become any kind: a header's name, and a value that is a number or a key."""
 
 PIECE: Final = re.compile(rb"[^\r\n]+|[\r\n]+")
-"""Lines, and what is between them."""
+"""Lines, and line ends."""
 
 LF: Final = 0x0A
 
 HIDDEN: Final = bytes(
     byte if byte <= 0x20 or byte == 0x7F else ord("x") if byte < 0x80 else 0xFF for byte in range(256)
 )
-"""What becomes of each byte of a secret."""
+"""The replacement of each byte of a secret."""
 
 HIDDEN_IN_QUERY: Final = bytes(byte if byte in b"#?=" else HIDDEN[byte] for byte in range(256))
-"""And of each byte of a parameter: a fragment is refused."""
+"""The replacement of each byte of a query parameter. `#` stays, since the server refuses fragments."""
 
 SEPARATOR: Final = re.compile(rb"([&;])")
 HALF_ESCAPE: Final = re.compile(rb"%[0-9A-Fa-f]?\Z")
 
 LONGEST_NAME: Final = 64
-"""Of a parameter's name so much is looked at: room for every letter of a refused one to be escaped."""
+"""The longest part of a parameter's name that is examined: a refused name with every letter escaped fits."""
 
 VERSION: Final = re.compile(rb"(?<![^ \t])H(?:T(?:T(?:P(?:/(?:[0-9](?:\.[0-9]?)?)?)?)?)?)?")
-"""What a word has in common with the version of a request line."""
+"""The part of a word that it has in common with the version of a request line."""
 
 SECRET_LINE: Final = b"cookie:"
 IN_QUERY: Final = b"GET /?"
@@ -72,30 +72,30 @@ BEHIND_QUERY: Final = b"GET /?x "
 PATH_LINE: Final = b"GET /"
 WORD_LINE: Final = b"GET *"
 HARMLESS: Final = b'"'
-"""The shortest lines of their kinds: what is remembered of one that goes on."""
+"""The shortest line of each kind. It is remembered in place of a line that continues."""
 
 REMEMBERED: Final = 256
-"""So many bytes of a line are remembered, while it may be any kind."""
+"""The number of bytes of a line that are remembered while its kind is not known."""
 
 BLANKS: Final = re.compile(rb"%b+" % BLANK)
 LONG_TOKEN: Final = re.compile(rb"\A%b{64,}+" % TCHAR)
-"""A method, if anything: no name that is looked for is so long."""
+"""A token too long for a name that is searched for. It may still be a method."""
 
 
 class Redactor:
-    """One socket's bytes, in order."""
+    """Redacts the bytes of one socket, in order."""
 
     def __init__(self) -> None:
-        self._line = b""  # what of this line came before, or a line of its kind
+        self._line = b""  # the part of this line that came before, or a line of the same kind
         self._ends = 2  # line feeds since the last line
-        self._hiding = b""  # a line of the last one's kind, where a fold or what is behind a bare CR is hidden too
+        self._hiding = b""  # a line of the last one's kind, if its fold, or text after a bare CR, must be hidden
         self._length = 0  # of the body that this head announces
-        self._key = False  # has this head a key, with which it asks for a WebSocket?
-        self._body = 0  # what is to come of the body
+        self._key = False  # does this head have a key, and so ask for a WebSocket?
+        self._body = 0  # the bytes of the body that have not come yet
 
     def redact(self, data: bytes, *, upgraded: bool = False) -> bytes:
-        """The same number of bytes, without what is secret. `upgraded`: with these the server has made a WebSocket of
-        the socket, so what stands behind the head that asked for one is left as it is, and nothing more may come."""
+        """The same number of bytes, with secrets replaced. `upgraded`: on these bytes the server has made the socket a
+        WebSocket. Bytes after the head that asked for it are left as they are, and this must be the last call."""
         hidden = bytearray(data)
         at, end = 0, len(data)
         while at < len(data):
@@ -113,7 +113,7 @@ class Redactor:
         return bytes(hidden[:end]) + data[end:]
 
     def _between(self, ends: bytes, at: int) -> int:
-        """Line ends. Returns where they are over, or the head that they end."""
+        """Line ends. Returns the offset after them, or after those that end the head."""
         if self._line:
             self._end_line()
         for byte in ends:
@@ -136,7 +136,7 @@ class Redactor:
             self._key = True
 
     def _within(self, piece: re.Match[bytes], hidden: bytearray) -> int:
-        """A line, or what of it has come. Returns where it is over."""
+        """A line, or the part that has come. Returns the offset after it."""
         before = self._line
         if self._hiding and (not self._ends or (self._ends < 2 and piece[0][0] in b" \t")):
             before = self._hiding
@@ -157,7 +157,7 @@ class Redactor:
 
 
 def as_remembered(line: bytes) -> bytes:
-    """A line of the same kind that is no longer than it may be, whatever follows."""
+    """A line of the same kind that is at most `REMEMBERED` long, whatever follows."""
     if IN_PATH.match(line):
         return PATH_LINE
     if len(line) <= REMEMBERED:
@@ -172,7 +172,7 @@ def as_remembered(line: bytes) -> bytes:
 
 
 def hide_words(words: bytes) -> tuple[bytes, bytes]:
-    """What stands behind a query, without all but a version; and what to remember of the last word, which may go on."""
+    """The words after a query, hidden except for a version; and what to remember of the last word, which may go on."""
     shown = bytearray(words.translate(HIDDEN))
     for version in VERSION.finditer(words):
         shown[version.start() : version.end()] = version[0]
@@ -181,7 +181,7 @@ def hide_words(words: bytes) -> tuple[bytes, bytes]:
 
 
 def hide_parameters(query: bytes) -> tuple[bytes, bytes]:
-    """A query without what is secret; and what to remember of its last parameter, which may go on."""
+    """A query with secrets hidden; and what to remember of its last parameter, which may continue."""
     pieces = SEPARATOR.split(query)
     shown: list[bytes] = []
     current = b""
@@ -197,7 +197,7 @@ def hide_parameters(query: bytes) -> tuple[bytes, bytes]:
 
 
 def as_refused(name: bytes) -> int:
-    """Of how many bytes the beginning is that a name has in common with one that the server refuses."""
+    """The length of the beginning that a name has in common with one that the server refuses."""
     for size in range(1, len(name) + 1):
         read = unquote_to_bytes(HALF_ESCAPE.sub(b"", name[:size].replace(b"+", b" "))).lstrip().lower()
         if size > LONGEST_NAME or not any(secret.startswith(read.rstrip()) for secret in SECRETS):

@@ -1,4 +1,4 @@
-"""Replay: what a journal says is told to a new machine, and what follows is looked at."""
+"""Replay: give the inputs of a journal to a new machine, and examine what follows."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from posthouse.core.values.effects import Effect, Invoke
 from posthouse.transports.switchboard.actions import Action
 from posthouse.transports.switchboard.switchboard import Switchboard
 
-from .entries import Journal
-from .run import Effects, Failure, Run, stand_in
+from .format import Journal
+from .run import Effects, Failure, Run, with_recorded_results
 
 ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
-"""Where an object is in memory: what its `repr` says when its type has none of its own."""
+"""The address in the default `repr` of an object. It differs between processes."""
 
 
 class Replayed(Struct, frozen=True):
-    """What became of a replay: how many entries were given and how many skipped, and the first failure.
+    """The outcome of a replay: how many entries were given, how many skipped, and the first failure.
 
-    `parted` is the first entry (from 1) from which something else began than had been recorded: it is not the same
-    program any more, or not the same service; or entries were left out. `machine` is as it was left.
+    `diverged_at` is the first entry (from 1) that had another outcome than was recorded: the program or the service is
+    another, or entries were left out. `machine` is the machine after the last entry.
     """
 
     given: int
     skipped: int
     failure: Failure | None
-    parted: int | None
+    diverged_at: int | None
     machine: Switchboard | Gateway
 
 
@@ -45,18 +45,18 @@ def replay(
 ) -> Replayed:
     """Give the first `until` entries (None: all) to a machine of this service, up to the first failure.
 
-    An exception that comes out of an input is a failure, but for UsageError, which is its answer to misuse. With
-    `check` every invariant is looked at after every entry, and in the end that the last sockets' bytes mean the same
-    however they are cut. `effects` is told what follows. `gateway` is the class to
-    build. Raises UsageError for a config that this version refuses.
+    An exception that an input raises is a failure, except UsageError, which reports misuse. With `check`, every
+    invariant is checked after every entry, and in the end that the bytes of the last sockets mean the same however they
+    are cut. `effects` is called with every action that follows. `gateway` is the class to build. Raises UsageError for
+    a config that this version refuses.
     """
-    run = Run(journal.header, stand_in(service), gateway, check=check, effects=effects)
+    run = Run(journal.header, with_recorded_results(service), gateway, check=check, effects=effects)
     run.give(journal.entries[:until])
-    return Replayed(run.given, len(run.skipped), run.failure, run.parted, run.machine)
+    return Replayed(run.given, len(run.skipped), run.failure, run.diverged_at, run.machine)
 
 
 def shown(action: Action | Effect) -> str:
-    """An action as text on one line, without what differs between any two processes."""
+    """An action as one line of text that is equal in every process."""
     if isinstance(action, Invoke):
         args = tuple(map(_in_order, action.args))
         kwargs = {name: _in_order(argument) for name, argument in action.kwargs.items()}
@@ -67,8 +67,8 @@ def shown(action: Action | Effect) -> str:
 
 
 def _in_order(argument: Any) -> Any:
-    """With an array for each set in it, as what leaves has: the order of a set is that of one process."""
+    """The argument with sorted arrays in place of sets: the order of a set differs between processes."""
     try:
         return ordered(argument)
-    except Exception:  # a member's own conversion may raise anything
+    except Exception:  # the conversion of a member may raise anything
         return argument

@@ -1,8 +1,8 @@
-"""Shrinking: of a journal that fails, the few entries without which it would not fail in the same way.
+"""Shrinking: reduce a journal that fails to the few entries without which it would not fail in the same way.
 
-Delta debugging (Zeller and Hildebrandt, 2002, `ddmin`), coarse things first: what comes behind the failure, then all
-that whole sockets said, then single entries; and what is left of a message that came in pieces is put together. Ids
-are followed, so what is left is a journal like any other.
+Delta debugging (Zeller and Hildebrandt, 2002, `ddmin`), in large steps first: remove the entries after the failure,
+then whole sockets, then single entries. Then join the pieces that are left of a message. Ids are mapped (`run.py`), so
+the result is a journal like any other.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import UsageError
 
-from .entries import Entry, Journal
-from .run import MADE, NAMED, Effects, Run, stand_in
+from .format import Entry, Journal
+from .run import CREATES, ID_ARGUMENTS, Effects, Run, with_recorded_results
 
 CHUNKING: Final = "chunking:"
-"""How the sentence begins of what is only seen at the end of a run, and takes longer than the run."""
+"""The beginning of a violation that is only checked at the end of a run, and takes longer than the run."""
 
 MAX_RUNS: Final = 10_000
-"""So often a journal is replayed at most: what is left then is small already."""
+"""The largest number of replays. The journal is small by then."""
 
 Places = list[int]
-"""Where entries stand in the whole journal, in order."""
+"""Places of entries in the whole journal, in order."""
 
 
 def shrink(
@@ -38,8 +38,8 @@ def shrink(
     gateway: type[Gateway] = Gateway,
     max_runs: int = MAX_RUNS,
 ) -> Journal:
-    """The smallest journal found that fails in the same way as this one does (`Failure.kind`) when it is replayed with
-    these arguments. Raises UsageError for one that does not fail."""
+    """The smallest journal found that fails in the same way (`Failure.kind`) when it is replayed with these arguments.
+    Raises UsageError if the journal does not fail."""
     shrinking = Shrinking(journal, service, gateway, check=check, effects=effects, max_runs=max_runs)
     entries = shrinking.shrink()
     header = structs.replace(journal.header, left_out=journal.header.left_out + len(journal.entries) - len(entries))
@@ -47,7 +47,7 @@ def shrink(
 
 
 class Shrinking:
-    """One journal on its way down. `runs` counts how often it was replayed."""
+    """Shrinks one journal. `runs` counts the replays."""
 
     def __init__(
         self,
@@ -62,27 +62,27 @@ class Shrinking:
         self.runs = 0
         self._header: Final = journal.header
         self._entries: Sequence[Entry] = journal.entries
-        self._service: Final = stand_in(service)
+        self._service: Final = with_recorded_results(service)
         self._gateway: Final = gateway
         self._check: Final = check
         self._effects: Final = effects
         self._max_runs: Final = max_runs
         self._kind = ""
-        self._all_eyes = False
+        self._check_everywhere = False
 
     def shrink(self) -> list[Entry]:
-        """The entries without which it would not fail."""
+        """The entries that the failure needs."""
         whole = list(range(len(self._entries)))
         run = self._run(whole)
         if run.failure is None:
             raise UsageError("this journal does not fail: there is nothing to shrink")
         self._kind = run.failure.kind
         whole = needed(whole, run)
-        # To look inside after every entry costs more than all else. What is violated at the end, as it is in the whole,
-        # is seen there; and should something else be violated before, it is done again with all eyes.
+        # Checking the state after every entry costs most of the time. So it is checked only at the end, where the
+        # failure of the whole journal is. If another invariant is violated earlier, shrink again and check everywhere.
         places = self._narrow(whole)
         if kind_in(self._run(places)) != self._kind:
-            self._all_eyes = True
+            self._check_everywhere = True
             places = self._narrow(whole)
         return self._join(self._at(places))
 
@@ -94,8 +94,8 @@ class Shrinking:
         return self._minimise(places, [[place] for place in places])
 
     def _join(self, entries: list[Entry]) -> list[Entry]:
-        """With reads that follow one another on one socket as one, where it goes on to fail in the same way; and then
-        without what that made needless."""
+        """Join consecutive reads of one socket while the journal fails in the same way. Then remove the entries that
+        this made needless."""
         whole = len(entries)
         at = 1
         while at < len(entries) and self.runs < self._max_runs:
@@ -109,21 +109,21 @@ class Shrinking:
         if len(entries) == whole:
             return entries
         self._entries = entries
-        self._all_eyes = True  # there are few by now
+        self._check_everywhere = True  # only few entries are left
         places = list(range(len(entries)))
         return self._at(self._minimise(places, [[place] for place in places]))
 
-    def _run(self, places: Places, *, all_eyes: bool = True) -> Run:
+    def _run(self, places: Places, *, check_everywhere: bool = True) -> Run:
         self.runs += 1
         run = Run(self._header, self._service, self._gateway, check=self._check, effects=self._effects)
         entries = self._at(places)
-        # What sockets said is only cut otherwise where that may be what fails.
+        # The bytes of sockets are only cut in other places if that may be the failure.
         cut = not self._kind or self._kind.startswith(CHUNKING)
-        run.give(entries, check_from=1 if all_eyes else len(places), cut=cut)
+        run.give(entries, check_from=1 if check_everywhere else len(places), cut=cut)
         return run
 
     def _minimise(self, places: Places, groups: list[Places]) -> Places:
-        """Leave out groups, half of them at once, then fewer, until none can be left out any more."""
+        """Remove groups, half of them at once, then fewer, until no group can be removed."""
         size = len(groups)
         moved = False
         while size > 1 or moved:
@@ -142,14 +142,14 @@ class Shrinking:
         return places
 
     def _without(self, groups: list[Places]) -> Places | None:
-        """These alone, if they fail in the same way. None: they do not."""
+        """The places that are needed of these groups. None: they do not fail in the same way."""
         places = sorted(chain.from_iterable(groups))
-        run = self._run(places, all_eyes=self._all_eyes)
+        run = self._run(places, check_everywhere=self._check_everywhere)
         return needed(places, run) if kind_in(run) == self._kind else None
 
 
 def together(first: Entry, second: Entry) -> Entry | None:
-    """Two reads as one. None: they are no reads, or of two sockets."""
+    """Two reads as one. None: they are not reads, or of different sockets."""
     if not first.input == second.input == "received" or first.arguments["socket"] != second.arguments["socket"]:
         return None
     return Entry(
@@ -164,26 +164,25 @@ def together(first: Entry, second: Entry) -> Entry | None:
 
 
 def kind_in(run: Run) -> str | None:
-    """How it failed, if it did."""
+    """The kind of its failure, if it failed."""
     return None if run.failure is None else run.failure.kind
 
 
 def needed(places: Places, run: Run) -> Places:
-    """Of what a run that failed was given, what it took before it failed."""
+    """The places of the entries that a failed run was given up to its failure."""
     assert run.failure is not None
     skipped = frozenset(run.skipped)
     return [place for at, place in enumerate(places[: run.failure.entry], start=1) if at not in skipped]
 
 
 def by_socket(entries: Sequence[Entry], places: Places) -> list[Places]:
-    """The entries in groups: what belongs to one socket (or to one connection where there are no sockets), and the
-    rest by what it is."""
+    """Group the entries by socket (or by connection if there are no sockets), and all others by their input."""
     owners: dict[tuple[str, int], str] = {}
     groups: dict[str, Places] = {}
     for place in places:
         entry = entries[place]
-        named = [(kind, entry.arguments[name]) for name, kind in NAMED.items() if name in entry.arguments]
-        made = MADE.get(entry.input)
+        named = [(kind, entry.arguments[name]) for name, kind in ID_ARGUMENTS.items() if name in entry.arguments]
+        made = CREATES.get(entry.input)
         owner = next((owners[id] for id in named if id in owners), entry.input)
         if made in ("socket", "connection") and not named and entry.returned is not None:
             owner = f"{made} {entry.returned}"

@@ -17,7 +17,7 @@ from msgspec import json, structs
 from posthouse.adapters.command.loading import load_service
 from posthouse.adapters.command.options import Command, service_argument, whole_number
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.journal.entries import Entry, Journal, fingerprint, read
+from posthouse.adapters.journal.format import Entry, Journal, fingerprint, read
 from posthouse.adapters.journal.replay import Replayed, replay, shown
 from posthouse.adapters.journal.run import Failure as Found
 from posthouse.adapters.journal.shrinking import shrink
@@ -153,8 +153,8 @@ def _conclude(journal: Journal, done: Replayed, *, check: bool) -> int:
     if done.failure is not None:
         complain(_failure_text(journal, done.failure), _traceback(done.failure.error))
         return VIOLATED
-    if done.parted is not None and not journal.header.left_out:
-        say(f"differs from the recording from input {done.parted} on{_recorded_by(journal.header.posthouse)}")
+    if done.diverged_at is not None and not journal.header.left_out:
+        say(f"differs from the recording from input {done.diverged_at} on{_recorded_by(journal.header.posthouse)}")
     skipped = f", {done.skipped} skipped (their socket or call does not exist)" if done.skipped else ""
     clean = ": no invariant is violated" if check else ""
     say(f"{done.given} inputs replayed{skipped}{clean}")

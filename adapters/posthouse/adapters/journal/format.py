@@ -1,7 +1,7 @@
-"""What a journal is: everything that a machine was told, in order, so that the same can be told to another.
+"""The format of a journal: every input of a machine, in order, so that another machine can be given the same.
 
-One JSON text a line: a header, an entry for each input, and an end where recording ended by itself. Arguments that
-are one connection's secrets have been replaced before they come here (`redaction.py`).
+One JSON text per line: a header, an entry for each input, and an end if recording ended by itself. Credentials have
+been replaced before they come here (`redaction.py`).
 """
 
 from __future__ import annotations
@@ -24,46 +24,45 @@ from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.switchboard import Switchboard
 
 FORMAT: Final = 1
-"""The version of what is written here: a reader refuses any other."""
+"""The version of the format; a reader refuses any other. Raise it if an input or an argument is renamed or removed."""
 
 T = TypeVar("T")
 
-MACHINES = Literal["switchboard", "gateway"]
+Machine = Literal["switchboard", "gateway"]
 
-SPEAKING: Final = ("complete", "fail", "progress", "notify", "broadcast", "request", "abandon")
-LASTING: Final = ("shut_down", "set_wall", "handle_timeout")
+APPLICATION: Final = ("complete", "fail", "progress", "notify", "broadcast", "request", "abandon")
+LIFETIME: Final = ("shut_down", "set_wall", "handle_timeout")
 
-INPUTS: Final[dict[MACHINES, tuple[str, ...]]] = {
-    "switchboard": ("opened", "received", "received_eof", "held", "sent", "closed", *SPEAKING, *LASTING),
+INPUTS: Final[dict[Machine, tuple[str, ...]]] = {
+    "switchboard": ("opened", "received", "received_eof", "held", "sent", "closed", *APPLICATION, *LIFETIME),
     "gateway": (
         *("accepted", "head_read", "released", "connect", "receive", "heard", "disconnected"),
-        *("report_held", "report_sent", "report_buffered", *SPEAKING, *LASTING),
+        *("report_held", "report_sent", "report_buffered", *APPLICATION, *LIFETIME),
     ),
 }
-"""The inputs of each machine: what changes it. Everything else is a look-up."""
+"""The inputs of each machine: the methods that change it. All other methods are look-ups."""
 
-
-TYPES: Final[dict[MACHINES, type]] = {"switchboard": Switchboard, "gateway": Gateway}
+CLASSES: Final[dict[Machine, type]] = {"switchboard": Switchboard, "gateway": Gateway}
 
 
 @cache
-def parameters(machine: MACHINES, input: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The parameters that an input must be given, and all that it can be given."""
-    _, *found = signature(getattr(TYPES[machine], input)).parameters.values()
+def parameters(machine: Machine, input: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The required parameters of an input, and all its parameters."""
+    _, *found = signature(getattr(CLASSES[machine], input)).parameters.values()
     needed = tuple(parameter.name for parameter in found if parameter.default is Parameter.empty)
     return needed, tuple(parameter.name for parameter in found)
 
 
 class Header(Struct, frozen=True, kw_only=True):
-    """What a journal begins with: all that the machine was before its first input.
+    """The first line of a journal: everything that is needed to build the same machine.
 
-    `config` holds what differs from the defaults; `wall` is Unix time at monotonic 0. `openrpc` is the SHA-256 of what
-    the service's `rpc.discover` answers. `left_out` counts the entries that are missing from the whole.
+    `config` holds the values that differ from the defaults. `wall` is Unix time at monotonic 0. `openrpc` is the
+    SHA-256 of the service's answer to `rpc.discover`. `left_out` is the number of entries that shrinking has removed.
     """
 
     journal: int = FORMAT
     posthouse: str
-    machine: MACHINES
+    machine: Machine
     service: str
     openrpc: str
     config: dict[str, Any]
@@ -73,7 +72,7 @@ class Header(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, service: Service, config: Config, *, wall: float, policy: Policy | None = None) -> Header:
-        """For a switchboard with this policy, or (None) for a gateway alone."""
+        """The header for a switchboard with this policy. None: for a gateway without a switchboard."""
         usual = Config()
         return cls(
             posthouse=version("posthouse"),
@@ -91,17 +90,17 @@ class Header(Struct, frozen=True, kw_only=True):
 
 
 class Version(Struct, frozen=True):
-    """Of a header, what says whether the rest can be read."""
+    """The part of a header that tells whether the rest can be read."""
 
     journal: int
 
 
 class Entry(Struct, frozen=True, omit_defaults=True):
-    """One input. `arguments` by name, as `values.py` writes them.
+    """One input. `arguments` has its arguments by name, as `arguments.py` writes them.
 
-    `drawn` is the entropy that it took. `returned` is the id, number or truth that it returned; `opened` and `invoked`
-    are the connections and the calls that began with it: what later entries name. `raised` is the type of what it
-    raised.
+    `drawn` is the entropy that it drew. `returned` is the id, number or bool that it returned. `opened` and `invoked`
+    are the connections and calls that began with it; later entries name them. `raised` is the type of the exception
+    that it raised.
     """
 
     input: str
@@ -114,14 +113,14 @@ class Entry(Struct, frozen=True, omit_defaults=True):
 
 
 class End(Struct, frozen=True):
-    """Recording ended, and why."""
+    """The last line of a journal: why recording ended."""
 
     end: str
 
 
 class Journal(Struct, frozen=True):
-    """A journal that was read. `end` says why recording ended; None: the machine stopped in the midst of it.
-    `torn`: the last line was not written whole, and is left out."""
+    """A journal that was read. `end` says why recording ended. None: the process ended while it recorded.
+    `torn`: the last line was incomplete and is left out."""
 
     header: Header
     entries: list[Entry] = field(default_factory=list)
@@ -129,7 +128,7 @@ class Journal(Struct, frozen=True):
     torn: bool = False
 
     def lines(self) -> Iterator[bytes]:
-        """As it is written, a line for each."""
+        """The lines of the file."""
         yield encode_line(self.header)
         yield from map(encode_line, self.entries)
         if self.end is not None:
@@ -149,10 +148,10 @@ def encode_line(value: Header | Entry | End) -> bytes:
 
 
 def read(source: str | os.PathLike[str] | Iterable[bytes]) -> Journal:
-    """Read a journal, from a file or from its lines. A line that was cut off at the end is left out and told of.
+    """Read a journal, from a file or from its lines. An incomplete last line is left out, and `torn` is set.
 
-    Raises UsageError for what is no journal, with the line where it stops being one; OSError for a file that cannot be
-    read.
+    Raises UsageError if it is not a journal, with the number of the first line that is wrong; OSError for a file that
+    cannot be read.
     """
     if isinstance(source, str | os.PathLike):
         lines = Path(source).read_bytes().splitlines(keepends=True)
@@ -200,7 +199,7 @@ def _read_entries(header: Header, lines: list[bytes]) -> Iterator[Entry]:
 
 
 def fingerprint(service: Service) -> str:
-    """The SHA-256 of the service's OpenRPC document. The service is frozen by it. Raises UsageError where there can be
-    no such document."""
+    """The SHA-256 of the service's OpenRPC document. It freezes the service. Raises UsageError if there is no valid
+    one."""
     Gateway(service, wall=0.0, entropy=bytes)
     return sha256(json.encode(service.document)).hexdigest()

@@ -1,8 +1,8 @@
 """How the arguments of an input are written in a journal, and how they are read.
 
-Each parameter has one way, found by its name: the inputs of the switchboard and the gateway call the same thing by the
-same name. Bytes become text with one character for each byte, so that what was sent can be read and searched. What
-cannot be written at all is written as such, and read as an object that no JSON can carry.
+Each parameter has one notation, found by its name, since all inputs use the same name for the same thing. Bytes become
+text with one character per byte, so that a journal can be read and searched. An argument that cannot be written is
+marked as unreadable, and is read as an object that cannot be encoded as JSON.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from posthouse.core.values.errors import RpcError
 from posthouse.core.values.peers import Address, Identity, Peer
 
 BYTES: Final = "latin-1"
-"""The encoding that gives every byte a character of its own."""
+"""An encoding in which every byte is one character."""
 
 _encode = json.Encoder(enc_hook=write_custom).encode
 
 
 class Unreadable:
-    """Stands for an argument that could not be written, such as params that no JSON can carry."""
+    """Stands for an argument that could not be written, such as params that cannot be encoded as JSON."""
 
 
-class Unfit(Struct, frozen=True):
-    """What a handler returned was not of its method's declared type. `reason` is what was said of it."""
+class InvalidResult(Struct, frozen=True):
+    """Stands for a result that was not of its method's declared type. `reason` is the reason that was logged."""
 
     reason: str
 
 
-class Way(Struct, frozen=True):
-    """How one parameter is written (as what JSON can carry) and read. `settle` makes of an argument what can be both
-    written and passed on: what a user's conversion or a one-time iterator gives is asked for once."""
+class Notation(Struct, frozen=True):
+    """How one parameter is written (as values of JSON) and read. `settle` turns an argument into one that can be both
+    written and passed on, so that a user's conversion or a one-time iterator runs only once."""
 
     write: Callable[[Any], Any]
     read: Callable[[Any], Any]
@@ -43,7 +43,7 @@ class Way(Struct, frozen=True):
 
 
 def as_json(value: Any) -> Any:
-    """A value as the bytes that it becomes; as it is where it becomes none, and will be refused."""
+    """A value encoded as JSON. If that fails, the value itself: the machine will refuse it."""
     if value is None or type(value) is Raw:
         return value
     try:
@@ -93,7 +93,7 @@ def _read_error(written: dict[str, Any]) -> RpcError:
     if isinstance(data, str):
         raw = _read_bytes(data)
         data = json.decode(raw)
-        # Only an incident is looked at; everything else stays as exact as it left.
+        # Only an incident is used by the machine. All other data stays byte for byte.
         if not (isinstance(data, dict) and "incident" in data):
             data = Raw(raw)
     elif data is not None:
@@ -102,15 +102,15 @@ def _read_error(written: dict[str, Any]) -> RpcError:
 
 
 def _write_result(result: Any) -> Any:
-    return {"unfit": result.reason} if isinstance(result, Unfit) else _write_json(result)
+    return {"unfit": result.reason} if isinstance(result, InvalidResult) else _write_json(result)
 
 
 def _read_result(written: Any) -> Any:
-    return Unfit(written["unfit"]) if isinstance(written, dict) else _read_json(written)
+    return InvalidResult(written["unfit"]) if isinstance(written, dict) else _read_json(written)
 
 
 def _settle_names(names: Iterable[str] | None) -> Any:
-    # A text is no list of names: as it is it will be refused.
+    # A text is not a list of names. It is passed on as it is, and refused.
     return names if names is None or isinstance(names, str) else tuple(names)
 
 
@@ -118,17 +118,17 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _of(kind: Any) -> Way:
-    return Way(to_builtins, lambda written: written if written is None else convert(written, kind))
+def _of(kind: Any) -> Notation:
+    return Notation(to_builtins, lambda written: written if written is None else convert(written, kind))
 
 
-PLAIN: Final = Way(_same, _same)
-NUMBER: Final = Way(_write_number, _read_number)
-DATA: Final = Way(_write_bytes, _read_bytes)
-JSON: Final = Way(_write_json, _read_json, as_json)
-NAMES: Final = Way(_same, _same, _settle_names)
+PLAIN: Final = Notation(_same, _same)
+NUMBER: Final = Notation(_write_number, _read_number)
+DATA: Final = Notation(_write_bytes, _read_bytes)
+JSON: Final = Notation(_write_json, _read_json, as_json)
+NAMES: Final = Notation(_same, _same, _settle_names)
 
-WAYS: Final[dict[str, Way]] = {
+NOTATIONS: Final[dict[str, Notation]] = {
     "socket": PLAIN,
     "connection": PLAIN,
     "to": PLAIN,
@@ -144,32 +144,32 @@ WAYS: Final[dict[str, Way]] = {
     "data": DATA,
     "params": JSON,
     "value": JSON,
-    "result": Way(_write_result, _read_result),
-    "error": Way(_write_error, _read_error),
+    "result": Notation(_write_result, _read_result),
+    "error": Notation(_write_error, _read_error),
     "kinds": NAMES,
     "users": NAMES,
     "address": _of(Address),
     "identity": _of(Identity),
     "peer": _of(Peer),
 }
-"""For each name of a parameter of an input."""
+"""The notation of each parameter of an input, by name."""
 
 
 def unreadable(value: object) -> dict[str, str]:
-    """What is written in place of an argument that cannot be."""
+    """Written in place of an argument that cannot be written."""
     return {"unreadable": type(value).__name__}
 
 
 def write_argument(name: str, value: Any) -> Any:
-    """An argument as it is written. It raises nothing."""
+    """An argument as it is written. Never raises."""
     try:
-        return WAYS[name].write(value)
+        return NOTATIONS[name].write(value)
     except Exception:
         return unreadable(value)
 
 
 def encodable(written: Any) -> Any:
-    """What was written, if JSON can carry it."""
+    """A written argument, or the mark for an unreadable one if JSON cannot carry it."""
     try:
         json.encode(written)
     except Exception:
@@ -178,7 +178,7 @@ def encodable(written: Any) -> Any:
 
 
 def read_argument(name: str, written: Any) -> Any:
-    """An argument as it is read. Raises what shows that it never was one."""
+    """An argument as it is read. Raises if the journal was changed and this is not an argument."""
     if isinstance(written, dict) and "unreadable" in written:
         return Unreadable()
-    return WAYS[name].read(written)
+    return NOTATIONS[name].read(written)
