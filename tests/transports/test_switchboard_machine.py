@@ -375,7 +375,7 @@ class SwitchboardMachine(RuleBasedStateMachine):
         self.everything_goes()
         for peer in self.all:
             peer.collect()
-            if peer.honest and not peer.gone and peer.socket not in self.board.witness.silent:
+            if peer.honest and not peer.gone and peer.socket not in self.board.witness.writing_ended:
                 assert not peer.pending
                 assert peer.answered == peer.asked
             self.leave(peer)

@@ -259,7 +259,7 @@ def test_a_handler_that_runs_on_for_nobody_is_a_failure() -> None:
     assert replay(board.journal(), calculator(), check=True).failure is None
     failure = replay(board.journal(), calculator(), check=True, gateway=Deaf).failure
     assert failure is not None
-    assert failure.kind == "calls: a handler runs on for nobody"
+    assert failure.kind == "calls: a handler runs on after its connection has closed"
 
 
 def test_a_connection_of_whose_end_nobody_was_told_is_a_failure() -> None:
@@ -275,7 +275,7 @@ def test_a_connection_of_whose_end_nobody_was_told_is_a_failure() -> None:
     assert replay(board.journal(), calculator(), check=True).failure is None
     failure = replay(board.journal(), calculator(), check=True, gateway=Silent).failure
     assert failure is not None
-    assert failure.kind == "rest: a connection is open that nobody has"
+    assert failure.kind == "rest: a connection is still open"
 
 
 def test_bytes_that_mean_something_else_when_they_are_cut_otherwise_are_a_failure(
@@ -292,7 +292,7 @@ def test_bytes_that_mean_something_else_when_they_are_cut_otherwise_are_a_failur
 
 def test_of_the_last_sockets_it_is_remembered_how_they_began(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(sys.modules[invariants.Heard.__module__], "chunking", lambda *given: seen.append(given))
+    monkeypatch.setattr(sys.modules[invariants.FirstBytes.__module__], "chunking", lambda *given: seen.append(given))
     board = Recording()
     for _ in range(REMEMBERED_SOCKETS + 5):
         browser = Browser(board)

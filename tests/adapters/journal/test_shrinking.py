@@ -88,7 +88,7 @@ def test_bytes_that_mean_something_else_when_they_are_cut_otherwise_are_left(mon
 def test_nothing_is_cut_otherwise_where_something_else_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     cut: list[object] = []
     journal = eventful(2, 300).journal()
-    monkeypatch.setattr(invariants.Heard, "check", lambda *given: cut.append(given))
+    monkeypatch.setattr(invariants.FirstBytes, "check", lambda *given: cut.append(given))
     assert len(shrink(journal, calculator(), gateway=Brittle).entries) < 10
     assert not cut
 

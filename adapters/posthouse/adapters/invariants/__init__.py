@@ -1,45 +1,36 @@
-"""What must always be true of a gateway and its switchboard, and what must be true when nothing is left to do.
+"""The invariants: facts that must hold of a gateway and its switchboard between two inputs, and when nothing is left to
+do.
 
-Each function is one kind of fact, changes nothing and raises `Violation`. `check` is all of them, and `check_touched`
-what a step can have broken where it touched few sockets: simulations call it after every step, and `check` as often as
-they can afford. `Witness` stands outside, and sees the actions alone.
+Each function is one kind of fact, changes nothing and raises `Violation`. `check` is all of them. `check_touched` is
+what a step can have broken if it touched few sockets: simulations call it after every step, and `check` as often as
+they can afford. `Witness` does not look inside: it sees the actions alone.
 
-| fact | where |
+| fact | function |
 |---|---|
 | calls: slots, caps, one outcome | `calls`, `calls_of`, `Witness` |
-| joint tables: who is found where | `tables`, `line_of` |
-| flow: what is held and queued adds up | `flow`, `flow_of`, `line_of` |
-| time: nothing is overdue, everything that waits has a deadline | `time`, `line_of` |
+| tables: a connection is found wherever it should be | `tables`, `socket_of` |
+| flow: the sums of held and queued bytes are right | `flow`, `flow_of`, `socket_of` |
+| time: nothing is overdue, everything that waits has a deadline | `time`, `socket_of` |
 | totality: an input leaves no work behind | `totality` |
-| order: nothing comes behind its end, or before its beginning | `Witness` |
-| chunking: where bytes are cut changes nothing | `chunking`, `Heard` |
+| order: nothing happens before its beginning or after its end | `Witness` |
+| chunking: where bytes are cut changes nothing | `chunking`, `FirstBytes` |
 | shutdown: it ends, once, and nothing begins after it | `shutdown`, `Witness` |
 
-That every request is answered once, to who asked, is what `posthouse.adapters.simulation.Model` holds.
+`posthouse.adapters.simulation.Model` holds that every request is answered once, to its caller. This folder does not
+know event loops, handlers or journals.
 """
 
 from __future__ import annotations
 
-from .chunking import Heard, chunking
-from .state import (
-    calls,
-    calls_of,
-    check,
-    check_at_rest,
-    check_touched,
-    flow,
-    flow_of,
-    line_of,
-    shutdown,
-    tables,
-    time,
-    totality,
-)
+from .checks import check, check_at_rest, check_touched
+from .chunking import FirstBytes, chunking
+from .gateway import calls, calls_of, flow, flow_of, shutdown
+from .switchboard import socket_of, tables, time, totality
 from .violation import Violation, must
 from .witness import Witness
 
 __all__ = [
-    "Heard",
+    "FirstBytes",
     "Violation",
     "Witness",
     "calls",
@@ -50,9 +41,9 @@ __all__ = [
     "chunking",
     "flow",
     "flow_of",
-    "line_of",
     "must",
     "shutdown",
+    "socket_of",
     "tables",
     "time",
     "totality",

@@ -1,4 +1,4 @@
-"""However bytes are cut, they mean the same: what codecs make of them, told by two that are fed differently."""
+"""Bytes mean the same however they are cut: two codecs that are fed the same bytes in other pieces must agree."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from posthouse.transports.websocket.server import WebSocket
 from .violation import must
 
 REMEMBERED_BYTES: Final = 4096
-"""Of how a socket began so many bytes are remembered, and the rest of the read in which they end."""
+"""The number of first bytes of a socket that are remembered, and the rest of the read in which they end."""
 
 REMEMBERED_SOCKETS: Final = 16
-"""Of so many sockets, the last, that is remembered."""
+"""The number of sockets, the last ones, of which they are remembered."""
 
 
-class Heard:
-    """How the last sockets of a server began, and where that was cut: `check` cuts it otherwise."""
+class FirstBytes:
+    """The first bytes of the last sockets of a server, and where they were cut. `check` cuts them in other places."""
 
     def __init__(self) -> None:
         self._sockets: Final[dict[SocketId, tuple[Address, bytearray, list[int]]]] = {}
 
     def opened(self, socket: SocketId, address: Address) -> None:
-        """A socket was let in."""
+        """A socket was opened."""
         self._sockets[socket] = address, bytearray(), []
         if len(self._sockets) > REMEMBERED_SOCKETS:
             del self._sockets[next(iter(self._sockets))]
 
     def received(self, socket: SocketId, data: bytes) -> None:
-        """Bytes came from it."""
+        """Bytes came from a socket."""
         if socket in self._sockets:
             _, heard, cuts = self._sockets[socket]
             if len(heard) < REMEMBERED_BYTES:
@@ -55,23 +55,23 @@ class Heard:
                 cuts.append(len(heard))
 
     def check(self, config: Config, policy: Policy) -> None:
-        """It means the same however it is cut. Raises Violation."""
+        """The bytes mean the same however they are cut. Raises Violation."""
         for address, heard, cuts in self._sockets.values():
             chunking(config, policy, address, bytes(heard), cuts)
 
 
 def chunking(config: Config, policy: Policy, address: Address, data: bytes, cuts: Sequence[int]) -> None:
-    """However its bytes are cut, a peer has said the same, and is given the same time for more: of two new codecs one
-    is given `data` as whole as may be, the other in pieces that end at `cuts`."""
+    """Give `data` to two new codecs, to one in the largest possible reads, to the other in pieces that end at `cuts`.
+    Both must have the same outputs and the same deadline."""
     most = config.read_bytes
-    whole = _said(config, policy, address, data, range(most, len(data) + most, most))
-    cut = _said(config, policy, address, data, sorted({*cuts, *range(most, len(data), most), len(data)}))
+    whole = _outputs(config, policy, address, data, range(most, len(data) + most, most))
+    cut = _outputs(config, policy, address, data, sorted({*cuts, *range(most, len(data), most), len(data)}))
     must(whole == cut, "chunking: bytes mean the same however they are cut")
 
 
-def _said(config: Config, policy: Policy, address: Address, data: bytes, ends: Iterable[int]) -> tuple[object, ...]:
-    """What a peer's bytes say, what its codecs say to that, and how long they would wait for more; every request is
-    answered with nothing, at once."""
+def _outputs(config: Config, policy: Policy, address: Address, data: bytes, ends: Iterable[int]) -> tuple[object, ...]:
+    """The messages in a peer's bytes, the bytes that its codecs send, and their deadline. Every request is answered at
+    once with an empty response."""
     codec = first_codec(address, config, policy, 0.0)
     said: list[object] = []
     sent = bytearray()
@@ -102,7 +102,7 @@ def _said(config: Config, policy: Policy, address: Address, data: bytes, ends: I
 
 
 def _answered(codec: Http1, output: Output, config: Config, said: list[object]) -> Codec:
-    """What a request is owed. The codec that goes on."""
+    """Answer a request. Returns the codec that continues."""
     if isinstance(output, Exchange):
         said.append((output.data, output.meta))
         codec.answer(None, None, None, 0.0)

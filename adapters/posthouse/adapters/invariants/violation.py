@@ -1,11 +1,11 @@
-"""What is raised where something does not hold that must."""
+"""The exception for a fact that does not hold."""
 
 from __future__ import annotations
 
 
 class Violation(AssertionError):
-    """Something that must hold does not. `sentence` says what, as `<invariant>: <sentence>`, and is the same whenever
-    the same does not hold; the message adds what was `seen`."""
+    """A fact that must hold does not. `sentence` is `<invariant>: <sentence>`, and is equal for equal violations. The
+    message adds the values that were `seen`."""
 
     def __init__(self, sentence: str, *seen: object) -> None:
         super().__init__(f"{sentence}: {', '.join(map(str, seen))}" if seen else sentence)
@@ -13,6 +13,6 @@ class Violation(AssertionError):
 
 
 def must(holds: object, sentence: str, *seen: object) -> None:
-    """Raise Violation with this sentence, and what was seen behind it, unless it holds."""
+    """Raise Violation with this sentence and the values that were seen, unless it holds."""
     if not holds:
         raise Violation(sentence, *map(repr, seen))

@@ -1,4 +1,4 @@
-"""What the actions promise, one after the other, to somebody who cannot look inside."""
+"""The order of actions, as an observer outside of the machine sees it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from .violation import must
 
 
 class Witness:
-    """What the actions promise, one after the other, to somebody who cannot look inside: each thing happens once, and
-    nothing behind its end."""
+    """Sees every action, in order. Each thing happens once, and nothing of it happens after its end."""
 
     def __init__(self) -> None:
         self.open: set[ConnectionId] = set()
@@ -32,9 +31,9 @@ class Witness:
         self.cancelled: set[CallId] = set()
         self.ended_early: set[CallId] = set()
         self.resolved: set[OutgoingId] = set()
-        self.silent: set[SocketId] = set()
-        self.leaving: set[SocketId] = set()
-        self.cut: set[SocketId] = set()
+        self.writing_ended: set[SocketId] = set()
+        self.closing: set[SocketId] = set()
+        self.aborted: set[SocketId] = set()
         self.paused: set[SocketId] = set()
         self.draining = False
         self.accepting = True
@@ -57,35 +56,35 @@ class Witness:
         self._seen[type(action)](action)
 
     def _see_write(self, action: Write) -> None:
-        must(action.socket not in self.silent, "order: bytes are written behind the end")
-        must(bool(action.data), "order: nothing is written")
+        must(action.socket not in self.writing_ended, "order: bytes are written after the end")
+        must(bool(action.data), "order: a write is empty")
 
     def _see_end_writing(self, action: EndWriting) -> None:
-        must(action.socket not in self.silent, "order: the end comes twice")
-        self.silent.add(action.socket)
+        must(action.socket not in self.writing_ended, "order: writing ends twice")
+        self.writing_ended.add(action.socket)
 
     def _see_close(self, action: CloseSocket) -> None:
-        # One that was to be closed behind its last byte may be cut after all.
-        must(action.socket not in self.cut, "order: a socket is cut twice")
-        must(not action.flush or action.socket not in self.leaving, "order: a socket is closed twice")
-        self.silent.add(action.socket)
-        (self.leaving if action.flush else self.cut).add(action.socket)
+        # A socket that closes after its last byte may still be aborted.
+        must(action.socket not in self.aborted, "order: a socket is aborted twice")
+        must(not action.flush or action.socket not in self.closing, "order: a socket is closed twice")
+        self.writing_ended.add(action.socket)
+        (self.closing if action.flush else self.aborted).add(action.socket)
 
     def _see_stop(self, action: StopReading) -> None:
         must(action.socket not in self.paused, "flow: reading stops twice")
         self.paused.add(action.socket)
 
     def _see_start(self, action: StartReading) -> None:
-        must(action.socket in self.paused, "flow: reading begins that never stopped")
+        must(action.socket in self.paused, "flow: reading starts that had not stopped")
         self.paused.discard(action.socket)
 
     def _see_invoke(self, action: Invoke) -> None:
         must(action.call not in self.invoked, "calls: a handler is run twice")
-        must(action.caller.connection in self.open, "calls: a handler is run for nobody")
+        must(action.caller.connection in self.open, "calls: a handler is run without a connection")
         self.invoked.add(action.call)
 
     def _see_cancel(self, action: Cancel) -> None:
-        must(action.call in self.invoked, "calls: what does not run is cancelled")
+        must(action.call in self.invoked, "calls: a handler is cancelled that does not run")
         must(action.call not in self.cancelled, "calls: a handler is cancelled twice")
         self.cancelled.add(action.call)
 
@@ -103,7 +102,7 @@ class Witness:
         if isinstance(event, ConnectionOpened):
             known = event.connection in self.open or event.connection in self.closed
             must(not known, "order: a connection opens twice")
-            must(not self.draining or event.kind == "http", "shutdown: who stays is let in")
+            must(not self.draining or event.kind == "http", "shutdown: a lasting connection is let in")
             self.open.add(event.connection)
         elif isinstance(event, ConnectionClosed):
             must(event.connection in self.open, "order: a connection closes that is not open")
@@ -116,15 +115,15 @@ class Witness:
             must(not self.draining, "shutdown: it begins twice")
             self.draining = True
         elif isinstance(event, AcceptingStopped):
-            must(self.draining and self.accepting, "shutdown: accepting stops out of its turn")
+            must(self.draining and self.accepting, "shutdown: accepting stops too early, or twice")
             self.accepting = False
 
     def stopped(self, running: Iterable[Invoke]) -> None:
-        """Of the handlers that run still, those whose caller has gone were told to stop, unless they are to finish."""
+        """Every running handler whose connection has closed was cancelled, unless its method is to finish."""
         for invoke in running:
             if invoke.caller.connection in self.closed and invoke.method.on_disconnect == "cancel":
-                must(invoke.call in self.cancelled, "calls: a handler runs on for nobody")
+                must(invoke.call in self.cancelled, "calls: a handler runs on after its connection has closed")
 
     def at_rest(self) -> None:
-        """Whoever came has gone."""
-        must(not self.open, "rest: a connection is open that nobody has")
+        """Every connection that opened has closed."""
+        must(not self.open, "rest: a connection is still open")

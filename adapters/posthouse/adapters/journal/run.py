@@ -124,7 +124,7 @@ class Run:
         self._witness: Final = invariants.Witness()
         self._ids: Final[dict[str, dict[int, Any]]] = {kind: {} for kind in KINDS}
         self._unended: Final[dict[tuple[str, int], Invoke | None]] = {}
-        self._heard: Final = invariants.Heard()
+        self._first_bytes: Final = invariants.FirstBytes()
 
     def give(self, entries: Sequence[Entry], *, check_from: int = 1, cut: bool = True) -> None:
         """Give these entries to the machine, up to the first failure. Before the place `check_from` only actions are
@@ -210,16 +210,16 @@ class Run:
         """Remember the bytes of the last sockets."""
         address, socket, data = (arguments.get(name) for name in ("address", "socket", "data"))
         if isinstance(address, Address) and returned is not None:
-            self._heard.opened(returned, address)
+            self._first_bytes.opened(returned, address)
         elif isinstance(data, bytes) and isinstance(socket, int):
-            self._heard.received(SocketId(socket), data)
+            self._first_bytes.received(SocketId(socket), data)
 
     def _check_end(self, board: Switchboard, *, cut: bool) -> None:
         if not self._unended:
             invariants.check_at_rest(board)
             self._witness.at_rest()
         if cut:
-            self._heard.check(board.config, self._policy)
+            self._first_bytes.check(board.config, self._policy)
 
     def _check(self) -> None:
         self._witness.stopped(invoke for invoke in self._unended.values() if invoke is not None)

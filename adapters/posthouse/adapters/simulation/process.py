@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from posthouse.adapters.invariants import Heard
+from posthouse.adapters.invariants import FirstBytes
 from posthouse.adapters.journal import Header, Recorder
 from posthouse.adapters.model.model import Model
 from posthouse.adapters.simulation.handlers.handlers import Handlers
@@ -81,7 +81,7 @@ class Process:
         self.performing = False
         self.touched: Final[dict[SocketId, None]] = {}
         self.accepted: Final[dict[SocketId, Accepted]] = {}
-        self.heard: Final = Heard()
+        self.heard: Final = FirstBytes()
         self._seen: Final = seen
         self._held: Final[dict[SocketId, int]] = {}
         self._sent: Final[dict[SocketId, int]] = {}

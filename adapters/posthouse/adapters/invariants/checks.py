@@ -1,0 +1,75 @@
+"""All facts at once: between two inputs, after one step, and when nothing is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from posthouse.core.values.peers import SocketId
+from posthouse.transports.switchboard.switchboard import Switchboard
+
+from .gateway import calls, calls_of, flow, flow_of, shutdown
+from .switchboard import socket_of, tables, totality
+from .violation import must
+
+
+def check(board: Switchboard) -> None:
+    """Every fact that must hold between two inputs."""
+    gateway = board.gateway
+    calls(gateway)
+    tables(board)
+    flow(gateway)
+    shutdown(gateway)
+    for record in gateway._connections.records.values():
+        calls_of(gateway, record)
+    for state in board._sockets.lines.values():
+        socket_of(board, state)
+    totality(board)
+
+
+def check_touched(board: Switchboard, sockets: Iterable[SocketId]) -> None:
+    """The facts of these sockets and their connections, and the sums over all of them."""
+    gateway = board.gateway
+    lines, records = board._sockets.lines, gateway._connections.records
+    table = gateway._calls
+    running = len(table.records) - table.waiting
+    must(table.handlers == running, "calls: a slot for each handler")
+    must(running <= gateway.config.max_calls, "calls: no more handlers than max_calls")
+    must(len(lines) == len(gateway._connections.sockets), "tables: switchboard and gateway have the same sockets")
+    must(len(board._sockets.by_connection) == len(records), "tables: every connection has a socket")
+    must(not gateway.outbox, "totality: every effect was performed")
+    for socket in sockets:
+        state = lines.get(socket)
+        if state is None:
+            continue
+        socket_of(board, state)
+        if state.codec.output:
+            must(bool(state.stopped) or state.codec_closed, "totality: every output of a codec was processed")
+        if state.connection is not None:
+            record = records[state.connection]
+            calls_of(gateway, record)
+            backlog = gateway._flow.backlogs.get(record.id)
+            if backlog is not None:
+                flow_of(gateway, record.id, backlog)
+
+
+def check_at_rest(board: Switchboard) -> None:
+    """Every fact, when all sockets are closed and all handlers have ended: tables are empty, no deadline is left."""
+    check(board)
+    gateway = board.gateway
+    connections, table = gateway._connections, gateway._calls
+    must(not table.records, "rest: no call is left")
+    must((table.handlers, table.waiting, table.waiting_bytes) == (0, 0, 0), "rest: no slot is held")
+    must(len(gateway._requests) == 0, "rest: no request is in flight")
+    must(not connections.records, "rest: no connection is left")
+    must(not connections.sockets, "rest: no socket is left")
+    must(not connections.by_public_id, "rest: no public id is left")
+    must(not connections.by_user, "rest: no user is left")
+    must(not connections.by_address, "rest: no address is left")
+    must(connections.in_head == 0, "rest: no socket is in its head")
+    must(not gateway._flow.backlogs, "rest: nothing is queued")
+    must(gateway._flow.total == 0, "rest: nothing is held")
+    must(gateway._replies.batch_reply_bytes == 0, "rest: no reply waits for its batch")
+    must(not board._sockets.lines, "rest: the switchboard has no socket left")
+    must(not board._sockets.by_connection, "rest: no connection has a socket")
+    must(board._sockets.buffered == 0, "rest: nothing is buffered")
+    must(board.next_timeout() is None or board.draining, "rest: no deadline is left")

@@ -1,0 +1,97 @@
+"""The facts of a gateway alone, between two inputs. Each function is one kind of fact and changes nothing.
+
+They read private tables, since a fact that joins two tables is seen nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from posthouse.core.calls.calls import Phase
+from posthouse.core.connections.connections import LIVING, Connection, State
+from posthouse.core.connections.flow import Backlog
+from posthouse.core.gateway import Gateway
+from posthouse.core.values.peers import PUSHABLE, ConnectionId
+
+from .violation import must
+
+
+def calls(gateway: Gateway) -> None:
+    """Running handlers do not exceed their cap, and all counts of them agree."""
+    table, records = gateway._calls, gateway._connections.records
+    handed_out = Counter(call.connection for call in table.records.values() if call.phase is not Phase.WAITING)
+    must(table.handlers == handed_out.total(), "calls: a slot for each handler")
+    must(table.handlers <= gateway.config.max_calls, "calls: no more handlers than max_calls")
+    must(table.waiting == len(table.records) - table.handlers, "calls: waiting calls are counted")
+    waiting_bytes = sum(record.waiting_bytes for record in records.values())
+    must(table.waiting_bytes == waiting_bytes, "calls: the bytes of waiting calls are counted")
+    for record in records.values():
+        must(record.running == handed_out[record.id], "calls: a connection has a slot for each of its handlers")
+    for call in table.records.values():
+        owner = records.get(call.connection)
+        owned = owner is not None and owner.calls.get(call.key) is call
+        open_ = call.phase is not Phase.ENDED and not call.detached
+        must(owned == open_, "calls: a connection holds exactly its calls without an outcome")
+    asked = sum(len(record.requests) for record in records.values())
+    must(len(gateway._requests) == asked, "calls: each request in flight is known to its connection")
+
+
+def calls_of(gateway: Gateway, record: Connection) -> None:
+    """A connection holds its calls without an outcome. They run up to its cap, and the others wait."""
+    config = gateway.config
+    must(record.running <= config.max_calls_per_connection, "calls: no more handlers than max_calls_per_connection")
+    if record.requests:
+        must(PUSHABLE[record.peer.kind], "calls: requests go only to connections that can be pushed to")
+    if record.calls:
+        table = gateway._calls.records
+        must(record.state is not State.CLOSING, "calls: a closing connection has no calls")
+        for key, call in record.calls.items():
+            must(table.get(call.call) is call, "calls: a connection's call is in the table")
+            must((call.key, call.connection) == (key, record.id), "calls: a call is found by its own key")
+            must(call.phase is not Phase.ENDED, "calls: a call with an outcome belongs to no connection")
+    if record.waiting:
+        full = record.running == config.max_calls_per_connection
+        must(full, "calls: no call waits while a slot is free")
+        must(len(record.waiting) <= config.max_waiting_calls, "calls: no more waiting calls than max_waiting_calls")
+        size = sum(len(call.params or b"") for call in record.waiting.values())
+        must(record.waiting_bytes == size <= config.max_waiting_bytes, "calls: the bytes of waiting calls are counted")
+        must(
+            all(record.calls[call.key] is call for call in record.waiting.values()),
+            "calls: a waiting call is a call of its connection",
+        )
+    else:
+        must(not record.waiting_bytes, "calls: the bytes of waiting calls are counted")
+
+
+def flow(gateway: Gateway) -> None:
+    """The sum of held and queued bytes is right."""
+    total = 0
+    for id, backlog in gateway._flow.backlogs.items():
+        flow_of(gateway, id, backlog)
+        total += backlog.held + backlog.reply_bytes + backlog.push_bytes
+    must(gateway._flow.total == total, "flow: the sum of held and queued bytes is right")
+
+
+def flow_of(gateway: Gateway, id: ConnectionId, backlog: Backlog) -> None:
+    """A connection whose peer does not read: its queue is within its limits, and it has a deadline."""
+    config = gateway.config
+    replies = sum(len(queued.data) for queued in backlog.queue if queued.at is None)
+    pushes = [len(queued.data) for queued in backlog.queue if queued.at is not None]
+    must(backlog.held > 0, "flow: nothing is queued unless bytes are held")
+    must(gateway._connections.records[id].state in LIVING, "flow: nothing is queued for a closed connection")
+    must(backlog.reply_bytes == replies <= config.max_queued_replies_bytes, "flow: replies are within their limit")
+    must(backlog.push_bytes == sum(pushes) <= config.max_queued_pushes_bytes, "flow: pushes are within their limit")
+    must(
+        len(backlog.push_times) == len(pushes) <= config.max_queued_pushes,
+        "flow: the number of pushes is within its limit",
+    )
+    must(backlog.timer is not None and backlog.timer.live, "time: a peer that does not read has a deadline")
+
+
+def shutdown(gateway: Gateway) -> None:
+    """A shut-down is over when no connection is left, and not before it began."""
+    drain = gateway._drain
+    must(drain.accepting or drain.began is not None, "shutdown: sockets are accepted until it begins")
+    if drain.over:
+        living = any(record.state in LIVING for record in gateway._connections.records.values())
+        must(not drain.accepting and not living, "shutdown: it is over when no connection is left")

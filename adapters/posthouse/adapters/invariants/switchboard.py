@@ -1,0 +1,147 @@
+"""The facts of a switchboard with its gateway, between two inputs. Each function is one kind of fact and changes
+nothing.
+
+They read private tables, since a fact that joins two tables is seen nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from posthouse.core.calls.calls import Phase
+from posthouse.core.connections.connections import LIVING
+from posthouse.core.values.config import Config
+from posthouse.core.values.peers import KINDS
+from posthouse.transports.codec import Codec
+from posthouse.transports.http.answers import CONTINUE
+from posthouse.transports.http.bodies import MAX_CHUNK_OVERHEAD
+from posthouse.transports.http.server import Http1
+from posthouse.transports.http.server import State as Exchanging
+from posthouse.transports.pipes.content_length import MAX_HEAD_BYTES
+from posthouse.transports.pipes.pipe import Pipe
+from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER, SocketState
+from posthouse.transports.switchboard.switchboard import Switchboard
+from posthouse.transports.websocket.receive import FRAGMENT_CHARGE
+from posthouse.transports.websocket.server import OPEN, SHUT, WebSocket
+
+from .violation import must
+
+
+def tables(board: Switchboard) -> None:
+    """A connection is found by kind, user and public id while it is live, and not afterwards. It has one socket, and
+    each knows the other."""
+    table, sockets = board.gateway._connections, board._sockets
+    living = {id: record for id, record in table.records.items() if record.admitted and record.state in LIVING}
+    must(
+        {r.public_id: r for r in living.values()} == table.by_public_id,
+        "tables: a live connection is found by public id",
+    )
+    for kind in KINDS:
+        of_kind = {id for id, record in living.items() if record.peer.kind == kind}
+        must(table.by_kind[kind].keys() == of_kind, "tables: a live connection is found by kind")
+    by_user = sorted((user, id) for user, of_user in table.by_user.items() for id in of_user)
+    users = sorted((r.identity.user, id) for id, r in living.items() if r.identity.user is not None)
+    must(by_user == users, "tables: a live connection is found by user")
+    must(all(table.by_user.values()), "tables: a user without connections is not kept")
+    in_head = sum(socket.in_head for socket in table.sockets.values())
+    must(table.in_head == in_head, "tables: sockets in their head are counted")
+    hosts = Counter(socket.address.host for socket in table.sockets.values() if socket.address.host)
+    must(table.by_address == hosts, "tables: sockets are counted by address")
+    must(sockets.lines.keys() == table.sockets.keys(), "tables: switchboard and gateway have the same sockets")
+    must(sockets.by_connection.keys() == table.records.keys(), "tables: every connection has a socket")
+    for connection, state in sockets.by_connection.items():
+        must(state.connection == connection, "tables: a socket knows its connection")
+        must(sockets.lines.get(state.socket) is state, "tables: the socket of a connection is in the table")
+        must(table.records[connection].peer.socket == state.socket, "tables: a connection knows its socket")
+    must(
+        sockets.buffered == sum(state.buffered for state in sockets.lines.values()),
+        "flow: the sum of buffered bytes is right",
+    )
+
+
+def socket_of(board: Switchboard, state: SocketState) -> None:
+    """One socket: gateway and switchboard agree on its held bytes, those have a deadline, and its buffer is bounded."""
+    config, wire, connection = board.config, state.wire, state.connection
+    if connection is not None:
+        must(board._sockets.by_connection.get(connection) is state, "tables: a socket is found by its connection")
+        record = board.gateway._connections.records[connection]
+        if record.state in LIVING:
+            held = board.gateway._flow.held(connection)
+            must(state.counted == held <= wire.outstanding, "flow: the gateway knows how much the wire holds")
+            if held:
+                paused = state.codec_closed or BACKLOG in state.stopped or not record.pushable
+                must(paused, "flow: a peer that does not read is not read from")
+        if type(state.codec) is Http1 and not state.answered and state.upgrade is None:
+            # The answer before has been sent, so its connection has ended.
+            must(wire.waiting_bytes <= len(CONTINUE), "flow: an exchange begins when the one before has ended")
+    if not wire.clear and not state.codec_closed and not state.counted:
+        watched = state.stalled is not None and state.stalled.live
+        must(watched, "time: held bytes without a connection have a deadline")
+    if not state.codec_closed:
+        due = state.codec.next_timeout()
+        if due is None:
+            must(not _waits(state), "time: a codec that waits for its peer has a deadline")
+        else:
+            armed = state.due is not None and state.due.live and state.due.when <= due
+            must(armed, "time: the deadline of a codec is armed")
+        if not state.codec.output:
+            full = _is_full(state.codec, config)
+            must(full is (BUFFER in state.stopped), "flow: a codec with a full buffer is not read for")
+    buffered = state.codec.buffered
+    if buffered:
+        body = config.max_body_bytes * 2 + MAX_CHUNK_OVERHEAD
+        message = config.max_message_bytes * 2 + config.max_fragments * FRAGMENT_CHARGE
+        head = max(config.max_head_bytes, MAX_HEAD_BYTES)
+        bound = max(body, message) + head + config.read_bytes * 2
+        must(buffered <= bound, "flow: the buffer of a codec is bounded")
+
+
+def time(board: Switchboard, now: float) -> None:
+    """After `handle_timeout(now)`, no deadline of the gateway is overdue."""
+    gateway = board.gateway
+    due = gateway.next_timeout()
+    must(due is None or due > now, "time: a deadline has passed and was not handled")
+    for call in gateway._calls.records.values():
+        must(call.phase is Phase.ENDED or call.deadline > now, "time: a call outlived its deadline")
+
+
+def totality(board: Switchboard) -> None:
+    """An input leaves no work behind: effects and outputs of codecs have been processed, except texts that wait for a
+    peer that does not read."""
+    must(not board.gateway.outbox, "totality: every effect was performed")
+    must(not board.gateway._busy, "totality: an input ran to its end")
+    for state in board._sockets.lines.values():
+        must(
+            not state.codec.output or bool(state.stopped) or state.codec_closed,
+            "totality: every output of a codec was processed",
+        )
+
+
+def _is_full(codec: Codec, config: Config) -> bool:
+    """Is its buffer so full that it must not be read for until its next turn?"""
+    match codec:
+        case Http1():
+            return len(codec._buffer) > config.max_head_bytes
+        case WebSocket():
+            return codec._inbound.backlog
+        case Pipe():
+            return bool(codec._unread)
+        case _:
+            return False
+
+
+def _waits(state: SocketState) -> bool:
+    """Does it wait for its peer, who may never send?"""
+    match codec := state.codec:
+        case Http1():
+            if codec._state is Exchanging.LEAVING:
+                return state.wire.clear and not codec.output
+            return codec._state is Exchanging.HEAD or codec._state is Exchanging.BODY
+        case WebSocket():
+            if codec._state is OPEN:
+                return codec._inbound.in_progress and not codec.output_paused
+            return codec._state is not SHUT
+        case Pipe():
+            return codec.at_eof and not codec._over
+        case _:
+            return False
