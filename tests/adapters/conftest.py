@@ -12,7 +12,7 @@ from posthouse.adapters.loop.runner import Runner
 from posthouse.transports.switchboard.actions import Action
 
 SAMPLED = 16
-"""Of so many times that a loop is about to wait, the invariants are checked once."""
+"""The invariants are checked once in so many turns of a loop."""
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -21,7 +21,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 
 class Seen(dict[type[Action], Callable[[Any], None]]):
-    """What a loop does for each kind of action, behind a witness of all of them."""
+    """The table of a loop's actions, with a witness that sees each action first."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ WALL = 1_700_000_000.0
 
 
 class Unencodable:
-    """What a handler returned that no JSON can carry."""
+    """A result of a handler that cannot be encoded as JSON."""
 
 
 class Recording(Board):

@@ -1,4 +1,4 @@
-"""What abuse must come to, over real sockets: the rows of the abuse table that are about more than the machines."""
+"""Abuse over real sockets: the rows of the abuse table that concern more than the machines."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def hold() -> None:
 
 
 async def reads(connection: socket.socket) -> bytes:
-    """What comes next on a blocking socket, without blocking the loop."""
+    """The next bytes of a blocking socket, read without blocking the loop."""
     return await anyio.to_thread.run_sync(connection.recv, 65536)
 
 

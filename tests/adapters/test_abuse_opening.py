@@ -1,4 +1,4 @@
-"""What abuse meets over real sockets: openings from elsewhere, and messages that inflate."""
+"""Abuse over real sockets: openings from elsewhere, and messages that inflate."""
 
 from __future__ import annotations
 

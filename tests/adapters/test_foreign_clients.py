@@ -273,7 +273,7 @@ def test_the_server_asks_its_caller(reference: Reference, opening: Opening) -> N
     within_patience(test())
 
 
-def test_what_is_broadcast_reaches_every_library_and_pipe(reference: Reference) -> None:
+def test_a_broadcast_reaches_every_library_and_pipe(reference: Reference) -> None:
     async def test() -> None:
         async with AsyncExitStack() as stack:
             peers = [await stack.enter_async_context(opening(reference)) for opening in EVERY]

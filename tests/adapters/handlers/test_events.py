@@ -1,4 +1,4 @@
-"""What is told of what happened: to hooks that await, and to people."""
+"""Events go to hooks that await, and to the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""User code behind the firewall: how it runs, how it is stopped, and what its caller learns of it."""
+"""User code behind the firewall: how it runs, how it is stopped, and the outcome that its caller gets."""
 
 from __future__ import annotations
 
@@ -391,7 +391,7 @@ async def test_threads_that_wait_for_an_answer_are_let_go_when_the_server_ends()
     assert told == [-32800, False]
 
 
-async def test_progress_goes_to_who_asked_for_it_and_to_nobody_after_the_outcome() -> None:
+async def test_progress_goes_to_the_caller_that_asked_for_it_and_not_after_the_outcome() -> None:
     service = Service("progress", public=True)
     kept: list[Context] = []
 

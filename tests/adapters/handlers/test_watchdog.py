@@ -1,4 +1,4 @@
-"""Who blocks the loop is named while it does."""
+"""The watchdog names code that blocks the loop, while it blocks."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_a_job_that_has_not_begun_can_be_withdrawn() -> None:
     assert second.threads == []
 
 
-def test_what_is_stuck_does_not_hold_up_the_exit() -> None:
+def test_a_stuck_job_does_not_delay_the_exit() -> None:
     workers, jobs = Workers(1, 1), Jobs()
     assert workers.submit(jobs.job) and workers.submit(jobs.job)
     assert jobs.begun.acquire(timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""Each invariant says what does not hold: of a board that is at work, changed in one place behind its back."""
+"""Each invariant is seen to fail: on a board at work in which one private value was changed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Scene:
         self.outside.run()
 
     def connection(self, socket: SocketId) -> ConnectionId:
-        """Who lives on this socket."""
+        """The connection of this socket."""
         connection = self.line(socket).connection
         assert connection is not None
         return connection
@@ -52,7 +52,7 @@ class Scene:
         return self.board._sockets.lines[socket]
 
     def record(self, socket: SocketId) -> Any:
-        """Who lives on this socket, as the gateway knows them."""
+        """The gateway's record of the connection of this socket."""
         return self.board.gateway._connections.records[self.connection(socket)]
 
     def running(self) -> Any:
@@ -61,7 +61,7 @@ class Scene:
         return next(call for call in record.calls.values() if call.phase is Phase.RUNNING)
 
 
-def test_nothing_is_wrong_with_a_board_at_work_nor_when_everybody_has_left() -> None:
+def test_every_fact_holds_of_a_board_at_work_and_at_rest() -> None:
     scene = Scene()
     check(scene.board)
     check_touched(scene.board, list(scene.board._sockets.lines))
@@ -107,7 +107,7 @@ def http(scene: Scene) -> Any:
 
 
 def wait_unseen(scene: Scene) -> None:
-    """A codec waits for something, and nobody knows."""
+    """A codec has a deadline that is not armed."""
     line: Any = scene.line(scene.browser.socket)
     line.codec._message_due = 3.0
     line.due = None
@@ -155,7 +155,7 @@ TOUCHED: list[tuple[Change, str]] = [
     ),
     (wait_unseen, "time: the deadline of a codec is armed"),
 ]
-"""What is seen of those whom an input touched."""
+"""Changes that `check_touched` sees, and the violated sentence."""
 
 EVERYWHERE: list[tuple[Change, str]] = [
     (change(table, "waiting", 2), "calls: waiting calls are counted"),
@@ -181,11 +181,11 @@ EVERYWHERE: list[tuple[Change, str]] = [
     ),
     (lambda scene: setattr(gateway(scene)._drain, "over", True), "shutdown: it is over when no connection is left"),
 ]
-"""What is seen where all is looked at."""
+"""Changes that only `check` sees."""
 
 
 @pytest.mark.parametrize(("change", "sentence"), TOUCHED)
-def test_what_does_not_hold_of_who_was_touched_is_seen_at_once(change: Change, sentence: str) -> None:
+def test_a_fact_that_does_not_hold_of_a_touched_socket_is_seen_at_once(change: Change, sentence: str) -> None:
     scene = Scene()
     touched = list(scene.board._sockets.lines)
     change(scene)
@@ -195,7 +195,7 @@ def test_what_does_not_hold_of_who_was_touched_is_seen_at_once(change: Change, s
 
 
 @pytest.mark.parametrize(("change", "sentence"), EVERYWHERE)
-def test_what_does_not_hold_anywhere_is_seen(change: Change, sentence: str) -> None:
+def test_a_fact_that_does_not_hold_anywhere_is_seen(change: Change, sentence: str) -> None:
     scene = Scene()
     change(scene)
     with pytest.raises(Violation) as raised:
@@ -253,7 +253,7 @@ DEADLINES = ("_deadline", "_message_due", "_end_due", "_ends_at")
 
 
 @pytest.mark.parametrize("come", WAITING.values(), ids=WAITING)
-def test_who_waits_for_a_peer_without_a_deadline_is_seen(come: Callable[[Board], SocketState]) -> None:
+def test_a_codec_that_waits_for_its_peer_without_a_deadline_is_seen(come: Callable[[Board], SocketState]) -> None:
     board = Board(CONFIG)
     line = come(board)
     check_touched(board.board, [line.socket])
@@ -264,14 +264,14 @@ def test_who_waits_for_a_peer_without_a_deadline_is_seen(come: Callable[[Board],
         check_touched(board.board, [line.socket])
 
 
-def test_who_has_nothing_to_wait_for_needs_no_deadline() -> None:
+def test_a_codec_that_does_not_wait_for_its_peer_needs_no_deadline() -> None:
     board = Board(CONFIG)
     lines = [says(post(call("later")))(board), frames(b"")(board)]
     assert [line.codec.next_timeout() for line in lines] == [None, None]
     check_touched(board.board, [line.socket for line in lines])
 
 
-def test_what_is_overdue_is_seen() -> None:
+def test_an_overdue_deadline_is_seen() -> None:
     scene = Scene()
     due = scene.board.gateway.next_timeout()
     assert due is not None
@@ -282,7 +282,7 @@ def test_what_is_overdue_is_seen() -> None:
         time(scene.board, 1e9)
 
 
-def test_who_has_not_left_is_seen() -> None:
+def test_an_open_socket_at_rest_is_seen() -> None:
     board = Board(CONFIG).board
     check_at_rest(board)
     socket = board.opened(PIPE, 0.0)

@@ -1,4 +1,4 @@
-"""A journal's file: private, bounded, beside the one before; and what goes wrong with it is nobody else's trouble."""
+"""The file of a journal: private, bounded, beside the previous one; its errors do not affect the service."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def told(logs: pytest.LogCaptureFixture) -> list[object]:
     return [record.fields["reason"] for record in logs.records if record.event == "journal.ended"]  # type: ignore[attr-defined]
 
 
-def test_what_is_written_is_there_when_it_is_closed(tmp_path: Path, logs: pytest.LogCaptureFixture) -> None:
+def test_every_line_is_in_the_file_when_it_is_closed(tmp_path: Path, logs: pytest.LogCaptureFixture) -> None:
     file = JournalFile(tmp_path / "journal")
     assert all([file.write(HEADER), *(file.write(LINE) for _ in range(100))])
     file.close()
@@ -94,7 +94,7 @@ def test_a_disk_that_is_full_ends_the_recording_with_one_line(tmp_path: Path, lo
     assert told(logs) == ["No space left on device"]
 
 
-def test_what_is_written_after_the_disk_failed_is_refused(tmp_path: Path, logs: pytest.LogCaptureFixture) -> None:
+def test_a_line_after_a_failure_of_the_disk_is_refused(tmp_path: Path, logs: pytest.LogCaptureFixture) -> None:
     failed = Event()
 
     def broken(file: int, data: bytes) -> int:

@@ -1,4 +1,4 @@
-"""What a journal is on disk: lines that are read as they were written, and what is no journal says so."""
+"""The format of a journal: lines are read as they were written, and a file that is no journal is refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_whole_run_is_read_as_it_was_written() -> None:
     assert list(board.journal().lines()) == board.lines
 
 
-def test_a_header_says_what_the_machine_was() -> None:
+def test_a_header_describes_the_machine() -> None:
     assert HEADER.config == {"max_batch": 7, "observe": ["call_rate"]}
     assert Config.from_mapping(HEADER.config) == Config(max_batch=7, observe=("call_rate",))
     assert (HEADER.machine, HEADER.service, HEADER.wall) == ("switchboard", "board", 5.0)
@@ -42,7 +42,7 @@ def test_a_policy_is_read_as_it_was_written() -> None:
     assert read(Journal(header).lines()).header.policy == policy
 
 
-def test_a_service_is_told_by_what_it_declares() -> None:
+def test_a_service_is_identified_by_its_declarations() -> None:
     assert fingerprint(calculator()) == fingerprint(calculator()) != fingerprint(Service("board", public=True))
 
 
@@ -71,7 +71,7 @@ def test_a_line_that_was_cut_off_is_left_out_and_told_of(size: int) -> None:
         ([*Journal(HEADER).lines(), b'{"end":7}\n'], "line 2 is not the end of a journal"),
     ],
 )
-def test_what_is_no_journal_says_where_it_stops_being_one(lines: list[bytes], complaint: str) -> None:
+def test_a_file_that_is_no_journal_is_refused_with_its_first_wrong_line(lines: list[bytes], complaint: str) -> None:
     with pytest.raises(UsageError) as refused:
         read(lines)
     assert complaint in str(refused.value)

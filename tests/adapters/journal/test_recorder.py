@@ -42,13 +42,13 @@ class Host:
         self.recorder = recorder
 
     def followed(self) -> list[str]:
-        """What followed since the last time."""
+        """The actions since the last call."""
         effects = [shown(effect) for effect in self.gateway.outbox]
         self.gateway.outbox.clear()
         return effects
 
     def replayed(self) -> list[str]:
-        """What follows from the record."""
+        """The actions of a replay."""
         followed: list[str] = []
         journal = read(self.lines)
         done = replay(journal, calculator(), check=True, effects=lambda _, effect: followed.append(shown(effect)))
@@ -84,7 +84,7 @@ def test_every_input_is_recorded_and_every_parameter_can_be_written(machine: Mac
     assert {*parameters} - {"self"} <= NOTATIONS.keys()
 
 
-def test_an_entry_says_what_went_in_what_was_drawn_and_what_began() -> None:
+def test_an_entry_has_its_arguments_its_entropy_and_everything_that_began() -> None:
     board = Recording()
     socket = board.open()
     board.feed(socket, post(call("later", b"[1]")))
@@ -138,7 +138,7 @@ class Point(msgspec.Struct):
     x: int
 
 
-def test_types_of_a_service_become_what_they_become_without_a_recorder() -> None:
+def test_types_of_a_service_are_encoded_as_without_a_recorder() -> None:
     service = Service("own", public=True)
 
     @service.method
@@ -269,7 +269,7 @@ def test_an_input_from_within_another_is_refused_as_ever_and_not_written() -> No
     assert [entry.input for entry in read(host.lines).entries] == ["connect", "receive"]
 
 
-def test_what_an_input_raises_gets_out_and_is_written_down() -> None:
+def test_an_exception_of_an_input_is_recorded_and_raised() -> None:
     class Broken(Gateway):
         def shut_down(self, now: float, *, grace: float | None = None) -> None:
             raise KeyError("broken")
@@ -414,7 +414,7 @@ TELLING = [frame(call("add", b'[%d,"%b"]' % (at, b"z" * 40))) for at in range(3)
 
 
 def heard(board: Recording, socket: int) -> bytes:
-    """What the journal has of a socket's bytes, when a replay of it has gone the same way."""
+    """The bytes of a socket in the journal, after a replay had the same outcome."""
     entries = [entry for entry in same(board).entries if entry.input == "received"]
     return b"".join(
         entry.arguments["data"].encode("latin-1") for entry in entries if entry.arguments["socket"] == socket
@@ -428,7 +428,7 @@ def hidden(head: bytes) -> bytes:
 
 @pytest.mark.parametrize("write_ahead", [1, 20, 300])
 @pytest.mark.parametrize("behind", [0, 1, 3])
-def test_what_a_websocket_says_is_kept_as_it_was_said(write_ahead: int, behind: int) -> None:
+def test_the_bytes_of_a_websocket_are_recorded_as_they_are(write_ahead: int, behind: int) -> None:
     said = HANDSHAKE + b"".join(TELLING)
     end = len(HANDSHAKE) + sum(map(len, TELLING[:behind]))
     for cut in (1, 150, len(HANDSHAKE) - 1):
@@ -528,7 +528,7 @@ def test_bytes_of_any_kind_are_looked_at(kind: Callable[[bytes], Any]) -> None:
         b"GET /health HTTP/1.1\r\nHost: localhost\r\nCookie: c4n4ry\r\n c4n4ry\r\n\r\n",
     ],
 )
-def test_what_is_refused_is_refused_in_a_replay_too(head: bytes) -> None:
+def test_a_refused_request_is_refused_in_a_replay_too(head: bytes) -> None:
     board = Recording()
     assert board.feed(board.open(), head).startswith(b"HTTP/1.1")
     assert CANARY not in b"".join(same(board).lines())

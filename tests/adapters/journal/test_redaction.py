@@ -55,7 +55,7 @@ STREAMS = {
     "a star for a target": b"OPTIONS *?token=c4n4ry HTTP/1.1\r\nHost: h\r\n\r\n",
     "a long method": b"G" * 300 + b" *?c4n4ry HTTP/1.1\r\n" + b"G" * 70 + b" " + b"a" * 300 + b"?c4n4ry HTTP/1.1\r\n",
 }
-"""What a peer may send, with something in it that must not be kept."""
+"""Bytes that a peer may send, each with a secret that must not be kept."""
 
 every_stream = pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
 
@@ -84,7 +84,7 @@ def test_only_secrets_are_replaced(stream: bytes) -> None:
             assert before == after
 
 
-def test_what_is_replaced_keeps_its_length_and_its_spaces() -> None:
+def test_replaced_bytes_keep_their_number_and_their_spaces() -> None:
     head = b"GET /rpc?q=b%20c;y#e HTTP/1.1\r\nCookie: a=1; b=\t2\x00\xc3\r\nHost: h\r\n\r\n"
     assert redacted(head) == b"GET /rpc?x=xxxxx;x#x HTTP/1.1\r\nCookie: xxxx xx\tx\x00\xff\r\nHost: h\r\n\r\n"
 
@@ -152,7 +152,7 @@ def test_only_the_last_head_can_be_one_that_the_server_took_for_a_handshake() ->
     "head",
     [HANDSHAKE, UPGRADE, POST, post(HANDSHAKE), HANDSHAKE.replace(b"==", b"="), HANDSHAKE.replace(b"-Key:", b":")],
 )
-def test_what_only_looks_like_a_handshake_hides_what_follows(head: bytes) -> None:
+def test_after_bytes_that_only_look_like_a_handshake_secrets_are_hidden(head: bytes) -> None:
     assert CANARY not in redacted(head, FRAMES)
     assert CANARY not in redacted(head + FRAMES)
     if head != HANDSHAKE:
@@ -183,7 +183,7 @@ def test_every_name_for_which_a_request_is_refused_stays() -> None:
         b"Cookie " * 60,
     ],
 )
-def test_what_is_no_secret_stays_as_it_is(line: bytes) -> None:
+def test_a_line_without_a_secret_stays_as_it_is(line: bytes) -> None:
     assert redacted(line + b"\r\n" + line) == line + b"\r\n" + line
 
 
@@ -205,7 +205,7 @@ PIECES = (
     *(b"\r\n", b"\n", b"\r", b"\0", b" ", b" " * 300, b"{", b",", b":", b"/", b"?", b"*", b"://", b"http", b"a"),
     *(b"GET", b"G" * 70, b"HTTP/1.1", b"H", b"Cookie", b"Content-Length:", b"5", b"0" * 18),
 )
-"""Of what lines are made."""
+"""The pieces that random lines are made of."""
 
 
 @settings(max_examples=100, deadline=None)

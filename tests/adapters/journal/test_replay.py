@@ -1,4 +1,4 @@
-"""Replay: ids are followed where entries were left out, and what goes wrong is told with its place."""
+"""Replay: ids are mapped where entries were left out, and a failure has its place."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def without(journal: Journal, *places: int) -> Journal:
 
 
 def written(journal: Journal, **options: Any) -> tuple[Replayed, dict[int, bytes]]:
-    """What became of a replay, and what was written to each socket."""
+    """The outcome of a replay, and the bytes written to each socket."""
     sockets: dict[int, bytes] = {}
 
     def see(_: int, action: object) -> None:
@@ -135,7 +135,7 @@ def test_later_ids_are_followed_when_entries_are_left_out() -> None:
     assert list(sockets) == [1]
 
 
-def test_what_names_a_request_or_a_connection_that_is_not_there_is_skipped() -> None:
+def test_an_input_about_a_request_or_a_connection_that_does_not_exist_is_skipped() -> None:
     board = Recording()
     browser = Browser(board)
     caller = 1
@@ -219,7 +219,7 @@ def test_an_exception_is_a_failure_with_the_function_that_raised_it() -> None:
     assert (failure.entry, failure.kind, str(failure.error)) == (4, "LookupError in complete", "1 has gone")
 
 
-def test_what_a_listener_raises_is_a_failure_of_the_entry_that_it_heard_of() -> None:
+def test_an_exception_of_a_listener_is_a_failure_of_the_entry_before_it() -> None:
     def refuse(_: int, action: object) -> None:
         if isinstance(action, Write):
             raise ValueError("I saw it")
@@ -231,7 +231,7 @@ def test_what_a_listener_raises_is_a_failure_of_the_entry_that_it_heard_of() -> 
 
 def test_when_everybody_has_gone_nothing_may_be_left() -> None:
     class Hoarding(Gateway):
-        """It keeps who it knew."""
+        """Keeps connections that have closed."""
 
         def released(self, socket: Any, now: float) -> None:
             super().released(socket, now)
@@ -244,7 +244,7 @@ def test_when_everybody_has_gone_nothing_may_be_left() -> None:
     assert failure.entry == 2
 
 
-def test_a_handler_that_runs_on_for_nobody_is_a_failure() -> None:
+def test_a_handler_that_runs_on_after_its_connection_has_closed_is_a_failure() -> None:
     class Deaf(Gateway):
         """It tells no handler to stop."""
 
@@ -262,7 +262,7 @@ def test_a_handler_that_runs_on_for_nobody_is_a_failure() -> None:
     assert failure.kind == "calls: a handler runs on after its connection has closed"
 
 
-def test_a_connection_of_whose_end_nobody_was_told_is_a_failure() -> None:
+def test_a_connection_that_closes_without_an_event_is_a_failure() -> None:
     class Silent(Gateway):
         """It tells of no end."""
 
@@ -334,7 +334,7 @@ class Tagged(Struct):
     tags: set[str]
 
 
-def test_what_is_shown_has_no_order_of_a_set() -> None:
+def test_the_order_of_a_set_is_not_shown() -> None:
     service = Service("sets", public=True)
 
     @service.method
@@ -356,7 +356,7 @@ class Opposed:
     """Has no JSON, and no order."""
 
 
-def test_what_has_no_order_is_shown_as_it_is() -> None:
+def test_a_set_that_cannot_be_sorted_is_shown_as_it_is() -> None:
     service = calculator()
     caller = Caller(ConnectionId(1), "p", "http", ANONYMOUS)
     text = shown(Invoke(CallId(1), caller, service.methods["add"], ({Opposed()},), {}, Meta()))

@@ -51,7 +51,7 @@ def held(path: Path, service: Service) -> Journal:
     return journal
 
 
-async def test_what_a_server_is_told_is_recorded_and_replayed_to_the_same(tmp_path: Path) -> None:
+async def test_the_inputs_of_a_server_are_recorded_and_replay_to_the_same(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     service, events = told()
     async with serving(service, journal=path, config=Config(drain_spread=0.0, drain_grace=1.0)) as server:
@@ -95,7 +95,7 @@ async def test_a_pipe_is_recorded_too(tmp_path: Path) -> None:
 
 async def test_without_a_journal_nothing_is_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(*_: Any, **__: Any) -> None:
-        raise AssertionError("nobody asked for a journal")
+        raise AssertionError("a recorder without a journal")
 
     monkeypatch.setattr(recorders, "Recorder", none)
     service, _ = told()

@@ -32,14 +32,14 @@ def test_thousands_of_inputs_become_a_few_that_fail_in_the_same_way() -> None:
     assert replay(small, calculator(), check=True).failure is None
 
 
-def test_what_is_left_needs_each_of_its_entries() -> None:
+def test_a_shrunk_journal_needs_each_of_its_entries() -> None:
     small = shrink(eventful(2, 300).journal(), calculator(), gateway=Brittle)
     inputs = [entry.input for entry in small.entries]
     assert (inputs[0], inputs[-1]) == ("opened", "complete")
     assert shrink(small, calculator(), gateway=Brittle).entries == small.entries
 
 
-def test_what_came_byte_by_byte_is_put_together() -> None:
+def test_reads_of_single_bytes_are_joined() -> None:
     board = Recording()
     socket, other = board.open(), board.open()
     said = post(call("later"))
@@ -69,7 +69,7 @@ def test_a_journal_that_does_not_fail_has_nothing_to_shrink_to() -> None:
         shrink(two_callers().journal(), calculator())
 
 
-def test_what_is_asked_of_the_replay_is_asked_of_the_shrinking() -> None:
+def test_shrinking_replays_with_the_same_arguments() -> None:
     def refuse(_: int, action: object) -> None:
         assert "second" not in repr(action), "seen"
 
@@ -77,7 +77,7 @@ def test_what_is_asked_of_the_replay_is_asked_of_the_shrinking() -> None:
     assert [entry.input for entry in small.entries] == ["opened", "received", "complete"]
 
 
-def test_bytes_that_mean_something_else_when_they_are_cut_otherwise_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_that_mean_something_else_when_they_are_cut_in_other_places_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     journal = told_in_pieces().journal()
     lose_single_bytes(monkeypatch)
     small = shrink(journal, calculator())
@@ -116,7 +116,7 @@ class TwoFaced(Gateway):
             self._flow.total += 1
 
 
-def test_a_failure_that_another_one_would_hide_keeps_what_prevents_the_other() -> None:
+def test_a_failure_that_another_would_hide_keeps_the_entries_that_prevent_the_other() -> None:
     board = Recording(gateway=TwoFaced)
     for unix in (9.0, 1.0, 9.0, 2.0, 9.0, 3.0):
         board.board.set_wall(unix, 0.0)
@@ -127,7 +127,7 @@ def test_a_failure_that_another_one_would_hide_keeps_what_prevents_the_other() -
 # Groups
 
 
-def test_what_belongs_to_one_socket_goes_together() -> None:
+def test_the_entries_of_one_socket_are_one_group() -> None:
     board = Recording()
     sockets = [Browser(board).socket for _ in range(2)]
     browser = Browser(board)

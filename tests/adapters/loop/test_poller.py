@@ -25,7 +25,7 @@ def turn(poller: Poller) -> None:
         ready(events)
 
 
-async def test_what_is_asked_for_from_a_thread_is_run_in_the_loop_in_order(poller: Poller) -> None:
+async def test_calls_from_a_thread_run_in_the_loop_in_order(poller: Poller) -> None:
     ran: list[tuple[int, int]] = []
     over = anyio.Event()
 
@@ -45,7 +45,7 @@ async def test_what_is_asked_for_from_a_thread_is_run_in_the_loop_in_order(polle
     assert ran == [(number, threading.get_ident()) for number in range(100_000)]
 
 
-async def test_what_is_asked_for_from_within_comes_later(poller: Poller) -> None:
+async def test_a_call_that_a_call_adds_runs_later(poller: Poller) -> None:
     ran: list[str] = []
 
     def first() -> None:
@@ -59,7 +59,7 @@ async def test_what_is_asked_for_from_within_comes_later(poller: Poller) -> None
     assert ran == ["first", "second"]
 
 
-async def test_only_what_is_asked_for_is_said(poller: Poller) -> None:
+async def test_only_watched_events_are_reported(poller: Poller) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         said: list[int] = []
@@ -77,7 +77,7 @@ async def test_only_what_is_asked_for_is_said(poller: Poller) -> None:
         assert len(said) == 2
 
 
-async def test_what_a_turn_raises_ends_the_loop(poller: Poller) -> None:
+async def test_an_exception_of_a_turn_ends_the_loop(poller: Poller) -> None:
     def broken() -> None:
         raise ArithmeticError
 

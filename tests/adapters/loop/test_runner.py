@@ -130,7 +130,7 @@ async def test_a_step_of_the_wall_clock_shows_in_timestamps_and_nowhere_else() -
         assert server.health().connections == 1
 
 
-async def test_what_came_meanwhile_is_read_before_any_time_is_up() -> None:
+async def test_input_that_has_come_is_read_before_any_deadline_fires() -> None:
     now = Now()
     config = Config(heartbeat_interval=None, idle_timeout=30.0)
     service = Service("asleep", public=True)

@@ -95,7 +95,7 @@ async def test_the_end_of_input_behind_a_request_leaves_its_answer() -> None:
         assert await client.rest() == b""
 
 
-async def test_a_refusal_reaches_who_is_still_sending(door: Door) -> None:
+async def test_a_refusal_reaches_a_client_that_is_still_sending(door: Door) -> None:
     async with serving(service, **door.options) as server, door.client(server) as client:
         await client.send(post(b"").replace(b"Content-Length: 0", b"Content-Length: 9999999"))
         await client.send(b"x" * 50_000)
@@ -103,7 +103,7 @@ async def test_a_refusal_reaches_who_is_still_sending(door: Door) -> None:
         assert (status, body["error"]["code"]) == (413, -32007)
 
 
-async def test_who_goes_while_an_answer_is_on_its_way_leaves_nothing_behind(door: Door) -> None:
+async def test_a_client_that_goes_while_an_answer_is_on_its_way_leaves_nothing_behind(door: Door) -> None:
     async with serving(service, **door.options) as server:
         async with door.client(server) as client:
             await client.send(post(text("large", [1])))

@@ -1,4 +1,4 @@
-"""The front door: where it listens, whom it lets in, how it leaves."""
+"""`serve`: the addresses it listens on, the clients it lets in, and its shut-down."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ async def test_started_is_told_where_it_listens_before_serve_returns() -> None:
     with anyio.fail_after(10):
         await serve(service, port=0, config=QUICK, started=started)
     assert servers[0].bound[0].port > 0
-    # Afterwards there is nobody to tell and nothing to hear.
+    # Afterwards its methods do nothing.
     assert servers[0].broadcast("anything") == 0
     servers[0].shut_down()
 
@@ -223,7 +223,7 @@ async def test_a_drain_tells_peers_lets_calls_end_and_returns() -> None:
             await ended.wait()
 
 
-async def test_who_cancels_it_ends_it_at_once() -> None:
+async def test_a_cancelled_server_ends_at_once() -> None:
     async with serving(service) as server, websocket(server) as client:
         await client.say(text("wait"))
         assert (await client.call("echo", ["x"], id=2))["id"] == 2

@@ -83,7 +83,7 @@ async def test_lines_are_answered_and_the_end_of_input_ends_the_server(ends: End
             os.fstat(descriptor)
 
 
-async def test_what_was_asked_before_the_end_of_input_is_answered_still(ends: Ends) -> None:
+async def test_a_call_before_the_end_of_input_is_still_answered(ends: Ends) -> None:
     ends.say(text("echo", ["first"]))
     ends.out.close()
     with anyio.fail_after(PATIENCE):
@@ -153,7 +153,7 @@ print("over")
 """
 
 
-def test_what_a_service_prints_goes_to_standard_error(anyio_backend: str) -> None:
+def test_the_prints_of_a_service_go_to_standard_error(anyio_backend: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PRINTING, anyio_backend],
         input=text("speak") + b"\n",

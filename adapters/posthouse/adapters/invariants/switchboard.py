@@ -131,7 +131,7 @@ def _is_full(codec: Codec, config: Config) -> bool:
 
 
 def _waits(state: SocketState) -> bool:
-    """Does it wait for its peer, who may never send?"""
+    """Does it wait for its peer, which may never send?"""
     match codec := state.codec:
         case Http1():
             if codec._state is Exchanging.LEAVING:

@@ -89,7 +89,7 @@ class Recorder:
         return encode_result
 
     def _recorded(self, machine: Switchboard | Gateway, name: str) -> Callable[..., Any]:
-        """The input, recorded after it has run: what it drew and what began with it is known only then."""
+        """The input, recorded after it has run: only then are its entropy, and the calls that began, known."""
         original: Callable[..., Any] = getattr(machine, name)
         needed, known = parameters(self._kind, name)
         all_needed, all_known = frozenset(needed), frozenset(known)

@@ -172,7 +172,7 @@ def as_remembered(line: bytes) -> bytes:
 
 
 def hide_words(words: bytes) -> tuple[bytes, bytes]:
-    """The words after a query, hidden except for a version; and what to remember of the last word, which may go on."""
+    """The words after a query, hidden except for a version; and the part of the last word to remember: it may go on."""
     shown = bytearray(words.translate(HIDDEN))
     for version in VERSION.finditer(words):
         shown[version.start() : version.end()] = version[0]
@@ -181,7 +181,7 @@ def hide_words(words: bytes) -> tuple[bytes, bytes]:
 
 
 def hide_parameters(query: bytes) -> tuple[bytes, bytes]:
-    """A query with secrets hidden; and what to remember of its last parameter, which may continue."""
+    """A query with secrets hidden; and the part of its last parameter to remember: it may go on."""
     pieces = SEPARATOR.split(query)
     shown: list[bytes] = []
     current = b""

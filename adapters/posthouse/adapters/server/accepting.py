@@ -32,7 +32,7 @@ ACCEPT_AGAIN: Final = "accept"
 """The reason of the deadlines that are armed here; the key is the place of the listener."""
 
 MAX_ACCEPTS: Final = 16
-"""How many clients are accepted in one turn."""
+"""The number of clients that are accepted in one turn."""
 
 FIRST_PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0

@@ -1,4 +1,4 @@
-"""The open sockets and pipes of a server, by id, and what the switchboard asks of them.
+"""The open sockets and pipes of a server, by id, and the actions of the switchboard that concern them.
 
 An action may name a socket that has closed in the meantime: it is ignored.
 """

@@ -1,7 +1,7 @@
 """`serve`: a service, served. Everything that the command can do, `serve` can.
 
-`serve` checks its arguments, opens what clients come in by, and builds the gateway and its switchboard. `drive` builds
-the parts of the adapter around them, and lets one runner drive them until the shut-down has ended.
+`serve` checks its arguments, opens the entrances for clients, and builds the gateway and its switchboard. `drive`
+builds the parts of the adapter around them, and lets one runner drive them until the shut-down has ended.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def run(service: Service, *, backend: Literal["asyncio", "trio"] = "asyncio", **
 
 
 class Entrances(Struct, frozen=True):
-    """What clients come in by: listening sockets, with TLS or without, and pipes."""
+    """The ways in for clients: listening sockets, with TLS or without, and pipes."""
 
     listeners: Sequence[Listener]
     tls: ssl.SSLContext | None = None

@@ -1,4 +1,4 @@
-"""What an application can ask of its running server, from any thread."""
+"""The methods of a running server, for its application. Any thread may call them."""
 
 from __future__ import annotations
 
