@@ -82,22 +82,6 @@ def _resolve(host: str, port: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
         yield family, address
 
 
-def listen(
-    hosts: Iterable[str], port: int, unix: str | PathLike[str] | None, *, secure: bool = False
-) -> list[Listener]:
-    """Listen on every host, and on a unix socket where there is a path. If one fails, raises as
-    `listen_tcp` and `listen_unix` do, and listens on none."""
-    listeners = listen_tcp(hosts, port, secure=secure)
-    if unix is None:
-        return listeners
-    try:
-        return [*listeners, listen_unix(os.fspath(unix))]
-    except BaseException:
-        for listener in listeners:
-            listener.close()
-        raise
-
-
 def listen_tcp(hosts: Iterable[str], port: int, *, secure: bool = False) -> list[Listener]:
     """Listen on every address of `hosts`, all on the same port. Addresses of a name that this machine does not have are
     skipped. Raises OSError if a host has no other address, and then listens on none."""

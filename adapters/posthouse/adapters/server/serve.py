@@ -6,6 +6,7 @@ builds the parts of the adapter around them, and lets one runner drive them unti
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -38,7 +39,7 @@ from .accepting import Acceptor
 from .actions import performers
 from .endpoints import Endpoints
 from .hosts import allowed_names, check_hosts, hosts_to_bind
-from .listeners import Listener, listen, tls_context
+from .listeners import Listener, listen_tcp, listen_unix, tls_context
 from .server import Server
 from .signals import on_signals
 from .stdio import Pipes
@@ -113,9 +114,12 @@ async def serve(
         identity = pipe_identity = Identity(scopes=(ALL_SCOPES,))
         report(WARNING, "dev", "development mode: every caller has every scope")
     with ExitStack() as stack:
-        listeners = listen(hosts, port, unix, secure=tls is not None)
+        listeners = listen_tcp(hosts, port, secure=tls is not None)
         for listener in listeners:
             stack.callback(listener.close)
+        if unix is not None:
+            listeners.append(listen_unix(os.fspath(unix)))
+            stack.callback(listeners[-1].close)
         bound = tuple(listener.bound for listener in listeners)
         policy = Policy(allowed_names(bound, allow_hosts), tuple(allow_origins), identity)
         wall = clock.wall() - clock.now()
