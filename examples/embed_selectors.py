@@ -20,7 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from posthouse.core import Address, Drained, Gateway, Invoke, RpcError, Service, SocketId
+from posthouse.core import Address, Drained, Gateway, Invoke, RpcError, Service, SocketId, StopAccepting
 from posthouse.transports import CloseSocket, EndWriting, StartReading, StopReading, Switchboard, Write
 
 INTERNAL_ERROR = -32603
@@ -67,6 +67,7 @@ class Loop:
             StartReading: self.start_reading,
             CloseSocket: self.close_socket,
             Invoke: self.invoke,
+            StopAccepting: self.stop_accepting,
             Drained: self.stop,
         }
         self.listener = listener
@@ -97,9 +98,6 @@ class Loop:
             self.board.outbox.clear()
             for id in touched:
                 self.flush(id)
-        if not self.board.accepting and self.listener.fileno() >= 0:
-            self.selector.unregister(self.listener)
-            self.listener.close()
 
     def shut_down(self) -> None:
         """Leave in good order."""
@@ -226,6 +224,10 @@ class Loop:
             self.board.fail(action.call, RpcError(INTERNAL_ERROR), time.monotonic())
         else:
             self.board.complete(action.call, result, time.monotonic())
+
+    def stop_accepting(self, action: StopAccepting) -> None:
+        self.selector.unregister(self.listener)
+        self.listener.close()
 
     def stop(self, action: Drained) -> None:
         self.running = False

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import trio
-from posthouse.core import Address, CallId, Cancel, Drained, Gateway, Invoke, RpcError, Service, SocketId
+from posthouse.core import Address, CallId, Cancel, Drained, Gateway, Invoke, RpcError, Service, SocketId, StopAccepting
 from posthouse.transports import CloseSocket, EndWriting, StartReading, StopReading, Switchboard, Write
 
 INTERNAL_ERROR = -32603
@@ -69,6 +69,7 @@ class Server:
             StartReading: self.start_reading,
             Invoke: self.invoke,
             Cancel: self.cancel,
+            StopAccepting: lambda action: self.listening.cancel(),
             Drained: lambda action: nursery.cancel_scope.cancel(),
         }
 
@@ -86,8 +87,6 @@ class Server:
                 self.actions[type(action)](action)
         self.board.outbox.clear()
         self.changed.set()
-        if not self.board.accepting:
-            self.listening.cancel()
 
     async def keep_time(self) -> None:
         """The only timer."""

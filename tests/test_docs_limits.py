@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from msgspec.structs import fields
-from posthouse.core.closing.closing import CLOSES
+from posthouse.core.values.close_reasons import CLOSE_REASONS
 from posthouse.core.values.config import OBSERVABLE, Config
 from posthouse.core.values.errors import ERRORS
 
@@ -62,10 +62,10 @@ def test_every_error_is_there_with_its_message_status_and_whether_to_retry() -> 
 def test_every_close_code_of_the_gateway_is_there() -> None:
     documented = [int(row[0]) for row in rows("Close codes")]
     assert documented == sorted(documented)
-    assert {code for code, _ in CLOSES.values()} <= set(documented)
+    assert {reason.code for reason in CLOSE_REASONS.values()} <= set(documented)
 
 
 def test_what_a_breach_is_said_to_close_with_is_what_the_gateway_closes_with() -> None:
     said = {row[0].split("`")[1]: row[3] for row in rows("Limits")}
-    for limit, (code, _) in CLOSES.items():
-        assert limit not in said or str(code) in said[limit]
+    for limit, reason in CLOSE_REASONS.items():
+        assert limit not in said or str(reason.code) in said[limit]

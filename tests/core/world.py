@@ -11,8 +11,10 @@ from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Answer, Cancel, Disconnect, Effect, Emit, Invoke, Multicast, Resolve, Transmit
 from posthouse.core.values.errors import RpcError
-from posthouse.core.values.lifecycle import Event
+from posthouse.core.values.lifecycle import Event, LimitBreached
 from posthouse.core.values.peers import ALL_SCOPES, NO_META, Address, CallId, ConnectionId, Identity, Kind, Meta, Peer
+from posthouse.core.values.shared import Shared
+from posthouse.core.values.stats import Wall
 
 ADMIN = Identity(scopes=(ALL_SCOPES,))
 WALL = 1_700_000_000.0
@@ -47,6 +49,11 @@ def service(**options: Any) -> Service:
         raise NotImplementedError
 
     return offered
+
+
+def shared(**limits: Any) -> Shared:
+    """What a table is given, with these limits."""
+    return Shared(Config.from_mapping(limits), Wall(WALL), bytes)
 
 
 class World:
@@ -183,6 +190,12 @@ def request(method: str = "echo", params: Any = (), id: Any = 1, **meta: Any) ->
 def result(value: Any = None, id: Any = 1) -> dict[str, Any]:
     """A response as a value."""
     return {"jsonrpc": "2.0", "result": value, "id": id}
+
+
+def breached(world: World) -> list[tuple[str, ConnectionId | None, bool]]:
+    """The limits that were breached, on which connection, and whether they were enforced, since last asked."""
+    events = [event for event in world.take_events() if isinstance(event, LimitBreached)]
+    return [(event.limit, event.connection, event.enforced) for event in events]
 
 
 def code_of(reply: Any) -> int | None:

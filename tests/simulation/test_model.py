@@ -36,15 +36,19 @@ from posthouse.core import (
 )
 from posthouse.core.calls import replies as replies_module
 from posthouse.core.calls.calls import Call, Calls
+from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.calls.outgoing import OutgoingRequests
 from posthouse.core.calls.replies import Batch, Replies
 from posthouse.core.closing.closing import Closing
 from posthouse.core.closing.drain import Drain
 from posthouse.core.connections.connections import Connection
 from posthouse.core.connections.flow import Backlog, Flow
+from posthouse.core.connections.openings import Openings
 from posthouse.core.dispatch.dispatch import Dispatch
 from posthouse.core.jsonrpc.messages import encode_result
-from posthouse.core.values.peers import Address, CallId, ConnectionId, Kind, OutgoingId
+from posthouse.core.values.close_reasons import CloseReason
+from posthouse.core.values.errors import ErrorObject
+from posthouse.core.values.peers import Address, CallId, ConnectionId, Kind, OutgoingId, WireId
 
 from tests.transports.board import calculator, call, counter
 
@@ -540,7 +544,7 @@ def test_the_model_reads_any_text_as_the_gateway_does(texts: list[bytes], kind: 
 def answers_twice(plant: pytest.MonkeyPatch) -> None:
     send = Flow.send
 
-    def twice(self: Flow, connection: ConnectionId, data: bytes) -> str | None:
+    def twice(self: Flow, connection: ConnectionId, data: bytes) -> CloseReason | None:
         send(self, connection, data)
         return send(self, connection, data)
 
@@ -553,10 +557,10 @@ def answers_somebody_else(plant: pytest.MonkeyPatch) -> None:
 
 
 def drops_the_outcome_of_a_cancelled_call(plant: pytest.MonkeyPatch) -> None:
-    def settle(self: Dispatch, call: Call, connection: Connection | None, outcome: RpcError) -> None:
+    def settle(self: Outcomes, call: Call, connection: Connection | None, outcome: ErrorObject) -> None:
         self._calls.settle(call, connection)
 
-    plant.setattr(Dispatch, "_settle", settle)
+    plant.setattr(Outcomes, "_end_early", settle)
 
 
 def keeps_the_slot(plant: pytest.MonkeyPatch) -> None:
@@ -589,14 +593,14 @@ def answers_a_batch_out_of_order(plant: pytest.MonkeyPatch) -> None:
 
 
 def lets_who_waits_wait(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(Dispatch, "_run_waiting", lambda self, connection: None)
+    plant.setattr(Outcomes, "_run_waiting", lambda self, connection: None)
 
 
 def starts_the_last_that_waits(plant: pytest.MonkeyPatch) -> None:
     def last(self: Calls, connection: Connection) -> Call | None:
         if not connection.waiting or connection.running >= self._config.max_calls_per_connection:
             return None
-        return list(connection.waiting.values())[-1]
+        return self.records[list(connection.waiting)[-1]]
 
     plant.setattr(Calls, "next_waiting", last)
 
@@ -606,11 +610,11 @@ def lets_one_more_wait(plant: pytest.MonkeyPatch) -> None:
 
 
 def ignores_deadlines(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(Dispatch, "expire", lambda self, id, now: None)
+    plant.setattr(Outcomes, "_expire", lambda self, key, now: None)
 
 
 def forgets_to_arm(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(Calls, "arm", lambda self: None)
+    plant.setattr(Outcomes, "arm", lambda self: None)
 
 
 def ends_at_once(plant: pytest.MonkeyPatch) -> None:
@@ -628,14 +632,14 @@ def never_ends(plant: pytest.MonkeyPatch) -> None:
 
 
 def has_no_end_to_its_grace(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(Dispatch, "drain", lambda self, now: None)
+    plant.setattr(Outcomes, "drain", lambda self, now: None)
 
 
 def bids_nobody_farewell(plant: pytest.MonkeyPatch) -> None:
-    def stop_accepting(self: Drain, now: float) -> None:
+    def notice_over(self: Drain, key: int, now: float) -> None:
         self.accepting = False
 
-    plant.setattr(Drain, "stop_accepting", stop_accepting)
+    plant.setattr(Drain, "_notice_over", notice_over)
 
 
 def lets_calls_in_as_it_leaves(plant: pytest.MonkeyPatch) -> None:
@@ -653,14 +657,14 @@ def forgets_to_stop_who_runs(plant: pytest.MonkeyPatch) -> None:
 
 
 def stops_who_is_to_finish(plant: pytest.MonkeyPatch) -> None:
-    drop = Dispatch.drop
+    drop = Outcomes.drop
 
-    def stop_all(self: Dispatch, connection: Connection, now: float) -> None:
-        for each in connection.calls.values():
-            self._outbox.append(Cancel(each.call))
+    def stop_all(self: Outcomes, connection: Connection, now: float) -> None:
+        for number in connection.calls.values():
+            self._shared.outbox.append(Cancel(number))
         drop(self, connection, now)
 
-    plant.setattr(Dispatch, "drop", stop_all)
+    plant.setattr(Outcomes, "drop", stop_all)
 
 
 def turns_its_queue_over(plant: pytest.MonkeyPatch) -> None:
@@ -679,21 +683,26 @@ def forgets_its_queue(plant: pytest.MonkeyPatch) -> None:
 
 def drops_what_is_to_be_flushed(plant: pytest.MonkeyPatch) -> None:
     drop = Flow.drop
-    plant.setattr(Flow, "drop", lambda self, connection, *, flush: drop(self, connection, flush=False))
+
+    def forget(self: Flow, connection: Connection, now: float) -> None:
+        connection.flush = False
+        drop(self, connection, now)
+
+    plant.setattr(Flow, "drop", forget)
 
 
 def speaks_to_who_is_closed(plant: pytest.MonkeyPatch) -> None:
-    close = Closing.close
+    close = Closing._close
 
-    def speak(self: Closing, connection: Connection, code: int, now: float, *, flush: bool) -> None:
-        close(self, connection, code, now, flush=flush)
-        self._outbox.append(Transmit(connection.id, call("news", id=None)))
+    def speak(self: Closing, connection: Connection, reason: CloseReason, now: float) -> None:
+        close(self, connection, reason, now)
+        self._shared.outbox.append(Transmit(connection.id, call("news", id=None)))
 
-    plant.setattr(Closing, "close", speak)
+    plant.setattr(Closing, "_close", speak)
 
 
 def forgets_requests_with_their_peer(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(OutgoingRequests, "drop", lambda self, connection: None)
+    plant.setattr(OutgoingRequests, "drop", lambda self, connection, now: None)
 
 
 def resolves_what_was_abandoned(plant: pytest.MonkeyPatch) -> None:
@@ -701,7 +710,7 @@ def resolves_what_was_abandoned(plant: pytest.MonkeyPatch) -> None:
 
     def resolve(self: OutgoingRequests, request: OutgoingId, now: float) -> None:
         abandon(self, request, now)
-        self._outbox.append(Resolve(request, RpcError(-32800)))
+        self._outbox.append(Resolve(request, ErrorObject.of(-32800)))
 
     plant.setattr(OutgoingRequests, "abandon", resolve)
 
@@ -726,13 +735,13 @@ def forgets_the_ids_in_flight(plant: pytest.MonkeyPatch) -> None:
 
 
 def closes_twice(plant: pytest.MonkeyPatch) -> None:
-    close = Closing.close
+    close = Closing._close
 
-    def again(self: Closing, connection: Connection, code: int, now: float, *, flush: bool) -> None:
-        close(self, connection, code, now, flush=flush)
-        self._outbox.append(Disconnect(connection.id, code))
+    def again(self: Closing, connection: Connection, reason: CloseReason, now: float) -> None:
+        close(self, connection, reason, now)
+        self._shared.outbox.append(Disconnect(connection.id, reason))
 
-    plant.setattr(Closing, "close", again)
+    plant.setattr(Closing, "_close", again)
 
 
 def cuts_its_replies(plant: pytest.MonkeyPatch) -> None:
@@ -745,18 +754,21 @@ def accepts_whoever_comes(plant: pytest.MonkeyPatch) -> None:
 
 
 def lets_in_who_would_stay(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(Gateway, "_refusal", lambda self, peer, now: None)
+    connect = Openings.connect
+    plant.setattr(Openings, "connect", lambda self, peer, now, *, draining: connect(self, peer, now, draining=False))
 
 
 def takes_a_late_result(plant: pytest.MonkeyPatch) -> None:
-    def unfit(self: Dispatch, call: Call, now: float) -> RpcError:
-        return RpcError(-32000)
+    def unfit(self: Outcomes, call: Call, now: float) -> ErrorObject:
+        return ErrorObject.of(-32000)
 
-    plant.setattr(Dispatch, "_timed_out", unfit)
+    plant.setattr(Outcomes, "_timed_out", unfit)
 
 
 def has_no_limit_to_replies(plant: pytest.MonkeyPatch) -> None:
-    def result(self: Replies, connection: Connection, batch: Any, entry: int, id: bytes, result: bytes) -> str | None:
+    def result(
+        self: Replies, connection: Connection, batch: Any, entry: int, id: WireId, result: bytes
+    ) -> CloseReason | None:
         return self._flow.send(connection.id, encode_result(id, result))
 
     plant.setattr(Replies, "result", result)

@@ -13,10 +13,12 @@ from .service.method import Method, OnCall, OnOutcome, Outcome, Raised, Returned
 from .service.parameters import Arguments
 from .service.results import ResultError
 from .service.service import Hook, Service
+from .values.close_reasons import CLOSE_REASONS, CloseReason
 from .values.config import Config
 from .values.effects import (
     Accept,
     Answer,
+    BeginDrain,
     Cancel,
     Disconnect,
     Drained,
@@ -28,9 +30,10 @@ from .values.effects import (
     PauseReading,
     Resolve,
     ResumeReading,
+    StopAccepting,
     Transmit,
 )
-from .values.errors import ERRORS, ErrorCode, RpcError, UsageError, http_status
+from .values.errors import ERRORS, ErrorCode, ErrorObject, RpcError, UsageError, http_status
 from .values.lifecycle import (
     EVENTS,
     AcceptingStopped,
@@ -63,6 +66,7 @@ from .values.stats import Health
 __all__ = [
     "ALL_SCOPES",
     "ANONYMOUS",
+    "CLOSE_REASONS",
     "ERRORS",
     "EVENTS",
     "Accept",
@@ -70,12 +74,14 @@ __all__ = [
     "Address",
     "Answer",
     "Arguments",
+    "BeginDrain",
     "CallCancelled",
     "CallFailed",
     "CallId",
     "CallTimedOut",
     "Caller",
     "Cancel",
+    "CloseReason",
     "Config",
     "ConnectionClosed",
     "ConnectionId",
@@ -87,6 +93,7 @@ __all__ = [
     "Effect",
     "Emit",
     "ErrorCode",
+    "ErrorObject",
     "Event",
     "Gateway",
     "Health",
@@ -114,6 +121,7 @@ __all__ = [
     "RpcError",
     "Service",
     "SocketId",
+    "StopAccepting",
     "Transmit",
     "UsageError",
     "http_status",

@@ -113,7 +113,7 @@ class TwoFaced(Gateway):
             self._calls.handlers += not self.quiet
         elif unix == 3.0 and self.told:
             self._calls.handlers = 0
-            self._flow.total += 1
+            self._shared.held += 1
 
 
 def test_a_failure_that_another_would_hide_keeps_the_entries_that_prevent_the_other() -> None:

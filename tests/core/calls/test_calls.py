@@ -177,7 +177,7 @@ def test_what_waited_keeps_nothing_of_its_text_once_it_runs_or_has_ended() -> No
     world.complete(first)
     world.receive(one, request("$/cancelRequest", {"id": 3}, None))
     assert (second.params, third.params) == (None, None)
-    assert [*world.gateway._calls.records] == [second.call]
+    assert [*world.gateway._calls.records] == [second.number]
 
 
 def test_a_connection_is_told_of_with_how_many_calls_it_made() -> None:
@@ -188,130 +188,6 @@ def test_a_connection_is_told_of_with_how_many_calls_it_made() -> None:
     world.gateway.disconnected(one, None, 0.0)
     assert [event.calls for event in world.take_events() if isinstance(event, ConnectionClosed)] == [3]
     assert world.gateway.stats()["calls.made"] == 3
-
-
-def test_a_call_is_answered_at_its_deadline_exactly_and_its_handler_told_to_stop() -> None:
-    world = World(call_timeout=30.0)
-    one = world.connect()
-    world.now = 100.0
-    call = world.begin(one)
-    assert world.gateway.next_timeout() == 130.0
-    world.at(129.999)
-    assert world.take() == []
-    world.at(130.0)
-    effects = world.take()
-    assert effects[0] == Cancel(call)
-    assert isinstance(effects[1], Transmit)
-    assert b'"code":-32030' in effects[1].data
-    assert len(effects) == 2
-
-
-def test_row_42_a_handler_that_never_returns_keeps_its_slot_after_its_deadline() -> None:
-    world = World(call_timeout=30.0, max_calls_per_connection=1)
-    one = world.connect()
-    call = world.begin(one, id=1)
-    world.at(29.0)
-    world.call(one, id=2)
-    world.at(30.0)
-    assert world.codes() == [-32030]
-    world.at(58.0)
-    assert world.take() == []
-    assert not world.complete(call)
-    assert [invoke.call for invoke in world.invoked()] == [2]
-
-
-def test_deadlines_include_waiting_and_who_waited_too_long_is_never_handed_out() -> None:
-    world = World(call_timeout=30.0, max_calls_per_connection=1)
-    one = world.connect()
-    call = world.begin(one, "finish", id=1, timeout_ms=30_000)
-    world.call(one, params=[1], id=2, timeout_ms=20_000)
-    world.at(19.999)
-    assert world.take() == []
-    world.at(20.0)
-    (reply,) = world.take()
-    assert isinstance(reply, Transmit)
-    assert b'"code":-32030' in reply.data
-    assert world.complete(call)
-    assert world.invoked() == []
-    assert world.gateway.memory == 0
-
-
-def test_a_methods_own_timeout_counts_and_a_request_can_only_shorten_it() -> None:
-    world = World(call_timeout=30.0)
-    one = world.connect()
-    for id, method, asked in ((1, "brief", None), (2, "brief", 60_000), (3, "brief", 500), (4, "echo", 60_000)):
-        world.call(one, method, id=id, **({} if asked is None else {"timeout_ms": asked}))
-    world.take()
-    answered: dict[float, list[int]] = {}
-    while (due := world.gateway.next_timeout()) is not None:
-        world.at(due)
-        answered[due] = [reply["id"] for reply in world.said()]
-    assert answered == {0.5: [3], 2.0: [1, 2], 30.0: [4]}
-
-
-def test_an_answer_at_the_deadline_is_too_late() -> None:
-    world = World(call_timeout=30.0)
-    one = world.connect()
-    early, late = world.begin(one, id=1), world.begin(one, id=2)
-    world.now = 29.999
-    assert world.complete(early)
-    assert world.codes() == [None]
-    world.now = 30.0
-    assert world.complete(late)
-    assert world.codes() == [-32030]
-    assert world.gateway.next_timeout() is None
-
-
-def test_a_call_that_ends_in_its_turn_never_costs_a_deadline() -> None:
-    world = World()
-    one = world.connect()
-    for id in range(3):
-        world.complete(world.begin(one, id=id))
-    assert world.gateway.next_timeout() is None
-
-
-def test_a_call_that_outlived_its_turn_takes_its_deadline_with_it_however_it_ends() -> None:
-    world = World()
-    one = world.connect()
-    ended, cancelled = world.begin(one, id=1), world.begin(one, id=2)
-    assert world.gateway.next_timeout() == 30.0
-    world.complete(ended)
-    assert world.gateway.next_timeout() == 30.0
-    world.receive(one, request("$/cancelRequest", {"id": 2}, None))
-    assert world.cancelled() == [cancelled]
-    assert world.gateway.next_timeout() is None
-
-
-def test_each_call_that_outlives_its_turn_is_armed_once() -> None:
-    world = World()
-    one = world.connect()
-    for id in (1, 2):
-        world.call(one, id=id)
-        assert world.gateway.next_timeout() == 30.0
-    world.gateway.next_timeout()
-    assert len(world.gateway._calls._timers) == 2
-
-
-def test_deadlines_that_are_equal_come_in_the_order_of_the_calls() -> None:
-    world = World()
-    one = world.connect()
-    world.call(one, id=1)
-    assert world.gateway.next_timeout() == 30.0
-    for id in (2, 3):
-        world.call(one, id=id)
-    world.take()
-    world.gateway.handle_timeout(30.0)
-    assert [reply["id"] for reply in world.said()] == [1, 2, 3]
-
-
-def test_a_deadline_is_not_missed_where_nobody_asks_for_the_next() -> None:
-    world = World()
-    one = world.connect()
-    for id in range(3):
-        world.call(one, id=id)
-    world.take()
-    world.gateway.handle_timeout(30.0)
-    assert world.codes() == [-32030] * 3
 
 
 def test_params_that_do_not_fit_are_found_when_their_turn_comes_and_the_next_runs() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from posthouse.core.values.effects import Resolve, Transmit
-from posthouse.core.values.errors import RpcError, UsageError
+from posthouse.core.values.errors import ErrorObject, UsageError
 from posthouse.core.values.peers import ConnectionId, OutgoingId
 
 from tests.core.world import World, result
@@ -21,7 +21,7 @@ def outcome(world: World) -> tuple[OutgoingId, Any]:
     """The one outcome that there is: the result's JSON text, or the error's code and data."""
     (resolve,) = world.resolved()
     error = resolve.outcome
-    return resolve.request, (error.code, error.data) if isinstance(error, RpcError) else error
+    return resolve.request, (error.code, error.data) if isinstance(error, ErrorObject) else error
 
 
 def test_a_request_leaves_with_the_id_that_it_was_given() -> None:
@@ -80,7 +80,7 @@ def test_without_an_answer_it_has_its_outcome_at_its_time_exactly_and_the_peer_i
     world.at(102.5)
     resolve, told = world.take()
     assert isinstance(resolve, Resolve)
-    assert isinstance(resolve.outcome, RpcError)
+    assert isinstance(resolve.outcome, ErrorObject)
     assert (resolve.request, resolve.outcome.code) == (request, -32030)
     assert told == Transmit(one, b'{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":1}}')
     world.receive(one, result())
@@ -117,7 +117,7 @@ def test_when_the_connection_goes_every_request_to_it_has_its_outcome() -> None:
     gone = world.resolved()
     assert [resolve.request for resolve in gone] == requests
     for resolve in gone:
-        assert isinstance(resolve.outcome, RpcError)
+        assert isinstance(resolve.outcome, ErrorObject)
         assert (resolve.outcome.code, resolve.outcome.data) == (-32800, {"reason": "disconnected"})
     world.receive(two, result(id=other))
     assert outcome(world) == (other, b"null")

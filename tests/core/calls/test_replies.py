@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.json import decode, encode
-from posthouse.core.calls.replies import retry_after
 from posthouse.core.jsonrpc.messages import encode_error
 from posthouse.core.values.effects import Answer, Transmit
-from posthouse.core.values.errors import RpcError
-from posthouse.core.values.peers import CallId
+from posthouse.core.values.errors import ErrorObject, RpcError
+from posthouse.core.values.peers import CallId, WireId
 
 from tests.core.world import World, code_of, data_of, request, result
 from tests.values import told_apart
@@ -112,13 +111,6 @@ def test_over_http_nothing_is_said_only_when_the_handlers_of_notifications_have_
     assert answer(world) == Answer(two, None)
 
 
-def test_the_time_to_wait_is_the_errors_own_or_its_codes() -> None:
-    assert retry_after(RpcError(-32029, data={"retry_after_ms": 2500})) == 2.5
-    assert retry_after(RpcError(-32029)) == 1.0
-    assert retry_after(RpcError(-32050, data={"retry_after_ms": "soon"})) == 1.0
-    assert retry_after(RpcError(-32602, data=[])) is None
-
-
 def sized(size: int) -> bytes:
     """A reply of so many bytes, with id 1."""
     return b"x" * (size - len(b'{"jsonrpc":"2.0","result":"","id":1}'))
@@ -140,7 +132,7 @@ def test_row_46_a_response_may_fill_its_limit_and_one_byte_more_is_refused(size:
 def test_row_46_an_error_may_fill_its_limit_and_one_byte_more_is_refused(kind: Any, more: int, code: int) -> None:
     world = World(max_response_bytes=200)
     one = world.connect(kind)
-    room = 200 - len(encode_error(b"1", RpcError(data="")))
+    room = 200 - len(encode_error(WireId(b"1"), RpcError(data="").error_object))
     world.fail(world.begin(one, id=1), RpcError(data="x" * (room + more)))
     (sent,) = world.take()
     assert isinstance(sent, Transmit | Answer)
@@ -174,8 +166,8 @@ def test_row_19_a_batchs_reply_may_fill_its_limit_and_the_rest_is_refused(more: 
 def test_row_19_a_reply_leaves_room_to_refuse_the_entries_that_come_behind_it(more: int, code: int | None) -> None:
     world = World(max_batch_reply_bytes=1_000)
     one = world.connect()
-    refused = RpcError(-32011, data={"limit": "max_batch_reply_bytes", "allowed": 1_000})
-    room = 1_000 - len(b"[,]") - len(encode_error(b"2", refused))
+    refused = ErrorObject.of(-32011, {"limit": "max_batch_reply_bytes", "allowed": 1_000})
+    room = 1_000 - len(b"[,]") - len(encode_error(WireId(b"2"), refused))
     world.receive(one, [request(id=1), request(id=2)])
     first, second = (invoke.call for invoke in world.invoked())
     world.complete(first, sized(room + more).decode())

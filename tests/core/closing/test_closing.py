@@ -1,51 +1,16 @@
-"""Why connections are closed or refused, with which code, and what is settled as they leave."""
+"""Closing: for which reason and with which code, and every fact about a connection is dropped."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-from posthouse.core.closing.closing import CLOSES
-from posthouse.core.closing.drain import SHUTDOWN
-from posthouse.core.connections.connections import State
-from posthouse.core.values.config import OBSERVABLE, Config
-from posthouse.core.values.effects import Accept, Answer, Cancel, Disconnect, Emit, Resolve, Transmit
+from posthouse.core.connections.state import State
+from posthouse.core.values.close_reasons import MAX_BAD_MESSAGES
+from posthouse.core.values.effects import Answer, Cancel, Disconnect, Emit, Resolve, Transmit
 from posthouse.core.values.lifecycle import CallCancelled, ConnectionClosed, ConnectionOpened, LimitBreached
-from posthouse.core.values.peers import Address, ConnectionId, Identity, Peer
+from posthouse.core.values.peers import Address, Identity, Peer
 
-from tests.core.world import World
+from tests.core.world import World, breached
 
 HERE = Address("192.0.2.1", 5000)
-
-
-def breached(world: World) -> list[tuple[str, ConnectionId | None, bool]]:
-    """The limits that were met, on whom, and whether they were enforced."""
-    events = [event for event in world.take_events() if isinstance(event, LimitBreached)]
-    return [(event.limit, event.connection, event.enforced) for event in events]
-
-
-def test_each_reason_closes_with_its_code_and_only_slow_or_silent_peers_and_too_much_memory_drop_what_is_queued() -> (
-    None
-):
-    assert CLOSES == {
-        SHUTDOWN: (1012, True),
-        "idle_timeout": (1000, True),
-        "max_connections": (1013, True),
-        "max_connections_per_user": (4429, True),
-        "memory_budget": (1013, False),
-        "max_bad_messages": (4400, True),
-        "call_rate": (4429, True),
-        "max_queued_replies_bytes": (4100, False),
-        "max_queued_pushes_bytes": (4100, False),
-        "max_queued_pushes": (4100, False),
-        "max_push_age": (4100, False),
-        "write_timeout": (4100, False),
-        "heartbeat_timeout": (4101, False),
-    }
-
-
-def test_whatever_closes_is_a_limit_or_a_shut_down() -> None:
-    assert [reason for reason in CLOSES if reason not in (*Config.__struct_fields__, SHUTDOWN)] == []
 
 
 def test_a_limit_that_is_met_closes_with_its_code_and_is_told_and_counted() -> None:
@@ -58,7 +23,7 @@ def test_a_limit_that_is_met_closes_with_its_code_and_is_told_and_counted() -> N
     reply, told, disconnect = world.gateway.outbox
     assert isinstance(reply, Transmit)
     assert told == Emit(LimitBreached("max_bad_messages", one, HERE, True, 3.0))
-    assert disconnect == Disconnect(one, 4400, flush=True)
+    assert disconnect == Disconnect(one, MAX_BAD_MESSAGES, flush=True)
     assert world.gateway.stats()["limit.max_bad_messages"] == 1
 
 
@@ -133,95 +98,6 @@ def test_a_peer_that_takes_nothing_is_closed_at_the_write_deadline_exactly() -> 
     assert world.closes() == [(one, 4100, False)]
 
 
-# Refusals
-
-
-def test_a_user_may_have_so_many_connections_and_one_more_is_refused() -> None:
-    world = World(max_connections_per_user=2)
-    for _ in range(2):
-        world.connect(user="ada")
-    peer = Peer("websocket", HERE, identity=Identity("ada"))
-    third = world.gateway.connect(peer, 0.0)
-    told, disconnect = world.gateway.outbox
-    assert told == Emit(LimitBreached("max_connections_per_user", None, HERE, True, 0.0))
-    assert disconnect == Disconnect(third, 4429)
-    world.gateway.outbox.clear()
-    world.gateway.disconnected(third, None, 0.0)
-    assert world.gateway.outbox == []
-
-
-def test_row_40_sockets_are_refused_before_anything_is_read_and_others_are_unharmed() -> None:
-    world = World(max_connections_per_address=1)
-    assert world.gateway.accepted(HERE, 0.0) == 1
-    assert world.gateway.accepted(HERE, 0.0) is None
-    assert breached(world) == [("max_connections_per_address", None, True)]
-    assert world.gateway.accepted(Address("192.0.2.2"), 0.0) == 2
-
-
-@pytest.mark.parametrize("limit", ["max_connections_per_address", "accept_rate_per_address"])
-def test_what_is_observed_of_sockets_is_let_through(limit: str) -> None:
-    assert limit in OBSERVABLE
-    world = World(**{limit: 1}, observe=[limit])
-    for _ in range(2):
-        assert world.gateway.accepted(HERE, 0.0) is not None
-    assert breached(world) == [(limit, None, False)]
-
-
-def test_what_is_observed_of_connections_is_let_through() -> None:
-    world = World(max_connections_per_user=1, observe=["max_connections_per_user"])
-    world.connect(user="ada")
-    two = world.gateway.connect(Peer("websocket", identity=Identity("ada")), 0.0)
-    assert world.gateway.outbox[1:2] == [Accept(two)]
-    assert breached(world) == [("max_connections_per_user", None, False)]
-
-
-# Memory
-
-
-def held(world: World, connection: ConnectionId, size: int, now: float) -> list[Any]:
-    world.now = now
-    world.gateway.report_held(connection, size, now)
-    return world.closes()
-
-
-def test_row_59_above_the_budget_new_connections_are_refused_and_the_idlest_goes() -> None:
-    world = World(memory_budget=1000)
-    idle, slow, lively = (world.connect() for _ in range(3))
-    world.now = 1.0
-    for connection in (slow, lively):
-        world.gateway.heard(connection, 1.0)
-    assert held(world, slow, 1000, 1.0) == []
-    assert held(world, slow, 1, 1.0) == [(idle, 1013, False)]
-    refused = world.gateway.connect(Peer("websocket"), 1.0)
-    assert world.closes() == [(refused, 1013, True)]
-    world.begin(lively)
-
-
-def test_row_59_the_next_goes_when_more_is_taken_or_the_last_was_no_help() -> None:
-    world = World(memory_budget=1000, write_timeout=100.0)
-    slow, *others = (world.connect() for _ in range(5))
-    world.gateway.heard(slow, 1.0)
-    assert held(world, slow, 2000, 0.0) == [(others[0], 1013, False)]
-    world.gateway.heard(slow, 0.5)
-    world.gateway.report_buffered(0, 0.5)
-    assert world.closes() == []
-    assert held(world, slow, 1, 0.5) == [(others[1], 1013, False)]
-    world.gateway.report_buffered(0, 1.499)
-    assert world.closes() == []
-    world.gateway.report_buffered(0, 1.5)
-    assert world.closes() == [(others[2], 1013, False)]
-
-
-def test_where_nobody_is_left_to_go_nothing_does() -> None:
-    world = World(memory_budget=1000)
-    world.gateway.report_buffered(2000, 0.0)
-    assert world.take() == []
-    assert world.gateway.health(0.0).status == "degraded"
-
-
-# What is settled
-
-
 def test_row_47_whoever_closes_everything_that_a_connection_has_is_settled_at_once() -> None:
     for close in ("we", "peer"):
         world = World(max_bad_messages=1, heartbeat_interval=25.0, idle_timeout=60.0, max_calls_per_connection=1)
@@ -250,7 +126,7 @@ def test_row_47_whoever_closes_everything_that_a_connection_has_is_settled_at_on
         if close == "we":
             sent = [effect for effect in effects if isinstance(effect, Transmit)]
             assert len(sent) == 3  # the close is one that flushes: two errors and the news
-            assert effects[-1] == Disconnect(one, 4400)
+            assert effects[-1] == Disconnect(one, MAX_BAD_MESSAGES)
             world.gateway.disconnected(one, 1001, 0.0)
         else:
             assert [effect for effect in effects if isinstance(effect, Transmit | Disconnect)] == []

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from msgspec.json import decode
-from posthouse.core.values.effects import Disconnect, Drained, Emit, Multicast
+from posthouse.core.values.close_reasons import DRAIN_TIMEOUT, DRAINING
+from posthouse.core.values.effects import BeginDrain, Disconnect, Drained, Emit, Multicast, StopAccepting
 from posthouse.core.values.lifecycle import AcceptingStopped, DrainStarted
 from posthouse.core.values.peers import Address, Peer
 
@@ -28,7 +29,7 @@ def timetable(world: World, until: float) -> dict[float, list[Any]]:
         happened[due] = [
             effect.event if isinstance(effect, Emit) else effect
             for effect in world.gateway.outbox
-            if isinstance(effect, Emit | Disconnect | Drained)
+            if isinstance(effect, Emit | StopAccepting | Disconnect | Drained)
         ]
         world.gateway.outbox.clear()
     return happened
@@ -39,8 +40,8 @@ def test_peers_are_told_at_once_when_to_come_back() -> None:
     one, pipe = world.connect(), world.connect("cli")
     world.connect("http")
     world.gateway.shut_down(7.0)
-    told, multicast = world.gateway.outbox
-    assert told == Emit(DrainStarted(7.0))
+    begin, told, multicast = world.gateway.outbox
+    assert (begin, told) == (BeginDrain(), Emit(DrainStarted(7.0)))
     assert isinstance(multicast, Multicast)
     assert multicast.connections == [one, pipe]
     assert decode(multicast.data) == {
@@ -59,10 +60,10 @@ def test_row_57_accepting_stops_after_the_notice_and_the_closes_are_spread() -> 
     assert world.gateway.draining
     assert world.gateway.accepting
     assert timetable(world, 105.0) == {
-        102.0: [AcceptingStopped(102.0), Disconnect(connections[0], 1012)],
-        103.0: [Disconnect(connections[1], 1012)],
-        104.0: [Disconnect(connections[2], 1012)],
-        105.0: [Disconnect(connections[3], 1012)],
+        102.0: [StopAccepting(), AcceptingStopped(102.0), Disconnect(connections[0], DRAINING)],
+        103.0: [Disconnect(connections[1], DRAINING)],
+        104.0: [Disconnect(connections[2], DRAINING)],
+        105.0: [Disconnect(connections[3], DRAINING)],
     }
     assert not world.gateway.accepting
 
@@ -72,7 +73,8 @@ def test_row_57_two_hundred_clients_are_told_and_each_leaves_at_a_time_of_its_ow
     connections = [world.connect() for _ in range(200)]
     calls = {connection: world.begin(connection) for connection in connections[::10]}
     world.gateway.shut_down(0.0)
-    (told,) = world.take()
+    begin, told = world.take()
+    assert begin == BeginDrain()
     assert isinstance(told, Multicast)
     assert told.connections == connections
     left: list[tuple[float, Any]] = []
@@ -106,7 +108,7 @@ def test_who_comes_after_a_shut_down_has_begun_is_sent_away_but_http_is_answered
     world.gateway.shut_down(0.0)
     world.take()
     late = world.gateway.connect(Peer("websocket"), 0.0)
-    assert world.gateway.outbox == [Disconnect(late, 1012)]
+    assert world.gateway.outbox == [Disconnect(late, DRAINING)]
     http = world.connect("http")
     world.call(http)
     assert world.codes() == [-32050]
@@ -209,7 +211,7 @@ def test_it_is_over_at_its_timeout_whatever_is_left() -> None:
     world.at(29.999)
     world.take()
     world.at(30.0)
-    assert world.take() == [Disconnect(http, 1012, flush=False), Drained()]
+    assert world.take() == [Disconnect(http, DRAIN_TIMEOUT, flush=False), Drained()]
     world.gateway.disconnected(http, None, 31.0)
     world.gateway.disconnected(one, None, 31.0)
     world.complete(call)
@@ -225,3 +227,43 @@ def test_to_shut_down_again_changes_nothing(again: float) -> None:
     world.take()
     world.gateway.shut_down(again, grace=100.0)
     assert world.gateway.outbox == []
+
+
+def test_a_shut_down_whose_notice_is_longer_than_its_time_accepts_nobody_after_its_end() -> None:
+    world = World(drain_notice=60.0, drain_timeout=30.0)
+    one = world.connect()
+    world.gateway.shut_down(0.0)
+    world.gateway.outbox.clear()
+    world.at(29.999)
+    assert world.gateway.accepting
+    world.at(30.0)
+    assert world.gateway.outbox == [
+        StopAccepting(),
+        Emit(AcceptingStopped(30.0)),
+        Disconnect(one, DRAIN_TIMEOUT, flush=False),
+        Drained(),
+    ]
+    assert world.gateway.accepted(Address("10.0.0.1", 1), 30.0) is None
+    assert world.gateway.next_timeout() is None
+
+
+def test_a_shut_down_goes_by_its_timetable() -> None:
+    world = World(drain_notice=1.0, drain_spread=0.0, drain_grace=5.0, drain_timeout=30.0)
+    idle, busy, http = world.connect(), world.connect(), world.connect("http")
+    world.begin(busy)
+    world.begin(http, id=2)
+    world.gateway.shut_down(0.0)
+    world.take()
+    world.at(1.0)
+    assert world.take() == [StopAccepting(), Disconnect(idle, DRAINING)]
+    world.at(6.0)
+    assert [type(effect).__name__ for effect in world.take()] == [
+        "Cancel",
+        "Transmit",
+        "Cancel",
+        "Answer",
+        "Disconnect",
+    ]
+    world.at(30.0)
+    assert world.take() == [Disconnect(http, DRAIN_TIMEOUT, flush=False), Drained()]
+    assert world.gateway.next_timeout() is None

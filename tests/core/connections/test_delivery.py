@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from posthouse.core.values.close_reasons import MAX_QUEUED_PUSHES
 from posthouse.core.values.effects import Disconnect, Multicast, Transmit
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import ConnectionId
@@ -97,7 +98,7 @@ def test_row_8_who_reads_nothing_is_closed_and_a_thousand_others_do_not_notice()
         assert broadcast(world) == 1001
         assert world.take() == [Multicast(others, NEWS)]
     broadcast(world)
-    assert world.take() == [Multicast(others, NEWS), Disconnect(slow, 4100, flush=False)]
+    assert world.take() == [Multicast(others, NEWS), Disconnect(slow, MAX_QUEUED_PUSHES, flush=False)]
     assert broadcast(world) == 1000
     assert world.gateway.memory == 0
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from posthouse.core.encoding.text import CHUNK, MAX_PROVABLE_DEPTH, SMALL, is_utf8, nests_deeper
+from posthouse.core.encoding.text import CHUNK, SMALL, is_utf8, nests_deeper
+from posthouse.core.values.config import MAX_PROVABLE_DEPTH
 
 
 def depth(value: Any) -> int:

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 from msgspec import Struct
 from posthouse.core.values import effects
+from posthouse.core.values.close_reasons import IDLE_TIMEOUT
 from posthouse.core.values.effects import Answer, Disconnect, Effect, Transmit
 from posthouse.core.values.peers import ConnectionId
 
@@ -35,7 +36,8 @@ def test_effects_of_equal_content_are_equal_so_that_runs_can_be_compared() -> No
 
 
 def test_a_close_flushes_and_an_answer_has_no_error_unless_they_say_otherwise() -> None:
-    assert Disconnect(ONE, 1000).flush
+    assert Disconnect(ONE, IDLE_TIMEOUT).flush
+    assert Disconnect(ONE, IDLE_TIMEOUT).code == 1000
     answer = Answer(ONE, None)
     assert (answer.code, answer.retry_after) == (None, None)
 

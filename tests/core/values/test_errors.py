@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.json import encode
 from posthouse.core.values import errors
 from posthouse.core.values.errors import (
     APPLICATION_ERROR,
     ERRORS,
     RESERVED,
     ErrorCode,
+    ErrorObject,
     RpcError,
     UsageError,
     http_status,
@@ -23,7 +25,7 @@ from tests.values import changeable
 def test_every_code_that_has_a_name_has_a_row_and_no_other_has() -> None:
     named = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)}
     assert named == set(ERRORS)
-    assert all(row == ErrorCode(code, row.message, row.http_status, row.retryable) for code, row in ERRORS.items())
+    assert [row.code for row in ERRORS.values()] == list(ERRORS)
 
 
 REGISTRY = """
@@ -161,3 +163,26 @@ def test_a_refusal_says_why_and_whether_a_retry_can_help() -> None:
 
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.core.values.errors") == []
+
+
+def test_an_error_is_raised_and_held_as_a_value_with_the_same_content() -> None:
+    value = ErrorObject(-32001, "of another protocol", {"a": [1]})
+    raised = RpcError.of(value)
+    assert (raised.code, raised.message, raised.data) == (-32001, "of another protocol", {"a": [1]})
+    assert raised.error_object == value
+    assert ErrorObject.of(-32601) == ErrorObject(-32601, "Method not found")
+    assert ErrorObject.of(-32009, {"limit": "max_calls"}) == ErrorObject(-32009, "Server busy", {"limit": "max_calls"})
+
+
+def test_an_error_object_without_data_has_no_such_member() -> None:
+    assert encode(ErrorObject(1, "x")) == b'{"code":1,"message":"x"}'
+    assert encode(ErrorObject(1, "x", 2)) == b'{"code":1,"message":"x","data":2}'
+
+
+def test_the_time_to_wait_is_the_errors_own_or_its_codes() -> None:
+    assert ErrorObject.of(-32029, {"retry_after_ms": 2500}).retry_after == 2.5
+    assert ErrorObject.of(-32029).retry_after == 1.0
+    assert ErrorObject.of(-32050, {"retry_after_ms": "soon"}).retry_after == 1.0
+    assert ErrorObject.of(-32602, []).retry_after is None
+    assert ErrorObject(7, "of a service").retry_after is None
+    assert [row.code for row in ERRORS.values() if row.retry_after is not None] == [-32009, -32029, -32050]

@@ -76,3 +76,9 @@ def test_every_kind_says_whether_it_can_be_pushed_to_and_asked_for_a_sign_of_lif
 
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.core.values.peers") == []
+
+
+def test_metadata_of_its_own_counts_before_what_was_given() -> None:
+    own, given = Meta(traceparent="own"), Meta(timeout_ms=500, traceparent="given")
+    assert own.or_else(given) == Meta(timeout_ms=500, traceparent="own")
+    assert own.or_else(NO_META) is own

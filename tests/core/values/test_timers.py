@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from posthouse.core.values.timers import Timer, Timers
+from posthouse.core.values.timers import SUSPENDED, Timer, Timers
 
 from tests.values import told_apart
 
@@ -108,3 +108,19 @@ def test_what_fires_is_what_was_armed_less_what_was_disarmed_in_order(plan: list
 
 def test_a_record_is_equal_to_itself_alone() -> None:
     assert told_apart("posthouse.core.values.timers") == ["Timer"]
+
+
+def test_what_is_due_is_done_in_order_by_who_armed_it() -> None:
+    timers = Timers()
+    done: list[tuple[str, int, float, bool]] = []
+    timers.on("a", lambda key, now: done.append(("a", key, now, timers.suspended)))
+    timers.on("b", lambda key, now: done.append(("b", key, now, timers.suspended)))
+    timers.run(0.0)
+    assert (done, timers.suspended) == ([], False)
+    timers.arm(2.0, "a", 1)
+    timers.arm(1.0, "b", 2)
+    timers.arm(8.0, "a", 3)
+    timers.run(6.0)
+    assert done == [("b", 2, 6.0, False), ("a", 1, 6.0, False)]
+    timers.run(8.0 + SUSPENDED + 0.001)
+    assert done[2:] == [("a", 3, 13.001, True)]

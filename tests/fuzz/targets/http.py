@@ -7,6 +7,7 @@ from typing import Any
 
 import h11
 from msgspec import Struct
+from posthouse.core.values.close_reasons import MAX_CONNECTIONS
 from posthouse.core.values.config import Config
 from posthouse.transports import Answered, Exchange, Http1, Policy, Probe, Send, Upgrade
 from posthouse.transports.http.bodies import MAX_CHUNK_OVERHEAD
@@ -94,7 +95,7 @@ class Served:
                 self.upgrade = request
                 self.behind, _ = self.codec.accept_upgrade(now)
                 return
-            self.codec.refuse(1013, 2.0, now)
+            self.codec.refuse(MAX_CONNECTIONS, now)
         elif isinstance(request, Probe):
             self.codec.respond(200, request.path.encode(), now)
         elif self._count % 4 == 0:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from posthouse.core.values.close_reasons import DRAINING, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_USER, CloseReason
 from posthouse.core.values.errors import (
     ERRORS,
     METHOD_NOT_FOUND,
     PARSE_ERROR,
     REQUEST_TOO_LARGE,
     SERVER_BUSY,
-    RpcError,
+    ErrorObject,
     UsageError,
 )
 from posthouse.transports.http.answers import (
@@ -117,14 +118,15 @@ def test_what_the_gateway_answers_has_the_status_of_its_code() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "error"), [(1012, 503, -32050), (1013, 503, -32009), (4429, 429, -32029), (1011, 503, -32009)]
+    ("reason", "status", "error"),
+    [(DRAINING, 503, -32050), (MAX_CONNECTIONS, 503, -32009), (MAX_CONNECTIONS_PER_USER, 429, -32029)],
 )
-def test_who_is_not_admitted_is_told_when_to_come_again(code: int, status: int, error: int) -> None:
-    answer = not_admitted_answer(code, 2.5, in_json=True)
-    assert (answer.status, answer.media, answer.fields) == (status, JSON, b"Retry-After: 3\r\n")
+def test_who_is_not_admitted_is_told_when_to_come_again(reason: CloseReason, status: int, error: int) -> None:
+    answer = not_admitted_answer(reason, in_json=True)
+    assert (answer.status, answer.media, answer.fields) == (status, JSON, b"Retry-After: 1\r\n")
     assert b'"code":%d' % error in answer.data
     assert answer.data.endswith(b',"id":null}')
-    answer = not_admitted_answer(code, None, in_json=False)
+    answer = not_admitted_answer(reason, in_json=False)
     assert (answer.status, answer.media, answer.fields) == (status, TEXT, b"Retry-After: 1\r\n")
     assert answer.data == b"%b\n" % ERRORS[error].message.encode()
 
@@ -135,7 +137,7 @@ def test_a_refusal_says_why_in_words() -> None:
 
 
 def test_a_refusal_with_an_error_says_it_in_json() -> None:
-    answer = refusal_answer(Refusal(413, "No.", error=RpcError(REQUEST_TOO_LARGE)))
+    answer = refusal_answer(Refusal(413, "No.", error=ErrorObject.of(REQUEST_TOO_LARGE)))
     assert answer.media == JSON
     assert b'"code":-32007' in answer.data
     assert answer.data.endswith(b',"id":null}')

@@ -9,6 +9,13 @@ import tracemalloc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from posthouse.core.values.close_reasons import (
+    DRAINING,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_USER,
+    WRITE_TIMEOUT,
+    CloseReason,
+)
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import PARSE_ERROR
 from posthouse.core.values.peers import Meta
@@ -447,18 +454,24 @@ def test_what_came_behind_an_upgrade_that_is_refused_is_dropped() -> None:
     line = Line(answering=False)
     line.receive(UPGRADE)
     line.receive(b"frames")
-    line.http.refuse(1013, None, 0.0)
+    line.http.refuse(MAX_CONNECTIONS, 0.0)
     line.take()
     assert (line.statuses, line.http.buffered) == ([503], 0)
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "error"), [(1012, 503, -32050), (1013, 503, -32009), (4429, 429, -32029), (4100, 503, -32009)]
+    ("reason", "status", "error"),
+    [
+        (DRAINING, 503, -32050),
+        (MAX_CONNECTIONS, 503, -32009),
+        (MAX_CONNECTIONS_PER_USER, 429, -32029),
+        (WRITE_TIMEOUT, 503, -32009),
+    ],
 )
-def test_who_is_not_admitted_is_told_so_and_closed(code: int, status: int, error: int) -> None:
+def test_who_is_not_admitted_is_told_so_and_closed(reason: CloseReason, status: int, error: int) -> None:
     line = Line(answering=False)
     line.receive(post())
-    line.http.refuse(code, None, 0.0)
+    line.http.refuse(reason, 0.0)
     line.take()
     assert line.statuses == [status]
     assert b'"code":%d' % error in line.sent
@@ -466,9 +479,9 @@ def test_who_is_not_admitted_is_told_so_and_closed(code: int, status: int, error
     assert b"Connection: close\r\n" in line.sent
     line = Line(answering=False)
     line.receive(UPGRADE)
-    line.http.refuse(code, 2.0, 0.0)
+    line.http.refuse(reason, 0.0)
     line.take()
-    assert (line.statuses, b"{" in line.sent, b"Retry-After: 2\r\n" in line.sent) == ([status], False, True)
+    assert (line.statuses, b"{" in line.sent, b"Retry-After: 1\r\n" in line.sent) == ([status], False, True)
 
 
 def test_an_exchange_behind_a_refused_upgrade_would_be_refused_as_one() -> None:
@@ -476,7 +489,7 @@ def test_an_exchange_behind_a_refused_upgrade_would_be_refused_as_one() -> None:
     line.receive(UPGRADE.replace(b"13", b"12"))
     line.http.proceed(0.0)
     line.receive(post())
-    line.http.refuse(1013, None, 0.0)
+    line.http.refuse(MAX_CONNECTIONS, 0.0)
     line.take()
     assert b'"code":-32009' in line.sent
 
@@ -802,7 +815,7 @@ def test_whatever_happens_in_whatever_order_what_is_promised_holds(steps: list[b
         elif step in ("answer", "nothing", "refuse") and isinstance(pending, Exchange):
             pending = Answered(200)
             if step == "refuse":
-                http.refuse(1013, None, now)
+                http.refuse(MAX_CONNECTIONS, now)
             else:
                 http.answer(b"{}" if step == "answer" else None, None, None, now)
         elif step == "respond" and isinstance(pending, Probe):
@@ -813,7 +826,7 @@ def test_whatever_happens_in_whatever_order_what_is_promised_holds(steps: list[b
                 http.accept_upgrade(now)
                 return
             pending = Answered(503)
-            http.refuse(1013, None, now)
+            http.refuse(MAX_CONNECTIONS, now)
         elif step == "proceed" and isinstance(pending, Answered):
             pending = None
             http.proceed(now)

@@ -23,7 +23,7 @@ def test_closing_lets_what_was_written_go_unless_told_otherwise() -> None:
 
 
 def test_the_union_is_closed_and_says_what_each_is_for() -> None:
-    assert len(get_args(Action)) == 10
+    assert len(get_args(Action)) == 11
     assert all(kind.__doc__ for kind in get_args(Action))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from posthouse.core import Address, Config, ConnectionClosed, Gateway, Identity, RequestRefused
@@ -61,9 +63,9 @@ def test_a_request_that_nothing_answers_is_answered_by_its_codec_and_the_next_is
 )
 def test_what_is_not_admitted_is_refused_over_http_with_the_reason(text: bytes, status: bytes) -> None:
     class Full(Gateway):
-        @property
-        def memory(self) -> int:
-            return self.config.memory_budget + 1
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self._shared.hold(self.config.memory_budget + 1)
 
     board = Board(gateway=Full)
     if text == b"handshake":

@@ -7,7 +7,7 @@ the socket is kept.
 from __future__ import annotations
 
 from msgspec import Struct
-from posthouse.core.values.errors import RpcError
+from posthouse.core.values.errors import ErrorObject
 
 
 class Refusal(Struct, frozen=True, gc=False):
@@ -22,6 +22,6 @@ class Refusal(Struct, frozen=True, gc=False):
     status: int
     reason: str
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    error: RpcError | None = None
+    error: ErrorObject | None = None
     keep: bool = False
     rejected_value: bytes | None = None

@@ -17,7 +17,6 @@ from posthouse.core.service.method import is_coroutine_function
 from posthouse.core.service.service import Hook, Service
 from posthouse.core.values.effects import Emit
 from posthouse.core.values.lifecycle import (
-    AcceptingStopped,
     CallFailed,
     CallTimedOut,
     ConnectionClosed,
@@ -46,12 +45,11 @@ WOULD_EXCEED: Final = "limit {limit} would have been exceeded, and is not enforc
 
 
 class Events:
-    """Performs `Emit`. `subscribe` is for the adapter's own parts; they are told before any hook."""
+    """Performs `Emit`: writes each event to the log, and runs its hooks."""
 
     def __init__(self, service: Service, runner: Runner, watchdog: Watchdog) -> None:
         self._runner: Final = runner
         self._watchdog: Final = watchdog
-        self._subscribers: Final[dict[type[Event], Callable[[], None]]] = {}
         self._hooks: Final = {
             kind: [(hook, self._queue if is_coroutine_function(hook) else self._call) for hook in hooks]
             for kind, hooks in service.hooks.items()
@@ -71,18 +69,12 @@ class Events:
             DrainStarted: _log_draining,
         }
 
-    def subscribe(self, kind: type[AcceptingStopped], subscriber: Callable[[], None]) -> None:
-        """Call `subscriber` when such an event has happened."""
-        self._subscribers[kind] = subscriber
-
     def emit(self, action: Emit) -> None:
-        """Perform `Emit`: write the log, tell the subscriber, then run the hooks."""
+        """Perform `Emit`: write the log, then run the hooks."""
         event = action.event
         kind = type(event)
         if kind in self._logs:
             self._logs[kind](event)
-        if kind in self._subscribers:
-            self._subscribers[kind]()
         for hook, call in self._hooks.get(kind, ()):
             call(hook, event)
 

@@ -257,4 +257,4 @@ class Runs:
 
 
 def _busy() -> RpcError:
-    return refusal(SERVER_BUSY, limit="max_blocking_queue")
+    return RpcError.of(refusal(SERVER_BUSY, limit="max_blocking_queue"))

@@ -11,12 +11,12 @@ from typing import Any, Final
 import anyio
 from posthouse.adapters.loop.runner import Runner
 from posthouse.core.values.effects import Invoke, Resolve
-from posthouse.core.values.errors import REQUEST_CANCELLED, RpcError
+from posthouse.core.values.errors import REQUEST_CANCELLED, ErrorObject, RpcError, refusal
 from posthouse.core.values.peers import ConnectionId, OutgoingId
 
 from .invoked_context import InvokedContext
 
-Result = bytes | RpcError
+Result = bytes | ErrorObject
 
 
 class AwaitedRequests:
@@ -61,14 +61,14 @@ class AwaitedRequests:
     def close(self) -> None:
         """The server has ended: release the tasks and threads that wait, with an error."""
         for waiting in self._waiting.values():
-            waiting.set_result(RpcError(REQUEST_CANCELLED, data={"reason": "disconnected"}))
+            waiting.set_result(refusal(REQUEST_CANCELLED, reason="disconnected"))
         self._waiting.clear()
 
 
 def _result(outcome: Future[Result]) -> bytes:
     result = outcome.result()
-    if isinstance(result, RpcError):
-        raise result
+    if isinstance(result, ErrorObject):
+        raise RpcError.of(result)
     return result
 
 

@@ -58,7 +58,7 @@ def check_at_rest(board: Switchboard) -> None:
     gateway = board.gateway
     connections, table = gateway._connections, gateway._calls
     must(not table.records, "rest: no call is left")
-    must((table.handlers, table.waiting, table.waiting_bytes) == (0, 0, 0), "rest: no slot is held")
+    must((table.handlers, table.waiting) == (0, 0), "rest: no slot is held")
     must(len(gateway._requests) == 0, "rest: no request is in flight")
     must(not connections.records, "rest: no connection is left")
     must(not connections.sockets, "rest: no socket is left")
@@ -67,8 +67,7 @@ def check_at_rest(board: Switchboard) -> None:
     must(not connections.by_address, "rest: no address is left")
     must(connections.in_head == 0, "rest: no socket is in its head")
     must(not gateway._flow.backlogs, "rest: nothing is queued")
-    must(gateway._flow.total == 0, "rest: nothing is held")
-    must(gateway._replies.batch_reply_bytes == 0, "rest: no reply waits for its batch")
+    must(gateway.memory == gateway._buffered, "rest: nothing is held")
     must(not board._sockets.lines, "rest: the switchboard has no socket left")
     must(not board._sockets.by_connection, "rest: no connection has a socket")
     must(board._sockets.buffered == 0, "rest: nothing is buffered")

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import Counter
 
 from posthouse.core.calls.calls import Phase
-from posthouse.core.connections.connections import LIVING, Connection, State
+from posthouse.core.connections.connections import Connection
 from posthouse.core.connections.flow import Backlog
+from posthouse.core.connections.state import LIVING, State
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.peers import PUSHABLE, ConnectionId
 
@@ -23,13 +24,11 @@ def calls(gateway: Gateway) -> None:
     must(table.handlers == handed_out.total(), "calls: a slot for each handler")
     must(table.handlers <= gateway.config.max_calls, "calls: no more handlers than max_calls")
     must(table.waiting == len(table.records) - table.handlers, "calls: waiting calls are counted")
-    waiting_bytes = sum(record.waiting_bytes for record in records.values())
-    must(table.waiting_bytes == waiting_bytes, "calls: the bytes of waiting calls are counted")
     for record in records.values():
         must(record.running == handed_out[record.id], "calls: a connection has a slot for each of its handlers")
     for call in table.records.values():
         owner = records.get(call.connection)
-        owned = owner is not None and owner.calls.get(call.key) is call
+        owned = owner is not None and owner.calls.get(call.key) == call.number
         open_ = call.phase is not Phase.ENDED and not call.detached
         must(owned == open_, "calls: a connection holds exactly its calls without an outcome")
     asked = sum(len(record.requests) for record in records.values())
@@ -38,25 +37,26 @@ def calls(gateway: Gateway) -> None:
 
 def calls_of(gateway: Gateway, record: Connection) -> None:
     """A connection holds its calls without an outcome. They run up to its cap, and the others wait."""
-    config = gateway.config
+    config, table = gateway.config, gateway._calls.records
     must(record.running <= config.max_calls_per_connection, "calls: no more handlers than max_calls_per_connection")
     if record.requests:
         must(PUSHABLE[record.peer.kind], "calls: requests go only to connections that can be pushed to")
     if record.calls:
-        table = gateway._calls.records
         must(record.state is not State.CLOSING, "calls: a closing connection has no calls")
-        for key, call in record.calls.items():
-            must(table.get(call.call) is call, "calls: a connection's call is in the table")
+        for key, number in record.calls.items():
+            must(number in table, "calls: a connection's call is in the table")
+            call = table[number]
             must((call.key, call.connection) == (key, record.id), "calls: a call is found by its own key")
             must(call.phase is not Phase.ENDED, "calls: a call with an outcome belongs to no connection")
     if record.waiting:
         full = record.running == config.max_calls_per_connection
         must(full, "calls: no call waits while a slot is free")
         must(len(record.waiting) <= config.max_waiting_calls, "calls: no more waiting calls than max_waiting_calls")
-        size = sum(len(call.params or b"") for call in record.waiting.values())
+        waiting = [table[number] for number in record.waiting]
+        size = sum(len(call.params or b"") for call in waiting)
         must(record.waiting_bytes == size <= config.max_waiting_bytes, "calls: the bytes of waiting calls are counted")
         must(
-            all(record.calls[call.key] is call for call in record.waiting.values()),
+            all(record.calls.get(call.key) == call.number for call in waiting),
             "calls: a waiting call is a call of its connection",
         )
     else:
@@ -64,12 +64,13 @@ def calls_of(gateway: Gateway, record: Connection) -> None:
 
 
 def flow(gateway: Gateway) -> None:
-    """The sum of held and queued bytes is right."""
-    total = 0
+    """The sum of the bytes that are held for peers is right."""
+    records = gateway._connections.records.values()
+    total = gateway._buffered + sum(record.waiting_bytes + record.batch_reply_bytes for record in records)
     for id, backlog in gateway._flow.backlogs.items():
         flow_of(gateway, id, backlog)
         total += backlog.held + backlog.reply_bytes + backlog.push_bytes
-    must(gateway._flow.total == total, "flow: the sum of held and queued bytes is right")
+    must(gateway.memory == total, "flow: the sum of held and queued bytes is right")
 
 
 def flow_of(gateway: Gateway, id: ConnectionId, backlog: Backlog) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve
+from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting
 from posthouse.core.values.lifecycle import (
-    AcceptingStopped,
     CallCancelled,
     CallTimedOut,
     ConnectionClosed,
@@ -47,6 +46,7 @@ class Witness:
             Invoke: self._see_invoke,
             Cancel: self._see_cancel,
             Resolve: self._see_resolve,
+            StopAccepting: self._see_stop_accepting,
             Drained: self._see_drained,
             Emit: self._see_emit,
         }
@@ -92,6 +92,10 @@ class Witness:
         must(action.request not in self.resolved, "calls: a request has two outcomes")
         self.resolved.add(action.request)
 
+    def _see_stop_accepting(self, action: StopAccepting) -> None:
+        must(self.draining and self.accepting, "shutdown: accepting stops too early, or twice")
+        self.accepting = False
+
     def _see_drained(self, action: Drained) -> None:
         must(self.draining, "shutdown: it ends before it began")
         must(not self.drained, "shutdown: it ends twice")
@@ -114,9 +118,6 @@ class Witness:
         elif isinstance(event, DrainStarted):
             must(not self.draining, "shutdown: it begins twice")
             self.draining = True
-        elif isinstance(event, AcceptingStopped):
-            must(self.draining and self.accepting, "shutdown: accepting stops too early, or twice")
-            self.accepting = False
 
     def stopped(self, running: Iterable[Invoke]) -> None:
         """Every running handler whose connection has closed was cancelled, unless its method is to finish."""

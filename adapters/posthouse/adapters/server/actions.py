@@ -11,14 +11,20 @@ from posthouse.adapters.handlers.events import Events
 from posthouse.adapters.handlers.runs import Runs
 from posthouse.adapters.handlers.served_context import AwaitedRequests
 from posthouse.adapters.loop.runner import Perform
-from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve
+from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting
 from posthouse.transports.switchboard.actions import CloseSocket, EndWriting, StartReading, StopReading, Write
 
+from .accepting import Acceptor
 from .endpoints import Endpoints
 
 
 def performers(
-    endpoints: Endpoints, runs: Runs, requests: AwaitedRequests, events: Events, drained: Callable[[], None]
+    endpoints: Endpoints,
+    runs: Runs,
+    requests: AwaitedRequests,
+    events: Events,
+    acceptor: Acceptor,
+    drained: Callable[[], None],
 ) -> dict[type, Perform]:
     """A function for each type of `Action`. `drained` is called when a shut-down has ended."""
     return {
@@ -31,5 +37,6 @@ def performers(
         Cancel: runs.cancel,
         Resolve: requests.resolve,
         Emit: events.emit,
+        StopAccepting: lambda _: acceptor.close(),
         Drained: lambda _: drained(),
     }

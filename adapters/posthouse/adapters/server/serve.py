@@ -30,7 +30,6 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
-from posthouse.core.values.lifecycle import AcceptingStopped
 from posthouse.core.values.peers import ALL_SCOPES, ANONYMOUS, Address, Identity, SocketId
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.switchboard import Switchboard
@@ -173,7 +172,6 @@ async def drive(service: Service, runner: Runner, entrances: Entrances, accepts:
     requests = AwaitedRequests(runner)
     endpoints = Endpoints()
     acceptor = Acceptor(entrances.listeners, runner, endpoints, entrances.tls)
-    events.subscribe(AcceptingStopped, acceptor.close)
     with ExitStack() as stack:
         for cleanup in (events.close, requests.close, workers.close, endpoints.abort, acceptor.close):
             stack.callback(cleanup)
@@ -181,7 +179,7 @@ async def drive(service: Service, runner: Runner, entrances: Entrances, accepts:
         stack.callback(watchdog.stop)
         async with anyio.create_task_group() as group:
             runs = Runs(runner, group, events, requests, watchdog, workers)
-            runner.actions.update(performers(endpoints, runs, requests, events, drained.set))
+            runner.actions.update(performers(endpoints, runs, requests, events, acceptor, drained.set))
             group.start_soon(runner.run)
             group.start_soon(events.run_hooks)
             _open_pipes(entrances, runner, endpoints)

@@ -18,7 +18,7 @@ from posthouse.adapters.simulation.handlers.manners import HandlerFaults
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve
+from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting
 from posthouse.core.values.peers import Address, Identity, SocketId
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
@@ -95,6 +95,7 @@ class Process:
             Cancel: self.handlers.cancel,
             Resolve: self.handlers.resolve,
             Emit: self.handlers.hooks.emit,
+            StopAccepting: self._stop_accepting,
             Drained: self._drained,
         }
 
@@ -251,6 +252,9 @@ class Process:
             accepted.link.cut()
             accepted.on_reset()
             self.clock.after(0.0, partial(self._close, accepted))
+
+    def _stop_accepting(self, action: StopAccepting) -> None:
+        """There is no listener to close: `open` asks for every client."""
 
     def _drained(self, action: Drained) -> None:
         self.drained = True

@@ -1,7 +1,7 @@
-"""Requests that we sent to peers: their ids, their deadlines, and exactly one outcome each.
+"""Requests that the gateway sends to peers: their ids, their deadlines, and exactly one outcome each.
 
-The other direction of `calls.py`. The outcome leaves as `Resolve`: the result as JSON text, or an error that says
-what the peer answered or why it did not.
+The other direction of `calls.py`. The outcome is a `Resolve`: the result as JSON text, or an error, which is the peer's
+or says why there is no answer. It may not know who waits for an outcome.
 """
 
 from __future__ import annotations
@@ -9,27 +9,28 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
-from posthouse.core.connections.connections import OPEN, Connection
+from posthouse.core.connections.connections import Connection
 from posthouse.core.connections.delivery import Delivery
-from posthouse.core.jsonrpc.messages import encode_notification
-from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Effect, Resolve
+from posthouse.core.connections.state import OPEN
+from posthouse.core.jsonrpc.messages import encode_notification, encode_request
+from posthouse.core.values.effects import Resolve
 from posthouse.core.values.errors import (
     DEADLINE_EXCEEDED,
     REQUEST_CANCELLED,
     SERVER_BUSY,
-    RpcError,
+    ErrorObject,
     UsageError,
     refusal,
 )
-from posthouse.core.values.peers import OutgoingId
-from posthouse.core.values.timers import Timer, Timers
+from posthouse.core.values.peers import OutgoingId, WireId
+from posthouse.core.values.shared import Shared
+from posthouse.core.values.timers import Timer
 
 REQUEST_EXPIRES: Final = "request"
-"""The reason of this module's deadlines."""
+"""The reason of this table's deadlines."""
 
 CANCEL_REQUEST: Final = "$/cancelRequest"
-"""The notification that says, either way, that nobody waits for an answer any more (as in LSP)."""
+"""The notification, in either direction, that cancels a request (as in the Language Server Protocol)."""
 
 
 class Sent(Struct, eq=False):
@@ -44,13 +45,14 @@ class OutgoingRequests:
 
     __slots__ = ("_config", "_delivery", "_last", "_outbox", "_records", "_timers")
 
-    def __init__(self, config: Config, outbox: list[Effect], timers: Timers, delivery: Delivery) -> None:
-        self._config = config
-        self._outbox = outbox
-        self._timers = timers
+    def __init__(self, shared: Shared, delivery: Delivery) -> None:
+        self._config = shared.config
+        self._outbox = shared.outbox
+        self._timers = shared.timers
         self._delivery = delivery
         self._last = 0
         self._records: dict[OutgoingId, Sent] = {}
+        self._timers.on(REQUEST_EXPIRES, self._expire)
 
     def __len__(self) -> int:
         """How many are in flight."""
@@ -61,34 +63,37 @@ class OutgoingRequests:
         """The id that the next request will have."""
         return OutgoingId(self._last + 1)
 
-    def obstacle(self, connection: Connection | None) -> RpcError | None:
-        """Why this connection cannot be asked, or None. As many may be in flight to a peer as from it."""
-        if connection is not None and not connection.pushable:
-            return RpcError(REQUEST_CANCELLED, data={"reason": "over HTTP the server cannot call its client"})
-        if connection is None or connection.state is not OPEN:
-            return RpcError(REQUEST_CANCELLED, data={"reason": "disconnected"})
-        if len(connection.requests) >= self._config.max_calls_per_connection + self._config.max_waiting_calls:
-            return refusal(SERVER_BUSY, limit="max_calls_per_connection")
-        return None
-
-    def refuse(self, error: RpcError) -> OutgoingId:
-        """A request that does not leave: it has its outcome at once."""
+    def send(
+        self, connection: Connection | None, method: str, params: object, deadline: float, now: float
+    ) -> OutgoingId:
+        """Send a request, or resolve it at once if this connection cannot be asked. Raises UsageError, before any
+        change, for params that cannot be encoded."""
         request = self.upcoming
-        self._last = request
-        self._outbox.append(Resolve(request, error))
-        return request
-
-    def send(self, connection: Connection, payload: bytes, deadline: float, now: float) -> OutgoingId:
-        """The upcoming request leaves now, as `payload`."""
-        request = self.upcoming
+        obstacle = self._obstacle(connection)
+        if obstacle is not None:
+            self._last = request
+            self._outbox.append(Resolve(request, obstacle))
+            return request
+        assert connection is not None
+        payload = encode_request(request, method, params)
         self._last = request
         self._records[request] = Sent(connection, self._timers.arm(deadline, REQUEST_EXPIRES, request))
         connection.requests[request] = None
         self._delivery.push(connection, payload, now)
         return request
 
-    def answered(self, id: bytes, connection: Connection, outcome: bytes | RpcError) -> bool:
-        """A response came. False: it answers nothing that was asked of this connection."""
+    def _obstacle(self, connection: Connection | None) -> ErrorObject | None:
+        """Why this connection cannot be asked, or None. The limits on calls from a peer hold for requests to it."""
+        if connection is not None and not connection.pushable:
+            return refusal(REQUEST_CANCELLED, reason="over HTTP the server cannot call its client")
+        if connection is None or connection.state is not OPEN:
+            return refusal(REQUEST_CANCELLED, reason="disconnected")
+        if len(connection.requests) >= self._config.max_calls_per_connection + self._config.max_waiting_calls:
+            return refusal(SERVER_BUSY, limit="max_calls_per_connection")
+        return None
+
+    def answered(self, id: WireId, connection: Connection, outcome: bytes | ErrorObject) -> bool:
+        """A response was received. False: this connection has no such request."""
         if not id.isdigit() or len(id) > 18:
             return False
         request = OutgoingId(int(id))
@@ -98,22 +103,23 @@ class OutgoingRequests:
         return True
 
     def abandon(self, request: OutgoingId, now: float) -> None:
-        """Nobody waits for it any more: the peer is told. UsageError when there never was such a request."""
+        """Forget a request and tell the peer. Raises UsageError if there never was such a request."""
         if request in self._records:
             self._withdraw(request, self._forget(request), now)
         elif not 0 < request <= self._last:
             raise UsageError(f"there never was a request {request}")
 
-    def expire(self, request: OutgoingId, now: float) -> None:
-        """Its deadline has come: the peer is told."""
-        self._withdraw(request, self._resolve(request, RpcError(DEADLINE_EXCEEDED)), now)
+    def _expire(self, key: int, now: float) -> None:
+        """The deadline has passed: resolve the request and tell the peer."""
+        request = OutgoingId(key)
+        self._withdraw(request, self._resolve(request, ErrorObject.of(DEADLINE_EXCEEDED)), now)
 
-    def drop(self, connection: Connection) -> None:
-        """The connection is gone: nothing will be answered."""
+    def drop(self, connection: Connection, now: float) -> None:
+        """The connection is closing: its requests will not be answered."""
         for request in list(connection.requests):
-            self._resolve(request, RpcError(REQUEST_CANCELLED, data={"reason": "disconnected"}))
+            self._resolve(request, refusal(REQUEST_CANCELLED, reason="disconnected"))
 
-    def _resolve(self, request: OutgoingId, outcome: bytes | RpcError) -> Connection:
+    def _resolve(self, request: OutgoingId, outcome: bytes | ErrorObject) -> Connection:
         connection = self._forget(request)
         self._outbox.append(Resolve(request, outcome))
         return connection

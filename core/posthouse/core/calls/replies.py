@@ -1,44 +1,28 @@
-"""What outcomes say on the wire: one reply per request, one array per batch, one answer per HTTP exchange.
+"""Replies: one per request, one array per batch, one answer per HTTP exchange.
 
-Every entry of a message reports here once, with a reply or (notifications, responses) without. When the last one
-has, the message is answered. It may not know why an outcome is what it is.
+Every entry of a message reports here once, with a reply or (notifications, responses) without. When the last one has
+reported, the message is answered. It may not know why an outcome is what it is.
 """
 
 from __future__ import annotations
 
-from typing import Final
-
 from msgspec import Struct
-from posthouse.core.connections.connections import Connection, Trigger
+from posthouse.core.connections.connections import Connection
 from posthouse.core.connections.flow import Flow
+from posthouse.core.connections.state import Trigger
 from posthouse.core.jsonrpc.messages import encode_error, encode_result, join_batch
-from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Answer, Effect
-from posthouse.core.values.errors import (
-    BATCH_REPLY_TOO_LARGE,
-    DRAINING,
-    RATE_LIMITED,
-    RESPONSE_TOO_LARGE,
-    SERVER_BUSY,
-    RpcError,
-)
-
-RETRY_AFTER: Final[dict[int, float]] = {SERVER_BUSY: 1.0, DRAINING: 1.0, RATE_LIMITED: 1.0}
-"""Seconds that a refused HTTP client should wait where the error's data names no `retry_after_ms`."""
-
-
-def retry_after(error: RpcError) -> float | None:
-    """Seconds to wait before a retry, or None where waiting does not help."""
-    if isinstance(error.data, dict) and isinstance(milliseconds := error.data.get("retry_after_ms"), int):
-        return milliseconds / 1000
-    return RETRY_AFTER.get(error.code)
+from posthouse.core.values.close_reasons import CloseReason
+from posthouse.core.values.effects import Answer
+from posthouse.core.values.errors import BATCH_REPLY_TOO_LARGE, RESPONSE_TOO_LARGE, ErrorObject
+from posthouse.core.values.peers import WireId
+from posthouse.core.values.shared import Shared
 
 
 class Batch(Struct, eq=False, gc=False):
-    """The entries of one message that have not reported, and the replies of those that have, in the entries' order.
+    """The entries of one message: `left` is how many have not reported; `replies` are in the order of the entries.
 
-    `single`: the message was no array; over HTTP a lone notification is still waited for. `size` is that of the array
-    as it would be now, in bytes; `reserved` are those that the entries to come take at least, if each is refused.
+    `single`: the message was no array; over HTTP a lone notification is answered, too. `size`: bytes of the array as it
+    would be now. `reserved`: the least bytes that the other entries take, if each is refused.
     """
 
     left: int
@@ -51,34 +35,31 @@ class Batch(Struct, eq=False, gc=False):
 
 
 class Replies:
-    """Turns outcomes into payloads. Methods return the name of a limit that the peer breached, else None.
+    """Turns outcomes into payloads. Methods return the limit that this breaches, else None."""
 
-    `gathered` are the bytes of replies whose batches are not complete.
-    """
+    __slots__ = ("_config", "_flow", "_left_out", "_left_out_bytes", "_outbox", "_shared")
 
-    __slots__ = ("_config", "_flow", "_left_out", "_left_out_bytes", "_outbox", "batch_reply_bytes")
-
-    def __init__(self, config: Config, outbox: list[Effect], flow: Flow) -> None:
-        self._config = config
-        self._outbox = outbox
+    def __init__(self, shared: Shared, flow: Flow) -> None:
+        self._shared = shared
+        self._config = shared.config
+        self._outbox = shared.outbox
         self._flow = flow
         self._left_out = self._too_large(BATCH_REPLY_TOO_LARGE, "max_batch_reply_bytes")
-        self._left_out_bytes = len(encode_error(b"", self._left_out)) + 1
-        self.batch_reply_bytes = 0
+        self._left_out_bytes = len(encode_error(WireId(b""), self._left_out)) + 1
 
-    def batch(self, ids: list[bytes | None]) -> Batch:
-        """An array of entries with these ids; None where there will be no reply.
+    def batch(self, ids: list[WireId | None]) -> Batch:
+        """A batch of entries with these ids; None where there will be no reply.
 
-        There is always room left to refuse the entries that have not reported, so that the array stays within
-        `max_batch_reply_bytes` (unless not even the refusals fit).
+        Room is kept to refuse the entries that have not reported, so that the array stays within
+        `max_batch_reply_bytes` (unless the refusals alone are larger).
         """
         reserved = sum(self._left_out_bytes + len(id) for id in ids if id is not None)
         return Batch(len(ids), [None] * len(ids), reserved=reserved)
 
     def result(
-        self, connection: Connection, batch: Batch | None, entry: int, id: bytes | None, result: bytes
-    ) -> str | None:
-        """A result; for a notification nothing."""
+        self, connection: Connection, batch: Batch | None, entry: int, id: WireId | None, result: bytes
+    ) -> CloseReason | None:
+        """Reply with a result; to a notification, with nothing."""
         if id is None:
             return self.no_reply(connection, batch)
         data = encode_result(id, result)
@@ -89,9 +70,9 @@ class Replies:
         return self._report(connection, batch, entry, id, data)
 
     def error(
-        self, connection: Connection, batch: Batch | None, entry: int, id: bytes | None, error: RpcError
-    ) -> str | None:
-        """An error; for a notification nothing."""
+        self, connection: Connection, batch: Batch | None, entry: int, id: WireId | None, error: ErrorObject
+    ) -> CloseReason | None:
+        """Reply with an error; to a notification, with nothing."""
         if id is None:
             return self.no_reply(connection, batch)
         data = encode_error(id, error)
@@ -102,17 +83,17 @@ class Replies:
             return self._flow.send(connection.id, data)
         if batch.single:
             batch.code = error.code
-            batch.retry_after = retry_after(error)
+            batch.retry_after = error.retry_after
         return self._report(connection, batch, entry, id, data)
 
-    def no_reply(self, connection: Connection, batch: Batch | None) -> str | None:
-        """An entry that gets no reply: a notification, or a response to a request of ours."""
+    def no_reply(self, connection: Connection, batch: Batch | None) -> CloseReason | None:
+        """This entry gets no reply: it is a notification, or a response to a request of ours."""
         if batch is None:
             return None
         batch.left -= 1
         return None if batch.left else self._finish(connection, batch)
 
-    def _report(self, connection: Connection, batch: Batch, entry: int, id: bytes, data: bytes) -> str | None:
+    def _report(self, connection: Connection, batch: Batch, entry: int, id: WireId, data: bytes) -> CloseReason | None:
         if not batch.single:
             batch.reserved -= self._left_out_bytes + len(id)
             if batch.size + len(data) + 1 + batch.reserved > self._config.max_batch_reply_bytes:
@@ -125,16 +106,16 @@ class Replies:
 
     def _gather(self, connection: Connection, size: int) -> None:
         connection.batch_reply_bytes += size
-        self.batch_reply_bytes += size
+        self._shared.hold(size)
 
-    def drop(self, connection: Connection) -> None:
-        """The connection closes: its batches will not be complete."""
+    def drop(self, connection: Connection, now: float) -> None:
+        """The connection is closing: its batches will not be complete."""
         self._gather(connection, -connection.batch_reply_bytes)
 
-    def _too_large(self, code: int, limit: str) -> RpcError:
-        return RpcError(code, data={"limit": limit, "allowed": getattr(self._config, limit)})
+    def _too_large(self, code: int, limit: str) -> ErrorObject:
+        return ErrorObject.of(code, {"limit": limit, "allowed": getattr(self._config, limit)})
 
-    def _finish(self, connection: Connection, batch: Batch) -> str | None:
+    def _finish(self, connection: Connection, batch: Batch) -> CloseReason | None:
         replies = [reply for reply in batch.replies if reply is not None]
         self._gather(connection, 1 - batch.size)
         if connection.peer.kind != "http":

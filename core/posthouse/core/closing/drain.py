@@ -1,7 +1,6 @@
-"""Leaving in good order: the timetable of a shut-down.
+"""The timetable of a shut-down: a notice, then no more sockets, then closes one by one, the end of the grace, the end.
 
-Notice, then no more sockets, then closes one by one, then the end of the grace, then the end. This module knows when;
-the gateway does what falls due.
+It may not know how a connection is closed.
 """
 
 from __future__ import annotations
@@ -9,74 +8,117 @@ from __future__ import annotations
 from math import ceil
 from typing import Final
 
+from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.connections.connections import Connection, Connections
-from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Drained, Effect, Emit
+from posthouse.core.connections.delivery import Delivery
+from posthouse.core.dispatch.dispatch import Dispatch
+from posthouse.core.jsonrpc.messages import encode_notification
+from posthouse.core.values.close_reasons import DRAIN_TIMEOUT, DRAINING
+from posthouse.core.values.effects import BeginDrain, Drained, Emit, StopAccepting
 from posthouse.core.values.lifecycle import AcceptingStopped, DrainStarted
-from posthouse.core.values.peers import KINDS, PUSHABLE
-from posthouse.core.values.timers import Timer, Timers
+from posthouse.core.values.peers import KINDS, PUSHABLE, ConnectionId
+from posthouse.core.values.shared import Shared
+from posthouse.core.values.timers import Timer
 
 NOTICE_OVER: Final = "drain_notice"
 FAREWELL: Final = "drain_spread"
 GRACE_OVER: Final = "drain_grace"
 DRAIN_OVER: Final = "drain_timeout"
-"""The reasons of this module's deadlines, named as what sets them."""
-
-SHUTDOWN: Final = "draining"
-"""Why a shut-down closes connections or lets none begin: it stands where else the name of a limit would."""
+"""The reasons of this table's deadlines, named like the settings that decide when they are due."""
 
 
 class Drain:
-    """One shut-down. `began` is None until it begins; `accepting` says whether new sockets are taken."""
+    """One shut-down. `began` is None until it begins. `accepting`: new sockets are accepted. `timed_out`: whatever is
+    left is not waited for. `over`: `Drained` was sent."""
 
-    __slots__ = ("_config", "_connections", "_outbox", "_timers", "_timetable", "accepting", "began", "over")
+    __slots__ = (
+        "_connections",
+        "_delivery",
+        "_dispatch",
+        "_outcomes",
+        "_shared",
+        "_timetable",
+        "accepting",
+        "began",
+        "over",
+        "timed_out",
+    )
 
-    def __init__(self, config: Config, outbox: list[Effect], timers: Timers, connections: Connections) -> None:
-        self._config = config
-        self._outbox = outbox
-        self._timers = timers
+    def __init__(
+        self, shared: Shared, connections: Connections, delivery: Delivery, dispatch: Dispatch, outcomes: Outcomes
+    ) -> None:
+        self._shared = shared
         self._connections = connections
+        self._delivery = delivery
+        self._dispatch = dispatch
+        self._outcomes = outcomes
         self._timetable: list[Timer] = []
         self.began: float | None = None
         self.accepting = True
+        self.timed_out = False
         self.over = False
-
-    @property
-    def reconnect_after_ms(self) -> int:
-        """When a peer that was told should come back, at the earliest: milliseconds."""
-        return ceil((self._config.drain_notice + self._config.drain_spread) * 1000)
+        shared.timers.on(NOTICE_OVER, self._notice_over)
+        shared.timers.on(FAREWELL, self._farewell)
+        shared.timers.on(GRACE_OVER, self._grace_over)
+        shared.timers.on(DRAIN_OVER, self._drain_over)
 
     def begin(self, now: float, grace: float | None) -> None:
-        """Set the timetable. The whole of it ends after `drain_timeout`, whatever is left."""
-        config = self._config
+        """Refuse new calls, tell peers and set the timetable. It ends after `drain_timeout` even if calls run."""
+        config, timers = self._shared.config, self._shared.timers
         self.began = now
-        self._outbox.append(Emit(DrainStarted(now)))
+        self._dispatch.draining = True
+        self._shared.outbox += (BeginDrain(), Emit(DrainStarted(now)))
         grace = config.drain_grace if grace is None else grace
         timetable = (
             (now + config.drain_notice, NOTICE_OVER),
             (now + config.drain_notice + grace, GRACE_OVER),
             (now + config.drain_timeout, DRAIN_OVER),
         )
-        self._timetable = [self._timers.arm(when, reason, 0) for when, reason in timetable]
+        self._timetable = [timers.arm(when, reason, 0) for when, reason in timetable]
+        reconnect_after_ms = ceil((config.drain_notice + config.drain_spread) * 1000)
+        payload = encode_notification("connection.draining", {"reconnect_after_ms": reconnect_after_ms})
+        self._delivery.multicast(payload, now, kinds=None, users=None)
 
-    def stop_accepting(self, now: float) -> None:
-        """The notice is over: no more sockets, and a farewell for each peer, spread so that they do not all come back
-        at once."""
+    def _notice_over(self, key: int, now: float) -> None:
+        """Accept no more sockets. Arm a farewell for each peer, spread so that they do not all reconnect at once."""
         self.accepting = False
-        self._outbox.append(Emit(AcceptingStopped(now)))
+        self._shared.outbox += (StopAccepting(), Emit(AcceptingStopped(now)))
         leaving = [record for kind in KINDS if PUSHABLE[kind] for record in self._connections.by_kind[kind].values()]
         for place, record in enumerate(leaving):
-            when = now + self._config.drain_spread * place / len(leaving)
-            record.farewell = self._timers.arm(when, FAREWELL, record.id)
+            when = now + self._shared.config.drain_spread * place / len(leaving)
+            record.farewell = self._shared.timers.arm(when, FAREWELL, record.id)
 
-    def forget(self, connection: Connection) -> None:
-        """It leaves: there is no farewell to come."""
-        self._timers.disarm(connection.farewell)
+    def _farewell(self, key: int, now: float) -> None:
+        """Close this connection now, or when its last call has its outcome."""
+        connection = self._connections.records[ConnectionId(key)]
+        connection.farewell_due = True
+        if not connection.calls:
+            self._shared.breach(connection.id, DRAINING)
+
+    def _grace_over(self, key: int, now: float) -> None:
+        self._outcomes.drain(now)
+
+    def _drain_over(self, key: int, now: float) -> None:
+        """Close every connection that is left."""
+        if self.accepting:
+            # The notice was to be longer than all of it.
+            self._notice_over(key, now)
+        self._disarm()
+        self.timed_out = True
+        for connection in self._connections.records:
+            self._shared.breach(connection, DRAIN_TIMEOUT)
+
+    def drop(self, connection: Connection, now: float) -> None:
+        """The connection is closing: it needs no farewell."""
+        self._shared.timers.disarm(connection.farewell)
 
     def finish(self) -> None:
-        """Nothing is left to wait for. Once."""
+        """The shut-down is over. Harmless if called twice."""
         if not self.over:
             self.over = True
-            for timer in self._timetable:
-                self._timers.disarm(timer)
-            self._outbox.append(Drained())
+            self._disarm()
+            self._shared.outbox.append(Drained())
+
+    def _disarm(self) -> None:
+        for timer in self._timetable:
+            self._shared.timers.disarm(timer)

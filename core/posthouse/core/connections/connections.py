@@ -1,19 +1,24 @@
 """One record per client, and one per socket: what they are, how they were admitted, and how they are found.
 
-A connection's record holds the ids of what it has, so that its end costs what it had. Indexes by kind, user and
-public id hold open connections only. It may not know what a call does, nor how bytes travel.
+A connection's record holds the ids of its calls and requests, so that its end costs only as much as it had. Indexes by
+kind, user and public id hold open connections only. It may not know what a call does, nor how bytes travel.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import Final
 
 from msgspec import Struct
-from posthouse.core.calls.calls import Call
-from posthouse.core.values.config import Config
+from posthouse.core.values.close_reasons import (
+    ACCEPT_RATE_PER_ADDRESS,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_ADDRESS,
+    MAX_CONNECTIONS_PER_USER,
+    MAX_IN_HEAD,
+    CloseReason,
+    Limit,
+)
+from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import (
     KINDS,
     PUSHABLE,
@@ -26,61 +31,28 @@ from posthouse.core.values.peers import (
     OutgoingId,
     Peer,
     SocketId,
+    WireId,
 )
 from posthouse.core.values.rates import Bucket, Buckets, Window
+from posthouse.core.values.shared import Shared
 from posthouse.core.values.timers import Timer
 
-
-class State(Enum):
-    """Where a connection is in its life."""
-
-    OPEN = "open"
-    ASKED = "asked"
-    ANSWERED = "answered"
-    CLOSING = "closing"
-    GONE = "gone"
-
-
-OPEN: Final = State.OPEN
-"""By itself: every text and every payload asks for it, and to look it up in the class costs more than the answer."""
-
-
-class Trigger(Enum):
-    """What moves a connection from one state to the next."""
-
-    REFUSE = "refuse"
-    ASK = "ask"
-    ANSWER = "answer"
-    DISCONNECT = "disconnect"
-    DISCONNECTED = "disconnected"
-
-
-TRANSITIONS: Final[dict[tuple[State, Trigger], State]] = {
-    (State.OPEN, Trigger.REFUSE): State.CLOSING,
-    (State.OPEN, Trigger.ASK): State.ASKED,
-    (State.OPEN, Trigger.DISCONNECT): State.CLOSING,
-    (State.OPEN, Trigger.DISCONNECTED): State.GONE,
-    (State.ASKED, Trigger.ANSWER): State.ANSWERED,
-    (State.ASKED, Trigger.DISCONNECT): State.CLOSING,
-    (State.ASKED, Trigger.DISCONNECTED): State.GONE,
-    (State.ANSWERED, Trigger.DISCONNECT): State.CLOSING,
-    (State.ANSWERED, Trigger.DISCONNECTED): State.GONE,
-    (State.CLOSING, Trigger.DISCONNECTED): State.GONE,
-}
-"""Open: it may send texts. Asked: an HTTP exchange whose one text came. Answered: its answer is on its way. Closing:
-only `disconnected` still counts."""
-
-LIVING: Final = (State.OPEN, State.ASKED, State.ANSWERED)
-"""The states in which a connection can be closed."""
+from .state import OPEN, TRANSITIONS, IllegalTransition, State, Trigger
 
 
 # No Struct: its fields change with every call, and those of slots change faster.
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One client. `calls` are its calls without an outcome, by raw id (by call id where there is none to find them
-    by); `running` counts handlers that have not ended; `waiting` are calls not yet handed out; `gathered` are bytes of
-    replies whose batches are not complete. `heard_at` is when any bytes came, `active_at` when a text came or a handler
-    ended; `asked_at` when a sign of life was asked for that has not come."""
+    """One client.
+
+    `calls`: the ids of its calls without an outcome, by wire id, or by call id where no wire id can name them.
+    `running`: how many of its handlers have not ended. `waiting`: its calls whose handlers have not started, with
+    `waiting_bytes` of params. `batch_reply_bytes`: bytes of replies whose batches are not complete. `requests`: the
+    requests that it has not answered. `made`: how many calls it made. `code`: the close code. `flush`: queued payloads
+    are sent before it is closed. `admitted`: it was not refused. `farewell_due`: a shut-down closes it as soon as it
+    has no calls. `heard_at`: when any bytes were received; `active_at`: when a text was received or a handler ended;
+    `asked_at`: when a sign of life was asked for, None if it was given.
+    """
 
     id: ConnectionId
     public_id: str
@@ -91,15 +63,16 @@ class Connection:
     active_at: float
     pushable: bool
     caller: Caller
-    state: State = State.OPEN
-    calls: dict[bytes | int, Call] = field(default_factory=dict)
+    state: State = OPEN
+    calls: dict[WireId | CallId, CallId] = field(default_factory=dict)
     running: int = 0
-    waiting: dict[CallId, Call] = field(default_factory=dict)
+    waiting: dict[CallId, None] = field(default_factory=dict)
     waiting_bytes: int = 0
     batch_reply_bytes: int = 0
     requests: dict[OutgoingId, None] = field(default_factory=dict)
     made: int = 0
     code: int | None = None
+    flush: bool = False
     admitted: bool = False
     farewell_due: bool = False
     interval: float = 0.0
@@ -111,19 +84,22 @@ class Connection:
     invalid_window: Window | None = None
 
     def move(self, trigger: Trigger) -> None:
-        """To the next state, by the table."""
-        self.state = TRANSITIONS[self.state, trigger]
+        """Go to the next state, by the table. Raises IllegalTransition where it has no row."""
+        try:
+            self.state = TRANSITIONS[self.state, trigger]
+        except KeyError:
+            raise IllegalTransition(self.state, trigger) from None
 
 
 class Socket(Struct, eq=False, gc=False):
-    """One accepted socket. `in_head` until its first whole head was read."""
+    """One accepted socket. `in_head`: its first whole head was not read yet."""
 
     address: Address
     in_head: bool = True
 
 
 class Connections:
-    """The tables of sockets and connections. What a method refuses it refuses by the name of a limit in Config."""
+    """The tables of sockets and connections, and the limits on how many there are."""
 
     __slots__ = (
         "_accepts",
@@ -140,9 +116,9 @@ class Connections:
         "sockets",
     )
 
-    def __init__(self, config: Config, entropy: Callable[[int], bytes]) -> None:
-        self._config = config
-        self._entropy = entropy
+    def __init__(self, shared: Shared) -> None:
+        self._config = config = shared.config
+        self._entropy = shared.entropy
         self._last_connection = 0
         self._last_socket = 0
         rate = config.accept_rate_per_address
@@ -155,32 +131,37 @@ class Connections:
         self.by_public_id: dict[str, Connection] = {}
         self.by_address: dict[str, int] = {}
 
-    def known(self, connection: ConnectionId) -> bool:
-        """Was this id ever given out?"""
-        return 0 < connection <= self._last_connection
+    def find(self, connection: ConnectionId) -> Connection | None:
+        """The record of this id, or None if the connection is gone. Raises UsageError if there never was one."""
+        record = self.records.get(connection)
+        if record is None and not 0 < connection <= self._last_connection:
+            raise UsageError(f"there never was a connection {connection}")
+        return record
 
-    def known_socket(self, socket: SocketId) -> bool:
-        """Was this id ever given out?"""
-        return 0 < socket <= self._last_socket
+    def has_socket(self, socket: SocketId) -> bool:
+        """Is this socket open? Raises UsageError if there never was one."""
+        if socket not in self.sockets and not 0 < socket <= self._last_socket:
+            raise UsageError(f"there never was a socket {socket}")
+        return socket in self.sockets
 
     # Sockets
 
-    def socket_limits(self, address: Address, now: float) -> tuple[str, ...]:
+    def socket_limits(self, address: Address, now: float) -> list[Limit]:
         """The limits that one more socket from this address would breach."""
         config = self._config
-        breached: list[str] = []
+        breached: list[Limit] = []
         if len(self.sockets) >= config.max_connections:
-            breached.append("max_connections")
+            breached.append(MAX_CONNECTIONS)
         if self.in_head >= config.max_in_head:
-            breached.append("max_in_head")
+            breached.append(MAX_IN_HEAD)
         if not address.host:
-            return tuple(breached)
+            return breached
         allowed = config.max_connections_per_address
         if allowed is not None and self.by_address.get(address.host, 0) >= allowed:
-            breached.append("max_connections_per_address")
+            breached.append(MAX_CONNECTIONS_PER_ADDRESS)
         if self._accepts is not None and not self._accepts.of(address.host, now).take(now):
-            breached.append("accept_rate_per_address")
-        return tuple(breached)
+            breached.append(ACCEPT_RATE_PER_ADDRESS)
+        return breached
 
     def add_socket(self, address: Address) -> SocketId:
         """A new socket, in its head."""
@@ -193,14 +174,14 @@ class Connections:
         return socket
 
     def head_read(self, socket: SocketId) -> None:
-        """Its first whole head was read."""
+        """The socket's first whole head was read."""
         record = self.sockets[socket]
         if record.in_head:
             record.in_head = False
             self.in_head -= 1
 
     def remove_socket(self, socket: SocketId) -> None:
-        """It is closed."""
+        """The socket is closed."""
         self.head_read(socket)
         host = self.sockets.pop(socket).address.host
         if host:
@@ -212,16 +193,16 @@ class Connections:
 
     # Connections
 
-    def connection_limits(self, peer: Peer) -> tuple[str, ...]:
+    def connection_limits(self, peer: Peer) -> list[CloseReason]:
         """The limits that one more connection of this peer would breach."""
-        breached: list[str] = []
+        breached: list[CloseReason] = []
         if peer.socket is None and len(self.records) >= self._config.max_connections:
-            breached.append("max_connections")
+            breached.append(MAX_CONNECTIONS)
         allowed = self._config.max_connections_per_user
         user = peer.identity.user
         if allowed is not None and user is not None and len(self.by_user.get(user, ())) >= allowed:
-            breached.append("max_connections_per_user")
-        return tuple(breached)
+            breached.append(MAX_CONNECTIONS_PER_USER)
+        return breached
 
     def add(self, peer: Peer, now: float) -> Connection:
         """A new record, not yet in any index."""
@@ -234,15 +215,15 @@ class Connections:
         return record
 
     def index(self, record: Connection) -> None:
-        """It is admitted: it can be found from now on."""
+        """The connection is admitted: it can be found from now on."""
         record.admitted = True
         self.by_kind[record.peer.kind][record.id] = record
         self.by_public_id[record.public_id] = record
         if record.identity.user is not None:
             self.by_user.setdefault(record.identity.user, {})[record.id] = record
 
-    def unindex(self, record: Connection) -> None:
-        """It is closing or gone: it can no longer be found. Once is enough; twice is harmless."""
+    def drop(self, record: Connection, now: float) -> None:
+        """The connection is closing or gone: it can no longer be found."""
         self.by_kind[record.peer.kind].pop(record.id, None)
         self.by_public_id.pop(record.public_id, None)
         user = record.identity.user
@@ -252,10 +233,9 @@ class Connections:
                 del self.by_user[user]
 
     def remove(self, record: Connection) -> None:
-        """It is gone."""
-        self.unindex(record)
+        """The connection is gone."""
         del self.records[record.id]
 
     def idlest(self) -> Connection | None:
-        """The admitted connection that was heard of least recently."""
+        """The admitted connection that was heard from least recently."""
         return min(self.by_public_id.values(), key=lambda record: (record.heard_at, record.id), default=None)

@@ -1,46 +1,44 @@
 """Pushing: one payload to one connection or to many, without waiting for any of them.
 
-A peer that is slow gets it queued by `flow.py`; a limit that this breaches is left in `breaches` for the gateway,
-which alone closes connections.
+`flow.py` queues payloads for slow peers. It may not close connections: a limit that a push breaches is noted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from posthouse.core.values.effects import Effect, Multicast
+from posthouse.core.values.effects import Multicast
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import KINDS, PUSHABLE, ConnectionId, Kind
+from posthouse.core.values.shared import Shared
 
-from .connections import OPEN, Connection, Connections
+from .connections import Connection, Connections
 from .flow import Flow
-
-Breaches = list[tuple[Connection, str]]
-"""Connections that met a limit in this input, with the limit's name in Config."""
+from .state import OPEN
 
 
 class Delivery:
     """Notifications to connections."""
 
-    __slots__ = ("_breaches", "_connections", "_flow", "_outbox")
+    __slots__ = ("_connections", "_flow", "_outbox", "_shared")
 
-    def __init__(self, outbox: list[Effect], connections: Connections, flow: Flow, breaches: Breaches) -> None:
-        self._outbox = outbox
+    def __init__(self, shared: Shared, connections: Connections, flow: Flow) -> None:
+        self._shared = shared
+        self._outbox = shared.outbox
         self._connections = connections
         self._flow = flow
-        self._breaches = breaches
 
     def push(self, connection: Connection, payload: bytes, now: float) -> bool:
-        """To one. False: it cannot be pushed to, or no longer."""
+        """Push to one. False: it cannot be pushed to, or not any more."""
         if not connection.pushable or connection.state is not OPEN:
             return False
         breached = self._flow.push(connection.id, payload, now)
         if breached is not None:
-            self._breaches.append((connection, breached))
+            self._shared.breach(connection.id, breached)
         return True
 
     def multicast(self, payload: bytes, now: float, *, kinds: Iterable[str] | None, users: Iterable[str] | None) -> int:
-        """To every connection of these kinds and users (None: all). How many it was handed to or queued for."""
+        """Push to every connection of these kinds and users (None: all). Returns to how many."""
         allowed = pushable_kinds(kinds)
         if users is None:
             tables = [self._connections.by_kind[kind] for kind in allowed]
@@ -61,19 +59,19 @@ class Delivery:
             if not backlogs:
                 clear.extend(table)
                 continue
-            for id, record in table.items():
+            for id in table:
                 backlog = backlogs.get(id)
                 if backlog is None:
                     clear.append(id)
                 elif (breached := self._flow.queue_push(backlog, payload, now)) is not None:
-                    self._breaches.append((record, breached))
+                    self._shared.breach(id, breached)
         if clear:
             self._outbox.append(Multicast(clear, payload))
         return delivered
 
 
 def pushable_kinds(kinds: Iterable[str] | None) -> tuple[Kind, ...]:
-    """Those of `kinds` (None: of all) that can be pushed to, in their fixed order."""
+    """The kinds among `kinds` (None: all) that can be pushed to, in their fixed order."""
     if kinds is None:
         return tuple(kind for kind in KINDS if PUSHABLE[kind])
     asked = several(kinds, "kinds")
@@ -84,7 +82,7 @@ def pushable_kinds(kinds: Iterable[str] | None) -> tuple[Kind, ...]:
 
 
 def several(names: Iterable[str], what: str) -> tuple[str, ...]:
-    """The names that were given. Raises UsageError for a text, which would pass for its letters, and for no texts."""
+    """The given names as a tuple. Raises UsageError for a single text, and for names that are not text."""
     if isinstance(names, str):
         raise UsageError(f"{what} is the text {names!r}: give several, as in [{names!r}]")
     given = tuple(names)

@@ -1,9 +1,8 @@
-"""What waits for slow peers: bytes held by their sockets, payloads queued behind them, and what becomes of a peer
-that does not read.
+"""Flow to slow peers: bytes held by their sockets, payloads queued behind them, and the limits on both.
 
-While a socket takes what it is given there is no entry here and nothing is counted: that path must cost nothing. The
-table begins with the first `hold` and ends when all has gone. It may not know calls or methods: only payloads, and
-whether one is a reply (owed) or a push (offered).
+While a socket takes all its bytes, its connection has no entry here and nothing is counted: that path must cost
+nothing. The entry begins with the first `hold` and ends when all bytes are sent. It may not know calls or methods, only
+payloads, and whether one is a reply or a push.
 """
 
 from __future__ import annotations
@@ -12,25 +11,35 @@ from collections import deque
 from typing import Final
 
 from msgspec import Struct, field
-from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Effect, PauseReading, ResumeReading, Transmit
+from posthouse.core.values.close_reasons import (
+    MAX_PUSH_AGE,
+    MAX_QUEUED_PUSHES,
+    MAX_QUEUED_PUSHES_BYTES,
+    MAX_QUEUED_REPLIES_BYTES,
+    WRITE_TIMEOUT,
+    CloseReason,
+)
+from posthouse.core.values.effects import PauseReading, ResumeReading, Transmit
 from posthouse.core.values.peers import ConnectionId
-from posthouse.core.values.timers import Timer, Timers
+from posthouse.core.values.shared import Shared
+from posthouse.core.values.timers import Timer
+
+from .connections import Connection
 
 WRITE_STALLED: Final = "write"
-"""The reason of this module's deadlines."""
+"""The reason of this table's deadlines."""
 
 
 class Queued(Struct, frozen=True, gc=False):
-    """One payload that waits its turn. `at` is when a push was queued, None for a reply."""
+    """One payload that waits for its turn. `at` is when a push was queued, None for a reply."""
 
     data: bytes
     at: float | None
 
 
 class Backlog(Struct):
-    """What one peer has not taken. `held` bytes are with its socket; `queue` waits here; `progress_at` is when bytes
-    last went."""
+    """The bytes that one peer has not taken: `held` with its socket, and `queue` here. `progress_at` is when bytes were
+    last sent."""
 
     held: int
     progress_at: float
@@ -42,57 +51,58 @@ class Backlog(Struct):
 
 
 class Flow:
-    """Every connection's backlog. Methods that can find a limit breached return its name in Config, else None."""
+    """Every connection's backlog. Methods that queue a payload return the limit that this breaches, else None."""
 
-    __slots__ = ("_config", "_outbox", "_timers", "backlogs", "total")
+    __slots__ = ("_config", "_outbox", "_shared", "_timers", "backlogs")
 
-    def __init__(self, config: Config, outbox: list[Effect], timers: Timers) -> None:
-        self._config = config
-        self._outbox = outbox
-        self._timers = timers
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._config = shared.config
+        self._outbox = shared.outbox
+        self._timers = shared.timers
+        self._timers.on(WRITE_STALLED, self._stalled)
         self.backlogs: dict[ConnectionId, Backlog] = {}
-        self.total = 0
 
-    def send(self, connection: ConnectionId, data: bytes) -> str | None:
-        """A reply: hand it out, or queue it behind what is held."""
+    def send(self, connection: ConnectionId, data: bytes) -> CloseReason | None:
+        """Send a reply, or queue it behind the bytes that are held."""
         backlog = self.backlogs.get(connection)
         if backlog is None:
             self._outbox.append(Transmit(connection, data))
             return None
         backlog.reply_bytes += len(data)
-        self.total += len(data)
+        self._shared.hold(len(data))
         backlog.queue.append(Queued(data, None))
-        return "max_queued_replies_bytes" if backlog.reply_bytes > self._config.max_queued_replies_bytes else None
+        return MAX_QUEUED_REPLIES_BYTES if backlog.reply_bytes > self._config.max_queued_replies_bytes else None
 
-    def push(self, connection: ConnectionId, data: bytes, now: float) -> str | None:
-        """A push: hand it out, or queue it behind what is held."""
+    def push(self, connection: ConnectionId, data: bytes, now: float) -> CloseReason | None:
+        """Send a push, or queue it behind the bytes that are held."""
         backlog = self.backlogs.get(connection)
         if backlog is None:
             self._outbox.append(Transmit(connection, data))
             return None
         return self.queue_push(backlog, data, now)
 
-    def queue_push(self, backlog: Backlog, data: bytes, now: float) -> str | None:
-        """Queue a push behind what is held."""
+    def queue_push(self, backlog: Backlog, data: bytes, now: float) -> CloseReason | None:
+        """Queue a push behind the bytes that are held."""
         backlog.push_bytes += len(data)
         backlog.push_times.append(now)
-        self.total += len(data)
+        self._shared.hold(len(data))
         backlog.queue.append(Queued(data, now))
         if backlog.push_bytes > self._config.max_queued_pushes_bytes:
-            return "max_queued_pushes_bytes"
+            return MAX_QUEUED_PUSHES_BYTES
         if len(backlog.push_times) > self._config.max_queued_pushes:
-            return "max_queued_pushes"
+            return MAX_QUEUED_PUSHES
         return self._stale(backlog, now)
 
-    def _stale(self, backlog: Backlog, now: float) -> str | None:
+    def _stale(self, backlog: Backlog, now: float) -> CloseReason | None:
         age = self._config.max_push_age
         if age is not None and backlog.push_times and now - backlog.push_times[0] > age:
-            return "max_push_age"
+            return MAX_PUSH_AGE
         return None
 
     def hold(self, connection: ConnectionId, size: int, now: float) -> None:
-        """The socket did not take `size` bytes: from now on payloads queue here, and reading stops."""
-        self.total += size
+        """The socket did not take `size` bytes: from now on payloads are queued here, and reading stops."""
+        self._shared.hold(size)
         backlog = self.backlogs.get(connection)
         if backlog is not None:
             backlog.held += size
@@ -102,29 +112,29 @@ class Flow:
         self._outbox.append(PauseReading(connection))
 
     def held(self, connection: ConnectionId) -> int:
-        """How many bytes wait with its socket."""
+        """How many bytes wait with the connection's socket."""
         backlog = self.backlogs.get(connection)
         return 0 if backlog is None else backlog.held
 
-    def sent(self, connection: ConnectionId, size: int, now: float) -> str | None:
-        """`size` of the held bytes went. When none are left the next portion leaves, or reading begins again."""
+    def sent(self, connection: ConnectionId, size: int, now: float) -> None:
+        """`size` of the held bytes were sent. When none are left, send the next payloads or begin reading again."""
         backlog = self.backlogs[connection]
         backlog.held -= size
-        self.total -= size
+        self._shared.hold(-size)
         backlog.progress_at = now
-        if backlog.held:
-            return self._stale(backlog, now)
-        if backlog.queue:
-            breached = self._stale(backlog, now)
+        if not backlog.held and not backlog.queue:
+            self._timers.disarm(backlog.timer)
+            del self.backlogs[connection]
+            self._outbox.append(ResumeReading(connection))
+            return
+        breached = self._stale(backlog, now)
+        if breached is not None:
+            self._shared.breach(connection, breached)
+        if not backlog.held:
             self._hand_out(connection, backlog)
-            return breached
-        self._timers.disarm(backlog.timer)
-        del self.backlogs[connection]
-        self._outbox.append(ResumeReading(connection))
-        return None
 
     def _hand_out(self, connection: ConnectionId, backlog: Backlog) -> None:
-        """At most `write_ahead` bytes, and at least one payload. They count as held until they are reported."""
+        """Send at most `write_ahead` bytes, and at least one payload. They count as held until they are reported."""
         while backlog.queue and (
             not backlog.held or backlog.held + len(backlog.queue[0].data) <= self._config.write_ahead
         ):
@@ -143,21 +153,22 @@ class Flow:
             backlog.push_times.popleft()
         return queued.data
 
-    def stalled(self, connection: ConnectionId, now: float) -> str | None:
-        """A deadline of this connection fired: the breached limit, or None when it was early and is armed again."""
+    def _stalled(self, key: int, now: float) -> None:
+        """Close a peer that has taken no byte for `write_timeout`; otherwise arm the deadline again."""
+        connection = ConnectionId(key)
         backlog = self.backlogs[connection]
         deadline = backlog.progress_at + self._config.write_timeout
         if deadline <= now:
-            return "write_timeout"
-        backlog.timer = self._timers.arm(deadline, WRITE_STALLED, connection)
-        return None
+            self._shared.breach(connection, WRITE_TIMEOUT)
+        else:
+            backlog.timer = self._timers.arm(deadline, WRITE_STALLED, connection)
 
-    def drop(self, connection: ConnectionId, *, flush: bool) -> None:
-        """The connection is closing: with `flush` what is queued leaves first, else it is forgotten."""
-        backlog = self.backlogs.pop(connection, None)
+    def drop(self, connection: Connection, now: float) -> None:
+        """The connection is closing. With its `flush`, queued payloads are sent first; else they are dropped."""
+        backlog = self.backlogs.pop(connection.id, None)
         if backlog is None:
             return
         self._timers.disarm(backlog.timer)
-        self.total -= backlog.held + backlog.reply_bytes + backlog.push_bytes
-        if flush:
-            self._outbox.extend(Transmit(connection, queued.data) for queued in backlog.queue)
+        self._shared.hold(-(backlog.held + backlog.reply_bytes + backlog.push_bytes))
+        if connection.flush:
+            self._outbox.extend(Transmit(connection.id, queued.data) for queued in backlog.queue)

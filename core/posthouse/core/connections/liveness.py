@@ -1,83 +1,92 @@
-"""Is anybody there? Heartbeats and idle deadlines, re-checked when they fire and never moved per message.
+"""Liveness: heartbeats and idle deadlines. A deadline is checked again when it is due; it is never moved per message.
 
-Any inbound bytes are a sign of life; only texts are activity. It may not know why a connection matters.
+Any inbound bytes are a sign of life; only texts are activity. It may not know calls, only whether there are some.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
-from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Effect, Heartbeat
-from posthouse.core.values.peers import BEATING
-from posthouse.core.values.timers import Timers
+from posthouse.core.values.close_reasons import HEARTBEAT_TIMEOUT, IDLE_TIMEOUT
+from posthouse.core.values.effects import Heartbeat
+from posthouse.core.values.peers import BEATING, ConnectionId
+from posthouse.core.values.shared import Shared
 
-from .connections import Connection
+from .connections import Connection, Connections
+from .flow import Flow
 
 HEARTBEAT_DUE: Final = "heartbeat"
 IDLE_DUE: Final = "idle"
+"""The reasons of this table's deadlines."""
 
 
 class Liveness:
-    """Arms and re-checks the two deadlines of each connection. A check that fails returns the limit's name."""
+    """Arms and checks the two deadlines of each connection. A connection that fails a check is to be closed."""
 
-    __slots__ = ("_config", "_entropy", "_outbox", "_timers")
+    __slots__ = ("_config", "_connections", "_flow", "_shared", "_timers")
 
-    def __init__(self, config: Config, outbox: list[Effect], timers: Timers, entropy: Callable[[int], bytes]) -> None:
-        self._config = config
-        self._outbox = outbox
-        self._timers = timers
-        self._entropy = entropy
+    def __init__(self, shared: Shared, connections: Connections, flow: Flow) -> None:
+        self._shared = shared
+        self._config = shared.config
+        self._timers = shared.timers
+        self._connections = connections
+        self._flow = flow
+        self._timers.on(HEARTBEAT_DUE, self._heartbeat_due)
+        self._timers.on(IDLE_DUE, self._idle_due)
 
     def begin(self, connection: Connection, now: float) -> None:
-        """It was admitted. The interval is spread by 20 % either way, drawn once, so that clients that came
-        together are not asked together."""
+        """The connection was admitted. Its interval varies by 20 % either way, drawn once, so that clients that
+        connected together are not asked together."""
         config = self._config
         if config.heartbeat_interval is not None and BEATING[connection.peer.kind]:
-            chance = int.from_bytes(self._entropy(2), "big") / 0xFFFF
+            chance = int.from_bytes(self._shared.entropy(2), "big") / 0xFFFF
             connection.interval = config.heartbeat_interval * (0.8 + 0.4 * chance)
             self._arm_heartbeat(connection, now + connection.interval)
         if config.idle_timeout is not None and connection.pushable:
             connection.idle = self._timers.arm(now + config.idle_timeout, IDLE_DUE, connection.id)
 
-    def end(self, connection: Connection) -> None:
-        """It is closing or gone."""
+    def drop(self, connection: Connection, now: float) -> None:
+        """The connection is closing or gone."""
         self._timers.disarm(connection.heartbeat)
         self._timers.disarm(connection.idle)
 
     def _arm_heartbeat(self, connection: Connection, when: float) -> None:
         connection.heartbeat = self._timers.arm(when, HEARTBEAT_DUE, connection.id)
 
-    def heartbeat_due(self, connection: Connection, now: float, *, paused: bool, suspended: bool) -> str | None:
-        """The heartbeat's deadline fired. `paused`: nothing is read from it, so nothing can be heard; `suspended`:
-        this process slept, so nothing could be."""
+    def _heartbeat_due(self, key: int, now: float) -> None:
+        """Ask for a sign of life, or close the connection that gave none.
+
+        The close is put off where nothing could be heard: nothing is read from a paused connection, and a process that
+        was suspended reads only now.
+        """
+        connection = self._connections.records[ConnectionId(key)]
         if connection.asked_at is not None and connection.heard_at >= connection.asked_at:
             connection.asked_at = None
         if connection.asked_at is None:
             due = connection.heard_at + connection.interval
             if due > now:
                 self._arm_heartbeat(connection, due)
-                return None
+                return
             connection.asked_at = now
-            self._outbox.append(Heartbeat(connection.id))
-        elif not paused and not suspended:
-            return "heartbeat_timeout"
+            self._shared.outbox.append(Heartbeat(connection.id))
+        elif not self._timers.suspended and key not in self._flow.backlogs:
+            self._shared.breach(connection.id, HEARTBEAT_TIMEOUT)
+            return
         self._arm_heartbeat(connection, now + self._config.heartbeat_timeout)
-        return None
 
     def resumed(self, connection: Connection, now: float) -> None:
-        """It is read from again: the answer to a question asked before may still be on its way."""
+        """Reading begins again: the answer to an earlier heartbeat may still be on its way."""
         if connection.asked_at is not None:
             self._timers.disarm(connection.heartbeat)
             self._arm_heartbeat(connection, now + self._config.heartbeat_timeout)
 
-    def idle_due(self, connection: Connection, now: float, *, suspended: bool) -> str | None:
-        """The idle deadline fired. A connection that waits for an answer is not idle."""
+    def _idle_due(self, key: int, now: float) -> None:
+        """Close a connection that sent no text for too long. One that waits for an answer is not idle."""
+        connection = self._connections.records[ConnectionId(key)]
         assert self._config.idle_timeout is not None
-        since = now if suspended or connection.calls else connection.active_at
+        since = now if self._timers.suspended or connection.calls else connection.active_at
         due = since + self._config.idle_timeout
         if due <= now:
-            return "idle_timeout"
-        connection.idle = self._timers.arm(due, IDLE_DUE, connection.id)
-        return None
+            self._shared.breach(connection.id, IDLE_TIMEOUT)
+        else:
+            connection.idle = self._timers.arm(due, IDLE_DUE, connection.id)

@@ -13,9 +13,6 @@ from typing import Final
 CHUNK: Final = 64 * 1024
 """Bytes that are decoded at a time: a whole text would be held once more, at four bytes a character."""
 
-MAX_PROVABLE_DEPTH: Final = 200
-"""The pattern for a depth is compiled by recursion, and a decoder recurses too: Python has about 1,000 levels."""
-
 SMALL: Final = 1024
 """Bytes up to which to count all brackets is cheaper than to find them one by one."""
 
@@ -41,7 +38,7 @@ def is_utf8(text: bytes) -> bool:
 
 
 def nests_deeper(text: bytes, limit: int) -> bool:
-    """Does this valid JSON nest deeper than `limit` (at most `MAX_PROVABLE_DEPTH`)? `[]` is one deep.
+    """Does this valid JSON nest deeper than `limit` (at most `MAX_PROVABLE_DEPTH` of Config)? `[]` is one deep.
 
     Three proofs, each for what the one before it leaves open: by length, by the number of brackets, by structure.
     """

@@ -1,22 +1,23 @@
-"""The members of a JSON-RPC message: how each is read, and what is said of it when it is wrong.
+"""The members of a JSON-RPC message: how each is read, and the error for each fault.
 
-Every fault is an RpcError (-32600) whose data names the member. What a member holds (`params`, `result`) stays JSON
-text. It may not know what becomes of a message.
+Every fault is an error -32600 whose data names the member. The content of `params` and `result` stays JSON text. It
+may not know what is done with a message.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, defstruct
 from msgspec.json import Decoder
 from msgspec.structs import astuple
 from posthouse.core.encoding.conversion import describe
-from posthouse.core.values.errors import INVALID_REQUEST, RpcError
-from posthouse.core.values.peers import Meta
+from posthouse.core.values.errors import INVALID_REQUEST, ErrorObject, RpcError
+from posthouse.core.values.peers import Meta, WireId
 
 ID_BEGINS: Final = b'"-0123456789n'
 """How the JSON of a string, a number or null begins."""
@@ -27,7 +28,10 @@ EXACT: Final = 2**53
 """Integers up to here mean the same to every peer (RFC 8259 section 6)."""
 
 text_of = b"".join
-"""`text_of((raw,))` is the text of a Raw, at a quarter of what `bytes(raw)` costs."""
+"""`text_of((raw,))` is the text of a Raw, at a quarter of the cost of `bytes(raw)`."""
+
+wire_id_of = cast("Callable[[tuple[Raw]], WireId]", text_of)
+"""`wire_id_of((raw,))` is a Raw as an id."""
 
 first_byte = struct.Struct("B").unpack_from
 """`first_byte(raw)[0]`, without a copy of the rest."""
@@ -64,14 +68,6 @@ class MetaMembers(Struct, gc=False):
     progress_token: Raw | UnsetType = UNSET
 
 
-class ErrorObject(Struct, omit_defaults=True, gc=False):
-    """Section 5.1. `data` None: there is none."""
-
-    code: int
-    message: str
-    data: Any = None
-
-
 META_TYPES: Final[dict[str, Any]] = {
     "idempotency_key": str | None,
     "timeout_ms": Annotated[int, msgspec.Meta(ge=1, le=EXACT)] | None,
@@ -104,15 +100,15 @@ def to_envelope(members: Members) -> Envelope:
     """A request whose members come one by one. Raises RpcError when it is none, or of no version."""
     _check_version(members.jsonrpc)
     if members.method is UNSET:
-        raise invalid_request("method", reason="it is missing")
+        raise malformed("method", reason="it is missing")
     try:
         method = _read_method(members.method)
     except Exception:
-        raise invalid_request("method", reason="it must be a string") from None
+        raise malformed("method", reason="it must be a string") from None
     return Envelope("2.0", method, members.params, members.id, members.meta)
 
 
-def invalid_id(id: bytes, most: int) -> RpcError:
+def invalid_id(id: bytes, most: int) -> ErrorObject:
     """What is wrong with the JSON text of an id that does not begin as `ID_BEGINS` says, or is above `most` bytes."""
     # Section 4: "An identifier established by the Client that MUST contain a String, Number, or NULL value".
     if id[0] not in ID_BEGINS:
@@ -125,44 +121,48 @@ def read_meta(raw: Raw, most: int) -> Meta:
     try:
         members = _read_meta(raw)
     except Exception:
-        raise invalid_request("meta", reason="it must be an object") from None
+        raise malformed("meta", reason="it must be an object") from None
     values: dict[str, Any] = {}
     for (name, read), member in zip(_read_meta_member.items(), astuple(members), strict=True):
         if member is UNSET:
             continue
         if len(memoryview(member)) > most:
-            raise invalid_request(f"meta.{name}", **limit("max_id_bytes", most))
+            raise malformed(f"meta.{name}", **limit("max_id_bytes", most))
         try:
             values[name] = read(member)
         except Exception as error:
-            raise invalid_request(f"meta.{name}", reason=describe(error).reason) from None
+            raise malformed(f"meta.{name}", reason=describe(error).reason) from None
     return Meta(**values)
 
 
-def read_outcome(members: Members) -> bytes | RpcError:
+def read_outcome(members: Members) -> bytes | ErrorObject:
     """What a response says: the result's JSON text, or the error; it has a member for one of them at least.
 
     Raises RpcError when it is malformed.
     """
     _check_version(members.jsonrpc)
     if members.id is UNSET:
-        raise invalid_request("id", reason="it is missing")
+        raise malformed("id", reason="it is missing")
     if members.result is not UNSET:
         # Section 5: "Either the result member or error member MUST be included, but both members MUST NOT".
         if members.error is not UNSET:
-            raise invalid_request("error", reason="there is a result too")
+            raise malformed("error", reason="there is a result too")
         return text_of((members.result,))
     assert members.error is not UNSET
     try:
-        error = _read_error(members.error)
-    except Exception as malformed:
-        raise invalid_request("error", reason=describe(malformed).reason) from None
-    return RpcError(error.code, error.message, error.data, reserved=True)
+        return _read_error(members.error)
+    except Exception as error:
+        raise malformed("error", reason=describe(error).reason) from None
 
 
-def invalid_request(member: str, **why: object) -> RpcError:
+def invalid_request(member: str, **why: object) -> ErrorObject:
     """The -32600 that says which member is wrong, and why."""
-    return RpcError(INVALID_REQUEST, data={"member": member, **why})
+    return ErrorObject.of(INVALID_REQUEST, {"member": member, **why})
+
+
+def malformed(member: str, **why: object) -> RpcError:
+    """The same, to raise."""
+    return RpcError.of(invalid_request(member, **why))
 
 
 def limit(name: str, allowed: int) -> dict[str, object]:
@@ -172,8 +172,8 @@ def limit(name: str, allowed: int) -> dict[str, object]:
 
 def _check_version(raw: Raw | UnsetType) -> None:
     if raw is UNSET:
-        raise invalid_request("jsonrpc", reason="it is missing")
+        raise malformed("jsonrpc", reason="it is missing")
     try:
         _read_version(raw)
     except Exception:
-        raise invalid_request("jsonrpc", reason='it must be exactly "2.0"') from None
+        raise malformed("jsonrpc", reason='it must be exactly "2.0"') from None

@@ -1,7 +1,7 @@
 """JSON-RPC 2.0: bytes to requests, responses and batches, and back.
 
-Strict where a text is read (RFC 8259, UTF-8 alone), and byte for byte where an id is echoed. What a peer sends wrong
-becomes an `Invalid`, never an exception. Nothing here knows connections, calls, or which methods there are.
+Texts are read strictly (RFC 8259, UTF-8 only), and ids are echoed byte for byte. A wrong message from a peer becomes an
+`Invalid`, never an exception. It may not know connections, calls, or which methods exist.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from posthouse.core.values.errors import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
     PARSE_ERROR,
+    ErrorObject,
     RpcError,
     UsageError,
 )
-from posthouse.core.values.peers import Meta
+from posthouse.core.values.peers import Meta, WireId
 
 from .envelope import (
     ID_BEGINS,
     PARAMS_BEGIN,
     Envelope,
-    ErrorObject,
     batch_reader,
     first_byte,
     invalid_id,
@@ -41,48 +41,48 @@ from .envelope import (
     read_members,
     read_meta,
     read_outcome,
-    text_of,
     to_envelope,
+    wire_id_of,
 )
 
-NULL: Final = b"null"
+NULL: Final = WireId(b"null")
 
 
 class Request(Struct, frozen=True, gc=False):
     """A request, or with `id` None a notification (sections 4 and 4.1).
 
-    `params` is the JSON text of an array or object, None when absent. `id` is JSON text, as it came.
+    `params` is the JSON text of an array or object, None when absent.
     """
 
     method: str
     params: Raw | None = None
-    id: bytes | None = None
+    id: WireId | None = None
     meta: Meta | None = None
 
 
 class Response(Struct, frozen=True, gc=False):
     """An answer to a request of ours (section 5). `outcome` is the result's JSON text, or the error."""
 
-    id: bytes
-    outcome: bytes | RpcError
+    id: WireId
+    outcome: bytes | ErrorObject
 
 
 class Invalid(Struct, frozen=True, gc=False):
-    """What is neither. `id` is the one to answer with: the peer's own where it could be read, else null.
+    """Neither a request nor a response. `id` is for the answer: the peer's own where it could be read, else null.
 
-    `answer` False: it was meant as a response, and an error for it could be answered by another, for ever.
+    `answer` is False for a malformed response: answering errors with errors could loop forever.
     """
 
-    id: bytes
-    error: RpcError
+    id: WireId
+    error: ErrorObject
     answer: bool = True
 
 
 Message: TypeAlias = Request | Response | Invalid
 
-MALFORMED: Final = Invalid(NULL, RpcError(PARSE_ERROR))
-NO_REQUEST: Final = Invalid(NULL, RpcError(INVALID_REQUEST))
-"""What is no request, and has no id by which an answer could be awaited, is answered as in section 7: without data."""
+MALFORMED: Final = Invalid(NULL, ErrorObject.of(PARSE_ERROR))
+NO_REQUEST: Final = Invalid(NULL, ErrorObject.of(INVALID_REQUEST))
+"""The answer, without data as in section 7, to a value that is no request and has no id."""
 
 
 class Decoder:
@@ -104,8 +104,8 @@ class Decoder:
         self._max_id_bytes = config.max_id_bytes
         self._read_batch = batch_reader(config.max_batch)
         self._shallow = 2 * config.max_depth
-        self._too_deep = Invalid(NULL, RpcError(PARSE_ERROR, data=limit("max_depth", config.max_depth)))
-        self._too_large = Invalid(NULL, RpcError(BATCH_TOO_LARGE, data=limit("max_batch", config.max_batch)))
+        self._too_deep = Invalid(NULL, ErrorObject.of(PARSE_ERROR, limit("max_depth", config.max_depth)))
+        self._too_large = Invalid(NULL, ErrorObject.of(BATCH_TOO_LARGE, limit("max_batch", config.max_batch)))
 
     def decode(self, data: bytes) -> Message | list[Message]:
         """Read one whole JSON text. It raises nothing, whatever the bytes are.
@@ -157,9 +157,9 @@ class Decoder:
 
     def _request(self, envelope: Envelope) -> Request | Invalid:
         """A request, unless it breaks a rule that the types of its members do not tell."""
-        id: bytes | None = None
+        id: WireId | None = None
         if envelope.id is not UNSET:
-            id = text_of((envelope.id,))
+            id = wire_id_of((envelope.id,))
             if id[0] not in ID_BEGINS or len(id) > self._max_id_bytes:
                 return Invalid(NULL, invalid_id(id, self._max_id_bytes))
         method = envelope.method
@@ -179,7 +179,7 @@ class Decoder:
         try:
             return Request(method, params, id, read_meta(envelope.meta, self._max_id_bytes))
         except RpcError as error:
-            return _invalid(id or NULL, error)
+            return Invalid(id or NULL, error.error_object)
 
     def _examine(self, data: bytes | Raw) -> Message:
         """JSON that is no request at first sight: a response, or wrong, and in which way?"""
@@ -187,7 +187,7 @@ class Decoder:
             members = read_members(data)
         except Exception:
             return NO_REQUEST
-        id = NULL if members.id is UNSET else text_of((members.id,))
+        id = NULL if members.id is UNSET else wire_id_of((members.id,))
         response = members.method is UNSET and not (members.result is UNSET and members.error is UNSET)
         if id[0] not in ID_BEGINS or len(id) > self._max_id_bytes:
             return Invalid(NULL, invalid_id(id, self._max_id_bytes), answer=not response)
@@ -198,22 +198,14 @@ class Decoder:
         except RpcError as error:
             if members.id is UNSET and not response:
                 return NO_REQUEST
-            return _invalid(id, error, answer=not response)
+            return Invalid(id, error.error_object, answer=not response)
         # An earlier duplicate was wrong, and the last one counts.
         return self._request(envelope)
 
 
-def _invalid(id: bytes, error: RpcError, *, answer: bool = True) -> Invalid:
-    """An `Invalid` for an error that was raised: it forgets where."""
-    # The frames that a traceback keeps, and those that called them, hold what is returned here: a cycle through a
-    # struct that the collector does not see, which would stay for ever.
-    error.__traceback__ = error.__context__ = None
-    return Invalid(id, error, answer)
-
-
 _write = Encoder(enc_hook=write_custom).encode
 
-INTERNAL: Final = _write(ErrorObject(INTERNAL_ERROR, RpcError(INTERNAL_ERROR).message))
+INTERNAL: Final = _write(ErrorObject.of(INTERNAL_ERROR))
 
 
 def encode_notification(method: str, params: object) -> bytes:
@@ -226,12 +218,12 @@ def encode_request(id: int, method: str, params: object) -> bytes:
     return b'{"jsonrpc":"2.0",%b,"id":%d}' % (_encode_call(method, params), id)
 
 
-def encode_result(id: bytes, result: bytes) -> bytes:
-    """A response with this result. Both are JSON text; `id` is the request's, as it came."""
+def encode_result(id: WireId, result: bytes) -> bytes:
+    """A response with this result, which is JSON text."""
     return b'{"jsonrpc":"2.0","result":%b,"id":%b}' % (result, id)
 
 
-def encode_error(id: bytes, error: RpcError) -> bytes:
+def encode_error(id: WireId, error: ErrorObject) -> bytes:
     """A response with this error. It raises nothing: data that cannot be encoded is left out."""
     return b'{"jsonrpc":"2.0","error":%b,"id":%b}' % (_encode_error_object(error), id)
 
@@ -265,7 +257,7 @@ def _encode_call(method: str, params: object) -> bytes:
     return b'"method":%b,"params":%b' % (name, encoded)
 
 
-def _encode_error_object(error: RpcError) -> bytes:
+def _encode_error_object(error: ErrorObject) -> bytes:
     with suppress(BaseException):  # as above
         return _write(ErrorObject(error.code, error.message, ordered(error.data)))
     with suppress(BaseException):

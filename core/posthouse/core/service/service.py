@@ -25,20 +25,13 @@ H = TypeVar("H", bound=Hook)
 Before = TypeVar("Before", bound=OnCall)
 After = TypeVar("After", bound=OnOutcome)
 
-BUILTINS: Final[dict[str, tuple[bool, tuple[str, ...]]]] = {
-    "connection.ping": (True, ()),
-    "connection.info": (True, ()),
-    "connection.stats": (False, ("admin",)),
-    "message.send": (False, ()),
-    "message.broadcast": (False, ("broadcast",)),
-    "rpc.cancel": (True, ()),
-    "rpc.discover": (True, ()),
-}
+BUILTINS: Final[dict[str, tuple[bool, tuple[str, ...]]]] = {}
 """The methods that every gateway answers itself. Who may call them, unless the service says otherwise: public or not,
-and the scopes that it asks for."""
+and the scopes that it asks for. The files of `dispatch/builtin/` declare them; they are there once `posthouse.core` is
+imported."""
 
-TAKEN: Final = (*BUILTINS, "$/cancelRequest", "$/progress")
-"""Names that no service can have, reserved or not."""
+TAKEN: Final = ("$/cancelRequest", "$/progress")
+"""Other names that no service can have, reserved or not."""
 
 
 class Service:
@@ -207,7 +200,7 @@ class Service:
             raise UsageError(f"service {self.name!r} is {self._frozen}: declare everything before that")
 
     def _check_free(self, name: str) -> None:
-        if name in TAKEN:
+        if name in BUILTINS or name in TAKEN:
             raise UsageError(f"the name {name!r} is taken: the gateway itself answers it")
         if name in self.methods:
             raise UsageError(f"service {self.name!r} has a method {name!r} already: give one of the two another name")

@@ -14,12 +14,14 @@ from typing import Any, Final
 
 from msgspec import Struct, ValidationError, convert
 from msgspec.structs import fields
-from posthouse.core.encoding.text import MAX_PROVABLE_DEPTH
 
 from .errors import UsageError
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
+
+MAX_PROVABLE_DEPTH: Final = 200
+"""The pattern for a depth is compiled by recursion, and a decoder recurses too: Python has about 1,000 levels."""
 
 OBSERVABLE: Final = (
     "max_connections_per_address",

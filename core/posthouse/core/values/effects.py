@@ -1,6 +1,6 @@
-"""What the core asks of the outside. A closed union of values: dispatch on it with a `dict[type, function]`.
+"""Effects: what the core asks its host to do. A closed union of values: dispatch on it with a `dict[type, function]`.
 
-An effect names connections, calls and requests by their ids and carries data that is ready to leave. It never
+An effect names connections, calls and requests by their ids and carries data that is ready to be sent. It never
 holds a future, a task or a socket.
 """
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from .errors import RpcError
+from .close_reasons import CloseReason
+from .errors import ErrorObject
 from .lifecycle import Event
 from .peers import Caller, CallId, ConnectionId, Meta, OutgoingId
 
@@ -58,14 +59,20 @@ class Answer(Struct, frozen=True, gc=False):
 
 
 class Disconnect(Struct, frozen=True, gc=False):
-    """Close it with this close code (RFC 6455 section 7.4; docs/limits.md) and report `disconnected`.
+    """Close the connection with the close code of this reason, and report `disconnected`.
 
-    Before `Accept` it is a refusal. Without `flush`, whole frames not yet begun are dropped first.
+    Before `Accept` it is a refusal: an HTTP exchange is answered with the reason's `error`. Without `flush`, frames
+    that are not begun are dropped first.
     """
 
     connection: ConnectionId
-    code: int
+    reason: CloseReason
     flush: bool = True
+
+    @property
+    def code(self) -> int:
+        """The close code (RFC 6455 section 7.4; docs/limits.md)."""
+        return self.reason.code
 
 
 class PauseReading(Struct, frozen=True, gc=False):
@@ -110,13 +117,21 @@ class Resolve(Struct, frozen=True, gc=False):
     """A request that we sent has its outcome: the result as JSON text, or an error."""
 
     request: OutgoingId
-    outcome: bytes | RpcError
+    outcome: bytes | ErrorObject
 
 
 class Emit(Struct, frozen=True, gc=False):
     """A lifecycle event, for hooks and logs."""
 
     event: Event
+
+
+class BeginDrain(Struct, frozen=True, gc=False):
+    """Once: a shut-down has begun. From now on, HTTP answers close their connections."""
+
+
+class StopAccepting(Struct, frozen=True, gc=False):
+    """Once: accept no more sockets, and close those that carry no connection."""
 
 
 class Drained(Struct, frozen=True, gc=False):
@@ -136,5 +151,7 @@ Effect = (
     | Cancel
     | Resolve
     | Emit
+    | BeginDrain
+    | StopAccepting
     | Drained
 )

@@ -1,12 +1,13 @@
-"""What goes wrong, as data: every JSON-RPC error code with its HTTP status and whether a retry can help.
+"""Errors: every JSON-RPC error code with its HTTP status and whether a retry can help; errors as values, and raised.
 
-A code is defined once, here. `message` is a fixed text per code; everything that varies is in `data`. Nothing here
-knows how an error travels: the codecs read `http_status` from the code's row.
+Each code is defined once, here. `message` is a fixed text per code; everything that varies is in `data`. An
+`ErrorObject` is a value: it is held, compared and sent. An `RpcError` is only raised. This module may not know how an
+error travels: the codecs read `http_status` and `retry_after` from the code's row.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -16,12 +17,16 @@ class UsageError(Exception):
 
 
 class ErrorCode(Struct, frozen=True):
-    """One row of the registry: a JSON-RPC error code and what it means on the wire."""
+    """One row of the registry: a JSON-RPC error code and what it means on the wire.
+
+    `retry_after`: seconds that an HTTP client should wait where the error's data has no `retry_after_ms`.
+    """
 
     code: int
     message: str
     http_status: int = 200
     retryable: bool = False
+    retry_after: float | None = None
 
 
 PARSE_ERROR: Final = -32700
@@ -63,7 +68,7 @@ ERRORS: Final[dict[int, ErrorCode]] = {
         ErrorCode(TOO_MANY_SUBSCRIPTIONS, "Too many subscriptions"),
         ErrorCode(REQUEST_TOO_LARGE, "Request too large", 413),
         ErrorCode(RESPONSE_TOO_LARGE, "Response too large"),
-        ErrorCode(SERVER_BUSY, "Server busy", 503, retryable=True),
+        ErrorCode(SERVER_BUSY, "Server busy", 503, retryable=True, retry_after=1.0),
         ErrorCode(BATCH_TOO_LARGE, "Batch too large", 413),
         ErrorCode(BATCH_REPLY_TOO_LARGE, "Batch reply too large"),
         ErrorCode(ID_IN_FLIGHT, "Id already in flight"),
@@ -71,14 +76,14 @@ ERRORS: Final[dict[int, ErrorCode]] = {
         ErrorCode(FORBIDDEN, "Forbidden", 403),
         ErrorCode(CREDENTIALS_EXPIRED, "Credentials expired", 401),
         ErrorCode(TOO_MANY_FAILED_AUTHENTICATIONS, "Too many failed authentications", 429, retryable=True),
-        ErrorCode(RATE_LIMITED, "Rate limited", 429, retryable=True),
+        ErrorCode(RATE_LIMITED, "Rate limited", 429, retryable=True, retry_after=1.0),
         ErrorCode(DEADLINE_EXCEEDED, "Deadline exceeded", retryable=True),
         ErrorCode(BROKER_UNAVAILABLE, "Broker unavailable", 503, retryable=True),
         ErrorCode(STORAGE_UNAVAILABLE, "Storage unavailable", 503, retryable=True),
         ErrorCode(UNKNOWN_TOPIC, "Unknown topic, or not subscribed"),
         ErrorCode(UNKNOWN_SESSION, "Unknown or expired session"),
         ErrorCode(SESSION_TAKEN_OVER, "Session taken over elsewhere"),
-        ErrorCode(DRAINING, "Draining, reconnect elsewhere", 503, retryable=True),
+        ErrorCode(DRAINING, "Draining, reconnect elsewhere", 503, retryable=True, retry_after=1.0),
         ErrorCode(REQUEST_CANCELLED, "Request cancelled"),
     )
 }
@@ -87,8 +92,29 @@ RESERVED: Final = range(-32768, -31999)
 """-32768 to -32000, both included: reserved by JSON-RPC 2.0 section 5.1."""
 
 
+class ErrorObject(Struct, frozen=True, omit_defaults=True):
+    """An error as a value (JSON-RPC 2.0 section 5.1). `data` None: there is no `data` member."""
+
+    code: int
+    message: str
+    data: Any = None
+
+    @classmethod
+    def of(cls, code: int, data: object = None) -> ErrorObject:
+        """The error of this row of `ERRORS`, with its fixed message."""
+        return cls(code, ERRORS[code].message, data)
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds to wait before a retry, or None where waiting does not help."""
+        if isinstance(self.data, dict) and isinstance(milliseconds := self.data.get("retry_after_ms"), int):
+            return milliseconds / 1000
+        row = ERRORS.get(self.code)
+        return None if row is None else row.retry_after
+
+
 class RpcError(Exception):
-    """A JSON-RPC error object (JSON-RPC 2.0 section 5.1): what a handler raises and what a caller receives.
+    """A JSON-RPC error that is raised: by a handler to answer with it, and to a caller that receives it.
 
     `code` defaults to -32000, `message` to the fixed text of the code's row. `data` is any JSON value that msgspec
     can encode, or None for no `data` member. A service's own codes lie outside -32768 to -32000; a code inside it
@@ -121,14 +147,24 @@ class RpcError(Exception):
         self.message = message
         self.data = data
 
+    @classmethod
+    def of(cls, error: ErrorObject) -> RpcError:
+        """The exception for this error, also for a code that a service may not choose."""
+        return RpcError(error.code, error.message, error.data, reserved=True)
+
+    @property
+    def error_object(self) -> ErrorObject:
+        """This error as a value."""
+        return ErrorObject(self.code, self.message, self.data)
+
     def __str__(self) -> str:
         return f"{self.code} {self.message}"
 
 
-def refusal(code: int, **why: object) -> RpcError:
+def refusal(code: int, **why: object) -> ErrorObject:
     """An error of the gateway's own: its data says why, and that a retry can help where the code's row says so."""
     data = {"retryable": True, **why} if ERRORS[code].retryable else why
-    return RpcError(code, data=data or None)
+    return ErrorObject.of(code, data or None)
 
 
 def http_status(code: int | None) -> int:

@@ -96,7 +96,7 @@ class DrainStarted(Struct, frozen=True):
 
 
 class AcceptingStopped(Struct, frozen=True):
-    """`drain_notice` has passed: close the listeners."""
+    """`drain_notice` has passed: no more sockets are accepted."""
 
     now: float
 

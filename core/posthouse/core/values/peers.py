@@ -1,6 +1,6 @@
 """Who is at the other end: ids, addresses, identities, and the description of a connection as it opens.
 
-Values only. What becomes of a peer after it opened is the record in `connections.py`.
+Values only. After a peer has connected, its facts are in the record of `connections/connections.py`.
 """
 
 from __future__ import annotations
@@ -8,11 +8,15 @@ from __future__ import annotations
 from typing import Final, Literal, NewType
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 SocketId = NewType("SocketId", int)
 ConnectionId = NewType("ConnectionId", int)
 CallId = NewType("CallId", int)
 OutgoingId = NewType("OutgoingId", int)
+
+WireId = NewType("WireId", bytes)
+"""The id of a request as its sender wrote it: JSON text, echoed byte for byte."""
 
 Kind = Literal["websocket", "http", "cli"]
 KINDS: Final[tuple[Kind, ...]] = ("websocket", "http", "cli")
@@ -69,6 +73,13 @@ class Meta(Struct, frozen=True):
     timeout_ms: int | None = None
     traceparent: str | None = None
     progress_token: str | int | None = None
+
+    def or_else(self, given: Meta) -> Meta:
+        """What this says, and for the rest what `given` says."""
+        if given == NO_META:
+            return self
+        pairs = zip(astuple(self), astuple(given), strict=True)
+        return Meta(*(other if value is None else value for value, other in pairs))
 
 
 NO_META: Final = Meta()

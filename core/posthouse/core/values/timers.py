@@ -1,14 +1,22 @@
 """One heap of deadlines with lazy deletion, each with its reason.
 
-A deadline is a time, a reason (the name of what is to be done) and the id that it concerns. Nothing here reads a
-clock: whoever holds the heap asks what is due at a given time. It may not know what a reason means.
+A deadline is a time, a reason and the id that it concerns. The table that arms deadlines for a reason registers what
+is done when one is due. Nothing here reads a clock: the owner of the heap says what time it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import heapify, heappop, heappush
+from typing import Final
 
 from msgspec import Struct
+
+SUSPENDED: Final = 5.0
+"""Seconds past the earliest deadline after which this process must have been asleep, not merely late."""
+
+Due = Callable[[int, float], None]
+"""Called with the id that a deadline concerns, and with the time."""
 
 
 class Timer(Struct, gc=False, eq=False):
@@ -21,11 +29,16 @@ class Timer(Struct, gc=False, eq=False):
 
 
 class Timers:
-    """Deadlines in order of time; those of equal time in the order in which they were armed."""
+    """Deadlines in order of time; those of equal time in the order in which they were armed.
 
-    __slots__ = ("_dead", "_heap", "_sequence")
+    `suspended`, while `run` does what is due: this process was asleep, so that peers could not be heard.
+    """
+
+    __slots__ = ("_dead", "_due", "_heap", "_sequence", "suspended")
 
     def __init__(self) -> None:
+        self._due: dict[str, Due] = {}
+        self.suspended = False
         self._heap: list[tuple[float, int, Timer]] = []
         self._sequence = 0
         self._dead = 0
@@ -33,6 +46,10 @@ class Timers:
     def __len__(self) -> int:
         """How many deadlines are armed."""
         return len(self._heap) - self._dead
+
+    def on(self, reason: str, due: Due) -> None:
+        """Call `due` when a deadline with this reason is due."""
+        self._due[reason] = due
 
     def arm(self, when: float, reason: str, key: int) -> Timer:
         """A new deadline at `when`, monotonic seconds."""
@@ -68,3 +85,10 @@ class Timers:
         timer = heappop(self._heap)[2]
         timer.live = False
         return timer
+
+    def run(self, now: float) -> None:
+        """Do what is due at `now`, earliest deadline first."""
+        earliest = self.next()
+        self.suspended = earliest is not None and now - earliest > SUSPENDED
+        while (timer := self.pop(now)) is not None:
+            self._due[timer.reason](timer.key, now)

@@ -11,9 +11,9 @@ from math import ceil
 from typing import Final
 
 from msgspec import Struct
-from posthouse.core.calls.replies import RETRY_AFTER
-from posthouse.core.jsonrpc.messages import encode_error
-from posthouse.core.values.errors import DRAINING, RATE_LIMITED, SERVER_BUSY, RpcError, UsageError, http_status
+from posthouse.core.jsonrpc.messages import NULL, encode_error
+from posthouse.core.values.close_reasons import CloseReason
+from posthouse.core.values.errors import ErrorObject, UsageError, http_status
 from posthouse.transports.fields import TOKEN, VALUE
 from posthouse.transports.refusal import Refusal
 
@@ -44,9 +44,6 @@ REASONS: Final[dict[int, bytes]] = {
 
 JSON: Final = b"application/json"
 TEXT: Final = b"text/plain; charset=utf-8"
-
-NOT_ADMITTED: Final[dict[int, int]] = {1012: DRAINING, 1013: SERVER_BUSY, 4429: RATE_LIMITED}
-"""The JSON-RPC error code that says what a WebSocket close code says."""
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -120,12 +117,12 @@ def exchange_answer(data: bytes | None, code: int | None, retry_after: float | N
     return Answer(http_status(code), data, fields=retry_line(retry_after))
 
 
-def not_admitted_answer(code: int, retry_after: float | None, *, in_json: bool) -> Answer:
-    """A WebSocket close code as HTTP says it: as a JSON-RPC error response, or in words."""
-    error = RpcError(NOT_ADMITTED.get(code, SERVER_BUSY))
-    fields = retry_line(RETRY_AFTER[error.code] if retry_after is None else retry_after)
+def not_admitted_answer(reason: CloseReason, *, in_json: bool) -> Answer:
+    """The refusal of an exchange or an upgrade for this reason: a JSON-RPC error response, or text."""
+    error = ErrorObject.of(reason.error)
+    fields = retry_line(error.retry_after)
     if in_json:
-        return Answer(http_status(error.code), encode_error(b"null", error), JSON, fields)
+        return Answer(http_status(error.code), encode_error(NULL, error), JSON, fields)
     return Answer(http_status(error.code), b"%b\n" % error.message.encode(), TEXT, fields)
 
 
@@ -133,7 +130,7 @@ def refusal_answer(refusal: Refusal) -> Answer:
     """A refusal as the peer reads it: a JSON-RPC error response where it has one, else its reason."""
     fields = field_lines(refusal.headers)
     if refusal.error is not None:
-        return Answer(refusal.status, encode_error(b"null", refusal.error), JSON, fields)
+        return Answer(refusal.status, encode_error(NULL, refusal.error), JSON, fields)
     return Answer(refusal.status, b"%b\n" % refusal.reason.encode(), TEXT, fields)
 
 

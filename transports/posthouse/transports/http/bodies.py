@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 import h11
 from posthouse.core.values.config import KIB, Config
-from posthouse.core.values.errors import REQUEST_TOO_LARGE, RpcError
+from posthouse.core.values.errors import REQUEST_TOO_LARGE, ErrorObject
 from posthouse.transports.assembly import Assembly
 from posthouse.transports.refusal import Refusal
 
@@ -35,7 +35,7 @@ WASTEFUL_CHUNKS: Final = Refusal(400, "The body has too many chunks, or too much
 def too_large(config: Config) -> Refusal:
     """A body above `max_body_bytes`."""
     data = {"limit": "max_body_bytes", "allowed": config.max_body_bytes}
-    return Refusal(413, "The body is too large.", error=RpcError(REQUEST_TOO_LARGE, data=data))
+    return Refusal(413, "The body is too large.", error=ErrorObject.of(REQUEST_TOO_LARGE, data))
 
 
 class Body(Protocol):

@@ -10,8 +10,9 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import Final
 
+from posthouse.core.values.close_reasons import MEMORY_BUDGET, CloseReason
 from posthouse.core.values.config import KIB, Config
-from posthouse.core.values.errors import SERVER_BUSY, RpcError
+from posthouse.core.values.errors import SERVER_BUSY, refusal
 from posthouse.core.values.peers import NO_META, Meta
 from posthouse.transports.codec import (
     Answered,
@@ -60,7 +61,7 @@ NO_MEMORY: Final = Refusal(
     503,
     "There is no memory for the request body.",
     ((b"Retry-After", b"1"),),
-    RpcError(SERVER_BUSY, data={"retryable": True, "limit": "memory_budget"}),
+    refusal(SERVER_BUSY, limit=MEMORY_BUDGET.name),
 )
 
 
@@ -278,9 +279,9 @@ class Http1:
         self._state = State.OVER
         return rest, self._eof
 
-    def refuse(self, code: int, retry_after: float | None, now: float) -> None:
-        """End an exchange or an upgrade that was not admitted, by the WebSocket close code that says why."""
-        self._answer(not_admitted_answer(code, retry_after, in_json=self._upgrade is None), last=True)
+    def refuse(self, reason: CloseReason, now: float) -> None:
+        """End an exchange or an upgrade that was not admitted, with the error of this reason."""
+        self._answer(not_admitted_answer(reason, in_json=self._upgrade is None), last=True)
 
     def shed(self, now: float) -> None:
         """Refuse the body that is on its way, if one is: too much is held already, by whomever."""

@@ -10,9 +10,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Final
 
-from posthouse.core.jsonrpc.messages import encode_error
+from posthouse.core.jsonrpc.messages import NULL, encode_error
 from posthouse.core.values.config import Config
-from posthouse.core.values.errors import PARSE_ERROR, REQUEST_TOO_LARGE, RpcError
+from posthouse.core.values.errors import PARSE_ERROR, REQUEST_TOO_LARGE, ErrorObject
 from posthouse.transports.codec import Ended, Output, Pause, Resume, Send, Shut, Text
 
 
@@ -95,13 +95,13 @@ class Pipe(ABC):
     def _answer_too_large(self) -> None:
         """The one answer to a message above the limit. Its id was not read: JSON-RPC 2.0 section 5 says null."""
         allowed = self._config.max_message_bytes
-        error = RpcError(REQUEST_TOO_LARGE, data={"limit": "max_message_bytes", "allowed": allowed})
-        self.output.append(Send(self.frame(encode_error(b"null", error))))
+        error = ErrorObject.of(REQUEST_TOO_LARGE, {"limit": "max_message_bytes", "allowed": allowed})
+        self.output.append(Send(self.frame(encode_error(NULL, error))))
 
     def _answer_unreadable(self, reason: str) -> None:
         """The one answer to what is no message."""
-        error = RpcError(PARSE_ERROR, data={"reason": reason})
-        self.output.append(Send(self.frame(encode_error(b"null", error))))
+        error = ErrorObject.of(PARSE_ERROR, {"reason": reason})
+        self.output.append(Send(self.frame(encode_error(NULL, error))))
 
     # The end
 

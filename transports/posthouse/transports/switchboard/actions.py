@@ -6,7 +6,7 @@ What concerns sockets is defined here; what concerns handlers and hooks passes t
 from __future__ import annotations
 
 from msgspec import Struct
-from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve
+from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting
 from posthouse.core.values.peers import SocketId
 
 
@@ -47,4 +47,16 @@ class CloseSocket(Struct, frozen=True, gc=False):
     flush: bool = True
 
 
-Action = Write | EndWriting | StopReading | StartReading | CloseSocket | Invoke | Cancel | Resolve | Emit | Drained
+Action = (
+    Write
+    | EndWriting
+    | StopReading
+    | StartReading
+    | CloseSocket
+    | Invoke
+    | Cancel
+    | Resolve
+    | Emit
+    | StopAccepting
+    | Drained
+)

@@ -13,6 +13,7 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.values.effects import (
     Accept,
     Answer,
+    BeginDrain,
     Cancel,
     Disconnect,
     Drained,
@@ -23,9 +24,9 @@ from posthouse.core.values.effects import (
     PauseReading,
     Resolve,
     ResumeReading,
+    StopAccepting,
     Transmit,
 )
-from posthouse.core.values.lifecycle import AcceptingStopped, DrainStarted
 from posthouse.core.values.peers import SocketId
 from posthouse.transports.http.server import Http1
 from posthouse.transports.websocket.server import WebSocket
@@ -67,23 +68,25 @@ class GatewayEffects:
             Invoke: self._pass_on,
             Cancel: self._pass_on,
             Resolve: self._pass_on,
-            Emit: self._emit,
+            Emit: self._pass_on,
+            BeginDrain: self._begin_drain,
+            StopAccepting: self._stop_accepting,
             Drained: self._pass_on,
         }
 
-    def _pass_on(self, effect: Invoke | Cancel | Resolve | Drained, now: float) -> None:
+    def _pass_on(self, effect: Invoke | Cancel | Resolve | Emit | Drained, now: float) -> None:
         self._outbox.append(effect)
 
-    def _emit(self, effect: Emit, now: float) -> None:
+    def _begin_drain(self, effect: BeginDrain, now: float) -> None:
+        for line in self._sockets.lines.values():
+            if isinstance(line.codec, Http1):
+                line.codec.draining = True
+
+    def _stop_accepting(self, effect: StopAccepting, now: float) -> None:
         self._outbox.append(effect)
-        if type(effect.event) is DrainStarted:
-            for line in self._sockets.lines.values():
-                if isinstance(line.codec, Http1):
-                    line.codec.draining = True
-        elif type(effect.event) is AcceptingStopped:
-            for line in self._sockets.lines.values():
-                if line.connection is None and not line.codec_closed:
-                    self._leave_idle(line, now)
+        for line in self._sockets.lines.values():
+            if line.connection is None and not line.codec_closed:
+                self._leave_idle(line, now)
 
     def _leave_idle(self, line: SocketState, now: float) -> None:
         if isinstance(line.codec, Http1):
@@ -153,7 +156,7 @@ class GatewayEffects:
             self._sockets.shut(line, now, flush=False)
         else:
             line.answered = True
-            http.refuse(effect.code, None, now)
+            http.refuse(effect.reason, now)
         self._gateway.disconnected(effect.connection, None, now)
 
     def _pause_reading(self, effect: PauseReading, now: float) -> None:

@@ -22,7 +22,7 @@ from posthouse.core.service.method import Method, Outcome, Raised, Returned
 from posthouse.core.service.parameters import Arguments
 from posthouse.core.service.service import Service
 from posthouse.core.values.effects import Cancel, Invoke, Resolve
-from posthouse.core.values.errors import INTERNAL_ERROR, REQUEST_CANCELLED, RpcError, UsageError
+from posthouse.core.values.errors import INTERNAL_ERROR, REQUEST_CANCELLED, ErrorObject, RpcError, UsageError
 from posthouse.core.values.peers import CallId, ConnectionId, OutgoingId
 from posthouse.transports.switchboard.switchboard import Switchboard
 
@@ -273,8 +273,8 @@ class Handlers:
         finally:
             if self._asking.pop(request, None) is not None:
                 self.say(self.board.abandon, request, self.schedule.now)
-        if isinstance(outcome, RpcError):
-            raise outcome
+        if isinstance(outcome, ErrorObject):
+            raise RpcError.of(outcome)
         return bytes(outcome)
 
     def resolve(self, action: Resolve) -> None:

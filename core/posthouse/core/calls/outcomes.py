@@ -1,0 +1,188 @@
+"""The outcome of each call: exactly one, from its handler, its deadline, its caller, its connection or a shut-down.
+
+It decides what the outcome is and tells who must hear of it. It may not know how a reply is sent (`replies.py`) or
+close a connection.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from posthouse.core.connections.connections import Connection, Connections
+from posthouse.core.service.results import ResultError
+from posthouse.core.values.close_reasons import DRAINING
+from posthouse.core.values.effects import Emit
+from posthouse.core.values.errors import (
+    DEADLINE_EXCEEDED,
+    INTERNAL_ERROR,
+    REQUEST_CANCELLED,
+    ErrorObject,
+    RpcError,
+    UsageError,
+    refusal,
+)
+from posthouse.core.values.errors import DRAINING as DRAINING_ERROR
+from posthouse.core.values.lifecycle import CallCancelled, CallFailed, CallTimedOut
+from posthouse.core.values.peers import CallId, WireId
+from posthouse.core.values.shared import Shared
+
+from .calls import ENDED, RUNNING, WAITING, Call, Calls
+from .replies import Replies
+
+CALL_EXPIRES: Final = "call"
+"""The reason of this module's deadlines."""
+
+
+class Outcomes:
+    """Gives each call its outcome and starts the next one that waits."""
+
+    __slots__ = ("_calls", "_connections", "_looked_through", "_replies", "_shared", "_timers")
+
+    def __init__(self, shared: Shared, connections: Connections, calls: Calls, replies: Replies) -> None:
+        self._shared = shared
+        self._timers = shared.timers
+        self._connections = connections
+        self._calls = calls
+        self._replies = replies
+        self._looked_through = 0
+        self._timers.on(CALL_EXPIRES, self._expire)
+
+    # A handler has ended
+
+    def complete(self, call: Call, result: object, now: float) -> bool:
+        """The handler returned. False: the call has its outcome already."""
+        outcome: bytes | ErrorObject = b""
+        if call.phase is RUNNING and now < call.deadline and not call.detached:
+            try:
+                outcome = call.method.encode_result(result)
+            except ResultError as error:
+                outcome = self._result_error(call, error, now)
+        return self._handler_ended(call, outcome, now)
+
+    def fail(self, call: Call, error: ErrorObject, now: float) -> bool:
+        """The handler raised, or was stopped. False: the call has its outcome already.
+
+        An internal error with an incident is a defect of the handler: report it even if the call has its outcome.
+        """
+        first = self._handler_ended(call, error, now)
+        if error.code == INTERNAL_ERROR and isinstance(error.data, dict) and "incident" in error.data:
+            self._failed(call, str(error.data["incident"]), "the handler raised what is no RpcError", now)
+        return first
+
+    def _result_error(self, call: Call, error: ResultError, now: float) -> ErrorObject:
+        incident = self._shared.entropy(6).hex()
+        self._failed(call, incident, error.reason, now)
+        return ErrorObject.of(INTERNAL_ERROR, {"incident": incident})
+
+    def _failed(self, call: Call, incident: str, reason: str, now: float) -> None:
+        self._shared.stats.count("calls.failed")
+        failed = CallFailed(call.number, call.connection, call.method.name, incident, reason, now)
+        self._shared.outbox.append(Emit(failed))
+
+    def _handler_ended(self, call: Call, outcome: bytes | ErrorObject, now: float) -> bool:
+        if call.phase is WAITING:
+            raise UsageError(f"call {call.number} waits: it was not handed out and has no handler that could end")
+        connection = self._connections.records.get(call.connection)
+        first = self._calls.handler_ended(call, connection)
+        if first:
+            if call.timer is not None:
+                self._timers.disarm(call.timer)
+            if now >= call.deadline:
+                outcome = self._timed_out(call, now)
+            self._answer(call, connection, outcome)
+        if connection is not None:
+            connection.active_at = now
+            if connection.waiting:
+                self._run_waiting(connection)
+        return first
+
+    def _run_waiting(self, connection: Connection) -> None:
+        while (call := self._calls.next_waiting(connection)) is not None:
+            try:
+                self._calls.start(connection, call)
+            except RpcError as error:
+                self._end_early(call, connection, error.error_object)
+
+    # A call ends before its handler
+
+    def arm(self) -> None:
+        """Arm the deadlines of calls that outlived their turn: a call that ends in its turn never costs a timer."""
+        made = self._calls.made
+        if self._looked_through == made:
+            return
+        fresh: list[Call] = []
+        for call in reversed(self._calls.records.values()):  # the table is in the order of its numbers
+            if call.number <= self._looked_through:
+                break
+            fresh.append(call)
+        self._looked_through = made
+        for call in reversed(fresh):
+            if call.phase is not ENDED:
+                call.timer = self._timers.arm(call.deadline, CALL_EXPIRES, call.number)
+
+    def _expire(self, key: int, now: float) -> None:
+        """Time out a call that has no outcome yet."""
+        call = self._calls.records[CallId(key)]
+        connection = self._connections.records.get(call.connection)
+        self._end_early(call, connection, self._timed_out(call, now))
+
+    def cancel(self, connection: Connection, id: WireId, now: float) -> bool:
+        """Cancel a call by its wire id. False: this connection has no such call without an outcome."""
+        number = connection.calls.get(id)
+        if number is None:
+            return False
+        call = self._calls.records[number]
+        self._cancelled(call, "client", now)
+        self._end_early(call, connection, ErrorObject.of(REQUEST_CANCELLED))
+        return True
+
+    def drop(self, connection: Connection, now: float) -> None:
+        """The connection is closing: its calls end, except those whose methods are declared to finish."""
+        for number in list(connection.calls.values()):
+            call = self._calls.records[number]
+            if call.phase is RUNNING and call.method.on_disconnect == "finish":
+                call.detached = True
+            else:
+                self._cancelled(call, "disconnected", now)
+                self._settle(call, connection)
+        connection.calls.clear()
+
+    def drain(self, now: float) -> None:
+        """The grace of a shut-down is over: every call without an outcome is answered with that."""
+        for call in list(self._calls.records.values()):
+            if call.phase is not ENDED:
+                self._cancelled(call, "draining", now)
+                connection = self._connections.records.get(call.connection)
+                self._end_early(call, connection, refusal(DRAINING_ERROR))
+
+    def _end_early(self, call: Call, connection: Connection | None, outcome: ErrorObject) -> None:
+        self._settle(call, connection)
+        self._answer(call, connection, outcome)
+
+    def _settle(self, call: Call, connection: Connection | None) -> None:
+        self._calls.settle(call, connection)
+        self._timers.disarm(call.timer)
+
+    def _timed_out(self, call: Call, now: float) -> ErrorObject:
+        self._shared.stats.count("calls.timed_out")
+        self._shared.outbox.append(Emit(CallTimedOut(call.number, call.connection, call.method.name, now)))
+        return refusal(DEADLINE_EXCEEDED)
+
+    def _cancelled(self, call: Call, reason: str, now: float) -> None:
+        self._shared.stats.count("calls.cancelled")
+        self._shared.outbox.append(Emit(CallCancelled(call.number, call.connection, call.method.name, reason, now)))
+
+    # What its caller is told
+
+    def _answer(self, call: Call, connection: Connection | None, outcome: bytes | ErrorObject) -> None:
+        if connection is None or call.detached:
+            return
+        if connection.farewell_due and not connection.calls:
+            self._shared.breach(connection.id, DRAINING)
+        if type(outcome) is bytes:
+            breached = self._replies.result(connection, call.batch, call.entry, call.wire_id, outcome)
+        else:
+            assert isinstance(outcome, ErrorObject)
+            breached = self._replies.error(connection, call.batch, call.entry, call.wire_id, outcome)
+        if breached is not None:
+            self._shared.breach(connection.id, breached)

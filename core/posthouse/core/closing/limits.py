@@ -1,0 +1,83 @@
+"""Limits: the one place where they are checked after an input. The end of a shut-down is noticed there, too.
+
+It may not know how a connection is closed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from posthouse.core.calls.calls import Calls
+from posthouse.core.connections.connections import Connections
+from posthouse.core.values.close_reasons import MEMORY_BUDGET
+from posthouse.core.values.shared import Shared
+from posthouse.core.values.stats import Health
+
+from .closing import Closing
+from .drain import Drain
+
+RELIEF: Final = 1.0
+"""Seconds that a closed connection is given to free memory before the next one is closed."""
+
+
+class Limits:
+    """Closes the connections that breached a limit, and frees memory."""
+
+    __slots__ = ("_calls", "_closing", "_connections", "_drain", "_relieved_at", "_relieved_to", "_shared")
+
+    def __init__(self, shared: Shared, connections: Connections, calls: Calls, closing: Closing, drain: Drain) -> None:
+        self._shared = shared
+        self._connections = connections
+        self._calls = calls
+        self._closing = closing
+        self._drain = drain
+        self._relieved_at = 0.0
+        self._relieved_to = 0
+
+    def enforce(self, now: float) -> None:
+        """Act on memory over budget, on breached limits, and on a shut-down that has nothing left to wait for."""
+        shared, drain = self._shared, self._drain
+        budget = shared.config.memory_budget
+        if shared.held > budget:
+            self._relieve(now)
+        if shared.breaches:
+            self._closing.close_breached(now)
+        if not drain.accepting and (drain.timed_out or self._is_empty):
+            drain.finish()
+        shared.unsettled = shared.held > budget or drain.began is not None
+
+    def _relieve(self, now: float) -> None:
+        """Memory is over budget: close the connection heard from least recently. Repeat after one second, or sooner if
+        memory grew."""
+        held = self._shared.held
+        if held <= self._relieved_to and now < self._relieved_at + RELIEF:
+            return
+        idlest = self._connections.idlest()
+        if idlest is not None:
+            self._relieved_to, self._relieved_at = held, now
+            self._shared.breach(idlest.id, MEMORY_BUDGET)
+
+    def health(self, now: float) -> Health:
+        """The state of the gateway: is a limit on connections, calls or memory reached?"""
+        shared, config = self._shared, self._shared.config
+        connections = sum(len(of_kind) for of_kind in self._connections.by_kind.values())
+        sockets, calls = len(self._connections.sockets), self._calls.handlers
+        full = (
+            connections >= config.max_connections
+            or sockets >= config.max_connections
+            or calls >= config.max_calls
+            or shared.held > config.memory_budget
+        )
+        return Health(
+            status="draining" if self._drain.began is not None else "degraded" if full else "healthy",
+            timestamp=shared.wall.timestamp(now),
+            connections=connections,
+            sockets=sockets,
+            calls=calls,
+            waiting=self._calls.waiting,
+            memory=shared.held,
+        )
+
+    @property
+    def _is_empty(self) -> bool:
+        return not (self._connections.records or self._connections.sockets or self._calls.handlers)

@@ -1,0 +1,72 @@
+"""Openings: a socket is accepted or a peer connects, within the limits on both, or is refused.
+
+It may not know when a shut-down began, nor how a connection ends.
+"""
+
+from __future__ import annotations
+
+from posthouse.core.values.close_reasons import DRAINING, MEMORY_BUDGET, CloseReason
+from posthouse.core.values.effects import Accept, Disconnect, Emit
+from posthouse.core.values.errors import UsageError
+from posthouse.core.values.lifecycle import ConnectionOpened
+from posthouse.core.values.peers import KINDS, Address, ConnectionId, Peer, SocketId
+from posthouse.core.values.shared import Shared
+
+from .connections import Connection, Connections
+from .liveness import Liveness
+from .state import Trigger
+
+
+class Openings:
+    """Opens sockets and connections."""
+
+    __slots__ = ("_connections", "_liveness", "_shared")
+
+    def __init__(self, shared: Shared, connections: Connections, liveness: Liveness) -> None:
+        self._shared = shared
+        self._connections = connections
+        self._liveness = liveness
+
+    def accept(self, address: Address, now: float) -> SocketId | None:
+        """One more socket, or None: a limit refuses it. Raises UsageError for what is no address."""
+        if not isinstance(address, Address):
+            raise UsageError(f"the address is {address!r}: give an Address, such as Address('127.0.0.1', 5000)")
+        for limit in self._connections.socket_limits(address, now):
+            if self._shared.enforces(limit, None, address, now):
+                return None
+        return self._connections.add_socket(address)
+
+    def connect(self, peer: Peer, now: float, *, draining: bool) -> ConnectionId:
+        """A new connection, admitted or refused. Raises UsageError for a peer that makes no sense."""
+        if not isinstance(peer, Peer):
+            raise UsageError(f"the peer is {peer!r}: give a Peer, such as Peer('websocket')")
+        if peer.kind not in KINDS:
+            raise UsageError(f"there is no kind {peer.kind!r}: kinds are {', '.join(KINDS)}")
+        if peer.socket is not None and not self._connections.has_socket(peer.socket):
+            raise UsageError(f"socket {peer.socket} was released: nobody can connect through it")
+        obstacle = DRAINING if draining and peer.kind != "http" else self._obstacle(peer, now)
+        record = self._connections.add(peer, now)
+        if obstacle is None:
+            self._admit(record, now)
+        else:
+            record.move(Trigger.REFUSE)
+            record.code = obstacle.code
+            self._shared.outbox.append(Disconnect(record.id, obstacle))
+        return record.id
+
+    def _obstacle(self, peer: Peer, now: float) -> CloseReason | None:
+        """The limit that refuses this peer, or None."""
+        limits = self._connections.connection_limits(peer)
+        if self._shared.held > self._shared.config.memory_budget:
+            limits.append(MEMORY_BUDGET)
+        return next((limit for limit in limits if self._shared.enforces(limit, None, peer.address, now)), None)
+
+    def _admit(self, record: Connection, now: float) -> None:
+        self._connections.index(record)
+        self._liveness.begin(record, now)
+        self._shared.stats.count("connections.opened")
+        if record.pushable:
+            self._shared.outbox.append(Accept(record.id))
+        peer, user = record.peer, record.identity.user
+        opened = ConnectionOpened(record.id, record.public_id, peer.kind, peer.address, user, now)
+        self._shared.outbox.append(Emit(opened))

@@ -1,0 +1,65 @@
+"""Admission: may this caller call this method now? The rate of calls, and authorization.
+
+It may not know what a method does, nor close a connection: a limit that a peer breaches is noted.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from posthouse.core.connections.connections import Connection
+from posthouse.core.service.method import Method
+from posthouse.core.values.close_reasons import CALL_RATE
+from posthouse.core.values.errors import FORBIDDEN, RATE_LIMITED, UNAUTHENTICATED, RpcError, refusal
+from posthouse.core.values.peers import Identity
+from posthouse.core.values.rates import Bucket, Buckets
+from posthouse.core.values.shared import Shared
+
+FLOODED: Final = 10.0
+"""Seconds of refusals for the rate of calls after which the connection is closed."""
+
+
+class CallRate:
+    """The limit on calls a second: of one user, or of one connection without a user."""
+
+    __slots__ = ("_by_user", "_observed", "_shared")
+
+    def __init__(self, shared: Shared, rate: float) -> None:
+        self._shared = shared
+        self._by_user = Buckets(rate, shared.config.max_connections)
+        self._observed = CALL_RATE.name in shared.config.observe
+
+    def take(self, connection: Connection, now: float) -> None:
+        """Count one call. Raises RpcError for one too many."""
+        bucket = self._bucket(connection, now)
+        if bucket.take(now):
+            return
+        if self._observed:
+            self._shared.breach(connection.id, CALL_RATE)
+            return
+        if bucket.refused_since is not None and now - bucket.refused_since >= FLOODED:
+            self._shared.breach(connection.id, CALL_RATE)
+        wait = int(bucket.wait() * 1000) + 1
+        raise RpcError.of(refusal(RATE_LIMITED, retry_after_ms=wait, limit=CALL_RATE.name))
+
+    def _bucket(self, connection: Connection, now: float) -> Bucket:
+        user = connection.identity.user
+        if user is not None:
+            return self._by_user.of(user, now)
+        if connection.call_bucket is None:
+            connection.call_bucket = Bucket(self._by_user.rate, now)
+        return connection.call_bucket
+
+
+def authorize(method: Method, identity: Identity) -> None:
+    """Raise RpcError unless this identity may call the method. Its data says what the caller lacks."""
+    if not method.public and not identity.authenticated:
+        needed: dict[str, object] = {"requires": "authentication"}
+        if method.scopes:
+            needed["scopes"] = list(method.scopes)
+        raise RpcError(UNAUTHENTICATED, data=needed)
+    missing = identity.missing(method.scopes)
+    if missing and not identity.authenticated:
+        raise RpcError(UNAUTHENTICATED, data={"requires": "authentication", "scopes": list(missing)})
+    if missing:
+        raise RpcError(FORBIDDEN, data={"scopes": list(missing)})

@@ -1,0 +1,70 @@
+"""All built-in methods of one gateway, by name: each is a typed method like a service's own, compiled by the same code.
+
+So their parameters are checked and `rpc.discover` describes them. It may not know what a method does.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from msgspec import Raw
+from msgspec.structs import replace
+from posthouse.core.connections.connections import Connection
+from posthouse.core.service.method import Method
+from posthouse.core.service.openrpc import document
+from posthouse.core.service.service import BUILTINS, Service
+
+from .connection import ConnectionMethods
+from .message import MessageMethods
+from .part import Part, Tables
+from .rpc import RpcMethods
+
+PARTS: Final[tuple[type[Part], ...]] = (ConnectionMethods, MessageMethods, RpcMethods)
+
+for part in PARTS:
+    for name, declared in part.declared.items():
+        BUILTINS[part.prefix + name] = (declared.public, declared.scopes)
+
+
+class Builtins:
+    """The built-in methods of one gateway, as `methods` by name. Freezes the service and describes it."""
+
+    def __init__(self, service: Service, tables: Tables) -> None:
+        self._parts: dict[str, Part] = {}
+        self.methods: dict[str, Method] = {}
+        for kind in PARTS:
+            part = kind(tables)
+            for function, declared in kind.declared.items():
+                name = kind.prefix + function
+                public, scopes = declared.public, declared.scopes
+                if name in service.builtin_scopes:
+                    public, scopes = False, service.builtin_scopes[name]
+                self._parts[name] = part
+                self.methods[name] = replace(
+                    _compiled()[name], function=getattr(part, function), public=public, scopes=scopes
+                )
+        service.freeze("served by a gateway")
+        if service.document is None:
+            service.document = document(service, self.methods.values())
+        tables.document = service.document
+
+    def run(self, method: Method, params: Raw | None, caller: Connection, now: float) -> object:
+        """The result of a built-in method. Raises RpcError."""
+        args, kwargs = method.bind(params)
+        part = self._parts[method.name]
+        part.caller = caller
+        part.now = now
+        return method.function(*args, **kwargs)
+
+
+@cache
+def _compiled() -> dict[str, Method]:
+    """The methods, compiled once for all gateways: each gateway puts its own functions in their place."""
+    return {
+        kind.prefix + name: Method.of(
+            getattr(kind.__new__(kind), name), name=kind.prefix + name, public=True, reserved=True
+        )
+        for kind in PARTS
+        for name in kind.declared
+    }

@@ -1,0 +1,66 @@
+"""`message.*`: connections send each other any JSON value, as the notification `message.received`.
+
+It may not read what is sent.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from msgspec import UNSET, Struct, UnsetType
+from posthouse.core.jsonrpc.messages import encode_notification
+from posthouse.core.values.peers import Kind
+
+from .part import Declared, Part
+
+RECEIVED: Final = "message.received"
+"""The notification that carries the data of `message.send` and `message.broadcast`."""
+
+
+class Target(Struct, frozen=True, forbid_unknown_fields=True):
+    """To whom: one connection by its id, or every connection of a user. Exactly one of the two."""
+
+    connection: str | UnsetType = UNSET
+    user: str | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if (self.connection is UNSET) == (self.user is UNSET):
+            raise ValueError("expected exactly one of `connection` and `user`")
+
+
+class Delivered(Struct, frozen=True):
+    """To how many connections it was handed."""
+
+    delivered: int
+
+
+class MessageMethods(Part):
+    """The methods of `message.*`."""
+
+    prefix = "message."
+    declared: ClassVar[dict[str, Declared]] = {
+        "send": Declared(public=False),
+        "broadcast": Declared(public=False, scopes=("broadcast",)),
+    }
+
+    def send(self, to: Target, data: Any) -> Delivered:
+        """Send any JSON value to one connection, or to every connection of a user: `message.received`."""
+        connections, delivery = self.tables.connections, self.tables.delivery
+        payload = encode_notification(RECEIVED, self._message(data))
+        if to.connection is not UNSET:
+            found = connections.by_public_id.get(to.connection)
+            targets = [] if found is None else [found]
+        else:
+            assert to.user is not UNSET
+            targets = list(connections.by_user.get(to.user, {}).values())
+        return Delivered(sum(delivery.push(target, payload, self.now) for target in targets))
+
+    def broadcast(self, data: Any, kinds: list[Kind] | None = None, users: list[str] | None = None) -> Delivered:
+        """Send any JSON value to everybody, or to those of some kinds and users, the caller included if it is one of
+        them: `message.received`."""
+        payload = encode_notification(RECEIVED, self._message(data))
+        return Delivered(self.tables.delivery.multicast(payload, self.now, kinds=kinds, users=users))
+
+    def _message(self, data: object) -> dict[str, object]:
+        sender = {"connection": self.caller.public_id, "user": self.caller.identity.user}
+        return {"from": sender, "data": data}

@@ -1,0 +1,86 @@
+"""Why a connection is closed, and why a socket or a connection is refused: one row each.
+
+A row carries everything that follows from the reason, so that no other module maps limits to codes. Tables that find a
+limit breached return its row. The rows are named like the fields of Config that set them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from .errors import DRAINING as DRAINING_ERROR
+from .errors import INVALID_REQUEST, RATE_LIMITED, SERVER_BUSY
+
+
+class Limit(Struct, frozen=True):
+    """A limit by its name in Config. A socket that breaches it is closed before it is read. `text` is for people."""
+
+    name: str
+    text: str
+
+
+class CloseReason(Limit, frozen=True, kw_only=True):
+    """Why a connection is closed or refused.
+
+    `code` is the close code (RFC 6455 section 7.4); `error` is the JSON-RPC error code that refuses an HTTP exchange
+    for the same reason. With `flush`, queued payloads are still sent. `is_limit`: False for a shut-down, which is not
+    counted as a breach.
+    """
+
+    code: int
+    error: int = SERVER_BUSY
+    flush: bool = True
+    is_limit: bool = True
+
+
+MAX_IN_HEAD: Final = Limit("max_in_head", "too many sockets have not sent their first request")
+MAX_CONNECTIONS_PER_ADDRESS: Final = Limit("max_connections_per_address", "too many sockets of one address")
+ACCEPT_RATE_PER_ADDRESS: Final = Limit("accept_rate_per_address", "sockets of one address come too fast")
+
+DRAINING: Final = CloseReason("draining", "the server shuts down", code=1012, error=DRAINING_ERROR, is_limit=False)
+DRAIN_TIMEOUT: Final = CloseReason(
+    "drain_timeout", "the shut-down is out of time", code=1012, error=DRAINING_ERROR, flush=False, is_limit=False
+)
+IDLE_TIMEOUT: Final = CloseReason("idle_timeout", "no message for too long", code=1000)
+MAX_CONNECTIONS: Final = CloseReason("max_connections", "the server has too many connections", code=1013)
+MAX_CONNECTIONS_PER_USER: Final = CloseReason(
+    "max_connections_per_user", "too many connections of one user", code=4429, error=RATE_LIMITED
+)
+MEMORY_BUDGET: Final = CloseReason("memory_budget", "the server is out of memory for peers", code=1013, flush=False)
+MAX_BAD_MESSAGES: Final = CloseReason("max_bad_messages", "too many invalid messages", code=4400, error=INVALID_REQUEST)
+CALL_RATE: Final = CloseReason("call_rate", "calls come too fast for too long", code=4429, error=RATE_LIMITED)
+MAX_QUEUED_REPLIES_BYTES: Final = CloseReason(
+    "max_queued_replies_bytes", "too many bytes of replies wait for the peer", code=4100, flush=False
+)
+MAX_QUEUED_PUSHES_BYTES: Final = CloseReason(
+    "max_queued_pushes_bytes", "too many bytes of notifications wait for the peer", code=4100, flush=False
+)
+MAX_QUEUED_PUSHES: Final = CloseReason(
+    "max_queued_pushes", "too many notifications wait for the peer", code=4100, flush=False
+)
+MAX_PUSH_AGE: Final = CloseReason("max_push_age", "a notification waits too long for the peer", code=4100, flush=False)
+WRITE_TIMEOUT: Final = CloseReason("write_timeout", "the peer takes none of its bytes", code=4100, flush=False)
+HEARTBEAT_TIMEOUT: Final = CloseReason("heartbeat_timeout", "no sign of life from the peer", code=4101, flush=False)
+
+CLOSE_REASONS: Final[dict[str, CloseReason]] = {
+    reason.name: reason
+    for reason in (
+        DRAINING,
+        DRAIN_TIMEOUT,
+        IDLE_TIMEOUT,
+        MAX_CONNECTIONS,
+        MAX_CONNECTIONS_PER_USER,
+        MEMORY_BUDGET,
+        MAX_BAD_MESSAGES,
+        CALL_RATE,
+        MAX_QUEUED_REPLIES_BYTES,
+        MAX_QUEUED_PUSHES_BYTES,
+        MAX_QUEUED_PUSHES,
+        MAX_PUSH_AGE,
+        WRITE_TIMEOUT,
+        HEARTBEAT_TIMEOUT,
+    )
+}
+"""Every reason for which the gateway closes or refuses a connection, by name."""

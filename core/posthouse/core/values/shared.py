@@ -1,0 +1,53 @@
+"""The facts that every table of one gateway shares, handed to each table as its first argument.
+
+Tables append effects to `outbox`, note breached limits with `breach`, and count the bytes that they hold for peers with
+`hold`. The gateway looks at both after an input, when `unsettled` says so. No table may know another one through this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .close_reasons import CloseReason, Limit
+from .config import Config
+from .effects import Effect, Emit
+from .lifecycle import LimitBreached
+from .peers import Address, ConnectionId
+from .stats import Stats, Wall
+from .timers import Timers
+
+
+# No Struct: slots are faster to change.
+@dataclass(slots=True, eq=False)
+class Shared:
+    """`held` is how many bytes are held for peers, in all. `unsettled`: a limit may be breached, or a shut-down may
+    have ended. `breaches` are the connections that breached a limit in this input, with the reason to close them."""
+
+    config: Config
+    wall: Wall
+    entropy: Callable[[int], bytes]
+    outbox: list[Effect] = field(default_factory=list)
+    timers: Timers = field(default_factory=Timers)
+    stats: Stats = field(default_factory=Stats)
+    breaches: list[tuple[ConnectionId, CloseReason]] = field(default_factory=list)
+    held: int = 0
+    unsettled: bool = False
+
+    def breach(self, connection: ConnectionId, reason: CloseReason) -> None:
+        """This connection must be closed at the end of this input, unless the limit is only observed."""
+        self.breaches.append((connection, reason))
+        self.unsettled = True
+
+    def hold(self, size: int) -> None:
+        """`size` more bytes are held for peers; fewer, if it is negative."""
+        self.held += size
+        if self.held > self.config.memory_budget:
+            self.unsettled = True
+
+    def enforces(self, limit: Limit, connection: ConnectionId | None, address: Address, now: float) -> bool:
+        """Count and report the breach of a limit. False: it is only observed."""
+        enforced = limit.name not in self.config.observe
+        self.stats.count(f"limit.{limit.name}" if enforced else f"limit.{limit.name}.would_refuse")
+        self.outbox.append(Emit(LimitBreached(limit.name, connection, address, enforced, now)))
+        return enforced

@@ -1,0 +1,371 @@
+"""The outcome of each call: exactly one, at its time, and who is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from posthouse.core.values.effects import Cancel, Emit, Transmit
+from posthouse.core.values.errors import RpcError, UsageError
+from posthouse.core.values.lifecycle import CallCancelled, CallFailed, CallTimedOut
+from posthouse.core.values.peers import CallId
+
+from tests.core.world import World, code_of, internal, request, service
+
+CANCEL = request("$/cancelRequest", {"id": 1}, None)
+
+
+def method(name: str) -> Any:
+    return service().methods[name]
+
+
+def bad(world: World, connection: Any, count: int) -> None:
+    for _ in range(count):
+        world.receive(connection, b"{")
+
+
+def test_a_call_that_is_cancelled_times_out_or_fails_is_told() -> None:
+    world = World(call_timeout=30.0)
+    one = world.connect()
+    cancelled, late, failed = (world.begin(one, id=id) for id in (1, 2, 3))
+    world.receive(one, CANCEL)
+    assert world.take_events() == [CallCancelled(cancelled, one, "echo", "client", 0.0)]
+    world.fail(failed, internal("abc"))
+    event = CallFailed(failed, one, "echo", "abc", "the handler raised what is no RpcError", 0.0)
+    assert world.gateway.outbox[-1] == Emit(event)
+    assert [(code_of(reply), reply["error"]["data"]) for reply in world.said()] == [(-32603, {"incident": "abc"})]
+    world.at(30.0)
+    assert world.take_events() == [CallTimedOut(late, one, "echo", 30.0)]
+    counted = world.gateway.stats()
+    assert [counted[f"calls.{name}"] for name in ("made", "cancelled", "failed", "timed_out")] == [3, 1, 1, 1]
+
+
+def test_a_handler_that_fails_after_its_call_had_its_outcome_is_told_all_the_same() -> None:
+    world = World()
+    one = world.connect()
+    call = world.begin(one, id=1)
+    world.receive(one, CANCEL)
+    world.take()
+    assert not world.fail(call, internal("abc"))
+    (event,) = world.take_events()
+    assert isinstance(event, CallFailed)
+
+
+MEANT = [RpcError(5), RpcError(-32603), RpcError(-32603, data={"why": 1}), RpcError(data={"incident": "x"})]
+
+
+@pytest.mark.parametrize("error", MEANT)
+def test_an_error_that_a_handler_meant_is_answered_and_not_told(error: RpcError) -> None:
+    world = World()
+    call = world.begin(world.connect())
+    world.fail(call, error)
+    assert world.take_events() == []
+
+
+def test_row_46_a_result_that_cannot_be_encoded_is_an_internal_error_with_an_incident() -> None:
+    world = World()
+    one = world.connect()
+    call = world.begin(one)
+    world.drawn = 0xABC
+    assert world.complete(call, object())
+    told, reply = world.gateway.outbox
+    assert isinstance(told, Emit)
+    assert isinstance(told.event, CallFailed)
+    assert told.event.incident == "000000000abd"
+    assert isinstance(reply, Transmit)
+    assert b'"code":-32603' in reply.data
+    assert b'"data":{"incident":"000000000abd"}' in reply.data
+
+
+def test_the_result_of_a_call_that_had_its_outcome_is_not_looked_at() -> None:
+    world = World()
+    one = world.connect()
+    call = world.begin(one, id=1)
+    world.receive(one, CANCEL)
+    world.take()
+    assert not world.complete(call, object())
+    assert world.gateway.outbox == []
+
+
+def test_when_its_connection_goes_a_call_is_cancelled_unless_it_was_declared_to_finish() -> None:
+    world = World()
+    one = world.connect()
+    stopped, finishing = world.begin(one, "echo", id=1), world.begin(one, "finish", id=2)
+    world.gateway.disconnected(one, None, 0.0)
+    assert world.cancelled() == [stopped]
+    assert world.gateway.health(0.0).calls == 2
+    assert world.complete(finishing, object())
+    assert not world.complete(stopped)
+    assert world.take() == []
+    assert world.gateway.health(0.0).calls == 0
+
+
+@pytest.mark.parametrize("grace", [False, True])
+def test_calls_that_end_with_their_connection_or_with_the_grace_are_told_why(grace: bool) -> None:
+    world = World(max_calls_per_connection=1, drain_grace=10.0)
+    one = world.connect()
+    world.begin(one, id=1)
+    world.call(one, id=2)
+    if grace:
+        world.gateway.shut_down(0.0)
+        world.gateway.outbox.clear()
+        world.gateway.handle_timeout(10.0)
+    else:
+        world.gateway.disconnected(one, None, 0.0)
+    reason = "draining" if grace else "disconnected"
+    told = [event for event in world.take_events() if isinstance(event, CallCancelled)]
+    assert [(event.call, event.method, event.reason) for event in told] == [(1, "echo", reason), (2, "echo", reason)]
+    assert world.gateway.stats()["calls.cancelled"] == 2
+
+
+def test_while_its_connection_is_closing_a_call_that_was_declared_to_finish_goes_on_and_answers_nobody() -> None:
+    world = World(max_bad_messages=1)
+    one = world.connect()
+    call = world.begin(one, "finish")
+    bad(world, one, 2)
+    world.take()
+    assert not world.gateway.busy(one)
+    assert world.complete(call, object())
+    assert world.gateway.outbox == []
+
+
+def test_the_replies_of_a_batch_that_will_not_be_whole_are_given_up_with_their_connection() -> None:
+    world = World()
+    one = world.connect()
+    world.receive(one, [request("connection.ping", id=1), request(id=2)])
+    assert world.gateway.memory > 0
+    world.gateway.disconnected(one, None, 0.0)
+    assert world.gateway.memory == 0
+
+
+def test_a_connection_is_active_when_its_handlers_end() -> None:
+    world = World(idle_timeout=100.0)
+    one = world.connect()
+    call = world.begin(one)
+    world.at(50.0)
+    world.complete(call)
+    world.at(149.999)
+    assert world.closes() == []
+    world.at(150.0)
+    assert world.closes() == [(one, 1000, True)]
+
+
+def test_a_call_that_goes_on_without_its_connection_still_has_its_deadline() -> None:
+    world = World(call_timeout=30.0)
+    one = world.connect()
+    first, second = world.begin(one, "finish", id=1), world.begin(one, "finish", id=2)
+    world.gateway.disconnected(one, None, 0.0)
+    world.take()
+    world.at(30.0)
+    assert world.cancelled() == [first, second]
+    assert not world.complete(first)
+
+
+def test_calls_that_waited_when_their_connection_went_are_never_handed_out() -> None:
+    world = World(max_calls_per_connection=1)
+    one = world.connect()
+    call = world.begin(one, "finish", id=1)
+    for id in (2, 3):
+        world.call(one, "finish", id=id)
+    world.gateway.disconnected(one, None, 0.0)
+    world.take()
+    world.complete(call)
+    assert (world.take(), world.gateway.memory) == ([], 0)
+
+
+def test_row_45_at_the_end_of_a_shut_downs_grace_every_call_is_told_so() -> None:
+    world = World(max_calls_per_connection=2, drain_grace=10.0, drain_spread=0.0)
+    one, two, http = world.connect(), world.connect(), world.connect("http")
+    ended = world.begin(two, id=1)
+    world.receive(two, CANCEL)
+    running, third = world.begin(one, id=1), world.begin(one, id=2)
+    world.call(one, id=3)
+    over_http = world.begin(http)
+    world.gateway.shut_down(0.0)
+    world.at(9.999)
+    world.take()
+    world.at(10.0)
+    outbox = world.gateway.outbox.copy()
+    assert world.cancelled() == [running, third, over_http]
+    world.gateway.outbox[:] = outbox
+    assert world.codes() == [-32050] * 4
+    assert not world.complete(ended)
+
+
+def test_a_handler_that_returns_or_raises_after_its_deadline_is_too_late_even_where_nobody_looked() -> None:
+    world = World(call_timeout=30.0)
+    one = world.connect()
+    calls = [world.begin(one, id=id) for id in (1, 2)]
+    world.now = 30.0
+    assert world.complete(calls[0], object())
+    assert world.fail(calls[1], RpcError(5))
+    outbox = world.gateway.outbox.copy()
+    assert [type(event) for event in world.take_events()] == [CallTimedOut] * 2
+    world.gateway.outbox[:] = outbox
+    assert world.codes() == [-32030, -32030]
+
+
+def test_when_a_handler_ends_who_waits_has_its_turn_and_what_is_no_call_is_answered() -> None:
+    world = World(max_calls_per_connection=1)
+    one = world.connect()
+    call = world.begin(one, id=1)
+    world.call(one, "add", {}, id=2)
+    world.call(one, id=3)
+    with pytest.raises(UsageError, match="call 2 waits"):
+        world.fail(CallId(2), internal("abc"))
+    assert world.gateway.outbox == []
+    world.fail(call, RpcError(5))
+    outbox = world.gateway.outbox.copy()
+    assert [invoke.call for invoke in world.invoked()] == [3]
+    world.gateway.outbox[:] = outbox
+    assert world.codes() == [5, -32602]
+
+
+def test_what_fills_the_queue_of_a_slow_peer_is_seen_wherever_it_comes_from() -> None:
+    for end in ("refuse", "complete"):
+        world = World(max_queued_replies_bytes=1)
+        one = world.connect()
+        call = world.begin(one, id=1)
+        world.gateway.report_held(one, 1, 0.0)
+        if end == "refuse":
+            world.call(one, "nothing", id=2)
+        else:
+            world.complete(call)
+        assert world.closes() == [(one, 4100, False)]
+
+
+def test_a_connection_that_leaves_goes_when_its_last_call_has_its_outcome() -> None:
+    world = World(drain_spread=0.0)
+    one = world.connect()
+    first, second = world.begin(one, id=1), world.begin(one, id=2)
+    world.gateway.shut_down(0.0)
+    world.at(0.0)
+    world.complete(first)
+    assert world.closes() == []
+    world.at(5.0)
+    world.complete(second)
+    assert [type(effect).__name__ for effect in world.take()] == ["Transmit", "Disconnect"]
+
+
+def test_a_call_is_answered_at_its_deadline_exactly_and_its_handler_told_to_stop() -> None:
+    world = World(call_timeout=30.0)
+    one = world.connect()
+    world.now = 100.0
+    call = world.begin(one)
+    assert world.gateway.next_timeout() == 130.0
+    world.at(129.999)
+    assert world.take() == []
+    world.at(130.0)
+    effects = world.take()
+    assert effects[0] == Cancel(call)
+    assert isinstance(effects[1], Transmit)
+    assert b'"code":-32030' in effects[1].data
+    assert len(effects) == 2
+
+
+def test_row_42_a_handler_that_never_returns_keeps_its_slot_after_its_deadline() -> None:
+    world = World(call_timeout=30.0, max_calls_per_connection=1)
+    one = world.connect()
+    call = world.begin(one, id=1)
+    world.at(29.0)
+    world.call(one, id=2)
+    world.at(30.0)
+    assert world.codes() == [-32030]
+    world.at(58.0)
+    assert world.take() == []
+    assert not world.complete(call)
+    assert [invoke.call for invoke in world.invoked()] == [2]
+
+
+def test_deadlines_include_waiting_and_who_waited_too_long_is_never_handed_out() -> None:
+    world = World(call_timeout=30.0, max_calls_per_connection=1)
+    one = world.connect()
+    call = world.begin(one, "finish", id=1, timeout_ms=30_000)
+    world.call(one, params=[1], id=2, timeout_ms=20_000)
+    world.at(19.999)
+    assert world.take() == []
+    world.at(20.0)
+    (reply,) = world.take()
+    assert isinstance(reply, Transmit)
+    assert b'"code":-32030' in reply.data
+    assert world.complete(call)
+    assert world.invoked() == []
+    assert world.gateway.memory == 0
+
+
+def test_a_methods_own_timeout_counts_and_a_request_can_only_shorten_it() -> None:
+    world = World(call_timeout=30.0)
+    one = world.connect()
+    for id, method, asked in ((1, "brief", None), (2, "brief", 60_000), (3, "brief", 500), (4, "echo", 60_000)):
+        world.call(one, method, id=id, **({} if asked is None else {"timeout_ms": asked}))
+    world.take()
+    answered: dict[float, list[int]] = {}
+    while (due := world.gateway.next_timeout()) is not None:
+        world.at(due)
+        answered[due] = [reply["id"] for reply in world.said()]
+    assert answered == {0.5: [3], 2.0: [1, 2], 30.0: [4]}
+
+
+def test_an_answer_at_the_deadline_is_too_late() -> None:
+    world = World(call_timeout=30.0)
+    one = world.connect()
+    early, late = world.begin(one, id=1), world.begin(one, id=2)
+    world.now = 29.999
+    assert world.complete(early)
+    assert world.codes() == [None]
+    world.now = 30.0
+    assert world.complete(late)
+    assert world.codes() == [-32030]
+    assert world.gateway.next_timeout() is None
+
+
+def test_a_call_that_ends_in_its_turn_never_costs_a_deadline() -> None:
+    world = World()
+    one = world.connect()
+    for id in range(3):
+        world.complete(world.begin(one, id=id))
+    assert world.gateway.next_timeout() is None
+
+
+def test_a_call_that_outlived_its_turn_takes_its_deadline_with_it_however_it_ends() -> None:
+    world = World()
+    one = world.connect()
+    ended, cancelled = world.begin(one, id=1), world.begin(one, id=2)
+    assert world.gateway.next_timeout() == 30.0
+    world.complete(ended)
+    assert world.gateway.next_timeout() == 30.0
+    world.receive(one, request("$/cancelRequest", {"id": 2}, None))
+    assert world.cancelled() == [cancelled]
+    assert world.gateway.next_timeout() is None
+
+
+def test_each_call_that_outlives_its_turn_is_armed_once() -> None:
+    world = World()
+    one = world.connect()
+    for id in (1, 2):
+        world.call(one, id=id)
+        assert world.gateway.next_timeout() == 30.0
+    world.gateway.next_timeout()
+    assert len(world.gateway._shared.timers) == 2
+
+
+def test_deadlines_that_are_equal_come_in_the_order_of_the_calls() -> None:
+    world = World()
+    one = world.connect()
+    world.call(one, id=1)
+    assert world.gateway.next_timeout() == 30.0
+    for id in (2, 3):
+        world.call(one, id=id)
+    world.take()
+    world.gateway.handle_timeout(30.0)
+    assert [reply["id"] for reply in world.said()] == [1, 2, 3]
+
+
+def test_a_deadline_is_not_missed_where_nobody_asks_for_the_next() -> None:
+    world = World()
+    one = world.connect()
+    for id in range(3):
+        world.call(one, id=id)
+    world.take()
+    world.gateway.handle_timeout(30.0)
+    assert world.codes() == [-32030] * 3

@@ -1,0 +1,94 @@
+"""Limits: what is checked after an input, memory above all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from posthouse.core.values.effects import Drained
+from posthouse.core.values.peers import Address, ConnectionId, Peer
+
+from tests.core.world import World, request
+
+HERE = Address("192.0.2.1", 5000)
+
+
+def held(world: World, connection: ConnectionId, size: int, now: float) -> list[Any]:
+    world.now = now
+    world.gateway.report_held(connection, size, now)
+    return world.closes()
+
+
+def test_row_59_above_the_budget_new_connections_are_refused_and_the_idlest_goes() -> None:
+    world = World(memory_budget=1000)
+    idle, slow, lively = (world.connect() for _ in range(3))
+    world.now = 1.0
+    for connection in (slow, lively):
+        world.gateway.heard(connection, 1.0)
+    assert held(world, slow, 1000, 1.0) == []
+    assert held(world, slow, 1, 1.0) == [(idle, 1013, False)]
+    refused = world.gateway.connect(Peer("websocket"), 1.0)
+    assert world.closes() == [(refused, 1013, True)]
+    world.begin(lively)
+
+
+def test_row_59_the_next_goes_when_more_is_taken_or_the_last_was_no_help() -> None:
+    world = World(memory_budget=1000, write_timeout=100.0)
+    slow, *others = (world.connect() for _ in range(5))
+    world.gateway.heard(slow, 1.0)
+    assert held(world, slow, 2000, 0.0) == [(others[0], 1013, False)]
+    world.gateway.heard(slow, 0.5)
+    world.gateway.report_buffered(0, 0.5)
+    assert world.closes() == []
+    assert held(world, slow, 1, 0.5) == [(others[1], 1013, False)]
+    world.gateway.report_buffered(0, 1.499)
+    assert world.closes() == []
+    world.gateway.report_buffered(0, 1.5)
+    assert world.closes() == [(others[2], 1013, False)]
+
+
+def test_where_nobody_is_left_to_go_nothing_does() -> None:
+    world = World(memory_budget=1000)
+    world.gateway.report_buffered(2000, 0.0)
+    assert world.take() == []
+    assert world.gateway.health(0.0).status == "degraded"
+
+
+def test_memory_is_looked_at_again_though_nothing_is_taken_any_more() -> None:
+    world = World(memory_budget=1000)
+    connections = [world.connect() for _ in range(3)]
+    world.gateway.report_buffered(1001, 0.0)
+    assert world.closes() == [(connections[0], 1013, False)]
+    world.receive(connections[2], request("connection.ping", {}))
+    assert world.closes() == []
+    world.now = 1.0
+    world.receive(connections[2], request("connection.ping", {}))
+    assert world.closes() == [(connections[1], 1013, False)]
+
+
+def test_a_gateway_is_degraded_while_a_limit_on_all_is_reached() -> None:
+    world = World(max_connections=2, max_calls=1)
+    one = world.connect("cli")
+    assert world.gateway.health(0.0).status == "healthy"
+    call = world.begin(one)
+    assert (world.gateway.health(0.0).status, world.gateway.health(0.0).calls) == ("degraded", 1)
+    world.complete(call)
+    two = world.connect("cli")
+    assert (world.gateway.health(0.0).status, world.gateway.health(0.0).connections) == ("degraded", 2)
+    world.gateway.disconnected(two, None, 0.0)
+    for _ in range(2):
+        world.gateway.accepted(HERE, 0.0)
+    assert (world.gateway.health(0.0).status, world.gateway.health(0.0).sockets) == ("degraded", 2)
+    world.gateway.shut_down(0.0)
+    assert world.gateway.health(0.0).status == "draining"
+
+
+def test_a_shut_down_is_over_when_the_last_handler_has_ended() -> None:
+    world = World(drain_spread=0.0)
+    one = world.connect()
+    call = world.begin(one, "finish")
+    world.gateway.shut_down(0.0)
+    world.at(0.0)
+    world.gateway.disconnected(one, None, 0.0)
+    assert Drained() not in world.take()
+    world.complete(call)
+    assert world.take() == [Drained()]

@@ -1,0 +1,120 @@
+"""Openings: sockets and connections are admitted or refused, within the limits on both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from posthouse.core.values.close_reasons import DRAINING, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_USER, MEMORY_BUDGET
+from posthouse.core.values.config import OBSERVABLE
+from posthouse.core.values.effects import Accept, Disconnect, Emit
+from posthouse.core.values.errors import UsageError
+from posthouse.core.values.lifecycle import ConnectionClosed, ConnectionOpened, LimitBreached
+from posthouse.core.values.peers import Address, Identity, Peer, SocketId
+
+from tests.core.world import World, breached
+
+HERE = Address("192.0.2.1", 5000)
+
+
+def test_a_user_may_have_so_many_connections_and_one_more_is_refused() -> None:
+    world = World(max_connections_per_user=2)
+    for _ in range(2):
+        world.connect(user="ada")
+    peer = Peer("websocket", HERE, identity=Identity("ada"))
+    third = world.gateway.connect(peer, 0.0)
+    told, disconnect = world.gateway.outbox
+    assert told == Emit(LimitBreached("max_connections_per_user", None, HERE, True, 0.0))
+    assert disconnect == Disconnect(third, MAX_CONNECTIONS_PER_USER)
+    world.gateway.outbox.clear()
+    world.gateway.disconnected(third, None, 0.0)
+    assert world.gateway.outbox == []
+
+
+def test_row_40_sockets_are_refused_before_anything_is_read_and_others_are_unharmed() -> None:
+    world = World(max_connections_per_address=1)
+    assert world.gateway.accepted(HERE, 0.0) == 1
+    assert world.gateway.accepted(HERE, 0.0) is None
+    assert breached(world) == [("max_connections_per_address", None, True)]
+    assert world.gateway.accepted(Address("192.0.2.2"), 0.0) == 2
+
+
+@pytest.mark.parametrize("limit", ["max_connections_per_address", "accept_rate_per_address"])
+def test_what_is_observed_of_sockets_is_let_through(limit: str) -> None:
+    assert limit in OBSERVABLE
+    world = World(**{limit: 1}, observe=[limit])
+    for _ in range(2):
+        assert world.gateway.accepted(HERE, 0.0) is not None
+    assert breached(world) == [(limit, None, False)]
+
+
+def test_what_is_observed_of_connections_is_let_through() -> None:
+    world = World(max_connections_per_user=1, observe=["max_connections_per_user"])
+    world.connect(user="ada")
+    two = world.gateway.connect(Peer("websocket", identity=Identity("ada")), 0.0)
+    assert world.gateway.outbox[1:2] == [Accept(two)]
+    assert breached(world) == [("max_connections_per_user", None, False)]
+
+
+def test_a_connection_is_told_of_when_it_opens_and_when_it_is_gone() -> None:
+    world = World()
+    world.now = 5.0
+    one = world.gateway.connect(Peer("websocket", HERE, identity=Identity("ada")), 5.0)
+    public_id = "000000000000000000000001"
+    assert world.take_events() == [ConnectionOpened(one, public_id, "websocket", HERE, "ada", 5.0)]
+    world.complete(world.begin(one))
+    world.gateway.disconnected(one, 1001, 7.5)
+    assert world.take_events() == [ConnectionClosed(one, public_id, "websocket", HERE, "ada", 1001, 2.5, 1, 7.5)]
+    stats = world.gateway.stats()
+    assert (stats["connections.opened"], stats["connections.closed"]) == (1, 1)
+
+
+def test_who_comes_to_a_full_server_or_in_a_shut_down_is_refused_with_the_reason() -> None:
+    world = World(max_connections=1, memory_budget=1000)
+    world.connect()
+    full = world.gateway.connect(Peer("websocket"), 0.0)
+    assert world.take() == [Disconnect(full, MAX_CONNECTIONS)]
+    world.gateway.report_buffered(1001, 0.0)
+    world.take()
+    http = world.gateway.connect(Peer("http", socket=world.gateway.accepted(HERE, 0.0)), 0.0)
+    assert world.take() == [Disconnect(http, MEMORY_BUDGET)]
+    world.gateway.shut_down(0.0)
+    world.take()
+    late = world.gateway.connect(Peer("websocket"), 0.0)
+    assert world.take() == [Disconnect(late, DRAINING)]
+
+
+PIGEON: Any = "pigeon"
+
+
+@pytest.mark.parametrize(
+    ("peer", "said"),
+    [
+        ("websocket", "give a Peer"),
+        (Peer(PIGEON), "there is no kind 'pigeon'"),
+        (Peer("http", socket=SocketId(1)), "there never was a socket 1"),
+    ],
+)
+def test_what_is_no_peer_is_misuse(peer: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        World().gateway.connect(peer, 0.0)
+
+
+def test_what_is_no_address_and_a_socket_that_was_released_is_misuse() -> None:
+    world = World()
+    nowhere: Any = "192.0.2.1"
+    with pytest.raises(UsageError, match="give an Address"):
+        world.gateway.accepted(nowhere, 0.0)
+    socket = world.gateway.accepted(HERE, 0.0)
+    assert socket is not None
+    world.gateway.released(socket, 0.0)
+    with pytest.raises(UsageError, match="socket 1 was released"):
+        world.gateway.connect(Peer("http", socket=socket), 0.0)
+
+
+def test_only_who_can_be_pushed_to_is_told_that_it_is_admitted() -> None:
+    world = World()
+    pipe = world.gateway.connect(Peer("cli"), 0.0)
+    assert world.take() == [Accept(pipe)]
+    world.gateway.connect(Peer("http"), 0.0)
+    assert world.take() == []

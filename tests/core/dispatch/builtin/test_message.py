@@ -1,0 +1,76 @@
+"""`message.*`: what callers send each other arrives, with who sent it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from posthouse.core.values.errors import INVALID_PARAMS
+
+from tests.core.dispatch.builtin.house import ADA, ADMIN, House, public_id
+from tests.values import changeable
+
+
+def test_a_message_is_sent_to_one_connection_by_its_id() -> None:
+    house = House()
+    ada, other = house.connect(ADA), house.connect()
+    assert house.call(ada, "message.send", {"to": {"connection": public_id(2)}, "data": [1]}) == {"delivered": 1}
+    sender = {"connection": public_id(1), "user": "ada"}
+    assert house.received() == [(other, {"from": sender, "data": [1]})]
+
+
+def test_a_message_is_sent_to_every_connection_of_a_user() -> None:
+    house = House()
+    ada, root, root_too = house.connect(ADA), house.connect(ADMIN), house.connect(ADMIN, "cli")
+    house.connect(ADMIN, "http")
+    assert house.call(ada, "message.send", {"to": {"user": "root"}, "data": None}) == {"delivered": 2}
+    assert [to for to, _ in house.received()] == [root, root_too]
+
+
+@pytest.mark.parametrize("to", [{"connection": "nobody"}, {"user": "nobody"}])
+def test_a_message_to_nobody_is_delivered_to_none(to: dict[str, str]) -> None:
+    house = House()
+    assert house.call(house.connect(ADA), "message.send", {"to": to, "data": 1}) == {"delivered": 0}
+
+
+@pytest.mark.parametrize(
+    "to", [{}, {"connection": "a", "user": "b"}, {"topic": "t"}, {"user": "b", "topic": "t"}, "root", None]
+)
+def test_a_message_has_exactly_one_target(to: Any) -> None:
+    house = House()
+    error = house.call(house.connect(ADA), "message.send", {"to": to, "data": 1})
+    assert (error["code"], error["data"]["parameter"]) == (INVALID_PARAMS, "to")
+
+
+def test_row_37_a_sender_is_who_its_connection_is_whatever_its_parameters_say() -> None:
+    house = House()
+    ada = house.connect(ADA)
+    params = {"to": {"user": "ada"}, "data": 1, "from": {"user": "root"}}
+    error = house.call(ada, "message.send", params)
+    assert (error["code"], error["data"]) == (INVALID_PARAMS, {"parameter": "from", "reason": "unknown parameter"})
+    assert house.received() == []
+
+
+def test_a_broadcast_reaches_everybody_that_can_be_pushed_to_its_sender_too() -> None:
+    house = House()
+    root, ada = house.connect(ADMIN), house.connect(ADA, "cli")
+    house.connect(ADA, "http")
+    assert house.call(root, "message.broadcast", {"data": {"a": 1}}) == {"delivered": 2}
+    sender = {"connection": public_id(1), "user": "root"}
+    assert house.received() == [(root, {"from": sender, "data": {"a": 1}}), (ada, {"from": sender, "data": {"a": 1}})]
+
+
+def test_a_broadcast_is_narrowed_to_kinds_and_users() -> None:
+    house = House()
+    root = house.connect(ADMIN)
+    ada, ada_too = house.connect(ADA), house.connect(ADA, "cli")
+    assert house.call(root, "message.broadcast", {"data": 1, "kinds": ["cli"]}) == {"delivered": 1}
+    assert [to for to, _ in house.received()] == [ada_too]
+    assert house.call(root, "message.broadcast", {"data": 1, "users": ["ada"]}) == {"delivered": 2}
+    assert [to for to, _ in house.received()] == [ada, ada_too]
+    error = house.call(root, "message.broadcast", {"data": 1, "kinds": ["pigeon"]})
+    assert (error["code"], error["data"]["parameter"]) == (INVALID_PARAMS, "kinds")
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.dispatch.builtin.message") == []

@@ -1,0 +1,28 @@
+"""A part of the built-in methods: it is given tables, and told who calls and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from posthouse.core.dispatch.builtin.part import Declared, Part, Tables
+
+from tests.values import changeable, told_apart
+
+
+def test_a_part_begins_without_a_caller() -> None:
+    tables: Any = object()
+    part = Part(tables)
+    assert (part.tables, part.now, hasattr(part, "caller")) == (tables, 0.0, False)
+
+
+def test_a_method_asks_for_no_scopes_unless_it_says_so() -> None:
+    assert Declared(public=True).scopes == ()
+
+
+def test_tables_begin_without_a_document_of_their_own_and_are_records() -> None:
+    nothing: Any = None
+    one, two = (Tables(nothing, nothing, nothing, nothing, nothing) for _ in range(2))
+    assert one.document == {}
+    assert one.document is not two.document
+    assert changeable("posthouse.core.dispatch.builtin.part") == ["Tables"]
+    assert told_apart("posthouse.core.dispatch.builtin.part") == ["Tables"]

@@ -1,0 +1,149 @@
+"""Who may call, and how often."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from posthouse.core.dispatch.admission import authorize
+from posthouse.core.service.service import Service
+from posthouse.core.values.errors import RpcError
+from posthouse.core.values.lifecycle import LimitBreached
+from posthouse.core.values.peers import ALL_SCOPES, Address, Identity, Kind
+
+from tests.core.world import World, code_of, data_of, request, service
+
+CANCEL = request("$/cancelRequest", {"id": 1}, None)
+
+
+def method(name: str) -> Any:
+    return service().methods[name]
+
+
+def bad(world: World, connection: Any, count: int) -> None:
+    for _ in range(count):
+        world.receive(connection, b"{")
+
+
+@pytest.mark.parametrize(
+    ("name", "identity", "refusal"),
+    [
+        ("echo", Identity(), None),
+        ("private", Identity(), (-32020, {"requires": "authentication"})),
+        ("private", Identity("ada"), None),
+        ("private", Identity(scopes=(ALL_SCOPES,)), None),
+        ("guarded", Identity(), (-32020, {"requires": "authentication", "scopes": ["read", "write"]})),
+        ("guarded", Identity("ada"), (-32021, {"scopes": ["read", "write"]})),
+        ("guarded", Identity("ada", ("write",)), (-32021, {"scopes": ["read"]})),
+        ("guarded", Identity("ada", ("read", "write")), None),
+        ("guarded", Identity(scopes=("read", "write")), None),
+        ("guarded", Identity(scopes=(ALL_SCOPES,)), None),
+    ],
+)
+def test_row_36_a_refusal_says_what_would_have_let_the_call_through(
+    name: str, identity: Identity, refusal: Any
+) -> None:
+    world = World()
+    one = world.connect(identity=identity)
+    world.call(one, name)
+    if refusal is None:
+        assert len(world.invoked()) == 1
+    else:
+        (reply,) = world.said()
+        assert (code_of(reply), reply["error"].get("data")) == refusal
+
+
+def test_a_method_that_is_not_public_and_asks_for_scopes_asks_for_both_at_once() -> None:
+    offered = Service("closed")
+    offered.method("f", scopes={"read"})(lambda: None)
+    with pytest.raises(RpcError) as refused:
+        authorize(offered.methods["f"], Identity())
+    assert refused.value.data == {"requires": "authentication", "scopes": ["read"]}
+
+
+def test_row_22_calls_above_their_rate_are_refused_and_say_when_to_come_back() -> None:
+    world = World(call_rate=2.0)
+    one, two = world.connect(), world.connect()
+    world.receive(one, [request("connection.ping", id=id) for id in range(3)])
+    (replies,) = world.said()
+    assert [code_of(reply) for reply in replies] == [None, None, -32029]
+    assert data_of(replies[2:]) == [{"retryable": True, "retry_after_ms": 501, "limit": "call_rate"}]
+    world.call(two, "connection.ping")
+    assert world.codes() == [None]
+    world.at(0.501)
+    world.call(one, "connection.ping")
+    assert world.codes() == [None]
+
+
+def test_a_call_of_a_method_that_there_is_not_costs_as_much_as_any() -> None:
+    world = World(call_rate=1.0)
+    one = world.connect()
+    world.call(one, "nowhere")
+    world.call(one, "nowhere")
+    assert world.codes() == [-32601, -32029]
+
+
+def test_a_user_has_one_rate_over_all_connections_and_from_one_to_the_next() -> None:
+    world = World(call_rate=2.0)
+    kinds: tuple[Kind, ...] = ("websocket", "http")
+    for kind in kinds:
+        one = world.connect(kind, "ada")
+        world.call(one, "connection.ping")
+        assert world.codes() == [None]
+        world.gateway.disconnected(one, None, 0.0)
+    one, two = world.connect("http", "ada"), world.connect("http", "bob")
+    world.call(one, "connection.ping")
+    world.call(two, "connection.ping")
+    assert world.codes() == [-32029, None]
+
+
+def test_row_22_what_is_called_costs_the_same_where_there_is_no_such_method() -> None:
+    world = World(call_rate=1.0)
+    one = world.connect()
+    for method in ("nothing", "nothing", "echo"):
+        world.call(one, method)
+    assert world.codes() == [-32601, -32029, -32029]
+
+
+def test_row_22_ten_seconds_of_it_close_the_connection() -> None:
+    world = World(call_rate=2.0)
+    one = world.connect()
+    for tenth in range(111):
+        world.now = tenth / 10
+        world.call(one, "connection.ping")
+        if closes := world.closes():
+            assert closes == [(one, 4429, True)]
+            break
+    # The first refusal came at 0.3 s: two calls had been saved up, and 0.1 s each brought a fifth of another.
+    assert world.now == pytest.approx(10.3, abs=0.11)
+
+
+def test_row_22_the_connection_closes_at_the_refusal_that_comes_ten_seconds_after_the_first() -> None:
+    world = World(call_rate=1.0)
+    one = world.connect()
+    closed: list[float] = []
+    for half in range(22):
+        world.now = half / 2
+        world.call(one, "connection.ping")
+        closed += [world.now for _ in world.closes()]
+    assert closed == [10.5]
+
+
+def test_row_22_who_has_to_wait_long_is_told_to_the_millisecond() -> None:
+    world = World(call_rate=0.1)
+    one = world.connect()
+    for _ in range(2):
+        world.call(one, "connection.ping")
+    assert world.said()[1]["error"]["data"]["retry_after_ms"] == 10_001
+
+
+def test_a_rate_that_is_observed_is_counted_and_told_and_not_enforced() -> None:
+    world = World(call_rate=1.0, observe=["call_rate"])
+    one = world.connect()
+    world.take()
+    for _ in range(3):
+        world.call(one, "connection.ping")
+    assert world.take_events() == [LimitBreached("call_rate", one, Address(), False, 0.0)] * 2
+    assert world.gateway.stats()["limit.call_rate.would_refuse"] == 2
+    world.receive(one, [request("connection.ping", id=id) for id in range(3)])
+    assert [code_of(reply) for reply in world.said()[0]] == [None] * 3

@@ -1,0 +1,45 @@
+"""The facts that every table shares: what is held, which limits are breached, and whether that must be looked at."""
+
+from __future__ import annotations
+
+from posthouse.core.values.close_reasons import MAX_BAD_MESSAGES, WRITE_TIMEOUT
+from posthouse.core.values.effects import Emit
+from posthouse.core.values.lifecycle import LimitBreached
+from posthouse.core.values.peers import Address, ConnectionId
+
+from tests.core.world import shared
+
+ONE = ConnectionId(1)
+HERE = Address("192.0.2.1", 5000)
+
+
+def test_a_gateway_begins_with_nothing_to_look_at() -> None:
+    around = shared()
+    assert (around.outbox, around.breaches, around.held, around.unsettled) == ([], [], 0, False)
+
+
+def test_a_breach_is_kept_with_its_reason_and_must_be_looked_at() -> None:
+    around = shared()
+    around.breach(ONE, WRITE_TIMEOUT)
+    assert (around.breaches, around.unsettled) == ([(ONE, WRITE_TIMEOUT)], True)
+
+
+def test_what_is_held_must_be_looked_at_above_the_budget_and_not_below() -> None:
+    around = shared(memory_budget=100)
+    around.hold(60)
+    around.hold(40)
+    assert (around.held, around.unsettled) == (100, False)
+    around.hold(1)
+    assert (around.held, around.unsettled) == (101, True)
+    around.hold(-101)
+    assert around.held == 0
+
+
+def test_a_limit_is_counted_and_reported_whether_enforced_or_observed() -> None:
+    enforced, observed = shared(), shared(observe=("max_bad_messages",))
+    assert enforced.enforces(MAX_BAD_MESSAGES, ONE, HERE, 2.0)
+    assert enforced.outbox == [Emit(LimitBreached("max_bad_messages", ONE, HERE, True, 2.0))]
+    assert enforced.stats.counters == {"limit.max_bad_messages": 1}
+    assert not observed.enforces(MAX_BAD_MESSAGES, None, HERE, 2.0)
+    assert observed.outbox == [Emit(LimitBreached("max_bad_messages", None, HERE, False, 2.0))]
+    assert observed.stats.counters == {"limit.max_bad_messages.would_refuse": 1}
