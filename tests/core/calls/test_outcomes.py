@@ -369,3 +369,15 @@ def test_a_deadline_is_not_missed_where_nobody_asks_for_the_next() -> None:
     world.take()
     world.gateway.handle_timeout(30.0)
     assert world.codes() == [-32030] * 3
+
+
+def test_a_call_is_cancelled_once_and_by_its_own_connection() -> None:
+    world = World()
+    one, two = world.connect(), world.connect()
+    call = world.begin(one, id=1)
+    world.receive(two, CANCEL)
+    assert world.take() == []
+    world.receive(one, CANCEL)
+    assert world.cancelled() == [call]
+    world.receive(one, CANCEL)
+    assert world.take() == []

@@ -181,3 +181,13 @@ def test_an_exchange_that_was_answered_can_still_be_closed() -> None:
     assert world.closes() == [(one, 4100, False)]
     world.gateway.disconnected(one, None, 10.0)
     assert world.gateway._connections.records == {}
+
+
+def test_a_connection_that_was_refused_is_forgotten_without_an_event() -> None:
+    world = World(max_connections=1)
+    world.connect()
+    refused = world.gateway.connect(Peer("websocket"), 0.0)
+    world.take()
+    world.gateway.disconnected(refused, None, 0.0)
+    assert world.gateway.outbox == []
+    assert refused not in world.gateway._connections.records

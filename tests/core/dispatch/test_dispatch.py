@@ -219,3 +219,25 @@ def test_a_response_in_a_batch_gets_no_reply_and_holds_up_no_other() -> None:
     world.receive(one, [result(7), request("connection.ping", id=1)])
     (reply,) = world.said()
     assert [entry["id"] for entry in reply] == [1]
+
+
+def test_a_reply_that_fills_the_queue_of_a_slow_peer_closes_it() -> None:
+    world = World(max_queued_replies_bytes=1)
+    one = world.connect()
+    world.gateway.report_held(one, 1, 0.0)
+    world.call(one, "nothing")
+    assert world.closes() == [(one, 4100, False)]
+
+
+def test_a_call_of_a_method_costs_its_rate() -> None:
+    world = World(call_rate=1.0)
+    one = world.connect()
+    world.begin(one, id=1)
+    world.call(one, id=2)
+    assert world.codes() == [-32029]
+
+
+def test_a_method_that_is_not_for_everybody_is_refused_to_who_may_not_call_it() -> None:
+    world = World()
+    world.call(world.connect(), "private")
+    assert world.codes() == [-32020]
