@@ -59,7 +59,10 @@ class Openings:
         limits = self._connections.connection_limits(peer)
         if self._shared.held > self._shared.config.memory_budget:
             limits.append(MEMORY_BUDGET)
-        return next((limit for limit in limits if self._shared.enforces(limit, None, peer.address, now)), None)
+        for limit in limits:
+            if self._shared.enforces(limit, None, peer.address, now):
+                return limit
+        return None
 
     def _admit(self, record: Connection, now: float) -> None:
         self._connections.index(record)

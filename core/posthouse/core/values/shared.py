@@ -27,12 +27,12 @@ class Shared:
     config: Config
     wall: Wall
     entropy: Callable[[int], bytes]
-    outbox: list[Effect] = field(default_factory=list)
-    timers: Timers = field(default_factory=Timers)
-    stats: Stats = field(default_factory=Stats)
-    breaches: list[tuple[ConnectionId, CloseReason]] = field(default_factory=list)
-    held: int = 0
-    unsettled: bool = False
+    outbox: list[Effect] = field(init=False, default_factory=list)
+    timers: Timers = field(init=False, default_factory=Timers)
+    stats: Stats = field(init=False, default_factory=Stats)
+    breaches: list[tuple[ConnectionId, CloseReason]] = field(init=False, default_factory=list)
+    held: int = field(init=False, default=0)
+    unsettled: bool = field(init=False, default=False)
 
     def breach(self, connection: ConnectionId, reason: CloseReason) -> None:
         """This connection must be closed at the end of this input, unless the limit is only observed."""
