@@ -13,11 +13,12 @@ from posthouse.adapters.handlers.served_context import AwaitedRequests
 from posthouse.adapters.handlers.watchdog import Watchdog
 from posthouse.adapters.handlers.workers import Workers
 from posthouse.adapters.loop.runner import Runner
+from posthouse.adapters.server.accepting import Acceptor
 from posthouse.adapters.server.actions import performers
 from posthouse.adapters.server.endpoints import Endpoints
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
-from posthouse.core.values.effects import Drained
+from posthouse.core.values.effects import Drained, StopAccepting
 from posthouse.core.values.peers import SocketId
 from posthouse.transports import Action, CloseSocket, EndWriting, StartReading, StopReading, Switchboard, Write
 
@@ -55,7 +56,8 @@ async def test_every_action_has_a_row_and_nothing_else_has() -> None:
     events, requests, drained = Events(service, runner, watchdog), AwaitedRequests(runner), anyio.Event()
     async with anyio.create_task_group() as group:
         runs = Runs(runner, group, events, requests, watchdog, workers)
-        actions = performers(endpoints, runs, requests, events, drained.set)
+        acceptor = Acceptor((), runner, endpoints, None)
+        actions = performers(endpoints, runs, requests, events, acceptor, drained.set)
     assert actions.keys() == {*get_args(Action)}
 
     here, gone = SocketId(1), SocketId(2)
@@ -71,6 +73,7 @@ async def test_every_action_has_a_row_and_nothing_else_has() -> None:
         ):
             actions[type(action)](action)
     assert note.asked == [(b"x", True), "end writing", "stop reading", "start reading", "close when sent", "abort"]
+    actions[StopAccepting](StopAccepting())
     actions[Drained](Drained())
     assert drained.is_set()
     events.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from posthouse.core.calls.calls import Phase
-from posthouse.core.connections.connections import LIVING
+from posthouse.core.connections.state import LIVING
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import KINDS
 from posthouse.transports.codec import Codec
