@@ -1,4 +1,4 @@
-"""Calls in both directions, and their replies: in flight, waiting, batches, and requests of our own.
+"""Calls in both directions: in flight, waiting, their outcomes and replies, and requests of our own.
 
-It knows connections by their records. It may not read JSON-RPC messages or decide who may call.
+It knows connections by their records. It may not decide who may call, nor close a connection.
 """

@@ -1,4 +1,4 @@
-"""From one JSON text to calls, responses and errors: what a message asks for, and whether it may.
+"""From one JSON text to calls, responses and errors: what a message asks for, and whether its caller may.
 
-It decides who handles a text. It may not know how a connection ends or why (`closing/`).
+It decides which method handles a request. It may not know how a connection ends (`closing/`).
 """

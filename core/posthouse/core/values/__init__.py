@@ -1,4 +1,5 @@
-"""Values that everything else is made of: config, errors, ids and peers, effects, events, timers, rates.
+"""Values of which everything else is made: config, errors, close reasons, ids and peers, effects, events, timers.
 
-The lowest folder: it may not import any other, except the type of a method in `effects.py` for type checkers.
+And `shared.py`, which holds the ones that every table of a gateway shares. The lowest folder: it may not import any
+other, except the type of a method in `effects.py` for type checkers.
 """
