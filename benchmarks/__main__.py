@@ -127,7 +127,7 @@ def simulation(runs: int) -> list[Row]:
     """A world of 20 clients, with and without the reference model."""
     from .simulated import simulated
 
-    measured = [[simulated(SIMULATED_SECONDS, modelled=modelled) for modelled in (False, True)] for _ in range(runs)]
+    measured = [[simulated(SIMULATED_SECONDS, model=model) for model in (False, True)] for _ in range(runs)]
     rows = []
     for place, what in enumerate(("all invariants checked", "and the reference model beside it")):
         steps = median(1 / run[place][0] for run in measured)

@@ -1,7 +1,7 @@
-"""The simulator: how many steps, and how many simulated seconds, go into one of the CPU's.
+"""The simulator: how many steps and simulated seconds it runs in a second of the CPU.
 
-A world of 20 clients, of every kind that storms have, on links with jitter. Each calls a method about every two
-seconds, and a call is three steps: it is made, it arrives, its answer arrives. All invariants are checked after each.
+A world of 20 clients, over every transport, on links with jitter. Each client calls a method about every two seconds. A
+call takes three steps: it is sent, it arrives, its reply arrives. The invariants are checked after each step.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from functools import partial
 from time import process_time
 from typing import Final
 
-from posthouse.adapters.simulation import Client, LinkConditions, World
-from posthouse.adapters.simulation.storms.swarm import TRANSPORTS
+from posthouse.adapters.simulation import Client, Conditions, LinkConditions, Monitoring, World
+from posthouse.adapters.simulation.storms.scenario import TRANSPORTS
 from posthouse.core import Service
 
 CLIENTS: Final = 20
@@ -21,13 +21,14 @@ service: Final = Service("simulated", public=True)
 
 @service.method
 def echo(token: str) -> str:
-    """What it was given."""
+    """Return the token."""
     return token
 
 
-def simulated(seconds: float, *, modelled: bool) -> tuple[float, float]:
-    """CPU seconds for a step, and simulated seconds in a CPU second. `modelled`: with the reference model beside it."""
-    world = World(7, service=service, weather=LinkConditions(jitter=0.01), modelled=modelled)
+def simulated(seconds: float, *, model: bool) -> tuple[float, float]:
+    """CPU seconds for a step, and simulated seconds in a CPU second. `model`: use the reference model."""
+    conditions, monitoring = Conditions(links=LinkConditions(jitter=0.01)), Monitoring(model=model)
+    world = World(7, service=service, conditions=conditions, monitoring=monitoring)
 
     def act(client: Client) -> None:
         client.call("echo", client.name)

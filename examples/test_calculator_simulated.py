@@ -1,14 +1,14 @@
-"""The calculator on bad networks, without a network: `pytest examples/test_calculator_simulated.py`.
+"""The calculator on bad networks, in a simulation: `pytest examples/test_calculator_simulated.py`.
 
-Everything runs on a virtual clock and follows from a seed, so that a minute takes milliseconds and a failure can be
-had again. `world` is a fixture; when a test is over, every call must have its outcome and the server must be empty.
+Everything runs on a virtual clock and follows from a seed: a minute takes milliseconds, and failures can be reproduced.
+`world` is a fixture. After a test that passed, every call must get an outcome and the server's tables must be empty.
 """
 
 from __future__ import annotations
 
 import pytest
 from calculator import service
-from posthouse.adapters.simulation import Client, LinkConditions, MakeWorld, Storm, Transport
+from posthouse.adapters.simulation import Client, Conditions, LinkConditions, MakeWorld, Storm, Transport
 from posthouse.core import Config
 
 pytest_plugins = ["posthouse.adapters.simulation.fixture"]
@@ -25,7 +25,7 @@ def test_a_sum_is_told_as_it_grows(world: MakeWorld) -> None:
 
 
 def test_a_client_that_is_cut_off_loses_its_call_and_comes_back(world: MakeWorld) -> None:
-    rough = world(service=service, weather=LinkConditions(latency=0.1, jitter=0.3, fragment=300))
+    rough = world(service=service, conditions=Conditions(links=LinkConditions(latency=0.1, jitter=0.3, fragment=300)))
     alice = rough.client("alice")
     lost = alice.call("sum.slowly", terms=[1, 2, 3], pause=5.0)
     rough.run(seconds=2)
@@ -56,12 +56,12 @@ def test_a_drain_lets_sums_end(world: MakeWorld) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_sums_are_right_in_any_storm(seed: int) -> None:
-    def acts(client: Client) -> None:
+    def workload(client: Client) -> None:
         terms = [client.stream.choose(100) for _ in range(3)]
         call = client.call("sum.slowly", terms=terms, pause=0.1)
-        call.then(lambda call: judge(call.value, sum(terms)) if call.status == "result" else None)
+        call.then(lambda call: check(call.value, sum(terms)) if call.status == "result" else None)
 
-    def judge(result: int, expected: int) -> None:
+    def check(result: int, expected: int) -> None:
         assert result == expected
 
-    Storm(seed, service=service, acts=acts).run(seconds=30)
+    Storm(seed, service=service, workload=workload).run(seconds=30)

@@ -33,9 +33,9 @@ def test_idle_websockets_take_room() -> None:
     assert isinstance(served.idle_bytes("posthouse", 2), float)
 
 
-@pytest.mark.parametrize("modelled", [False, True])
-def test_a_simulated_world_goes_through_its_steps(modelled: bool) -> None:
-    step, seconds = simulated.simulated(0.5, modelled=modelled)
+@pytest.mark.parametrize("model", [False, True])
+def test_a_simulated_world_goes_through_its_steps(model: bool) -> None:
+    step, seconds = simulated.simulated(0.5, model=model)
     assert step >= 0
     assert seconds > 0
 

@@ -7,7 +7,7 @@ from typing import get_args
 
 import anyio
 import pytest
-from posthouse.adapters.simulation.clients.speech import Transport
+from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.core import Context, Service
 
 TRANSPORTS = get_args(Transport)

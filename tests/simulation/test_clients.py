@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 import pytest
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation import Client, LinkConditions, PendingCall, Storm, World
-from posthouse.adapters.simulation.clients.speech import Message, Pong, Replied, Transport
+from posthouse.adapters.simulation import Client, Conditions, LinkConditions, PendingCall, Storm, World
+from posthouse.adapters.simulation.clients.protocols.protocol import HttpReply, Message, Pong, Transport
 from posthouse.core import Config, Context, Service, UsageError
 
 TRANSPORTS = get_args(Transport)
@@ -69,7 +69,7 @@ def test_a_call_that_is_too_large_ends_so_and_those_around_it_as_ever(transport:
         ("result", None),
         ("error", -32007),
     ]
-    world.leave()
+    world.finish()
 
 
 @who_is_pushed_to
@@ -81,7 +81,7 @@ def test_a_batch_that_is_too_large_ends_all_of_its_calls(transport: Transport) -
     world.run(1)
     assert [call.result for call in small] == [3, 3, 3]
     assert [code(call) for call in large] == [-32010] * 3
-    world.leave()
+    world.finish()
 
 
 @who_is_pushed_to
@@ -91,7 +91,7 @@ def test_a_call_that_is_too_deep_ends_so(transport: Transport) -> None:
     flat, deep = alice.call("anything", [1]), alice.call("anything", [[[1]]])
     world.run(1)
     assert (flat.status, code(deep)) == ("result", -32700)
-    world.leave()
+    world.finish()
 
 
 @who_is_pushed_to
@@ -102,30 +102,30 @@ def test_calls_whose_ids_are_too_long_end_each_for_itself(transport: Transport) 
     single, batch = alice.call("add", 1, 2), alice.batch([("add", [1, 2]), ("add", [3, 4])], [("add", [5, 6])])
     world.run(1)
     assert [code(call) for call in (single, *batch)] == [-32600] * 3
-    assert alice._refusals._due == []
+    assert alice._refusals._expected == []
     world.settle()
 
 
 @pytest.mark.parametrize("seed", [9, 89, 156, 185])
 def test_a_storm_over_a_correct_service_blames_it_for_no_refusal(seed: int) -> None:
-    def acts(client: Client) -> None:
+    def workload(client: Client) -> None:
         client.call("size", "y" * client.stream.pick((10, 1000, 4000)))
 
-    assert Storm(seed, service=desk(), acts=acts).run(8.0).steps > 0
+    assert Storm(seed, service=desk(), workload=workload).run(8.0).steps > 0
 
 
 def test_who_is_refused_what_it_did_not_say_is_not_served_right() -> None:
     alice = World(service=desk()).client("alice")
     told = Message(b'{"jsonrpc":"2.0","error":{"code":-32007,"message":"Request too large"},"id":null}')
-    with pytest.raises(Violation, match="who is refused has said what is refused so"):
-        alice._hear(told)
-    alice.liar = True
-    alice._hear(told)
+    with pytest.raises(Violation, match="a client got an error without an id that no message of its own caused"):
+        alice._on_event(told)
+    alice.broke_protocol = True
+    alice._on_event(told)
 
 
 @every_pipe
 def test_nothing_is_cut_off_by_the_end_of_the_input_behind_it(transport: Transport) -> None:
-    world = World(service=desk(), weather=LinkConditions(capacity=100))
+    world = World(service=desk(), conditions=Conditions(links=LinkConditions(capacity=100)))
     alice = world.client("alice", transport)
     call = alice.call("size", "y" * 5000)
     alice.half_close()
@@ -140,7 +140,7 @@ def test_what_cannot_be_said_is_not_waited_for() -> None:
     with pytest.raises(TypeError):
         alice.call("anything", object())
     assert alice.pending == []
-    world.leave()
+    world.finish()
 
 
 @every_transport
@@ -151,7 +151,7 @@ def test_a_batch_may_be_refused_in_part(transport: Transport) -> None:
     calls = alice.batch([("add", [1, 2]), ("m" * 30, []), ("add", [3, 4])], [("m" * 30, [])])
     world.run(1)
     assert [(call.status, code(call)) for call in calls] == [("result", None), ("error", -32600), ("result", None)]
-    world.leave()
+    world.finish()
 
 
 # Over HTTP
@@ -165,7 +165,7 @@ def test_over_http_a_refusal_ends_the_calls_of_its_request() -> None:
     batch = alice.batch([("add", [1, 2])] * 3)
     world.run(1)
     assert [code(call) for call in (large, *batch)] == [-32007, -32010, -32010, -32010]
-    world.leave()
+    world.finish()
 
 
 def test_a_refusal_in_words_has_its_status() -> None:
@@ -193,16 +193,16 @@ def test_a_refusal_in_words_has_its_status() -> None:
 )
 def test_a_status_that_does_not_fit_is_seen(said: bytes, status: int, body: bytes | None) -> None:
     alice = World(service=desk()).client("alice", "http")
-    with pytest.raises(Violation, match="the status of an answer is that of what it says"):
-        alice._hear(Replied(said, status, body))
-    alice.liar = True
-    alice._hear(Replied(said, status, body))
+    with pytest.raises(Violation, match="the HTTP status does not match the reply"):
+        alice._on_event(HttpReply(said, status, body))
+    alice.broke_protocol = True
+    alice._on_event(HttpReply(said, status, body))
 
 
 def test_an_answer_that_is_no_json_is_seen() -> None:
     alice = World(service=desk()).client("alice", "http")
-    with pytest.raises(Violation, match="what is sent is JSON"):
-        alice._hear(Replied(b"{}", 200, b"{"))
+    with pytest.raises(Violation, match="the server sent a text that is not JSON"):
+        alice._on_event(HttpReply(b"{}", 200, b"{"))
 
 
 # Pings
@@ -218,7 +218,7 @@ def test_pings_are_answered_in_order_and_those_beyond_the_burst_by_the_latest() 
     world.run(5)
     assert [ping.result for ping in pings] == [pings[0].id, pings[1].id, pings[3].id, pings[3].id]
     assert alice.connections == 1
-    world.leave()
+    world.finish()
 
 
 def test_a_ping_is_lost_with_its_connection() -> None:
@@ -245,10 +245,10 @@ def test_a_pong_that_nobody_asked_for_is_seen_and_so_is_one_that_comes_twice() -
     ping = alice.ping()
     world.run(1)
     assert ping.status == "result"
-    with pytest.raises(Violation, match="a pong is that of a ping, once and in order"):
-        alice._hear(Pong(ping.id.encode()))
-    alice.liar = True
-    alice._hear(Pong(b""))
+    with pytest.raises(Violation, match="a client got a pong that matches no ping"):
+        alice._on_event(Pong(ping.id.encode()))
+    alice.broke_protocol = True
+    alice._on_event(Pong(b""))
 
 
 def test_a_ping_without_a_pong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,8 +256,8 @@ def test_a_ping_without_a_pong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     alice = world.client("alice")
     ping = alice.ping()
     monkeypatch.setattr(alice._pings, "answered", lambda payload, now: True)
-    with pytest.raises(Violation, match="every call has its outcome"):
-        world.leave()
+    with pytest.raises(Violation, match="every call gets an outcome"):
+        world.finish()
     assert ping.status == "pending"
 
 
@@ -274,7 +274,7 @@ def test_who_gives_a_token_is_told_of_progress(transport: Transport) -> None:
     told = [{"fraction": 0.0, "message": "step 0"}, {"fraction": 0.5, "message": "step 1"}]
     assert [call.progress for call in calls] == [told, told, []]
     assert not alice.notifications
-    world.leave()
+    world.finish()
 
 
 def test_over_http_nobody_is_told_of_progress() -> None:
@@ -282,7 +282,7 @@ def test_over_http_nobody_is_told_of_progress() -> None:
     call = world.client("alice", "http").call("climb", 2, progress_token="7")
     world.run(1)
     assert (call.result, call.progress) == ([False, False], [])
-    world.leave()
+    world.finish()
 
 
 def test_progress_of_a_services_own_is_a_notification() -> None:
@@ -326,9 +326,9 @@ def test_a_batch_takes_parameters_by_position_and_by_name() -> None:
 @pytest.mark.parametrize("wrong", ["add", ("add",), ("add", 1, 2), ("add", "12"), (7, []), {"add": [1, 2]}])
 def test_a_batch_of_what_are_no_calls_is_refused(wrong: Any) -> None:
     alice = World(service=desk()).client("alice")
-    with pytest.raises(UsageError, match="a batch has pairs of a method and its parameters"):
+    with pytest.raises(UsageError, match="a batch takes pairs of a method and its parameters"):
         alice.batch([("add", [1, 2]), wrong])
-    with pytest.raises(UsageError, match="a batch has pairs"):
+    with pytest.raises(UsageError, match="a batch takes pairs"):
         alice.batch([("add", [1, 2])], [wrong])
     assert (alice.pending, alice.connections) == ([], 0)
 

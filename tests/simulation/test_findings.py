@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 from posthouse.adapters.journal import read, replay
-from posthouse.adapters.simulation import Watched
-from posthouse.adapters.simulation.storms.stage import service
+from posthouse.adapters.simulation import CheckedGateway
+from posthouse.adapters.simulation.storms.service import service
 
 FINDINGS = sorted((Path(__file__).parent / "findings").glob("*.journal"))
 
 
 @pytest.mark.parametrize("journal", FINDINGS, ids=[path.stem for path in FINDINGS])
 def test_what_was_found_is_mended(journal: Path) -> None:
-    done = replay(read(journal), service, check=True, gateway=Watched)
+    done = replay(read(journal), service, check=True, gateway=CheckedGateway)
     assert done.failure is None
     assert done.given == len(read(journal).entries)
 

@@ -125,7 +125,7 @@ def test_a_world_in_which_something_does_not_hold_leaves_a_journal(pytester: pyt
     done = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     done.assert_outcomes(passed=1, failed=5)
     done.stdout.fnmatch_lines(["*test_the_core_raises-0.journal (* of * inputs; fails by itself)"])
-    done.stdout.fnmatch_lines(["*test_only_the_world_sees-0.journal (* inputs; only the simulator sees what is wrong)"])
+    done.stdout.fnmatch_lines(["*test_only_the_world_sees-0.journal (* inputs; fails only in the simulator)"])
     done.stdout.no_fnmatch_line("*test_the_test_itself_is_wrong-0.journal*")
     left = sorted(path.name for path in (pytester.path / "journals").iterdir())
     names = ("only_the_world_sees", "step_by_step", "the_core_raises", "time_stands_still")

@@ -1,4 +1,4 @@
-"""Handlers on the virtual clock: what goes wrong under them is not theirs, and their manners are."""
+"""Handlers on the virtual clock: errors of the core are not theirs, and injected faults are."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import anyio
 import pytest
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation import HandlerFaults, Model, World
-from posthouse.adapters.simulation.handlers.manners import Spoiled
+from posthouse.adapters.simulation import Conditions, HandlerFaults, Model, World
+from posthouse.adapters.simulation.handlers.faults import InjectedError
 from posthouse.core import Config, Context, Service, UsageError
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.method import Method, Outcome, Raised
@@ -68,14 +68,10 @@ UNDER = [
 def test_a_violation_under_a_handler_is_not_swallowed_by_its_firewall(
     method: str, input: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    saw = Model.saw
+    def planted(self: Model, *arguments: Any) -> None:
+        raise Violation(f"planted: in {input}")
 
-    def planted(self: Model, name: str, *rest: Any) -> None:
-        if name == input:
-            raise Violation(f"planted: in {input}")
-        saw(self, name, *rest)
-
-    monkeypatch.setattr(Model, "saw", planted)
+    monkeypatch.setattr(Model, input, planted)
     world = World(service=talkative())
     alice = world.client("alice")
     alice.answers["double"] = lambda params: 2 * params[0]
@@ -105,7 +101,7 @@ def test_an_exception_of_the_core_under_a_handler_is_not_swallowed_either(
         world.run(seconds=10)
 
 
-def test_a_handler_that_raises_by_its_manners_does_so_between_its_interceptors_once() -> None:
+def test_an_injected_error_is_raised_between_its_interceptors_once() -> None:
     service = Service("watched", public=True)
     seen: list[Any] = []
 
@@ -121,13 +117,13 @@ def test_a_handler_that_raises_by_its_manners_does_so_between_its_interceptors_o
     async def look(context: Context, method: Method, outcome: Outcome) -> None:
         seen.append((method.name, outcome))
 
-    world = World(service=service, manners=HandlerFaults(raising=1000))
+    world = World(service=service, conditions=Conditions(handlers=HandlerFaults(raises=1000)))
     alice = world.client("alice")
     calls = [alice.call("one"), alice.call("two")]
     world.run(1)
-    assert [type(call.error.__cause__) for call in calls if call.error is not None] == [Spoiled, Spoiled]
+    assert [type(call.error.__cause__) for call in calls if call.error is not None] == [InjectedError, InjectedError]
     assert sorted(name for name, _ in seen) == ["one", "two"]
-    assert all(isinstance(outcome, Raised) and type(outcome.error) is Spoiled for _, outcome in seen)
+    assert all(isinstance(outcome, Raised) and type(outcome.error) is InjectedError for _, outcome in seen)
 
 
 def test_a_long_line_of_sequential_handlers_that_end_at_once_is_no_deep_one() -> None:
@@ -187,8 +183,8 @@ def test_a_handler_that_leaves_the_world_is_told_what_to_do(method: str) -> None
     world.run(1)
     assert call.error is not None
     assert isinstance(call.error.__cause__, UsageError)
-    assert "put something else in their place" in str(call.error.__cause__)
-    world.leave()
+    assert "replace them with a fake in tests" in str(call.error.__cause__)
+    world.finish()
     assert threading.active_count() <= threads + 1  # one that was stopped may still be on its way out
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 from posthouse.adapters.simulation import World
-from posthouse.adapters.simulation.clients.speech import Transport
+from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.core import Config, RpcError, Service
 from posthouse.transports import Policy
 
@@ -20,7 +20,7 @@ def test_clients_call_the_server_by_a_name_that_it_has(transport: Transport) -> 
     call = world.client("alice", transport).call("add", 1, 2)
     world.run(1)
     assert call.result == 3
-    world.leave()
+    world.finish()
 
 
 @every_transport
@@ -42,7 +42,7 @@ def test_a_server_may_have_no_answer_for_everybody(
     world = World(service=service, **parts)
     world.client("alice", transport).connect()
     world.run(1)
-    world.leave()
+    world.finish()
 
 
 @every_transport
@@ -64,9 +64,9 @@ def test_the_data_of_an_error_is_the_services_own(transport: Transport) -> None:
 @pytest.mark.parametrize("text", [b'{"jsonrpc":"2.0","id":3,"method":"add","params":[1,2]}', b'{"id":3}', b"[1]"])
 def test_what_a_client_says_itself_may_be_answered_in_any_way(transport: Transport, text: bytes) -> None:
     world = World(service=shop())
-    world.client("alice", transport).say(text)
+    world.client("alice", transport).send_text(text)
     world.run(1)
-    world.leave()
+    world.finish()
 
 
 @every_transport
@@ -76,7 +76,7 @@ def test_a_notification_in_a_batch_may_be_refused(transport: Transport, asked: l
     calls = world.client("alice", transport).batch(asked, [("add", [1, 2]), ("m" * 129, [])])
     world.run(1)
     assert [call.status for call in calls] == ["result"] * len(asked)
-    world.leave()
+    world.finish()
 
 
 def test_a_handler_may_yield_often() -> None:

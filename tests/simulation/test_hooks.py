@@ -59,5 +59,5 @@ def test_a_hook_that_meets_a_cancellation_or_leaves_harms_nobody_and_those_behin
     assert told == ["cancelled", "cancelled"]
     kinds = sorted(type(error).__name__ for error in world.hook_errors)
     assert kinds == ["CancelledError", "CancelledError", "SystemExit", "SystemExit"]
-    world.leave()
+    world.finish()
     world.close()

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation.watched import Watched
+from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.core import (
     ANONYMOUS,
     Answer,
@@ -73,7 +73,7 @@ class Desk:
 
     def __init__(self, config: Config = NARROW, service: Service | None = None) -> None:
         service = calculator() if service is None else service
-        self.gateway = Watched(service, config, wall=0.0, entropy=counter())
+        self.gateway = CheckedGateway(service, config, wall=0.0, entropy=counter())
         self.model = self.gateway.model
         self.now = 0.0
         self.effects: list[Any] = []
@@ -194,7 +194,7 @@ def slots(desk: Desk) -> None:
     desk.complete(CallId(4), object())
     assert desk.codes() == [-32603]
     desk.fail(CallId(6), RpcError(1, "no"))
-    desk.model.at_rest()
+    desk.model.check_at_rest()
 
 
 def waiting_bytes(desk: Desk) -> None:
@@ -279,7 +279,7 @@ def disconnects(desk: Desk) -> None:
     desk.report_held(one, 5)
     desk.abandon(request)
     assert not desk.notify(one, "news", None)
-    desk.model.at_rest()
+    desk.model.check_at_rest()
 
 
 def batches(desk: Desk) -> None:
@@ -373,7 +373,7 @@ def closes(desk: Desk) -> None:
     assert not desk.notify(one, "news", None)
     desk.disconnected(one, 4400)
     desk.fail(CallId(1), RpcError(-32800))
-    desk.model.at_rest()
+    desk.model.check_at_rest()
 
 
 def requests_of_ours(desk: Desk) -> None:
@@ -779,44 +779,44 @@ def has_no_limit_to_batches(plant: pytest.MonkeyPatch) -> None:
 
 
 BUGS: tuple[tuple[Callable[[pytest.MonkeyPatch], None], Callable[[Desk], None], str], ...] = (
-    (answers_twice, refusals, "answering: nothing of this kind is owed"),
-    (answers_somebody_else, progress, "answering: nothing of this kind is owed"),
-    (drops_the_outcome_of_a_cancelled_call, cancellation, "answering: what is owed was not sent"),
-    (keeps_the_slot, slots, "calls: a slot is held by each handler"),
+    (answers_twice, refusals, "answering: an unexpected message was sent"),
+    (answers_somebody_else, progress, "answering: an unexpected message was sent"),
+    (drops_the_outcome_of_a_cancelled_call, cancellation, "answering: an expected message was not sent"),
+    (keeps_the_slot, slots, "calls: health counts other handlers than run"),
     (keeps_the_connections_slot, slots, "calls: a handler that may run was not started"),
-    (answers_a_batch_short, batches, "answering: nothing of this kind is owed"),
-    (answers_a_batch_out_of_order, batches, "answering: nothing of this kind is owed"),
+    (answers_a_batch_short, batches, "answering: an unexpected message was sent"),
+    (answers_a_batch_out_of_order, batches, "answering: an unexpected message was sent"),
     (lets_who_waits_wait, slots, "calls: a handler that may run was not started"),
     (starts_the_last_that_waits, slots, "calls: a handler that may run was not started"),
-    (lets_one_more_wait, slots, "answering: what is owed was not sent"),
-    (lets_one_more_wait, waiting_bytes, "answering: what is owed was not sent"),
-    (ignores_deadlines, deadlines, "calls: a handler was not told to stop"),
-    (forgets_to_arm, deadlines, "time: it would sleep through a deadline"),
-    (ends_at_once, shut_down, "shutdown: it ends while there is something left"),
-    (never_ends, shut_down, "shutdown: nothing is left and it does not end"),
-    (never_ends, shut_down_in_time, "shutdown: nothing is left and it does not end"),
-    (has_no_end_to_its_grace, shut_down, "calls: a handler was not told to stop"),
-    (bids_nobody_farewell, shut_down, "shutdown: who waits for nothing is bidden farewell"),
-    (lets_calls_in_as_it_leaves, shut_down, "answering: what is owed was not sent"),
-    (forgets_to_stop_who_runs, cancellation, "calls: a handler was not told to stop"),
-    (forgets_to_stop_who_runs, disconnects, "calls: a handler was not told to stop"),
-    (stops_who_is_to_finish, disconnects, "calls: a handler is told to stop that is not to be"),
-    (turns_its_queue_over, slow_peers, "order: something is sent before what was owed earlier"),
-    (forgets_its_queue, slow_peers, "answering: what is owed was not sent"),
-    (drops_what_is_to_be_flushed, closes, "answering: who is closed did not get what was queued"),
-    (speaks_to_who_is_closed, closes, "answering: something is sent to who is closed"),
-    (forgets_requests_with_their_peer, disconnects, "answering: a request of ours got no outcome"),
-    (resolves_what_was_abandoned, requests_of_ours, "answering: a request of ours gets an outcome that is not due"),
-    (never_ends_a_silent_exchange, exchanges, "answering: what is owed was not sent"),
-    (tells_progress_after_the_outcome, progress, "answering: what is owed was not sent"),
+    (lets_one_more_wait, slots, "answering: an expected message was not sent"),
+    (lets_one_more_wait, waiting_bytes, "answering: an expected message was not sent"),
+    (ignores_deadlines, deadlines, "calls: a handler was not cancelled"),
+    (forgets_to_arm, deadlines, "time: next_timeout is later than a deadline"),
+    (ends_at_once, shut_down, "shutdown: Drained came while something was left"),
+    (never_ends, shut_down, "shutdown: Drained is missing"),
+    (never_ends, shut_down_in_time, "shutdown: Drained is missing"),
+    (has_no_end_to_its_grace, shut_down, "calls: a handler was not cancelled"),
+    (bids_nobody_farewell, shut_down, "shutdown: an idle connection was not closed"),
+    (lets_calls_in_as_it_leaves, shut_down, "answering: an expected message was not sent"),
+    (forgets_to_stop_who_runs, cancellation, "calls: a handler was not cancelled"),
+    (forgets_to_stop_who_runs, disconnects, "calls: a handler was not cancelled"),
+    (stops_who_is_to_finish, disconnects, "calls: a handler was cancelled that should run"),
+    (turns_its_queue_over, slow_peers, "order: a message was sent before an earlier one"),
+    (forgets_its_queue, slow_peers, "answering: an expected message was not sent"),
+    (drops_what_is_to_be_flushed, closes, "answering: queued messages were not sent before a flushing close"),
+    (speaks_to_who_is_closed, closes, "answering: a message was sent to a closed connection"),
+    (forgets_requests_with_their_peer, disconnects, "answering: a request of the server got no outcome"),
+    (resolves_what_was_abandoned, requests_of_ours, "answering: a request of the server got an unexpected outcome"),
+    (never_ends_a_silent_exchange, exchanges, "answering: an expected message was not sent"),
+    (tells_progress_after_the_outcome, progress, "answering: an expected message was not sent"),
     (has_no_limit_to_replies, limits, "answering: a reply is above its limit"),
-    (has_no_limit_to_batches, limits, "answering: the reply to a batch is above its limit"),
-    (closes_twice, closes, "order: a connection is closed that is closed already"),
-    (cuts_its_replies, refusals, "answering: what is sent is no JSON-RPC"),
+    (has_no_limit_to_batches, limits, "answering: a batch reply is above its limit"),
+    (closes_twice, closes, "order: a connection was closed twice"),
+    (cuts_its_replies, refusals, "answering: a message is not JSON-RPC"),
     (accepts_whoever_comes, shut_down, "shutdown: "),
-    (lets_in_who_would_stay, shut_down, "shutdown: who would stay is let in"),
-    (takes_a_late_result, deadlines, "answering: nothing of this kind is owed"),
-    (forgets_the_ids_in_flight, cancellation, "answering: what is owed was not sent"),
+    (lets_in_who_would_stay, shut_down, "shutdown: a lasting connection was accepted"),
+    (takes_a_late_result, deadlines, "answering: an unexpected message was sent"),
+    (forgets_the_ids_in_flight, cancellation, "answering: an expected message was not sent"),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from posthouse.adapters.model.limits import CAUSES
+from posthouse.adapters.model.limits import REACHED
 from posthouse.adapters.model.records import Connection
 from posthouse.core import ANONYMOUS, Config, Peer
 from posthouse.core.values.peers import Address, SocketId
@@ -15,7 +15,7 @@ PEER = Peer("websocket", Address("127.0.0.1", 1), SocketId(1), ANONYMOUS)
 
 
 def meets(limit: str, now: float, config: Config = CONFIG, **facts: Any) -> bool:
-    return CAUSES[limit](Connection(1, PEER, pushable=True, **facts), now, config)
+    return REACHED[limit](Connection(1, PEER, pushable=True, **facts), now, config)
 
 
 @pytest.mark.parametrize(
@@ -25,10 +25,10 @@ def meets(limit: str, now: float, config: Config = CONFIG, **facts: Any) -> bool
         ("idle_timeout", 12.0, {"active_at": 2.0}, True),
         ("idle_timeout", 99.0, {"calls": {1: None}}, False),
         ("heartbeat_timeout", 99.0, {}, False),
-        ("heartbeat_timeout", 12.9, {"beaten_at": 10.0, "heard_at": 9.0}, False),
-        ("heartbeat_timeout", 13.0, {"beaten_at": 10.0, "heard_at": 9.0}, True),
-        ("heartbeat_timeout", 99.0, {"beaten_at": 10.0, "heard_at": 10.0}, False),
-        ("heartbeat_timeout", 99.0, {"beaten_at": 10.0, "held": 1}, False),
+        ("heartbeat_timeout", 12.9, {"heartbeat_at": 10.0, "heard_at": 9.0}, False),
+        ("heartbeat_timeout", 13.0, {"heartbeat_at": 10.0, "heard_at": 9.0}, True),
+        ("heartbeat_timeout", 99.0, {"heartbeat_at": 10.0, "heard_at": 10.0}, False),
+        ("heartbeat_timeout", 99.0, {"heartbeat_at": 10.0, "held": 1}, False),
         ("write_timeout", 6.9, {"held": 1, "taken_at": 2.0}, False),
         ("write_timeout", 7.0, {"held": 1, "taken_at": 2.0}, True),
         ("write_timeout", 99.0, {"held": 0}, False),
@@ -36,8 +36,8 @@ def meets(limit: str, now: float, config: Config = CONFIG, **facts: Any) -> bool
         ("max_queued_replies_bytes", 0.0, {"held": 1}, True),
         ("max_queued_pushes_bytes", 0.0, {"held": 1}, True),
         ("max_queued_pushes", 0.0, {"held": 0}, False),
-        ("max_bad_messages", 0.0, {"bad": 2}, False),
-        ("max_bad_messages", 0.0, {"bad": 3}, True),
+        ("max_bad_messages", 0.0, {"invalid_messages": 2}, False),
+        ("max_bad_messages", 0.0, {"invalid_messages": 3}, True),
     ],
 )
 def test_a_limit_is_met_where_it_is_and_no_earlier(limit: str, now: float, facts: dict[str, Any], met: bool) -> None:
@@ -47,4 +47,4 @@ def test_a_limit_is_met_where_it_is_and_no_earlier(limit: str, now: float, facts
 def test_what_has_no_limit_is_never_met() -> None:
     config = Config(idle_timeout=None, max_bad_messages=None)
     assert not meets("idle_timeout", 1e9, config)
-    assert not meets("max_bad_messages", 1e9, config, bad=1000)
+    assert not meets("max_bad_messages", 1e9, config, invalid_messages=1000)

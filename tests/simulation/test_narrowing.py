@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.adapters.journal import read
 from posthouse.adapters.simulation import Client, StormReport, attempt
-from posthouse.adapters.simulation.storms.failing import Failed, narrowed
+from posthouse.adapters.simulation.storms.failures import Failed, narrowed
 from posthouse.adapters.simulation.storms.narrowing import MAX_TRIES, SHORTEST, Narrowing
-from posthouse.adapters.simulation.storms.storm import Acts, Part, Storm
+from posthouse.adapters.simulation.storms.storm import Part, Storm, Workload
 from posthouse.core.service.context import Context
 from posthouse.core.service.service import Service
 from posthouse.core.values.peers import Identity
@@ -34,12 +34,12 @@ def test_what_is_not_needed_is_left_out() -> None:
 
     narrowing = Narrowing(20.0, Part(tuple(range(9))), fails)
     narrowing.narrow()
-    assert (narrowing.seconds, narrowing.part) == (5.0, Part((2, 5), spared=True))
+    assert (narrowing.seconds, narrowing.part) == (5.0, Part((2, 5), quiet_server=True))
     assert len(tried) < 30
 
 
 def test_what_is_needed_stays() -> None:
-    whole = Part((0, 1), spared=False)
+    whole = Part((0, 1), quiet_server=False)
     narrowing = Narrowing(20.0, whole, lambda seconds, part: seconds == 20.0 and part == whole)
     narrowing.narrow()
     assert (narrowing.seconds, narrowing.part) == (20.0, whole)
@@ -52,45 +52,46 @@ def test_what_is_left_fails(needed: set[int], least: float, ruled: bool) -> None
     def fails(seconds: float, part: Part) -> bool:
         nonlocal tries
         tries += 1
-        return seconds >= least and needed <= set(part.clients or ()) and not (ruled and part.spared)
+        return seconds >= least and needed <= set(part.clients or ()) and not (ruled and part.quiet_server)
 
     narrowing = Narrowing(20.0, Part(tuple(range(16))), fails)
     narrowing.narrow()
     assert tries <= MAX_TRIES
     assert fails(narrowing.seconds, narrowing.part)
-    assert narrowing.part.spared is not ruled
+    assert narrowing.part.quiet_server is not ruled
     assert narrowing.seconds / 2 < least or narrowing.seconds <= SHORTEST * 2
     assert needed == set(narrowing.part.clients or ()) or tries > MAX_TRIES // 2
 
 
 def test_a_failure_that_only_the_world_sees_leaves_a_smaller_storm_and_the_line_that_repeats_it(tmp_path: Path) -> None:
-    def acts(client: Client) -> None:
+    def workload(client: Client) -> None:
         client.call("double", 4).then(lambda call: fail_if(client.name == "client 1" and call.status == "result"))
 
     def fail_if(fails: bool) -> None:
         assert not fails, "as it should"
 
     seed = 2  # four clients
-    failed = attempt(seed, 20.0, tmp_path, service=service, acts=acts)
+    failed = attempt(seed, 20.0, tmp_path, service=service, workload=workload)
     assert isinstance(failed, Failed)
-    assert failed.part == Part((1,), spared=True)
-    assert not failed.replays
-    assert failed.entries < failed.recorded / 2
-    assert failed.repeat.endswith("service=…, acts=…, part=Part(clients=(1,), spared=True))")
+    assert failed.run.part == Part((1,), quiet_server=True)
+    assert failed.run.repeat.endswith("service=…, workload=…, part=Part(clients=(1,), quiet_server=True))")
     assert "posthouse replay" in str(failed)
     assert "seed-2.journal MODULE:SERVICE --check" in str(failed)
-    assert "only the simulator sees what is wrong" in str(failed)
-    assert failed.journal is not None
-    assert len(read(failed.journal).entries) == failed.entries
-    again = attempt(seed, failed.seconds, service=service, acts=acts, part=failed.part)
+    assert "fails only in the simulator" in str(failed)
+    journal = failed.journal
+    assert journal is not None
+    assert not journal.replays
+    assert journal.entries < journal.recorded / 2
+    assert len(read(journal.path).entries) == journal.entries
+    again = attempt(seed, failed.run.seconds, service=service, workload=workload, part=failed.run.part)
     assert isinstance(again, Failed)
-    assert (again.sentence, again.now) == (failed.sentence, failed.now)
+    assert (again.error.sentence, again.error.now) == (failed.error.sentence, failed.error.now)
 
 
 def test_another_exception_of_the_same_type_is_another_failure() -> None:
     acted: set[str] = set()
 
-    def acts(client: Client) -> None:
+    def workload(client: Client) -> None:
         acted.add(client.name)
         if {"client 1", "client 2"} <= acted:
             raise KeyError("it takes two")
@@ -99,18 +100,18 @@ def test_another_exception_of_the_same_type_is_another_failure() -> None:
         client.call("double", 4)
         client.half_close()
 
-    failed = attempt(2, 20.0, service=service, acts=acts)
+    failed = attempt(2, 20.0, service=service, workload=workload)
     assert isinstance(failed, Failed)
-    assert "it takes two" in failed.why
-    least = narrowed(lambda seed, **rest: begun(acted, seed, acts, **rest), failed)
-    assert least.part.clients == (1, 2)
-    assert "it takes two" in least.why
+    assert "it takes two" in failed.error.text
+    least = narrowed(lambda seed, **rest: begun(acted, seed, workload, **rest), failed)
+    assert least.run.part.clients == (1, 2)
+    assert "it takes two" in least.error.text
 
 
-def begun(acted: set[str], seed: int, acts: Acts, **rest: Any) -> Storm:
+def begun(acted: set[str], seed: int, workload: Workload, **rest: Any) -> Storm:
     """A storm in which nobody has acted yet."""
     acted.clear()
-    return Storm(seed, service=service, acts=acts, **rest)
+    return Storm(seed, service=service, workload=workload, **rest)
 
 
 def test_clients_are_who_one_says_they_are() -> None:
@@ -122,7 +123,7 @@ def test_clients_are_who_one_says_they_are() -> None:
         users.add(context.user)
 
     carol = Identity("carol", ("vault",))
-    outcome = attempt(2, 5.0, service=mine, acts=lambda client: client.call("look"), identities=[carol])
+    outcome = attempt(2, 5.0, service=mine, workload=lambda client: client.call("look"), identities=[carol])
     assert isinstance(outcome, StormReport)
     assert users == {"carol"}
 
@@ -130,12 +131,12 @@ def test_clients_are_who_one_says_they_are() -> None:
 def test_a_storm_that_did_not_fail_again_is_said_to_be_no_function_of_its_seed(tmp_path: Path) -> None:
     calls = 0
 
-    def acts(client: Client) -> None:
+    def workload(client: Client) -> None:
         nonlocal calls
         calls += 1
         assert calls != 1
 
-    failed = attempt(2, 1.0, tmp_path, service=service, acts=acts)
+    failed = attempt(2, 1.0, tmp_path, service=service, workload=workload)
     assert isinstance(failed, Failed)
-    assert "no function of its seed alone" in failed.why
+    assert "it depends on more than its seed" in failed.error.text
     assert failed.journal is None

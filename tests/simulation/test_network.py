@@ -5,20 +5,20 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.adapters.simulation import LinkConditions, Seeded
-from posthouse.adapters.simulation.network import Link, Way
+from posthouse.adapters.simulation.network import Direction, Link
 from posthouse.adapters.simulation.schedule import Schedule
 
 
 class Pipe:
-    """One way, and what arrived at its end with when."""
+    """One direction of a link, and the bytes that arrived with their times."""
 
-    def __init__(self, weather: LinkConditions = LinkConditions(), seed: int = 0) -> None:
+    def __init__(self, conditions: LinkConditions = LinkConditions(), seed: int = 0) -> None:
         self.schedule = Schedule()
-        self.way = Way(self.schedule, Seeded(seed).stream("link"), weather)
+        self.direction = Direction(self.schedule, Seeded(seed).stream("link"), conditions)
         self.arrived: list[tuple[float, bytes]] = []
         self.ended = 0
-        self.way.deliver = lambda data: self.arrived.append((self.schedule.now, data))
-        self.way.deliver_eof = self.end
+        self.direction.deliver = lambda data: self.arrived.append((self.schedule.now, data))
+        self.direction.deliver_eof = self.end
 
     def end(self) -> None:
         self.ended += 1
@@ -29,7 +29,7 @@ class Pipe:
         return b"".join(data for _, data in self.arrived)
 
 
-weathers = st.builds(
+all_conditions = st.builds(
     LinkConditions,
     latency=st.sampled_from([0.0, 0.5]),
     jitter=st.sampled_from([0.0, 2.0]),
@@ -38,24 +38,24 @@ weathers = st.builds(
 )
 
 
-@given(st.lists(st.binary(min_size=1, max_size=40), max_size=10), weathers, st.integers())
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=10), all_conditions, st.integers())
 def test_what_is_taken_arrives_in_order_and_then_the_end(
-    pieces: list[bytes], weather: LinkConditions, seed: int
+    pieces: list[bytes], conditions: LinkConditions, seed: int
 ) -> None:
-    pipe = Pipe(weather, seed)
+    pipe = Pipe(conditions, seed)
     waiting = b"".join(pieces)
 
     def more() -> None:
         nonlocal waiting
-        waiting = waiting[pipe.way.write(waiting) :]
+        waiting = waiting[pipe.direction.write(waiting) :]
 
-    pipe.way.on_room = more
+    pipe.direction.on_room = more
     more()
-    assert len(pipe.way) <= weather.capacity
+    assert len(pipe.direction) <= conditions.capacity
     assert pipe.run() == b"".join(pieces)
     assert waiting == b""
-    pipe.way.end()
-    pipe.way.end()
+    pipe.direction.end()
+    pipe.direction.end()
     pipe.run()
     assert pipe.ended == 1
     assert [when for when, _ in pipe.arrived] == sorted(when for when, _ in pipe.arrived)
@@ -63,39 +63,39 @@ def test_what_is_taken_arrives_in_order_and_then_the_end(
 
 def test_bytes_take_their_time_and_run_together() -> None:
     pipe = Pipe(LinkConditions(latency=0.25))
-    pipe.way.write(b"one")
-    pipe.way.write(b"two")
+    pipe.direction.write(b"one")
+    pipe.direction.write(b"two")
     pipe.run()
     assert pipe.arrived == [(0.25, b"onetwo")]
 
 
 def test_a_read_gives_no_more_than_its_most() -> None:
     pipe = Pipe()
-    pipe.way.most = 4
-    pipe.way.write(b"0123456789")
+    pipe.direction.read_size = 4
+    pipe.direction.write(b"0123456789")
     pipe.run()
     assert [data for _, data in pipe.arrived] == [b"0123", b"4567", b"89"]
 
 
-def test_nothing_moves_while_it_is_clogged_or_not_read() -> None:
+def test_nothing_moves_while_it_is_blocked_or_not_read() -> None:
     pipe = Pipe()
-    link = Link(pipe.way, Way(pipe.schedule, Seeded(0).stream("x"), LinkConditions()))
-    pipe.way.write(b"x")
-    link.clog()
+    link = Link(pipe.direction, Direction(pipe.schedule, Seeded(0).stream("x"), LinkConditions()))
+    pipe.direction.write(b"x")
+    link.block()
     assert pipe.run() == b""
-    link.unclog()
-    pipe.way.reading = False
+    link.unblock()
+    pipe.direction.reading = False
     assert pipe.run() == b""
-    pipe.way.reading = True
-    pipe.way.move()
+    pipe.direction.reading = True
+    pipe.direction.plan_delivery()
     assert pipe.run() == b"x"
 
 
 def test_what_is_on_its_way_is_lost_with_the_link() -> None:
     pipe = Pipe()
-    link = Link(pipe.way, Way(pipe.schedule, Seeded(0).stream("x"), LinkConditions()))
-    pipe.way.write(b"x")
+    link = Link(pipe.direction, Direction(pipe.schedule, Seeded(0).stream("x"), LinkConditions()))
+    pipe.direction.write(b"x")
     link.cut()
-    assert (link.up.over, link.down.over) == (True, True)
-    assert pipe.way.write(b"nobody reads it") == 15
+    assert (link.up.closed, link.down.closed) == (True, True)
+    assert pipe.direction.write(b"nobody reads it") == 15
     assert (pipe.run(), pipe.ended) == (b"", 0)

@@ -13,13 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.journal import read, replay
+from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.adapters.simulation import Client, Drawn, PendingCall, Recorded, Recording, Seeded, Storm, attempt
 from posthouse.adapters.simulation import __main__ as command
-from posthouse.adapters.simulation.storms.failing import Failed
-from posthouse.adapters.simulation.storms.stage import service as stage
+from posthouse.adapters.simulation.journals import SavedJournal
+from posthouse.adapters.simulation.storms.failures import Error, Failed, Run
+from posthouse.adapters.simulation.storms.scenario import SMALL_LIMITS, draw_config, draw_scenario
+from posthouse.adapters.simulation.storms.service import service as sample_service
 from posthouse.adapters.simulation.storms.storm import Part, StormReport
-from posthouse.adapters.simulation.storms.swarm import SHRUNK, draw, draw_config
-from posthouse.adapters.simulation.watched import Watched
 from posthouse.core import Config, RpcError, Service, UsageError
 from posthouse.core.calls.calls import Calls
 
@@ -66,36 +67,36 @@ def test_a_seed_is_the_same_storm_in_every_process() -> None:
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_storms_can_be_drawn_by_whoever_searches(data: st.DataObject) -> None:
-    calm = Storm("", chance=Drawn(lambda n: data.draw(st.integers(0, n - 1)))).run(1.0)
+    calm = Storm(Drawn(lambda n: data.draw(st.integers(0, n - 1)))).run(1.0)
     assert calm.simulated >= 1.0
 
 
 def test_a_storm_can_be_had_again_from_its_choices_alone() -> None:
     recording = Recording(Seeded(11))
-    calm = Storm("", chance=recording).run(5.0)
-    assert calm == Storm(11).run(5.0) == Storm("", chance=Recorded(recording.choices)).run(5.0)
+    calm = Storm(recording).run(5.0)
+    assert calm == Storm(11).run(5.0) == Storm(Recorded(recording.choices)).run(5.0)
 
 
 def test_the_simplest_storm_of_all_is_calm() -> None:
-    storm = Storm("", chance=Recorded({}))
-    assert storm.swarm.config == Config()
+    storm = Storm(Recorded({}))
+    assert storm.scenario.config == Config()
     assert storm.run(5.0).calls > 0
 
 
-def test_every_limit_of_the_swarm_is_one_that_there_is() -> None:
-    for name, options in SHRUNK.items():
+def test_every_small_limit_is_a_limit() -> None:
+    for name, options in SMALL_LIMITS.items():
         for option in options:
             assert getattr(Config(**{name: option}), name) == option
 
 
 def test_storms_differ_in_what_they_are_made_of() -> None:
-    made = [draw(Seeded(seed).stream("swarm")) for seed in range(50)]
-    assert len({str(swarm) for swarm in made}) > 45
-    assert any(swarm.config == Config() for swarm in made)
+    made = [draw_scenario(Seeded(seed).stream("swarm")) for seed in range(50)]
+    assert len({str(scenario) for scenario in made}) > 45
+    assert any(scenario.config == Config() for scenario in made)
     assert "limits" in str(made[0])
     configs = [draw_config(Seeded(seed).stream("swarm")) for seed in range(300)]
-    shrunk = {name for name in SHRUNK for config in configs if getattr(config, name) != getattr(Config(), name)}
-    assert shrunk == SHRUNK.keys()
+    shrunk = {name for name in SMALL_LIMITS for config in configs if getattr(config, name) != getattr(Config(), name)}
+    assert shrunk == SMALL_LIMITS.keys()
 
 
 def test_a_storm_may_rage_over_any_service() -> None:
@@ -106,10 +107,10 @@ def test_a_storm_may_rage_over_any_service() -> None:
     def double(number: int) -> int:
         return number * 2
 
-    def acts(client: Client) -> None:
+    def workload(client: Client) -> None:
         client.call("double", client.stream.choose(9)).then(lambda call: answered.append(call.status))
 
-    Storm(3, service=service, acts=acts).run(20.0)
+    Storm(3, service=service, workload=workload).run(20.0)
     assert "result" in answered
     with pytest.raises(UsageError):
         Storm(3, service=service)
@@ -122,38 +123,38 @@ def test_a_storm_over_a_service_of_ones_own_says_what_it_was_made_of_and_leaves_
     def double(number: int) -> int:
         return number * 2
 
-    def acts(client: Client) -> None:
+    def workload(client: Client) -> None:
         client.call("double", 4).then(lambda call: fail_if(call.status == "result"))
 
     def fail_if(fails: bool) -> None:
         assert not fails, "as it should"
 
     with pytest.raises(AssertionError) as raised:
-        Storm(3, service=service, acts=acts).run(20.0)
-    assert any("made of limits" in note for note in raised.value.__notes__)
-    failed = attempt(3, 20.0, tmp_path, service=service, acts=acts)
+        Storm(3, service=service, workload=workload).run(20.0)
+    assert any(" with limits " in note for note in raised.value.__notes__)
+    failed = attempt(3, 20.0, tmp_path, service=service, workload=workload)
     assert isinstance(failed, Failed)
     assert failed.journal is not None
-    assert replay(read(failed.journal), service, check=True, gateway=Watched).failure is None
+    assert replay(read(failed.journal.path), service, check=True, gateway=CheckedGateway).failure is None
 
 
-def test_what_a_liar_answers_to_its_own_call_is_its_own_fault() -> None:
+def test_a_client_that_broke_the_protocol_may_get_any_error() -> None:
     storm = Storm(1)
     client = storm.world.client("client 0")
     call = PendingCall("1", "ask", {"token": "a"}, 0.0)
     call.end("error", 1.0, error=RpcError(1, "no"))
-    with pytest.raises(Violation, match="an error is one that its call may have"):
-        storm._play._judge(client, "ask", {"token": "a"}, call)
-    client.liar = True
-    storm._play._judge(client, "ask", {"token": "a"}, call)
+    with pytest.raises(Violation, match="a call got an error that it cannot have"):
+        storm._sample._check(client, "ask", {"token": "a"}, call)
+    client.broke_protocol = True
+    storm._sample._check(client, "ask", {"token": "a"}, call)
 
 
 def test_no_shut_down_begins_when_the_storm_is_over() -> None:
     for storming in (True, False):
         storm = Storm(1)
-        storm._leave_at_work(1.0)
-        storm._play.storming = storming
-        storm.world.run(2 * storm.swarm.weather.latency)
+        storm._shut_down_under_load(1.0)
+        storm._raging = storming
+        storm.world.run(2 * storm.scenario.conditions.links.latency)
         assert storm.world.process.board.draining is storming
 
 
@@ -187,23 +188,24 @@ def test_a_failure_leaves_a_shrunk_journal_and_the_line_that_repeats_it(
 ) -> None:
     forget_a_slot(monkeypatch)
     failed = first_failure(tmp_path)
-    assert failed.sentence == "calls: a slot for each handler"
-    assert failed.replays
-    assert 0 < failed.entries < 50
-    assert failed.entries < failed.recorded
-    assert failed.repeat in str(failed)
-    assert failed.journal is not None
-    journal = read(failed.journal)
-    failure = replay(journal, stage, check=True, gateway=Watched).failure
+    assert failed.error.sentence == "calls: a slot for each handler"
+    left = failed.journal
+    assert left is not None
+    assert left.replays
+    assert 0 < left.entries < 50
+    assert left.entries < left.recorded
+    assert failed.run.repeat in str(failed)
+    journal = read(left.path)
+    failure = replay(journal, sample_service, check=True, gateway=CheckedGateway).failure
     assert failure is not None
     assert isinstance(failure.error, Violation)
-    assert failure.error.sentence == failed.sentence
-    again = attempt(failed.seed, failed.seconds)
+    assert failure.error.sentence == failed.error.sentence
+    again = attempt(failed.run.seed, failed.run.seconds)
     assert isinstance(again, Failed)
-    assert (again.why, again.steps) == (failed.why, failed.steps)
+    assert (again.error.text, again.error.steps) == (failed.error.text, failed.error.steps)
     monkeypatch.undo()
-    assert replay(journal, stage, check=True, gateway=Watched).failure is None
-    assert isinstance(attempt(failed.seed, failed.seconds), StormReport)
+    assert replay(journal, sample_service, check=True, gateway=CheckedGateway).failure is None
+    assert isinstance(attempt(failed.run.seed, failed.run.seconds), StormReport)
 
 
 def test_the_command_runs_storms_and_counts_them(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -221,7 +223,7 @@ def test_the_command_runs_a_part_of_a_storm(capsys: pytest.CaptureFixture[str]) 
     arguments = ["--seeds", "1", "--first", "3", "--seconds", "2", "--quiet", "--jobs", "1", "--traces"]
     for words, part in (
         (["--clients", "none"], Part(())),
-        (["--clients", "0,2", "--spared"], Part((0, 2), spared=True)),
+        (["--clients", "0,2", "--quiet-server"], Part((0, 2), quiet_server=True)),
     ):
         assert command.main([*arguments, *words]) == 0
         assert f"3 {Storm(3, part=part).run(2.0).trace}\n" in capsys.readouterr().out
@@ -233,11 +235,12 @@ def test_the_command_runs_a_part_of_a_storm(capsys: pytest.CaptureFixture[str]) 
 def test_the_command_tells_what_failed_and_stops_when_that_is_enough(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    failed = Failed(9, 1.0, "calls: x", "Violation: calls: x", "limits {}", 0.5, 7, journal="a.journal")
+    error = Error("calls: x", "Violation: calls: x", 0.5, 7)
+    failed = Failed(Run(9, 1.0), error, "limits {}", SavedJournal("a.journal", 3, 9, replays=True))
     monkeypatch.setattr(command, "attempt", lambda seed, seconds, folder, part: failed)
     assert command.main(["--jobs", "1", "--quiet", "--journals", str(tmp_path)]) == 1
     out = capsys.readouterr().out
-    assert out.count("seed 9 failed at 0.500 s, step 7: Violation: calls: x") == command.FAILURES
+    assert out.count("seed 9 failed at 0.500 s, step 7: Violation: calls: x") == command.MAX_FAILURES
     assert "python -m posthouse.adapters.simulation --first 9 --seeds 1 --seconds 1" in out
     assert "10 failed" in out
 
@@ -246,7 +249,7 @@ def test_a_command_line_that_makes_no_sense_is_told_so(capsys: pytest.CaptureFix
     with pytest.raises(SystemExit) as exit:
         command.main(["--seeds", "0"])
     assert exit.value.code == 2
-    assert "0 is not above 0" in capsys.readouterr().err
+    assert "0 is not 1 or more" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         command.main(["--traces", "--jobs", "2"])
-    assert "say --jobs 1" in capsys.readouterr().err
+    assert "needs --jobs 1" in capsys.readouterr().err

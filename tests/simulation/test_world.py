@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation import HandlerFaults, LinkConditions, World
-from posthouse.adapters.simulation.clients.http_speech import PipeliningSpeech
-from posthouse.adapters.simulation.clients.speech import Transport
+from posthouse.adapters.simulation import Conditions, HandlerFaults, LinkConditions, Monitoring, World
+from posthouse.adapters.simulation.clients.protocols.http import PipeliningHttpProtocol
+from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.core import Config, Identity, RpcError, Service
 
 from .shop import TRANSPORTS, every_transport, shop, who_is_pushed_to
@@ -31,7 +31,7 @@ def test_calls_are_answered_over_every_transport(transport: Transport) -> None:
     assert [call.error.code for call in (batch[1], wrong) if call.error] == [-32601, -32602]
     with pytest.raises(RpcError):
         _ = wrong.result
-    world.leave()
+    world.finish()
 
 
 def test_handlers_that_await_do_so_on_the_virtual_clock() -> None:
@@ -44,7 +44,7 @@ def test_handlers_that_await_do_so_on_the_virtual_clock() -> None:
         _ = slow.result
     world.run(20)
     assert slow.result == 20.0
-    assert slow.answered_at == pytest.approx(20.0, abs=0.1)
+    assert slow.ended_at == pytest.approx(20.0, abs=0.1)
     assert world.now == 21.0
 
 
@@ -68,7 +68,7 @@ def test_the_server_may_ask_and_tell_its_clients(transport: Transport) -> None:
     world.run(1)
     assert refused.error is not None
     assert silent.error is not None
-    world.leave()
+    world.finish()
 
 
 def test_calls_that_are_sequential_follow_one_another() -> None:
@@ -108,35 +108,37 @@ def test_a_cut_loses_what_waits_and_the_next_call_makes_a_new_link() -> None:
     assert "finished" in seen.result
 
 
-def test_nothing_moves_on_a_clogged_link() -> None:
+def test_nothing_moves_on_a_blocked_link() -> None:
     world = World(service=shop(), config=Config(heartbeat_interval=None))
     alice = world.client("alice", "lines")
     world.run(1)
     alice.connect()
-    world.clog("alice")
+    world.block("alice")
     call = alice.call("add", 1, 1)
     world.run(60)
     assert call.status == "pending"
-    world.unclog("alice")
+    world.unblock("alice")
     world.run(1)
     assert call.result == 2
 
 
-def test_who_leaves_a_clogged_link_has_left_when_it_moves_again() -> None:
+def test_who_leaves_a_blocked_link_has_left_when_it_moves_again() -> None:
     world = World(service=shop(), config=Config(heartbeat_interval=None))
     alice = world.client("alice")
     alice.call("add", 1, 1)
     world.run(1)
-    world.clog("alice")
+    world.block("alice")
     alice.close()
     world.run(10)
-    assert (alice.link, len(world.process.accepted)) == (None, 1)
-    world.leave()
-    assert not world.process.accepted
+    assert (alice.link, len(world.process.sockets)) == (None, 1)
+    world.finish()
+    assert not world.process.sockets
 
 
 def test_who_does_not_read_is_closed_and_told() -> None:
-    world = World(service=shop(), config=Config(write_timeout=2.0), weather=LinkConditions(capacity=200))
+    world = World(
+        service=shop(), config=Config(write_timeout=2.0), conditions=Conditions(links=LinkConditions(capacity=200))
+    )
     alice = world.client("alice")
     alice.call("add", 1, 1)
     world.run(1)
@@ -146,7 +148,7 @@ def test_who_does_not_read_is_closed_and_told() -> None:
     alice.reads = True
     world.run(10)
     assert "lost" in {call.status for call in calls}
-    world.leave()
+    world.finish()
 
 
 def test_a_client_may_end_its_input_and_leave() -> None:
@@ -177,11 +179,11 @@ def test_a_restart_loses_everything_and_a_shut_down_nothing() -> None:
     world.run(1)
     world.restart()
     assert (back.result, gone.status) == (2, "lost")
-    world.leave()
+    world.finish()
 
 
 def test_what_handlers_say_as_their_process_is_killed_is_said_to_nobody() -> None:
-    world = World(service=shop(), weather=LinkConditions(latency=1.0))
+    world = World(service=shop(), conditions=Conditions(links=LinkConditions(latency=1.0)))
     asked = world.client("ann").call("ask")
     world.run(seconds=3.5)
     killed = world.process
@@ -202,18 +204,21 @@ def test_the_process_may_stand_still_and_nobody_is_closed_for_it() -> None:
 
 
 def test_handlers_may_misbehave() -> None:
-    world = World(service=shop(), manners=HandlerFaults(late=300, never=300, twice=500, raising=100, stubborn=500))
+    world = World(
+        service=shop(),
+        conditions=Conditions(handlers=HandlerFaults(late=300, never=300, twice=500, raises=100, ignores_cancel=500)),
+    )
     clients = [world.client(f"{kind} {number}", kind) for kind in TRANSPORTS for number in range(3)]
     calls = [client.call("add", 1, number, timeout_ms=2000) for client in clients for number in range(10)]
     world.run(40)
     ends = {call.error.code if call.error else call.status for call in calls}
     assert ends == {"result", -32030, -32603}
-    world.leave()
+    world.finish()
 
 
 def test_equal_seeds_make_equal_worlds_and_others_do_not() -> None:
     def trace(seed: int) -> str:
-        world = World(seed, service=shop(), weather=LinkConditions(jitter=0.5, fragment=500))
+        world = World(seed, service=shop(), conditions=Conditions(links=LinkConditions(jitter=0.5, fragment=500)))
         for kind in TRANSPORTS:
             world.client(kind, kind).call("wait", 0.3)
         world.run(3)
@@ -224,7 +229,7 @@ def test_equal_seeds_make_equal_worlds_and_others_do_not() -> None:
 
 
 def test_what_must_not_be_is_seen() -> None:
-    world = World(service=shop(), check_every=1)
+    world = World(service=shop(), monitoring=Monitoring(check_every=1))
     world.client("alice").call("wait", 5.0)
     world.run(1)
     world.process.gateway._calls.handlers += 1
@@ -237,9 +242,9 @@ def test_an_answer_that_does_not_come_is_seen() -> None:
     alice = world.client("alice")
     alice.call("add", 1, 1)
     world.run(1)
-    alice._asked._calls["never said"] = alice.call("add", 1, 1)
-    with pytest.raises(Violation, match="liveness: every call has its outcome"):
-        world.leave()
+    alice._calls._calls["never said"] = alice.call("add", 1, 1)
+    with pytest.raises(Violation, match="liveness: every call gets an outcome"):
+        world.finish()
 
 
 def test_parameters_are_by_position_or_by_name() -> None:
@@ -249,9 +254,9 @@ def test_parameters_are_by_position_or_by_name() -> None:
 
 
 def test_requests_that_do_not_wait_are_answered_in_their_order() -> None:
-    world = World(service=shop(), weather=LinkConditions(fragment=500))
+    world = World(service=shop(), conditions=Conditions(links=LinkConditions(fragment=500)))
     alice = world.client("alice", "http")
-    alice.speak = lambda stream, now: PipeliningSpeech(b"localhost")
+    alice.new_protocol = lambda stream, now: PipeliningHttpProtocol(b"localhost")
     ended: list[str] = []
     calls = [alice.call("wait", seconds) for seconds in (0.3, 0.1, 0.2)]
     calls += [alice.call("add", 1, number) for number in range(9)]
@@ -261,11 +266,11 @@ def test_requests_that_do_not_wait_are_answered_in_their_order() -> None:
     assert ended == [call.id for call in calls]
     assert [call.result for call in calls[3:]] == list(range(1, 10))
     assert alice.connections == 1
-    world.leave()
+    world.finish()
 
 
 def test_handlers_that_do_not_stop_when_told_do_when_the_world_heals() -> None:
-    world = World(service=shop(), manners=HandlerFaults(stubborn=1000))
+    world = World(service=shop(), conditions=Conditions(handlers=HandlerFaults(ignores_cancel=1000)))
     alice = world.client("alice")
     call = alice.call("many")
     world.run(1)
@@ -273,7 +278,7 @@ def test_handlers_that_do_not_stop_when_told_do_when_the_world_heals() -> None:
     world.run(1)
     assert call.status == "error"
     assert [invoke.method.name for invoke in world.process.handlers.running] == ["many"]
-    world.leave()
+    world.finish()
 
 
 def test_tasks_are_stopped_in_the_same_order_in_every_run() -> None:
@@ -303,7 +308,7 @@ def test_a_call_that_waits_for_its_turn_and_is_cancelled_gives_its_slot_back_at_
 def test_a_handler_that_lets_no_time_pass_is_found_out() -> None:
     world = World(service=shop())
     world.client("alice").call("spins")
-    with pytest.raises(Violation, match="time: handlers that await let the clock go on") as raised:
+    with pytest.raises(Violation, match="time: a handler yields forever and the clock does not advance") as raised:
         world.run(1)
     assert "seed 0, at " in raised.value.__notes__[0]
 
@@ -318,14 +323,14 @@ def test_what_a_handler_raised_can_be_seen_by_who_tests_it() -> None:
 
 def test_what_is_said_of_a_client_before_its_first_link_counts() -> None:
     world = World(service=shop())
-    deaf, clogged = world.client("deaf"), world.client("clogged")
+    deaf, blocked = world.client("deaf"), world.client("blocked")
     deaf.reads = False
-    world.clog("clogged")
-    calls = [deaf.call("add", 1, 1), clogged.call("add", 1, 1)]
+    world.block("blocked")
+    calls = [deaf.call("add", 1, 1), blocked.call("add", 1, 1)]
     world.run(1)
     assert [call.status for call in calls] == ["pending", "pending"]
     deaf.reads = True
-    world.unclog("clogged")
+    world.unblock("blocked")
     world.run(1)
     assert [call.result for call in calls] == [2, 2]
 
@@ -352,7 +357,7 @@ def test_a_client_may_answer_late_too_late_and_not_behind_its_link() -> None:
     late = alice.call("ask")
     world.run(5)
     assert late.result == 2
-    assert late.answered_at == pytest.approx(1.0, abs=0.1)
+    assert late.ended_at == pytest.approx(1.0, abs=0.1)
     alice.answer_delay = 5.0
     too_late = alice.call("ask")
     world.run(10)
@@ -363,7 +368,7 @@ def test_a_client_may_answer_late_too_late_and_not_behind_its_link() -> None:
     alice.call("tell")
     world.run(10)
     assert lost.status == "lost"
-    world.leave()
+    world.finish()
     assert alice.answer_delay == 0.0
 
 
@@ -379,7 +384,7 @@ def test_a_client_answers_nothing_on_a_link_that_is_gone() -> None:
     call = alice.call("ask")
     world.run(5)
     assert (call.status, alice.connections) == ("lost", 1)
-    world.leave()
+    world.finish()
 
 
 @pytest.mark.parametrize("seed", range(4))  # some of them compress
@@ -398,7 +403,7 @@ def test_a_client_takes_large_answers_and_may_say_what_compresses_too_well(seed:
     given = alice.call("blob", 1, "x" * 900_000)
     world.run(30)
     assert given.status in ("result", "lost")
-    world.leave()
+    world.finish()
 
 
 @pytest.mark.parametrize("way", ["threadsafe", "later", "coroutine"])
@@ -436,19 +441,21 @@ def test_a_server_that_lets_nobody_in_is_found_out(monkeypatch: pytest.MonkeyPat
     world = World(service=shop())
     world.client("alice")
     monkeypatch.setattr(world.process, "open", lambda *rest: False)
-    with pytest.raises(Violation, match="liveness: everybody is answered"):
-        world.leave()
+    with pytest.raises(Violation, match="liveness: every client gets an answer"):
+        world.finish()
 
 
 def test_what_came_while_the_process_stood_still_is_there_at_once() -> None:
-    world = World(service=shop(), weather=LinkConditions(latency=0.5), config=Config(read_bytes=100))
+    world = World(
+        service=shop(), conditions=Conditions(links=LinkConditions(latency=0.5)), config=Config(read_bytes=100)
+    )
     alice = world.client("alice", "lines")
     calls = [alice.call("add", 1, number) for number in range(50)]
     world.stall(10)
     world.run(1)
     assert world.now == 11
     assert {call.status for call in calls} == {"result"}
-    assert {call.answered_at for call in calls} == {10.5}
+    assert {call.ended_at for call in calls} == {10.5}
 
 
 def test_a_process_that_is_killed_while_it_stands_still_is_followed_by_one_that_does_not() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import pytest
 from posthouse.adapters.simulation import HandlerFaults, LinkConditions, World
-from posthouse.adapters.simulation.clients.speech import Transport
+from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.core import Identity, Service, UsageError
 
 from .shop import shop
@@ -35,17 +35,17 @@ def test_a_client_is_had_again_by_its_name_and_not_as_another() -> None:
         ("websocket", ada),
     ]
     for transport, identity in others:
-        with pytest.raises(UsageError, match="client 'alice' is there already, over 'http'"):
+        with pytest.raises(UsageError, match="client 'alice' exists, over 'http'"):
             world.client("alice", transport, identity=identity)
 
 
 def test_a_name_that_nobody_has_is_a_misuse() -> None:
     world = World(service=shop())
-    for befall in (world.cut, world.clog, world.unclog):
-        with pytest.raises(UsageError, match=r"there is no client 'bob'.* \(there are none yet\)"):
-            befall("bob")
+    for fault in (world.cut, world.block, world.unblock):
+        with pytest.raises(UsageError, match=r"there is no client 'bob'.* \(clients: none\)"):
+            fault("bob")
     world.client("alice")
-    with pytest.raises(UsageError, match=r"\(there are 'alice'\)"):
+    with pytest.raises(UsageError, match=r"\(clients: 'alice'\)"):
         world.cut("bob")
 
 
@@ -70,7 +70,7 @@ def test_a_handler_cannot_kill_its_own_process_but_may_plan_it() -> None:
     call = alice.call("plan")
     world.run(1)
     assert call.status == "lost"
-    world.leave()
+    world.finish()
 
 
 async def world_in_a_loop() -> None:
@@ -82,7 +82,7 @@ def test_a_world_within_an_event_loop_says_that_it_is_one() -> None:
         asyncio.run(world_in_a_loop())
 
 
-@pytest.mark.parametrize("manners", [{"late": 2000}, {"never": -1}, {"lateness": -1.0}, {"lateness": float("nan")}])
-def test_manners_that_make_no_sense_are_refused(manners: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=next(iter(manners))):
-        HandlerFaults(**manners)
+@pytest.mark.parametrize("faults", [{"late": 2000}, {"never": -1}, {"max_delay": -1.0}, {"max_delay": float("nan")}])
+def test_handler_faults_that_make_no_sense_are_refused(faults: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(faults))):
+        HandlerFaults(**faults)

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     rule,
 )
 from posthouse.adapters.invariants import check, check_at_rest
-from posthouse.adapters.simulation.watched import Watched
+from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.core import Address, Config, Identity, RpcError
 from posthouse.core.values.peers import SocketId
 from posthouse.transports import NewlineFraming, Send, Text, WebSocketClient
@@ -197,8 +197,8 @@ class SwitchboardMachine(RuleBasedStateMachine):
 
     @initialize(user=st.sampled_from([None, "ada"]), beginnings=st.lists(BEGINNINGS, min_size=2, max_size=4))
     def begin(self, user: str | None, beginnings: list[tuple[str, bool, list[bytes]]]) -> None:
-        self.board = Board(CONFIG, identity=Identity(user, ("broadcast",)), gateway=Watched)
-        assert isinstance(self.board.board.gateway, Watched)
+        self.board = Board(CONFIG, identity=Identity(user, ("broadcast",)), gateway=CheckedGateway)
+        assert isinstance(self.board.board.gateway, CheckedGateway)
         self.model = self.board.board.gateway.model
         self.all: list[Peer] = []
         for kind, slow, texts in beginnings:
@@ -381,7 +381,7 @@ class SwitchboardMachine(RuleBasedStateMachine):
             self.leave(peer)
         self.board.pass_time(200.0)
         check_at_rest(self.board.board)
-        self.model.at_rest()
+        self.model.check_at_rest()
         self.board.witness.at_rest()
 
     def everything_goes(self) -> None:

@@ -1,14 +1,13 @@
-"""Plant each bug in a copy of the product, and see how long the simulator takes to find it.
+"""Plant each bug in a copy of the product, and measure how soon the simulator finds it.
 
     python -m tests.simulation.planted [NAME ...] [--seconds 60] [--first SEED] [--write]
 
-Each hunt is one process that runs storms from a fresh seed on. With `--write` (and no name) the table in
-`docs/simulation.md` is brought up to date. Exit code 1 when a bug was not found, 2 when a patch does not apply.
+Each hunt is a process of its own that runs storms from a random seed on. `--write` (without a name) updates the table
+in `docs/simulation.md`. Exit code: 1 if a bug was not found, 2 if a patch does not apply.
 
 To add a bug: change the product, `git diff core transports > tests/simulation/planted/NAME.patch`, write `# ` and a
-sentence about what is wrong into a line above it, and take the change back. NAME says what the product does wrong.
-What the simulator does not find within the time is worth more than what it finds: something is not asked for, or not
-looked at.
+sentence that describes the bug into a line above it, and undo the change. NAME describes the bug, too. A bug that is
+not found in time is the most useful one: the workload does not reach it, or the checks do not see it.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ DOCUMENT: Final = ROOT / "docs" / "simulation.md"
 SECTION: Final = "planted"
 
 PATIENCE: Final = 900.0
-"""Seconds in which a hunt must be over, whatever else this machine does."""
+"""Seconds after which a hunt is stopped, even on a busy machine."""
 
 
 def plant(patch: Patch, first: int, seconds: float) -> Hunted:
-    """Hunt this bug, in a process that sees it. Raises DoesNotApply, and RuntimeError when the process breaks."""
+    """Hunt this bug in a process of its own. Raises DoesNotApply, and RuntimeError if the process fails."""
     with TemporaryDirectory() as folder:
         tree = Path(folder).resolve()
         copy(tree)
@@ -56,7 +55,7 @@ def plant(patch: Patch, first: int, seconds: float) -> Hunted:
 
 
 def row(patch: Patch, hunted: Hunted) -> str:
-    """What came of a hunt, as a line of the table."""
+    """The line of the table for a hunt."""
     if hunted.found is None:
         found, journal = "**not found**", ""
     else:
@@ -77,9 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     known = patches()
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.planted", description="Planted bugs, hunted.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of: {', '.join(known)} (default: all)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="for each, of one core (default %(default)s)")
-    parser.add_argument("--first", type=int, help="the first seed of each hunt (default: any)")
-    parser.add_argument("--write", action="store_true", help=f"bring {DOCUMENT.name} up to date")
+    parser.add_argument("--seconds", type=float, default=60.0, help="CPU seconds for each bug (default %(default)s)")
+    parser.add_argument("--first", type=int, help="first seed of each hunt (default: random)")
+    parser.add_argument("--write", action="store_true", help=f"update the table in {DOCUMENT.name}")
     arguments = parser.parse_args(argv)
     for name in arguments.names:
         if name not in known:

@@ -1,9 +1,9 @@
-"""One hunt, in a process of its own: storms from a first seed on, until one fails or the time is over.
+"""One hunt: storms from a first seed on, until one fails or the time is over.
 
     python -m tests.simulation.planted.hunt FIRST SECONDS TREE
 
-Prints one line of JSON, `Hunted`. It makes sure that what it runs is the copy in TREE and nothing else: a hunt through
-the product as it is would find nothing and say so of the patch.
+It runs in a process of its own and prints one line of JSON, `Hunted`. It verifies that every module of the product
+comes from the copy in TREE: a hunt in the unchanged product would find nothing.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from typing import Final
 from msgspec import Struct
 from msgspec.json import encode
 from posthouse.adapters.simulation import Failed, attempt
-from posthouse.adapters.simulation.storms.failing import leave_journal
+from posthouse.adapters.simulation.storms.failures import leave_journal
 
 STORM: Final = 20.0
-"""Seconds that each storm rages, simulated: those of `make simulate`."""
+"""The simulated length of each storm: that of `make simulate`."""
 
 
 class Hunted(Struct, frozen=True):
-    """What came of it. `found` is what was seen, or None; `storms` were needed for it, and `took` seconds of a core.
+    """The outcome. `found` is the sentence of the failure, or None; it took `storms` and `took` CPU seconds.
 
-    Of the `recorded` inputs of its journal `entries` are left after `shrinking` seconds; `replays`: they fail alone."""
+    The journal has `entries` of `recorded` inputs after `shrinking` seconds. `replays`: it fails without the simulator.
+    """
 
     storms: int
     took: float
@@ -39,18 +40,22 @@ class Hunted(Struct, frozen=True):
 
 
 def hunt(first: int, seconds: float, tree: Path) -> Hunted:
-    """Storms of the seeds from `first` on, for so many seconds of a core. What is left of the journal of one that fails
-    is put into `tree`."""
+    """Run storms from the seed `first` on, for these CPU seconds. The journal of a storm that fails is saved in
+    `tree`."""
     began = process_time()
     for storms in count(1):
         outcome = attempt(first + storms - 1, STORM)
         took = process_time() - began
         if isinstance(outcome, Failed):
             left = leave_journal(outcome, tree)
-            # An exception says less by its name than by its words.
-            found = outcome.sentence if ": " in outcome.sentence else outcome.why
+            # The name of an exception says less than its text.
+            found = outcome.error.sentence if ": " in outcome.error.sentence else outcome.error.text
             shrinking = process_time() - began - took
-            return Hunted(storms, took, found, outcome.seed, left.entries, left.recorded, left.replays, shrinking)
+            journal = left.journal
+            if journal is None:
+                raise AssertionError(left.error.text)
+            seed = outcome.run.seed
+            return Hunted(storms, took, found, seed, journal.entries, journal.recorded, journal.replays, shrinking)
         if took > seconds:
             return Hunted(storms, took)
     raise AssertionError("seeds do not end")
@@ -64,7 +69,7 @@ def strays(tree: Path) -> list[str]:
 
 
 def main(argv: list[str]) -> int:
-    """Hunt, and print what came of it."""
+    """Hunt, and print the outcome."""
     first, seconds, tree = int(argv[0]), float(argv[1]), Path(argv[2]).resolve()
     hunted = hunt(first, seconds, tree)
     if found := strays(tree):

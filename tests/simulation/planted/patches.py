@@ -1,4 +1,4 @@
-"""The patches: what each makes wrong, whether it still applies, and a copy of the product with one of them in it."""
+"""The patches: what each one breaks, whether it still applies, and a copy of the product with one of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RINGS: Final = ("core", "transports", "adapters")
 
 
 class Patch(Struct, frozen=True):
-    """One planted bug. `wrong` says in a sentence what is wrong with it."""
+    """One planted bug. `wrong` is a sentence that describes it."""
 
     name: str
     wrong: str
@@ -22,17 +22,17 @@ class Patch(Struct, frozen=True):
 
 
 class DoesNotApply(Exception):
-    """The product has moved on, and this patch has not."""
+    """The product has changed, and this patch does not apply any more."""
 
 
 def patches() -> dict[str, Patch]:
-    """All of them, by name."""
+    """All patches, by name."""
     found = (read(path) for path in sorted(Path(__file__).parent.glob("*.patch")))
     return {patch.name: patch for patch in found}
 
 
 def read(path: Path) -> Patch:
-    """One patch, whose first line says what is wrong with it. Raises ValueError for one that does not say."""
+    """One patch. Its first line describes the bug. Raises ValueError if it does not."""
     first = path.read_text(encoding="utf-8").partition("\n")[0]
     if not first.startswith("# "):
         raise ValueError(f"{path.name} must begin with a line `# ...` that says what is wrong with it")
@@ -40,15 +40,15 @@ def read(path: Path) -> Patch:
 
 
 def copy(tree: Path) -> None:
-    """The product as it is now, into this folder."""
+    """Copy the product into this folder."""
     for ring in RINGS:
         shutil.copytree(ROOT / ring, tree / ring, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def apply(patch: Patch, tree: Path, *, check: bool = False) -> None:
-    """Put the bug into the copy in `tree`, or with `check` only see that it could be. Raises DoesNotApply."""
+    """Apply the patch to the copy in `tree`; with `check`, only verify that it applies. Raises DoesNotApply."""
     options = ["--check"] if check else []
-    # Without an own repository git would look for the one around it, and leave the files alone.
+    # Without this, git would find the surrounding repository and ignore the files.
     git = ["git", "--git-dir=/dev/null", "apply", *options, "--verbose", str(patch.path)]
     done = subprocess.run(git, cwd=tree, capture_output=True, text=True)
     if done.returncode != 0:

@@ -1,4 +1,4 @@
-"""The reference model: what a gateway promises about connections and calls, in plain dictionaries.
+"""The reference model: the promises of a gateway about connections and calls, kept in plain dictionaries.
 
-It reads JSON-RPC by itself and may not use the tables, codecs or decoders that it is compared with.
+It parses JSON-RPC by itself. It must not use the tables, codecs or decoders of the gateway that it checks.
 """

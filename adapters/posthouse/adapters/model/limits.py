@@ -1,7 +1,6 @@
-"""What the model asks of limits: nobody is closed by one that they did not meet.
+"""What must be true of a connection that is closed by a limit.
 
-When a limit closes is the gateway's to choose, within what its inputs show; here is only what must be true for it. It
-may not know what closing settles.
+The gateway chooses when a limit closes a connection; the model only checks that the limit was reached.
 """
 
 from __future__ import annotations
@@ -13,46 +12,46 @@ from posthouse.core.values.config import Config
 
 from .records import Connection
 
-Cause = Callable[[Connection, float, Config], bool]
+Reached = Callable[[Connection, float, Config], bool]
 
 
 def idle(connection: Connection, now: float, config: Config) -> bool:
-    """Nothing was asked and nothing ended for so long, and nothing is waited for."""
-    patience = config.idle_timeout
-    return patience is not None and not connection.calls and connection.active_at + patience <= now
+    """For the idle timeout no text was received and no handler ended, and no call is pending."""
+    timeout = config.idle_timeout
+    return timeout is not None and not connection.calls and connection.active_at + timeout <= now
 
 
 def silent(connection: Connection, now: float, config: Config) -> bool:
-    """It was asked for a sign of life, could have given one, and none came since."""
-    asked_at = connection.beaten_at
+    """A heartbeat was sent, the peer was able to answer it, and did not."""
+    asked_at = connection.heartbeat_at
     if asked_at is None or connection.held:
         return False
     return connection.heard_at < asked_at and asked_at + config.heartbeat_timeout <= now
 
 
 def stalled(connection: Connection, now: float, config: Config) -> bool:
-    """It took nothing of what it was sent for so long."""
+    """For the write timeout the socket took none of the bytes that it holds."""
     return connection.held > 0 and connection.taken_at + config.write_timeout <= now
 
 
 def backed_up(connection: Connection, now: float, config: Config) -> bool:
-    """It has not taken what it was sent, so that more can only be queued."""
+    """The socket holds bytes, so that new messages must be queued."""
     return connection.held > 0
 
 
-def babbling(connection: Connection, now: float, config: Config) -> bool:
-    """More of what it said was wrong than may be."""
+def too_many_invalid(connection: Connection, now: float, config: Config) -> bool:
+    """The peer has sent more invalid messages than allowed."""
     allowed = config.max_bad_messages
-    return allowed is not None and connection.bad > allowed
+    return allowed is not None and connection.invalid_messages > allowed
 
 
-CAUSES: Final[dict[str, Cause]] = {
+REACHED: Final[dict[str, Reached]] = {
     "idle_timeout": idle,
     "heartbeat_timeout": silent,
     "write_timeout": stalled,
     "max_queued_replies_bytes": backed_up,
     "max_queued_pushes_bytes": backed_up,
     "max_queued_pushes": backed_up,
-    "max_bad_messages": babbling,
+    "max_bad_messages": too_many_invalid,
 }
-"""What must be true of a connection that meets each limit, by its name."""
+"""The condition of each limit that the model checks, by the name of the limit."""

@@ -1,4 +1,4 @@
-"""What the model knows: connections, calls, and what each peer is still owed, as plain records."""
+"""What the model knows of connections and calls, as plain records."""
 
 from __future__ import annotations
 
@@ -6,38 +6,51 @@ from collections import deque
 
 from msgspec import Struct, field
 from posthouse.core.service.method import Method
-from posthouse.core.values.config import Config
 from posthouse.core.values.peers import Peer
 
-from .texts import Codes
+from .messages import Codes
 
 
-class Owed(Struct, eq=False, gc=False):
-    """One payload that a connection must get: replies to these ids with one of these codes each, as an `array` or
-    alone; or, with `method`, a push. `turn` is the input that caused it."""
+class DueMessage(Struct, eq=False, gc=False):
+    """A message that a connection must get. `input` is the number of the input that caused it.
 
-    turn: int
+    Either a push of `method`; or the replies to these ids, each with one of these codes, as an `array` or one alone.
+    """
+
+    input: int
     replies: list[tuple[bytes, Codes]]
     array: bool = False
     method: str | None = None
 
 
 class Batch(Struct, eq=False, gc=False):
-    """The entries of one message: the replies of those that have reported, and how many have not."""
+    """The entries of one message: the replies so far, and how many entries have not `left` theirs yet."""
 
     replies: list[tuple[bytes, Codes] | None]
     left: int
     array: bool
 
 
-class Tokens(Struct, eq=False, gc=False):
-    """What is left of a rate: `rate` a second, up to one second's worth, and at least one."""
+class ReplySlot(Struct, eq=False, gc=False):
+    """Where the reply to one entry goes. `id` is None for a notification, which gets no reply.
+
+    `place` is the entry's place in its `batch`. Over HTTP every message is a batch, if only of one entry.
+    """
+
+    connection: Connection
+    id: bytes | None
+    batch: Batch | None
+    place: int
+
+
+class TokenBucket(Struct, eq=False, gc=False):
+    """What is left of a rate: at most the calls of one second, and at least one."""
 
     left: float
     at: float
 
     def take(self, rate: float, now: float) -> bool:
-        """Take one, if there is one."""
+        """Take one call. Returns False if there is none."""
         self.left = min(max(rate, 1.0), self.left + (now - self.at) * rate)
         self.at = now
         if self.left < 1.0:
@@ -47,92 +60,52 @@ class Tokens(Struct, eq=False, gc=False):
 
 
 class Connection(Struct, eq=False):
-    """One client. `open` until it is closed or gone; `silent`: it was closed, nothing is sent to it; `asked`: it is an
-    HTTP exchange, and its one text came. `running` handlers have not ended; `calls` have no outcome, by raw id, or by
-    number where none names them. `held` bytes wait with its socket, some of which went at `taken_at`. Its last sign of
-    life came at `heard_at`, `bad` of its texts were wrong; at `active_at` one came or a handler ended; at `beaten_at`
-    it was asked for a sign of life."""
+    """One connection. `open` until it is closed or lost; after a `Disconnect` it is `closed`, and nothing may be sent.
+
+    - `exchange_used`: it is an HTTP exchange, and its one text was received.
+    - `running` is the number of handlers that have not ended. `calls` have no outcome; they are found by their raw id,
+      or by number if they have none. `waiting` calls wait for a slot. `requests` were sent to this peer.
+    - `due` messages must be sent. `held` bytes wait at the socket; it took some of them at `taken_at`.
+    - `heard_at`: the last sign of life. `active_at`: the last text, or end of a handler. `heartbeat_at`: the last
+      heartbeat that was sent. `invalid_messages` were received.
+    """
 
     number: int
     peer: Peer
     pushable: bool
     open: bool = True
+    closed: bool = False
+    exchange_used: bool = False
     running: int = 0
     calls: dict[bytes | int, Call] = field(default_factory=dict)
     waiting: dict[int, Call] = field(default_factory=dict)
     requests: dict[int, None] = field(default_factory=dict)
-    owed: deque[Owed] = field(default_factory=deque)
+    due: deque[DueMessage] = field(default_factory=deque)
     held: int = 0
-    silent: bool = False
-    asked: bool = False
-    tokens: Tokens | None = None
+    bucket: TokenBucket | None = None
     taken_at: float = 0.0
     heard_at: float = 0.0
     active_at: float = 0.0
-    beaten_at: float | None = None
-    bad: int = 0
+    heartbeat_at: float | None = None
+    invalid_messages: int = 0
 
     @property
     def reachable(self) -> bool:
-        """May it be spoken to first?"""
+        """May the gateway push messages to it?"""
         return self.pushable and self.open
 
 
 class Call(Struct, eq=False):
-    """One call. `open`: it has no outcome. `detached`: it runs on and nobody is answered."""
+    """One call, which `waiting` has no slot yet. `open`: it has no outcome. `detached`: its handler runs on, and its
+    outcome is sent to no one. `key` is that in the connection's `calls`; `token` is the progress token."""
 
     number: int
-    connection: Connection
-    method: Method
-    id: bytes | None
+    slot: ReplySlot
     key: bytes | int
+    method: Method
     params: bytes | None
     deadline: float
     token: str | int | None
-    batch: Batch | None
-    place: int
     waiting: bool
     open: bool = True
     detached: bool = False
-
-
-class Leaving(Struct, eq=False):
-    """A shut-down: when its notice, its grace and all of it are over, and what of that has come."""
-
-    notice_at: float
-    grace_at: float
-    over_at: float
-    spread: float
-    accepting: bool = True
-    over: bool = False
-    drained: bool = False
-    farewells_by: float | None = None
-    farewells_over: bool = False
-
-    @classmethod
-    def at(cls, now: float, grace: float | None, config: Config) -> Leaving:
-        """It begins."""
-        notice = now + config.drain_notice
-        grace = config.drain_grace if grace is None else grace
-        return cls(notice, notice + grace, now + config.drain_timeout, config.drain_spread)
-
-    def graceless(self, now: float) -> bool:
-        """May no call go on any more? The end comes before a grace that is longer."""
-        return not self.drained and self.grace_at <= now and self.grace_at <= self.over_at
-
-    def passed(self, now: float) -> None:
-        """It is `now`: what has come by that?"""
-        if self.drained:
-            return
-        if self.farewells_by is not None and self.farewells_by <= now:
-            self.farewells_over = True
-        if self.accepting and min(self.notice_at, self.over_at) <= now:
-            self.accepting = False
-            self.farewells_by = now + self.spread
-        self.over = self.over_at <= now
-
-    def deadlines(self) -> list[float]:
-        """What is to come, once it is due at the latest."""
-        if self.drained:
-            return []
-        return [self.over_at, self.notice_at] if self.accepting else [self.over_at]

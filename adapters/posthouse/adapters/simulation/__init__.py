@@ -1,47 +1,50 @@
-"""Whole systems on a virtual clock, from one seed: real codecs at both ends, and everything between that can go wrong.
+"""Whole systems on a virtual clock, from one seed: real codecs at both ends, and every kind of fault between them.
 
-`World` is for tests of one's own service; `Storm` is how this project tests itself.
+`World` is for tests of your own service; `Storm` is how this project tests itself. This package uses the core and the
+transports as they are, and never the real clock, network or randomness.
 """
 
 from __future__ import annotations
 
+from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.adapters.model.model import Model
 
 from .chance import Chance, Drawn, Recorded, Recording, Seeded, Stream
-from .clients.clients import Client
+from .clients.client import Client
 from .clients.pending import PendingCall
-from .clients.speech import Transport
-from .handlers.manners import HONEST, HandlerFaults
-from .network import CALM, LinkConditions
-from .storms.failing import Failed, attempt
+from .clients.protocols.protocol import Transport
+from .conditions import Conditions
+from .handlers.faults import HandlerFaults
+from .network import LinkConditions
+from .server.engine import Monitoring
+from .storms.failures import Failed, attempt
+from .storms.scenario import Scenario, StormFaults
 from .storms.storm import Part, Storm, StormReport
-from .storms.swarm import Faults, Swarm
-from .watched import Watched
 from .world import MakeWorld, World
 
 __all__ = [
-    "CALM",
-    "HONEST",
     "Chance",
+    "CheckedGateway",
     "Client",
+    "Conditions",
     "Drawn",
     "Failed",
-    "Faults",
     "HandlerFaults",
     "LinkConditions",
     "MakeWorld",
     "Model",
+    "Monitoring",
     "Part",
     "PendingCall",
     "Recorded",
     "Recording",
+    "Scenario",
     "Seeded",
     "Storm",
+    "StormFaults",
     "StormReport",
     "Stream",
-    "Swarm",
     "Transport",
-    "Watched",
     "World",
     "attempt",
 ]

@@ -1,6 +1,6 @@
-"""`python -m posthouse.adapters.simulation`, as `make simulate`: many storms, on every core.
+"""`python -m posthouse.adapters.simulation` or `make simulate`: many storms, on every core.
 
-Exits with 0 when none failed, 1 when some did, 2 for a command line that makes no sense.
+Exit codes: 0 if no storm failed, 1 if some failed, 2 for an invalid command line.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from itertools import count, islice
 from pathlib import Path
 from time import monotonic
 
-from posthouse.adapters.simulation.storms.failing import COMMAND, Failed, attempt
+from posthouse.adapters.simulation.storms.failures import COMMAND, Failed, attempt
 from posthouse.adapters.simulation.storms.storm import Part, StormReport
 
-Run = Callable[[int], StormReport | Failed]
+RunStorm = Callable[[int], StormReport | Failed]
 
 AHEAD = 4
-"""So many storms are handed to each process before their outcomes are looked at."""
+"""The number of storms that each worker process gets in advance."""
 
-FAILURES = 10
-"""After so many failures there is no more to learn before they are mended."""
+MAX_FAILURES = 10
+"""The command stops after this many failures."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser()
     arguments = options.parse_args(argv)
     if arguments.traces and arguments.jobs != 1:
-        options.error("--traces are in the order of the seeds: say --jobs 1")
+        options.error("--traces needs --jobs 1: traces are printed in the order of the seeds")
     try:
         from tqdm import tqdm
     except ImportError:
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     simulated = 0.0
     bar = tqdm(total=arguments.seeds, unit=" seeds", disable=arguments.quiet)
     seeds = islice(count(first), arguments.seeds)
-    part = Part(arguments.clients, arguments.spared)
+    part = Part(arguments.clients, arguments.quiet_server)
     run = partial(attempt, seconds=arguments.seconds, folder=arguments.journals, part=part)
     for outcome in outcomes(seeds, run, arguments.jobs, arguments.minutes):
         bar.update()
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(outcome, Failed):
             failures.append(outcome)
             bar.write(str(outcome))
-            if len(failures) == FAILURES:
+            if len(failures) == MAX_FAILURES:
                 break
         else:
             if arguments.traces:
@@ -72,44 +72,47 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
-    parser = argparse.ArgumentParser(prog=COMMAND, description="Storms over the gateway, each from its seed.")
-    parser.add_argument("--seeds", type=positive, default=1000, help="how many storms (default %(default)s)")
-    parser.add_argument("--first", type=int, help="the first seed; the others follow it (default: any)")
+    """The parser of the command line."""
+    parser = argparse.ArgumentParser(prog=COMMAND, description="Test the gateway with random storms.")
+    parser.add_argument("--seeds", type=positive, default=1000, help="number of storms (default %(default)s)")
+    parser.add_argument("--first", type=int, help="first seed; the others follow it (default: random)")
     parser.add_argument(
-        "--seconds", type=float, default=20.0, help="how long each rages, simulated (default %(default)s)"
+        "--seconds", type=float, default=20.0, help="simulated length of each storm (default %(default)s)"
     )
-    parser.add_argument("--minutes", type=float, help="begin no more storms after so many minutes (default: no end)")
-    parser.add_argument("--jobs", type=positive, default=os.cpu_count(), help="processes (default: one for each core)")
+    parser.add_argument("--minutes", type=float, help="start no more storms after this time (default: no limit)")
+    parser.add_argument("--jobs", type=positive, default=os.cpu_count(), help="processes (default: one per core)")
     parser.add_argument(
-        "--journals", type=Path, default=Path("journals"), help="where to leave those of failures (default %(default)s)"
+        "--journals",
+        type=Path,
+        default=Path("journals"),
+        help="folder for journals of failures (default %(default)s)",
     )
     parser.add_argument(
         "--traces",
         action="store_true",
-        help="print a hash of all that each server did (with --jobs 1): equal on every machine",
+        help="print a hash of everything each server did, equal on every machine (needs --jobs 1)",
     )
-    parser.add_argument("--clients", type=numbers, metavar="N,N", help="only these clients act (none: no client)")
-    parser.add_argument("--spared", action="store_true", help="nothing befalls the server, and it says nothing unasked")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--clients", type=numbers, metavar="N,N", help="only these clients act (none: no client acts)")
+    parser.add_argument("--quiet-server", action="store_true", help="no faults or pushes of the server")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
     return parser
 
 
 def positive(text: str) -> int:
-    """A whole number above 0."""
+    """An integer of 1 or more."""
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        raise argparse.ArgumentTypeError(f"{text} is not 1 or more")
     return number
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """Some whole numbers, or none."""
+    """The integers of a list, or no integer for `none`."""
     return () if text == "none" else tuple(map(int, text.split(",")))
 
 
-def outcomes(seeds: Iterator[int], run: Run, jobs: int, minutes: float | None) -> Iterator[StormReport | Failed]:
-    """What became of each storm, in the order in which they end."""
+def outcomes(seeds: Iterator[int], run: RunStorm, jobs: int, minutes: float | None) -> Iterator[StormReport | Failed]:
+    """The outcome of each storm, in the order in which they end."""
     until = None if minutes is None else monotonic() + minutes * 60
     if jobs == 1:
         for seed in seeds:

@@ -1,7 +1,7 @@
-"""The one source of chance: `choose(n)`, on a stream for each actor.
+"""The only source of randomness: `choose(n)`, on one stream for each actor.
 
-A stream's choices depend on the seed, its name and its own history, so that a new actor does not reshuffle the others.
-A run is a function of its choices: the same ones, whoever makes them, make the same run.
+The choices of a stream depend on the seed, the actor's name and the earlier choices of the same stream. A new actor
+therefore does not change the choices of the others. Equal choices make equal runs, whatever their source.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ T = TypeVar("T")
 
 
 class Stream(ABC):
-    """One actor's chance. Where there is a simplest choice it is 0."""
+    """The choices of one actor. If one choice is the simplest, it is 0."""
 
     __slots__ = ()
 
     @abstractmethod
     def choose(self, n: int) -> int:
-        """A whole number from 0 to `n` - 1. `n` is at least 1."""
+        """An integer from 0 to `n` - 1. `n` is at least 1."""
 
     def pick(self, options: Sequence[T]) -> T:
-        """One of these. The first is the simplest."""
+        """Choose one of these options. The first is the simplest."""
         return options[self.choose(len(options))]
 
     def happens(self, weight: int) -> bool:
-        """Does it, `weight` times in a thousand?"""
+        """Return True in `weight` of a thousand cases."""
         return weight > 0 and self.choose(1000) >= 1000 - weight
 
     def entropy(self, size: int) -> bytes:
-        """So many bytes, as a gateway wants them."""
+        """`size` random bytes, for the `entropy` of a gateway."""
         return bytes([self.choose(256) for _ in range(size)])
 
 
 class Chance(Protocol):
-    """Where streams come from. Asked twice for one name, it gives streams that go on from one another."""
+    """A source of streams. Two requests for the same actor give streams that continue each other."""
 
     def stream(self, actor: str) -> Stream:
         """The stream of this actor."""
@@ -45,7 +45,7 @@ class Chance(Protocol):
 
 
 class Seeded:
-    """Chance from a seed: a whole number, or any text."""
+    """Choices from a seed: an integer or any text."""
 
     def __init__(self, seed: int | str) -> None:
         self.seed = seed
@@ -60,7 +60,7 @@ class Seeded:
 
 
 class _SeededStream(Stream):
-    # `random` and not `randrange`: its values are the same in every version of Python, and it costs a fifth.
+    # `random()` instead of `randrange()`: its values are equal in every version of Python, and it is five times faster.
     __slots__ = ("_bits", "_random")
 
     def __init__(self, random: Random) -> None:
@@ -75,34 +75,35 @@ class _SeededStream(Stream):
 
 
 class Drawn:
-    """Chance from a function `draw(n)`, such as Hypothesis gives: `lambda n: data.draw(integers(0, n - 1))`."""
+    """Choices from a function `draw(n)`, for example of Hypothesis: `lambda n: data.draw(integers(0, n - 1))`."""
 
     def __init__(self, draw: Callable[[int], int]) -> None:
         self._stream = _DrawnStream(draw)
 
     def stream(self, actor: str) -> Stream:
-        """The one stream: who draws shrinks them together."""
+        """The same stream for every actor, so that all choices are shrunk together."""
         return self._stream
 
 
 class _DrawnStream(Stream):
-    __slots__ = ("_counted", "_draw")
+    __slots__ = ("_draw", "_made")
 
     def __init__(self, draw: Callable[[int], int]) -> None:
         self._draw = draw
-        self._counted = 0
+        self._made = 0
 
     def choose(self, n: int) -> int:
         return self._draw(n)
 
     def entropy(self, size: int) -> bytes:
-        # What has to be unpredictable in life has only to be different here, and who draws prefers what is equal.
-        self._counted += 1
-        return counted(self._counted, size)
+        # In production these bytes must be unpredictable; here they must only differ, and a search prefers equal
+        # values.
+        self._made += 1
+        return numbered_bytes(self._made, size)
 
 
 class Recorded:
-    """Chance from lists of choices, one for each actor. Where a list ends, or does not fit, the choice is 0."""
+    """Choices from one list for each actor. When a list has ended or its choice is out of range, the choice is 0."""
 
     def __init__(self, choices: Mapping[str, Sequence[int]]) -> None:
         self._choices = choices
@@ -117,12 +118,12 @@ class Recorded:
 
 
 class _RecordedStream(Stream):
-    __slots__ = ("_at", "_choices", "_counted")
+    __slots__ = ("_at", "_choices", "_made")
 
     def __init__(self, choices: Sequence[int]) -> None:
         self._choices = choices
         self._at = 0
-        self._counted = 0
+        self._made = 0
 
     def choose(self, n: int) -> int:
         if self._at >= len(self._choices):
@@ -134,12 +135,12 @@ class _RecordedStream(Stream):
     def entropy(self, size: int) -> bytes:
         if self._at + size <= len(self._choices):
             return super().entropy(size)
-        self._counted += 1
-        return counted(self._counted, size)
+        self._made += 1
+        return numbered_bytes(self._made, size)
 
 
 class Recording:
-    """Passes on the chance of another, and keeps what was chosen in `choices`, for `Recorded`."""
+    """Choices of another source. They are kept in `choices`, for `Recorded`."""
 
     def __init__(self, chance: Chance) -> None:
         self._chance = chance
@@ -168,6 +169,6 @@ class _RecordingStream(Stream):
         return data
 
 
-def counted(number: int, size: int) -> bytes:
-    """So many bytes, which are others for every number that they can hold."""
+def numbered_bytes(number: int, size: int) -> bytes:
+    """`size` bytes that differ for every number that fits into them."""
     return (number % (1 << 8 * size)).to_bytes(size, "big")

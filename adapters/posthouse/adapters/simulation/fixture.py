@@ -1,11 +1,11 @@
-"""The pytest fixture `world`: worlds for a test, each settled and left at its end.
+"""The pytest fixture `world`: it makes worlds for a test, and settles and finishes each when the test has passed.
 
 In a `conftest.py`:
 
     pytest_plugins = ["posthouse.adapters.simulation.fixture"]
 
-A test that asks for `world` calls it with what a `World` is made of. Without a seed the name of the test is one: the
-same every time, and another for each case of a parametrized test.
+A test calls `world` with the arguments of `World`. The default seed is the name of the test: it is the same in every
+run, and differs for each case of a parametrized test.
 """
 
 from __future__ import annotations
@@ -16,41 +16,55 @@ from typing import Any, Final
 
 import pytest
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation.storms.failing import Lives, journal_path, keeper, leave_journal_of_world
+from posthouse.adapters.simulation.server.engine import Monitoring
 
+from .journals import Journals, save, shrunk
 from .world import MakeWorld, World
 
 FOLDER: Final = "journals"
-"""Where journals of worlds that failed are left, beside the configuration of pytest."""
+"""The folder for journals of worlds that failed, in pytest's root directory."""
 
 
 @pytest.fixture
 def world(request: pytest.FixtureRequest) -> Iterator[MakeWorld]:
-    """Makes worlds: `world(service=…, seed=…, …)`. When the test is over and has not failed, every call must get its
-    outcome, everybody leaves, and the server's tables must be empty. Of a world in which something does not hold that
-    must, a journal is left."""
-    made: list[tuple[World, Lives]] = []
-    failed = request.session.testsfailed
+    """Makes worlds: `world(service=…, seed=…, …)`.
+
+    After a test that passed, every call must get an outcome, every client is closed, and the server's tables must be
+    empty. A world in which an invariant was violated leaves a journal.
+    """
+    made: list[tuple[World, Journals]] = []
+    failed_before = request.session.testsfailed
 
     def make(*, seed: int | str = request.node.nodeid, **parts: Any) -> World:
-        lives: Lives = {}
-        world = World(seed, **{"journal": keeper(lives), **parts})
-        made.append((world, lives))
+        journals = Journals()
+        world = World(seed, **{"monitoring": Monitoring(journal=journals.add), **parts})
+        made.append((world, journals))
         return world
 
     yield make
-    passed = request.session.testsfailed == failed
+    passed = request.session.testsfailed == failed_before
     try:
         for world, _ in made:
-            if passed and world.failed is None:  # else the test has expected that
+            if passed and world.failed is None:  # the test expected a failure if there was one
                 passed = False
-                world.leave()
+                world.finish()
                 passed = True
     finally:
-        for number, (world, lives) in enumerate(made):
+        for number, (world, journals) in enumerate(made):
             world.close()
-            if not passed and world.failed is not None and lives:
-                path = journal_path(request.config.rootpath / FOLDER, f"{request.node.name}-{number}")
-                whole = isinstance(world.failed, Violation)
-                lines = leave_journal_of_world(lives, world.service, path, whole=whole)
+            if not passed and world.failed is not None:
+                name = f"{request.node.name}-{number}"
+                lines = _leave_journal(world, journals, str(request.config.rootpath / FOLDER), name)
                 sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def _leave_journal(world: World, journals: Journals, folder: str, name: str) -> list[str]:
+    """Save the journal of the last process, shrunk if it fails by itself. A journal that does not is saved only if an
+    invariant was violated. Returns the lines that say where it is."""
+    journal = journals.last()
+    small = shrunk(journal, world.service)
+    if small is None and not isinstance(world.failed, Violation):
+        return []
+    left = journal if small is None else small
+    saved = save(left, folder, name, recorded=len(journal.entries), replays=small is not None)
+    return saved.lines("MODULE:SERVICE")

@@ -1,8 +1,8 @@
-"""The network: links that delay, cut into fragments, run together, clog, half-close and are cut at any byte.
+"""The network: links that delay, fragment and merge bytes, block, half-close, and can be cut at any byte.
 
-A link has two ways, and each is a pipe of bounded size with a time to travel. What a sender cannot put into it waits
-with the sender; what a receiver does not read waits in the pipe. Within a way bytes keep their order, as TCP promises,
-and nothing else is promised. It may not know what bytes mean.
+A link has two directions. Each is a pipe with a bounded size and a travel time. The sender keeps the bytes that do not
+fit; the pipe keeps the bytes that the receiver does not read. Bytes of one direction stay in order, as TCP promises;
+nothing else is promised. This module does not know what the bytes mean.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from .chance import Stream
 from .schedule import Schedule
 
 READ_BYTES: Final = 64 * 1024
-"""The most that is delivered at once, as one read of a socket gives."""
+"""The default of the most bytes that are delivered at once, like one read of a socket."""
 
 
 class LinkConditions(Struct, frozen=True):
-    """How a link is. `latency` is seconds from end to end; `jitter` what is added at most; `capacity` is in bytes, each
-    way. `fragment`: how often, in a thousand, a piece of what could arrive arrives alone. Raises UsageError for what
-    makes no sense."""
+    """The quality of links. `latency` is the travel time in seconds, `jitter` the most seconds added to it at random.
+
+    `capacity` is in bytes, for each direction. `fragment` says how often, in a thousand deliveries, only a part of the
+    available bytes is delivered. Raises UsageError for invalid values.
+    """
 
     latency: float = 0.001
     jitter: float = 0.0
@@ -34,148 +36,149 @@ class LinkConditions(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if not (0 <= self.latency < inf and 0 <= self.jitter < inf):
-            raise UsageError(f"latency {self.latency} and jitter {self.jitter} must be seconds, from 0 on")
+            raise UsageError(f"latency {self.latency} and jitter {self.jitter} must be finite seconds, 0 or more")
         if self.capacity < 1 or not 0 <= self.fragment <= 1000:
             raise UsageError(f"capacity {self.capacity} must be at least 1, fragment {self.fragment} from 0 to 1000")
 
 
-CALM: Final = LinkConditions()
+def _ignore(*_: object) -> None:
+    """The callback of a direction that has no receiver or no waiting sender."""
 
 
-def _nothing(*_: object) -> None:
-    """Nobody is there, or nobody waits."""
+class Direction:
+    """One direction of a link.
 
-
-class Way:
-    """One direction. `deliver(data)`, of at most `most` bytes, and `deliver_eof()` are the receiver's, and `reading` is
-    its to set, as is `asleep`; `on_room()` is the sender's, called when bytes have left the pipe."""
+    The receiver sets `deliver(data)`, which gets at most `read_size` bytes, and `deliver_eof()`; it clears `reading` to
+    stop deliveries, and a process that is asleep sets `asleep`. The sender sets `on_room()`, which is called when bytes
+    have left the pipe. `ended`: the sender has half-closed; `closed`: nothing is delivered any more.
+    """
 
     __slots__ = (
         "_end_at",
         "_last",
-        "_moving",
         "_pieces",
+        "_planned",
         "_schedule",
         "_size",
         "_start",
         "_stream",
         "asleep",
-        "clogged",
+        "blocked",
+        "closed",
+        "conditions",
         "deliver",
         "deliver_eof",
         "ended",
-        "most",
         "on_room",
-        "over",
+        "read_size",
         "reading",
-        "weather",
     )
 
-    def __init__(self, schedule: Schedule, stream: Stream, weather: LinkConditions) -> None:
+    def __init__(self, schedule: Schedule, stream: Stream, conditions: LinkConditions) -> None:
         self._schedule: Final = schedule
         self._stream: Final = stream
-        self.weather = weather
-        self.deliver: Callable[[bytes], None] = _nothing
-        self.deliver_eof: Callable[[], None] = _nothing
-        self.on_room: Callable[[], None] = _nothing
-        self._pieces: deque[tuple[float, bytes]] = deque()  # with when each arrives
-        self._size = self._start = 0  # bytes on their way, and where in the first piece they begin
+        self.conditions = conditions
+        self.deliver: Callable[[bytes], None] = _ignore
+        self.deliver_eof: Callable[[], None] = _ignore
+        self.on_room: Callable[[], None] = _ignore
+        self._pieces: deque[tuple[float, bytes]] = deque()  # each with its arrival time
+        self._size = self._start = 0  # bytes in the pipe, and the offset of the first one in the first piece
         self._last = self._end_at = 0.0
-        self._moving = False
+        self._planned = False
         self.asleep = False
-        self.most = READ_BYTES
+        self.read_size = READ_BYTES
         self.reading = True
-        self.clogged = False
+        self.blocked = False
         self.ended = False
-        self.over = False
+        self.closed = False
 
     def __len__(self) -> int:
-        """How many bytes are on their way."""
+        """How many bytes are in the pipe."""
         return self._size
 
     def write(self, data: bytes) -> int:
-        """Put in what fits. How many bytes that were."""
-        if self.ended or self.over:
-            return len(data)  # nobody will read it, and nobody waits for it
-        room = self.weather.capacity - self._size
+        """Put the bytes that fit into the pipe. Returns how many were taken."""
+        if self.ended or self.closed:
+            return len(data)  # discarded, so that the sender does not wait
+        room = self.conditions.capacity - self._size
         if len(data) > room:
             data = data[: max(room, 0)]
         if data:
             self._size += len(data)
             self._pieces.append((self._arrival(), data))
-            self.move()
+            self.plan_delivery()
         return len(data)
 
     def _arrival(self) -> float:
-        """When what is sent now arrives: not before what was sent before."""
-        weather = self.weather
-        when = self._schedule.now + weather.latency
-        if weather.jitter:
-            when += weather.jitter * self._stream.choose(1000) / 1000
+        """The arrival time of bytes that are sent now. It is never before that of earlier bytes."""
+        conditions = self.conditions
+        when = self._schedule.now + conditions.latency
+        if conditions.jitter:
+            when += conditions.jitter * self._stream.choose(1000) / 1000
         if when > self._last:
             self._last = when
         return self._last
 
     def end(self) -> None:
-        """Half-close: the receiver is told behind all that is on its way."""
+        """Half-close: the receiver is told after all bytes in the pipe."""
         if not self.ended:
             self.ended = True
             self._end_at = self._arrival()
-            self.move()
+            self.plan_delivery()
 
     def drop(self) -> None:
-        """The link is cut: nothing arrives any more."""
-        self.over = True
+        """Cut this direction: the bytes in the pipe are lost."""
+        self.closed = True
         self._size = self._start = 0
         self._pieces.clear()
 
-    def move(self) -> None:
-        """See to it that what can arrive does, in time. While nothing is taken, time passes all the same."""
-        if self._moving or self.over or self.clogged or self.asleep or not self.reading:
+    def plan_delivery(self) -> None:
+        """Plan the next delivery, unless one is planned or none is possible now."""
+        if self._planned or self.closed or self.blocked or self.asleep or not self.reading:
             return
         if self._pieces or self.ended:
-            self._moving = True
+            self._planned = True
             self._schedule.at(self._pieces[0][0] if self._pieces else self._end_at, self._arrive)
 
     def _arrive(self) -> None:
-        self._moving = False
-        if self.over or self.clogged or self.asleep or not self.reading:
+        self._planned = False
+        if self.closed or self.blocked or self.asleep or not self.reading:
             return
         if not self._pieces:
-            self.over = True
+            self.closed = True
             self.deliver_eof()
             return
-        size = self._there()
-        if self.weather.fragment and self._stream.happens(self.weather.fragment):
+        size = self._available()
+        if self.conditions.fragment and self._stream.happens(self.conditions.fragment):
             size = min(size, 1 + self._stream.choose(self._stream.pick((size, 20, 3, 1))))
         self.deliver(self._take(size))
         self.on_room()
-        self.move()
+        self.plan_delivery()
 
-    def _there(self) -> int:
-        """How many bytes have come, as far as one read takes them."""
+    def _available(self) -> int:
+        """How many bytes have arrived, up to the size of one read."""
         size = -self._start
         for when, piece in self._pieces:
-            if when > self._schedule.now or size >= self.most:
+            if when > self._schedule.now or size >= self.read_size:
                 break
             size += len(piece)
-        return min(size, self.most)
+        return min(size, self.read_size)
 
     def _take(self, size: int) -> bytes:
-        """The first so many bytes."""
+        """Remove the first `size` bytes from the pipe."""
         self._size -= size
         pieces, start = self._pieces, self._start
         taken = []
         while size:
             piece = pieces[0][1]
-            there = len(piece) - start
-            if there > size:
+            left = len(piece) - start
+            if left > size:
                 taken.append(piece[start : start + size])
                 start += size
                 break
             taken.append(piece[start:])
             pieces.popleft()
-            size -= there
+            size -= left
             start = 0
         self._start = start
         return taken[0] if len(taken) == 1 else b"".join(taken)
@@ -186,27 +189,27 @@ class Link:
 
     __slots__ = ("down", "up")
 
-    def __init__(self, up: Way, down: Way) -> None:
+    def __init__(self, up: Direction, down: Direction) -> None:
         self.up: Final = up
         self.down: Final = down
 
-    def clog(self) -> None:
-        """Nothing moves until `unclog`, either way."""
-        self.up.clogged = self.down.clogged = True
+    def block(self) -> None:
+        """Deliver nothing in either direction until `unblock`."""
+        self.up.blocked = self.down.blocked = True
 
-    def unclog(self) -> None:
-        """It moves again."""
-        for way in (self.up, self.down):
-            way.clogged = False
-            way.move()
+    def unblock(self) -> None:
+        """Deliver again."""
+        for direction in (self.up, self.down):
+            direction.blocked = False
+            direction.plan_delivery()
 
     def cut(self) -> None:
-        """What is on its way is lost."""
+        """Cut the link. The bytes in both pipes are lost."""
         self.up.drop()
         self.down.drop()
 
-    def improve(self, weather: LinkConditions) -> None:
-        """From now on it is like this."""
-        self.up.weather = self.down.weather = weather
-        for way in (self.up, self.down):
-            way.on_room()
+    def change(self, conditions: LinkConditions) -> None:
+        """Use these conditions from now on."""
+        self.up.conditions = self.down.conditions = conditions
+        for direction in (self.up, self.down):
+            direction.on_room()

@@ -1,7 +1,7 @@
-"""The virtual clock: what is to happen when, and nothing happens in between.
+"""The virtual clock: which events are planned, and when.
 
-Time stands still while something happens and then jumps to what is next. What falls on the same moment happens in the
-order in which it was planned.
+Time stands still while an event runs, then jumps to the next event. Events planned for the same moment run in the order
+in which they were planned.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 
 class Clock(Protocol):
-    """What those need of it who only plan."""
+    """The part of a schedule that is enough to read the time and to plan events."""
 
     @property
     def now(self) -> float:
@@ -21,13 +21,15 @@ class Clock(Protocol):
         ...
 
     def after(self, seconds: float, event: Callable[[], None]) -> None:
-        """Plan this, `seconds` from now."""
+        """Plan an event, `seconds` from now."""
         ...
 
 
 class Schedule:
-    """`now` is monotonic seconds, from 0. What was planned cannot be taken back: it looks, when it happens, whether it
-    is still wanted."""
+    """The events of a world. `now` is monotonic seconds, from 0.
+
+    A planned event cannot be cancelled: when it runs, it checks whether it is still wanted.
+    """
 
     __slots__ = ("_heap", "_sequence", "now")
 
@@ -37,25 +39,25 @@ class Schedule:
         self._sequence = 0
 
     def __len__(self) -> int:
-        """How much is planned."""
+        """How many events are planned."""
         return len(self._heap)
 
     def after(self, seconds: float, event: Callable[[], None]) -> None:
-        """Plan this, `seconds` from now."""
+        """Plan an event, `seconds` from now."""
         self._sequence += 1
         heappush(self._heap, (self.now + seconds, self._sequence, event))
 
     def at(self, when: float, event: Callable[[], None]) -> None:
-        """Plan this for then; for now, if that is past."""
+        """Plan an event for the time `when`, or for now if that has passed."""
         self._sequence += 1
         heappush(self._heap, (when if when > self.now else self.now, self._sequence, event))
 
     def next(self) -> float | None:
-        """When the next event is, or None."""
+        """The time of the next event, or None."""
         return self._heap[0][0] if self._heap else None
 
     def pop(self) -> Callable[[], None]:
-        """The next event, at its time or late: the clock never goes back."""
+        """Take the next event and set the clock to its time. The clock never goes back."""
         when, _, event = heappop(self._heap)
         if when > self.now:
             self.now = when
@@ -63,7 +65,7 @@ class Schedule:
 
 
 class ProcessClock:
-    """The schedule as a process has it: while it is asleep, what it had planned waits."""
+    """The clock of one process. While the process is asleep, its events wait."""
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule: Final = schedule
@@ -76,18 +78,18 @@ class ProcessClock:
         return self._schedule.now
 
     def after(self, seconds: float, event: Callable[[], None]) -> None:
-        """Plan this, `seconds` from now."""
+        """Plan an event, `seconds` from now."""
         self._schedule.after(seconds, partial(self.run, event))
 
     def run(self, event: Callable[[], None]) -> None:
-        """Do this; or when it wakes, if it is asleep."""
+        """Run an event now, or on waking up if the process is asleep."""
         if self.asleep:
             self._waiting.append(event)
         else:
             event()
 
     def wake(self) -> None:
-        """Do what waited."""
+        """Run the events that waited."""
         self.asleep = False
         waiting, self._waiting = self._waiting, []
         for event in waiting:

@@ -1,13 +1,14 @@
-"""A whole system on a virtual clock: clients, links, one server process, and nothing that is not a function of choices.
+"""A whole system on a virtual clock: clients, links and one server. All of it is a function of the choices made.
 
     world = World(seed=7, service=service)
     alice = world.client("alice")
     call = alice.call("subtract", 42, 23)
     world.run(seconds=1)
     assert call.result == 19
+    world.finish()
 
-Time, and the server's lives on it, are in `engine.py`; here is who comes to it, over which links, and the second phase:
-the world heals, and everybody must get their answers and be let go.
+The server and time are in `server/engine.py`. This module adds the clients and their links, and the second phase of a
+run: the world heals, and then every call must get an outcome and every connection must be released.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from functools import partial
 from typing import Final
 
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation.clients.clients import Client
-from posthouse.adapters.simulation.clients.speech import Transport
-from posthouse.adapters.simulation.clients.speeches import SPEECHES
-from posthouse.adapters.simulation.handlers.manners import HONEST, HandlerFaults
+from posthouse.adapters.simulation.clients.client import Client
+from posthouse.adapters.simulation.clients.protocols.protocol import Transport
+from posthouse.adapters.simulation.clients.protocols.transports import PROTOCOLS
+from posthouse.adapters.simulation.server.deployment import Deployment
+from posthouse.adapters.simulation.server.engine import SETTLE_TIMEOUT, Engine, Monitoring
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
@@ -29,188 +31,180 @@ from posthouse.transports.policy import Policy
 from posthouse.transports.websocket.deflate import RATIO_FREE
 
 from .chance import Chance, Seeded
-from .engine import PATIENCE, Engine
-from .network import CALM, Link, LinkConditions, Way
+from .conditions import Conditions
+from .network import Direction, Link
 
-REFUSING: Final = (
+REFUSING_LIMITS: Final = (
     *("max_connections", "max_in_head", "max_connections_per_address", "max_connections_per_user"),
     *("accept_rate_per_address", "memory_budget", "call_rate", "max_head_bytes", "max_headers", "max_bad_messages"),
     *("head_timeout", "idle_timeout"),
 )
-"""The limits by which somebody may be refused who has done nothing wrong lately."""
+"""Limits which, when small, may refuse a client that behaves well."""
 
 
 class World(Engine):
-    """The system. `chance` may be given in place of `seed`; `steps` is how many events there were, and `failed` what
-    came out of one. `journal` takes each line of the journals of the server's lives, with the number of the life.
-    `modelled`: the reference model runs beside each of them."""
+    """The system. `seed` is an integer, a text, or a source of choices such as `Recorded`.
+
+    `conditions` say how good links and handlers are, until the world heals. `monitoring` says how often invariants are
+    checked, who gets the journals, and whether the reference model is used.
+    """
 
     def __init__(
         self,
-        seed: int | str = 0,
+        seed: int | str | Chance = 0,
         *,
         service: Service,
         config: Config = Config(),
         policy: Policy = Policy(),
-        weather: LinkConditions = CALM,
-        manners: HandlerFaults = HONEST,
-        chance: Chance | None = None,
-        check_every: int = 64,
-        journal: Callable[[int, bytes], object] | None = None,
-        modelled: bool = True,
+        conditions: Conditions = Conditions(),
+        monitoring: Monitoring = Monitoring(),
     ) -> None:
-        super().__init__(
-            service,
-            config,
-            policy,
-            manners,
-            Seeded(seed) if chance is None else chance,
-            check_every=check_every,
-            journal=journal,
-            modelled=modelled,
-        )
-        self.weather = weather
+        chance = Seeded(seed) if isinstance(seed, int | str) else seed
+        super().__init__(Deployment(service, config, policy), conditions.handlers, chance, monitoring)
+        self.links = conditions.links
         self.clients: Final[dict[str, Client]] = {}
-        # With whose they are. Those that were left while nothing moved on them too: the server has still to hear of it.
-        self._clogged: list[tuple[str, Link]] = []
+        # Each blocked link, with its client. A client may have left it: the server does not know yet.
+        self._blocked: list[tuple[str, Link]] = []
         self._transports: Final[dict[str, tuple[Transport, Identity | None]]] = {}
 
-    # Who is in it
+    # Clients and links
 
     def client(self, name: str, transport: Transport = "websocket", *, identity: Identity | None = None) -> Client:
-        """A new client. `identity` is who the server takes it for. With the name alone, the one of this name."""
+        """A new client, which the server takes for `identity`. With the name alone, the existing client of that name.
+
+        Raises UsageError for an unknown transport, and for a client that exists with another transport or identity.
+        """
         client = self.clients.get(name)
-        if transport not in SPEECHES:
-            raise UsageError(f"there is no transport {transport!r}: there are {', '.join(SPEECHES)}")
+        if transport not in PROTOCOLS:
+            raise UsageError(f"there is no transport {transport!r}: use one of {', '.join(PROTOCOLS)}")
         if client is None:
             self._transports[name] = transport, identity
             stream = self.chance.stream(f"client {name}")
-            # Whoever comes calls the server by a name that it has.
-            host = next(iter(self.policy.hosts), "localhost").encode("latin-1")
-            client = self.clients[name] = Client(name, self, stream, partial(SPEECHES[transport], host))
+            host = next(iter(self.deployment.policy.hosts), "localhost").encode("latin-1")
+            client = self.clients[name] = Client(name, self, stream, partial(PROTOCOLS[transport], host))
         elif (transport, identity) not in (self._transports[name], ("websocket", None)):
-            was, who = self._transports[name]
-            raise UsageError(f"client {name!r} is there already, over {was!r} as {who!r}: say its name alone")
+            used, known = self._transports[name]
+            raise UsageError(f"client {name!r} exists, over {used!r} as {known!r}: to get it, pass its name alone")
         return client
 
     def _named(self, name: str) -> Client:
         try:
             return self.clients[name]
         except KeyError:
-            there = ", ".join(map(repr, self.clients)) or "none yet"
-            raise UsageError(f"there is no client {name!r}: `client({name!r})` makes one (there are {there})") from None
+            names = ", ".join(map(repr, self.clients)) or "none"
+            raise UsageError(f"there is no client {name!r}: make it with client({name!r}) (clients: {names})") from None
 
     def connect(self, client: Client) -> Link | None:
-        """A new link from this client to the server, or None: it is not let in."""
+        """A new link from this client to the server, or None if the server refuses it."""
         transport, identity = self._transports[client.name]
         stream = self.chance.stream(f"link of {client.name}")
-        up = Way(self.schedule, stream, self.weather)
-        link = Link(up, Way(self.schedule, stream, self.weather))
-        place = 2 + list(self.clients).index(client.name)
+        link = Link(Direction(self.schedule, stream, self.links), Direction(self.schedule, stream, self.links))
+        host = 2 + list(self.clients).index(client.name)
         piped = transport in ("lines", "headers")
-        address = Address(transport="pipe") if piped else Address(f"10.0.{place >> 8}.{place & 255}", 40_000)
-        if not self.process.open(link, address, partial(client.lost, link), identity):
+        address = Address(transport="pipe") if piped else Address(f"10.0.{host >> 8}.{host & 255}", 40_000)
+        if not self.process.open(link, address, partial(client.connection_lost, link), identity):
             return None
-        if client.clogged:
-            link.clog()
-            self._clogged.append((client.name, link))
+        if client.blocked:
+            link.block()
+            self._blocked.append((client.name, link))
         return link
 
-    def takes(self, size: int) -> bool:
-        """Does the server take a text of so many bytes, whatever it is and however well it was compressed?"""
+    def accepts_size(self, size: int) -> bool:
+        """Does the server accept every text of this size, however well it was compressed?"""
         return size <= min(self.config.max_message_bytes, RATIO_FREE)
 
-    # What befalls it
+    # Faults of links
 
     def cut(self, name: str) -> None:
-        """The link of this client is cut, and what is on its way is lost. Both ends notice."""
+        """Cut the link of this client: the bytes on their way are lost, and both ends notice."""
         client = self._named(name)
         link = client.link
         if link is not None:
             link.cut()
-            client.lost(link)
-            self.schedule.after(link.up.weather.latency, partial(self.process.reset, link))
+            client.connection_lost(link)
+            self.schedule.after(link.up.conditions.latency, partial(self.process.reset, link))
 
-    def clog(self, name: str) -> None:
-        """Nothing moves on the links of this client, until `unclog` or `heal`."""
+    def block(self, name: str) -> None:
+        """Deliver nothing on the links of this client, until `unblock` or `heal`."""
         client = self._named(name)
-        client.clogged = True
+        client.blocked = True
         link = client.link
         if link is not None:
-            link.clog()
-            self._clogged.append((name, link))
+            link.block()
+            self._blocked.append((name, link))
 
-    def unclog(self, name: str) -> None:
-        """It moves again."""
-        self._named(name).clogged = False
-        clogged, self._clogged = self._clogged, []
-        for whose, link in clogged:
-            if whose == name:
-                link.unclog()
+    def unblock(self, name: str) -> None:
+        """Deliver again on the links of this client."""
+        self._named(name).blocked = False
+        blocked, self._blocked = self._blocked, []
+        for owner, link in blocked:
+            if owner == name:
+                link.unblock()
             else:
-                self._clogged.append((whose, link))
-
-    def _waiting(self) -> list[str]:
-        """Some of what is waited for."""
-        calls = [f"{client.name} waits for {call}" for client in self.clients.values() for call in client.pending]
-        there = [repr(client) for client in self.clients.values() if client.link is not None]
-        return [*calls, *super()._waiting(), *there][:5]
+                self._blocked.append((owner, link))
 
     # The second phase
 
     def heal(self) -> None:
-        """No more faults: links are quick and whole, clients read, handlers end, the server listens."""
-        self.weather = CALM
-        self.manners = HONEST
+        """End all faults: links are fast and whole, clients read and answer at once, handlers end as they should."""
+        conditions = Conditions()
+        self.links = conditions.links
         for client in self.clients.values():
             client.reads = True
             client.answer_delay = 0.0
             if client.link is not None:
-                client.link.improve(CALM)
-            self.unclog(client.name)
+                client.link.change(self.links)
+            self.unblock(client.name)
         self.process.handlers.heal()
         self.process.perform()
 
     def settle(self) -> None:
-        """Heal, and demand that every call gets its outcome. Raises Violation."""
+        """Heal, then require an outcome for every call. Raises Violation."""
         self.heal()
-        longest = max((m.timeout or 0.0 for m in self.service.methods.values()), default=0.0)
-        patience = PATIENCE + max(longest, self.config.call_timeout)
-        self.run_until(self.settled, "every call has its outcome", patience)
+        longest = max((method.timeout or 0.0 for method in self.service.methods.values()), default=0.0)
+        seconds = SETTLE_TIMEOUT + max(longest, self.config.call_timeout)
+        self.run_until(self.settled, "every call gets an outcome", seconds)
 
     def settled(self) -> bool:
-        """Does nobody wait for anything?"""
+        """Has every call an outcome, and has every handler ended?"""
         return not any(client.pending for client in self.clients.values()) and not self.process.handlers.running
 
-    def leave(self) -> None:
-        """Settle; then everybody leaves, and the tables of the server must be empty. Raises Violation."""
+    def finish(self) -> None:
+        """Settle, close every client, then require that the server's tables are empty. Raises Violation."""
         self.settle()
-        self._reach()
+        self._require_service()
         for client in self.clients.values():
             client.close()
-        self.run_until(self.empty, "who has left is let go")
-        with self._noted():
+        self.run_until(self.empty, "every closed connection is released")
+        with self._annotate_errors():
             self._check_at_rest()
 
-    def _reach(self) -> None:
-        """Once it has healed the server is there for everybody, where nothing is so small that it may refuse them."""
-        usual = Config()
-        refused = not self.policy.hosts or any(getattr(self.config, n) != getattr(usual, n) for n in REFUSING)
-        if self.process.board.draining or refused:
+    def _require_service(self) -> None:
+        """Require that the healed server answers every client, unless a small limit may refuse them."""
+        default = Config()
+        refuses = not self.deployment.policy.hosts or any(
+            getattr(self.config, name) != getattr(default, name) for name in REFUSING_LIMITS
+        )
+        if self.process.board.draining or refuses:
             return
-        late = list(self.clients.values())
-        for _ in range(2):  # a link that was about to end may end under the first
-            pings = {client: client.call("connection.ping") for client in late}
-            self.run_until(self.settled, "everybody is answered")
-            late = [client for client, ping in pings.items() if ping.status == "lost"]
-        if late:
-            with self._noted():
-                raise Violation("liveness: everybody is answered", *late[:3])
+        unanswered = list(self.clients.values())
+        for _ in range(2):  # the first ping may be lost on a link that was about to end
+            pings = {client: client.call("connection.ping") for client in unanswered}
+            self.run_until(self.settled, "every client gets an answer")
+            unanswered = [client for client, ping in pings.items() if ping.status == "lost"]
+        if unanswered:
+            with self._annotate_errors():
+                raise Violation("liveness: every client gets an answer", *unanswered[:3])
 
     def empty(self) -> bool:
-        """Has everybody left, and every handler ended?"""
-        gone = all(client.link is None for client in self.clients.values())
-        return gone and not self.process.accepted and not self.process.handlers.running
+        """Has every client left, and has every handler ended?"""
+        left = all(client.link is None for client in self.clients.values())
+        return left and not self.process.sockets and not self.process.handlers.running
+
+    def _unfinished(self) -> list[str]:
+        calls = [f"{client.name} waits for {call}" for client in self.clients.values() for call in client.pending]
+        connected = [repr(client) for client in self.clients.values() if client.link is not None]
+        return [*calls, *super()._unfinished(), *connected][:5]
 
 
 MakeWorld = Callable[..., World]

@@ -98,10 +98,10 @@ def _other_service(path: str, served: str, given: str | None) -> Failure:
 
 
 def _watched() -> type[Gateway]:
-    """A gateway with the reference model beside it. Imported here: nothing else needs the simulator."""
-    from posthouse.adapters.simulation.watched import Watched
+    """A gateway that is checked by the reference model. Imported here: nothing else needs the model."""
+    from posthouse.adapters.model.checked import CheckedGateway
 
-    return Watched
+    return CheckedGateway
 
 
 def _read(path: str) -> Journal:

@@ -1,4 +1,4 @@
-"""Simulated clients: what they say over each transport, and what they may hear.
+"""Simulated clients: what they send over each transport, and which replies they may get.
 
-It may not look into the server: a client judges by what reaches it.
+Clients judge the server by the bytes that reach them. This folder does not know the server's gateway or its tables.
 """

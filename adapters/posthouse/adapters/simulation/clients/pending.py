@@ -1,4 +1,4 @@
-"""The calls that a simulated client made, each from its asking to its outcome, and what it writes and reads of them."""
+"""The calls and pings of a simulated client, from when they are sent until they have an outcome."""
 
 from __future__ import annotations
 
@@ -12,67 +12,66 @@ Status = Literal["pending", "result", "error", "lost"]
 
 
 class PendingCall:
-    """One call that a client made. `status` is "pending" until it has a result, an error, or its connection is lost.
+    """One call of a client. `status` is "pending" until it has a result or an error, or its connection is lost.
 
-    `progress` is what it was told in the meantime, if it gave a progress token. `then(function)` has a function called
-    with it when it is no longer pending.
+    `progress` are the values that were received for its progress token. `sent_at` and `ended_at` are virtual seconds.
     """
 
     __slots__ = (
-        "answered_at",
-        "asked_at",
+        "_callbacks",
+        "ended_at",
         "error",
         "id",
         "method",
         "params",
         "progress",
+        "sent_at",
         "status",
         "token",
         "value",
-        "waiting",
     )
 
-    def __init__(self, id: str, method: str, params: Any, asked_at: float, *, token: str | int | None = None) -> None:
+    def __init__(self, id: str, method: str, params: Any, sent_at: float, *, token: str | int | None = None) -> None:
         self.id: Final = id
         self.method: Final = method
         self.params: Final = params
-        self.asked_at: Final = asked_at
+        self.sent_at: Final = sent_at
         self.token: Final = token
         self.progress: Final[list[Any]] = []
-        self.answered_at: float | None = None
+        self.ended_at: float | None = None
         self.status: Status = "pending"
         self.value: Any = None
         self.error: RpcError | None = None
-        self.waiting: list[Callable[[PendingCall], object]] = []
+        self._callbacks: Final[list[Callable[[PendingCall], object]]] = []
 
     def __repr__(self) -> str:
         return f"<{self.method} {self.id}: {self.status}>"
 
     @property
     def result(self) -> Any:
-        """The result. Raises RpcError for what failed, and LookupError while there is none or will be none."""
+        """The result. Raises RpcError if the call failed, and LookupError if it is pending or lost."""
         if self.error is not None:
             raise self.error
         if self.status != "result":
-            raise LookupError(f"{self.method} is {self.status}: let the world run, or expect no result")
+            raise LookupError(f"{self.method} is {self.status} and has no result: let the world run, or expect that")
         return self.value
 
     def end(self, status: Status, now: float, value: Any = None, error: RpcError | None = None) -> None:
-        """It has its outcome."""
-        self.status, self.answered_at, self.value, self.error = status, now, value, error
-        for tell in self.waiting:
-            tell(self)
+        """Set the outcome."""
+        self.status, self.ended_at, self.value, self.error = status, now, value, error
+        for callback in self._callbacks:
+            callback(self)
 
-    def then(self, tell: Callable[[PendingCall], object]) -> None:
-        """Call this when it has ended; at once, if it has."""
+    def then(self, callback: Callable[[PendingCall], object]) -> None:
+        """Call `callback(self)` when the call has ended; at once if it has."""
         if self.status == "pending":
-            self.waiting.append(tell)
+            self._callbacks.append(callback)
         else:
-            tell(self)
+            callback(self)
 
 
-class Asked:
-    """The calls of one client that have no outcome yet, by ids that begin with its `name`. It has `made` so many."""
+class PendingCalls:
+    """The calls of one client that have no outcome, by id. `made` is the number of all its calls."""
 
     def __init__(self, name: str) -> None:
         self._name: Final = name
@@ -84,38 +83,38 @@ class Asked:
         return iter(tuple(self._calls.values()))
 
     def make(self, request: dict[str, Any], now: float) -> PendingCall:
-        """A call of this request, which is given its id. It waits for nothing before it is added."""
+        """A call for this request, which gets its id. The call is pending once it is added."""
         self.made += 1
         id = request["id"] = f"{self._name}-{self.made}"
         token = request.get("meta", {}).get("progress_token")
         return PendingCall(id, request["method"], request.get("params", ()), now, token=token)
 
     def add(self, calls: Iterable[PendingCall]) -> None:
-        """They were asked."""
+        """These calls wait for a reply."""
         self._calls.update((call.id, call) for call in calls)
 
     def take(self, entry: dict[Any, Any]) -> PendingCall | None:
-        """The call with the id of this request or response, which has its outcome now. None: there is none."""
+        """Remove the call with the id of this message. Returns None if there is none."""
         return self._calls.pop(str(entry.get("id")), None)
 
-    def told(self, params: Any) -> bool:
-        """Progress was told. False: of none of these calls."""
+    def add_progress(self, params: Any) -> bool:
+        """Add a progress value to the calls with its token. Returns False if there are none."""
         token = params.get("token") if isinstance(params, dict) else None
-        meant = [call for call in self._calls.values() if token is not None and call.token == token]
-        for call in meant:
+        calls = [call for call in self._calls.values() if token is not None and call.token == token]
+        for call in calls:
             call.progress.append(params.get("value"))
-        return bool(meant)
+        return bool(calls)
 
     def lose(self, now: float) -> None:
-        """None of them will be answered."""
+        """The connection is lost: none of the calls gets a reply."""
         calls = list(self._calls.values())
         self._calls.clear()
         for call in calls:
             call.end("lost", now)
 
 
-class Pings:
-    """The pings of one client that have no pong yet, as calls whose ids are the payloads."""
+class PendingPings:
+    """The pings of one client that have no pong, as calls. The payload of a ping is its id."""
 
     def __init__(self, name: str) -> None:
         self._name: Final = name
@@ -127,17 +126,17 @@ class Pings:
         return iter(tuple(self._waiting))
 
     def make(self, now: float) -> PendingCall:
-        """The next one."""
+        """The next ping."""
         self._made += 1
         ping = PendingCall(f"{self._name}-ping-{self._made}", "ping", (), now)
         self._waiting.append(ping)
         return ping
 
     def answered(self, payload: bytes, now: float) -> bool:
-        """A pong came. False: no ping of this payload waits for one.
+        """A pong was received. Returns False if no ping with this payload waits.
 
-        Pings before it have none any more: the server "MAY elect to send a Pong frame for only the most recently
-        processed Ping frame" (RFC 6455 section 5.5.3).
+        Earlier pings end too: the server "MAY elect to send a Pong frame for only the most recently processed Ping
+        frame" (RFC 6455 section 5.5.3).
         """
         ids = [ping.id.encode() for ping in self._waiting]
         if payload not in ids:
@@ -147,7 +146,7 @@ class Pings:
         return True
 
     def lose(self, now: float) -> None:
-        """None of them will be answered."""
+        """The connection is lost: none of the pings gets a pong."""
         pings = list(self._waiting)
         self._waiting.clear()
         for ping in pings:
@@ -155,7 +154,7 @@ class Pings:
 
 
 def notification(method: str, params: Any) -> dict[str, Any]:
-    """A notification, or a request that has no id yet."""
+    """A notification. With an id it becomes a request."""
     made: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
     if params:
         made["params"] = params
@@ -163,20 +162,20 @@ def notification(method: str, params: Any) -> dict[str, Any]:
 
 
 def one_kind(*kinds: Any) -> Any:
-    """The parameters that were given, in one of these ways. Raises TypeError for several."""
+    """The parameters, which are given in one of these ways. Raises TypeError if they are given in several."""
     given = [params for params in kinds if params]
     if len(given) > 1:
         raise TypeError("JSON-RPC parameters are by position or by name, not both (section 4.2)")
     return given[0] if given else ()
 
 
-def pairs(given: Iterable[Any]) -> list[tuple[str, Any]]:
-    """Methods and their parameters, for a batch. Raises UsageError for what is something else."""
-    found = []
-    for entry in given:
+def checked_pairs(entries: Iterable[Any]) -> list[tuple[str, Any]]:
+    """The entries of a batch, each a method and its parameters. Raises UsageError for anything else."""
+    pairs = []
+    for entry in entries:
         match entry:
             case (str(method), list() | tuple() | dict() as params):
-                found.append((method, params))
+                pairs.append((method, params))
             case _:
-                raise UsageError(f"a batch has pairs of a method and its parameters, as ('add', [1, 2]), not {entry!r}")
-    return found
+                raise UsageError(f"a batch takes pairs of a method and its parameters, ('add', [1, 2]), not {entry!r}")
+    return pairs

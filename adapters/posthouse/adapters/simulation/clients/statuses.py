@@ -1,4 +1,4 @@
-"""Which status an answer over HTTP must have, by what it says (docs/protocol.md, "HTTP")."""
+"""Which HTTP status a response must have for its content (docs/protocol.md, "HTTP")."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from posthouse.core.values.errors import http_status
 
 NO_CONTENT: Final = 204
 
-IN_WORDS: Final = (403, 408, 414, 421, 429, 431, 503)
-"""With these a request is refused in words though it keeps the rules: for its time, its size, where it comes from and
-where it goes to, and because the server is full or leaves."""
+PLAIN_REFUSALS: Final = (403, 408, 414, 421, 429, 431, 503)
+"""The statuses with which a valid request may be refused in plain text: for its time or size, for its origin or host,
+and because the server is full or shutting down."""
 
 
-def status_fits(status: int, asks: bool, answer: Any) -> bool:
-    """Is this the status of this answer, which is None where it is no JSON? `asks`: something is to be answered."""
-    if answer is None:
-        return status in IN_WORDS or (status == NO_CONTENT and not asks)
-    if isinstance(answer, list):
-        # Of what asks for nothing only faults are told, and nobody knows whose they are.
-        nameless = all("error" in entry and entry.get("id") is None for entry in answer)
-        return (asks or nameless) and status == http_status(None)
-    if "error" in answer:
-        return status == http_status(answer["error"]["code"])
-    return asks and status == http_status(None)
+def status_fits(status: int, expects_reply: bool, reply: Any) -> bool:
+    """Is this the right status for this reply? `reply` is None if it is not JSON. `expects_reply`: the request text has
+    a request with an id."""
+    if reply is None:
+        return status in PLAIN_REFUSALS or (status == NO_CONTENT and not expects_reply)
+    if isinstance(reply, list):
+        # A batch of notifications gets only errors without an id.
+        without_id = all("error" in entry and entry.get("id") is None for entry in reply)
+        return (expects_reply or without_id) and status == http_status(None)
+    if "error" in reply:
+        return status == http_status(reply["error"]["code"])
+    return expects_reply and status == http_status(None)
 
 
-def asks(said: Any) -> bool:
-    """Is there a request in this text, which must have a response?"""
-    entries = said if isinstance(said, list) else [said]
+def expects_reply(message: Any) -> bool:
+    """Does this message contain a request with an id?"""
+    entries = message if isinstance(message, list) else [message]
     return any(isinstance(entry, dict) and "method" in entry and "id" in entry for entry in entries)

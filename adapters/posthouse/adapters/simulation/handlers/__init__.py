@@ -1,4 +1,4 @@
-"""Handlers and hooks on the virtual clock, and the faults that are drawn for them.
+"""Handlers and hooks on the virtual clock, and the faults that are injected into handlers.
 
-It runs users' functions behind the server's own firewall.
+Functions of the service run behind the same firewall as in the server. This folder does not know clients or links.
 """

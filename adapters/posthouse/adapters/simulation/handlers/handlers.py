@@ -1,20 +1,18 @@
-"""Handlers on the virtual clock: users' functions, and what may become of what they return.
+"""Handlers on the virtual clock: they run the functions of the service, and report how these end.
 
-By default they are run and reported as a server does it. By their manners their ends are reported late, never, twice or
-after `Cancel`, or they raise: what the core must be proof against.
+By default they do so as in the server. With `HandlerFaults` their ends are reported late, never, twice or after
+`Cancel`, or they raise: the core must tolerate all of this.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine
 from functools import partial
 from inspect import isawaitable
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final
 
 import anyio
 from posthouse.adapters.handlers.firewall import awaited_outcome, outcome_of, proper
-from posthouse.adapters.handlers.invoked_context import InvokedContext
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.schedule import Clock
@@ -22,54 +20,30 @@ from posthouse.core.service.method import Method, Outcome, Raised, Returned
 from posthouse.core.service.parameters import Arguments
 from posthouse.core.service.service import Service
 from posthouse.core.values.effects import Cancel, Invoke, Resolve
-from posthouse.core.values.errors import INTERNAL_ERROR, REQUEST_CANCELLED, ErrorObject, RpcError, UsageError
-from posthouse.core.values.peers import CallId, ConnectionId, OutgoingId
+from posthouse.core.values.errors import INTERNAL_ERROR, REQUEST_CANCELLED, RpcError
+from posthouse.core.values.peers import CallId, ConnectionId
 from posthouse.transports.switchboard.switchboard import Switchboard
 
+from .context import Sender, SimulatedContext
+from .faults import NO_FAULTS, HandlerFaults, InjectedError
 from .hooks import Hooks
-from .manners import HONEST, HandlerFaults, Spoiled
 from .tasks import Tasks
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 CANCELLED: Final = Raised(RpcError(REQUEST_CANCELLED))
-"""The outcome of a handler that was stopped: its call has been answered, so nobody sees it."""
+"""The outcome of a handler that was cancelled. Its call has an outcome already, so no client sees this one."""
 
-REMEMBERED: Final = 1000
-"""So many exceptions of handlers are remembered, by their incidents."""
+MAX_INCIDENTS: Final = 1000
+"""The number of handlers' exceptions that are kept, by incident id."""
 
-SOON: Final = 0.001
-"""Seconds in which a handler that is told to stop does."""
-
-
-class SimulatedContext(InvokedContext):
-    """The context of a simulated call."""
-
-    __slots__ = ("_handlers",)
-
-    def __init__(self, invoke: Invoke, handlers: Handlers) -> None:
-        super().__init__(invoke)
-        self._handlers: Final = handlers
-
-    def notify(self, method: str, params: Any = None) -> bool:
-        """Send a notification to the caller. False: it is gone, or cannot be pushed to."""
-        handlers = self._handlers
-        return handlers.say(handlers.board.notify, self.connection, method, params, handlers.schedule.now)
-
-    def send_progress(self, value: object) -> bool:
-        """Send this value of progress. False: it was not sent."""
-        handlers = self._handlers
-        return handlers.say(handlers.board.progress, self.call_id, value, handlers.schedule.now)
-
-    async def ask(self, method: str, params: object, timeout: float) -> bytes:
-        """Ask the caller, and wait for the result as JSON. Raises RpcError."""
-        return await self._handlers.ask(self.connection, method, params, timeout)
+STOP_SECONDS: Final = 0.001
+"""The time that a handler which has returned, but is reported late, takes to stop."""
 
 
 class Run:
-    """One call whose handler's end has not been reported. `outcome` is there when it has ended; `beginning`: what it
-    does at once is being done."""
+    """One call whose handler's end has not been reported. `outcome` is there once the function has ended.
+
+    `beginning`: the handler is being started and may end before the start returns.
+    """
 
     __slots__ = ("began", "beginning", "context", "invoke", "outcome", "scope")
 
@@ -83,54 +57,56 @@ class Run:
 
 
 class Handlers:
-    """Performs `Invoke`, `Cancel` and `Resolve` for one process, and by its `hooks` `Emit`."""
+    """Performs `Invoke`, `Cancel` and `Resolve` for one process, and `Emit` through its `hooks`.
+
+    `incidents` are the exceptions that handlers raised, by the incident id that the caller got.
+    """
 
     def __init__(
-        self, board: Switchboard, service: Service, schedule: Clock, stream: Stream, manners: HandlerFaults
+        self, board: Switchboard, service: Service, clock: Clock, stream: Stream, faults: HandlerFaults
     ) -> None:
-        self.board: Final = board
-        self.schedule: Final = schedule
-        self.manners = manners
-        self.hooks: Final = Hooks(service, self._start)
-        self._stream: Final = stream
-        self._tasks: Tasks | None = None
-        self._runs: Final[dict[CallId, Run]] = {}
-        self._never: Final[dict[CallId, Run]] = {}
-        self._stubborn: Final[dict[CallId, Run]] = {}
+        self.faults = faults
         self.incidents: Final[dict[str, BaseException]] = {}
-        self._lines: Final[dict[ConnectionId, deque[Run]]] = {}
-        self._asking: Final[dict[OutgoingId, Any]] = {}
-        self.failed: Exception | None = None
+        self._board: Final = board
+        self._clock: Final = clock
+        self._stream: Final = stream
+        self._tasks: Final = Tasks(clock)
+        self._sender: Final = Sender(board, clock, self._tasks.loop)
+        self.hooks: Final = Hooks(service, self._tasks.start)
+        self._runs: Final[dict[CallId, Run]] = {}
+        self._queues: Final[dict[ConnectionId, deque[Run]]] = {}  # of sequential methods
+        self._withheld: Final[dict[CallId, Run]] = {}  # ended, but never reported
+        self._not_stopping: Final[dict[CallId, Run]] = {}  # cancelled, but going on
 
     @property
     def running(self) -> list[Invoke]:
         """The calls whose handlers' ends have not been reported."""
         return [run.invoke for run in self._runs.values()]
 
-    # Beginning
+    # Start
 
     def invoke(self, action: Invoke) -> None:
-        """Run it."""
-        run = self._runs[action.call] = Run(action, SimulatedContext(action, self))
+        """Run the handler of a call."""
+        run = self._runs[action.call] = Run(action, SimulatedContext(action, self._sender))
         if action.method.sequential:
-            self._lines.setdefault(action.caller.connection, deque()).append(run)
-            self._advance(action.caller.connection)
+            self._queues.setdefault(action.caller.connection, deque()).append(run)
+            self._start_next(action.caller.connection)
         else:
-            self._begin(run)
+            self._start(run)
 
-    def _advance(self, connection: ConnectionId) -> None:
-        """Begin the next in line, and those behind it while they end at once."""
-        line = self._lines[connection]
-        while line and not line[0].began:
-            self._begin(line[0])
-        if not line:
-            self._lines.pop(connection, None)
+    def _start_next(self, connection: ConnectionId) -> None:
+        """Start the first handler of the queue, and those behind it while they end at once."""
+        queue = self._queues[connection]
+        while queue and not queue[0].began:
+            self._start(queue[0])
+        if not queue:
+            self._queues.pop(connection, None)
 
-    def _begin(self, run: Run) -> None:
+    def _start(self, run: Run) -> None:
         run.began = run.beginning = True
         method = run.invoke.method
         if method.awaits:
-            self._start(self._run_task(run))
+            self._tasks.start(self._run_task(run))
         elif run.context.ended:
             self._ended(run, CANCELLED)
         else:
@@ -154,157 +130,119 @@ class Handlers:
 
     def _call_plain(self, method: Method, *args: Any, **kwargs: Any) -> object:
         result = method.function(*args, **kwargs)
-        self._spoil()
+        self._inject_error()
         return result
 
     async def _call(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
         result = run.invoke.method.function(*args, **kwargs)
         outcome = Returned(await result if isawaitable(result) else result)
-        self._spoil()
+        self._inject_error()
         return outcome
 
-    def _spoil(self) -> None:
-        """By its manners it raises, whatever it was to return."""
-        if self.manners is not HONEST and self._stream.happens(self.manners.raising):
-            raise Spoiled
+    def _inject_error(self) -> None:
+        """Raise instead of returning a result, as often as the faults say."""
+        if self.faults is not NO_FAULTS and self._stream.happens(self.faults.raises):
+            raise InjectedError
 
     def _caught(self, run: Run, error: BaseException) -> Outcome:
         if isinstance(error, anyio.get_cancelled_exc_class()) and run.context.ended:
             return CANCELLED
         return Raised(error)
 
-    # Ending
+    # End
 
     def _ended(self, run: Run, outcome: Outcome) -> None:
         if run.invoke.call not in self._runs:
-            return  # the process is gone
-        manners, stream = self.manners, self._stream
-        if manners is HONEST:
+            return  # the process has ended
+        faults, stream = self.faults, self._stream
+        if faults is NO_FAULTS:
             self._report(run, outcome)
             return
         run.outcome = outcome
-        if stream.happens(manners.never):
-            self._never[run.invoke.call] = run
-        elif stream.happens(manners.late):
-            self.schedule.after(manners.lateness * stream.choose(1000) / 1000, partial(self._report, run, run.outcome))
+        if stream.happens(faults.never):
+            self._withheld[run.invoke.call] = run
+        elif stream.happens(faults.late):
+            self._clock.after(faults.max_delay * stream.choose(1000) / 1000, partial(self._report, run, run.outcome))
         else:
             self._report(run, run.outcome)
 
     def _report(self, run: Run, outcome: Outcome) -> None:
-        """Its end, once; and by its manners once more, when nobody may listen any longer."""
+        """Report the end of a handler, unless that was done. As often as the faults say, plan a second report."""
         call = run.invoke.call
         if self._runs.pop(call, None) is None:
             return
-        self._never.pop(call, None)
-        self._stubborn.pop(call, None)
+        self._withheld.pop(call, None)
+        self._not_stopping.pop(call, None)
         run.context.ended = True
-        self._tell(run, outcome)
-        if self.manners is not HONEST and self._stream.happens(self.manners.twice):
-            self.schedule.after(self.manners.lateness * self._stream.choose(1000) / 1000, partial(self._again, run))
+        self._send_outcome(run, outcome)
+        if self.faults is not NO_FAULTS and self._stream.happens(self.faults.twice):
+            delay = self.faults.max_delay * self._stream.choose(1000) / 1000
+            self._clock.after(delay, partial(self._report_again, run))
         if run.invoke.method.sequential:
-            self._lines[run.invoke.caller.connection].remove(run)
+            self._queues[run.invoke.caller.connection].remove(run)
             if not run.beginning:
-                self._advance(run.invoke.caller.connection)
+                self._start_next(run.invoke.caller.connection)
 
-    def _tell(self, run: Run, outcome: Outcome) -> bool:
-        outcome, now = proper(outcome), self.schedule.now
+    def _send_outcome(self, run: Run, outcome: Outcome) -> bool:
+        outcome, now = proper(outcome), self._clock.now
         if isinstance(outcome, Returned):
-            return self.board.complete(run.invoke.call, outcome.value, now)
+            return self._board.complete(run.invoke.call, outcome.value, now)
         if isinstance(outcome.error, RpcError):
-            return self.board.fail(run.invoke.call, outcome.error, now)
+            return self._board.fail(run.invoke.call, outcome.error, now)
         incident = self._stream.entropy(6).hex()
         self.incidents[incident] = outcome.error
-        if len(self.incidents) > REMEMBERED:
+        if len(self.incidents) > MAX_INCIDENTS:
             del self.incidents[next(iter(self.incidents))]
-        return self.board.fail(run.invoke.call, RpcError(INTERNAL_ERROR, data={"incident": incident}), now)
+        return self._board.fail(run.invoke.call, RpcError(INTERNAL_ERROR, data={"incident": incident}), now)
 
-    def _again(self, run: Run) -> None:
-        if self._tell(run, Returned(None)):
-            raise Violation("calls: a handler's end counts once")
+    def _report_again(self, run: Run) -> None:
+        if self._send_outcome(run, Returned(None)):
+            raise Violation("calls: the second end of a handler was accepted")
 
     def cancel(self, action: Cancel) -> None:
-        """Stop it, in its manner."""
+        """Stop a handler, unless the faults say that it ignores this."""
         run = self._runs.get(action.call)
         if run is None:
             return
         run.context.ended = True
         if not run.began:
-            self._report(run, CANCELLED)  # it waits for its turn, and need not have it
-        elif self._stream.happens(self.manners.stubborn):
-            self._stubborn[action.call] = run
+            self._report(run, CANCELLED)  # it waits in a queue, and need not start
+        elif self._stream.happens(self.faults.ignores_cancel):
+            self._not_stopping[action.call] = run
         else:
             self._stop(run)
 
     def _stop(self, run: Run) -> None:
-        if run.scope is not None and self._tasks is not None:
+        if run.scope is not None:
             self._tasks.loop.call_soon(run.scope.cancel)
         elif run.outcome is not None:
-            self.schedule.after(SOON, partial(self._report, run, CANCELLED))
-
-    def heal(self) -> None:
-        """From now on they are honest, and those that would never have ended do."""
-        self.manners = HONEST
-        for run in list(self._never.values()):
-            self._report(run, CANCELLED if run.outcome is None else run.outcome)
-        for run in self._stubborn.values():
-            self._stop(run)
-        self._stubborn.clear()
-
-    # What handlers say
-
-    def say(self, input: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Tell the board, from within user code. What comes out of it, but for misuse, is no business of a handler's,
-        whose firewall would swallow it: it is remembered in `failed`."""
-        try:
-            return input(*arguments, **named)
-        except UsageError:
-            raise
-        except Exception as error:
-            self.failed = self.failed or error
-            raise
-
-    async def ask(self, to: ConnectionId, method: str, params: object, timeout: float) -> bytes:
-        """Ask the client. The result as JSON. Raises RpcError."""
-        tasks = self._awaiting()
-        request = self.say(self.board.request, to, method, params, self.schedule.now, timeout=timeout)
-        future = self._asking[request] = tasks.loop.create_future()
-        try:
-            outcome = await future
-        finally:
-            if self._asking.pop(request, None) is not None:
-                self.say(self.board.abandon, request, self.schedule.now)
-        if isinstance(outcome, ErrorObject):
-            raise RpcError.of(outcome)
-        return bytes(outcome)
+            self._clock.after(STOP_SECONDS, partial(self._report, run, CANCELLED))
 
     def resolve(self, action: Resolve) -> None:
-        """The client has answered, or will not."""
-        future = self._asking.pop(action.request, None)
-        if future is not None and not future.done():
-            future.set_result(action.outcome)
+        """A request of a handler to its caller has an outcome."""
+        self._sender.resolve(action)
 
-    # Tasks
+    def heal(self) -> None:
+        """End all faults: from now on handlers end as they should, and those that were withheld are reported."""
+        self.faults = NO_FAULTS
+        for run in list(self._withheld.values()):
+            self._report(run, CANCELLED if run.outcome is None else run.outcome)
+        for run in self._not_stopping.values():
+            self._stop(run)
+        self._not_stopping.clear()
 
-    def _awaiting(self) -> Tasks:
-        if self._tasks is None:
-            self._tasks = Tasks(self.schedule)
-        return self._tasks
-
-    def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self._awaiting().start(coroutine)
+    # The process
 
     def turn(self) -> None:
-        """Let tasks run until they wait. Raises what went wrong under a handler, or in a task of ours."""
-        if self._tasks is not None:
-            self._tasks.turn()
-        if self.failed is not None:
-            raise self.failed
+        """Run tasks until all of them wait. Raises exceptions of the core that a handler ran into."""
+        self._tasks.turn()
+        if self._sender.failed is not None:
+            raise self._sender.failed
 
     def close(self) -> None:
-        """The process is gone."""
+        """The process has ended: stop every task."""
         self._runs.clear()
-        self._never.clear()
-        self._asking.clear()
+        self._withheld.clear()
+        self._sender.close()
         self.hooks.close()
-        if self._tasks is not None:
-            self._tasks.close()
+        self._tasks.close()

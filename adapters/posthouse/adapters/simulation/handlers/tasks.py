@@ -1,8 +1,8 @@
-"""Coroutines on the virtual clock: an asyncio loop whose time is the schedule's, and that never waits.
+"""Coroutines on the virtual clock: an asyncio loop that uses the time of the schedule and never waits.
 
-Handlers and hooks that await run here as they would in a server, with asyncio and with anyio on it, but for what needs
-the outside: sockets, files, threads, other processes. `turn` runs what can run and plans the next turn for when a
-sleep ends. What asyncio would give to a thread is run at once.
+Handlers and hooks that await run here as in a server, on asyncio or anyio. They cannot use sockets, threads of their
+own or other processes. `turn` runs everything that can run, and plans the next turn for the end of the next sleep.
+Functions that asyncio would run in a thread are run at once.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from posthouse.core.values.errors import UsageError
 
 Ts = TypeVarTuple("Ts")
 
-OUTSIDE: Final = (
-    "handlers in a simulation may use no sockets, threads of their own or processes: put something else in their place"
+NOT_SIMULATED: Final = (
+    "handlers in a simulation cannot use sockets, threads of their own or processes: replace them with a fake in tests"
 )
 
 MAX_ROUNDS: Final = 100_000
-"""So often may a turn go round before everything waits: what sleeps for no time at all would go round for ever."""
+"""The most rounds of one turn. A task that sleeps for 0 seconds in a loop would go on forever."""
 
 
 class _Task(asyncio.Task[Any]):
-    """Hashed by when it began: asyncio's groups are sets, and cancel their members in the order of their hashes."""
+    """A task whose hash is its number: task groups are sets, and cancel their members in the order of their hashes."""
 
     def __init__(self, number: int, coroutine: Coroutine[Any, Any, Any], **rest: Any) -> None:
         self._number: Final = number
@@ -39,17 +39,17 @@ class _Task(asyncio.Task[Any]):
         return self._number
 
     def add_done_callback(self, callback: Callable[[Any], object], *, context: Context | None = None) -> None:
-        """Also where anyio begins a thread, for which virtual time would not wait: it is refused."""
+        """Add a callback. That of an anyio worker thread is refused: virtual time would not wait for the thread."""
         worker = getattr(callback, "__self__", None)
         if isinstance(worker, WorkerThread):
             worker.stop()
-            raise UsageError(OUTSIDE)
+            raise UsageError(NOT_SIMULATED)
         super().add_done_callback(callback, context=context)
 
 
 def _number(scope: CancelScope) -> int:
-    """The hash of a cancel scope of anyio's, which are sets within one another and are cancelled in that order: while
-    it is entered by a task of ours it is the task's."""
+    """The hash of an anyio cancel scope. Scopes keep their children in sets and cancel them in the order of their
+    hashes. While a task of this module is in the scope, its hash is that of the task."""
     host = scope._host_task
     return host._number if type(host) is _Task else object.__hash__(scope)
 
@@ -58,34 +58,34 @@ CancelScope.__hash__ = _number  # type: ignore[method-assign, assignment]
 
 
 class _Selector:
-    """Where a loop would wait for sockets. Here to wait means that nothing can run: then the turn is over."""
+    """The selector with which a loop would wait for sockets. When the loop wants to wait, the turn is over."""
 
     def __init__(self, loop: _Loop) -> None:
         self._loop = loop
         self.rounds = 0
-        self.idle_for: float | None = None
+        self.wait: float | None = None
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None or timeout > 0:
-            self.idle_for = timeout
+            self.wait = timeout
             self._loop.stop()
         self.rounds += 1
         if self.rounds > MAX_ROUNDS:
             raise Violation(
-                "time: handlers that await let the clock go on",
-                f"they yielded {MAX_ROUNDS} times and waited for nothing",
+                "time: a handler yields forever and the clock does not advance",
+                f"{MAX_ROUNDS} rounds in one turn",
             )
         return []
 
 
 class _Loop(asyncio.BaseEventLoop):
-    """An event loop on virtual time. `stirred`: there may be something to run."""
+    """An event loop on virtual time. `runnable`: something may be ready to run."""
 
-    def __init__(self, schedule: Clock) -> None:
+    def __init__(self, clock: Clock) -> None:
         super().__init__()
-        self._schedule: Final = schedule
+        self._clock: Final = clock
         self._selector: Final = _Selector(self)
-        self.stirred = False
+        self.runnable = False
         numbers = count(1)
 
         def begin(loop: asyncio.AbstractEventLoop, coroutine: Any, **rest: Any) -> _Task:
@@ -94,32 +94,32 @@ class _Loop(asyncio.BaseEventLoop):
         self.set_task_factory(begin)
 
     def time(self) -> float:
-        """The schedule's."""
-        return self._schedule.now
+        """The time of the schedule."""
+        return self._clock.now
 
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        """Something can run."""
-        self.stirred = True
+        """Run this in the next turn."""
+        self.runnable = True
         return super().call_soon(callback, *args, context=context)
 
     def call_soon_threadsafe(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
-        """Something can run, as handlers that block say it."""
-        self.stirred = True
+        """Run this in the next turn, called from a blocking handler."""
+        self.runnable = True
         return super().call_soon_threadsafe(callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """Something will run, and the turn that follows plans when."""
-        self.stirred = True
+        """Run this at a time. The next turn plans it on the schedule."""
+        self.runnable = True
         return super().call_at(when, callback, *args, context=context)
 
     def run_in_executor(self, executor: Any, function: Callable[[*Ts], Any], *args: *Ts) -> asyncio.Future[Any]:
-        """Not in a thread, but at once."""
+        """Run this at once instead of in a thread."""
         future = self.create_future()
         try:
             future.set_result(function(*args))
@@ -127,45 +127,48 @@ class _Loop(asyncio.BaseEventLoop):
             future.set_exception(error)
         return future
 
-    def _outside(self, *arguments: Any, **named: Any) -> Any:
-        """Sockets and processes are where the time is another."""
-        raise UsageError(OUTSIDE)
+    def _not_simulated(self, *arguments: Any, **named: Any) -> Any:
+        """Refuse sockets and processes: they do not live on virtual time."""
+        raise UsageError(NOT_SIMULATED)
 
-    add_reader = add_writer = _outside  # type: ignore[assignment]
-    sock_connect = sock_accept = sock_recv = sock_sendall = _outside
-    create_unix_connection = create_unix_server = connect_read_pipe = connect_write_pipe = _outside
-    _make_socket_transport = _make_datagram_transport = _make_subprocess_transport = _outside
+    add_reader = add_writer = _not_simulated  # type: ignore[assignment]
+    sock_connect = sock_accept = sock_recv = sock_sendall = _not_simulated
+    create_unix_connection = create_unix_server = connect_read_pipe = connect_write_pipe = _not_simulated
+    _make_socket_transport = _make_datagram_transport = _make_subprocess_transport = _not_simulated
 
     def __del__(self) -> None:
-        """A world that is dropped drops it too: there is nothing that it would have to give back."""
+        """A loop that was not closed holds no resources, so there is no warning."""
 
     def _process_events(self, event_list: list[Any]) -> None:
-        """There never are any."""
+        """There are no events of sockets."""
 
     def _write_to_self(self) -> None:
-        """Nobody has to be woken."""
+        """No thread waits for the loop."""
 
 
 class Tasks:
-    """The tasks of one process. Handlers and hooks run behind a firewall in them: what a task raises is not theirs, and
-    comes out of the turn in which it does."""
+    """The tasks of one process.
 
-    def __init__(self, schedule: Clock) -> None:
-        self._schedule: Final = schedule
-        self._loop: Final = _Loop(schedule)
-        self._loop.set_exception_handler(_ignore)  # of tasks that are dropped with their world
-        self._tasks: dict[asyncio.Task[None], None] = {}  # in the order in which they began
+    The firewall catches exceptions of handlers and hooks. An exception that a task raises is therefore a defect of the
+    project, and `turn` raises it.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock: Final = clock
+        self._loop: Final = _Loop(clock)
+        self._loop.set_exception_handler(_ignore)  # for tasks that are dropped with their world
+        self._tasks: dict[asyncio.Task[None], None] = {}  # in the order in which they started
         self._planned: float | None = None
         self._turning = False
         self._failed: BaseException | None = None
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop, to make futures for what tasks wait for."""
+        """The event loop."""
         return self._loop
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Begin a task. It runs with the next turn."""
+        """Start a task. It runs in the next turn."""
         task = self._loop.create_task(coroutine)
         self._tasks[task] = None
         task.add_done_callback(self._done)
@@ -176,11 +179,11 @@ class Tasks:
             self._failed = self._failed or task.exception()
 
     def turn(self) -> None:
-        """Run until every task waits. Raises what one of them did."""
-        if self._turning or not self._loop.stirred or self._loop.is_closed():
+        """Run until every task waits. Raises the exception of a task that failed."""
+        if self._turning or not self._loop.runnable or self._loop.is_closed():
             return
         self._turning = True
-        self._loop.stirred = False
+        self._loop.runnable = False
         self._loop._selector.rounds = 0
         try:
             self._loop.run_forever()
@@ -188,20 +191,20 @@ class Tasks:
             self._turning = False
         if self._failed is not None:
             raise self._failed
-        wait = self._loop._selector.idle_for
+        wait = self._loop._selector.wait
         if wait is not None:
-            due = self._schedule.now + wait
+            due = self._clock.now + wait
             if self._planned is None or due < self._planned:
                 self._planned = due
-                self._schedule.after(wait, self._wake)
+                self._clock.after(wait, self._wake)
 
     def _wake(self) -> None:
         self._planned = None
-        self._loop.stirred = True
+        self._loop.runnable = True
         self.turn()
 
     def close(self) -> None:
-        """The process is gone, and its tasks with it: they are stopped where they are."""
+        """The process has ended: cancel every task."""
         if self._loop.is_closed():
             return
         for task in self._tasks:
@@ -213,4 +216,4 @@ class Tasks:
 
 
 def _ignore(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Nobody listens."""
+    """Do not log."""

@@ -1,4 +1,4 @@
-"""Storms: random services, clients, limits and faults from one seed, and what is kept of a storm that fails.
+"""Storms: random scenarios from one seed (limits, faults, links, clients), and what is kept of one that fails.
 
-It uses worlds through their public methods only.
+This folder uses worlds and clients; they do not know it.
 """

@@ -1,6 +1,6 @@
-"""What a host may do wrong: name what never was, give values that make no sense, declare what cannot be kept.
+"""Misuse by the host: unknown ids, invalid values, declarations that cannot work.
 
-Each is refused with UsageError, before anything has changed: a storm does them in passing, and goes on.
+Each must raise UsageError before anything has changed. A storm does some of them and goes on.
 """
 
 from __future__ import annotations
@@ -19,121 +19,117 @@ from posthouse.core.values.errors import RpcError, UsageError
 from posthouse.core.values.peers import CallId, ConnectionId, OutgoingId, Peer, SocketId
 from posthouse.transports.switchboard.switchboard import Switchboard
 
-NEVER: Final = 1 << 40
-"""No counter has come so far."""
+UNKNOWN: Final = 1 << 40
+"""An id that no counter has reached."""
 
 Misuse = Callable[[Switchboard, float], object]
 
 
 class Opaque:
-    """Nothing that JSON can carry."""
+    """A type that cannot be converted to JSON."""
 
     def method(self) -> None:
-        """A method that belongs to a class."""
+        """A method of a class."""
 
 
 def generator() -> Any:
-    """A function that gives many values."""
+    """A generator function."""
     yield 1
 
 
 def two(first: Context, second: Context) -> None:
-    """One Context is enough."""
+    """It has two contexts."""
 
 
-def rest(*contexts: Context) -> None:
-    """A Context needs a parameter of its own."""
-
-
-def given(context: Context | None = None, /, *, named: int) -> None:
-    """Fine by itself."""
+def variadic(*contexts: Context) -> None:
+    """Its context is variadic."""
 
 
 def both(first: int, /, *, second: int) -> None:
-    """No request can give both."""
+    """No request can give both parameters."""
 
 
 def opaque(value: Opaque) -> None:
-    """A type that cannot be read."""
+    """Its parameter has a type that cannot be read from JSON."""
 
 
 def defaulted(context: Context = None) -> None:  # type: ignore[assignment]
-    """A Context has no default."""
+    """Its context has a default."""
 
 
 class Changeable(Struct):
-    """Has no hash."""
+    """A type without a hash."""
 
 
 def set_of_lists(values: set[tuple[int, list[int]]]) -> None:
-    """A list has no hash."""
+    """A set cannot contain lists."""
 
 
 def set_of_changeable(values: set[Changeable]) -> None:
-    """Nor has what may change."""
+    """A set cannot contain mutable values."""
 
 
 def fine() -> None:
-    """Nothing is wrong with it."""
+    """A valid method."""
 
 
 async def waiting() -> None:
-    """It awaits."""
+    """A valid method that awaits."""
 
 
 def declare(function: Any, name: str = "name", **rules: Any) -> Misuse:
-    """A method that cannot be declared."""
+    """Declare an invalid method."""
     return lambda board, now: Service("misused").method(name, **rules)(function)
 
 
 def frozen(board: Switchboard, now: float) -> None:
-    """A service that is served takes no more declarations."""
+    """Declare a method of a service that is frozen."""
     service = Service("frozen")
     service.freeze("served")
     service.method(fine)
 
 
 def twice(board: Switchboard, now: float) -> None:
-    """A name is given once."""
+    """Declare two methods of one name."""
     service = Service("twice")
     service.method(fine)
     service.method(fine)
 
 
 def itself(board: Switchboard, now: float) -> None:
-    """No service includes itself."""
+    """Include a service in itself."""
     service = Service("itself")
     service.include(service)
 
 
 def too_much_sent(board: Switchboard, now: float) -> None:
-    """More went than was held."""
+    """Report more bytes as sent than were held."""
     for socket in board._sockets.lines:
-        board.sent(socket, NEVER, now)
-    raise UsageError("nobody is there to whom it could have been sent")
+        board.sent(socket, UNKNOWN, now)
+    raise UsageError("there is no socket to which bytes could have been sent")
 
 
 def released_socket(board: Switchboard, now: float) -> None:
-    """Nobody connects through a socket that was released."""
-    board.gateway.connect(Peer("websocket", socket=SocketId(NEVER)), now)
+    """Connect a peer through a socket that was released."""
+    board.gateway.connect(Peer("websocket", socket=SocketId(UNKNOWN)), now)
 
 
 MISUSES: Final[tuple[Misuse, ...]] = (
-    lambda board, now: board.received(SocketId(NEVER), b"x", now),
+    lambda board, now: board.received(SocketId(UNKNOWN), b"x", now),
     lambda board, now: board.closed(SocketId(0), now),
-    lambda board, now: board.complete(CallId(NEVER), None, now),
-    lambda board, now: board.fail(CallId(NEVER), RpcError(1, "no"), now),
-    lambda board, now: board.progress(CallId(NEVER), {}, now),
-    lambda board, now: board.notify(ConnectionId(NEVER), "news", None, now),
-    lambda board, now: board.notify(ConnectionId(NEVER), "", None, now),
+    lambda board, now: board.complete(CallId(UNKNOWN), None, now),
+    lambda board, now: board.fail(CallId(UNKNOWN), RpcError(1, "no"), now),
+    lambda board, now: board.progress(CallId(UNKNOWN), {}, now),
+    lambda board, now: board.notify(ConnectionId(UNKNOWN), "news", None, now),
+    lambda board, now: board.notify(ConnectionId(UNKNOWN), "", None, now),
     lambda board, now: board.broadcast("news", 7, now),
     lambda board, now: board.broadcast("news", [Opaque()], now),
     lambda board, now: board.broadcast("news", None, now, kinds=["pigeon"]),  # type: ignore[list-item]
     lambda board, now: board.broadcast("news", None, now, users="ada"),
     lambda board, now: board.broadcast("news", None, now, users=[7]),  # type: ignore[list-item]
-    lambda board, now: board.request(ConnectionId(NEVER), "ask", None, now, timeout=1.0),
-    lambda board, now: board.request(ConnectionId(NEVER), "ask", None, now, timeout=0.0),
-    lambda board, now: board.abandon(OutgoingId(NEVER), now),
+    lambda board, now: board.request(ConnectionId(UNKNOWN), "ask", None, now, timeout=1.0),
+    lambda board, now: board.request(ConnectionId(UNKNOWN), "ask", None, now, timeout=0.0),
+    lambda board, now: board.abandon(OutgoingId(UNKNOWN), now),
     lambda board, now: board.shut_down(now, grace=-1.0),
     too_much_sent,
     released_socket,
@@ -156,7 +152,7 @@ MISUSES: Final[tuple[Misuse, ...]] = (
     declare(Opaque.method),
     declare(generator),
     declare(two),
-    declare(rest),
+    declare(variadic),
     declare(both),
     declare(opaque),
     declare(defaulted),
@@ -184,17 +180,17 @@ MISUSES: Final[tuple[Misuse, ...]] = (
     twice,
     itself,
 )
-"""Each by itself."""
+"""Every misuse, each to be done by itself."""
 
 
 def misuse(board: Switchboard, now: float, which: int) -> None:
-    """Do this wrong. Raises Violation where it is not refused, or where it has left something behind."""
+    """Do one misuse. Raises Violation if it is not refused, or if it has changed anything."""
     before = board.stats(), board.health(now), board.next_timeout(), len(board.outbox)
     try:
         MISUSES[which](board, now)
     except UsageError:
         after = board.stats(), board.health(now), board.next_timeout(), len(board.outbox)
         if after != before:
-            raise Violation("totality: what is refused changes nothing", which, before, after) from None
+            raise Violation("totality: a refused misuse changed something", which, before, after) from None
     else:
-        raise Violation("totality: misuse is refused", which)
+        raise Violation("totality: a misuse was not refused", which)

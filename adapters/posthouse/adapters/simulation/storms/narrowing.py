@@ -1,8 +1,8 @@
-"""A storm that fails, with less in it: fewer clients, a server that is left alone, a shorter time.
+"""Makes a failing storm smaller: fewer clients, no faults of the server, a shorter time.
 
-That is for what only the world sees: the journal of a server does not fail by itself then, and cannot be shrunk by
-leaving out inputs, but the world that made it can be by leaving out who takes part. Each actor has a stream of its own,
-so that those who stay do much as before.
+This is for failures that only the simulator sees: the journal of the server does not fail by itself, so that it cannot
+be shrunk. The storm that made it can. Each actor has a stream of its own, so that the clients that are left do much the
+same as before.
 """
 
 from __future__ import annotations
@@ -13,14 +13,17 @@ from typing import Final
 from .storm import Part
 
 MAX_TRIES: Final = 60
-"""So many storms are run at most for a smaller one."""
+"""The most storms that are run to find a smaller one."""
 
 SHORTEST: Final = 0.05
-"""Seconds of storm below which nothing is gained."""
+"""Seconds of storm that are not shortened further."""
 
 
 class Narrowing:
-    """One storm on its way down. `fails(seconds, part)` runs so much of it: does that fail in the same way?"""
+    """The search. `fails(seconds, part)` runs this part of the storm: does it fail in the same way?
+
+    `seconds` and `part` are the smallest that were found to fail.
+    """
 
     def __init__(self, seconds: float, part: Part, fails: Callable[[float, Part], bool]) -> None:
         self.seconds = seconds
@@ -29,31 +32,31 @@ class Narrowing:
         self._tries = 0
 
     def narrow(self) -> None:
-        """Leave out what can be left out, until `part` and `seconds` are the least that was found to fail."""
-        self._take(self.seconds, Part(self.part.clients, spared=True))
+        """Leave out as much as possible."""
+        self._try(self.seconds, Part(self.part.clients, quiet_server=True))
         self._shorten()
-        self._leave_out()
+        self._leave_out_clients()
         self._shorten()
 
-    def _take(self, seconds: float, part: Part) -> bool:
+    def _try(self, seconds: float, part: Part) -> bool:
         self._tries += 1
         if self._tries > MAX_TRIES or not self._fails(seconds, part):
             return False
         self.seconds, self.part = seconds, part
         return True
 
-    def _leave_out(self) -> None:
-        """Half of the clients at once, then fewer."""
+    def _leave_out_clients(self) -> None:
+        """First half of the clients at once, then fewer."""
         size = len(self.part.clients or ())
         while size > 0:
             at = 0
             while at < len(clients := self.part.clients or ()):
                 fewer = clients[:at] + clients[at + size :]
-                if not self._take(self.seconds, Part(fewer, self.part.spared)):
+                if not self._try(self.seconds, Part(fewer, self.part.quiet_server)):
                     at += size
             size //= 2
 
     def _shorten(self) -> None:
-        """By halves."""
-        while self.seconds > SHORTEST and self._take(round(self.seconds / 2, 3), self.part):
+        """Halve the time."""
+        while self.seconds > SHORTEST and self._try(round(self.seconds / 2, 3), self.part):
             pass

@@ -1,7 +1,7 @@
-"""A storm: clients that behave, dawdle, flood and lie on bad links to a server with small limits; then calm.
+"""A storm: clients that may read slowly, flood or send malformed input, on bad links, to a server with small limits.
 
-Two phases. In the first anything goes and the invariants hold; in the second the world heals, and everybody must get
-their answers, leave, and be forgotten. All of it follows from the seed.
+It has two phases. In the first, faults occur and the invariants hold. In the second the world heals: every call must
+get an outcome, every client is closed, and the server's tables must be empty. Everything follows from the seed.
 """
 
 from __future__ import annotations
@@ -12,32 +12,33 @@ from typing import Final
 
 from msgspec import Struct
 from posthouse.adapters.simulation.chance import Chance, Seeded, Stream
-from posthouse.adapters.simulation.clients.clients import Client
+from posthouse.adapters.simulation.clients.client import Client
+from posthouse.adapters.simulation.server.engine import Monitoring
 from posthouse.adapters.simulation.world import World
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import ALL_SCOPES, Identity, Kind
 from posthouse.transports.policy import Policy
 
-from .lies import BYTES, TEXTS
+from .malformed import MALFORMED_BYTES, MALFORMED_TEXTS
 from .misuse import MISUSES, misuse
-from .play import Play
-from .stage import mirror
-from .stage import service as stage
-from .swarm import Swarm, draw
+from .scenario import Scenario, draw_scenario
+from .service import mirror
+from .service import service as sample_service
+from .workload import SampleWorkload
 
 KIND_FILTERS: Final[tuple[tuple[Kind, ...] | None, ...]] = (None, ("cli",), ("websocket", "http"))
 IDENTITIES: Final = (None, Identity("ada"), Identity("ada", ("broadcast",)), Identity("bob", (ALL_SCOPES,)))
 
 MAX_PENDING: Final = 60
-"""With so many calls that have no outcome a client says nothing: it would only make a queue of its own longer."""
+"""A client with this many pending calls makes no more: they would only wait in its own queue."""
 
-MISUSED: Final = 5
-"""So often the host errs when the storm is over, whatever it did before."""
+FINAL_MISUSES: Final = 5
+"""How many misuses are done at the end of every storm."""
 
 
 class StormReport(Struct, frozen=True):
-    """What became of a storm: how many `steps`, `simulated` seconds and `calls` there were, and the hash of it all."""
+    """A storm that did not fail: its steps, its `simulated` seconds, the number of its calls, and its trace."""
 
     steps: int
     simulated: float
@@ -46,179 +47,196 @@ class StormReport(Struct, frozen=True):
 
 
 class Part(Struct, frozen=True):
-    """How much of a storm there is. `clients`: those of these numbers act, and the others say nothing before the calm
-    (None: all act); `spared`: nothing befalls the server, and it says nothing unasked. Who acts draws from the same
-    stream in every part, and meets another world."""
+    """The part of a storm that is run. By default it is the whole storm.
+
+    With `clients`, only the clients with these numbers act; the others send nothing before the second phase. With
+    `quiet_server`, the server has no faults and sends nothing by itself. Clients draw from the same streams in every
+    part.
+    """
 
     clients: tuple[int, ...] | None = None
-    spared: bool = False
+    quiet_server: bool = False
 
 
-Acts = Callable[[Client], object]
-"""What a client does when its turn comes. Its chance is `client.stream`."""
+Workload = Callable[[Client], object]
+"""What a client does when its turn comes. It draws from `client.stream`."""
 
 
 class Storm:
-    """One storm over `world`, and what it is made of: its `swarm` is drawn from the seed.
+    """One storm in its `world`. Its `scenario` is drawn from the seed.
 
-    With a `service` of one's own, `acts` says what its clients do; else the stage is played. Each client, and whoever
-    the policy lets in without a name, is one of `identities`. `part` is how much of it there is; `journal` is as in
-    World.
+    `seed` is as in World. A `service` of your own needs a `workload`; without one, the sample service is used. Each
+    client is one of the `identities`, and so are peers that the policy accepts without credentials. `journal` is as in
+    Monitoring.
     """
 
     def __init__(
         self,
-        seed: int | str,
+        seed: int | str | Chance,
         *,
         service: Service | None = None,
-        acts: Acts | None = None,
+        workload: Workload | None = None,
         identities: Sequence[Identity | None] = IDENTITIES,
-        chance: Chance | None = None,
         part: Part = Part(),
         journal: Callable[[int, bytes], object] | None = None,
     ) -> None:
-        if (service is None) is not (acts is None):
-            raise UsageError("a service of your own and what its clients do (`acts`) go together")
-        seeded = chance is None
-        chance = Seeded(seed) if chance is None else chance
-        words = "" if service is None else ", service=…, acts=…"
-        self._repeat: Final = f"attempt({seed!r}, {{:g}}, 'journals'{words})" if seeded else None
-        self.swarm: Final[Swarm] = draw(chance.stream("swarm"))
-        self._fate: Final[Stream] = chance.stream("fate")
-        identity = self._fate.pick(identities)
-        policy = Policy() if identity is None else Policy(identity=identity)
-        self._play: Final = Play(self.swarm)
-        self._acts: Final[Acts] = self._play.speak if acts is None else acts
+        if (service is None) is not (workload is None):
+            raise UsageError("a `service` of your own needs a `workload` that says what its clients do, and vice versa")
+        self._repeat: Final = _repeat(seed, sample=service is None)
+        chance = Seeded(seed) if isinstance(seed, int | str) else seed
+        self.scenario: Final[Scenario] = draw_scenario(chance.stream("swarm"))
+        self._stream: Final[Stream] = chance.stream("fate")
+        identity = self._stream.pick(identities)
+        self._raging = True
+        self._sample: Final = SampleWorkload(self.scenario, lambda: self._raging)
+        self._workload: Final[Workload] = self._sample.act if workload is None else workload
         self._acting: Final[list[Client]] = []
         self.world: Final = World(
-            service=stage if service is None else service,
-            config=self.swarm.config,
-            policy=policy,
-            weather=self.swarm.weather,
-            manners=self.swarm.manners,
-            chance=chance,
-            journal=journal,
+            chance,
+            service=sample_service if service is None else service,
+            config=self.scenario.config,
+            policy=Policy() if identity is None else Policy(identity=identity),
+            conditions=self.scenario.conditions,
+            monitoring=Monitoring(journal=journal),
         )
-        for number in range(self.swarm.clients):
-            stream = chance.stream(f"client {number}")
-            client = self.world.client(
-                f"client {number}", stream.pick(self.swarm.transports), identity=stream.pick(identities)
-            )
+        self._add_clients(chance, identities, part)
+        if not part.quiet_server:
+            self.world.after(self.scenario.clients.pause, self._server_turn)
+
+    def _add_clients(self, chance: Chance, identities: Sequence[Identity | None], part: Part) -> None:
+        clients = self.scenario.clients
+        for number in range(clients.count):
+            name = f"client {number}"
+            stream = chance.stream(name)
+            client = self.world.client(name, stream.pick(clients.transports), identity=stream.pick(identities))
             client.answers["mirror"] = mirror
             if part.clients is None or number in part.clients:
                 self._acting.append(client)
-                self.world.after(self.swarm.pause * stream.choose(1000) / 1000, partial(self._act, client))
-        if not part.spared:
-            self.world.after(self.swarm.pause, self._rule)
+                self.world.after(clients.pause * stream.choose(1000) / 1000, partial(self._client_turn, client))
 
     def run(self, seconds: float) -> StormReport:
-        """So many seconds of storm, then calm. Raises Violation."""
+        """Run both phases, the first for this time. Raises Violation."""
         world = self.world
         try:
             world.run(seconds)
-            self._play.storming = False
-            for client in world.clients.values():
-                if client.liar:
-                    world.cut(client.name)  # nobody knows what it would have to be answered
-            for _ in range(MISUSED):
-                misuse(world.process.board, world.now, self._fate.choose(len(MISUSES)))
-            world.leave()
+            self.end_faults()
+            for _ in range(FINAL_MISUSES):
+                misuse(world.process.board, world.now, self._stream.choose(len(MISUSES)))
+            world.finish()
         except Exception as error:
-            error.add_note(f"a storm of {seconds:g} s, made of {self.swarm}")
+            error.add_note(f"in a storm of {seconds:g} s with {self.scenario}")
             if self._repeat is not None:
-                error.add_note(f"{self._repeat.format(seconds)} runs it again, and leaves its journal, shrunk")
+                error.add_note(f"to run it again and save a shrunk journal: {self._repeat.format(seconds)}")
             raise
         finally:
             world.close()
         calls = sum(client.calls for client in world.clients.values())
         return StormReport(world.steps, world.now, calls, world.trace)
 
+    def end_faults(self) -> None:
+        """End the first phase: from now on clients and server do nothing by themselves."""
+        self._raging = False
+        for client in self.world.clients.values():
+            if client.broke_protocol:
+                self.world.cut(client.name)  # its replies cannot be checked
+
     # Clients
 
-    def _act(self, client: Client) -> None:
-        """One client's turn."""
-        if not self._play.storming:
+    def _client_turn(self, client: Client) -> None:
+        """A client may meet faults, and sends something."""
+        if not self._raging:
             return
-        stream, faults, world = client.stream, self.swarm.faults, self.world
+        stream, faults, world = client.stream, self.scenario.faults, self.world
         if stream.happens(faults.cut):
             world.cut(client.name)
         if stream.happens(faults.half_close):
             client.half_close()
-        if stream.happens(faults.clog):
-            world.clog(client.name)
-            world.after(stream.choose(20), partial(world.unclog, client.name))
-        if stream.happens(faults.dawdle):
+        if stream.happens(faults.block):
+            world.block(client.name)
+            world.after(stream.choose(20), partial(world.unblock, client.name))
+        if stream.happens(faults.slow_reader):
             client.reads = False
             client.answer_delay = stream.pick((0.0, 1.0, 6.0))
             world.after(stream.choose(20), partial(setattr, client, "reads", True))
-        if stream.happens(faults.lie):
-            self._lie(client)
+        if stream.happens(faults.malformed):
+            self._send_malformed(client)
         for _ in range(1 + stream.choose(MAX_PENDING) if stream.happens(faults.flood) else 1):
             if len(client.pending) < MAX_PENDING:
-                self._acts(client)
-        world.after(self.swarm.pause * (0.5 + stream.choose(1000) / 1000), partial(self._act, client))
+                self._workload(client)
+        world.after(self._pause(stream), partial(self._client_turn, client))
 
-    def _lie(self, client: Client) -> None:
+    def _pause(self, stream: Stream) -> float:
+        """Seconds until the next turn."""
+        return self.scenario.clients.pause * (0.5 + stream.choose(1000) / 1000)
+
+    def _send_malformed(self, client: Client) -> None:
         if client.stream.happens(250):
-            # What somebody else may have been asked.
-            request = self.world.process.board.gateway._requests.upcoming - 1 - client.stream.choose(4)
-            client.say(b'{"jsonrpc":"2.0","id":%d,"result":0}' % max(request, 0))
+            # A response to a request that the server may have sent to another client.
+            request = self.world.process.gateway._requests.upcoming - 1 - client.stream.choose(4)
+            client.send_text(b'{"jsonrpc":"2.0","id":%d,"result":0}' % max(request, 0))
         elif client.stream.happens(500):
-            client.say(client.stream.pick(TEXTS))
+            client.send_text(client.stream.pick(MALFORMED_TEXTS))
         else:
-            client.send(client.stream.pick(BYTES))
+            client.send_bytes(client.stream.pick(MALFORMED_BYTES))
 
     # The server and its host
 
-    def _rule(self) -> None:
-        """What befalls the server, and what it says unasked."""
-        if not self._play.storming:
+    def _server_turn(self) -> None:
+        """The server meets a fault or sends something by itself."""
+        if not self._raging:
             return
-        fate, faults, world = self._fate, self.swarm.faults, self.world
+        stream, faults, world = self._stream, self.scenario.faults, self.world
         process = world.process
         if process.clock.asleep:
-            world.after(self.swarm.pause, self._rule)
+            world.after(self.scenario.clients.pause, self._server_turn)
             return
-        if process.drained or fate.happens(faults.kill):
+        if process.drained or stream.happens(faults.kill):
             world.restart()
-        elif fate.happens(faults.shut_down):
-            self._leave_at_work(fate.pick((0.0, 1.0, None)))
-        elif fate.happens(faults.stall):
-            world.stall(fate.pick((0.5, 4.0, 30.0)))
-        elif fate.happens(faults.spurious):
+        elif stream.happens(faults.shut_down):
+            self._shut_down_under_load(stream.pick((0.0, 1.0, None)))
+        elif stream.happens(faults.stall):
+            world.stall(stream.pick((0.5, 4.0, 30.0)))
+        elif stream.happens(faults.spurious_timeout):
             process.handle_timeout()
-        elif fate.happens(faults.misuse):
-            misuse(process.board, world.now, fate.choose(len(MISUSES)))
-        elif fate.happens(faults.wall):
-            process.board.set_wall(fate.choose(2_000_000_000), world.now)
+        elif stream.happens(faults.misuse):
+            misuse(process.board, world.now, stream.choose(len(MISUSES)))
+        elif stream.happens(faults.wall_clock):
+            process.board.set_wall(stream.choose(2_000_000_000), world.now)
         else:
-            self._say()
-        world.after(self.swarm.pause * (0.5 + fate.choose(1000) / 1000), self._rule)
+            self._send_from_server()
+        world.after(self._pause(stream), self._server_turn)
 
-    def _leave_at_work(self, grace: float | None) -> None:
-        """A shut-down comes when there is work: it has to end what it finds."""
+    def _shut_down_under_load(self, grace: float | None) -> None:
+        """Let clients send more, then shut down: the shutdown must end the calls that are pending."""
         for client in self.world.clients.values():
-            for _ in range(self._fate.choose(12)):
+            for _ in range(self._stream.choose(12)):
                 if client in self._acting and len(client.pending) < MAX_PENDING:
-                    self._acts(client)
-        self.world.after(2 * self.swarm.weather.latency, partial(self._leave, grace))
+                    self._workload(client)
+        self.world.after(2 * self.scenario.conditions.links.latency, partial(self._shut_down, grace))
 
-    def _leave(self, grace: float | None) -> None:
-        if self._play.storming:  # else everybody is to be answered by now
+    def _shut_down(self, grace: float | None) -> None:
+        if self._raging:  # in the second phase the server must answer everything
             self.world.shut_down(grace=grace)
 
-    def _say(self) -> None:
-        fate, board, now = self._fate, self.world.process.board, self.world.now
-        known = list(board.gateway._connections.records)  # some are being closed, and must hear nothing
-        match fate.choose(5):
+    def _send_from_server(self) -> None:
+        stream, board, now = self._stream, self.world.process.board, self.world.now
+        connections = list(board.gateway._connections.records)  # also those that are being closed and must get nothing
+        match stream.choose(5):
             case 0:
-                board.broadcast("news", ["x" * fate.pick((5, 300, 3000))], now)
+                board.broadcast("news", ["x" * stream.pick((5, 300, 3000))], now)
             case 4:
-                kinds, users = fate.pick(KIND_FILTERS), fate.pick((None, ("ada",), ("bob", "nobody")))
+                kinds, users = stream.pick(KIND_FILTERS), stream.pick((None, ("ada",), ("bob", "nobody")))
                 board.broadcast("news", {"seen": {2, 1}, "by": [{"a"}]}, now, kinds=kinds, users=users)
-            case 1 if known:
-                board.notify(fate.pick(known), "news", [1], now)
-            case 2 if known:
-                request = board.request(fate.pick(known), "mirror", ["?"], now, timeout=fate.pick((0.1, 5.0)))
-                if fate.happens(200):
+            case 1 if connections:
+                board.notify(stream.pick(connections), "news", [1], now)
+            case 2 if connections:
+                request = board.request(stream.pick(connections), "mirror", ["?"], now, timeout=stream.pick((0.1, 5.0)))
+                if stream.happens(200):
                     board.abandon(request, now)
+
+
+def _repeat(seed: int | str | Chance, *, sample: bool) -> str | None:
+    """An expression that runs the storm again, with `{:g}` for its seconds. None if it has no seed."""
+    if not isinstance(seed, int | str):
+        return None
+    return f"attempt({seed!r}, {{:g}}, 'journals'{'' if sample else ', service=…, workload=…'})"

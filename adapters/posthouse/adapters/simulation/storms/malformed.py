@@ -1,13 +1,13 @@
-"""What liars say: texts that are wrong, each in its own way, and bytes that are no text of what they speak.
+"""Malformed input: texts that are invalid JSON-RPC, and bytes that are invalid on the transport.
 
-Some are only unusual, and have to be answered like any other.
+Some entries are valid but unusual, and must be answered like any other.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-TEXTS: Final = (
+MALFORMED_TEXTS: Final = (
     b"",
     b"  ",
     b"{",
@@ -93,12 +93,12 @@ TEXTS: Final = (
     b"[" + b",".join([b"7"] * 150) + b"]",
     b'{"jsonrpc":"2.0","method":"echo","params":["' + b"x" * 20_000 + b'"],"id":1}',
 )
-"""JSON-RPC, or nearly."""
+"""Texts, sent as one message each."""
 
 HOST: Final = b" HTTP/1.1\r\nHost: localhost\r\n"
 JSON: Final = b"Content-Type: application/json\r\n"
 
-BYTES: Final = (
+MALFORMED_BYTES: Final = (
     b"\x00",
     b"\r\n\r\n",
     b"SSH-2.0-x\r\n",
@@ -166,4 +166,4 @@ BYTES: Final = (
     b"\x80\x80\x00\x00\x00\x00",
     b"\x81\x82\x00\x00\x00\x00\xc3\x28",
 )
-"""HTTP, WebSocket frames and framed messages, or nearly; said on whatever the liar speaks."""
+"""HTTP requests, WebSocket frames and framed messages. They are sent without a codec, over any transport."""

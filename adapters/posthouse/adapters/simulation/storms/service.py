@@ -1,6 +1,7 @@
-"""The service that storms play: a method for each way in which a call can go, and what each must answer.
+"""The service that storms call by default: a method for each way in which a call can end, and the expected results.
 
-Results name what was asked for, so that an answer that reaches the wrong caller is seen to be wrong.
+A result contains the arguments of its call, so that a result which reaches the wrong caller is recognised. The names
+and the docstrings of types are part of the OpenRPC document, and thereby of traces and of journals.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from posthouse.core.values.errors import (
 )
 
 REFUSED: Final = 7
-"""The code with which `refuses` fails."""
+"""The error code of `refuses`."""
 
-STEPS: Final = 3
-"""So often `climb` tells of progress."""
+CLIMB_STEPS: Final = 3
+"""How often `climb` sends progress."""
 
 
 class Item(Struct):
@@ -38,7 +39,7 @@ class Item(Struct):
 
 
 class Tagged(Struct, frozen=True):
-    """Sets, whose order must not be left to hashing."""
+    """A result with sets: their order on the wire must not depend on hashes."""
 
     names: frozenset[str]
     pairs: Any
@@ -82,7 +83,7 @@ service.include(shelf, prefix="shelf.")
 
 @service.on("call.timed_out")
 def noticed(event: object) -> None:
-    raise ValueError  # what hooks raise is theirs
+    raise ValueError  # exceptions of hooks must have no effect
 
 
 @service.method
@@ -123,20 +124,20 @@ def queue(token: str) -> str:
 
 @service.method
 def tell(context: Context, token: str, times: int) -> tuple[str, int]:
-    told = 0
+    sent = 0
     for time in range(times):
         context.notify("told", [token, time])
-        told += context.progress(time / times)
-    return token, told
+        sent += context.progress(time / times)
+    return token, sent
 
 
 @service.method
 async def climb(context: Context, token: str, seconds: float) -> tuple[str, int]:
-    told = 0
-    for step in range(STEPS):
-        told += context.progress(step / STEPS, "on the way")
-        await anyio.sleep(seconds / STEPS)
-    return token, told
+    sent = 0
+    for step in range(CLIMB_STEPS):
+        sent += context.progress(step / CLIMB_STEPS, "on the way")
+        await anyio.sleep(seconds / CLIMB_STEPS)
+    return token, sent
 
 
 @service.method
@@ -202,7 +203,7 @@ def unspeakable() -> Any:
 
 
 def mirror(params: Any) -> Any:
-    """What clients answer when the stage asks them."""
+    """The answer of clients to the requests of `ask`."""
     return params[0]
 
 
@@ -213,8 +214,8 @@ RESULTS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "brief": lambda params: params["token"],
     "finish": lambda params: params["token"],
     "queue": lambda params: params["token"],
-    "tell": lambda params: [params["token"], params["told"]],
-    "climb": lambda params: [params["token"], params["told"]],
+    "tell": lambda params: [params["token"], params["received"]],
+    "climb": lambda params: [params["token"], params["received"]],
     "wait": lambda params: params["token"],
     "ask": lambda params: params["token"],
     "secret": lambda params: "secret",
@@ -224,12 +225,12 @@ RESULTS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "paired": lambda params: len({pair["left"] for pair in params["pairs"]}),
     "tags": lambda params: {"names": sorted(set(params["names"])), "pairs": [["pair", 0], ["pair", 1]]},
 }
-"""What each method returns, if it returns."""
+"""The result of each method, from the parameters of the call."""
 
-TELLING: Final = ("tell", "climb")
-"""These tell of progress, and return how often it was sent: so often their callers were told (`told`)."""
+WITH_PROGRESS: Final = ("tell", "climb")
+"""Methods that send progress, and return how often. The caller must have `received` it as often."""
 
-CODES: Final[dict[str, tuple[int, ...]]] = {
+ERROR_CODES: Final[dict[str, tuple[int, ...]]] = {
     "refuses": (REFUSED,),
     "breaks": (INTERNAL_ERROR,),
     "unspeakable": (INTERNAL_ERROR,),
@@ -237,4 +238,4 @@ CODES: Final[dict[str, tuple[int, ...]]] = {
     "no.such.method": (METHOD_NOT_FOUND,),
     "echo.wrongly": (INVALID_PARAMS,),
 }
-"""What each that never returns fails with, if nothing else comes first."""
+"""Methods that never return a result, and the codes with which they fail."""

@@ -1,8 +1,8 @@
-"""What a storm is made of, drawn from its seed: which limits are shrunk, and how often which fault occurs.
+"""The scenario of a storm, drawn from its seed: its limits, its faults, its links and its clients.
 
-Most of it is left out of most storms. A fault that is always there hides what happens without it, and a limit that is
-always met hides what lies behind it: storms that differ find more than storms that are all alike (Groce and others,
-"Swarm Testing", ISSTA 2012).
+Most limits and faults are left out of most scenarios. A fault that always occurs hides what happens without it, and a
+limit that is always reached hides what lies behind it: storms that differ find more defects than storms that are alike
+(Groce and others, "Swarm Testing", ISSTA 2012).
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import asdict
 from posthouse.adapters.simulation.chance import Stream
-from posthouse.adapters.simulation.clients.speech import Transport
-from posthouse.adapters.simulation.handlers.manners import HandlerFaults
+from posthouse.adapters.simulation.clients.protocols.protocol import Transport
+from posthouse.adapters.simulation.conditions import Conditions
+from posthouse.adapters.simulation.handlers.faults import HandlerFaults
 from posthouse.adapters.simulation.network import LinkConditions
 from posthouse.core.values.config import OBSERVABLE, Config
 
-SHRUNK: Final[dict[str, tuple[Any, ...]]] = {
+SMALL_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
     "max_connections": (3, 8, 20),
     "max_in_head": (2, 5),
     "max_connections_per_address": (1, 2),
@@ -71,7 +72,7 @@ SHRUNK: Final[dict[str, tuple[Any, ...]]] = {
     "drain_spread": (0.0, 1.0),
     "stdio_grace": (0.0, 0.5),
 }
-"""What each limit may be shrunk to. An honest client must still be able to say something."""
+"""The small values of each limit. A client that keeps the protocol can still make calls with them."""
 
 THEMES: Final[tuple[tuple[str, ...], ...]] = (
     (),
@@ -82,8 +83,8 @@ THEMES: Final[tuple[tuple[str, ...], ...]] = (
         "max_queued_pushes",
         "max_push_age",
         "write_timeout",
-        "dawdle",
-        "clog",
+        "slow_reader",
+        "block",
     ),
     (
         "max_batch",
@@ -97,18 +98,17 @@ THEMES: Final[tuple[tuple[str, ...], ...]] = (
         "stall",
     ),
     ("read_bytes", "frames_per_turn", "max_fragments", "message_timeout", "min_compress_bytes", "max_head_bytes"),
-    ("idle_timeout", "heartbeat_interval", "heartbeat_timeout", "write_timeout", "dawdle", "clog"),
+    ("idle_timeout", "heartbeat_interval", "heartbeat_timeout", "write_timeout", "slow_reader", "block"),
     ("drain_notice", "drain_grace", "drain_spread", "max_calls_per_connection", "flood", "shut_down"),
-    ("drain_notice", "drain_timeout", "max_waiting_calls", "max_calls", "clog", "flood", "shut_down"),
-    ("max_bad_messages", "control_rate", "control_burst", "heartbeat_interval", "call_rate", "lie", "misuse"),
+    ("drain_notice", "drain_timeout", "max_waiting_calls", "max_calls", "block", "flood", "shut_down"),
+    ("max_bad_messages", "control_rate", "control_burst", "heartbeat_interval", "call_rate", "malformed", "misuse"),
 )
-"""Limits and faults that have to do with one another: what happens between them is seen where several of them are there
-at once."""
+"""Limits and faults that interact. Their combinations are tested only if several of them occur in one storm."""
 
 IN_THEME: Final = 600
-"""How much more often, in a thousand, something occurs in a storm whose theme it is."""
+"""How much more often, in a thousand, the limits and faults of its theme occur in a storm."""
 
-HARMLESS: Final[dict[str, tuple[Any, ...]]] = {
+HARMLESS_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
     "idle_timeout": (60.0,),
     "message_timeout": (5.0,),
     "write_timeout": (5.0,),
@@ -120,16 +120,16 @@ HARMLESS: Final[dict[str, tuple[Any, ...]]] = {
     "max_calls_per_connection": (1, 2, 4),
     "max_head_bytes": (400,),
 }
-"""What limits may be shrunk to without harm to anybody."""
+"""Small values of limits that let no call of a well-behaved client fail."""
 
 CAPACITIES: Final = (256 * 1024, 4_000, 500)
-NARROW: Final = (4_000, 500)
-"""Bytes that a link has room for. Where clients dawdle it is to be full of what they do not read."""
+NARROW_CAPACITIES: Final = (4_000, 500)
+"""Capacities of links in bytes. In a storm of slow readers they are narrow, so that they fill up."""
 
 TRANSPORTS: Final[tuple[Transport, ...]] = ("websocket", "lines", "lines", "http", "websocket", "headers")
-"""All of them, as often as they are to be."""
+"""Every transport, as often as it should occur."""
 
-MIXES: Final[tuple[tuple[Transport, ...], ...]] = (
+TRANSPORT_MIXES: Final[tuple[tuple[Transport, ...], ...]] = (
     TRANSPORTS,
     TRANSPORTS,
     ("http",),
@@ -137,111 +137,120 @@ MIXES: Final[tuple[tuple[Transport, ...], ...]] = (
     ("lines", "headers"),
     ("websocket", "http"),
 )
-"""What clients may speak: where there is no choice, more happens between those who speak alike."""
+"""The transports of the clients of a storm. With only one of them, its clients interact more."""
 
 
-class Faults(Struct, frozen=True):
-    """How often, in a thousand, each befalls a client when its turn comes, or (from `stall` on) the server."""
+class StormFaults(Struct, frozen=True):
+    """How often each fault occurs, in a thousand turns: those up to `malformed` in turns of a client, the others in
+    turns of the server."""
 
     cut: int = 0
     half_close: int = 0
-    clog: int = 0
-    dawdle: int = 0
+    block: int = 0
+    slow_reader: int = 0
     flood: int = 0
-    lie: int = 0
+    malformed: int = 0
     stall: int = 0
-    spurious: int = 0
+    spurious_timeout: int = 0
     kill: int = 0
     shut_down: int = 0
-    wall: int = 0
+    wall_clock: int = 0
     misuse: int = 0
 
 
-class Swarm(Struct, frozen=True):
-    """One storm's make-up. `fair`: nothing befalls anybody and no limit is near, so that nobody may lose anything."""
+class ClientMix(Struct, frozen=True):
+    """The clients of a storm: how many, which transports they use, and the average seconds between their turns."""
 
-    config: Config
-    faults: Faults
-    manners: HandlerFaults
-    weather: LinkConditions
-    clients: int
+    count: int
     transports: tuple[Transport, ...]
     pause: float
+
+
+class Scenario(Struct, frozen=True):
+    """Everything that is drawn for a storm. `fair`: there are no faults and no small limits, so that no call of a
+    well-behaved client may fail."""
+
+    config: Config
+    faults: StormFaults
+    conditions: Conditions
+    clients: ClientMix
     fair: bool
 
     def __str__(self) -> str:
-        """What is not as usual, in one line."""
+        """What differs from the defaults, in one line."""
         usual = asdict(Config())
-        limits = {name: value for name, value in asdict(self.config).items() if value != usual[name]}
+        clients = self.clients
         parts = {
-            "limits": limits,
+            "limits": {name: value for name, value in asdict(self.config).items() if value != usual[name]},
             "faults": {name: weight for name, weight in asdict(self.faults).items() if weight},
-            "handlers": {name: value for name, value in asdict(self.manners).items() if value},
-            "links": asdict(self.weather),
-            "clients": self.clients,
-            "transports": sorted(set(self.transports)),
-            "pause": self.pause,
+            "handlers": {name: value for name, value in asdict(self.conditions.handlers).items() if value},
+            "links": asdict(self.conditions.links),
+            "clients": clients.count,
+            "transports": sorted(set(clients.transports)),
+            "pause": clients.pause,
             "fair": self.fair,
         }
         return ", ".join(f"{name} {value}" for name, value in parts.items())
 
 
-def draw(stream: Stream) -> Swarm:
-    """A storm's make-up, from the stream of nobody else."""
+def draw_scenario(stream: Stream) -> Scenario:
+    """Draw a scenario from a stream that is used for nothing else."""
     fair = stream.happens(150)
     theme = stream.pick(THEMES)
-    return Swarm(
-        config=draw_fair_config(stream) if fair else draw_config(stream, theme),
-        faults=Faults() if fair else draw_faults(stream, theme),
-        manners=draw_manners(stream),
-        weather=LinkConditions(
-            latency=stream.pick((0.001, 0.0, 0.05) if fair else (0.001, 0.0, 0.05, 0.5)),
-            jitter=stream.pick((0.0, 0.01) if fair else (0.0, 0.01, 0.3)),
-            capacity=stream.pick((256 * 1024, 64 * 1024) if fair else NARROW if "dawdle" in theme else CAPACITIES),
-            fragment=stream.pick((0, 100, 700)),
+    config = draw_fair_config(stream) if fair else draw_config(stream, theme)
+    faults = StormFaults() if fair else draw_faults(stream, theme)
+    handlers = draw_handler_faults(stream)
+    links = LinkConditions(
+        latency=stream.pick((0.001, 0.0, 0.05) if fair else (0.001, 0.0, 0.05, 0.5)),
+        jitter=stream.pick((0.0, 0.01) if fair else (0.0, 0.01, 0.3)),
+        capacity=stream.pick(
+            (256 * 1024, 64 * 1024) if fair else NARROW_CAPACITIES if "slow_reader" in theme else CAPACITIES
         ),
-        clients=stream.pick((4, 1, 2, 8, 16)),
-        transports=stream.pick(MIXES),
-        pause=stream.pick((0.5, 0.1, 2.0)),
-        fair=fair,
+        fragment=stream.pick((0, 100, 700)),
     )
+    clients = ClientMix(
+        count=stream.pick((4, 1, 2, 8, 16)),
+        transports=stream.pick(TRANSPORT_MIXES),
+        pause=stream.pick((0.5, 0.1, 2.0)),
+    )
+    return Scenario(config, faults, Conditions(links, handlers), clients, fair)
 
 
 def draw_fair_config(stream: Stream) -> Config:
-    """Limits that nobody meets who does as is expected, though some are met by who is only slow to take a turn."""
-    values = {name: stream.pick(options) for name, options in HARMLESS.items() if stream.happens(200)}
+    """Limits that no well-behaved client reaches. A client that is only slow may reach some."""
+    values = {name: stream.pick(options) for name, options in HARMLESS_LIMITS.items() if stream.happens(200)}
     return Config(**values)
 
 
 def draw_config(stream: Stream, theme: tuple[str, ...] = ()) -> Config:
-    """Limits, of which some are shrunk."""
+    """Limits, some of them small, and some of those only observed."""
     often = stream.pick((0, 30, 100, 300))
     values = {
         name: stream.pick(options)
-        for name, options in SHRUNK.items()
+        for name, options in SMALL_LIMITS.items()
         if stream.happens(often + IN_THEME * (name in theme))
     }
     observed = tuple(name for name in OBSERVABLE if stream.happens(often // 3))
     return Config(**values, observe=observed)
 
 
-def draw_faults(stream: Stream, theme: tuple[str, ...]) -> Faults:
-    """Weights, many of them zero."""
+def draw_faults(stream: Stream, theme: tuple[str, ...]) -> StormFaults:
+    """How often each fault occurs. Many do not occur at all."""
     often = stream.pick((0, 200, 400))
     weights = {
         name: stream.pick((100, 20) if name in theme else (20, 5, 100))
         if stream.happens(often + IN_THEME * (name in theme))
         else 0
-        for name in Faults.__struct_fields__
+        for name in StormFaults.__struct_fields__
     }
-    return Faults(**weights)
+    return StormFaults(**weights)
 
 
-def draw_manners(stream: Stream) -> HandlerFaults:
-    """How handlers end, most of them as they should."""
+def draw_handler_faults(stream: Stream) -> HandlerFaults:
+    """How often handlers fail. Most of them do not."""
     often = stream.pick((0, 200, 500))
     weights = {
         name: stream.pick((50, 10, 500)) if stream.happens(often) else 0
-        for name in ("late", "never", "twice", "raising", "stubborn")
+        for name in ("late", "never", "twice", "raises", "ignores_cancel")
     }
-    return HandlerFaults(**weights, lateness=stream.pick((0.3, 2.0, 20.0)))
+    return HandlerFaults(**weights, max_delay=stream.pick((0.3, 2.0, 20.0)))

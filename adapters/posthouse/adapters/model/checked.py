@@ -1,25 +1,26 @@
-"""A gateway that is watched: after every input its model is told what was asked and what followed.
+"""A gateway that is checked by the reference model: after each input, the model gets the input and its effects.
 
-Nothing is decided here and nothing is changed: what an input appended to the outbox is shown to `model.py`, which
-knows by the rules what it must be.
+Nothing is decided or changed here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
-from posthouse.adapters.model.model import Model
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import RpcError
 from posthouse.core.values.peers import Address, CallId, ConnectionId, OutgoingId, Peer, SocketId
 
+from .model import Model
 
-class Watched(Gateway):
-    """A Gateway beside its `model`. Inputs raise Violation where the two differ.
 
-    Inputs of which nothing may follow but a later deadline (`head_read`, `set_wall`) are not watched.
+class CheckedGateway(Gateway):
+    """A Gateway with its `model`. Its inputs also raise Violation, when their effects differ from the model.
+
+    `head_read` and `set_wall` are not checked: they have no effects but a later deadline.
     """
 
     def __init__(
@@ -28,89 +29,93 @@ class Watched(Gateway):
         super().__init__(service, config, wall=wall, entropy=entropy)
         self.model = Model(service, config)
 
+    def _check(self, before: int, now: float, input: Callable[[], None]) -> None:
+        """Check an input, which appended the effects from place `before` on."""
+        self.model.check_input(input, self.outbox[before:], now)
+
     def accepted(self, address: Address, now: float) -> SocketId | None:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
         socket = super().accepted(address, now)
-        self.model.saw("accepted", (), now, self.outbox[before:], socket)
+        self._check(before, now, partial(self.model.accepted, socket))
         return socket
 
     def released(self, socket: SocketId, now: float) -> None:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
         super().released(socket, now)
-        self.model.saw("released", (socket,), now, self.outbox[before:], None)
+        self._check(before, now, partial(self.model.released, socket))
 
     def connect(self, peer: Peer, now: float) -> ConnectionId:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
         connection = super().connect(peer, now)
-        self.model.saw("connect", (peer,), now, self.outbox[before:], connection)
+        self._check(before, now, partial(self.model.connect, peer, connection))
         return connection
 
     def receive(self, connection: ConnectionId, data: bytes, now: float) -> None:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
         super().receive(connection, data, now)
-        self.model.saw("receive", (connection, data), now, self.outbox[before:], None)
+        self._check(before, now, partial(self.model.receive, connection, data))
 
     def heard(self, connection: ConnectionId, now: float) -> None:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
         super().heard(connection, now)
-        self.model.saw("heard", (connection,), now, self.outbox[before:], None)
+        self._check(before, now, partial(self.model.heard, connection))
 
     def disconnected(self, connection: ConnectionId, code: int | None, now: float) -> None:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
         super().disconnected(connection, code, now)
-        self.model.saw("disconnected", (connection,), now, self.outbox[before:], None)
+        self._check(before, now, partial(self.model.disconnected, connection))
 
     def report_held(self, connection: ConnectionId, size: int, now: float) -> None:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
         super().report_held(connection, size, now)
-        self.model.saw("report_held", (connection, size), now, self.outbox[before:], None)
+        self._check(before, now, partial(self.model.report_held, connection, size))
 
     def report_sent(self, connection: ConnectionId, size: int, now: float) -> None:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
         super().report_sent(connection, size, now)
-        self.model.saw("report_sent", (connection, size), now, self.outbox[before:], None)
+        self._check(before, now, partial(self.model.report_sent, connection, size))
 
     def report_buffered(self, size: int, now: float) -> None:
-        """As the gateway's."""
+        """As in Gateway, and checked if it has effects."""
         before = len(self.outbox)
         super().report_buffered(size, now)
         if len(self.outbox) > before:
-            self.model.saw("report_buffered", (), now, self.outbox[before:], None)
+            self._check(before, now, self.model.report_buffered)
 
     def complete(self, call: CallId, result: object, now: float) -> bool:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
-        first = super().complete(call, result, now)
-        self.model.saw("complete", (call,), now, self.outbox[before:], first)
-        return first
+        accepted = super().complete(call, result, now)
+        self._check(before, now, partial(self.model.complete, call, accepted))
+        return accepted
 
     def fail(self, call: CallId, error: RpcError, now: float) -> bool:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
-        first = super().fail(call, error, now)
-        self.model.saw("fail", (call, error), now, self.outbox[before:], first)
-        return first
+        accepted = super().fail(call, error, now)
+        self._check(before, now, partial(self.model.fail, call, error, accepted))
+        return accepted
 
     def progress(self, call: CallId, value: object, now: float) -> bool:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
-        told = super().progress(call, value, now)
-        self.model.saw("progress", (call,), now, self.outbox[before:], told)
-        return told
+        sent = super().progress(call, value, now)
+        self._check(before, now, partial(self.model.progress, call, sent))
+        return sent
 
     def notify(self, to: ConnectionId, method: str, params: object, now: float) -> bool:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
         sent = super().notify(to, method, params, now)
-        self.model.saw("notify", (to, method), now, self.outbox[before:], sent)
+        self._check(before, now, partial(self.model.notify, to, method, sent))
         return sent
 
     def broadcast(
@@ -122,39 +127,39 @@ class Watched(Gateway):
         kinds: Iterable[str] | None = None,
         users: Iterable[str] | None = None,
     ) -> int:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
-        kinds, users = several(kinds), several(users)
-        delivered = super().broadcast(method, params, now, kinds=kinds, users=users)
-        self.model.saw("broadcast", (method, kinds, users), now, self.outbox[before:], delivered)
-        return delivered
+        kinds, users = reusable(kinds), reusable(users)
+        reached = super().broadcast(method, params, now, kinds=kinds, users=users)
+        self._check(before, now, partial(self.model.broadcast, method, kinds, users, reached))
+        return reached
 
     def request(self, to: ConnectionId, method: str, params: object, now: float, *, timeout: float) -> OutgoingId:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
         request = super().request(to, method, params, now, timeout=timeout)
-        self.model.saw("request", (to, method, timeout), now, self.outbox[before:], request)
+        self._check(before, now, partial(self.model.request, to, method, timeout, request))
         return request
 
     def abandon(self, request: OutgoingId, now: float) -> None:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
         super().abandon(request, now)
-        self.model.saw("abandon", (request,), now, self.outbox[before:], None)
+        self._check(before, now, partial(self.model.abandon, request))
 
     def shut_down(self, now: float, *, grace: float | None = None) -> None:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
         super().shut_down(now, grace=grace)
-        self.model.saw("shut_down", (grace,), now, self.outbox[before:], None)
+        self._check(before, now, partial(self.model.shut_down, grace))
 
     def handle_timeout(self, now: float) -> None:
-        """As the gateway's."""
+        """As in Gateway, and checked."""
         before = len(self.outbox)
         super().handle_timeout(now)
-        self.model.saw("handle_timeout", (), now, self.outbox[before:], None)
+        self._check(before, now, self.model.handle_timeout)
 
 
-def several(names: Iterable[str] | None) -> Iterable[str] | None:
-    """The same names, to be read twice. A text is left to be refused."""
+def reusable(names: Iterable[str] | None) -> tuple[str, ...] | str | None:
+    """The same names, which can be read twice. A plain text is kept: the gateway refuses it."""
     return names if names is None or isinstance(names, str) else tuple(names)

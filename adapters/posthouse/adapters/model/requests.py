@@ -1,0 +1,143 @@
+"""Texts of peers: each entry is answered at once, becomes a call, or is a response to a request of the gateway."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import DecodeError, Raw, Struct
+from msgspec.json import decode
+from posthouse.core.service.service import BUILTINS, Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.errors import (
+    DRAINING,
+    FORBIDDEN,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    RATE_LIMITED,
+    REQUEST_CANCELLED,
+    UNAUTHENTICATED,
+)
+from posthouse.core.values.peers import Identity
+
+from .calls import Calls
+from .expected import Expected
+from .messages import NULL, Codes, Entry, Invalid, Request, Response, read_message
+from .outgoing import CANCEL_REQUEST, OutgoingRequests
+from .records import Batch, Connection, ReplySlot, TokenBucket
+
+CANCEL: Final = "rpc.cancel"
+
+
+class CancelParams(Struct, forbid_unknown_fields=True):
+    """The params of a cancellation, by name."""
+
+    id: Raw
+
+
+class Requests:
+    """Decides for each entry. `draining`: a shutdown refuses new calls."""
+
+    def __init__(self, service: Service, config: Config, expected: Expected) -> None:
+        self.calls = Calls(config, expected)
+        self.outgoing = OutgoingRequests(config, expected)
+        self.draining = False
+        self._service = service
+        self._config = config
+        self._expected = expected
+        self._user_buckets: dict[str, TokenBucket] = {}
+
+    def receive(self, connection: Connection, data: bytes) -> None:
+        """A text was received on an open connection."""
+        message = read_message(data, self._config)
+        if isinstance(message, list) and connection.peer.meta.idempotency_key is not None:
+            message = Invalid(NULL, (INVALID_REQUEST,))
+        array = isinstance(message, list)
+        entries = message if isinstance(message, list) else [message]
+        connection.heard_at = connection.active_at = self._expected.now
+        connection.invalid_messages += any(type(entry) is Invalid for entry in entries)
+        batch = Batch([None] * len(entries), len(entries), array) if array or not connection.pushable else None
+        for place, entry in enumerate(entries):
+            self._entry(connection, entry, batch, place)
+
+    def _entry(self, connection: Connection, entry: Entry, batch: Batch | None, place: int) -> None:
+        codes: Codes | None
+        if isinstance(entry, Response):
+            self.outgoing.answered(connection, entry)
+            self._expected.reply(ReplySlot(connection, None, batch, place), ())
+            return
+        slot = ReplySlot(connection, entry.id, batch, place)
+        codes = entry.codes if isinstance(entry, Invalid) else self._request(slot, entry)
+        if codes is not None:
+            self._expected.reply(slot, codes)
+
+    def _request(self, slot: ReplySlot, request: Request) -> Codes | None:
+        """The codes with which a request is answered at once. None if it becomes a call."""
+        connection = slot.connection
+        method = self._service.methods.get(request.method)
+        cancels = method is None and request.method in (CANCEL, CANCEL_REQUEST)
+        if not cancels:
+            if self.draining:
+                return (DRAINING,)
+            if not self._within_rate(connection):
+                return (RATE_LIMITED,)
+        if method is not None:
+            public, scopes = method.public, method.scopes
+        else:
+            name = CANCEL if cancels else request.method
+            if name not in BUILTINS:
+                return (METHOD_NOT_FOUND,)
+            public, scopes = BUILTINS[name]
+            if name in self._service.builtin_scopes:
+                public, scopes = False, self._service.builtin_scopes[name]
+        if scopes or not public:
+            refusal = unauthorized(connection.peer.identity, public, scopes)
+            if refusal is not None:
+                return (refusal,)
+        if method is not None:
+            return self.calls.admit(slot, request, method)
+        return self._cancel(connection, request.params) if cancels else (None, INVALID_PARAMS)
+
+    def _within_rate(self, connection: Connection) -> bool:
+        rate, user = self._config.call_rate, connection.peer.identity.user
+        if rate is None or "call_rate" in self._config.observe:
+            return True
+        full = TokenBucket(max(rate, 1.0), self._expected.now)
+        if user is None:
+            bucket = connection.bucket = connection.bucket or full
+        else:
+            # At most `max_connections` users are kept: the least recent one is dropped.
+            bucket = self._user_buckets[user] = self._user_buckets.pop(user, full)
+            if len(self._user_buckets) > self._config.max_connections:
+                del self._user_buckets[next(iter(self._user_buckets))]
+        return bucket.take(rate, self._expected.now)
+
+    def _cancel(self, connection: Connection, params: bytes | None) -> Codes:
+        try:
+            if params is None:
+                return (INVALID_PARAMS,)
+            id = decode(params, type=tuple[Raw])[0] if params[:1] == b"[" else decode(params, type=CancelParams).id
+        except DecodeError:
+            return (INVALID_PARAMS,)
+        call = connection.calls.get(bytes(id))
+        if call is not None:
+            self.calls.end(call, (REQUEST_CANCELLED,))
+        return (None,)
+
+    def drop(self, connection: Connection) -> None:
+        """The connection is closed or lost."""
+        connection.open = False
+        self.calls.drop(connection)
+        self.outgoing.drop(connection)
+
+    def deadlines(self) -> list[float]:
+        """The deadlines of calls and of requests to peers."""
+        ends = [call.deadline for call in self.calls.records.values() if call.open]
+        return ends + [deadline for _, deadline in self.outgoing.pending.values()]
+
+
+def unauthorized(identity: Identity, public: bool, scopes: tuple[str, ...]) -> int | None:
+    """The code that refuses this identity, or None. An anonymous identity may have scopes, too."""
+    if not identity.authenticated:
+        return UNAUTHENTICATED if not public or identity.missing(scopes) else None
+    return FORBIDDEN if identity.missing(scopes) else None

@@ -1,0 +1,28 @@
+"""How to open a connection over each transport."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from posthouse.adapters.simulation.chance import Stream
+from posthouse.transports.pipes.content_length import ContentLengthFraming
+from posthouse.transports.pipes.newline import NewlineFraming
+
+from .http import HttpProtocol, PipeliningHttpProtocol
+from .pipe import PipeProtocol
+from .protocol import CLIENT_CONFIG, ClientProtocol, Transport
+from .websocket import WebSocketProtocol
+
+
+def _http(host: bytes, stream: Stream, now: float) -> ClientProtocol:
+    return PipeliningHttpProtocol(host) if stream.happens(500) else HttpProtocol(host)
+
+
+PROTOCOLS: Final[dict[Transport, Callable[[bytes, Stream, float], ClientProtocol]]] = {
+    "websocket": lambda host, stream, now: WebSocketProtocol(host, stream, now, deflate=stream.happens(250)),
+    "http": _http,
+    "lines": lambda host, stream, now: PipeProtocol(NewlineFraming(CLIENT_CONFIG)),
+    "headers": lambda host, stream, now: PipeProtocol(ContentLengthFraming(CLIENT_CONFIG)),
+}
+"""For each transport: opens a connection to the server with this host name, at this time."""

@@ -1,0 +1,64 @@
+"""The WebSocket protocol of a simulated client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from posthouse.adapters.simulation.chance import Stream
+from posthouse.transports.client.websocket import WebSocketClient
+from posthouse.transports.websocket.receive import Event as FrameEvent
+from wsproto import events as wsproto
+
+from .codec import CodecProtocol
+from .protocol import CLIENT_CONFIG, Pong
+
+
+class WebSocketProtocol(CodecProtocol[WebSocketClient]):
+    """One WebSocket connection. Its server has closed TCP before it is `closed` (RFC 6455 section 7.1.1)."""
+
+    server_ends: Final = False
+
+    def __init__(self, host: bytes, stream: Stream, now: float, *, deflate: bool = False) -> None:
+        super().__init__(_PingingClient(host, self._on_pong, deflate=deflate, entropy=stream.entropy, now=now))
+
+    def _on_pong(self, payload: bytes) -> None:
+        self._events.append(Pong(payload))
+
+    @property
+    def ready(self) -> bool:
+        """True after the handshake, until one side closes."""
+        return self._codec.ready
+
+    def send(self, text: bytes) -> None:
+        """Send one text message."""
+        self._codec.send(text)
+
+    def ping(self, payload: bytes) -> None:
+        """Send one ping."""
+        self._codec.ping(payload)
+
+    def close(self, code: int, now: float) -> None:
+        """Begin the closing handshake."""
+        self._codec.close(code, now)
+
+
+class _PingingClient(WebSocketClient):
+    """A codec that calls `on_pong` with the payload of each pong."""
+
+    def __init__(
+        self,
+        host: bytes,
+        on_pong: Callable[[bytes], None],
+        *,
+        deflate: bool,
+        entropy: Callable[[int], bytes],
+        now: float,
+    ) -> None:
+        super().__init__(CLIENT_CONFIG, host=host, deflate=deflate, entropy=entropy, now=now)
+        self._on_pong: Final = on_pong
+
+    def _on_event(self, event: FrameEvent, now: float) -> None:
+        if isinstance(event, wsproto.Pong):
+            self._on_pong(bytes(event.payload))
+        super()._on_event(event, now)

@@ -1,0 +1,38 @@
+"""Faults of handlers: the ways in which they end that the core must tolerate."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from msgspec import Struct
+from posthouse.core.values.errors import UsageError
+
+
+class HandlerFaults(Struct, frozen=True):
+    """How often handlers fail, in a thousand. Raises UsageError for invalid values.
+
+    Their ends are reported `late`, by up to `max_delay` seconds, `never` before the world heals, or `twice`. They fail
+    where they would have returned a result (`raises`), or go on when they are cancelled (`ignores_cancel`).
+    """
+
+    late: int = 0
+    never: int = 0
+    twice: int = 0
+    raises: int = 0
+    ignores_cancel: int = 0
+    max_delay: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("late", "never", "twice", "raises", "ignores_cancel"):
+            if not 0 <= getattr(self, name) <= 1000:
+                raise UsageError(f"{name} {getattr(self, name)} must be from 0 to 1000: it is how often in a thousand")
+        if not 0 <= self.max_delay < inf:
+            raise UsageError(f"max_delay {self.max_delay} must be finite seconds, 0 or more")
+
+
+NO_FAULTS: Final = HandlerFaults()
+
+
+class InjectedError(Exception):
+    """The exception that a handler raises only because of `HandlerFaults.raises`."""

@@ -1,0 +1,44 @@
+"""What the simulated server runs: a service with its limits and its policy, as a switchboard that can be recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+from posthouse.adapters.journal import Header, Recorder
+from posthouse.adapters.model.checked import CheckedGateway
+from posthouse.core.gateway import Gateway
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.transports.policy import Policy
+from posthouse.transports.switchboard.switchboard import Switchboard
+
+WALL: Final = 1_700_000_000.0
+"""The Unix time at which every process starts, in seconds."""
+
+
+class Deployment(Struct, frozen=True):
+    """A service, the limits within which it is served, and the policy for its clients."""
+
+    service: Service
+    config: Config
+    policy: Policy
+
+    def start(
+        self, entropy: Callable[[int], bytes], journal: Callable[[bytes], object] | None, *, model: bool
+    ) -> tuple[Switchboard, Service]:
+        """A new switchboard, and the service that it serves.
+
+        With a `journal`, every line of its journal is passed there, and the service is a recording one. With `model`,
+        the reference model checks the gateway.
+        """
+        service, config, recorder = self.service, self.config, None
+        if journal is not None:
+            recorder = Recorder(service, Header.of(service, config, wall=WALL, policy=self.policy), journal, entropy)
+            service, entropy = recorder.service, recorder.entropy
+        build = CheckedGateway if model else Gateway
+        board = Switchboard(build(service, config, wall=WALL, entropy=entropy), self.policy)
+        if recorder is not None:
+            recorder.watch(board)
+        return board, service

@@ -1,0 +1,254 @@
+"""The server on a virtual clock: its processes, one step after another, and the checks after each step.
+
+A step is one event: bytes arrive, a handler ends, a deadline passes. After a step the process performs everything that
+follows from it. Then the invariants are checked: those of the sockets that the step touched at once, all others every
+`check_every` steps. The engine does not know the clients or their links.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final
+
+from msgspec import Struct
+from posthouse.adapters.invariants import Violation, Witness, check, check_at_rest, check_touched, time
+from posthouse.adapters.simulation.chance import Chance, Seeded
+from posthouse.adapters.simulation.handlers.faults import HandlerFaults
+from posthouse.adapters.simulation.handlers.handlers import Handlers
+from posthouse.adapters.simulation.schedule import ProcessClock, Schedule
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.errors import UsageError
+from posthouse.transports.switchboard.actions import Action
+
+from .deployment import Deployment
+from .process import Process
+from .trace import Trace
+
+MAX_STEPS_AT_ONE_TIME: Final = 100_000
+"""After this many steps at one moment the clock counts as stopped."""
+
+SETTLE_TIMEOUT: Final = 60.0
+"""Seconds after the longest deadline within which a healed world must settle."""
+
+
+class Monitoring(Struct, frozen=True):
+    """How a world is observed. Every invariant is checked each `check_every` steps.
+
+    `journal` is called with the number of the process, from 1, and each line of that process's journal. With `model`,
+    the reference model checks every gateway.
+    """
+
+    check_every: int = 64
+    journal: Callable[[int, bytes], object] | None = None
+    model: bool = True
+
+
+class Engine:
+    """The processes of one server, one at a time. `steps` is the number of events so far; `failed` is the exception of
+    the last one that failed."""
+
+    def __init__(
+        self, deployment: Deployment, handler_faults: HandlerFaults, chance: Chance, monitoring: Monitoring
+    ) -> None:
+        self.deployment: Final = deployment
+        self.chance: Final = chance
+        self.schedule: Final = Schedule()
+        self.steps = 0
+        self.failed: Exception | None = None
+        self._monitoring: Final = monitoring
+        self._trace: Final = Trace()
+        self._steps_at_this_time = 0
+        self._last_step_at = 0.0
+        self._processes = 0
+        self._start_process(handler_faults)
+
+    def _start_process(self, faults: HandlerFaults) -> None:
+        self._processes = number = self._processes + 1
+        self._witness = Witness()
+        journal = self._monitoring.journal
+        board, service = self.deployment.start(
+            self.chance.stream(f"server {number}").entropy,
+            None if journal is None else partial(journal, number),
+            model=self._monitoring.model,
+        )
+        clock = ProcessClock(self.schedule)
+        handlers = Handlers(board, service, clock, self.chance.stream(f"handlers {number}"), faults)
+        self.process = Process(board, handlers, clock, self._on_action)
+
+    def _on_action(self, action: Action) -> None:
+        self._witness.see(action)
+        self._trace.add(action, self.schedule.now)
+
+    @property
+    def service(self) -> Service:
+        """The service that is served."""
+        return self.deployment.service
+
+    @property
+    def config(self) -> Config:
+        """The limits of the server."""
+        return self.deployment.config
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the world began."""
+        return self.schedule.now
+
+    @property
+    def trace(self) -> str:
+        """A hash of every action of the server so far, with its time. Equal runs have equal traces."""
+        return self._trace.digest()
+
+    @property
+    def hook_errors(self) -> list[BaseException]:
+        """The exceptions that hooks of the service have raised in the current process."""
+        return list(self.process.handlers.hooks.errors)
+
+    def incident(self, id: str) -> BaseException | None:
+        """The exception of a handler, by the incident id that its caller got. The last 1,000 are kept."""
+        return self.process.handlers.incidents.get(id)
+
+    # Events of the server
+
+    def after(self, seconds: float, event: Callable[[], None]) -> None:
+        """Plan an event, `seconds` from now."""
+        self.schedule.after(seconds, event)
+
+    def stall(self, seconds: float) -> None:
+        """Stop the process for this time, or until it is killed. The network and the clients go on."""
+        schedule, process, until = self.schedule, self.process, self.now + seconds
+        if process.clock.asleep:
+            return
+        process.sleep()
+        with self._annotate_errors():
+            while (planned := schedule.next()) is not None and planned <= until:
+                schedule.pop()()
+                self.steps += 1
+                if self.process is not process:
+                    return  # the new process is not asleep
+            schedule.now = max(schedule.now, until)
+            process.wake()
+
+    def restart(self) -> None:
+        """Kill the process and start a new one, which knows nothing. Clients notice that their links are cut.
+
+        Unlike in a real restart, the state of the service's modules is kept. Raises UsageError when called from within
+        a handler.
+        """
+        if self.process.performing:
+            raise UsageError("a handler cannot kill its own process: plan it, with `world.after(0, world.restart)`")
+        incidents = self.process.handlers.incidents  # their ids may be on the way to clients
+        faults = self.process.handlers.faults
+        with self._annotate_errors():
+            self.process.first_bytes.check(self.config, self.deployment.policy)
+        self.process.kill()
+        self._start_process(faults)
+        self.process.handlers.incidents.update(incidents)
+
+    def shut_down(self, *, grace: float | None = None) -> None:
+        """Begin a graceful shutdown of the process."""
+        self.process.board.shut_down(self.now, grace=grace)
+
+    def broadcast(self, method: str, params: Any = None) -> int:
+        """Notify every client that can be pushed to. Returns their number."""
+        return self.process.board.broadcast(method, params, self.now)
+
+    # Time
+
+    def step(self, until: float = float("inf")) -> bool:
+        """Run the next event if it is due by `until`. Returns False if there is none. Raises Violation."""
+        with self._annotate_errors():
+            return self._step(until)
+
+    def _step(self, until: float) -> bool:
+        schedule, process = self.schedule, self.process
+        planned, due = schedule.next(), process.next_timeout()
+        if planned is not None and (planned <= schedule.now or due is None or planned <= due):
+            # Bytes that have arrived are read before deadlines are handled.
+            if planned > until:
+                return False
+            schedule.pop()()
+            self.process.perform()  # the event may have replaced the process
+        elif due is not None and due <= until:
+            schedule.now = max(schedule.now, due)
+            process.handle_timeout()
+            process.perform()
+            time(process.board, schedule.now)
+        else:
+            return False
+        self.steps += 1
+        self._steps_at_this_time = self._steps_at_this_time + 1 if schedule.now == self._last_step_at else 0
+        self._last_step_at = schedule.now
+        if self._steps_at_this_time > MAX_STEPS_AT_ONE_TIME:
+            raise Violation("time: the clock does not advance")
+        self._check_step()
+        return True
+
+    def run(self, seconds: float) -> None:
+        """Let this time pass. Raises Violation."""
+        until = self.now + seconds
+        with self._annotate_errors():
+            self.process.perform()
+            while self._step(until):
+                pass
+            self.schedule.now = max(self.schedule.now, until)
+            self.check()
+
+    def run_until(self, happened: Callable[[], bool], sentence: str, seconds: float = SETTLE_TIMEOUT) -> None:
+        """Let time pass until `happened()` is true. If it is not within `seconds`, raise Violation with `sentence`."""
+        until = self.now + seconds
+        with self._annotate_errors():
+            self.process.perform()
+            while not happened():
+                if not self._step(until):
+                    raise Violation(f"liveness: {sentence}", f"not within {seconds:g} s", *self._unfinished())
+
+    def _unfinished(self) -> list[str]:
+        """Descriptions of some things that have not ended."""
+        return [f"{invoke.method.name} runs" for invoke in self.process.handlers.running]
+
+    @contextmanager
+    def _annotate_errors(self) -> Iterator[None]:
+        """Add the seed, the time and the step to an exception: they are enough to reproduce it."""
+        if asyncio._get_running_loop() is not None:
+            raise UsageError("a world is its own event loop: write its tests as plain functions, not as `async def`")
+        try:
+            yield
+        except Exception as error:
+            self.failed = error
+            if not hasattr(error, "__notes__"):
+                seed = f"seed {self.chance.seed!r}, " if isinstance(self.chance, Seeded) else ""
+                error.add_note(f"{seed}at {self.now:.6f} s, step {self.steps}")
+            raise
+
+    # Checks
+
+    def _check_step(self) -> None:
+        process = self.process
+        check_touched(process.board, process.touched)
+        process.touched.clear()
+        if self.steps % self._monitoring.check_every == 0:
+            self.check()
+
+    def check(self) -> None:
+        """Check every invariant now. Raises Violation."""
+        process = self.process
+        check(process.board)
+        if process.model is not None:
+            process.model.check(process.gateway, self.now)
+        self._witness.stopped(process.handlers.running)
+
+    def _check_at_rest(self) -> None:
+        check_at_rest(self.process.board)
+        if self.process.model is not None:
+            self.process.model.check_at_rest()
+        self._witness.at_rest()
+        self.process.first_bytes.check(self.config, self.deployment.policy)
+
+    def close(self) -> None:
+        """End the world: stop everything that still runs."""
+        self.process.handlers.close()

@@ -1,0 +1,165 @@
+"""The workload of the sample service: what its clients send in a storm, and which outcomes each call may have.
+
+This module does not know which faults links and server have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from posthouse.adapters.invariants import Violation
+from posthouse.adapters.simulation.clients.client import Client
+from posthouse.adapters.simulation.clients.pending import PendingCall
+from posthouse.adapters.simulation.clients.protocols.websocket import WebSocketProtocol
+from posthouse.adapters.simulation.handlers.faults import InjectedError
+from posthouse.core.values.errors import (
+    DRAINING,
+    ERRORS,
+    FORBIDDEN,
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    RATE_LIMITED,
+    REQUEST_TOO_LARGE,
+    SERVER_BUSY,
+    UNAUTHENTICATED,
+    RpcError,
+)
+
+from .scenario import Scenario
+from .service import ERROR_CODES, RESULTS, WITH_PROGRESS
+
+BATCH_NOTIFICATIONS: Final = ("echo", "echo", "x" * 200)
+"""Methods of notifications in batches. The last name is over every limit: it is refused with an error without an id."""
+
+CALLS: Final = ("echo", "echo", *RESULTS, *ERROR_CODES)
+REAL_NAMES: Final = {"echo.wrongly": "echo"}
+"""The names of methods that are listed here under another name."""
+
+BUILTIN_CODES: Final[dict[str, tuple[int, ...]]] = {
+    "connection.ping": (),
+    "connection.info": (FORBIDDEN, UNAUTHENTICATED),
+    "connection.stats": (FORBIDDEN, UNAUTHENTICATED),
+    "message.broadcast": (FORBIDDEN, UNAUTHENTICATED),
+}
+"""Built-in methods, and the errors that each may have for its own reasons."""
+
+OWN_REASONS: Final = (METHOD_NOT_FOUND, INVALID_PARAMS, UNAUTHENTICATED, FORBIDDEN)
+"""Errors that depend on the call itself, and not on limits or faults."""
+
+REFUSALS: Final = (SERVER_BUSY, RATE_LIMITED, DRAINING, REQUEST_TOO_LARGE, PARSE_ERROR)
+"""Errors that no call has whose caller keeps within all limits."""
+
+
+class SampleWorkload:
+    """The calls of all clients of a storm. `raging` says whether its first phase goes on."""
+
+    def __init__(self, scenario: Scenario, raging: Callable[[], bool]) -> None:
+        self._scenario: Final = scenario
+        self._raging: Final = raging
+        self._calls = 0
+        self._made_by: Final[dict[str, int]] = {}
+
+    def act(self, client: Client) -> None:
+        """Send something, in the turn of a client."""
+        stream = client.stream
+        match stream.choose(16):
+            case 0:
+                max_batch = self._scenario.config.max_batch
+                calls = [self._draw_call(client) for _ in range(1 + stream.choose(min(max_batch, 5)))]
+                room = max_batch > len(calls)
+                others = [(stream.pick(BATCH_NOTIFICATIONS), ["nobody"])] if room and stream.happens(300) else []
+                if others and stream.happens(300):
+                    calls = []
+                batch = client.batch([by_position(method, params) for method, params in calls], others)
+                for call, (method, params) in zip(batch, calls, strict=True):
+                    self._expect(client, call, method, params)
+            case 1 if client.pending:
+                client.cancel(stream.pick(client.pending))
+            case 2:
+                client.notify("echo", "nobody")
+            case 3:
+                method = stream.pick(("connection.ping", "connection.info", "connection.stats"))
+                self._expect(client, client.call(method), method, {})
+            case 4:
+                call = client.call("message.broadcast", data=[client.name])
+                self._expect(client, call, "message.broadcast", {})
+            case 5 if isinstance(client.protocol, WebSocketProtocol):
+                for _ in range(stream.pick((1, 3))):
+                    self._expect(client, client.ping(), "ping", {})
+            case _:
+                method, params = self._draw_call(client)
+                timeout = stream.pick((None, None, None, 1, 300))
+                token = stream.pick((None, self._calls)) if method in WITH_PROGRESS else None
+                call = client.call(REAL_NAMES.get(method, method), timeout_ms=timeout, progress_token=token, **params)
+                self._expect(client, call, method, params)
+
+    def _draw_call(self, client: Client) -> tuple[str, dict[str, Any]]:
+        """Draw a method and its parameters."""
+        stream = client.stream
+        self._calls += 1
+        made = self._made_by[client.name] = self._made_by.get(client.name, 0) + 1
+        token = f"{client.name}/{made}"
+        method = stream.pick(CALLS)
+        match method:
+            case "add":
+                return method, {"a": stream.choose(100), "b": made}
+            case "blob":
+                return method, {"token": token, "size": stream.pick((10, 200, 5000))}
+            case "tell":
+                return method, {"token": token, "times": 1 + stream.choose(4)}
+            case "wait" | "finish" | "climb":
+                return method, {"token": token, "seconds": stream.pick((0.0, 0.2, 3.0))}
+            case "order":
+                price = stream.choose(9)
+                return method, {"item": {"name": token, "price": price}, "count": stream.choose(3), "note": "x"}
+            case "shelf.total":
+                return method, {"numbers": [stream.choose(9) for _ in range(stream.choose(4))]}
+            case "spread":
+                return method, {"first": stream.choose(9), "x": stream.choose(9), "y": 7}
+            case "paired":
+                return method, {"pairs": [{"left": stream.pick("abc")} for _ in range(stream.choose(4))]}
+            case "tags":
+                return method, {"names": [stream.pick("abc") for _ in range(4)][: stream.choose(5)]}
+            case "secret" | "breaks" | "unspeakable" | "no.such.method":
+                return method, {}
+            case "echo.wrongly":
+                return method, {"token": 7}
+            case _:
+                return method, {"token": token}
+
+    def _expect(self, client: Client, call: PendingCall, method: str, params: dict[str, Any]) -> None:
+        call.then(partial(self._check, client, method, params))
+
+    def _check(self, client: Client, method: str, params: dict[str, Any], call: PendingCall) -> None:
+        """Raise Violation unless this call may have its outcome."""
+        if client.broke_protocol and (method == "ask" or method in WITH_PROGRESS):
+            return  # malformed input may have answered for the client, or may have hidden its progress
+        if self._scenario.fair and self._raging():
+            failed = call.status == "lost" or (call.error is not None and call.error.code in REFUSALS)
+            if failed:
+                raise Violation("answering: a call failed without a fault or a small limit", call, call.error)
+        if call.status == "result":
+            received = {"received": len(call.progress)} if method in WITH_PROGRESS else {}
+            if call.value != RESULTS[method](params | received) if method in RESULTS else method in ERROR_CODES:
+                raise Violation("answering: a call got a wrong result", call, call.value)
+        elif call.error is not None and not client.broke_protocol and not may_fail_with(method, call.error):
+            raise Violation("answering: a call got an error that it cannot have", call, repr(call.error))
+
+
+def may_fail_with(method: str, error: RpcError) -> bool:
+    """May a call of this method end with this error, if its client keeps the protocol?"""
+    own = ERROR_CODES.get(method, ()) + BUILTIN_CODES.get(method, ())
+    if error.code == INTERNAL_ERROR:
+        # The handler raised the cause. Only `unspeakable` has none: its result cannot be encoded.
+        expected = error.code in own or isinstance(error.__cause__, InjectedError)
+        return expected and (method == "unspeakable" or error.__cause__ is not None)
+    return error.code in own or (error.code in ERRORS and error.code not in OWN_REASONS)
+
+
+def by_position(method: str, params: dict[str, Any]) -> tuple[str, list[Any]]:
+    """The entry of a batch for this call."""
+    return REAL_NAMES.get(method, method), [value for name, value in params.items() if name != "note"]
