@@ -227,7 +227,7 @@ class Model:
         """A shutdown began, unless one had begun before."""
         if self._shutdown is not None:
             return
-        self._shutdown = Shutdown.begin(self._expected.now, grace, self._config)
+        self._shutdown = Shutdown(self._expected.now, grace, self._config)
         self._requests.draining = True
         for connection in self.connections.values():
             self._expected.push(connection, "connection.draining")

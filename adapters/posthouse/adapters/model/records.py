@@ -24,7 +24,7 @@ class DueMessage(Struct, eq=False, gc=False):
 
 
 class Batch(Struct, eq=False, gc=False):
-    """The entries of one message: the replies so far, and how many entries have not `left` theirs yet."""
+    """The entries of one message. `replies` has those so far; `left` entries have none yet."""
 
     replies: list[tuple[bytes, Codes] | None]
     left: int
@@ -96,8 +96,8 @@ class Connection(Struct, eq=False):
 
 
 class Call(Struct, eq=False):
-    """One call, which `waiting` has no slot yet. `open`: it has no outcome. `detached`: its handler runs on, and its
-    outcome is sent to no one. `key` is that in the connection's `calls`; `token` is the progress token."""
+    """One call. `waiting`: it has no slot yet. `open`: it has no outcome. `detached`: its handler finishes, but its
+    outcome is not sent. `key` is that in the connection's `calls`; `token` is the progress token."""
 
     number: int
     slot: ReplySlot

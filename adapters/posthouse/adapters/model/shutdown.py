@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct
 from posthouse.adapters.invariants import must
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Drained, Effect
@@ -12,49 +11,44 @@ from posthouse.core.values.effects import Drained, Effect
 from .records import Connection
 
 
-class Shutdown(Struct, eq=False):
-    """One shutdown. `accepting` until its notice has passed; `over` when its whole time has.
+class Shutdown:
+    """One shutdown, which begins `now`. `grace` replaces that of the config.
 
-    After the notice, connections without calls are closed within `spread` seconds. `idle_closed`: all are.
+    `accepting` until its notice has passed; `over` when its whole time has; `drained` when the gateway has said so.
+    After the notice, connections without calls are closed within `drain_spread` seconds.
     """
 
-    notice_at: float
-    grace_at: float
-    over_at: float
-    spread: float
-    accepting: bool = True
-    over: bool = False
-    drained: bool = False
-    idle_closed_by: float | None = None
-    idle_closed: bool = False
-
-    @classmethod
-    def begin(cls, now: float, grace: float | None, config: Config) -> Shutdown:
-        """A shutdown that begins now. `grace` replaces that of the config."""
-        notice = now + config.drain_notice
-        grace = config.drain_grace if grace is None else grace
-        return cls(notice, notice + grace, now + config.drain_timeout, config.drain_spread)
+    def __init__(self, now: float, grace: float | None, config: Config) -> None:
+        self.accepting = True
+        self.over = False
+        self.drained = False
+        self._notice_at = now + config.drain_notice
+        self._grace_at = self._notice_at + (config.drain_grace if grace is None else grace)
+        self._over_at = now + config.drain_timeout
+        self._spread = config.drain_spread
+        self._idle_closed_by: float | None = None
+        self._idle_closed = False
 
     def grace_over(self, now: float) -> bool:
         """Must every call end now? The end of the shutdown cuts a longer grace."""
-        return not self.drained and self.grace_at <= now and self.grace_at <= self.over_at
+        return not self.drained and self._grace_at <= now and self._grace_at <= self._over_at
 
     def advance(self, now: float) -> None:
         """Time has passed."""
         if self.drained:
             return
-        if self.idle_closed_by is not None and self.idle_closed_by <= now:
-            self.idle_closed = True
-        if self.accepting and min(self.notice_at, self.over_at) <= now:
+        if self._idle_closed_by is not None and self._idle_closed_by <= now:
+            self._idle_closed = True
+        if self.accepting and min(self._notice_at, self._over_at) <= now:
             self.accepting = False
-            self.idle_closed_by = now + self.spread
-        self.over = self.over_at <= now
+            self._idle_closed_by = now + self._spread
+        self.over = self._over_at <= now
 
     def deadlines(self) -> list[float]:
         """The times at which the gateway must act at the latest."""
         if self.drained:
             return []
-        return [self.over_at, self.notice_at] if self.accepting else [self.over_at]
+        return [self._over_at, self._notice_at] if self.accepting else [self._over_at]
 
     def check_drained(self, effects: Sequence[Effect], connections: Iterable[Connection], *, busy: bool) -> None:
         """`Drained` comes once: after the input that leaves nothing, or when the time is over. Raises Violation.
@@ -73,6 +67,6 @@ class Shutdown(Struct, eq=False):
 
     def check_idle_closed(self, connections: Iterable[Connection]) -> None:
         """Connections without calls are closed in time. Raises Violation."""
-        if self.idle_closed:
+        if self._idle_closed:
             idle = [each.number for each in connections if each.reachable and not each.calls]
             must(not idle, "shutdown: an idle connection was not closed", *idle)

@@ -120,7 +120,7 @@ class Direction:
         return self._last
 
     def end(self) -> None:
-        """Half-close: the receiver is told after all bytes in the pipe."""
+        """Half-close: the receiver gets the end after all bytes in the pipe."""
         if not self.ended:
             self.ended = True
             self._end_at = self._arrival()

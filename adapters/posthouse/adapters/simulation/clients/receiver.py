@@ -188,7 +188,7 @@ class Receiver(ABC):
 
 
 def entries_of(message: Any) -> list[Any]:
-    """The entries of a batch, the one message itself, or nothing for None."""
+    """The entries of a batch; a list of the one message otherwise; an empty list for None."""
     if message is None:
         return []
     return message if isinstance(message, list) else [message]

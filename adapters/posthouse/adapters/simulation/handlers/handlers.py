@@ -36,7 +36,7 @@ MAX_INCIDENTS: Final = 1000
 """The number of handlers' exceptions that are kept, by incident id."""
 
 STOP_SECONDS: Final = 0.001
-"""The time that a handler which has returned, but is reported late, takes to stop."""
+"""Seconds from `Cancel` to the report of a handler that has returned already."""
 
 
 class Run:

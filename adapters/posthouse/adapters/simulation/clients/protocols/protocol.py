@@ -30,8 +30,7 @@ class Pong(Struct, frozen=True, gc=False):
 
 
 class HttpReply(Struct, frozen=True, gc=False):
-    """Over HTTP, the response to the text `request` was received; no other reply to it follows. `body` is None if its
-    content type is not JSON."""
+    """The HTTP response to the text `request` was received. There is no other. `body` is None if it is not JSON."""
 
     request: bytes
     status: int
