@@ -1,7 +1,9 @@
 # Two commands matter: `make serve` and `make test`. Both set themselves up in .venv, and need no network the second time.
 
 PORT ?= 8000
+WORKERS ?= auto
 PYTHON = .venv/bin/python
+SUITE = $(PYTHON) -m pytest -q -n $(WORKERS) --maxprocesses 8
 READY = .venv/ready
 LOCK = --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
@@ -11,6 +13,8 @@ LOCK = --quiet --universal --python-version 3.11 --no-emit-index-url --no-header
 help:
 	@echo 'make serve         run the reference server with examples/calculator.py on 127.0.0.1:$(PORT)'
 	@echo 'make test          everything that must pass: ruff, mypy, import-linter, the suite with its coverage'
+	@echo 'make suite         the suite alone, on all cores; WORKERS=0 runs it in one process'
+	@echo 'make coverage      the suite, and the coverage of core and transports by their own tests'
 	@echo 'make coverage-own  each module of core and transports, covered by its own test file alone'
 	@echo 'make simulate      storms over the whole system on a virtual clock: SEEDS=… SECONDS=… FIRST=…'
 	@echo 'make planted       does the simulator find the bugs that are planted for it?'
@@ -43,10 +47,12 @@ contracts: $(READY)
 	.venv/bin/python -c 'from importlinter.cli import lint_imports_command as main; main()' --no-cache
 
 suite: $(READY)
-	$(PYTHON) -m pytest -q
+	$(SUITE)
 
 coverage: $(READY)
-	$(PYTHON) -m coverage run -m pytest -q
+	$(PYTHON) -m coverage erase
+	$(SUITE) --coverage
+	$(PYTHON) -m coverage combine --quiet
 	$(PYTHON) -m coverage report --fail-under=100
 
 coverage-own: $(READY)
@@ -85,4 +91,4 @@ lock:
 		--output-file requirements-bench.lock
 
 clean:
-	rm -rf .venv .setup journals .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+	rm -rf .venv .setup journals .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
