@@ -22,7 +22,7 @@ RINGS = os.pathsep.join(str(ROOT / ring) for ring in ("core", "transports", "ada
 ENVIRONMENT = {**os.environ, "PYTHONPATH": RINGS}
 """For a server in a process of its own."""
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 """Seconds after which a test that waits has failed. No outcome depends on it."""
 
 UPGRADE = (

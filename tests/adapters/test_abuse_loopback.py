@@ -22,7 +22,7 @@ from posthouse.core.values.lifecycle import ConnectionClosed
 
 from tests.abuse.sockets import STATES, add_raising, half_close, reset
 
-from .loopback import UPGRADE, Client, connected, raw, serving, text, websocket
+from .loopback import PATIENCE, UPGRADE, Client, connected, raw, serving, text, websocket
 
 pytestmark = pytest.mark.anyio
 
@@ -276,7 +276,7 @@ async def test_row_57_a_drain_with_200_clients_tells_each_and_loses_nothing_that
     over = anyio.Event()
     config = Config(drain_spread=0.2, drain_grace=15.0)
     async with anyio.create_task_group() as group:
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
 
             async def main(*, task_status: anyio.abc.TaskStatus[Server]) -> None:
                 await serve(service, port=0, config=config, task_status=task_status)

@@ -11,7 +11,7 @@ from posthouse.transports.websocket.frames import CLOSE, FIN, PING, TEXT
 from tests.abuse.attacker import DEFLATE, frame
 from tests.adapters.loopback import UPGRADE, post, text
 
-PATIENCE: Final = 20.0
+PATIENCE: Final = 60.0
 """Seconds after which a server is taken not to answer. No attack that meets what it must needs it."""
 
 

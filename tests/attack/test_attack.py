@@ -15,7 +15,7 @@ from tests.abuse.rows import ROWS
 from . import __main__ as command
 from .field import ATTACKS, Attack, Failed, Field, Terms, place_of, reference_server
 from .good import GoodClient
-from .peer import Place
+from .peer import PATIENCE, Place
 
 BY_NUMBER = {row.number: row for row in ROWS}
 QUICK = (13, 30, 31, 32, 33, 44)
@@ -24,6 +24,12 @@ QUICK = (13, 30, 31, 32, 33, 44)
 
 def test_every_row_that_takes_real_sockets_is_attacked_or_waits() -> None:
     assert sorted(ATTACKS) == [row.number for row in command.attacked_rows() if row.met]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The good client waits as long as it takes: here other tests run beside it."""
+    monkeypatch.setattr("tests.attack.good.TOO_LATE", PATIENCE)
 
 
 @pytest.fixture(scope="module")

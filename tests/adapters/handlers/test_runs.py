@@ -18,7 +18,7 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.errors import RpcError
 from posthouse.core.values.lifecycle import CallFailed, ConnectionClosed, ConnectionOpened
 
-from tests.adapters.loopback import connected, serving, text, websocket
+from tests.adapters.loopback import PATIENCE, connected, serving, text, websocket
 
 pytestmark = pytest.mark.anyio
 
@@ -244,7 +244,7 @@ async def test_blocking_handlers_have_threads_and_a_queue_that_ends() -> None:
     @service.method(blocking=True)
     def block(number: int) -> int:
         begun.release()
-        release.wait(20)
+        release.wait(PATIENCE)
         return number
 
     config = Config(blocking_workers=2, max_blocking_queue=1)
@@ -287,7 +287,7 @@ async def test_a_blocking_handler_sees_that_its_call_has_ended_and_its_context_h
         question = await client.next()
         assert (question["method"], question["params"]) == ("question", [1])
         await client.say(b'{"jsonrpc": "2.0", "result": 42, "id": %d}' % question["id"])
-        assert await anyio.to_thread.run_sync(begun.wait, 20)
+        assert await anyio.to_thread.run_sync(begun.wait, PATIENCE)
         await client.say(text("$/cancelRequest", {"id": 1}, id=None))
         assert (await client.next())["error"]["code"] == -32800
         assert await anyio.to_thread.run_sync(ended.wait, 20)

@@ -15,6 +15,7 @@ from posthouse.adapters.journal.file import CLOSED, FULL, MAX_UNWRITTEN, MIN_BYT
 from posthouse.adapters.journal.format import Entry, encode_line
 from posthouse.core import Config, UsageError
 
+from tests.adapters.loopback import PATIENCE
 from tests.transports.board import calculator
 
 HEADER = encode_line(Header.of(calculator(), Config(), wall=0.0))
@@ -103,7 +104,7 @@ def test_a_line_after_a_failure_of_the_disk_is_refused(tmp_path: Path, logs: pyt
 
     file = JournalFile(tmp_path / "journal", sink=broken)
     assert file.write(HEADER)
-    assert failed.wait(5.0)
+    assert failed.wait(PATIENCE)
     while file.write(LINE):
         pass
     file.close()
@@ -115,12 +116,12 @@ def test_a_disk_that_does_not_keep_up_ends_the_recording(tmp_path: Path, logs: p
 
     def slow(file: int, data: bytes) -> int:
         begun.set()
-        assert go_on.wait(5.0)
+        assert go_on.wait(PATIENCE)
         return os.write(file, data)
 
     file = JournalFile(tmp_path / "journal", sink=slow)
     file.write(HEADER)
-    assert begun.wait(5.0)
+    assert begun.wait(PATIENCE)
     assert file.write(b"x" * MAX_UNWRITTEN)
     assert file.write(b"\n")
     assert not file.write(LINE)

@@ -15,7 +15,7 @@ from posthouse.adapters.journal import recorder as recorders
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 
-from tests.adapters.loopback import connected, serving, text, websocket
+from tests.adapters.loopback import PATIENCE, connected, serving, text, websocket
 
 pytestmark = pytest.mark.anyio
 
@@ -67,7 +67,7 @@ async def test_the_inputs_of_a_server_are_recorded_and_replay_to_the_same(tmp_pa
             assert (await client.call("echo", {"value": "again"}))["result"] == "again"
             assert (await client.call("fail"))["error"]["code"] == -32603
         server.shut_down()
-        with anyio.fail_after(5.0):
+        with anyio.fail_after(PATIENCE):
             while not path.read_bytes().endswith(b'{"end":"the server stopped"}\n'):
                 await anyio.sleep(0.01)
     assert events == ["opened", "opened"]

@@ -10,6 +10,8 @@ import anyio
 import pytest
 from posthouse.adapters.loop.poller import READ, WRITE, Poller
 
+from tests.adapters.loopback import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 
@@ -30,7 +32,7 @@ async def test_calls_from_a_thread_run_in_the_loop_in_order(poller: Poller) -> N
     over = anyio.Event()
 
     def ask() -> None:
-        for number in range(100_000):  # more than the pipe that wakes can hold
+        for number in range(70_000):  # more than the pipe that wakes can hold
             poller.call_soon(lambda number=number: ran.append((number, threading.get_ident())))  # type: ignore[misc]
         poller.call_soon(over.set)
 
@@ -38,11 +40,11 @@ async def test_calls_from_a_thread_run_in_the_loop_in_order(poller: Poller) -> N
     async with anyio.create_task_group() as group:
         group.start_soon(poller.run, lambda: turn(poller))
         thread.start()
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             await over.wait()
         group.cancel_scope.cancel()
     thread.join()
-    assert ran == [(number, threading.get_ident()) for number in range(100_000)]
+    assert ran == [(number, threading.get_ident()) for number in range(70_000)]
 
 
 async def test_a_call_that_a_call_adds_runs_later(poller: Poller) -> None:

@@ -14,6 +14,7 @@ from posthouse.adapters import Clock
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 
+from tests.abuse.attacker import frame
 from tests.adapters.loopback import connected, post, serving, text, websocket
 
 pytestmark = pytest.mark.anyio
@@ -112,8 +113,8 @@ async def test_deadlines_are_kept_in_their_order() -> None:
         await anyio.sleep_forever()
 
     async with serving(service) as server, websocket(server) as client:
-        await client.say(text("late", id="late"))
-        await client.say(text("early", id="early"))
+        # They come in one read, so that both deadlines count from the same moment.
+        await client.send(frame(text("late", id="late")) + frame(text("early", id="early")))
         answers = [await client.next(), await client.next()]
         assert [(answer["id"], answer["error"]["code"]) for answer in answers] == [("early", -32030), ("late", -32030)]
 

@@ -19,7 +19,7 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import Identity
 
-from tests.adapters.loopback import Client, connected, serving, text, websocket
+from tests.adapters.loopback import PATIENCE, Client, connected, serving, text, websocket
 
 pytestmark = pytest.mark.anyio
 
@@ -126,7 +126,7 @@ async def test_a_client_that_does_not_speak_tls_is_dropped_and_others_are_served
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    async with serving(service, tls_cert=pem, config=Config(tls_timeout=0.05)) as server:
+    async with serving(service, tls_cert=pem, config=Config(tls_timeout=0.5)) as server:
         async with connected(server) as plain:
             await plain.send(b"GET / HTTP/1.1\r\n\r\n")
             assert b"HTTP" not in await plain.rest()
@@ -190,7 +190,7 @@ async def test_started_is_told_where_it_listens_before_serve_returns() -> None:
         servers.append(server)
         server.shut_down()
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         await serve(service, port=0, config=QUICK, started=started)
     assert servers[0].bound[0].port > 0
     # Afterwards its methods do nothing.
@@ -201,7 +201,7 @@ async def test_started_is_told_where_it_listens_before_serve_returns() -> None:
 async def test_a_drain_tells_peers_lets_calls_end_and_returns() -> None:
     ended = anyio.Event()
     async with anyio.create_task_group() as group:
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
 
             async def main(*, task_status: anyio.abc.TaskStatus[Server]) -> None:
                 await serve(service, port=0, config=QUICK, task_status=task_status)

@@ -166,6 +166,8 @@ def test_a_line_of_a_head_that_ends_with_lf_alone_is_refused_at_once(head: bytes
     whole = feed(headers(), head)
     assert [answer(whole[0]), *whole[1:]] == [(-32700, {"reason": reason}), Ended(1002), Shut()]
     for at in range(len(head)):
+        if 100 < at < len(head) - 100:
+            continue  # between two bytes that are equal
         assert feed(headers(), head[:at], head[at:] + b"\r\n\r\n1") == whole
     assert feed(headers(), *(bytes([byte]) for byte in head)) == whole
     assert feed(headers(), NOBODY.frame(b"\n\r") + head) == [Text(b"\n\r"), *whole]
