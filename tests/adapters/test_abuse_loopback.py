@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, ExitStack, closing, contextmanager
 
 import anyio
 import pytest
-from posthouse.adapters import Server, serve
+from posthouse.adapters import Clock, Server, serve
 from posthouse.core.service.context import Context
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
@@ -55,8 +55,18 @@ def our_threads() -> list[str]:
 # Slow and silent
 
 
+class HeldTime:
+    """Monotonic seconds that pass when a test says so."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
 async def test_row_1_heads_that_drip_are_answered_408_and_a_good_client_beside_500_is_unaffected() -> None:
-    async with serving(service, config=Config(head_timeout=1.5)) as server:
+    now = HeldTime()
+    async with serving(service, config=Config(head_timeout=5.0), clock=Clock(now=now)) as server:
         with ExitStack() as stack:
             dripping = [stack.enter_context(closing(raw(server))) for _ in range(500)]
             async with connected(server) as good:
@@ -64,6 +74,8 @@ async def test_row_1_heads_that_drip_are_answered_408_and_a_good_client_beside_5
                     for connection in dripping:
                         connection.send(bytes([byte]))
                     assert (await good.post("echo", ["unaffected"]))[0] == 200
+                    now.seconds += 1.25
+                assert (await good.post("echo", ["unaffected"]))[0] == 200
                 for connection in dripping:
                     answer = await reads(connection)
                     assert answer.startswith(b"HTTP/1.1 408 ")
@@ -237,7 +249,7 @@ async def test_row_48_a_reset_in_every_state_many_times_leaves_nothing_behind() 
 
 async def leaves_nothing_behind(end: Callable[[socket.socket], None]) -> None:
     # A call that waits for ever on a half-closed HTTP exchange ends at its deadline.
-    config = Config(call_timeout=0.05, head_timeout=1.0)
+    config = Config(call_timeout=0.01, head_timeout=1.0)
     async with serving(service, config=config) as server:
         await anyio.to_thread.run_sync(visit, server, end, 2)
         await settled(server)
