@@ -403,5 +403,5 @@ class SwitchboardMachine(RuleBasedStateMachine):
                     self.send(peer, CONFIG.read_bytes)
 
 
-SwitchboardMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)
+SwitchboardMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=50)
 TestSwitchboard = SwitchboardMachine.TestCase

@@ -133,7 +133,7 @@ def test_hashing_decides_nothing() -> None:
 
 
 plain = st.none() | st.booleans() | st.integers() | st.text()
-values = st.recursive(plain, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+values = st.recursive(plain, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
 
 
 @given(values)

@@ -307,7 +307,9 @@ def test_it_binds_what_python_binds(parameters: str, params: Any) -> None:
 @settings(max_examples=40)
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda x: st.lists(x) | st.dictionaries(st.text(), x),
+        max_leaves=20,
     )
 )
 def test_any_array_or_object_is_bound_or_refused_and_nothing_else_is_raised(value: Any) -> None:

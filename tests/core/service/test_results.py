@@ -143,6 +143,6 @@ def test_sets_are_encoded_in_an_order_that_hashing_does_not_decide() -> None:
     assert printed[0].stdout == printed[1].stdout != b""
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(), st.lists))
+@given(st.recursive(st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(), st.lists, max_leaves=20))
 def test_what_is_encoded_reads_as_it_was(value: object) -> None:
     assert json.decode(encode(Any, value)) == value
