@@ -33,14 +33,6 @@ PUBLIC: Final = {
 """Packages whose `__init__.py` is a public list. The others re-export nothing."""
 
 STILL_TO_MEND: Final = {
-    "adapters/posthouse/adapters/simulation/engine.py: Engine takes more than 6 arguments",
-    "adapters/posthouse/adapters/simulation/process.py: Process takes more than 6 arguments",
-    "adapters/posthouse/adapters/simulation/storms/storm.py: Storm takes more than 6 arguments",
-    "adapters/posthouse/adapters/simulation/world.py: World takes more than 6 arguments",
-    "core/posthouse/core/closing/closing.py: Closing takes more than 6 arguments",
-    "core/posthouse/core/closing/deadlines.py: Deadlines takes more than 6 arguments",
-    "core/posthouse/core/dispatch/dispatch.py: Dispatch takes more than 6 arguments",
-    "core/posthouse/core/gateway.py: more than 350 lines",
     "transports/posthouse/transports/client/websocket.py: WebSocketClient takes more than 6 arguments",
     "transports/posthouse/transports/http/server.py: more than 350 lines",
 }
