@@ -15,7 +15,7 @@ from posthouse.transports.codec import Exchange, Text
 from posthouse.transports.http.server import Http1
 from posthouse.transports.pipes.content_length import ContentLengthFraming
 from posthouse.transports.pipes.newline import NewlineFraming
-from posthouse.transports.switchboard.first_codec import Policy
+from posthouse.transports.policy import Policy
 from posthouse.transports.websocket.server import WebSocket
 
 from .clients import HttpClient, WebSocketClient

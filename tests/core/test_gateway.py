@@ -62,7 +62,8 @@ SIGNATURES = {
     "heard": "(self, connection: 'ConnectionId', now: 'float') -> 'None'",
     "report_held": "(self, connection: 'ConnectionId', size: 'int', now: 'float') -> 'None'",
     "report_sent": "(self, connection: 'ConnectionId', size: 'int', now: 'float') -> 'None'",
-    "disconnected": "(self, connection: 'ConnectionId', code: 'int | None', now: 'float') -> 'None'",
+    "disconnected": "(self, connection: 'ConnectionId', code: 'int | None', now: 'float', *, "
+    "reason: 'str | None' = None) -> 'None'",
     "complete": "(self, call: 'CallId', result: 'object', now: 'float') -> 'bool'",
     "fail": "(self, call: 'CallId', error: 'RpcError', now: 'float') -> 'bool'",
     "notify": "(self, to: 'ConnectionId', method: 'str', params: 'object', now: 'float') -> 'bool'",

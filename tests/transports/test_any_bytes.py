@@ -158,7 +158,7 @@ def wait_for_reading(board: Board, socket: SocketId, methods: list[tuple[str, ob
 def observe(board: Board, socket: SocketId, read: int) -> None:
     board.run()
     check(board.board)
-    assert board.board._sockets.lines[socket].codec.buffered <= MOST_HELD + read
+    assert board.board._sockets.records[socket].codec.buffered <= MOST_HELD + read
 
 
 def go_on(board: Board, methods: list[tuple[str, object]]) -> bool:

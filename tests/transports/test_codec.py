@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import get_args
 
 import pytest
-from posthouse.transports.codec import ABNORMAL, Binary, Codec, Output, Send, Shut
+from posthouse.core import UsageError
+from posthouse.core.values.close_reasons import MAX_CONNECTIONS
+from posthouse.transports.codec import ABNORMAL, Binary, Codec, Ended, Output, Send, Shut
 from posthouse.transports.http.server import Http1
 from posthouse.transports.pipes.content_length import ContentLengthFraming
+from posthouse.transports.pipes.detect import PipeDetector
 from posthouse.transports.pipes.newline import NewlineFraming
-from posthouse.transports.switchboard.first_codec import Opening
 from posthouse.transports.websocket.server import WebSocket
 
 from tests.values import changeable
@@ -40,12 +43,64 @@ def test_the_union_of_outputs_is_closed_and_says_what_each_is_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "codec", [Http1, WebSocket, NewlineFraming, ContentLengthFraming, Opening], ids=lambda codec: codec.__name__
+    "codec", [Http1, WebSocket, NewlineFraming, ContentLengthFraming, PipeDetector], ids=lambda codec: codec.__name__
 )
 def test_every_codec_has_what_the_protocol_asks(codec: type) -> None:
     for name in vars(Codec):
         if not name.startswith("_"):
             assert hasattr(codec, name), name
+
+
+class Plain(Codec):
+    """A codec with the verbs that it must have, and no other."""
+
+    def __init__(self) -> None:
+        self.output: list[Output] = []
+
+    framing = "plain"
+    buffered = 0
+
+    def receive_data(self, data: bytes, now: float) -> None: ...
+    def receive_eof(self, now: float) -> None: ...
+    def frame(self, payload: bytes) -> bytes:
+        return payload
+
+    def close_idle(self, now: float) -> None: ...
+    def close(self, code: int, now: float) -> None: ...
+    def next_timeout(self) -> float | None:
+        return None
+
+    def handle_timeout(self, now: float) -> None: ...
+
+
+def test_a_codec_without_a_verb_of_its_own_does_nothing() -> None:
+    codec = Plain()
+    codec.shed(0.0)
+    codec.heartbeat(0.0)
+    codec.pause_output()
+    codec.resume_output(0.0)
+    codec.drain()
+    assert codec.output == []
+    assert (codec.at_eof, codec.abnormal_code) == (False, None)
+    assert codec.accept(0.0) is codec
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda codec: codec.answer(b"{}", None, None, 0.0),
+        lambda codec: codec.respond(200, b"{}", 0.0),
+        lambda codec: codec.refuse(MAX_CONNECTIONS, 0.0),
+        lambda codec: codec.proceed(0.0),
+    ],
+)
+def test_a_codec_that_reads_no_requests_cannot_answer_one(verb: Callable[[Codec], None]) -> None:
+    with pytest.raises(UsageError, match="Plain has no "):
+        verb(Plain())
+
+
+def test_a_connection_that_ended_by_itself_broke_no_rule() -> None:
+    assert Ended(1000) == Ended(1000, None)
 
 
 def test_a_value_that_was_built_cannot_change() -> None:

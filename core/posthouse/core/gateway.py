@@ -133,13 +133,16 @@ class Gateway:
         if record is not None:
             record.heard_at = now
 
-    def disconnected(self, connection: ConnectionId, code: int | None, now: float) -> None:
-        """The connection is gone, with the peer's close code or None. Exactly one for each `connect`."""
+    def disconnected(
+        self, connection: ConnectionId, code: int | None, now: float, *, reason: str | None = None
+    ) -> None:
+        """The connection is gone, with the peer's close code or None. Exactly one for each `connect`. `reason` says for
+        logs which rule the peer broke, None if it broke none."""
         self._check_not_reentrant()
         record = self._connections.find(connection)
         if record is None:
             return
-        self._closing.end(record, code, now)
+        self._closing.end(record, code, now, reason)
         self._limits.enforce(now)
 
     # Flow

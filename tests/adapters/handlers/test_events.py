@@ -98,6 +98,7 @@ async def test_each_connection_that_closes_has_one_line_and_no_peer_brings_a_tra
     lines = [record for record in caplog.records if vars(record).get("event") == "connection.closed"]
     assert [(vars(line)["kind"], vars(line)["calls"]) for line in lines] == [("http", 0), ("websocket", 0)]
     assert vars(lines[1])["code"] == 1007
+    assert vars(lines[1])["reason"] == "a text is not UTF-8, or a compressed message is not a deflate stream"
     for record in caplog.records:
         assert record.exc_info is None
         assert record.getMessage().isprintable()

@@ -13,9 +13,10 @@ from posthouse.core.connections.state import State
 from posthouse.core.values.effects import ResumeReading
 from posthouse.core.values.peers import Address, ConnectionId, SocketId
 from posthouse.transports.codec import Pause
-from posthouse.transports.http.server import Http1
+from posthouse.transports.http.requests import RequestReader
 from posthouse.transports.policy import Policy
-from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER, SocketState
+from posthouse.transports.switchboard.socket_state import SocketState
+from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER
 
 from tests.transports.board import PIPE, Board, Browser, call, post
 
@@ -49,7 +50,7 @@ class Scene:
 
     def line(self, socket: SocketId) -> SocketState:
         """This socket."""
-        return self.board._sockets.lines[socket]
+        return self.board._sockets.records[socket]
 
     def record(self, socket: SocketId) -> Any:
         """The gateway's record of the connection of this socket."""
@@ -65,7 +66,7 @@ class Scene:
 def test_every_fact_holds_of_a_board_at_work_and_at_rest() -> None:
     scene = Scene()
     check(scene.board)
-    check_touched(scene.board, list(scene.board._sockets.lines))
+    check_touched(scene.board, list(scene.board._sockets.records))
     time(scene.board, 0.0)
     for socket in (scene.browser.socket, scene.pipe, scene.http):
         scene.outside.drop(socket)
@@ -116,7 +117,10 @@ def wait_unseen(scene: Scene) -> None:
 
 TOUCHED: list[tuple[Change, str]] = [
     (change(table, "handlers", 1), "calls: a slot for each handler"),
-    (lambda scene: scene.board._sockets.lines.pop(scene.http), "tables: switchboard and gateway have the same sockets"),
+    (
+        lambda scene: scene.board._sockets.records.pop(scene.http),
+        "tables: switchboard and gateway have the same sockets",
+    ),
     (
         lambda scene: scene.board._sockets.by_connection.pop(scene.connection(scene.http)),
         "tables: every connection has a socket",
@@ -139,11 +143,11 @@ TOUCHED: list[tuple[Change, str]] = [
     (lambda scene: backlog(scene).push_times.clear(), "flow: the number of pushes is within its limit"),
     (change(backlog, "timer", None), "time: a peer that does not read has a deadline"),
     (change(backlog, "held", 0), "flow: the gateway knows how much the wire holds"),
-    (change(pipe, "counted", 0), "flow: the gateway knows how much the wire holds"),
+    (lambda scene: setattr(pipe(scene).wire, "reported", 0), "flow: the gateway knows how much the wire holds"),
     (lambda scene: pipe(scene).stopped.pop(BACKLOG), "flow: a peer that does not read is not read from"),
     (lambda scene: pipe(scene).stopped.update({BUFFER: None}), "flow: a codec with a full buffer is not read for"),
     (
-        lambda scene: http(scene).codec._buffer.extend(b"x" * 70_000),
+        lambda scene: http(scene).codec._reader.buffer.extend(b"x" * 70_000),
         "flow: a codec with a full buffer is not read for",
     ),
     (
@@ -187,7 +191,7 @@ EVERYWHERE: list[tuple[Change, str]] = [
 @pytest.mark.parametrize(("change", "sentence"), TOUCHED)
 def test_a_fact_that_does_not_hold_of_a_touched_socket_is_seen_at_once(change: Change, sentence: str) -> None:
     scene = Scene()
-    touched = list(scene.board._sockets.lines)
+    touched = list(scene.board._sockets.records)
     change(scene)
     with pytest.raises(Violation) as raised:
         check_touched(scene.board, touched)
@@ -209,7 +213,7 @@ def says(data: bytes) -> Callable[[Board], SocketState]:
     def come(board: Board) -> SocketState:
         socket = board.open()
         board.feed(socket, data)
-        return board.board._sockets.lines[socket]
+        return board.board._sockets.records[socket]
 
     return come
 
@@ -220,7 +224,7 @@ def frames(data: bytes, *, closing: bool = False) -> Callable[[Board], SocketSta
     def come(board: Board) -> SocketState:
         browser = Browser(board)
         board.feed(browser.socket, data)
-        line = board.board._sockets.lines[browser.socket]
+        line = board.board._sockets.records[browser.socket]
         if closing:
             line.codec.close(1000, board.now)
             line.codec.output.clear()
@@ -235,7 +239,7 @@ def ended_pipe(board: Board) -> SocketState:
     board.feed(pipe, call("later") + b"\n")
     board.board.received_eof(pipe, board.now)
     board.run()
-    return board.board._sockets.lines[pipe]
+    return board.board._sockets.records[pipe]
 
 
 WAITING = {
@@ -294,6 +298,6 @@ def test_an_open_socket_at_rest_is_seen() -> None:
 def test_a_peers_time_that_depends_on_where_its_bytes_are_cut_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     data = post(b"1") + b"\r\n"
     chunking(CONFIG, Policy(), Address(), data, [len(data) - 1])
-    monkeypatch.setattr(Http1, "_has_head", lambda http: bool(http._buffer))
+    monkeypatch.setattr(RequestReader, "begun", property(lambda reader: bool(reader.buffer)))
     with pytest.raises(Violation, match="chunking: bytes mean the same however they are cut"):
         chunking(CONFIG, Policy(), Address(), data, [len(data) - 1])

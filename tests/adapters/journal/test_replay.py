@@ -40,10 +40,12 @@ def test_a_journal_that_an_earlier_version_recorded_is_replayed_to_the_same(path
 class Forgetful(Gateway):
     """A slot is not given back when a peer leaves whose handlers run up to the cap."""
 
-    def disconnected(self, connection: ConnectionId, code: int | None, now: float) -> None:
+    def disconnected(
+        self, connection: ConnectionId, code: int | None, now: float, *, reason: str | None = None
+    ) -> None:
         record = self._connections.records.get(connection)
         full = record is not None and record.running == self.config.max_calls_per_connection
-        super().disconnected(connection, code, now)
+        super().disconnected(connection, code, now, reason=reason)
         self._calls.handlers += full
 
 
@@ -248,8 +250,10 @@ def test_a_handler_that_runs_on_after_its_connection_has_closed_is_a_failure() -
     class Deaf(Gateway):
         """It tells no handler to stop."""
 
-        def disconnected(self, connection: ConnectionId, code: int | None, now: float) -> None:
-            super().disconnected(connection, code, now)
+        def disconnected(
+            self, connection: ConnectionId, code: int | None, now: float, *, reason: str | None = None
+        ) -> None:
+            super().disconnected(connection, code, now, reason=reason)
             self.outbox[:] = [effect for effect in self.outbox if type(effect) is not Cancel]
 
     board = Recording()
@@ -266,8 +270,10 @@ def test_a_connection_that_closes_without_an_event_is_a_failure() -> None:
     class Silent(Gateway):
         """It tells of no end."""
 
-        def disconnected(self, connection: ConnectionId, code: int | None, now: float) -> None:
-            super().disconnected(connection, code, now)
+        def disconnected(
+            self, connection: ConnectionId, code: int | None, now: float, *, reason: str | None = None
+        ) -> None:
+            super().disconnected(connection, code, now, reason=reason)
             self.outbox[:] = [effect for effect in self.outbox if type(effect) is not Emit]
 
     board = Recording()

@@ -164,10 +164,20 @@ def test_the_code_that_counts_is_that_of_who_closed_first() -> None:
     for _ in range(2):
         world.receive(one, b"{")
     world.take()
-    world.gateway.disconnected(one, 1000, 0.0)
+    world.gateway.disconnected(one, 1002, 0.0, reason="a rule of the protocol")
     (event,) = world.take_events()
     assert isinstance(event, ConnectionClosed)
-    assert event.code == 4400
+    assert (event.code, event.reason) == (4400, None)
+
+
+def test_a_connection_whose_peer_broke_a_rule_is_closed_with_a_reason() -> None:
+    world = World()
+    one = world.connect()
+    world.take_events()
+    world.gateway.disconnected(one, 1008, 0.0, reason="a rule of the protocol")
+    (event,) = world.take_events()
+    assert isinstance(event, ConnectionClosed)
+    assert (event.code, event.reason) == (1008, "a rule of the protocol")
 
 
 def test_an_exchange_that_was_answered_can_still_be_closed() -> None:

@@ -9,8 +9,9 @@ from msgspec import Struct
 from posthouse.core.values.config import Config
 from posthouse.transports.codec import Binary, Text
 from posthouse.transports.websocket.deflate import RATIO_FREE, TAIL, deflate, wire_limit
+from posthouse.transports.websocket.failures import Failed
 from posthouse.transports.websocket.frames import BINARY, FIN, RSV1, TEXT, masked_frame
-from posthouse.transports.websocket.receive import Failed, Inbound
+from posthouse.transports.websocket.receive import Receiver
 
 from tests.fuzz.cutting import Sent, read, written
 from tests.fuzz.target import Planted, Target
@@ -61,16 +62,16 @@ def run(data: bytes) -> None:
 
 def received(sent: Sent, payload: bytes, config: Config) -> bytes | int:
     """What the receiving half makes of it: the message, or the code of its failure."""
-    inbound = Inbound(config, deflate=True, binary=True)
+    receiver = Receiver(config, deflate=True, binary=True)
     first = FIN | RSV1 | (TEXT if sent.option(IS_TEXT) else BINARY)
     events = []
     for piece in Sent(0, sent.sizes, masked_frame(first, payload, KEY)).pieces():
-        events += inbound.turn(piece)
-        assert inbound.buffered <= config.max_message_bytes + 1 + 128 + 16 * 1024, "more is held than may be"
+        events += receiver.turn(piece)
+        assert receiver.buffered <= config.max_message_bytes + 1 + 128 + 16 * 1024, "more is held than may be"
         if events:
             break
     assert len(events) == 1, "there is one message, and this many events"
-    assert not inbound.in_progress
+    assert not receiver.in_progress
     event = events[0]
     if isinstance(event, Failed):
         assert event.code in CODES, "a failure that no payload can earn"

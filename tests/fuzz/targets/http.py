@@ -62,7 +62,8 @@ class Served:
 
     def __init__(self, sent: Sent, *, late: bool) -> None:
         self.codec = Http1(CHUNKED if sent.option(ALLOWS_CHUNKED) else CONFIG, POLICY, 0.0)
-        self.codec.draining = sent.option(DRAINS)
+        if sent.option(DRAINS):
+            self.codec.drain()
         largest = max((len(piece) for piece in sent.pieces()), default=0) if late else 0
         body = 2 * CONFIG.max_body_bytes + MAX_CHUNK_OVERHEAD if sent.option(ALLOWS_CHUNKED) else CONFIG.max_body_bytes
         held = CONFIG.max_head_bytes + body + largest
@@ -93,7 +94,8 @@ class Served:
         if isinstance(request, Upgrade):
             if self._accepts:
                 self.upgrade = request
-                self.behind, _ = self.codec.accept_upgrade(now)
+                self.behind = bytes(self.codec._reader.buffer)
+                self.codec.accept(now)
                 return
             self.codec.refuse(MAX_CONNECTIONS, now)
         elif isinstance(request, Probe):
@@ -247,8 +249,8 @@ TARGET = Target(
     planted=Planted(
         what="a HEAD of HTTP/1.0 does not end the connection",
         file="transports/posthouse/transports/http/server.py",
-        before="close = last or self.draining or not manner.persistent",
-        after="close = last or self.draining or not (manner.persistent or manner.bodiless)",
+        before="close = last or self._draining or not options.persistent",
+        after="close = last or self._draining or not (options.persistent or options.bodiless)",
     ),
     max_len=1200,
 )

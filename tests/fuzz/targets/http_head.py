@@ -186,7 +186,7 @@ TARGET = Target(
         what="a Content-Length beside a Transfer-Encoding is refused on HTTP/1.0 alone",
         file="transports/posthouse/transports/http/head.py",
         before="        if chunked:\n",
-        after='        if chunked and request.http_version == b"1.0":\n',
+        after='        if chunked and version == b"1.0":\n',
     ),
     max_len=600,
 )

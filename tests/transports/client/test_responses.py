@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 from posthouse.core.values.config import Config
+from posthouse.transports.client.recogniser import ResponseHead
 from posthouse.transports.client.responses import (
     CUT_OFF,
     MALFORMED_CHUNKS,
@@ -21,7 +22,6 @@ from posthouse.transports.client.responses import (
     Reading,
     Response,
 )
-from posthouse.transports.http.recognisers import ResponseHead
 
 from tests.values import changeable
 

@@ -21,6 +21,7 @@ from posthouse.core.values.errors import PARSE_ERROR
 from posthouse.core.values.peers import Meta
 from posthouse.transports.codec import (
     Answered,
+    Ended,
     Exchange,
     Finish,
     HeadRead,
@@ -30,6 +31,7 @@ from posthouse.transports.codec import (
     Resume,
     Send,
     Shut,
+    Text,
     Upgrade,
 )
 from posthouse.transports.http.server import Http1
@@ -415,17 +417,24 @@ def test_an_allowed_page_may_read_why_it_was_refused() -> None:
 
 def test_an_upgrade_is_handed_on_with_what_came_behind_it() -> None:
     line = Line(answering=False)
-    line.receive(UPGRADE + b"\x81\x00")
+    line.receive(UPGRADE + b"\x81\x80")
     assert len(line.of(Upgrade)) == 1
     line.receive(b"more")  # who decides may take its time
     assert line.http.buffered == 6
-    assert line.http.accept_upgrade(0.0) == (b"\x81\x00more", False)
+    assert line.http.accept(0.0).output == [Text(b"")]
     assert line.http.buffered == 0
     line.take()
     assert line.sent.startswith(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n")
     assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in line.sent
     line.receive(b"not ours")
     assert line.http.buffered == 0
+
+
+def test_an_exchange_that_is_admitted_is_read_on_by_the_same_codec() -> None:
+    line = Line(answering=False)
+    line.receive(post())
+    assert line.http.accept(0.0) is line.http
+    assert line.http.output == []
 
 
 def test_an_upgrade_that_waited_says_that_the_input_has_ended() -> None:
@@ -436,7 +445,7 @@ def test_an_upgrade_that_waited_says_that_the_input_has_ended() -> None:
     line.http.proceed(0.0)
     line.take()
     assert len(line.of(Upgrade)) == 1
-    assert line.http.accept_upgrade(0.0) == (b"", True)
+    assert line.http.accept(0.0).output == [Ended(1006), Shut()]
 
 
 def test_what_comes_behind_an_upgrade_that_waits_is_bounded_and_read_on_once_it_is_decided() -> None:
@@ -444,9 +453,8 @@ def test_what_comes_behind_an_upgrade_that_waits_is_bounded_and_read_on_once_it_
     line.receive(UPGRADE)
     line.receive(b"x" * 301)
     assert line.seen[-1:] == [Pause()]
-    rest, _ = line.http.accept_upgrade(0.0)
+    line.http.accept(0.0)
     line.take()
-    assert len(rest) == 301
     assert line.seen[-1:] == [Resume()]
 
 
@@ -684,7 +692,7 @@ def test_who_is_closed_while_waiting_for_a_turn_has_none() -> None:
 def test_a_draining_server_says_so_with_each_answer() -> None:
     line = Line()
     line.receive(PROBE)
-    line.http.draining = True
+    line.http.drain()
     line.receive(PROBE)
     assert line.sent.count(b"Connection: close\r\n") == 1
     assert line.of(Finish) == [Finish()]
@@ -695,7 +703,7 @@ def test_an_idle_socket_is_closed_by_a_server_that_drains_and_a_busy_one_is_not(
         line = Line(answering=False)
         if data:
             line.receive(data)
-        line.http.shut_idle(0.0)
+        line.http.close_idle(0.0)
         line.take()
         assert line.shut is closes
 
@@ -809,9 +817,9 @@ def test_whatever_happens_in_whatever_order_what_is_promised_holds(steps: list[b
             eof = True
             http.receive_eof(now)
         elif step == "drain":
-            http.draining = True
+            http.drain()
         elif step == "idle":
-            http.shut_idle(now)
+            http.close_idle(now)
         elif step in ("answer", "nothing", "refuse") and isinstance(pending, Exchange):
             pending = Answered(200)
             if step == "refuse":
@@ -823,7 +831,7 @@ def test_whatever_happens_in_whatever_order_what_is_promised_holds(steps: list[b
             http.respond(200, b"{}", now)
         elif step in ("accept", "refuse") and isinstance(pending, Upgrade):
             if step == "accept":
-                http.accept_upgrade(now)
+                http.accept(now)
                 return
             pending = Answered(503)
             http.refuse(MAX_CONNECTIONS, now)

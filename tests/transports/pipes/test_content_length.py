@@ -52,7 +52,7 @@ TOO_LARGE = (-32007, {"limit": "max_message_bytes", "allowed": 10})
 def assert_refused(head: bytes, reason: str) -> None:
     """It is answered once, the connection ends, and nothing after it is parsed: in one piece or byte by byte."""
     whole = feed(headers(), head + b"\r\n\r\n" + NOBODY.frame(b"1"))
-    assert [answer(whole[0]), *whole[1:]] == [(-32700, {"reason": reason}), Ended(1002), Shut()]
+    assert [answer(whole[0]), *whole[1:]] == [(-32700, {"reason": reason}), Ended(1002, reason), Shut()]
     assert feed(headers(), *(bytes([byte]) for byte in head + b"\r\n\r\n1")) == whole
 
 
@@ -164,7 +164,7 @@ def test_a_line_that_is_no_field_is_refused(head: bytes) -> None:
 def test_a_line_of_a_head_that_ends_with_lf_alone_is_refused_at_once(head: bytes) -> None:
     reason = "the lines of a head end with CR LF, not LF alone"
     whole = feed(headers(), head)
-    assert [answer(whole[0]), *whole[1:]] == [(-32700, {"reason": reason}), Ended(1002), Shut()]
+    assert [answer(whole[0]), *whole[1:]] == [(-32700, {"reason": reason}), Ended(1002, reason), Shut()]
     for at in range(len(head)):
         if 100 < at < len(head) - 100:
             continue  # between two bytes that are equal
@@ -185,7 +185,7 @@ def test_a_head_may_fill_its_limit_and_not_one_byte_more() -> None:
     whole = feed(headers(), longer)
     assert [answer(whole[0]), *whole[1:]] == [
         (-32700, {"reason": "a head has at most 8192 bytes"}),
-        Ended(1002),
+        Ended(1002, "a head has at most 8192 bytes"),
         Shut(),
     ]
     assert feed(headers(), longer[:100], longer[100:8000], longer[8000:]) == whole
@@ -218,7 +218,11 @@ def test_what_is_announced_far_above_the_limit_is_not_waited_for() -> None:
     assert answer(refused) == TOO_LARGE
     for length in (64 * MIB + 1, 10**19 - 1):
         refused, *end = feed(headers(), b"Content-Length: %d\r\n\r\n" % length)
-        assert (answer(refused), *end) == (TOO_LARGE, Ended(1009), Shut())
+        assert (answer(refused), *end) == (
+            TOO_LARGE,
+            Ended(1009, "a message of more than 67108864 bytes was announced"),
+            Shut(),
+        )
 
 
 @pytest.mark.parametrize("data", [b"C", b"Content-Length: 2\r\n\r\n", b"Content-Length: 2\r\n\r\n1"])

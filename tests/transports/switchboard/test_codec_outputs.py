@@ -186,6 +186,28 @@ def test_a_close_from_the_peer_is_answered_and_the_server_closes_first() -> None
     assert board.board.health(0.0).sockets == 0
 
 
+@pytest.mark.parametrize(
+    ("config", "frames", "reason"),
+    [
+        (Config(max_fragments=1), b"\x01\x80key1" + b"\x00\x80key1", "a message has more than max_fragments frames"),
+        (
+            Config(control_burst=1),
+            b"\x8a\x80key1" * 3,
+            "control frames came faster than control_rate and control_burst allow",
+        ),
+        (Config(message_timeout=1.0), b"\x01\x80key1", "a message was not finished within message_timeout"),
+    ],
+)
+def test_failures_with_the_same_code_are_told_apart_by_their_reason(config: Config, frames: bytes, reason: str) -> None:
+    board = Board(config)
+    browser = Browser(board)
+    written = board.feed(browser.socket, frames)
+    board.pass_time(1.0)
+    assert written + board.take(browser.socket) == b"\x88\x02\x03\xf0"
+    closed = [event for event in board.events() if isinstance(event, ConnectionClosed)]
+    assert [(event.code, event.reason) for event in closed] == [(1008, reason)]
+
+
 def test_a_silent_websocket_is_asked_for_a_sign_of_life_and_kept_when_it_gives_one() -> None:
     board = Board(Config(heartbeat_interval=10.0, heartbeat_timeout=5.0))
     alive, silent = Browser(board), Browser(board)

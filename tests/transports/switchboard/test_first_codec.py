@@ -1,108 +1,19 @@
-"""First bytes: a stream is HTTP, and a pipe tells by its beginning what it speaks, at every split."""
+"""The codec of a new socket's first bytes: HTTP for a stream, the detector for a pipe."""
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import Address
-from posthouse.transports.codec import Selected, Shut, Text
 from posthouse.transports.http.server import Http1
-from posthouse.transports.pipes.content_length import ContentLengthFraming
-from posthouse.transports.pipes.newline import NewlineFraming
-from posthouse.transports.switchboard.first_codec import HEADER_START, Opening, Policy, first_codec
+from posthouse.transports.pipes.detect import PipeDetector
+from posthouse.transports.policy import Policy
+from posthouse.transports.switchboard.first_codec import first_codec
 
 CONFIG = Config()
-
-
-def select(pieces: list[bytes]) -> tuple[type, bytes] | None:
-    """The codec that was selected, and all bytes that are for it; None: nothing was."""
-    opening = Opening(CONFIG)
-    for number, piece in enumerate(pieces):
-        opening.receive_data(piece, 0.0)
-        assert opening.buffered < len(HEADER_START)
-        if opening.output:
-            (selected,) = opening.output
-            assert isinstance(selected, Selected)
-            assert opening.buffered == 0
-            return type(selected.codec), selected.rest + b"".join(pieces[number + 1 :])
-    return None
 
 
 def test_a_stream_is_http_and_a_pipe_is_undecided() -> None:
     codec = first_codec(Address("127.0.0.1"), CONFIG, Policy(), 3.0)
     assert isinstance(codec, Http1)
     assert codec.next_timeout() == 3.0 + CONFIG.head_timeout
-    assert isinstance(first_codec(Address(transport="pipe"), CONFIG, Policy(), 3.0), Opening)
-
-
-@pytest.mark.parametrize(
-    ("data", "codec"),
-    [
-        (b'{"jsonrpc"', NewlineFraming),
-        (b"[1]", NewlineFraming),
-        (b"nonsense", NewlineFraming),
-        (b"\xef\xbb\xbf{}", NewlineFraming),
-        (b"contents", NewlineFraming),
-        (b"Con{", NewlineFraming),
-        (b"\x00", NewlineFraming),
-        (b"Content-Length: 2\r\n\r\n{}", ContentLengthFraming),
-        (b"content-type: x", ContentLengthFraming),
-        (b"CONTENT-", ContentLengthFraming),
-    ],
-)
-@pytest.mark.parametrize("space", [b"", b"\r\n \t"])
-def test_the_first_bytes_tell_at_every_split(space: bytes, data: bytes, codec: type) -> None:
-    whole = space + data
-    assert select([whole]) == (codec, data)
-    assert select([whole[i : i + 1] for i in range(len(whole))]) == (codec, data)
-    for i in range(1, len(whole)):
-        assert select([whole[:i], whole[i:]]) == (codec, data)
-
-
-@pytest.mark.parametrize("data", [b"c", b" \r\nContent"])
-def test_an_input_that_ends_within_the_name_of_a_field_is_a_line(data: bytes) -> None:
-    opening = Opening(CONFIG)
-    opening.receive_data(data, 0.0)
-    opening.receive_eof(0.0)
-    opening.receive_eof(0.0)
-    (selected,) = opening.output
-    assert isinstance(selected, Selected)
-    assert isinstance(selected.codec, NewlineFraming)
-    assert (selected.codec.output, selected.codec.at_eof) == ([Text(data.strip())], True)
-    assert (selected.rest, opening.buffered) == (b"", 0)
-
-
-def test_closed_it_holds_nothing() -> None:
-    opening = Opening(CONFIG)
-    opening.receive_data(b"Cont", 0.0)
-    opening.close(1001, 0.0)
-    assert (opening.output, opening.buffered) == ([Shut()], 0)
-
-
-@pytest.mark.parametrize("data", [b"", b" \r\n"])
-def test_an_input_that_ends_before_it_says_anything_is_closed(data: bytes) -> None:
-    opening = Opening(CONFIG)
-    if data:
-        opening.receive_data(data, 0.0)
-    opening.receive_eof(0.0)
-    opening.receive_eof(0.0)
-    opening.receive_data(b"{}", 0.0)
-    assert (opening.output, opening.buffered) == ([Shut()], 0)
-
-
-def test_a_pipe_of_which_nothing_is_known_waits_for_ever_and_can_be_closed() -> None:
-    opening = Opening(CONFIG)
-    opening.heartbeat(0.0)
-    opening.handle_timeout(1e9)
-    assert (opening.next_timeout(), opening.output) == (None, [])
-    assert (opening.framing, opening.frame(b"x")) == ("opening", b"x")
-    opening.close(1001, 0.0)
-    assert opening.output == [Shut()]
-
-
-@given(st.lists(st.binary(min_size=1, max_size=10), min_size=1, max_size=5))
-def test_any_bytes_select_the_same_codec_however_they_are_cut(pieces: list[bytes]) -> None:
-    whole = b"".join(pieces)
-    assert select(pieces) == select([whole]) == select([whole[i : i + 1] for i in range(len(whole))])
+    assert isinstance(first_codec(Address(transport="pipe"), CONFIG, Policy(), 3.0), PipeDetector)

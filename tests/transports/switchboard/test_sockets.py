@@ -6,17 +6,19 @@ import pytest
 from posthouse.core import Address, Config, Gateway, PauseReading, Peer, ResumeReading, Service, UsageError
 from posthouse.core.values.peers import ANONYMOUS, SocketId
 from posthouse.core.values.timers import Timers
-from posthouse.transports.codec import Output
+from posthouse.transports.codec import Codec, Output
 from posthouse.transports.switchboard.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
-from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER, CODEC_DUE, WIRE_STALLED, Sockets, SocketState
+from posthouse.transports.switchboard.socket_state import SocketEvent, SocketState
+from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER, CODEC_DUE, WIRE_STALLED, Sockets
 
 from tests.values import told_apart
 
 
-class Idle:
+class Idle(Codec):
     """A codec that does nothing: what it holds and when it wants the time are the test's to say."""
 
     framing = "idle"
+    buffered = 0
 
     def __init__(self) -> None:
         self.output: list[Output] = []
@@ -29,10 +31,13 @@ class Idle:
     def frame(self, payload: bytes) -> bytes:
         return payload
 
-    def nothing(self, *arguments: object) -> None:
-        """Every input."""
+    def receive_data(self, data: bytes, now: float) -> None:
+        """Every input does nothing."""
 
-    receive_data = receive_eof = heartbeat = close = handle_timeout = nothing
+    def receive_eof(self, now: float) -> None: ...
+    def close_idle(self, now: float) -> None: ...
+    def close(self, code: int, now: float) -> None: ...
+    def handle_timeout(self, now: float) -> None: ...
 
 
 class Table:
@@ -46,7 +51,7 @@ class Table:
         socket = self.gateway.accepted(Address(), 0.0)
         assert socket is not None
         self.codec = Idle()
-        self.line: SocketState = self.sockets.add(socket, Address(), self.codec)
+        self.state: SocketState = self.sockets.add(socket, Address(), self.codec)
         self.connection = self.gateway.connect(Peer("websocket", socket=socket), 0.0)
         self.gateway.outbox.clear()
 
@@ -58,10 +63,10 @@ class Table:
 
 
 def test_a_socket_begins_with_nobody_on_it_and_nothing_held_or_armed() -> None:
-    line = Table().line
-    assert (line.identity, line.connection, line.upgrade, line.due, line.stalled) == (ANONYMOUS, None, None, None, None)
-    assert (line.leaving, line.answered, line.codec_closed, line.aborted) == (False, False, False, False)
-    assert (line.counted, line.buffered, line.progress_at, line.stopped) == (0, 0, 0.0, {})
+    state = Table().state
+    assert (state.identity, state.connection, state.due, state.stalled) == (ANONYMOUS, None, None, None)
+    assert (state.phase, state.codec_closed) == ("idle", False)
+    assert (state.wire.reported, state.buffered, state.progress_at, state.stopped) == (0, 0, 0.0, {})
 
 
 def test_ids_that_were_never_given_out_are_misuse() -> None:
@@ -75,18 +80,18 @@ def test_ids_that_were_never_given_out_are_misuse() -> None:
 def test_a_socket_that_is_removed_leaves_no_deadline() -> None:
     table = Table()
     table.codec.due = 5.0
-    table.sockets.schedule(table.line)
-    table.sockets.write(table.line, b"x" * 25, 0.0)
+    table.sockets.schedule(table.state)
+    table.sockets.write(table.state, b"x" * 25, 0.0)
     assert len(table.timers) == 2
-    table.sockets.remove(table.line, 0.0)
+    table.sockets.remove(table.state, 0.0)
     assert len(table.timers) == 0
 
 
 def test_a_socket_is_found_by_its_id_until_it_is_removed() -> None:
     table = Table()
-    socket = table.line.socket
-    assert table.sockets.find(socket) is table.line
-    table.sockets.remove(table.line, 0.0)
+    socket = table.state.socket
+    assert table.sockets.find(socket) is table.state
+    table.sockets.remove(table.state, 0.0)
     assert table.sockets.find(socket) is None
     with pytest.raises(UsageError, match="there never was a socket 2"):
         table.sockets.find(SocketId(2))
@@ -94,241 +99,250 @@ def test_a_socket_is_found_by_its_id_until_it_is_removed() -> None:
 
 def test_what_is_held_for_a_connection_is_the_gateways_to_count() -> None:
     table = Table()
-    table.sockets.settle(table.line, table.connection)
-    table.sockets.write(table.line, b"x" * 25, 0.0)
-    assert table.line.counted == 25
+    table.sockets.settle(table.state, table.connection)
+    table.sockets.write(table.state, b"x" * 25, 0.0)
+    assert table.state.wire.reported == 25
     assert table.gateway.health(0.0).memory == 25
     assert [type(effect) for effect in table.gateway.outbox] == [PauseReading]
     for size in (10, 10, 5):
-        table.sockets.sent(table.line, size, 0.0)
-    assert table.line.counted == 0
+        table.sockets.sent(table.state, size, 0.0)
+    assert table.state.wire.reported == 0
     assert [type(effect) for effect in table.gateway.outbox] == [PauseReading, ResumeReading]
     assert len(table.timers) == 0
 
 
 def test_a_small_frame_that_is_taken_is_counted_by_nobody() -> None:
     table = Table()
-    table.sockets.settle(table.line, table.connection)
-    table.sockets.write(table.line, b"x", 0.0)
-    assert (table.outbox, table.line.counted) == ([Write(table.line.socket, b"x")], 0)
+    table.sockets.settle(table.state, table.connection)
+    table.sockets.write(table.state, b"x", 0.0)
+    assert (table.outbox, table.state.wire.reported) == ([Write(table.state.socket, b"x")], 0)
 
 
 def test_a_frame_that_is_counted_already_is_reported_when_it_goes_and_not_counted_again() -> None:
     table = Table()
-    table.sockets.settle(table.line, table.connection)
-    table.gateway.report_held(table.connection, 1, 0.0)
-    table.line.counted = 1
-    table.sockets.write(table.line, b"x", 0.0, report=True)
-    assert table.outbox == [Write(table.line.socket, b"x", report=True)]
-    assert (table.line.counted, table.gateway.health(0.0).memory) == (1, 1)
-    table.sockets.sent(table.line, 1, 0.0)
-    assert (table.line.counted, table.gateway.health(0.0).memory) == (0, 0)
+    table.sockets.settle(table.state, table.connection)
+    for payload in (3, 5, 9):
+        table.gateway.report_held(table.connection, payload, 0.0)
+        table.sockets.write_reported(table.state, b"frame", payload, 0.0)
+    assert table.outbox == [Write(table.state.socket, b"frame", report=True)] * 3
+    assert (table.state.wire.reported, table.gateway.health(0.0).memory) == (15, 15)
+    table.sockets.sent(table.state, 5, 0.0)
+    assert (table.state.wire.reported, table.gateway.health(0.0).memory) == (10, 10)
+
+
+def test_a_frame_for_an_aborted_socket_is_dropped() -> None:
+    table = Table()
+    table.sockets.settle(table.state, table.connection)
+    table.sockets.abort(table.state)
+    table.gateway.report_held(table.connection, 5, 0.0)
+    table.sockets.write_reported(table.state, b"frame", 5, 0.0)
+    assert table.outbox == [CloseSocket(table.state.socket, flush=False)]
 
 
 def test_what_was_there_before_a_connection_goes_first_and_is_not_its_own() -> None:
     table = Table()
-    table.line.wire.held(5)
-    table.sockets.count(table.line, 5, 0.0)
-    table.sockets.settle(table.line, table.connection)
-    table.line.wire.held(3)
-    table.sockets.count(table.line, 3, 0.0)
-    assert table.line.counted == 3
-    table.sockets.sent(table.line, 4, 1.0)
-    assert table.line.counted == 3
-    table.sockets.sent(table.line, 2, 1.0)
-    assert (table.line.counted, table.gateway.health(0.0).memory) == (2, 2)
+    table.state.wire.held(5)
+    table.sockets.count(table.state, 5, 0.0)
+    table.sockets.settle(table.state, table.connection)
+    table.state.wire.held(3)
+    table.sockets.count(table.state, 3, 0.0)
+    assert table.state.wire.reported == 3
+    table.sockets.sent(table.state, 4, 1.0)
+    assert table.state.wire.reported == 3
+    table.sockets.sent(table.state, 2, 1.0)
+    assert (table.state.wire.reported, table.gateway.health(0.0).memory) == (2, 2)
 
 
 def test_more_than_is_held_cannot_be_sent() -> None:
     table = Table()
     with pytest.raises(UsageError, match="1 bytes are reported as sent: only 0 are held"):
-        table.sockets.sent(table.line, 1, 0.0)
+        table.sockets.sent(table.state, 1, 0.0)
 
 
 def test_what_is_held_for_nobody_has_a_deadline_that_progress_moves() -> None:
     table = Table()
-    table.line.wire.held(5)
-    table.sockets.count(table.line, 5, 0.0)
-    table.sockets.watch(table.line, 1.0)
-    table.sockets.sent(table.line, 1, 4.0)
+    table.state.wire.held(5)
+    table.sockets.count(table.state, 5, 0.0)
+    table.sockets.watch(table.state, 1.0)
+    table.sockets.sent(table.state, 1, 4.0)
     assert table.due(9.999) == []
     assert table.due(10.0) == [WIRE_STALLED]
-    table.sockets.judge(table.line, 10.0)
+    table.sockets.judge(table.state, 10.0)
     assert table.outbox == []
     assert table.due(14.0) == [WIRE_STALLED]
-    table.sockets.judge(table.line, 14.0)
-    assert table.outbox == [CloseSocket(table.line.socket, flush=False)]
+    table.sockets.judge(table.state, 14.0)
+    assert table.outbox == [CloseSocket(table.state.socket, flush=False)]
 
 
 def test_what_is_held_for_somebody_is_not_judged_here() -> None:
     table = Table()
-    table.sockets.judge(table.line, 0.0)
-    table.sockets.settle(table.line, table.connection)
-    table.line.wire.held(5)
-    table.sockets.count(table.line, 5, 0.0)
-    table.sockets.judge(table.line, 100.0)
+    table.sockets.judge(table.state, 0.0)
+    table.sockets.settle(table.state, table.connection)
+    table.state.wire.held(5)
+    table.sockets.count(table.state, 5, 0.0)
+    table.sockets.judge(table.state, 100.0)
     assert table.outbox == []
 
 
 def test_a_connection_that_parts_leaves_what_is_held_to_nobody_and_is_read_from() -> None:
     table = Table()
-    table.sockets.settle(table.line, table.connection)
-    table.sockets.stop_reading(table.line, BACKLOG)
-    table.sockets.write(table.line, b"x" * 25, 0.0)
-    table.line.leaving = True
-    table.sockets.part(table.line, 0.0)
-    assert not table.line.leaving
-    assert (table.line.connection, table.line.counted, table.sockets.by_connection) == (None, 0, {})
-    assert table.outbox[-1] == StartReading(table.line.socket)
+    table.sockets.settle(table.state, table.connection)
+    table.sockets.stop_reading(table.state, BACKLOG)
+    table.sockets.write(table.state, b"x" * 25, 0.0)
+    table.sockets.part(table.state, 0.0)
+    assert (table.state.connection, table.state.wire.reported, table.sockets.by_connection) == (None, 0, {})
+    assert table.outbox[-1] == StartReading(table.state.socket)
     assert table.due(10.0) == [WIRE_STALLED]
 
 
 def test_bytes_that_are_held_while_the_gateway_closes_are_nobodys() -> None:
     table = Table()
-    table.sockets.settle(table.line, table.connection)
-    table.line.leaving = True
-    table.sockets.write(table.line, b"x" * 25, 0.0)
-    assert table.line.counted == 0
+    table.sockets.settle(table.state, table.connection)
+    table.state.advance(SocketEvent.OPEN)
+    table.state.advance(SocketEvent.CLOSE)
+    table.sockets.write(table.state, b"x" * 25, 0.0)
+    assert table.state.wire.reported == 0
     assert table.due(10.0) == [WIRE_STALLED]
 
 
 def test_half_closing_and_closing_wait_for_what_was_written() -> None:
     table = Table()
-    socket = table.line.socket
-    table.sockets.write(table.line, b"x" * 25, 0.0)
-    table.sockets.end_writing(table.line)
-    table.sockets.shut(table.line, 0.0, flush=True)
-    assert table.line.codec_closed
+    socket = table.state.socket
+    table.sockets.write(table.state, b"x" * 25, 0.0)
+    table.sockets.end_writing(table.state)
+    table.sockets.shut(table.state, 0.0)
+    assert table.state.codec_closed
     for size in (10, 10):
-        table.sockets.sent(table.line, size, 0.0)
+        table.sockets.sent(table.state, size, 0.0)
     assert table.outbox[-2:] == [EndWriting(socket), CloseSocket(socket)]
 
 
 def test_what_is_held_for_somebody_has_a_deadline_here_once_the_codec_is_done() -> None:
     table = Table()
-    table.sockets.settle(table.line, table.connection)
-    table.sockets.write(table.line, b"x" * 25, 0.0)
+    table.sockets.settle(table.state, table.connection)
+    table.sockets.write(table.state, b"x" * 25, 0.0)
     assert len(table.timers) == 0
-    table.sockets.shut(table.line, 0.0, flush=True)
+    table.sockets.shut(table.state, 0.0)
     assert table.due(10.0) == [WIRE_STALLED]
 
 
 def test_closing_at_once_forgets_the_deadline() -> None:
     table = Table()
-    table.sockets.write(table.line, b"x" * 25, 0.0)
-    table.sockets.watch(table.line, 0.0)
-    table.sockets.shut(table.line, 0.0, flush=False)
+    table.sockets.write(table.state, b"x" * 25, 0.0)
+    table.sockets.watch(table.state, 0.0)
+    table.sockets.abort(table.state)
     assert table.due(100.0) == []
 
 
 def test_closing_at_once_is_asked_for_once_whatever_else_falls_due_or_goes() -> None:
     table = Table()
-    table.sockets.write(table.line, b"x" * 25, 0.0)
-    table.sockets.watch(table.line, 0.0)
+    table.sockets.write(table.state, b"x" * 25, 0.0)
+    table.sockets.watch(table.state, 0.0)
     assert table.due(10.0) == [WIRE_STALLED]
-    table.sockets.shut(table.line, 10.0, flush=False)
-    table.sockets.judge(table.line, 10.0)
-    table.sockets.shut(table.line, 10.0, flush=True)
-    table.sockets.sent(table.line, 10, 10.0)
-    table.sockets.watch(table.line, 10.0)
-    table.sockets.write(table.line, b"late", 10.0)
-    table.sockets.end_writing(table.line)
-    assert table.outbox[1:] == [CloseSocket(table.line.socket, flush=False)]
+    table.sockets.abort(table.state)
+    table.sockets.abort(table.state)
+    table.sockets.judge(table.state, 10.0)
+    table.sockets.shut(table.state, 10.0)
+    table.sockets.sent(table.state, 10, 10.0)
+    table.sockets.watch(table.state, 10.0)
+    table.sockets.write(table.state, b"late", 10.0)
+    table.sockets.end_writing(table.state)
+    assert table.outbox[1:] == [CloseSocket(table.state.socket, flush=False)]
     assert len(table.timers) == 0
 
 
 def test_a_deadline_that_began_anew_while_the_old_one_fell_due_is_the_only_one() -> None:
     table = Table()
-    table.sockets.write(table.line, b"x" * 25, 0.0)
-    table.sockets.watch(table.line, 0.0)
+    table.sockets.write(table.state, b"x" * 25, 0.0)
+    table.sockets.watch(table.state, 0.0)
     assert table.due(10.0) == [WIRE_STALLED]
-    table.sockets.watch(table.line, 10.0)
-    table.sockets.judge(table.line, 10.0)
+    table.sockets.watch(table.state, 10.0)
+    table.sockets.judge(table.state, 10.0)
     assert (len(table.timers), table.timers.next()) == (1, 20.0)
 
 
 def test_a_socket_is_read_from_when_no_reason_against_it_is_left() -> None:
     table = Table()
-    socket = table.line.socket
-    table.sockets.start_reading(table.line, BUFFER)
-    table.sockets.stop_reading(table.line, BUFFER)
+    socket = table.state.socket
+    table.sockets.start_reading(table.state, BUFFER)
+    table.sockets.stop_reading(table.state, BUFFER)
     assert table.outbox == [StopReading(socket)]
-    table.sockets.stop_reading(table.line, BACKLOG)
-    table.sockets.start_reading(table.line, BUFFER)
+    table.sockets.stop_reading(table.state, BACKLOG)
+    table.sockets.start_reading(table.state, BUFFER)
     assert table.outbox == [StopReading(socket)]
-    table.sockets.start_reading(table.line, BACKLOG)
+    table.sockets.start_reading(table.state, BACKLOG)
     assert table.outbox == [StopReading(socket), StartReading(socket)]
 
 
 def test_a_socket_whose_codec_has_shut_is_not_read_from_again() -> None:
     table = Table()
-    table.sockets.stop_reading(table.line, BUFFER)
-    table.sockets.shut(table.line, 0.0, flush=True)
-    table.sockets.start_reading(table.line, BUFFER)
-    assert StartReading(table.line.socket) not in table.outbox
+    table.sockets.stop_reading(table.state, BUFFER)
+    table.sockets.shut(table.state, 0.0)
+    table.sockets.start_reading(table.state, BUFFER)
+    assert StartReading(table.state.socket) not in table.outbox
 
 
 def test_a_codecs_deadline_is_armed_moved_forward_and_left_when_it_moves_back() -> None:
     table = Table()
-    table.sockets.schedule(table.line)
+    table.sockets.schedule(table.state)
     assert len(table.timers) == 0
     for due, armed in ((5.0, 5.0), (7.0, 5.0), (3.0, 3.0)):
         table.codec.due = due
-        table.sockets.schedule(table.line)
+        table.sockets.schedule(table.state)
         assert (table.timers.next(), len(table.timers)) == (armed, 1)
     assert table.due(3.0) == [CODEC_DUE]
-    table.sockets.schedule(table.line)
+    table.sockets.schedule(table.state)
     assert table.timers.next() == 3.0
-    table.line.codec_closed = True
+    table.state.codec_closed = True
     table.codec.due = 1.0
-    table.sockets.schedule(table.line)
+    table.sockets.schedule(table.state)
     assert table.timers.next() == 3.0
 
 
 def test_what_a_codec_has_taken_in_exceeds_the_budget_with_what_all_others_hold() -> None:
     table = Table(Config(memory_budget=1000, read_bytes=100))
     table.codec.buffered = 50
-    table.sockets.measure(table.line, 0.0)
+    table.sockets.measure(table.state, 0.0)
     assert table.gateway.health(0.0).memory == 0
     for held, exceeds in ((1000, False), (1001, True), (50, False)):
         table.codec.buffered = held
-        assert table.sockets.exceeds(table.line) is exceeds
+        assert table.sockets.exceeds(table.state) is exceeds
     table.sockets.buffered = 2000
-    assert not table.sockets.exceeds(table.line)
+    assert not table.sockets.exceeds(table.state)
 
 
 @pytest.mark.parametrize("measured", [150, 999])
 def test_what_was_reported_is_not_counted_twice(measured: int) -> None:
     table = Table(Config(memory_budget=1000, read_bytes=100))
     table.codec.buffered = measured
-    table.sockets.measure(table.line, 0.0)
+    table.sockets.measure(table.state, 0.0)
     assert table.gateway.health(0.0).memory == measured
     table.codec.buffered = 1000
-    assert not table.sockets.exceeds(table.line)
+    assert not table.sockets.exceeds(table.state)
     table.codec.buffered = 1001
-    assert table.sockets.exceeds(table.line)
+    assert table.sockets.exceeds(table.state)
 
 
 def test_one_byte_can_be_the_one_too_many() -> None:
     table = Table(Config(memory_budget=1000))
     table.codec.buffered = 1000
-    table.sockets.measure(table.line, 0.0)
+    table.sockets.measure(table.state, 0.0)
     table.codec.buffered = 1001
-    assert table.sockets.exceeds(table.line)
+    assert table.sockets.exceeds(table.state)
 
 
 def test_what_codecs_hold_is_reported_when_it_changed_by_a_read() -> None:
     table = Table(Config(read_bytes=100))
     for held, reported in ((50, 0), (50, 0), (99, 0), (100, 100), (120, 100), (1, 100), (0, 0)):
         table.codec.buffered = held
-        table.sockets.measure(table.line, 0.0)
+        table.sockets.measure(table.state, 0.0)
         assert table.gateway.health(0.0).memory == reported
     table.codec.buffered = 200
-    table.sockets.measure(table.line, 0.0)
-    table.line.codec_closed = True
-    table.sockets.remove(table.line, 0.0)
+    table.sockets.measure(table.state, 0.0)
+    table.state.codec_closed = True
+    table.sockets.remove(table.state, 0.0)
     assert (table.sockets.buffered, table.gateway.health(0.0).memory) == (0, 0)
 
 
 def test_a_record_is_equal_to_itself_alone() -> None:
-    assert told_apart("posthouse.transports.switchboard.sockets") == ["SocketState"]
+    assert told_apart("posthouse.transports.switchboard.socket_state") == ["SocketState"]

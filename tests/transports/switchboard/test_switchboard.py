@@ -473,7 +473,7 @@ def test_of_a_socket_that_is_closed_nothing_is_left() -> None:
         board.drop(socket)
     assert [event.code for event in board.events() if isinstance(event, ConnectionClosed)] == [1006, None, None]
     assert board.board.health(0.0).sockets == 0
-    assert (board.board._sockets.by_connection, board.board._sockets.lines, board.board._at_eof) == ({}, {}, {})
+    assert (board.board._sockets.by_connection, board.board._sockets.records, board.board._at_eof) == ({}, {}, {})
 
 
 def test_the_connection_of_an_exchange_ends_without_a_code() -> None:

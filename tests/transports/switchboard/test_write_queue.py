@@ -34,6 +34,15 @@ def test_a_frame_that_is_counted_already_is_owed() -> None:
     assert out.clear
 
 
+def test_what_belongs_to_no_connection_goes_before_what_is_reported() -> None:
+    out, _ = wire()
+    out.held(5)
+    out.held(3)
+    out.reported = 3
+    assert [out.sent(size) for size in (4, 2, 1, 1)] == [0, 1, 1, 1]
+    assert (out.reported, out.clear) == (0, True)
+
+
 def test_a_large_frame_leaves_in_slices_as_they_go() -> None:
     out, outbox = wire()
     assert out.write(b"abcdefghij") == 10

@@ -11,6 +11,15 @@ from posthouse.core.values.config import KIB, MIB, Config
 from posthouse.transports.assembly import PIECE
 from posthouse.transports.codec import Binary, Text
 from posthouse.transports.websocket.deflate import deflate
+from posthouse.transports.websocket.failures import (
+    BINARY_REFUSED,
+    INFLATES_TOO_MUCH,
+    INVALID_DATA,
+    PROTOCOL_ERROR,
+    TOO_LARGE,
+    TOO_MANY_FRAGMENTS,
+    Failed,
+)
 from posthouse.transports.websocket.frames import (
     BINARY,
     CLOSE,
@@ -23,7 +32,7 @@ from posthouse.transports.websocket.frames import (
     frame,
     masked_frame,
 )
-from posthouse.transports.websocket.receive import FRAGMENT_CHARGE, Event, Failed, Inbound, PeerClosed
+from posthouse.transports.websocket.receive import FRAGMENT_CHARGE, Event, PeerClosed, Receiver
 from wsproto.events import Ping, Pong
 
 from tests.values import changeable
@@ -31,8 +40,8 @@ from tests.values import changeable
 KEY = b"\x11\x22\x33\x44"
 
 
-def inbound(*, deflate: bool = False, binary: bool = True, **limits: int) -> Inbound:
-    return Inbound(Config.from_mapping(limits), deflate=deflate, binary=binary)
+def receiver(*, deflate: bool = False, binary: bool = True, **limits: int) -> Receiver:
+    return Receiver(Config.from_mapping(limits), deflate=deflate, binary=binary)
 
 
 def sent(first: int, payload: bytes = b"") -> bytes:
@@ -44,7 +53,7 @@ def announced(first: int, length: int) -> bytes:
     return bytes((first, 0x80 | 127)) + length.to_bytes(8, "big") + KEY
 
 
-def run(machine: Inbound, data: bytes, step: int | None = None) -> list[Event]:
+def run(machine: Receiver, data: bytes, step: int | None = None) -> list[Event]:
     """Everything that follows from `data`, in reads of `step` bytes, turn after turn."""
     events: list[Event] = []
     for start in range(0, len(data), step or max(1, len(data))):
@@ -55,7 +64,7 @@ def run(machine: Inbound, data: bytes, step: int | None = None) -> list[Event]:
 
 
 def test_a_text_in_one_frame() -> None:
-    machine = inbound()
+    machine = receiver()
     assert machine.turn(sent(FIN | TEXT, "héllo".encode())) == [Text("héllo".encode())]
     assert (machine.buffered, machine.in_progress) == (0, False)
 
@@ -67,17 +76,17 @@ def test_every_length_at_many_splits(size: int, compressed: bool) -> None:
     body = deflate(payload) if compressed else payload
     data = sent(FIN | TEXT | (RSV1 if compressed else 0), body)
     for step in (None, 1, 2, 3, 5, 1000) if size < 200 else (None, 1000, PIECE):
-        assert run(inbound(deflate=compressed), data, step) == [Text(payload)]
+        assert run(receiver(deflate=compressed), data, step) == [Text(payload)]
 
 
 def test_the_clients_side_takes_frames_without_a_mask() -> None:
-    machine = Inbound(Config(), client=True, deflate=False, binary=True)
+    machine = Receiver(Config(), client=True, deflate=False, binary=True)
     assert machine.turn(frame(FIN | TEXT, b"Hello")) == [Text(b"Hello")]
-    assert machine.turn(sent(FIN | TEXT, b"Hello")) == [Failed(1002)]
+    assert machine.turn(sent(FIN | TEXT, b"Hello")) == [PROTOCOL_ERROR]
 
 
 def test_fragments_are_put_together() -> None:
-    machine = inbound()
+    machine = receiver()
     assert (machine.backlog, machine.in_progress, machine.buffered) == (False, False, 0)
     assert machine.turn(sent(TEXT, b"Hel")) == []
     assert machine.in_progress
@@ -90,7 +99,7 @@ def test_fragments_are_put_together() -> None:
 
 
 def test_what_is_in_progress_began_in_the_last_turn_if_what_had_begun_before_it_ended() -> None:
-    machine = inbound()
+    machine = receiver()
     ping = sent(FIN | PING)
     whole = sent(FIN | TEXT, b"x")
     for data, restarted in [
@@ -110,31 +119,31 @@ def test_what_is_in_progress_began_in_the_last_turn_if_what_had_begun_before_it_
 def test_a_control_frame_may_be_as_long_as_the_standard_lets_it(size: int) -> None:
     data = sent(FIN | PING, b"x" * size) + sent(FIN | TEXT, b"Hello")
     for step in (None, 1, 7, 64, size + 5):
-        assert run(inbound(), data, step) == [Ping(b"x" * size), Text(b"Hello")]
+        assert run(receiver(), data, step) == [Ping(b"x" * size), Text(b"Hello")]
 
 
 def test_what_breaks_a_rule_leaves_nothing_held_of_what_came_before() -> None:
-    machine = inbound()
+    machine = receiver()
     machine.turn(sent(TEXT, b"Hel"))
-    assert machine.turn(sent(FIN | TEXT, b"lo")) == [Failed(1002)]
+    assert machine.turn(sent(FIN | TEXT, b"lo")) == [PROTOCOL_ERROR]
     assert (machine.buffered, machine.in_progress, machine.backlog) == (0, False, False)
 
 
 def test_each_message_has_the_limit_to_itself() -> None:
-    machine = inbound(max_message_bytes=10)
+    machine = receiver(max_message_bytes=10)
     data = sent(TEXT, b"x" * 5) + sent(FIN | CONTINUATION, b"x" * 5)
     assert run(machine, data * 3) == [Text(b"x" * 10)] * 3
 
 
 def test_a_message_that_is_not_compressed_has_no_more_room_for_compression_having_been_agreed() -> None:
     for size, failed in ((10, False), (11, True)):
-        events = run(inbound(deflate=True, max_message_bytes=10), sent(TEXT, b"x" * size))
-        assert events == ([Failed(1009)] if failed else [])
+        events = run(receiver(deflate=True, max_message_bytes=10), sent(TEXT, b"x" * size))
+        assert events == ([TOO_LARGE] if failed else [])
 
 
 @pytest.mark.parametrize(("last", "goes_on"), [(b"", True), (b"y", False)])
 def test_a_turn_ends_with_the_first_byte_above_a_messages_limit(last: bytes, goes_on: bool) -> None:
-    machine = inbound(max_message_bytes=10)
+    machine = receiver(max_message_bytes=10)
 
     def fragmented(payload: bytes) -> bytes:
         return sent(TEXT, payload) + sent(FIN | CONTINUATION)
@@ -147,7 +156,7 @@ def test_a_turn_ends_with_the_first_byte_above_a_messages_limit(last: bytes, goe
 
 def test_binary_messages_are_marked() -> None:
     data = sent(BINARY, b"\xff") + sent(FIN | CONTINUATION, b"\x00") + sent(FIN | BINARY, b"\xfe")
-    events = run(inbound(), data)
+    events = run(receiver(), data)
     assert events == [Text(b"\xff\x00"), Text(b"\xfe")]
     assert all(isinstance(event, Text) and type(event.data) is Binary for event in events)
 
@@ -155,7 +164,7 @@ def test_binary_messages_are_marked() -> None:
 def test_control_frames_pass_between_fragments() -> None:
     data = sent(TEXT, b"Hel") + sent(FIN | PING, b"1") + sent(FIN | PONG, b"2") + sent(FIN | CONTINUATION, b"lo")
     for step in (None, 1):
-        assert run(inbound(), data, step) == [Ping(b"1"), Pong(b"2"), Text(b"Hello")]
+        assert run(receiver(), data, step) == [Ping(b"1"), Pong(b"2"), Text(b"Hello")]
 
 
 def test_row_14_pings_pass_between_the_fragments_of_a_compressed_message() -> None:
@@ -168,7 +177,7 @@ def test_row_14_pings_pass_between_the_fragments_of_a_compressed_message() -> No
         + sent(FIN | CONTINUATION, body[6:])
     )
     for step in (None, 1, 3):
-        assert run(inbound(deflate=True), data, step) == [Ping(b"between"), Pong(b""), Text(b"Hello, Hello, Hello")]
+        assert run(receiver(deflate=True), data, step) == [Ping(b"between"), Pong(b""), Text(b"Hello, Hello, Hello")]
 
 
 def test_compressed_and_plain_messages_may_alternate() -> None:
@@ -177,14 +186,14 @@ def test_compressed_and_plain_messages_may_alternate() -> None:
         + sent(FIN | TEXT, b"two")
         + sent(FIN | RSV1 | BINARY, deflate(b"\xff"))
     )
-    assert run(inbound(deflate=True), data) == [Text(b"one"), Text(b"two"), Text(b"\xff")]
+    assert run(receiver(deflate=True), data) == [Text(b"one"), Text(b"two"), Text(b"\xff")]
 
 
 @pytest.mark.parametrize(
     "payload, code", [(b"", 1005), (b"\x03\xe8", 1000), (b"\x03\xe8bye", 1000), (b"\x10\x04", 4100)]
 )
 def test_a_close_frame_ends_it(payload: bytes, code: int) -> None:
-    machine = inbound()
+    machine = receiver()
     assert machine.turn(sent(FIN | CLOSE, payload) + sent(FIN | TEXT, b"after")) == [PeerClosed(code)]
     assert machine.over
     assert machine.turn(sent(FIN | TEXT, b"after")) == []
@@ -195,12 +204,12 @@ def test_a_close_frame_ends_it(payload: bytes, code: int) -> None:
     "code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 3000, 3999, 4000, 4999]
 )
 def test_codes_that_may_be_sent_are_taken(code: int) -> None:
-    assert inbound().turn(sent(FIN | CLOSE, code.to_bytes(2, "big"))) == [PeerClosed(code)]
+    assert receiver().turn(sent(FIN | CLOSE, code.to_bytes(2, "big"))) == [PeerClosed(code)]
 
 
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535])
 def test_codes_that_may_not_be_sent_are_a_protocol_error(code: int) -> None:
-    assert inbound().turn(sent(FIN | CLOSE, code.to_bytes(2, "big"))) == [Failed(1002)]
+    assert receiver().turn(sent(FIN | CLOSE, code.to_bytes(2, "big"))) == [PROTOCOL_ERROR]
 
 
 PROTOCOL_ERRORS = {
@@ -232,32 +241,32 @@ PROTOCOL_ERRORS = {
 @pytest.mark.parametrize("binary", [True, False])
 def test_row_17_wrong_mask_rsv_opcode_length_and_continuation(data: bytes, binary: bool) -> None:
     for step in (None, 1):
-        machine = inbound(binary=binary)
-        assert run(machine, data, step) == [Failed(1002)]
+        machine = receiver(binary=binary)
+        assert run(machine, data, step) == [PROTOCOL_ERROR]
         assert machine.over
 
 
 def test_row_17_a_text_inside_a_text_is_refused_whatever_it_inflates_to() -> None:
     for step in (None, 1):
-        assert run(inbound(deflate=True), sent(TEXT) + sent(FIN | RSV1 | TEXT, b"\xff\xff"), step) == [Failed(1002)]
-        assert run(inbound(deflate=True), sent(FIN | CONTINUATION, b"\xff"), step) == [Failed(1002)]
+        assert run(receiver(deflate=True), sent(TEXT) + sent(FIN | RSV1 | TEXT, b"\xff\xff"), step) == [PROTOCOL_ERROR]
+        assert run(receiver(deflate=True), sent(FIN | CONTINUATION, b"\xff"), step) == [PROTOCOL_ERROR]
 
 
 @pytest.mark.parametrize("first", [FIN | RSV1 | TEXT, RSV1 | TEXT])
 def test_row_17_an_empty_text_inside_a_text_is_no_end_of_what_was_inflated(first: int) -> None:
     begun = sent(RSV1 | TEXT, b"\x00\x00\x00")
-    assert inbound(deflate=True).turn(begun + sent(first)) == [Failed(1002)]
+    assert receiver(deflate=True).turn(begun + sent(first)) == [PROTOCOL_ERROR]
 
 
 def test_a_frame_too_many_fails_for_being_that_whatever_it_ends() -> None:
     begun = sent(RSV1 | TEXT, b"\x00\x00\x00")
-    assert inbound(deflate=True, max_fragments=1).turn(begun + sent(FIN | CONTINUATION)) == [Failed(1008)]
+    assert receiver(deflate=True, max_fragments=1).turn(begun + sent(FIN | CONTINUATION)) == [TOO_MANY_FRAGMENTS]
 
 
 def test_row_17_rsv1_where_only_a_first_data_frame_may_have_it() -> None:
-    assert run(inbound(deflate=True), sent(FIN | RSV1 | PING)) == [Failed(1002)]
+    assert run(receiver(deflate=True), sent(FIN | RSV1 | PING)) == [PROTOCOL_ERROR]
     data = sent(RSV1 | TEXT, deflate(b"Hello")) + sent(FIN | RSV1 | CONTINUATION, b"")
-    assert run(inbound(deflate=True), data) == [Failed(1002)]
+    assert run(receiver(deflate=True), data) == [PROTOCOL_ERROR]
 
 
 @pytest.mark.parametrize(
@@ -272,73 +281,73 @@ def test_row_17_rsv1_where_only_a_first_data_frame_may_have_it() -> None:
 )
 def test_row_15_bad_utf_8(text: bytes) -> None:
     for step in (None, 1):
-        assert run(inbound(), sent(FIN | TEXT, text), step) == [Failed(1007)]
-        assert run(inbound(deflate=True), sent(FIN | RSV1 | TEXT, deflate(text)), step) == [Failed(1007)]
-    assert run(inbound(), sent(FIN | CLOSE, b"\x03\xe8" + text)) == [Failed(1007)]
+        assert run(receiver(), sent(FIN | TEXT, text), step) == [INVALID_DATA]
+        assert run(receiver(deflate=True), sent(FIN | RSV1 | TEXT, deflate(text)), step) == [INVALID_DATA]
+    assert run(receiver(), sent(FIN | CLOSE, b"\x03\xe8" + text)) == [INVALID_DATA]
 
 
 def test_row_15_a_text_that_ends_inside_a_character() -> None:
-    assert run(inbound(), sent(TEXT, b"a") + sent(FIN | CONTINUATION, b"\xc3")) == [Failed(1007)]
-    assert run(inbound(), sent(TEXT, b"\xc3") + sent(FIN | CONTINUATION, b"\xa9")) == [Text(b"\xc3\xa9")]
+    assert run(receiver(), sent(TEXT, b"a") + sent(FIN | CONTINUATION, b"\xc3")) == [INVALID_DATA]
+    assert run(receiver(), sent(TEXT, b"\xc3") + sent(FIN | CONTINUATION, b"\xa9")) == [Text(b"\xc3\xa9")]
 
 
 def test_bad_utf_8_is_refused_before_its_frame_is_whole() -> None:
-    machine = inbound()
+    machine = receiver()
     data = sent(FIN | TEXT, b"fine\xf4\x90\x80\x80 and more")
     assert machine.turn(data[: 6 + 4]) == []
-    assert machine.turn(data[6 + 4 : 6 + 6]) == [Failed(1007)]
+    assert machine.turn(data[6 + 4 : 6 + 6]) == [INVALID_DATA]
 
 
 def test_row_16_binary_where_texts_are_spoken() -> None:
     for data in (sent(FIN | BINARY, b"x"), sent(BINARY), sent(FIN | BINARY), announced(FIN | BINARY, MIB)):
-        assert run(inbound(binary=False), data) == [Failed(1003)]
-        assert run(inbound(binary=False), data, 1) == [Failed(1003)]
-    assert run(inbound(binary=False), frame(FIN | BINARY, b"x") + bytes(4)) == [Failed(1002)]
+        assert run(receiver(binary=False), data) == [BINARY_REFUSED]
+        assert run(receiver(binary=False), data, 1) == [BINARY_REFUSED]
+    assert run(receiver(binary=False), frame(FIN | BINARY, b"x") + bytes(4)) == [PROTOCOL_ERROR]
 
 
 @pytest.mark.parametrize("size", [999, 1000, 1001])
 @pytest.mark.parametrize("step", [None, 1, 700])
 def test_the_limit_of_a_message(size: int, step: int | None) -> None:
-    expected = [Text(bytes(size))] if size <= 1000 else [Failed(1009)]
+    expected = [Text(bytes(size))] if size <= 1000 else [TOO_LARGE]
     whole = sent(FIN | TEXT, bytes(size))
     halves = sent(TEXT, bytes(500)) + sent(FIN | CONTINUATION, bytes(size - 500))
     for data in (whole, halves):
-        assert run(inbound(max_message_bytes=1000), data, step) == expected
+        assert run(receiver(max_message_bytes=1000), data, step) == expected
     inflating = sent(FIN | RSV1 | TEXT, deflate(bytes(size)))
-    assert run(inbound(max_message_bytes=1000, deflate=True), inflating, step) == expected
+    assert run(receiver(max_message_bytes=1000, deflate=True), inflating, step) == expected
 
 
 def test_row_12_too_much_announced_is_refused_before_any_payload_is_taken_in() -> None:
-    assert inbound().turn(announced(FIN | TEXT, MIB + 1)) == [Failed(1009)]
-    assert inbound(deflate=True).turn(announced(FIN | RSV1 | TEXT, 2 * MIB)) == [Failed(1009)]
-    machine = inbound()
+    assert receiver().turn(announced(FIN | TEXT, MIB + 1)) == [TOO_LARGE]
+    assert receiver(deflate=True).turn(announced(FIN | RSV1 | TEXT, 2 * MIB)) == [TOO_LARGE]
+    machine = receiver()
     assert machine.turn(announced(FIN | TEXT, MIB)) == []
     assert machine.buffered == FRAGMENT_CHARGE
 
 
 def test_a_compressed_frame_may_be_a_little_longer_than_its_message() -> None:
-    assert inbound(deflate=True).turn(announced(FIN | RSV1 | TEXT, MIB + 1)) == []
+    assert receiver(deflate=True).turn(announced(FIN | RSV1 | TEXT, MIB + 1)) == []
 
 
 @pytest.mark.parametrize("payload", [b"", b"x"])
 def test_row_11_endless_fragments(payload: bytes) -> None:
-    machine = inbound()
+    machine = receiver()
     data = sent(TEXT, payload) + sent(CONTINUATION, payload) * 127
     assert run(machine, data) == []
     assert machine.buffered == 128 * (len(payload) + FRAGMENT_CHARGE)
-    assert run(machine, sent(FIN | CONTINUATION, payload)) == [Failed(1008)]
-    assert run(inbound(), data[: -len(sent(0, payload))] + sent(FIN | CONTINUATION, payload)) == [Text(payload * 128)]
+    assert run(machine, sent(FIN | CONTINUATION, payload)) == [TOO_MANY_FRAGMENTS]
+    assert run(receiver(), data[: -len(sent(0, payload))] + sent(FIN | CONTINUATION, payload)) == [Text(payload * 128)]
 
 
 def test_row_13_a_bomb_on_the_wire() -> None:
     data = sent(FIN | RSV1 | TEXT, deflate(bytes(20 * MIB)))
     tracemalloc.start()
     try:
-        events = run(inbound(deflate=True), data, 64 * KIB)
+        events = run(receiver(deflate=True), data, 64 * KIB)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert events == [Failed(1009)]
+    assert events == [INFLATES_TOO_MUCH]
     assert peak < MIB
 
 
@@ -347,7 +356,7 @@ def test_a_message_at_its_limit_costs_twice_its_size(compressed: bool) -> None:
     payload = (b"0123456789abcdef" * 7 + b"\n") * (MIB // 113)
     body, first = (deflate(payload), RSV1 | FIN | TEXT) if compressed else (payload, FIN | TEXT)
     reads = [sent(first, body)[start : start + 64 * KIB] for start in range(0, len(body) + 14, 64 * KIB)]
-    machine = inbound(deflate=compressed, max_inflate_ratio=10_000)
+    machine = receiver(deflate=compressed, max_inflate_ratio=10_000)
     tracemalloc.start()
     try:
         events = [event for data in reads for event in machine.turn(data)]
@@ -359,7 +368,7 @@ def test_a_message_at_its_limit_costs_twice_its_size(compressed: bool) -> None:
 
 
 def test_a_turn_ends_after_so_many_frames() -> None:
-    machine = inbound(frames_per_turn=3)
+    machine = receiver(frames_per_turn=3)
     data = sent(FIN | TEXT, b"x") * 7
     assert machine.turn(data) == [Text(b"x")] * 3
     assert (machine.backlog, machine.buffered) == (True, len(data) // 7 * 4)
@@ -370,7 +379,7 @@ def test_a_turn_ends_after_so_many_frames() -> None:
 
 
 def test_a_turn_ends_after_about_a_messages_limit_of_inflated_bytes() -> None:
-    machine = inbound(deflate=True, max_message_bytes=1000)
+    machine = receiver(deflate=True, max_message_bytes=1000)
     data = sent(FIN | RSV1 | TEXT, deflate(bytes(600))) * 5
     assert len(machine.turn(data)) == 2
     assert machine.backlog
@@ -380,14 +389,14 @@ def test_a_turn_ends_after_about_a_messages_limit_of_inflated_bytes() -> None:
 
 
 def test_a_frame_cut_short_is_no_backlog() -> None:
-    machine = inbound(frames_per_turn=1)
+    machine = receiver(frames_per_turn=1)
     assert machine.turn(sent(FIN | PING, b"abc")[:-1]) == []
     assert not machine.backlog
     assert machine.turn(sent(FIN | PING, b"abc")[-1:]) == [Ping(b"abc")]
 
 
 def test_abandoned_it_holds_nothing_and_parses_nothing() -> None:
-    machine = inbound(frames_per_turn=1)
+    machine = receiver(frames_per_turn=1)
     machine.turn(sent(TEXT, b"abc") + sent(FIN | CONTINUATION, b"def"))
     machine.abandon()
     assert (machine.buffered, machine.backlog, machine.in_progress) == (0, False, False)
@@ -416,8 +425,8 @@ def test_any_bytes_raise_nothing_and_mean_the_same_at_every_split(
 ) -> None:
     limits = {"max_message_bytes": 300, "max_fragments": 4, "frames_per_turn": 3}
     data = b"".join(parts)
-    whole = run(inbound(deflate=compressed, binary=binary, **limits), data)
-    machine = inbound(deflate=compressed, binary=binary, **limits)
+    whole = run(receiver(deflate=compressed, binary=binary, **limits), data)
+    machine = receiver(deflate=compressed, binary=binary, **limits)
     events: list[Event] = []
     for start in range(0, len(data), step):
         events += machine.turn(data[start : start + step])

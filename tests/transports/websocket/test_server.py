@@ -23,6 +23,18 @@ from posthouse.transports.codec import (
     Text,
 )
 from posthouse.transports.websocket.deflate import deflate
+from posthouse.transports.websocket.failures import (
+    BINARY_REFUSED,
+    BY_CODE,
+    INFLATES_TOO_MUCH,
+    INVALID_DATA,
+    PROTOCOL_ERROR,
+    TOO_LARGE,
+    TOO_MANY_CONTROLS,
+    TOO_MANY_FRAGMENTS,
+    TOO_SLOW,
+    Failed,
+)
 from posthouse.transports.websocket.frames import (
     BINARY,
     CLOSE,
@@ -33,7 +45,6 @@ from posthouse.transports.websocket.frames import (
     RSV1,
     TEXT,
     close_payload,
-    frame,
     masked_frame,
 )
 from posthouse.transports.websocket.server import WebSocket
@@ -52,11 +63,11 @@ def sent(first: int, payload: bytes = b"") -> bytes:
 
 
 def pong(payload: bytes = b"") -> Send:
-    return Send(frame(FIN | PONG, payload))
+    return Send(b"\x8a%c%b" % (len(payload), payload))
 
 
 def closing(code: int) -> Send:
-    return Send(frame(FIN | CLOSE, close_payload(code)))
+    return Send(b"\x88\x02%b" % code.to_bytes(2, "big"))
 
 
 def drain(machine: WebSocket) -> list[Output]:
@@ -79,8 +90,8 @@ def run(machine: WebSocket, data: bytes, step: int | None = None, now: float = 0
     return [output for output in drain(machine) if type(output) not in (Heard, Pause, Resume)]
 
 
-def failed(code: int) -> list[Output]:
-    return [closing(code), Ended(code), Finish()]
+def failed(failure: Failed) -> list[Output]:
+    return [closing(failure.code), Ended(failure.code, failure.reason), Finish()]
 
 
 # Texts
@@ -130,20 +141,19 @@ def test_frames_are_texts_unless_the_payload_is_binary() -> None:
     assert codec().frame(Binary(b"Hello")) == b"\x82\x05Hello"
 
 
-@pytest.mark.parametrize("size, compressed", [(99, False), (100, True), (101, True)])
-def test_from_min_compress_bytes_on_frames_are_compressed(size: int, compressed: bool) -> None:
-    payload = b"x" * size
+def test_from_min_compress_bytes_on_frames_are_compressed() -> None:
     machine = codec(deflate=True, min_compress_bytes=100)
-    expected = frame(FIN | RSV1 | TEXT, deflate(payload)) if compressed else frame(FIN | TEXT, payload)
-    assert machine.frame(payload) == expected
-    assert codec(min_compress_bytes=100).frame(payload) == frame(FIN | TEXT, payload)
+    assert machine.frame(b"x" * 99) == b"\x81\x63" + b"x" * 99
+    assert machine.frame(b"x" * 100) == b"\xc1\x06\xaa\xa8\xa0=\x00\x00"
+    assert machine.frame(b"x" * 101) == b"\xc1\x06\xaa\xa8\xa0\x03\x00\x00"
+    assert codec(min_compress_bytes=100).frame(b"x" * 100) == b"\x81\x64" + b"x" * 100
 
 
 def test_what_compression_does_not_shorten_leaves_as_it_is() -> None:
     machine = codec(deflate=True, min_compress_bytes=0)
-    assert machine.frame(b"") == frame(FIN | TEXT, b"")
-    assert machine.frame(Binary(bytes(range(200)))) == frame(FIN | BINARY, bytes(range(200)))
-    assert machine.frame(Binary(bytes(200)))[0] == FIN | RSV1 | BINARY
+    assert machine.frame(b"") == b"\x81\x00"
+    assert machine.frame(Binary(bytes(range(200)))) == b"\x82\x7e\x00\xc8" + bytes(range(200))
+    assert machine.frame(Binary(bytes(200)))[:1] == b"\xc2"
 
 
 def test_equal_framings_make_equal_frames() -> None:
@@ -197,13 +207,13 @@ def test_row_9_pings_beyond_the_burst_only_the_latest_is_answered(count: int) ->
 def test_row_9_a_flood_of_pings(step: int | None) -> None:
     outputs = run(codec(), sent(FIN | PING, b"x") * 1000, step)
     assert outputs[:32] == [pong(b"x")] * 32
-    assert outputs[32:35] == failed(1008)
+    assert outputs[32:35] == failed(TOO_MANY_CONTROLS)
 
 
 @pytest.mark.parametrize("step", [None, 1, 7])
 def test_row_10_a_flood_of_pongs(step: int | None) -> None:
     assert run(codec(), sent(FIN | PONG) * 64, step) == []
-    assert run(codec(), sent(FIN | PONG) * 65, step) == failed(1008)
+    assert run(codec(), sent(FIN | PONG) * 65, step) == failed(TOO_MANY_CONTROLS)
 
 
 def test_rows_9_and_10_at_the_rate_there_is_no_flood() -> None:
@@ -215,7 +225,7 @@ def test_rows_9_and_10_at_the_rate_there_is_no_flood() -> None:
 
 def test_while_output_is_paused_only_the_latest_ping_is_answered_when_it_goes_on() -> None:
     machine = codec()
-    machine.output_paused = True
+    machine.pause_output()
     assert take(machine, sent(FIN | PING, b"1") + sent(FIN | PING, b"2")) == [Heard()]
     assert machine.next_timeout() is None
     machine.handle_timeout(1.0)
@@ -253,7 +263,7 @@ def test_after_a_turn_it_pauses_and_goes_on_with_the_next_timeout() -> None:
 def test_while_output_is_paused_what_waits_is_not_parsed() -> None:
     machine = codec(frames_per_turn=1)
     take(machine, HELLO * 2)
-    machine.output_paused = True
+    machine.pause_output()
     assert machine.next_timeout() is None
     machine.handle_timeout(1.0)
     assert drain(machine) == []
@@ -277,12 +287,12 @@ def test_a_failure_behind_a_backlog_reads_on_unless_the_input_has_ended() -> Non
     machine = codec(frames_per_turn=1)
     take(machine, data)
     machine.handle_timeout(0.0)
-    assert drain(machine) == [*failed(1002), Resume()]
+    assert drain(machine) == [*failed(PROTOCOL_ERROR), Resume()]
     machine = codec(frames_per_turn=1)
     take(machine, data)
     machine.receive_eof(0.0)
     machine.handle_timeout(0.0)
-    assert drain(machine) == [*failed(1002), Shut()]
+    assert drain(machine) == [*failed(PROTOCOL_ERROR), Shut()]
 
 
 # Messages in progress
@@ -296,7 +306,7 @@ def test_row_11_a_message_takes_ten_seconds_at_most(begun: bytes) -> None:
     machine.handle_timeout(10.999)
     assert drain(machine) == []
     machine.handle_timeout(11.0)
-    assert drain(machine) == failed(1008)
+    assert drain(machine) == failed(TOO_SLOW)
 
 
 def test_row_11_dripping_and_pings_do_not_extend_it() -> None:
@@ -327,7 +337,7 @@ def test_row_11_of_two_deadlines_the_earlier_is_announced() -> None:
 def test_row_11_its_time_stands_still_while_output_is_paused() -> None:
     machine = codec()
     take(machine, HELLO[:4], 1.0)
-    machine.output_paused = True
+    machine.pause_output()
     assert machine.next_timeout() is None
     machine.handle_timeout(11.0)
     assert drain(machine) == []
@@ -339,7 +349,7 @@ def test_row_11_its_time_stands_still_while_output_is_paused() -> None:
 def test_row_11_endless_fragments(payload: bytes) -> None:
     machine = codec()
     assert run(machine, sent(TEXT, payload) + sent(CONTINUATION, payload) * 127, 5) == []
-    assert run(machine, sent(CONTINUATION, payload)) == failed(1008)
+    assert run(machine, sent(CONTINUATION, payload)) == failed(TOO_MANY_FRAGMENTS)
 
 
 # Closing
@@ -360,7 +370,7 @@ def test_an_empty_close_is_answered_by_an_empty_one() -> None:
 
 @pytest.mark.parametrize("payload, code", [(b"\x03", 1002), (b"\x03\xed", 1002), (b"\x03\xe8\xff", 1007)])
 def test_an_invalid_close_is_a_failure(payload: bytes, code: int) -> None:
-    assert run(codec(), sent(FIN | CLOSE, payload)) == failed(code)
+    assert run(codec(), sent(FIN | CLOSE, payload)) == failed(BY_CODE[code])
 
 
 def test_our_close_waits_for_the_peers() -> None:
@@ -387,7 +397,7 @@ def test_our_close_waits_no_longer_than_close_timeout() -> None:
 def test_our_close_parses_what_waits_even_if_output_was_paused() -> None:
     machine = codec(frames_per_turn=1)
     take(machine, HELLO + BYE)
-    machine.output_paused = True
+    machine.pause_output()
     machine.close(4100, 0.0)
     assert drain(machine) == [closing(4100)]
     machine.resume_output(0.0)
@@ -399,7 +409,7 @@ def test_a_failure_while_closing_sends_no_second_close_frame() -> None:
     machine = codec()
     machine.close(1000, 0.0)
     drain(machine)
-    assert take(machine, sent(FIN | 3)) == [Ended(1002), Finish()]
+    assert take(machine, sent(FIN | 3)) == [Ended(1002, "a frame breaks the WebSocket protocol"), Finish()]
 
 
 def test_closing_twice_is_closing_once() -> None:
@@ -424,6 +434,12 @@ def test_a_half_close_without_a_close_frame_is_abnormal() -> None:
     assert drain(machine) == [Ended(ABNORMAL), Shut()]
 
 
+def test_a_websocket_is_never_idle() -> None:
+    machine = codec()
+    machine.close_idle(0.0)
+    assert (drain(machine), machine.abnormal_code) == ([], 1006)
+
+
 def test_shut_nothing_moves_it() -> None:
     machine = codec()
     take(machine, BYE)
@@ -440,23 +456,23 @@ def test_shut_nothing_moves_it() -> None:
 # Failing
 
 FAILURES = {
-    "row 12: a header that announces too much": (b"\x81\xff" + (2 * MIB).to_bytes(8, "big") + KEY, 1009),
-    "row 13: a bomb": (sent(FIN | RSV1 | TEXT, deflate(bytes(9 * MIB))), 1009),
-    "row 13: garbage": (sent(FIN | RSV1 | TEXT, b"\xff\xff\xff"), 1007),
-    "row 15: bad UTF-8": (sent(FIN | TEXT, b"a\xff"), 1007),
-    "row 16: binary": (sent(FIN | BINARY, b"x"), 1003),
-    "row 17: no mask": (frame(FIN | TEXT, b"Hello"), 1002),
-    "row 17: RSV": (sent(FIN | 0x20 | TEXT, b"Hello"), 1002),
-    "row 17: opcode": (sent(FIN | 3, b"Hello"), 1002),
-    "row 17: length": (sent(FIN | PING, bytes(126)), 1002),
-    "row 17: continuation": (sent(FIN | CONTINUATION, b"Hello"), 1002),
+    "row 12: a header that announces too much": (b"\x81\xff" + (2 * MIB).to_bytes(8, "big") + KEY, TOO_LARGE),
+    "row 13: a bomb": (sent(FIN | RSV1 | TEXT, deflate(bytes(9 * MIB))), INFLATES_TOO_MUCH),
+    "row 13: garbage": (sent(FIN | RSV1 | TEXT, b"\xff\xff\xff"), INVALID_DATA),
+    "row 15: bad UTF-8": (sent(FIN | TEXT, b"a\xff"), INVALID_DATA),
+    "row 16: binary": (sent(FIN | BINARY, b"x"), BINARY_REFUSED),
+    "row 17: no mask": (b"\x81\x05Hello", PROTOCOL_ERROR),
+    "row 17: RSV": (sent(FIN | 0x20 | TEXT, b"Hello"), PROTOCOL_ERROR),
+    "row 17: opcode": (sent(FIN | 3, b"Hello"), PROTOCOL_ERROR),
+    "row 17: length": (sent(FIN | PING, bytes(126)), PROTOCOL_ERROR),
+    "row 17: continuation": (sent(FIN | CONTINUATION, b"Hello"), PROTOCOL_ERROR),
 }
 
 
-@pytest.mark.parametrize("data, code", FAILURES.values(), ids=FAILURES)
-def test_rows_12_to_17_a_failure_says_why_and_parses_nothing_more(data: bytes, code: int) -> None:
+@pytest.mark.parametrize("data, failure", FAILURES.values(), ids=FAILURES)
+def test_rows_12_to_17_a_failure_says_why_and_parses_nothing_more(data: bytes, failure: Failed) -> None:
     for step in (None, 1000):
-        assert run(codec(deflate=True), HELLO + data + HELLO, step) == [Text(b"Hello"), *failed(code)]
+        assert run(codec(deflate=True), HELLO + data + HELLO, step) == [Text(b"Hello"), *failed(failure)]
 
 
 @pytest.mark.parametrize("size, shut", [(64 * KIB - 1, False), (64 * KIB, False), (64 * KIB + 1, True)])
@@ -567,7 +583,7 @@ def test_in_any_order_of_inputs_it_ends_once_and_shuts_once(steps: list[bytes | 
         elif step == "eof":
             machine.receive_eof(now)
         elif step == "pause":
-            machine.output_paused = True
+            machine.pause_output()
         elif step == "resume":
             machine.resume_output(now)
         elif step == "close":
@@ -595,13 +611,13 @@ def test_what_compression_does_not_make_shorter_leaves_as_it_is() -> None:
     payload = next(
         text for text in (b"abcdefgh" + b"a" * more for more in range(20)) if len(deflate(text)) == len(text)
     )
-    assert machine.frame(payload) == frame(FIN | TEXT, payload)
-    assert machine.frame(payload + b"a") == frame(FIN | RSV1 | TEXT, deflate(payload + b"a"))
+    assert machine.frame(payload) == b"\x81%c%b" % (len(payload), payload)
+    assert machine.frame(payload + b"a")[:1] == b"\xc1"
 
 
 def test_binary_messages_are_refused_unless_they_are_asked_for() -> None:
     machine = WebSocket(Config(), deflate=False, now=0.0)
-    assert run(machine, sent(FIN | BINARY, b"x")) == failed(1003)
+    assert run(machine, sent(FIN | BINARY, b"x")) == failed(BINARY_REFUSED)
 
 
 def test_framing_without_compression_is_one_name_and_no_other_codecs() -> None:
@@ -644,12 +660,12 @@ def test_row_11_a_fragment_has_no_more_time_for_pings_that_are_cut() -> None:
     take(machine, ping[1:] + ping[:1], 5.0)
     assert machine.next_timeout() == 10.0
     machine.handle_timeout(10.0)
-    assert drain(machine) == failed(1008)
+    assert drain(machine) == failed(TOO_SLOW)
 
 
 def test_who_closes_reads_what_waits_even_while_the_peer_takes_nothing() -> None:
     machine = codec(frames_per_turn=1)
-    machine.output_paused = True
+    machine.pause_output()
     take(machine, HELLO + BYE, 1.0)
     assert machine.next_timeout() is None
     machine.close(1000, 1.0)

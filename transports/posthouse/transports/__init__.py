@@ -1,7 +1,7 @@
-"""Bytes to texts and back, without I/O: the switchboard, the codecs of both sides, and what they ask for.
+"""Bytes to texts and back, without I/O: the switchboard, the codecs of both sides, and their actions and outputs.
 
-What is listed here is public; modules are private. Those who embed the server need `Switchboard`, `Policy` and the
-actions; those who speak or test one protocol alone need its codec and the outputs.
+The names listed here are public; modules are private. To embed the server you need `Switchboard`, `Policy` and the
+actions; to speak or test one protocol you need its codec and the outputs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A message or a body as its pieces come in: kept without overhead however small they are, copied once when whole.
+"""A message or a body while its pieces come in: kept without overhead for small pieces, copied once when whole.
 
 It may not know frames, compression, HTTP or limits.
 """
@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 PIECE: Final = 16 * 1024
-"""Pieces from this size on are kept as they came; smaller ones are gathered. Also the most bytes that are inflated at a
-time: what is in work beside the message itself stays small."""
+"""Pieces of at least this size are kept as they are; smaller ones are collected. At most so many bytes are inflated at
+a time, to keep the memory beside the message small."""
 
 
 class Assembly:
-    """One payload. `size` is how many bytes of it there are."""
+    """One payload. `size` is its number of bytes so far."""
 
     __slots__ = ("_pieces", "_tail", "size")
 
@@ -23,8 +23,8 @@ class Assembly:
         self.size = 0
 
     def add(self, piece: bytes) -> None:
-        """The next bytes of it."""
-        # One buffer for everything would keep an eighth more than it needs; a list of everything, forty bytes for one.
+        """Append a piece."""
+        # A single buffer would allocate an eighth too much; a list of all pieces would take forty bytes for each byte.
         self.size += len(piece)
         if len(piece) >= PIECE and not self._tail:
             self._pieces.append(piece)
@@ -35,14 +35,14 @@ class Assembly:
             self._tail.clear()
 
     def take(self) -> bytes:
-        """The whole of it, copied only where there is more than one piece. There is nothing afterwards."""
+        """Return the whole payload and forget it. It is copied only if there is more than one piece."""
         whole = len(self._pieces) == 1 and not self._tail
         payload = self._pieces[0] if whole else b"".join((*self._pieces, self._tail))
         self.clear()
         return payload
 
     def clear(self) -> None:
-        """Forget it."""
+        """Forget the payload."""
         self._pieces.clear()
         self._tail.clear()
         self.size = 0

@@ -1,8 +1,8 @@
-"""What every codec is: one socket's bytes on one side, whole JSON texts on the other, and nothing else.
+"""The contract of every codec: one socket's bytes on one side, whole JSON texts on the other, and nothing else.
 
-A codec is a machine. It is given bytes and the time, and leaves what follows from them in `output`, in order; the
-switchboard takes the list after each input, performs it and clears it. A codec never raises for what a peer sends,
-never reads a clock and holds no socket. It may not know the gateway, its connections or its calls.
+A codec is a machine. It takes bytes and the time, and appends the results to `output`, in order. After each input the
+switchboard takes the list, performs it and clears it. A codec never raises for bytes that a peer sends, never reads a
+clock and holds no socket. It may not know the gateway, its connections or its calls.
 """
 
 from __future__ import annotations
@@ -11,40 +11,42 @@ from collections.abc import Hashable
 from typing import Final, Literal, Protocol
 
 from msgspec import Struct
+from posthouse.core.values.close_reasons import CloseReason
+from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import Meta
 
 ABNORMAL: Final = 1006
-"""RFC 6455 section 7.4.1: closed without a close frame. Never sent; reported for what just went."""
+"""RFC 6455 section 7.4.1: closed without a close frame. Never sent; reported when the peer disappears."""
 
 
 class Binary(bytes):
-    """A payload that is no text: came, or leaves, as a binary message. Only codecs that allow binary make it."""
+    """A payload of a binary message, received or to be sent. Only codecs that allow binary messages make it."""
 
     __slots__ = ()
 
 
 class HeadRead(Struct, frozen=True, gc=False):
-    """The socket's first whole head was read: it no longer counts as "in head". Once per socket, before all else."""
+    """The first whole head was read: the socket no longer counts as "in head". Once per socket, before other output."""
 
 
 class Send(Struct, frozen=True, gc=False):
-    """Bytes that leave now, ahead of nothing and behind all that was sent before."""
+    """Write these bytes, behind all bytes sent before."""
 
     data: bytes
 
 
 class Text(Struct, frozen=True, gc=False):
-    """One whole message of a connection that lasts."""
+    """One whole message of a lasting connection."""
 
     data: bytes
 
 
 class Heard(Struct, frozen=True, gc=False):
-    """Inbound bytes that were no text, and a sign of life: a pong, a fragment."""
+    """The peer is alive, but sent no message: a pong, a fragment."""
 
 
 class Exchange(Struct, frozen=True, gc=False):
-    """One whole HTTP request for the gateway: a connection of its own, owed exactly one `answer`."""
+    """One whole HTTP request for the gateway. It is a connection of its own and is owed exactly one `answer`."""
 
     data: bytes
     meta: Meta
@@ -57,9 +59,10 @@ class Probe(Struct, frozen=True, gc=False):
 
 
 class Answered(Struct, frozen=True, gc=False):
-    """It answered a request by itself, with this status: `proceed` is owed when that has been handed over.
+    """The codec answered a request by itself, with this status. `proceed` is owed when the answer was handed over.
 
-    Where it was refused, `reason` is what its sender was told, and `said` the host or origin that is not allowed.
+    For a refusal, `reason` is the text that the peer was sent, and `rejected_value` the host or origin that is not
+    allowed.
     """
 
     status: int
@@ -68,9 +71,9 @@ class Answered(Struct, frozen=True, gc=False):
 
 
 class Handshake(Struct, frozen=True):
-    """A WebSocket opening handshake that we can accept (RFC 6455 section 4.2): what the 101 says, and what it decided.
+    """An acceptable WebSocket opening handshake (RFC 6455 section 4.2).
 
-    `headers` are the response's own, `Sec-WebSocket-Accept` among them; `deflate` says that permessage-deflate
+    `headers` are all headers of the 101 response, `Sec-WebSocket-Accept` among them. `deflate`: permessage-deflate
     (RFC 7692, never with context takeover) was agreed.
     """
 
@@ -79,20 +82,20 @@ class Handshake(Struct, frozen=True):
 
 
 class Upgrade(Struct, frozen=True, gc=False):
-    """A valid WebSocket handshake, owed one `accept_upgrade` or `refuse`."""
+    """A valid WebSocket handshake, owed one `accept` or `refuse`."""
 
     handshake: Handshake
 
 
 class Selected(Struct, frozen=True, gc=False):
-    """The first bytes told which codec this socket speaks: it takes over, starting with `rest`."""
+    """The first bytes decided which codec this socket speaks: it takes over, starting with `rest`."""
 
     codec: Codec
     rest: bytes
 
 
 class Pause(Struct, frozen=True, gc=False):
-    """The codec's buffer is full: read no more from the socket until `Resume`."""
+    """The codec's buffer is full: do not read from the socket until `Resume`."""
 
 
 class Resume(Struct, frozen=True, gc=False):
@@ -100,17 +103,22 @@ class Resume(Struct, frozen=True, gc=False):
 
 
 class Ended(Struct, frozen=True, gc=False):
-    """The connection on this codec is over for the gateway, with its close code or None. Once; no text follows."""
+    """The gateway's connection on this codec is over. Once; no text follows.
+
+    `code` is the close code or None. `reason` says in a fixed sentence which rule the peer broke, None if it broke no
+    rule; it is for logs and never sent.
+    """
 
     code: int | None
+    reason: str | None = None
 
 
 class Finish(Struct, frozen=True, gc=False):
-    """Half-close: nothing follows what was sent. Reading goes on (and is discarded by the codec) until `Shut`."""
+    """Half-close behind the bytes sent so far. Until `Shut` the codec still reads, and discards what it reads."""
 
 
 class Shut(Struct, frozen=True, gc=False):
-    """Close the socket: with `flush`, when what was sent has gone; else at once. The codec is not used again."""
+    """Close the socket: with `flush` after all sent bytes have gone, else at once. The codec is not used again."""
 
     flush: bool = True
 
@@ -134,12 +142,19 @@ Output = (
 
 
 class Codec(Protocol):
-    """The protocol that each codec meets. `now` is monotonic seconds."""
+    """The protocol that each codec meets. `now` is monotonic seconds.
+
+    Codecs inherit from it, for the verbs that do nothing in most protocols.
+    """
+
+    __slots__ = ()
 
     output: list[Output]
 
+    # Bytes in
+
     def receive_data(self, data: bytes, now: float) -> None:
-        """Take bytes as they came from the socket: never empty, cut anywhere."""
+        """Take bytes from the socket: never empty, cut anywhere."""
         ...
 
     def receive_eof(self, now: float) -> None:
@@ -147,31 +162,90 @@ class Codec(Protocol):
         ...
 
     @property
+    def buffered(self) -> int:
+        """The number of received bytes that it has not handed on."""
+        ...
+
+    @property
+    def at_eof(self) -> bool:
+        """The input has ended and all of it was handed on. The codec is to be closed when no answer is owed any more.
+        False for codecs that end by themselves."""
+        return False
+
+    def shed(self, now: float) -> None:
+        """Memory is over budget: refuse the request that is being received, if there is one."""
+        return
+
+    # Payloads out
+
+    @property
     def framing(self) -> Hashable:
-        """Two codecs with equal framing make equal bytes of a payload: it is framed once for both."""
+        """Codecs with equal framing make equal bytes of a payload: it is framed once for all of them."""
         ...
 
     def frame(self, payload: bytes) -> bytes:
-        """One payload as the bytes that carry it. Pure: it depends on `framing` alone and changes nothing."""
+        """The bytes that carry one payload. Pure: depends on `framing` alone and changes nothing."""
         ...
 
     def heartbeat(self, now: float) -> None:
-        """Ask the peer for a sign of life, if this protocol can."""
+        """Ask the peer for a sign of life, if the protocol can."""
+        return
+
+    def pause_output(self) -> None:
+        """The peer does not take what it is sent: produce no more than necessary until `resume_output`."""
+        return
+
+    def resume_output(self, now: float) -> None:
+        """The peer has taken everything."""
+        return
+
+    # Requests: only codecs that output `Exchange`, `Probe`, `Upgrade` or `Answered` implement these
+
+    def accept(self, now: float) -> Codec:
+        """The gateway admitted the connection. Returns the codec that reads on: another one after an `Upgrade`."""
+        return self
+
+    def answer(self, data: bytes | None, code: int | None, retry_after: float | None, now: float) -> None:
+        """End an `Exchange`. `data` None: there is nothing to say. `code` is the JSON-RPC error's, or None."""
+        raise UsageError(f"{type(self).__name__} has no request to answer")
+
+    def respond(self, status: int, data: bytes, now: float) -> None:
+        """End a `Probe` with JSON."""
+        raise UsageError(f"{type(self).__name__} has no probe to respond to")
+
+    def refuse(self, reason: CloseReason, now: float) -> None:
+        """End an `Exchange` or an `Upgrade` that was not admitted, with the error of this reason."""
+        raise UsageError(f"{type(self).__name__} has no request to refuse")
+
+    def proceed(self, now: float) -> None:
+        """The answer was handed over: read the next request."""
+        raise UsageError(f"{type(self).__name__} has no request to proceed from")
+
+    # The end
+
+    @property
+    def abnormal_code(self) -> int | None:
+        """The close code that is reported when the socket breaks, or None."""
+        return None
+
+    def drain(self) -> None:
+        """A shut-down has begun: announce it with the next answer, if the protocol can."""
+        return
+
+    def close_idle(self, now: float) -> None:
+        """Close, unless a request is being received or answered. Only called while no connection lives here."""
         ...
 
     def close(self, code: int, now: float) -> None:
         """Begin to close from our side with a WebSocket close code; `Shut` follows, at the latest by a deadline."""
         ...
 
+    # Time
+
     def next_timeout(self) -> float | None:
-        """When `handle_timeout` is wanted, or None. A time that has passed: there is work left, as soon as possible."""
+        """When `handle_timeout` is wanted, or None. A time in the past: there is work left, as soon as possible."""
         ...
 
     def handle_timeout(self, now: float) -> None:
-        """Some time has passed. Early, late or spurious calls are harmless."""
-        ...
-
-    @property
-    def buffered(self) -> int:
-        """How many bytes it holds: received and not yet handed on."""
+        """Time has passed. Early, late or spurious calls are harmless."""
         ...

@@ -1,6 +1,6 @@
-"""Who may open a connection: hosts, origins and media types, decided once for every transport alike.
+"""Who may open a connection: hosts, origins and media types, by the same rules for every transport.
 
-It comes before any credential is looked at. It knows header values and nothing else of a request.
+The policy comes before credentials. It knows header values and nothing else of a request.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from posthouse.core.values.peers import ANONYMOUS, Identity
 from .refusal import Refusal
 
 HOST_NAME: Final = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
-"""A host as an allow-list names it: a lower-case name or address without a port, IPv6 in brackets."""
+"""A host in the allow-list: a lower-case name or address without a port, IPv6 in brackets."""
 
 ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+")
-"""A serialised origin (RFC 6454 section 6.2): scheme, host, and a port where it is not the scheme's own; no path."""
+"""A serialised origin (RFC 6454 section 6.2): scheme, host, and a port unless it is the scheme's default; no path."""
 
 USUAL_PORT: Final = re.compile(r"(?:http://.*:80|https://.*:443)\Z")
 
 PORT: Final = re.compile(r":[0-9]*\Z")
 
 JSON_MEDIA_TYPE: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?', re.IGNORECASE)
-"""RFC 8259 section 8.1: JSON text "MUST be encoded using UTF-8"; a parameter may say so, and nothing else."""
+"""RFC 8259 section 8.1: JSON text "MUST be encoded using UTF-8"; the only parameter allowed says that."""
 
 
 class Policy(Struct, frozen=True):
-    """Who may come in. Raises UsageError for a host or an origin that no request could ever match.
+    """Who may open connections. Raises UsageError for a host or an origin that no request can match.
 
-    `hosts` are compared without their port and without regard to case; `origins` exactly. `identity` is who a caller
-    is who has not authenticated. `binary`: WebSocket binary messages are passed on, as `codec.Binary`.
+    `hosts` are compared without port and case, `origins` exactly. `identity` is that of callers who have not
+    authenticated. `binary`: WebSocket binary messages are passed on, as `codec.Binary`.
     """
 
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
@@ -58,23 +58,23 @@ class Policy(Struct, frozen=True):
         return PORT.sub("", host.decode("latin-1")).lower() in self.hosts
 
     def allows_origin(self, origin: bytes) -> bool:
-        """Is this Origin header in the list? `null` never is: it is what everybody's sandboxed page sends."""
+        """Is this Origin header in the list? `null` never is: every sandboxed page sends it."""
         return origin.decode("latin-1") in self.origins
 
 
 def authorize_open(
     policy: Policy, method: bytes, host: bytes | None, origin: bytes | None, content_type: bytes | None
 ) -> Refusal | None:
-    """Judge the opening of a connection by its headers (None: absent). A refusal, or None: it may go on.
+    """Judge the opening of a connection by its headers (None: absent). Returns a refusal, or None if it is allowed.
 
-    An absent Origin is allowed: who sends none is no browser. An absent Host is a matter of HTTP's version.
+    An absent Origin is allowed: browsers always send one. Whether Host may be absent depends on the version of HTTP.
     """
     if host is not None and not policy.allows_host(host):
-        # RFC 9110 section 15.5.20; it is what stops DNS rebinding.
+        # RFC 9110 section 15.5.20. This check stops DNS rebinding.
         return Refusal(421, "This server does not answer for that host.", rejected_value=host)
     if origin is not None and not policy.allows_origin(origin):
         return Refusal(403, "This origin is not allowed here.", rejected_value=origin)
     if method == b"POST" and (content_type is None or not JSON_MEDIA_TYPE.fullmatch(content_type)):
-        # A page can make a cross-site POST of other types without asking first.
+        # A page can send other types in a cross-site POST without a preflight.
         return Refusal(415, "Send application/json in UTF-8.", ((b"Accept-Post", b"application/json"),))
     return None

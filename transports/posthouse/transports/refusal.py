@@ -1,7 +1,6 @@
-"""What is refused before a request or a connection exists, as data: status, reason, and headers of its own.
+"""Refusals before a request or a connection exists, as data: status, reason, and headers.
 
-Every check of an opening returns one of these or nothing. It may not know how it is written on the wire, nor whether
-the socket is kept.
+Every check of an opening returns a refusal or nothing. This module may not know how a refusal is written.
 """
 
 from __future__ import annotations
@@ -11,12 +10,12 @@ from posthouse.core.values.errors import ErrorObject
 
 
 class Refusal(Struct, frozen=True, gc=False):
-    """The HTTP answer to what is refused (RFC 9110 section 15).
+    """The HTTP answer to a refused request (RFC 9110 section 15).
 
-    `reason` is a fixed sentence for people, never anything that the peer sent. With `error` the answer carries a
-    JSON-RPC error response with `id: null` in its place. `said` is the value that was refused, where it is a host or an
-    origin: for whoever watches the server, and never sent. `keep`: the request was understood to its end, so the
-    socket may go on; else it is closed, and nothing behind the request is parsed.
+    `reason` is a fixed sentence for people and never contains bytes of the peer. With `error`, the answer carries a
+    JSON-RPC error response with `id: null` instead of the reason. `rejected_value` is the host or origin that is not
+    allowed; it is for logs and never sent. `keep`: the request was read to its end, so the socket may go on. Else it is
+    closed, and nothing behind the request is parsed.
     """
 
     status: int

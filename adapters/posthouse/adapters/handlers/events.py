@@ -202,6 +202,7 @@ def _log_closed(event: ConnectionClosed) -> None:
         peer=event.address.host or None,
         user=event.user,
         code=event.code,
+        reason=event.reason,
         seconds=round(event.duration, 3),
         calls=event.calls,
     )

@@ -21,7 +21,7 @@ def check(board: Switchboard) -> None:
     shutdown(gateway)
     for record in gateway._connections.records.values():
         calls_of(gateway, record)
-    for state in board._sockets.lines.values():
+    for state in board._sockets.records.values():
         socket_of(board, state)
     totality(board)
 
@@ -29,7 +29,7 @@ def check(board: Switchboard) -> None:
 def check_touched(board: Switchboard, sockets: Iterable[SocketId]) -> None:
     """The facts of these sockets and their connections, and the sums over all of them."""
     gateway = board.gateway
-    lines, records = board._sockets.lines, gateway._connections.records
+    lines, records = board._sockets.records, gateway._connections.records
     table = gateway._calls
     running = len(table.records) - table.waiting
     must(table.handlers == running, "calls: a slot for each handler")
@@ -68,7 +68,7 @@ def check_at_rest(board: Switchboard) -> None:
     must(connections.in_head == 0, "rest: no socket is in its head")
     must(not gateway._flow.backlogs, "rest: nothing is queued")
     must(gateway.memory == gateway._buffered, "rest: nothing is held")
-    must(not board._sockets.lines, "rest: the switchboard has no socket left")
+    must(not board._sockets.records, "rest: the switchboard has no socket left")
     must(not board._sockets.by_connection, "rest: no connection has a socket")
     must(board._sockets.buffered == 0, "rest: nothing is buffered")
     must(board.next_timeout() is None or board.draining, "rest: no deadline is left")

@@ -23,7 +23,6 @@ from posthouse.transports.codec import (
 from posthouse.transports.http.server import Http1
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.first_codec import first_codec
-from posthouse.transports.websocket.server import WebSocket
 
 from .violation import must
 
@@ -95,13 +94,13 @@ def _outputs(config: Config, policy: Policy, address: Address, data: bytes, ends
                 codec = output.codec
                 codec.receive_data(output.rest, 0.0)
             elif isinstance(codec, Http1):
-                codec = _answered(codec, output, config, said)
+                codec = _answered(codec, output, said)
             if isinstance(output, Shut):
                 said.append(Shut)
     return (*said, bytes(sent), codec.next_timeout())
 
 
-def _answered(codec: Http1, output: Output, config: Config, said: list[object]) -> Codec:
+def _answered(codec: Http1, output: Output, said: list[object]) -> Codec:
     """Answer a request. Returns the codec that continues."""
     if isinstance(output, Exchange):
         said.append((output.data, output.meta))
@@ -109,11 +108,8 @@ def _answered(codec: Http1, output: Output, config: Config, said: list[object]) 
     elif isinstance(output, Probe):
         codec.respond(200, b"{}", 0.0)
     elif isinstance(output, Upgrade):
-        rest, _ = codec.accept_upgrade(0.0)
+        upgraded = codec.accept(0.0)
         said.extend(sent.data for sent in codec.output if isinstance(sent, Send))
-        upgraded = WebSocket(config, deflate=output.handshake.deflate, binary=False, now=0.0)
-        if rest:
-            upgraded.receive_data(rest, 0.0)
         return upgraded
     elif not isinstance(output, Answered):
         return codec

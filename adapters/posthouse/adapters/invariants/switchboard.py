@@ -16,13 +16,15 @@ from posthouse.transports.codec import Codec
 from posthouse.transports.http.answers import CONTINUE
 from posthouse.transports.http.bodies import MAX_CHUNK_OVERHEAD
 from posthouse.transports.http.server import Http1
-from posthouse.transports.http.server import State as Exchanging
+from posthouse.transports.http.state import HttpState
 from posthouse.transports.pipes.content_length import MAX_HEAD_BYTES
 from posthouse.transports.pipes.pipe import Pipe
-from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER, SocketState
+from posthouse.transports.switchboard.socket_state import SocketPhase, SocketState
+from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER
 from posthouse.transports.switchboard.switchboard import Switchboard
 from posthouse.transports.websocket.receive import FRAGMENT_CHARGE
-from posthouse.transports.websocket.server import OPEN, SHUT, WebSocket
+from posthouse.transports.websocket.server import WebSocket
+from posthouse.transports.websocket.state import WebSocketState
 
 from .violation import must
 
@@ -47,14 +49,14 @@ def tables(board: Switchboard) -> None:
     must(table.in_head == in_head, "tables: sockets in their head are counted")
     hosts = Counter(socket.address.host for socket in table.sockets.values() if socket.address.host)
     must(table.by_address == hosts, "tables: sockets are counted by address")
-    must(sockets.lines.keys() == table.sockets.keys(), "tables: switchboard and gateway have the same sockets")
+    must(sockets.records.keys() == table.sockets.keys(), "tables: switchboard and gateway have the same sockets")
     must(sockets.by_connection.keys() == table.records.keys(), "tables: every connection has a socket")
     for connection, state in sockets.by_connection.items():
         must(state.connection == connection, "tables: a socket knows its connection")
-        must(sockets.lines.get(state.socket) is state, "tables: the socket of a connection is in the table")
+        must(sockets.records.get(state.socket) is state, "tables: the socket of a connection is in the table")
         must(table.records[connection].peer.socket == state.socket, "tables: a connection knows its socket")
     must(
-        sockets.buffered == sum(state.buffered for state in sockets.lines.values()),
+        sockets.buffered == sum(state.buffered for state in sockets.records.values()),
         "flow: the sum of buffered bytes is right",
     )
 
@@ -67,14 +69,14 @@ def socket_of(board: Switchboard, state: SocketState) -> None:
         record = board.gateway._connections.records[connection]
         if record.state in LIVING:
             held = board.gateway._flow.held(connection)
-            must(state.counted == held <= wire.outstanding, "flow: the gateway knows how much the wire holds")
+            must(wire.reported == held <= wire.outstanding, "flow: the gateway knows how much the wire holds")
             if held:
                 paused = state.codec_closed or BACKLOG in state.stopped or not record.pushable
                 must(paused, "flow: a peer that does not read is not read from")
-        if type(state.codec) is Http1 and not state.answered and state.upgrade is None:
+        if state.phase is SocketPhase.ASKED and record.peer.kind == "http":
             # The answer before has been sent, so its connection has ended.
             must(wire.waiting_bytes <= len(CONTINUE), "flow: an exchange begins when the one before has ended")
-    if not wire.clear and not state.codec_closed and not state.counted:
+    if not wire.clear and not state.codec_closed and not wire.reported:
         watched = state.stalled is not None and state.stalled.live
         must(watched, "time: held bytes without a connection have a deadline")
     if not state.codec_closed:
@@ -110,7 +112,7 @@ def totality(board: Switchboard) -> None:
     peer that does not read."""
     must(not board.gateway.outbox, "totality: every effect was performed")
     must(not board.gateway._busy, "totality: an input ran to its end")
-    for state in board._sockets.lines.values():
+    for state in board._sockets.records.values():
         must(
             not state.codec.output or bool(state.stopped) or state.codec_closed,
             "totality: every output of a codec was processed",
@@ -121,9 +123,9 @@ def _is_full(codec: Codec, config: Config) -> bool:
     """Is its buffer so full that it must not be read for until its next turn?"""
     match codec:
         case Http1():
-            return len(codec._buffer) > config.max_head_bytes
+            return len(codec._reader.buffer) > config.max_head_bytes
         case WebSocket():
-            return codec._inbound.backlog
+            return codec._receiver.backlog
         case Pipe():
             return bool(codec._unread)
         case _:
@@ -134,14 +136,14 @@ def _waits(state: SocketState) -> bool:
     """Does it wait for its peer, which may never send?"""
     match codec := state.codec:
         case Http1():
-            if codec._state is Exchanging.LEAVING:
+            if codec._state is HttpState.LINGERING:
                 return state.wire.clear and not codec.output
-            return codec._state is Exchanging.HEAD or codec._state is Exchanging.BODY
+            return codec._state in (HttpState.IDLE, HttpState.HEAD, HttpState.BODY, HttpState.YIELDED)
         case WebSocket():
-            if codec._state is OPEN:
-                return codec._inbound.in_progress and not codec.output_paused
-            return codec._state is not SHUT
+            if codec._state is WebSocketState.OPEN:
+                return codec._receiver.in_progress and not codec._output_paused
+            return codec._state is not WebSocketState.SHUT
         case Pipe():
-            return codec.at_eof and not codec._over
+            return codec.at_eof and not codec._done
         case _:
             return False

@@ -136,6 +136,7 @@ NOTATIONS: Final[dict[str, Notation]] = {
     "request": PLAIN,
     "size": PLAIN,
     "code": PLAIN,
+    "reason": PLAIN,
     "method": PLAIN,
     "now": NUMBER,
     "unix": NUMBER,

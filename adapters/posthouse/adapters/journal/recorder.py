@@ -170,7 +170,7 @@ class Recorder:
     def _upgraded(self, socket: int) -> bool:
         """Has the machine made a WebSocket of it? The peer's own claim does not count."""
         assert isinstance(self._machine, Switchboard)
-        line = self._machine._sockets.lines.get(SocketId(socket))
+        line = self._machine._sockets.records.get(SocketId(socket))
         return line is not None and type(line.codec) is WebSocket
 
 

@@ -65,10 +65,12 @@ class CheckedGateway(Gateway):
         super().heard(connection, now)
         self._check(before, now, partial(self.model.heard, connection))
 
-    def disconnected(self, connection: ConnectionId, code: int | None, now: float) -> None:
+    def disconnected(
+        self, connection: ConnectionId, code: int | None, now: float, *, reason: str | None = None
+    ) -> None:
         """As in Gateway, and checked."""
         before = len(self.outbox)
-        super().disconnected(connection, code, now)
+        super().disconnected(connection, code, now, reason=reason)
         self._check(before, now, partial(self.model.disconnected, connection))
 
     def report_held(self, connection: ConnectionId, size: int, now: float) -> None:

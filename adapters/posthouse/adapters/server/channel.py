@@ -25,15 +25,14 @@ class Channel:
     __slots__ = (
         "_blocked",
         "_closing",
-        "_counted",
         "_ended",
         "_finishing",
         "_forget",
+        "_held",
         "_read_bytes",
         "_reading",
         "_runner",
         "_unsent",
-        "_unsent_bytes",
         "_watched",
         "id",
         "open",
@@ -50,8 +49,7 @@ class Channel:
         self._forget: Final = forget
         self._read_bytes: Final = runner.board.config.read_bytes
         self._unsent: list[bytes | memoryview] = []
-        self._unsent_bytes = 0
-        self._counted = 0  # those of the unsent bytes that the switchboard knows to be held
+        self._held = 0  # of the unsent bytes, those that the switchboard counts
         self._blocked = False
         self._reading = True
         self._ended = False
@@ -120,9 +118,8 @@ class Channel:
     def write(self, data: bytes, *, report: bool) -> None:
         """Send these bytes at the end of the turn, after those that wait already. With `report` they count as held."""
         self._unsent.append(data)
-        self._unsent_bytes += len(data)
         if report:
-            self._counted += len(data)
+            self._held += len(data)
         self._runner.written[self] = None
 
     def end_writing(self) -> None:
@@ -152,10 +149,8 @@ class Channel:
             else:
                 unsent[:] = [memoryview(data)[sent:]]
                 self._blocked = True
-            if unsent or self._counted:
+            if unsent or self._held:
                 self._report(sent)
-            else:
-                self._unsent_bytes = 0  # the socket took everything: there is nothing to tell
         elif unsent:
             self._report(0)
         if self._blocked is not bool(self._watched & WRITE):
@@ -174,10 +169,11 @@ class Channel:
             return 0
 
     def _report(self, sent: int) -> None:
-        self._unsent_bytes -= sent
-        went = min(sent, self._counted)
-        held = self._unsent_bytes - (self._counted - went)
-        self._counted = self._unsent_bytes
+        """Report what of the counted bytes went, and how many more are to be counted from now on."""
+        unsent = sum(map(len, self._unsent))
+        went = min(sent, self._held)
+        held = unsent - (self._held - went)
+        self._held = unsent
         board, now = self._runner.board, self._runner.now()
         if held:
             board.held(self.id, held, now)

@@ -46,23 +46,25 @@ class Closing:
         connection.move(Trigger.DISCONNECT)
         self._shared.outbox.append(Disconnect(connection.id, reason, reason.flush))
 
-    def end(self, connection: Connection, code: int | None, now: float) -> None:
-        """The connection is gone. `code` is the peer's, and counts unless the gateway closed it."""
-        if connection.state is not State.CLOSING:
+    def end(self, connection: Connection, code: int | None, now: float, reason: str | None) -> None:
+        """The connection is gone. `code` and `reason` are the peer's, and count unless the gateway closed it."""
+        if connection.state is State.CLOSING:
+            reason = None
+        else:
             connection.code = code
             self._drop(connection, now)
         connection.move(Trigger.DISCONNECTED)
         self._connections.remove(connection)
         if connection.admitted:
             self._shared.stats.count("connections.closed")
-            self._shared.outbox.append(Emit(closed(connection, now)))
+            self._shared.outbox.append(Emit(closed(connection, now, reason)))
 
     def _drop(self, connection: Connection, now: float) -> None:
         for drop in self._drops:
             drop(connection, now)
 
 
-def closed(connection: Connection, now: float) -> ConnectionClosed:
+def closed(connection: Connection, now: float, reason: str | None) -> ConnectionClosed:
     """The event for a connection that is gone."""
     return ConnectionClosed(
         connection.id,
@@ -74,4 +76,5 @@ def closed(connection: Connection, now: float) -> ConnectionClosed:
         now - connection.opened_at,
         connection.made,
         now,
+        reason,
     )

@@ -24,7 +24,8 @@ class ConnectionOpened(Struct, frozen=True):
 
 
 class ConnectionClosed(Struct, frozen=True):
-    """A connection ended. `code` is the close code, None where the peer just went; `calls` is how many it made."""
+    """A connection ended. `code` is the close code, None where the peer just went; `calls` is how many it made.
+    `reason` says which rule the peer broke, None if it broke none."""
 
     connection: ConnectionId
     public_id: str
@@ -35,6 +36,7 @@ class ConnectionClosed(Struct, frozen=True):
     duration: float
     calls: int
     now: float
+    reason: str | None = None
 
 
 class CallCancelled(Struct, frozen=True):

@@ -1,7 +1,7 @@
 """The client's side of HTTP/1.1 on one connection: one request after the other, each with one response.
 
-Heads are taken only when they are whole and within their limit; what they say, and what follows, is read by
-`http_responses.py`. It may not know sockets, times or what a body says; who waits for a response decides for how long.
+This module waits for whole heads within their limit; `responses.py` reads them and the bodies. It may not know sockets,
+times or what a body says. The caller decides how long to wait for a response.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from posthouse.core.values.errors import UsageError
 from posthouse.transports.codec import Send, Shut
 from posthouse.transports.fields import Fields
 from posthouse.transports.http.answers import FIELD_NAME, field_lines
-from posthouse.transports.http.recognisers import recognise_response
 
+from .recogniser import recognise_response
 from .responses import Counted, Failed, Parsed, Reading, Response
 
 TARGET: Final = re.compile(rb"[\x21-\x7e]+")
 BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 OURS: Final = (b"host", b"content-length", b"transfer-encoding")
-"""The codec says these itself."""
+"""The codec writes these itself."""
 
 STEERING: Final = (b"connection", b"upgrade")
-"""A request with one of these has a response that may mean more than it says."""
+"""The response to a request with one of these is always left to h11."""
 
 ClientOutput = Send | Response | Failed | Shut
 
 
 class Http1Client:
-    """The codec of one outgoing connection to `host`, which is what the Host header says.
+    """The codec of one outgoing connection. `host` is the value of the Host header.
 
-    A response's head is at most `max_head_bytes`, its body `max_response_bytes`. What follows is left in `output`, in
-    order: for every `request` a `Send` and later one `Response` or `Failed`; `Shut` when the connection is of no use.
+    A response's head is at most `max_head_bytes` long, its body `max_response_bytes`. `output` gets for every `request`
+    a `Send` and later one `Response` or `Failed`, and `Shut` when the connection cannot be used any more.
     """
 
     __slots__ = ("_asked", "_config", "_head", "_host", "_open", "_reading", "_waiting", "output")
@@ -57,7 +57,7 @@ class Http1Client:
     def request(
         self, method: bytes, target: bytes, headers: Iterable[tuple[bytes, bytes]] = (), body: bytes = b""
     ) -> None:
-        """Send a request. UsageError while another waits, after the end, or where it cannot be put in bytes."""
+        """Send a request. UsageError while another waits, after the end, or for a request that cannot be written."""
         if not self.reusable:
             raise UsageError("a request was made while another waits for its response, or on a connection that is over")
         if not FIELD_NAME.fullmatch(method) or not TARGET.fullmatch(target):
@@ -77,7 +77,7 @@ class Http1Client:
         self.output.append(Send(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method, target, lines, body)))
 
     def receive_data(self, data: bytes) -> None:
-        """Take bytes as they came, cut anywhere."""
+        """Take bytes, cut anywhere."""
         while data and self._open:
             if not self._waiting:
                 self._fail("the server sent what nobody asked for")
@@ -119,7 +119,7 @@ class Http1Client:
                 return self._read(counted, rest)
             self._reading = Parsed(self._config, *self._asked)
         if BARE_LF.search(whole):
-            # h11 takes it for the end of a line, and two of them for the end of the head: others may not.
+            # h11 reads a bare LF as the end of a line, and two of them as the end of the head. Others may not.
             self._fail("the lines of a head end with CR LF, and those of the server do not")
             return b""
         self._read(self._reading, whole)
@@ -163,5 +163,5 @@ class Http1Client:
 
     @property
     def buffered(self) -> int:
-        """Bytes of a response that is not whole."""
+        """Bytes of an unfinished response."""
         return len(self._head) + (self._reading.buffered if self._reading is not None else 0)

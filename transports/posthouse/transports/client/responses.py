@@ -1,8 +1,8 @@
-"""The rest of a response behind its head: bytes in, one whole response out, and the first byte behind it.
+"""Responses: bytes in, one whole response out, and the first byte behind it.
 
-`Counted` knows its length and needs no parser. `Parsed` has h11 read all that is not plain, heads too: chunks, bodies
-up to the end of input, responses that close the connection, and those that only inform. It may not know requests, but
-for what decides how a response is framed.
+`Counted` knows the length of its body and needs no parser. `Parsed` gives everything else to h11, heads too: chunks,
+bodies up to the end of input, responses that close the connection, and informational ones. This module may know only
+those facts of a request that decide how its response is framed.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from msgspec import Struct
 from posthouse.core.values.config import KIB, Config
 from posthouse.transports.fields import Fields
 from posthouse.transports.http.bodies import NO_LIMIT
-from posthouse.transports.http.recognisers import NO_CONTENT, NOT_MODIFIED, ResponseHead
+
+from .recogniser import NO_CONTENT, NOT_MODIFIED, ResponseHead
 
 PIECE: Final = 4 * KIB
-"""So much is given to h11 at once: what it has put into no event is looked at after each."""
+"""h11 gets so many bytes at once. After each piece, the bytes that it has put into no event are checked."""
 
 NO_HTTP: Final = "the server does not speak HTTP/1.1"
 MALFORMED_CHUNKS: Final = "the chunks of the server's response are malformed"
@@ -42,14 +43,14 @@ class Response(Struct, frozen=True, gc=False):
 
 
 class Failed(Struct, frozen=True, gc=False):
-    """There will be no response, and no other request on this connection: why, in words for people."""
+    """There will be no response and no other request on this connection. `reason` says why, for people."""
 
     reason: str
 
 
 class Reading(Protocol):
-    """A response of either kind. `begun`: its head was read, and what follows is its body; `last`: nothing can follow
-    it on this connection."""
+    """A response of either kind. `begun`: its head was read, and its body follows. `last`: nothing can follow it on
+    this connection."""
 
     @property
     def begun(self) -> bool:
@@ -63,15 +64,15 @@ class Reading(Protocol):
 
     @property
     def buffered(self) -> int:
-        """How many bytes it holds."""
+        """The number of bytes that it holds."""
         ...
 
     def feed(self, data: bytes) -> bytes | Failed | None:
-        """Take the next bytes. Those behind the response, once it is whole; a failure; or None: more is needed."""
+        """Take the next bytes. Returns those behind a whole response; a failure; or None: more bytes are needed."""
         ...
 
     def end(self) -> Failed | None:
-        """The server sends no more. None: it is whole by that."""
+        """The server sends no more. Returns None if that makes the response whole."""
         ...
 
     def response(self) -> Response:
@@ -103,7 +104,7 @@ class Counted:
         return None if self._left else data[len(taken) :]
 
     def end(self) -> Failed:
-        """It is not whole, or it would not be waited for."""
+        """The server sends no more: the response was cut off."""
         return Failed(CUT_OFF)
 
     def response(self) -> Response:
@@ -112,13 +113,13 @@ class Counted:
 
     @property
     def buffered(self) -> int:
-        """How many bytes of its body there are."""
+        """The number of bytes of its body so far."""
         return len(self._body)
 
 
 class Parsed:
-    """A response that h11 reads. `method` and `headers` are the request's, without what frames its body. A head is to
-    be fed whole, and nothing behind it with it: who feeds it bounds it."""
+    """A response that h11 reads. `method` and `headers` are the request's, without the fields that frame its body. The
+    caller feeds each head whole and alone, and limits its size."""
 
     __slots__ = ("_asked_body", "_body", "_config", "_head", "_parser", "_placed", "_received")
 
@@ -130,12 +131,12 @@ class Parsed:
         self._asked_body: Final = method != b"HEAD"
         self._head: h11.Response | None = None
         self._body = bytearray()
-        self._received = 0  # bytes behind the head, and those up to the end of the last of its data
+        self._received = 0  # bytes behind the head; of these, the bytes up to the end of the last data
         self._placed = 0
 
     @property
     def begun(self) -> bool:
-        """Was a head read that does not merely inform?"""
+        """Was a final head read, not an informational one?"""
         return self._head is not None
 
     def feed(self, data: bytes) -> bytes | Failed | None:
@@ -153,7 +154,7 @@ class Parsed:
         return None
 
     def end(self) -> Failed | None:
-        """The server sends no more: that ends a body without a length, and cuts off any other."""
+        """The server sends no more. That ends a body without a length and cuts off any other."""
         self._parser.receive_data(b"")
         return Failed(CUT_OFF) if isinstance(self._read(), Failed) else None
 
@@ -162,7 +163,7 @@ class Parsed:
             try:
                 event = self._parser.next_event()
             except h11.RemoteProtocolError:
-                # What h11 says of it depends on how the bytes were cut.
+                # h11's message depends on how the bytes were cut.
                 if self._head is None:
                     return Failed(NO_HTTP)
                 return Failed(WASTEFUL if self._is_wasteful(None) else MALFORMED_CHUNKS)
@@ -186,7 +187,7 @@ class Parsed:
                 return Failed(SWITCHED) if event is h11.PAUSED else None
 
     def _judge(self, head: h11.Response) -> Failed | None:
-        """What is wrong with how this head says where its body ends, if anything is."""
+        """Why the length that this head gives is refused, or None."""
         fields = dict(head.headers)
         if b"content-length" not in fields:
             return None
@@ -198,9 +199,9 @@ class Parsed:
         return Failed(TOO_LARGE) if too_large else None
 
     def _is_wasteful(self, event: object) -> bool:
-        """Stands more before this event than a head may have, in heads of chunks or trailers? None: before what h11
-        refuses. It is told by where the bytes are: h11's own limit would be met by some cuts of the same bytes and not
-        by others."""
+        """Are there more bytes in heads of chunks or trailers before this event than a head may have? None: before the
+        bytes that h11 refuses. The positions of the bytes decide, because h11's own limit depends on how they were
+        cut."""
         at = self._received
         if event is not h11.NEED_DATA:
             rest, _ = self._parser.trailing_data
@@ -224,5 +225,5 @@ class Parsed:
 
     @property
     def buffered(self) -> int:
-        """Bytes of its body, and those behind its head that belong to none of its data."""
+        """Bytes of its body, and bytes behind its head that are not in any data yet."""
         return len(self._body) + self._received - self._placed

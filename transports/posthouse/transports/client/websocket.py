@@ -1,8 +1,8 @@
-"""The client's side of a WebSocket, handshake and all, as a machine: for tests and for calls from a command line.
+"""The client's side of a WebSocket with its handshake, as a machine: for the command line, tests and the simulator.
 
-Its frames are built here, because their masks must come from the injected entropy: "The masking key needs to be
-unpredictable" (RFC 6455 section 5.3). It bounds what it takes in as the server does, but trusts the server's manners:
-pings are answered as they come.
+It builds its frames itself, because their masks must come from the injected entropy: "The masking key needs to be
+unpredictable" (RFC 6455 section 5.3). It limits received bytes like the server does, but not the rate of pings: each
+is answered.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
 from posthouse.transports.codec import ABNORMAL, Binary, Ended, HeadRead, Heard, Output, Send, Shut, Text
 from posthouse.transports.websocket.deflate import deflate as compress
+from posthouse.transports.websocket.failures import Failed
 from posthouse.transports.websocket.frames import (
     BINARY,
     CLOSE,
@@ -29,15 +30,16 @@ from posthouse.transports.websocket.frames import (
     masked_frame,
 )
 from posthouse.transports.websocket.handshake import SUBPROTOCOL, Opened, Rejected, check, key_from, opening_request
-from posthouse.transports.websocket.receive import Event, Failed, Inbound, PeerClosed
+from posthouse.transports.websocket.receive import Event, PeerClosed, Receiver
 from wsproto.events import Ping
 
-OPENING: Final = "opening"
-OPEN: Final = "open"
-CLOSING: Final = "closing"
-LEAVING: Final = "leaving"
-SHUT: Final = "shut"
-"""Our request went; messages are exchanged; our close frame went first; both went, the server closes TCP; the end."""
+from .state import TRANSITIONS, ClientEvent, ClientState
+
+OPENING: Final = ClientState.OPENING
+OPEN: Final = ClientState.OPEN
+CLOSING: Final = ClientState.CLOSING
+CLOSED: Final = ClientState.CLOSED
+SHUT: Final = ClientState.SHUT
 
 NONCE_BYTES: Final = 16
 MASK_BYTES: Final = 4
@@ -49,9 +51,9 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([0-9]{3})(?: .*)?")
 class WebSocketClient:
     """One connection to `target` on `host`. Its opening request is in `output` from the beginning.
 
-    `HeadRead` says that it is open and `opened` what was agreed; when the server refused, `rejected` says why and
-    `Ended(None)` follows. `headers` are further ones for the request. Raises UsageError for sending when not open, and
-    for what no frame may say.
+    `HeadRead` says that it is open; then `opened` has what was agreed. If the server refused, `rejected` says why and
+    `Ended(None)` follows. `headers` are added to the request. Sending raises UsageError when the WebSocket is not open,
+    and for values that no frame may carry.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class WebSocketClient:
         self._subprotocols = subprotocols
         self._key = key_from(entropy(NONCE_BYTES))
         self._head = b""
-        self._inbound = Inbound(config, client=True, deflate=False, binary=True)
+        self._receiver = Receiver(config, client=True, deflate=False, binary=True)
         self._state = OPENING
         self._due: float | None = now + config.head_timeout
         self.opened: Opened | None = None
@@ -90,7 +92,7 @@ class WebSocketClient:
     def send(self, payload: bytes) -> None:
         """Send one message: a text, or binary when the payload is `Binary`. Compressed as the server would."""
         if self._state is not OPEN:
-            raise UsageError(f"the WebSocket is {self._state}")
+            raise UsageError(f"the WebSocket is {self._state.value}")
         opcode = BINARY if type(payload) is Binary else TEXT
         assert self.opened is not None
         if self.opened.deflate and len(payload) >= self._config.min_compress_bytes:
@@ -99,19 +101,19 @@ class WebSocketClient:
             self._send(FIN | opcode, payload)
 
     def ping(self, payload: bytes = b"") -> None:
-        """Ask for a sign of life: `Heard` will say that there was one. At most 125 bytes, or UsageError."""
+        """Ask for a sign of life; `Heard` follows when it comes. UsageError for more than 125 bytes."""
         if len(payload) > MAX_CONTROL_BYTES:
             raise UsageError(f"a ping of {len(payload)} bytes: it may have at most {MAX_CONTROL_BYTES}")
         if self._state is OPEN:
             self._send(FIN | PING, payload)
 
     def close(self, code: int, now: float) -> None:
-        """Begin to close. Messages that still come are passed on; `Ended` and `Shut` follow, or the deadline.
-        UsageError for a code that no frame may carry; 1005 stands for none."""
+        """Begin to close. Messages that still come are passed on. `Ended` and `Shut` follow, at the latest by a
+        deadline. UsageError for a code that no frame may carry. 1005 sends a close frame without a code."""
         if not can_close(code):
             raise UsageError(f"close code {code}: give 1000 to 1003, 1007 to 1013, 3000 to 4999, or 1005 for none")
         if self._state is OPEN:
-            self._state = CLOSING
+            self._state = TRANSITIONS[self._state][ClientEvent.CLOSE]
             self._due = now + self._config.close_timeout
             self._send(FIN | CLOSE, close_payload(code))
 
@@ -133,7 +135,7 @@ class WebSocketClient:
         """The server half-closed, as it should after both close frames."""
         if self._state is OPENING:
             self._reject("the server closed the connection before it answered")
-        elif self._state is LEAVING:
+        elif self._state is CLOSED:
             self._shut()
         elif self._state is not SHUT:
             self.output.append(Ended(ABNORMAL))
@@ -141,17 +143,17 @@ class WebSocketClient:
 
     @property
     def buffered(self) -> int:
-        """How many bytes it holds."""
-        return len(self._head) + self._inbound.buffered
+        """The number of bytes that it holds."""
+        return len(self._head) + self._receiver.buffered
 
     # Time
 
     def next_timeout(self) -> float | None:
-        """When the handshake or the closing takes too long, or None."""
+        """The deadline of the handshake or of closing, or None."""
         return self._due
 
     def handle_timeout(self, now: float) -> None:
-        """End what took too long."""
+        """End a connection that took too long."""
         if self._due is None or now < self._due:
             return
         if self._state is OPENING:
@@ -175,21 +177,21 @@ class WebSocketClient:
         if isinstance(verdict, Rejected):
             self._reject(verdict.reason)
             return
-        self._state = OPEN
+        self._state = TRANSITIONS[self._state][ClientEvent.OPEN]
         self._due = None
         self._head = b""
         self.opened = verdict
-        self._inbound = Inbound(self._config, client=True, deflate=verdict.deflate, binary=True)
+        self._receiver = Receiver(self._config, client=True, deflate=verdict.deflate, binary=True)
         self.output.append(HeadRead())
         if rest:
             self._parse(rest, now)
 
     def _parse(self, data: bytes, now: float) -> None:
-        events = self._inbound.turn(data)
-        while events or self._inbound.backlog:
+        events = self._receiver.turn(data)
+        while events or self._receiver.backlog:
             for event in events:
                 self._on_event(event, now)
-            events = self._inbound.turn() if self._inbound.backlog else []
+            events = self._receiver.turn() if self._receiver.backlog else []
 
     def _on_event(self, event: Event, now: float) -> None:
         if isinstance(event, Text):
@@ -198,12 +200,12 @@ class WebSocketClient:
             if self._state is OPEN:
                 self._send(FIN | CLOSE, close_payload(event.code))
             self.output.append(Ended(event.code))
-            self._state = LEAVING
+            self._state = TRANSITIONS[self._state][ClientEvent.PEER_CLOSED]
             self._due = now + self._config.close_timeout
         elif isinstance(event, Failed):
             if self._state is OPEN:
                 self._send(FIN | CLOSE, close_payload(event.code))
-            self.output.append(Ended(event.code))
+            self.output.append(Ended(event.code, event.reason))
             self._shut()
         else:
             self.output.append(Heard())
@@ -220,7 +222,7 @@ class WebSocketClient:
         self._shut(flush=False)
 
     def _shut(self, *, flush: bool = True) -> None:
-        self._state = SHUT
+        self._state = TRANSITIONS[self._state][ClientEvent.SHUT]
         self._due = None
-        self._inbound.abandon()
+        self._receiver.abandon()
         self.output.append(Shut(flush))

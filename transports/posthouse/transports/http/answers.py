@@ -1,6 +1,6 @@
-"""HTTP answers as bytes: heads made once per status, with only the length and what varies to add.
+"""HTTP answers as bytes: heads are made once per status; only the length and variable fields are added.
 
-h11 writes none of them. It may not know why an answer is given, nor what becomes of the socket.
+They are written without h11. This module may not know why an answer is given, nor what happens to the socket.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ REASONS: Final[dict[int, bytes]] = {
     503: b"Service Unavailable",
     505: b"HTTP Version Not Supported",
 }
-"""Every status that is answered here (RFC 9110 section 15, RFC 6585)."""
+"""Every status that the server sends (RFC 9110 section 15, RFC 6585)."""
 
 JSON: Final = b"application/json"
 TEXT: Final = b"text/plain; charset=utf-8"
@@ -77,12 +77,12 @@ HEADS: Final[dict[tuple[int, bytes, bool], bytes]] = {
     for media in (JSON, TEXT)
     for close in (False, True)
 }
-"""All that comes before the length (204: before the empty line)."""
+"""The part of each head before the length (204: before the empty line)."""
 
 
 class ResponseOptions(Struct, frozen=True, gc=False):
-    """How the answer to one request must be, whatever it says. `persistent`: the client can go on behind it;
-    `bodiless`: it was a HEAD; `cors`: lines that let the page that asked read the answer."""
+    """How to answer one request. `persistent`: the client can send another one behind it. `bodiless`: it was a HEAD.
+    `cors`: header lines that let the page that asked read the answer."""
 
     persistent: bool
     bodiless: bool
@@ -94,24 +94,24 @@ UNKNOWN: Final = ResponseOptions(persistent=False, bodiless=False, cors=b"")
 
 
 class Answer(Struct, frozen=True, gc=False):
-    """What an answer says. `fields` are lines of headers as `field_lines` makes them."""
+    """The contents of an answer. `fields` are header lines made by `field_lines`."""
 
     status: int
     data: bytes = b""
     media: bytes = JSON
     fields: bytes = b""
 
-    def write(self, manner: ResponseOptions, *, close: bool) -> tuple[bytes, bytes]:
-        """Its head and its body, which is not copied."""
+    def write(self, options: ResponseOptions, *, close: bool) -> tuple[bytes, bytes]:
+        """Its head and its body. The body is not copied."""
         head = HEADS[self.status, self.media, close]
         if self.status == 204:
-            return b"%b%b%b\r\n" % (head, self.fields, manner.cors), b""
-        written = b"%b%d\r\n%b%b\r\n" % (head, len(self.data), self.fields, manner.cors)
-        return written, b"" if manner.bodiless else self.data
+            return b"%b%b%b\r\n" % (head, self.fields, options.cors), b""
+        written = b"%b%d\r\n%b%b\r\n" % (head, len(self.data), self.fields, options.cors)
+        return written, b"" if options.bodiless else self.data
 
 
 def exchange_answer(data: bytes | None, code: int | None, retry_after: float | None) -> Answer:
-    """What the gateway answers: nothing (None), or a JSON text with the code of the error that it carries, if any."""
+    """The gateway's answer: nothing (None), or a JSON text. `code` is that of its error, or None."""
     if data is None:
         return Answer(204)
     return Answer(http_status(code), data, fields=retry_line(retry_after))
@@ -127,7 +127,7 @@ def not_admitted_answer(reason: CloseReason, *, in_json: bool) -> Answer:
 
 
 def refusal_answer(refusal: Refusal) -> Answer:
-    """A refusal as the peer reads it: a JSON-RPC error response where it has one, else its reason."""
+    """A refusal as an HTTP answer: with its JSON-RPC error if it has one, else with its reason."""
     fields = field_lines(refusal.headers)
     if refusal.error is not None:
         return Answer(refusal.status, encode_error(NULL, refusal.error), JSON, fields)
@@ -135,7 +135,7 @@ def refusal_answer(refusal: Refusal) -> Answer:
 
 
 def cors_lines(origin: bytes) -> bytes:
-    """What lets a page of this origin, which is allowed, read an answer (Fetch, section 3.2.3). Never `*`."""
+    """Header lines that let a page of this allowed origin read an answer (Fetch, section 3.2.3). Never `*`."""
     return field_lines(
         (
             (b"Access-Control-Allow-Origin", origin),
@@ -151,7 +151,7 @@ def switching_head(headers: Fields) -> bytes:
 
 
 def field_lines(headers: Fields) -> bytes:
-    """Headers as lines. UsageError, before anything is written, for one that would break out of its line."""
+    """Headers as lines. Raises UsageError for a header with characters that may not be in it, like a line break."""
     lines = []
     for name, value in headers:
         if not FIELD_NAME.fullmatch(name) or not FIELD_VALUE.fullmatch(value):

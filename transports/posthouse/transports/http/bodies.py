@@ -1,7 +1,7 @@
 """Request bodies: bytes in, one whole body out, and the first byte behind it.
 
-`CountedBody` knows its length (RFC 9112 section 6.2) and needs no parser. `ChunkedBody` (section 7.1) has h11 take the
-chunks apart, and keeps the accounts that h11 does not: how many, and how much of the wire is not body.
+`CountedBody` knows its length (RFC 9112 section 6.2) and needs no parser. `ChunkedBody` (section 7.1) lets h11 parse
+the chunks, and adds the limits that h11 lacks: on the number of chunks, and on the bytes between them.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from posthouse.transports.refusal import Refusal
 
 MAX_CHUNKS: Final = 1_024
 MAX_CHUNK_OVERHEAD: Final = 4 * KIB
-"""The wire of a chunked body may have twice the body's bytes and so many more."""
+"""A chunked body may take twice its own bytes on the wire, and so many more."""
 
 NO_LIMIT: Final = 1 << 62
-"""For h11, whose own limit some cuts of the same bytes would meet and others not: every byte is accounted for here."""
+"""Turns h11's own limit off, because it depends on how the bytes are cut. Every byte is counted here instead."""
 
 CHUNKED_HEAD: Final = b"POST / HTTP/1.1\r\nHost: posthouse\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 CLEAN_BETWEEN: Final = re.compile(rb"(?:[\t\x20-\x7e\x80-\xff]++|\r\n(?![ \t]))*+\r?")
-"""What may stand around chunks, where h11 takes anything: no control bytes, no bare CR or LF, no folded lines (RFC 9112
-section 2.2). A CR may be the last byte so far."""
+"""The bytes allowed around chunks, where h11 accepts any: no control bytes, no bare CR or LF, no folded lines (RFC 9112
+section 2.2). The last byte so far may be a CR."""
 
 MALFORMED_CHUNKS: Final = Refusal(400, "The chunked body is malformed.")
 WASTEFUL_CHUNKS: Final = Refusal(400, "The body has too many chunks, or too much between them.")
 
 
 def too_large(config: Config) -> Refusal:
-    """A body above `max_body_bytes`."""
+    """The refusal of a body above `max_body_bytes`."""
     data = {"limit": "max_body_bytes", "allowed": config.max_body_bytes}
     return Refusal(413, "The body is too large.", error=ErrorObject.of(REQUEST_TOO_LARGE, data))
 
@@ -43,16 +43,16 @@ class Body(Protocol):
 
     @property
     def received(self) -> int:
-        """How many bytes of the wire it was given: what its rate is judged by."""
+        """The number of bytes that it has received, for `min_body_rate`."""
         ...
 
     @property
     def buffered(self) -> int:
-        """How many bytes it holds."""
+        """The number of bytes that it holds."""
         ...
 
     def feed(self, data: bytes) -> bytes | Refusal | None:
-        """Take the next bytes. Those behind the body, once it is whole; a refusal; or None: more is needed."""
+        """Take the next bytes. Returns those behind a whole body; a refusal; or None: more bytes are needed."""
         ...
 
     def join(self) -> bytes:
@@ -92,7 +92,7 @@ class CountedBody:
 
 
 class ChunkedBody:
-    """A body in chunks. Their extensions and the trailers are dropped (RFC 9112 section 7.1.1 and 7.1.2)."""
+    """A body in chunks. Chunk extensions and trailers are dropped (RFC 9112 section 7.1.1 and 7.1.2)."""
 
     __slots__ = ("_between", "_chunks", "_config", "_half", "_parser", "_pending", "_pieces", "received")
 
@@ -113,7 +113,7 @@ class ChunkedBody:
         return self._pieces.size + self._pending
 
     def feed(self, data: bytes) -> bytes | Refusal | None:
-        if data:  # to h11 no bytes are the end of input
+        if data:  # h11 takes empty data for the end of input
             self._parser.receive_data(data)
         self.received += len(data)
         pieces, limit = self._pieces, self._config.max_body_bytes
@@ -132,8 +132,8 @@ class ChunkedBody:
             if event is h11.NEED_DATA:
                 return WASTEFUL_CHUNKS if self._is_wasteful(self.received) else None
             if isinstance(event, h11.Data):
-                # Judged where each chunk's data begins, so that the verdict does not depend on how the bytes were cut.
-                # (h11 forgets `chunk_start` when they were cut just there.)
+                # Checked where each chunk's data begins, so that the verdict does not depend on how the bytes were cut.
+                # (h11 loses `chunk_start` if they were cut right there.)
                 if self._between:
                     self._chunks += 1
                     begins = self.received - len(rest) - taken
@@ -148,7 +148,7 @@ class ChunkedBody:
             return WASTEFUL_CHUNKS if self._is_wasteful(self.received - len(rest)) else rest
 
     def _is_clean(self, between: bytes) -> bool:
-        """Has what stands between chunks no byte that others could take for the end of a line?"""
+        """Are the bytes between chunks free of any that others could read as the end of a line?"""
         between = self._half + between
         self._half = b"\r" if between.endswith(b"\r") else b""
         return CLEAN_BETWEEN.fullmatch(between) is not None

@@ -1,8 +1,8 @@
-"""One request head: where it ends, that no byte of it means two things, and what it says.
+"""One request head: where it ends, and what it says, if it can be read in one way only.
 
 `HeadScanner` looks at raw bytes as they come and lets only a whole, bounded and clean head through. `parse` reads the
-head, with h11 where it is not plain, and refuses what h11 accepts but a proxy could read differently (request
-smuggling). The result is the same however the bytes were cut. It may not know paths, policies or answers.
+head, with h11 unless it is plain. It refuses heads that h11 accepts but a proxy could read differently (request
+smuggling). The result does not depend on how the bytes were cut. This module may not know paths, policies or answers.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from posthouse.core.values.config import Config
 from posthouse.transports.fields import TOKEN
 from posthouse.transports.refusal import Refusal
 
-from .recognisers import RequestHead, recognise_request
+from .recogniser import RequestHead, recognise_request
 
 CLEAN: Final = re.compile(rb"(?:[\t\x20-\x7e\x80-\xff]++|\r\n)*+")
-"""The bytes that a head may have. CR and LF only together: RFC 9112 section 2.2 forbids to generate a bare CR, and
-what others take for a line must not be half of one here."""
+"""The bytes allowed in a head. CR and LF only together: RFC 9112 section 2.2 forbids to generate a bare CR, and others
+must not see a line end where this server sees none."""
 
 REQUEST_LINE: Final = re.compile(TOKEN + rb" ([\x21-\x7e]+) HTTP/([0-9]\.[0-9])")
 """RFC 9112 section 3: method SP request-target SP HTTP-version."""
@@ -34,7 +34,7 @@ SINGLE: Final = (
     b"content-encoding content-length content-type expect host idempotency-key origin posthouse-timeout-ms traceparent "
     b"transfer-encoding"
 ).split()
-"""Headers that are no lists: two of them are two stories."""
+"""Headers that are not lists: two of them contradict each other."""
 
 BAD_BYTES: Final = Refusal(400, "A request head has only visible characters, and lines that end with CR LF.")
 BAD_LINE: Final = Refusal(400, "The first line is no HTTP/1.1 request line.")
@@ -58,10 +58,10 @@ CR: Final = ord("\r")
 
 
 class Head(Struct, frozen=True, gc=False):
-    """A request head that says one thing only. Names are lower-case, values stripped.
+    """A request head. Names are lower-case, values stripped.
 
-    `fields` has the values of a repeated header joined by commas (RFC 9110 section 5.3). `length` is Content-Length,
-    or None without one. `persistent`: the client can send another request behind this one.
+    `fields` has the values of a repeated header joined by commas (RFC 9110 section 5.3). `length` is Content-Length, or
+    None without one. `persistent`: the client can send another request behind this one.
     """
 
     method: bytes
@@ -77,12 +77,12 @@ class Head(Struct, frozen=True, gc=False):
 
     @property
     def bodiless(self) -> bool:
-        """Does nothing follow that belongs to it?"""
+        """Does the request have no body?"""
         return not self.length and not self.chunked
 
 
 class HeadScanner:
-    """Finds the end of a head and stops the first byte that shows what must not get in."""
+    """Finds the end of a head, and refuses it at the first byte that is not allowed."""
 
     __slots__ = ("_clean", "_line_passed", "_max_head", "_max_headers", "_max_target", "_skipped")
 
@@ -99,7 +99,7 @@ class HeadScanner:
         self._skipped = False
 
     def scan(self, buffer: bytearray) -> int | Refusal | None:
-        """Look at what came since the last time. The head's length in bytes; a refusal; or None: more is needed."""
+        """Look at the bytes since the last call. Returns the head's length, a refusal, or None if it needs more."""
         if not self._skipped and buffer.startswith(b"\r\n"):
             # RFC 9112 section 2.2: a server "SHOULD ignore at least one empty line (CRLF) received prior to the
             # request-line".
@@ -138,7 +138,7 @@ class HeadScanner:
 
 
 def parse(raw: bytes) -> Head | Refusal:
-    """Read one whole head that passed the gate. A refusal where it could be understood in two ways."""
+    """Read one whole head that passed the scanner. Returns a refusal if it could be read in two ways."""
     if b"\r\n " in raw or b"\r\n\t" in raw:
         # RFC 9112 section 5.2: a server "MUST either reject the message ... or replace" the obs-fold.
         return FOLDED
@@ -155,7 +155,7 @@ def parse(raw: bytes) -> Head | Refusal:
     length: int | None = None
     chunked = b"transfer-encoding" in fields
     if b"content-length" in fields:
-        # h11 takes equal lengths for one and does not tell.
+        # h11 silently merges equal lengths.
         _, *lengths = raw.lower().split(LENGTH_LINE)
         digits = lengths[0].partition(b"\r")[0].strip(b" \t")
         if len(lengths) > 1 or not digits.isdigit():
@@ -191,7 +191,7 @@ def _ask_h11(raw: bytes) -> RequestHead | Refusal:
 
 
 def _join(headers: tuple[tuple[bytes, bytes], ...]) -> dict[bytes, bytes] | None:
-    """The values of repeated headers as one list each; None where that cannot be."""
+    """Join the values of repeated headers. None if one of them is not a list."""
     fields: dict[bytes, bytes] = {}
     for name, value in headers:
         if name not in fields:
@@ -204,7 +204,7 @@ def _join(headers: tuple[tuple[bytes, bytes], ...]) -> dict[bytes, bytes] | None
 
 
 def _place(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes, bytes, bytes | None] | Refusal:
-    """Path, query and host by the target (RFC 9112 section 3.2), which is held against the Host header."""
+    """Path, query and host of the target (RFC 9112 section 3.2). The target's host must be that of the Host header."""
     if method == b"CONNECT":
         return TUNNEL
     if b"#" in target:
@@ -218,8 +218,8 @@ def _place(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes, byt
     authority = absolute[1]
     if host is None:
         host = authority
-    # RFC 9112 section 3.2.2: the target wins over a Host that says otherwise. To whoever believes the other one that is
-    # a request to somebody else, so it is none at all.
+    # RFC 9112 section 3.2.2: the target wins over a different Host. A proxy may route by the other one, so a request
+    # with two hosts is refused.
     if not HOST.fullmatch(authority) or authority.lower() != host.lower():
         return OTHER_HOST
     return absolute[2] or b"/", (absolute[3] or b"")[1:], host

@@ -1,7 +1,7 @@
-"""What a request asks for, and whether it may: paths, methods, the policy, and what accompanies a call.
+"""The purpose of a request, and whether it is allowed: paths, methods, the policy, and the metadata of a call.
 
-Every check of a head that needs no body is made here, before `100 Continue` asks for one. It may not know bytes of a
-head, nor what becomes of a request.
+All checks of a head are made here, before `100 Continue` asks for the body. This module may not know the bytes of a
+head, nor what happens to a request.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ METHODS: Final[dict[bytes, tuple[bytes, ...]]] = {
     b"/health": (b"GET", b"HEAD"),
     b"/stats": (b"GET", b"HEAD"),
 }
-"""The paths, and the methods of each."""
+"""The paths and their methods."""
 
 PROBES: Final[dict[bytes, Literal["/health", "/stats"]]] = {b"/health": "/health", b"/stats": "/stats"}
 
@@ -35,7 +35,7 @@ SECRETS: Final = (
     b"access_token api_key apikey auth auth_token authorization bearer client_secret id_token jwt password "
     b"refresh_token secret token"
 ).split()
-"""Names in a query string that carry a credential: it would be in every log on the way (RFC 6750 section 2.3)."""
+"""Names of credentials in a query string. They would be in every log on the way (RFC 6750 section 2.3)."""
 
 IDEMPOTENCY_KEY: Final = re.compile(rb"[\x20-\x7e]{1,255}")
 TIMEOUT: Final = re.compile(rb"0*[1-9][0-9]{0,9}")
@@ -58,7 +58,7 @@ BAD_TIMEOUT: Final = Refusal(400, "Posthouse-Timeout-Ms must be a whole number o
 
 
 class Call(Struct, frozen=True, gc=False):
-    """A body follows that is JSON-RPC. `awaited`: the client sends it only after 100 Continue."""
+    """A JSON-RPC body follows. `awaited`: the client sends it only after 100 Continue."""
 
     meta: Meta
     awaited: bool
@@ -72,7 +72,7 @@ Wanted = Call | Probe | Handshake | Preflight | Refusal
 
 
 def judge(head: Head, policy: Policy, config: Config) -> Wanted:
-    """What this request wants, or why it does not get it."""
+    """The purpose of this request, or why it is refused."""
     if head.query and _names_secret(head.query):
         return SECRET_IN_URL
     methods = METHODS.get(head.path)
@@ -108,7 +108,7 @@ def judge(head: Head, policy: Policy, config: Config) -> Wanted:
 def _judge_call(head: Head, config: Config) -> Call | Refusal:
     fields = head.fields
     awaited = False
-    if b"expect" in fields and head.version == b"1.1":  # RFC 9110 section 10.1.1: HTTP/1.0 knows none
+    if b"expect" in fields and head.version == b"1.1":  # RFC 9110 section 10.1.1: not in HTTP/1.0
         awaited = fields[b"expect"].lower() == b"100-continue"
         if not awaited:
             return BAD_EXPECTATION
@@ -126,7 +126,7 @@ def _judge_call(head: Head, config: Config) -> Call | Refusal:
 
 
 def _read_meta(fields: dict[bytes, bytes]) -> Meta | Refusal:
-    """What accompanies the call in headers."""
+    """The metadata of the call in its headers."""
     key, timeout, parent = (fields.get(n) for n in (b"idempotency-key", b"posthouse-timeout-ms", b"traceparent"))
     if key is None and timeout is None and parent is None:
         return NO_META
@@ -134,7 +134,7 @@ def _read_meta(fields: dict[bytes, bytes]) -> Meta | Refusal:
         return BAD_IDEMPOTENCY_KEY
     if timeout is not None and not TIMEOUT.fullmatch(timeout):
         return BAD_TIMEOUT
-    # W3C Trace Context section 3.2.2.3: what cannot be parsed is ignored.
+    # W3C Trace Context section 3.2.2.3: a value that cannot be parsed is ignored.
     traced = parent is not None and TRACEPARENT.fullmatch(parent) is not None
     return Meta(
         idempotency_key=None if key is None else key.decode("ascii"),
@@ -144,7 +144,7 @@ def _read_meta(fields: dict[bytes, bytes]) -> Meta | Refusal:
 
 
 def _names_secret(query: bytes) -> bool:
-    """Is one of the query's parameters a credential, by its name?"""
+    """Does a parameter of the query have the name of a credential?"""
     return any(
         unquote_to_bytes(parameter.partition(b"=")[0].replace(b"+", b" ")).strip().lower() in SECRETS
         for parameter in query.replace(b";", b"&").split(b"&")

@@ -4,9 +4,9 @@
     \\r\\n
     {"jsonrpc"…
 
-Names of header fields are compared without case, in any order; fields other than the two are ignored. Where a head
-cannot be read nobody knows where the next one begins: it is answered once and the connection ends. A line that ends
-with LF alone is answered where it stands: whoever writes such lines never writes the end of a head.
+Names of header fields are compared without case and come in any order. Fields other than Content-Length and
+Content-Type are ignored. If a head cannot be read, the next one cannot be found: it is answered with an error and the
+connection ends. A line that ends with LF alone is answered at once: such a peer never sends the end of a head.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_HEAD_BYTES: Final = 8 * 1024
 """The longest head, its blank line included."""
 
 MAX_SKIPPED_BYTES: Final = 64 * MIB
-"""What is announced as longer than this is not waited for."""
+"""A longer message is not waited for: the connection ends."""
 
 HEAD_END: Final = b"\r\n\r\n"
 BARE_LF: Final = re.compile(rb"(?<!\r)\n")
@@ -37,10 +37,10 @@ TOO_BIG: Final = 1009
 
 
 class ContentLengthFraming(Pipe):
-    """The codec of a pipe that carries framed messages. One above `max_message_bytes` is answered once and skipped
-    exactly, above 64 MiB answered and the connection ended.
+    """The codec of a pipe that carries framed messages. A message above `max_message_bytes` is answered with an error
+    and skipped; above 64 MiB the connection ends as well.
 
-    `_expected` is how many bytes of a message are still to come, None in a head; `_skipping`: they are not kept.
+    `_expected` is how many bytes of a message are still to come, None in a head. `_skipping`: they are not kept.
     """
 
     __slots__ = ("_expected", "_skipping")
@@ -52,7 +52,7 @@ class ContentLengthFraming(Pipe):
 
     @property
     def framing(self) -> str:
-        """Headers."""
+        """Equal for all pipes with heads."""
         return "headers"
 
     def frame(self, payload: bytes) -> bytes:
@@ -89,7 +89,7 @@ class ContentLengthFraming(Pipe):
     # The head
 
     def _take_head(self, data: bytes, at: int) -> int:
-        """Take what belongs to the head. Returns where the content begins, if the head is whole."""
+        """Take the bytes of the head. Returns where the content begins, if the head is whole."""
         kept = len(self._partial)
         self._partial += data[at : at + MAX_HEAD_BYTES - kept]
         end = self._partial.find(HEAD_END, max(0, kept - len(HEAD_END) + 1))
@@ -129,16 +129,16 @@ class ContentLengthFraming(Pipe):
         if length > self._config.max_message_bytes:
             self._answer_too_large()
             if length > MAX_SKIPPED_BYTES:
-                self._end(TOO_BIG)
+                self._end(TOO_BIG, f"a message of more than {MAX_SKIPPED_BYTES} bytes was announced")
                 return
             self._skipping = True
         self._expected = length
 
     def _refuse(self, reason: str) -> None:
         self._answer_unreadable(reason)
-        self._end(PROTOCOL_ERROR)
+        self._end(PROTOCOL_ERROR, reason)
 
 
 def is_utf8(content_type: bytes) -> bool:
-    """Does this Content-Type name no charset, or UTF-8? `utf8` is what early clients of LSP write."""
+    """Does this Content-Type name no charset, or UTF-8? Early clients of LSP write `utf8`."""
     return all(charset.lower() in (b"utf-8", b"utf8") for charset in CHARSET.findall(content_type))

@@ -1,6 +1,6 @@
-"""Newline-delimited JSON: one text per line, either way.
+"""Newline-delimited JSON: one text per line, in both directions.
 
-A line ends with LF or CRLF; one without anything but white space is skipped; a last one without an end counts.
+A line ends with LF or CRLF. A line of white space is skipped. A last line without an end counts.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from posthouse.transports.codec import Text
 from .pipe import Pipe
 
 ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")
-"""RFC 8259 section 2: a line break in a JSON text is white space, for inside a string it is escaped."""
+"""RFC 8259 section 2: a line break in a JSON text is white space. Inside a string it is escaped."""
 
 
 class NewlineFraming(Pipe):
-    """The codec of a pipe that carries lines. A line above `max_message_bytes` is answered once and skipped."""
+    """The codec of a pipe that carries lines. A line above `max_message_bytes` is refused and skipped."""
 
     __slots__ = ("_skipping",)
 
@@ -27,11 +27,11 @@ class NewlineFraming(Pipe):
 
     @property
     def framing(self) -> str:
-        """Lines."""
+        """Equal for all pipes with lines."""
         return "lines"
 
     def frame(self, payload: bytes) -> bytes:
-        """One line, whatever JSON text it carries."""
+        """The payload as one line. Line breaks within the JSON text become spaces."""
         if b"\n" in payload or b"\r" in payload:
             payload = payload.translate(ONE_LINE)
         return payload + b"\n"
@@ -54,7 +54,7 @@ class NewlineFraming(Pipe):
         self._end_line()
 
     def _keep(self, piece: bytes) -> None:
-        """A piece of a line, of which more may come."""
+        """Keep a piece of a line of which more may come."""
         if self._skipping:
             return
         self._partial += piece

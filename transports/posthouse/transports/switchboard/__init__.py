@@ -1,4 +1,5 @@
 """One gateway and all codecs: which connection lives on which socket, and which bytes leave when.
 
-It may not know sockets, tasks or clocks: an adapter performs its actions.
+It may not know sockets, tasks, clocks or the types of codecs: an adapter performs its actions, and codecs meet the
+protocol `Codec`.
 """

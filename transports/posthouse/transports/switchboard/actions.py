@@ -1,6 +1,6 @@
-"""What the switchboard asks of an adapter for sockets. A closed union of values: dispatch on it with a dict.
+"""The actions that the switchboard asks of an adapter. A closed union of values: dispatch on it with a dict.
 
-What concerns sockets is defined here; what concerns handlers and hooks passes through from the core unchanged.
+Actions for sockets are defined here. Actions for handlers and hooks pass through from the core unchanged.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from posthouse.core.values.peers import SocketId
 
 
 class Write(Struct, frozen=True, gc=False):
-    """Give these bytes to the socket, behind all that it was given before.
+    """Give these bytes to the socket, behind all bytes before them.
 
-    Without `report` the adapter says `held` for what the socket did not take, and nothing when it took all. With
-    `report` the bytes already count as held: the adapter owes `sent` for all of them, as they go.
+    Without `report`, the adapter calls `held` for the bytes that the socket did not take, and nothing if it took all.
+    With `report`, the bytes already count as held: the adapter calls `sent` for all of them, as they go.
     """
 
     socket: SocketId
@@ -23,13 +23,13 @@ class Write(Struct, frozen=True, gc=False):
 
 
 class EndWriting(Struct, frozen=True, gc=False):
-    """Half-close behind all that was written. Reading goes on until `CloseSocket`."""
+    """Half-close behind all written bytes. Reading goes on until `CloseSocket`."""
 
     socket: SocketId
 
 
 class StopReading(Struct, frozen=True, gc=False):
-    """Read no more from this socket until `StartReading`."""
+    """Do not read from this socket until `StartReading`."""
 
     socket: SocketId
 
@@ -41,7 +41,7 @@ class StartReading(Struct, frozen=True, gc=False):
 
 
 class CloseSocket(Struct, frozen=True, gc=False):
-    """Close it: with `flush`, when all that was written has gone; else at once. Then report `closed`."""
+    """Close the socket: with `flush` after all written bytes have gone, else at once. Then report `closed`."""
 
     socket: SocketId
     flush: bool = True

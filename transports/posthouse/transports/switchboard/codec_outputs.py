@@ -1,7 +1,7 @@
-"""Inward: what a codec says of its socket, told to the gateway.
+"""Codec outputs: each is told to the gateway or performed on its socket.
 
-A connection begins here, with the first exchange, handshake or text, and here it ends when its peer goes. It may not
-know what the gateway makes of it: that comes back as effects, for `outward.py`.
+A connection begins here, with its first exchange, handshake or text. It ends here when its peer goes. This module may
+not know what the gateway makes of an output: that comes back as effects, in `gateway_effects.py`.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from posthouse.transports.codec import (
     Text,
     Upgrade,
 )
-from posthouse.transports.http.server import Http1
 
 from .actions import Action
-from .sockets import BUFFER, Sockets, SocketState
+from .socket_state import ANSWER, ASK, SocketEvent, SocketState
+from .sockets import BUFFER, Sockets
 
 STATS_SCOPES: Final = ("admin",)
 
 
 class CodecOutputs:
-    """`tell` has for each output what follows from it. What codecs refused by themselves is counted and told here."""
+    """`tell` has a function for each output. Requests that codecs refused by themselves are counted and emitted."""
 
     def __init__(self, gateway: Gateway, sockets: Sockets, outbox: list[Action]) -> None:
         self._gateway: Final = gateway
@@ -65,46 +65,48 @@ class CodecOutputs:
         }
 
     def stats(self) -> dict[str, int]:
-        """What was counted, by the gateway and here, by name. Changes nothing."""
+        """The counters of the gateway and of this class, by name. Changes nothing."""
         return {**self._gateway.stats(), **self._refused.snapshot()}
 
-    def _on_head_read(self, line: SocketState, output: HeadRead, now: float) -> None:
-        self._gateway.head_read(line.socket, now)
+    def _on_head_read(self, state: SocketState, output: HeadRead, now: float) -> None:
+        self._gateway.head_read(state.socket, now)
 
-    def _on_send(self, line: SocketState, output: Send, now: float) -> None:
-        self._sockets.write(line, output.data, now)
+    def _on_send(self, state: SocketState, output: Send, now: float) -> None:
+        self._sockets.write(state, output.data, now)
 
-    def _on_text(self, line: SocketState, output: Text, now: float) -> None:
-        assert line.connection is not None
-        self._gateway.receive(line.connection, output.data, now)
+    def _on_text(self, state: SocketState, output: Text, now: float) -> None:
+        assert state.connection is not None
+        self._gateway.receive(state.connection, output.data, now)
 
-    def _on_heard(self, line: SocketState, output: Heard, now: float) -> None:
-        assert line.connection is not None
-        self._gateway.heard(line.connection, now)
+    def _on_heard(self, state: SocketState, output: Heard, now: float) -> None:
+        assert state.connection is not None
+        self._gateway.heard(state.connection, now)
 
-    def _on_exchange(self, line: SocketState, output: Exchange, now: float) -> None:
-        # A refusal comes as an effect; what the gateway has refused it does not receive.
-        self._gateway.receive(self._connect(line, "http", output.meta, now), output.data, now)
+    def _on_exchange(self, state: SocketState, output: Exchange, now: float) -> None:
+        state.advance(ASK)
+        # A refusal comes as an effect. The gateway ignores the text of a connection that it has refused.
+        self._gateway.receive(self._connect(state, "http", output.meta, now), output.data, now)
 
-    def _on_upgrade(self, line: SocketState, output: Upgrade, now: float) -> None:
-        line.upgrade = output
-        self._connect(line, "websocket", NO_META, now)
+    def _on_upgrade(self, state: SocketState, output: Upgrade, now: float) -> None:
+        state.advance(ASK)
+        self._connect(state, "websocket", NO_META, now)
 
-    def _on_selected(self, line: SocketState, output: Selected, now: float) -> None:
-        self._gateway.head_read(line.socket, now)
-        line.codec = output.codec
-        self._connect(line, "cli", NO_META, now)
-        line.codec.receive_data(output.rest, now)
+    def _on_selected(self, state: SocketState, output: Selected, now: float) -> None:
+        self._gateway.head_read(state.socket, now)
+        state.codec = output.codec
+        state.advance(SocketEvent.OPEN)
+        self._connect(state, "cli", NO_META, now)
+        state.codec.receive_data(output.rest, now)
 
-    def _connect(self, line: SocketState, kind: Kind, meta: Meta, now: float) -> ConnectionId:
-        """A connection begins on this line: `Accept` or `Disconnect` follows, or for HTTP an `Answer`."""
-        connection = self._gateway.connect(Peer(kind, line.address, line.socket, line.identity, meta), now)
-        self._sockets.settle(line, connection)
+    def _connect(self, state: SocketState, kind: Kind, meta: Meta, now: float) -> ConnectionId:
+        """Begin a connection on this socket: `Accept` or `Disconnect` follows, or for HTTP an `Answer`."""
+        connection = self._gateway.connect(Peer(kind, state.address, state.socket, state.identity, meta), now)
+        self._sockets.settle(state, connection)
         return connection
 
-    def _on_probe(self, line: SocketState, output: Probe, now: float) -> None:
-        codec, identity = http(line), line.identity
-        line.answered = True
+    def _on_probe(self, state: SocketState, output: Probe, now: float) -> None:
+        codec, identity = state.codec, state.identity
+        state.advance(ANSWER)
         if output.path == "/health":
             health = self._gateway.health(now)
             codec.respond(503 if health.status == "draining" else 200, encode(health), now)
@@ -113,33 +115,31 @@ class CodecOutputs:
         else:
             codec.respond(403 if identity.authenticated else 401, encode({"scopes": STATS_SCOPES}), now)
 
-    def _on_answered(self, line: SocketState, output: Answered, now: float) -> None:
-        line.answered = True
+    def _on_answered(self, state: SocketState, output: Answered, now: float) -> None:
+        state.advance(ANSWER)
         if output.reason is not None:
             self._refused.count(f"http.refused.{output.status}")
             rejected_value = None if output.rejected_value is None else output.rejected_value.decode("latin-1")
-            self._outbox.append(Emit(RequestRefused(output.status, output.reason, rejected_value, line.address, now)))
+            self._outbox.append(Emit(RequestRefused(output.status, output.reason, rejected_value, state.address, now)))
 
-    def _on_pause(self, line: SocketState, output: Pause, now: float) -> None:
-        self._sockets.stop_reading(line, BUFFER)
+    def _on_pause(self, state: SocketState, output: Pause, now: float) -> None:
+        self._sockets.stop_reading(state, BUFFER)
 
-    def _on_resume(self, line: SocketState, output: Resume, now: float) -> None:
-        self._sockets.start_reading(line, BUFFER)
+    def _on_resume(self, state: SocketState, output: Resume, now: float) -> None:
+        self._sockets.start_reading(state, BUFFER)
 
-    def _on_ended(self, line: SocketState, output: Ended, now: float) -> None:
-        connection = line.connection
+    def _on_ended(self, state: SocketState, output: Ended, now: float) -> None:
+        connection = state.connection
         assert connection is not None
-        self._sockets.part(line, now)
-        self._gateway.disconnected(connection, output.code, now)
+        state.advance(SocketEvent.END)
+        self._sockets.part(state, now)
+        self._gateway.disconnected(connection, output.code, now, reason=output.reason)
 
-    def _on_finish(self, line: SocketState, output: Finish, now: float) -> None:
-        self._sockets.end_writing(line)
+    def _on_finish(self, state: SocketState, output: Finish, now: float) -> None:
+        self._sockets.end_writing(state)
 
-    def _on_shut(self, line: SocketState, output: Shut, now: float) -> None:
-        self._sockets.shut(line, now, flush=output.flush)
-
-
-def http(line: SocketState) -> Http1:
-    """The codec of a socket on which a request waits for its answer."""
-    assert isinstance(line.codec, Http1)
-    return line.codec
+    def _on_shut(self, state: SocketState, output: Shut, now: float) -> None:
+        if output.flush:
+            self._sockets.shut(state, now)
+        else:
+            self._sockets.abort(state)

@@ -1,22 +1,25 @@
-"""One record per socket: who lives on it now, what of it is held, why it is not read from, and its deadlines.
+"""The table of sockets: bytes on their way out, reasons not to read, deadlines, and memory that codecs hold.
 
-The facts that neither a codec nor the gateway owns. It tells the gateway what is held for its connections, and keeps
-watch itself over what is held for nobody. It may not know what a text or an answer is.
+It reports to the gateway the bytes that are held for a connection, and watches by itself those that are held for no
+connection. It may not know what a text or an answer is.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from msgspec import Struct, field
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import ANONYMOUS, Address, ConnectionId, Identity, SocketId
-from posthouse.core.values.timers import Timer, Timers
-from posthouse.transports.codec import Codec, Upgrade
+from posthouse.core.values.timers import Timers
+from posthouse.transports.codec import Codec
 
 from .actions import Action, CloseSocket, EndWriting, StartReading, StopReading
+from .socket_state import SocketEvent, SocketPhase, SocketState
 from .write_queue import WriteQueue
+
+ABORTED: Final = SocketPhase.ABORTED
+CLOSING: Final = SocketPhase.CLOSING
 
 CODEC_DUE: Final = "codec"
 WIRE_STALLED: Final = "wire"
@@ -24,37 +27,11 @@ WIRE_STALLED: Final = "wire"
 
 BACKLOG: Final = "backlog"
 BUFFER: Final = "buffer"
-"""Why a socket is not read from: its peer does not take what it is sent; its codec's buffer is full."""
-
-
-class SocketState(Struct, eq=False):
-    """One socket. `identity` is who comes through it, unless they authenticate; `connection` is who lives on it now, or
-    None. `counted` bytes of what its wire holds are known to the gateway as held for that connection; the rest is
-    nobody's and has a deadline here. `leaving`: the gateway has closed the connection; `answered`: its HTTP answer was
-    given to the codec; `over`: the codec has shut; `cut`: the socket is to be closed whatever it holds. `upgrade` is a
-    handshake that the gateway has not judged yet."""
-
-    socket: SocketId
-    address: Address
-    codec: Codec
-    wire: WriteQueue
-    identity: Identity
-    connection: ConnectionId | None = None
-    counted: int = 0
-    leaving: bool = False
-    answered: bool = False
-    codec_closed: bool = False
-    aborted: bool = False
-    upgrade: Upgrade | None = None
-    stopped: dict[str, None] = field(default_factory=dict)
-    buffered: int = 0
-    due: Timer | None = None
-    stalled: Timer | None = None
-    progress_at: float = 0.0
+"""Why a socket is not read from: its peer does not take its answers; its codec's buffer is full."""
 
 
 class Sockets:
-    """The table of sockets. `by_connection` finds the one on which a connection lives."""
+    """Every socket's state. `by_connection` finds the socket on which a connection lives."""
 
     __slots__ = (
         "_config",
@@ -65,7 +42,7 @@ class Sockets:
         "_timers",
         "buffered",
         "by_connection",
-        "lines",
+        "records",
     )
 
     def __init__(self, gateway: Gateway, outbox: list[Action], timers: Timers) -> None:
@@ -76,161 +53,171 @@ class Sockets:
         self._last = 0
         self._reported = 0
         self.buffered = 0
-        self.lines: dict[SocketId, SocketState] = {}
+        self.records: dict[SocketId, SocketState] = {}
         self.by_connection: dict[ConnectionId, SocketState] = {}
 
     def add(self, socket: SocketId, address: Address, codec: Codec, identity: Identity = ANONYMOUS) -> SocketState:
-        """A new socket, on which nobody lives yet."""
+        """Add a new socket, without a connection."""
         self._last = socket
         wire = WriteQueue(socket, self._outbox, self._config.write_ahead)
-        line = self.lines[socket] = SocketState(socket, address, codec, wire, identity)
-        return line
+        state = self.records[socket] = SocketState(socket, address, codec, wire, identity)
+        return state
 
     def find(self, socket: SocketId) -> SocketState | None:
-        """The socket of this id, or None when it was closed; UsageError when there never was one."""
-        line = self.lines.get(socket)
-        if line is None and not 0 < socket <= self._last:
+        """The state of this socket, or None when it is closed. UsageError if there never was one."""
+        state = self.records.get(socket)
+        if state is None and not 0 < socket <= self._last:
             raise UsageError(f"there never was a socket {socket}")
-        return line
+        return state
 
-    def remove(self, line: SocketState, now: float) -> None:
-        """It is closed."""
-        del self.lines[line.socket]
-        self._timers.disarm(line.due)
-        self._timers.disarm(line.stalled)
-        self.measure(line, now)
+    def remove(self, state: SocketState, now: float) -> None:
+        """Forget a socket that is closed."""
+        del self.records[state.socket]
+        self._timers.disarm(state.due)
+        self._timers.disarm(state.stalled)
+        self.measure(state, now)
 
-    def settle(self, line: SocketState, connection: ConnectionId) -> None:
-        """This connection lives here from now on."""
-        line.connection = connection
-        self.by_connection[connection] = line
+    def settle(self, state: SocketState, connection: ConnectionId) -> None:
+        """A connection begins on this socket."""
+        state.connection = connection
+        self.by_connection[connection] = state
 
-    def part(self, line: SocketState, now: float) -> None:
-        """Its connection is over: what it left behind is nobody's."""
-        assert line.connection is not None
-        del self.by_connection[line.connection]
-        line.connection = None
-        line.leaving = False
-        self.disown(line, now)
+    def part(self, state: SocketState, now: float) -> None:
+        """The connection on this socket is over. Bytes that it left behind belong to no connection."""
+        assert state.connection is not None
+        del self.by_connection[state.connection]
+        state.connection = None
+        self.disown(state, now)
 
-    def disown(self, line: SocketState, now: float) -> None:
-        """The gateway counts no longer what is held here, and reading does not wait for it."""
-        line.counted = 0
-        self.start_reading(line, BACKLOG)
-        self.watch(line, now)
+    def disown(self, state: SocketState, now: float) -> None:
+        """The gateway no longer counts the bytes held here, and reading does not wait for them."""
+        state.wire.reported = 0
+        self.start_reading(state, BACKLOG)
+        self.watch(state, now)
 
     # Out
 
-    def write(self, line: SocketState, frame: bytes, now: float, *, report: bool = False) -> None:
-        """One whole frame. With `report` the gateway counts it as held already. What was said in the same turn in
-        which the socket was cut is dropped."""
-        if line.aborted:
+    def write(self, state: SocketState, frame: bytes, now: float) -> None:
+        """Write one whole frame. On an aborted socket it is dropped."""
+        if state.phase is ABORTED:
             return
-        begins_to_count = line.wire.write(frame, report=report)
+        begins_to_count = state.wire.write(frame)
         if begins_to_count:
-            self.count(line, begins_to_count, now)
+            self.count(state, begins_to_count, now)
 
-    def count(self, line: SocketState, size: int, now: float) -> None:
-        """So many bytes are held: the gateway must know, or, where nobody lives here, a deadline."""
-        if line.connection is not None and not line.leaving:
-            line.counted += size
-            self._gateway.report_held(line.connection, size, now)
+    def write_reported(self, state: SocketState, frame: bytes, payload: int, now: float) -> None:
+        """Write a frame whose payload of so many bytes the gateway counts as held. From now on it counts the frame."""
+        connection = state.connection
+        assert connection is not None
+        more = len(frame) - payload
+        state.wire.reported += len(frame)
+        if more > 0:
+            self._gateway.report_held(connection, more, now)
+        elif more < 0:
+            self._gateway.report_sent(connection, -more, now)
+        if state.phase is not ABORTED:
+            state.wire.write(frame, report=True)
+
+    def count(self, state: SocketState, size: int, now: float) -> None:
+        """So many more bytes are held: report them to the gateway, or watch them where no connection lives."""
+        if state.connection is not None and state.phase is not CLOSING:
+            state.wire.reported += size
+            self._gateway.report_held(state.connection, size, now)
         else:
-            self.watch(line, now)
+            self.watch(state, now)
 
-    def sent(self, line: SocketState, size: int, now: float) -> None:
-        """`size` of the held bytes went: those first that were there before this connection."""
-        if size > line.wire.owed:
-            raise UsageError(
-                f"{size} bytes are reported as sent: only {line.wire.owed} are held by socket {line.socket}"
-            )
-        if line.aborted:
+    def sent(self, state: SocketState, size: int, now: float) -> None:
+        """`size` of the held bytes went, the oldest first."""
+        wire = state.wire
+        if size > wire.owed:
+            raise UsageError(f"{size} bytes are reported as sent: only {wire.owed} are held by socket {state.socket}")
+        if state.phase is ABORTED:
             return
-        line.wire.sent(size)
-        line.progress_at = now
-        own = line.counted - line.wire.outstanding
-        if own > 0 and line.connection is not None:
-            line.counted -= own
-            self._gateway.report_sent(line.connection, own, now)
+        went = wire.sent(size)
+        state.progress_at = now
+        if went and state.connection is not None:
+            self._gateway.report_sent(state.connection, went, now)
 
-    def watch(self, line: SocketState, now: float) -> None:
-        """See that what is held goes, where the gateway does not."""
-        if not line.wire.clear and not line.aborted and not _watched(line):
-            line.progress_at = now
-            line.stalled = self._timers.arm(now + self._config.write_timeout, WIRE_STALLED, line.socket)
+    def watch(self, state: SocketState, now: float) -> None:
+        """Arm a deadline for bytes that the gateway does not count."""
+        if not state.wire.clear and state.phase is not ABORTED and not _watched(state):
+            state.progress_at = now
+            state.stalled = self._timers.arm(now + self._config.write_timeout, WIRE_STALLED, state.socket)
 
-    def judge(self, line: SocketState, now: float) -> None:
-        """The deadline of what is held for nobody has come: no progress since then means the end. What fell due with
-        it and was handled first may have cut the socket, or begun to watch anew."""
-        if line.aborted or line.wire.clear or line.counted or _watched(line):
+    def judge(self, state: SocketState, now: float) -> None:
+        """The deadline of bytes held for no connection has come: abort the socket if it made no progress. Deadlines
+        handled before this one may have aborted it, or armed a new deadline."""
+        if state.phase is ABORTED or state.wire.clear or state.wire.reported or _watched(state):
             return
-        due = line.progress_at + self._config.write_timeout
+        due = state.progress_at + self._config.write_timeout
         if due <= now:
-            self.shut(line, now, flush=False)
+            self.abort(state)
         else:
-            line.stalled = self._timers.arm(due, WIRE_STALLED, line.socket)
+            state.stalled = self._timers.arm(due, WIRE_STALLED, state.socket)
 
-    def end_writing(self, line: SocketState) -> None:
+    def end_writing(self, state: SocketState) -> None:
         """Half-close behind all that was written."""
-        if not line.aborted:
-            line.wire.then(EndWriting(line.socket))
+        if state.phase is not ABORTED:
+            state.wire.then(EndWriting(state.socket))
 
-    def shut(self, line: SocketState, now: float, *, flush: bool) -> None:
-        """Its codec is done. A second time it can only be to lose patience, and that only once."""
-        line.codec_closed = True
-        if line.aborted:
-            return
-        if flush:
-            line.wire.then(CloseSocket(line.socket))
-            self.watch(line, now)
-        else:
-            line.aborted = True
-            self._timers.disarm(line.stalled)
-            self._outbox.append(CloseSocket(line.socket, flush=False))
+    def shut(self, state: SocketState, now: float) -> None:
+        """The codec is done: close the socket behind all that was written."""
+        state.advance(SocketEvent.SHUT)
+        if state.phase is not ABORTED:
+            state.wire.then(CloseSocket(state.socket))
+            self.watch(state, now)
+
+    def abort(self, state: SocketState) -> None:
+        """Close the socket without waiting. Only the first time counts."""
+        aborted = state.phase is ABORTED
+        state.advance(SocketEvent.ABORT)
+        if not aborted:
+            self._timers.disarm(state.stalled)
+            self._outbox.append(CloseSocket(state.socket, flush=False))
 
     # In
 
-    def stop_reading(self, line: SocketState, why: str) -> None:
-        """Read no more from it, for this reason too."""
-        if not line.stopped:
-            self._outbox.append(StopReading(line.socket))
-        line.stopped[why] = None
+    def stop_reading(self, state: SocketState, why: str) -> None:
+        """Do not read from the socket, for this reason too."""
+        if not state.stopped:
+            self._outbox.append(StopReading(state.socket))
+        state.stopped[why] = None
 
-    def start_reading(self, line: SocketState, why: str) -> None:
-        """This reason not to read from it is gone, if it was one."""
-        if why in line.stopped:
-            del line.stopped[why]
-            if not line.stopped and not line.codec_closed:
-                self._outbox.append(StartReading(line.socket))
+    def start_reading(self, state: SocketState, why: str) -> None:
+        """Drop this reason not to read, if there was one. Read again if it was the last."""
+        if why in state.stopped:
+            del state.stopped[why]
+            if not state.stopped and not state.codec_closed:
+                self._outbox.append(StartReading(state.socket))
 
-    def schedule(self, line: SocketState) -> None:
-        """Arm the codec's deadline. One that moved later is left to fire early: that is cheaper than moving it."""
-        when = line.codec.next_timeout()
-        if when is None or line.codec_closed:
+    def schedule(self, state: SocketState) -> None:
+        """Arm the codec's deadline. If it moved later, the old timer fires early: that is cheaper than moving it."""
+        when = state.codec.next_timeout()
+        if when is None or state.codec_closed:
             return
-        if line.due is None or not line.due.live:
-            line.due = self._timers.arm(when, CODEC_DUE, line.socket)
-        elif when < line.due.when:
-            self._timers.disarm(line.due)
-            line.due = self._timers.arm(when, CODEC_DUE, line.socket)
+        if state.due is None or not state.due.live:
+            state.due = self._timers.arm(when, CODEC_DUE, state.socket)
+        elif when < state.due.when:
+            self._timers.disarm(state.due)
+            state.due = self._timers.arm(when, CODEC_DUE, state.socket)
 
-    def exceeds(self, line: SocketState) -> bool:
-        """Is what this codec has taken in since it was measured more than there is memory for?"""
-        grown = line.codec.buffered - line.buffered
+    def exceeds(self, state: SocketState) -> bool:
+        """Did this codec take in more since it was measured than the memory budget allows?"""
+        grown = state.codec.buffered - state.buffered
         held = self._gateway.memory - self._reported + self.buffered
         return grown > 0 and held + grown > self._config.memory_budget
 
-    def measure(self, line: SocketState, now: float) -> None:
-        """Tell the gateway what the codecs hold, when it has changed enough to matter."""
-        buffered = 0 if line.codec_closed else line.codec.buffered
-        if buffered == line.buffered:
+    def measure(self, state: SocketState, now: float) -> None:
+        """Measure what the codec holds. Report the sum to the gateway when it has changed enough to matter."""
+        buffered = 0 if state.codec_closed else state.codec.buffered
+        if buffered == state.buffered:
             return
-        self.buffered += buffered - line.buffered
-        line.buffered = buffered
+        self.buffered += buffered - state.buffered
+        state.buffered = buffered
         if abs(self.buffered - self._reported) >= self._config.read_bytes:
             self._reported = self.buffered
             self._gateway.report_buffered(self.buffered, now)
 
 
-def _watched(line: SocketState) -> bool:
-    return line.stalled is not None and line.stalled.live
+def _watched(state: SocketState) -> bool:
+    return state.stalled is not None and state.stalled.live

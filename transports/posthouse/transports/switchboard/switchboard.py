@@ -1,9 +1,9 @@
-"""One gateway and all codecs: which connection lives on which socket, and what of it leaves when.
+"""One gateway and all codecs: which connection lives on which socket, and which bytes leave when.
 
-The only thing that an adapter for sockets drives. Mutate, drain, wait: every input runs to its end and leaves what
-follows in `outbox`, in order; after a batch of inputs the adapter performs the outbox while it grows, clears it, and
-only then waits. What a text means is the gateway's; what bytes mean is the codecs'. It may not know sockets, tasks or
-clocks: `now` is monotonic seconds and always an argument.
+An adapter for sockets drives this class only. Mutate, flush, wait: every input runs to its end and appends its actions
+to `outbox`, in order. After a batch of inputs the adapter performs the outbox while it grows, clears it, and only then
+waits. The gateway knows what a text means, the codecs know what bytes mean. The switchboard may not know sockets, tasks
+or clocks: `now` is monotonic seconds and always an argument.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from posthouse.core.values.errors import RpcError, UsageError
 from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity, Kind, OutgoingId, SocketId
 from posthouse.core.values.stats import Health
 from posthouse.core.values.timers import Timers
-from posthouse.transports.codec import ABNORMAL, Text
-from posthouse.transports.http.server import Http1
-from posthouse.transports.pipes.pipe import Pipe
+from posthouse.transports.codec import Text
 from posthouse.transports.policy import Policy
-from posthouse.transports.websocket.server import WebSocket
 
 from .actions import Action
-from .codec_outputs import CodecOutputs, http
+from .codec_outputs import CodecOutputs
 from .first_codec import first_codec
 from .gateway_effects import GatewayEffects
-from .sockets import BACKLOG, WIRE_STALLED, Sockets, SocketState
+from .socket_state import DELIVER, SocketEvent, SocketPhase, SocketState
+from .sockets import BACKLOG, WIRE_STALLED, Sockets
+
+ANSWERED: Final = SocketPhase.ANSWERED
+FLUSHING: Final = SocketPhase.FLUSHING
 
 NORMAL: Final = 1000
 
@@ -35,8 +36,8 @@ NORMAL: Final = 1000
 class Switchboard:
     """Joins `gateway` to sockets. `policy` says who may open connections, and who an unauthenticated caller is.
 
-    Every input raises only UsageError, for a caller's own misuse: a socket that never was, more bytes `sent` than held,
-    fewer than none.
+    Inputs raise UsageError for misuse by the caller, and nothing else: a socket that never was, or more bytes `sent`
+    than are held, or a negative number of bytes.
     """
 
     def __init__(self, gateway: Gateway, policy: Policy = Policy()) -> None:
@@ -48,23 +49,22 @@ class Switchboard:
         self._sockets = Sockets(gateway, self.outbox, self._timers)
         self._at_eof: dict[SocketId, SocketState] = {}
         self._pending: dict[SocketId, SocketState] = {}
-        self._inward = CodecOutputs(gateway, self._sockets, self.outbox)
-        self._outward = GatewayEffects(gateway, self._sockets, self.outbox, self._pending, binary=policy.binary)
-        self._tell = self._inward.tell
-        self._do = self._outward.perform
+        self._outputs = CodecOutputs(gateway, self._sockets, self.outbox)
+        self._tell = self._outputs.tell
+        self._perform = GatewayEffects(gateway, self._sockets, self.outbox, self._pending).perform
 
     # Inputs: sockets
 
     def opened(self, address: Address, now: float, *, identity: Identity | None = None) -> SocketId | None:
-        """A socket was accepted and nothing read from it. None: it is refused; close it unread.
+        """A socket was accepted and nothing was read from it. Returns None if it is refused: close it unread.
 
-        `identity` is who the adapter knows to be at the other end; None is whom the policy takes everybody for.
+        `identity` is the peer's, if the adapter knows it. None: the identity that the policy gives to everybody.
         """
         socket = self.gateway.accepted(address, now)
         if socket is not None:
             codec = first_codec(address, self.config, self._policy, now)
-            if isinstance(codec, Http1):
-                codec.draining = self.gateway.draining
+            if self.gateway.draining:
+                codec.drain()
             identity = self._policy.identity if identity is None else identity
             self._sockets.schedule(self._sockets.add(socket, address, codec, identity))
         self._run(now)
@@ -72,46 +72,46 @@ class Switchboard:
 
     def received(self, socket: SocketId, data: bytes, now: float) -> None:
         """Bytes came. At most `config.read_bytes` of them."""
-        line = self._sockets.find(socket)
-        if line is not None and not line.codec_closed:
-            line.codec.receive_data(data, now)
-            self._run(now, line)
+        state = self._sockets.find(socket)
+        if state is not None and not state.codec_closed:
+            state.codec.receive_data(data, now)
+            self._run(now, state)
 
     def received_eof(self, socket: SocketId, now: float) -> None:
         """The peer half-closed: no more bytes come."""
-        line = self._sockets.find(socket)
-        if line is not None and not line.codec_closed:
-            line.codec.receive_eof(now)
-            if line.address.transport == "pipe":
-                self._at_eof[socket] = line
-            self._run(now, line)
+        state = self._sockets.find(socket)
+        if state is not None and not state.codec_closed:
+            state.codec.receive_eof(now)
+            if state.address.transport == "pipe":
+                self._at_eof[socket] = state
+            self._run(now, state)
 
     def held(self, socket: SocketId, size: int, now: float) -> None:
-        """The socket did not take `size` bytes of what it was given (Writes without `report`): they wait outside."""
-        line = self._find_for(socket, size)
-        if line is not None:
-            line.wire.held(size)
-            self._sockets.count(line, size, now)
+        """The socket did not take `size` bytes of Writes without `report`: they wait outside."""
+        state = self._find_for(socket, size)
+        if state is not None:
+            state.wire.held(size)
+            self._sockets.count(state, size, now)
             self._run(now)
 
     def sent(self, socket: SocketId, size: int, now: float) -> None:
         """`size` of the held bytes went."""
-        line = self._find_for(socket, size)
-        if line is not None:
-            self._sockets.sent(line, size, now)
-            self._run(now, line)
+        state = self._find_for(socket, size)
+        if state is not None:
+            self._sockets.sent(state, size, now)
+            self._run(now, state)
 
     def closed(self, socket: SocketId, now: float) -> None:
         """The socket is closed: reset, broken, or as `CloseSocket` asked. Once."""
-        line = self._sockets.find(socket)
-        if line is None:
+        state = self._sockets.find(socket)
+        if state is None:
             return
-        line.codec_closed = True
-        connection = line.connection
+        state.advance(SocketEvent.GONE)
+        connection = state.connection
         if connection is not None:
-            self._sockets.part(line, now)
-            self.gateway.disconnected(connection, ABNORMAL if type(line.codec) is WebSocket else None, now)
-        self._sockets.remove(line, now)
+            self._sockets.part(state, now)
+            self.gateway.disconnected(connection, state.codec.abnormal_code, now)
+        self._sockets.remove(state, now)
         self._at_eof.pop(socket, None)
         self.gateway.released(socket, now)
         self._run(now)
@@ -151,7 +151,7 @@ class Switchboard:
         kinds: Iterable[Kind] | None = None,
         users: Iterable[str] | None = None,
     ) -> int:
-        """Send a notification to every connection of these kinds and users (None: all). To how many it was sent."""
+        """Send a notification to every connection of these kinds and users (None: all). Returns how many those are."""
         delivered = self.gateway.broadcast(method, params, now, kinds=kinds, users=users)
         self._run(now)
         return delivered
@@ -163,12 +163,12 @@ class Switchboard:
         return request
 
     def abandon(self, request: OutgoingId, now: float) -> None:
-        """Nobody waits for this request any more: there will be no `Resolve`."""
+        """Forget this request: there will be no `Resolve`."""
         self.gateway.abandon(request, now)
         self._run(now)
 
     def shut_down(self, now: float, *, grace: float | None = None) -> None:
-        """Begin to leave; `Drained` follows. A second call changes nothing."""
+        """Begin a shut-down; `Drained` follows. A second call changes nothing."""
         self.gateway.shut_down(now, grace=grace)
         self._run(now)
 
@@ -179,7 +179,7 @@ class Switchboard:
     # Time
 
     def next_timeout(self) -> float | None:
-        """When `handle_timeout` is wanted, or None. A time that has passed: work is left, when others had a turn."""
+        """When `handle_timeout` is wanted, or None. A time in the past: work is left, after others had a turn."""
         mine, gateways = self._timers.next(), self.gateway.next_timeout()
         if mine is None or gateways is None:
             return gateways if mine is None else mine
@@ -193,18 +193,18 @@ class Switchboard:
         while (timer := self._timers.pop(now)) is not None:
             due.append(timer)
         for timer in due:
-            line = self._sockets.lines[SocketId(timer.key)]
+            state = self._sockets.records[SocketId(timer.key)]
             if timer.reason == WIRE_STALLED:
-                self._sockets.judge(line, now)
-            elif not line.codec_closed:
-                line.codec.handle_timeout(now)
-                self._run(now, line)
+                self._sockets.judge(state, now)
+            elif not state.codec_closed:
+                state.codec.handle_timeout(now)
+                self._run(now, state)
 
     # Look-ups
 
     @property
     def accepting(self) -> bool:
-        """May sockets be accepted? False once a shut-down's notice is over."""
+        """May sockets be accepted? False after the notice of a shut-down."""
         return self.gateway.accepting
 
     @property
@@ -213,82 +213,82 @@ class Switchboard:
         return self.gateway.draining
 
     def health(self, now: float) -> Health:
-        """How the gateway is. Changes nothing."""
+        """The health of the gateway. Changes nothing."""
         return self.gateway.health(now)
 
     def stats(self) -> dict[str, int]:
-        """What was counted, by name. Changes nothing."""
-        return self._inward.stats()
+        """All counters by name. Changes nothing."""
+        return self._outputs.stats()
 
-    # What inputs begin and end with
+    # How inputs begin and end
 
     def _find_for(self, socket: SocketId, size: int) -> SocketState | None:
-        """The socket of which so many bytes are reported, unless that changes nothing."""
-        line = self._sockets.find(socket)
+        """The state of a socket of which so many bytes are reported. None if that changes nothing."""
+        state = self._sockets.find(socket)
         if size < 0:
             raise UsageError(f"{size} bytes are reported of socket {socket}: give a number from 0 on")
-        return line if size else None
+        return state if size else None
 
-    def _run(self, now: float, line: SocketState | None = None) -> None:
-        """Work until none is left: effects first, then what codecs say. A loop, never a recursion."""
-        if line is not None:
-            self._pending[line.socket] = line
-        self._perform(now)
+    def _run(self, now: float, state: SocketState | None = None) -> None:
+        """Work until none is left: effects first, then codec outputs. A loop, never a recursion."""
+        if state is not None:
+            self._pending[state.socket] = state
+        self._flush_effects(now)
         pending = self._pending
-        while pending or (self._at_eof and self._leave_at_eof(now)):
+        while pending or (self._at_eof and self._close_at_eof(now)):
             self._take(pending.pop(next(iter(pending))), now)
 
-    def _leave_at_eof(self, now: float) -> bool:
-        """Close the pipes whose input has ended and that wait for nothing. False: there was none."""
-        for line in self._at_eof.values():
-            codec, connection = line.codec, line.connection
-            if line.leaving or connection is None or not isinstance(codec, Pipe) or not codec.at_eof or codec.output:
+    def _close_at_eof(self, now: float) -> bool:
+        """Close the pipes whose input has ended and whose peers are owed nothing. False if there was none."""
+        for state in self._at_eof.values():
+            codec, connection = state.codec, state.connection
+            if state.phase is not SocketPhase.OPEN or connection is None or not codec.at_eof or codec.output:
                 continue
-            if line.wire.clear and not self.gateway.busy(connection):
-                line.leaving = True
+            if state.wire.clear and not self.gateway.busy(connection):
+                state.advance(SocketEvent.CLOSE)
                 codec.close(NORMAL, now)
-                self._pending[line.socket] = line
+                self._pending[state.socket] = state
         return bool(self._pending)
 
-    def _take(self, line: SocketState, now: float) -> None:
-        """Do what a codec's output says, while it grows; a codec that was replaced is emptied before its heir."""
-        if line.connection is None and isinstance(line.codec, Http1) and self._sockets.exceeds(line):
-            # Before connections have to go for a body that nobody has seen yet.
-            line.codec.shed(now)
+    def _take(self, state: SocketState, now: float) -> None:
+        """Process a codec's outputs, including new ones. After an upgrade, finish the old codec's first."""
+        if state.connection is None and self._sockets.exceeds(state):
+            # Refuse this body before the gateway closes connections to make room for it.
+            state.codec.shed(now)
         while True:
-            codec = line.codec
+            codec = state.codec
             done = 0
             for output in codec.output:
-                if type(output) is Text and BACKLOG in line.stopped:
-                    break  # who does not take answers is not asked for more questions
+                if type(output) is Text and BACKLOG in state.stopped:
+                    break  # a peer that does not take answers gets no more requests processed
                 done += 1
-                self._tell[type(output)](line, output, now)
-                self._perform(now)
+                self._tell[type(output)](state, output, now)
+                self._flush_effects(now)
             del codec.output[:done]
-            if line.codec is codec:
+            if state.codec is codec:
                 break
-        if line.answered and line.wire.clear:
-            self._handed_over(line, now)
-        self._sockets.schedule(line)
-        self._sockets.measure(line, now)
-        self._perform(now)
+        if (state.phase is ANSWERED or state.phase is FLUSHING) and state.wire.clear:
+            self._handed_over(state, now)
+        self._sockets.schedule(state)
+        self._sockets.measure(state, now)
+        self._flush_effects(now)
 
-    def _handed_over(self, line: SocketState, now: float) -> None:
-        """The answer has gone: the exchange's connection ends, and the next request's may begin."""
-        line.answered = False
-        connection = line.connection
+    def _handed_over(self, state: SocketState, now: float) -> None:
+        """An answer has gone: the exchange's connection ends, and the next request may begin."""
+        connection = state.connection
         if connection is not None:
-            self._sockets.part(line, now)
+            self._sockets.part(state, now)
             self.gateway.disconnected(connection, None, now)
-            self._perform(now)
-        if not line.codec_closed:
-            http(line).proceed(now)
-            self._pending[line.socket] = line
+            self._flush_effects(now)
+        if state.phase is ANSWERED:
+            state.advance(DELIVER)
+            state.codec.proceed(now)
+            self._pending[state.socket] = state
 
-    def _perform(self, now: float) -> None:
-        """Do what the gateway's outbox says, while it grows. Codecs that this moves are taken from afterwards."""
+    def _flush_effects(self, now: float) -> None:
+        """Perform the gateway's effects, including new ones. Codecs that they move become pending."""
         effects = self.gateway.outbox
         if effects:
             for effect in effects:
-                self._do[type(effect)](effect, now)
+                self._perform[type(effect)](effect, now)
             effects.clear()

@@ -1,7 +1,7 @@
-"""What is on its way to one socket: bytes that the adapter was given and has not yet got rid of, and what waits behind.
+"""The ledger of bytes on their way to one socket: given to the adapter and not gone yet, and waiting behind them.
 
-While the socket takes what it is given nothing is counted. It may not know what the bytes mean: only where a frame
-begins, because a frame that has begun must be finished.
+While the socket takes everything at once, nothing is counted. It may not know what the bytes mean. It knows where a
+frame begins, because a frame that has begun must be finished.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from .actions import Action, CloseSocket, EndWriting, Write
 
 
 class WriteQueue:
-    """The way out of one socket. `owed` is what the adapter has and will report as `sent`; at most `ahead` of a large
-    frame is handed to it at a time. Of the first frame that waits `_begun` bytes have left."""
+    """The bytes of one socket. `owed` bytes are with the adapter, which will report them as `sent`. `waiting_bytes`
+    wait here: at most `ahead` bytes of a large frame are with the adapter at a time, and `_begun` bytes of the first
+    waiting frame have left. `reported` bytes, the last ones, are counted by the gateway for its connection; those
+    before them belong to no connection."""
 
-    __slots__ = ("_ahead", "_begun", "_outbox", "_socket", "_waiting", "owed", "waiting_bytes")
+    __slots__ = ("_ahead", "_begun", "_outbox", "_socket", "_waiting", "owed", "reported", "waiting_bytes")
 
     def __init__(self, socket: SocketId, outbox: list[Action], ahead: int) -> None:
         self._socket: Final = socket
@@ -28,19 +30,20 @@ class WriteQueue:
         self._begun = 0
         self.owed = 0
         self.waiting_bytes = 0
+        self.reported = 0
 
     @property
     def clear(self) -> bool:
-        """Has all gone that was written?"""
+        """Has everything gone?"""
         return not self.owed and not self._waiting
 
     @property
     def outstanding(self) -> int:
-        """How many bytes have not gone, as far as is known."""
+        """The number of bytes that have not gone, as far as is known."""
         return self.owed + self.waiting_bytes
 
     def write(self, frame: bytes, *, report: bool = False) -> int:
-        """One whole frame. With `report` it already counts as held. Returns how many bytes begin to count by this."""
+        """Queue one whole frame. With `report` it already counts as held. Returns how many bytes count from now on."""
         if not self._waiting and len(frame) <= self._ahead:
             self._outbox.append(Write(self._socket, frame, report))
             if report:
@@ -52,23 +55,28 @@ class WriteQueue:
         return 0 if report else len(frame)
 
     def then(self, action: EndWriting | CloseSocket) -> None:
-        """Do this when all that waits here was handed over."""
+        """Do this after everything that waits here was handed over."""
         if self._waiting:
             self._waiting.append(action)
         else:
             self._outbox.append(action)
 
     def held(self, size: int) -> None:
-        """The socket did not take `size` bytes of what counted as taken."""
+        """The socket did not take `size` bytes that were not counted."""
         self.owed += size
 
-    def sent(self, size: int) -> None:
-        """`size` of the owed bytes went: hand over what fits now."""
+    def sent(self, size: int) -> int:
+        """`size` of the owed bytes went: hand over what fits now. Returns how many of the reported bytes went."""
         self.owed -= size
         self._advance()
+        went = self.reported - self.owed - self.waiting_bytes
+        if went <= 0:
+            return 0
+        self.reported -= went
+        return went
 
     def drop_unbegun(self) -> int:
-        """Forget the frames that have not begun. How many bytes that were."""
+        """Forget the frames that have not begun. Returns how many bytes were dropped."""
         before, self.waiting_bytes = self.waiting_bytes, 0
         kept: deque[bytes | EndWriting | CloseSocket] = deque(
             waiting for waiting in self._waiting if not isinstance(waiting, bytes)

@@ -1,6 +1,6 @@
-"""How many control frames a peer may send, and which of its pings are answered.
+"""A limit on control frames, and the choice of the pings that are answered.
 
-No timer per frame: one bucket, and one deadline for one answer that waits. It may not know frames or sockets.
+There is no timer per frame: one bucket, and one deadline for one waiting answer. It may not know frames or sockets.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from posthouse.core.values.config import Config
 class Controls:
     """A bucket of `control_burst` that refills with `control_rate` a second, and may be overdrawn by another burst.
 
-    Pings within the burst are answered in order. Of those beyond it, and of those that come while output is paused,
-    only the latest, when output goes and the bucket would have recovered from it: pongs, which the server asks for, do
-    not put that off. "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in response to previous
-    Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame" (RFC
-    6455 section 5.5.3).
+    Pings within the burst are answered in order. Of pings beyond the burst, and of pings during a pause of output, only
+    the latest is answered: when output goes again and the bucket would have recovered from it. Pongs do not delay
+    that, because the server asks for them. "If an endpoint receives a Ping frame and has not yet sent Pong frame(s) in
+    response to previous Ping frame(s), the endpoint MAY elect to send a Pong frame for only the most recently processed
+    Ping frame" (RFC 6455 section 5.5.3).
     """
 
     __slots__ = ("_at", "_burst", "_due", "_rate", "_tokens", "_waiting")
@@ -29,13 +29,13 @@ class Controls:
         self._due = now
 
     def charge(self, now: float) -> bool:
-        """A control frame came. False: that was one too many."""
+        """Count a control frame. False if it was one too many."""
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate) - 1.0
         self._at = now
         return self._tokens >= -self._burst
 
     def answer(self, payload: bytes, *, paused: bool) -> bytes | None:
-        """A ping came, and was charged: what to answer now. None: the answer waits, in place of one that waited."""
+        """The answer to a ping that was charged. None: the answer waits, and replaces one that waited."""
         if paused or self._tokens < 0.0:
             self._due = self._at - min(0.0, self._tokens) / self._rate
             self._waiting = payload
@@ -44,11 +44,11 @@ class Controls:
         return payload
 
     def due(self) -> float | None:
-        """When the answer that waits may be given, or None."""
+        """When the waiting answer may be given, or None."""
         return None if self._waiting is None else self._due
 
     def release(self, now: float) -> bytes | None:
-        """The answer that waits, if it may be given now."""
+        """The waiting answer, if it may be given now."""
         if now < self._due:
             return None
         payload, self._waiting = self._waiting, None

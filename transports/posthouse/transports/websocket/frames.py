@@ -1,6 +1,6 @@
-"""WebSocket frames as we send them (RFC 6455 section 5.2), for both sides: bytes built by hand, nothing kept.
+"""WebSocket frames that are sent by either side (RFC 6455 section 5.2), built as bytes.
 
-What comes in is parsed elsewhere; what a payload means is not known here.
+`receive.py` parses the received ones. This module may not know what a payload means.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _LONG: Final = Struct("!BBQ").pack
 
 
 def frame(first: int, payload: bytes) -> bytes:
-    """One whole frame of a server, unmasked. `first` is its first byte: FIN, RSV1 and the opcode."""
+    """A whole frame of a server, unmasked. `first` is its first byte: FIN, RSV1 and the opcode."""
     return _header(first, len(payload), 0) + payload
 
 
 def masked_frame(first: int, payload: bytes, key: bytes) -> bytes:
-    """One whole frame of a client, masked with these four bytes (RFC 6455 section 5.3)."""
+    """A whole frame of a client, masked with these four bytes (RFC 6455 section 5.3)."""
     return _header(first, len(payload), MASKED) + key + mask(payload, key)
 
 
@@ -53,9 +53,9 @@ def close_payload(code: int) -> bytes:
 
 
 def can_close(code: int) -> bool:
-    """May a close frame be sent with this code, or for `NO_STATUS` without one? RFC 6455 section 7.4.1: 1004 has no
-    meaning yet, 1006 and 1015 "MUST NOT be set as a status code in a Close control frame"; section 7.4.2: up to 2999
-    the others are the protocol's (1012 and 1013 were registered later), from 3000 on everybody's."""
+    """May a close frame be sent with this code (`NO_STATUS`: without a code)? RFC 6455 section 7.4.1: 1004 has no
+    meaning yet, 1006 and 1015 "MUST NOT be set as a status code in a Close control frame". Section 7.4.2: codes up to
+    2999 belong to the protocol (1012 and 1013 were registered later), codes from 3000 on to anybody."""
     return code in range(1000, 1004) or code == NO_STATUS or code in range(1007, 1014) or code in range(3000, 5000)
 
 

@@ -1,7 +1,7 @@
 """The WebSocket opening handshake (RFC 6455 section 4) with permessage-deflate (RFC 7692), on both sides.
 
-Headers in, a verdict out: functions over values. Whether a request was well-formed HTTP, came to the right path and
-from an allowed origin was decided before. Names of headers are lower-case here; values are bytes and may be anything.
+Functions from headers to a verdict. The request is already known to be well-formed HTTP, for the right path and from
+an allowed origin. Names of headers are lower-case; values are any bytes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from posthouse.transports.fields import TCHAR, TOKEN
 from posthouse.transports.refusal import Refusal
 
 Fields = Sequence[tuple[bytes, bytes]]
-"""Header fields in their order: name in lower case, value without the space around it."""
+"""Header fields in their order: name in lower case, value stripped."""
 
 SUBPROTOCOL: Final = b"posthouse.v1.json"
-"""The one subprotocol that is ever selected: when it was offered."""
+"""The only subprotocol that is selected, if it was offered."""
 
 VERSION: Final = b"13"
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -30,7 +30,7 @@ OFFER: Final = DEFLATE + b"; server_no_context_takeover; client_no_context_takeo
 
 _VALUE: Final = rb'(?:%b|"(?:\\?%b)++")' % (TOKEN, TCHAR)
 _PARAMETER: Final = rb"[ \t]*+;[ \t]*+%b(?:[ \t]*+=[ \t]*+%b)?+" % (TOKEN, _VALUE)
-# An element of a list may be empty (RFC 9110 section 5.6.1); its quantifiers never give back what they took.
+# An element of a list may be empty (RFC 9110 section 5.6.1). All quantifiers are possessive: they never backtrack.
 _EXTENSION: Final = re.compile(rb"[ \t]*+(?:(%b)((?:%b)*+)[ \t]*+)?+(?:,|\Z)" % (TOKEN, _PARAMETER))
 _PAIR: Final = re.compile(rb"(%b)(?:[ \t]*+=[ \t]*+(%b))?+" % (TOKEN, _VALUE))
 _NAME: Final = re.compile(rb"[ \t]*+(%b)?+[ \t]*+(?:,|\Z)" % TOKEN)
@@ -39,14 +39,14 @@ _WINDOW_BITS: Final = re.compile(rb"[89]|1[0-5]")
 
 
 class Opened(Struct, frozen=True):
-    """What a server's 101 decided."""
+    """What was agreed by a server's 101."""
 
     deflate: bool
     subprotocol: bytes | None
 
 
 class Rejected(Struct, frozen=True):
-    """Why a server's answer opens no WebSocket, in words."""
+    """Why a server's answer opens no WebSocket, for people."""
 
     reason: str
 
@@ -57,15 +57,16 @@ UPGRADE_REQUIRED: Final = Refusal(
     ((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade"), (b"Sec-WebSocket-Version", VERSION)),
     keep=True,
 )
-"""No WebSocket handshake at all, or one of another version (RFC 6455 section 4.4, RFC 9110 section 15.5.22)."""
+"""No WebSocket handshake, or one of another version (RFC 6455 section 4.4, RFC 9110 section 15.5.22)."""
 
 BAD_REQUEST: Final = Refusal(400, "The WebSocket handshake is malformed.")
 
 
 def judge(headers: Fields) -> Handshake | Refusal:
-    """Judge the headers of a GET for a WebSocket (RFC 6455 section 4.2). Never raises, whatever bytes are in them.
+    """Judge the headers of a GET for a WebSocket (RFC 6455 section 4.2). Never raises for any bytes.
 
-    A `Handshake` holds all headers of the 101. A `Refusal` is 426 for what is no handshake of version 13, else 400:
+    A `Handshake` holds all headers of the 101. A `Refusal` is 426 for requests that are no handshake of version 13,
+    else 400:
     "If the server, while reading the handshake, finds that the client did not send a handshake that matches the
     description below [...] the server MUST stop processing the client's handshake and return an HTTP response with
     an appropriate error code (such as 400 Bad Request)."
@@ -100,7 +101,7 @@ def judge(headers: Fields) -> Handshake | Refusal:
 
 
 def accept_for(key: bytes) -> bytes:
-    """The value of `Sec-WebSocket-Accept` that answers a key (RFC 6455 section 4.2.2, point 5.4)."""
+    """The value of `Sec-WebSocket-Accept` for a key (RFC 6455 section 4.2.2, point 5.4)."""
     return b64encode(sha1(key + GUID, usedforsecurity=False).digest())
 
 
@@ -118,7 +119,7 @@ def opening_request(
     subprotocols: Iterable[bytes] = (SUBPROTOCOL,),
     headers: Iterable[tuple[bytes, bytes]] = (),
 ) -> bytes:
-    """A client's opening handshake as bytes (RFC 6455 section 4.1). `headers` are further ones, of the caller's."""
+    """A client's opening handshake as bytes (RFC 6455 section 4.1). `headers` are added to it."""
     fields = [
         (b"Host", host),
         (b"Upgrade", b"websocket"),
@@ -138,7 +139,7 @@ def opening_request(
 def check(
     status: int, headers: Fields, key: bytes, *, deflate: bool = True, subprotocols: Iterable[bytes] = (SUBPROTOCOL,)
 ) -> Opened | Rejected:
-    """Check the answer to the `opening_request` made with the same arguments (RFC 6455 section 4.1, page 19)."""
+    """Check the answer to an `opening_request` with the same arguments (RFC 6455 section 4.1, page 19)."""
     if status != 101:
         return Rejected(f"the server answered with status {status}")
     if b"websocket" not in _lower(_names(headers, b"upgrade") or []):
@@ -160,7 +161,7 @@ Parameters = list[tuple[bytes, bytes | None]]
 
 
 def _choose(offers: list[tuple[bytes, Parameters]]) -> bytes | None:
-    """Our answer to the first offer of permessage-deflate that we can meet, or None."""
+    """Our answer to the first acceptable offer of permessage-deflate, or None."""
     for name, parameters in offers:
         if name != DEFLATE:
             continue
@@ -169,7 +170,7 @@ def _choose(offers: list[tuple[bytes, Parameters]]) -> bytes | None:
             continue  # RFC 7692 section 7.1: unknown, invalid and repeated parameters decline the offer
         bits = given.get(b"server_max_window_bits", b"15")
         if bits != b"15":
-            continue  # a smaller window would be one more kind of framing
+            continue  # a smaller window would need another framing
         # "A server may include the client_no_context_takeover parameter [...] even if the extension negotiation
         # offer being accepted [...] didn't include" it. The client's window stays what it is: 15 bits at most.
         return OFFER + (b"; server_max_window_bits=15" if b"server_max_window_bits" in given else b"")
@@ -177,7 +178,7 @@ def _choose(offers: list[tuple[bytes, Parameters]]) -> bytes | None:
 
 
 def _valid(name: bytes, value: bytes | None) -> bool:
-    """Is this a parameter that an offer of permessage-deflate may have (RFC 7692 section 7.1)?"""
+    """May an offer of permessage-deflate have this parameter (RFC 7692 section 7.1)?"""
     if name in (b"server_no_context_takeover", b"client_no_context_takeover"):
         return value is None
     if name == b"client_max_window_bits" and value is None:
@@ -188,8 +189,8 @@ def _valid(name: bytes, value: bytes | None) -> bool:
 
 
 def _agreed(name: bytes, parameters: Parameters) -> bool:
-    """Is this what a server may answer to `OFFER`? It must promise what we asked for (RFC 7692 section 7.1.1.1), and
-    cannot bound a window of which we said nothing (section 7.1.2.2)."""
+    """May a server answer this to `OFFER`? It must accept what we asked for (RFC 7692 section 7.1.1.1), and cannot
+    limit a window that we did not offer (section 7.1.2.2)."""
     given = dict(parameters)
     return (
         name == DEFLATE
@@ -209,7 +210,7 @@ def _lower(names: list[bytes]) -> list[bytes]:
 
 
 def _names(headers: Fields, name: bytes) -> list[bytes] | None:
-    """The tokens of a list that may be spread over several header fields. None: it is no list of tokens."""
+    """The tokens of a list, which may be split over several header fields. None if it is no list of tokens."""
     value = b",".join(_values(headers, name))
     names = []
     at = 0
@@ -224,7 +225,7 @@ def _names(headers: Fields, name: bytes) -> list[bytes] | None:
 
 
 def _extensions(headers: Fields) -> list[tuple[bytes, Parameters]] | None:
-    """The extensions of `Sec-WebSocket-Extensions`, in order (RFC 6455 section 9.1). None: they are malformed.
+    """The extensions of `Sec-WebSocket-Extensions`, in order (RFC 6455 section 9.1). None if they are malformed.
 
     "If a value is received by either the client or the server during negotiation that does not conform to the ABNF
     below, the recipient of such malformed data MUST immediately _Fail the WebSocket Connection_."

@@ -1,8 +1,8 @@
-"""What comes in on a WebSocket: frames into whole messages, pings, pongs and the peer's close, within every limit.
+"""The receiving half of a WebSocket: frames into whole messages, pings, pongs and the peer's close, within every limit.
 
-`wsproto.connection.Connection` parses what is not recognised as a plain text; this looks at each frame's header first,
-so that nothing is fed to it that is not wanted, and no more at a time than `PIECE`. It may not know time, what is
-answered, or how a connection ends.
+A plain text is read without a parser; `wsproto.connection.Connection` parses everything else. This module looks at each
+frame's header first, so that the parser is only fed frames that are accepted, at most `PIECE` bytes at a time. It may
+not know time, answers, or how a connection ends.
 """
 
 from __future__ import annotations
@@ -17,22 +17,18 @@ from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from .deflate import Inflater, wire_limit
+from .failures import BINARY_REFUSED, BY_CODE, PROTOCOL_ERROR, TOO_LARGE, TOO_MANY_FRAGMENTS, Failed
 from .frames import BINARY, CONTINUATION, FIN, MASKED, MAX_CONTROL_BYTES, RSV1, TEXT
 from .recogniser import recognise_text
 
-PROTOCOL_ERROR: Final = 1002
-UNSUPPORTED_DATA: Final = 1003
-POLICY_VIOLATION: Final = 1008
-MESSAGE_TOO_BIG: Final = 1009
-
 FRAGMENT_CHARGE: Final = 128
-"""What each frame of an unfinished message counts for in `buffered`, beside its bytes."""
+"""Each frame of an unfinished message adds so many bytes to `buffered`, beside its own."""
 
 WHOLE_TEXT: Final = FIN | TEXT
-"""The first byte of a text in one frame, not compressed: most frames are nothing else."""
+"""The first byte of a text in one frame, not compressed. Most frames are that."""
 
 SHORT: Final = 2
-"""A frame's header has at least so many bytes."""
+"""The shortest header of a frame, in bytes."""
 
 
 class PeerClosed(Struct, frozen=True, gc=False):
@@ -41,22 +37,15 @@ class PeerClosed(Struct, frozen=True, gc=False):
     code: int
 
 
-class Failed(Struct, frozen=True, gc=False):
-    """The peer broke a rule: the close code that says which. Nothing follows."""
-
-    code: int
-
-
 Event = Text | Ping | Pong | PeerClosed | Failed
 
 
-class Inbound:
-    """The receiving half of one connection. `client`: it is the client's, whose peer does not mask.
+class Receiver:
+    """The receiving half of one connection. `client`: it is the client's half, whose peer does not mask.
 
-    `turn` takes bytes and gives what they are, at most `frames_per_turn` frames of it and about one message's limit of
-    inflated bytes; while `backlog` is true there is more to do, and `turn()` goes on. `in_progress`: a message or a
-    frame has begun and not ended; `anew`: that was in the last turn, for in it whatever had begun before it ended.
-    `over`: nothing more is parsed.
+    `turn` takes bytes and returns events, from at most `frames_per_turn` frames and about `max_message_bytes` of
+    inflated bytes. While `backlog` is true there is more to parse, and `turn()` goes on. `in_progress`: a message or a
+    frame has begun and not ended. `restarted`: it began in the last turn. `over`: nothing more is parsed.
     """
 
     __slots__ = (
@@ -68,6 +57,7 @@ class Inbound:
         "_connection",
         "_deflate",
         "_fragments",
+        "_inflater",
         "_left",
         "_message",
         "_room",
@@ -84,16 +74,17 @@ class Inbound:
         self._client = client
         self._deflate = deflate
         self._allows_binary = binary
-        # Who is idle, or says plain texts alone, costs no parser: it is built for the first frame that needs one.
+        # Built for the first frame that needs a parser: idle connections and those with plain texts never do.
         self._connection: Connection | None = None
         self._message: Assembly | None = None
+        self._inflater: Inflater | None = None
         self._buffer = b""
-        self._left = 0  # bytes of the current data frame that have yet to come
+        self._left = 0  # bytes of the current data frame that are still to come
         self._fragments = 0  # frames of the current message so far, and bytes that they announced
         self._wire = 0
         self._compressed = False
-        self._whole_limit = min(PIECE, config.max_message_bytes)  # what is taken in at once
-        self._room = 0  # bytes of messages that this turn may still make
+        self._whole_limit = min(PIECE, config.max_message_bytes)  # a longer text goes to the parser
+        self._room = 0  # bytes of messages that this turn may still produce
         self.backlog = False
         self.in_progress = False
         self.restarted = False
@@ -101,25 +92,24 @@ class Inbound:
 
     @property
     def buffered(self) -> int:
-        """How many bytes it holds, with the charge for fragments."""
+        """The bytes that it holds, with the charge for fragments."""
         assembled = 0 if self._message is None else self._message.size
         return len(self._buffer) + assembled + self._fragments * FRAGMENT_CHARGE
 
     def keep(self, data: bytes) -> None:
-        """Bytes that came while there was a backlog."""
+        """Keep bytes that came during a backlog."""
         self._buffer += data
 
     def abandon(self) -> None:
-        """Nothing that comes is of interest any more."""
+        """Forget everything, and ignore further bytes."""
         self.over = True
         self.backlog = self.in_progress = False
         self._buffer = b""
         self._fragments = self._left = 0
-        self._connection = None
-        self._message = None
+        self._connection = self._inflater = self._message = None
 
     def turn(self, data: bytes = b"") -> list[Event]:
-        """Parse what is held and `data`, as far as one turn goes."""
+        """Parse held bytes and `data`, as far as one turn goes."""
         events: list[Event] = []
         if self._buffer:
             data = self._buffer + data
@@ -154,8 +144,8 @@ class Inbound:
         return events
 
     def _frame(self, data: bytes, at: int, end: int, events: list[Event]) -> int:
-        """Begin the frame whose header is at `at`. Where it, or what there is of it, stops; `at` when more is needed
-        to tell: the whole header, and of a control frame everything."""
+        """Begin the frame whose header is at `at`. Returns where its available bytes end, or `at` if more bytes are
+        needed: the whole header, or a whole control frame."""
         if end - at < SHORT:
             return at
         first, second = data[at], data[at + 1]
@@ -180,13 +170,13 @@ class Inbound:
         opcode = first & 0x0F
         if opcode & 0x8:
             if length > MAX_CONTROL_BYTES:
-                stop = body  # the parser refuses it for its length
+                stop = body  # the parser refuses it because of its length
             elif stop > end:
                 return at
         else:
-            refusal = self._judge(first, opcode, length)
-            if refusal is not None:
-                self._refuse(data[at:body], refusal, events)
+            failed = self._judge(first, opcode, length)
+            if failed is not None:
+                self._refuse(data[at:body], failed, events)
                 return body
             whole = stop
             stop = min(stop, end, body + PIECE)
@@ -194,35 +184,35 @@ class Inbound:
         self._feed(data[at:stop], events)
         return stop
 
-    def _judge(self, first: int, opcode: int, length: int) -> int | None:
-        """Is a data frame with this header wanted? The close code that says why not, or None."""
+    def _judge(self, first: int, opcode: int, length: int) -> Failed | None:
+        """Why a data frame with this header is refused, or None."""
         config = self._config
         if (opcode == CONTINUATION) is not (self._fragments > 0):
-            # The parser would say so only behind what its extensions make of the payload.
+            # The parser would say so only after its extensions have read the payload.
             return PROTOCOL_ERROR
         if opcode != CONTINUATION:
             if opcode == BINARY and not self._allows_binary:
-                return UNSUPPORTED_DATA
+                return BINARY_REFUSED
             self._wire = 0
             self._compressed = self._deflate and first & RSV1 != 0
         self._fragments += 1
         if self._fragments > config.max_fragments:
-            return POLICY_VIOLATION
+            return TOO_MANY_FRAGMENTS
         self._wire += length
         limit = config.max_message_bytes
         if self._wire > (wire_limit(limit) if self._compressed else limit):
-            return MESSAGE_TOO_BIG
+            return TOO_LARGE
         return None
 
-    def _refuse(self, header: bytes, code: int, events: list[Event]) -> None:
-        """A frame that is not wanted. Its header goes to the parser all the same: a breach of the protocol is worse."""
+    def _refuse(self, header: bytes, failed: Failed, events: list[Event]) -> None:
+        """Refuse a frame. Its header goes to the parser nevertheless: a breach of the protocol takes precedence."""
         seen: list[Event] = []
         self._feed(header, seen)
-        events.append(Failed(PROTOCOL_ERROR if Failed(PROTOCOL_ERROR) in seen else code))
+        events.append(PROTOCOL_ERROR if PROTOCOL_ERROR in seen else failed)
         self.over = True
 
     def _feed(self, piece: bytes, events: list[Event]) -> None:
-        """Give the parser this piece of one frame, and take what it makes of it."""
+        """Give the parser this piece of one frame, and append the resulting events."""
         connection = self._connection
         if connection is None:
             connection = self._connection = self._parser()
@@ -235,14 +225,14 @@ class Inbound:
             elif isinstance(event, CloseConnection):
                 # A breach of the protocol looks like a close frame too, but leaves the parser open.
                 closed = connection.state is ConnectionState.REMOTE_CLOSING
-                events.append(PeerClosed(int(event.code)) if closed else Failed(int(event.code)))
+                events.append(PeerClosed(int(event.code)) if closed else self._failure(int(event.code)))
                 self.over = True
             else:
                 assert isinstance(event, Ping | Pong)
                 events.append(event)
 
     def _take(self, piece: bytes, finished: bool, events: list[Event], *, binary: bool = False) -> None:
-        """Some of a message's payload, or all of it."""
+        """Take a piece of a message's payload, or all of it."""
         message = self._message
         assert message is not None
         if not finished:
@@ -255,7 +245,15 @@ class Inbound:
             self._room -= len(piece)
         events.append(Text(Binary(piece) if binary else piece))
 
+    def _failure(self, code: int) -> Failed:
+        """Why the parser failed: it says so only by a code, unless the inflater found it."""
+        found = None if self._inflater is None else self._inflater.failure
+        return BY_CODE[code] if found is None else found
+
     def _parser(self) -> Connection:
         self._message = Assembly()
         side = ConnectionType.CLIENT if self._client else ConnectionType.SERVER
-        return Connection(side, [Inflater(self._config, self._message)] if self._deflate else None)
+        if not self._deflate:
+            return Connection(side)
+        self._inflater = Inflater(self._config, self._message)
+        return Connection(side, [self._inflater])

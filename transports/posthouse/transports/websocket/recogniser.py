@@ -1,7 +1,7 @@
-"""A recogniser of WebSocket texts: what comes whole in one frame, and not compressed, is read without a parser.
+"""A recogniser of WebSocket texts: an uncompressed text in one whole frame is read without a parser.
 
-Nearly every message is that. Everything else gives None, which is no verdict: wsproto may take it or refuse it. What is
-recognised wsproto takes too, and reads the same.
+Nearly every message is one. For any other frame the result is None, which is no verdict: wsproto may accept or refuse
+it. wsproto accepts every recognised frame and reads it in the same way.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Final
 from .frames import MAX_CONTROL_BYTES, mask
 
 KEY: Final = 4
-"""Bytes of a masking key, the last of a header that has one (RFC 6455 section 5.2)."""
+"""Bytes of a masking key, at the end of a header (RFC 6455 section 5.2)."""
 
 
 def recognise_text(data: bytes, at: int, body: int, stop: int, *, masked: bool) -> bytes | None:
-    """The text of the frame from `at` to `stop`, whose first byte says that it is a whole text, and whose payload
-    begins at `body`. None where its header is longer or shorter than it should be, for a peer that masks or does not,
-    where the payload is no UTF-8, and from 64 KiB on, whose length takes eight bytes: so much is never whole."""
+    """The text of the frame from `at` to `stop`. Its first byte says that it is a whole text, its payload begins at
+    `body`. None if the header has another length than it should have with or without a mask, if the payload is not
+    UTF-8, and from 64 KiB on, where the length takes eight bytes: such a frame is never whole in one read."""
     size = stop - body
     # RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the length".
     header = 2 if size <= MAX_CONTROL_BYTES else 4

@@ -1,7 +1,7 @@
 """The server's side of a WebSocket after its handshake (RFC 6455), as a codec: texts in, frames out, and how it ends.
 
-What comes in is taken apart in `inbound.py`; here is what follows from it: answers to pings, both closing handshakes,
-failing, and their deadlines. It may not know what a text says.
+`receive.py` parses the frames. This module reacts to them: it answers pings, performs both closing handshakes, fails
+the connection, and has their deadlines. It may not know what a text says.
 """
 
 from __future__ import annotations
@@ -10,24 +10,38 @@ from collections.abc import Hashable
 from typing import Final
 
 from posthouse.core.values.config import KIB, Config
-from posthouse.transports.codec import ABNORMAL, Binary, Ended, Finish, Heard, Output, Pause, Resume, Send, Shut, Text
+from posthouse.transports.codec import (
+    ABNORMAL,
+    Binary,
+    Codec,
+    Ended,
+    Finish,
+    Heard,
+    Output,
+    Pause,
+    Resume,
+    Send,
+    Shut,
+    Text,
+)
 from wsproto.events import Ping
 
 from .controls import Controls
 from .deflate import deflate
+from .failures import TOO_MANY_CONTROLS, TOO_SLOW, Failed
 from .frames import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, close_payload, frame
-from .receive import POLICY_VIOLATION, Event, Failed, Inbound, PeerClosed
+from .receive import Event, PeerClosed, Receiver
+from .state import TRANSITIONS, WebSocketEvent, WebSocketState
 
 DISCARD_BYTES: Final = 64 * KIB
 DISCARD_SECONDS: Final = 2.0
-"""After a failure so much is discarded, and for so long, before the socket is closed: a socket that is closed with
-bytes unread is reset, and the peer might never see why."""
+"""After a failure at most so many bytes are discarded, for at most so many seconds, before the socket is closed. A
+socket that is closed with unread bytes is reset, and the peer might never see the close frame."""
 
-OPEN: Final = "open"
-CLOSING: Final = "closing"
-DISCARDING: Final = "discarding"
-SHUT: Final = "shut"
-"""Messages are exchanged; our close frame went, the peer's is awaited; it failed, what comes is discarded; the end."""
+OPEN: Final = WebSocketState.OPEN
+CLOSING: Final = WebSocketState.CLOSING
+DISCARDING: Final = WebSocketState.DISCARDING
+SHUT: Final = WebSocketState.SHUT
 
 PLAIN: Final = "websocket"
 """The framing of connections without compression."""
@@ -35,15 +49,15 @@ PLAIN: Final = "websocket"
 _PING: Final = frame(FIN | PING, b"")
 
 
-class WebSocket:
+class WebSocket(Codec):
     """The server's codec for one connection. `deflate`: permessage-deflate was agreed. `binary`: binary messages are
     passed on as `codec.Binary`, instead of failing with 1003.
 
-    `output_paused` belongs to the switchboard: it is set while what was sent waits outside, because the peer does not
-    take it. Until `resume_output` only the latest ping is remembered, nothing that waits here is parsed, and the
-    deadline of a message in progress stands still.
+    While output is paused, only the latest ping is remembered, no backlog is parsed, and the deadline of a message in
+    progress stands still.
 
-    The server closes TCP: after both close frames at once, after a failure when the peer has, or has had its time.
+    The server closes TCP: after both close frames at once, after a failure when the peer has closed or when
+    `DISCARD_SECONDS` have passed.
     """
 
     __slots__ = (
@@ -53,21 +67,23 @@ class WebSocket:
         "_discarded",
         "_end_due",
         "_eof",
-        "_inbound",
         "_message_due",
+        "_output_paused",
         "_paused",
+        "_receiver",
         "_state",
         "_turned_at",
         "output",
-        "output_paused",
     )
+
+    abnormal_code = ABNORMAL
 
     def __init__(self, config: Config, *, deflate: bool, binary: bool = False, now: float) -> None:
         self.output: list[Output] = []
-        self.output_paused = False
+        self._output_paused = False
         self._config = config
         self._compress_from = config.min_compress_bytes if deflate else None
-        self._inbound = Inbound(config, deflate=deflate, binary=binary)
+        self._receiver = Receiver(config, deflate=deflate, binary=binary)
         self._controls = Controls(config, now)
         self._state = OPEN
         self._paused = False
@@ -81,7 +97,7 @@ class WebSocket:
 
     @property
     def framing(self) -> Hashable:
-        """What `frame` depends on."""
+        """The facts on which `frame` depends."""
         return PLAIN if self._compress_from is None else (PLAIN, self._compress_from)
 
     def frame(self, payload: bytes) -> bytes:
@@ -99,10 +115,13 @@ class WebSocket:
         if self._state is OPEN:
             self.output.append(Send(_PING))
 
+    def pause_output(self) -> None:
+        """The peer does not take what it is sent."""
+        self._output_paused = True
+
     def resume_output(self, now: float) -> None:
-        """What waited outside has gone. What waits here follows: the latest ping's answer now, frames with the next
-        `handle_timeout`."""
-        self.output_paused = False
+        """The peer has taken everything. Answer the latest ping now; parse the backlog at the next `handle_timeout`."""
+        self._output_paused = False
         if self._message_due is not None:
             self._message_due = now + self._config.message_timeout
         if self._state is OPEN:
@@ -111,37 +130,41 @@ class WebSocket:
     # In
 
     def receive_data(self, data: bytes, now: float) -> None:
-        """Bytes came. At most one turn's frames of them are parsed; the rest waits for `handle_timeout`."""
+        """Bytes came. Parse at most one turn's frames of them; the rest waits for `handle_timeout`."""
         if self._state is DISCARDING:
             self._discarded += len(data)
             if self._discarded > DISCARD_BYTES:
-                self._shut()
-        elif self._inbound.backlog:
-            self._inbound.keep(data)
+                self._shut(WebSocketEvent.SHUT)
+        elif self._receiver.backlog:
+            self._receiver.keep(data)
         elif self._state is not SHUT:
             self._turn(data, now)
 
     def receive_eof(self, now: float) -> None:
-        """The peer half-closed, behind whatever of it waits here."""
+        """The peer half-closed. A backlog is parsed before the connection ends."""
         if self._state is DISCARDING:
-            self._shut()
-        elif self._inbound.backlog:
+            self._shut(WebSocketEvent.SHUT)
+        elif self._receiver.backlog:
             self._eof = True
         else:
             self._end(ABNORMAL)
 
     def close(self, code: int, now: float) -> None:
-        """Send a close frame and await the peer's, for `close_timeout` seconds. Texts that still come are dropped."""
+        """Send a close frame and wait `close_timeout` seconds for the peer's. Texts that still come are dropped."""
         if self._state is OPEN:
-            self._state = CLOSING
-            self.output_paused = False
+            self._state = TRANSITIONS[self._state][WebSocketEvent.CLOSE]
+            self._output_paused = False
             self._end_due = now + self._config.close_timeout
             self.output.append(Send(frame(FIN | CLOSE, close_payload(code))))
 
+    def close_idle(self, now: float) -> None:
+        """A WebSocket has a connection until it ends."""
+        return
+
     @property
     def buffered(self) -> int:
-        """How many bytes it holds: frames not yet parsed, what there is of a message, and texts in `output`."""
-        held = self._inbound.buffered
+        """The bytes that it holds: unparsed frames, an unfinished message, and texts in `output`."""
+        held = self._receiver.buffered
         for output in self.output:
             if type(output) is Text:
                 held += len(output.data)
@@ -150,40 +173,40 @@ class WebSocket:
     # Time
 
     def next_timeout(self) -> float | None:
-        """The earliest of its deadlines; a time that has passed while there are frames to parse."""
-        if self._inbound.backlog and not self.output_paused:
+        """The earliest of its deadlines. A time in the past while there are frames to parse."""
+        if self._receiver.backlog and not self._output_paused:
             return self._turned_at
         if self._state is not OPEN:
             return self._end_due
         due = self._controls.due()
-        if self.output_paused:
+        if self._output_paused:
             return None
         if due is None or (self._message_due is not None and self._message_due < due):
             return self._message_due
         return due
 
     def handle_timeout(self, now: float) -> None:
-        """Parse what waits, answer what waits, or end what took too long."""
+        """Parse the backlog, answer the ping that waits, or end a connection that took too long."""
         if self._end_due is not None and now >= self._end_due:
             if self._state is CLOSING:
                 self._end(ABNORMAL, flush=False)
             else:
-                self._shut()
-        elif not self.output_paused:
-            if self._inbound.backlog:
+                self._shut(WebSocketEvent.SHUT)
+        elif not self._output_paused:
+            if self._receiver.backlog:
                 self._turn(b"", now)
             elif self._state is OPEN and self._message_due is not None and now >= self._message_due:
-                self._fail(POLICY_VIOLATION, now)
+                self._fail(TOO_SLOW, now)
             if self._state is OPEN:
                 self._answer_waiting(now)
 
     # Details
 
     def _turn(self, data: bytes, now: float) -> None:
-        """One turn of parsing, and what follows from it."""
-        inbound = self._inbound
+        """Parse for one turn, and react to the events."""
+        receiver = self._receiver
         heard = self._state is OPEN
-        for event in inbound.turn(data):
+        for event in receiver.turn(data):
             if type(event) is Text:
                 if self._state is OPEN:
                     self.output.append(event)
@@ -194,19 +217,19 @@ class WebSocket:
                     return
         if heard:
             self.output.append(Heard())
-        if not inbound.in_progress:
+        if not receiver.in_progress:
             self._message_due = None
-        elif inbound.restarted or self._message_due is None:
+        elif receiver.restarted or self._message_due is None:
             self._message_due = now + self._config.message_timeout
-        if inbound.backlog is not self._paused:
-            self._paused = inbound.backlog
-            self.output.append(Pause() if inbound.backlog else Resume())
+        if receiver.backlog is not self._paused:
+            self._paused = receiver.backlog
+            self.output.append(Pause() if receiver.backlog else Resume())
         self._turned_at = now
-        if self._eof and not inbound.backlog:
+        if self._eof and not receiver.backlog:
             self._end(ABNORMAL)
 
     def _on_other(self, event: Event, now: float) -> None:
-        """A frame that is no message."""
+        """React to a frame that is no message."""
         if isinstance(event, PeerClosed):
             # "If an endpoint receives a Close frame and did not previously send a Close frame, the endpoint MUST send
             # a Close frame in response. (When sending a Close frame in response, the endpoint typically echos the
@@ -215,11 +238,11 @@ class WebSocket:
                 self.output.append(Send(frame(FIN | CLOSE, close_payload(event.code))))
             self._end(event.code)
         elif isinstance(event, Failed):
-            self._fail(event.code, now)
+            self._fail(event, now)
         elif not self._controls.charge(now):
-            self._fail(POLICY_VIOLATION, now)
+            self._fail(TOO_MANY_CONTROLS, now)
         elif isinstance(event, Ping) and self._state is OPEN:
-            answer = self._controls.answer(bytes(event.payload), paused=self.output_paused)
+            answer = self._controls.answer(bytes(event.payload), paused=self._output_paused)
             if answer is not None:
                 self.output.append(Send(frame(FIN | PONG, answer)))
 
@@ -228,27 +251,27 @@ class WebSocket:
         if answer is not None:
             self.output.append(Send(frame(FIN | PONG, answer)))
 
-    def _fail(self, code: int, now: float) -> None:
-        """_Fail the WebSocket Connection_ (RFC 6455 section 7.1.7): say why, half-close, and read on for a while."""
+    def _fail(self, failed: Failed, now: float) -> None:
+        """_Fail the WebSocket Connection_ (RFC 6455 section 7.1.7): send the code, half-close, discard for a while."""
         if self._state is OPEN:
-            self.output.append(Send(frame(FIN | CLOSE, close_payload(code))))
-        self._state = DISCARDING
+            self.output.append(Send(frame(FIN | CLOSE, close_payload(failed.code))))
+        self._state = TRANSITIONS[self._state][WebSocketEvent.FAIL]
         self._end_due = now + DISCARD_SECONDS
-        self._inbound.abandon()
-        self.output += (Ended(code), Finish())
+        self._receiver.abandon()
+        self.output += (Ended(failed.code, failed.reason), Finish())
         if self._eof:
-            self._shut()
+            self._shut(WebSocketEvent.SHUT)
         elif self._paused:
             self.output.append(Resume())
 
     def _end(self, code: int, *, flush: bool = True) -> None:
-        """It is over, and nothing that may still come is of interest."""
+        """End the connection and ignore all further bytes."""
         if self._state is not SHUT:
-            self._inbound.abandon()
+            self._receiver.abandon()
             self.output.append(Ended(code))
-            self._shut(flush=flush)
+            self._shut(WebSocketEvent.END, flush=flush)
 
-    def _shut(self, *, flush: bool = True) -> None:
-        self._state = SHUT
+    def _shut(self, event: WebSocketEvent, *, flush: bool = True) -> None:
+        self._state = TRANSITIONS[self._state][event]
         self._end_due = None
         self.output.append(Shut(flush))

@@ -104,7 +104,7 @@ def itself(board: Switchboard, now: float) -> None:
 
 def too_much_sent(board: Switchboard, now: float) -> None:
     """Report more bytes as sent than were held."""
-    for socket in board._sockets.lines:
+    for socket in board._sockets.records:
         board.sent(socket, UNKNOWN, now)
     raise UsageError("there is no socket to which bytes could have been sent")
 

@@ -1,0 +1,103 @@
+"""A plain request head is read as h11 reads it; any other head is left to h11."""
+
+from __future__ import annotations
+
+import h11
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from posthouse.transports.http.recogniser import RequestHead, recognise_request
+
+from tests.values import changeable
+
+REQUEST = b"POST /rpc?x=1 HTTP/1.1\r\nHost: a:1\r\nX-Empty:\r\nX-b:\t c\xff d \t\r\nCONTENT-Length: 12\r\n\r\n"
+
+
+def request(*lines: bytes, first: bytes = b"GET / HTTP/1.1") -> bytes:
+    return b"\r\n".join((first, *lines)) + b"\r\n\r\n"
+
+
+def test_a_plain_request_is_read() -> None:
+    headers = ((b"host", b"a:1"), (b"x-empty", b""), (b"x-b", b"c\xff d"), (b"content-length", b"12"))
+    assert recognise_request(REQUEST) == RequestHead(b"POST", b"/rpc?x=1", b"1.1", headers)
+    assert recognise_request(request(b"Host:")) == RequestHead(b"GET", b"/", b"1.1", ((b"host", b""),))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        REQUEST[:-2],
+        REQUEST + b"x",
+        request(),  # h11 refuses what has no host, or two
+        request(b"Host: a", b"hOST: a"),
+        request(b"Host: a", first=b"GET / HTTP/1.0"),
+        request(b"Host: a", first=b"GET  / HTTP/1.1"),
+        request(b"Host: a", first=b"GET /\x7f HTTP/1.1"),
+        request(b"Host: a", first=b"G@T / HTTP/1.1"),
+        request(b"Host: a", b"Content-Length: 1", b"Content-Length: 1"),
+        request(b"Host: a", b"Content-Length: 1, 1"),
+        request(b"Host: a", b"Content-Length:"),
+        request(b"Host: a", b"Content-Length: -1"),
+        request(b"Host: a", b"Content-Length: " + b"1" * 21),
+        request(b"Host: a", b"Transfer-Encoding: chunked"),
+        request(b"Host: a", b"X : y"),
+        request(b"Host: a", b" X: y"),
+        request(b"Host: a", b"X"),
+        request(b"Host: a", b": y"),
+        request(b"Host: a", b"X: \x00"),
+        request(b"Host: a", b"X: \x7f"),
+        request(b"Host: a", b"X: \r"),
+        request(b"Host: a", b"X: \n"),
+    ],
+)
+def test_a_request_that_is_not_plain_is_left(head: bytes) -> None:
+    assert recognise_request(head) is None
+
+
+def test_a_length_has_at_most_twenty_digits() -> None:
+    assert recognise_request(request(b"Host: a", b"Content-Length: " + b"1" * 20)) is not None
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            b"Host: a",
+            b"Host: ",
+            b"X: y",
+            b"X:\t\xff ",
+            b"Connection: close",
+            b"Expect: 100-continue",
+            b"Upgrade: x",
+            b"Content-Length: 2",
+            b"Content-Length: 02",
+            b"Content-Length: 2,2",
+            b"content-length:\t3",
+            b"Transfer-Encoding: chunked",
+            b"Transfer-Encoding: gzip",
+            b"X y",
+            b" folded",
+            b"X: \x0b",
+            b"",
+        ]
+    ),
+    max_size=5,
+)
+
+
+@given(
+    st.sampled_from([b"GET / HTTP/1.1", b"POST /a HTTP/1.1", b"CONNECT a:1 HTTP/1.1", b"GET / HTTP/1.0", b"* * *"]),
+    LINES,
+)
+def test_h11_takes_what_is_recognised_of_a_request(first: bytes, lines: list[bytes]) -> None:
+    raw = request(*lines, first=first)
+    plain = recognise_request(raw)
+    if plain is not None:
+        parser = h11.Connection(h11.SERVER)
+        parser.receive_data(raw)
+        event = parser.next_event()
+        assert isinstance(event, h11.Request)
+        assert plain == RequestHead(event.method, event.target, event.http_version, tuple(event.headers))
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.http.recogniser") == []

@@ -1,0 +1,122 @@
+"""Requests out of bytes: each head and each body once, and nothing of what follows them."""
+
+from __future__ import annotations
+
+import pytest
+from posthouse.core.values.config import Config
+from posthouse.core.values.peers import NO_META
+from posthouse.transports.codec import Exchange, Handshake, Probe
+from posthouse.transports.http.answers import UNKNOWN, ResponseOptions
+from posthouse.transports.http.requests import RATE_GRACE, RequestReader
+from posthouse.transports.http.routes import Call, Preflight
+from posthouse.transports.policy import Policy
+from posthouse.transports.refusal import Refusal
+
+POLICY = Policy(origins=("https://good.example",))
+PROBE = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%b\r\n"  # and fields
+COUNTED = POST % b"Content-Length: 4\r\n"
+CHUNKED = POST % b"Transfer-Encoding: chunked\r\n"
+
+
+def reader(config: Config = Config()) -> RequestReader:
+    return RequestReader(config, POLICY)
+
+
+def refused(verdict: object, status: int) -> bool:
+    return isinstance(verdict, Refusal) and verdict.status == status
+
+
+def test_a_head_is_read_when_it_is_whole() -> None:
+    requests = reader()
+    assert requests.read_head(0.0) is None
+    for i in range(len(PROBE) - 1):
+        requests.keep(PROBE[i : i + 1])
+        assert requests.read_head(0.0) is None
+    assert (requests.head_read, requests.begun, requests.buffered) == (False, True, len(PROBE) - 1)
+    requests.keep(PROBE[-1:] + b"GET")
+    assert requests.read_head(0.0) == Probe("/health")
+    assert requests.options == ResponseOptions(persistent=True, bodiless=False, cors=b"")
+    assert (requests.head_read, requests.begun, requests.buffered) == (True, True, 3)
+    assert requests.take() == b"GET"
+    assert (requests.begun, requests.buffered) == (False, 0)
+
+
+def test_half_of_an_empty_line_begins_no_head() -> None:
+    requests = reader()
+    requests.keep(b"\r")
+    assert not requests.begun
+    requests.keep(b"\n")
+    assert requests.read_head(0.0) is None
+    assert not requests.begun
+
+
+@pytest.mark.parametrize("head, body", [(COUNTED, b"true"), (CHUNKED, b"2\r\ntr\r\n2\r\nue\r\n0\r\n\r\n")])
+def test_a_body_is_read_at_every_split_and_nothing_behind_it(head: bytes, body: bytes) -> None:
+    for cut in range(len(body)):
+        requests = reader(Config(allow_chunked=True))
+        requests.keep(head + body[:cut])
+        assert requests.read_head(0.0) == Call(NO_META, awaited=False)
+        request = requests.read_body(requests.take())
+        assert request is None
+        assert requests.read_body(body[cut:] + b"next") == Exchange(b"true", NO_META)
+        assert requests.take() == b"next"
+
+
+def test_a_refusal_says_whether_its_head_was_read() -> None:
+    requests = reader()
+    requests.keep(b"G@T / HTTP/1.1\r\n")
+    assert refused(requests.read_head(0.0), 400)
+    assert (requests.head_read, requests.options) == (False, UNKNOWN)
+    requests = reader()
+    requests.keep(b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n")
+    assert refused(requests.read_head(0.0), 400)
+    assert (requests.head_read, requests.options) == (True, UNKNOWN)
+
+
+def test_a_body_that_is_too_large_is_refused() -> None:
+    requests = reader(Config(allow_chunked=True, max_body_bytes=3))
+    requests.keep(CHUNKED)
+    requests.read_head(0.0)
+    assert refused(requests.read_body(b"4\r\ntrue\r\n"), 413)
+
+
+def test_an_allowed_page_may_read_the_answer() -> None:
+    requests = reader()
+    origin = b"Origin: https://good.example\r\n"
+    requests.keep(b"OPTIONS /rpc HTTP/1.1\r\nHost: localhost\r\n%bAccess-Control-Request-Method: POST\r\n\r\n" % origin)
+    assert requests.read_head(0.0) == Preflight()
+    assert requests.options.cors.startswith(b"Access-Control-Allow-Origin: https://good.example\r\n")
+    requests.keep(b"GET /ws HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n\r\n")
+    assert refused(requests.read_head(0.0), 403)
+    assert requests.options.cors == b""
+
+
+def test_a_handshake_is_passed_on() -> None:
+    requests = reader()
+    requests.keep(
+        b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    assert isinstance(requests.read_head(0.0), Handshake)
+
+
+@pytest.mark.parametrize("rate, received, due", [(0, 0, 40.0), (1, 0, 12.0), (1, 3, 13.0), (1000, 3, 12.0)])
+def test_a_body_has_so_much_time_and_more_for_each_byte(rate: int, received: int, due: float) -> None:
+    assert RATE_GRACE == 2.0
+    requests = reader(Config(body_timeout=30.0, min_body_rate=rate))
+    requests.keep(COUNTED)
+    requests.read_head(10.0)
+    requests.read_body(b"tru"[:received])
+    assert requests.body_deadline == due
+
+
+def test_a_body_that_is_dropped_is_not_held() -> None:
+    for drop in (RequestReader.drop_body, RequestReader.drop):
+        requests = reader()
+        requests.keep(COUNTED)
+        requests.read_head(0.0)
+        requests.read_body(b"tru")
+        assert requests.buffered == 3
+        drop(requests)
+        assert requests.buffered == 0

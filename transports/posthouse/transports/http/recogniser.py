@@ -1,0 +1,65 @@
+"""A recogniser of request heads: plain heads are read here, and all others by h11.
+
+Nearly every head is plain: HTTP/1.1, lines of visible characters, no transfer coding, one Host and at most one
+Content-Length of digits. For any other head the result is None, which is no verdict: h11 may accept or refuse it. h11
+accepts every recognised head and reads it in the same way; the fuzzers check that.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from msgspec import Struct
+from posthouse.transports.fields import TOKEN, VALUE, Fields
+
+MAX_DIGITS: Final = 20
+"""The most digits of a Content-Length, as in h11."""
+
+HEADER_LINES: Final = rb"((?:\r\n" + TOKEN + rb":" + VALUE + rb")*+)\r\n\r\n"
+
+PLAIN_REQUEST: Final = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e]++) HTTP/1\.1" + HEADER_LINES)
+"""RFC 9112 sections 3 and 5."""
+
+
+class RequestHead(Struct, frozen=True, gc=False):
+    """A request's head, with names in lower case and values stripped. `version` is b"1.1" or b"1.0"."""
+
+    method: bytes
+    target: bytes
+    version: bytes
+    headers: Fields
+
+
+def recognise_request(head: bytes) -> RequestHead | None:
+    """Read a whole head, empty line included, if it is plain."""
+    matched = PLAIN_REQUEST.fullmatch(head)
+    if matched is None:
+        return None
+    method, target, lines = matched.groups()
+    hosts = lengths = 0
+    headers = split_lines(lines)
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+        elif name == b"content-length":
+            lengths += 1
+            if not is_length(value):
+                return None
+        elif name == b"transfer-encoding":
+            return None
+    return RequestHead(method, target, b"1.1", headers) if hosts == 1 and lengths <= 1 else None
+
+
+def split_lines(lines: bytes) -> Fields:
+    """The fields of header lines, each of which begins with CR LF."""
+    headers = []
+    for line in lines.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        headers.append((name.lower(), value.strip(b" \t")))
+    return tuple(headers)
+
+
+def is_length(value: bytes) -> bool:
+    """Is this a Content-Length that h11 takes?"""
+    return value.isdigit() and len(value) <= MAX_DIGITS

@@ -1,0 +1,73 @@
+"""The states of the server's side of HTTP/1.1 on one socket, as a table.
+
+It may not know bytes, answers or deadlines.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from posthouse.transports.transitions import table
+
+
+class HttpState(StrEnum):
+    """Where the socket is in its sequence of requests."""
+
+    IDLE = "idle"  # between two requests
+    HEAD = "head"  # a head has begun; the first head is waited for as if it had
+    BODY = "body"
+    ANSWERING = "answering"  # a request is whole, or refused; nothing is parsed before `proceed`
+    YIELDED = "yielded"  # the answer was handed over; the next request waits for others to have a turn
+    LINGERING = "lingering"  # the last answer was given: bytes that come are dropped
+    CLOSED = "closed"
+
+
+class HttpEvent(StrEnum):
+    """What changes the state."""
+
+    HEAD_BEGUN = "head begun"
+    BODY_EXPECTED = "body expected"
+    REQUEST = "request"  # a request is whole, or refused
+    PROCEED = "proceed"  # the answer was handed over
+    YIELD = "yield"  # the answer was handed over, and this turn has had its requests
+    RESUME = "resume"  # others have had their turn
+    LAST_ANSWER = "last answer"  # nothing follows the answer
+    UPGRADE = "upgrade"  # another codec takes over
+    CLOSE = "close"
+
+
+TRANSITIONS: Final = table(
+    {
+        HttpState.IDLE: {
+            HttpEvent.HEAD_BEGUN: HttpState.HEAD,
+            HttpEvent.BODY_EXPECTED: HttpState.BODY,
+            HttpEvent.REQUEST: HttpState.ANSWERING,
+            HttpEvent.CLOSE: HttpState.CLOSED,
+        },
+        HttpState.HEAD: {
+            HttpEvent.BODY_EXPECTED: HttpState.BODY,
+            HttpEvent.REQUEST: HttpState.ANSWERING,
+            HttpEvent.CLOSE: HttpState.CLOSED,
+        },
+        HttpState.BODY: {
+            HttpEvent.REQUEST: HttpState.ANSWERING,
+            HttpEvent.CLOSE: HttpState.CLOSED,
+        },
+        HttpState.ANSWERING: {
+            HttpEvent.PROCEED: HttpState.IDLE,
+            HttpEvent.YIELD: HttpState.YIELDED,
+            HttpEvent.LAST_ANSWER: HttpState.LINGERING,
+            HttpEvent.UPGRADE: HttpState.CLOSED,
+            HttpEvent.CLOSE: HttpState.CLOSED,
+        },
+        HttpState.YIELDED: {
+            HttpEvent.RESUME: HttpState.IDLE,
+            HttpEvent.CLOSE: HttpState.CLOSED,
+        },
+        HttpState.LINGERING: {
+            HttpEvent.CLOSE: HttpState.CLOSED,
+        },
+        HttpState.CLOSED: {},
+    }
+)
