@@ -15,7 +15,7 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.errors import ERRORS
 from posthouse.transports.client.http import Http1Client
 from posthouse.transports.client.responses import Response
-from posthouse.transports.client.websocket import WebSocketClient
+from posthouse.transports.client.websocket import OpeningRequest, WebSocketClient
 from posthouse.transports.codec import Send, Text
 from posthouse.transports.pipes.content_length import ContentLengthFraming
 from posthouse.transports.pipes.newline import NewlineFraming
@@ -74,7 +74,7 @@ def over_compressed_websocket(place: Place, text: bytes, limits: Config) -> list
 
 
 def _over_websocket(place: Place, text: bytes, limits: Config, *, deflate: bool) -> list[bytes]:
-    client = WebSocketClient(limits, host=b"localhost", deflate=deflate, entropy=os.urandom, now=0.0)
+    client = WebSocketClient(limits, OpeningRequest(b"localhost", deflate=deflate), entropy=os.urandom, now=0.0)
     texts: list[bytes] = []
     with place.stream(limits) as wire:
         _carry(client, wire, texts)

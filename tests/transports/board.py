@@ -23,7 +23,7 @@ from posthouse.core import (
 )
 from posthouse.core.values.errors import INTERNAL_ERROR
 from posthouse.core.values.peers import SocketId
-from posthouse.transports.client.websocket import WebSocketClient
+from posthouse.transports.client.websocket import OpeningRequest, WebSocketClient
 from posthouse.transports.codec import Send, Text
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
@@ -245,9 +245,8 @@ class Browser:
     def __init__(self, board: Board, *, deflate: bool = False) -> None:
         self.board = board
         self.socket = board.open()
-        self.client = WebSocketClient(
-            board.board.config, host=b"localhost", deflate=deflate, entropy=board.entropy, now=board.now
-        )
+        request = OpeningRequest(b"localhost", deflate=deflate)
+        self.client = WebSocketClient(board.board.config, request, entropy=board.entropy, now=board.now)
         self.outputs: list[Any] = []
         self.exchange()
 

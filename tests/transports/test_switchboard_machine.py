@@ -24,7 +24,7 @@ from posthouse.adapters.invariants import check, check_at_rest
 from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.core import Address, Config, Identity, RpcError
 from posthouse.core.values.peers import SocketId
-from posthouse.transports import NewlineFraming, Send, Text, WebSocketClient
+from posthouse.transports import NewlineFraming, OpeningRequest, Send, Text, WebSocketClient
 
 from tests.transports.board import PIPE, Board, call, post
 
@@ -220,7 +220,9 @@ class SwitchboardMachine(RuleBasedStateMachine):
         self.board.written[socket] = bytearray()
         client: WebSocketClient | NewlineFraming | None = None
         if kind == "websocket":
-            client = WebSocketClient(Config(), host=b"localhost", entropy=self.board.entropy, now=self.board.now)
+            client = WebSocketClient(
+                Config(), OpeningRequest(b"localhost"), entropy=self.board.entropy, now=self.board.now
+            )
         elif kind == "pipe":
             client = NewlineFraming(Config())
         peer = Peer(self.board, socket, client)

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 from posthouse.core.values.config import Config
-from posthouse.transports import Ended, Send, Text, WebSocket, WebSocketClient
+from posthouse.transports import Ended, OpeningRequest, Send, Text, WebSocket, WebSocketClient
 from posthouse.transports.codec import Binary
 from posthouse.transports.websocket.deflate import deflate
 from posthouse.transports.websocket.frames import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, frame, mask, masked_frame
@@ -281,7 +281,7 @@ AGREED = b"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeo
 
 def read_back(codec: WebSocket, text: bytes, *, deflates: bool) -> None:
     """What the server frames the client reads."""
-    client = WebSocketClient(CONFIG, host=b"a", deflate=deflates, entropy=bytes, now=0.0)
+    client = WebSocketClient(CONFIG, OpeningRequest(b"a", deflate=deflates), entropy=bytes, now=0.0)
     client.receive_data(ANSWER % (accept_for(key_from(bytes(16))), AGREED if deflates else b""), 0.0)
     assert client.opened is not None
     client.output.clear()

@@ -8,7 +8,7 @@ from typing import Any
 
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
-from posthouse.transports import Ended, HeadRead, Send, Text, WebSocketClient
+from posthouse.transports import Ended, HeadRead, OpeningRequest, Send, Text, WebSocketClient
 from posthouse.transports.websocket.deflate import deflate
 from posthouse.transports.websocket.frames import CLOSE, FIN, MASKED, PING, RSV1, TEXT, frame
 from posthouse.transports.websocket.handshake import accept_for, key_from
@@ -66,7 +66,7 @@ def framed(script: bytes) -> bytes:
 def play(sent: Sent) -> list[Any]:
     """What the codec says."""
     most = CONFIG.max_message_bytes
-    codec = WebSocketClient(CONFIG, host=b"a", deflate=sent.option(DEFLATES), entropy=bytes, now=0.0)
+    codec = WebSocketClient(CONFIG, OpeningRequest(b"a", deflate=sent.option(DEFLATES)), entropy=bytes, now=0.0)
     longest = max((len(piece) for piece in sent.pieces()), default=0)
     stage = Play(codec, most_text=most, most_held=max(CONFIG.max_head_bytes, 2 * most + 600) + longest)
     opened = False

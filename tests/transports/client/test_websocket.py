@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
-from posthouse.transports.client.websocket import WebSocketClient
+from posthouse.transports.client.websocket import OpeningRequest, WebSocketClient
 from posthouse.transports.codec import ABNORMAL, Binary, Ended, Handshake, HeadRead, Heard, Output, Send, Shut, Text
 from posthouse.transports.websocket.deflate import deflate
 from posthouse.transports.websocket.frames import CLOSE, FIN, PING, PONG, RSV1, TEXT, close_payload, frame, masked_frame
 from posthouse.transports.websocket.handshake import OFFER, SUBPROTOCOL, Opened, accept_for, judge
 from posthouse.transports.websocket.server import WebSocket
+
+from tests.values import changeable
 
 
 def counter() -> Callable[[int], bytes]:
@@ -34,7 +36,7 @@ ACCEPTED = (
 
 
 def client(config: Config = Config(), *, deflate: bool = False) -> WebSocketClient:
-    return WebSocketClient(config, host=b"h", deflate=deflate, entropy=counter(), now=0.0)
+    return WebSocketClient(config, OpeningRequest(b"h", deflate=deflate), entropy=counter(), now=0.0)
 
 
 def drain(machine: WebSocketClient | WebSocket) -> list[Output]:
@@ -70,9 +72,13 @@ def test_it_begins_with_its_request() -> None:
     assert b"Sec-WebSocket-Key: " + KEY in request.data
 
 
+def test_an_opening_request_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.transports.client.websocket") == []
+
+
 def test_its_request_has_what_it_was_told_and_offers_compression_unless_told_otherwise() -> None:
     def asked(**options: Any) -> bytes:
-        (request,) = drain(WebSocketClient(Config(), host=b"h", entropy=counter(), now=0.0, **options))
+        (request,) = drain(WebSocketClient(Config(), OpeningRequest(b"h", **options), entropy=counter(), now=0.0))
         assert isinstance(request, Send)
         return request.data
 
@@ -84,10 +90,14 @@ def test_its_request_has_what_it_was_told_and_offers_compression_unless_told_oth
 
 
 def test_what_it_did_not_offer_is_not_selected() -> None:
-    machine = WebSocketClient(Config(), host=b"h", deflate=False, subprotocols=(), entropy=counter(), now=0.0)
+    machine = WebSocketClient(
+        Config(), OpeningRequest(b"h", deflate=False, subprotocols=()), entropy=counter(), now=0.0
+    )
     assert machine.rejected is None
     for more, what in ((b"Extensions: %b" % OFFER, "extension"), (b"Protocol: %b" % SUBPROTOCOL, "subprotocol")):
-        machine = WebSocketClient(Config(), host=b"h", deflate=False, subprotocols=(), entropy=counter(), now=0.0)
+        machine = WebSocketClient(
+            Config(), OpeningRequest(b"h", deflate=False, subprotocols=()), entropy=counter(), now=0.0
+        )
         machine.receive_data(ACCEPTED[:-2] + b"Sec-WebSocket-" + more + b"\r\n\r\n", 0.0)
         assert machine.rejected is not None
         assert f"selected a{'n' if what == 'extension' else ''} {what} that was not offered" in machine.rejected
@@ -323,7 +333,7 @@ class Pair:
 
     def __init__(self, config: Config, step: int, *, deflate: bool) -> None:
         self.step = step
-        self.client = WebSocketClient(config, host=b"h", deflate=deflate, entropy=counter(), now=0.0)
+        self.client = WebSocketClient(config, OpeningRequest(b"h", deflate=deflate), entropy=counter(), now=0.0)
         (request,) = drain(self.client)
         assert isinstance(request, Send)
         lines = request.data.split(b"\r\n")[1:-2]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .client.http import Http1Client
 from .client.responses import Failed, Response
-from .client.websocket import WebSocketClient
+from .client.websocket import OpeningRequest, WebSocketClient
 from .codec import (
     Answered,
     Binary,
@@ -55,6 +55,7 @@ __all__ = [
     "Http1",
     "Http1Client",
     "NewlineFraming",
+    "OpeningRequest",
     "Output",
     "Pause",
     "Policy",

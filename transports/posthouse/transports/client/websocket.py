@@ -8,12 +8,14 @@ is answered.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
+from msgspec import Struct
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
 from posthouse.transports.codec import ABNORMAL, Binary, Ended, HeadRead, Heard, Output, Send, Shut, Text
+from posthouse.transports.fields import Fields
 from posthouse.transports.websocket.deflate import deflate as compress
 from posthouse.transports.websocket.failures import Failed
 from posthouse.transports.websocket.frames import (
@@ -48,30 +50,35 @@ END_OF_HEAD: Final = b"\r\n\r\n"
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([0-9]{3})(?: .*)?")
 
 
+class OpeningRequest(Struct, frozen=True):
+    """What a client asks for: a WebSocket at `target` on `host`. `headers` are added to the request."""
+
+    host: bytes
+    target: bytes = b"/ws"
+    headers: Fields = ()
+    deflate: bool = True
+    subprotocols: tuple[bytes, ...] = (SUBPROTOCOL,)
+
+
 class WebSocketClient:
-    """One connection to `target` on `host`. Its opening request is in `output` from the beginning.
+    """One connection. Its opening request is in `output` from the beginning.
 
     `HeadRead` says that it is open; then `opened` has what was agreed. If the server refused, `rejected` says why and
-    `Ended(None)` follows. `headers` are added to the request. Sending raises UsageError when the WebSocket is not open,
-    and for values that no frame may carry.
+    `Ended(None)` follows. Sending raises UsageError when the WebSocket is not open, and for values that no frame may
+    carry.
     """
 
     def __init__(
         self,
         config: Config,
+        request: OpeningRequest,
         *,
-        host: bytes,
-        target: bytes = b"/ws",
-        headers: Iterable[tuple[bytes, bytes]] = (),
-        deflate: bool = True,
-        subprotocols: tuple[bytes, ...] = (SUBPROTOCOL,),
         entropy: Callable[[int], bytes],
         now: float,
     ) -> None:
         self._config = config
         self._entropy = entropy
-        self._deflate = deflate
-        self._subprotocols = subprotocols
+        self._request = request
         self._key = key_from(entropy(NONCE_BYTES))
         self._head = b""
         self._receiver = Receiver(config, client=True, deflate=False, binary=True)
@@ -79,8 +86,15 @@ class WebSocketClient:
         self._due: float | None = now + config.head_timeout
         self.opened: Opened | None = None
         self.rejected: str | None = None
-        request = opening_request(host, target, self._key, deflate=deflate, subprotocols=subprotocols, headers=headers)
-        self.output: list[Output] = [Send(request)]
+        written = opening_request(
+            request.host,
+            request.target,
+            self._key,
+            deflate=request.deflate,
+            subprotocols=request.subprotocols,
+            headers=request.headers,
+        )
+        self.output: list[Output] = [Send(written)]
 
     # Out
 
@@ -173,7 +187,8 @@ class WebSocketClient:
             return
         pairs = (line.partition(b":") for line in lines)
         headers = [(name.lower(), value.strip(b" \t")) for name, _, value in pairs]
-        verdict = check(int(status[1]), headers, self._key, deflate=self._deflate, subprotocols=self._subprotocols)
+        asked = self._request
+        verdict = check(int(status[1]), headers, self._key, deflate=asked.deflate, subprotocols=asked.subprotocols)
         if isinstance(verdict, Rejected):
             self._reject(verdict.reason)
             return

@@ -12,7 +12,7 @@ from posthouse.adapters.terminal import Failure
 from posthouse.core.values.config import KIB, Config
 from posthouse.transports.client.http import Http1Client
 from posthouse.transports.client.responses import Response
-from posthouse.transports.client.websocket import WebSocketClient
+from posthouse.transports.client.websocket import OpeningRequest, WebSocketClient
 from posthouse.transports.codec import Ended, Output, Send, Text
 from posthouse.transports.pipes.newline import NewlineFraming
 
@@ -124,15 +124,8 @@ class WebSocketConnection(DuplexConnection):
     """A WebSocket. Raises NoConnection if the server refuses it."""
 
     def __init__(self, stream: Stream, config: Config, host: str, target: str, options: Options) -> None:
-        self._client: Final = WebSocketClient(
-            config,
-            host=host.encode(),
-            target=target.encode(),
-            headers=options.headers,
-            deflate=False,
-            entropy=os.urandom,
-            now=time.monotonic(),
-        )
+        request = OpeningRequest(host.encode(), target.encode(), tuple(options.headers), deflate=False)
+        self._client: Final = WebSocketClient(config, request, entropy=os.urandom, now=time.monotonic())
         super().__init__(stream, self._client)
         self._perform()
         head = b""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from posthouse.adapters.simulation.chance import Stream
-from posthouse.transports.client.websocket import WebSocketClient
+from posthouse.transports.client.websocket import OpeningRequest, WebSocketClient
 from posthouse.transports.websocket.receive import Event as FrameEvent
 from wsproto import events as wsproto
 
@@ -55,7 +55,7 @@ class _PingingClient(WebSocketClient):
         entropy: Callable[[int], bytes],
         now: float,
     ) -> None:
-        super().__init__(CLIENT_CONFIG, host=host, deflate=deflate, entropy=entropy, now=now)
+        super().__init__(CLIENT_CONFIG, OpeningRequest(host, deflate=deflate), entropy=entropy, now=now)
         self._on_pong: Final = on_pong
 
     def _on_event(self, event: FrameEvent, now: float) -> None:
