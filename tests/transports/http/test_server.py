@@ -437,6 +437,18 @@ def test_an_exchange_that_is_admitted_is_read_on_by_the_same_codec() -> None:
     assert line.http.output == []
 
 
+@pytest.mark.parametrize("behind", [b"", b"GET"])
+def test_an_input_that_ended_is_closed_behind_the_answer_of_its_last_whole_request(behind: bytes) -> None:
+    line = Line(answering=False)
+    line.receive(post() + behind)
+    line.http.receive_eof(0.0)
+    assert not line.shut
+    line.http.answer(b"{}", None, None, 0.0)
+    line.http.proceed(0.0)
+    line.take()
+    assert (line.statuses, line.shut) == ([200], True)
+
+
 def test_an_upgrade_that_waited_says_that_the_input_has_ended() -> None:
     line = Line(answering=False)
     line.receive(post() + UPGRADE)

@@ -148,8 +148,11 @@ class Http1(Codec):
     def _await_head(self, event: HttpEvent, now: float) -> None:
         self._state = TRANSITIONS[self._state][event]
         self._deadline = now + self._config.keep_alive_timeout
-        self._read_head(now)
-        self._hold_back()
+        if self._reader.buffer:
+            self._read_head(now)
+            self._hold_back()
+        elif self._eof:
+            self._close()
 
     def _read_head(self, now: float) -> None:
         reader = self._reader
