@@ -7,7 +7,7 @@ SUITE = $(PYTHON) -m pytest -q -n $(WORKERS) --maxprocesses 8
 READY = .venv/ready
 LOCK = --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help serve test setup lint types contracts suite coverage coverage-own simulate planted fuzz conformance attack mutate \
+.PHONY: help serve test setup lint types contracts suite coverage coverage-own states simulate planted fuzz conformance attack mutate \
 	interop autobahn bench lock clean
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo 'make suite         the suite alone, on all cores; WORKERS=0 runs it in one process'
 	@echo 'make coverage      the suite, and the coverage of core and transports by their own tests'
 	@echo 'make coverage-own  each module of core and transports, covered by its own test file alone'
+	@echo 'make states        draws docs/states.md from the state tables'
 	@echo 'make simulate      storms over the whole system on a virtual clock: SEEDS=… SECONDS=… FIRST=…'
 	@echo 'make planted       does the simulator find the bugs that are planted for it?'
 	@echo 'make fuzz          coverage-guided fuzzing: TARGET=… SECONDS=… or MINIMISE=1 (python -m tests.fuzz --list)'
@@ -57,6 +58,9 @@ coverage: $(READY)
 
 coverage-own: $(READY)
 	$(PYTHON) tools/coverage_own.py
+
+states: $(READY)
+	$(PYTHON) tools/states.py
 
 simulate: $(READY)
 	$(PYTHON) -m posthouse.adapters.simulation --seeds $(or $(SEEDS),1000) --seconds $(or $(SECONDS),20) $(if $(FIRST),--first $(FIRST))

@@ -1,20 +1,29 @@
-"""The states of a connection: the table is whole, and other triggers are defects that name themselves."""
+"""The states of a connection: the table is whole, and any other event is a defect that names itself."""
 
 from __future__ import annotations
 
-from posthouse.core.connections.state import LIVING, TRANSITIONS, IllegalTransition, State, Trigger
+import pytest
+from posthouse.core.connections.state import LIVING, TRANSITIONS, State, Trigger
+from posthouse.core.values.transitions import IllegalEvent
 
 
-def test_the_state_table_is_whole_and_everything_ends_as_gone() -> None:
-    for state in State:
-        assert (state is State.GONE) == ((state, Trigger.DISCONNECTED) not in TRANSITIONS)
-    assert [key for key, to in TRANSITIONS.items() if to is State.OPEN or key[0] is State.GONE] == []
+def test_every_state_has_a_row_and_every_row_but_the_last_ends_as_gone() -> None:
+    assert list(TRANSITIONS) == list(State)
+    for state, row in TRANSITIONS.items():
+        assert row.get(Trigger.DISCONNECTED) is (None if state is State.GONE else State.GONE)
+        assert State.OPEN not in row.values()
 
 
 def test_a_connection_can_be_closed_in_the_states_that_are_living() -> None:
-    assert [state for state in State if (state, Trigger.DISCONNECT) in TRANSITIONS] == list(LIVING)
+    assert [state for state in State if Trigger.DISCONNECT in TRANSITIONS[state]] == list(LIVING)
 
 
-def test_an_illegal_transition_names_the_trigger_and_the_state() -> None:
-    said = str(IllegalTransition(State.GONE, Trigger.ASK))
-    assert said == "trigger 'ask' is not allowed in state 'gone'"
+def test_an_exchange_is_asked_answered_and_gone() -> None:
+    asked = TRANSITIONS[State.OPEN][Trigger.ASK]
+    answered = TRANSITIONS[asked][Trigger.ANSWER]
+    assert (asked, answered, TRANSITIONS[State.OPEN][Trigger.REFUSE]) == (State.ASKED, State.ANSWERED, State.CLOSING)
+
+
+def test_an_illegal_trigger_names_the_trigger_and_the_state() -> None:
+    with pytest.raises(IllegalEvent, match=r"^State GONE: ASK is not allowed$"):
+        TRANSITIONS[State.GONE][Trigger.ASK]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from posthouse.core.values.transitions import IllegalEvent
 from posthouse.transports.client.state import TRANSITIONS, ClientEvent, ClientState
-from posthouse.transports.transitions import IllegalEvent
 
 ROWS = {
     "opening": {"open": "open", "shut": "shut"},

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from posthouse.core.values.transitions import IllegalEvent
 from posthouse.transports.http.state import TRANSITIONS, HttpEvent, HttpState
-from posthouse.transports.transitions import IllegalEvent
 
 ROWS = {
     "idle": {"head begun": "head", "body expected": "body", "request": "answering", "close": "closed"},

@@ -6,10 +6,10 @@ import pytest
 from posthouse.core import Address
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import ANONYMOUS, SocketId
+from posthouse.core.values.transitions import IllegalEvent
 from posthouse.transports.pipes.newline import NewlineFraming
 from posthouse.transports.switchboard.socket_state import CODEC_DONE, TRANSITIONS, SocketEvent, SocketPhase, SocketState
 from posthouse.transports.switchboard.write_queue import WriteQueue
-from posthouse.transports.transitions import IllegalEvent
 
 from tests.values import told_apart
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from posthouse.transports.transitions import IllegalEvent
+from posthouse.core.values.transitions import IllegalEvent
 from posthouse.transports.websocket.state import TRANSITIONS, WebSocketEvent, WebSocketState
 
 ROWS = {

@@ -37,7 +37,7 @@ from posthouse.core.values.rates import Bucket, Buckets, Window
 from posthouse.core.values.shared import Shared
 from posthouse.core.values.timers import Timer
 
-from .state import OPEN, TRANSITIONS, IllegalTransition, State, Trigger
+from .state import OPEN, TRANSITIONS, State, Trigger
 
 
 # No Struct: its fields change with every call, and those of slots change faster.
@@ -84,11 +84,8 @@ class Connection:
     invalid_window: Window | None = None
 
     def move(self, trigger: Trigger) -> None:
-        """Go to the next state, by the table. Raises IllegalTransition where it has no row."""
-        try:
-            self.state = TRANSITIONS[self.state, trigger]
-        except KeyError:
-            raise IllegalTransition(self.state, trigger) from None
+        """Go to the next state. Raises IllegalEvent if the table has none."""
+        self.state = TRANSITIONS[self.state][trigger]
 
 
 class Socket(Struct, eq=False, gc=False):

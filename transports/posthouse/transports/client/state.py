@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from posthouse.transports.transitions import table
+from posthouse.core.values.transitions import table
 
 
 class ClientState(StrEnum):

@@ -11,8 +11,8 @@ from typing import Final
 from msgspec import Struct, field
 from posthouse.core.values.peers import Address, ConnectionId, Identity, SocketId
 from posthouse.core.values.timers import Timer
+from posthouse.core.values.transitions import table
 from posthouse.transports.codec import Codec
-from posthouse.transports.transitions import table
 
 from .write_queue import WriteQueue
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 import pytest
-from posthouse.transports.transitions import IllegalEvent, table
+from posthouse.core.values.transitions import IllegalEvent, table
 
 
 class Door(StrEnum):
