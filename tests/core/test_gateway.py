@@ -47,7 +47,7 @@ INPUTS: dict[str, Callable[[Gateway], object]] = {
 LOOK_UPS = ("accepting", "busy", "draining", "health", "memory", "next_timeout", "stats")
 
 
-def test_the_inputs_are_these_and_each_is_told_the_time() -> None:
+def test_every_input_takes_the_time() -> None:
     public = {name for name in vars(Gateway) if not name.startswith("_")}
     assert public == {*INPUTS, *LOOK_UPS}
     for name in INPUTS:
@@ -77,7 +77,7 @@ SIGNATURES = {
 }
 
 
-def test_the_signatures_are_those_that_embedders_were_promised() -> None:
+def test_the_signatures_of_the_inputs_are_stable() -> None:
     assert {name: str(inspect.signature(getattr(Gateway, name))) for name in SIGNATURES} == SIGNATURES
 
 
@@ -103,11 +103,11 @@ class Checked(Struct):
 
 
 def spy() -> None:
-    """What the user's code does: each test says."""
+    """User code whose behaviour each test sets."""
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_an_input_from_within_another_is_misuse_and_changes_nothing(name: str, monkeypatch: Any) -> None:
+def test_an_input_called_from_inside_another_is_misuse_and_changes_nothing(name: str, monkeypatch: Any) -> None:
     offered = service()
     offered.method("check")(_check)
     world = World(offered)
@@ -135,7 +135,7 @@ def test_an_input_from_within_another_is_misuse_and_changes_nothing(name: str, m
     world.call(one, "check", [{}], id=2)
     world.complete(call, Spied())
     world.fail(failing, RpcError(data=Spied()))
-    assert refused == ["an input was called from within another: inputs run alone and to their end"] * 7
+    assert refused == ["an input was called from inside another input: call it after the other one returns"] * 7
     monkeypatch.undo()
     world.take()
     world.begin(one)
@@ -159,7 +159,7 @@ def test_params_that_cannot_be_encoded_are_misuse_and_leave_the_gateway_as_it_wa
 # Sockets
 
 
-def test_a_socket_is_known_from_its_acceptance_to_its_release() -> None:
+def test_a_socket_is_open_from_its_acceptance_to_its_release() -> None:
     world = World(max_in_head=1)
     socket = world.gateway.accepted(Address(), 0.0)
     assert socket == 1
@@ -174,7 +174,7 @@ def test_a_socket_is_known_from_its_acceptance_to_its_release() -> None:
     assert world.gateway.health(0.0).sockets == 1
 
 
-def test_to_connect_through_a_released_socket_is_misuse() -> None:
+def test_connecting_through_a_released_socket_is_misuse() -> None:
     world = World()
     socket = world.gateway.accepted(Address(), 0.0)
     assert socket is not None
@@ -192,12 +192,12 @@ TCP: Any = "tcp"
     [
         (lambda gateway: gateway.accepted(("192.0.2.1", 5), 0.0), r"the address is .*: give an Address"),
         (lambda gateway: gateway.connect(("192.0.2.1", 5), 0.0), r"the peer is .*: give a Peer"),
-        (lambda gateway: gateway.connect(Peer(TCP), 0.0), "there is no kind 'tcp': kinds are websocket, http, cli"),
+        (lambda gateway: gateway.connect(Peer(TCP), 0.0), "unknown kind 'tcp': the kinds are websocket, http, cli"),
         (lambda gateway: gateway.handle_timeout(float("nan")), "now is nan: it must be a finite number of seconds"),
         (lambda gateway: gateway.handle_timeout(float("inf")), "now is inf: it must be a finite number of seconds"),
     ],
 )
-def test_what_no_host_can_mean_is_misuse_and_changes_nothing(misuse: Callable[[Any], object], sentence: str) -> None:
+def test_invalid_arguments_are_misuse_and_change_nothing(misuse: Callable[[Any], object], sentence: str) -> None:
     world = World()
     with pytest.raises(UsageError, match=sentence):
         misuse(world.gateway)
@@ -222,15 +222,15 @@ NEVER_WAS: list[tuple[str, Callable[[Gateway], object]]] = [
 
 
 @pytest.mark.parametrize(("what", "name_it"), NEVER_WAS)
-def test_to_name_what_never_was_is_misuse(what: str, name_it: Callable[[Gateway], object]) -> None:
+def test_naming_an_id_that_never_existed_is_misuse(what: str, name_it: Callable[[Gateway], object]) -> None:
     world = World()
     world.connect()
-    with pytest.raises(UsageError, match=f"there never was a {what} {NEVER}"):
+    with pytest.raises(UsageError, match=f"{what} {NEVER} never existed"):
         name_it(world.gateway)
     assert world.take() == []
 
 
-def test_row_47_to_name_what_has_ended_is_harmless() -> None:
+def test_row_47_inputs_for_ended_calls_and_connections_are_harmless() -> None:
     world = World()
     one = world.connect()
     call = world.begin(one, progress_token=1)
@@ -256,14 +256,14 @@ def test_row_47_to_name_what_has_ended_is_harmless() -> None:
 
 
 @pytest.mark.parametrize("kind", ["websocket", "cli"])
-def test_who_is_admitted_is_accepted_and_then_told_of(kind: Any) -> None:
+def test_an_admitted_connection_is_accepted_and_then_reported(kind: Any) -> None:
     world = World()
     one = world.gateway.connect(Peer(kind), 3.0)
     opened = ConnectionOpened(one, "000000000000000000000001", kind, Address(), None, 3.0)
     assert world.gateway.outbox == [Accept(one), Emit(opened)]
 
 
-def test_for_an_http_exchange_the_answer_is_the_acceptance() -> None:
+def test_an_http_exchange_gets_no_accept() -> None:
     world = World()
     one = world.gateway.connect(Peer("http"), 0.0)
     assert world.take() == []
@@ -274,11 +274,11 @@ def test_for_an_http_exchange_the_answer_is_the_acceptance() -> None:
     assert world.take() == []
 
 
-def test_an_http_exchange_has_one_text_and_a_second_before_its_answer_is_misuse() -> None:
+def test_a_second_text_of_an_http_exchange_before_its_answer_is_misuse() -> None:
     world = World()
     one = world.connect("http")
     call = world.begin(one)
-    with pytest.raises(UsageError, match="its one text came already"):
+    with pytest.raises(UsageError, match="it has already received its one text"):
         world.call(one, id=2)
     assert world.take() == []
     world.complete(call)
@@ -291,7 +291,7 @@ def test_an_http_exchange_has_one_text_and_a_second_before_its_answer_is_misuse(
     assert world.closes() == []
 
 
-def test_where_the_host_owns_the_sockets_connections_may_fill_their_number() -> None:
+def test_without_sockets_connections_may_fill_the_limit() -> None:
     world = World(max_connections=2)
     for _ in range(2):
         world.connect()
@@ -302,7 +302,7 @@ def test_where_the_host_owns_the_sockets_connections_may_fill_their_number() -> 
     assert world.take() == []
 
 
-def test_after_a_disconnect_only_the_end_still_counts() -> None:
+def test_after_a_disconnect_only_disconnected_has_an_effect() -> None:
     world = World(max_bad_messages=1)
     one = world.connect()
     for _ in range(2):
@@ -317,7 +317,7 @@ def test_after_a_disconnect_only_the_end_still_counts() -> None:
     assert len(world.take_events()) == 1
 
 
-def test_what_is_observed_is_let_through_and_told() -> None:
+def test_an_observed_limit_admits_and_reports() -> None:
     world = World(max_connections_per_address=1, observe=["max_connections_per_address"])
     here = Address("192.0.2.1")
     assert [world.gateway.accepted(here, 0.0) for _ in range(2)] == [1, 2]
@@ -325,14 +325,14 @@ def test_what_is_observed_is_let_through_and_told() -> None:
 
 
 @pytest.mark.parametrize("grace", [-0.1, float("nan")])
-def test_a_grace_that_is_no_length_of_time_is_misuse(grace: float) -> None:
+def test_a_negative_or_nan_grace_is_misuse(grace: float) -> None:
     world = World()
     with pytest.raises(UsageError, match="grace"):
         world.gateway.shut_down(0.0, grace=grace)
     assert not world.gateway.draining
 
 
-def test_in_a_shut_down_nobody_is_let_in_and_http_is_answered() -> None:
+def test_in_a_shut_down_new_connections_are_refused_and_http_is_answered() -> None:
     world = World()
     one = world.connect()
     call = world.begin(one)
@@ -354,7 +354,7 @@ def test_in_a_shut_down_nobody_is_let_in_and_http_is_answered() -> None:
     assert world.take() == [Drained()]
 
 
-def test_row_59_where_too_much_is_held_nobody_is_let_in_and_the_idlest_goes() -> None:
+def test_row_59_held_bytes_above_the_budget_refuse_and_close_connections() -> None:
     world = World(memory_budget=10)
     one = world.connect()
     world.gateway.report_buffered(11, 0.0)
@@ -366,7 +366,7 @@ def test_row_59_where_too_much_is_held_nobody_is_let_in_and_the_idlest_goes() ->
 # Outcomes
 
 
-def test_what_a_handler_raised_is_answered_and_what_nobody_expected_is_told() -> None:
+def test_an_error_of_a_handler_is_answered_and_an_internal_one_is_reported() -> None:
     world = World()
     one = world.connect()
     meant, unexpected = world.begin(one, id=1), world.begin(one, id=2)
@@ -378,7 +378,7 @@ def test_what_a_handler_raised_is_answered_and_what_nobody_expected_is_told() ->
     assert (event.call, event.incident) == (unexpected, "abc")
 
 
-def test_a_request_leaves_and_has_one_outcome() -> None:
+def test_a_request_is_sent_and_has_one_outcome() -> None:
     world = World()
     one = world.connect()
     asked = world.gateway.request(one, "ask", None, 0.0, timeout=1.0)
@@ -395,7 +395,7 @@ def test_a_request_leaves_and_has_one_outcome() -> None:
 # Flow
 
 
-def test_a_push_that_is_too_old_when_bytes_go_closes() -> None:
+def test_a_push_that_is_too_old_when_bytes_are_sent_closes() -> None:
     world = World(max_push_age=1.0)
     one = world.connect()
     world.gateway.report_held(one, 10, 0.0)
@@ -424,7 +424,7 @@ def test_a_peer_is_not_read_from_while_anything_is_held() -> None:
     assert gateway.memory == 0
 
 
-def test_more_sent_than_held_is_misuse_and_nothing_at_all_is_harmless() -> None:
+def test_reporting_more_sent_than_held_is_misuse_and_reporting_0_is_harmless() -> None:
     world = World()
     one = world.connect()
     for size in (0, -5):
@@ -437,7 +437,7 @@ def test_more_sent_than_held_is_misuse_and_nothing_at_all_is_harmless() -> None:
     assert world.gateway.memory == 10
 
 
-def test_what_codecs_hold_counts_as_memory() -> None:
+def test_bytes_held_by_codecs_count_as_memory() -> None:
     world = World()
     world.gateway.report_buffered(100, 0.0)
     world.gateway.report_buffered(60, 0.0)
@@ -447,7 +447,7 @@ def test_what_codecs_hold_counts_as_memory() -> None:
 # Progress
 
 
-def test_progress_is_sent_to_who_asked_for_it_and_none_after_the_outcome() -> None:
+def test_progress_is_sent_to_callers_with_a_token_until_the_outcome() -> None:
     world = World()
     one = world.connect()
     call = world.begin(one, progress_token="t")
@@ -460,7 +460,7 @@ def test_progress_is_sent_to_who_asked_for_it_and_none_after_the_outcome() -> No
     assert world.take() == []
 
 
-def test_progress_leaves_before_the_answer_also_where_both_wait() -> None:
+def test_queued_progress_is_sent_before_the_answer() -> None:
     world = World()
     one = world.connect()
     call = world.begin(one, progress_token=7)
@@ -472,7 +472,7 @@ def test_progress_leaves_before_the_answer_also_where_both_wait() -> None:
     assert [message.get("method") for message in world.said()] == ["$/progress", None]
 
 
-def test_progress_is_not_sent_where_nobody_asked_or_could_be_told() -> None:
+def test_progress_is_not_sent_without_a_token_or_over_http() -> None:
     world = World(max_calls_per_connection=2)
     one, http = world.connect(), world.connect("http")
     silent = world.begin(one, id=1)
@@ -489,7 +489,7 @@ def test_progress_is_not_sent_where_nobody_asked_or_could_be_told() -> None:
 # Look-ups
 
 
-def test_health_says_what_there_is_and_when() -> None:
+def test_health_has_the_counts_and_the_time() -> None:
     world = World(max_calls_per_connection=1)
     one = world.connect()
     world.call(one, id=1)
@@ -499,7 +499,7 @@ def test_health_says_what_there_is_and_when() -> None:
     assert (health.connections, health.sockets, health.calls, health.waiting, health.memory) == (1, 0, 1, 1, 5)
 
 
-def test_health_is_degraded_where_something_is_being_refused_and_draining_before_all() -> None:
+def test_health_is_degraded_at_a_limit_and_draining_takes_precedence() -> None:
     for limits in ({"max_connections": 1}, {"max_calls": 1}, {"memory_budget": 1}):
         world = World(**limits)
         assert world.gateway.health(0.0).status == "healthy"
@@ -525,7 +525,7 @@ def test_row_49_only_timestamps_depend_on_the_wall_clock() -> None:
     assert world.gateway.next_timeout() == 30.0
 
 
-def test_a_connection_is_busy_while_it_waits_for_an_outcome_or_for_bytes_to_go() -> None:
+def test_a_connection_is_busy_while_it_has_calls_or_unsent_bytes() -> None:
     world = World()
     one = world.connect()
     assert not world.gateway.busy(one)
@@ -545,11 +545,11 @@ def test_a_gateway_has_the_limits_that_it_was_given() -> None:
     assert gateway.stats() == {"calls.made": 0}
 
 
-def test_a_gateway_that_is_given_no_limits_has_the_defaults() -> None:
+def test_a_gateway_without_a_config_has_the_defaults() -> None:
     assert Gateway(service(), wall=WALL, entropy=bytes).config == Config()
 
 
-# What every input is followed by
+# After every input
 
 
 def full(**limits: Any) -> tuple[World, ConnectionId, CallId, OutgoingId]:
@@ -575,19 +575,19 @@ def full(**limits: Any) -> tuple[World, ConnectionId, CallId, OutgoingId]:
         lambda gateway, one, call, asked: gateway.shut_down(0.0),
     ],
 )
-def test_whatever_is_pushed_to_a_peer_whose_queue_is_full_closes_it_at_once(push: Any) -> None:
+def test_any_push_to_a_peer_with_a_full_queue_closes_it_at_once(push: Any) -> None:
     world, one, call, asked = full()
     push(world.gateway, one, call, asked)
     assert world.closes() == [(one, 4100, False)]
 
 
-def test_a_peer_that_takes_nothing_is_closed_when_its_deadline_is_handled() -> None:
+def test_a_peer_that_takes_no_bytes_is_closed_when_its_deadline_is_handled() -> None:
     world, one, _, _ = full(write_timeout=5.0)
     world.gateway.handle_timeout(5.0)
     assert world.closes() == [(one, 4100, False)]
 
 
-def test_bytes_that_are_held_may_fill_the_budget_and_with_one_more_the_idlest_goes() -> None:
+def test_held_bytes_may_fill_the_budget_and_one_more_closes_the_idlest_connection() -> None:
     world = World(memory_budget=10)
     one = world.connect()
     world.gateway.report_held(one, 10, 0.0)
@@ -606,7 +606,7 @@ def test_replies_that_wait_for_others_of_their_batch_count_as_memory() -> None:
 
 
 @pytest.mark.parametrize("last", ["socket", "connection", "returns", "raises"])
-def test_a_shut_down_is_over_when_the_last_of_all_has_gone(last: str) -> None:
+def test_a_shut_down_is_over_when_the_last_socket_is_closed(last: str) -> None:
     world = World(drain_spread=0.0)
     gateway = world.gateway
     socket = gateway.accepted(Address(), 0.0)
@@ -631,7 +631,7 @@ def test_a_shut_down_is_over_when_the_last_of_all_has_gone(last: str) -> None:
     assert world.take()[-1:] == [Drained()]
 
 
-def test_whoever_is_admitted_is_counted_and_asked_for_signs_of_life_and_any_bytes_are_one() -> None:
+def test_an_admitted_connection_is_counted_and_gets_heartbeats() -> None:
     world = World(heartbeat_interval=100.0, idle_timeout=1000.0)
     for number, sign in enumerate(("heard", "receive"), 1):
         one = world.connect()
@@ -649,7 +649,7 @@ def test_whoever_is_admitted_is_counted_and_asked_for_signs_of_life_and_any_byte
         world.gateway.disconnected(one, None, world.now)
 
 
-def test_who_is_read_from_again_has_as_long_as_ever_to_show_a_sign_of_life() -> None:
+def test_after_a_pause_a_peer_has_the_full_time_to_answer_a_heartbeat() -> None:
     world = World(heartbeat_interval=25.0, heartbeat_timeout=10.0)
     one = world.connect()
     asked = world.gateway.next_timeout()
@@ -662,7 +662,7 @@ def test_who_is_read_from_again_has_as_long_as_ever_to_show_a_sign_of_life() -> 
     assert world.gateway.next_timeout() == asked + 15.0
 
 
-def test_an_input_says_what_came_of_it() -> None:
+def test_complete_and_fail_return_whether_they_gave_the_outcome() -> None:
     world = World()
     one = world.connect()
     call = world.begin(one, progress_token="t")
@@ -674,7 +674,7 @@ def test_an_input_says_what_came_of_it() -> None:
     assert gateway.complete(call, None, 0.0) is False
 
 
-def test_a_request_of_ours_has_its_outcome_after_its_time_and_not_before() -> None:
+def test_an_outgoing_request_times_out_at_its_deadline_and_not_before() -> None:
     world = World()
     world.now = 100.0
     asked = world.gateway.request(world.connect(), "ask", None, 100.0, timeout=1.0)
@@ -686,7 +686,7 @@ def test_a_request_of_ours_has_its_outcome_after_its_time_and_not_before() -> No
 
 
 @pytest.mark.parametrize("grace", [0.0, 0.5])
-def test_a_grace_may_be_short_or_none_at_all_and_peers_are_told_of_the_end(grace: float) -> None:
+def test_a_grace_may_be_short_or_0_and_peers_are_told_to_reconnect_later(grace: float) -> None:
     world = World(drain_notice=0.0, drain_spread=2.0)
     one = world.connect()
     world.begin(one)
@@ -709,7 +709,7 @@ def test_with_nothing_to_wait_for_there_is_no_deadline() -> None:
     assert world.take() == []
 
 
-def test_to_be_called_early_often_or_for_nothing_is_harmless() -> None:
+def test_early_repeated_and_spurious_timeouts_are_harmless() -> None:
     world = World(call_timeout=30.0)
     one = world.connect()
     world.begin(one)
@@ -720,7 +720,7 @@ def test_to_be_called_early_often_or_for_nothing_is_harmless() -> None:
     assert world.take() == []
 
 
-def test_to_be_called_late_does_all_that_is_due_in_order_of_its_time() -> None:
+def test_a_late_timeout_handles_all_due_deadlines_in_order() -> None:
     world = World(call_timeout=30.0)
     one = world.connect()
     for id, timeout in ((1, 3000), (2, 1000), (3, 2000), (4, 9000)):
@@ -731,7 +731,7 @@ def test_to_be_called_late_does_all_that_is_due_in_order_of_its_time() -> None:
     assert world.gateway.next_timeout() == 9.0
 
 
-def test_the_deadlines_of_calls_and_of_our_own_requests_are_kept_in_one_order() -> None:
+def test_deadlines_of_calls_and_of_outgoing_requests_share_one_order() -> None:
     world = World()
     one = world.connect()
     world.begin(one, timeout_ms=2000)
@@ -757,7 +757,7 @@ def test_a_write_deadline_that_moved_is_armed_again() -> None:
     assert world.closes() == [(one, 4100, False)]
 
 
-def test_calls_and_writes_know_no_suspension() -> None:
+def test_a_suspension_does_not_extend_the_deadlines_of_calls_and_writes() -> None:
     world = World(call_timeout=30.0, write_timeout=10.0)
     one, two = world.connect(), world.connect()
     world.begin(one)
@@ -770,7 +770,7 @@ def test_calls_and_writes_know_no_suspension() -> None:
     assert world.closes() == [(two, 4100, False)]
 
 
-def test_heartbeats_and_idle_deadlines_are_armed_once_more_after_a_suspension() -> None:
+def test_heartbeats_and_idle_deadlines_are_armed_again_after_a_suspension() -> None:
     world = World(heartbeat_interval=25.0, heartbeat_timeout=10.0, idle_timeout=100.0)
     one = world.connect()
     announced = world.gateway.next_timeout()
@@ -786,14 +786,14 @@ def test_heartbeats_and_idle_deadlines_are_armed_once_more_after_a_suspension() 
 
 
 @pytest.mark.parametrize(("late", "asleep"), [(5.0, False), (5.001, True)])
-def test_who_is_more_than_five_seconds_late_was_asleep(late: float, asleep: bool) -> None:
+def test_more_than_five_seconds_late_is_a_suspension(late: float, asleep: bool) -> None:
     world = World(idle_timeout=100.0)
     one = world.connect()
     world.sleep_until(100.0 + late)
     assert world.closes() == ([] if asleep else [(one, 1000, True)])
 
 
-def test_a_connection_that_is_busy_with_a_heartbeat_and_idle_at_once_is_closed_once() -> None:
+def test_a_connection_that_fails_both_liveness_checks_at_once_is_closed_once() -> None:
     world = World(heartbeat_interval=25.0, heartbeat_timeout=10.0, idle_timeout=20.0)
     one = world.connect()
     world.at(20.0)

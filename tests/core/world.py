@@ -14,7 +14,6 @@ from posthouse.core.values.errors import RpcError
 from posthouse.core.values.lifecycle import Event, LimitBreached
 from posthouse.core.values.peers import ALL_SCOPES, NO_META, Address, CallId, ConnectionId, Identity, Kind, Meta, Peer
 from posthouse.core.values.shared import Shared
-from posthouse.core.values.stats import Wall
 
 ADMIN = Identity(scopes=(ALL_SCOPES,))
 WALL = 1_700_000_000.0
@@ -52,8 +51,8 @@ def service(**options: Any) -> Service:
 
 
 def shared(**limits: Any) -> Shared:
-    """What a table is given, with these limits."""
-    return Shared(Config.from_mapping(limits), Wall(WALL), bytes)
+    """The shared state of a gateway with these limits."""
+    return Shared(Config.from_mapping(limits), WALL, bytes)
 
 
 class World:
@@ -130,7 +129,7 @@ class World:
         self.now = now
         self.gateway.handle_timeout(now)
 
-    # What came of them
+    # The effects
 
     def take(self) -> list[Effect]:
         """The effects since they were last taken, but for what is only told."""
@@ -139,7 +138,7 @@ class World:
         return effects
 
     def take_events(self) -> list[Event]:
-        """What was told, of the effects since they were last taken."""
+        """The events among the effects since they were last taken."""
         events = [effect.event for effect in self.gateway.outbox if isinstance(effect, Emit)]
         self.gateway.outbox.clear()
         return events
@@ -149,7 +148,7 @@ class World:
         return [effect for effect in self.take() if isinstance(effect, Invoke)]
 
     def said(self, connection: ConnectionId | None = None) -> list[Any]:
-        """What peers were sent (one of them, or all in order), of the effects since they were last taken."""
+        """The messages sent to peers (to one, or to all in order) since the effects were last taken."""
         said: list[Any] = []
         for effect in self.take():
             if isinstance(effect, Transmit | Answer) and connection in (None, effect.connection):
@@ -163,7 +162,7 @@ class World:
         return [code_of(reply) for reply in self.said(connection)]
 
     def closes(self) -> list[tuple[ConnectionId, int, bool]]:
-        """What was closed, with which code and whether it is flushed, of the effects since they were last taken."""
+        """The closed connections, with code and flush, since the effects were last taken."""
         return [
             (effect.connection, effect.code, effect.flush) for effect in self.take() if isinstance(effect, Disconnect)
         ]
@@ -210,5 +209,5 @@ def data_of(replies: Iterable[Any]) -> list[Any]:
 
 
 def internal(incident: str) -> RpcError:
-    """What stands around a handler reports when it raised what nobody expected."""
+    """The error that the host reports for an unexpected exception of a handler."""
     return RpcError(-32603, data={"incident": incident})

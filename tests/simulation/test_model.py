@@ -544,9 +544,9 @@ def test_the_model_reads_any_text_as_the_gateway_does(texts: list[bytes], kind: 
 def answers_twice(plant: pytest.MonkeyPatch) -> None:
     send = Flow.send
 
-    def twice(self: Flow, connection: ConnectionId, data: bytes) -> CloseReason | None:
+    def twice(self: Flow, connection: ConnectionId, data: bytes) -> None:
         send(self, connection, data)
-        return send(self, connection, data)
+        send(self, connection, data)
 
     plant.setattr(Flow, "send", twice)
 
@@ -750,7 +750,7 @@ def cuts_its_replies(plant: pytest.MonkeyPatch) -> None:
 
 
 def accepts_whoever_comes(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(Drain, "accepting", property(lambda self: True, lambda self, value: None))
+    plant.setattr(Drain, "accepting", property(lambda self: True, lambda self, value: None), raising=False)
 
 
 def lets_in_who_would_stay(plant: pytest.MonkeyPatch) -> None:
@@ -766,10 +766,8 @@ def takes_a_late_result(plant: pytest.MonkeyPatch) -> None:
 
 
 def has_no_limit_to_replies(plant: pytest.MonkeyPatch) -> None:
-    def result(
-        self: Replies, connection: Connection, batch: Any, entry: int, id: WireId, result: bytes
-    ) -> CloseReason | None:
-        return self._flow.send(connection.id, encode_result(id, result))
+    def result(self: Replies, connection: Connection, batch: Any, entry: int, id: WireId, result: bytes) -> None:
+        self._flow.send(connection.id, encode_result(id, result))
 
     plant.setattr(Replies, "result", result)
 

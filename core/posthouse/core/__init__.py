@@ -1,8 +1,7 @@
-"""The gateway without I/O: write services, embed it, prove things about it.
+"""The gateway without I/O. The names listed here are public; the modules are private.
 
-What is listed here is public; modules are private. Those who write services need `Service`, `Context` and `RpcError`;
-those who embed the gateway, `Gateway`, `Config`, `Peer` and the effects; those who hook or intercept, the events and
-`Outcome`.
+To write services: `Service`, `Context`, `RpcError`. To embed the gateway: `Gateway`, `Config`, `Peer`, the effects. For
+hooks and interceptors: the events and `Outcome`.
 """
 
 from __future__ import annotations

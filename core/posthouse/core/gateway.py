@@ -1,9 +1,8 @@
-"""The gateway: every client is one kind of connection, and one machine holds every fact about connections.
+"""The gateway: all inputs, in one class. It checks each input and calls the tables beside it.
 
 Inputs run to completion and leave their effects in `outbox`, in order. They raise only UsageError (misuse by the
 caller), before any change. After a batch of inputs the caller performs the outbox, clears it, and only then waits.
-`now` is monotonic seconds and always an argument. This module checks the inputs and calls the tables beside it; it may
-not know bytes on a wire, clocks, tasks or sockets.
+`now` is monotonic seconds and always an argument.
 """
 
 from __future__ import annotations
@@ -34,19 +33,19 @@ from posthouse.core.values.effects import Effect
 from posthouse.core.values.errors import RpcError, UsageError
 from posthouse.core.values.peers import Address, CallId, ConnectionId, OutgoingId, Peer, SocketId
 from posthouse.core.values.shared import Shared
-from posthouse.core.values.stats import Health, Wall
+from posthouse.core.values.stats import Health
 
 
 class Gateway:
-    """One JSON-RPC gateway without I/O: give it inputs, perform its `outbox`.
+    """One JSON-RPC gateway without I/O, for one process: give it inputs, perform its `outbox`.
 
-    `wall` is Unix time at monotonic 0; `entropy(n)` gives n unpredictable bytes. One gateway serves one process.
+    `wall` is Unix time at monotonic 0; `entropy(n)` returns n unpredictable bytes.
     """
 
     def __init__(
         self, service: Service, config: Config = Config(), *, wall: float, entropy: Callable[[int], bytes]
     ) -> None:
-        self._shared = shared = Shared(config, Wall(wall), entropy)
+        self._shared = shared = Shared(config, wall, entropy)
         self.config = config
         self.outbox: list[Effect] = shared.outbox
         self._busy = False
@@ -60,11 +59,11 @@ class Gateway:
         self._replies = Replies(shared, self._flow)
         self._outcomes = Outcomes(shared, connections, self._calls, self._replies)
         self._requests = OutgoingRequests(shared, self._delivery)
-        tables = Tables(shared.wall, connections, self._delivery, self._calls, self._outcomes)
+        tables = Tables(shared, connections, self._delivery, self._calls, self._outcomes)
         builtins = Builtins(service, tables)
         self._dispatch = Dispatch(shared, service, self._calls, self._requests, self._replies, builtins)
         self._drain = Drain(shared, connections, self._delivery, self._dispatch, self._outcomes)
-        # Each table that holds facts about a connection forgets them when it ends: one line for each.
+        # When a connection ends, each table that holds facts about it forgets them.
         drops = (
             connections.drop,
             self._liveness.drop,
@@ -80,18 +79,18 @@ class Gateway:
     # Sockets
 
     def accepted(self, address: Address, now: float) -> SocketId | None:
-        """A socket was accepted, and nothing was read from it. None: it is refused; close it unread."""
+        """A socket was accepted and nothing was read from it. None: it is refused; close it unread."""
         self._check_not_reentrant()
         return self._openings.accept(address, now) if self._drain.accepting else None
 
     def head_read(self, socket: SocketId, now: float) -> None:
-        """The first whole head of this socket was read (or what its protocol has instead)."""
+        """The socket's first whole head was read (or its equivalent in another protocol)."""
         self._check_not_reentrant()
         if self._connections.has_socket(socket):
             self._connections.head_read(socket)
 
     def released(self, socket: SocketId, now: float) -> None:
-        """This socket is closed."""
+        """The socket is closed."""
         self._check_not_reentrant()
         if self._connections.has_socket(socket):
             self._connections.remove_socket(socket)
@@ -106,14 +105,14 @@ class Gateway:
         return self._openings.connect(peer, now, draining=self.draining)
 
     def receive(self, connection: ConnectionId, data: bytes, now: float) -> None:
-        """One whole JSON text from a connection. UsageError for a second one of an HTTP exchange."""
+        """One whole JSON text from a connection. Raises UsageError for a second text of an HTTP exchange."""
         if self._busy:
             self._check_not_reentrant()
         record = self._connections.records.get(connection)
         if record is None or record.state is not OPEN:
             record = self._connections.find(connection)
             if record is not None and record.state is State.ASKED:
-                raise UsageError(f"connection {connection} is an HTTP exchange: its one text came already")
+                raise UsageError(f"connection {connection} is an HTTP exchange: it has already received its one text")
             return
         if not record.pushable:
             record.move(Trigger.ASK)
@@ -127,7 +126,7 @@ class Gateway:
             self._limits.enforce(now)
 
     def heard(self, connection: ConnectionId, now: float) -> None:
-        """Inbound bytes without a text were received: a sign of life."""
+        """Bytes were received that are not a whole text: a sign of life."""
         self._check_not_reentrant()
         record = self._connections.find(connection)
         if record is not None:
@@ -136,8 +135,8 @@ class Gateway:
     def disconnected(
         self, connection: ConnectionId, code: int | None, now: float, *, reason: str | None = None
     ) -> None:
-        """The connection is gone, with the peer's close code or None. Exactly one for each `connect`. `reason` says for
-        logs which rule the peer broke, None if it broke none."""
+        """The connection is gone. Exactly one for each `connect`. `code`: the peer's close code, or None. `reason`: the
+        rule that the peer broke (for logs), or None."""
         self._check_not_reentrant()
         record = self._connections.find(connection)
         if record is None:
@@ -148,7 +147,7 @@ class Gateway:
     # Flow
 
     def report_held(self, connection: ConnectionId, size: int, now: float) -> None:
-        """The socket did not take `size` of the bytes that it was given: they wait outside the gateway."""
+        """The socket did not take `size` bytes: they wait outside the gateway."""
         self._check_not_reentrant()
         record = self._connections.find(connection)
         if record is not None and size > 0 and record.state in LIVING:
@@ -172,7 +171,7 @@ class Gateway:
         self._limits.enforce(now)
 
     def report_buffered(self, size: int, now: float) -> None:
-        """How many received bytes the codecs hold, in all."""
+        """The codecs hold `size` received bytes in total."""
         self._check_not_reentrant()
         self._shared.hold(size - self._buffered)
         self._buffered = size
@@ -181,7 +180,7 @@ class Gateway:
     # Handlers
 
     def complete(self, call: CallId, result: object, now: float) -> bool:
-        """The handler of this call returned. False: the call has ended already."""
+        """The handler of this call returned. False: the call already has its outcome."""
         if self._busy:
             self._check_not_reentrant()
         record = self._calls.records.get(call)
@@ -198,7 +197,7 @@ class Gateway:
         return first
 
     def fail(self, call: CallId, error: RpcError, now: float) -> bool:
-        """The handler of this call raised, or was stopped. False: the call has ended already."""
+        """The handler of this call raised, or was stopped. False: the call already has its outcome."""
         self._check_not_reentrant()
         record = self._calls.find(call)
         if record is None:
@@ -212,7 +211,7 @@ class Gateway:
         return first
 
     def progress(self, call: CallId, value: object, now: float) -> bool:
-        """Tell the caller the progress of its call. False: the call has ended, or its caller gave no progress token."""
+        """Send `$/progress` to the caller. False: the call has ended, or its caller gave no progress token."""
         self._check_not_reentrant()
         found = self._calls.find(call)
         if found is None or found.phase is not RUNNING or found.detached or found.meta.progress_token is None:
@@ -223,7 +222,7 @@ class Gateway:
         self._limits.enforce(now)
         return pushed
 
-    # Speaking first
+    # Notifications and requests to peers
 
     def notify(self, to: ConnectionId, method: str, params: object, now: float) -> bool:
         """Send a notification. False: the connection is gone or cannot be pushed to."""
@@ -243,7 +242,7 @@ class Gateway:
         kinds: Iterable[str] | None = None,
         users: Iterable[str] | None = None,
     ) -> int:
-        """Send a notification to every connection of these kinds and users (None: all). Returns how many those are."""
+        """Send a notification to every connection of these kinds and users (None: all). Returns how many there are."""
         self._check_not_reentrant()
         payload = self._encode(method, params)
         delivered = self._delivery.multicast(payload, now, kinds=kinds, users=users)
@@ -271,18 +270,18 @@ class Gateway:
         self._limits.enforce(now)
 
     def _encode(self, method: str, params: object) -> bytes:
-        """Encode a notification. A user's conversion runs meanwhile: it may not call the gateway."""
+        """Encode a notification. This may run a user's conversion, which must not call the gateway."""
         self._busy = True
         try:
             return encode_notification(method, params)
         finally:
             self._busy = False
 
-    # The end
+    # Shut-down
 
     @property
     def accepting(self) -> bool:
-        """May sockets be accepted? False after the notice of a shut-down."""
+        """Are new sockets accepted? False after the notice of a shut-down."""
         return self._drain.accepting
 
     @property
@@ -291,8 +290,8 @@ class Gateway:
         return self._drain.began is not None
 
     def shut_down(self, now: float, *, grace: float | None = None) -> None:
-        """Begin a shut-down: refuse new calls, tell peers, let calls end within `grace` seconds (None: `drain_grace`),
-        close connections. `Drained` follows. A second call changes nothing."""
+        """Begin a shut-down: refuse new calls, tell peers, let calls end within `grace` seconds (None: `drain_grace`)
+        and close connections. `Drained` follows. A second call changes nothing."""
         self._check_not_reentrant()
         if grace is not None and not grace >= 0:
             raise UsageError(f"grace is {grace}: it must be at least 0 seconds")
@@ -306,10 +305,10 @@ class Gateway:
     def set_wall(self, unix: float, now: float) -> None:
         """Unix time is `unix` at `now`. Only timestamps depend on it."""
         self._check_not_reentrant()
-        self._shared.wall.at_zero = unix - now
+        self._shared.wall = unix - now
 
     def next_timeout(self) -> float | None:
-        """When to call `handle_timeout`: monotonic seconds, or None."""
+        """When to call `handle_timeout`, in monotonic seconds. None: no deadline is armed."""
         self._outcomes.arm()
         return self._shared.timers.next()
 
@@ -330,7 +329,7 @@ class Gateway:
         return self._shared.held
 
     def busy(self, connection: ConnectionId) -> bool:
-        """Does this connection wait for an outcome, or hold bytes that are not sent?"""
+        """Does this connection have calls without an outcome, or bytes that are not sent?"""
         record = self._connections.records.get(connection)
         return record is not None and (bool(record.calls) or connection in self._flow.backlogs)
 
@@ -342,8 +341,6 @@ class Gateway:
         """The counters, by name. Changes nothing."""
         return {"calls.made": self._calls.made, **self._shared.stats.snapshot()}
 
-    # Checks of every input
-
     def _check_not_reentrant(self) -> None:
         if self._busy:
-            raise UsageError("an input was called from within another: inputs run alone and to their end")
+            raise UsageError("an input was called from inside another input: call it after the other one returns")

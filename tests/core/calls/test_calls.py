@@ -18,7 +18,7 @@ from tests.values import told_apart
 BUSY = {"retryable": True}
 
 
-def test_a_call_is_handed_out_with_its_arguments_and_who_calls() -> None:
+def test_a_call_is_invoked_with_its_arguments_and_its_caller() -> None:
     world = World()
     one = world.connect(user="ada")
     world.call(one, "add", {"a": 1, "b": 2}, traceparent="00-1")
@@ -28,7 +28,7 @@ def test_a_call_is_handed_out_with_its_arguments_and_who_calls() -> None:
     assert invoke.meta == Meta(traceparent="00-1")
 
 
-def test_calls_are_handed_out_in_order_of_arrival() -> None:
+def test_calls_start_in_order_of_arrival() -> None:
     world = World()
     one, two = world.connect(), world.connect()
     for connection, value in ((one, 1), (two, 2), (one, 3)):
@@ -56,7 +56,7 @@ def test_ids_are_compared_byte_for_byte_and_within_their_connection() -> None:
     assert len(world.invoked()) == 5
 
 
-def test_a_request_whose_id_is_null_is_answered_but_cannot_be_named() -> None:
+def test_a_request_with_id_null_is_answered_but_cannot_be_cancelled() -> None:
     world = World()
     one = world.connect()
     text = b'{"jsonrpc":"2.0","method":"echo","id":null}'
@@ -70,7 +70,7 @@ def test_a_request_whose_id_is_null_is_answered_but_cannot_be_named() -> None:
     assert [reply["result"] for reply in world.said()] == [2, 1]
 
 
-def test_calls_may_fill_the_cap_of_their_connection_and_one_more_waits_its_turn() -> None:
+def test_calls_may_fill_the_limit_of_their_connection_and_one_more_waits() -> None:
     world = World(max_calls_per_connection=2)
     one, two = world.connect(), world.connect()
     for id in (1, 2, 3, 4):
@@ -94,7 +94,7 @@ def _method(world: World, name: str = "echo") -> Any:
     return world.gateway._dispatch._methods[name]
 
 
-def test_who_comes_later_does_not_overtake_who_waits() -> None:
+def test_later_calls_do_not_overtake_waiting_ones() -> None:
     world = World(max_calls_per_connection=1)
     one = world.connect()
     world.begin(one, id=1)
@@ -105,7 +105,7 @@ def test_who_comes_later_does_not_overtake_who_waits() -> None:
     assert [invoke.args for invoke in world.invoked()] == [(2,)]
 
 
-def test_row_21_so_many_may_wait_and_one_more_is_refused() -> None:
+def test_row_21_calls_may_fill_the_queue_and_one_more_is_refused() -> None:
     world = World(max_calls_per_connection=1, max_waiting_calls=2)
     one = world.connect()
     for id in (1, 2, 3):
@@ -122,7 +122,7 @@ def test_row_21_so_many_may_wait_and_one_more_is_refused() -> None:
     assert world.gateway.health(0.0).waiting == 2
 
 
-def test_so_many_bytes_may_wait_and_one_more_is_refused() -> None:
+def test_waiting_params_may_fill_their_limit_and_one_byte_more_is_refused() -> None:
     world = World(max_calls_per_connection=1, max_waiting_bytes=10)
     one = world.connect()
     world.begin(one, id=1)
@@ -142,7 +142,7 @@ def test_so_many_bytes_may_wait_and_one_more_is_refused() -> None:
     assert (world.take(), world.gateway.memory) == ([], 10)
 
 
-def test_handlers_of_all_connections_may_fill_their_cap_and_one_more_is_refused() -> None:
+def test_handlers_may_fill_the_global_limit_and_one_more_is_refused() -> None:
     world = World(max_calls=2)
     connections = [world.connect() for _ in range(3)]
     first = world.begin(connections[0])
@@ -154,7 +154,7 @@ def test_handlers_of_all_connections_may_fill_their_cap_and_one_more_is_refused(
     world.begin(connections[2])
 
 
-def test_a_handler_that_began_after_its_call_had_waited_counts_once() -> None:
+def test_the_handler_of_a_call_that_waited_counts_once() -> None:
     world = World(max_calls=2, max_calls_per_connection=1)
     one, two, three = (world.connect() for _ in range(3))
     first = world.begin(one, id=1)
@@ -166,7 +166,7 @@ def test_a_handler_that_began_after_its_call_had_waited_counts_once() -> None:
     assert data_of(world.said()) == [{**BUSY, "limit": "max_calls"}]
 
 
-def test_what_waited_keeps_nothing_of_its_text_once_it_runs_or_has_ended() -> None:
+def test_a_call_that_waited_drops_its_params_when_it_runs_or_ends() -> None:
     world = World(max_calls_per_connection=1)
     one = world.connect()
     first = world.begin(one, id=1)
@@ -180,7 +180,7 @@ def test_what_waited_keeps_nothing_of_its_text_once_it_runs_or_has_ended() -> No
     assert [*world.gateway._calls.records] == [second.number]
 
 
-def test_a_connection_is_told_of_with_how_many_calls_it_made() -> None:
+def test_the_event_of_a_closed_connection_has_its_number_of_calls() -> None:
     world = World(max_calls_per_connection=1)
     one = world.connect()
     for id in (1, 2, 3):
@@ -190,7 +190,7 @@ def test_a_connection_is_told_of_with_how_many_calls_it_made() -> None:
     assert world.gateway.stats()["calls.made"] == 3
 
 
-def test_params_that_do_not_fit_are_found_when_their_turn_comes_and_the_next_runs() -> None:
+def test_invalid_params_of_a_waiting_call_are_refused_at_its_turn_and_the_next_runs() -> None:
     world = World(max_calls_per_connection=1)
     one = world.connect()
     call = world.begin(one, id=1)
@@ -204,7 +204,7 @@ def test_params_that_do_not_fit_are_found_when_their_turn_comes_and_the_next_run
     assert b'"code":-32602' in effects[1].data
 
 
-def test_a_waiting_call_that_is_cancelled_was_never_handed_out() -> None:
+def test_a_waiting_call_that_is_cancelled_never_starts() -> None:
     world = World(max_calls_per_connection=1)
     one = world.connect()
     call = world.begin(one, id=1)
@@ -257,7 +257,7 @@ def test_a_call_may_end_while_its_connection_is_closing(late: bool) -> None:
     assert world.gateway._calls.records == {}
 
 
-def test_row_21_to_request_and_cancel_without_end_never_runs_more_than_the_cap() -> None:
+def test_row_21_endless_requests_and_cancels_never_exceed_the_limit_on_handlers() -> None:
     world = World(max_calls_per_connection=4, max_waiting_calls=4)
     one = world.connect()
     running: list[CallId] = []
@@ -274,7 +274,7 @@ def test_row_21_to_request_and_cancel_without_end_never_runs_more_than_the_cap()
     assert (world.gateway.health(0.0).calls, world.gateway.memory) == (0, 0)
 
 
-def test_row_21_handlers_that_all_wait_for_an_answer_from_their_caller_all_get_it() -> None:
+def test_row_21_handlers_that_all_wait_for_their_caller_get_its_answers() -> None:
     world = World()
     one = world.connect()
     for id in range(64 + 10):
@@ -293,22 +293,22 @@ def test_row_21_handlers_that_all_wait_for_an_answer_from_their_caller_all_get_i
     assert world.codes() == [None] * 10
 
 
-def test_what_never_was_is_misuse_and_what_has_ended_is_harmless() -> None:
+def test_an_id_that_never_existed_is_misuse_and_an_ended_one_is_harmless() -> None:
     world = World()
     call = world.begin(world.connect())
     assert world.complete(call)
     assert not world.complete(call)
     for never in (0, -1, 2):
-        with pytest.raises(UsageError, match=f"there never was a call {never}"):
+        with pytest.raises(UsageError, match=f"call {never} never existed"):
             world.complete(CallId(never))
 
 
-def test_before_the_first_call_there_never_was_one() -> None:
-    with pytest.raises(UsageError, match="there never was a call 1"):
+def test_before_the_first_call_no_call_exists() -> None:
+    with pytest.raises(UsageError, match="call 1 never existed"):
         World().complete(CallId(1))
 
 
-def test_a_handler_can_fail_and_tell_how_far_it_is() -> None:
+def test_a_handler_can_fail_and_report_progress() -> None:
     world = World()
     one = world.connect()
     call = world.begin(one, progress_token="t")
@@ -317,12 +317,12 @@ def test_a_handler_can_fail_and_tell_how_far_it_is() -> None:
     assert [reply.get("method") for reply in world.said()] == ["$/progress", None]
 
 
-def test_a_call_that_waits_has_no_handler_that_could_end() -> None:
+def test_ending_the_handler_of_a_waiting_call_is_misuse() -> None:
     world = World(max_calls_per_connection=1)
     one = world.connect()
     world.begin(one, id=1)
     world.call(one, id=2)
-    with pytest.raises(UsageError, match="call 2 waits"):
+    with pytest.raises(UsageError, match="call 2 is waiting"):
         world.complete(CallId(2))
     world.complete(CallId(1))
     assert [invoke.call for invoke in world.invoked()] == [2]

@@ -24,14 +24,14 @@ def bad(world: World, connection: Any, count: int) -> None:
         world.receive(connection, b"{")
 
 
-def test_a_call_that_is_cancelled_times_out_or_fails_is_told() -> None:
+def test_a_cancelled_timed_out_or_failed_call_emits_an_event() -> None:
     world = World(call_timeout=30.0)
     one = world.connect()
     cancelled, late, failed = (world.begin(one, id=id) for id in (1, 2, 3))
     world.receive(one, CANCEL)
     assert world.take_events() == [CallCancelled(cancelled, one, "echo", "client", 0.0)]
     world.fail(failed, internal("abc"))
-    event = CallFailed(failed, one, "echo", "abc", "the handler raised what is no RpcError", 0.0)
+    event = CallFailed(failed, one, "echo", "abc", "the handler raised an exception other than RpcError", 0.0)
     assert world.gateway.outbox[-1] == Emit(event)
     assert [(code_of(reply), reply["error"]["data"]) for reply in world.said()] == [(-32603, {"incident": "abc"})]
     world.at(30.0)
@@ -40,7 +40,7 @@ def test_a_call_that_is_cancelled_times_out_or_fails_is_told() -> None:
     assert [counted[f"calls.{name}"] for name in ("made", "cancelled", "failed", "timed_out")] == [3, 1, 1, 1]
 
 
-def test_a_handler_that_fails_after_its_call_had_its_outcome_is_told_all_the_same() -> None:
+def test_a_failure_is_reported_even_if_the_call_has_its_outcome() -> None:
     world = World()
     one = world.connect()
     call = world.begin(one, id=1)
@@ -55,7 +55,7 @@ MEANT = [RpcError(5), RpcError(-32603), RpcError(-32603, data={"why": 1}), RpcEr
 
 
 @pytest.mark.parametrize("error", MEANT)
-def test_an_error_that_a_handler_meant_is_answered_and_not_told(error: RpcError) -> None:
+def test_an_rpc_error_of_a_handler_is_answered_and_not_reported(error: RpcError) -> None:
     world = World()
     call = world.begin(world.connect())
     world.fail(call, error)
@@ -77,7 +77,7 @@ def test_row_46_a_result_that_cannot_be_encoded_is_an_internal_error_with_an_inc
     assert b'"data":{"incident":"000000000abd"}' in reply.data
 
 
-def test_the_result_of_a_call_that_had_its_outcome_is_not_looked_at() -> None:
+def test_the_result_of_a_call_with_an_outcome_is_not_encoded() -> None:
     world = World()
     one = world.connect()
     call = world.begin(one, id=1)
@@ -87,7 +87,7 @@ def test_the_result_of_a_call_that_had_its_outcome_is_not_looked_at() -> None:
     assert world.gateway.outbox == []
 
 
-def test_when_its_connection_goes_a_call_is_cancelled_unless_it_was_declared_to_finish() -> None:
+def test_when_its_connection_closes_a_call_is_cancelled_unless_declared_to_finish() -> None:
     world = World()
     one = world.connect()
     stopped, finishing = world.begin(one, "echo", id=1), world.begin(one, "finish", id=2)
@@ -101,7 +101,7 @@ def test_when_its_connection_goes_a_call_is_cancelled_unless_it_was_declared_to_
 
 
 @pytest.mark.parametrize("grace", [False, True])
-def test_calls_that_end_with_their_connection_or_with_the_grace_are_told_why(grace: bool) -> None:
+def test_the_event_of_a_cancelled_call_has_its_reason(grace: bool) -> None:
     world = World(max_calls_per_connection=1, drain_grace=10.0)
     one = world.connect()
     world.begin(one, id=1)
@@ -118,7 +118,7 @@ def test_calls_that_end_with_their_connection_or_with_the_grace_are_told_why(gra
     assert world.gateway.stats()["calls.cancelled"] == 2
 
 
-def test_while_its_connection_is_closing_a_call_that_was_declared_to_finish_goes_on_and_answers_nobody() -> None:
+def test_a_call_declared_to_finish_runs_on_without_a_reply_while_its_connection_closes() -> None:
     world = World(max_bad_messages=1)
     one = world.connect()
     call = world.begin(one, "finish")
@@ -129,7 +129,7 @@ def test_while_its_connection_is_closing_a_call_that_was_declared_to_finish_goes
     assert world.gateway.outbox == []
 
 
-def test_the_replies_of_a_batch_that_will_not_be_whole_are_given_up_with_their_connection() -> None:
+def test_the_replies_of_an_incomplete_batch_are_dropped_with_their_connection() -> None:
     world = World()
     one = world.connect()
     world.receive(one, [request("connection.ping", id=1), request(id=2)])
@@ -150,7 +150,7 @@ def test_a_connection_is_active_when_its_handlers_end() -> None:
     assert world.closes() == [(one, 1000, True)]
 
 
-def test_a_call_that_goes_on_without_its_connection_still_has_its_deadline() -> None:
+def test_a_detached_call_keeps_its_deadline() -> None:
     world = World(call_timeout=30.0)
     one = world.connect()
     first, second = world.begin(one, "finish", id=1), world.begin(one, "finish", id=2)
@@ -161,7 +161,7 @@ def test_a_call_that_goes_on_without_its_connection_still_has_its_deadline() -> 
     assert not world.complete(first)
 
 
-def test_calls_that_waited_when_their_connection_went_are_never_handed_out() -> None:
+def test_waiting_calls_of_a_closed_connection_never_start() -> None:
     world = World(max_calls_per_connection=1)
     one = world.connect()
     call = world.begin(one, "finish", id=1)
@@ -173,7 +173,7 @@ def test_calls_that_waited_when_their_connection_went_are_never_handed_out() -> 
     assert (world.take(), world.gateway.memory) == ([], 0)
 
 
-def test_row_45_at_the_end_of_a_shut_downs_grace_every_call_is_told_so() -> None:
+def test_row_45_at_the_end_of_the_grace_every_call_is_answered_with_draining() -> None:
     world = World(max_calls_per_connection=2, drain_grace=10.0, drain_spread=0.0)
     one, two, http = world.connect(), world.connect(), world.connect("http")
     ended = world.begin(two, id=1)
@@ -192,7 +192,7 @@ def test_row_45_at_the_end_of_a_shut_downs_grace_every_call_is_told_so() -> None
     assert not world.complete(ended)
 
 
-def test_a_handler_that_returns_or_raises_after_its_deadline_is_too_late_even_where_nobody_looked() -> None:
+def test_an_outcome_after_the_deadline_is_a_timeout_even_if_the_deadline_was_not_handled() -> None:
     world = World(call_timeout=30.0)
     one = world.connect()
     calls = [world.begin(one, id=id) for id in (1, 2)]
@@ -205,13 +205,13 @@ def test_a_handler_that_returns_or_raises_after_its_deadline_is_too_late_even_wh
     assert world.codes() == [-32030, -32030]
 
 
-def test_when_a_handler_ends_who_waits_has_its_turn_and_what_is_no_call_is_answered() -> None:
+def test_when_a_handler_ends_the_next_waiting_call_runs_and_an_invalid_one_is_answered() -> None:
     world = World(max_calls_per_connection=1)
     one = world.connect()
     call = world.begin(one, id=1)
     world.call(one, "add", {}, id=2)
     world.call(one, id=3)
-    with pytest.raises(UsageError, match="call 2 waits"):
+    with pytest.raises(UsageError, match="call 2 is waiting"):
         world.fail(CallId(2), internal("abc"))
     assert world.gateway.outbox == []
     world.fail(call, RpcError(5))
@@ -221,7 +221,7 @@ def test_when_a_handler_ends_who_waits_has_its_turn_and_what_is_no_call_is_answe
     assert world.codes() == [5, -32602]
 
 
-def test_what_fills_the_queue_of_a_slow_peer_is_seen_wherever_it_comes_from() -> None:
+def test_every_source_of_payloads_notes_the_breach_of_a_queue() -> None:
     for end in ("refuse", "complete"):
         world = World(max_queued_replies_bytes=1)
         one = world.connect()
@@ -234,7 +234,7 @@ def test_what_fills_the_queue_of_a_slow_peer_is_seen_wherever_it_comes_from() ->
         assert world.closes() == [(one, 4100, False)]
 
 
-def test_a_connection_that_leaves_goes_when_its_last_call_has_its_outcome() -> None:
+def test_a_connection_with_a_due_farewell_closes_after_its_last_outcome() -> None:
     world = World(drain_spread=0.0)
     one = world.connect()
     first, second = world.begin(one, id=1), world.begin(one, id=2)
@@ -247,7 +247,7 @@ def test_a_connection_that_leaves_goes_when_its_last_call_has_its_outcome() -> N
     assert [type(effect).__name__ for effect in world.take()] == ["Transmit", "Disconnect"]
 
 
-def test_a_call_is_answered_at_its_deadline_exactly_and_its_handler_told_to_stop() -> None:
+def test_a_call_is_answered_exactly_at_its_deadline_and_its_handler_is_cancelled() -> None:
     world = World(call_timeout=30.0)
     one = world.connect()
     world.now = 100.0
@@ -277,7 +277,7 @@ def test_row_42_a_handler_that_never_returns_keeps_its_slot_after_its_deadline()
     assert [invoke.call for invoke in world.invoked()] == [2]
 
 
-def test_deadlines_include_waiting_and_who_waited_too_long_is_never_handed_out() -> None:
+def test_deadlines_include_waiting_and_an_expired_waiting_call_never_starts() -> None:
     world = World(call_timeout=30.0, max_calls_per_connection=1)
     one = world.connect()
     call = world.begin(one, "finish", id=1, timeout_ms=30_000)
@@ -293,7 +293,7 @@ def test_deadlines_include_waiting_and_who_waited_too_long_is_never_handed_out()
     assert world.gateway.memory == 0
 
 
-def test_a_methods_own_timeout_counts_and_a_request_can_only_shorten_it() -> None:
+def test_a_request_can_only_shorten_its_methods_timeout() -> None:
     world = World(call_timeout=30.0)
     one = world.connect()
     for id, method, asked in ((1, "brief", None), (2, "brief", 60_000), (3, "brief", 500), (4, "echo", 60_000)):
@@ -327,7 +327,7 @@ def test_a_call_that_ends_in_its_turn_never_costs_a_deadline() -> None:
     assert world.gateway.next_timeout() is None
 
 
-def test_a_call_that_outlived_its_turn_takes_its_deadline_with_it_however_it_ends() -> None:
+def test_a_call_disarms_its_deadline_however_it_ends() -> None:
     world = World()
     one = world.connect()
     ended, cancelled = world.begin(one, id=1), world.begin(one, id=2)
@@ -361,7 +361,7 @@ def test_deadlines_that_are_equal_come_in_the_order_of_the_calls() -> None:
     assert [reply["id"] for reply in world.said()] == [1, 2, 3]
 
 
-def test_a_deadline_is_not_missed_where_nobody_asks_for_the_next() -> None:
+def test_a_deadline_is_not_missed_if_next_timeout_is_never_called() -> None:
     world = World()
     one = world.connect()
     for id in range(3):

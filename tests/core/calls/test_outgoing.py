@@ -24,7 +24,7 @@ def outcome(world: World) -> tuple[OutgoingId, Any]:
     return resolve.request, (error.code, error.data) if isinstance(error, ErrorObject) else error
 
 
-def test_a_request_leaves_with_the_id_that_it_was_given() -> None:
+def test_a_request_is_sent_with_its_id() -> None:
     world = World()
     one = world.connect()
     assert ask(world, one, {"a": 1}) == 1
@@ -32,7 +32,7 @@ def test_a_request_leaves_with_the_id_that_it_was_given() -> None:
     assert ask(world, one) == 2
 
 
-def test_its_result_leaves_as_json_text() -> None:
+def test_the_result_of_a_response_is_passed_on_as_json_text() -> None:
     world = World()
     one = world.connect()
     request = ask(world, one)
@@ -44,7 +44,7 @@ def test_its_result_leaves_as_json_text() -> None:
     assert "responses.unmatched" not in world.gateway.stats()
 
 
-def test_its_error_leaves_as_the_peer_gave_it() -> None:
+def test_the_error_of_a_response_is_passed_on_unchanged() -> None:
     world = World()
     one = world.connect()
     request = ask(world, one)
@@ -53,7 +53,7 @@ def test_its_error_leaves_as_the_peer_gave_it() -> None:
     assert outcome(world) == (request, (5, [1]))
 
 
-def test_only_the_first_answer_counts_and_only_from_who_was_asked() -> None:
+def test_only_the_first_response_counts_and_only_from_the_right_connection() -> None:
     world = World()
     one, two = world.connect(), world.connect()
     request = ask(world, one)
@@ -69,7 +69,7 @@ def test_only_the_first_answer_counts_and_only_from_who_was_asked() -> None:
     assert world.gateway.stats()["responses.unmatched"] >= 6
 
 
-def test_without_an_answer_it_has_its_outcome_at_its_time_exactly_and_the_peer_is_told() -> None:
+def test_a_request_without_an_answer_times_out_exactly_and_the_peer_is_told() -> None:
     world = World()
     one = world.connect()
     world.now = 100.0
@@ -100,14 +100,14 @@ def test_an_abandoned_request_has_no_outcome_and_the_peer_is_told() -> None:
     assert world.gateway.next_timeout() is None
 
 
-def test_to_abandon_what_never_was_is_misuse() -> None:
+def test_abandoning_a_request_that_never_existed_is_misuse() -> None:
     world = World()
     for never in (0, 1):
-        with pytest.raises(UsageError, match=f"there never was a request {never}"):
+        with pytest.raises(UsageError, match=f"request {never} never existed"):
             world.gateway.abandon(OutgoingId(never), 0.0)
 
 
-def test_when_the_connection_goes_every_request_to_it_has_its_outcome() -> None:
+def test_when_a_connection_closes_every_request_to_it_has_its_outcome() -> None:
     world = World()
     one, two = world.connect(), world.connect()
     requests = [ask(world, one), ask(world, one)]
@@ -123,7 +123,7 @@ def test_when_the_connection_goes_every_request_to_it_has_its_outcome() -> None:
     assert outcome(world) == (other, b"null")
 
 
-def test_who_is_gone_closing_or_cannot_be_spoken_to_is_not_asked() -> None:
+def test_no_request_is_sent_to_a_gone_closing_or_http_connection() -> None:
     world = World(max_queued_replies_bytes=1)
     gone, closing, http = world.connect(), world.connect(), world.connect("http")
     world.gateway.disconnected(gone, None, 0.0)
@@ -139,13 +139,13 @@ def test_who_is_gone_closing_or_cannot_be_spoken_to_is_not_asked() -> None:
     for number, (to, reason) in enumerate(expected, 1):
         assert ask(world, to) == number
         assert outcome(world) == (number, (-32800, {"reason": reason}))
-    with pytest.raises(UsageError, match="there never was a connection 9"):
+    with pytest.raises(UsageError, match="connection 9 never existed"):
         ask(world, ConnectionId(9))
     world.gateway.disconnected(http, None, 0.0)
     assert world.gateway.next_timeout() is None
 
 
-def test_so_many_requests_may_be_in_flight_to_a_peer_and_one_more_is_refused() -> None:
+def test_requests_to_a_peer_may_fill_their_limit_and_one_more_is_refused() -> None:
     world = World(max_calls_per_connection=2, max_waiting_calls=1)
     one, two = world.connect(), world.connect()
     for _ in range(3):
@@ -161,7 +161,7 @@ def test_so_many_requests_may_be_in_flight_to_a_peer_and_one_more_is_refused() -
 
 
 @pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan")])
-def test_a_time_that_is_none_is_misuse(timeout: float) -> None:
+def test_a_timeout_that_is_not_above_0_is_misuse(timeout: float) -> None:
     world = World()
     one = world.connect()
     with pytest.raises(UsageError, match="must be above 0 seconds"):

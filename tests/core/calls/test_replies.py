@@ -24,7 +24,7 @@ def answer(world: World) -> Answer:
     return effect
 
 
-def test_a_reply_leaves_at_once_and_echoes_its_id() -> None:
+def test_a_reply_is_sent_at_once_and_echoes_its_id() -> None:
     world = World()
     one = world.connect()
     world.complete(world.begin(one, id="a"), [1])
@@ -32,7 +32,7 @@ def test_a_reply_leaves_at_once_and_echoes_its_id() -> None:
 
 
 @pytest.mark.parametrize("kind", ["websocket", "http", "cli"])
-def test_notifications_get_no_reply_whatever_becomes_of_them(kind: Any) -> None:
+def test_notifications_never_get_a_reply(kind: Any) -> None:
     for outcome in (5, RpcError(data="no")):
         world = World()
         one = world.connect(kind)
@@ -90,7 +90,7 @@ def test_over_http_an_error_of_a_single_request_gives_the_answer_its_code() -> N
     assert (effect.code, effect.retry_after) == (-32009, 1.0)
 
 
-def test_over_http_a_batch_that_was_begun_is_a_success_whatever_its_entries_say() -> None:
+def test_over_http_a_batch_is_a_success_even_if_all_its_entries_fail() -> None:
     world = World()
     one = world.connect("http")
     world.receive(one, [request("nothing", id=1), request("nothing", id=2)])
@@ -99,7 +99,7 @@ def test_over_http_a_batch_that_was_begun_is_a_success_whatever_its_entries_say(
     assert [code_of(entry) for entry in decode(effect.data or b"")] == [-32601, -32601]
 
 
-def test_over_http_nothing_is_said_only_when_the_handlers_of_notifications_have_ended() -> None:
+def test_over_http_a_notification_is_answered_when_its_handler_has_ended() -> None:
     world = World()
     one = world.connect("http")
     world.receive(one, [request(id=None), result()])
@@ -163,7 +163,7 @@ def test_row_19_a_batchs_reply_may_fill_its_limit_and_the_rest_is_refused(more: 
 
 
 @pytest.mark.parametrize(("more", "code"), [(0, None), (1, -32011)])
-def test_row_19_a_reply_leaves_room_to_refuse_the_entries_that_come_behind_it(more: int, code: int | None) -> None:
+def test_row_19_a_reply_leaves_room_to_refuse_the_entries_after_it(more: int, code: int | None) -> None:
     world = World(max_batch_reply_bytes=1_000)
     one = world.connect()
     refused = ErrorObject.of(-32011, {"limit": "max_batch_reply_bytes", "allowed": 1_000})
@@ -226,7 +226,7 @@ def test_replies_queue_behind_what_is_held_and_more_than_their_limit_closes() ->
 
 
 @pytest.mark.parametrize("fill", ["result", "error", "batch", "invalid"])
-def test_row_8_whatever_fills_the_queue_of_replies_closes(fill: str) -> None:
+def test_row_8_any_reply_that_overfills_the_queue_closes_the_connection(fill: str) -> None:
     world = World(max_queued_replies_bytes=20)
     one = world.connect()
     world.gateway.report_held(one, 10, 0.0)

@@ -13,7 +13,7 @@ from tests.core.world import World, breached
 HERE = Address("192.0.2.1", 5000)
 
 
-def test_a_limit_that_is_met_closes_with_its_code_and_is_told_and_counted() -> None:
+def test_a_breached_limit_closes_with_its_code_and_is_reported_and_counted() -> None:
     world = World(max_bad_messages=1)
     one = world.connect(address=HERE)
     world.receive(one, b"{")
@@ -27,7 +27,7 @@ def test_a_limit_that_is_met_closes_with_its_code_and_is_told_and_counted() -> N
     assert world.gateway.stats()["limit.max_bad_messages"] == 1
 
 
-def test_a_limit_that_is_observed_is_told_and_counted_and_nothing_else() -> None:
+def test_an_observed_limit_is_only_reported_and_counted() -> None:
     world = World(max_bad_messages=1, observe=["max_bad_messages"])
     one = world.connect()
     for _ in range(3):
@@ -37,7 +37,7 @@ def test_a_limit_that_is_observed_is_told_and_counted_and_nothing_else() -> None
     world.begin(one)
 
 
-def test_who_meets_several_limits_at_once_is_closed_once() -> None:
+def test_a_connection_that_breaches_several_limits_is_closed_once() -> None:
     world = World(max_bad_messages=1, max_queued_replies_bytes=1)
     one = world.connect()
     world.receive(one, b"{")
@@ -47,7 +47,7 @@ def test_who_meets_several_limits_at_once_is_closed_once() -> None:
     assert world.closes() == [(one, 4100, False)]
 
 
-def test_a_shut_down_is_no_limit_and_is_not_told_as_one() -> None:
+def test_a_shut_down_is_not_reported_as_a_limit() -> None:
     world = World(drain_spread=0.0)
     one = world.connect()
     world.gateway.shut_down(0.0)
@@ -59,7 +59,7 @@ def test_a_shut_down_is_no_limit_and_is_not_told_as_one() -> None:
     assert world.closes() == [(one, 1012, True), (refused, 1012, True)]
 
 
-def test_who_is_closing_is_not_closed_again() -> None:
+def test_a_closing_connection_is_not_closed_again() -> None:
     world = World(max_bad_messages=1)
     one = world.connect()
     for _ in range(2):
@@ -72,7 +72,7 @@ def test_who_is_closing_is_not_closed_again() -> None:
     assert world.gateway._connections.records == {}
 
 
-def test_the_age_of_a_push_closes_when_bytes_go() -> None:
+def test_a_push_that_is_too_old_closes_when_bytes_are_sent() -> None:
     world = World(max_push_age=10.0)
     one = world.connect()
     world.gateway.report_held(one, 10, 0.0)
@@ -85,7 +85,7 @@ def test_the_age_of_a_push_closes_when_bytes_go() -> None:
     assert world.closes() == [(one, 4100, False)]
 
 
-def test_a_peer_that_takes_nothing_is_closed_at_the_write_deadline_exactly() -> None:
+def test_a_peer_that_takes_no_bytes_is_closed_exactly_at_the_write_deadline() -> None:
     world = World(write_timeout=10.0)
     one = world.connect()
     world.gateway.report_held(one, 10, 0.0)
@@ -98,7 +98,7 @@ def test_a_peer_that_takes_nothing_is_closed_at_the_write_deadline_exactly() -> 
     assert world.closes() == [(one, 4100, False)]
 
 
-def test_row_47_whoever_closes_everything_that_a_connection_has_is_settled_at_once() -> None:
+def test_row_47_everything_that_a_closed_connection_has_is_settled_at_once() -> None:
     for close in ("we", "peer"):
         world = World(max_bad_messages=1, heartbeat_interval=25.0, idle_timeout=60.0, max_calls_per_connection=1)
         one = world.connect(user="ada")
@@ -135,7 +135,7 @@ def test_row_47_whoever_closes_everything_that_a_connection_has_is_settled_at_on
         assert not world.complete(call)
 
 
-def test_who_goes_during_a_shut_down_leaves_no_farewell_behind() -> None:
+def test_a_connection_that_closes_in_a_shut_down_leaves_no_farewell() -> None:
     world = World(drain_spread=5.0)
     connections = [world.connect() for _ in range(3)]
     world.gateway.shut_down(0.0)
@@ -145,7 +145,7 @@ def test_who_goes_during_a_shut_down_leaves_no_farewell_behind() -> None:
     assert world.gateway.next_timeout() is None
 
 
-def test_a_connection_is_told_of_when_it_opens_and_when_it_is_gone() -> None:
+def test_a_connection_emits_an_event_when_it_opens_and_when_it_is_gone() -> None:
     world = World()
     world.now = 5.0
     one = world.gateway.connect(Peer("websocket", HERE, identity=Identity("ada")), 5.0)
@@ -158,7 +158,7 @@ def test_a_connection_is_told_of_when_it_opens_and_when_it_is_gone() -> None:
     assert (stats["connections.opened"], stats["connections.closed"]) == (1, 1)
 
 
-def test_the_code_that_counts_is_that_of_who_closed_first() -> None:
+def test_the_close_code_is_that_of_the_side_that_closed_first() -> None:
     world = World(max_bad_messages=1)
     one = world.connect()
     for _ in range(2):

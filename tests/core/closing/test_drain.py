@@ -22,7 +22,7 @@ def drained(world: World) -> bool:
 
 
 def timetable(world: World, until: float) -> dict[float, list[Any]]:
-    """What happens when, until then: closes, and what is told."""
+    """The closes and events until then, with their times."""
     happened: dict[float, list[Any]] = {}
     while (due := world.gateway.next_timeout()) is not None and due <= until:
         world.at(due)
@@ -35,7 +35,7 @@ def timetable(world: World, until: float) -> dict[float, list[Any]]:
     return happened
 
 
-def test_peers_are_told_at_once_when_to_come_back() -> None:
+def test_peers_are_told_at_once_when_to_reconnect() -> None:
     world = World(drain_notice=1.0, drain_spread=5.0)
     one, pipe = world.connect(), world.connect("cli")
     world.connect("http")
@@ -68,7 +68,7 @@ def test_row_57_accepting_stops_after_the_notice_and_the_closes_are_spread() -> 
     assert not world.gateway.accepting
 
 
-def test_row_57_two_hundred_clients_are_told_and_each_leaves_at_a_time_of_its_own() -> None:
+def test_row_57_two_hundred_clients_are_told_and_closed_at_different_times() -> None:
     world = World(drain_spread=5.0)
     connections = [world.connect() for _ in range(200)]
     calls = {connection: world.begin(connection) for connection in connections[::10]}
@@ -94,7 +94,7 @@ def test_row_57_two_hundred_clients_are_told_and_each_leaves_at_a_time_of_its_ow
     assert drained(world)
 
 
-def test_within_the_notice_sockets_are_accepted_and_after_it_not() -> None:
+def test_sockets_are_accepted_until_the_notice_is_over() -> None:
     world = World(drain_notice=2.0)
     world.gateway.shut_down(0.0)
     socket = world.gateway.accepted(Address(), 0.0)
@@ -103,7 +103,7 @@ def test_within_the_notice_sockets_are_accepted_and_after_it_not() -> None:
     assert world.gateway.accepted(Address(), 2.0) is None
 
 
-def test_who_comes_after_a_shut_down_has_begun_is_sent_away_but_http_is_answered() -> None:
+def test_a_new_connection_in_a_shut_down_is_refused_but_http_is_answered() -> None:
     world = World(drain_notice=2.0)
     world.gateway.shut_down(0.0)
     world.take()
@@ -114,7 +114,7 @@ def test_who_comes_after_a_shut_down_has_begun_is_sent_away_but_http_is_answered
     assert world.codes() == [-32050]
 
 
-def test_who_waits_for_an_answer_gets_it_and_then_leaves() -> None:
+def test_a_connection_with_a_call_is_closed_after_its_answer() -> None:
     world = World(drain_spread=0.0)
     one = world.connect()
     call = world.begin(one)
@@ -145,7 +145,7 @@ def test_calls_end_by_the_earlier_of_their_deadline_and_the_grace() -> None:
     assert world.closes() == [(one, 1012, True)]
 
 
-def test_the_grace_can_be_said() -> None:
+def test_the_grace_can_be_given() -> None:
     world = World(drain_grace=10.0, drain_spread=0.0)
     one = world.connect()
     world.begin(one)
@@ -157,7 +157,7 @@ def test_the_grace_can_be_said() -> None:
     assert world.codes() == [-32050]
 
 
-def test_a_connection_that_went_by_itself_needs_no_farewell() -> None:
+def test_a_connection_that_closed_itself_needs_no_farewell() -> None:
     world = World(drain_spread=10.0)
     one, two = world.connect(), world.connect()
     world.gateway.shut_down(0.0)
@@ -168,7 +168,7 @@ def test_a_connection_that_went_by_itself_needs_no_farewell() -> None:
     assert world.gateway.next_timeout() is None
 
 
-def test_it_is_over_once_when_connections_sockets_and_handlers_are_gone_and_leaves_no_deadline() -> None:
+def test_a_shut_down_is_over_once_when_all_is_gone_and_leaves_no_deadline() -> None:
     world = World(drain_spread=0.0)
     socket = world.gateway.accepted(Address(), 0.0)
     assert socket is not None
@@ -189,7 +189,7 @@ def test_it_is_over_once_when_connections_sockets_and_handlers_are_gone_and_leav
     assert world.take() == []
 
 
-def test_with_nobody_there_it_is_over_when_accepting_stops() -> None:
+def test_without_connections_a_shut_down_is_over_when_accepting_stops() -> None:
     world = World(drain_notice=2.0)
     world.gateway.shut_down(0.0)
     assert not drained(world)
@@ -199,7 +199,7 @@ def test_with_nobody_there_it_is_over_when_accepting_stops() -> None:
     assert drained(world)
 
 
-def test_it_is_over_at_its_timeout_whatever_is_left() -> None:
+def test_a_shut_down_is_over_at_its_timeout_even_with_connections_left() -> None:
     world = World(drain_timeout=30.0, drain_spread=0.0)
     one = world.connect()
     http = world.connect("http")
@@ -219,7 +219,7 @@ def test_it_is_over_at_its_timeout_whatever_is_left() -> None:
 
 
 @pytest.mark.parametrize("again", [0.0, 5.0])
-def test_to_shut_down_again_changes_nothing(again: float) -> None:
+def test_a_second_shut_down_changes_nothing(again: float) -> None:
     world = World()
     world.connect()
     world.gateway.shut_down(0.0)
@@ -229,7 +229,7 @@ def test_to_shut_down_again_changes_nothing(again: float) -> None:
     assert world.gateway.outbox == []
 
 
-def test_a_shut_down_whose_notice_is_longer_than_its_time_accepts_nobody_after_its_end() -> None:
+def test_a_shut_down_whose_notice_exceeds_its_timeout_stops_accepting_at_its_end() -> None:
     world = World(drain_notice=60.0, drain_timeout=30.0)
     one = world.connect()
     world.gateway.shut_down(0.0)
@@ -247,7 +247,7 @@ def test_a_shut_down_whose_notice_is_longer_than_its_time_accepts_nobody_after_i
     assert world.gateway.next_timeout() is None
 
 
-def test_a_shut_down_goes_by_its_timetable() -> None:
+def test_a_shut_down_follows_its_timetable() -> None:
     world = World(drain_notice=1.0, drain_spread=0.0, drain_grace=5.0, drain_timeout=30.0)
     idle, busy, http = world.connect(), world.connect(), world.connect("http")
     world.begin(busy)

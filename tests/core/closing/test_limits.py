@@ -18,7 +18,7 @@ def held(world: World, connection: ConnectionId, size: int, now: float) -> list[
     return world.closes()
 
 
-def test_row_59_above_the_budget_new_connections_are_refused_and_the_idlest_goes() -> None:
+def test_row_59_above_the_budget_new_connections_are_refused_and_the_idlest_is_closed() -> None:
     world = World(memory_budget=1000)
     idle, slow, lively = (world.connect() for _ in range(3))
     world.now = 1.0
@@ -31,7 +31,7 @@ def test_row_59_above_the_budget_new_connections_are_refused_and_the_idlest_goes
     world.begin(lively)
 
 
-def test_row_59_the_next_goes_when_more_is_taken_or_the_last_was_no_help() -> None:
+def test_row_59_the_next_is_closed_after_a_second_or_when_memory_grows() -> None:
     world = World(memory_budget=1000, write_timeout=100.0)
     slow, *others = (world.connect() for _ in range(5))
     world.gateway.heard(slow, 1.0)
@@ -46,14 +46,14 @@ def test_row_59_the_next_goes_when_more_is_taken_or_the_last_was_no_help() -> No
     assert world.closes() == [(others[2], 1013, False)]
 
 
-def test_where_nobody_is_left_to_go_nothing_does() -> None:
+def test_without_connections_memory_over_budget_closes_nothing() -> None:
     world = World(memory_budget=1000)
     world.gateway.report_buffered(2000, 0.0)
     assert world.take() == []
     assert world.gateway.health(0.0).status == "degraded"
 
 
-def test_memory_is_looked_at_again_though_nothing_is_taken_any_more() -> None:
+def test_memory_over_budget_is_checked_again_without_growth() -> None:
     world = World(memory_budget=1000)
     connections = [world.connect() for _ in range(3)]
     world.gateway.report_buffered(1001, 0.0)
@@ -65,7 +65,7 @@ def test_memory_is_looked_at_again_though_nothing_is_taken_any_more() -> None:
     assert world.closes() == [(connections[1], 1013, False)]
 
 
-def test_a_gateway_is_degraded_while_a_limit_on_all_is_reached() -> None:
+def test_a_gateway_is_degraded_while_a_global_limit_is_reached() -> None:
     world = World(max_connections=2, max_calls=1)
     one = world.connect("cli")
     assert world.gateway.health(0.0).status == "healthy"

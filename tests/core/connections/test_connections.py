@@ -32,7 +32,7 @@ def limits(tables: Connections, address: Address = HERE, now: float = 0.0) -> tu
     return breached
 
 
-def test_a_connection_moves_by_the_table_alone() -> None:
+def test_a_connection_changes_its_state_only_by_the_table() -> None:
     record = connections().add(Peer("http"), 0.0)
     record.move(Trigger.ASK)
     record.move(Trigger.ANSWER)
@@ -41,7 +41,7 @@ def test_a_connection_moves_by_the_table_alone() -> None:
         record.move(Trigger.ANSWER)
 
 
-def test_a_connection_begins_with_nothing_in_flight_nothing_counted_and_nothing_armed() -> None:
+def test_a_new_connection_has_no_calls_no_counts_and_no_timers() -> None:
     tables = connections()
     record = tables.add(Peer("websocket"), 0.0)
     assert (record.state, record.admitted, record.flush, record.farewell_due) == (State.OPEN, False, False, False)
@@ -59,14 +59,14 @@ def test_a_connection_begins_with_nothing_in_flight_nothing_counted_and_nothing_
     assert record.admitted
 
 
-def test_sockets_may_fill_their_number_and_one_more_is_refused() -> None:
+def test_sockets_may_fill_their_limit_and_one_more_is_refused() -> None:
     tables = connections(max_connections=2)
     assert [limits(tables) for _ in range(3)] == [(), (), ("max_connections",)]
     tables.remove_socket(next(iter(tables.sockets)))
     assert limits(tables) == ()
 
 
-def test_sockets_in_their_head_may_fill_their_number_and_one_more_is_refused() -> None:
+def test_sockets_with_an_unread_head_may_fill_their_limit_and_one_more_is_refused() -> None:
     tables = connections(max_in_head=2)
     assert [limits(tables) for _ in range(3)] == [(), (), ("max_in_head",)]
     first = next(iter(tables.sockets))
@@ -81,7 +81,7 @@ def test_sockets_in_their_head_may_fill_their_number_and_one_more_is_refused() -
     assert tables.in_head == 0
 
 
-def test_row_40_an_address_may_have_so_many_sockets_and_others_are_unaffected() -> None:
+def test_row_40_the_limit_on_an_addresss_sockets_does_not_affect_others() -> None:
     tables = connections(max_connections_per_address=2)
     assert [limits(tables) for _ in range(3)] == [(), (), ("max_connections_per_address",)]
     assert [limits(connections(max_connections_per_address=1)), limits(tables, THERE)] == [(), ()]
@@ -99,14 +99,14 @@ def test_an_address_may_open_sockets_at_its_rate_and_others_are_unaffected() -> 
     assert limits(tables, now=1.0) == ()
 
 
-def test_limits_of_addresses_do_not_touch_those_who_have_none() -> None:
+def test_limits_per_address_do_not_apply_without_an_address() -> None:
     tables = connections(max_connections_per_address=1, accept_rate_per_address=1.0)
     assert [limits(tables, UNIX) for _ in range(5)] == [()] * 5
     tables.remove_socket(next(iter(tables.sockets)))
     assert tables.by_address == {}
 
 
-def test_ids_are_counted_and_never_given_out_twice() -> None:
+def test_ids_count_up_and_are_never_reused() -> None:
     tables = connections()
     first = tables.add(Peer("http"), 0.0)
     tables.remove(first)
@@ -114,14 +114,14 @@ def test_ids_are_counted_and_never_given_out_twice() -> None:
     assert (first.id, second.id) == (1, 2)
     assert [tables.find(second.id), tables.find(first.id)] == [second, None]
     for never in (0, 3):
-        with pytest.raises(UsageError, match=f"there never was a connection {never}"):
+        with pytest.raises(UsageError, match=f"connection {never} never existed"):
             tables.find(ConnectionId(never))
     socket = tables.add_socket(HERE)
     assert (socket, tables.has_socket(socket)) == (1, True)
     tables.remove_socket(socket)
     assert not tables.has_socket(socket)
     for never in (0, 2):
-        with pytest.raises(UsageError, match=f"there never was a socket {never}"):
+        with pytest.raises(UsageError, match=f"socket {never} never existed"):
             tables.has_socket(SocketId(never))
 
 
@@ -130,7 +130,7 @@ def test_public_ids_come_from_the_entropy() -> None:
 
 
 @pytest.mark.parametrize(("kind", "pushable"), [("websocket", True), ("http", False), ("cli", True)])
-def test_the_kind_says_whether_the_server_may_speak_first(kind: Kind, pushable: bool) -> None:
+def test_the_kind_decides_whether_the_server_may_send_first(kind: Kind, pushable: bool) -> None:
     assert connections().add(Peer(kind), 0.0).pushable is pushable
 
 
@@ -156,7 +156,7 @@ def test_an_admitted_connection_is_found_by_kind_user_and_public_id_until_it_clo
     assert list(tables.records) == [1, 3]
 
 
-def test_where_a_host_owns_the_sockets_connections_are_counted_in_their_place() -> None:
+def test_without_sockets_connections_are_counted_instead() -> None:
     tables = connections(max_connections=2)
     hosted = Peer("websocket")
     for _ in range(2):
@@ -166,7 +166,7 @@ def test_where_a_host_owns_the_sockets_connections_are_counted_in_their_place() 
     assert tables.connection_limits(Peer("websocket", socket=tables.add_socket(HERE))) == []
 
 
-def test_a_user_may_have_so_many_connections_and_others_are_unaffected() -> None:
+def test_the_limit_on_a_users_connections_does_not_affect_other_users() -> None:
     tables = connections(max_connections_per_user=2)
     ada = Peer("websocket", identity=Identity("ada"))
     for _ in range(2):
@@ -177,7 +177,7 @@ def test_a_user_may_have_so_many_connections_and_others_are_unaffected() -> None
     assert tables.connection_limits(Peer("websocket", identity=ANONYMOUS)) == []
 
 
-def test_the_idlest_is_who_was_heard_of_least_recently() -> None:
+def test_the_idlest_connection_was_heard_from_least_recently() -> None:
     tables = connections()
     assert tables.idlest() is None
     records = [tables.add(Peer("websocket"), now) for now in (3.0, 1.0, 1.0, 2.0)]

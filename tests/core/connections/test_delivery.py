@@ -24,14 +24,14 @@ def broadcast(world: World, **to: Any) -> int:
 
 
 @pytest.mark.parametrize(("kind", "told"), [("websocket", True), ("cli", True), ("http", False)])
-def test_a_notification_goes_to_whoever_can_be_spoken_to(kind: Any, told: bool) -> None:
+def test_a_notification_is_sent_to_a_pushable_connection(kind: Any, told: bool) -> None:
     world = World()
     one = world.connect(kind)
     assert notify(world, one) is told
     assert world.take() == ([Transmit(one, NEWS)] if told else [])
 
 
-def test_who_is_closing_or_gone_is_told_nothing() -> None:
+def test_a_closing_or_gone_connection_gets_no_pushes() -> None:
     world = World(max_bad_messages=1)
     closing, gone = world.connect(), world.connect()
     for _ in range(2):
@@ -43,7 +43,7 @@ def test_who_is_closing_or_gone_is_told_nothing() -> None:
     assert world.take() == []
 
 
-def test_a_broadcast_is_one_payload_for_everybody_who_can_be_spoken_to() -> None:
+def test_a_broadcast_is_one_payload_for_all_pushable_connections() -> None:
     world = World()
     pipe, one = world.connect("cli"), world.connect()
     world.connect("http")
@@ -70,25 +70,27 @@ def test_a_broadcast_can_be_for_some_kinds_and_some_users() -> None:
         assert world.take() == ([Multicast(expected, NEWS)] if expected else [])
 
 
-def test_a_kind_that_there_is_not_is_misuse() -> None:
+def test_an_unknown_kind_is_misuse() -> None:
     world = World()
     world.connect()
     for users in (None, ["ada"]):
-        with pytest.raises(UsageError, match="no kind 'carrier pigeon'"):
+        with pytest.raises(UsageError, match="unknown kind 'carrier pigeon'"):
             broadcast(world, kinds=["carrier pigeon"], users=users)
     assert world.take() == []
 
 
 @pytest.mark.parametrize("to", [{"users": "ada"}, {"kinds": "http"}, {"users": ["ada", 1]}, {"kinds": [None]}])
-def test_one_text_is_not_taken_for_its_letters_nor_anything_else_for_a_name(to: Any) -> None:
+def test_a_single_string_and_other_types_are_refused_as_names(to: Any) -> None:
     world = World()
     world.connect(user="a")
-    with pytest.raises(UsageError, match=f"^{next(iter(to))} (is the text .*give several|holds .*must be text)"):
+    with pytest.raises(
+        UsageError, match=f"^{next(iter(to))} (is a single string: give a list|contains .*must be a string)"
+    ):
         broadcast(world, **to)
     assert world.take() == []
 
 
-def test_row_8_who_reads_nothing_is_closed_and_a_thousand_others_do_not_notice() -> None:
+def test_row_8_a_peer_that_reads_nothing_is_closed_and_a_thousand_others_are_unaffected() -> None:
     world = World(max_queued_pushes=3)
     slow = world.connect()
     others = [world.connect() for _ in range(1000)]
@@ -103,7 +105,7 @@ def test_row_8_who_reads_nothing_is_closed_and_a_thousand_others_do_not_notice()
     assert world.gateway.memory == 0
 
 
-def test_where_everybody_is_slow_a_broadcast_is_only_queued() -> None:
+def test_a_broadcast_to_slow_peers_only_is_queued() -> None:
     world = World()
     one = world.connect()
     world.gateway.report_held(one, 10, 0.0)

@@ -29,8 +29,6 @@ TWO = ConnectionId(2)
 class Machine(Flow):
     """A flow with its surroundings in sight."""
 
-    __slots__ = ("shared",)
-
     def __init__(self, shared: Shared) -> None:
         super().__init__(shared)
         self.shared = shared
@@ -60,26 +58,26 @@ def closing(*, flush: bool) -> Connection:
     return record
 
 
-def test_while_the_socket_takes_everything_nothing_is_counted() -> None:
+def test_while_the_socket_takes_all_bytes_nothing_is_counted() -> None:
     machine, outbox, timers = flow()
-    assert machine.send(ONE, b"reply") is None
-    assert machine.push(ONE, b"push", 0.0) is None
+    machine.send(ONE, b"reply")
+    machine.push(ONE, b"push", 0.0)
     assert outbox == [Transmit(ONE, b"reply"), Transmit(ONE, b"push")]
     assert (machine.total, machine.backlogs, len(timers)) == (0, {}, 0)
 
 
-def test_what_is_held_pauses_reading_once_and_queues_what_follows() -> None:
+def test_held_bytes_pause_reading_once_and_queue_later_payloads() -> None:
     machine, outbox, timers = flow()
     machine.hold(ONE, 10, 0.0)
     machine.hold(ONE, 5, 0.0)
-    assert machine.send(ONE, b"abc") is None
-    assert machine.push(ONE, b"de", 0.0) is None
+    machine.send(ONE, b"abc")
+    machine.push(ONE, b"de", 0.0)
     assert outbox == [PauseReading(ONE)]
     assert (machine.held(ONE), machine.held(TWO), machine.total) == (15, 0, 20)
     assert timers.next() == 10.0
 
 
-def test_other_peers_do_not_notice() -> None:
+def test_a_slow_peer_does_not_affect_others() -> None:
     machine, outbox, _ = flow()
     machine.hold(ONE, 10, 0.0)
     outbox.clear()
@@ -87,7 +85,7 @@ def test_other_peers_do_not_notice() -> None:
     assert outbox == [Transmit(TWO, b"push")]
 
 
-def test_when_all_has_gone_reading_begins_again_and_nothing_is_left() -> None:
+def test_when_all_bytes_are_sent_reading_resumes_and_the_backlog_is_forgotten() -> None:
     machine, outbox, timers = flow()
     machine.hold(ONE, 10, 0.0)
     machine.sent(ONE, 4, 1.0)
@@ -98,7 +96,7 @@ def test_when_all_has_gone_reading_begins_again_and_nothing_is_left() -> None:
     assert (machine.total, machine.backlogs, len(timers)) == (0, {}, 0)
 
 
-def test_the_queue_leaves_in_order_in_portions_of_write_ahead_each_reported() -> None:
+def test_the_queue_is_sent_in_order_in_portions_of_write_ahead() -> None:
     machine, outbox, _ = flow(write_ahead=10)
     machine.hold(ONE, 1, 0.0)
     for payload in (b"a" * 6, b"b" * 4, b"c" * 3, b"d" * 30, b"e"):
@@ -121,50 +119,63 @@ def test_the_queue_leaves_in_order_in_portions_of_write_ahead_each_reported() ->
     assert machine.total == 0
 
 
-def test_replies_may_fill_their_limit_and_not_one_byte_more() -> None:
+def test_replies_may_fill_their_limit_but_not_exceed_it() -> None:
     machine, _, _ = flow(max_queued_replies_bytes=100)
     machine.hold(ONE, 1000, 0.0)
-    assert machine.send(ONE, b"x" * 99) is None
-    assert machine.send(ONE, b"x") is None
-    assert machine.send(ONE, b"x") is MAX_QUEUED_REPLIES_BYTES
+    machine.send(ONE, b"x" * 99)
+    machine.send(ONE, b"x")
+    assert machine.breached() == []
+    machine.send(ONE, b"x")
+    assert machine.breached() == [MAX_QUEUED_REPLIES_BYTES]
 
 
-def test_what_has_gone_leaves_room_for_as_much_again() -> None:
+def test_sent_bytes_leave_room_in_the_queue() -> None:
     machine, _, _ = flow(max_queued_replies_bytes=100, max_queued_pushes_bytes=100, max_queued_pushes=2)
     machine.hold(ONE, 1, 0.0)
     for _ in range(3):
-        assert machine.send(ONE, b"x" * 100) is None
-        assert machine.push(ONE, b"x" * 50, 0.0) is None
-        assert machine.push(ONE, b"x" * 50, 0.0) is None
+        machine.send(ONE, b"x" * 100)
+        machine.push(ONE, b"x" * 50, 0.0)
+        machine.push(ONE, b"x" * 50, 0.0)
         machine.sent(ONE, 1, 0.0)
         machine.sent(ONE, 199, 0.0)
-    assert machine.send(ONE, b"x" * 101) is MAX_QUEUED_REPLIES_BYTES
-    assert machine.push(ONE, b"x" * 101, 0.0) is MAX_QUEUED_PUSHES_BYTES
+    assert machine.breached() == []
+    machine.send(ONE, b"x" * 101)
+    assert machine.breached() == [MAX_QUEUED_REPLIES_BYTES]
+    machine.push(ONE, b"x" * 101, 0.0)
+    assert machine.breached() == [MAX_QUEUED_PUSHES_BYTES]
 
 
-def test_pushes_may_fill_their_limit_of_bytes_and_not_one_more() -> None:
+def test_pushes_may_fill_their_limit_of_bytes_but_not_exceed_it() -> None:
     machine, _, _ = flow(max_queued_pushes_bytes=100)
     machine.hold(ONE, 1000, 0.0)
-    assert machine.push(ONE, b"x" * 99, 0.0) is None
-    assert machine.push(ONE, b"x", 0.0) is None
-    assert machine.push(ONE, b"x", 0.0) is MAX_QUEUED_PUSHES_BYTES
+    machine.push(ONE, b"x" * 99, 0.0)
+    machine.push(ONE, b"x", 0.0)
+    assert machine.breached() == []
+    machine.push(ONE, b"x", 0.0)
+    assert machine.breached() == [MAX_QUEUED_PUSHES_BYTES]
 
 
-def test_pushes_may_fill_their_number_and_not_one_more() -> None:
+def test_pushes_may_fill_their_limit_of_number_but_not_exceed_it() -> None:
     machine, _, _ = flow(max_queued_pushes=3)
     machine.hold(ONE, 1000, 0.0)
-    assert [machine.push(ONE, b"x", 0.0) for _ in range(4)] == [None, None, None, MAX_QUEUED_PUSHES]
+    for _ in range(3):
+        machine.push(ONE, b"x", 0.0)
+    assert machine.breached() == []
+    machine.push(ONE, b"x", 0.0)
+    assert machine.breached() == [MAX_QUEUED_PUSHES]
 
 
-def test_a_push_may_be_as_old_as_the_limit_and_no_older() -> None:
+def test_a_push_may_be_as_old_as_the_limit_but_not_older() -> None:
     machine, _, _ = flow(max_push_age=10.0)
     machine.hold(ONE, 1000, 0.0)
-    assert machine.push(ONE, b"x", 5.0) is None
-    assert machine.push(ONE, b"x", 15.0) is None
-    assert machine.push(ONE, b"x", 15.001) is MAX_PUSH_AGE
+    machine.push(ONE, b"x", 5.0)
+    machine.push(ONE, b"x", 15.0)
+    assert machine.breached() == []
+    machine.push(ONE, b"x", 15.001)
+    assert machine.breached() == [MAX_PUSH_AGE]
 
 
-def test_the_age_of_pushes_is_seen_when_bytes_go_too() -> None:
+def test_the_age_of_pushes_is_also_checked_when_bytes_are_sent() -> None:
     machine, _, _ = flow(max_push_age=10.0)
     machine.hold(ONE, 3, 0.0)
     machine.push(ONE, b"x", 0.0)
@@ -178,7 +189,7 @@ def test_the_age_of_pushes_is_seen_when_bytes_go_too() -> None:
     assert machine.breached() == []
 
 
-def test_replies_have_no_age() -> None:
+def test_replies_have_no_maximum_age() -> None:
     machine, _, _ = flow(max_push_age=10.0)
     machine.hold(ONE, 2, 0.0)
     machine.send(ONE, b"x")
@@ -186,7 +197,7 @@ def test_replies_have_no_age() -> None:
     assert machine.breached() == []
 
 
-def test_a_peer_that_makes_no_progress_is_stalled_at_the_deadline_exactly() -> None:
+def test_a_peer_without_progress_breaches_the_write_timeout_exactly_at_the_deadline() -> None:
     machine, _, timers = flow(write_timeout=10.0)
     machine.hold(ONE, 100, 0.0)
     machine.sent(ONE, 1, 4.0)
@@ -199,7 +210,7 @@ def test_a_peer_that_makes_no_progress_is_stalled_at_the_deadline_exactly() -> N
     assert machine.breached() == [WRITE_TIMEOUT]
 
 
-def test_a_deadline_is_one_of_writing_and_of_its_connection() -> None:
+def test_the_deadline_of_a_backlog_has_its_reason_and_its_connection() -> None:
     machine, _, timers = flow(write_timeout=10.0)
     machine.hold(TWO, 1, 0.0)
     timer = timers.pop(10.0)
@@ -218,7 +229,7 @@ def test_dropping_a_backlog_forgets_it() -> None:
     assert (outbox, machine.total, machine.backlogs, len(timers)) == ([], 0, {}, 0)
 
 
-def test_dropping_with_flush_hands_out_what_was_queued() -> None:
+def test_dropping_with_flush_sends_the_queued_payloads() -> None:
     machine, outbox, _ = flow()
     machine.hold(ONE, 10, 0.0)
     machine.send(ONE, b"reply")
@@ -240,7 +251,7 @@ def test_dropping_with_flush_hands_out_what_was_queued() -> None:
     ),
     st.integers(1, 40),
 )
-def test_every_payload_leaves_once_in_order_and_the_sums_add_up(steps: list[tuple[str, int]], ahead: int) -> None:
+def test_every_payload_is_sent_once_in_order_and_the_counts_match(steps: list[tuple[str, int]], ahead: int) -> None:
     machine, outbox, timers = flow(write_ahead=ahead)
     given_out: list[bytes] = []
     offered: list[bytes] = []

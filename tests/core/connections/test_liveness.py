@@ -29,7 +29,7 @@ def asked(world: World, connection: ConnectionId, when: float) -> bool:
     return world.take() == [Heartbeat(connection)]
 
 
-def test_a_silent_peer_is_asked_after_the_interval_and_closed_when_it_does_not_answer() -> None:
+def test_a_silent_peer_gets_a_heartbeat_and_is_closed_without_an_answer() -> None:
     world = Still(heartbeat_interval=25.0, heartbeat_timeout=10.0)
     one = world.connect()
     assert asked(world, one, 20.0)
@@ -51,7 +51,7 @@ def test_any_inbound_bytes_are_a_sign_of_life() -> None:
 
 
 @pytest.mark.parametrize("when", [20.0, 25.0, 29.999])
-def test_who_answers_in_time_is_asked_again_an_interval_later(when: float) -> None:
+def test_a_peer_that_answers_gets_the_next_heartbeat_after_an_interval(when: float) -> None:
     world = Still(heartbeat_interval=25.0)
     one = world.connect()
     assert asked(world, one, 20.0)
@@ -60,7 +60,7 @@ def test_who_answers_in_time_is_asked_again_an_interval_later(when: float) -> No
     assert asked(world, one, when + 20.0)
 
 
-def test_intervals_are_spread_by_a_fifth_either_way_and_drawn_once() -> None:
+def test_intervals_vary_by_20_percent_and_are_drawn_once() -> None:
     class Drawn(World):
         def entropy(self, size: int) -> bytes:
             return draws.pop(0).to_bytes(2, "big") if size == 2 else super().entropy(size)
@@ -80,7 +80,7 @@ def test_intervals_are_spread_by_a_fifth_either_way_and_drawn_once() -> None:
 
 
 @pytest.mark.parametrize("kind", ["http", "cli"])
-def test_only_who_can_be_asked_is_asked(kind: Kind) -> None:
+def test_heartbeats_are_sent_to_websockets_only(kind: Kind) -> None:
     world = World(heartbeat_interval=25.0)
     world.connect(kind)
     assert world.gateway.next_timeout() is None
@@ -92,7 +92,7 @@ def test_heartbeats_may_be_off() -> None:
     assert world.gateway.next_timeout() is None
 
 
-def test_the_time_to_answer_stands_still_while_nothing_is_read() -> None:
+def test_a_paused_connection_is_not_closed_for_an_unread_answer() -> None:
     world = Still(heartbeat_interval=25.0, heartbeat_timeout=10.0)
     one = world.connect()
     assert asked(world, one, 20.0)
@@ -110,7 +110,7 @@ def test_the_time_to_answer_stands_still_while_nothing_is_read() -> None:
     assert world.closes() == [(one, 4101, False)]
 
 
-def test_who_was_not_asked_gains_nothing_when_reading_begins_again() -> None:
+def test_resumed_reading_without_a_heartbeat_changes_no_deadline() -> None:
     world = Still(heartbeat_interval=25.0)
     one = world.connect()
     world.gateway.report_held(one, 1, 0.0)
@@ -120,7 +120,7 @@ def test_who_was_not_asked_gains_nothing_when_reading_begins_again() -> None:
     assert asked(world, one, 20.0)
 
 
-def test_row_49_after_a_suspension_everybody_is_given_the_time_once_more_and_only_once() -> None:
+def test_row_49_after_a_suspension_every_peer_gets_the_full_time_once_more() -> None:
     world = Still(heartbeat_interval=25.0, heartbeat_timeout=10.0)
     connections = [world.connect() for _ in range(100)]
     world.at(20.0)
@@ -136,7 +136,7 @@ def test_row_49_after_a_suspension_everybody_is_given_the_time_once_more_and_onl
     assert silent(world, 1024.999)
 
 
-def test_who_is_only_late_was_not_suspended() -> None:
+def test_a_late_process_was_not_suspended() -> None:
     for now, closed in ((35.0, True), (35.001, False)):
         world = Still(heartbeat_interval=25.0, heartbeat_timeout=10.0)
         one = world.connect()
@@ -145,7 +145,7 @@ def test_who_is_only_late_was_not_suspended() -> None:
         assert (world.closes() == [(one, 4101, False)]) is closed
 
 
-def test_deadlines_are_armed_for_their_time_and_not_to_be_looked_at_before() -> None:
+def test_deadlines_are_armed_for_their_exact_time() -> None:
     world = Still(heartbeat_interval=25.0, heartbeat_timeout=10.0)
     one = world.connect()
     assert world.gateway.next_timeout() == 20.0
@@ -163,7 +163,7 @@ def test_deadlines_are_armed_for_their_time_and_not_to_be_looked_at_before() -> 
 
 
 @pytest.mark.parametrize("kind", ["websocket", "cli"])
-def test_a_peer_that_asks_nothing_is_closed_at_the_idle_deadline_exactly(kind: Kind) -> None:
+def test_a_peer_without_texts_is_closed_exactly_at_the_idle_deadline(kind: Kind) -> None:
     world = World(idle_timeout=60.0)
     one = world.connect(kind)
     assert silent(world, 59.999)
@@ -171,7 +171,7 @@ def test_a_peer_that_asks_nothing_is_closed_at_the_idle_deadline_exactly(kind: K
     assert world.closes() == [(one, 1000, True)]
 
 
-def test_texts_move_the_idle_deadline_and_mere_signs_of_life_do_not() -> None:
+def test_texts_move_the_idle_deadline_and_other_signs_of_life_do_not() -> None:
     world = World(idle_timeout=60.0)
     one, two = world.connect(), world.connect()
     world.at(30.0)
@@ -184,7 +184,7 @@ def test_texts_move_the_idle_deadline_and_mere_signs_of_life_do_not() -> None:
     assert world.closes() == [(one, 1000, True)]
 
 
-def test_who_waits_for_an_answer_is_not_idle_and_has_the_whole_time_after_it() -> None:
+def test_a_connection_with_a_call_is_not_idle_and_has_the_full_time_after_it() -> None:
     world = World(idle_timeout=60.0, call_timeout=200.0)
     one = world.connect()
     call = world.begin(one)
@@ -202,7 +202,7 @@ def test_http_exchanges_are_never_idle() -> None:
     assert world.gateway.next_timeout() is None
 
 
-def test_row_49_after_a_suspension_nobody_is_idle_at_once() -> None:
+def test_row_49_after_a_suspension_no_connection_is_idle_at_once() -> None:
     world = World(idle_timeout=60.0)
     one = world.connect()
     world.sleep_until(1000.0)
@@ -212,7 +212,7 @@ def test_row_49_after_a_suspension_nobody_is_idle_at_once() -> None:
     assert world.closes() == [(one, 1000, True)]
 
 
-def test_when_a_connection_goes_so_do_its_deadlines() -> None:
+def test_a_dropped_connection_has_no_deadlines() -> None:
     world = World(heartbeat_interval=25.0, idle_timeout=60.0)
     one = world.connect()
     world.gateway.disconnected(one, None, 0.0)

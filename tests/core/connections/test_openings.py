@@ -17,7 +17,7 @@ from tests.core.world import World, breached
 HERE = Address("192.0.2.1", 5000)
 
 
-def test_a_user_may_have_so_many_connections_and_one_more_is_refused() -> None:
+def test_a_user_may_have_as_many_connections_as_the_limit_but_not_more() -> None:
     world = World(max_connections_per_user=2)
     for _ in range(2):
         world.connect(user="ada")
@@ -31,7 +31,7 @@ def test_a_user_may_have_so_many_connections_and_one_more_is_refused() -> None:
     assert world.gateway.outbox == []
 
 
-def test_row_40_sockets_are_refused_before_anything_is_read_and_others_are_unharmed() -> None:
+def test_row_40_sockets_are_refused_unread_and_others_are_unaffected() -> None:
     world = World(max_connections_per_address=1)
     assert world.gateway.accepted(HERE, 0.0) == 1
     assert world.gateway.accepted(HERE, 0.0) is None
@@ -40,7 +40,7 @@ def test_row_40_sockets_are_refused_before_anything_is_read_and_others_are_unhar
 
 
 @pytest.mark.parametrize("limit", ["max_connections_per_address", "accept_rate_per_address"])
-def test_what_is_observed_of_sockets_is_let_through(limit: str) -> None:
+def test_observed_limits_on_sockets_admit_them(limit: str) -> None:
     assert limit in OBSERVABLE
     world = World(**{limit: 1}, observe=[limit])
     for _ in range(2):
@@ -48,7 +48,7 @@ def test_what_is_observed_of_sockets_is_let_through(limit: str) -> None:
     assert breached(world) == [(limit, None, False)]
 
 
-def test_what_is_observed_of_connections_is_let_through() -> None:
+def test_observed_limits_on_connections_admit_them() -> None:
     world = World(max_connections_per_user=1, observe=["max_connections_per_user"])
     world.connect(user="ada")
     two = world.gateway.connect(Peer("websocket", identity=Identity("ada")), 0.0)
@@ -56,7 +56,7 @@ def test_what_is_observed_of_connections_is_let_through() -> None:
     assert breached(world) == [("max_connections_per_user", None, False)]
 
 
-def test_a_connection_is_told_of_when_it_opens_and_when_it_is_gone() -> None:
+def test_a_connection_emits_an_event_when_it_opens_and_when_it_is_gone() -> None:
     world = World()
     world.now = 5.0
     one = world.gateway.connect(Peer("websocket", HERE, identity=Identity("ada")), 5.0)
@@ -69,7 +69,7 @@ def test_a_connection_is_told_of_when_it_opens_and_when_it_is_gone() -> None:
     assert (stats["connections.opened"], stats["connections.closed"]) == (1, 1)
 
 
-def test_who_comes_to_a_full_server_or_in_a_shut_down_is_refused_with_the_reason() -> None:
+def test_a_connection_to_a_full_or_draining_server_is_refused_with_the_reason() -> None:
     world = World(max_connections=1, memory_budget=1000)
     world.connect()
     full = world.gateway.connect(Peer("websocket"), 0.0)
@@ -91,16 +91,16 @@ PIGEON: Any = "pigeon"
     ("peer", "said"),
     [
         ("websocket", "give a Peer"),
-        (Peer(PIGEON), "there is no kind 'pigeon'"),
-        (Peer("http", socket=SocketId(1)), "there never was a socket 1"),
+        (Peer(PIGEON), "unknown kind 'pigeon'"),
+        (Peer("http", socket=SocketId(1)), "socket 1 never existed"),
     ],
 )
-def test_what_is_no_peer_is_misuse(peer: Any, said: str) -> None:
+def test_an_invalid_peer_is_misuse(peer: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         World().gateway.connect(peer, 0.0)
 
 
-def test_what_is_no_address_and_a_socket_that_was_released_is_misuse() -> None:
+def test_an_invalid_address_and_a_released_socket_are_misuse() -> None:
     world = World()
     nowhere: Any = "192.0.2.1"
     with pytest.raises(UsageError, match="give an Address"):
@@ -112,7 +112,7 @@ def test_what_is_no_address_and_a_socket_that_was_released_is_misuse() -> None:
         world.gateway.connect(Peer("http", socket=socket), 0.0)
 
 
-def test_only_who_can_be_pushed_to_is_told_that_it_is_admitted() -> None:
+def test_only_pushable_connections_get_an_accept() -> None:
     world = World()
     pipe = world.gateway.connect(Peer("cli"), 0.0)
     assert world.take() == [Accept(pipe)]

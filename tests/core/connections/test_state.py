@@ -1,4 +1,4 @@
-"""The states of a connection: the table is whole, and any other event is a defect that names itself."""
+"""The states of a connection: the table is complete, and any other event is a defect."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from posthouse.core.connections.state import LIVING, TRANSITIONS, State, Trigger
 from posthouse.core.values.transitions import IllegalEvent
 
 
-def test_every_state_has_a_row_and_every_row_but_the_last_ends_as_gone() -> None:
+def test_the_state_table_is_complete_and_every_state_leads_to_gone() -> None:
     assert list(TRANSITIONS) == list(State)
     for state, row in TRANSITIONS.items():
         assert row.get(Trigger.DISCONNECTED) is (None if state is State.GONE else State.GONE)
         assert State.OPEN not in row.values()
 
 
-def test_a_connection_can_be_closed_in_the_states_that_are_living() -> None:
+def test_a_connection_can_be_closed_in_the_living_states() -> None:
     assert [state for state in State if Trigger.DISCONNECT in TRANSITIONS[state]] == list(LIVING)
 
 

@@ -1,4 +1,4 @@
-"""Who may call, and how often."""
+"""Authorization, and the rate of calls."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ def bad(world: World, connection: Any, count: int) -> None:
         ("guarded", Identity(scopes=(ALL_SCOPES,)), None),
     ],
 )
-def test_row_36_a_refusal_says_what_would_have_let_the_call_through(
-    name: str, identity: Identity, refusal: Any
-) -> None:
+def test_row_36_a_refusal_names_the_missing_scopes(name: str, identity: Identity, refusal: Any) -> None:
     world = World()
     one = world.connect(identity=identity)
     world.call(one, name)
@@ -53,7 +51,7 @@ def test_row_36_a_refusal_says_what_would_have_let_the_call_through(
         assert (code_of(reply), reply["error"].get("data")) == refusal
 
 
-def test_a_method_that_is_not_public_and_asks_for_scopes_asks_for_both_at_once() -> None:
+def test_an_anonymous_caller_is_told_authentication_and_scopes_at_once() -> None:
     offered = Service("closed")
     offered.method("f", scopes={"read"})(lambda: None)
     with pytest.raises(RpcError) as refused:
@@ -61,7 +59,7 @@ def test_a_method_that_is_not_public_and_asks_for_scopes_asks_for_both_at_once()
     assert refused.value.data == {"requires": "authentication", "scopes": ["read"]}
 
 
-def test_row_22_calls_above_their_rate_are_refused_and_say_when_to_come_back() -> None:
+def test_row_22_calls_above_their_rate_are_refused_with_the_time_to_wait() -> None:
     world = World(call_rate=2.0)
     one, two = world.connect(), world.connect()
     world.receive(one, [request("connection.ping", id=id) for id in range(3)])
@@ -75,7 +73,7 @@ def test_row_22_calls_above_their_rate_are_refused_and_say_when_to_come_back() -
     assert world.codes() == [None]
 
 
-def test_a_call_of_a_method_that_there_is_not_costs_as_much_as_any() -> None:
+def test_a_call_of_an_unknown_method_costs_as_much_as_any_other() -> None:
     world = World(call_rate=1.0)
     one = world.connect()
     world.call(one, "nowhere")
@@ -97,7 +95,7 @@ def test_a_user_has_one_rate_over_all_connections_and_from_one_to_the_next() -> 
     assert world.codes() == [-32029, None]
 
 
-def test_row_22_what_is_called_costs_the_same_where_there_is_no_such_method() -> None:
+def test_row_22_a_call_of_an_unknown_method_costs_the_same() -> None:
     world = World(call_rate=1.0)
     one = world.connect()
     for method in ("nothing", "nothing", "echo"):
@@ -105,7 +103,7 @@ def test_row_22_what_is_called_costs_the_same_where_there_is_no_such_method() ->
     assert world.codes() == [-32601, -32029, -32029]
 
 
-def test_row_22_ten_seconds_of_it_close_the_connection() -> None:
+def test_row_22_ten_seconds_of_refusals_close_the_connection() -> None:
     world = World(call_rate=2.0)
     one = world.connect()
     for tenth in range(111):
@@ -129,7 +127,7 @@ def test_row_22_the_connection_closes_at_the_refusal_that_comes_ten_seconds_afte
     assert closed == [10.5]
 
 
-def test_row_22_who_has_to_wait_long_is_told_to_the_millisecond() -> None:
+def test_row_22_the_time_to_wait_is_exact_to_the_millisecond() -> None:
     world = World(call_rate=0.1)
     one = world.connect()
     for _ in range(2):
@@ -137,7 +135,7 @@ def test_row_22_who_has_to_wait_long_is_told_to_the_millisecond() -> None:
     assert world.said()[1]["error"]["data"]["retry_after_ms"] == 10_001
 
 
-def test_a_rate_that_is_observed_is_counted_and_told_and_not_enforced() -> None:
+def test_an_observed_rate_is_counted_and_reported_but_not_enforced() -> None:
     world = World(call_rate=1.0, observe=["call_rate"])
     one = world.connect()
     world.take()

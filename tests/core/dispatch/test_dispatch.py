@@ -1,4 +1,4 @@
-"""What a text asks for, and what each of its entries becomes."""
+"""From a text to calls, answers and errors."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def method(name: str) -> Any:
     return service().methods[name]
 
 
-# Who may
+# Access
 
 
-def test_an_unknown_method_is_not_found_and_a_notification_of_one_is_passed_over() -> None:
+def test_an_unknown_method_is_not_found_and_its_notification_is_ignored() -> None:
     world = World()
     one = world.connect()
     world.call(one, "nothing")
@@ -36,7 +36,7 @@ def test_an_unknown_method_is_not_found_and_a_notification_of_one_is_passed_over
 # Metadata
 
 
-def test_a_key_that_came_with_the_connection_stands_for_one_call_and_not_for_a_batch() -> None:
+def test_a_batch_with_one_idempotency_key_for_the_connection_is_refused() -> None:
     world = World()
     one = world.connect("http", meta=Meta(idempotency_key="k"))
     assert world.gateway.outbox == []
@@ -54,7 +54,7 @@ def test_a_key_that_came_with_the_connection_stands_for_one_call_and_not_for_a_b
     assert invoke.meta == Meta(idempotency_key="k")
 
 
-def test_what_a_request_says_itself_counts_before_what_its_connection_was_given() -> None:
+def test_the_metadata_of_a_request_takes_precedence_over_its_connections() -> None:
     given = Meta(timeout_ms=500, traceparent="given")
     world = World()
     one = world.connect("http", meta=given)
@@ -71,7 +71,7 @@ def test_what_a_request_says_itself_counts_before_what_its_connection_was_given(
 # Built in
 
 
-def test_built_in_methods_are_answered_at_once_and_checked_as_any_other() -> None:
+def test_built_in_methods_are_answered_at_once_and_checked_like_others() -> None:
     world = World()
     one = world.connect()
     world.call(one, "connection.ping", id=1)
@@ -106,7 +106,7 @@ def test_only_calls_of_the_same_connection_can_be_cancelled() -> None:
     assert world.said() == [result({"cancelled": False}, 2)]
 
 
-def test_who_is_over_the_cap_or_in_a_shut_down_may_still_cancel_and_answer() -> None:
+def test_cancels_and_responses_are_accepted_above_limits_and_in_a_shut_down() -> None:
     world = World(max_calls_per_connection=1, max_waiting_calls=0, call_rate=1.0)
     one = world.connect()
     call = world.begin(one, id=1)
@@ -125,7 +125,7 @@ def test_who_is_over_the_cap_or_in_a_shut_down_may_still_cancel_and_answer() -> 
 MEANT = [RpcError(5), RpcError(-32603), RpcError(-32603, data={"why": 1}), RpcError(data={"incident": "x"})]
 
 
-def test_an_answer_to_nothing_is_counted_and_passed_over() -> None:
+def test_a_response_without_a_request_is_counted_and_ignored() -> None:
     world = World()
     one = world.connect()
     world.receive(one, result(id=5))
@@ -141,7 +141,7 @@ def bad(world: World, connection: Any, count: int) -> None:
         world.receive(connection, b"{")
 
 
-def test_row_18_what_is_no_request_is_answered_and_the_connection_stays() -> None:
+def test_row_18_an_invalid_message_is_answered_and_the_connection_stays() -> None:
     world = World()
     one = world.connect()
     for text in (b"", b"{", b"1", b'{"jsonrpc":"2.0"}', b"[]", b"[1]", b"\xff"):
@@ -152,7 +152,7 @@ def test_row_18_what_is_no_request_is_answered_and_the_connection_stays() -> Non
     world.begin(one)
 
 
-def test_row_18_so_many_bad_messages_a_minute_are_borne_and_one_more_closes() -> None:
+def test_row_18_bad_messages_above_the_limit_per_minute_close_the_connection() -> None:
     world = World(max_bad_messages=3)
     one = world.connect()
     bad(world, one, 3)
@@ -165,14 +165,14 @@ def test_row_18_so_many_bad_messages_a_minute_are_borne_and_one_more_closes() ->
     assert world.closes() == [(one, 4400, True)]
 
 
-def test_bad_messages_may_be_borne_without_end() -> None:
+def test_the_limit_on_bad_messages_can_be_turned_off() -> None:
     world = World(max_bad_messages=None)
     one = world.connect()
     bad(world, one, 100)
     assert world.closes() == []
 
 
-def test_a_response_that_is_none_is_not_answered_but_counts() -> None:
+def test_a_malformed_response_is_not_answered_but_counts_as_invalid() -> None:
     world = World(max_bad_messages=1)
     one = world.connect()
     bogus = {"jsonrpc": "2.0", "error": 5, "id": 1}
@@ -196,7 +196,7 @@ def test_in_a_shut_down_new_calls_are_refused() -> None:
     assert data_of(world.said()) == [{"retryable": True}] * 3
 
 
-def test_what_is_asked_or_cannot_be_read_gets_a_reply_with_its_id_and_nothing_else_does() -> None:
+def test_requests_and_answerable_invalid_messages_get_a_reply_and_others_do_not() -> None:
     decoder = Decoder(World().config)
     messages = decoder.decode(encode(ENTRIES))
     assert isinstance(messages, list)
@@ -213,7 +213,7 @@ ENTRIES = [
 ]
 
 
-def test_a_response_in_a_batch_gets_no_reply_and_holds_up_no_other() -> None:
+def test_a_response_in_a_batch_gets_no_reply_and_does_not_delay_the_others() -> None:
     world = World()
     one = world.connect()
     world.receive(one, [result(7), request("connection.ping", id=1)])
@@ -237,7 +237,7 @@ def test_a_call_of_a_method_costs_its_rate() -> None:
     assert world.codes() == [-32029]
 
 
-def test_a_method_that_is_not_for_everybody_is_refused_to_who_may_not_call_it() -> None:
+def test_a_method_refuses_callers_without_its_scopes() -> None:
     world = World()
     world.call(world.connect(), "private")
     assert world.codes() == [-32020]

@@ -148,7 +148,7 @@ class FrozenPoint:
         (tuple[Team, set[int]], True, True),
     ],
 )
-def test_types_are_known_with_whether_they_hold_models_and_sets(annotation: Any, models: bool, sets: bool) -> None:
+def test_check_tells_whether_a_type_contains_models_and_sets(annotation: Any, models: bool, sets: bool) -> None:
     assert check(annotation, "it") == (models, sets)
     assert may_hold_sets(msgspec.inspect.type_info(annotation)) is sets
 
@@ -180,13 +180,13 @@ def test_a_type_that_cannot_be_read_is_refused_with_its_place(annotation: Any) -
         (int | list[int], "list"),
     ],
 )
-def test_a_set_of_what_has_no_hash_is_refused(item: Any, name: str) -> None:
+def test_a_set_of_values_without_a_hash_is_refused(item: Any, name: str) -> None:
     for annotation in (set[item], frozenset[item], dict[str, list[set[item]]], set[frozenset[item]]):
         with pytest.raises(UsageError) as caught:
             check(annotation, "parameter 'x'")
         assert str(caught.value) == (
-            f"parameter 'x' has the type {annotation!r}, but Python puts no {name!r} into a set: use a list, or inside "
-            "the set a tuple, a frozenset or a frozen class"
+            f"parameter 'x' has the type {annotation!r}, but {name!r} has no hash: use a list instead of the "
+            "set, or a tuple, a frozenset or a frozen class inside the set"
         )
 
 
@@ -209,7 +209,7 @@ def test_a_set_of_what_has_no_hash_is_refused(item: Any, name: str) -> None:
         (object, b"[1]"),
     ],
 )
-def test_a_set_of_what_has_a_hash_may_be_declared_and_is_read(item: Any, text: bytes) -> None:
+def test_a_set_of_hashable_values_can_be_declared_and_read(item: Any, text: bytes) -> None:
     check(set[item], "it")
     assert msgspec.json.decode(text, type=set[item], dec_hook=read_custom)
 
@@ -219,13 +219,13 @@ def test_a_union_that_json_cannot_tell_apart_is_refused() -> None:
         check(Tree | Strict, "it")
 
 
-def test_models_are_known_by_what_they_can_do() -> None:
+def test_models_are_recognised_by_their_methods() -> None:
     assert is_model(User)
     assert not is_model(Opaque)
     assert not is_model(User(Name="Ada"))
 
 
-def test_a_model_reads_and_writes_itself_by_its_aliases() -> None:
+def test_a_model_is_read_and_written_by_its_aliases() -> None:
     user = read_custom(User, {"Name": "Ada", "born": "1815-12-10"})
     assert user.born == datetime.date(1815, 12, 10)
     assert write_custom(user) == {"Name": "Ada", "born": "1815-12-10"}
@@ -236,7 +236,7 @@ def test_an_object_is_read_as_it_is() -> None:
     assert read_custom(object, value) is value
 
 
-def test_what_is_no_model_cannot_be_written() -> None:
+def test_a_value_of_an_unknown_type_cannot_be_written() -> None:
     with pytest.raises(NotImplementedError):
         write_custom(Opaque())
 
@@ -262,7 +262,7 @@ def fault(data: bytes, annotation: Any) -> Fault:
         (b'"green"', Colour, Fault("$", "invalid enum value 'green'")),
     ],
 )
-def test_what_does_not_fit_is_described_by_its_path_and_the_declaration(
+def test_an_invalid_value_is_described_by_its_path_and_declared_type(
     data: bytes, annotation: Any, expected: Fault
 ) -> None:
     found = fault(data, annotation)
@@ -271,18 +271,18 @@ def test_what_does_not_fit_is_described_by_its_path_and_the_declaration(
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3])
-def test_words_of_user_code_are_dropped_whatever_it_raises(number: int) -> None:
+def test_text_of_user_code_is_dropped(number: int) -> None:
     found = fault(b'{"inner": [{"value": %d}]}' % number, Holder)
     assert found.reason == "refused by its type"
     assert found.path == ("$.inner[0]" if number < 2 else "$")
 
 
-def test_words_of_a_model_are_dropped() -> None:
+def test_text_of_a_model_is_dropped() -> None:
     found = fault(b'{"members": [{"Name": ["the", "words"]}]}', Team)
     assert found == Fault("$.members[0]", "refused by its type")
 
 
-def test_a_validation_error_that_user_code_raised_itself_is_not_repeated() -> None:
+def test_a_validation_error_raised_by_user_code_is_not_repeated() -> None:
     def raises(cls: type, value: Any) -> Any:
         raise ValidationError(SECRET)
 
@@ -291,7 +291,7 @@ def test_a_validation_error_that_user_code_raised_itself_is_not_repeated() -> No
     assert describe(caught.value) == Fault("$", "refused by its type")
 
 
-def test_text_that_is_no_json_is_described_without_its_words() -> None:
+def test_invalid_json_is_described_without_its_text() -> None:
     assert fault(b"[1", list[int]) == Fault("$", "refused by its type")
 
 

@@ -72,7 +72,7 @@ class Opaque:
     x = frozenset((2, 1))
 
 
-def test_eight_comes_before_one_where_hashes_decide() -> None:
+def test_hash_order_differs_from_sorted_order() -> None:
     assert list({8, 1}) == [8, 1]
 
 
@@ -109,11 +109,11 @@ def test_a_set_becomes_an_array_in_one_order(value: Any, expected: bytes) -> Non
 @pytest.mark.parametrize(
     "value", [None, 1, "x", {"b": 1, "a": 2}, [1, "x"], (1,), Frozen(1), Record("x"), Place(None), Colour.RED, Opaque()]
 )
-def test_what_holds_no_set_is_left_as_it_is(value: Any) -> None:
+def test_a_value_without_sets_is_returned_unchanged(value: Any) -> None:
     assert ordered(value) is value
 
 
-def test_a_field_that_was_deleted_is_no_concern() -> None:
+def test_a_deleted_field_is_ignored() -> None:
     record = Renamed({2, 1})
     del record.of_all
     assert ordered(record) is record

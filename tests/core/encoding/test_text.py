@@ -1,4 +1,4 @@
-"""What is proved of a text from its bytes: against what Python itself finds by reading all of it."""
+"""Checks of a text on its bytes, compared with the results of Python itself."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.integers(1, 6))
-def test_a_text_nests_as_deep_as_what_it_decodes_to(value: Any, limit: int) -> None:
+def test_a_text_nests_as_deep_as_its_decoded_value(value: Any, limit: int) -> None:
     assert nests_deeper(msgspec.json.encode(value), limit) == (depth(value) > limit)
 
 
 @given(VALUES, st.integers(1, 6))
-def test_it_nests_the_same_in_a_text_too_long_to_count_brackets_in(value: Any, limit: int) -> None:
+def test_depth_is_the_same_in_texts_too_long_to_count_brackets(value: Any, limit: int) -> None:
     text = msgspec.json.encode([value, "x" * SMALL])
     assert nests_deeper(text, limit) == (depth([value]) > limit)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 64, MAX_PROVABLE_DEPTH])
-def test_the_limit_itself_is_not_deeper_and_one_more_is(limit: int) -> None:
+def test_the_limit_is_not_deeper_and_one_more_level_is(limit: int) -> None:
     for pair in (b"[]", b"{}"):
         opening, closing = pair[:1], pair[1:]
         if opening == b"{":
@@ -52,7 +52,7 @@ def test_the_limit_itself_is_not_deeper_and_one_more_is(limit: int) -> None:
             assert nests_deeper(opening + text + closing, limit)
 
 
-def test_two_hundred_levels_can_be_proved_and_no_more_are_promised() -> None:
+def test_a_depth_of_200_can_be_checked() -> None:
     assert MAX_PROVABLE_DEPTH == 200
     assert nests_deeper(b"[" * 201 + b"]" * 201, 200)
 
@@ -67,7 +67,7 @@ def test_two_hundred_levels_can_be_proved_and_no_more_are_promised() -> None:
         b'["\\\\",' + b'"[\\\\",' * 2000 + b"1]",
     ],
 )
-def test_brackets_beside_each_other_or_inside_strings_are_not_deep(text: bytes) -> None:
+def test_brackets_side_by_side_or_inside_strings_are_not_deep(text: bytes) -> None:
     assert not nests_deeper(text, 3)
 
 
@@ -82,7 +82,7 @@ def test_brackets_beside_each_other_or_inside_strings_are_not_deep(text: bytes) 
         b"[" * 80 + b'"' + b"a" * 250_000,
     ],
 )
-def test_a_proof_takes_no_memory_whatever_the_text(text: bytes) -> None:
+def test_checking_a_text_takes_no_memory(text: bytes) -> None:
     nests_deeper(text, 64)
     tracemalloc.start()
     try:
@@ -93,7 +93,7 @@ def test_a_proof_takes_no_memory_whatever_the_text(text: bytes) -> None:
 
 
 @given(st.binary(max_size=40))
-def test_utf8_is_what_python_decodes(data: bytes) -> None:
+def test_is_utf8_agrees_with_python(data: bytes) -> None:
     try:
         data.decode()
     except UnicodeDecodeError:
@@ -110,13 +110,13 @@ def test_a_character_may_lie_across_two_chunks(before: int, character: str) -> N
     assert not is_utf8(data + b"\xff")
 
 
-def test_surrogates_and_overlong_forms_are_no_utf8() -> None:
+def test_surrogates_and_overlong_forms_are_not_utf8() -> None:
     assert not is_utf8(b"\xed\xa0\x80")
     assert not is_utf8(b"\xc0\xaf")
     assert not is_utf8("[1]".encode("utf-16"))
 
 
-def test_a_text_is_not_held_again_while_it_is_proved() -> None:
+def test_checking_utf8_does_not_copy_the_text() -> None:
     data = "𝄞".encode() * 250_000
     tracemalloc.start()
     try:

@@ -61,13 +61,13 @@ def test_a_raw_gives_its_text_and_its_first_byte_without_the_space_around_it() -
     assert first_byte(raw)[0] == ord("[")
 
 
-def test_any_json_is_read_and_what_is_none_is_not() -> None:
+def test_any_json_is_read_and_other_bytes_are_not() -> None:
     assert bytes(read_any(b' {"a": [1]} ')) == b'{"a": [1]}'
     with pytest.raises(DecodeError):
         read_any(b"[1")
 
 
-def test_of_duplicate_members_the_last_is_there_and_unknown_ones_are_skipped() -> None:
+def test_the_last_of_duplicate_members_wins_and_unknown_ones_are_skipped() -> None:
     assert read_members(b'{"id":1,"id":"two","other":[{}],"method":3}') == members(id=b'"two"', method=b"3")
 
 
@@ -82,16 +82,16 @@ def test_params_are_an_array_or_an_object(text: bytes, may_be: bool) -> None:
 
 
 @pytest.mark.parametrize("id", [b"true", b"false", b"[]", b"{}", b"[1]"])
-def test_other_ids_are_refused(id: bytes) -> None:
+def test_ids_of_other_types_are_refused(id: bytes) -> None:
     assert id[0] not in ID_BEGINS
     assert why(invalid_id(id, 128)) == {"member": "id", "reason": "it must be a string, a number or null"}
 
 
-def test_of_an_id_that_is_too_long_the_limit_is_said() -> None:
+def test_the_error_for_an_id_that_is_too_long_has_the_limit() -> None:
     assert why(invalid_id(b"1" * 9, 8)) == {"member": "id", "limit": "max_id_bytes", "allowed": 8}
 
 
-def test_a_batch_is_read_up_to_its_limit_and_not_beyond() -> None:
+def test_a_batch_is_read_up_to_its_limit() -> None:
     read = batch_reader(3)
     for size in range(4):
         text = b"[" + b",".join([b'{"a":[1]}'] * size) + b"]"
@@ -101,7 +101,7 @@ def test_a_batch_is_read_up_to_its_limit_and_not_beyond() -> None:
         read(b"[1,2,3,4]")
 
 
-def test_a_batch_beyond_its_limit_costs_no_memory_and_what_follows_is_not_read() -> None:
+def test_the_rest_of_a_batch_above_its_limit_costs_no_memory_and_is_not_read() -> None:
     text = b"[" + b"1," * 500_000 + b"what is this"
     read = batch_reader(100)
     tracemalloc.start()
@@ -113,7 +113,7 @@ def test_a_batch_beyond_its_limit_costs_no_memory_and_what_follows_is_not_read()
         tracemalloc.stop()
 
 
-def test_a_request_is_sealed_from_its_members() -> None:
+def test_a_request_is_built_from_its_members() -> None:
     sealed = to_envelope(members(jsonrpc=b'"2.0"', method=b'"a\\u0062"', params=b"[]", id=b"1", meta=b"{}"))
     assert sealed == Envelope("2.0", "ab", Raw(b"[]"), Raw(b"1"), Raw(b"{}"))
 
@@ -129,7 +129,9 @@ def test_a_request_is_sealed_from_its_members() -> None:
         ({"jsonrpc": b'"2.0"', "method": b"null"}, "method", "it must be a string"),
     ],
 )
-def test_what_has_no_version_or_no_method_is_no_request(texts: dict[str, bytes], member: str, reason: str) -> None:
+def test_a_message_without_version_or_method_is_not_a_request(
+    texts: dict[str, bytes], member: str, reason: str
+) -> None:
     with pytest.raises(RpcError) as caught:
         to_envelope(members(**texts))
     assert why(caught.value) == {"member": member, "reason": reason}
@@ -142,14 +144,14 @@ def test_the_version_must_be_exactly_2_0(version: bytes) -> None:
     assert why(caught.value) == {"member": "jsonrpc", "reason": 'it must be exactly "2.0"'}
 
 
-def test_meta_is_read_with_what_it_has() -> None:
+def test_meta_is_read_with_the_members_it_has() -> None:
     assert read_meta(Raw(b"{}"), 128) == Meta()
     text = b'{"idempotency_key":"k","timeout_ms":1,"traceparent":"t","progress_token":"p","more":[1]}'
     assert read_meta(Raw(text), 128) == Meta("k", 1, "t", "p")
     assert read_meta(Raw(b'{"progress_token":-7,"timeout_ms":null,"traceparent":null}'), 128) == Meta(progress_token=-7)
 
 
-def test_of_duplicate_members_of_meta_the_last_wins() -> None:
+def test_the_last_of_duplicate_members_of_meta_wins() -> None:
     assert read_meta(Raw(b'{"timeout_ms":"soon","timeout_ms":5}'), 128) == Meta(timeout_ms=5)
 
 
@@ -158,7 +160,7 @@ def test_meta_must_be_an_object(text: bytes) -> None:
     assert meta_refused(text) == {"member": "meta", "reason": "it must be an object"}
 
 
-def test_numbers_of_meta_may_be_as_great_as_every_reader_reads_alike() -> None:
+def test_numbers_of_meta_may_be_up_to_2_to_the_53() -> None:
     text = b'{"timeout_ms":%d,"progress_token":%d}' % (2**53, -(2**53))
     assert read_meta(Raw(text), 128) == Meta(timeout_ms=2**53, progress_token=-(2**53))
 
@@ -180,12 +182,12 @@ def test_numbers_of_meta_may_be_as_great_as_every_reader_reads_alike() -> None:
         ("progress_token", str(-(2**53) - 1).encode(), f"expected int >= {-(2**53)}"),
     ],
 )
-def test_a_wrong_member_of_meta_is_named(member: str, value: bytes, reason: str) -> None:
+def test_an_invalid_member_of_meta_is_named(member: str, value: bytes, reason: str) -> None:
     assert meta_refused(b'{"%b":%b}' % (member.encode(), value)) == {"member": f"meta.{member}", "reason": reason}
 
 
 @pytest.mark.parametrize("member", ["idempotency_key", "timeout_ms", "traceparent", "progress_token"])
-def test_a_member_of_meta_may_be_as_long_as_an_id_and_no_longer(member: str) -> None:
+def test_a_member_of_meta_may_be_as_long_as_an_id_but_not_longer(member: str) -> None:
     text = b"1" if member == "timeout_ms" else b'"abc"'
     written = b'{"%b":%b}' % (member.encode(), text)
     assert read_meta(Raw(written), len(text)) != Meta()
@@ -243,5 +245,5 @@ def test_an_error_without_data_has_none() -> None:
         ),
     ],
 )
-def test_a_malformed_response_says_what_is_wrong(texts: dict[str, bytes], data: object) -> None:
+def test_the_error_for_a_malformed_response_names_the_member(texts: dict[str, bytes], data: object) -> None:
     assert outcome_refused(**texts) == data

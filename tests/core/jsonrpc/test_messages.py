@@ -52,7 +52,7 @@ def show(message: Message) -> tuple[Any, ...]:
 
 
 def decode(data: bytes, **limits: Any) -> Any:
-    """What a text decodes to, shown: a tuple, or for a batch a list of them."""
+    """The decoded text in a readable form: a tuple, or a list of tuples for a batch."""
     message = (Decoder(Config(**limits)) if limits else DECODER).decode(data)
     return [show(entry) for entry in message] if isinstance(message, list) else show(message)
 
@@ -116,7 +116,7 @@ NO_REQUEST = ("invalid", b"null", INVALID_REQUEST)
         ),
     ],
 )
-def test_every_example_of_section_7_reads_as_it_says(data: bytes, expected: Any) -> None:
+def test_every_example_of_section_7_is_decoded_as_stated(data: bytes, expected: Any) -> None:
     assert decode(data) == expected
 
 
@@ -128,11 +128,11 @@ def test_every_example_of_section_7_reads_as_it_says(data: bytes, expected: Any)
         (-32601, b'"1"', '{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"},"id":"1"}'),
     ],
 )
-def test_every_example_of_an_error_in_section_7_is_written_as_it_says(code: int, id: bytes, text: str) -> None:
+def test_every_error_of_section_7_is_encoded_as_in_the_examples(code: int, id: bytes, text: str) -> None:
     assert encode_error(WireId(id), ErrorObject.of(code)).decode() == text
 
 
-def test_what_section_7_refuses_is_refused_without_data() -> None:
+def test_invalid_requests_of_section_7_are_refused_without_data() -> None:
     for data in (
         b"{",
         b"[]",
@@ -153,7 +153,7 @@ def test_what_section_7_refuses_is_refused_without_data() -> None:
         (b'{"jsonrpc":"2.0","method":5,"id":"x"}', b'"x"', {"member": "method", "reason": "it must be a string"}),
     ],
 )
-def test_what_has_an_id_and_is_no_request_says_why_alone_and_in_a_batch(text: bytes, id: bytes, data: object) -> None:
+def test_an_invalid_request_with_an_id_gets_a_reason_alone_and_in_a_batch(text: bytes, id: bytes, data: object) -> None:
     entries = DECODER.decode(b"[" + text + b"," + ONE + b"]")
     assert isinstance(entries, list)
     for refusal in (refused(text), entries[0]):
@@ -162,7 +162,7 @@ def test_what_has_an_id_and_is_no_request_says_why_alone_and_in_a_batch(text: by
         assert refusal.error.data == data
 
 
-# What is no JSON
+# Invalid JSON
 
 
 @pytest.mark.parametrize(
@@ -198,17 +198,17 @@ def test_what_has_an_id_and_is_no_request_says_why_alone_and_in_a_batch(text: by
         b'{"jsonrpc":"2.0","method":"a","params":["\n"],"id":1}',
     ],
 )
-def test_what_is_no_json_is_a_parse_error_with_id_null(data: bytes) -> None:
+def test_invalid_json_is_a_parse_error_with_id_null(data: bytes) -> None:
     assert decode(data) == MALFORMED
     assert refused(data).answer
 
 
 @pytest.mark.parametrize("data", [b"1", b"null", b"true", b'"hello"', b" 1.5 ", b"9" * 5000, b"1e999", b"{}"])
-def test_json_that_is_no_object_or_an_empty_one_is_no_request(data: bytes) -> None:
+def test_json_other_than_an_object_and_an_empty_object_are_invalid_requests(data: bytes) -> None:
     assert decode(data) == NO_REQUEST
 
 
-def test_entries_that_are_arrays_are_no_requests() -> None:
+def test_entries_that_are_arrays_are_invalid_requests() -> None:
     assert decode(b"[[],[1]]") == [NO_REQUEST] * 2
 
 
@@ -222,7 +222,7 @@ def nested(depth: int, opening: bytes = b"[", closing: bytes = b"]") -> bytes:
 
 
 @pytest.mark.parametrize("limit", [3, 20, 64, 100])
-def test_a_request_may_nest_as_deep_as_the_limit_and_no_deeper(limit: int) -> None:
+def test_a_request_may_nest_as_deep_as_the_limit_but_not_deeper(limit: int) -> None:
     for depth in (limit - 1, limit):
         assert decode(nested(depth), max_depth=limit)[:2] == ("request", "a")
     deeper = refused(nested(limit + 1), max_depth=limit)
@@ -235,20 +235,20 @@ def test_the_depth_of_a_batch_counts_its_own_array() -> None:
     assert decode(b"[" + nested(10) + b"]", max_depth=10) == MALFORMED
 
 
-def test_the_depth_of_a_response_and_of_what_is_no_request_counts_too() -> None:
+def test_the_depth_of_responses_and_of_invalid_messages_counts_too() -> None:
     deep = b"[" * 70 + b"]" * 70
     assert decode(b'{"jsonrpc":"2.0","result":' + deep + b',"id":1}') == MALFORMED
     assert decode(b'{"more":' + deep + b"}") == MALFORMED
 
 
 @pytest.mark.parametrize("data", [b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000, nested(50_000)])
-def test_what_is_far_too_deep_is_a_parse_error_that_names_the_limit(data: bytes) -> None:
+def test_a_text_that_is_far_too_deep_is_a_parse_error_with_the_limit(data: bytes) -> None:
     refusal = refused(data)
     assert (refusal.id, refusal.error.code) == (b"null", PARSE_ERROR)
     assert refusal.error.data == {"limit": "max_depth", "allowed": 64}
 
 
-def test_it_is_a_refusal_too_when_the_stack_is_nearly_full() -> None:
+def test_an_overflow_of_the_stack_is_a_refusal() -> None:
     def deeper() -> Message | list[Message]:
         try:
             return deeper()
@@ -259,7 +259,7 @@ def test_it_is_a_refusal_too_when_the_stack_is_nearly_full() -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
-def test_a_batch_may_be_as_large_as_the_limit_and_no_larger(limit: int) -> None:
+def test_a_batch_may_be_as_large_as_the_limit_but_not_larger(limit: int) -> None:
     for size in range(1, limit + 1) if limit < 9 else (limit - 1, limit):
         batch = b"[" + b",".join([ONE] * size) + b"]"
         assert decode(batch, max_batch=limit) == [("request", "a", None, b"1")] * size
@@ -268,13 +268,13 @@ def test_a_batch_may_be_as_large_as_the_limit_and_no_larger(limit: int) -> None:
     assert larger.error.data == {"limit": "max_batch", "allowed": limit}
 
 
-def test_a_batch_too_large_is_refused_whatever_its_entries_are() -> None:
+def test_a_batch_that_is_too_large_is_refused_even_with_invalid_entries() -> None:
     assert decode(b"[" + b"1," * 100 + b"1]") == ("invalid", b"null", BATCH_TOO_LARGE)
     assert decode(b" [" + b"[]," * 100 + b"{}]") == ("invalid", b"null", BATCH_TOO_LARGE)
 
 
 @pytest.mark.parametrize("data", [b"[" + b"1," * 500_000 + b"1]", b'{"a":[' + b"[]," * 300_000 + b"1]}"])
-def test_what_is_refused_takes_hardly_any_memory(data: bytes) -> None:
+def test_refusing_a_text_takes_hardly_any_memory(data: bytes) -> None:
     DECODER.decode(data)
     tracemalloc.start()
     try:
@@ -284,7 +284,7 @@ def test_what_is_refused_takes_hardly_any_memory(data: bytes) -> None:
         tracemalloc.stop()
 
 
-def test_a_method_may_be_as_long_as_the_limit_in_bytes_and_no_longer() -> None:
+def test_a_methods_name_may_be_as_long_as_the_limit_in_bytes_but_not_longer() -> None:
     for method in ("m" * 7, "m" * 8, "é" * 4):
         text = b'{"jsonrpc":"2.0","method":"%b","id":1}' % method.encode()
         assert decode(text, max_method_bytes=8) == ("request", method, None, b"1")
@@ -295,7 +295,7 @@ def test_a_method_may_be_as_long_as_the_limit_in_bytes_and_no_longer() -> None:
         assert refusal.error.data == {"member": "method", "limit": "max_method_bytes", "allowed": 8}
 
 
-def test_an_id_may_be_as_long_as_the_limit_as_written_and_no_longer() -> None:
+def test_an_id_may_be_as_long_as_the_limit_but_not_longer() -> None:
     for id in (b'"12345"', b'"123456"', b"12345678"):
         assert decode(b'{"jsonrpc":"2.0","method":"a","id":%b}' % id, max_id_bytes=8) == ("request", "a", None, id)
         assert decode(b'{"jsonrpc":"2.0","result":1,"id":%b}' % id, max_id_bytes=8) == ("response", id, b"1")
@@ -366,7 +366,7 @@ def test_methods_that_begin_with_rpc_are_read_like_any_other() -> None:
     assert decode(b'{"jsonrpc":"2.0","method":"rpc.discover","id":1}') == ("request", "rpc.discover", None, b"1")
 
 
-def test_meta_accompanies_a_request() -> None:
+def test_a_request_carries_its_meta() -> None:
     request = DECODER.decode(b'{"jsonrpc":"2.0","method":"a","meta":{"timeout_ms":5,"progress_token":7}}')
     assert request == Request("a", meta=Meta(timeout_ms=5, progress_token=7))
     assert Request("a").meta is None
@@ -376,7 +376,7 @@ def test_meta_accompanies_a_request() -> None:
 
 
 @pytest.mark.parametrize("result", [b"null", b"false", b'{"a": [1]}'])
-def test_a_result_stays_the_text_that_it_is(result: bytes) -> None:
+def test_a_result_stays_unchanged_json_text(result: bytes) -> None:
     assert decode(b'{"jsonrpc":"2.0","result": %b ,"id":"x"}' % result) == ("response", b'"x"', result)
 
 
@@ -416,7 +416,7 @@ def test_a_malformed_response_is_never_answered(text: bytes) -> None:
         b'[{"jsonrpc":1,"method":"a","id":1}]',
     ],
 )
-def test_what_was_wrong_does_not_stay_in_memory(text: bytes) -> None:
+def test_an_invalid_text_does_not_stay_in_memory(text: bytes) -> None:
     gc.collect()
     gc.disable()
     try:
@@ -457,7 +457,7 @@ MEMBERS = st.fixed_dictionaries(
 
 
 @given(st.lists(MEMBERS | JSON, max_size=4) | MEMBERS | JSON)
-def test_no_json_raises_and_what_it_is_follows_from_its_members(value: Any) -> None:
+def test_no_json_raises_and_its_members_decide_the_kind_of_message(value: Any) -> None:
     decoder = Decoder(Config(max_depth=5, max_batch=3))
     message = decoder.decode(json.encode(value))
     if not isinstance(message, list):
@@ -538,26 +538,26 @@ def cycle() -> list[Any]:
         ({"x": {"b", "a"}}, '{"jsonrpc":"2.0","method":"a.b","params":{"x":["a","b"]}}'),
     ],
 )
-def test_a_notification_carries_what_becomes_an_array_or_an_object(params: object, text: str) -> None:
+def test_a_notification_carries_params_that_encode_as_an_array_or_an_object(params: object, text: str) -> None:
     assert encode_notification("a.b", params).decode() == text
     assert encode_request(7, "a.b", params).decode() == text[:-1] + ',"id":7}'
 
 
 @pytest.mark.parametrize("params", [1, "x", True, 1.5, float("nan"), Raw(b"")])
-def test_other_params_are_a_misuse(params: object) -> None:
-    with pytest.raises(UsageError, match="must become an array or an object"):
+def test_params_that_are_not_an_array_or_an_object_are_misuse(params: object) -> None:
+    with pytest.raises(UsageError, match="must be an array or an object"):
         encode_notification("a", params)
     with pytest.raises(UsageError):
         encode_request(1, "a", params)
 
 
 @pytest.mark.parametrize("params", [[object()], ["\ud800"], {(1, 2): 3}, cycle(), [Hostile()]])
-def test_params_that_cannot_be_encoded_are_a_misuse(params: object) -> None:
+def test_params_that_cannot_be_encoded_are_misuse(params: object) -> None:
     with pytest.raises(UsageError, match="cannot be encoded"):
         encode_notification("a", params)
 
 
-def test_a_method_must_have_a_name_that_can_be_sent() -> None:
+def test_a_method_must_have_a_name_that_can_be_encoded() -> None:
     with pytest.raises(UsageError, match="must not be empty"):
         encode_notification("", None)
     with pytest.raises(UsageError, match="cannot be encoded"):
@@ -592,7 +592,7 @@ def test_a_batch_of_replies_is_one_array() -> None:
     st.none() | st.lists(JSON, max_size=3) | st.dictionaries(st.text(max_size=5), JSON, max_size=3),
     st.integers(0, 2**60),
 )
-def test_what_is_written_reads_as_what_it_was(method: str, params: Any, id: int) -> None:
+def test_an_encoded_message_decodes_to_the_same_message(method: str, params: Any, id: int) -> None:
     for text, expected in (
         (encode_notification(method, params), None),
         (encode_request(id, method, params), str(id).encode()),
@@ -604,7 +604,7 @@ def test_what_is_written_reads_as_what_it_was(method: str, params: Any, id: int)
 
 
 @given(JSON, st.integers() | st.text(max_size=20))
-def test_a_response_that_is_written_reads_as_what_it_was(value: Any, id: int | str) -> None:
+def test_an_encoded_response_decodes_to_the_same_response(value: Any, id: int | str) -> None:
     raw_id, result = json.encode(id), json.encode(value)
     if len(raw_id) > 128:
         return

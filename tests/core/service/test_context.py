@@ -1,4 +1,4 @@
-"""What a handler sees of its call, as a service that is tested without a server would supply it."""
+"""The context of a call, implemented as in a test of a service without a server."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Desk(Context):
         return None
 
 
-def test_user_and_scopes_are_those_of_the_identity() -> None:
+def test_user_and_scopes_come_from_the_identity() -> None:
     context = Desk(Identity("ada", ("reports",)))
     assert (context.user, context.scopes) == ("ada", ("reports",))
 
 
-def test_what_a_handler_leaves_out_is_nothing_and_it_waits_half_a_minute_for_any_answer() -> None:
+def test_params_default_to_none_and_the_timeout_of_a_call_to_30_seconds() -> None:
     defaults = {
         name: [given.default for given in signature(method).parameters.values() if given.default is not given.empty]
         for name, method in (("notify", Context.notify), ("progress", Context.progress), ("call", Context.call))
@@ -51,6 +51,6 @@ def test_what_a_handler_leaves_out_is_nothing_and_it_waits_half_a_minute_for_any
     assert defaults == {"notify": [None], "progress": [None], "call": [None, 30.0, Any]}
 
 
-def test_a_context_must_be_supplied_whole() -> None:
+def test_a_context_must_implement_every_member() -> None:
     with pytest.raises(TypeError, match="abstract"):
         Context()  # type: ignore[abstract]

@@ -87,7 +87,7 @@ def test_coroutine_functions_are_known_through_partials_and_call(function: Calla
     assert of(function).is_async is of(function).awaits is is_async
 
 
-def test_words_come_from_what_a_partial_is_of_and_from_an_object_s_class() -> None:
+def test_descriptions_look_through_partials_and_objects() -> None:
     assert of(functools.partial(plain, 1)).description.startswith("Add two numbers.")
     assert of(Greeter()).description == "Greets."
     assert of(later).description == ""
@@ -101,33 +101,33 @@ def test_sequential_is_for_coroutine_functions_and_blocking_ones() -> None:
 @pytest.mark.parametrize(
     ("function", "options", "message"),
     [
-        (42, {}, "42 is no function"),
+        (42, {}, "42 is not a function"),
         (Greeter, {}, "'Greeter' is a class: give a function"),
-        (Greeter.greet, {}, "belongs to a class and has no instance yet"),
-        (Greeter.__dict__["named"].__func__, {}, "belongs to a class and has no instance yet"),
-        (many, {}, "is a generator function, which gives many values"),
-        (many_later, {}, "is a generator function, which gives many values"),
-        (functools.partial(many), {}, "is a generator function, which gives many values"),
+        (Greeter.greet, {}, "belongs to a class and is not bound to an instance"),
+        (Greeter.__dict__["named"].__func__, {}, "belongs to a class and is not bound to an instance"),
+        (many, {}, "is a generator function, which yields many values"),
+        (many_later, {}, "is a generator function, which yields many values"),
+        (functools.partial(many), {}, "is a generator function, which yields many values"),
         (later, {"blocking": True}, "`blocking=True` is for plain functions"),
-        (plain, {"sequential": True}, "runs at once and cannot wait for its turn"),
-        (plain, {"on_disconnect": "ignore"}, "on_disconnect is 'ignore': it must be 'cancel' or 'finish'"),
-        (plain, {"timeout": 0}, "timeout is 0: it must be a finite number of seconds above 0"),
+        (plain, {"sequential": True}, "runs at once and cannot be sequential"),
+        (plain, {"on_disconnect": "ignore"}, "on_disconnect is 'ignore', but must be 'cancel' or 'finish'"),
+        (plain, {"timeout": 0}, "timeout is 0, but must be a finite number of seconds above 0"),
         (plain, {"timeout": -1.0}, "timeout is -1.0"),
         (plain, {"timeout": float("nan")}, "timeout is nan"),
         (plain, {"timeout": float("inf")}, "timeout is inf"),
-        (plain, {"scopes": "admin"}, "scopes is the text 'admin': give several, as in {'admin'}"),
-        (plain, {"scopes": [""]}, "'' is no scope"),
-        (plain, {"scopes": [1]}, "1 is no scope"),
+        (plain, {"scopes": "admin"}, "scopes is a single string: give a collection, such as {'admin'}"),
+        (plain, {"scopes": [""]}, "'' is not a scope"),
+        (plain, {"scopes": [1]}, "1 is not a scope"),
     ],
 )
-def test_a_declaration_that_makes_no_sense_is_refused(function: Any, options: dict[str, Any], message: str) -> None:
+def test_an_invalid_declaration_is_refused(function: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         of(function, **options)
     assert str(caught.value).startswith("method 'm'")
     assert message in str(caught.value)
 
 
-def test_scopes_are_sorted_and_each_once() -> None:
+def test_scopes_are_sorted_without_duplicates() -> None:
     assert sorted_scopes(["b", "a", "b"], "it") == ("a", "b")
 
 
@@ -139,28 +139,28 @@ def test_a_name_may_be_as_long_as_the_limit(size: int) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("", "it must be text, and not empty"),
-        (None, "it must be text, and not empty"),
-        ("x" * (MAX_NAME_BYTES + 1), "has 129 bytes: it may have at most 128"),
+        ("", "it must be a non-empty string"),
+        (None, "it must be a non-empty string"),
+        ("x" * (MAX_NAME_BYTES + 1), "has 129 bytes: at most 128 are allowed"),
         ("é" * 65, "has 130 bytes"),
-        ("\ud800", "it holds a lone surrogate"),
-        ("rpc.mine", "names may not begin with 'rpc.' or '$/'"),
-        ("$/mine", "names may not begin with 'rpc.' or '$/'"),
+        ("\ud800", "it contains a lone surrogate"),
+        ("rpc.mine", "reserved, like all names that begin with 'rpc.' or '$/'"),
+        ("$/mine", "reserved, like all names that begin with 'rpc.' or '$/'"),
     ],
 )
-def test_a_name_that_cannot_be_called_is_refused(name: Any, message: str) -> None:
+def test_an_invalid_name_is_refused(name: Any, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         check_name(name, reserved=False)
     assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["", "rpc.mine"])
-def test_a_method_cannot_be_declared_under_such_a_name(name: str) -> None:
+def test_a_method_cannot_be_declared_under_a_reserved_name(name: str) -> None:
     with pytest.raises(UsageError, match="name"):
         of(plain, name=name)
 
 
-def test_a_timeout_may_be_any_time_at_all() -> None:
+def test_a_timeout_may_be_below_one_second() -> None:
     assert of(plain, timeout=0.001).timeout == 0.001
 
 
@@ -170,7 +170,7 @@ def test_a_method_is_built_by_the_names_of_its_fields() -> None:
         build("m")
 
 
-def test_a_reserved_name_is_for_those_who_say_so() -> None:
+def test_a_reserved_name_needs_reserved() -> None:
     method = of(plain, name="$/setTrace", reserved=True)
     assert method.renamed("$/other").name == "$/other"
     assert method.name == "$/setTrace"
@@ -187,7 +187,7 @@ def test_interceptors_that_are_coroutine_functions_make_a_plain_method_await() -
     assert of(later).intercepted((), ()).awaits
 
 
-def test_the_context_is_put_in_its_place() -> None:
+def test_with_context_adds_the_context_at_its_position() -> None:
     context: Any = object()
 
     def by_keyword(a: int, *, context: Context, **more: int) -> None: ...

@@ -172,7 +172,7 @@ def test_the_document_is_valid_against_the_meta_schema() -> None:
     ]
 
 
-def test_the_meta_schema_that_is_vendored_does_refuse() -> None:
+def test_the_vendored_meta_schema_refuses_invalid_documents() -> None:
     found = described(shop())
     found["methods"][0]["params"][0]["schema"]["type"] = 3
     del found["info"]["version"]
@@ -186,7 +186,7 @@ def test_an_empty_service_has_a_document() -> None:
     assert list(validator().iter_errors(found)) == []
 
 
-def test_every_reference_leads_to_what_is_there() -> None:
+def test_every_reference_leads_to_a_component() -> None:
     found = described(shop())
     registry: Registry[Any] = Registry().with_resource("", DRAFT7.create_resource(found))
     resolver = registry.resolver()
@@ -196,18 +196,18 @@ def test_every_reference_leads_to_what_is_there() -> None:
         assert resolver.lookup(reference).contents is not None
 
 
-def test_info_is_what_the_service_says_of_itself() -> None:
+def test_info_comes_from_the_service() -> None:
     assert described(shop())["info"] == {"title": "shop", "version": "2.1.0", "description": "Sells rooms."}
 
 
-def test_words_come_from_the_docstring() -> None:
+def test_descriptions_come_from_the_docstring() -> None:
     method = described(shop())["methods"][2]
     assert method["summary"] == "Make a bill of it."
     assert method["description"] == "Make a bill\nof it.\n\nAnd send it."
     assert "summary" not in only_method(lambda: None)
 
 
-def test_access_and_deadlines_stand_under_extensions_and_errors() -> None:
+def test_access_and_deadlines_are_described_as_extensions_and_errors() -> None:
     account, anything, make, _ = described(shop())["methods"]
     assert (make["x-public"], make["x-scopes"]) == (True, ["admin", "bills"])
     assert (make["x-timeout"], make["x-on-disconnect"]) == (2.5, "finish")
@@ -240,7 +240,7 @@ def test_parameters_are_described_in_order_with_the_required_first() -> None:
     assert method["result"] == {"name": "result", "schema": {"type": "null"}}
 
 
-def test_what_can_be_given_in_one_way_only_says_so_and_what_cannot_be_given_is_left_out() -> None:
+def test_a_parameter_says_if_it_can_be_given_in_one_way_only_and_impossible_ones_are_left_out() -> None:
     def either(a: int = 1, /, b: int = 2, *more: str, c: int = 3, **named: bool) -> None: ...
     def by_position(a: int, /, b: int = 2, *more: str, c: int = 3, **named: bool) -> None: ...
     def by_name(a: int = 1, /, b: int = 2, *more: str, c: int, **named: bool) -> None: ...
@@ -262,7 +262,7 @@ def test_what_can_be_given_in_one_way_only_says_so_and_what_cannot_be_given_is_l
     }
 
 
-def test_a_default_is_told_where_a_peer_could_give_it_too() -> None:
+def test_a_default_is_described_if_a_peer_could_give_it() -> None:
     def function(
         corner: Corner = Corner(1), limit: float = float("inf"), thing: Any = object(), tags: Tags = Tags()
     ) -> None: ...
@@ -274,7 +274,7 @@ def test_a_default_is_told_where_a_peer_could_give_it_too() -> None:
     assert tags["default"] == {"names": ["a", "b"], "sizes": []}
 
 
-def test_tuples_are_described_in_the_words_of_draft_7() -> None:
+def test_tuples_are_described_in_draft_7() -> None:
     def function(a: tuple[int, Corner]) -> tuple[int, ...]: ...  # type: ignore[empty-body]
 
     service = Service("s")
@@ -295,7 +295,7 @@ def test_tuples_are_described_in_the_words_of_draft_7() -> None:
     assert not Draft7Validator(schema).is_valid({"x": 1, "at": ["b", 1]})
 
 
-def test_schemas_are_put_into_those_words_wherever_a_schema_may_stand() -> None:
+def test_schemas_are_converted_to_draft_7_at_every_depth() -> None:
     def function(a: Nested) -> None: ...
 
     service = Service("s")
@@ -312,7 +312,7 @@ def test_schemas_are_put_into_those_words_wherever_a_schema_may_stand() -> None:
     assert nested["examples"] == [later("inner")]
 
 
-def test_models_are_told_among_defaults_and_by_names_that_any_reader_takes() -> None:
+def test_models_appear_in_defaults_and_have_valid_component_names() -> None:
     size = pydantic.create_model("Größe", net=(int, ...))
 
     def function(priced: Any = None, size: Any = None, anything: Any = None) -> None: ...
@@ -329,7 +329,7 @@ def test_models_are_told_among_defaults_and_by_names_that_any_reader_takes() -> 
     assert anything == {"description": "any JSON value", "default": None}
 
 
-def test_a_set_of_numbers_and_texts_among_the_defaults_has_one_order_too() -> None:
+def test_a_set_of_numbers_and_strings_in_a_default_has_one_order() -> None:
     def function(a: Mixed) -> None: ...
 
     service = Service("s")
@@ -346,7 +346,7 @@ def test_a_type_that_is_read_as_it_is_written_has_one_component() -> None:
     assert list(described(service)["components"]["schemas"]) == ["Corner", f"{__name__}.Account"]
 
 
-def test_what_is_written_has_components_of_its_own_where_it_differs_from_what_is_read() -> None:
+def test_a_type_has_a_component_for_output_if_it_is_written_in_another_form() -> None:
     found = described(shop())
     schemas = found["components"]["schemas"]
     priced = f"{__name__}.Priced"
@@ -356,7 +356,7 @@ def test_what_is_written_has_components_of_its_own_where_it_differs_from_what_is
     assert list(schemas[f"{priced}.output"]["properties"]) == ["net", "gross"]
 
 
-def test_sets_among_the_defaults_of_fields_are_told_in_an_order_that_hashing_does_not_decide() -> None:
+def test_sets_in_the_defaults_of_fields_have_an_order_independent_of_hashes() -> None:
     def function(a: Tags) -> None: ...
 
     service = Service("s")

@@ -162,7 +162,7 @@ def test_a_default_is_the_same_object_each_time_as_in_python() -> None:
         (with_context, b'{"a":1,"context":2}', "context", "unknown parameter"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_its_parameter_and_why(
+def test_invalid_params_are_refused_with_the_parameter_and_the_reason(
     function: Callable[..., Any], params: bytes | None, parameter: str | None, reason: str
 ) -> None:
     assert refusal(function, params) == {"parameter": parameter, "reason": reason}
@@ -187,7 +187,7 @@ def test_a_fault_inside_a_parameter_is_refused_with_its_path(
     assert refusal(function, params) == expected
 
 
-def test_a_peer_is_not_told_more_of_its_own_words_than_128_characters() -> None:
+def test_an_error_repeats_at_most_128_characters_of_a_peers_text() -> None:
     data = refusal(nothing, json.dumps({"x" * 1000: 1}).encode())
     assert data == {"parameter": "x" * 128, "reason": "unknown parameter"}
 
@@ -195,7 +195,7 @@ def test_a_peer_is_not_told_more_of_its_own_words_than_128_characters() -> None:
 # Signatures
 
 
-def test_the_context_is_no_parameter_and_goes_in_by_keyword_where_it_can() -> None:
+def test_the_context_is_not_a_parameter_and_is_given_by_keyword_if_possible() -> None:
     def last(a: int, context: Context) -> None: ...
     def only_named(a: int, *more: int, context: Context) -> None: ...
     def first(context: Context, a: int) -> None: ...
@@ -213,18 +213,18 @@ def test_the_context_is_no_parameter_and_goes_in_by_keyword_where_it_can() -> No
     assert [parameter.name for parameter in found["first"].parameters] == ["a"]
 
 
-def test_where_no_context_is_asked_for_none_has_a_place() -> None:
+def test_a_function_without_a_context_has_no_context_position() -> None:
     signature = read_signature(two, "m")
     assert (signature.context, signature.position) == (None, None)
 
 
 @pytest.mark.parametrize(("name", "reason"), [("a", "it can only be given by position"), ("z", "unknown parameter")])
-def test_what_can_only_be_given_by_position_is_told_from_what_there_is_not(name: str, reason: str) -> None:
+def test_a_positional_only_parameter_is_distinguished_from_an_unknown_one(name: str, reason: str) -> None:
     params = json.dumps({name: 1, "b": 2}).encode()
     assert refusal(unnamed_first, params) == {"parameter": name, "reason": reason}
 
 
-def test_types_are_resolved_and_what_is_not_annotated_is_anything() -> None:
+def test_types_are_resolved_and_missing_annotations_are_any() -> None:
     signature = read_signature(untyped, "m")
     assert [parameter.annotation for parameter in signature.parameters] == [Any, Any]
     assert signature.returns is Any
@@ -259,17 +259,17 @@ def test_partials_objects_with_call_and_bound_methods_are_looked_through() -> No
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (unreachable, "parameter 'a' can only be given by position and 'b' only by name: no request gives both"),
-        (hidden, "the annotation 'Decimal' is not known where its function is defined"),
+        (unreachable, "parameter 'a' can only be given by position and 'b' only by name: no request can give both"),
+        (hidden, "the annotation 'Decimal' is not known in the module of its function"),
         (undecodable, "parameter 'a' has the type .* which JSON cannot carry"),
         (misspelled, "an annotation cannot be read"),
-        (two_contexts, "parameter 'two' is a second Context beside 'one': one is enough"),
-        (context_rest, "parameter 'contexts' takes the rest of the parameters: give the Context one of its own"),
-        (context_default, "parameter 'context' has a default: leave it out"),
-        (max, "has no signature that can be read"),
+        (two_contexts, "parameter 'two' is a second Context beside 'one': remove one"),
+        (context_rest, "parameter 'contexts' takes the rest of the parameters: use a single parameter for the Context"),
+        (context_default, "parameter 'context' has a default: remove it"),
+        (max, "the signature of .* cannot be read"),
     ],
 )
-def test_a_signature_that_makes_no_sense_is_refused(function: Callable[..., Any], message: str) -> None:
+def test_an_invalid_signature_is_refused(function: Callable[..., Any], message: str) -> None:
     with pytest.raises(UsageError, match=f"method 'm':.*{message}"):
         read_signature(function, "m")
 
@@ -280,7 +280,7 @@ KINDS = ("a, b", "a, b=2", "a, /, b=2", "a=1, b=2", "a, *, b", "a=1, *, b=2", "a
 
 
 def python_binds(function: Callable[..., Any], params: Any) -> Any:
-    """What the function gets when Python binds, or None where it does not."""
+    """The arguments that Python binds, or None if it refuses the call."""
     try:
         return function(*params) if isinstance(params, list) else function(**params)
     except TypeError:
@@ -291,7 +291,7 @@ def python_binds(function: Callable[..., Any], params: Any) -> Any:
     st.sampled_from(KINDS),
     st.lists(st.integers(0, 9), max_size=4) | st.dictionaries(st.sampled_from("abc"), st.integers(0, 9), max_size=3),
 )
-def test_it_binds_what_python_binds(parameters: str, params: Any) -> None:
+def test_it_binds_like_a_python_call(parameters: str, params: Any) -> None:
     namespace: dict[str, Any] = {}
     exec(f"def f({parameters}): return locals()", namespace)
     function = namespace["f"]

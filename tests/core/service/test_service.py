@@ -1,4 +1,4 @@
-"""What an application declares: methods, hooks, interceptors, and services inside services."""
+"""Declarations of an application: methods, hooks, interceptors, and included services."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_method_is_declared_bare_with_a_name_and_with_options() -> None:
     assert repr(service) == "<Service 's': 3 methods>"
 
 
-def test_a_method_is_as_public_as_its_service_unless_it_says_otherwise() -> None:
+def test_a_method_is_as_public_as_its_service_by_default() -> None:
     service = Service("s", public=True)
     service.method("open")(add)
     service.method("closed", public=False)(add)
@@ -61,20 +61,20 @@ def test_options_reach_the_method() -> None:
     assert (method.timeout, method.sequential, method.blocking, method.on_disconnect) == (1.5, True, True, "finish")
 
 
-def test_a_name_is_given_once() -> None:
+def test_a_name_can_be_declared_only_once() -> None:
     service = Service("s")
     service.method(add)
-    with pytest.raises(UsageError, match="service 's' has a method 'add' already"):
+    with pytest.raises(UsageError, match="service 's' already has a method 'add'"):
         service.method(add)
 
 
 @pytest.mark.parametrize("name", [*BUILTINS, "$/cancelRequest", "$/progress"])
 def test_names_that_the_gateway_answers_are_taken_reserved_or_not(name: str) -> None:
-    with pytest.raises(UsageError, match="is taken: the gateway itself answers it"):
+    with pytest.raises(UsageError, match="is taken: the gateway answers it itself"):
         Service("s").method(name, reserved=True)(add)
 
 
-def test_a_reserved_name_is_allowed_to_those_who_say_so() -> None:
+def test_a_reserved_name_is_allowed_with_reserved() -> None:
     service = Service("s")
     with pytest.raises(UsageError, match="reserved"):
         service.method("$/setTrace")(add)
@@ -83,15 +83,15 @@ def test_a_reserved_name_is_allowed_to_those_who_say_so() -> None:
 
 
 @pytest.mark.parametrize("function", [lambda a: a, functools.partial(add, 1)])
-def test_what_has_no_name_of_its_own_must_be_given_one(function: Any) -> None:
+def test_a_function_without_a_name_must_be_given_one(function: Any) -> None:
     service = Service("s")
-    with pytest.raises(UsageError, match="has no name of its own"):
+    with pytest.raises(UsageError, match="has no name"):
         service.method(function)
     service.method("named")(function)
     assert list(service.methods) == ["named"]
 
 
-def test_what_a_service_does_not_say_of_itself() -> None:
+def test_a_service_has_defaults_for_its_description() -> None:
     service = Service("s")
     assert (service.public, service.version, service.description) == (False, "0.0.0", "")
     assert (service.builtin_scopes, service.methods, service.document) == ({}, {}, None)
@@ -100,7 +100,7 @@ def test_what_a_service_does_not_say_of_itself() -> None:
 # Built-in methods
 
 
-def test_who_may_call_what_the_gateway_itself_answers() -> None:
+def test_built_in_methods_have_their_documented_access() -> None:
     assert BUILTINS == {
         "connection.ping": (True, ()),
         "connection.info": (True, ()),
@@ -120,12 +120,12 @@ def test_builtin_scopes_are_sorted_by_name_and_scope() -> None:
 @pytest.mark.parametrize(
     ("name", "scopes", "message"),
     [
-        ("message.sent", (), "which is no built-in method: did you mean 'message.send'?"),
+        ("message.sent", (), "an unknown built-in method: did you mean 'message.send'?"),
         ("rpc.cancel", (), "callers may always cancel their own calls"),
-        ("message.send", "admin", "builtin_scopes of 'message.send': scopes is the text 'admin'"),
+        ("message.send", "admin", "builtin_scopes of 'message.send': scopes is a single string"),
     ],
 )
-def test_builtin_scopes_that_make_no_sense_are_refused(name: str, scopes: Any, message: str) -> None:
+def test_invalid_builtin_scopes_are_refused(name: str, scopes: Any, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         Service("s", builtin_scopes={name: scopes})
     assert message in str(caught.value)
@@ -134,7 +134,7 @@ def test_builtin_scopes_that_make_no_sense_are_refused(name: str, scopes: Any, m
 # Hooks
 
 
-def test_the_names_of_events_are_those_that_a_type_checker_knows() -> None:
+def test_the_names_of_events_are_known_to_type_checkers() -> None:
     assert get_args(EventName) == tuple(EVENTS)
 
 
@@ -153,8 +153,8 @@ def test_hooks_are_kept_by_type_of_event_in_order() -> None:
     assert list(service.hooks) == list(EVENTS.values())
 
 
-def test_an_event_that_there_is_not_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"there is no event 'connection\.open': did you mean 'connection\.opened'\?"):
+def test_an_unknown_event_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(UsageError, match=r"unknown event 'connection\.open': did you mean 'connection\.opened'\?"):
         Service("s").on("connection.open")  # type: ignore[arg-type]
 
 
@@ -166,7 +166,7 @@ def test_a_hook_that_does_not_take_an_event_is_refused(hook: Any) -> None:
     assert service.hooks[ConnectionOpened] == ()
 
 
-def test_who_declares_what_cannot_be_called_is_told_with_what_it_will_be() -> None:
+def test_an_error_for_a_wrong_signature_names_the_expected_arguments() -> None:
     service = Service("s")
 
     def wrong() -> None: ...
@@ -179,13 +179,13 @@ def test_who_declares_what_cannot_be_called_is_told_with_what_it_will_be() -> No
     for declare, arguments in declared:
         with pytest.raises(UsageError) as caught:
             declare(wrong)
-        assert f"is called with {arguments}, which" in str(caught.value)
+        assert f"is called with {arguments}: " in str(caught.value)
 
 
 # Interceptors
 
 
-def test_interceptors_stand_around_every_method_in_order_whenever_they_were_declared() -> None:
+def test_interceptors_apply_to_earlier_and_later_methods_in_order() -> None:
     service = Service("s")
     service.method("early")(add)
     assert service.on_call(first) is first
@@ -224,7 +224,7 @@ def test_an_included_service_brings_its_methods_under_a_prefix_as_they_were_decl
     assert files.methods["read"].name == "read"
 
 
-def test_interceptors_of_an_included_service_stay_with_its_methods_nearest_to_them() -> None:
+def test_interceptors_of_an_included_service_apply_to_its_methods_inside_ours() -> None:
     inner = Service("inner")
     inner.on_call(second)
     inner.on_outcome(seen)
@@ -260,7 +260,7 @@ def test_hooks_of_an_included_service_run_after_ours_and_once() -> None:
 @pytest.mark.parametrize(
     ("prefix", "message"),
     [
-        ("x.", "service 'outer' has a method 'x.add' already"),
+        ("x.", "service 'outer' already has a method 'x.add'"),
         ("connection.", "the name 'connection.ping' is taken"),
         ("rpc.", "reserved"),
         ("x" * 126, "has 129 bytes"),
@@ -289,26 +289,26 @@ def test_an_included_service_is_frozen_so_that_nothing_declared_there_is_missing
         lambda: inner.include(Service("another")),
     ):
         with pytest.raises(
-            UsageError, match="service 'inner' is included in service 'outer': declare everything before"
+            UsageError, match="service 'inner' is already included in service 'outer': declare everything before"
         ):
             declare()
 
 
-def test_no_service_includes_itself_neither_at_once_nor_by_another() -> None:
+def test_no_service_includes_itself_directly_or_indirectly() -> None:
     one, two, three = Service("one"), Service("two"), Service("three")
     with pytest.raises(UsageError, match="service 'one' cannot include itself"):
         one.include(one)
     one.include(two)
-    with pytest.raises(UsageError, match="service 'two' is included in service 'one'"):
+    with pytest.raises(UsageError, match="service 'two' is already included in service 'one'"):
         two.include(one)
     three.include(one)
-    with pytest.raises(UsageError, match="service 'one' is included in service 'three'"):
+    with pytest.raises(UsageError, match="service 'one' is already included in service 'three'"):
         one.include(three)
 
 
-def test_the_first_reason_to_be_frozen_is_the_one_that_is_told() -> None:
+def test_the_first_reason_to_freeze_appears_in_the_error() -> None:
     service = Service("s")
     service.freeze("served by a gateway")
     service.freeze("included in service 'other'")
-    with pytest.raises(UsageError, match="service 's' is served by a gateway: declare everything before that"):
+    with pytest.raises(UsageError, match="service 's' is already served by a gateway: declare everything before that"):
         service.method(add)

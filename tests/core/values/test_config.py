@@ -19,7 +19,7 @@ OPTIONAL = [name for name, kind in FIELDS.items() if kind in (int | None, float 
 
 
 def accepted(name: str, value: Any) -> object:
-    """What a Config holds that was given this value."""
+    """The value of a field of a Config that was built with this value."""
     values: dict[str, Any] = {name: value}
     return getattr(Config(**values), name)
 
@@ -99,11 +99,11 @@ def test_each_limit_has_the_default_that_is_documented() -> None:
     assert asdict(Config()) == DEFAULTS
 
 
-def test_the_defaults_are_a_config() -> None:
+def test_the_defaults_are_valid() -> None:
     assert Config() == Config.from_mapping({})
 
 
-def test_a_config_is_told_its_limits_by_name_and_no_other_than_it_has() -> None:
+def test_a_config_takes_its_limits_by_name_and_refuses_unknown_names() -> None:
     build: Any = Config
     with pytest.raises(TypeError, match="positional"):
         build(1)
@@ -152,7 +152,7 @@ def test_a_number_must_be_finite(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_none_turns_off_what_can_be_off_and_nothing_else(name: str) -> None:
+def test_none_turns_off_optional_limits_only(name: str) -> None:
     if name in OPTIONAL:
         assert accepted(name, None) is None
     else:
@@ -178,20 +178,20 @@ def test_a_value_of_another_type_is_refused(name: str, value: object, expected: 
 
 
 @pytest.mark.parametrize("name", OBSERVABLE)
-def test_limits_of_policy_may_be_observed(name: str) -> None:
+def test_limits_of_policy_can_be_observed(name: str) -> None:
     assert Config(observe=(name,)).observe == (name,)
 
 
 @pytest.mark.parametrize("name", ["max_message_bytes", "max_depth", "nothing", ""])
-def test_limits_that_guard_memory_or_a_parser_may_not(name: str) -> None:
-    assert refusal(observe=("call_rate", name)).startswith(f"observe names {name!r}: only limits of policy")
+def test_limits_that_guard_memory_or_a_parser_cannot_be_observed(name: str) -> None:
+    assert refusal(observe=("call_rate", name)).startswith(f"observe contains {name!r}: only limits of policy")
 
 
-def test_every_limit_of_policy_and_every_exception_is_a_field() -> None:
+def test_every_name_in_the_tables_of_config_is_a_field() -> None:
     assert set(OBSERVABLE) | set(MAY_BE_ZERO) | set(AT_MOST) <= set(FIELDS)
 
 
-def test_a_mapping_is_read_as_a_file_gives_it() -> None:
+def test_a_mapping_is_read_with_the_types_of_a_file() -> None:
     config = Config.from_mapping({"max_batch": 5, "head_timeout": 2, "observe": ["call_rate"], "allow_chunked": True})
     assert config == Config(max_batch=5, head_timeout=2.0, observe=("call_rate",), allow_chunked=True)
 
@@ -212,7 +212,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_name(name: str, nearest: str
 
 
 @pytest.mark.parametrize("name", ["", "völlig fremd", "observed"])
-def test_any_unknown_key_is_refused_with_some_name(name: str) -> None:
+def test_any_unknown_key_is_refused_with_a_suggestion(name: str) -> None:
     with pytest.raises(UsageError, match="did you mean"):
         Config.from_mapping({name: 1})
 
@@ -222,7 +222,7 @@ def test_a_mapping_with_a_value_of_another_type_is_refused_with_its_path() -> No
         Config.from_mapping({"max_batch": "many"})
 
 
-def test_a_mapping_with_a_value_that_makes_no_sense_is_refused_like_any_other() -> None:
+def test_a_mapping_with_an_invalid_value_is_refused() -> None:
     with pytest.raises(UsageError, match="max_batch is 0: it must be above 0"):
         Config.from_mapping({"max_batch": 0})
 

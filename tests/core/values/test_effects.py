@@ -24,18 +24,18 @@ def test_every_effect_of_the_module_is_in_the_union() -> None:
 
 
 @pytest.mark.parametrize("kind", get_args(Effect))
-def test_an_effect_is_frozen_cheap_and_says_what_it_means(kind: type[Struct]) -> None:
+def test_an_effect_is_frozen_untracked_by_gc_and_documented(kind: type[Struct]) -> None:
     assert kind.__struct_config__.frozen
     assert not kind.__struct_config__.gc
     assert kind.__doc__
 
 
-def test_effects_of_equal_content_are_equal_so_that_runs_can_be_compared() -> None:
+def test_effects_of_equal_content_are_equal() -> None:
     assert Transmit(ONE, b"x") == Transmit(ONE, b"x")
     assert Transmit(ONE, b"x") != Transmit(ONE, b"x", report=True)
 
 
-def test_a_close_flushes_and_an_answer_has_no_error_unless_they_say_otherwise() -> None:
+def test_by_default_a_disconnect_flushes_and_an_answer_has_no_error() -> None:
     assert Disconnect(ONE, IDLE_TIMEOUT).flush
     assert Disconnect(ONE, IDLE_TIMEOUT).code == 1000
     answer = Answer(ONE, None)

@@ -22,7 +22,7 @@ from posthouse.core.values.errors import (
 from tests.values import changeable
 
 
-def test_every_code_that_has_a_name_has_a_row_and_no_other_has() -> None:
+def test_every_named_code_has_a_row_and_every_row_has_a_name() -> None:
     named = {value for name, value in vars(errors).items() if name.isupper() and isinstance(value, int)}
     assert named == set(ERRORS)
     assert [row.code for row in ERRORS.values()] == list(ERRORS)
@@ -71,7 +71,7 @@ def test_every_message_is_a_text_of_its_own() -> None:
     assert all(messages)
 
 
-def test_the_codes_of_the_specification_have_its_messages() -> None:
+def test_the_codes_of_the_specification_have_the_standard_messages() -> None:
     assert {code: ERRORS[code].message for code in (-32700, -32600, -32601, -32602, -32603)} == {
         -32700: "Parse error",
         -32600: "Invalid Request",
@@ -81,7 +81,7 @@ def test_the_codes_of_the_specification_have_its_messages() -> None:
     }
 
 
-def test_what_a_retry_can_help_is_what_is_busy_limited_late_or_leaving() -> None:
+def test_only_busy_limited_late_and_draining_errors_are_retryable() -> None:
     assert sorted(code for code, row in ERRORS.items() if row.retryable) == [
         -32050,
         -32035,
@@ -93,12 +93,12 @@ def test_what_a_retry_can_help_is_what_is_busy_limited_late_or_leaving() -> None
     ]
 
 
-def test_an_error_is_an_application_error_unless_it_says_otherwise() -> None:
+def test_an_error_is_an_application_error_by_default() -> None:
     error = RpcError()
     assert (error.code, error.message, error.data) == (APPLICATION_ERROR, "Application error", None)
 
 
-def test_a_code_of_the_registry_brings_its_message() -> None:
+def test_a_code_of_the_table_brings_its_message() -> None:
     error = RpcError(-32601)
     assert error.message == "Method not found"
     assert str(error) == "-32601 Method not found"
@@ -123,7 +123,10 @@ def test_a_reserved_code_without_a_row_must_belong_to_another_protocol(code: int
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("Not found",), "must be an integer, not 'Not found': for a message alone say RpcError(message='Not found')"),
+        (
+            ("Not found",),
+            "must be an integer, not 'Not found': to give only a message, use RpcError(message='Not found')",
+        ),
         ((1.0,), "must be an integer, not 1.0$"),
         ((True,), "must be an integer, not True$"),
         ((None,), "must be an integer, not None$"),
@@ -131,14 +134,14 @@ def test_a_reserved_code_without_a_row_must_belong_to_another_protocol(code: int
         ((5, b"no"), "the message of an error must be a string, not b'no'$"),
     ],
 )
-def test_what_would_be_no_error_object_on_the_wire_is_refused_where_it_is_made(
+def test_an_error_that_cannot_be_an_error_object_is_refused_when_it_is_built(
     arguments: tuple[Any, ...], said: str
 ) -> None:
     with pytest.raises(UsageError, match=said.replace("(", r"\(").replace(")", r"\)")):
         RpcError(*arguments)
 
 
-def test_what_is_reserved_are_the_codes_that_the_standard_names() -> None:
+def test_the_reserved_range_is_that_of_the_standard() -> None:
     assert (min(RESERVED), max(RESERVED)) == (-32768, -32000)
 
 
@@ -179,7 +182,7 @@ def test_an_error_object_without_data_has_no_such_member() -> None:
     assert encode(ErrorObject(1, "x", 2)) == b'{"code":1,"message":"x","data":2}'
 
 
-def test_the_time_to_wait_is_the_errors_own_or_its_codes() -> None:
+def test_retry_after_comes_from_the_errors_data_or_its_code() -> None:
     assert ErrorObject.of(-32029, {"retry_after_ms": 2500}).retry_after == 2.5
     assert ErrorObject.of(-32029).retry_after == 1.0
     assert ErrorObject.of(-32050, {"retry_after_ms": "soon"}).retry_after == 1.0

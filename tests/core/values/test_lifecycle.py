@@ -19,7 +19,7 @@ def test_every_event_of_the_module_is_in_the_union_and_has_one_name() -> None:
     assert defined == list(get_args(Event)) == list(EVENTS.values())
 
 
-def test_the_names_that_a_type_checker_knows_are_those_of_the_table() -> None:
+def test_the_literal_type_has_the_names_of_the_table() -> None:
     assert get_args(EventName) == tuple(EVENTS)
 
 

@@ -1,4 +1,4 @@
-"""Who is at the other end."""
+"""Peers, addresses, identities and metadata."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ from posthouse.core.values.peers import (
 from tests.values import changeable
 
 
-def test_nobody_in_particular_is_not_authenticated() -> None:
+def test_an_anonymous_identity_is_not_authenticated() -> None:
     assert not ANONYMOUS.authenticated
     assert not Identity(scopes=("reports",)).authenticated
 
 
-def test_somebody_is_and_so_is_who_was_given_every_scope() -> None:
+def test_an_identity_with_a_user_or_every_scope_is_authenticated() -> None:
     assert Identity("ada").authenticated
     assert Identity(scopes=(ALL_SCOPES,)).authenticated
 
 
-def test_missing_scopes_are_told_in_the_order_in_which_they_are_asked_for() -> None:
+def test_missing_scopes_are_in_the_order_of_the_required_ones() -> None:
     identity = Identity("ada", ("b",))
     assert identity.missing(("c", "b", "a")) == ("c", "a")
     assert identity.missing(("b",)) == ()
     assert identity.missing(()) == ()
 
 
-def test_nothing_is_missing_to_who_has_every_scope() -> None:
+def test_an_identity_with_every_scope_misses_none() -> None:
     assert Identity(scopes=(ALL_SCOPES,)).missing(("a", "b")) == ()
 
 
-def test_a_peer_is_anonymous_and_owns_no_socket_unless_it_says_so() -> None:
+def test_a_peer_is_anonymous_and_has_no_socket_by_default() -> None:
     peer = Peer("websocket")
     assert (peer.identity, peer.socket, peer.meta, peer.address) == (ANONYMOUS, None, NO_META, Address())
     assert Meta() == NO_META
 
 
-def test_what_is_not_said_of_a_peer_is_nothing() -> None:
+def test_a_peer_has_defaults() -> None:
     assert asdict(Address()) == {"host": "", "port": 0, "transport": "stream", "secure": False}
     assert asdict(ANONYMOUS) == {"user": None, "scopes": (), "expires_at": None}
     assert asdict(NO_META) == dict.fromkeys(("idempotency_key", "timeout_ms", "traceparent", "progress_token"))
@@ -78,7 +78,7 @@ def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.core.values.peers") == []
 
 
-def test_metadata_of_its_own_counts_before_what_was_given() -> None:
+def test_own_metadata_takes_precedence_over_given_metadata() -> None:
     own, given = Meta(traceparent="own"), Meta(timeout_ms=500, traceparent="given")
     assert own.or_else(given) == Meta(timeout_ms=500, traceparent="own")
     assert own.or_else(NO_META) is own

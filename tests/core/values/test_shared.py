@@ -13,18 +13,18 @@ ONE = ConnectionId(1)
 HERE = Address("192.0.2.1", 5000)
 
 
-def test_a_gateway_begins_with_nothing_to_look_at() -> None:
+def test_a_new_gateway_is_settled() -> None:
     around = shared()
     assert (around.outbox, around.breaches, around.held, around.unsettled) == ([], [], 0, False)
 
 
-def test_a_breach_is_kept_with_its_reason_and_must_be_looked_at() -> None:
+def test_a_breach_is_kept_with_its_reason_and_leaves_the_gateway_unsettled() -> None:
     around = shared()
     around.breach(ONE, WRITE_TIMEOUT)
     assert (around.breaches, around.unsettled) == ([(ONE, WRITE_TIMEOUT)], True)
 
 
-def test_what_is_held_must_be_looked_at_above_the_budget_and_not_below() -> None:
+def test_held_bytes_unsettle_the_gateway_only_above_the_budget() -> None:
     around = shared(memory_budget=100)
     around.hold(60)
     around.hold(40)
@@ -43,3 +43,9 @@ def test_a_limit_is_counted_and_reported_whether_enforced_or_observed() -> None:
     assert not observed.enforces(MAX_BAD_MESSAGES, None, HERE, 2.0)
     assert observed.outbox == [Emit(LimitBreached("max_bad_messages", None, HERE, False, 2.0))]
     assert observed.stats.counters == {"limit.max_bad_messages.would_refuse": 1}
+
+
+def test_timestamps_are_unix_seconds_with_milliseconds() -> None:
+    around = shared()
+    around.wall = 1_700_000_000.0
+    assert around.timestamp(1.23456) == 1_700_000_001.235

@@ -1,13 +1,13 @@
-"""Counters and the wall clock."""
+"""Counters."""
 
 from __future__ import annotations
 
-from posthouse.core.values.stats import Stats, Wall
+from posthouse.core.values.stats import Stats
 
 from tests.values import changeable
 
 
-def test_a_counter_begins_at_nought_and_only_grows() -> None:
+def test_a_counter_begins_at_0_and_only_grows() -> None:
     stats = Stats()
     stats.count("b")
     stats.count("a")
@@ -20,11 +20,6 @@ def test_a_snapshot_does_not_change_afterwards() -> None:
     before = stats.snapshot()
     stats.count("a")
     assert before == {}
-
-
-def test_timestamps_are_unix_seconds_with_milliseconds() -> None:
-    wall = Wall(1_700_000_000.0)
-    assert wall.timestamp(1.23456) == 1_700_000_001.235
 
 
 def test_a_value_that_was_built_cannot_change() -> None:

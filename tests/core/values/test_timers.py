@@ -39,7 +39,7 @@ def test_deadlines_of_equal_time_fire_in_the_order_in_which_they_were_armed() ->
     assert drain(timers, 1.0) == list(range(10))
 
 
-def test_a_disarmed_deadline_never_fires_and_is_no_next() -> None:
+def test_a_disarmed_deadline_never_fires_and_is_never_next() -> None:
     timers = Timers()
     first = timers.arm(1.0, "test", 1)
     timers.arm(2.0, "test", 2)
@@ -62,7 +62,7 @@ def test_disarming_nothing_a_fired_or_a_disarmed_deadline_is_harmless() -> None:
     assert len(timers) == 0
 
 
-def test_of_deadlines_that_fired_none_is_counted_as_forgotten() -> None:
+def test_deadlines_that_fired_are_not_counted_as_disarmed() -> None:
     timers = Timers()
     fired, *_ = (timers.arm(float(key), "test", key) for key in range(5))
     assert timers.pop(0.0) is fired
@@ -70,7 +70,7 @@ def test_of_deadlines_that_fired_none_is_counted_as_forgotten() -> None:
     assert len(timers) == 4
 
 
-def test_the_heap_is_made_anew_when_the_dead_outnumber_the_living_and_not_before() -> None:
+def test_the_heap_is_rebuilt_when_disarmed_deadlines_outnumber_armed_ones() -> None:
     timers = Timers()
     armed = [timers.arm(float(key), "test", key) for key in range(10)]
     for timer in armed[:5]:
@@ -80,7 +80,7 @@ def test_the_heap_is_made_anew_when_the_dead_outnumber_the_living_and_not_before
     assert len(timers._heap) == len(timers) == 4
 
 
-def test_the_dead_never_outnumber_the_living() -> None:
+def test_disarmed_deadlines_never_outnumber_armed_ones() -> None:
     timers = Timers()
     armed = [timers.arm(float(key), "test", key) for key in range(1000)]
     for timer in armed[1:]:
@@ -90,7 +90,7 @@ def test_the_dead_never_outnumber_the_living() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.booleans())))
-def test_what_fires_is_what_was_armed_less_what_was_disarmed_in_order(plan: list[tuple[int, bool]]) -> None:
+def test_all_armed_deadlines_but_the_disarmed_ones_fire_in_order(plan: list[tuple[int, bool]]) -> None:
     timers = Timers()
     kept: list[tuple[float, int]] = []
     dropped: list[Timer] = []
@@ -110,7 +110,7 @@ def test_a_record_is_equal_to_itself_alone() -> None:
     assert told_apart("posthouse.core.values.timers") == ["Timer"]
 
 
-def test_what_is_due_is_done_in_order_by_who_armed_it() -> None:
+def test_due_deadlines_are_handled_in_order_by_their_registered_functions() -> None:
     timers = Timers()
     done: list[tuple[str, int, float, bool]] = []
     timers.on("a", lambda key, now: done.append(("a", key, now, timers.suspended)))

@@ -1,4 +1,4 @@
-"""Calls in both directions: in flight, waiting, their outcomes and replies, and requests of our own.
+"""Calls in both directions: calls of peers, their outcomes and replies, and the gateway's own requests to peers.
 
 It knows connections by their records. It may not decide who may call, nor close a connection.
 """

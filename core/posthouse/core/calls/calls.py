@@ -1,8 +1,8 @@
-"""Calls in flight that peers made: their slots, and the queue of those that wait for one.
+"""Calls that peers made: their slots, and the queue of calls that wait for one.
 
-A call is recorded when it is admitted and forgotten when two things have happened: it has its outcome, and its
-handler has ended. Between the two it holds a slot, because a handler costs the same whether its call was answered or
-not. This module decides when a call may run. It may not know its outcome (`outcomes.py`) or its reply (`replies.py`).
+A call is recorded when it is admitted and forgotten when it has its outcome and its handler has ended. Until then it
+holds a slot, because a handler costs the same whether its call was answered or not. This module decides when a call may
+run. It may not know outcomes (`outcomes.py`) or replies (`replies.py`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .replies import Batch
 
 
 class Phase(Enum):
-    """Waiting: its handler was not started. Running: it has no outcome yet. Ended: it has its outcome, but its handler
-    has not ended."""
+    """Waiting: the handler has not started. Running: the handler runs. Ended: the call has its outcome, but its handler
+    still runs."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -37,15 +37,14 @@ class Phase(Enum):
 WAITING: Final = Phase.WAITING
 RUNNING: Final = Phase.RUNNING
 ENDED: Final = Phase.ENDED
-"""Names of their own: every call reads them, and a look-up in the class is slower."""
+"""Constants, because every call reads them and a look-up in the class is slower."""
 
 
 class Call(Struct, eq=False, gc=False):
     """One call.
 
-    `wire_id` None: a notification. `key`: its wire id, or its number where no wire id can name it. `entry`: its place
-    in `batch`. `params`: kept only while it waits. `detached`: its connection is gone, and its method is declared to
-    finish all the same.
+    `wire_id`: None for a notification. `key`: its wire id, or its number if it has none or null. `entry`: its place in
+    `batch`. `params`: kept only while it waits. `detached`: it runs on although its connection is gone.
     """
 
     number: CallId
@@ -64,9 +63,7 @@ class Call(Struct, eq=False, gc=False):
 
 
 class Calls:
-    """The table of calls. `made`: how many there were. `handlers`: how many hold a slot. `waiting`: how many wait."""
-
-    __slots__ = ("_config", "_numbers", "_outbox", "_shared", "handlers", "made", "records", "waiting")
+    """The table of calls. `made`: how many were made. `handlers`: how many hold a slot. `waiting`: how many wait."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -79,10 +76,10 @@ class Calls:
         self.waiting = 0
 
     def find(self, call: CallId) -> Call | None:
-        """The call of this id, or None if it was forgotten. Raises UsageError if there never was one."""
+        """The call of this id, or None if it was forgotten. Raises UsageError if it never existed."""
         record = self.records.get(call)
         if record is None and not 0 < call <= self.made:
-            raise UsageError(f"there never was a call {call}")
+            raise UsageError(f"call {call} never existed")
         return record
 
     def admit(
@@ -94,7 +91,7 @@ class Calls:
         entry: int,
         now: float,
     ) -> None:
-        """Record a call and start its handler, or let it wait. Raises RpcError for a refusal, before any change."""
+        """Record a call and start its handler, or let it wait. Raises RpcError to refuse it, before any change."""
         id = request.id
         if id is not None and id in connection.calls:
             raise RpcError(ID_IN_FLIGHT)
@@ -125,10 +122,9 @@ class Calls:
             self._outbox.append(Invoke(number, connection.caller, method, args, kwargs, meta))
 
     def _check_room(self, connection: Connection, size: int) -> None:
-        config = self._config
-        if len(connection.waiting) >= config.max_waiting_calls:
+        if len(connection.waiting) >= self._config.max_waiting_calls:
             raise RpcError.of(refusal(SERVER_BUSY, limit="max_waiting_calls"))
-        if connection.waiting_bytes + size > config.max_waiting_bytes:
+        if connection.waiting_bytes + size > self._config.max_waiting_bytes:
             raise RpcError.of(refusal(SERVER_BUSY, limit="max_waiting_bytes"))
 
     def _wait(self, connection: Connection, call: Call, params: bytes) -> None:
@@ -148,13 +144,13 @@ class Calls:
         self._shared.hold(-size)
 
     def next_waiting(self, connection: Connection) -> Call | None:
-        """The first call of this connection that waits, if it may run now."""
+        """The first waiting call of this connection, if it may run now."""
         if not connection.waiting or connection.running >= self._config.max_calls_per_connection:
             return None
         return self.records[next(iter(connection.waiting))]
 
     def start(self, connection: Connection, call: Call) -> None:
-        """Start the handler of a call that waits. Raises RpcError for wrong params; the call then still waits."""
+        """Start the handler of a waiting call. Raises RpcError for invalid params; the call then still waits."""
         args, kwargs = call.method.bind(call.params or None)
         self._stop_waiting(connection, call)
         call.phase = RUNNING
@@ -163,7 +159,7 @@ class Calls:
         self._outbox.append(Invoke(call.number, connection.caller, call.method, args, kwargs, call.meta))
 
     def handler_ended(self, call: Call, connection: Connection | None) -> bool:
-        """The handler has ended: free its slot. True: the call has no outcome yet; free its id, too, as it gets one."""
+        """The handler has ended: free its slot. If the call has no outcome yet, free its id, too, and return True."""
         del self.records[call.number]
         self.handlers -= 1
         if connection is not None:
@@ -179,7 +175,7 @@ class Calls:
         """Settle a call before its handler ends: free its id, cancel the handler. The slot stays taken until the
         handler ends."""
         if call.phase is WAITING:
-            assert connection is not None  # the calls of a closed connection do not wait
+            assert connection is not None  # a closed connection has no waiting calls
             self._stop_waiting(connection, call)
             del self.records[call.number]
         else:

@@ -1,7 +1,6 @@
 """The outcome of each call: exactly one, from its handler, its deadline, its caller, its connection or a shut-down.
 
-It decides what the outcome is and tells who must hear of it. It may not know how a reply is sent (`replies.py`) or
-close a connection.
+It decides the outcome and reports it. It may not know how a reply is sent (`replies.py`), nor close a connection.
 """
 
 from __future__ import annotations
@@ -30,13 +29,11 @@ from .calls import ENDED, RUNNING, WAITING, Call, Calls
 from .replies import Replies
 
 CALL_EXPIRES: Final = "call"
-"""The reason of this module's deadlines."""
+"""The reason of this table's deadlines."""
 
 
 class Outcomes:
-    """Gives each call its outcome and starts the next one that waits."""
-
-    __slots__ = ("_calls", "_connections", "_looked_through", "_replies", "_shared", "_timers")
+    """Gives each call its outcome and starts the next waiting call."""
 
     def __init__(self, shared: Shared, connections: Connections, calls: Calls, replies: Replies) -> None:
         self._shared = shared
@@ -50,7 +47,7 @@ class Outcomes:
     # A handler has ended
 
     def complete(self, call: Call, result: object, now: float) -> bool:
-        """The handler returned. False: the call has its outcome already."""
+        """The handler returned. False: the call already has its outcome."""
         outcome: bytes | ErrorObject = b""
         if call.phase is RUNNING and now < call.deadline and not call.detached:
             try:
@@ -60,13 +57,13 @@ class Outcomes:
         return self._handler_ended(call, outcome, now)
 
     def fail(self, call: Call, error: ErrorObject, now: float) -> bool:
-        """The handler raised, or was stopped. False: the call has its outcome already.
+        """The handler raised, or was stopped. False: the call already has its outcome.
 
-        An internal error with an incident is a defect of the handler: report it even if the call has its outcome.
+        An internal error with an incident is a defect of the handler. It is reported even if the call has its outcome.
         """
         first = self._handler_ended(call, error, now)
         if error.code == INTERNAL_ERROR and isinstance(error.data, dict) and "incident" in error.data:
-            self._failed(call, str(error.data["incident"]), "the handler raised what is no RpcError", now)
+            self._failed(call, str(error.data["incident"]), "the handler raised an exception other than RpcError", now)
         return first
 
     def _result_error(self, call: Call, error: ResultError, now: float) -> ErrorObject:
@@ -81,7 +78,7 @@ class Outcomes:
 
     def _handler_ended(self, call: Call, outcome: bytes | ErrorObject, now: float) -> bool:
         if call.phase is WAITING:
-            raise UsageError(f"call {call.number} waits: it was not handed out and has no handler that could end")
+            raise UsageError(f"call {call.number} is waiting: its handler has not started, so it cannot end")
         connection = self._connections.records.get(call.connection)
         first = self._calls.handler_ended(call, connection)
         if first:
@@ -106,12 +103,12 @@ class Outcomes:
     # A call ends before its handler
 
     def arm(self) -> None:
-        """Arm the deadlines of calls that outlived their turn: a call that ends in its turn never costs a timer."""
+        """Arm the deadlines of calls made since the last time. A call that ends within its turn costs no timer."""
         made = self._calls.made
         if self._looked_through == made:
             return
         fresh: list[Call] = []
-        for call in reversed(self._calls.records.values()):  # the table is in the order of its numbers
+        for call in reversed(self._calls.records.values()):  # the table is in the order of numbers
             if call.number <= self._looked_through:
                 break
             fresh.append(call)
@@ -127,7 +124,7 @@ class Outcomes:
         self._end_early(call, connection, self._timed_out(call, now))
 
     def cancel(self, connection: Connection, id: WireId, now: float) -> bool:
-        """Cancel a call by its wire id. False: this connection has no such call without an outcome."""
+        """Cancel a call by its wire id. False: this connection has no call with this id and without an outcome."""
         number = connection.calls.get(id)
         if number is None:
             return False
@@ -137,7 +134,7 @@ class Outcomes:
         return True
 
     def drop(self, connection: Connection, now: float) -> None:
-        """The connection is closing: its calls end, except those whose methods are declared to finish."""
+        """The connection is closing: end its calls, except those whose methods are declared to finish."""
         for number in list(connection.calls.values()):
             call = self._calls.records[number]
             if call.phase is RUNNING and call.method.on_disconnect == "finish":
@@ -148,7 +145,7 @@ class Outcomes:
         connection.calls.clear()
 
     def drain(self, now: float) -> None:
-        """The grace of a shut-down is over: every call without an outcome is answered with that."""
+        """The grace of a shut-down is over: answer every call without an outcome with -32050."""
         for call in list(self._calls.records.values()):
             if call.phase is not ENDED:
                 self._cancelled(call, "draining", now)
@@ -172,7 +169,7 @@ class Outcomes:
         self._shared.stats.count("calls.cancelled")
         self._shared.outbox.append(Emit(CallCancelled(call.number, call.connection, call.method.name, reason, now)))
 
-    # What its caller is told
+    # The reply
 
     def _answer(self, call: Call, connection: Connection | None, outcome: bytes | ErrorObject) -> None:
         if connection is None or call.detached:
@@ -180,9 +177,7 @@ class Outcomes:
         if connection.farewell_due and not connection.calls:
             self._shared.breach(connection.id, DRAINING)
         if type(outcome) is bytes:
-            breached = self._replies.result(connection, call.batch, call.entry, call.wire_id, outcome)
+            self._replies.result(connection, call.batch, call.entry, call.wire_id, outcome)
         else:
             assert isinstance(outcome, ErrorObject)
-            breached = self._replies.error(connection, call.batch, call.entry, call.wire_id, outcome)
-        if breached is not None:
-            self._shared.breach(connection.id, breached)
+            self._replies.error(connection, call.batch, call.entry, call.wire_id, outcome)

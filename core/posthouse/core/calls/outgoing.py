@@ -1,7 +1,7 @@
 """Requests that the gateway sends to peers: their ids, their deadlines, and exactly one outcome each.
 
-The other direction of `calls.py`. The outcome is a `Resolve`: the result as JSON text, or an error, which is the peer's
-or says why there is no answer. It may not know who waits for an outcome.
+An outcome is a `Resolve` with the result as JSON text or with an error: the peer's, or our own if there is no answer.
+It may not know which handler waits for an outcome.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ REQUEST_EXPIRES: Final = "request"
 """The reason of this table's deadlines."""
 
 CANCEL_REQUEST: Final = "$/cancelRequest"
-"""The notification, in either direction, that cancels a request (as in the Language Server Protocol)."""
+"""The notification that cancels a request, in both directions (from the Language Server Protocol)."""
 
 
 class Sent(Struct, eq=False):
@@ -43,8 +43,6 @@ class Sent(Struct, eq=False):
 class OutgoingRequests:
     """The table of requests in flight to peers."""
 
-    __slots__ = ("_config", "_delivery", "_last", "_outbox", "_records", "_timers")
-
     def __init__(self, shared: Shared, delivery: Delivery) -> None:
         self._config = shared.config
         self._outbox = shared.outbox
@@ -55,18 +53,18 @@ class OutgoingRequests:
         self._timers.on(REQUEST_EXPIRES, self._expire)
 
     def __len__(self) -> int:
-        """How many are in flight."""
+        """How many requests are in flight."""
         return len(self._records)
 
     @property
     def upcoming(self) -> OutgoingId:
-        """The id that the next request will have."""
+        """The id of the next request."""
         return OutgoingId(self._last + 1)
 
     def send(
         self, connection: Connection | None, method: str, params: object, deadline: float, now: float
     ) -> OutgoingId:
-        """Send a request, or resolve it at once if this connection cannot be asked. Raises UsageError, before any
+        """Send a request, or resolve it at once if this connection cannot get one. Raises UsageError, before any
         change, for params that cannot be encoded."""
         request = self.upcoming
         obstacle = self._obstacle(connection)
@@ -83,7 +81,7 @@ class OutgoingRequests:
         return request
 
     def _obstacle(self, connection: Connection | None) -> ErrorObject | None:
-        """Why this connection cannot be asked, or None. The limits on calls from a peer hold for requests to it."""
+        """Why a request cannot be sent to this connection, or None. The limits on a peer's calls apply to it, too."""
         if connection is not None and not connection.pushable:
             return refusal(REQUEST_CANCELLED, reason="over HTTP the server cannot call its client")
         if connection is None or connection.state is not OPEN:
@@ -93,7 +91,7 @@ class OutgoingRequests:
         return None
 
     def answered(self, id: WireId, connection: Connection, outcome: bytes | ErrorObject) -> bool:
-        """A response was received. False: this connection has no such request."""
+        """A response was received. False: this connection has no request of this id."""
         if not id.isdigit() or len(id) > 18:
             return False
         request = OutgoingId(int(id))
@@ -103,11 +101,11 @@ class OutgoingRequests:
         return True
 
     def abandon(self, request: OutgoingId, now: float) -> None:
-        """Forget a request and tell the peer. Raises UsageError if there never was such a request."""
+        """Forget a request and tell the peer. Raises UsageError if it never existed."""
         if request in self._records:
             self._withdraw(request, self._forget(request), now)
         elif not 0 < request <= self._last:
-            raise UsageError(f"there never was a request {request}")
+            raise UsageError(f"request {request} never existed")
 
     def _expire(self, key: int, now: float) -> None:
         """The deadline has passed: resolve the request and tell the peer."""
@@ -115,7 +113,7 @@ class OutgoingRequests:
         self._withdraw(request, self._resolve(request, ErrorObject.of(DEADLINE_EXCEEDED)), now)
 
     def drop(self, connection: Connection, now: float) -> None:
-        """The connection is closing: its requests will not be answered."""
+        """The connection is closing: resolve its requests with an error."""
         for request in list(connection.requests):
             self._resolve(request, refusal(REQUEST_CANCELLED, reason="disconnected"))
 

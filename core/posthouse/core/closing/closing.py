@@ -1,7 +1,4 @@
-"""Closing connections: everything that one connection has ends here, in one place, whatever the reason.
-
-It may not know why a limit was breached, nor what the tables do when a connection is dropped.
-"""
+"""Closing connections. It calls the tables that drop a connection, and may not know what they do."""
 
 from __future__ import annotations
 
@@ -15,13 +12,11 @@ from posthouse.core.values.lifecycle import ConnectionClosed
 from posthouse.core.values.shared import Shared
 
 Drop = Callable[[Connection, float], None]
-"""Called when a connection ends: a table forgets its facts about that connection."""
+"""Called with a connection that ends and the time: a table forgets its facts about that connection."""
 
 
 class Closing:
-    """Ends connections. `drops` are called for each, in their order."""
-
-    __slots__ = ("_connections", "_drops", "_shared")
+    """Ends connections. `drops` are called in order, once for each connection."""
 
     def __init__(self, shared: Shared, connections: Connections, drops: tuple[Drop, ...]) -> None:
         self._shared = shared
@@ -29,7 +24,7 @@ class Closing:
         self._drops = drops
 
     def close_breached(self, now: float) -> None:
-        """Close the connections that breached a limit, unless it is only observed."""
+        """Close the connections that breached a limit, unless the limit is only observed."""
         shared = self._shared
         for id, reason in shared.breaches:
             connection = self._connections.records[id]
@@ -47,7 +42,7 @@ class Closing:
         self._shared.outbox.append(Disconnect(connection.id, reason, reason.flush))
 
     def end(self, connection: Connection, code: int | None, now: float, reason: str | None) -> None:
-        """The connection is gone. `code` and `reason` are the peer's, and count unless the gateway closed it."""
+        """The connection is gone. `code` and `reason` are the peer's; they are ignored if the gateway closed first."""
         if connection.state is State.CLOSING:
             reason = None
         else:
@@ -57,15 +52,14 @@ class Closing:
         self._connections.remove(connection)
         if connection.admitted:
             self._shared.stats.count("connections.closed")
-            self._shared.outbox.append(Emit(closed(connection, now, reason)))
+            self._shared.outbox.append(Emit(_closed(connection, now, reason)))
 
     def _drop(self, connection: Connection, now: float) -> None:
         for drop in self._drops:
             drop(connection, now)
 
 
-def closed(connection: Connection, now: float, reason: str | None) -> ConnectionClosed:
-    """The event for a connection that is gone."""
+def _closed(connection: Connection, now: float, reason: str | None) -> ConnectionClosed:
     return ConnectionClosed(
         connection.id,
         connection.public_id,

@@ -1,4 +1,4 @@
-"""The timetable of a shut-down: a notice, then no more sockets, then closes one by one, the end of the grace, the end.
+"""The timetable of a shut-down: notice, no more sockets, one close after another, end of the grace, end.
 
 It may not know how a connection is closed.
 """
@@ -24,25 +24,12 @@ NOTICE_OVER: Final = "drain_notice"
 FAREWELL: Final = "drain_spread"
 GRACE_OVER: Final = "drain_grace"
 DRAIN_OVER: Final = "drain_timeout"
-"""The reasons of this table's deadlines, named like the settings that decide when they are due."""
+"""The reasons of this table's deadlines, named like the settings that time them."""
 
 
 class Drain:
-    """One shut-down. `began` is None until it begins. `accepting`: new sockets are accepted. `timed_out`: whatever is
-    left is not waited for. `over`: `Drained` was sent."""
-
-    __slots__ = (
-        "_connections",
-        "_delivery",
-        "_dispatch",
-        "_outcomes",
-        "_shared",
-        "_timetable",
-        "accepting",
-        "began",
-        "over",
-        "timed_out",
-    )
+    """One shut-down. `began`: when, or None. `accepting`: new sockets are accepted. `timed_out`: wait for nothing more.
+    `over`: `Drained` was sent."""
 
     def __init__(
         self, shared: Shared, connections: Connections, delivery: Delivery, dispatch: Dispatch, outcomes: Outcomes
@@ -63,7 +50,7 @@ class Drain:
         shared.timers.on(DRAIN_OVER, self._drain_over)
 
     def begin(self, now: float, grace: float | None) -> None:
-        """Refuse new calls, tell peers and set the timetable. It ends after `drain_timeout` even if calls run."""
+        """Refuse new calls, tell peers and set the timetable. It ends after `drain_timeout` even if calls still run."""
         config, timers = self._shared.config, self._shared.timers
         self.began = now
         self._dispatch.draining = True
@@ -80,7 +67,7 @@ class Drain:
         self._delivery.multicast(payload, now, kinds=None, users=None)
 
     def _notice_over(self, key: int, now: float) -> None:
-        """Accept no more sockets. Arm a farewell for each peer, spread so that they do not all reconnect at once."""
+        """Accept no more sockets. Arm a farewell for each peer, spread so that peers do not all reconnect at once."""
         self.accepting = False
         self._shared.outbox += (StopAccepting(), Emit(AcceptingStopped(now)))
         leaving = [record for kind in KINDS if PUSHABLE[kind] for record in self._connections.by_kind[kind].values()]
@@ -99,10 +86,9 @@ class Drain:
         self._outcomes.drain(now)
 
     def _drain_over(self, key: int, now: float) -> None:
-        """Close every connection that is left."""
+        """Close all remaining connections."""
         if self.accepting:
-            # The notice was to be longer than all of it.
-            self._notice_over(key, now)
+            self._notice_over(key, now)  # the notice is longer than `drain_timeout`
         self._disarm()
         self.timed_out = True
         for connection in self._connections.records:
@@ -113,7 +99,7 @@ class Drain:
         self._shared.timers.disarm(connection.farewell)
 
     def finish(self) -> None:
-        """The shut-down is over. Harmless if called twice."""
+        """The shut-down is over. A second call changes nothing."""
         if not self.over:
             self.over = True
             self._disarm()

@@ -1,7 +1,4 @@
-"""Limits: the one place where they are checked after an input. The end of a shut-down is noticed there, too.
-
-It may not know how a connection is closed.
-"""
+"""Limits: the only place where they are enforced after an input. It may not know how a connection is closed."""
 
 from __future__ import annotations
 
@@ -17,13 +14,11 @@ from .closing import Closing
 from .drain import Drain
 
 RELIEF: Final = 1.0
-"""Seconds that a closed connection is given to free memory before the next one is closed."""
+"""Seconds to wait for a closed connection to free memory before the next one is closed."""
 
 
 class Limits:
-    """Closes the connections that breached a limit, and frees memory."""
-
-    __slots__ = ("_calls", "_closing", "_connections", "_drain", "_relieved_at", "_relieved_to", "_shared")
+    """Closes the connections that breached a limit, frees memory, and notices the end of a shut-down."""
 
     def __init__(self, shared: Shared, connections: Connections, calls: Calls, closing: Closing, drain: Drain) -> None:
         self._shared = shared
@@ -35,15 +30,17 @@ class Limits:
         self._relieved_to = 0
 
     def enforce(self, now: float) -> None:
-        """Act on memory over budget, on breached limits, and on a shut-down that has nothing left to wait for."""
+        """Act on memory over budget, on breached limits and on a shut-down with nothing left to wait for."""
         shared, drain = self._shared, self._drain
         budget = shared.config.memory_budget
         if shared.held > budget:
             self._relieve(now)
         if shared.breaches:
             self._closing.close_breached(now)
-        if not drain.accepting and (drain.timed_out or self._is_empty):
-            drain.finish()
+        if not drain.accepting:
+            is_empty = not (self._connections.records or self._connections.sockets or self._calls.handlers)
+            if drain.timed_out or is_empty:
+                drain.finish()
         shared.unsettled = shared.held > budget or drain.began is not None
 
     def _relieve(self, now: float) -> None:
@@ -58,7 +55,7 @@ class Limits:
             self._shared.breach(idlest.id, MEMORY_BUDGET)
 
     def health(self, now: float) -> Health:
-        """The state of the gateway: is a limit on connections, calls or memory reached?"""
+        """The state of the gateway. It is degraded while a limit on connections, calls or memory is reached."""
         shared, config = self._shared, self._shared.config
         connections = sum(len(of_kind) for of_kind in self._connections.by_kind.values())
         sockets, calls = len(self._connections.sockets), self._calls.handlers
@@ -70,14 +67,10 @@ class Limits:
         )
         return Health(
             status="draining" if self._drain.began is not None else "degraded" if full else "healthy",
-            timestamp=shared.wall.timestamp(now),
+            timestamp=shared.timestamp(now),
             connections=connections,
             sockets=sockets,
             calls=calls,
             waiting=self._calls.waiting,
             memory=shared.held,
         )
-
-    @property
-    def _is_empty(self) -> bool:
-        return not (self._connections.records or self._connections.sockets or self._calls.handlers)

@@ -1,7 +1,7 @@
-"""One record per client, and one per socket: what they are, how they were admitted, and how they are found.
+"""One record per connection and per socket, how they are found, and the limits on their number.
 
-A connection's record holds the ids of its calls and requests, so that its end costs only as much as it had. Indexes by
-kind, user and public id hold open connections only. It may not know what a call does, nor how bytes travel.
+A connection's record holds the ids of its calls and requests, so that its end costs only as much as it had. The indexes
+by kind, user and public id hold open connections only.
 """
 
 from __future__ import annotations
@@ -40,18 +40,17 @@ from posthouse.core.values.timers import Timer
 from .state import OPEN, TRANSITIONS, State, Trigger
 
 
-# No Struct: its fields change with every call, and those of slots change faster.
+# Not a Struct: the fields change with every call, and slots are faster to write.
 @dataclass(slots=True, eq=False)
 class Connection:
     """One client.
 
-    `calls`: the ids of its calls without an outcome, by wire id, or by call id where no wire id can name them.
-    `running`: how many of its handlers have not ended. `waiting`: its calls whose handlers have not started, with
-    `waiting_bytes` of params. `batch_reply_bytes`: bytes of replies whose batches are not complete. `requests`: the
-    requests that it has not answered. `made`: how many calls it made. `code`: the close code. `flush`: queued payloads
-    are sent before it is closed. `admitted`: it was not refused. `farewell_due`: a shut-down closes it as soon as it
-    has no calls. `heard_at`: when any bytes were received; `active_at`: when a text was received or a handler ended;
-    `asked_at`: when a sign of life was asked for, None if it was given.
+    `calls`: its calls without an outcome, by `Call.key`. `running`: how many of its handlers have not ended. `waiting`:
+    its calls whose handlers have not started, with `waiting_bytes` of params. `batch_reply_bytes`: bytes of replies in
+    incomplete batches. `requests`: requests to it without an outcome. `made`: how many calls it made. `code`: the close
+    code. `flush`: queued payloads are sent before it is closed. `admitted`: it was not refused. `farewell_due`: a
+    shut-down closes it as soon as it has no calls. `heard_at`: when bytes were last received. `active_at`: when a text
+    was last received or a handler ended. `asked_at`: when the unanswered heartbeat was sent, or None.
     """
 
     id: ConnectionId
@@ -84,34 +83,19 @@ class Connection:
     invalid_window: Window | None = None
 
     def move(self, trigger: Trigger) -> None:
-        """Go to the next state. Raises IllegalEvent if the table has none."""
+        """Go to the next state by `TRANSITIONS`. Raises IllegalEvent if the table has none."""
         self.state = TRANSITIONS[self.state][trigger]
 
 
 class Socket(Struct, eq=False, gc=False):
-    """One accepted socket. `in_head`: its first whole head was not read yet."""
+    """One accepted socket. `in_head`: its first whole head has not been read yet."""
 
     address: Address
     in_head: bool = True
 
 
 class Connections:
-    """The tables of sockets and connections, and the limits on how many there are."""
-
-    __slots__ = (
-        "_accepts",
-        "_config",
-        "_entropy",
-        "_last_connection",
-        "_last_socket",
-        "by_address",
-        "by_kind",
-        "by_public_id",
-        "by_user",
-        "in_head",
-        "records",
-        "sockets",
-    )
+    """The tables of sockets and connections. `in_head`: the number of sockets whose first head has not been read."""
 
     def __init__(self, shared: Shared) -> None:
         self._config = config = shared.config
@@ -129,16 +113,16 @@ class Connections:
         self.by_address: dict[str, int] = {}
 
     def find(self, connection: ConnectionId) -> Connection | None:
-        """The record of this id, or None if the connection is gone. Raises UsageError if there never was one."""
+        """The record of this id, or None if the connection is gone. Raises UsageError if it never existed."""
         record = self.records.get(connection)
         if record is None and not 0 < connection <= self._last_connection:
-            raise UsageError(f"there never was a connection {connection}")
+            raise UsageError(f"connection {connection} never existed")
         return record
 
     def has_socket(self, socket: SocketId) -> bool:
-        """Is this socket open? Raises UsageError if there never was one."""
+        """Is this socket open? Raises UsageError if it never existed."""
         if socket not in self.sockets and not 0 < socket <= self._last_socket:
-            raise UsageError(f"there never was a socket {socket}")
+            raise UsageError(f"socket {socket} never existed")
         return socket in self.sockets
 
     # Sockets
@@ -161,7 +145,7 @@ class Connections:
         return breached
 
     def add_socket(self, address: Address) -> SocketId:
-        """A new socket, in its head."""
+        """Record a new socket."""
         self._last_socket += 1
         socket = SocketId(self._last_socket)
         self.sockets[socket] = Socket(address)
@@ -191,7 +175,7 @@ class Connections:
     # Connections
 
     def connection_limits(self, peer: Peer) -> list[CloseReason]:
-        """The limits that one more connection of this peer would breach."""
+        """The limits that one more connection from this peer would breach."""
         breached: list[CloseReason] = []
         if peer.socket is None and len(self.records) >= self._config.max_connections:
             breached.append(MAX_CONNECTIONS)
@@ -202,7 +186,7 @@ class Connections:
         return breached
 
     def add(self, peer: Peer, now: float) -> Connection:
-        """A new record, not yet in any index."""
+        """Record a new connection, not yet in any index."""
         self._last_connection += 1
         id = ConnectionId(self._last_connection)
         public_id = self._entropy(12).hex()
@@ -212,7 +196,7 @@ class Connections:
         return record
 
     def index(self, record: Connection) -> None:
-        """The connection is admitted: it can be found from now on."""
+        """The connection is admitted: add it to the indexes."""
         record.admitted = True
         self.by_kind[record.peer.kind][record.id] = record
         self.by_public_id[record.public_id] = record
@@ -220,7 +204,7 @@ class Connections:
             self.by_user.setdefault(record.identity.user, {})[record.id] = record
 
     def drop(self, record: Connection, now: float) -> None:
-        """The connection is closing or gone: it can no longer be found."""
+        """The connection is closing or gone: take it out of the indexes."""
         self.by_kind[record.peer.kind].pop(record.id, None)
         self.by_public_id.pop(record.public_id, None)
         user = record.identity.user
@@ -230,9 +214,9 @@ class Connections:
                 del self.by_user[user]
 
     def remove(self, record: Connection) -> None:
-        """The connection is gone."""
+        """The connection is gone: forget it."""
         del self.records[record.id]
 
     def idlest(self) -> Connection | None:
-        """The admitted connection that was heard from least recently."""
+        """The admitted connection that was heard from least recently, or None."""
         return min(self.by_public_id.values(), key=lambda record: (record.heard_at, record.id), default=None)

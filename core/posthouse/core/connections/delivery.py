@@ -1,7 +1,4 @@
-"""Pushing: one payload to one connection or to many, without waiting for any of them.
-
-`flow.py` queues payloads for slow peers. It may not close connections: a limit that a push breaches is noted.
-"""
+"""Pushing: one payload to one connection or to many, without waiting for any of them."""
 
 from __future__ import annotations
 
@@ -20,25 +17,20 @@ from .state import OPEN
 class Delivery:
     """Notifications to connections."""
 
-    __slots__ = ("_connections", "_flow", "_outbox", "_shared")
-
     def __init__(self, shared: Shared, connections: Connections, flow: Flow) -> None:
-        self._shared = shared
         self._outbox = shared.outbox
         self._connections = connections
         self._flow = flow
 
     def push(self, connection: Connection, payload: bytes, now: float) -> bool:
-        """Push to one. False: it cannot be pushed to, or not any more."""
+        """Push to one connection. False: it is not open, or its kind cannot be pushed to."""
         if not connection.pushable or connection.state is not OPEN:
             return False
-        breached = self._flow.push(connection.id, payload, now)
-        if breached is not None:
-            self._shared.breach(connection.id, breached)
+        self._flow.push(connection.id, payload, now)
         return True
 
     def multicast(self, payload: bytes, now: float, *, kinds: Iterable[str] | None, users: Iterable[str] | None) -> int:
-        """Push to every connection of these kinds and users (None: all). Returns to how many."""
+        """Push to every connection of these kinds and users (None: all). Returns how many there are."""
         allowed = pushable_kinds(kinds)
         if users is None:
             tables = [self._connections.by_kind[kind] for kind in allowed]
@@ -63,30 +55,30 @@ class Delivery:
                 backlog = backlogs.get(id)
                 if backlog is None:
                     clear.append(id)
-                elif (breached := self._flow.queue_push(backlog, payload, now)) is not None:
-                    self._shared.breach(id, breached)
+                else:
+                    self._flow.queue_push(id, backlog, payload, now)
         if clear:
             self._outbox.append(Multicast(clear, payload))
         return delivered
 
 
 def pushable_kinds(kinds: Iterable[str] | None) -> tuple[Kind, ...]:
-    """The kinds among `kinds` (None: all) that can be pushed to, in their fixed order."""
+    """The kinds among `kinds` (None: all) that can be pushed to, in the order of `KINDS`."""
     if kinds is None:
         return tuple(kind for kind in KINDS if PUSHABLE[kind])
     asked = several(kinds, "kinds")
     for kind in asked:
         if kind not in KINDS:
-            raise UsageError(f"there is no kind {kind!r}: kinds are {', '.join(KINDS)}")
+            raise UsageError(f"unknown kind {kind!r}: the kinds are {', '.join(KINDS)}")
     return tuple(kind for kind in KINDS if PUSHABLE[kind] and kind in asked)
 
 
 def several(names: Iterable[str], what: str) -> tuple[str, ...]:
-    """The given names as a tuple. Raises UsageError for a single text, and for names that are not text."""
+    """The names as a tuple. Raises UsageError for a single string and for names that are not strings."""
     if isinstance(names, str):
-        raise UsageError(f"{what} is the text {names!r}: give several, as in [{names!r}]")
+        raise UsageError(f"{what} is a single string: give a list, such as [{names!r}]")
     given = tuple(names)
     for name in given:
         if not isinstance(name, str):
-            raise UsageError(f"{what} holds {name!r}: it must be text")
+            raise UsageError(f"{what} contains {name!r}: every name must be a string")
     return given

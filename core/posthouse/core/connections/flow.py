@@ -1,8 +1,7 @@
 """Flow to slow peers: bytes held by their sockets, payloads queued behind them, and the limits on both.
 
-While a socket takes all its bytes, its connection has no entry here and nothing is counted: that path must cost
-nothing. The entry begins with the first `hold` and ends when all bytes are sent. It may not know calls or methods, only
-payloads, and whether one is a reply or a push.
+A connection has a backlog from the first `hold` until all bytes are sent. While its socket takes all bytes, there is no
+backlog and nothing is counted: that path must cost nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from posthouse.core.values.close_reasons import (
     MAX_QUEUED_PUSHES_BYTES,
     MAX_QUEUED_REPLIES_BYTES,
     WRITE_TIMEOUT,
-    CloseReason,
 )
 from posthouse.core.values.effects import PauseReading, ResumeReading, Transmit
 from posthouse.core.values.peers import ConnectionId
@@ -31,15 +29,14 @@ WRITE_STALLED: Final = "write"
 
 
 class Queued(Struct, frozen=True, gc=False):
-    """One payload that waits for its turn. `at` is when a push was queued, None for a reply."""
+    """One queued payload. `at` is when a push was queued, None for a reply."""
 
     data: bytes
     at: float | None
 
 
 class Backlog(Struct):
-    """The bytes that one peer has not taken: `held` with its socket, and `queue` here. `progress_at` is when bytes were
-    last sent."""
+    """The bytes that one peer has not taken: `held` by its socket, then `queue`. `progress_at`: when some were sent."""
 
     held: int
     progress_at: float
@@ -51,9 +48,7 @@ class Backlog(Struct):
 
 
 class Flow:
-    """Every connection's backlog. Methods that queue a payload return the limit that this breaches, else None."""
-
-    __slots__ = ("_config", "_outbox", "_shared", "_timers", "backlogs")
+    """The backlogs of all connections."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -63,42 +58,43 @@ class Flow:
         self._timers.on(WRITE_STALLED, self._stalled)
         self.backlogs: dict[ConnectionId, Backlog] = {}
 
-    def send(self, connection: ConnectionId, data: bytes) -> CloseReason | None:
+    def send(self, connection: ConnectionId, data: bytes) -> None:
         """Send a reply, or queue it behind the bytes that are held."""
         backlog = self.backlogs.get(connection)
         if backlog is None:
             self._outbox.append(Transmit(connection, data))
-            return None
+            return
         backlog.reply_bytes += len(data)
         self._shared.hold(len(data))
         backlog.queue.append(Queued(data, None))
-        return MAX_QUEUED_REPLIES_BYTES if backlog.reply_bytes > self._config.max_queued_replies_bytes else None
+        if backlog.reply_bytes > self._config.max_queued_replies_bytes:
+            self._shared.breach(connection, MAX_QUEUED_REPLIES_BYTES)
 
-    def push(self, connection: ConnectionId, data: bytes, now: float) -> CloseReason | None:
+    def push(self, connection: ConnectionId, data: bytes, now: float) -> None:
         """Send a push, or queue it behind the bytes that are held."""
         backlog = self.backlogs.get(connection)
         if backlog is None:
             self._outbox.append(Transmit(connection, data))
-            return None
-        return self.queue_push(backlog, data, now)
+        else:
+            self.queue_push(connection, backlog, data, now)
 
-    def queue_push(self, backlog: Backlog, data: bytes, now: float) -> CloseReason | None:
+    def queue_push(self, connection: ConnectionId, backlog: Backlog, data: bytes, now: float) -> None:
         """Queue a push behind the bytes that are held."""
         backlog.push_bytes += len(data)
         backlog.push_times.append(now)
         self._shared.hold(len(data))
         backlog.queue.append(Queued(data, now))
         if backlog.push_bytes > self._config.max_queued_pushes_bytes:
-            return MAX_QUEUED_PUSHES_BYTES
-        if len(backlog.push_times) > self._config.max_queued_pushes:
-            return MAX_QUEUED_PUSHES
-        return self._stale(backlog, now)
+            self._shared.breach(connection, MAX_QUEUED_PUSHES_BYTES)
+        elif len(backlog.push_times) > self._config.max_queued_pushes:
+            self._shared.breach(connection, MAX_QUEUED_PUSHES)
+        else:
+            self._check_age(connection, backlog, now)
 
-    def _stale(self, backlog: Backlog, now: float) -> CloseReason | None:
+    def _check_age(self, connection: ConnectionId, backlog: Backlog, now: float) -> None:
         age = self._config.max_push_age
         if age is not None and backlog.push_times and now - backlog.push_times[0] > age:
-            return MAX_PUSH_AGE
-        return None
+            self._shared.breach(connection, MAX_PUSH_AGE)
 
     def hold(self, connection: ConnectionId, size: int, now: float) -> None:
         """The socket did not take `size` bytes: from now on payloads are queued here, and reading stops."""
@@ -112,12 +108,12 @@ class Flow:
         self._outbox.append(PauseReading(connection))
 
     def held(self, connection: ConnectionId) -> int:
-        """How many bytes wait with the connection's socket."""
+        """How many bytes the connection's socket holds."""
         backlog = self.backlogs.get(connection)
         return 0 if backlog is None else backlog.held
 
     def sent(self, connection: ConnectionId, size: int, now: float) -> None:
-        """`size` of the held bytes were sent. When none are left, send the next payloads or begin reading again."""
+        """`size` of the held bytes were sent. After the last of them, send the next payloads or resume reading."""
         backlog = self.backlogs[connection]
         backlog.held -= size
         self._shared.hold(-size)
@@ -127,9 +123,7 @@ class Flow:
             del self.backlogs[connection]
             self._outbox.append(ResumeReading(connection))
             return
-        breached = self._stale(backlog, now)
-        if breached is not None:
-            self._shared.breach(connection, breached)
+        self._check_age(connection, backlog, now)
         if not backlog.held:
             self._hand_out(connection, backlog)
 
@@ -138,23 +132,18 @@ class Flow:
         while backlog.queue and (
             not backlog.held or backlog.held + len(backlog.queue[0].data) <= self._config.write_ahead
         ):
-            data = self._take(backlog)
-            backlog.held += len(data)
-            self._outbox.append(Transmit(connection, data, report=True))
-
-    @staticmethod
-    def _take(backlog: Backlog) -> bytes:
-        queued = backlog.queue.popleft()
-        size = len(queued.data)
-        if queued.at is None:
-            backlog.reply_bytes -= size
-        else:
-            backlog.push_bytes -= size
-            backlog.push_times.popleft()
-        return queued.data
+            queued = backlog.queue.popleft()
+            size = len(queued.data)
+            if queued.at is None:
+                backlog.reply_bytes -= size
+            else:
+                backlog.push_bytes -= size
+                backlog.push_times.popleft()
+            backlog.held += size
+            self._outbox.append(Transmit(connection, queued.data, report=True))
 
     def _stalled(self, key: int, now: float) -> None:
-        """Close a peer that has taken no byte for `write_timeout`; otherwise arm the deadline again."""
+        """Close a peer that took no byte for `write_timeout`; otherwise arm the deadline again."""
         connection = ConnectionId(key)
         backlog = self.backlogs[connection]
         deadline = backlog.progress_at + self._config.write_timeout
@@ -164,7 +153,7 @@ class Flow:
             backlog.timer = self._timers.arm(deadline, WRITE_STALLED, connection)
 
     def drop(self, connection: Connection, now: float) -> None:
-        """The connection is closing. With its `flush`, queued payloads are sent first; else they are dropped."""
+        """The connection is closing. If it has `flush`, queued payloads are sent first; else they are dropped."""
         backlog = self.backlogs.pop(connection.id, None)
         if backlog is None:
             return

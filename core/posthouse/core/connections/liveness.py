@@ -1,6 +1,6 @@
-"""Liveness: heartbeats and idle deadlines. A deadline is checked again when it is due; it is never moved per message.
+"""Liveness: heartbeats and idle deadlines. A deadline is checked when it is due; messages never move it.
 
-Any inbound bytes are a sign of life; only texts are activity. It may not know calls, only whether there are some.
+Any received bytes are a sign of life; only texts are activity.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ IDLE_DUE: Final = "idle"
 
 
 class Liveness:
-    """Arms and checks the two deadlines of each connection. A connection that fails a check is to be closed."""
-
-    __slots__ = ("_config", "_connections", "_flow", "_shared", "_timers")
+    """Arms and checks the two deadlines of each connection. A failed check closes the connection."""
 
     def __init__(self, shared: Shared, connections: Connections, flow: Flow) -> None:
         self._shared = shared
@@ -35,8 +33,8 @@ class Liveness:
         self._timers.on(IDLE_DUE, self._idle_due)
 
     def begin(self, connection: Connection, now: float) -> None:
-        """The connection was admitted. Its interval varies by 20 % either way, drawn once, so that clients that
-        connected together are not asked together."""
+        """The connection was admitted. Its interval varies by up to 20 %, drawn once, so that clients that connected
+        together do not get their heartbeats together."""
         config = self._config
         if config.heartbeat_interval is not None and BEATING[connection.peer.kind]:
             chance = int.from_bytes(self._shared.entropy(2), "big") / 0xFFFF
@@ -54,10 +52,10 @@ class Liveness:
         connection.heartbeat = self._timers.arm(when, HEARTBEAT_DUE, connection.id)
 
     def _heartbeat_due(self, key: int, now: float) -> None:
-        """Ask for a sign of life, or close the connection that gave none.
+        """Send a heartbeat, or close the connection if it did not answer the last one.
 
-        The close is put off where nothing could be heard: nothing is read from a paused connection, and a process that
-        was suspended reads only now.
+        The close waits if the answer may be unread: a paused connection is not read, and a process that was suspended
+        reads only now.
         """
         connection = self._connections.records[ConnectionId(key)]
         if connection.asked_at is not None and connection.heard_at >= connection.asked_at:
@@ -75,13 +73,13 @@ class Liveness:
         self._arm_heartbeat(connection, now + self._config.heartbeat_timeout)
 
     def resumed(self, connection: Connection, now: float) -> None:
-        """Reading begins again: the answer to an earlier heartbeat may still be on its way."""
+        """Reading resumes: give the peer the full time again to answer an earlier heartbeat."""
         if connection.asked_at is not None:
             self._timers.disarm(connection.heartbeat)
             self._arm_heartbeat(connection, now + self._config.heartbeat_timeout)
 
     def _idle_due(self, key: int, now: float) -> None:
-        """Close a connection that sent no text for too long. One that waits for an answer is not idle."""
+        """Close a connection that sent no text for too long. A connection that waits for an answer is not idle."""
         connection = self._connections.records[ConnectionId(key)]
         assert self._config.idle_timeout is not None
         since = now if self._timers.suspended or connection.calls else connection.active_at

@@ -1,7 +1,4 @@
-"""Openings: a socket is accepted or a peer connects, within the limits on both, or is refused.
-
-It may not know when a shut-down began, nor how a connection ends.
-"""
+"""Openings: a socket is accepted or a peer connects, or a limit refuses it."""
 
 from __future__ import annotations
 
@@ -20,15 +17,13 @@ from .state import Trigger
 class Openings:
     """Opens sockets and connections."""
 
-    __slots__ = ("_connections", "_liveness", "_shared")
-
     def __init__(self, shared: Shared, connections: Connections, liveness: Liveness) -> None:
         self._shared = shared
         self._connections = connections
         self._liveness = liveness
 
     def accept(self, address: Address, now: float) -> SocketId | None:
-        """One more socket, or None: a limit refuses it. Raises UsageError for what is no address."""
+        """Record one more socket. None: a limit refuses it. Raises UsageError unless `address` is an Address."""
         if not isinstance(address, Address):
             raise UsageError(f"the address is {address!r}: give an Address, such as Address('127.0.0.1', 5000)")
         for limit in self._connections.socket_limits(address, now):
@@ -37,13 +32,13 @@ class Openings:
         return self._connections.add_socket(address)
 
     def connect(self, peer: Peer, now: float, *, draining: bool) -> ConnectionId:
-        """A new connection, admitted or refused. Raises UsageError for a peer that makes no sense."""
+        """Record a new connection, admitted or refused. Raises UsageError for an invalid peer."""
         if not isinstance(peer, Peer):
             raise UsageError(f"the peer is {peer!r}: give a Peer, such as Peer('websocket')")
         if peer.kind not in KINDS:
-            raise UsageError(f"there is no kind {peer.kind!r}: kinds are {', '.join(KINDS)}")
+            raise UsageError(f"unknown kind {peer.kind!r}: the kinds are {', '.join(KINDS)}")
         if peer.socket is not None and not self._connections.has_socket(peer.socket):
-            raise UsageError(f"socket {peer.socket} was released: nobody can connect through it")
+            raise UsageError(f"socket {peer.socket} was released: no peer can connect through it")
         obstacle = DRAINING if draining and peer.kind != "http" else self._obstacle(peer, now)
         record = self._connections.add(peer, now)
         if obstacle is None:

@@ -1,7 +1,4 @@
-"""The states of a connection, as a table.
-
-It may not know what a state means for calls or bytes.
-"""
+"""The states of a connection and the triggers that change them: one table, for the code and for documents."""
 
 from __future__ import annotations
 
@@ -12,21 +9,21 @@ from posthouse.core.values.transitions import table
 
 
 class State(StrEnum):
-    """Where a connection is in its life."""
+    """The state of a connection."""
 
     OPEN = "open"  # it may send texts
-    ASKED = "asked"  # an HTTP exchange whose one text was received
-    ANSWERED = "answered"  # its answer is on its way
-    CLOSING = "closing"  # only `disconnected` still counts
+    ASKED = "asked"  # the one text of an HTTP exchange was received
+    ANSWERED = "answered"  # the answer of an HTTP exchange was sent
+    CLOSING = "closing"  # only `disconnected` is awaited
     GONE = "gone"  # it has no record any more
 
 
 OPEN: Final = State.OPEN
-"""A name of its own: every text and every payload reads it, and a look-up in the class is slower."""
+"""A constant, because every text and payload reads it and a look-up in the class is slower."""
 
 
 class Trigger(StrEnum):
-    """What moves a connection from one state to the next."""
+    """An event that changes the state of a connection."""
 
     REFUSE = "refuse"
     ASK = "ask"

@@ -1,4 +1,4 @@
-"""From one JSON text to calls, responses and errors: what a message asks for, and whether its caller may.
+"""From one JSON text to calls, responses and errors: which method handles a request, and may the caller call it?
 
-It decides which method handles a request. It may not know how a connection ends (`closing/`).
+It may not know how a connection ends (`closing/`).
 """

@@ -1,7 +1,4 @@
-"""Admission: may this caller call this method now? The rate of calls, and authorization.
-
-It may not know what a method does, nor close a connection: a limit that a peer breaches is noted.
-"""
+"""Admission: may this caller call this method now? The rate of calls, and authorization."""
 
 from __future__ import annotations
 
@@ -16,13 +13,11 @@ from posthouse.core.values.rates import Bucket, Buckets
 from posthouse.core.values.shared import Shared
 
 FLOODED: Final = 10.0
-"""Seconds of refusals for the rate of calls after which the connection is closed."""
+"""After so many seconds of refusals for the rate of calls, the connection is closed."""
 
 
 class CallRate:
-    """The limit on calls a second: of one user, or of one connection without a user."""
-
-    __slots__ = ("_by_user", "_observed", "_shared")
+    """The limit on calls per second, for each user and for each connection without a user."""
 
     def __init__(self, shared: Shared, rate: float) -> None:
         self._shared = shared
@@ -30,7 +25,7 @@ class CallRate:
         self._observed = CALL_RATE.name in shared.config.observe
 
     def take(self, connection: Connection, now: float) -> None:
-        """Count one call. Raises RpcError for one too many."""
+        """Count one call. Raises RpcError (-32029) above the rate."""
         bucket = self._bucket(connection, now)
         if bucket.take(now):
             return
@@ -52,7 +47,7 @@ class CallRate:
 
 
 def authorize(method: Method, identity: Identity) -> None:
-    """Raise RpcError unless this identity may call the method. Its data says what the caller lacks."""
+    """Raise RpcError (-32020, -32021) unless this identity may call the method. Its data names what is missing."""
     if not method.public and not identity.authenticated:
         needed: dict[str, object] = {"requires": "authentication"}
         if method.scopes:

@@ -1,7 +1,6 @@
 """JSON-RPC dispatch: each entry of a text becomes a call, an answer of a built-in method, or an error.
 
-Between `jsonrpc/` (bytes to messages) and `calls/` (calls, their outcomes and replies). Every request that enters gets
-exactly one outcome. It may not close a connection: limits that a peer breaches are noted.
+Every request gets exactly one outcome. Limits that a peer breaches are noted; this module does not close connections.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from posthouse.core.connections.connections import Connection
 from posthouse.core.jsonrpc.envelope import invalid_request
 from posthouse.core.jsonrpc.messages import NULL, Decoder, Invalid, Message, Request, Response
 from posthouse.core.service.service import Service
-from posthouse.core.values.close_reasons import MAX_BAD_MESSAGES, CloseReason
+from posthouse.core.values.close_reasons import MAX_BAD_MESSAGES
 from posthouse.core.values.errors import DRAINING, METHOD_NOT_FOUND, RpcError, refusal
 from posthouse.core.values.peers import WireId
 from posthouse.core.values.rates import Window
@@ -29,7 +28,7 @@ from .builtin.rpc import CANCEL
 KEYED_BATCH: Final = Invalid(
     NULL, invalid_request("meta.idempotency_key", reason="one key cannot stand for all of a batch")
 )
-"""A batch whose connection (over HTTP its header) gives one key: all its calls would count as the same one."""
+"""A batch on a connection with one idempotency key (over HTTP its header): all its calls would count as one."""
 
 
 class Dispatch:
@@ -67,25 +66,22 @@ class Dispatch:
         if isinstance(message, list) and connection.peer.meta.idempotency_key is not None:
             message = KEYED_BATCH
         if isinstance(message, list):
-            self._batch(connection, message, now)
+            batch = self._replies.batch([reply_id(entry) for entry in message])
+            for place, entry in enumerate(message):
+                self._entry(connection, entry, now, batch, place)
         else:
             self._entry(connection, message, now, batch, 0)
         self._count_bad(connection, message, now)
-
-    def _batch(self, connection: Connection, messages: list[Message], now: float) -> None:
-        batch = self._replies.batch([reply_id(message) for message in messages])
-        for entry, message in enumerate(messages):
-            self._entry(connection, message, now, batch, entry)
 
     def _entry(self, connection: Connection, message: Message, now: float, batch: Batch | None, entry: int) -> None:
         if type(message) is Request:
             self._request(connection, message, now, batch, entry)
         elif type(message) is Invalid and message.answer:
-            self._check(connection, self._replies.error(connection, batch, entry, message.id, message.error))
+            self._replies.error(connection, batch, entry, message.id, message.error)
         else:
             if type(message) is Response and not self._requests.answered(message.id, connection, message.outcome):
                 self._shared.stats.count("responses.unmatched")
-            self._check(connection, self._replies.no_reply(connection, batch))
+            self._replies.no_reply(connection, batch)
 
     def _count_bad(self, connection: Connection, message: Message | list[Message], now: float) -> None:
         entries = message if isinstance(message, list) else (message,)
@@ -99,10 +95,6 @@ class Dispatch:
             connection.invalid_window = Window(60.0, now)
         if connection.invalid_window.add(now) > allowed:
             self._shared.breach(connection.id, MAX_BAD_MESSAGES)
-
-    def _check(self, connection: Connection, breached: CloseReason | None) -> None:
-        if breached is not None:
-            self._shared.breach(connection.id, breached)
 
     # A request
 
@@ -118,8 +110,7 @@ class Dispatch:
                 authorize(method, connection.identity)
             self._calls.admit(connection, request, method, batch, entry, now)
         except RpcError as error:
-            refused = self._replies.error(connection, batch, entry, request.id, error.error_object)
-            self._check(connection, refused)
+            self._replies.error(connection, batch, entry, request.id, error.error_object)
 
     def _admit(self, connection: Connection, now: float) -> None:
         if self.draining:
@@ -129,7 +120,7 @@ class Dispatch:
 
     def _builtin(self, connection: Connection, request: Request, now: float, batch: Batch | None, entry: int) -> None:
         name = CANCEL if request.method == CANCEL_REQUEST else request.method
-        # Cancellations are always admitted: they free slots and memory.
+        # Cancellations are always admitted because they free slots and memory.
         if name != CANCEL:
             self._admit(connection, now)
         method = self._builtins.methods.get(name)
@@ -137,11 +128,11 @@ class Dispatch:
             raise RpcError(METHOD_NOT_FOUND)
         authorize(method, connection.identity)
         result = self._builtins.run(method, request.params, connection, now)
-        self._check(connection, self._replies.result(connection, batch, entry, request.id, encode(result)))
+        self._replies.result(connection, batch, entry, request.id, encode(result))
 
 
 def reply_id(message: Message) -> WireId | None:
-    """The id of the reply to this entry, or None where there will be none."""
+    """The id of the reply to this entry, or None if it gets no reply."""
     if type(message) is Request or (type(message) is Invalid and message.answer):
         return message.id
     return None

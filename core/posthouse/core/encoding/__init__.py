@@ -1,4 +1,4 @@
-"""JSON values: conversion of users' types, an order for sets, and the depth and encoding of a text.
+"""JSON values: conversion of users' types, an order for sets, and checks of a whole text (depth, UTF-8).
 
 It may not know what a text means.
 """

@@ -1,8 +1,8 @@
-"""Which types a service may declare, and how values of them are read and written as JSON.
+"""The types that a service may declare, and how their values are read and written as JSON.
 
-msgspec does both. It is joined here by models that validate themselves (pydantic's): they are known by the methods
-that they have, so that nothing needs to be installed or imported for them. Nothing here knows methods, calls or
-error codes. User code that runs inside a conversion may raise anything: its words never leave (`describe`).
+msgspec does both. Hooks add models that validate themselves (pydantic's). Models are recognised by their methods, so
+that nothing needs to be installed or imported. User code inside a conversion may raise any exception; its text is never
+sent (`describe`).
 """
 
 from __future__ import annotations
@@ -17,28 +17,25 @@ from posthouse.core.values.errors import UsageError
 
 @runtime_checkable
 class Model(Protocol):
-    """What a type must have to validate itself: the methods of a pydantic model."""
+    """A type that validates itself: it has the methods of a pydantic model."""
 
     @classmethod
     def model_validate(cls, obj: Any) -> Any:
-        """Build one from what JSON decoded to, or raise."""
-        ...
+        """Build an instance from decoded JSON, or raise."""
 
     @classmethod
     def model_json_schema(cls, *, ref_template: str = ..., mode: Any = ...) -> dict[str, Any]:
-        """The JSON Schema of what it takes (`mode="validation"`) or gives (`mode="serialization"`)."""
-        ...
+        """The JSON Schema of its input (`mode="validation"`) or its output (`mode="serialization"`)."""
 
     def model_dump(self, *, mode: str = ..., by_alias: bool = ...) -> Any:
-        """What encodes as JSON."""
-        ...
+        """The instance as values that encode as JSON."""
 
 
 class Fault(Struct, frozen=True):
-    """Why a conversion failed, in words that are safe to send.
+    """Why a conversion failed, as text that is safe to send.
 
-    `path` leads to the value, as `$.members[3].name`; `reason` is made of JSON's own types and the declared
-    constraints, or says no more than that the type refused the value.
+    `path` leads to the value, such as `$.members[3].name`. `reason` contains JSON types and declared constraints only,
+    or says that the type refused the value.
     """
 
     path: str
@@ -46,7 +43,7 @@ class Fault(Struct, frozen=True):
 
 
 class NoJson(NotImplementedError):
-    """A value that msgspec cannot write, and does not know how to. Its words name the type."""
+    """A value of a type that cannot be encoded as JSON. The text names the type."""
 
 
 NO_HASH: Final[dict[type[inspect.Type], str]] = {
@@ -56,18 +53,17 @@ NO_HASH: Final[dict[type[inspect.Type], str]] = {
     inspect.ByteArrayType: "bytearray",
     inspect.RawType: "Raw",
 }
-"""The types without a class of their own whose values have no hash."""
+"""Types whose values have no hash, where msgspec's description has no class to ask."""
 
 REFUSED: Final = "refused by its type"
 SUFFIX: Final = re.compile(r" - at .*?`?(\$[^`]*)`$", re.DOTALL)
 
 
 def check(annotation: Any, where: str) -> tuple[bool, bool]:
-    """Raise UsageError unless values of `annotation` can be read and written. `where` says what it annotates.
+    """Raise UsageError unless values of `annotation` can be read and written. `where` names the annotated thing.
 
-    A set of what has no hash is refused too: none that holds such a value can be built.
-
-    Returns whether the type holds models, and whether it may hold sets (whose order is left to hashing).
+    A set of values without a hash is refused, too. Returns whether the type contains models, and whether its values may
+    contain sets (whose order depends on hashing).
     """
     try:
         found = list(_walk(inspect.type_info(annotation), []))
@@ -86,14 +82,14 @@ def check(annotation: Any, where: str) -> tuple[bool, bool]:
             for part in _walk(node.item_type, [], _is_hashed_by_parts):
                 if (name := _without_hash(part)) is not None:
                     raise UsageError(
-                        f"{where} has the type {annotation!r}, but Python puts no {name!r} into a set: use a list, or "
-                        "inside the set a tuple, a frozenset or a frozen class"
+                        f"{where} has the type {annotation!r}, but {name!r} has no hash: use a list instead of the "
+                        "set, or a tuple, a frozenset or a frozen class inside the set"
                     )
     return models, any(map(_is_of_sets, found))
 
 
 def may_hold_sets(node: inspect.Type) -> bool:
-    """May a value of this type hold a set, or be one? Of types that say nothing the answer is yes."""
+    """May a value of this type contain a set? `Any` and `object` count as yes."""
     return any(map(_is_of_sets, _walk(node, [])))
 
 
@@ -103,22 +99,22 @@ def is_model(cls: Any) -> bool:
 
 
 def read_custom(cls: type, value: Any) -> Any:
-    """msgspec's hook for types that it does not know: `object`, and models."""
+    """msgspec's hook for types that it does not know: `object` and models."""
     return value if cls is object else cls.model_validate(value)  # type: ignore[attr-defined]
 
 
 def write_custom(value: Any) -> Any:
-    """msgspec's hook for values that it does not know. Raises NoJson for all but models."""
+    """msgspec's hook for values that it does not know: models. Raises NoJson for others."""
     if isinstance(value, Model):
         return value.model_dump(mode="json", by_alias=True)
-    raise NoJson(f"there is none for a value of the type {type(value).__qualname__}")
+    raise NoJson(f"unknown type {type(value).__qualname__}")
 
 
 def describe(error: BaseException) -> Fault:
-    """What may be said of an exception that msgspec, or user code inside it, raised.
+    """A safe description of an exception that msgspec, or user code called by it, raised.
 
-    msgspec's own words name types and paths of the JSON alone. Those of user code are dropped: msgspec wraps its
-    ValueError and TypeError (`__cause__`), and anything else has a frame below the one that caught it.
+    msgspec's texts name only types and paths of the JSON. Texts of user code are dropped. They are recognised by
+    `__cause__`, because msgspec wraps ValueError and TypeError, or by a traceback that goes deeper than the handler.
     """
     text = str(error) if isinstance(error, ValidationError) else ""
     suffix = SUFFIX.search(text)
@@ -136,7 +132,7 @@ def _is_of_sets(node: Any) -> bool:
 
 
 def _without_hash(node: Any) -> str | None:
-    """The name of a type whose values have no hash, or None where they may have one."""
+    """The name of this type if its values have no hash, else None."""
     if type(node) in NO_HASH:
         return NO_HASH[type(node)]
     cls = _class_of(node)
@@ -148,10 +144,10 @@ def _without_hash(node: Any) -> str | None:
 
 
 def _is_hashed_by_parts(node: Any) -> bool:
-    """Is the hash of a value made of those of what it holds?"""
+    """Is the hash of a value made of the hashes of its parts?"""
     if not isinstance(node, inspect.StructType):
         return isinstance(node, inspect.TupleType | inspect.VarTupleType | inspect.NamedTupleType | inspect.UnionType)
-    # msgspec's own hash is, unless values are told apart by identity.
+    # True for msgspec's own hash, unless eq=False makes values compare by identity.
     cls = _class_of(node)
     own = cls.__mro__[: cls.__mro__.index(Struct)]
     return cls.__struct_config__.eq and not any("__hash__" in vars(base) for base in own)
@@ -163,7 +159,7 @@ def _class_of(node: Any) -> Any:
 
 
 def _walk(node: Any, seen: list[Any], enters: Callable[[Any], bool] = lambda node: True) -> Iterator[Any]:
-    """Each type in a type, once, recursive ones too; of what it does not enter, no part."""
+    """Each type inside a type, once, without the parts of types that it does not enter. Types may be recursive."""
     if any(node is other for other in seen):
         return
     seen.append(node)

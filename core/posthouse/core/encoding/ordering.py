@@ -1,7 +1,7 @@
-"""Sets as JSON: in one order, whatever their hashes are.
+"""Sets as JSON arrays in one order, independent of hashes.
 
-A set is iterated in an order that differs from one process to the next, and nothing observable may depend on that. So
-what leaves has its sets replaced by arrays. Nothing here knows methods or calls.
+The order of a set differs from one process to the next, and nothing observable may depend on it. So every value that is
+sent has its sets replaced by sorted arrays.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from msgspec.structs import force_setattr
 from .conversion import may_hold_sets, write_custom
 
 PLAIN: Final = frozenset((str, int, float, bool, type(None), Raw))
-"""Types of values that hold no others. Only asked whether a type is among them."""
+"""Types whose values contain no others. It is never iterated."""
 
 _write = Encoder(enc_hook=write_custom).encode
 
 
 def ordered(value: Any) -> Any:
-    """The value with an array in place of each set in it, in containers and in fields whose types allow for sets.
+    """The value with each set replaced by an array, in containers and in fields whose types may contain sets.
 
-    It changes nothing in place. Numbers and texts are sorted as such, other members by their JSON. Objects that write
-    themselves (models) are left to their own order. Raises what the conversion of a member raises.
+    The value itself is not changed. Integers and strings are sorted as such, other members by their JSON. Models encode
+    themselves, in their own order. Raises any exception that the conversion of a member raises.
     """
     kind: Any = type(value)
     if kind in PLAIN:
         return value
-    # Most containers hold nothing but plain values: to see that takes no step of the interpreter for each.
+    # Most containers hold plain values only. This check runs in C, without a Python step for each value.
     if isinstance(value, dict):
         if PLAIN.issuperset(map(type, value.values())):
             return value
@@ -53,7 +53,7 @@ def _array(members: Iterable[Any]) -> list[Any]:
 
 
 def _with_fields(value: Any, names: tuple[str, ...]) -> Any:
-    """A copy with its fields ordered, where one of them holds a set."""
+    """The value, or a copy with ordered fields if one of them contains a set."""
     changed: dict[str, Any] = {}
     for name in names:
         held = getattr(value, name, None)
@@ -70,11 +70,11 @@ def _with_fields(value: Any, names: tuple[str, ...]) -> Any:
 
 @lru_cache(1024)
 def _fields(kind: type) -> tuple[str, ...]:
-    """The fields of a Struct, a dataclass or an attrs class that may hold sets; of any other type none."""
+    """The fields of a Struct, a dataclass or an attrs class that may contain sets. Other types have no such fields."""
     try:
         info = inspect.type_info(kind)
     except (TypeError, ValueError, NameError):
-        return _names(kind)  # its annotations cannot be read, which takes nothing from what it holds
+        return _names(kind)  # its annotations cannot be read, so any field may contain a set
     if not isinstance(info, inspect.StructType | inspect.DataclassType):
         return ()
     return tuple(field.name for field in info.fields if may_hold_sets(field.type))

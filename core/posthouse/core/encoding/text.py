@@ -1,7 +1,4 @@
-"""What is proved of a JSON text from its bytes, so that what is wrong with it as a whole is never built.
-
-That it is UTF-8, and how deep it nests. It may not know JSON-RPC.
-"""
+"""Checks of a JSON text on its bytes, before anything is built from it: is it UTF-8, and how deep does it nest?"""
 
 from __future__ import annotations
 
@@ -11,19 +8,19 @@ from functools import cache
 from typing import Final
 
 CHUNK: Final = 64 * 1024
-"""Bytes that are decoded at a time: a whole text would be held once more, at four bytes a character."""
+"""Bytes that are decoded at a time. Decoding a whole text would need up to four times its memory."""
 
 SMALL: Final = 1024
-"""Bytes up to which to count all brackets is cheaper than to find them one by one."""
+"""Up to so many bytes, counting all brackets is cheaper than finding them one by one."""
 
-# Possessive throughout: nothing is tried twice, so that a match takes linear time and no memory. A string that does
-# not end is one too: a pattern that failed there would be tried again at each of its bytes.
+# All quantifiers are possessive: nothing is tried twice, so a match takes linear time and no memory. A string without
+# an end matches too, because otherwise the pattern would be tried again at each of its bytes.
 PLAIN: Final = rb'[^"\[\]{}]++'
 STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?'
 
 
 def is_utf8(text: bytes) -> bool:
-    """Is all of it UTF-8, without surrogates (RFC 3629 section 3)?"""
+    """Is the whole text UTF-8, without surrogates (RFC 3629 section 3)?"""
     if text.isascii():
         return True
     view = memoryview(text)
@@ -38,18 +35,17 @@ def is_utf8(text: bytes) -> bool:
 
 
 def nests_deeper(text: bytes, limit: int) -> bool:
-    """Does this valid JSON nest deeper than `limit` (at most `MAX_PROVABLE_DEPTH` of Config)? `[]` is one deep.
+    """Does this valid JSON nest deeper than `limit` (at most `MAX_PROVABLE_DEPTH` of Config)? `[]` has depth 1.
 
-    Three proofs, each for what the one before it leaves open: by length, by the number of brackets, by structure.
+    Three checks, the cheapest first: by length (a level takes two brackets), by number of brackets, by structure.
     """
-    # A level takes two brackets.
     if len(text) <= 2 * limit or _has_few_brackets(text, limit):
         return False
     return _nested(limit).fullmatch(text) is None
 
 
 def _has_few_brackets(text: bytes, limit: int) -> bool:
-    """Are there at most `limit` that could open a level, those inside strings included?"""
+    """Are there at most `limit` opening brackets, including those inside strings?"""
     if len(text) <= SMALL:
         return text.count(b"[") + text.count(b"{") <= limit
     for bracket in (b"[", b"{"):
@@ -64,7 +60,7 @@ def _has_few_brackets(text: bytes, limit: int) -> bool:
 
 @cache
 def _nested(limit: int) -> re.Pattern[bytes]:
-    """What nests at most `limit` deep: plain bytes, strings, and brackets around what nests at most one less."""
+    """A pattern for texts of depth `limit` at most: plain bytes, strings, and brackets around a text of lower depth."""
     pattern = rb"(?:%b|%b)*+" % (PLAIN, STRING)
     for _ in range(limit):
         pattern = rb"(?:%b|%b|[\[{]%b[\]}])*+" % (PLAIN, STRING, pattern)

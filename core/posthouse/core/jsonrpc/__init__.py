@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 texts: read into messages, and written from results, errors and notifications.
+"""JSON-RPC 2.0 texts: decoded into messages, and encoded from results, errors and notifications.
 
 It may not know connections, calls or services.
 """

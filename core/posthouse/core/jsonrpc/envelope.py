@@ -1,7 +1,6 @@
 """The members of a JSON-RPC message: how each is read, and the error for each fault.
 
-Every fault is an error -32600 whose data names the member. The content of `params` and `result` stays JSON text. It
-may not know what is done with a message.
+Every fault is an error -32600 whose data names the member. The content of `params` and `result` stays JSON text.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from posthouse.core.values.errors import INVALID_REQUEST, ErrorObject, RpcError
 from posthouse.core.values.peers import Meta, WireId
 
 ID_BEGINS: Final = b'"-0123456789n'
-"""How the JSON of a string, a number or null begins."""
+"""The first bytes of a string, a number or null in JSON."""
 
 PARAMS_BEGIN: Final = b"[{"
 
 EXACT: Final = 2**53
-"""Integers up to here mean the same to every peer (RFC 8259 section 6)."""
+"""All peers read integers up to this one alike (RFC 8259 section 6)."""
 
 text_of = b"".join
 """`text_of((raw,))` is the text of a Raw, at a quarter of the cost of `bytes(raw)`."""
@@ -38,7 +37,7 @@ first_byte = struct.Struct("B").unpack_from
 
 
 class Envelope(Struct, gc=False):
-    """A request as it comes, checked as far as the types of its members tell."""
+    """A request whose members have the right types. The values of its Raw members are not checked yet."""
 
     jsonrpc: Literal["2.0"]
     method: str
@@ -48,7 +47,7 @@ class Envelope(Struct, gc=False):
 
 
 class Members(Struct, gc=False):
-    """The members of any object, unread. Unknown ones were skipped; of duplicates the last is here."""
+    """The members of any object, not decoded. Unknown ones are skipped. If a member is repeated, the last one wins."""
 
     jsonrpc: Raw | UnsetType = UNSET
     method: Raw | UnsetType = UNSET
@@ -59,22 +58,13 @@ class Members(Struct, gc=False):
     error: Raw | UnsetType = UNSET
 
 
-class MetaMembers(Struct, gc=False):
-    """The members of `meta`, unread."""
-
-    idempotency_key: Raw | UnsetType = UNSET
-    timeout_ms: Raw | UnsetType = UNSET
-    traceparent: Raw | UnsetType = UNSET
-    progress_token: Raw | UnsetType = UNSET
-
-
 META_TYPES: Final[dict[str, Any]] = {
     "idempotency_key": str | None,
     "timeout_ms": Annotated[int, msgspec.Meta(ge=1, le=EXACT)] | None,
     "traceparent": str | None,
     "progress_token": str | Annotated[int, msgspec.Meta(ge=-EXACT, le=EXACT)] | None,
 }
-"""What each member of `meta` may be; null is as good as none."""
+"""The type of each member of `meta`. null counts as absent."""
 
 read_any = Decoder(Raw).decode
 read_envelope = Decoder(Envelope).decode
@@ -82,22 +72,22 @@ read_members = Decoder(Members).decode
 _read_version = Decoder(Literal["2.0"]).decode
 _read_method = Decoder(str).decode
 _read_error = Decoder(ErrorObject).decode
-_read_meta = Decoder(MetaMembers).decode
+_read_meta = Decoder(defstruct("MetaMembers", [(name, Raw | UnsetType, UNSET) for name in META_TYPES])).decode
 _read_meta_member = {name: Decoder(kind).decode for name, kind in META_TYPES.items()}
 
 
 @cache
 def batch_reader(max_batch: int) -> Any:
-    """Reads an array of at most so many entries into a Struct, each unread or UNSET.
+    """A decoder of an array with at most `max_batch` entries into a Struct of Raw entries; missing ones are UNSET.
 
-    It stops at the first entry beyond them: what is too large costs neither a look at the rest nor memory for it.
+    It stops at the first entry beyond the limit: the rest of a batch that is too large costs no time and no memory.
     """
     fields: list[Any] = [(f"e{index}", Raw | UnsetType, UNSET) for index in range(max_batch)]
     return Decoder(defstruct("Batch", fields, array_like=True, forbid_unknown_fields=True)).decode
 
 
 def to_envelope(members: Members) -> Envelope:
-    """A request whose members come one by one. Raises RpcError when it is none, or of no version."""
+    """A request, from its members. Raises RpcError if `jsonrpc` or `method` is missing or invalid."""
     _check_version(members.jsonrpc)
     if members.method is UNSET:
         raise malformed("method", reason="it is missing")
@@ -109,7 +99,7 @@ def to_envelope(members: Members) -> Envelope:
 
 
 def invalid_id(id: bytes, most: int) -> ErrorObject:
-    """What is wrong with the JSON text of an id that does not begin as `ID_BEGINS` says, or is above `most` bytes."""
+    """The error for an id whose first byte is not in `ID_BEGINS`, or which is longer than `most` bytes."""
     # Section 4: "An identifier established by the Client that MUST contain a String, Number, or NULL value".
     if id[0] not in ID_BEGINS:
         return invalid_request("id", reason="it must be a string, a number or null")
@@ -117,7 +107,7 @@ def invalid_id(id: bytes, most: int) -> ErrorObject:
 
 
 def read_meta(raw: Raw, most: int) -> Meta:
-    """What accompanies a request; each of its members is at most `most` bytes as written. Raises RpcError."""
+    """The metadata of a request. Raises RpcError if a member is invalid, or longer than `most` bytes of JSON."""
     try:
         members = _read_meta(raw)
     except Exception:
@@ -136,9 +126,9 @@ def read_meta(raw: Raw, most: int) -> Meta:
 
 
 def read_outcome(members: Members) -> bytes | ErrorObject:
-    """What a response says: the result's JSON text, or the error; it has a member for one of them at least.
+    """The outcome in a response that has a `result` or an `error`: the result's JSON text, or the error.
 
-    Raises RpcError when it is malformed.
+    Raises RpcError if the response is malformed.
     """
     _check_version(members.jsonrpc)
     if members.id is UNSET:
@@ -156,17 +146,17 @@ def read_outcome(members: Members) -> bytes | ErrorObject:
 
 
 def invalid_request(member: str, **why: object) -> ErrorObject:
-    """The -32600 that says which member is wrong, and why."""
+    """The -32600 that names the invalid member and the reason."""
     return ErrorObject.of(INVALID_REQUEST, {"member": member, **why})
 
 
 def malformed(member: str, **why: object) -> RpcError:
-    """The same, to raise."""
+    """The same error, to raise."""
     return RpcError.of(invalid_request(member, **why))
 
 
 def limit(name: str, allowed: int) -> dict[str, object]:
-    """How an error's data tells of a limit."""
+    """The members of an error's data for a breached limit."""
     return {"limit": name, "allowed": allowed}
 
 

@@ -1,7 +1,7 @@
 """JSON-RPC 2.0: bytes to requests, responses and batches, and back.
 
-Texts are read strictly (RFC 8259, UTF-8 only), and ids are echoed byte for byte. A wrong message from a peer becomes an
-`Invalid`, never an exception. It may not know connections, calls, or which methods exist.
+Texts are decoded strictly (RFC 8259, UTF-8 only), and ids are echoed byte for byte. An invalid message from a peer
+becomes an `Invalid`, never an exception.
 """
 
 from __future__ import annotations
@@ -49,10 +49,8 @@ NULL: Final = WireId(b"null")
 
 
 class Request(Struct, frozen=True, gc=False):
-    """A request, or with `id` None a notification (sections 4 and 4.1).
-
-    `params` is the JSON text of an array or object, None when absent.
-    """
+    """A request, or a notification if `id` is None (sections 4 and 4.1). `params` is the JSON text of an array or
+    object, None if absent."""
 
     method: str
     params: Raw | None = None
@@ -61,14 +59,14 @@ class Request(Struct, frozen=True, gc=False):
 
 
 class Response(Struct, frozen=True, gc=False):
-    """An answer to a request of ours (section 5). `outcome` is the result's JSON text, or the error."""
+    """A response to a request of the gateway (section 5). `outcome` is the result's JSON text, or the error."""
 
     id: WireId
     outcome: bytes | ErrorObject
 
 
 class Invalid(Struct, frozen=True, gc=False):
-    """Neither a request nor a response. `id` is for the answer: the peer's own where it could be read, else null.
+    """Neither a valid request nor a valid response. `id` is for the answer: the peer's if it is readable, else null.
 
     `answer` is False for a malformed response: answering errors with errors could loop forever.
     """
@@ -82,21 +80,11 @@ Message: TypeAlias = Request | Response | Invalid
 
 MALFORMED: Final = Invalid(NULL, ErrorObject.of(PARSE_ERROR))
 NO_REQUEST: Final = Invalid(NULL, ErrorObject.of(INVALID_REQUEST))
-"""The answer, without data as in section 7, to a value that is no request and has no id."""
+"""A value that is not a request and has no id. Its answer has no data, as in section 7."""
 
 
 class Decoder:
     """Reads texts within the limits of a Config: `max_depth`, `max_batch`, `max_method_bytes`, `max_id_bytes`."""
-
-    __slots__ = (
-        "_max_depth",
-        "_max_id_bytes",
-        "_max_method_bytes",
-        "_read_batch",
-        "_shallow",
-        "_too_deep",
-        "_too_large",
-    )
 
     def __init__(self, config: Config) -> None:
         self._max_depth = config.max_depth
@@ -108,13 +96,11 @@ class Decoder:
         self._too_large = Invalid(NULL, ErrorObject.of(BATCH_TOO_LARGE, limit("max_batch", config.max_batch)))
 
     def decode(self, data: bytes) -> Message | list[Message]:
-        """Read one whole JSON text. It raises nothing, whatever the bytes are.
+        """Decode one whole JSON text. It never raises.
 
-        A batch is a list with at least one entry. One that is empty or too large is a single `Invalid`; of one that is
-        too large no entry was read.
+        A batch is a list with at least one entry. A batch that is empty or too large is a single `Invalid`.
         """
-        # RFC 8259 section 8.1: JSON "MUST be encoded using UTF-8". msgspec does not look into what it skips or
-        # leaves Raw.
+        # RFC 8259 section 8.1: JSON "MUST be encoded using UTF-8". msgspec does not check skipped and Raw values.
         if not data.isascii() and not is_utf8(data):
             return MALFORMED
         try:
@@ -126,7 +112,7 @@ class Decoder:
         return self._request(envelope)
 
     def _decode_other(self, data: bytes) -> Message | list[Message]:
-        """What is no request at first sight: a batch, a response, or wrong."""
+        """Decode a text that is not a valid request: a batch, a response, or invalid."""
         batch = None
         try:
             if data.lstrip()[:1] == b"[":
@@ -134,8 +120,7 @@ class Decoder:
             else:
                 read_any(data)
         except ValidationError:
-            # The entries are unread: nothing can be wrong with them but their number.
-            return self._too_large
+            return self._too_large  # entries are Raw, so only their number can be invalid
         except RecursionError:
             return self._too_deep
         except Exception:
@@ -144,7 +129,7 @@ class Decoder:
             return self._too_deep
         if batch is None:
             return self._examine(data)
-        # Section 6: to what is no "Array with at least one value, the response from the Server MUST be a single
+        # Section 6: if it is not "an Array with at least one value, the response from the Server MUST be a single
         # Response object".
         return [self._entry(raw) for raw in astuple(batch) if raw is not UNSET] or NO_REQUEST
 
@@ -156,7 +141,7 @@ class Decoder:
         return self._request(envelope)
 
     def _request(self, envelope: Envelope) -> Request | Invalid:
-        """A request, unless it breaks a rule that the types of its members do not tell."""
+        """Check the rules of a request that the types of its members do not express."""
         id: WireId | None = None
         if envelope.id is not UNSET:
             id = wire_id_of((envelope.id,))
@@ -182,7 +167,7 @@ class Decoder:
             return Invalid(id or NULL, error.error_object)
 
     def _examine(self, data: bytes | Raw) -> Message:
-        """JSON that is no request at first sight: a response, or wrong, and in which way?"""
+        """A message from JSON that is not a valid request: a response, or invalid with the reason."""
         try:
             members = read_members(data)
         except Exception:
@@ -199,8 +184,7 @@ class Decoder:
             if members.id is UNSET and not response:
                 return NO_REQUEST
             return Invalid(id, error.error_object, answer=not response)
-        # An earlier duplicate was wrong, and the last one counts.
-        return self._request(envelope)
+        return self._request(envelope)  # an earlier duplicate of a member was invalid; the last one wins
 
 
 _write = Encoder(enc_hook=write_custom).encode
@@ -209,27 +193,27 @@ INTERNAL: Final = _write(ErrorObject.of(INTERNAL_ERROR))
 
 
 def encode_notification(method: str, params: object) -> bytes:
-    """A notification. `params` is what becomes an array or an object, or None for none. Raises UsageError."""
+    """A notification. `params` must encode as an array or an object, or be None. Raises UsageError."""
     return b'{"jsonrpc":"2.0",%b}' % _encode_call(method, params)
 
 
 def encode_request(id: int, method: str, params: object) -> bytes:
-    """A request of ours, with `params` as for a notification. Raises UsageError."""
+    """A request, with `params` as for a notification. Raises UsageError."""
     return b'{"jsonrpc":"2.0",%b,"id":%d}' % (_encode_call(method, params), id)
 
 
 def encode_result(id: WireId, result: bytes) -> bytes:
-    """A response with this result, which is JSON text."""
+    """A response with this result (JSON text)."""
     return b'{"jsonrpc":"2.0","result":%b,"id":%b}' % (result, id)
 
 
 def encode_error(id: WireId, error: ErrorObject) -> bytes:
-    """A response with this error. It raises nothing: data that cannot be encoded is left out."""
+    """A response with this error. Data that cannot be encoded is left out. It never raises."""
     return b'{"jsonrpc":"2.0","error":%b,"id":%b}' % (_encode_error_object(error), id)
 
 
 def is_encodable(data: object) -> bool:
-    """Is there JSON for the data of an error? Else it is sent without."""
+    """Can this data of an error be encoded? If not, the error is sent without data."""
     try:
         _write(ordered(data))
     except BaseException:  # a value's own conversion may raise anything
@@ -244,7 +228,7 @@ def join_batch(replies: list[bytes]) -> bytes:
 
 def _encode_call(method: str, params: object) -> bytes:
     if not method:
-        raise UsageError("the name of a method must not be empty")
+        raise UsageError("a method's name must not be empty")
     try:
         name = _write(method)
         encoded = b"" if params is None else _write(ordered(params))
@@ -253,7 +237,7 @@ def _encode_call(method: str, params: object) -> bytes:
     if params is None:
         return b'"method":%b' % name
     if encoded[:1] not in (b"[", b"{"):
-        raise UsageError(f"the params of {method!r} become {encoded[:40]!r}: they must become an array or an object")
+        raise UsageError(f"the params of {method!r} encode as {encoded[:40]!r}: they must be an array or an object")
     return b'"method":%b,"params":%b' % (name, encoded)
 
 

@@ -1,7 +1,4 @@
-"""What a handler sees of its call: one abstract class, given to the parameter that is annotated with it.
-
-The adapter supplies it. Nothing here knows a loop, a task or a thread.
-"""
+"""The view that a handler has of its call: one abstract class. The adapter implements it."""
 
 from __future__ import annotations
 
@@ -12,9 +9,9 @@ from posthouse.core.values.peers import CallId, ConnectionId, Identity, Kind, Me
 
 
 class Context(ABC):
-    """One call, as its handler sees it: who calls, over what, and ways to speak to them before the answer.
+    """One call as its handler sees it: the caller, and ways to send to the caller before the answer.
 
-    A service that is tested without a server subclasses it.
+    A parameter annotated with `Context` receives it. Tests of a service without a server subclass it.
     """
 
     __slots__ = ()
@@ -22,78 +19,77 @@ class Context(ABC):
     @property
     @abstractmethod
     def connection(self) -> ConnectionId:
-        """The id of the connection inside this process: a number from a counter, never reused."""
+        """The id of the connection inside this process: a counter, never reused."""
 
     @property
     @abstractmethod
     def public_id(self) -> str:
-        """The id of the connection as peers see it: the address for `message.send`."""
+        """The id of the connection as peers see it: a target of `message.send`."""
 
     @property
     @abstractmethod
     def kind(self) -> Kind:
-        """How the connection came: "websocket", "http" or "cli"."""
+        """The kind of the connection: "websocket", "http" or "cli"."""
 
     @property
     @abstractmethod
     def identity(self) -> Identity:
-        """Who calls. It comes from the connection alone, never from parameters."""
+        """The identity of the caller. It comes from the connection, never from parameters."""
 
     @property
     def user(self) -> str | None:
-        """The caller's user, or None for nobody in particular."""
+        """The caller's user, or None if the caller has no user."""
         return self.identity.user
 
     @property
     def scopes(self) -> tuple[str, ...]:
-        """The caller's scopes, sorted; `*` stands for every scope."""
+        """The caller's scopes, sorted. `*` stands for every scope."""
         return self.identity.scopes
 
     @property
     @abstractmethod
     def meta(self) -> Meta:
-        """What came with the request beside its parameters: deadline, trace, progress token, idempotency key."""
+        """The metadata of the request: deadline, trace, progress token, idempotency key."""
 
     @property
     @abstractmethod
     def call_id(self) -> CallId:
-        """The id of this call inside this process. It is not the id that the client chose."""
+        """The id of this call inside this process, not the id that the client chose."""
 
     @property
     @abstractmethod
     def method(self) -> str:
-        """The name that was called: one function may serve several."""
+        """The name that was called. One function may serve several names."""
 
     @property
     @abstractmethod
     def cancelled(self) -> bool:
         """Has the call ended already: cancelled, timed out, or its connection gone?
 
-        An `async def` handler is stopped at its next await; plain and blocking ones, which nothing can stop, look here.
+        An `async def` handler is stopped at its next await. Other handlers cannot be stopped and should read this.
         """
 
     @abstractmethod
     def notify(self, method: str, params: Any = None) -> bool:
         """Send a notification to the caller (JSON-RPC 2.0 section 4.1). `params` is an array, an object or None.
 
-        False: the connection is gone, or it came over HTTP, where nothing but the answer can be sent. Raises
-        UsageError for params that cannot be encoded.
+        False: the connection is gone, or it is an HTTP exchange, which carries the answer only. Raises UsageError for
+        params that cannot be encoded.
         """
 
     @abstractmethod
     def progress(self, fraction: float, message: str | None = None) -> bool:
-        """Tell the caller how far this call is: from 0.0 to 1.0, with a word about it.
+        """Send the progress of this call to the caller: from 0.0 to 1.0, and a message for people.
 
-        False: it was not sent, because the request had no `meta.progress_token`, the call has ended or the
-        connection cannot be pushed to.
+        False: it was not sent, because the request had no `meta.progress_token`, the call has ended, or the connection
+        cannot be pushed to.
         """
 
     @abstractmethod
     async def call(self, method: str, params: Any = None, *, timeout: float = 30.0, result_type: Any = Any) -> Any:
         """Send a request to the caller and wait for its result, decoded and checked as `result_type`.
 
-        `timeout` is in seconds. Raises RpcError: what the caller answered, -32030 when it did not in time, -32800
-        when the connection is gone or came over HTTP, -32009 when too many requests to it are in flight. Raises
-        ResultError for a result of another type; a handler that lets it through is answered for as for any exception
-        that nobody expected.
+        `timeout` is in seconds. Raises RpcError: the caller's error, -32030 after the timeout, -32800 if the connection
+        is gone or is an HTTP exchange, -32009 if too many requests to it are in flight. Raises ResultError for a result
+        of another type; if the handler does not catch it, its call is answered with -32603.
         """

@@ -1,7 +1,7 @@
-"""One method: a function with everything that was declared about it, checked and compiled once.
+"""One method: a function with its declaration, checked and compiled once.
 
-`Method` is a value: built whole by `Method.of`, or not at all (UsageError says what to do). What stands around a
-method's function is declared here too: interceptors, and the outcomes that they see. Nothing here runs user code.
+`Method.of` builds a complete value or raises UsageError. Interceptors and the outcomes that they see are declared here,
+too. Nothing here runs user code.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from .parameters import Arguments, Binding, Signature, compile_binding, innermos
 from .results import Encoding, compile_encoding
 
 OnDisconnect = Literal["cancel", "finish"]
-"""What the end of its connection does to a call: it is stopped, or it runs to its end and nobody is answered."""
+"""A call whose connection ends is cancelled, or it runs to its end and gets no reply."""
 
 MAX_NAME_BYTES: Final = 128
-"""The longest name of a method, in bytes of UTF-8: what `Config.max_method_bytes` lets through by default."""
+"""The longest name of a method, in bytes of UTF-8: the default of `Config.max_method_bytes`."""
 
 RESERVED_PREFIXES: Final = ("rpc.", "$/")
 """JSON-RPC 2.0 section 4: "Method names that begin with the word rpc followed by a period character are reserved";
-the Language Server Protocol keeps `$/` for what depends on the implementation."""
+the Language Server Protocol reserves `$/` for messages that depend on the implementation."""
 
 
 class Returned(Struct, frozen=True):
-    """A handler returned `value`. It is not yet checked against the method's declared result."""
+    """A handler returned `value`, which has not yet been checked against the declared result type."""
 
     value: Any
 
@@ -38,7 +38,7 @@ class Returned(Struct, frozen=True):
 class Raised(Struct, frozen=True):
     """A handler, or an `on_call` before it, raised `error`.
 
-    An RpcError is answered as it is. Anything else is answered with -32603 and an incident id, and logged.
+    An RpcError is the answer. Any other exception is logged and answered with -32603 and an incident id.
     """
 
     error: BaseException
@@ -47,29 +47,28 @@ class Raised(Struct, frozen=True):
 Outcome = Returned | Raised
 
 OnCall = Callable[[Context, "Method", Arguments], Arguments | Awaitable[Arguments | None] | None]
-"""Called before a handler with its arguments, bound and checked, without its context.
+"""Called before a handler with its arguments: bound, checked, without the context. A plain or a coroutine function.
 
-It returns None to leave them, or `(args, kwargs)` to be used in their place, which are not checked again. An RpcError
-that it raises is the answer, and the handler does not run. A plain function or a coroutine function.
+It returns None to keep the arguments, or `(args, kwargs)` to replace them; the new ones are not checked. If it raises
+RpcError, that is the answer and the handler does not run.
 """
 
 OnOutcome = Callable[[Context, "Method", Outcome], Outcome | Awaitable[Outcome | None] | None]
-"""Called after a handler with what became of it, unless the call had its outcome already (cancelled, timed out).
+"""Called after a handler with its outcome, unless the call already has one (cancelled, timed out). A plain or a
+coroutine function.
 
-It returns None to leave it, or the outcome to be used in its place; to raise an error is to replace it by
-`Raised(error)`. A plain function or a coroutine function.
+It returns None to keep the outcome, or another one to replace it. Raising an error replaces it by `Raised(error)`.
 """
 
 
 class Method(Struct, frozen=True, eq=False, kw_only=True):
     """A function that peers may call by `name`, and the rules of its calls.
 
-    `bind` turns raw JSON `params` into `(args, kwargs)` or raises RpcError (-32602); `encode_result` turns what the
-    function returned into JSON or raises ResultError. `is_async`: the function is a coroutine function; `awaits`: it,
-    or one of the interceptors, is, so that the call needs a task. `timeout` is in seconds, None for
-    `Config.call_timeout`; `scopes` is sorted. `on_call` run in their order before the function, `on_outcome` in
-    theirs after it. `context_parameter` names the parameter that takes the Context; `context_position` is its place
-    where it must be given by position (see `with_context`).
+    `bind` turns raw JSON `params` into `(args, kwargs)` or raises RpcError (-32602). `encode_result` turns the returned
+    value into JSON or raises ResultError. `is_async`: the function is a coroutine function. `awaits`: the function or
+    an interceptor is one, so the call needs a task. `timeout` is in seconds, None for `Config.call_timeout`. `scopes`
+    is sorted. `on_call` and `on_outcome` run in order, before and after the function. `context_parameter` is the name
+    of the parameter that takes the Context; `context_position` is its place if it must be given by position.
     """
 
     name: str
@@ -106,22 +105,22 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
         on_disconnect: OnDisconnect = "cancel",
         reserved: bool = False,
     ) -> Method:
-        """Check and compile a declaration. Raises UsageError, before anything changed, for one that makes no sense."""
+        """Check and compile a declaration. Raises UsageError if it is invalid."""
         check_name(name, reserved=reserved)
         where = f"method {name!r}"
         check_function(function, where)
         is_async = is_coroutine_function(function)
         if blocking and is_async:
-            raise UsageError(f"{where} is an `async def`: `blocking=True` is for plain functions, which get a thread")
+            raise UsageError(f"{where} is an `async def`: `blocking=True` is for plain functions, run in a thread")
         if sequential and not (is_async or blocking):
             raise UsageError(
-                f"{where} is a plain function, which runs at once and cannot wait for its turn: make it an "
-                "`async def` or `blocking=True`, or leave `sequential` out"
+                f"{where} is a plain function, which runs at once and cannot be sequential: make it an `async def` or "
+                "`blocking=True`, or remove `sequential`"
             )
         if on_disconnect not in get_args(OnDisconnect):
-            raise UsageError(f"{where}: on_disconnect is {on_disconnect!r}: it must be 'cancel' or 'finish'")
+            raise UsageError(f"{where}: on_disconnect is {on_disconnect!r}, but must be 'cancel' or 'finish'")
         if timeout is not None and not 0 < timeout < float("inf"):
-            raise UsageError(f"{where}: timeout is {timeout}: it must be a finite number of seconds above 0")
+            raise UsageError(f"{where}: timeout is {timeout}, but must be a finite number of seconds above 0")
         signature = read_signature(function, name)
         return cls(
             name=name,
@@ -144,18 +143,18 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
         )
 
     def renamed(self, name: str) -> Method:
-        """The same under another name. Raises UsageError for a name that is reserved or too long."""
+        """This method under another name. Raises UsageError if the name is reserved or too long."""
         check_name(name, reserved=self.reserved)
         return replace(self, name=name)
 
     def intercepted(self, on_call: tuple[OnCall, ...], on_outcome: tuple[OnOutcome, ...]) -> Method:
-        """The same with these interceptors in place of its own."""
+        """This method with these interceptors instead of its own."""
         interceptors: tuple[Callable[..., Any], ...] = (*on_call, *on_outcome)
         awaits = self.is_async or any(map(is_coroutine_function, interceptors))
         return replace(self, on_call=on_call, on_outcome=on_outcome, awaits=awaits)
 
     def with_context(self, arguments: Arguments, context: Context) -> Arguments:
-        """The arguments to call `function` with: with the context in its place, where the function asks for one."""
+        """The arguments with the context added, if the function has a parameter for it."""
         if self.context_parameter is None:
             return arguments
         args, kwargs = arguments
@@ -166,49 +165,49 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
 
 
 def check_name(name: str, *, reserved: bool) -> None:
-    """Raise UsageError unless a method may be called so. `reserved`: another named protocol defines the name."""
+    """Raise UsageError unless `name` is valid. `reserved`: another named protocol defines it."""
     if not isinstance(name, str) or not name:
-        raise UsageError(f"a method's name is {name!r}: it must be text, and not empty")
+        raise UsageError(f"a method's name is {name!r}: it must be a non-empty string")
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
-        raise UsageError(f"the name {name!r} is no Unicode text: it holds a lone surrogate") from None
+        raise UsageError(f"the name {name!r} cannot be encoded as UTF-8: it contains a lone surrogate") from None
     if size > MAX_NAME_BYTES:
-        raise UsageError(f"the name {name!r} has {size} bytes: it may have at most {MAX_NAME_BYTES}")
+        raise UsageError(f"the name {name!r} has {size} bytes: at most {MAX_NAME_BYTES} are allowed")
     if not reserved and name.startswith(RESERVED_PREFIXES):
         raise UsageError(
-            f"the name {name!r} is reserved: names may not begin with 'rpc.' or '$/'; say reserved=True for one that "
-            "another named protocol defines"
+            f"the name {name!r} is reserved, like all names that begin with 'rpc.' or '$/': use reserved=True if "
+            "another named protocol defines it"
         )
 
 
 def check_function(function: Callable[..., Any], where: str) -> None:
-    """Raise UsageError for what cannot be called once per call and give its result. `where` says what it is for."""
+    """Raise UsageError unless `function` is a function that returns one result. `where` names its use."""
     if not callable(function):
-        raise UsageError(f"{where}: {function!r} is no function")
+        raise UsageError(f"{where}: {function!r} is not a function")
     if isinstance(function, type):
         raise UsageError(f"{where}: {function.__qualname__!r} is a class: give a function, or an object with __call__")
     target = underlying(function)
     if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
-        raise UsageError(f"{where} is a generator function, which gives many values: return one, such as a list")
+        raise UsageError(f"{where} is a generator function, which yields many values: return one value, such as a list")
     if inspect.isfunction(function) and next(iter(inspect.signature(function).parameters), None) in ("self", "cls"):
         raise UsageError(
-            f"{where} belongs to a class and has no instance yet: declare the bound method of an instance, as in "
+            f"{where} belongs to a class and is not bound to an instance: declare the bound method, as in "
             "`service.method(instance.name)`"
         )
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:
-    """Does calling it give a coroutine? Looks through functools.partial and at `__call__`."""
+    """Does calling it return a coroutine? Looks through functools.partial and at `__call__`."""
     return inspect.iscoroutinefunction(underlying(function))
 
 
 def sorted_scopes(scopes: Iterable[str], where: str) -> tuple[str, ...]:
-    """Scopes in one order, each once. Raises UsageError for what are none; `where` says who asks for them."""
+    """Scopes, sorted, without duplicates. Raises UsageError for an invalid scope; `where` names the declaration."""
     if isinstance(scopes, str):
-        raise UsageError(f"{where}: scopes is the text {scopes!r}: give several, as in {{{scopes!r}}}")
+        raise UsageError(f"{where}: scopes is a single string: give a collection, such as {{{scopes!r}}}")
     given = list(scopes)
     for scope in given:
         if not isinstance(scope, str) or not scope:
-            raise UsageError(f"{where}: {scope!r} is no scope: it must be text, and not empty")
+            raise UsageError(f"{where}: {scope!r} is not a scope: it must be a non-empty string")
     return tuple(sorted(dict.fromkeys(given)))

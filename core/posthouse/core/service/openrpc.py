@@ -1,8 +1,8 @@
-"""A service as an OpenRPC 1.4 document: what `rpc.discover` answers.
+"""A service as an OpenRPC 1.4 document, the answer of `rpc.discover`.
 
-Schemas come from annotations, words from docstrings. The document depends on nothing but the declarations: equal
-services give equal documents, byte for byte. Standard: https://spec.open-rpc.org, whose schemas are JSON Schema
-draft 7. What it has no word for stands under `x-`: who may call, deadlines, and how a parameter can be given.
+Schemas come from annotations, descriptions from docstrings. Equal declarations give equal documents, byte for byte.
+Standard: https://spec.open-rpc.org, whose schemas are JSON Schema draft 7. Members that it does not define begin with
+`x-`: access, deadlines, and how a parameter can be given.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ WAYS: Final[dict[Any, str]] = {
     KEYWORD_ONLY: "by-name",
     NAMED_REST: "by-name",
 }
-"""How parameters can be given that cannot be given both ways."""
+"""Kinds of parameters that can be given in one way only, and that way."""
 
 OUTPUT: Final = ".output"
-"""What the names of components end with when what is written of a type is not what is read."""
+"""The suffix of a component for results, if a type is written in another form than it is read."""
 
 HOLD_SCHEMAS: Final = ("properties", "patternProperties", "definitions", "$defs", "dependentSchemas")
 LIST_SCHEMAS: Final = ("allOf", "anyOf", "oneOf", "prefixItems")
@@ -43,7 +43,7 @@ ARE_SCHEMAS: Final = ("items", "additionalProperties", "contains", "propertyName
 
 
 def document(service: Service, builtins: Iterable[Method]) -> dict[str, Any]:
-    """The document of a service with these built-in methods. Raises UsageError for a model that has no JSON Schema."""
+    """The document of a service with these built-in methods. Raises UsageError for a type without a JSON Schema."""
     methods = sorted((*service.methods.values(), *builtins), key=lambda method: method.name)
     taken = [parameter.annotation for method in methods for parameter in method.signature.parameters]
     given = [method.signature.returns for method in methods]
@@ -71,7 +71,7 @@ def document(service: Service, builtins: Iterable[Method]) -> dict[str, Any]:
 
 
 def _method(method: Method, inputs: Iterator[Schema], output: Schema, has_deadline: bool) -> dict[str, Any]:
-    """A Method Object. `inputs` gives the schemas of its parameters, in their order."""
+    """A Method Object with its Content Descriptor Objects. `inputs` gives the schemas of its parameters, in order."""
     structure = _structure(method.signature.parameters)
     params: list[dict[str, Any]] = []
     more: dict[str, Schema] = {}
@@ -79,11 +79,14 @@ def _method(method: Method, inputs: Iterator[Schema], output: Schema, has_deadli
         schema = next(inputs)
         way = WAYS.get(parameter.kind, structure)
         if structure not in ("either", way):
-            continue  # no request can give it together with what is required
+            continue  # no request can give it together with the required parameters
         if parameter.kind in (REST, NAMED_REST):
             more[way] = schema
             continue
-        param = _param(parameter, schema)
+        required = is_required(parameter)
+        if not required:
+            schema = _with_default(parameter, schema)
+        param = {"name": parameter.name, "required": required, "schema": schema}
         if way != structure:
             param["x-param-structure"] = way
         params.append(param)
@@ -110,22 +113,15 @@ def _method(method: Method, inputs: Iterator[Schema], output: Schema, has_deadli
 
 
 def _structure(parameters: tuple[Parameter, ...]) -> str:
-    """How `params` must be given: whatever is required decides."""
+    """How `params` must be given: the required parameters decide."""
     for parameter in parameters:
         if is_required(parameter) and parameter.kind in WAYS:
             return WAYS[parameter.kind]
     return "either"
 
 
-def _param(parameter: Parameter, schema: Schema) -> dict[str, Any]:
-    """A Content Descriptor Object."""
-    required = is_required(parameter)
-    described = schema if required else _with_default(parameter, schema)
-    return {"name": parameter.name, "required": required, "schema": described}
-
-
 def _with_default(parameter: Parameter, schema: Schema) -> Schema:
-    """The schema with the parameter's default, where that is a value that a peer could give as well."""
+    """The schema with the parameter's default, if a peer could give that value, too."""
     try:
         data = json.encode(ordered(parameter.default), enc_hook=write_custom)
         json.decode(data, type=parameter.annotation, dec_hook=read_custom)
@@ -137,7 +133,7 @@ def _with_default(parameter: Parameter, schema: Schema) -> Schema:
 
 
 def _errors(method: Method, has_deadline: bool) -> list[int]:
-    """The codes that a caller of just this method must reckon with, beside those of every method."""
+    """The error codes of this method, without those that every method has."""
     errors: list[int] = []
     if method.scopes or not method.public:
         errors.append(UNAUTHENTICATED)
@@ -178,7 +174,7 @@ def _schemas(
 
 
 def _as_draft_7(schema: Any) -> Any:
-    """The same schema in the words of draft 7, where `items` says what later drafts say with `prefixItems`."""
+    """The schema in the terms of draft 7, whose `items` is the `prefixItems` of later drafts."""
     if not isinstance(schema, dict):
         return schema
     done: Schema = {}
@@ -192,7 +188,7 @@ def _as_draft_7(schema: Any) -> Any:
         else:
             done[key] = value
     if done.get("uniqueItems") and isinstance(done.get("default"), list):
-        done["default"] = sorted(done["default"], key=json.encode)  # it was a set, in the order of its hashes
+        done["default"] = sorted(done["default"], key=json.encode)  # a set, in the order of its hashes
     if "prefixItems" in done:
         done["additionalItems"] = done.pop("items", True)
         done["items"] = done.pop("prefixItems")

@@ -1,8 +1,8 @@
 """A function's parameters, and how the `params` of a request become its arguments (JSON-RPC 2.0 section 4.2).
 
-What a signature asks is worked out once, when a method is declared (`read_signature`, `compile_binding`); binding
-is then one decode by msgspec, by position or by name. It binds what Python itself would bind. A peer's fault is an
-RpcError (-32602) whose data says which parameter and why. Nothing here knows methods or services.
+A signature is read once, when a method is declared (`read_signature`, `compile_binding`). Binding is then one decode by
+msgspec, by position or by name, with the rules of a Python call. A peer's fault is an RpcError (-32602) whose data
+names the parameter and the reason. Nothing here knows methods or services.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NAMED_REST: Final = inspect.Parameter.VAR_KEYWORD
 POSITIONAL: Final = (POSITIONAL_ONLY, EITHER)
 
 MAX_ECHO: Final = 128
-"""Characters of a peer's own text (a parameter's name, a value) that an error's data repeats at most."""
+"""An error's data repeats at most so many characters of a peer's text (a parameter's name, a value)."""
 
 OPENING_BRACKET: Final = 0x5B
 PATH: Final = re.compile(r"\$(?:\[(\d+)\]|\.([^.\[]+))(.*)", re.DOTALL)
@@ -43,10 +43,10 @@ UNKNOWN: Final = "object contains unknown field "
 
 
 class Signature(Struct, frozen=True):
-    """What a function asks for: its parameters without the context, with their types resolved; what it returns.
+    """A function's parameters without the context, with resolved types, and its return type.
 
-    `context` names the parameter that takes the Context, or is None. `position` is the context's place among the
-    positional parameters where it must be given there, because others stand behind it or it has no name for callers.
+    `context` is the name of the parameter that takes the Context, or None. `position` is its place if it must be given
+    by position: it is positional-only, or other positional parameters follow it.
     """
 
     parameters: tuple[inspect.Parameter, ...]
@@ -56,11 +56,11 @@ class Signature(Struct, frozen=True):
 
 
 def read_signature(function: Callable[..., Any], name: str) -> Signature:
-    """Read and check the signature of `function`. Raises UsageError that says what is wrong with it."""
+    """Read and check the signature of `function`. Raises UsageError if it is invalid."""
     try:
         declared = inspect.signature(function).parameters
     except (TypeError, ValueError):
-        raise UsageError(f"method {name!r}: {function!r} has no signature that can be read") from None
+        raise UsageError(f"method {name!r}: the signature of {function!r} cannot be read") from None
     hints = _hints(function, name)
     parameters: list[inspect.Parameter] = []
     context: inspect.Parameter | None = None
@@ -83,23 +83,23 @@ def read_signature(function: Callable[..., Any], name: str) -> Signature:
 
 
 def innermost(function: Any) -> Any:
-    """What a functools.partial, or a partial of a partial, is of."""
+    """The callable inside a functools.partial, or inside nested ones."""
     while isinstance(function, functools.partial):
         function = function.func
     return function
 
 
 def underlying(function: Any) -> Any:
-    """The function whose code runs when this is called: looks through partials, and at `__call__`."""
+    """The function whose code runs in a call of `function`. Looks through partials and at `__call__`."""
     target = innermost(function)
     return target if inspect.isroutine(target) else type(target).__call__
 
 
 def compile_binding(parameters: tuple[inspect.Parameter, ...], context: str | None = None) -> Binding:
-    """A function that binds raw JSON `params`: an array or object without white space around it, or None for absent.
+    """A function that binds raw JSON `params`: an array or object without surrounding white space, or None if absent.
 
-    It raises RpcError with code -32602 for params that do not fit, and nothing else. `context` names the parameter
-    that no peer may give.
+    It raises RpcError (-32602) for invalid params, and no other exception. `context` is the name of the parameter that
+    a peer must not give.
     """
     plan = _Plan(parameters, context)
     if any(parameter.kind is not EITHER or parameter.default is not parameter.empty for parameter in parameters):
@@ -108,20 +108,20 @@ def compile_binding(parameters: tuple[inspect.Parameter, ...], context: str | No
     decode = Decoder(Union[_shape(parameters, closed=True), tuple[types]], dec_hook=read_custom).decode
 
     def bind(params: bytes | Raw | None) -> Arguments:
-        # One decode for both: an array becomes a tuple, an object the struct.
+        # One decode handles both: an array becomes a tuple, an object becomes the struct.
         if params is None:
             return plan.bind(None)
         try:
             values: Any = decode(params)
         except BaseException:
-            return plan.bind(params)  # which says exactly what is wrong
+            return plan.bind(params)  # raises the exact error
         return (values if type(values) is tuple else astuple(values)), {}
 
     return bind
 
 
 class _Plan:
-    """How to bind one signature of any shape."""
+    """The plan that binds one signature of any shape."""
 
     def __init__(self, parameters: tuple[inspect.Parameter, ...], context: str | None) -> None:
         kinds = {kind: tuple(p for p in parameters if p.kind is kind) for kind in inspect._ParameterKind}
@@ -143,7 +143,7 @@ class _Plan:
         self.decode_named_rest = _decoder(self.named_rest.annotation if self.named_rest else Any)
 
     def bind(self, params: bytes | Raw | None) -> Arguments:
-        """Bind by position or by name, whichever it is."""
+        """Bind an array by position, an object by name."""
         if params is None:
             if self.needs is not None:
                 raise invalid(self.needs, "missing")
@@ -186,7 +186,7 @@ class _Plan:
         return args, kwargs
 
     def refusal(self, error: BaseException) -> RpcError:
-        """What to answer to params that did not decode."""
+        """The error for params that did not decode."""
         fault = describe(error)
         at = PATH.fullmatch(fault.path)
         if at is not None:
@@ -206,7 +206,7 @@ class _Plan:
 
 
 def invalid(parameter: str | None, reason: str, path: str = "") -> RpcError:
-    """The -32602 that says which parameter does not fit, or None for all of them, where inside it, and why."""
+    """The -32602 for one parameter (None: for all of them), the reason, and the path inside the parameter."""
     data = {"parameter": parameter if parameter is None else parameter[:MAX_ECHO], "reason": reason[:MAX_ECHO]}
     if path:
         data["path"] = path[:MAX_ECHO]
@@ -231,14 +231,14 @@ def _decoder(annotation: Any) -> Callable[[bytes | Raw], Any]:
 
 
 def is_required(parameter: inspect.Parameter) -> bool:
-    """Must a request give it?"""
+    """Must a request give this parameter?"""
     return parameter.default is parameter.empty and parameter.kind not in (REST, NAMED_REST)
 
 
 def _shape(parameters: Iterable[inspect.Parameter], *, array_like: bool = False, closed: bool) -> Any:
-    """A Struct with one field per parameter, in order. `closed` refuses what is not among them.
+    """A Struct with one field per parameter, in order. `closed`: it refuses other members.
 
-    The fields have names of their own, so that no parameter's name can mean something to msgspec.
+    Fields are named p0, p1, …, because a parameter's name could have a meaning to msgspec.
     """
     fields: list[Any] = []
     names: dict[str, str] = {}
@@ -247,7 +247,7 @@ def _shape(parameters: Iterable[inspect.Parameter], *, array_like: bool = False,
         if parameter.default is parameter.empty:
             fields.append((f"p{index}", parameter.annotation))
         else:
-            default = functools.partial(_identity, parameter.default)  # the same object each time, as Python does
+            default = functools.partial(_identity, parameter.default)  # the same object each time, as in Python
             fields.append((f"p{index}", parameter.annotation, field(default_factory=default)))
     return defstruct(
         "params",
@@ -267,31 +267,31 @@ def _identity(value: Any) -> Any:
 def _check_context(parameter: inspect.Parameter, other: inspect.Parameter | None, name: str) -> None:
     where = f"method {name!r}: parameter {parameter.name!r}"
     if other is not None:
-        raise UsageError(f"{where} is a second Context beside {other.name!r}: one is enough")
+        raise UsageError(f"{where} is a second Context beside {other.name!r}: remove one")
     if parameter.kind in (REST, NAMED_REST):
-        raise UsageError(f"{where} takes the rest of the parameters: give the Context one of its own")
+        raise UsageError(f"{where} takes the rest of the parameters: use a single parameter for the Context")
     if parameter.default is not parameter.empty:
-        raise UsageError(f"{where} has a default: leave it out, the Context is always given")
+        raise UsageError(f"{where} has a default: remove it, because the Context is always given")
 
 
 def _check_structure(parameters: Iterable[inspect.Parameter], name: str) -> None:
-    """Some request must be able to give all that is required: by position, or by name, but not by both at once."""
+    """Raise UsageError if no request can give all required parameters, because it gives all by position or by name."""
     required = {parameter.kind: parameter.name for parameter in parameters if is_required(parameter)}
     if POSITIONAL_ONLY in required and KEYWORD_ONLY in required:
         raise UsageError(
             f"method {name!r}: parameter {required[POSITIONAL_ONLY]!r} can only be given by position and "
-            f"{required[KEYWORD_ONLY]!r} only by name: no request gives both"
+            f"{required[KEYWORD_ONLY]!r} only by name: no request can give both"
         )
 
 
 def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
-    """The annotations as types, also where they were written as text (`from __future__ import annotations`)."""
+    """The annotations as types, even if they are strings (`from __future__ import annotations`)."""
     try:
         return get_type_hints(underlying(function), include_extras=True)
     except NameError as error:
         raise UsageError(
-            f"method {name!r}: the annotation {error.name!r} is not known where its function is defined: import it "
-            "outside `if TYPE_CHECKING`, and define types in the module, not in a function"
+            f"method {name!r}: the annotation {error.name!r} is not known in the module of its function: import it "
+            "outside `if TYPE_CHECKING`, or define the type in the module, not inside a function"
         ) from None
     except (TypeError, SyntaxError, AttributeError) as error:
         raise UsageError(f"method {name!r}: an annotation cannot be read: {error}") from None

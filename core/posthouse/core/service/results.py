@@ -1,7 +1,7 @@
-"""How what a handler returns becomes the `result` of a response, and how it is held to its declared type.
+"""How the value that a handler returns becomes the `result` of a response, checked against its declared type.
 
-The rule is that of the wire: the JSON that leaves is one that the declared type reads. So a dict may stand for a
-Struct and a tuple for a list, and a NaN (which is no JSON) does not pass for a float.
+The check is made on the JSON: the declared type must be able to read it. So a dict is valid for a Struct, a tuple for a
+list, but NaN (which JSON does not have) is invalid for a float.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from posthouse.core.encoding.ordering import PLAIN, ordered
 Encoding = Callable[[object], bytes]
 
 EXACT: tuple[Any, ...] = (int, str, bool)
-"""Types of which an instance needs no further check."""
+"""Types whose instances need no further check."""
 
 
 class ResultError(Exception):
-    """A method's result, or a caller's answer to `Context.call`, is not of its declared type, or becomes no JSON.
+    """A method's result, or a caller's answer to `Context.call`, has another type, or cannot be encoded as JSON.
 
-    `reason` has no words of user code.
+    `reason` never contains text from user code.
     """
 
     def __init__(self, reason: str) -> None:
@@ -32,9 +32,9 @@ class ResultError(Exception):
 
 
 def compile_encoding(annotation: Any, where: str) -> Encoding:
-    """A function that encodes results declared as `annotation`, and raises ResultError and nothing else.
+    """A function that encodes results declared as `annotation`. It raises ResultError and no other exception.
 
-    Raises UsageError for a type that JSON cannot carry; `where` says what it annotates.
+    Raises UsageError for a type that JSON cannot carry; `where` names the annotated thing.
     """
     models, sets = check(annotation, where)
     write = Encoder(enc_hook=write_custom).encode
@@ -56,7 +56,7 @@ def compile_encoding(annotation: Any, where: str) -> Encoding:
         return data
 
     def encode_models(result: object) -> bytes:
-        # What a model writes need not be what it reads (aliases, computed fields): it is checked before.
+        # A model may write another form than it reads (aliases, computed fields), so check before encoding.
         try:
             return encode(convert(result, annotation, dec_hook=read_custom))
         except BaseException as error:
@@ -87,4 +87,5 @@ def _refused(error: BaseException) -> ResultError:
         fault = describe(error)
         where = "" if fault.path == "$" else f" at {fault.path}"
         return ResultError(f"the result is not as declared: {fault.reason}{where}")
-    return ResultError(f"the result becomes no JSON: {error if type(error) is NoJson else type(error).__name__}")
+    reason = error if type(error) is NoJson else type(error).__name__
+    return ResultError(f"the result cannot be encoded as JSON: {reason}")

@@ -1,8 +1,7 @@
 """A service: the methods, hooks and interceptors that one application declares, and how services compose.
 
-Declarations are checked at once: what makes no sense raises UsageError where it stands, before anything changed. A
-service that is included in another, or served by a gateway, is frozen: what was described to peers is what is served.
-Nothing here runs user code or knows connections.
+An invalid declaration raises UsageError at once, before any change. A service that is included in another, or served by
+a gateway, is frozen, so that peers get what the OpenRPC document says. Nothing here runs user code.
 """
 
 from __future__ import annotations
@@ -26,21 +25,19 @@ Before = TypeVar("Before", bound=OnCall)
 After = TypeVar("After", bound=OnOutcome)
 
 BUILTINS: Final[dict[str, tuple[bool, tuple[str, ...]]]] = {}
-"""The methods that every gateway answers itself. Who may call them, unless the service says otherwise: public or not,
-and the scopes that it asks for. The files of `dispatch/builtin/` declare them; they are there once `posthouse.core` is
-imported."""
+"""The methods that every gateway answers itself, with their defaults: public or not, and the required scopes. The files
+of `dispatch/builtin/` fill it when `posthouse.core` is imported."""
 
 TAKEN: Final = ("$/cancelRequest", "$/progress")
-"""Other names that no service can have, reserved or not."""
+"""Other names that a service cannot declare, even with `reserved=True`."""
 
 
 class Service:
-    """What an application offers. `methods` by name; `hooks` for each type of event, in order.
+    """The methods and hooks of an application: `methods` by name, `hooks` by type of event, in order.
 
-    `public`: callers need not be authenticated, unless a method says otherwise. `version` and `description` stand in
-    its OpenRPC document. `builtin_scopes` says which scopes a caller needs for a built-in method, by its name: it must
-    then be authenticated, also where no scopes are named. `document` is the OpenRPC document, as soon as a gateway
-    serves it; None before.
+    `public`: callers need not be authenticated, unless a method says otherwise. `version` and `description` go into the
+    OpenRPC document. `builtin_scopes`: the scopes that a built-in method requires, by its name; callers must then be
+    authenticated, even without scopes. `document`: the OpenRPC document, or None until a gateway serves it.
     """
 
     def __init__(
@@ -93,20 +90,18 @@ class Service:
     def method(
         self, function_or_name: Callable[..., Any] | str | None = None, /, *, public: bool | None = None, **options: Any
     ) -> Any:
-        """Declare a function as a method: `@service.method`, or `@service.method("name", …)`. It stays as it is.
+        """Declare a function as a method: `@service.method`, or `@service.method("name", …)`. Returns the function.
 
-        The name defaults to the function's. `public` defaults to the service's: callers need not be authenticated.
-        `scopes` are those that a caller must have, all of them. `timeout` is the deadline of a call in seconds, waiting
-        included (default: `Config.call_timeout`). A plain function runs at once, in order of arrival; `blocking=True`
-        gives it a worker thread. `sequential=True` runs the calls of one connection one after another, for coroutine
-        functions and blocking ones. `on_disconnect="finish"` lets a call run on when its connection ends.
-        `reserved=True` allows a name that another protocol defines (`$/setTrace` of LSP).
-
-        Raises UsageError for what makes no sense.
+        The name defaults to the function's name. `public` (default: the service's): callers need not be authenticated.
+        `scopes`: the caller must have all of them. `timeout`: the deadline of a call in seconds, which includes waiting
+        (default: `Config.call_timeout`). A plain function runs at once, in order of arrival; `blocking=True` runs it in
+        a worker thread. `sequential=True` runs the calls of one connection one after another, for coroutine functions
+        and blocking ones. `on_disconnect="finish"` lets a call run on when its connection ends. `reserved=True` allows
+        a name that another protocol defines (`$/setTrace` of LSP). Raises UsageError for an invalid declaration.
         """
 
         def declare(function: F) -> F:
-            self._ready()
+            self._check_not_frozen()
             name = _name_of(function) if named is None else named
             self._check_free(name)
             method = Method.of(function, name=name, public=self.public if public is None else public, **options)
@@ -122,18 +117,18 @@ class Service:
     # Hooks
 
     def on(self, event: EventName, /) -> Callable[[H], H]:
-        """Declare a hook: `@service.on("connection.opened")`, called with each such event, after it happened.
+        """Declare a hook: `@service.on("connection.opened")`, called with each event of this name after it happened.
 
-        Hooks of one event run in the order of their declaration, and cannot veto; one that raises is logged. A plain
-        function or a coroutine function. Raises UsageError for an event that there is not.
+        A hook is a plain or a coroutine function. Hooks of an event run in the order of declaration and cannot veto it.
+        An exception in a hook is logged. Raises UsageError for an unknown event.
         """
         kind = EVENTS.get(event)
         if kind is None:
             near = get_close_matches(event, EVENTS, 1, 0.0)
-            raise UsageError(f"there is no event {event!r}: did you mean {near[0]!r}?")
+            raise UsageError(f"unknown event {event!r}: did you mean {near[0]!r}?")
 
         def declare(hook: H) -> H:
-            self._ready()
+            self._check_not_frozen()
             _check_takes(hook, f"hook of {event!r}", "event")
             self.hooks[kind] = (*self.hooks[kind], hook)
             return hook
@@ -143,11 +138,11 @@ class Service:
     # Interceptors
 
     def on_call(self, interceptor: Before, /) -> Before:
-        """Declare an interceptor of calls: `@service.on_call`, see `OnCall`. It stands before every method of this
-        service, those declared before it and those included too, in the order of declaration."""
-        self._ready()
+        """Declare an interceptor of calls: `@service.on_call`, see `OnCall`. Interceptors run before every method of
+        this service, including earlier and included ones, in the order of declaration."""
+        self._check_not_frozen()
         _check_takes(interceptor, "on_call", "context", "method", "arguments")
-        # Those of included services stand behind ours.
+        # Our interceptors run before those of included services.
         place = len(self._on_call)
         self._on_call = (*self._on_call, interceptor)
         for name, method in self.methods.items():
@@ -156,9 +151,9 @@ class Service:
         return interceptor
 
     def on_outcome(self, interceptor: After, /) -> After:
-        """Declare an interceptor of outcomes: `@service.on_outcome`, see `OnOutcome`. It stands behind every method of
-        this service, those declared before it and those included too, in the order of declaration."""
-        self._ready()
+        """Declare an interceptor of outcomes: `@service.on_outcome`, see `OnOutcome`. Interceptors run after every
+        method of this service, including earlier and included ones, in the order of declaration."""
+        self._check_not_frozen()
         _check_takes(interceptor, "on_outcome", "context", "method", "outcome")
         self._on_outcome = (*self._on_outcome, interceptor)
         for name, method in self.methods.items():
@@ -168,14 +163,14 @@ class Service:
     # Composition
 
     def include(self, other: Service, prefix: str = "") -> None:
-        """Take over the methods, hooks and interceptors of `other`; its methods are named `prefix` and their names.
+        """Add the methods, hooks and interceptors of `other`. `prefix` is put before the names of its methods.
 
-        Its interceptors stay with its methods, nearest to them: ours run before its `on_call` and after its
-        `on_outcome`. A hook runs once, however often its service is included. Its methods stay as public as they were
-        declared; its `builtin_scopes` are not taken over. `other` is frozen from now on, so that nothing is declared
-        there that would be missing here, and no service can include itself. Raises UsageError for names that are taken.
+        The interceptors of `other` apply to its methods only: ours run before its `on_call` and after its `on_outcome`.
+        A hook runs once, even if its service is included twice. Its methods keep their `public`; its `builtin_scopes`
+        are ignored. `other` is frozen, because later declarations would be missing here. Raises UsageError for a name
+        that is taken, and for a service that includes itself.
         """
-        self._ready()
+        self._check_not_frozen()
         if other is self:
             raise UsageError(f"service {self.name!r} cannot include itself")
         included: dict[str, Method] = {}
@@ -191,41 +186,43 @@ class Service:
             self.hooks[kind] += tuple(hook for hook in hooks if hook not in self.hooks[kind])
 
     def freeze(self, reason: str) -> None:
-        """Refuse declarations from now on. The first reason is the one that they are refused with."""
+        """Refuse later declarations. The first reason appears in their errors."""
         if self._frozen is None:
             self._frozen = reason
 
-    def _ready(self) -> None:
+    def _check_not_frozen(self) -> None:
         if self._frozen is not None:
-            raise UsageError(f"service {self.name!r} is {self._frozen}: declare everything before that")
+            raise UsageError(f"service {self.name!r} is already {self._frozen}: declare everything before that")
 
     def _check_free(self, name: str) -> None:
         if name in BUILTINS or name in TAKEN:
-            raise UsageError(f"the name {name!r} is taken: the gateway itself answers it")
+            raise UsageError(f"the name {name!r} is taken: the gateway answers it itself")
         if name in self.methods:
-            raise UsageError(f"service {self.name!r} has a method {name!r} already: give one of the two another name")
+            raise UsageError(f"service {self.name!r} already has a method {name!r}: rename one of the two")
 
 
 def _builtin(name: str) -> str:
     if name == "rpc.cancel":
-        raise UsageError("builtin_scopes names 'rpc.cancel': callers may always cancel their own calls")
+        raise UsageError("builtin_scopes contains 'rpc.cancel': callers may always cancel their own calls")
     if name not in BUILTINS:
         near = get_close_matches(name, BUILTINS, 1, 0.0)
-        raise UsageError(f"builtin_scopes names {name!r}, which is no built-in method: did you mean {near[0]!r}?")
+        raise UsageError(f"builtin_scopes contains {name!r}, an unknown built-in method: did you mean {near[0]!r}?")
     return name
 
 
 def _name_of(function: Callable[..., Any]) -> str:
     name = getattr(function, "__name__", "<unnamed>")
     if name.startswith("<"):
-        raise UsageError(f'{function!r} has no name of its own: say `service.method("name")`')
+        raise UsageError(f'{function!r} has no name: use `service.method("name")`')
     return str(name)
 
 
 def _check_takes(function: Callable[..., Any], where: str, *arguments: str) -> None:
-    """Raise UsageError unless `function` can be called with these arguments, by position."""
+    """Raise UsageError unless `function` accepts these arguments by position."""
     check_function(function, where)
     try:
         signature(function).bind(*arguments)
     except (TypeError, ValueError):
-        raise UsageError(f"{where} is called with ({', '.join(arguments)}), which {function!r} does not take") from None
+        raise UsageError(
+            f"{where} is called with ({', '.join(arguments)}): {function!r} does not accept them"
+        ) from None

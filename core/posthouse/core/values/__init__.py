@@ -1,5 +1,5 @@
-"""Values of which everything else is made: config, errors, close reasons, ids and peers, effects, events, timers.
+"""The values that everything else is made of: config, errors, close reasons, ids and peers, effects, events, timers.
 
-And `shared.py`, which holds the ones that every table of a gateway shares. The lowest folder: it may not import any
-other, except the type of a method in `effects.py` for type checkers.
+`shared.py` holds what every table of a gateway shares. This is the lowest folder: it imports no other, except the type
+of a method in `effects.py` for type checkers.
 """

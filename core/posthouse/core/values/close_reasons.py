@@ -1,7 +1,7 @@
-"""Why a connection is closed, and why a socket or a connection is refused: one row each.
+"""The reasons to close a connection and to refuse a socket or a connection: one row each.
 
-A row carries everything that follows from the reason, so that no other module maps limits to codes. Tables that find a
-limit breached return its row. The rows are named like the fields of Config that set them.
+A row carries everything that follows from the reason, so no other module maps limits to codes. A table that finds a
+breached limit returns or notes its row. Rows are named like the fields of Config that set them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .errors import INVALID_REQUEST, RATE_LIMITED, SERVER_BUSY
 
 
 class Limit(Struct, frozen=True):
-    """A limit by its name in Config. A socket that breaches it is closed before it is read. `text` is for people."""
+    """A limit by its name in Config. A socket that breaches it is closed unread. `text` is for people."""
 
     name: str
     text: str
@@ -24,9 +24,8 @@ class Limit(Struct, frozen=True):
 class CloseReason(Limit, frozen=True, kw_only=True):
     """Why a connection is closed or refused.
 
-    `code` is the close code (RFC 6455 section 7.4); `error` is the JSON-RPC error code that refuses an HTTP exchange
-    for the same reason. With `flush`, queued payloads are still sent. `is_limit`: False for a shut-down, which is not
-    counted as a breach.
+    `code` is the close code (RFC 6455 section 7.4). `error` is the JSON-RPC error code that refuses an HTTP exchange.
+    `flush`: queued payloads are still sent. `is_limit` is False for a shut-down, which is not counted as a breach.
     """
 
     code: int
@@ -65,22 +64,6 @@ WRITE_TIMEOUT: Final = CloseReason("write_timeout", "the peer takes none of its 
 HEARTBEAT_TIMEOUT: Final = CloseReason("heartbeat_timeout", "no sign of life from the peer", code=4101, flush=False)
 
 CLOSE_REASONS: Final[dict[str, CloseReason]] = {
-    reason.name: reason
-    for reason in (
-        DRAINING,
-        DRAIN_TIMEOUT,
-        IDLE_TIMEOUT,
-        MAX_CONNECTIONS,
-        MAX_CONNECTIONS_PER_USER,
-        MEMORY_BUDGET,
-        MAX_BAD_MESSAGES,
-        CALL_RATE,
-        MAX_QUEUED_REPLIES_BYTES,
-        MAX_QUEUED_PUSHES_BYTES,
-        MAX_QUEUED_PUSHES,
-        MAX_PUSH_AGE,
-        WRITE_TIMEOUT,
-        HEARTBEAT_TIMEOUT,
-    )
+    reason.name: reason for reason in list(globals().values()) if isinstance(reason, CloseReason)
 }
-"""Every reason for which the gateway closes or refuses a connection, by name."""
+"""All reasons for which the gateway closes or refuses a connection, by name."""

@@ -1,8 +1,8 @@
-"""Every limit and interval, in one frozen value, checked once when it is built.
+"""All limits and intervals, in one frozen value that is checked when it is built.
 
-Seconds and bytes throughout. None is "off" where the field's type allows it. A limit of policy may be named in
+Units are seconds and bytes. None turns a limit off, if the field's type allows it. A limit of policy may be named in
 `observe`: it is then counted as `limit.<name>.would_refuse` and not enforced. Limits that guard memory or a parser
-may not be observed.
+cannot be observed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
 MAX_PROVABLE_DEPTH: Final = 200
-"""The pattern for a depth is compiled by recursion, and a decoder recurses too: Python has about 1,000 levels."""
+"""The pattern for a depth is compiled by recursion, and a decoder recurses, too. Python allows about 1,000 levels."""
 
 OBSERVABLE: Final = (
     "max_connections_per_address",
@@ -31,13 +31,13 @@ OBSERVABLE: Final = (
     "max_bad_messages",
     "max_push_age",
 )
-"""The limits of policy: the ones that `Config.observe` may name."""
+"""The limits of policy, which `Config.observe` may name."""
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The limits of one gateway and its codecs. Raises UsageError for a value that makes no sense.
+    """The limits of one gateway and its codecs. Raises UsageError for an invalid value.
 
-    Each field's meaning, unit and what its breach does is in `docs/limits.md`.
+    `docs/limits.md` describes each field: its meaning, its unit, and the effect of a breach.
     """
 
     # sockets and connections
@@ -49,7 +49,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     descriptor_reserve: int = 64
     memory_budget: int = 1024 * MIB
 
-    # opening
+    # opening of sockets
     tls_timeout: float = 5.0
     head_timeout: float = 5.0
     max_head_bytes: int = 16 * KIB
@@ -105,7 +105,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     write_timeout: float = 10.0
     close_timeout: float = 5.0
 
-    # life and end
+    # liveness and shut-down
     heartbeat_interval: float | None = 25.0
     heartbeat_timeout: float = 10.0
     drain_notice: float = 0.0
@@ -124,12 +124,12 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         for name in self.observe:
             if name not in OBSERVABLE:
                 raise UsageError(
-                    f"observe names {name!r}: only limits of policy may be observed ({', '.join(OBSERVABLE)})"
+                    f"observe contains {name!r}: only limits of policy can be observed ({', '.join(OBSERVABLE)})"
                 )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> Config:
-        """Build from a mapping such as a TOML table. An unknown key is a UsageError that names the nearest field."""
+        """Build from a mapping, such as a TOML table. For an unknown key, the UsageError names the nearest one."""
         for name in values:
             if name not in cls.__struct_fields__:
                 near = get_close_matches(name, cls.__struct_fields__, 1, 0.0)
@@ -152,13 +152,13 @@ MAY_BE_ZERO: Final = (
     "drain_spread",
     "stdio_grace",
 )
-"""Of these 0 makes sense; of every other number only what is above it."""
+"""The fields that may be 0. All other numbers must be above 0."""
 
 AT_MOST: Final[dict[str, int]] = {"max_depth": MAX_PROVABLE_DEPTH}
-"""Where a limit has a limit of its own."""
+"""The greatest value of a field, if it is not `EXACT`."""
 
 EXACT: Final = 2**53
-"""No number is greater: up to here every reader of a configuration reads the same."""
+"""The greatest number: all readers of a configuration file read integers up to this one alike."""
 
 SHAPES: Final[dict[Any, tuple[type, bool]]] = {
     int: (int, False),
@@ -168,7 +168,7 @@ SHAPES: Final[dict[Any, tuple[type, bool]]] = {
     bool: (bool, False),
     tuple[str, ...]: (tuple, False),
 }
-"""What an annotation asks for, and whether None stands for off."""
+"""The type that an annotation asks for, and whether None (off) is allowed."""
 
 EXPECTED: Final[dict[type, str]] = {
     int: "a whole number",
@@ -184,7 +184,7 @@ def _shapes() -> dict[str, tuple[type, bool]]:
 
 
 def _check(name: str, kind: type, value: Any) -> None:
-    """Raise UsageError unless this field may have this value."""
+    """Raise UsageError unless the field may have this value."""
     if type(value) is not kind and (kind, type(value)) != (float, int):
         raise UsageError(f"{name} is {value!r}: it must be {EXPECTED[kind]}")
     if kind not in (int, float):

@@ -1,7 +1,7 @@
 """Effects: what the core asks its host to do. A closed union of values: dispatch on it with a `dict[type, function]`.
 
-An effect names connections, calls and requests by their ids and carries data that is ready to be sent. It never
-holds a future, a task or a socket.
+An effect names connections, calls and requests by their ids and carries data that is ready to be sent. It never holds a
+future, a task or a socket.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 class Accept(Struct, frozen=True, gc=False):
-    """The connection is admitted: send the 101, start the stream."""
+    """The connection is admitted: send the 101 response, start the stream."""
 
     connection: ConnectionId
 
 
 class Transmit(Struct, frozen=True, gc=False):
-    """One payload (a whole JSON text) to a peer that is pushed to.
+    """Send one payload (a whole JSON text) to a peer.
 
-    With `report`, its bytes already count as held: the outside owes `report_sent` for `len(data)`, as they go.
-    Without it, the outside says `report_held` for what the socket did not take, and nothing when it took all.
+    Without `report`: call `report_held` with the number of bytes that the socket did not take, if any. With `report`:
+    the bytes already count as held; call `report_sent` for `len(data)` bytes in total, as they are sent.
     """
 
     connection: ConnectionId
@@ -38,18 +38,18 @@ class Transmit(Struct, frozen=True, gc=False):
 
 
 class Multicast(Struct, frozen=True, gc=False):
-    """The same payload to many, encoded once. The rules of `Transmit` without `report` hold for each."""
+    """Send the same payload to many connections, each by the rules of `Transmit` without `report`."""
 
     connections: list[ConnectionId]
     data: bytes
 
 
 class Answer(Struct, frozen=True, gc=False):
-    """The one answer that ends an HTTP exchange.
+    """Send the answer that ends an HTTP exchange.
 
-    `data` None: there is nothing to say (204). `code` is the error's, or None for a result or a batch; status and
-    headers come from the code's row. `retry_after` is in seconds. What the socket does not take is reported as for
-    `Transmit`; `disconnected` follows when it has gone.
+    `data`: None for an empty answer (204). `code`: the error's code, which gives status and headers; None for a result
+    or a batch. `retry_after` is in seconds. Report bytes that the socket does not take as for `Transmit`, and call
+    `disconnected` when all are sent.
     """
 
     connection: ConnectionId
@@ -61,8 +61,8 @@ class Answer(Struct, frozen=True, gc=False):
 class Disconnect(Struct, frozen=True, gc=False):
     """Close the connection with the close code of this reason, and report `disconnected`.
 
-    Before `Accept` it is a refusal: an HTTP exchange is answered with the reason's `error`. Without `flush`, frames
-    that are not begun are dropped first.
+    Before `Accept` it is a refusal: an HTTP exchange is answered with the reason's `error`. Without `flush`, drop the
+    frames that are not begun.
     """
 
     connection: ConnectionId
@@ -76,27 +76,27 @@ class Disconnect(Struct, frozen=True, gc=False):
 
 
 class PauseReading(Struct, frozen=True, gc=False):
-    """Read no more from this connection until `ResumeReading`."""
+    """Stop reading from this connection until `ResumeReading`."""
 
     connection: ConnectionId
 
 
 class ResumeReading(Struct, frozen=True, gc=False):
-    """Read from it again."""
+    """Read from this connection again."""
 
     connection: ConnectionId
 
 
 class Heartbeat(Struct, frozen=True, gc=False):
-    """Ask for a sign of life: the codec knows how."""
+    """Ask the peer for a sign of life, such as a ping."""
 
     connection: ConnectionId
 
 
 class Invoke(Struct, frozen=True, gc=False):
-    """Run `method.function(*args, **kwargs)`, then report `complete` or `fail`: owed for every Invoke, once.
+    """Run `method.function(*args, **kwargs)`, then call `complete` or `fail`: exactly once for each Invoke.
 
-    The context, where the method asks for one, is not among the arguments yet: `method.with_context` puts it there.
+    The arguments do not contain the context yet: `method.with_context` adds it.
     """
 
     call: CallId
@@ -108,34 +108,34 @@ class Invoke(Struct, frozen=True, gc=False):
 
 
 class Cancel(Struct, frozen=True, gc=False):
-    """Stop the handler of this call. Its end is still owed."""
+    """Stop the handler of this call. `complete` or `fail` must still follow."""
 
     call: CallId
 
 
 class Resolve(Struct, frozen=True, gc=False):
-    """A request that we sent has its outcome: the result as JSON text, or an error."""
+    """A request to a peer has its outcome: the result as JSON text, or an error."""
 
     request: OutgoingId
     outcome: bytes | ErrorObject
 
 
 class Emit(Struct, frozen=True, gc=False):
-    """A lifecycle event, for hooks and logs."""
+    """Report a lifecycle event to hooks and logs."""
 
     event: Event
 
 
 class BeginDrain(Struct, frozen=True, gc=False):
-    """Once: a shut-down has begun. From now on, HTTP answers close their connections."""
+    """A shut-down has begun: from now on, HTTP answers close their connections. Sent once."""
 
 
 class StopAccepting(Struct, frozen=True, gc=False):
-    """Once: accept no more sockets, and close those that carry no connection."""
+    """Accept no more sockets, and close those without a connection. Sent once."""
 
 
 class Drained(Struct, frozen=True, gc=False):
-    """Once: a shut-down has nothing left to wait for."""
+    """The shut-down is over. Sent once."""
 
 
 Effect = (

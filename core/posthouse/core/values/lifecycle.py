@@ -1,7 +1,4 @@
-"""What happened, as values, in order: for hooks and logs. An event changes nothing and cannot be vetoed.
-
-`EVENTS` names each one as hooks spell it.
-"""
+"""Lifecycle events, for hooks and logs. An event reports something that happened; it changes nothing."""
 
 from __future__ import annotations
 
@@ -24,8 +21,8 @@ class ConnectionOpened(Struct, frozen=True):
 
 
 class ConnectionClosed(Struct, frozen=True):
-    """A connection ended. `code` is the close code, None where the peer just went; `calls` is how many it made.
-    `reason` says which rule the peer broke, None if it broke none."""
+    """A connection ended. `code` is the close code, None if there was none. `calls` is how many it made. `reason` is
+    the rule that the peer broke, or None."""
 
     connection: ConnectionId
     public_id: str
@@ -40,7 +37,7 @@ class ConnectionClosed(Struct, frozen=True):
 
 
 class CallCancelled(Struct, frozen=True):
-    """A call ended before its handler did. `reason`: "client", "disconnected" or "draining"."""
+    """A call ended before its handler. `reason` is "client", "disconnected" or "draining"."""
 
     call: CallId
     connection: ConnectionId
@@ -50,7 +47,7 @@ class CallCancelled(Struct, frozen=True):
 
 
 class CallTimedOut(Struct, frozen=True):
-    """A call met its deadline (-32030)."""
+    """A call timed out (-32030)."""
 
     call: CallId
     connection: ConnectionId
@@ -59,7 +56,7 @@ class CallTimedOut(Struct, frozen=True):
 
 
 class CallFailed(Struct, frozen=True):
-    """A handler's result could not be sent, or the handler raised what is no RpcError (-32603)."""
+    """A handler's result could not be sent, or it raised an exception other than RpcError (-32603)."""
 
     call: CallId
     connection: ConnectionId
@@ -70,7 +67,7 @@ class CallFailed(Struct, frozen=True):
 
 
 class LimitBreached(Struct, frozen=True):
-    """A limit was met. `enforced`: False where `Config.observe` names it. `connection`: None before there is one."""
+    """A limit was breached. `enforced` is False if `Config.observe` names it. `connection` is None for a socket."""
 
     limit: str
     connection: ConnectionId | None
@@ -80,9 +77,8 @@ class LimitBreached(Struct, frozen=True):
 
 
 class RequestRefused(Struct, frozen=True):
-    """An HTTP request was refused by its head, its body or its slowness, before it was a call; a gateway by itself has
-    none. `reason` is what its sender was told. `said` is the Host (421) or the Origin (403) that is not allowed, as it
-    came and as long; None for any other status."""
+    """An HTTP request was refused before it became a call: bad head, bad body, or too slow. Only the switchboard emits
+    this. `reason` is the text that was sent. `rejected_value` is the refused Host (421) or Origin (403), else None."""
 
     status: int
     reason: str
@@ -98,7 +94,7 @@ class DrainStarted(Struct, frozen=True):
 
 
 class AcceptingStopped(Struct, frozen=True):
-    """`drain_notice` has passed: no more sockets are accepted."""
+    """`drain_notice` is over: no more sockets are accepted."""
 
     now: float
 
@@ -126,7 +122,7 @@ EventName = Literal[
     "gateway.draining",
     "gateway.accepting_stopped",
 ]
-"""An event as hooks spell it, so that a type checker knows the names."""
+"""The names of events for hooks, known to type checkers."""
 
 EVENTS: Final[dict[EventName, type[Event]]] = {
     "connection.opened": ConnectionOpened,

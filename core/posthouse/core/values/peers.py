@@ -1,7 +1,4 @@
-"""Who is at the other end: ids, addresses, identities, and the description of a connection as it opens.
-
-Values only. After a peer has connected, its facts are in the record of `connections/connections.py`.
-"""
+"""Peers: ids, addresses, identities, and the description of a connection as it opens."""
 
 from __future__ import annotations
 
@@ -16,24 +13,24 @@ CallId = NewType("CallId", int)
 OutgoingId = NewType("OutgoingId", int)
 
 WireId = NewType("WireId", bytes)
-"""The id of a request as its sender wrote it: JSON text, echoed byte for byte."""
+"""The id of a request as JSON text, echoed byte for byte."""
 
 Kind = Literal["websocket", "http", "cli"]
 KINDS: Final[tuple[Kind, ...]] = ("websocket", "http", "cli")
-"""How a connection came; `cli` is a process on the other end of two pipes."""
+"""The kinds of connections. `cli` is a process at the other end of two pipes (stdio)."""
 
 PUSHABLE: Final[dict[Kind, bool]] = {"websocket": True, "http": False, "cli": True}
-"""May the server speak first? An HTTP exchange carries one answer and nothing else."""
+"""May the server send first? An HTTP exchange carries one answer only."""
 
 BEATING: Final[dict[Kind, bool]] = {"websocket": True, "http": False, "cli": False}
-"""Can the transport ask for a sign of life? A pipe that is open is alive."""
+"""Are heartbeats sent? An open pipe is alive."""
 
 ALL_SCOPES: Final = "*"
 
 
 class Address(Struct, frozen=True):
-    """The other end of a socket. `host` is an IP address as text, or empty where there is none (a unix socket, a
-    pipe): limits per address do not apply to it. `transport` says which first bytes to expect."""
+    """The other end of a socket. `host` is an IP address as text. It is empty for unix sockets and pipes: limits per
+    address do not apply to them. `transport` says which first bytes to expect."""
 
     host: str = ""
     port: int = 0
@@ -42,10 +39,8 @@ class Address(Struct, frozen=True):
 
 
 class Identity(Struct, frozen=True):
-    """Who a caller is. `user` None is nobody in particular; `scopes` is sorted; `*` stands for every scope.
-
-    `expires_at` is Unix seconds, or None for never.
-    """
+    """The identity of a caller. `user` is None for an anonymous one. `scopes` is sorted; `*` stands for every scope.
+    `expires_at` is Unix seconds, or None for never."""
 
     user: str | None = None
     scopes: tuple[str, ...] = ()
@@ -53,11 +48,11 @@ class Identity(Struct, frozen=True):
 
     @property
     def authenticated(self) -> bool:
-        """Somebody in particular, or somebody who was given every scope."""
+        """Does this identity have a user, or every scope?"""
         return self.user is not None or ALL_SCOPES in self.scopes
 
     def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
-        """The scopes of `required` that this identity does not have, in their order."""
+        """The scopes of `required` that this identity does not have, in the order of `required`."""
         if ALL_SCOPES in self.scopes:
             return ()
         return tuple(scope for scope in required if scope not in self.scopes)
@@ -67,7 +62,7 @@ ANONYMOUS: Final = Identity()
 
 
 class Meta(Struct, frozen=True):
-    """What accompanies a request without being a parameter (the member `meta`, or headers over HTTP)."""
+    """The metadata of a request: its member `meta`, or headers over HTTP."""
 
     idempotency_key: str | None = None
     timeout_ms: int | None = None
@@ -75,7 +70,7 @@ class Meta(Struct, frozen=True):
     progress_token: str | int | None = None
 
     def or_else(self, given: Meta) -> Meta:
-        """What this says, and for the rest what `given` says."""
+        """This metadata, with missing members taken from `given`."""
         if given == NO_META:
             return self
         pairs = zip(astuple(self), astuple(given), strict=True)
@@ -86,7 +81,7 @@ NO_META: Final = Meta()
 
 
 class Peer(Struct, frozen=True):
-    """A connection as it opens. `socket` is None where a host owns the sockets. `meta` is the default for its calls."""
+    """A connection as it opens. `socket` is None if a host owns the sockets. `meta` is the default for its calls."""
 
     kind: Kind
     address: Address = Address()

@@ -1,4 +1,4 @@
-"""How fast is too fast: a token bucket and a counting window. Values that are told the time."""
+"""Rates: a token bucket and a counting window. Their callers give the time."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from msgspec import Struct
 
 
 class Bucket(Struct, eq=False, gc=False):
-    """`rate` tokens a second, up to one second's worth (at least one). `refused_since`: when the last run of refusals
-    began, in which none came more than a second after the one before."""
+    """A token bucket: `rate` tokens per second, up to the tokens of one second (at least one). `refused_since`: when
+    the last run of refusals began, with at most one second between two refusals."""
 
     rate: float
     at: float
@@ -24,7 +24,7 @@ class Bucket(Struct, eq=False, gc=False):
         return max(self.rate, 1.0)
 
     def take(self, now: float) -> bool:
-        """Take one token, if there is one."""
+        """Take one token. False: there is none."""
         self.tokens = min(self.capacity, self.tokens + (now - self.at) * self.rate)
         self.at = now
         if self.tokens < 1.0:
@@ -36,14 +36,12 @@ class Bucket(Struct, eq=False, gc=False):
         return True
 
     def wait(self) -> float:
-        """Seconds from the last `take` until there is a token."""
+        """Seconds from the last `take` to the next token."""
         return max(0.0, (1.0 - self.tokens) / self.rate)
 
 
 class Buckets:
-    """One bucket of the same `rate` for each key, and never more than `limit`: the least recently used is forgotten."""
-
-    __slots__ = ("_limit", "_table", "rate")
+    """A bucket of the same `rate` for each key. Above `limit` buckets, the least recently used one is forgotten."""
 
     def __init__(self, rate: float, limit: int) -> None:
         self.rate = rate
@@ -51,11 +49,11 @@ class Buckets:
         self._table: dict[str, Bucket] = {}
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of buckets."""
         return len(self._table)
 
     def of(self, key: str, now: float) -> Bucket:
-        """The bucket of this key: a full one, if it has none."""
+        """The bucket of this key; a new one is full."""
         bucket = self._table.pop(key, None)
         if bucket is None:
             bucket = Bucket(self.rate, now)
@@ -66,14 +64,14 @@ class Buckets:
 
 
 class Window(Struct, eq=False, gc=False):
-    """Occasions within `length` seconds of the first of them."""
+    """A count of events. It starts again with the first event after `length` seconds."""
 
     length: float
     began: float
     count: int = 0
 
     def add(self, now: float) -> int:
-        """One more: how many there are in the window now."""
+        """Count one event. Returns the number of events in the window."""
         if now - self.began >= self.length:
             self.began = now
             self.count = 0

@@ -1,7 +1,7 @@
-"""The facts that every table of one gateway shares, handed to each table as its first argument.
+"""The state that every table of one gateway shares, handed to each table as its first argument.
 
 Tables append effects to `outbox`, note breached limits with `breach`, and count the bytes that they hold for peers with
-`hold`. The gateway looks at both after an input, when `unsettled` says so. No table may know another one through this.
+`hold`. After an input, the gateway enforces the limits if `unsettled` is set. No table reaches another one through it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from .config import Config
 from .effects import Effect, Emit
 from .lifecycle import LimitBreached
 from .peers import Address, ConnectionId
-from .stats import Stats, Wall
+from .stats import Stats
 from .timers import Timers
 
 
-# No Struct: slots are faster to change.
+# Not a Struct: slots are faster to write.
 @dataclass(slots=True, eq=False)
 class Shared:
-    """`held` is how many bytes are held for peers, in all. `unsettled`: a limit may be breached, or a shut-down may
-    have ended. `breaches` are the connections that breached a limit in this input, with the reason to close them."""
+    """`wall`: Unix seconds at monotonic 0. `held`: bytes held for peers in total. `unsettled`: a limit may be breached,
+    or a shut-down may have ended. `breaches`: the connections that breached a limit in this input, with the reason."""
 
     config: Config
-    wall: Wall
+    wall: float
     entropy: Callable[[int], bytes]
     outbox: list[Effect] = field(init=False, default_factory=list)
     timers: Timers = field(init=False, default_factory=Timers)
@@ -34,19 +34,23 @@ class Shared:
     held: int = field(init=False, default=0)
     unsettled: bool = field(init=False, default=False)
 
+    def timestamp(self, now: float) -> float:
+        """`now` as Unix seconds, rounded to milliseconds."""
+        return round(self.wall + now, 3)
+
     def breach(self, connection: ConnectionId, reason: CloseReason) -> None:
-        """This connection must be closed at the end of this input, unless the limit is only observed."""
+        """Close this connection at the end of the input, unless the limit is only observed."""
         self.breaches.append((connection, reason))
         self.unsettled = True
 
     def hold(self, size: int) -> None:
-        """`size` more bytes are held for peers; fewer, if it is negative."""
+        """Count `size` more bytes held for peers (fewer if it is negative)."""
         self.held += size
         if self.held > self.config.memory_budget:
             self.unsettled = True
 
     def enforces(self, limit: Limit, connection: ConnectionId | None, address: Address, now: float) -> bool:
-        """Count and report the breach of a limit. False: it is only observed."""
+        """Count and report the breach of a limit. False: the limit is only observed."""
         enforced = limit.name not in self.config.observe
         self.stats.count(f"limit.{limit.name}" if enforced else f"limit.{limit.name}.would_refuse")
         self.outbox.append(Emit(LimitBreached(limit.name, connection, address, enforced, now)))

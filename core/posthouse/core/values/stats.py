@@ -1,7 +1,4 @@
-"""What is counted, the wall clock that reports are stamped with, and the snapshot that a health check reads.
-
-None of it decides anything.
-"""
+"""Counters, and the snapshot for health checks. No decision depends on them."""
 
 from __future__ import annotations
 
@@ -11,10 +8,8 @@ from msgspec import Struct
 
 
 class Health(Struct, frozen=True):
-    """How the gateway is. `timestamp` is Unix seconds; `memory` is the bytes that gateway and codecs hold.
-
-    `degraded`: a limit on connections, calls or memory is reached and something is being refused.
-    """
+    """The health of the gateway. `timestamp` is Unix seconds. `memory` is the bytes held by the gateway and its codecs.
+    `degraded`: a limit on connections, calls or memory is reached."""
 
     status: Literal["healthy", "draining", "degraded"]
     timestamp: float
@@ -26,31 +21,16 @@ class Health(Struct, frozen=True):
 
 
 class Stats:
-    """Counters by name, which only grow."""
-
-    __slots__ = ("counters",)
+    """Counters by name. They only grow."""
 
     def __init__(self) -> None:
         self.counters: dict[str, int] = {}
 
     def count(self, name: str) -> None:
-        """Add one to a counter, which begins at 0."""
+        """Add one to a counter."""
         counters = self.counters
         counters[name] = counters.get(name, 0) + 1
 
     def snapshot(self) -> dict[str, int]:
         """The counters, sorted by name."""
         return dict(sorted(self.counters.items()))
-
-
-class Wall:
-    """Unix time, as told: `at_zero` is Unix seconds at monotonic 0."""
-
-    __slots__ = ("at_zero",)
-
-    def __init__(self, at_zero: float) -> None:
-        self.at_zero = at_zero
-
-    def timestamp(self, now: float) -> float:
-        """Unix seconds with milliseconds."""
-        return round(self.at_zero + now, 3)

@@ -1,7 +1,6 @@
-"""One heap of deadlines with lazy deletion, each with its reason.
+"""One heap of deadlines, each with a reason and the id that it concerns.
 
-A deadline is a time, a reason and the id that it concerns. The table that arms deadlines for a reason registers what
-is done when one is due. Nothing here reads a clock: the owner of the heap says what time it is.
+The table that arms deadlines for a reason registers the function to call when one is due. Nothing here reads a clock.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from typing import Final
 from msgspec import Struct
 
 SUSPENDED: Final = 5.0
-"""Seconds past the earliest deadline after which this process must have been asleep, not merely late."""
+"""If the earliest deadline is overdue by more seconds than this, the process was suspended, not only late."""
 
 Due = Callable[[int, float], None]
-"""Called with the id that a deadline concerns, and with the time."""
+"""Called with the id that the deadline concerns and the time."""
 
 
 class Timer(Struct, gc=False, eq=False):
-    """One deadline. Keep it to `disarm` it; nothing else may change it."""
+    """One deadline. Keep it to `disarm` it."""
 
     when: float
     reason: str
@@ -29,12 +28,11 @@ class Timer(Struct, gc=False, eq=False):
 
 
 class Timers:
-    """Deadlines in order of time; those of equal time in the order in which they were armed.
+    """Deadlines in order of time; equal times in the order in which they were armed.
 
-    `suspended`, while `run` does what is due: this process was asleep, so that peers could not be heard.
+    `suspended` is True while `run` handles deadlines after the process was suspended and could not hear its peers.
+    Disarmed deadlines stay in the heap until they are more than half of it.
     """
-
-    __slots__ = ("_dead", "_due", "_heap", "_sequence", "suspended")
 
     def __init__(self) -> None:
         self._due: dict[str, Due] = {}
@@ -44,22 +42,22 @@ class Timers:
         self._dead = 0
 
     def __len__(self) -> int:
-        """How many deadlines are armed."""
+        """The number of armed deadlines."""
         return len(self._heap) - self._dead
 
     def on(self, reason: str, due: Due) -> None:
-        """Call `due` when a deadline with this reason is due."""
+        """Call `due` for each deadline with this reason that is due."""
         self._due[reason] = due
 
     def arm(self, when: float, reason: str, key: int) -> Timer:
-        """A new deadline at `when`, monotonic seconds."""
+        """Arm a deadline at `when` (monotonic seconds)."""
         timer = Timer(when, reason, key)
         self._sequence += 1
         heappush(self._heap, (when, self._sequence, timer))
         return timer
 
     def disarm(self, timer: Timer | None) -> None:
-        """Forget a deadline; one that has fired or was forgotten already is left alone."""
+        """Disarm a deadline. Does nothing for None, and for one that is due or disarmed already."""
         if timer is None or not timer.live:
             return
         timer.live = False
@@ -70,7 +68,7 @@ class Timers:
             self._dead = 0
 
     def next(self) -> float | None:
-        """When the earliest deadline is, or None."""
+        """The time of the earliest deadline, or None."""
         heap = self._heap
         while heap and not heap[0][2].live:
             heappop(heap)
@@ -78,7 +76,7 @@ class Timers:
         return heap[0][0] if heap else None
 
     def pop(self, now: float) -> Timer | None:
-        """The earliest deadline that is due at `now`, taken off the heap, or None."""
+        """Take the earliest deadline that is due at `now`, or None."""
         when = self.next()
         if when is None or when > now:
             return None
@@ -87,7 +85,7 @@ class Timers:
         return timer
 
     def run(self, now: float) -> None:
-        """Do what is due at `now`, earliest deadline first."""
+        """Handle the deadlines that are due at `now`, the earliest first."""
         earliest = self.next()
         self.suspended = earliest is not None and now - earliest > SUSPENDED
         while (timer := self.pop(now)) is not None:

@@ -1,7 +1,6 @@
-"""State tables: state by state, the events that may come and the states that follow.
+"""State tables: for each state, the events that it allows and the states that follow.
 
-A table is literal data, so that tests and documents can read it, and `TABLE[state][event]` is the next state. This
-module may not know what a state means.
+A table is literal data, so that tests and documents can read it. `TABLE[state][event]` is the next state.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ E = TypeVar("E", bound=StrEnum)
 
 
 class IllegalEvent(Exception):
-    """An event that the current state does not allow: a mistake in Posthouse, never a peer's fault."""
+    """An event that the current state does not allow: a defect of Posthouse, never a peer's fault."""
 
 
 class Row(dict[E, S], Generic[S, E]):
@@ -31,5 +30,5 @@ class Row(dict[E, S], Generic[S, E]):
 
 
 def table(rows: Mapping[S, Mapping[E, S]]) -> dict[S, Row[S, E]]:
-    """Make a table out of its rows."""
+    """Build a table from its rows."""
     return {state: Row(state, events) for state, events in rows.items()}

@@ -48,7 +48,7 @@ class House:
         return reply["result"] if "result" in reply else reply["error"]
 
     def payloads(self) -> list[tuple[ConnectionId, Any]]:
-        """What was handed out, in order."""
+        """The payloads that were sent, in order."""
         found: list[tuple[ConnectionId, Any]] = []
         for effect in self.effects:
             if isinstance(effect, Transmit):

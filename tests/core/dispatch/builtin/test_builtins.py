@@ -24,7 +24,7 @@ from tests.core.dispatch.builtin.house import ADA, House
         ("message.broadcast", ADA, FORBIDDEN, {"scopes": ["broadcast"]}),
     ],
 )
-def test_who_may_not_is_told_what_would_have_let_the_call_through(
+def test_a_refused_caller_is_told_the_missing_scopes(
     method: str, identity: Identity, code: int, data: dict[str, Any]
 ) -> None:
     house = House()
@@ -32,7 +32,7 @@ def test_who_may_not_is_told_what_would_have_let_the_call_through(
     assert (error["code"], error["data"]) == (code, data)
 
 
-def test_a_service_says_who_may_call_a_built_in_method() -> None:
+def test_a_service_sets_the_scopes_of_a_built_in_method() -> None:
     house = House(Service("s", builtin_scopes={"connection.ping": {"ping"}, "connection.stats": ()}))
     anonymous, ada = house.connect(), house.connect(ADA)
     assert house.call(anonymous, "connection.ping")["code"] == UNAUTHENTICATED
@@ -41,17 +41,17 @@ def test_a_service_says_who_may_call_a_built_in_method() -> None:
     assert house.call(ada, "connection.stats")["total"] == 2
 
 
-def test_what_a_gateway_serves_can_no_longer_change() -> None:
+def test_a_service_that_a_gateway_serves_cannot_change() -> None:
     service = Service("s")
     House(service)
-    with pytest.raises(UsageError, match="service 's' is served by a gateway: declare everything before that"):
+    with pytest.raises(UsageError, match="service 's' is already served by a gateway: declare everything before that"):
         service.method("late")(lambda: None)
 
 
-# What depends on the declarations alone
+# Declarations
 
 
-def test_a_service_is_described_once_however_many_gateways_serve_it() -> None:
+def test_a_service_is_described_once_for_all_its_gateways() -> None:
     service = Service("described")
     assert service.document is None
     first = Gateway(service, wall=0.0, entropy=bytes)
@@ -71,7 +71,7 @@ def test_gateways_answer_built_in_methods_from_their_own_tables() -> None:
 
 
 def discovered(gateway: Gateway) -> Any:
-    """What `rpc.discover` answers."""
+    """The answer of `rpc.discover`."""
     return ask(gateway, "rpc.discover")
 
 
@@ -95,5 +95,5 @@ def test_each_file_declares_its_methods_under_its_prefix_and_no_service_can_take
         "rpc.discover",
     ]
     for name in BUILTINS:
-        with pytest.raises(UsageError, match="is taken: the gateway itself answers it"):
+        with pytest.raises(UsageError, match="is taken: the gateway answers it itself"):
             Service("s").method(name)(lambda: None)

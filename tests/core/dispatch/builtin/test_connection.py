@@ -16,7 +16,7 @@ def test_ping_answers_with_the_time_and_the_caller_s_id() -> None:
     }
 
 
-def test_info_tells_callers_what_is_known_of_them() -> None:
+def test_info_describes_the_callers_connection() -> None:
     house = House()
     caller = house.connect(ADMIN, "cli", now=3.0)
     assert house.call(caller, "connection.info", now=9.0) == {

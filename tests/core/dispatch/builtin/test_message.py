@@ -28,7 +28,7 @@ def test_a_message_is_sent_to_every_connection_of_a_user() -> None:
 
 
 @pytest.mark.parametrize("to", [{"connection": "nobody"}, {"user": "nobody"}])
-def test_a_message_to_nobody_is_delivered_to_none(to: dict[str, str]) -> None:
+def test_a_message_to_an_unknown_target_is_delivered_to_0_connections(to: dict[str, str]) -> None:
     house = House()
     assert house.call(house.connect(ADA), "message.send", {"to": to, "data": 1}) == {"delivered": 0}
 
@@ -42,7 +42,7 @@ def test_a_message_has_exactly_one_target(to: Any) -> None:
     assert (error["code"], error["data"]["parameter"]) == (INVALID_PARAMS, "to")
 
 
-def test_row_37_a_sender_is_who_its_connection_is_whatever_its_parameters_say() -> None:
+def test_row_37_a_sender_is_identified_by_its_connection_not_by_its_parameters() -> None:
     house = House()
     ada = house.connect(ADA)
     params = {"to": {"user": "ada"}, "data": 1, "from": {"user": "root"}}
@@ -51,7 +51,7 @@ def test_row_37_a_sender_is_who_its_connection_is_whatever_its_parameters_say() 
     assert house.received() == []
 
 
-def test_a_broadcast_reaches_everybody_that_can_be_pushed_to_its_sender_too() -> None:
+def test_a_broadcast_reaches_all_pushable_connections_including_its_sender() -> None:
     house = House()
     root, ada = house.connect(ADMIN), house.connect(ADA, "cli")
     house.connect(ADA, "http")

@@ -9,17 +9,17 @@ from posthouse.core.dispatch.builtin.part import Declared, Part, Tables
 from tests.values import changeable, told_apart
 
 
-def test_a_part_begins_without_a_caller() -> None:
+def test_a_new_part_has_no_caller() -> None:
     tables: Any = object()
     part = Part(tables)
     assert (part.tables, part.now, hasattr(part, "caller")) == (tables, 0.0, False)
 
 
-def test_a_method_asks_for_no_scopes_unless_it_says_so() -> None:
+def test_a_method_requires_no_scopes_by_default() -> None:
     assert Declared(public=True).scopes == ()
 
 
-def test_tables_begin_without_a_document_of_their_own_and_are_records() -> None:
+def test_new_tables_have_an_empty_document_and_compare_by_identity() -> None:
     nothing: Any = None
     one, two = (Tables(nothing, nothing, nothing, nothing, nothing) for _ in range(2))
     assert one.document == {}

@@ -11,7 +11,7 @@ from tests.values import changeable
 
 
 @pytest.mark.parametrize("name", ["rpc.cancel", "$/cancelRequest"])
-def test_a_call_is_cancelled_by_its_id_by_its_own_connection_alone(name: str) -> None:
+def test_a_call_is_cancelled_by_its_id_only_from_its_own_connection(name: str) -> None:
     house = House()
     caller, stranger = house.connect(), house.connect()
     house.receive(caller, {"method": "work", "id": "x"})

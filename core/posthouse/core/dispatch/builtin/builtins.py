@@ -1,7 +1,4 @@
-"""All built-in methods of one gateway, by name: each is a typed method like a service's own, compiled by the same code.
-
-So their parameters are checked and `rpc.discover` describes them. It may not know what a method does.
-"""
+"""All built-in methods of one gateway, by name. They are compiled and checked like the methods of a service."""
 
 from __future__ import annotations
 
@@ -28,7 +25,7 @@ for part in PARTS:
 
 
 class Builtins:
-    """The built-in methods of one gateway, as `methods` by name. Freezes the service and describes it."""
+    """The built-in methods of one gateway: `methods` by name. Building it freezes the service and describes it."""
 
     def __init__(self, service: Service, tables: Tables) -> None:
         self._parts: dict[str, Part] = {}
@@ -50,7 +47,7 @@ class Builtins:
         tables.document = service.document
 
     def run(self, method: Method, params: Raw | None, caller: Connection, now: float) -> object:
-        """The result of a built-in method. Raises RpcError."""
+        """Run a built-in method and return its result. Raises RpcError."""
         args, kwargs = method.bind(params)
         part = self._parts[method.name]
         part.caller = caller
@@ -60,7 +57,7 @@ class Builtins:
 
 @cache
 def _compiled() -> dict[str, Method]:
-    """The methods, compiled once for all gateways: each gateway puts its own functions in their place."""
+    """The methods, compiled once for all gateways. Each gateway replaces `function` by its own."""
     return {
         kind.prefix + name: Method.of(
             getattr(kind.__new__(kind), name), name=kind.prefix + name, public=True, reserved=True

@@ -1,7 +1,4 @@
-"""`connection.*`: is the server there, and what does it know of its connections?
-
-It may not change anything.
-"""
+"""`connection.*`: is the server alive, and what does it know about its connections? Nothing here changes a table."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ class Pong(Struct, frozen=True):
 
 
 class ConnectionInfo(Struct, frozen=True):
-    """What the server knows of the caller. `opened_at` is Unix seconds."""
+    """The caller's connection as the server sees it. `opened_at` is Unix seconds."""
 
     connection_id: str
     kind: Kind
@@ -32,7 +29,7 @@ class ConnectionInfo(Struct, frozen=True):
 
 
 class ConnectionStats(Struct, frozen=True):
-    """How many connections there are, in all and by kind, and how many calls and users."""
+    """The number of connections, in total and by kind, of users, and of calls that run and wait."""
 
     total: int
     websocket: int
@@ -54,18 +51,18 @@ class ConnectionMethods(Part):
     }
 
     def ping(self) -> Pong:
-        """Answer with the time: is the server there, and who am I to it?"""
-        return Pong(True, self.tables.wall.timestamp(self.now), self.caller.public_id)
+        """Answer with the server's time and the id of this connection."""
+        return Pong(True, self.tables.shared.timestamp(self.now), self.caller.public_id)
 
     def info(self) -> ConnectionInfo:
-        """What the server knows of this connection."""
+        """Describe this connection as the server sees it."""
         caller = self.caller
         identity = caller.identity
-        opened_at = self.tables.wall.timestamp(caller.opened_at)
+        opened_at = self.tables.shared.timestamp(caller.opened_at)
         return ConnectionInfo(caller.public_id, caller.peer.kind, identity.user, identity.scopes, opened_at)
 
     def stats(self) -> ConnectionStats:
-        """How many connections there are, in all and by kind."""
+        """Count connections, users and calls."""
         by_kind, calls = self.tables.connections.by_kind, self.tables.calls
         return ConnectionStats(
             total=sum(len(of_kind) for of_kind in by_kind.values()),

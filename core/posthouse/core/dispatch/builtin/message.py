@@ -1,7 +1,4 @@
-"""`message.*`: connections send each other any JSON value, as the notification `message.received`.
-
-It may not read what is sent.
-"""
+"""`message.*`: connections send each other any JSON value, as the notification `message.received`."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ RECEIVED: Final = "message.received"
 
 
 class Target(Struct, frozen=True, forbid_unknown_fields=True):
-    """To whom: one connection by its id, or every connection of a user. Exactly one of the two."""
+    """The receivers: one connection by its id, or every connection of a user. Give exactly one of the two."""
 
     connection: str | UnsetType = UNSET
     user: str | UnsetType = UNSET
@@ -29,7 +26,7 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Delivered(Struct, frozen=True):
-    """To how many connections it was handed."""
+    """The number of connections that it was sent to."""
 
     delivered: int
 
@@ -44,7 +41,7 @@ class MessageMethods(Part):
     }
 
     def send(self, to: Target, data: Any) -> Delivered:
-        """Send any JSON value to one connection, or to every connection of a user: `message.received`."""
+        """Send any JSON value to one connection, or to every connection of a user, as `message.received`."""
         connections, delivery = self.tables.connections, self.tables.delivery
         payload = encode_notification(RECEIVED, self._message(data))
         if to.connection is not UNSET:
@@ -56,8 +53,8 @@ class MessageMethods(Part):
         return Delivered(sum(delivery.push(target, payload, self.now) for target in targets))
 
     def broadcast(self, data: Any, kinds: list[Kind] | None = None, users: list[str] | None = None) -> Delivered:
-        """Send any JSON value to everybody, or to those of some kinds and users, the caller included if it is one of
-        them: `message.received`."""
+        """Send any JSON value to all connections, or to those of some kinds and users, as `message.received`. This may
+        include the caller."""
         payload = encode_notification(RECEIVED, self._message(data))
         return Delivered(self.tables.delivery.multicast(payload, self.now, kinds=kinds, users=users))
 

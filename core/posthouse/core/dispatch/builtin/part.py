@@ -1,7 +1,4 @@
-"""One prefix of built-in methods: its declaration, and the tables and the caller that its methods work with.
-
-It may not know which prefixes exist.
-"""
+"""The base of one prefix of built-in methods: its declaration, and the tables that its methods work with."""
 
 from __future__ import annotations
 
@@ -12,13 +9,13 @@ from posthouse.core.calls.calls import Calls
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.connections.delivery import Delivery
-from posthouse.core.values.stats import Wall
+from posthouse.core.values.shared import Shared
 
 
 class Tables(Struct, eq=False):
-    """What built-in methods read and change. `document` is the OpenRPC document of the service."""
+    """The tables that built-in methods read and change. `document` is the OpenRPC document of the service."""
 
-    wall: Wall
+    shared: Shared
     connections: Connections
     delivery: Delivery
     calls: Calls
@@ -27,15 +24,15 @@ class Tables(Struct, eq=False):
 
 
 class Declared(Struct, frozen=True):
-    """Who may call a built-in method, unless the service says otherwise: public or not, and the scopes it asks for."""
+    """Whether a built-in method is public and which scopes it requires, unless the service says otherwise."""
 
     public: bool
     scopes: tuple[str, ...] = ()
 
 
 class Part:
-    """The methods of one prefix. `declared`: the functions that peers may call, by their names in the class, which are
-    the names behind the prefix. While one runs, `caller` called it at `now`."""
+    """The methods of one prefix. `declared`: the functions that peers may call, by their names without the prefix.
+    While a method runs, `caller` is its caller and `now` the time."""
 
     prefix: ClassVar[str]
     declared: ClassVar[dict[str, Declared]]

@@ -1,7 +1,4 @@
-"""`rpc.*`: methods about calls and methods themselves.
-
-It may not know what a method does.
-"""
+"""`rpc.*`: methods about calls and about methods."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ CANCEL: Final = "rpc.cancel"
 
 
 class Cancelled(Struct, frozen=True):
-    """Whether there was such a call to cancel."""
+    """Whether a call with this id was in flight."""
 
     cancelled: bool
 
@@ -31,9 +28,9 @@ class RpcMethods(Part):
     }
 
     def cancel(self, id: Raw) -> Cancelled:
-        """Cancel a call of this connection by its id. The call is answered with -32800."""
+        """Cancel a call of this connection by its id. The cancelled call is answered with -32800."""
         return Cancelled(self.tables.outcomes.cancel(self.caller, WireId(bytes(id)), self.now))
 
     def discover(self) -> dict[str, Any]:
-        """This service as an OpenRPC document."""
+        """Describe this service as an OpenRPC document."""
         return self.tables.document
