@@ -167,7 +167,7 @@ def test_the_close_code_is_that_of_the_side_that_closed_first() -> None:
     world.gateway.disconnected(one, 1002, 0.0, reason="a rule of the protocol")
     (event,) = world.take_events()
     assert isinstance(event, ConnectionClosed)
-    assert (event.code, event.reason) == (4400, None)
+    assert (event.code, event.reason) == (4400, "too many invalid messages")
 
 
 def test_a_connection_whose_peer_broke_a_rule_is_closed_with_a_reason() -> None:

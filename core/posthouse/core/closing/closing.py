@@ -35,7 +35,7 @@ class Closing:
         shared.breaches.clear()
 
     def _close(self, connection: Connection, reason: CloseReason, now: float) -> None:
-        connection.code = reason.code
+        connection.code, connection.reason = reason.code, reason.text
         connection.flush = reason.flush
         self._drop(connection, now)
         connection.move(Trigger.DISCONNECT)
@@ -43,23 +43,21 @@ class Closing:
 
     def end(self, connection: Connection, code: int | None, now: float, reason: str | None) -> None:
         """The connection is gone. `code` and `reason` are the peer's; they are ignored if the gateway closed first."""
-        if connection.state is State.CLOSING:
-            reason = None
-        else:
-            connection.code = code
+        if connection.state is not State.CLOSING:
+            connection.code, connection.reason = code, reason
             self._drop(connection, now)
         connection.move(Trigger.DISCONNECTED)
         self._connections.remove(connection)
         if connection.admitted:
             self._shared.stats.count("connections.closed")
-            self._shared.outbox.append(Emit(_closed(connection, now, reason)))
+            self._shared.outbox.append(Emit(_closed(connection, now)))
 
     def _drop(self, connection: Connection, now: float) -> None:
         for drop in self._drops:
             drop(connection, now)
 
 
-def _closed(connection: Connection, now: float, reason: str | None) -> ConnectionClosed:
+def _closed(connection: Connection, now: float) -> ConnectionClosed:
     return ConnectionClosed(
         connection.id,
         connection.public_id,
@@ -70,5 +68,5 @@ def _closed(connection: Connection, now: float, reason: str | None) -> Connectio
         now - connection.opened_at,
         connection.made,
         now,
-        reason,
+        connection.reason,
     )

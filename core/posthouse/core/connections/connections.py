@@ -45,12 +45,13 @@ from .state import OPEN, TRANSITIONS, State, Trigger
 class Connection:
     """One client.
 
-    `calls`: its calls without an outcome, by `Call.key`. `running`: how many of its handlers have not ended. `waiting`:
-    its calls whose handlers have not started, with `waiting_bytes` of params. `batch_reply_bytes`: bytes of replies in
-    incomplete batches. `requests`: requests to it without an outcome. `made`: how many calls it made. `code`: the close
-    code. `flush`: queued payloads are sent before it is closed. `admitted`: it was not refused. `farewell_due`: a
-    shut-down closes it as soon as it has no calls. `heard_at`: when bytes were last received. `active_at`: when a text
-    was last received or a handler ended. `asked_at`: when the unanswered heartbeat was sent, or None.
+    `calls`: its calls without an outcome, by `Call.key`. `running`: how many of its handlers have not ended.
+    `waiting`: its calls whose handlers have not started, with `waiting_bytes` of params. `batch_reply_bytes`: bytes
+    of replies in incomplete batches. `requests`: requests to it without an outcome. `made`: how many calls it made.
+    `code` and `reason`: why it was closed. `flush`: queued payloads are sent before it is closed. `admitted`: it
+    was not refused. `farewell_due`: a shut-down closes it as soon as it has no calls. `heard_at`: when bytes were
+    last received. `active_at`: when a text was last received or a handler ended. `asked_at`: when the unanswered
+    heartbeat was sent, or None.
     """
 
     id: ConnectionId
@@ -71,6 +72,7 @@ class Connection:
     requests: dict[OutgoingId, None] = field(default_factory=dict)
     made: int = 0
     code: int | None = None
+    reason: str | None = None
     flush: bool = False
     admitted: bool = False
     farewell_due: bool = False

@@ -21,8 +21,8 @@ class ConnectionOpened(Struct, frozen=True):
 
 
 class ConnectionClosed(Struct, frozen=True):
-    """A connection ended. `code` is the close code, None if there was none. `calls` is how many it made. `reason` is
-    the rule that the peer broke, or None."""
+    """A connection ended. `code` is the close code, None if there was none. `calls` is how many it made. `reason` says
+    why the server closed it: the limit that was breached, or the rule that the peer broke. None: the peer closed it."""
 
     connection: ConnectionId
     public_id: str
