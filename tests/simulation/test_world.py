@@ -11,6 +11,7 @@ from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation import Conditions, HandlerFaults, LinkConditions, Monitoring, World
 from posthouse.adapters.simulation.clients.protocols.http import PipeliningHttpProtocol
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
+from posthouse.adapters.simulation.server.engine import SPARE_INCIDENTS
 from posthouse.core import Config, Identity, RpcError, Service
 
 from .shop import TRANSPORTS, every_transport, shop, who_is_pushed_to
@@ -91,6 +92,35 @@ def test_what_a_handler_raises_is_an_incident_and_no_secret() -> None:
     assert broken.error is not None
     assert broken.error.code == -32603
     assert "secret" not in str(broken.error.data)
+
+
+def test_an_incident_is_kept_until_its_batch_is_answered() -> None:
+    world = World(service=shop())
+    alice, bob = world.client("alice"), world.client("bob", "lines")
+    broken, _ = alice.batch([("breaks", []), ("wait", [10.0])])
+    others = []
+    for _ in range(2 * SPARE_INCIDENTS // 50):
+        others += [bob.call("breaks") for _ in range(50)]
+        world.run(0.1)
+    assert all(isinstance(call.error and call.error.__cause__, KeyError) for call in others)
+    world.run(10)
+    assert broken.error is not None
+    assert isinstance(broken.error.__cause__, KeyError)
+
+
+def test_incidents_are_forgotten_when_no_call_can_get_them() -> None:
+    world = World(service=shop())
+    alice = world.client("alice")
+    broken = alice.call("breaks")
+    world.run(0.1)
+    assert broken.error is not None
+    assert isinstance(broken.error.data, dict)
+    incident = broken.error.data["incident"]
+    assert isinstance(world.incident(incident), KeyError)
+    for _ in range(SPARE_INCIDENTS):
+        alice.notify("breaks")
+        world.run(0.01)
+    assert world.incident(incident) is None
 
 
 def test_a_cut_loses_what_waits_and_the_next_call_makes_a_new_link() -> None:

@@ -201,6 +201,9 @@ class World(Engine):
         left = all(client.link is None for client in self.clients.values())
         return left and not self.process.sockets and not self.process.handlers.running
 
+    def _oldest_pending(self) -> float:
+        return min((call.sent_at for client in self.clients.values() for call in client.pending), default=self.now)
+
     def _unfinished(self) -> list[str]:
         calls = [f"{client.name} waits for {call}" for client in self.clients.values() for call in client.pending]
         connected = [repr(client) for client in self.clients.values() if client.link is not None]

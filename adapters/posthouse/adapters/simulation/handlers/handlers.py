@@ -7,6 +7,7 @@ By default they do so as in the server. With `HandlerFaults` their ends are repo
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from inspect import isawaitable
 from typing import Any, Final
@@ -32,9 +33,6 @@ from .tasks import Tasks
 CANCELLED: Final = Raised(RpcError(REQUEST_CANCELLED))
 """The outcome of a handler that was cancelled. Its call has an outcome already, so no client sees this one."""
 
-MAX_INCIDENTS: Final = 1000
-"""The number of handlers' exceptions that are kept, by incident id."""
-
 STOP_SECONDS: Final = 0.001
 """Seconds from `Cancel` to the report of a handler that has returned already."""
 
@@ -59,14 +57,20 @@ class Run:
 class Handlers:
     """Performs `Invoke`, `Cancel` and `Resolve` for one process, and `Emit` through its `hooks`.
 
-    `incidents` are the exceptions that handlers raised, by the incident id that the caller got.
+    `keep_incident` is called with each exception of a handler, and the incident id that its caller gets.
     """
 
     def __init__(
-        self, board: Switchboard, service: Service, clock: Clock, stream: Stream, faults: HandlerFaults
+        self,
+        board: Switchboard,
+        service: Service,
+        clock: Clock,
+        stream: Stream,
+        faults: HandlerFaults,
+        keep_incident: Callable[[str, BaseException], None],
     ) -> None:
         self.faults = faults
-        self.incidents: Final[dict[str, BaseException]] = {}
+        self._keep_incident: Final = keep_incident
         self._board: Final = board
         self._clock: Final = clock
         self._stream: Final = stream
@@ -190,9 +194,7 @@ class Handlers:
         if isinstance(outcome.error, RpcError):
             return self._board.fail(run.invoke.call, outcome.error, now)
         incident = self._stream.entropy(6).hex()
-        self.incidents[incident] = outcome.error
-        if len(self.incidents) > MAX_INCIDENTS:
-            del self.incidents[next(iter(self.incidents))]
+        self._keep_incident(incident, outcome.error)
         return self._board.fail(run.invoke.call, RpcError(INTERNAL_ERROR, data={"incident": incident}), now)
 
     def _report_again(self, run: Run) -> None:

@@ -31,6 +31,9 @@ from .trace import Trace
 MAX_STEPS_AT_ONE_TIME: Final = 100_000
 """After this many steps at one moment the clock counts as stopped."""
 
+SPARE_INCIDENTS: Final = 1000
+"""The most exceptions of handlers that are kept although no call can get them any more."""
+
 SETTLE_TIMEOUT: Final = 60.0
 """Seconds after the longest deadline within which a healed world must settle."""
 
@@ -63,6 +66,7 @@ class Engine:
         self._trace: Final = Trace()
         self._steps_at_this_time = 0
         self._last_step_at = 0.0
+        self._incidents: dict[str, tuple[float, BaseException]] = {}
         self._processes = 0
         self._start_process(handler_faults)
 
@@ -76,7 +80,8 @@ class Engine:
             model=self._monitoring.model,
         )
         clock = ProcessClock(self.schedule)
-        handlers = Handlers(board, service, clock, self.chance.stream(f"handlers {number}"), faults)
+        stream = self.chance.stream(f"handlers {number}")
+        handlers = Handlers(board, service, clock, stream, faults, self._keep_incident)
         self.process = Process(board, handlers, clock, self._on_action)
 
     def _on_action(self, action: Action) -> None:
@@ -109,8 +114,22 @@ class Engine:
         return list(self.process.handlers.hooks.errors)
 
     def incident(self, id: str) -> BaseException | None:
-        """The exception of a handler, by the incident id that its caller got. The last 1,000 are kept."""
-        return self.process.handlers.incidents.get(id)
+        """The exception of a handler, by the incident id in the error of its call.
+
+        It is kept at least as long as a call is pending that was sent before the exception.
+        """
+        kept = self._incidents.get(id)
+        return None if kept is None else kept[1]
+
+    def _keep_incident(self, id: str, error: BaseException) -> None:
+        self._incidents[id] = (self.now, error)
+        if len(self._incidents) % SPARE_INCIDENTS == 0:
+            oldest = self._oldest_pending()
+            self._incidents = {id: kept for id, kept in self._incidents.items() if kept[0] >= oldest}
+
+    def _oldest_pending(self) -> float:
+        """The time at which the oldest pending call was sent, or now."""
+        return self.now
 
     # Events of the server
 
@@ -141,13 +160,11 @@ class Engine:
         """
         if self.process.performing:
             raise UsageError("a handler cannot kill its own process: plan it, with `world.after(0, world.restart)`")
-        incidents = self.process.handlers.incidents  # their ids may be on the way to clients
         faults = self.process.handlers.faults
         with self._annotate_errors():
             self.process.first_bytes.check(self.config, self.deployment.policy)
         self.process.kill()
         self._start_process(faults)
-        self.process.handlers.incidents.update(incidents)
 
     def shut_down(self, *, grace: float | None = None) -> None:
         """Begin a graceful shutdown of the process."""
