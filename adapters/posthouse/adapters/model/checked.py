@@ -6,15 +6,35 @@ Nothing is decided or changed here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import partial, wraps
+from inspect import signature
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
-from posthouse.core.values.errors import RpcError
-from posthouse.core.values.peers import Address, CallId, ConnectionId, OutgoingId, Peer, SocketId
 
 from .model import Model
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def checked(
+    input: Callable[Concatenate[Gateway, P], R], tell: Callable[Concatenate[Model, R, P], None]
+) -> Callable[Concatenate[CheckedGateway, P], R]:
+    """An input of the gateway, followed by its check. `tell` gets the model, the return value and the arguments."""
+    name, place = input.__name__, [*signature(input).parameters].index("now") - 1
+
+    @wraps(input)
+    def checked_input(self: CheckedGateway, /, *arguments: P.args, **named: P.kwargs) -> R:
+        before = len(self.outbox)
+        returned: R = getattr(super(CheckedGateway, self), name)(*arguments, **named)
+        now: Any = named["now"] if "now" in named else arguments[place]
+        self.model.check_input(partial(tell, self.model, returned, *arguments, **named), self.outbox[before:], now)
+        return returned
+
+    return checked_input
 
 
 class CheckedGateway(Gateway):
@@ -29,96 +49,33 @@ class CheckedGateway(Gateway):
         super().__init__(service, config, wall=wall, entropy=entropy)
         self.model = Model(service, config)
 
-    def _check(self, before: int, now: float, input: Callable[[], None]) -> None:
-        """Check an input, which appended the effects from place `before` on."""
-        self.model.check_input(input, self.outbox[before:], now)
-
-    def accepted(self, address: Address, now: float) -> SocketId | None:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        socket = super().accepted(address, now)
-        self._check(before, now, partial(self.model.accepted, socket))
-        return socket
-
-    def released(self, socket: SocketId, now: float) -> None:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        super().released(socket, now)
-        self._check(before, now, partial(self.model.released, socket))
-
-    def connect(self, peer: Peer, now: float) -> ConnectionId:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        connection = super().connect(peer, now)
-        self._check(before, now, partial(self.model.connect, peer, connection))
-        return connection
-
-    def receive(self, connection: ConnectionId, data: bytes, now: float) -> None:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        super().receive(connection, data, now)
-        self._check(before, now, partial(self.model.receive, connection, data))
-
-    def heard(self, connection: ConnectionId, now: float) -> None:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        super().heard(connection, now)
-        self._check(before, now, partial(self.model.heard, connection))
-
-    def disconnected(
-        self, connection: ConnectionId, code: int | None, now: float, *, reason: str | None = None
-    ) -> None:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        super().disconnected(connection, code, now, reason=reason)
-        self._check(before, now, partial(self.model.disconnected, connection))
-
-    def report_held(self, connection: ConnectionId, size: int, now: float) -> None:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        super().report_held(connection, size, now)
-        self._check(before, now, partial(self.model.report_held, connection, size))
-
-    def report_sent(self, connection: ConnectionId, size: int, now: float) -> None:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        super().report_sent(connection, size, now)
-        self._check(before, now, partial(self.model.report_sent, connection, size))
-
-    def report_buffered(self, size: int, now: float) -> None:
-        """As in Gateway, and checked if it has effects."""
-        before = len(self.outbox)
-        super().report_buffered(size, now)
-        if len(self.outbox) > before:
-            self._check(before, now, self.model.report_buffered)
-
-    def complete(self, call: CallId, result: object, now: float) -> bool:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        accepted = super().complete(call, result, now)
-        self._check(before, now, partial(self.model.complete, call, accepted))
-        return accepted
-
-    def fail(self, call: CallId, error: RpcError, now: float) -> bool:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        accepted = super().fail(call, error, now)
-        self._check(before, now, partial(self.model.fail, call, error, accepted))
-        return accepted
-
-    def progress(self, call: CallId, value: object, now: float) -> bool:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        sent = super().progress(call, value, now)
-        self._check(before, now, partial(self.model.progress, call, sent))
-        return sent
-
-    def notify(self, to: ConnectionId, method: str, params: object, now: float) -> bool:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        sent = super().notify(to, method, params, now)
-        self._check(before, now, partial(self.model.notify, to, method, sent))
-        return sent
+    accepted = checked(Gateway.accepted, lambda model, socket, address, now: model.accepted(socket))
+    released = checked(Gateway.released, lambda model, _, socket, now: model.released(socket))
+    connect = checked(Gateway.connect, lambda model, connection, peer, now: model.connect(peer, connection))
+    receive = checked(Gateway.receive, lambda model, _, connection, data, now: model.receive(connection, data))
+    heard = checked(Gateway.heard, lambda model, _, connection, now: model.heard(connection))
+    disconnected = checked(
+        Gateway.disconnected,
+        lambda model, _, connection, code, now, *, reason=None: model.disconnected(connection),
+    )
+    report_held = checked(
+        Gateway.report_held, lambda model, _, connection, size, now: model.report_held(connection, size)
+    )
+    report_sent = checked(
+        Gateway.report_sent, lambda model, _, connection, size, now: model.report_sent(connection, size)
+    )
+    report_buffered = checked(Gateway.report_buffered, lambda model, _, size, now: None)  # only a limit can follow
+    complete = checked(Gateway.complete, lambda model, accepted, call, result, now: model.complete(call, accepted))
+    fail = checked(Gateway.fail, lambda model, accepted, call, error, now: model.fail(call, error, accepted))
+    progress = checked(Gateway.progress, lambda model, sent, call, value, now: model.progress(call, sent))
+    notify = checked(Gateway.notify, lambda model, sent, to, method, params, now: model.notify(to, method, sent))
+    request = checked(
+        Gateway.request,
+        lambda model, number, to, method, params, now, *, timeout: model.request(to, method, timeout, number),
+    )
+    abandon = checked(Gateway.abandon, lambda model, _, request, now: model.abandon(request))
+    shut_down = checked(Gateway.shut_down, lambda model, _, now, *, grace=None: model.shut_down(grace))
+    handle_timeout = checked(Gateway.handle_timeout, lambda model, _, now: model.handle_timeout())
 
     def broadcast(
         self,
@@ -129,37 +86,13 @@ class CheckedGateway(Gateway):
         kinds: Iterable[str] | None = None,
         users: Iterable[str] | None = None,
     ) -> int:
-        """As in Gateway, and checked."""
+        """As in Gateway, and checked. Names that can be read only once are kept for the model."""
         before = len(self.outbox)
         kinds, users = reusable(kinds), reusable(users)
         reached = super().broadcast(method, params, now, kinds=kinds, users=users)
-        self._check(before, now, partial(self.model.broadcast, method, kinds, users, reached))
+        tell = partial(self.model.broadcast, method, kinds, users, reached)
+        self.model.check_input(tell, self.outbox[before:], now)
         return reached
-
-    def request(self, to: ConnectionId, method: str, params: object, now: float, *, timeout: float) -> OutgoingId:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        request = super().request(to, method, params, now, timeout=timeout)
-        self._check(before, now, partial(self.model.request, to, method, timeout, request))
-        return request
-
-    def abandon(self, request: OutgoingId, now: float) -> None:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        super().abandon(request, now)
-        self._check(before, now, partial(self.model.abandon, request))
-
-    def shut_down(self, now: float, *, grace: float | None = None) -> None:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        super().shut_down(now, grace=grace)
-        self._check(before, now, partial(self.model.shut_down, grace))
-
-    def handle_timeout(self, now: float) -> None:
-        """As in Gateway, and checked."""
-        before = len(self.outbox)
-        super().handle_timeout(now)
-        self._check(before, now, self.model.handle_timeout)
 
 
 def reusable(names: Iterable[str] | None) -> tuple[str, ...] | str | None:

@@ -119,9 +119,6 @@ class Model:
             connection.taken_at = self._expected.now
             self._expected.has_room(connection)
 
-    def report_buffered(self) -> None:
-        """Codecs buffer bytes. Only a limit can follow."""
-
     def _closed(self, effect: Disconnect) -> None:
         """The gateway closes a connection."""
         connection = self.connections.get(effect.connection)
