@@ -1,4 +1,4 @@
-"""A connection through one codec: the part that WebSockets and pipes have in common."""
+"""Connections through one codec: pipes, and the part that WebSockets have in common with them."""
 
 from __future__ import annotations
 
@@ -53,3 +53,22 @@ class CodecProtocol(Generic[Codec]):
                 self.closed = True
         output.clear()
         return events
+
+
+class PipeProtocol(CodecProtocol[NewlineFraming | ContentLengthFraming]):
+    """One pipe. When the client has ended its output, it reads until the server ends its own."""
+
+    server_ends: Final = True
+
+    @property
+    def ready(self) -> bool:
+        """True from the beginning."""
+        return not self.closed
+
+    def send(self, text: bytes) -> None:
+        """Send one text."""
+        self._events.append(self._codec.frame(text))
+
+    def close(self, code: int, now: float) -> None:
+        """End the output."""
+        self.closed = True

@@ -9,8 +9,8 @@ from posthouse.adapters.simulation.chance import Stream
 from posthouse.transports.pipes.content_length import ContentLengthFraming
 from posthouse.transports.pipes.newline import NewlineFraming
 
+from .codec import PipeProtocol
 from .http import HttpProtocol, PipeliningHttpProtocol
-from .pipe import PipeProtocol
 from .protocol import CLIENT_CONFIG, ClientProtocol, Transport
 from .websocket import WebSocketProtocol
 
