@@ -17,8 +17,6 @@ T = TypeVar("T")
 class Stream(ABC):
     """The choices of one actor. If one choice is the simplest, it is 0."""
 
-    __slots__ = ()
-
     @abstractmethod
     def choose(self, n: int) -> int:
         """An integer from 0 to `n` - 1. `n` is at least 1."""
@@ -53,16 +51,13 @@ class Seeded:
 
     def stream(self, actor: str) -> Stream:
         """The stream of this actor."""
-        stream = self._streams.get(actor)
-        if stream is None:
-            stream = self._streams[actor] = _SeededStream(Random(f"{self.seed}/{actor}"))
-        return stream
+        if actor not in self._streams:
+            self._streams[actor] = _SeededStream(Random(f"{self.seed}/{actor}"))
+        return self._streams[actor]
 
 
 class _SeededStream(Stream):
     # `random()` instead of `randrange()`: its values are equal in every version of Python, and it is five times faster.
-    __slots__ = ("_bits", "_random")
-
     def __init__(self, random: Random) -> None:
         self._random = random.random
         self._bits = random.getrandbits
@@ -86,8 +81,6 @@ class Drawn:
 
 
 class _DrawnStream(Stream):
-    __slots__ = ("_draw", "_made")
-
     def __init__(self, draw: Callable[[int], int]) -> None:
         self._draw = draw
         self._made = 0
@@ -111,15 +104,10 @@ class Recorded:
 
     def stream(self, actor: str) -> Stream:
         """The stream of this actor."""
-        stream = self._streams.get(actor)
-        if stream is None:
-            stream = self._streams[actor] = _RecordedStream(self._choices.get(actor, ()))
-        return stream
+        return self._streams.setdefault(actor, _RecordedStream(self._choices.get(actor, ())))
 
 
 class _RecordedStream(Stream):
-    __slots__ = ("_at", "_choices", "_made")
-
     def __init__(self, choices: Sequence[int]) -> None:
         self._choices = choices
         self._at = 0
@@ -152,8 +140,6 @@ class Recording:
 
 
 class _RecordingStream(Stream):
-    __slots__ = ("_chosen", "_stream")
-
     def __init__(self, stream: Stream, chosen: list[int]) -> None:
         self._stream = stream
         self._chosen = chosen

@@ -53,27 +53,6 @@ class Direction:
     have left the pipe. `ended`: the sender has half-closed; `closed`: nothing is delivered any more.
     """
 
-    __slots__ = (
-        "_end_at",
-        "_last",
-        "_pieces",
-        "_planned",
-        "_schedule",
-        "_size",
-        "_start",
-        "_stream",
-        "asleep",
-        "blocked",
-        "closed",
-        "conditions",
-        "deliver",
-        "deliver_eof",
-        "ended",
-        "on_room",
-        "read_size",
-        "reading",
-    )
-
     def __init__(self, schedule: Schedule, stream: Stream, conditions: LinkConditions) -> None:
         self._schedule: Final = schedule
         self._stream: Final = stream
@@ -184,14 +163,11 @@ class Direction:
         return taken[0] if len(taken) == 1 else b"".join(taken)
 
 
-class Link:
+class Link(Struct, frozen=True, eq=False):
     """One connection between a client and the server: `up` leads to the server, `down` to the client."""
 
-    __slots__ = ("down", "up")
-
-    def __init__(self, up: Direction, down: Direction) -> None:
-        self.up: Final = up
-        self.down: Final = down
+    up: Direction
+    down: Direction
 
     def block(self) -> None:
         """Deliver nothing in either direction until `unblock`."""

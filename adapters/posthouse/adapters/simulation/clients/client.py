@@ -121,7 +121,7 @@ class Client(Receiver):
         protocol = self.protocol
         if not isinstance(protocol, WebSocketProtocol | None):
             raise UsageError(f"{self.name} cannot ping: only a WebSocket has pings")
-        ping = self._pings.make(self._schedule.now)
+        ping = self._pings.ping(self._schedule.now)
         if protocol is None:
             self._lose()
         else:

@@ -2,47 +2,32 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Literal
 
+from msgspec import Struct, field
 from posthouse.core.values.errors import RpcError, UsageError
 
 Status = Literal["pending", "result", "error", "lost"]
 
 
-class PendingCall:
+class PendingCall(Struct, eq=False):
     """One call of a client. `status` is "pending" until it has a result or an error, or its connection is lost.
 
     `progress` are the values that were received for its progress token. `sent_at` and `ended_at` are virtual seconds.
     """
 
-    __slots__ = (
-        "_callbacks",
-        "ended_at",
-        "error",
-        "id",
-        "method",
-        "params",
-        "progress",
-        "sent_at",
-        "status",
-        "token",
-        "value",
-    )
-
-    def __init__(self, id: str, method: str, params: Any, sent_at: float, *, token: str | int | None = None) -> None:
-        self.id: Final = id
-        self.method: Final = method
-        self.params: Final = params
-        self.sent_at: Final = sent_at
-        self.token: Final = token
-        self.progress: Final[list[Any]] = []
-        self.ended_at: float | None = None
-        self.status: Status = "pending"
-        self.value: Any = None
-        self.error: RpcError | None = None
-        self._callbacks: Final[list[Callable[[PendingCall], object]]] = []
+    id: str
+    method: str
+    params: Any
+    sent_at: float
+    token: str | int | None = None
+    progress: list[Any] = field(default_factory=list)
+    ended_at: float | None = None
+    status: Status = "pending"
+    value: Any = None
+    error: RpcError | None = None
+    _callbacks: list[Callable[[PendingCall], object]] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return f"<{self.method} {self.id}: {self.status}>"
@@ -87,7 +72,7 @@ class PendingCalls:
         self.made += 1
         id = request["id"] = f"{self._name}-{self.made}"
         token = request.get("meta", {}).get("progress_token")
-        return PendingCall(id, request["method"], request.get("params", ()), now, token=token)
+        return PendingCall(id, request["method"], request.get("params", ()), now, token)
 
     def add(self, calls: Iterable[PendingCall]) -> None:
         """These calls wait for a reply."""
@@ -113,23 +98,13 @@ class PendingCalls:
             call.end("lost", now)
 
 
-class PendingPings:
+class PendingPings(PendingCalls):
     """The pings of one client that have no pong, as calls. The payload of a ping is its id."""
 
-    def __init__(self, name: str) -> None:
-        self._name: Final = name
-        self._made = 0
-        self._waiting: Final[deque[PendingCall]] = deque()
-
-    def __iter__(self) -> Iterator[PendingCall]:
-        """In the order in which they were sent."""
-        return iter(tuple(self._waiting))
-
-    def make(self, now: float) -> PendingCall:
-        """The next ping."""
-        self._made += 1
-        ping = PendingCall(f"{self._name}-ping-{self._made}", "ping", (), now)
-        self._waiting.append(ping)
+    def ping(self, now: float) -> PendingCall:
+        """The next ping, which waits for its pong."""
+        ping = self.make({"method": "ping"}, now)
+        self.add([ping])
         return ping
 
     def answered(self, payload: bytes, now: float) -> bool:
@@ -138,19 +113,15 @@ class PendingPings:
         Earlier pings end too: the server "MAY elect to send a Pong frame for only the most recently processed Ping
         frame" (RFC 6455 section 5.5.3).
         """
-        ids = [ping.id.encode() for ping in self._waiting]
+        ids = [ping.id.encode() for ping in self]
         if payload not in ids:
             return False
-        for ping in [self._waiting.popleft() for _ in range(ids.index(payload) + 1)]:
+        answered = list(self)[: ids.index(payload) + 1]
+        for ping in answered:
+            del self._calls[ping.id]
+        for ping in answered:
             ping.end("result", now, payload.decode())
         return True
-
-    def lose(self, now: float) -> None:
-        """The connection is lost: none of the pings gets a pong."""
-        pings = list(self._waiting)
-        self._waiting.clear()
-        for ping in pings:
-            ping.end("lost", now)
 
 
 def notification(method: str, params: Any) -> dict[str, Any]:

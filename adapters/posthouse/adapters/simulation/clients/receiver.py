@@ -14,12 +14,11 @@ import msgspec
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.schedule import Schedule
 from posthouse.core.values.config import Config
-from posthouse.core.values.errors import METHOD_NOT_FOUND, SERVER_BUSY, RpcError
+from posthouse.core.values.errors import METHOD_NOT_FOUND, SERVER_BUSY, RpcError, http_status
 
 from .pending import PendingCall, PendingCalls, PendingPings
 from .protocols.protocol import Closed, HttpReply, Message, Pong
 from .refusals import Refusals
-from .statuses import expects_reply, status_fits
 
 MAX_NOTIFICATIONS: Final = 1000
 """The number of notifications that a client keeps."""
@@ -29,6 +28,11 @@ PROTOCOL_ERRORS: Final = (1002, 1003, 1005, 1007)
 close so, and must not be answered so."""
 
 TOO_BIG: Final = 1009
+NO_CONTENT: Final = 204
+
+PLAIN_REFUSALS: Final = (403, 408, 414, 421, 429, 431, 503)
+"""The statuses with which a valid request may be refused in plain text: for its time or size, for its origin or host,
+and because the server is full or shutting down."""
 
 
 class ReceiverHost(Protocol):
@@ -71,7 +75,7 @@ class Receiver(ABC):
         self._schedule: Final = host.schedule
         self._host: Final = host
         self._calls: Final = PendingCalls(name)
-        self._pings: Final = PendingPings(name)
+        self._pings: Final = PendingPings(f"{name}-ping")
         self._refusals: Final = Refusals(host.config)
         self._largest = 0
 
@@ -117,7 +121,7 @@ class Receiver(ABC):
         """Check the status, and end every call of the request: a call that the reply does not name was refused."""
         request = decoded(event.request)
         reply = None if event.body is None else self._decode(event.body)
-        if not status_fits(event.status, expects_reply(request), reply):
+        if not status_fits(event.status, request, reply):
             self._violated("the HTTP status does not match the reply", event)
         refusal = RpcError(SERVER_BUSY, data={"status": event.status})
         for entry in entries_of(reply):
@@ -197,6 +201,19 @@ def entries_of(message: Any) -> list[Any]:
 def is_refusal(entry: dict[str, Any]) -> bool:
     """Is this an error without an id?"""
     return "error" in entry and entry.get("id") is None
+
+
+def status_fits(status: int, request: Any, reply: Any) -> bool:
+    """Is this the right HTTP status for this reply (docs/protocol.md, "HTTP")? `reply` is None if it is not JSON."""
+    requests = [entry for entry in entries_of(request) if isinstance(entry, dict) and "method" in entry]
+    expects_reply = any("id" in entry for entry in requests)
+    if reply is None:
+        return status in PLAIN_REFUSALS or (status == NO_CONTENT and not expects_reply)
+    if not isinstance(reply, list) and "error" in reply:
+        return status == http_status(reply["error"]["code"])
+    # A batch of notifications gets only errors without an id.
+    refused = isinstance(reply, list) and all(map(is_refusal, reply))
+    return (expects_reply or refused) and status == http_status(None)
 
 
 def decoded(text: bytes) -> Any:

@@ -20,10 +20,9 @@ class WebSocketProtocol(CodecProtocol[WebSocketClient]):
     server_ends: Final = False
 
     def __init__(self, host: bytes, stream: Stream, now: float, *, deflate: bool = False) -> None:
-        super().__init__(_PingingClient(host, self._on_pong, deflate=deflate, entropy=stream.entropy, now=now))
-
-    def _on_pong(self, payload: bytes) -> None:
-        self._events.append(Pong(payload))
+        codec = _PingingClient(CLIENT_CONFIG, OpeningRequest(host, deflate=deflate), entropy=stream.entropy, now=now)
+        codec.on_pong = lambda payload: self._events.append(Pong(payload))
+        super().__init__(codec)
 
     @property
     def ready(self) -> bool:
@@ -46,19 +45,9 @@ class WebSocketProtocol(CodecProtocol[WebSocketClient]):
 class _PingingClient(WebSocketClient):
     """A codec that calls `on_pong` with the payload of each pong."""
 
-    def __init__(
-        self,
-        host: bytes,
-        on_pong: Callable[[bytes], None],
-        *,
-        deflate: bool,
-        entropy: Callable[[int], bytes],
-        now: float,
-    ) -> None:
-        super().__init__(CLIENT_CONFIG, OpeningRequest(host, deflate=deflate), entropy=entropy, now=now)
-        self._on_pong: Final = on_pong
+    on_pong: Callable[[bytes], None]
 
     def _on_event(self, event: FrameEvent, now: float) -> None:
         if isinstance(event, wsproto.Pong):
-            self._on_pong(bytes(event.payload))
+            self.on_pong(bytes(event.payload))
         super()._on_event(event, now)
