@@ -1,8 +1,5 @@
-"""The reference model: the promises of a gateway about connections and calls, kept in plain dictionaries.
-
-The model stands beside a gateway. It gets each input with its effects (`check_input`), and raises `Violation` when
-these are not what the rules require. It parses texts by itself, and knows nothing of the gateway's tables, timers or
-parser.
+"""The model stands beside a gateway. It gets each input with its effects (`check_input`), and raises `Violation` when
+these are not what the rules require.
 
 | about | checked exactly | only within bounds |
 |---|---|---|

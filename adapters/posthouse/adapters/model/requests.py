@@ -90,10 +90,9 @@ class Requests:
             public, scopes = BUILTINS[name]
             if name in self._service.builtin_scopes:
                 public, scopes = False, self._service.builtin_scopes[name]
-        if scopes or not public:
-            refusal = unauthorized(connection.peer.identity, public, scopes)
-            if refusal is not None:
-                return (refusal,)
+        refusal = unauthorized(connection.peer.identity, public, scopes)
+        if refusal is not None:
+            return (refusal,)
         if method is not None:
             return self.calls.admit(slot, request, method)
         return self._cancel(connection, request.params) if cancels else (None, INVALID_PARAMS)

@@ -1,8 +1,6 @@
 """Makes a failing storm smaller: fewer clients, no faults of the server, a shorter time.
 
-This is for failures that only the simulator sees: the journal of the server does not fail by itself, so that it cannot
-be shrunk. The storm that made it can. Each actor has a stream of its own, so that the clients that are left do much the
-same as before.
+Each actor has a stream of its own, so that the clients that are left do much the same as before.
 """
 
 from __future__ import annotations
