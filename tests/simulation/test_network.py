@@ -24,7 +24,7 @@ class Pipe:
         self.ended += 1
 
     def run(self) -> bytes:
-        while len(self.schedule):
+        while self.schedule.next() is not None:
             self.schedule.pop()()
         return b"".join(data for _, data in self.arrived)
 

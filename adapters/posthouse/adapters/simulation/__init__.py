@@ -13,14 +13,13 @@ from .chance import Chance, Drawn, Recorded, Recording, Seeded, Stream
 from .clients.client import Client
 from .clients.pending import PendingCall
 from .clients.protocols.protocol import Transport
-from .conditions import Conditions
 from .handlers.faults import HandlerFaults
 from .network import LinkConditions
 from .server.engine import Monitoring
 from .storms.failures import Failed, attempt
 from .storms.scenario import Scenario, StormFaults
 from .storms.storm import Part, Storm, StormReport
-from .world import MakeWorld, World
+from .world import Conditions, MakeWorld, World
 
 __all__ = [
     "Chance",

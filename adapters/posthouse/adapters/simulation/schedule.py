@@ -9,20 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from heapq import heappop, heappush
-from typing import Final, Protocol
-
-
-class Clock(Protocol):
-    """The part of a schedule that is enough to read the time and to plan events."""
-
-    @property
-    def now(self) -> float:
-        """Monotonic seconds."""
-        ...
-
-    def after(self, seconds: float, event: Callable[[], None]) -> None:
-        """Plan an event, `seconds` from now."""
-        ...
+from typing import Final
 
 
 class Schedule:
@@ -31,16 +18,10 @@ class Schedule:
     A planned event cannot be cancelled: when it runs, it checks whether it is still wanted.
     """
 
-    __slots__ = ("_heap", "_sequence", "now")
-
     def __init__(self) -> None:
         self.now = 0.0
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = 0
-
-    def __len__(self) -> int:
-        """How many events are planned."""
-        return len(self._heap)
 
     def after(self, seconds: float, event: Callable[[], None]) -> None:
         """Plan an event, `seconds` from now."""

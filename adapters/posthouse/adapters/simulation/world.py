@@ -17,10 +17,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from msgspec import Struct
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.clients.protocols.transports import PROTOCOLS
+from posthouse.adapters.simulation.handlers.faults import HandlerFaults
 from posthouse.adapters.simulation.server.deployment import Deployment
 from posthouse.adapters.simulation.server.engine import SETTLE_TIMEOUT, Engine, Monitoring
 from posthouse.core.service.service import Service
@@ -31,8 +33,7 @@ from posthouse.transports.policy import Policy
 from posthouse.transports.websocket.deflate import RATIO_FREE
 
 from .chance import Chance, Seeded
-from .conditions import Conditions
-from .network import Direction, Link
+from .network import Direction, Link, LinkConditions
 
 REFUSING_LIMITS: Final = (
     *("max_connections", "max_in_head", "max_connections_per_address", "max_connections_per_user"),
@@ -40,6 +41,13 @@ REFUSING_LIMITS: Final = (
     *("head_timeout", "idle_timeout"),
 )
 """Limits which, when small, may refuse a client that behaves well."""
+
+
+class Conditions(Struct, frozen=True):
+    """The conditions of a world. By default its links are fast and reliable, and its handlers end as they should."""
+
+    links: LinkConditions = LinkConditions()
+    handlers: HandlerFaults = HandlerFaults()
 
 
 class World(Engine):

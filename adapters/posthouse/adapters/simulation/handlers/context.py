@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, Final, ParamSpec, TypeVar
 
 from posthouse.adapters.handlers.invoked_context import InvokedContext
-from posthouse.adapters.simulation.schedule import Clock
+from posthouse.adapters.simulation.schedule import ProcessClock
 from posthouse.core.values.effects import Invoke, Resolve
 from posthouse.core.values.errors import ErrorObject, RpcError, UsageError
-from posthouse.core.values.peers import CallId, ConnectionId, OutgoingId
+from posthouse.core.values.peers import ConnectionId, OutgoingId
 from posthouse.transports.switchboard.switchboard import Switchboard
 
 P = ParamSpec("P")
@@ -20,14 +20,14 @@ T = TypeVar("T")
 class Sender:
     """Sends for the handlers of one process. `failed` is an exception of the switchboard that a handler ran into."""
 
-    def __init__(self, board: Switchboard, clock: Clock, loop: AbstractEventLoop) -> None:
+    def __init__(self, board: Switchboard, clock: ProcessClock, loop: AbstractEventLoop) -> None:
         self.failed: Exception | None = None
-        self._board: Final = board
-        self._clock: Final = clock
+        self.board: Final = board
+        self.clock: Final = clock
         self._loop: Final = loop
         self._requests: Final[dict[OutgoingId, Any]] = {}
 
-    def _call(self, input: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    def call(self, input: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Call the switchboard from within a handler.
 
         An exception other than misuse is a defect of the core. The firewall would take it for the handler's own, so it
@@ -41,23 +41,15 @@ class Sender:
             self.failed = self.failed or error
             raise
 
-    def notify(self, to: ConnectionId, method: str, params: Any) -> bool:
-        """Send a notification. Returns False if the connection is closed or cannot be pushed to."""
-        return self._call(self._board.notify, to, method, params, self._clock.now)
-
-    def progress(self, call: CallId, value: object) -> bool:
-        """Send progress of a call. Returns False if it was not sent."""
-        return self._call(self._board.progress, call, value, self._clock.now)
-
     async def request(self, to: ConnectionId, method: str, params: object, timeout: float) -> bytes:
         """Send a request and wait for its result as JSON. Raises RpcError."""
-        request = self._call(self._board.request, to, method, params, self._clock.now, timeout=timeout)
+        request = self.call(self.board.request, to, method, params, self.clock.now, timeout=timeout)
         future = self._requests[request] = self._loop.create_future()
         try:
             outcome = await future
         finally:
             if self._requests.pop(request, None) is not None:
-                self._call(self._board.abandon, request, self._clock.now)
+                self.call(self.board.abandon, request, self.clock.now)
         if isinstance(outcome, ErrorObject):
             raise RpcError.of(outcome)
         return bytes(outcome)
@@ -84,11 +76,13 @@ class SimulatedContext(InvokedContext):
 
     def notify(self, method: str, params: Any = None) -> bool:
         """Notify the caller. Returns False if it has left or cannot be pushed to."""
-        return self._sender.notify(self.connection, method, params)
+        sender = self._sender
+        return sender.call(sender.board.notify, self.connection, method, params, sender.clock.now)
 
     def send_progress(self, value: object) -> bool:
         """Send progress of this call. Returns False if it was not sent."""
-        return self._sender.progress(self.call_id, value)
+        sender = self._sender
+        return sender.call(sender.board.progress, self.call_id, value, sender.clock.now)
 
     async def ask(self, method: str, params: object, timeout: float) -> bytes:
         """Send a request to the caller and wait for its result as JSON. Raises RpcError."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Final
 
 from msgspec import Struct
 from posthouse.core.values.errors import UsageError
@@ -29,9 +28,6 @@ class HandlerFaults(Struct, frozen=True):
                 raise UsageError(f"{name} {getattr(self, name)} must be from 0 to 1000: it is how often in a thousand")
         if not 0 <= self.max_delay < inf:
             raise UsageError(f"max_delay {self.max_delay} must be finite seconds, 0 or more")
-
-
-NO_FAULTS: Final = HandlerFaults()
 
 
 class InjectedError(Exception):

@@ -13,20 +13,21 @@ from inspect import isawaitable
 from typing import Any, Final
 
 import anyio
+from msgspec import Struct
 from posthouse.adapters.handlers.firewall import awaited_outcome, outcome_of, proper
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.chance import Stream
-from posthouse.adapters.simulation.schedule import Clock
+from posthouse.adapters.simulation.schedule import ProcessClock
 from posthouse.core.service.method import Method, Outcome, Raised, Returned
 from posthouse.core.service.parameters import Arguments
 from posthouse.core.service.service import Service
-from posthouse.core.values.effects import Cancel, Invoke, Resolve
+from posthouse.core.values.effects import Cancel, Invoke
 from posthouse.core.values.errors import INTERNAL_ERROR, REQUEST_CANCELLED, RpcError
 from posthouse.core.values.peers import CallId, ConnectionId
 from posthouse.transports.switchboard.switchboard import Switchboard
 
 from .context import Sender, SimulatedContext
-from .faults import NO_FAULTS, HandlerFaults, InjectedError
+from .faults import HandlerFaults, InjectedError
 from .hooks import Hooks
 from .tasks import Tasks
 
@@ -37,25 +38,22 @@ STOP_SECONDS: Final = 0.001
 """Seconds from `Cancel` to the report of a handler that has returned already."""
 
 
-class Run:
+class Run(Struct, eq=False):
     """One call whose handler's end has not been reported. `outcome` is there once the function has ended.
 
     `beginning`: the handler is being started and may end before the start returns.
     """
 
-    __slots__ = ("began", "beginning", "context", "invoke", "outcome", "scope")
-
-    def __init__(self, invoke: Invoke, context: SimulatedContext) -> None:
-        self.invoke: Final = invoke
-        self.context: Final = context
-        self.scope: anyio.CancelScope | None = None
-        self.outcome: Outcome | None = None
-        self.began = False
-        self.beginning = False
+    invoke: Invoke
+    context: SimulatedContext
+    scope: anyio.CancelScope | None = None
+    outcome: Outcome | None = None
+    began: bool = False
+    beginning: bool = False
 
 
 class Handlers:
-    """Performs `Invoke`, `Cancel` and `Resolve` for one process, and `Emit` through its `hooks`.
+    """Performs `Invoke` and `Cancel` for one process, `Resolve` through its `sender` and `Emit` through its `hooks`.
 
     `keep_incident` is called with each exception of a handler, and the incident id that its caller gets.
     """
@@ -64,7 +62,7 @@ class Handlers:
         self,
         board: Switchboard,
         service: Service,
-        clock: Clock,
+        clock: ProcessClock,
         stream: Stream,
         faults: HandlerFaults,
         keep_incident: Callable[[str, BaseException], None],
@@ -75,11 +73,11 @@ class Handlers:
         self._clock: Final = clock
         self._stream: Final = stream
         self._tasks: Final = Tasks(clock)
-        self._sender: Final = Sender(board, clock, self._tasks.loop)
+        self.sender: Final = Sender(board, clock, self._tasks.loop)
         self.hooks: Final = Hooks(service, self._tasks.start)
         self._runs: Final[dict[CallId, Run]] = {}
         self._queues: Final[dict[ConnectionId, deque[Run]]] = {}  # of sequential methods
-        self._withheld: Final[dict[CallId, Run]] = {}  # ended, but never reported
+        self._withheld: Final[dict[CallId, Callable[[], None]]] = {}  # the reports of handlers that have ended
         self._not_stopping: Final[dict[CallId, Run]] = {}  # cancelled, but going on
 
     @property
@@ -91,7 +89,7 @@ class Handlers:
 
     def invoke(self, action: Invoke) -> None:
         """Run the handler of a call."""
-        run = self._runs[action.call] = Run(action, SimulatedContext(action, self._sender))
+        run = self._runs[action.call] = Run(action, SimulatedContext(action, self.sender))
         if action.method.sequential:
             self._queues.setdefault(action.caller.connection, deque()).append(run)
             self._start_next(action.caller.connection)
@@ -145,7 +143,7 @@ class Handlers:
 
     def _inject_error(self) -> None:
         """Raise instead of returning a result, as often as the faults say."""
-        if self.faults is not NO_FAULTS and self._stream.happens(self.faults.raises):
+        if self._stream.happens(self.faults.raises):
             raise InjectedError
 
     def _caught(self, run: Run, error: BaseException) -> Outcome:
@@ -159,16 +157,13 @@ class Handlers:
         if run.invoke.call not in self._runs:
             return  # the process has ended
         faults, stream = self.faults, self._stream
-        if faults is NO_FAULTS:
-            self._report(run, outcome)
-            return
         run.outcome = outcome
         if stream.happens(faults.never):
-            self._withheld[run.invoke.call] = run
+            self._withheld[run.invoke.call] = partial(self._report, run, outcome)
         elif stream.happens(faults.late):
-            self._clock.after(faults.max_delay * stream.choose(1000) / 1000, partial(self._report, run, run.outcome))
+            self._clock.after(faults.max_delay * stream.choose(1000) / 1000, partial(self._report, run, outcome))
         else:
-            self._report(run, run.outcome)
+            self._report(run, outcome)
 
     def _report(self, run: Run, outcome: Outcome) -> None:
         """Report the end of a handler, unless that was done. As often as the faults say, plan a second report."""
@@ -179,7 +174,7 @@ class Handlers:
         self._not_stopping.pop(call, None)
         run.context.ended = True
         self._send_outcome(run, outcome)
-        if self.faults is not NO_FAULTS and self._stream.happens(self.faults.twice):
+        if self._stream.happens(self.faults.twice):
             delay = self.faults.max_delay * self._stream.choose(1000) / 1000
             self._clock.after(delay, partial(self._report_again, run))
         if run.invoke.method.sequential:
@@ -220,15 +215,11 @@ class Handlers:
         elif run.outcome is not None:
             self._clock.after(STOP_SECONDS, partial(self._report, run, CANCELLED))
 
-    def resolve(self, action: Resolve) -> None:
-        """A request of a handler to its caller has an outcome."""
-        self._sender.resolve(action)
-
     def heal(self) -> None:
         """End all faults: from now on handlers end as they should, and those that were withheld are reported."""
-        self.faults = NO_FAULTS
-        for run in list(self._withheld.values()):
-            self._report(run, CANCELLED if run.outcome is None else run.outcome)
+        self.faults = HandlerFaults()
+        for report in list(self._withheld.values()):
+            report()
         for run in self._not_stopping.values():
             self._stop(run)
         self._not_stopping.clear()
@@ -238,13 +229,13 @@ class Handlers:
     def turn(self) -> None:
         """Run tasks until all of them wait. Raises exceptions of the core that a handler ran into."""
         self._tasks.turn()
-        if self._sender.failed is not None:
-            raise self._sender.failed
+        if self.sender.failed is not None:
+            raise self.sender.failed
 
     def close(self) -> None:
         """The process has ended: stop every task."""
         self._runs.clear()
         self._withheld.clear()
-        self._sender.close()
+        self.sender.close()
         self.hooks.close()
         self._tasks.close()

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVarTuple
 
 from anyio._backends._asyncio import CancelScope, WorkerThread
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation.schedule import Clock
+from posthouse.adapters.simulation.schedule import ProcessClock
 from posthouse.core.values.errors import UsageError
 
 Ts = TypeVarTuple("Ts")
@@ -81,7 +81,7 @@ class _Selector:
 class _Loop(asyncio.BaseEventLoop):
     """An event loop on virtual time. `runnable`: something may be ready to run."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: ProcessClock) -> None:
         super().__init__()
         self._clock: Final = clock
         self._selector: Final = _Selector(self)
@@ -153,23 +153,18 @@ class Tasks:
     project, and `turn` raises it.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: ProcessClock) -> None:
+        self.loop: Final = _Loop(clock)
         self._clock: Final = clock
-        self._loop: Final = _Loop(clock)
-        self._loop.set_exception_handler(_ignore)  # for tasks that are dropped with their world
+        self.loop.set_exception_handler(_ignore)  # for tasks that are dropped with their world
         self._tasks: dict[asyncio.Task[None], None] = {}  # in the order in which they started
         self._planned: float | None = None
         self._turning = False
         self._failed: BaseException | None = None
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop."""
-        return self._loop
-
     def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Start a task. It runs in the next turn."""
-        task = self._loop.create_task(coroutine)
+        task = self.loop.create_task(coroutine)
         self._tasks[task] = None
         task.add_done_callback(self._done)
 
@@ -180,18 +175,18 @@ class Tasks:
 
     def turn(self) -> None:
         """Run until every task waits. Raises the exception of a task that failed."""
-        if self._turning or not self._loop.runnable or self._loop.is_closed():
+        if self._turning or not self.loop.runnable or self.loop.is_closed():
             return
         self._turning = True
-        self._loop.runnable = False
-        self._loop._selector.rounds = 0
+        self.loop.runnable = False
+        self.loop._selector.rounds = 0
         try:
-            self._loop.run_forever()
+            self.loop.run_forever()
         finally:
             self._turning = False
         if self._failed is not None:
             raise self._failed
-        wait = self._loop._selector.wait
+        wait = self.loop._selector.wait
         if wait is not None:
             due = self._clock.now + wait
             if self._planned is None or due < self._planned:
@@ -200,19 +195,19 @@ class Tasks:
 
     def _wake(self) -> None:
         self._planned = None
-        self._loop.runnable = True
+        self.loop.runnable = True
         self.turn()
 
     def close(self) -> None:
         """The process has ended: cancel every task."""
-        if self._loop.is_closed():
+        if self.loop.is_closed():
             return
         for task in self._tasks:
             task.cancel()
         try:
             self.turn()
         finally:
-            self._loop.close()
+            self.loop.close()
 
 
 def _ignore(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

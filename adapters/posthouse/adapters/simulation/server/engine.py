@@ -183,7 +183,7 @@ class Engine:
 
     def _step(self, until: float) -> bool:
         schedule, process = self.schedule, self.process
-        planned, due = schedule.next(), process.next_timeout()
+        planned, due = schedule.next(), process.board.next_timeout()
         if planned is not None and (planned <= schedule.now or due is None or planned <= due):
             # Bytes that have arrived are read before deadlines are handled.
             if planned > until:
@@ -192,7 +192,7 @@ class Engine:
             self.process.perform()  # the event may have replaced the process
         elif due is not None and due <= until:
             schedule.now = max(schedule.now, due)
-            process.handle_timeout()
+            process.board.handle_timeout(schedule.now)
             process.perform()
             time(process.board, schedule.now)
         else:

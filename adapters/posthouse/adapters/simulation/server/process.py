@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+from msgspec import Struct, field
 from posthouse.adapters.invariants import FirstBytes
 from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.adapters.model.model import Model
@@ -23,20 +24,17 @@ from posthouse.transports.switchboard.actions import Action, CloseSocket, EndWri
 from posthouse.transports.switchboard.switchboard import Switchboard
 
 
-class ServerSocket:
+class ServerSocket(Struct, eq=False):
     """One accepted socket. `unsent` bytes do not fit into the link yet; then the link is half-closed if `ending`, and
     closed if `closing`. `on_reset` is called when the server cuts the link."""
 
-    __slots__ = ("closed", "closing", "ending", "id", "link", "on_reset", "unsent")
-
-    def __init__(self, id: SocketId, link: Link, on_reset: Callable[[], None]) -> None:
-        self.id: Final = id
-        self.link: Final = link
-        self.on_reset: Final = on_reset
-        self.unsent = bytearray()
-        self.ending = False
-        self.closing = False
-        self.closed = False
+    id: SocketId
+    link: Link
+    on_reset: Callable[[], None]
+    unsent: bytearray = field(default_factory=bytearray)
+    ending: bool = False
+    closing: bool = False
+    closed: bool = False
 
 
 class Process:
@@ -68,7 +66,7 @@ class Process:
             CloseSocket: self._close_socket,
             Invoke: handlers.invoke,
             Cancel: handlers.cancel,
-            Resolve: handlers.resolve,
+            Resolve: handlers.sender.resolve,
             Emit: handlers.hooks.emit,
             StopAccepting: self._stop_accepting,
             Drained: self._drained,
@@ -126,14 +124,6 @@ class Process:
                 return
 
     # Time
-
-    def next_timeout(self) -> float | None:
-        """The time at which `handle_timeout` is due, or None."""
-        return self.board.next_timeout()
-
-    def handle_timeout(self) -> None:
-        """Handle every deadline that has passed."""
-        self.board.handle_timeout(self.clock.now)
 
     def sleep(self) -> None:
         """Stop: the process reads nothing, and its events wait."""

@@ -13,9 +13,9 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
-from posthouse.adapters.simulation.conditions import Conditions
 from posthouse.adapters.simulation.handlers.faults import HandlerFaults
 from posthouse.adapters.simulation.network import LinkConditions
+from posthouse.adapters.simulation.world import Conditions
 from posthouse.core.values.config import OBSERVABLE, Config
 
 SMALL_LIMITS: Final[dict[str, tuple[Any, ...]]] = {

@@ -197,7 +197,7 @@ class Storm:
         elif stream.happens(faults.stall):
             world.stall(stream.pick((0.5, 4.0, 30.0)))
         elif stream.happens(faults.spurious_timeout):
-            process.handle_timeout()
+            process.board.handle_timeout(world.now)
         elif stream.happens(faults.misuse):
             misuse(process.board, world.now, stream.choose(len(MISUSES)))
         elif stream.happens(faults.wall_clock):
