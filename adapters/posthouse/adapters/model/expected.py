@@ -111,10 +111,9 @@ class Expected:
             compare = self._compare.get(type(effect))
             if compare is not None:
                 compare(effect)
-        if self._invokes or self._cancels or self._resolves:
-            must(not self._invokes, "calls: a handler was started that should not run", *self._invokes)
-            must(not self._cancels, "calls: a handler was not cancelled", *self._cancels)
-            must(not self._resolves, "answering: a request of the server got no outcome", *self._resolves)
+        must(not self._invokes, "calls: a handler was started that should not run", *self._invokes)
+        must(not self._cancels, "calls: a handler was not cancelled", *self._cancels)
+        must(not self._resolves, "answering: a request of the server got no outcome", *self._resolves)
         if self._touched:
             self._check_sent()
 
@@ -189,11 +188,10 @@ class Expected:
         del self._cancels[effect.call]
 
     def _resolve(self, effect: Resolve) -> None:
-        codes = self._resolves.pop(effect.request, None)
-        must(codes is not None, "answering: a request of the server got an unexpected outcome", effect)
+        must(effect.request in self._resolves, "answering: a request of the server got an unexpected outcome", effect)
+        codes = self._resolves.pop(effect.request)
         code = None if isinstance(effect.outcome, bytes) else effect.outcome.code
-        right = codes is not None and code in codes
-        must(right, "answering: a request of the server got the wrong outcome", effect, codes)
+        must(code in codes, "answering: a request of the server got the wrong outcome", effect, codes)
 
     def _disconnect(self, effect: Disconnect) -> None:
         connection = self._receiver(effect.connection)

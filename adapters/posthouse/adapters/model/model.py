@@ -89,8 +89,7 @@ class Model:
         connection = self.connections[number] = Connection(number, peer, PUSHABLE[peer.kind])
         connection.active_at = self._expected.now
         kinds = [type(effect) for effect in self._expected.effects]
-        refused = Disconnect in kinds
-        lasting = connection.pushable and not refused
+        lasting = connection.pushable and Disconnect not in kinds
         must(not lasting or self._shutdown is None, "shutdown: a lasting connection was accepted", peer)
         must((Accept in kinds) is lasting, "answering: Accept was sent wrongly, or is missing", peer)
 

@@ -13,7 +13,7 @@ from .chance import Chance, Drawn, Recorded, Recording, Seeded, Stream
 from .clients.client import Client
 from .clients.pending import PendingCall
 from .clients.protocols.protocol import Transport
-from .handlers.faults import HandlerFaults
+from .handlers.handlers import HandlerFaults
 from .network import LinkConditions
 from .server.engine import Monitoring
 from .storms.failures import Failed, attempt

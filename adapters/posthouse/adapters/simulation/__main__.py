@@ -19,8 +19,6 @@ from time import monotonic
 from posthouse.adapters.simulation.storms.failures import COMMAND, Failed, attempt
 from posthouse.adapters.simulation.storms.storm import Part, StormReport
 
-RunStorm = Callable[[int], StormReport | Failed]
-
 AHEAD = 4
 """The number of storms that each worker process gets in advance."""
 
@@ -111,7 +109,9 @@ def numbers(text: str) -> tuple[int, ...]:
     return () if text == "none" else tuple(map(int, text.split(",")))
 
 
-def outcomes(seeds: Iterator[int], run: RunStorm, jobs: int, minutes: float | None) -> Iterator[StormReport | Failed]:
+def outcomes(
+    seeds: Iterator[int], run: Callable[[int], StormReport | Failed], jobs: int, minutes: float | None
+) -> Iterator[StormReport | Failed]:
     """The outcome of each storm, in the order in which they end."""
     until = None if minutes is None else monotonic() + minutes * 60
     if jobs == 1:

@@ -71,10 +71,6 @@ class Direction:
         self.ended = False
         self.closed = False
 
-    def __len__(self) -> int:
-        """How many bytes are in the pipe."""
-        return self._size
-
     def write(self, data: bytes) -> int:
         """Put the bytes that fit into the pipe. Returns how many were taken."""
         if self.ended or self.closed:

@@ -22,7 +22,7 @@ from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.clients.protocols.transports import PROTOCOLS
-from posthouse.adapters.simulation.handlers.faults import HandlerFaults
+from posthouse.adapters.simulation.handlers.handlers import HandlerFaults
 from posthouse.adapters.simulation.server.deployment import Deployment
 from posthouse.adapters.simulation.server.engine import SETTLE_TIMEOUT, Engine, Monitoring
 from posthouse.core.service.service import Service

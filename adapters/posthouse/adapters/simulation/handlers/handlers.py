@@ -1,7 +1,6 @@
 """Handlers on the virtual clock: they run the functions of the service, and report how these end.
 
-By default they do so as in the server. With `HandlerFaults` their ends are reported late, never, twice or after
-`Cancel`, or they raise: the core must tolerate all of this.
+By default they do so as in the server. The core must also tolerate the ends that `HandlerFaults` describe.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from inspect import isawaitable
+from math import inf
 from typing import Any, Final
 
 import anyio
@@ -22,12 +22,11 @@ from posthouse.core.service.method import Method, Outcome, Raised, Returned
 from posthouse.core.service.parameters import Arguments
 from posthouse.core.service.service import Service
 from posthouse.core.values.effects import Cancel, Invoke
-from posthouse.core.values.errors import INTERNAL_ERROR, REQUEST_CANCELLED, RpcError
+from posthouse.core.values.errors import INTERNAL_ERROR, REQUEST_CANCELLED, RpcError, UsageError
 from posthouse.core.values.peers import CallId, ConnectionId
 from posthouse.transports.switchboard.switchboard import Switchboard
 
 from .context import Sender, SimulatedContext
-from .faults import HandlerFaults, InjectedError
 from .hooks import Hooks
 from .tasks import Tasks
 
@@ -36,6 +35,32 @@ CANCELLED: Final = Raised(RpcError(REQUEST_CANCELLED))
 
 STOP_SECONDS: Final = 0.001
 """Seconds from `Cancel` to the report of a handler that has returned already."""
+
+
+class HandlerFaults(Struct, frozen=True):
+    """How often handlers fail, in a thousand. Raises UsageError for invalid values.
+
+    Their ends are reported `late`, by up to `max_delay` seconds, `never` before the world heals, or `twice`. They fail
+    where they would have returned a result (`raises`), or go on when they are cancelled (`ignores_cancel`).
+    """
+
+    late: int = 0
+    never: int = 0
+    twice: int = 0
+    raises: int = 0
+    ignores_cancel: int = 0
+    max_delay: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("late", "never", "twice", "raises", "ignores_cancel"):
+            if not 0 <= getattr(self, name) <= 1000:
+                raise UsageError(f"{name} {getattr(self, name)} must be from 0 to 1000: it is how often in a thousand")
+        if not 0 <= self.max_delay < inf:
+            raise UsageError(f"max_delay {self.max_delay} must be finite seconds, 0 or more")
+
+
+class InjectedError(Exception):
+    """The exception that a handler raises only because of `HandlerFaults.raises`."""
 
 
 class Run(Struct, eq=False):

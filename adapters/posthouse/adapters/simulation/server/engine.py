@@ -16,8 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 from posthouse.adapters.invariants import Violation, Witness, check, check_at_rest, check_touched, time
 from posthouse.adapters.simulation.chance import Chance, Seeded
-from posthouse.adapters.simulation.handlers.faults import HandlerFaults
-from posthouse.adapters.simulation.handlers.handlers import Handlers
+from posthouse.adapters.simulation.handlers.handlers import HandlerFaults, Handlers
 from posthouse.adapters.simulation.schedule import ProcessClock, Schedule
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config

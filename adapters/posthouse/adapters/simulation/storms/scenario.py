@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
-from posthouse.adapters.simulation.handlers.faults import HandlerFaults
+from posthouse.adapters.simulation.handlers.handlers import HandlerFaults
 from posthouse.adapters.simulation.network import LinkConditions
 from posthouse.adapters.simulation.world import Conditions
 from posthouse.core.values.config import OBSERVABLE, Config

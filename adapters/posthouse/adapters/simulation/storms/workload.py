@@ -13,7 +13,7 @@ from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.pending import PendingCall
 from posthouse.adapters.simulation.clients.protocols.websocket import WebSocketProtocol
-from posthouse.adapters.simulation.handlers.faults import InjectedError
+from posthouse.adapters.simulation.handlers.handlers import InjectedError
 from posthouse.core.values.errors import (
     DRAINING,
     ERRORS,
@@ -138,10 +138,9 @@ class SampleWorkload:
         """Raise Violation unless this call may have its outcome."""
         if client.broke_protocol and (method == "ask" or method in WITH_PROGRESS):
             return  # malformed input may have answered for the client, or may have hidden its progress
-        if self._scenario.fair and self._raging():
-            failed = call.status == "lost" or (call.error is not None and call.error.code in REFUSALS)
-            if failed:
-                raise Violation("answering: a call failed without a fault or a small limit", call, call.error)
+        refused = call.status == "lost" or (call.error is not None and call.error.code in REFUSALS)
+        if refused and self._scenario.fair and self._raging():
+            raise Violation("answering: a call failed without a fault or a small limit", call, call.error)
         if call.status == "result":
             received = {"received": len(call.progress)} if method in WITH_PROGRESS else {}
             if call.value != RESULTS[method](params | received) if method in RESULTS else method in ERROR_CODES:

@@ -14,14 +14,9 @@ from .http import HttpProtocol, PipeliningHttpProtocol
 from .protocol import CLIENT_CONFIG, ClientProtocol, Transport
 from .websocket import WebSocketProtocol
 
-
-def _http(host: bytes, stream: Stream, now: float) -> ClientProtocol:
-    return PipeliningHttpProtocol(host) if stream.happens(500) else HttpProtocol(host)
-
-
 PROTOCOLS: Final[dict[Transport, Callable[[bytes, Stream, float], ClientProtocol]]] = {
     "websocket": lambda host, stream, now: WebSocketProtocol(host, stream, now, deflate=stream.happens(250)),
-    "http": _http,
+    "http": lambda host, stream, now: PipeliningHttpProtocol(host) if stream.happens(500) else HttpProtocol(host),
     "lines": lambda host, stream, now: PipeProtocol(NewlineFraming(CLIENT_CONFIG)),
     "headers": lambda host, stream, now: PipeProtocol(ContentLengthFraming(CLIENT_CONFIG)),
 }
