@@ -114,10 +114,6 @@ class Expected:
         must(not self._invokes, "calls: a handler was started that should not run", *self._invokes)
         must(not self._cancels, "calls: a handler was not cancelled", *self._cancels)
         must(not self._resolves, "answering: a request of the server got no outcome", *self._resolves)
-        if self._touched:
-            self._check_sent()
-
-    def _check_sent(self) -> None:
         for connection in self._touched.values():
             if connection.due and not connection.held and connection.open:
                 first = connection.due[0]
