@@ -18,7 +18,7 @@ def test_a_seed_is_the_same_chance_every_time_and_in_every_version_of_python() -
     assert choices(Seeded("a test"), "alice", 6) == choices(Seeded("a test"), "alice", 6)
 
 
-def test_another_actor_does_not_reshuffle_the_others() -> None:
+def test_a_new_actor_does_not_change_the_choices_of_others() -> None:
     alone, crowded = Seeded(7), Seeded(7)
     bob = crowded.stream("bob")
     mixed = []
@@ -31,11 +31,11 @@ def test_another_actor_does_not_reshuffle_the_others() -> None:
 
 
 @given(st.integers(), st.integers(1, 10**9))
-def test_every_choice_is_one_of_those_that_there_are(seed: int, n: int) -> None:
+def test_every_choice_is_in_range(seed: int, n: int) -> None:
     assert all(0 <= choice < n for choice in choices(Seeded(seed), "alice", n=n))
 
 
-def test_what_was_recorded_can_be_had_again_and_goes_on_with_the_simplest() -> None:
+def test_recorded_choices_are_repeated_then_the_simplest_follow() -> None:
     recording = Recording(Seeded(3))
     first = choices(recording, "alice") + choices(recording, "bob")
     recorded = Recorded(recording.choices)
@@ -44,7 +44,7 @@ def test_what_was_recorded_can_be_had_again_and_goes_on_with_the_simplest() -> N
     assert choices(Recorded({"alice": [5, 1]}), "alice", 3, n=3) == [0, 1, 0]
 
 
-def test_chance_can_be_drawn_by_whoever_searches() -> None:
+def test_choices_can_come_from_a_function() -> None:
     asked: list[int] = []
 
     def draw(n: int) -> int:
@@ -57,12 +57,12 @@ def test_chance_can_be_drawn_by_whoever_searches() -> None:
 
 
 @pytest.mark.parametrize("chance", [Drawn(lambda n: 0), Recorded({}), Recorded({"alice": [9, 9, 9]}), Seeded(1)])
-def test_entropy_never_comes_twice_whoever_chooses(chance: Chance) -> None:
+def test_every_source_gives_different_entropy_each_time(chance: Chance) -> None:
     stream = chance.stream("alice")
     assert len({stream.entropy(6) for _ in range(300)}) == 300
 
 
-def test_entropy_that_was_recorded_is_had_again() -> None:
+def test_recorded_entropy_is_repeated() -> None:
     recording = Recording(Drawn(lambda n: n - 1))
     drawn = [recording.stream("alice").entropy(size) for size in (4, 1, 12)]
     recorded = Recorded(recording.choices).stream("alice")
@@ -70,11 +70,11 @@ def test_entropy_that_was_recorded_is_had_again() -> None:
 
 
 @pytest.mark.parametrize("chance", [Seeded(1), Recorded({}), Recording(Seeded(1))])
-def test_entropy_has_the_size_that_was_asked_for(chance: Chance) -> None:
+def test_entropy_has_the_requested_size(chance: Chance) -> None:
     assert [len(chance.stream("alice").entropy(size)) for size in (1, 4, 16)] == [1, 4, 16]
 
 
-def test_weights_are_in_a_thousand_and_nothing_never_happens() -> None:
+def test_weights_are_per_thousand_and_weight_zero_never_happens() -> None:
     stream = Seeded(1).stream("alice")
     assert not any(stream.happens(0) for _ in range(1000))
     assert all(stream.happens(1000) for _ in range(1000))

@@ -57,7 +57,7 @@ def code(call: Any) -> int | None:
 
 
 @every_pipe
-def test_a_call_that_is_too_large_ends_so_and_those_around_it_as_ever(transport: Transport) -> None:
+def test_a_call_that_is_too_large_is_refused_and_its_neighbours_succeed(transport: Transport) -> None:
     world = World(service=desk(), config=Config(max_message_bytes=500))
     alice = world.client("alice", transport)
     alice.notify("size", "y" * 600)
@@ -85,7 +85,7 @@ def test_a_batch_that_is_too_large_ends_all_of_its_calls(transport: Transport) -
 
 
 @who_is_pushed_to
-def test_a_call_that_is_too_deep_ends_so(transport: Transport) -> None:
+def test_a_call_that_is_nested_too_deep_is_refused(transport: Transport) -> None:
     world = World(service=desk(), config=Config(max_depth=4))
     alice = world.client("alice", transport)
     flat, deep = alice.call("anything", [1]), alice.call("anything", [[[1]]])
@@ -95,7 +95,7 @@ def test_a_call_that_is_too_deep_ends_so(transport: Transport) -> None:
 
 
 @who_is_pushed_to
-def test_calls_whose_ids_are_too_long_end_each_for_itself(transport: Transport) -> None:
+def test_calls_with_too_long_ids_are_refused_one_by_one(transport: Transport) -> None:
     world = World(service=desk(), config=Config(max_id_bytes=24))
     alice = world.client("alice of a very long name", transport)
     assert alice.batch([]) == []
@@ -107,14 +107,14 @@ def test_calls_whose_ids_are_too_long_end_each_for_itself(transport: Transport) 
 
 
 @pytest.mark.parametrize("seed", [9, 89, 156, 185])
-def test_a_storm_over_a_correct_service_blames_it_for_no_refusal(seed: int) -> None:
+def test_refusals_of_a_correct_server_fail_no_storm(seed: int) -> None:
     def workload(client: Client) -> None:
         client.call("size", "y" * client.stream.pick((10, 1000, 4000)))
 
     assert Storm(seed, service=desk(), workload=workload).run(8.0).steps > 0
 
 
-def test_who_is_refused_what_it_did_not_say_is_not_served_right() -> None:
+def test_a_refusal_without_a_cause_is_a_violation() -> None:
     alice = World(service=desk()).client("alice")
     told = Message(b'{"jsonrpc":"2.0","error":{"code":-32007,"message":"Request too large"},"id":null}')
     with pytest.raises(Violation, match="a client got an error without an id that no message of its own caused"):
@@ -124,7 +124,7 @@ def test_who_is_refused_what_it_did_not_say_is_not_served_right() -> None:
 
 
 @every_pipe
-def test_nothing_is_cut_off_by_the_end_of_the_input_behind_it(transport: Transport) -> None:
+def test_texts_before_the_end_of_the_input_are_answered(transport: Transport) -> None:
     world = World(service=desk(), conditions=Conditions(links=LinkConditions(capacity=100)))
     alice = world.client("alice", transport)
     call = alice.call("size", "y" * 5000)
@@ -134,7 +134,7 @@ def test_nothing_is_cut_off_by_the_end_of_the_input_behind_it(transport: Transpo
     assert (call.result, late.status) == (5000, "lost")
 
 
-def test_what_cannot_be_said_is_not_waited_for() -> None:
+def test_a_call_that_cannot_be_encoded_is_not_pending() -> None:
     world = World(service=desk())
     alice = world.client("alice")
     with pytest.raises(TypeError):
@@ -144,7 +144,7 @@ def test_what_cannot_be_said_is_not_waited_for() -> None:
 
 
 @every_transport
-def test_a_batch_may_be_refused_in_part(transport: Transport) -> None:
+def test_some_entries_of_a_batch_may_be_refused(transport: Transport) -> None:
     world = World(service=desk(), config=Config(max_method_bytes=24))
     alice = world.client("alice", transport)
     alice.notify("")
@@ -168,7 +168,7 @@ def test_over_http_a_refusal_ends_the_calls_of_its_request() -> None:
     world.finish()
 
 
-def test_a_refusal_in_words_has_its_status() -> None:
+def test_a_plain_text_refusal_must_have_a_matching_status() -> None:
     world = World(service=desk(), config=Config(max_target_bytes=3))
     alice = world.client("alice", "http")
     call = alice.call("add", 1, 2)
@@ -191,7 +191,7 @@ def test_a_refusal_in_words_has_its_status() -> None:
         (b'{"method":"m"}', 200, b'{"id":null,"result":0}'),
     ],
 )
-def test_a_status_that_does_not_fit_is_seen(said: bytes, status: int, body: bytes | None) -> None:
+def test_a_wrong_status_is_a_violation(said: bytes, status: int, body: bytes | None) -> None:
     alice = World(service=desk()).client("alice", "http")
     with pytest.raises(Violation, match="the HTTP status does not match the reply"):
         alice._on_event(HttpReply(said, status, body))
@@ -199,7 +199,7 @@ def test_a_status_that_does_not_fit_is_seen(said: bytes, status: int, body: byte
     alice._on_event(HttpReply(said, status, body))
 
 
-def test_an_answer_that_is_no_json_is_seen() -> None:
+def test_a_reply_that_is_not_json_is_a_violation() -> None:
     alice = World(service=desk()).client("alice", "http")
     with pytest.raises(Violation, match="the server sent a text that is not JSON"):
         alice._on_event(HttpReply(b"{}", 200, b"{"))
@@ -208,7 +208,7 @@ def test_an_answer_that_is_no_json_is_seen() -> None:
 # Pings
 
 
-def test_pings_are_answered_in_order_and_those_beyond_the_burst_by_the_latest() -> None:
+def test_pings_are_answered_in_order_and_those_above_the_burst_by_a_later_pong() -> None:
     world = World(service=desk(), config=Config(control_burst=2, control_rate=1.0))
     alice = world.client("alice")
     pings = [alice.ping() for _ in range(4)]
@@ -239,7 +239,7 @@ def test_only_a_websocket_has_pings(transport: Transport) -> None:
         alice.ping()
 
 
-def test_a_pong_that_nobody_asked_for_is_seen_and_so_is_one_that_comes_twice() -> None:
+def test_an_unrequested_or_repeated_pong_is_a_violation() -> None:
     world = World(service=desk())
     alice = world.client("alice")
     ping = alice.ping()
@@ -251,7 +251,7 @@ def test_a_pong_that_nobody_asked_for_is_seen_and_so_is_one_that_comes_twice() -
     alice._on_event(Pong(b""))
 
 
-def test_a_ping_without_a_pong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_pong_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(service=desk())
     alice = world.client("alice")
     ping = alice.ping()
@@ -265,7 +265,7 @@ def test_a_ping_without_a_pong_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @who_is_pushed_to
-def test_who_gives_a_token_is_told_of_progress(transport: Transport) -> None:
+def test_a_call_with_a_token_gets_progress(transport: Transport) -> None:
     world = World(service=desk())
     alice = world.client("alice", transport)
     calls = [alice.call("climb", 2, progress_token=token) for token in ("7", 7, None)]
@@ -277,7 +277,7 @@ def test_who_gives_a_token_is_told_of_progress(transport: Transport) -> None:
     world.finish()
 
 
-def test_over_http_nobody_is_told_of_progress() -> None:
+def test_over_http_no_call_gets_progress() -> None:
     world = World(service=desk())
     call = world.client("alice", "http").call("climb", 2, progress_token="7")
     world.run(1)
@@ -285,7 +285,7 @@ def test_over_http_nobody_is_told_of_progress() -> None:
     world.finish()
 
 
-def test_progress_of_a_services_own_is_a_notification() -> None:
+def test_progress_with_an_unknown_token_is_a_notification() -> None:
     world = World(service=desk())
     alice = world.client("alice")
     call = alice.call("marks")
@@ -295,7 +295,7 @@ def test_progress_of_a_services_own_is_a_notification() -> None:
 
 
 @every_transport
-def test_a_method_sees_what_accompanies_its_call(transport: Transport) -> None:
+def test_a_handler_sees_the_metadata_of_its_call(transport: Transport) -> None:
     world = World(service=desk())
     alice = world.client("alice", transport)
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -306,7 +306,7 @@ def test_a_method_sees_what_accompanies_its_call(transport: Transport) -> None:
     assert plain.result == [None, None, None]
 
 
-def test_parameters_may_have_the_names_of_what_accompanies_them() -> None:
+def test_parameters_may_have_the_names_of_metadata() -> None:
     world = World(service=desk())
     alice = world.client("alice")
     call = alice.call("limited", params={"timeout_ms": 5, "params": "all"})
@@ -324,7 +324,7 @@ def test_a_batch_takes_parameters_by_position_and_by_name() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["add", ("add",), ("add", 1, 2), ("add", "12"), (7, []), {"add": [1, 2]}])
-def test_a_batch_of_what_are_no_calls_is_refused(wrong: Any) -> None:
+def test_a_batch_of_anything_but_pairs_is_refused(wrong: Any) -> None:
     alice = World(service=desk()).client("alice")
     with pytest.raises(UsageError, match="a batch takes pairs of a method and its parameters"):
         alice.batch([("add", [1, 2]), wrong])
@@ -333,7 +333,7 @@ def test_a_batch_of_what_are_no_calls_is_refused(wrong: Any) -> None:
     assert (alice.pending, alice.connections) == ([], 0)
 
 
-def test_storms_ping_and_ask_for_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_storms_send_pings_and_progress_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[PendingCall] = []
     ping, call = Client.ping, Client.call
 

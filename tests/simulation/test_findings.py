@@ -13,7 +13,7 @@ FINDINGS = sorted((Path(__file__).parent / "findings").glob("*.journal"))
 
 
 @pytest.mark.parametrize("journal", FINDINGS, ids=[path.stem for path in FINDINGS])
-def test_what_was_found_is_mended(journal: Path) -> None:
+def test_every_finding_stays_fixed(journal: Path) -> None:
     done = replay(read(journal), service, check=True, gateway=CheckedGateway)
     assert done.failure is None
     assert done.given == len(read(journal).entries)

@@ -113,14 +113,14 @@ def test_the_test_itself_is_wrong(world):
 """
 
 
-def test_a_test_that_has_passed_is_settled_and_left(pytester: pytest.Pytester) -> None:
+def test_a_world_is_finished_after_a_test_that_passed(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
     done = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     done.assert_outcomes(passed=4, errors=1, failed=1)
     done.stdout.fnmatch_lines(["*Violation: calls: *"])
 
 
-def test_a_world_in_which_something_does_not_hold_leaves_a_journal(pytester: pytest.Pytester) -> None:
+def test_a_violation_leaves_a_journal(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(BROKEN)
     done = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     done.assert_outcomes(passed=1, failed=5)

@@ -65,7 +65,7 @@ UNDER = [
 
 
 @pytest.mark.parametrize(("method", "input"), UNDER)
-def test_a_violation_under_a_handler_is_not_swallowed_by_its_firewall(
+def test_a_violation_inside_a_handler_passes_its_firewall(
     method: str, input: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def planted(self: Model, *arguments: Any) -> None:
@@ -81,7 +81,7 @@ def test_a_violation_under_a_handler_is_not_swallowed_by_its_firewall(
 
 
 @pytest.mark.parametrize(("method", "input"), [*UNDER, ("ask", "abandon")])
-def test_an_exception_of_the_core_under_a_handler_is_not_swallowed_either(
+def test_an_exception_of_the_core_inside_a_handler_passes_its_firewall(
     method: str, input: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def planted(*arguments: Any, **named: Any) -> None:
@@ -101,7 +101,7 @@ def test_an_exception_of_the_core_under_a_handler_is_not_swallowed_either(
         world.run(seconds=10)
 
 
-def test_an_injected_error_is_raised_between_its_interceptors_once() -> None:
+def test_an_injected_error_passes_the_interceptors_once() -> None:
     service = Service("watched", public=True)
     seen: list[Any] = []
 
@@ -126,7 +126,7 @@ def test_an_injected_error_is_raised_between_its_interceptors_once() -> None:
     assert all(isinstance(outcome, Raised) and type(outcome.error) is InjectedError for _, outcome in seen)
 
 
-def test_a_long_line_of_sequential_handlers_that_end_at_once_is_no_deep_one() -> None:
+def test_many_sequential_handlers_that_end_at_once_do_not_recurse() -> None:
     service = Service("line", public=True)
 
     @service.method(sequential=True)
@@ -176,7 +176,7 @@ def outside() -> Service:
 
 
 @pytest.mark.parametrize("method", ["thread", "socket", "process"])
-def test_a_handler_that_leaves_the_world_is_told_what_to_do(method: str) -> None:
+def test_a_handler_that_uses_sockets_or_threads_gets_an_error_with_a_remedy(method: str) -> None:
     world = World(service=outside())
     threads = threading.active_count()
     call = world.client("alice").call(method)
@@ -188,7 +188,7 @@ def test_a_handler_that_leaves_the_world_is_told_what_to_do(method: str) -> None
     assert threading.active_count() <= threads + 1  # one that was stopped may still be on its way out
 
 
-def test_what_asyncio_gives_to_a_thread_is_run_at_once() -> None:
+def test_functions_for_a_thread_are_run_at_once() -> None:
     world = World(service=outside())
     alice = world.client("alice")
     calls = [alice.call("executor"), alice.call("broken_executor")]
@@ -198,7 +198,7 @@ def test_what_asyncio_gives_to_a_thread_is_run_at_once() -> None:
     assert isinstance(calls[1].error.__cause__, ZeroDivisionError)
 
 
-def test_tasks_of_one_group_are_stopped_in_an_order_that_is_the_same_in_every_run() -> None:
+def test_tasks_of_a_group_are_cancelled_in_the_same_order_in_every_run() -> None:
     service = Service("group", public=True)
     stopped: list[int] = []
 

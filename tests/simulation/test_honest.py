@@ -15,7 +15,7 @@ from .shop import every_transport, shop
 
 
 @every_transport
-def test_clients_call_the_server_by_a_name_that_it_has(transport: Transport) -> None:
+def test_clients_use_a_host_name_that_the_policy_allows(transport: Transport) -> None:
     world = World(service=shop(), policy=Policy(hosts=("api.example.org", "other.example.org")))
     call = world.client("alice", transport).call("add", 1, 2)
     world.run(1)
@@ -36,7 +36,7 @@ def test_clients_call_the_server_by_a_name_that_it_has(transport: Transport) -> 
     ],
     ids=lambda value: value.name if isinstance(value, Service) else "",
 )
-def test_a_server_may_have_no_answer_for_everybody(
+def test_a_server_whose_limits_refuse_clients_is_correct(
     transport: Transport, service: Service, parts: dict[str, Any]
 ) -> None:
     world = World(service=service, **parts)
@@ -46,7 +46,7 @@ def test_a_server_may_have_no_answer_for_everybody(
 
 
 @every_transport
-def test_the_data_of_an_error_is_the_services_own(transport: Transport) -> None:
+def test_the_data_of_an_error_belongs_to_the_service(transport: Transport) -> None:
     service = Service("odd", public=True)
 
     @service.method
@@ -62,7 +62,7 @@ def test_the_data_of_an_error_is_the_services_own(transport: Transport) -> None:
 
 @every_transport
 @pytest.mark.parametrize("text", [b'{"jsonrpc":"2.0","id":3,"method":"add","params":[1,2]}', b'{"id":3}', b"[1]"])
-def test_what_a_client_says_itself_may_be_answered_in_any_way(transport: Transport, text: bytes) -> None:
+def test_replies_to_text_that_a_test_sent_are_not_checked(transport: Transport, text: bytes) -> None:
     world = World(service=shop())
     world.client("alice", transport).send_text(text)
     world.run(1)

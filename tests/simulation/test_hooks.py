@@ -11,14 +11,14 @@ from posthouse.core import Service
 from .shop import shop
 
 
-def test_hooks_are_told_and_cannot_harm() -> None:
+def test_exceptions_of_hooks_change_no_outcome() -> None:
     world = World(service=shop())
     seen = world.client("alice").call("seen")
     world.run(1)
     assert seen.result == ["plain", "awaiting"]
 
 
-def test_what_hooks_raise_harms_nobody_and_can_be_looked_at() -> None:
+def test_exceptions_of_hooks_are_kept_for_the_test() -> None:
     service = Service("hooked", public=True)
 
     @service.on("connection.opened")
@@ -37,7 +37,7 @@ def test_what_hooks_raise_harms_nobody_and_can_be_looked_at() -> None:
     assert [str(error) for error in world.hook_errors] == ["plain", "awaiting"]
 
 
-def test_a_hook_that_meets_a_cancellation_or_leaves_harms_nobody_and_those_behind_it_are_told() -> None:
+def test_a_cancelled_hook_does_not_stop_the_hooks_after_it() -> None:
     service = Service("hooked", public=True)
     told: list[str] = []
 

@@ -25,7 +25,7 @@ def double(number: int) -> int:
     return number * 2
 
 
-def test_what_is_not_needed_is_left_out() -> None:
+def test_narrowing_leaves_out_clients_and_time_that_the_failure_does_not_need() -> None:
     tried: list[tuple[float, Part]] = []
 
     def fails(seconds: float, part: Part) -> bool:
@@ -38,7 +38,7 @@ def test_what_is_not_needed_is_left_out() -> None:
     assert len(tried) < 30
 
 
-def test_what_is_needed_stays() -> None:
+def test_narrowing_keeps_a_storm_that_needs_everything() -> None:
     whole = Part((0, 1), quiet_server=False)
     narrowing = Narrowing(20.0, whole, lambda seconds, part: seconds == 20.0 and part == whole)
     narrowing.narrow()
@@ -46,7 +46,7 @@ def test_what_is_needed_stays() -> None:
 
 
 @given(st.sets(st.integers(0, 15)), st.floats(0.0, 20.0), st.booleans())
-def test_what_is_left_fails(needed: set[int], least: float, ruled: bool) -> None:
+def test_the_narrowed_storm_still_fails(needed: set[int], least: float, ruled: bool) -> None:
     tries = 0
 
     def fails(seconds: float, part: Part) -> bool:
@@ -63,7 +63,7 @@ def test_what_is_left_fails(needed: set[int], least: float, ruled: bool) -> None
     assert needed == set(narrowing.part.clients or ()) or tries > MAX_TRIES // 2
 
 
-def test_a_failure_that_only_the_world_sees_leaves_a_smaller_storm_and_the_line_that_repeats_it(tmp_path: Path) -> None:
+def test_a_failure_only_in_the_simulator_leaves_a_smaller_storm_and_a_command(tmp_path: Path) -> None:
     def workload(client: Client) -> None:
         client.call("double", 4).then(lambda call: fail_if(client.name == "client 1" and call.status == "result"))
 
@@ -88,7 +88,7 @@ def test_a_failure_that_only_the_world_sees_leaves_a_smaller_storm_and_the_line_
     assert (again.error.sentence, again.error.now) == (failed.error.sentence, failed.error.now)
 
 
-def test_another_exception_of_the_same_type_is_another_failure() -> None:
+def test_an_exception_from_another_line_is_another_failure() -> None:
     acted: set[str] = set()
 
     def workload(client: Client) -> None:
@@ -114,7 +114,7 @@ def begun(acted: set[str], seed: int, workload: Workload, **rest: Any) -> Storm:
     return Storm(seed, service=service, workload=workload, **rest)
 
 
-def test_clients_are_who_one_says_they_are() -> None:
+def test_clients_have_the_given_identities() -> None:
     users = set()
     mine = Service("mine", public=True)
 
@@ -128,7 +128,7 @@ def test_clients_are_who_one_says_they_are() -> None:
     assert users == {"carol"}
 
 
-def test_a_storm_that_did_not_fail_again_is_said_to_be_no_function_of_its_seed(tmp_path: Path) -> None:
+def test_a_storm_that_does_not_fail_again_is_reported_so(tmp_path: Path) -> None:
     calls = 0
 
     def workload(client: Client) -> None:

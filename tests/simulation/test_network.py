@@ -39,9 +39,7 @@ all_conditions = st.builds(
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=10), all_conditions, st.integers())
-def test_what_is_taken_arrives_in_order_and_then_the_end(
-    pieces: list[bytes], conditions: LinkConditions, seed: int
-) -> None:
+def test_bytes_arrive_in_order_and_then_the_end(pieces: list[bytes], conditions: LinkConditions, seed: int) -> None:
     pipe = Pipe(conditions, seed)
     waiting = b"".join(pieces)
 
@@ -62,7 +60,7 @@ def test_what_is_taken_arrives_in_order_and_then_the_end(
     assert [when for when, _ in pipe.arrived] == sorted(when for when, _ in pipe.arrived)
 
 
-def test_bytes_take_their_time_and_run_together() -> None:
+def test_bytes_arrive_after_their_latency_and_are_merged() -> None:
     pipe = Pipe(LinkConditions(latency=0.25))
     pipe.direction.write(b"one")
     pipe.direction.write(b"two")
@@ -70,7 +68,7 @@ def test_bytes_take_their_time_and_run_together() -> None:
     assert pipe.arrived == [(0.25, b"onetwo")]
 
 
-def test_a_read_gives_no_more_than_its_most() -> None:
+def test_a_read_delivers_at_most_its_size() -> None:
     pipe = Pipe()
     pipe.direction.read_size = 4
     pipe.direction.write(b"0123456789")
@@ -78,7 +76,7 @@ def test_a_read_gives_no_more_than_its_most() -> None:
     assert [data for _, data in pipe.arrived] == [b"0123", b"4567", b"89"]
 
 
-def test_nothing_moves_while_it_is_blocked_or_not_read() -> None:
+def test_nothing_is_delivered_while_blocked_or_not_read() -> None:
     pipe = Pipe()
     link = Link(pipe.direction, Direction(pipe.schedule, Seeded(0).stream("x"), LinkConditions()))
     pipe.direction.write(b"x")
@@ -92,7 +90,7 @@ def test_nothing_moves_while_it_is_blocked_or_not_read() -> None:
     assert pipe.run() == b"x"
 
 
-def test_what_is_on_its_way_is_lost_with_the_link() -> None:
+def test_a_cut_loses_the_bytes_in_the_pipes() -> None:
     pipe = Pipe()
     link = Link(pipe.direction, Direction(pipe.schedule, Seeded(0).stream("x"), LinkConditions()))
     pipe.direction.write(b"x")

@@ -30,7 +30,7 @@ def test_there_are_many_bugs() -> None:
 
 
 @pytest.mark.parametrize("patch", PATCHES.values(), ids=PATCHES)
-def test_a_bug_can_still_be_planted(patch: Patch, tree: Path) -> None:
+def test_every_patch_still_applies(patch: Patch, tree: Path) -> None:
     apply(patch, tree, check=True)
 
 
@@ -48,7 +48,7 @@ def test_a_patch_that_does_not_apply_any_more_is_named(tmp_path: Path) -> None:
         apply(patch, tmp_path)
 
 
-def test_a_patch_says_what_is_wrong_with_it(tmp_path: Path) -> None:
+def test_a_patch_describes_its_bug(tmp_path: Path) -> None:
     path = tmp_path / "silent.patch"
     path.write_text("--- a/core\n")
     with pytest.raises(ValueError, match="must begin with a line"):

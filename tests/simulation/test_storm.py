@@ -34,13 +34,13 @@ print(*(Storm(seed).run(8).trace for seed in range(500, 506)))
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_after_the_storm_comes_calm(seed: int) -> None:
+def test_a_storm_ends_with_every_call_answered(seed: int) -> None:
     calm = Storm(seed).run(10.0)
     assert calm.steps > 0
     assert calm.simulated >= 10.0
 
 
-def test_equal_seeds_are_equal_storms() -> None:
+def test_equal_seeds_make_equal_storms() -> None:
     assert Storm(5).run(10.0) == Storm(5).run(10.0)
     assert Storm(5).run(10.0).trace != Storm(6).run(10.0).trace
 
@@ -58,7 +58,7 @@ def traces(python: str, seed: str) -> str:
     return done.stdout
 
 
-def test_a_seed_is_the_same_storm_in_every_process() -> None:
+def test_a_seed_makes_the_same_storm_in_every_process() -> None:
     first = traces(sys.executable, "0")
     assert len(first.split()) == 6
     assert traces(sys.executable, "4242") == first
@@ -66,18 +66,18 @@ def test_a_seed_is_the_same_storm_in_every_process() -> None:
 
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def test_storms_can_be_drawn_by_whoever_searches(data: st.DataObject) -> None:
+def test_storms_can_be_drawn_from_a_function(data: st.DataObject) -> None:
     calm = Storm(Drawn(lambda n: data.draw(st.integers(0, n - 1)))).run(1.0)
     assert calm.simulated >= 1.0
 
 
-def test_a_storm_can_be_had_again_from_its_choices_alone() -> None:
+def test_a_storm_can_be_repeated_from_its_choices() -> None:
     recording = Recording(Seeded(11))
     calm = Storm(recording).run(5.0)
     assert calm == Storm(11).run(5.0) == Storm(Recorded(recording.choices)).run(5.0)
 
 
-def test_the_simplest_storm_of_all_is_calm() -> None:
+def test_the_simplest_storm_has_no_faults() -> None:
     storm = Storm(Recorded({}))
     assert storm.scenario.config == Config()
     assert storm.run(5.0).calls > 0
@@ -89,7 +89,7 @@ def test_every_small_limit_is_a_limit() -> None:
             assert getattr(Config(**{name: option}), name) == option
 
 
-def test_storms_differ_in_what_they_are_made_of() -> None:
+def test_storms_differ_in_limits_and_faults() -> None:
     made = [draw_scenario(Seeded(seed).stream("swarm")) for seed in range(50)]
     assert len({str(scenario) for scenario in made}) > 45
     assert any(scenario.config == Config() for scenario in made)
@@ -99,7 +99,7 @@ def test_storms_differ_in_what_they_are_made_of() -> None:
     assert shrunk == SMALL_LIMITS.keys()
 
 
-def test_a_storm_may_rage_over_any_service() -> None:
+def test_a_storm_can_run_any_service() -> None:
     service = Service("mine", public=True)
     answered: list[Any] = []
 
@@ -116,7 +116,7 @@ def test_a_storm_may_rage_over_any_service() -> None:
         Storm(3, service=service)
 
 
-def test_a_storm_over_a_service_of_ones_own_says_what_it_was_made_of_and_leaves_a_journal(tmp_path: Path) -> None:
+def test_a_failed_storm_of_a_users_service_names_its_scenario_and_leaves_a_journal(tmp_path: Path) -> None:
     service = Service("mine", public=True)
 
     @service.method
@@ -149,7 +149,7 @@ def test_a_client_that_broke_the_protocol_may_get_any_error() -> None:
     storm._sample._check(client, "ask", {"token": "a"}, call)
 
 
-def test_no_shut_down_begins_when_the_storm_is_over() -> None:
+def test_no_shutdown_begins_in_the_second_phase() -> None:
     for storming in (True, False):
         storm = Storm(1)
         storm._shut_down_under_load(1.0)
@@ -183,7 +183,7 @@ def first_failure(folder: Path | None, seeds: int = 40) -> Failed:
     raise AssertionError("none failed")
 
 
-def test_a_failure_leaves_a_shrunk_journal_and_the_line_that_repeats_it(
+def test_a_failure_leaves_a_shrunk_journal_and_a_command_that_repeats_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     forget_a_slot(monkeypatch)
@@ -232,7 +232,7 @@ def test_the_command_runs_a_part_of_a_storm(capsys: pytest.CaptureFixture[str]) 
     assert "argument --clients" in capsys.readouterr().err
 
 
-def test_the_command_tells_what_failed_and_stops_when_that_is_enough(
+def test_the_command_reports_failures_and_stops_after_ten(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     error = Error("calls: x", "Violation: calls: x", 0.5, 7)
@@ -245,7 +245,7 @@ def test_the_command_tells_what_failed_and_stops_when_that_is_enough(
     assert "10 failed" in out
 
 
-def test_a_command_line_that_makes_no_sense_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_command_line_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit:
         command.main(["--seeds", "0"])
     assert exit.value.code == 2

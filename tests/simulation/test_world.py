@@ -35,7 +35,7 @@ def test_calls_are_answered_over_every_transport(transport: Transport) -> None:
     world.finish()
 
 
-def test_handlers_that_await_do_so_on_the_virtual_clock() -> None:
+def test_handlers_await_on_the_virtual_clock() -> None:
     world = World(service=shop())
     alice = world.client("alice")
     slow, quick = alice.call("wait", 20.0), alice.call("wait", 0.5)
@@ -50,7 +50,7 @@ def test_handlers_that_await_do_so_on_the_virtual_clock() -> None:
 
 
 @who_is_pushed_to
-def test_the_server_may_ask_and_tell_its_clients(transport: Transport) -> None:
+def test_handlers_can_call_and_notify_their_clients(transport: Transport) -> None:
     world = World(service=shop())
     alice = world.client("alice", transport, identity=Identity("ada"))
     alice.answers["number"] = lambda params: params[0] + 1
@@ -72,7 +72,7 @@ def test_the_server_may_ask_and_tell_its_clients(transport: Transport) -> None:
     world.finish()
 
 
-def test_calls_that_are_sequential_follow_one_another() -> None:
+def test_sequential_calls_run_one_after_another() -> None:
     world = World(service=shop())
     alice, bob = world.client("alice"), world.client("bob", "lines")
     calls = [alice.call("one_by_one", "a"), alice.call("one_by_one", "b"), bob.call("one_by_one", "c")]
@@ -85,7 +85,7 @@ def test_calls_that_are_sequential_follow_one_another() -> None:
     assert (calls[1].error.code, last.result) == (-32800, "d")
 
 
-def test_what_a_handler_raises_is_an_incident_and_no_secret() -> None:
+def test_the_exception_of_a_handler_is_not_sent() -> None:
     world = World(service=shop())
     broken = world.client("alice").call("breaks")
     world.run(1)
@@ -123,7 +123,7 @@ def test_incidents_are_forgotten_when_no_call_can_get_them() -> None:
     assert world.incident(incident) is None
 
 
-def test_a_cut_loses_what_waits_and_the_next_call_makes_a_new_link() -> None:
+def test_a_cut_loses_pending_calls_and_the_next_call_makes_a_new_link() -> None:
     world = World(service=shop())
     alice = world.client("alice")
     lost, finishing = alice.call("wait", 10.0), alice.call("finish")
@@ -152,7 +152,7 @@ def test_nothing_moves_on_a_blocked_link() -> None:
     assert call.result == 2
 
 
-def test_who_leaves_a_blocked_link_has_left_when_it_moves_again() -> None:
+def test_a_close_on_a_blocked_link_arrives_after_unblock() -> None:
     world = World(service=shop(), config=Config(heartbeat_interval=None))
     alice = world.client("alice")
     alice.call("add", 1, 1)
@@ -165,7 +165,7 @@ def test_who_leaves_a_blocked_link_has_left_when_it_moves_again() -> None:
     assert not world.process.sockets
 
 
-def test_who_does_not_read_is_closed_and_told() -> None:
+def test_a_client_that_does_not_read_is_closed_with_a_code() -> None:
     world = World(
         service=shop(), config=Config(write_timeout=2.0), conditions=Conditions(links=LinkConditions(capacity=200))
     )
@@ -181,7 +181,7 @@ def test_who_does_not_read_is_closed_and_told() -> None:
     world.finish()
 
 
-def test_a_client_may_end_its_input_and_leave() -> None:
+def test_a_client_can_half_close_and_close() -> None:
     world = World(service=shop())
     for transport in TRANSPORTS:
         client = world.client(transport, transport)
@@ -192,7 +192,7 @@ def test_a_client_may_end_its_input_and_leave() -> None:
         assert (call.result, client.link) == (2, None)
 
 
-def test_a_restart_loses_everything_and_a_shut_down_nothing() -> None:
+def test_a_restart_loses_pending_calls_and_a_shutdown_loses_none() -> None:
     world = World(service=shop(), config=Config(drain_grace=5.0))
     alice, bob = world.client("alice"), world.client("bob", "http")
     calls = [alice.call("wait", 3.0), bob.call("wait", 3.0)]
@@ -212,7 +212,7 @@ def test_a_restart_loses_everything_and_a_shut_down_nothing() -> None:
     world.finish()
 
 
-def test_what_handlers_say_as_their_process_is_killed_is_said_to_nobody() -> None:
+def test_handlers_of_a_killed_process_send_nothing() -> None:
     world = World(service=shop(), conditions=Conditions(links=LinkConditions(latency=1.0)))
     asked = world.client("ann").call("ask")
     world.run(seconds=3.5)
@@ -222,7 +222,7 @@ def test_what_handlers_say_as_their_process_is_killed_is_said_to_nobody() -> Non
     assert killed.board.outbox == []  # it asked the client to forget what it was asked
 
 
-def test_the_process_may_stand_still_and_nobody_is_closed_for_it() -> None:
+def test_a_stalled_process_closes_no_connection() -> None:
     world = World(service=shop())
     alice = world.client("alice")
     alice.call("add", 1, 1)
@@ -233,7 +233,7 @@ def test_the_process_may_stand_still_and_nobody_is_closed_for_it() -> None:
     assert (call.result, alice.connections) == (4, 1)
 
 
-def test_handlers_may_misbehave() -> None:
+def test_handler_faults_break_no_invariant() -> None:
     world = World(
         service=shop(),
         conditions=Conditions(handlers=HandlerFaults(late=300, never=300, twice=500, raises=100, ignores_cancel=500)),
@@ -246,7 +246,7 @@ def test_handlers_may_misbehave() -> None:
     world.finish()
 
 
-def test_equal_seeds_make_equal_worlds_and_others_do_not() -> None:
+def test_equal_seeds_make_equal_worlds_and_different_seeds_do_not() -> None:
     def trace(seed: int) -> str:
         world = World(seed, service=shop(), conditions=Conditions(links=LinkConditions(jitter=0.5, fragment=500)))
         for kind in TRANSPORTS:
@@ -258,7 +258,7 @@ def test_equal_seeds_make_equal_worlds_and_others_do_not() -> None:
     assert trace(1) != trace(2)
 
 
-def test_what_must_not_be_is_seen() -> None:
+def test_a_wrong_reply_is_a_violation() -> None:
     world = World(service=shop(), monitoring=Monitoring(check_every=1))
     world.client("alice").call("wait", 5.0)
     world.run(1)
@@ -267,7 +267,7 @@ def test_what_must_not_be_is_seen() -> None:
         world.run(1)
 
 
-def test_an_answer_that_does_not_come_is_seen() -> None:
+def test_a_missing_reply_is_a_violation() -> None:
     world = World(service=shop())
     alice = world.client("alice")
     alice.call("add", 1, 1)
@@ -283,7 +283,7 @@ def test_parameters_are_by_position_or_by_name() -> None:
         alice.call("add", 1, b=2)
 
 
-def test_requests_that_do_not_wait_are_answered_in_their_order() -> None:
+def test_pipelined_requests_are_answered_in_order() -> None:
     world = World(service=shop(), conditions=Conditions(links=LinkConditions(fragment=500)))
     alice = world.client("alice", "http")
     alice.new_protocol = lambda stream, now: PipeliningHttpProtocol(b"localhost")
@@ -299,7 +299,7 @@ def test_requests_that_do_not_wait_are_answered_in_their_order() -> None:
     world.finish()
 
 
-def test_handlers_that_do_not_stop_when_told_do_when_the_world_heals() -> None:
+def test_handlers_that_ignore_cancellation_stop_when_the_world_heals() -> None:
     world = World(service=shop(), conditions=Conditions(handlers=HandlerFaults(ignores_cancel=1000)))
     alice = world.client("alice")
     call = alice.call("many")
@@ -311,7 +311,7 @@ def test_handlers_that_do_not_stop_when_told_do_when_the_world_heals() -> None:
     world.finish()
 
 
-def test_tasks_are_stopped_in_the_same_order_in_every_run() -> None:
+def test_tasks_are_cancelled_in_the_same_order_in_every_run() -> None:
     traces = []
     for _ in range(3):
         world = World(service=shop())
@@ -324,7 +324,7 @@ def test_tasks_are_stopped_in_the_same_order_in_every_run() -> None:
     assert traces[0] == traces[1] == traces[2]
 
 
-def test_a_call_that_waits_for_its_turn_and_is_cancelled_gives_its_slot_back_at_once() -> None:
+def test_a_cancelled_call_in_a_queue_frees_its_slot_at_once() -> None:
     world = World(service=shop(), config=Config(max_calls_per_connection=2))
     alice = world.client("alice")
     alice.call("one_by_one", "a")
@@ -335,7 +335,7 @@ def test_a_call_that_waits_for_its_turn_and_is_cancelled_gives_its_slot_back_at_
     assert third.result == 2
 
 
-def test_a_handler_that_lets_no_time_pass_is_found_out() -> None:
+def test_a_handler_that_yields_forever_is_a_violation() -> None:
     world = World(service=shop())
     world.client("alice").call("spins")
     with pytest.raises(Violation, match="time: a handler yields forever and the clock does not advance") as raised:
@@ -343,7 +343,7 @@ def test_a_handler_that_lets_no_time_pass_is_found_out() -> None:
     assert "seed 0, at " in raised.value.__notes__[0]
 
 
-def test_what_a_handler_raised_can_be_seen_by_who_tests_it() -> None:
+def test_the_exception_of_a_handler_is_the_cause_of_the_error() -> None:
     world = World(service=shop())
     broken = world.client("alice").call("breaks")
     world.run(1)
@@ -351,7 +351,7 @@ def test_what_a_handler_raised_can_be_seen_by_who_tests_it() -> None:
     assert isinstance(broken.error.__cause__, KeyError)
 
 
-def test_what_is_said_of_a_client_before_its_first_link_counts() -> None:
+def test_settings_of_a_client_before_its_first_link_are_kept() -> None:
     world = World(service=shop())
     deaf, blocked = world.client("deaf"), world.client("blocked")
     deaf.reads = False
@@ -365,7 +365,7 @@ def test_what_is_said_of_a_client_before_its_first_link_counts() -> None:
     assert [call.result for call in calls] == [2, 2]
 
 
-def test_a_client_may_answer_with_an_error() -> None:
+def test_a_client_can_answer_with_an_error() -> None:
     world = World(service=shop())
     alice = world.client("alice")
 
@@ -379,7 +379,7 @@ def test_a_client_may_answer_with_an_error() -> None:
     assert call.error.code == 7
 
 
-def test_a_client_may_answer_late_too_late_and_not_behind_its_link() -> None:
+def test_a_client_can_answer_late_too_late_or_never_after_a_cut() -> None:
     world = World(service=shop())
     alice = world.client("alice")
     alice.answers["number"] = lambda params: params[0] + 1
@@ -402,7 +402,7 @@ def test_a_client_may_answer_late_too_late_and_not_behind_its_link() -> None:
     assert alice.answer_delay == 0.0
 
 
-def test_a_client_answers_nothing_on_a_link_that_is_gone() -> None:
+def test_a_client_sends_no_answer_after_its_link_is_lost() -> None:
     world = World(service=shop())
     alice = world.client("alice")
 
@@ -418,7 +418,7 @@ def test_a_client_answers_nothing_on_a_link_that_is_gone() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))  # some of them compress
-def test_a_client_takes_large_answers_and_may_say_what_compresses_too_well(seed: int) -> None:
+def test_a_client_accepts_large_replies_and_can_send_what_compresses_too_well(seed: int) -> None:
     service = Service("large", public=True)
 
     @service.method
@@ -437,7 +437,7 @@ def test_a_client_takes_large_answers_and_may_say_what_compresses_too_well(seed:
 
 
 @pytest.mark.parametrize("way", ["threadsafe", "later", "coroutine"])
-def test_what_waits_is_woken_from_outside_of_a_turn(way: str) -> None:
+def test_a_waiting_task_is_woken_from_outside_of_a_turn(way: str) -> None:
     service = Service("waking", public=True)
     waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
@@ -467,7 +467,7 @@ def test_what_waits_is_woken_from_outside_of_a_turn(way: str) -> None:
     assert waits_for.result == "woken"
 
 
-def test_a_server_that_lets_nobody_in_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_refuses_every_client_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(service=shop())
     world.client("alice")
     monkeypatch.setattr(world.process, "open", lambda *rest: False)
@@ -475,7 +475,7 @@ def test_a_server_that_lets_nobody_in_is_found_out(monkeypatch: pytest.MonkeyPat
         world.finish()
 
 
-def test_what_came_while_the_process_stood_still_is_there_at_once() -> None:
+def test_bytes_that_arrive_during_a_stall_are_read_at_once_after_it() -> None:
     world = World(
         service=shop(), conditions=Conditions(links=LinkConditions(latency=0.5)), config=Config(read_bytes=100)
     )
@@ -488,7 +488,7 @@ def test_what_came_while_the_process_stood_still_is_there_at_once() -> None:
     assert {call.ended_at for call in calls} == {10.5}
 
 
-def test_a_process_that_is_killed_while_it_stands_still_is_followed_by_one_that_does_not() -> None:
+def test_a_process_killed_during_a_stall_is_replaced_by_one_that_runs() -> None:
     world = World(service=shop())
     alice = world.client("alice")
     world.after(1.0, world.restart)

@@ -14,7 +14,7 @@ from posthouse.core import Identity, Service, UsageError
 from .shop import shop
 
 
-def test_what_makes_no_sense_is_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     wrong: list[dict[str, Any]] = [{"latency": -1.0}, {"jitter": float("nan")}, {"capacity": 0}, {"fragment": 1001}]
     for parts in wrong:
         with pytest.raises(UsageError):
@@ -23,7 +23,7 @@ def test_what_makes_no_sense_is_refused() -> None:
         World(service=shop()).client("alice", "pigeon")  # type: ignore[arg-type]
 
 
-def test_a_client_is_had_again_by_its_name_and_not_as_another() -> None:
+def test_an_existing_client_is_found_by_its_name_alone() -> None:
     world = World(service=shop())
     ada = Identity("ada")
     alice = world.client("alice", "http", identity=ada)
@@ -39,7 +39,7 @@ def test_a_client_is_had_again_by_its_name_and_not_as_another() -> None:
             world.client("alice", transport, identity=identity)
 
 
-def test_a_name_that_nobody_has_is_a_misuse() -> None:
+def test_an_unknown_name_is_a_misuse() -> None:
     world = World(service=shop())
     for fault in (world.cut, world.block, world.unblock):
         with pytest.raises(UsageError, match=r"there is no client 'bob'.* \(clients: none\)"):
@@ -49,7 +49,7 @@ def test_a_name_that_nobody_has_is_a_misuse() -> None:
         world.cut("bob")
 
 
-def test_a_handler_cannot_kill_its_own_process_but_may_plan_it() -> None:
+def test_a_handler_cannot_kill_its_own_process_but_can_plan_it() -> None:
     service = Service("deadly", public=True)
 
     @service.method
@@ -77,12 +77,12 @@ async def world_in_a_loop() -> None:
     World(service=shop()).run(1)
 
 
-def test_a_world_within_an_event_loop_says_that_it_is_one() -> None:
+def test_a_world_inside_an_event_loop_is_refused() -> None:
     with pytest.raises(UsageError, match="plain functions"):
         asyncio.run(world_in_a_loop())
 
 
 @pytest.mark.parametrize("faults", [{"late": 2000}, {"never": -1}, {"max_delay": -1.0}, {"max_delay": float("nan")}])
-def test_handler_faults_that_make_no_sense_are_refused(faults: dict[str, Any]) -> None:
+def test_invalid_handler_faults_are_refused(faults: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(faults))):
         HandlerFaults(**faults)

@@ -40,11 +40,11 @@ def meets(limit: str, now: float, config: Config = CONFIG, **facts: Any) -> bool
         ("max_bad_messages", 0.0, {"invalid_messages": 3}, True),
     ],
 )
-def test_a_limit_is_met_where_it_is_and_no_earlier(limit: str, now: float, facts: dict[str, Any], met: bool) -> None:
+def test_a_limit_is_reached_exactly_at_its_value(limit: str, now: float, facts: dict[str, Any], met: bool) -> None:
     assert meets(limit, now, **facts) is met
 
 
-def test_what_has_no_limit_is_never_met() -> None:
+def test_an_unset_limit_is_never_reached() -> None:
     config = Config(idle_timeout=None, max_bad_messages=None)
     assert not meets("idle_timeout", 1e9, config)
     assert not meets("max_bad_messages", 1e9, config, invalid_messages=1000)

@@ -530,7 +530,7 @@ TEXTS = st.one_of(
 
 @settings(max_examples=40, deadline=None)
 @given(texts=st.lists(TEXTS, max_size=6), kind=st.sampled_from(["websocket", "http"]))
-def test_the_model_reads_any_text_as_the_gateway_does(texts: list[bytes], kind: Kind) -> None:
+def test_the_model_and_the_gateway_read_any_text_alike(texts: list[bytes], kind: Kind) -> None:
     desk = Desk()
     connection = desk.open(kind)
     desk.request(connection, "ask", None, timeout=5.0)
@@ -819,7 +819,7 @@ BUGS: tuple[tuple[Callable[[pytest.MonkeyPatch], None], Callable[[Desk], None], 
 
 
 @pytest.mark.parametrize(("bug", "scenario", "sentence"), BUGS, ids=lambda part: getattr(part, "__name__", ""))
-def test_the_model_tells_a_gateway_that(
+def test_the_model_finds_a_gateway_that(
     bug: Callable[[pytest.MonkeyPatch], None],
     scenario: Callable[[Desk], None],
     sentence: str,
