@@ -1,4 +1,4 @@
-"""One hunt: storms from a first seed on, until one fails or the time is over.
+"""Run storms from a first seed on until one fails or the time is over.
 
     python -m tests.simulation.planted.hunt FIRST SECONDS TREE
 
