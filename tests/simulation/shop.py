@@ -12,7 +12,7 @@ from posthouse.core import Context, Service
 
 TRANSPORTS = get_args(Transport)
 every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
-who_is_pushed_to = pytest.mark.parametrize("transport", [kind for kind in TRANSPORTS if kind != "http"])
+pushable_transports = pytest.mark.parametrize("transport", [kind for kind in TRANSPORTS if kind != "http"])
 
 
 def shop() -> Service:

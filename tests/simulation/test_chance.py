@@ -1,4 +1,4 @@
-"""One source of chance, a stream for each actor."""
+"""Sources of choices: each actor has a stream of its own."""
 
 from __future__ import annotations
 

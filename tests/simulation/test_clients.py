@@ -1,8 +1,8 @@
-"""Simulated clients: what they may say, how their calls end, and what they do not put up with."""
+"""Simulated clients: their messages, the outcomes of their calls, and the replies that are violations."""
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from posthouse.adapters.invariants import Violation
@@ -10,9 +10,8 @@ from posthouse.adapters.simulation import Client, Conditions, LinkConditions, Pe
 from posthouse.adapters.simulation.clients.protocols.protocol import HttpReply, Message, Pong, Transport
 from posthouse.core import Config, Context, Service, UsageError
 
-TRANSPORTS = get_args(Transport)
-every_transport = pytest.mark.parametrize("transport", TRANSPORTS)
-who_is_pushed_to = pytest.mark.parametrize("transport", [kind for kind in TRANSPORTS if kind != "http"])
+from .shop import every_transport, pushable_transports
+
 every_pipe = pytest.mark.parametrize("transport", ["lines", "headers"])
 
 
@@ -72,7 +71,7 @@ def test_a_call_that_is_too_large_is_refused_and_its_neighbours_succeed(transpor
     world.finish()
 
 
-@who_is_pushed_to
+@pushable_transports
 def test_a_batch_that_is_too_large_ends_all_of_its_calls(transport: Transport) -> None:
     world = World(service=desk(), config=Config(max_batch=3))
     alice = world.client("alice", transport)
@@ -84,7 +83,7 @@ def test_a_batch_that_is_too_large_ends_all_of_its_calls(transport: Transport) -
     world.finish()
 
 
-@who_is_pushed_to
+@pushable_transports
 def test_a_call_that_is_nested_too_deep_is_refused(transport: Transport) -> None:
     world = World(service=desk(), config=Config(max_depth=4))
     alice = world.client("alice", transport)
@@ -94,7 +93,7 @@ def test_a_call_that_is_nested_too_deep_is_refused(transport: Transport) -> None
     world.finish()
 
 
-@who_is_pushed_to
+@pushable_transports
 def test_calls_with_too_long_ids_are_refused_one_by_one(transport: Transport) -> None:
     world = World(service=desk(), config=Config(max_id_bytes=24))
     alice = world.client("alice of a very long name", transport)
@@ -264,7 +263,7 @@ def test_a_missing_pong_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
 # What accompanies a call
 
 
-@who_is_pushed_to
+@pushable_transports
 def test_a_call_with_a_token_gets_progress(transport: Transport) -> None:
     world = World(service=desk())
     alice = world.client("alice", transport)

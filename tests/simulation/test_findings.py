@@ -1,4 +1,4 @@
-"""What storms have found in the product, kept as the journals that were left of it: they fail no more."""
+"""Journals of bugs that storms found in the product: they must not fail again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fixture that users' tests have: what it demands when a test is over."""
+"""The pytest fixture `world`: what it requires after a test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handlers on the virtual clock: errors of the core are not theirs, and injected faults are."""
+"""Simulated handlers: errors of the core end the run, injected faults are exceptions of the handler."""
 
 from __future__ import annotations
 

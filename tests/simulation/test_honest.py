@@ -1,4 +1,4 @@
-"""No service is accused that does nothing wrong."""
+"""Unusual but correct services and limits cause no violation."""
 
 from __future__ import annotations
 

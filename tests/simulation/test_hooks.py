@@ -1,4 +1,4 @@
-"""Hooks of a simulated service: they are told, and harm nobody."""
+"""Hooks of a simulated service: they are called, and their exceptions have no effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A storm that fails in the world only is made smaller, and never into one that fails otherwise."""
+"""A storm that fails only in the simulator is made smaller, and the smaller one fails in the same way."""
 
 from __future__ import annotations
 

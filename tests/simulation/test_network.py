@@ -1,4 +1,4 @@
-"""Links: what they may do to bytes, and that they do no more."""
+"""Links: they delay, merge, fragment and lose bytes, but never reorder or change them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Storms: chaos, then calm, all of it from a seed; and what is left of one that fails."""
+"""Storms: two phases, everything from one seed; and the journal of a storm that fails."""
 
 from __future__ import annotations
 

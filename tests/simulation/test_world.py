@@ -1,4 +1,4 @@
-"""Worlds: users' services behind simulated links, and what befalls their clients."""
+"""Worlds: services behind simulated links, and the faults that their clients meet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.server.engine import SPARE_INCIDENTS
 from posthouse.core import Config, Identity, RpcError, Service
 
-from .shop import TRANSPORTS, every_transport, shop, who_is_pushed_to
+from .shop import TRANSPORTS, every_transport, pushable_transports, shop
 
 
 @every_transport
@@ -49,7 +49,7 @@ def test_handlers_await_on_the_virtual_clock() -> None:
     assert world.now == 21.0
 
 
-@who_is_pushed_to
+@pushable_transports
 def test_handlers_can_call_and_notify_their_clients(transport: Transport) -> None:
     world = World(service=shop())
     alice = world.client("alice", transport, identity=Identity("ada"))

@@ -1,4 +1,4 @@
-"""What makes no sense to say of a world is refused in words."""
+"""Misuse of a world is refused with an error that explains it."""
 
 from __future__ import annotations
 

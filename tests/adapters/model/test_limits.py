@@ -1,4 +1,4 @@
-"""What the model takes for a cause of each limit: met at its boundary, and by nothing less."""
+"""The condition of each limit in the model: reached at its boundary, and not before."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The model and the gateway: they agree about every rule, and differ as soon as the gateway breaks one.
 
-Each scenario is a run of one gateway through one rule. The gateway as it is passes all of them; each planted bug is a
-gateway that breaks a promise, and a scenario in which the model says which.
+Each scenario tests one rule. The gateway passes all of them. Each planted bug breaks a rule of the gateway, and in its
+scenario the model must report that rule.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ SPOKEN = (Transmit, Answer)
 
 
 class Desk:
-    """A watched gateway on a clock that the test holds. `effects` are those of the last input."""
+    """A checked gateway; `now` is its clock. `effects` are those of the last input."""
 
     def __init__(self, config: Config = NARROW, service: Service | None = None) -> None:
         service = calculator() if service is None else service
@@ -79,7 +79,7 @@ class Desk:
         self.effects: list[Any] = []
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """Every input of the gateway, with `now`, and what follows noted."""
+        """Every input of the gateway, at the time `now`. Its effects are kept."""
 
         def input(*arguments: Any, **keywords: Any) -> Any:
             returned = getattr(self.gateway, name)(*arguments, self.now, **keywords)
@@ -91,24 +91,24 @@ class Desk:
         return input
 
     def open(self, kind: Kind = "websocket", identity: Identity = ANONYMOUS, meta: Meta = Meta()) -> ConnectionId:
-        """Somebody connects."""
+        """Connect a peer."""
         return ConnectionId(self.connect(Peer(kind, identity=identity, meta=meta)))
 
     def later(self, seconds: float) -> None:
-        """So much time passes, in one step."""
+        """Let time pass in one step."""
         self.now += seconds
         self.handle_timeout()
 
     def seen(self, kind: type) -> list[Any]:
-        """The effects of this kind that the last input left."""
+        """The effects of this kind of the last input."""
         return [effect for effect in self.effects if type(effect) is kind]
 
     def invoked(self) -> list[int]:
-        """The calls that the last input handed out."""
+        """The calls that the last input started."""
         return [effect.call for effect in self.seen(Invoke)]
 
     def codes(self) -> list[int | None]:
-        """What the last input answered: codes, and None for results."""
+        """The replies of the last input: error codes, and None for results."""
         texts = [msgspec.json.decode(effect.data) for effect in self.effects if type(effect) in SPOKEN and effect.data]
         entries = [entry for text in texts for entry in (text if isinstance(text, list) else [text])]
         return [entry.get("error", {}).get("code") for entry in entries if "method" not in entry]
@@ -170,7 +170,7 @@ def refusals(desk: Desk) -> None:
 
 
 def slots(desk: Desk) -> None:
-    """Calls run up to the cap, then wait in order, then are refused; who waits runs when a handler has ended."""
+    """Calls run up to the limit, then wait in order, then are refused. A waiting call starts when a handler ends."""
     one, two = desk.open(), desk.open()
     for id in (1, 2, 3, 4):
         desk.receive(one, later(id))
@@ -198,7 +198,7 @@ def slots(desk: Desk) -> None:
 
 
 def waiting_bytes(desk: Desk) -> None:
-    """What waits is bounded in bytes too."""
+    """Waiting calls are also limited in bytes."""
     one = desk.open()
     for id in (1, 2, 3):
         desk.receive(one, later(id))
@@ -209,7 +209,7 @@ def waiting_bytes(desk: Desk) -> None:
 
 
 def cancellation(desk: Desk) -> None:
-    """A call that runs is told to stop and keeps its slot; one that waits never runs."""
+    """A running call is cancelled and keeps its slot; a waiting call never runs."""
     one = desk.open()
     for id in (1, 2, 3):
         desk.receive(one, later(id))
@@ -253,7 +253,7 @@ def deadlines(desk: Desk) -> None:
 
 
 def progress(desk: Desk) -> None:
-    """Progress is told while a call runs that gave a token, and never afterwards."""
+    """Progress is sent while a call with a token runs, and never afterwards."""
     one, http = desk.open(), desk.open("http", meta=Meta(progress_token=1))
     desk.receive(one, later(1, ',"meta":{"progress_token":"t"}'))
     desk.receive(http, later(2))
@@ -264,7 +264,7 @@ def progress(desk: Desk) -> None:
 
 
 def disconnects(desk: Desk) -> None:
-    """Who has gone is sent nothing: calls stop or finish as declared, requests of ours end."""
+    """A closed connection gets nothing: its calls stop or finish as declared, requests to it end."""
     one = desk.open()
     desk.receive(one, later(1))
     desk.receive(one, call("finish", id=b"2"))
@@ -283,7 +283,7 @@ def disconnects(desk: Desk) -> None:
 
 
 def batches(desk: Desk) -> None:
-    """A batch has one answer, of what it is owed, when the last of it has reported."""
+    """A batch gets one array of all its replies, when its last entry has ended."""
     one = desk.open()
     desk.receive(one, b"[" + b",".join((later(1), call("add", b'["x"]', b"2"), later(3))) + b"]")
     assert desk.codes() == []
@@ -302,7 +302,7 @@ def batches(desk: Desk) -> None:
 
 
 def limits(desk: Desk) -> None:
-    """A reply, and the array of a batch's, is within its limit, or says that it would not be."""
+    """Replies and arrays of replies are within their limits, or replaced by an error."""
     desk = Desk(Config(max_response_bytes=400, max_batch_reply_bytes=650))
     one = desk.open()
     for size, codes in ((300, [None]), (400, [-32008])):
@@ -316,7 +316,7 @@ def limits(desk: Desk) -> None:
 
 
 def exchanges(desk: Desk) -> None:
-    """An HTTP exchange has one answer: its reply, its batch, or that there is nothing to say."""
+    """An HTTP exchange gets one answer: a reply, an array, or an empty answer."""
     for text, codes in (
         (later(1), [None]),
         (call("later", b"[1]", None), []),
@@ -343,7 +343,7 @@ def exchanges(desk: Desk) -> None:
 
 
 def slow_peers(desk: Desk) -> None:
-    """What is queued for a slow peer leaves in order, and all of it before it is read again."""
+    """Messages in the queue of a slow peer are sent in order, all of them before it is read again."""
     one = desk.open()
     desk.receive(one, later(1, ',"meta":{"progress_token":1}'))
     desk.report_held(one, 10)
@@ -362,7 +362,7 @@ def slow_peers(desk: Desk) -> None:
 
 
 def closes(desk: Desk) -> None:
-    """Who is closed with flush gets what was queued, and then nothing more."""
+    """A close with `flush` first sends the queue; nothing is sent after it."""
     one = desk.open()
     desk.report_held(one, 10)
     for _ in range(desk.gateway.config.max_bad_messages or 0):
@@ -377,7 +377,7 @@ def closes(desk: Desk) -> None:
 
 
 def requests_of_ours(desk: Desk) -> None:
-    """A request has one outcome: what was answered, its deadline, or that nobody is there; none if abandoned."""
+    """A request has one outcome: an answer, its deadline, or a closed connection. An abandoned one has none."""
     one, http = desk.open(), desk.open("http")
     for answer in (b'"result":1,"id":1', b'"error":{"code":5,"message":"no"},"id":2', b'"result":1,"id":1'):
         desk.request(one, "ask", None, timeout=5.0)
@@ -395,7 +395,7 @@ def requests_of_ours(desk: Desk) -> None:
 
 
 def rates(desk: Desk) -> None:
-    """Calls beyond the rate are refused, by user or by connection."""
+    """Calls above the rate of a user or a connection are refused."""
     desk = Desk(Config(call_rate=2.0))
     for connection, fresh in ((desk.open(), 2), (desk.open(identity=ADA), 2), (desk.open(identity=ADA), 0)):
         for place in range(3):
@@ -414,7 +414,7 @@ def rates(desk: Desk) -> None:
 
 
 def built_in_scopes(desk: Desk) -> None:
-    """A service says who may call what the gateway answers itself."""
+    """A service sets the scopes of built-in methods."""
     desk = Desk(service=Service("closed", builtin_scopes={"connection.ping": ["broadcast"]}))
     for identity, code in ((ANONYMOUS, -32020), (Identity("bob"), -32021), (ADA, None)):
         desk.receive(desk.open(identity=identity), call("connection.ping"))
@@ -422,7 +422,7 @@ def built_in_scopes(desk: Desk) -> None:
 
 
 def memory(desk: Desk) -> None:
-    """Who is closed for the sake of memory is let go as anybody else."""
+    """A connection that is closed for memory ends like any other."""
     desk = Desk(Config(memory_budget=1000))
     one = desk.open()
     desk.receive(one, later(1))
@@ -435,7 +435,7 @@ def memory(desk: Desk) -> None:
 
 
 def shut_down(desk: Desk) -> None:
-    """New calls are refused, old ones end with the grace, everybody is bidden farewell, and it is over."""
+    """New calls are refused, old ones end with the grace, all connections are notified and closed, then Drained."""
     socket = desk.accepted(Address("a", 1))
     one, two = desk.open(), desk.open()
     desk.receive(one, later(1))
@@ -467,7 +467,7 @@ def shut_down(desk: Desk) -> None:
 
 
 def shut_down_in_time(desk: Desk) -> None:
-    """It is over when its time is, whoever is there still."""
+    """A shutdown ends in time, even with open connections."""
     one = desk.open()
     desk.receive(one, call("finish", id=b"1"))
     desk.shut_down(grace=100.0)
