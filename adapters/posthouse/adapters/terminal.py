@@ -18,18 +18,18 @@ CODES: Final[dict[Colour, str]] = {"red": "31", "yellow": "33", "green": "32", "
 class Failure(Exception):
     """A command has failed. `hint` says what to do, or is empty; `status` is the exit code."""
 
-    def __init__(self, text: str, *, hint: str = "", status: int = 1) -> None:
+    status = 1
+
+    def __init__(self, text: str, *, hint: str = "") -> None:
         super().__init__(text)
         self.text: Final = text
         self.hint: Final = hint
-        self.status: Final = status
 
 
 class Misuse(Failure):
     """The command line is wrong: exit code 2."""
 
-    def __init__(self, text: str, *, hint: str = "") -> None:
-        super().__init__(text, hint=hint, status=2)
+    status = 2
 
 
 def wants_colour(stream: TextIO) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Final
 
 import click
 from posthouse.adapters.terminal import Failure, complain
 
-from .group import LazyGroup
+from .options import HelpPage
 from .wrong_usage import report_usage
 
 SUBCOMMANDS: Final = {
@@ -24,7 +25,8 @@ SUBCOMMANDS: Final = {
     "check": "List the methods of a service, or report what is wrong with it.",
     "replay": "Replay a recorded journal, offline.",
 }
-"""One line per file in `subcommands/`: its name, and its summary for `posthouse --help`."""
+"""One line per file in `subcommands/`: its name, and its summary for `posthouse --help`. The file of `token-hash` is
+`token_hash.py`, and holds a click command named `command`."""
 
 EPILOG: Final = """\
 Examples:
@@ -38,10 +40,25 @@ To turn off colours, set the environment variable NO_COLOR=1.
 """
 
 
+class LazyGroup(HelpPage, click.Group):
+    """A group that imports a subcommand only when that subcommand runs, and lists them without an import."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        command: click.Command = import_module(f"{__package__}.subcommands.{cmd_name.replace('-', '_')}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUBCOMMANDS.items()))
+
+
 @click.group(
     cls=LazyGroup,
-    package="posthouse.adapters.command.subcommands",
-    summaries=SUBCOMMANDS,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )

@@ -16,8 +16,16 @@ class Option(click.Option):
         self.section: Final = section
 
 
-class Command(click.Command):
-    """A subcommand. Its options stand under their headings, and its epilog is printed as it is written."""
+class HelpPage(click.Command):
+    """A command whose epilog is printed as it is written, after an empty line."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.epilog:
+            formatter.write(f"\n{self.epilog}")
+
+
+class Command(HelpPage):
+    """A subcommand. Its options stand under their headings."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse. Each error names the command: click leaves it out of some."""
@@ -28,7 +36,6 @@ class Command(click.Command):
             raise
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, section by section."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             row = parameter.get_help_record(ctx)
@@ -38,16 +45,6 @@ class Command(click.Command):
         for title, rows in sections.items():
             with formatter.section(title):
                 formatter.write_dl(rows)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the epilog without wrapping it."""
-        write_epilog(self.epilog, formatter)
-
-
-def write_epilog(epilog: str | None, formatter: click.HelpFormatter) -> None:
-    """Write the epilog as it is, after an empty line."""
-    if epilog:
-        formatter.write(f"\n{epilog}")
 
 
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:

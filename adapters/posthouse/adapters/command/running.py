@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable
 from functools import partial, wraps
 from importlib.util import find_spec
-from typing import Any, Final, Literal, NoReturn, Unpack
+from typing import Any, Final, Literal, Unpack
 
 import click
 from msgspec import Struct
@@ -51,47 +51,45 @@ class Running(Struct, frozen=True):
 def running_options(function: Callable[..., int]) -> Callable[..., int]:
     """Add the common options to a subcommand. Its function gets their values as `running`."""
 
+    option = partial(click.option, cls=Option, section="Running")
+
+    @option("--config", metavar="FILE.toml", help="Limits that differ from the defaults.")
+    @option(
+        "--backend",
+        type=click.Choice(["asyncio", "trio"]),
+        default="asyncio",
+        show_default=True,
+        help="The event loop.",
+    )
+    @option(
+        "--log-level",
+        type=click.Choice(logs.LEVELS),
+        metavar="LEVEL",
+        default="info",
+        show_default=True,
+        help=f"Log this level and above: {', '.join(logs.LEVELS)}.",
+    )
+    @option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="Log lines for people, or one JSON object per line.",
+    )
+    @option("--journal", metavar="FILE", help="Record all input for `posthouse replay`; see docs/journal.md.")
+    @option(
+        "--journal-bytes",
+        type=int,
+        default=DEFAULT_BYTES,
+        metavar="N",
+        show_default=True,
+        help="The largest size of the journal, in bytes.",
+    )
     @wraps(function)
     def wrapper(**values: Any) -> int:
         running = Running(**{name: values.pop(name) for name in Running.__struct_fields__})
         return function(running=running, **values)
 
-    option = partial(click.option, cls=Option, section="Running")
-    for decorate in (
-        option(
-            "--journal-bytes",
-            type=int,
-            default=DEFAULT_BYTES,
-            metavar="N",
-            show_default=True,
-            help="The largest size of the journal, in bytes.",
-        ),
-        option("--journal", metavar="FILE", help="Record all input for `posthouse replay`; see docs/journal.md."),
-        option(
-            "--log-format",
-            type=click.Choice(["text", "json"]),
-            default="text",
-            show_default=True,
-            help="Log lines for people, or one JSON object per line.",
-        ),
-        option(
-            "--log-level",
-            type=click.Choice(logs.LEVELS),
-            metavar="LEVEL",
-            default="info",
-            show_default=True,
-            help=f"Log this level and above: {', '.join(logs.LEVELS)}.",
-        ),
-        option(
-            "--backend",
-            type=click.Choice(["asyncio", "trio"]),
-            default="asyncio",
-            show_default=True,
-            help="The event loop.",
-        ),
-        option("--config", metavar="FILE.toml", help="Limits that differ from the defaults."),
-    ):
-        wrapper = decorate(wrapper)
     return wrapper
 
 
@@ -117,8 +115,4 @@ def run_service(running: Running, service: Service, **options: Unpack[Options]) 
         if error.filename is not None and error.filename == running.journal:
             hint = "use a path for --journal that this user may write to"
             raise Failure(f"cannot write the journal {running.journal}: {error.strerror}", hint=hint) from None
-        _explain(error)
-
-
-def _explain(error: OSError) -> NoReturn:
-    raise Failure(error.strerror or str(error), hint=ERRNO_HINTS.get(error.errno or 0, "")) from None
+        raise Failure(error.strerror or str(error), hint=ERRNO_HINTS.get(error.errno or 0, "")) from None

@@ -15,7 +15,7 @@ import pytest
 import trustme
 from anyio.from_thread import start_blocking_portal
 from msgspec import Struct
-from posthouse.adapters.command.client import duplex, process
+from posthouse.adapters.command.client import duplex, streams
 from posthouse.adapters.command.main import main
 from posthouse.adapters.server.serve import serve
 from posthouse.core.service.context import Context
@@ -439,7 +439,7 @@ def test_many_lines_at_once_are_all_read(tmp_path: Path, capfd: pytest.CaptureFi
 def test_a_process_that_does_not_end_is_ended(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "EXIT_GRACE", 0.05)
+    monkeypatch.setattr(streams, "EXIT_GRACE", 0.05)
     assert call("stdio:sh -c 'trap \"\" TERM; exec sleep 1000'", "m", "--timeout", "0.2") == 1
     assert call("stdio:sh -c 'exec >&-; exec sleep 1000'", "m", "--timeout", "5") == 3
     assert "no answer within 0.2 s" in capfd.readouterr().err
@@ -448,7 +448,7 @@ def test_a_process_that_does_not_end_is_ended(
 def test_a_process_that_reads_nothing_does_not_hold_the_call_up_for_ever(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "EXIT_GRACE", 0.05)
+    monkeypatch.setattr(streams, "EXIT_GRACE", 0.05)
     text = "x" * 100_000
     assert call("stdio:sleep 1000", "m", f"text={text}", f"more={text}", "--timeout", "0.2") == 1
     assert "no answer within 0.2 s" in capfd.readouterr().err

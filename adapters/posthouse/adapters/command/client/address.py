@@ -9,12 +9,11 @@ from urllib.parse import urlsplit
 from posthouse.adapters.terminal import Misuse
 from posthouse.core.values.config import MIB, Config
 
-from .connection import Connection, Options
-from .deadline import Deadline
 from .duplex import LineConnection, WebSocketConnection
-from .http import HttpConnection
-from .process import start_process
-from .sockets import open_tcp, open_unix, tls_context
+from .http import HttpConnection, Options
+from .streams import Deadline, open_tcp, open_unix, start_process, tls_context
+
+Connection = HttpConnection | LineConnection | WebSocketConnection
 
 MAX_ANSWER: Final = 256 * MIB
 """The largest answer that is accepted. The server's own limit is lower; this one is for other servers."""

@@ -6,19 +6,18 @@ import os
 import re
 import time
 from collections import deque
-from typing import Final, Protocol
+from typing import Final
 
 from posthouse.adapters.terminal import Failure
 from posthouse.core.values.config import KIB, Config
 from posthouse.transports.client.http import Http1Client
 from posthouse.transports.client.responses import Response
 from posthouse.transports.client.websocket import OpeningRequest, WebSocketClient
-from posthouse.transports.codec import Ended, Output, Send, Text
+from posthouse.transports.codec import Ended, Send, Text
 from posthouse.transports.pipes.newline import NewlineFraming
 
-from .connection import STATUS_HINTS, Options
-from .deadline import Deadline, NoConnection, Stream
-from .http import read_response, refusal_text
+from .http import STATUS_HINTS, Options, read_response, refusal_text
+from .streams import Deadline, NoConnection, Stream
 
 NORMAL_CLOSURE: Final = 1000
 
@@ -32,34 +31,12 @@ MAX_REFUSAL: Final = 16 * KIB
 """Read at most this many bytes of a response that refuses a WebSocket."""
 
 
-class Codec(Protocol):
-    """The methods of a codec that a duplex connection needs."""
-
-    output: list[Output]
-
-    def receive_data(self, data: bytes, now: float) -> None:
-        """Take bytes that arrived."""
-        ...
-
-    def receive_eof(self, now: float) -> None:
-        """No more bytes will arrive."""
-        ...
-
-    def next_timeout(self) -> float | None:
-        """When to call `handle_timeout`."""
-        ...
-
-    def handle_timeout(self, now: float) -> None:
-        """The time of `next_timeout` has come."""
-        ...
-
-
 class DuplexConnection:
     """A stream and the codec that reads JSON texts from it."""
 
     duplex = True
 
-    def __init__(self, stream: Stream, codec: Codec) -> None:
+    def __init__(self, stream: Stream, codec: WebSocketClient | NewlineFraming) -> None:
         self._stream: Final = stream
         self._codec: Final = codec
         self._texts: deque[bytes] = deque()

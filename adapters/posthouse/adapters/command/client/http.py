@@ -5,14 +5,30 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Final
 
+from msgspec import Struct
 from posthouse.adapters.terminal import Failure, printable
 from posthouse.core.values.config import Config
 from posthouse.transports.client.http import Http1Client
 from posthouse.transports.client.responses import Failed, Response
 from posthouse.transports.codec import Send
 
-from .connection import STATUS_HINTS, Options
-from .deadline import NoConnection, Stream
+from .streams import NoConnection, Stream
+
+STATUS_HINTS: Final = {
+    403: "the server does not allow this origin: start it with --allow-origin",
+    404: "check the path: Posthouse has /rpc for HTTP and /ws for WebSocket",
+    421: "the server does not accept this host name: start it with --allow-host",
+    426: "this path is a WebSocket: use ws:// or wss://",
+}
+
+
+class Options(Struct, frozen=True):
+    """How to connect: additional HTTP headers, a PEM file that replaces the system's authorities, or no checks of
+    certificates."""
+
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    authority: str | None = None
+    insecure: bool = False
 
 
 class HttpConnection:

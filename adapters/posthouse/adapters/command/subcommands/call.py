@@ -11,10 +11,9 @@ from typing import Any, Final
 
 import click
 from msgspec import UNSET, DecodeError, Raw, Struct, UnsetType, json
-from posthouse.adapters.command.client.address import connect
-from posthouse.adapters.command.client.connection import Connection, Options
-from posthouse.adapters.command.client.deadline import Deadline
-from posthouse.adapters.command.json_text import json_text
+from posthouse.adapters.command.client.address import Connection, connect
+from posthouse.adapters.command.client.http import Options
+from posthouse.adapters.command.client.streams import Deadline
 from posthouse.adapters.command.options import Command, seconds
 from posthouse.adapters.command.parameters import read_params, utf8
 from posthouse.adapters.terminal import Failure, Misuse, complain, paint, printable, say
@@ -44,6 +43,10 @@ ID: Final = b"1"
 HEADER: Final = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e\xa0-\xff]*)")
 OWN_HEADERS: Final = ("host", "content-length", "transfer-encoding", "connection", "upgrade")
 """Headers that this command sets itself, beside every `sec-websocket-…`."""
+
+INVISIBLE: Final = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""Characters that JSON may hold unescaped but a terminal may obey: controls of ISO 6429, and marks that reorder or hide
+text."""
 
 
 class Incoming(Struct):
@@ -155,18 +158,27 @@ def _decode(text: bytes) -> Incoming:
 
 
 def _print_message(method: str, params: Raw) -> None:
-    text = json_text(bytes(params)) if bytes(params) else ""
+    text = _json_text(bytes(params)) if bytes(params) else ""
     say(paint(f"{printable(method)} {text}".rstrip(), "dim", sys.stderr))
 
 
 def _print_answer(answer: Incoming) -> int:
     if answer.error is not UNSET:
         error = answer.error
-        data = json_text(bytes(error.data)) if bytes(error.data) else ""
+        data = _json_text(bytes(error.data)) if bytes(error.data) else ""
         complain(f"error {error.code}: {printable(error.message)}", [data])
         return 1
     result = b"null" if answer.result is UNSET else bytes(answer.result)
-    text = json_text(result, indent=sys.stdout.isatty())
+    text = _json_text(result, indent=sys.stdout.isatty())
     sys.stdout.buffer.write(f"{text}\n".encode())
     sys.stdout.flush()
     return 0
+
+
+def _json_text(data: bytes, *, indent: bool = False) -> str:
+    """Format JSON on one line or indented. Numbers keep their digits, and members their order.
+
+    Control characters and invisible characters are escaped as JSON escapes them, so that the value stays the same.
+    """
+    text = json.format(data, indent=2 if indent else 0).decode("utf-8", "backslashreplace")
+    return INVISIBLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
