@@ -7,6 +7,7 @@ from msgspec import structs
 from posthouse.adapters import invariants
 from posthouse.adapters.journal import read, replay, shrink
 from posthouse.adapters.journal.format import Entry
+from posthouse.adapters.journal.run import Run, with_recorded_results
 from posthouse.adapters.journal.shrinking import Shrinking, by_socket, together
 from posthouse.core import Gateway, Peer, UsageError
 
@@ -95,7 +96,8 @@ def test_nothing_is_cut_otherwise_where_something_else_fails(monkeypatch: pytest
 
 def test_so_many_runs_and_no_more() -> None:
     journal = eventful(2, 300).journal()
-    shrinking = Shrinking(journal, calculator(), Brittle, check=True, effects=None, max_runs=5)
+    service = with_recorded_results(calculator())
+    shrinking = Shrinking(journal.entries, lambda: Run(journal.header, service, Brittle, check=True), max_runs=5)
     assert len(shrinking.shrink()) < len(journal.entries)
     assert shrinking.runs <= 6
 

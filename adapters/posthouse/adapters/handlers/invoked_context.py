@@ -24,42 +24,34 @@ class InvokedContext(Context):
 
     @property
     def connection(self) -> ConnectionId:
-        """The id of the connection inside this process."""
         return self._invoke.caller.connection
 
     @property
     def public_id(self) -> str:
-        """The id of the connection as peers see it."""
         return self._invoke.caller.public_id
 
     @property
     def kind(self) -> Kind:
-        """The transport of the connection."""
         return self._invoke.caller.kind
 
     @property
     def identity(self) -> Identity:
-        """The identity of the caller."""
         return self._invoke.caller.identity
 
     @property
     def meta(self) -> Meta:
-        """The metadata of the request, beside its parameters."""
         return self._invoke.meta
 
     @property
     def call_id(self) -> CallId:
-        """The id of this call inside this process."""
         return self._invoke.call
 
     @property
     def method(self) -> str:
-        """The name of the method."""
         return self._invoke.method.name
 
     @property
     def cancelled(self) -> bool:
-        """Has the call ended already?"""
         return self.ended
 
     @abstractmethod
@@ -71,16 +63,11 @@ class InvokedContext(Context):
         """Send a request to the caller and wait for its result as JSON. Raises RpcError."""
 
     def progress(self, fraction: float, message: str | None = None) -> bool:
-        """Tell the caller how much of this call is done. False: it was not sent."""
         return self.send_progress(
             {"fraction": fraction} if message is None else {"fraction": fraction, "message": message}
         )
 
     async def call(self, method: str, params: Any = None, *, timeout: float = 30.0, result_type: Any = Any) -> Any:
-        """Send a request to the caller and wait for its result, decoded as `result_type`.
-
-        Raises RpcError, and ResultError for a result of another type.
-        """
         result = await self.ask(method, params, timeout)
         try:
             return decode(result, type=result_type, dec_hook=read_custom)

@@ -72,7 +72,6 @@ class Runs:
         self._queues: Final[dict[ConnectionId, deque[Run]]] = {}
 
     def invoke(self, invoke: Invoke) -> None:
-        """Perform `Invoke`."""
         method = invoke.method
         if not (method.awaits or method.blocking):
             self._run_inline(invoke)
@@ -105,7 +104,6 @@ class Runs:
         del self._queues[connection]
 
     def cancel(self, action: Cancel) -> None:
-        """Perform `Cancel`."""
         run = self._runs.get(action.call)
         if run is None:
             return

@@ -27,7 +27,6 @@ class AwaitedRequests:
         self._waiting: Final[dict[OutgoingId, Future[Result]]] = {}
 
     def resolve(self, action: Resolve) -> None:
-        """Perform `Resolve`."""
         waiting = self._waiting.pop(action.request, None)
         if waiting is not None:
             waiting.set_result(action.outcome)
@@ -83,18 +82,13 @@ class ServedContext(InvokedContext):
         self._requests: Final = requests
 
     def notify(self, method: str, params: Any = None) -> bool:
-        """Send a notification to the caller. False: it has gone, or cannot be pushed to."""
         runner = self._runner
         return runner.run_in_loop(lambda: runner.board.notify(self.connection, method, params, runner.now()), False)
 
     def send_progress(self, value: object) -> bool:
-        """Send this progress value. False: it was not sent."""
         runner = self._runner
         return runner.run_in_loop(lambda: runner.board.progress(self.call_id, value, runner.now()), False)
 
     async def ask(self, method: str, params: object, timeout: float) -> bytes:
-        """Send a request to the caller and wait for its result as JSON. Raises RpcError.
-
-        In a worker thread it blocks the thread and awaits nothing: run it with `asyncio.run` or `anyio.run` there.
-        """
+        # In a worker thread it blocks the thread and awaits nothing: run it with `asyncio.run` or `anyio.run` there.
         return await self._requests.ask(self.connection, method, params, timeout)

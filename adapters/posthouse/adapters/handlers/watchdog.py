@@ -29,7 +29,6 @@ class Watchdog:
         self._thread: Final = Thread(target=self._run, name="posthouse-watchdog", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -42,7 +41,6 @@ class Watchdog:
         self._current = (name, self._now())
 
     def ends(self) -> None:
-        """The inline code has ended."""
         self._current = None
 
     def look(self) -> None:

@@ -7,7 +7,8 @@ the result is a journal like any other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -40,32 +41,19 @@ def shrink(
 ) -> Journal:
     """The smallest journal found that fails in the same way (`Failure.kind`) when it is replayed with these arguments.
     Raises UsageError if the journal does not fail."""
-    shrinking = Shrinking(journal, service, gateway, check=check, effects=effects, max_runs=max_runs)
-    entries = shrinking.shrink()
+    begin = partial(Run, journal.header, with_recorded_results(service), gateway, check=check, effects=effects)
+    entries = Shrinking(journal.entries, begin, max_runs).shrink()
     header = structs.replace(journal.header, left_out=journal.header.left_out + len(journal.entries) - len(entries))
     return Journal(header, entries)
 
 
 class Shrinking:
-    """Shrinks one journal. `runs` counts the replays."""
+    """Shrinks the entries of one journal. `begin` makes a new machine for a replay; `runs` counts the replays."""
 
-    def __init__(
-        self,
-        journal: Journal,
-        service: Service,
-        gateway: type[Gateway],
-        *,
-        check: bool,
-        effects: Effects | None,
-        max_runs: int,
-    ) -> None:
+    def __init__(self, entries: Sequence[Entry], begin: Callable[[], Run], max_runs: int) -> None:
         self.runs = 0
-        self._header: Final = journal.header
-        self._entries: Sequence[Entry] = journal.entries
-        self._service: Final = with_recorded_results(service)
-        self._gateway: Final = gateway
-        self._check: Final = check
-        self._effects: Final = effects
+        self._entries = entries
+        self._begin: Final = begin
         self._max_runs: Final = max_runs
         self._kind = ""
         self._check_everywhere = False
@@ -115,7 +103,7 @@ class Shrinking:
 
     def _run(self, places: Places, *, check_everywhere: bool = True) -> Run:
         self.runs += 1
-        run = Run(self._header, self._service, self._gateway, check=self._check, effects=self._effects)
+        run = self._begin()
         entries = self._at(places)
         # The bytes of sockets are only cut in other places if that may be the failure.
         cut = not self._kind or self._kind.startswith(CHUNKING)

@@ -7,6 +7,7 @@ This module does not know what the bytes mean.
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 from typing import Final
@@ -17,6 +18,9 @@ from posthouse.core.values.peers import SocketId
 
 ABORT: Final = struct.pack("ii", 1, 0)
 """SO_LINGER with a time of zero: closing then resets the connection and drops unsent bytes."""
+
+WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""The errors of a socket, with or without TLS, that is not ready after all."""
 
 
 class Channel:
@@ -85,50 +89,40 @@ class Channel:
     def _read(self) -> None:
         runner = self._runner
         try:
-            data = self._receive()
+            data = self.socket.recv(self._read_bytes)
+        except WOULD_BLOCK:
+            return
         except OSError:
             self.close(abort=True)
             return
         if data:
             runner.board.received(self.id, data, runner.now())
-        elif data is not None:
+        else:
             self._ended = True
             self._watch()
             runner.board.received_eof(self.id, runner.now())
 
-    def _receive(self) -> bytes | None:
-        """The bytes that came. Empty: the end of input. None: nothing came after all."""
-        try:
-            return self.socket.recv(self._read_bytes)
-        except BlockingIOError:
-            return None
-
     def stop_reading(self) -> None:
-        """Do not read until `start_reading`."""
         self._reading = False
         self._watch()
 
     def start_reading(self) -> None:
-        """Read again."""
         self._reading = True
         self._watch()
 
     # Out
 
     def write(self, data: bytes, *, report: bool) -> None:
-        """Send these bytes at the end of the turn, after those that wait already. With `report` they count as held."""
         self._unsent.append(data)
         if report:
             self._held += len(data)
         self._runner.written[self] = None
 
     def end_writing(self) -> None:
-        """Half-close when everything written has been sent."""
         self._finishing = True
         self._runner.written[self] = None
 
     def close_when_sent(self) -> None:
-        """Close when everything written has been sent."""
         self._closing = True
         self._runner.written[self] = None
 
@@ -140,7 +134,9 @@ class Channel:
         if unsent and not self._blocked:
             data = unsent[0] if len(unsent) == 1 else b"".join(unsent)
             try:
-                sent = self._send(data)
+                sent = self.socket.send(data)
+            except WOULD_BLOCK:
+                sent = 0
             except OSError:
                 self.close(abort=True)
                 return
@@ -160,13 +156,6 @@ class Channel:
             self._finish()
         if not unsent and self._closing:
             self.close()
-
-    def _send(self, data: bytes | memoryview) -> int:
-        """Returns the number of bytes that the socket took."""
-        try:
-            return self.socket.send(data)
-        except BlockingIOError:
-            return 0
 
     def _report(self, sent: int) -> None:
         """Report what of the counted bytes went, and how many more are to be counted from now on."""

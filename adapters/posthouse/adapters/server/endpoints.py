@@ -55,31 +55,26 @@ class Endpoints:
             endpoint.close(abort=True)
 
     def write(self, action: Write) -> None:
-        """Perform `Write`."""
         endpoint = self.by_id.get(action.socket)
         if endpoint is not None:
             endpoint.write(action.data, report=action.report)
 
     def end_writing(self, action: EndWriting) -> None:
-        """Perform `EndWriting`."""
         endpoint = self.by_id.get(action.socket)
         if endpoint is not None:
             endpoint.end_writing()
 
     def stop_reading(self, action: StopReading) -> None:
-        """Perform `StopReading`."""
         endpoint = self.by_id.get(action.socket)
         if endpoint is not None:
             endpoint.stop_reading()
 
     def start_reading(self, action: StartReading) -> None:
-        """Perform `StartReading`."""
         endpoint = self.by_id.get(action.socket)
         if endpoint is not None:
             endpoint.start_reading()
 
     def close(self, action: CloseSocket) -> None:
-        """Perform `CloseSocket`."""
         endpoint = self.by_id.get(action.socket)
         if endpoint is None:
             return

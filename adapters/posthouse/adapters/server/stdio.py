@@ -94,7 +94,6 @@ class Pipes:
         self._reading = False
 
     def start_reading(self) -> None:
-        """Read again."""
         self._reading = True
         self._want()
 
@@ -123,7 +122,6 @@ class Pipes:
     # Out
 
     def write(self, data: bytes, *, report: bool) -> None:
-        """Send these bytes at the end of the turn, after those that wait already. With `report` they count as held."""
         self._written += data
         if report:
             self._counted += len(data)
@@ -135,7 +133,6 @@ class Pipes:
         """Do nothing: the peer of a pipe would take a half-close for the end of the connection."""
 
     def close_when_sent(self) -> None:
-        """Close when everything written has been sent."""
         self._closing = True
         self._runner.written[self] = None
 

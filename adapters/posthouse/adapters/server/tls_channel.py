@@ -40,7 +40,6 @@ class TlsChannel(Channel):
         self._timer = runner.arm(runner.board.config.tls_timeout, TLS_EXPIRES, id)
 
     def start(self) -> None:
-        """Begin the handshake."""
         self._shake_hands()
 
     def expire(self) -> None:
@@ -91,36 +90,20 @@ class TlsChannel(Channel):
         if not self._opening and self._tls.pending():
             self._runner.poller.call_soon(self._read_again)
 
-    def _receive(self) -> bytes | None:
-        try:
-            return self._tls.recv(self._read_bytes)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return None
-
     def flush(self) -> None:
-        """As for a plain socket."""
         if self._opening:
             self.close(abort=True)
         else:
             super().flush()
 
-    def _send(self, data: bytes | memoryview) -> int:
-        try:
-            return self._tls.send(data)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return 0
-
     def _finish(self) -> None:
         # RFC 8446 section 6.1: close_notify closes one direction; the peer may go on sending.
-        self._notify_close()
-
-    def _close_socket(self, *, abort: bool) -> None:
-        if not abort:
-            self._notify_close()
-        self._tls.close()
-
-    def _notify_close(self) -> None:
         try:
             self._tls.unwrap()
         except (OSError, ValueError):
             pass  # the peer's close_notify has not come yet, or the socket is broken
+
+    def _close_socket(self, *, abort: bool) -> None:
+        if not abort:
+            self._finish()
+        super()._close_socket(abort=abort)

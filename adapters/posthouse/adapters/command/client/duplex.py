@@ -43,7 +43,6 @@ class DuplexConnection:
         self._ended = False
 
     def receive(self) -> bytes:
-        """The next text."""
         while not self._texts:
             if self._ended:
                 raise NoConnection("the connection ended before the answer")
@@ -54,7 +53,6 @@ class DuplexConnection:
         """Nothing to do, unless the protocol has a closing handshake."""
 
     def close(self) -> None:
-        """Close the stream."""
         self._stream.close()
 
     def _read(self) -> bytes:
@@ -93,7 +91,6 @@ class LineConnection(DuplexConnection):
         super().__init__(stream, self._lines)
 
     def send(self, text: bytes) -> None:
-        """Send one line."""
         self._stream.send(self._lines.frame(text))
 
 
@@ -129,7 +126,6 @@ class WebSocketConnection(DuplexConnection):
         return NoConnection(f"no WebSocket: {reason}{text}", hint=hint)
 
     def send(self, text: bytes) -> None:
-        """Send one text message."""
         self._client.send(text)
         self._perform()
 

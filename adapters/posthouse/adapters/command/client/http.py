@@ -45,7 +45,6 @@ class HttpConnection:
         self._headers: Final = (*usual, *options.headers)
 
     def send(self, text: bytes) -> None:
-        """Send the request."""
         self._client.request(b"POST", self._target, self._headers, text)
         for output in self._client.output:
             if isinstance(output, Send):
@@ -53,7 +52,6 @@ class HttpConnection:
         self._client.output.clear()
 
     def receive(self) -> bytes:
-        """The body of the response."""
         response = read_response(self._client, self._stream, self._stream.receive())
         if isinstance(response, Failed):
             raise NoConnection(response.reason)
@@ -63,7 +61,6 @@ class HttpConnection:
         """HTTP has no closing handshake."""
 
     def close(self) -> None:
-        """Close the stream."""
         self._stream.close()
 
 

@@ -77,7 +77,6 @@ class SocketStream:
             raise NoConnection(f"the connection broke: {error.strerror or error}") from None
 
     def close(self) -> None:
-        """Never raises."""
         self._socket.close()
 
 
