@@ -14,6 +14,8 @@ from logging import DEBUG, ERROR, INFO, WARNING
 from types import TracebackType
 from typing import Final
 
+from posthouse.adapters.terminal import printable
+
 __all__ = ["DEBUG", "ERROR", "INFO", "WARNING", "clean", "logger", "report"]
 
 logger: Final = logging.getLogger("posthouse")
@@ -31,9 +33,7 @@ def clean(value: object) -> object:
     """A value for the log: numbers as they are, everything else as text, escaped and cut at `MAX_VALUE`."""
     if value is None or isinstance(value, int | float):
         return value
-    text = str(value)
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[: MAX_VALUE + 1])
+    text = printable(str(value)[: MAX_VALUE + 1])
     return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
 
 

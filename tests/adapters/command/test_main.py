@@ -146,10 +146,12 @@ def test_a_command_imports_only_what_it_needs(words: list[str], absent: list[str
 # Output
 
 
-def test_a_reader_that_exits_early_is_not_an_error() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_exits_early_is_not_an_error(unbuffered: str) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     for words in (["check", "calculator:service"], ["--help"]):
         reading, writing = os.pipe()
         os.close(reading)
-        done = subprocess.run([*COMMAND, *words], cwd=EXAMPLES, stdout=writing, stderr=subprocess.PIPE)
+        done = subprocess.run([*COMMAND, *words], cwd=EXAMPLES, env=environment, stdout=writing, stderr=subprocess.PIPE)
         os.close(writing)
         assert (done.returncode, done.stderr) == (0, b"")

@@ -181,6 +181,8 @@ async def test_an_address_that_is_taken_says_so_and_leaves_nothing_behind() -> N
             await serve(service, host=["127.0.0.1"], port=server.bound[0].port)
     with pytest.raises(OSError, match="cannot resolve"):
         await serve(service, host="no such host.invalid")
+    with pytest.raises(OSError, match=r"cannot resolve 'a\.\.b': it is not a host name"):
+        await serve(service, host="a..b")
 
 
 async def test_started_is_told_where_it_listens_before_serve_returns() -> None:

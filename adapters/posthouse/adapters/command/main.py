@@ -72,7 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with posthouse.make_context("posthouse", words) as context:
-            return int(posthouse.invoke(context))
+            status = int(posthouse.invoke(context))
+        sys.stdout.flush()  # at the exit of the interpreter it would be too late to catch an error
+        return status
     except click.exceptions.Exit as end:  # --help and --version
         return end.exit_code
     except click.UsageError as error:

@@ -7,6 +7,9 @@ from typing import Any, Final
 
 import click
 
+MAX_SECONDS: Final = 1_000_000
+"""The longest time that an option takes. The timeouts of sockets end soon above it, at 2**31 milliseconds."""
+
 
 class Option(click.Option):
     """An option that stands under the heading `section` on the help page."""
@@ -66,8 +69,8 @@ def seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < float("inf"):
-        raise click.BadParameter(f"{text!r} is not a number of seconds above 0")
+    if not 0 < value <= MAX_SECONDS:
+        raise click.BadParameter(f"{text!r} is not a number of seconds above 0 and up to {MAX_SECONDS}")
     return value
 
 

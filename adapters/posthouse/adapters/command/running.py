@@ -50,7 +50,6 @@ class Running(Struct, frozen=True):
 
 def running_options(function: Callable[..., int]) -> Callable[..., int]:
     """Add the common options to a subcommand. Its function gets their values as `running`."""
-
     option = partial(click.option, cls=Option, section="Running")
 
     @option("--config", metavar="FILE.toml", help="Limits that differ from the defaults.")

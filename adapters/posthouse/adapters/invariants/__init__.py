@@ -1,7 +1,8 @@
 """The invariants: facts that must hold of a gateway and its switchboard between two inputs, and when nothing is left to
 do.
 
-Each function is one kind of fact, changes nothing and raises `Violation`. `check` is all of them. `check_touched` is
+Each function is one kind of fact, changes nothing and raises `Violation`. They read private tables, since a fact that
+joins two tables is seen nowhere else. `check` is all of them. `check_touched` is
 what a step can have broken if it touched few sockets: simulations call it after every step, and `check` as often as
 they can afford. `Witness` does not look inside: it sees the actions alone.
 

@@ -1,7 +1,4 @@
-"""The facts of a gateway alone, between two inputs. Each function is one kind of fact and changes nothing.
-
-They read private tables, since a fact that joins two tables is seen nowhere else.
-"""
+"""The facts of a gateway alone, between two inputs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""The facts of a switchboard with its gateway, between two inputs. Each function is one kind of fact and changes
-nothing.
-
-They read private tables, since a fact that joins two tables is seen nowhere else.
-"""
+"""The facts of a switchboard with its gateway, between two inputs."""
 
 from __future__ import annotations
 

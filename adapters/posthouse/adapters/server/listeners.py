@@ -76,8 +76,9 @@ def is_loopback(host: str) -> bool:
 def _resolve(host: str, port: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise OSError(errno.EADDRNOTAVAIL, f"cannot resolve {host!r}: {error.strerror}") from None
+    except (socket.gaierror, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else "it is not a host name"
+        raise OSError(errno.EADDRNOTAVAIL, f"cannot resolve {host!r}: {reason}") from None
     for family, _, _, _, address in dict.fromkeys(found):
         yield family, address
 

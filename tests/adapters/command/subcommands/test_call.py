@@ -220,7 +220,10 @@ def test_a_wrong_command_line_is_exit_code_2(
     assert complaint in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("option", [["--timeout", "0"], ["--timeout", "soon"], ["--header", "no colon"], ["--what"]])
+@pytest.mark.parametrize(
+    "option",
+    [["--timeout", "0"], ["--timeout", "1000001"], ["--timeout", "soon"], ["--header", "no colon"], ["--what"]],
+)
 def test_a_wrong_option_is_exit_code_2(option: list[str]) -> None:
     assert call("http://localhost", "m", *option) == 2
 
@@ -236,6 +239,7 @@ def test_where_nobody_is_there_is_no_connection(tmp_path: Path, capsys: pytest.C
         assert call(f"http://127.0.0.1:{taken.getsockname()[1]}", "m") == 3
     assert call(f"unix://{tmp_path}/none", "m") == 3
     assert call("stdio:/no/such/command", "m") == 3
+    assert call("http://no..name", "m") == 3
     with socket.socket(socket.AF_UNIX) as stale:
         stale.bind(str(tmp_path / "stale"))
         assert call(f"unix:{tmp_path}/stale", "m") == 3
@@ -243,6 +247,7 @@ def test_where_nobody_is_there_is_no_connection(tmp_path: Path, capsys: pytest.C
     assert "nothing listens on 127.0.0.1:" in complaints
     assert f"no connection to {tmp_path}/none: No such file or directory" in complaints
     assert "cannot run /no/such/command: No such file or directory" in complaints
+    assert "cannot resolve no..name: it is not a host name" in complaints
     assert f"no connection to {tmp_path}/stale: nothing listens there" in complaints
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -80,6 +81,17 @@ def test_an_input_that_nothing_follows_from_is_printed_too(capsys: pytest.Captur
     keep(board.journal())
     code, lines, said = replayed(capsys, "recorded_board:service")
     assert (code, len(lines), said) == (0, 2, "2 inputs replayed\n")
+
+
+def test_a_reader_that_exits_early_is_not_a_failure() -> None:
+    keep(eventful(2, 300).journal())
+    words = [sys.executable, "-m", "posthouse.adapters", "replay", "journal", "--other-service"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(words, env=environment, stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_the_service_may_stand_behind_the_options(capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,8 +143,9 @@ def open_tcp(host: str, port: int, deadline: Deadline, tls: ssl.SSLContext | Non
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         connected = socket.create_connection((host, port), deadline.left())
-    except socket.gaierror as error:
-        raise NoConnection(f"cannot resolve {host}: {error.strerror}", hint="check the spelling of the name") from None
+    except (socket.gaierror, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, socket.gaierror) else "it is not a host name"
+        raise NoConnection(f"cannot resolve {host}: {reason}", hint="check the spelling of the name") from None
     except ConnectionRefusedError:
         hint = "check that the server runs, and that this is its port"
         raise NoConnection(f"nothing listens on {where}", hint=hint) from None

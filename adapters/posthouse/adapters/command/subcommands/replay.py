@@ -19,7 +19,6 @@ from posthouse.adapters.command.options import Command, service_argument, whole_
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.journal.format import Entry, Journal, fingerprint, read
 from posthouse.adapters.journal.replay import Replayed, replay, shown
-from posthouse.adapters.journal.run import Failure as Found
 from posthouse.adapters.journal.shrinking import shrink
 from posthouse.adapters.terminal import Failure, complain, printable, say
 from posthouse.core.gateway import Gateway
@@ -150,24 +149,20 @@ def _spare(path: str, out: str) -> None:
 
 def _conclude(journal: Journal, done: Replayed, *, check: bool) -> int:
     """Print the outcome. Returns the exit code."""
-    if done.failure is not None:
-        complain(_failure_text(journal, done.failure), _traceback(done.failure.error))
+    if (failure := done.failure) is not None:
+        if isinstance(failure.error, BrokenPipeError):
+            raise failure.error  # the printer raised it, not the machine
+        text = f"input {failure.entry} ({journal.entries[failure.entry - 1].input}): {printable(failure.kind)}"
+        complain(text, _traceback(failure.error))
         return VIOLATED
     if done.diverged_at is not None and not journal.header.left_out:
-        say(f"differs from the recording from input {done.diverged_at} on{_recorded_by(journal.header.posthouse)}")
+        recorded, ours = journal.header.posthouse, version("posthouse")
+        versions = "" if recorded == ours else f": posthouse {recorded} recorded it, this is {ours}"
+        say(f"differs from the recording from input {done.diverged_at} on{versions}")
     skipped = f", {done.skipped} skipped (their socket or call does not exist)" if done.skipped else ""
     clean = ": no invariant is violated" if check else ""
     say(f"{done.given} inputs replayed{skipped}{clean}")
     return 0
-
-
-def _recorded_by(recorded: str) -> str:
-    ours = version("posthouse")
-    return "" if recorded == ours else f": posthouse {recorded} recorded it, this is {ours}"
-
-
-def _failure_text(journal: Journal, failure: Found) -> str:
-    return f"input {failure.entry} ({journal.entries[failure.entry - 1].input}): {printable(failure.kind)}"
 
 
 def _traceback(error: BaseException) -> list[str]:
