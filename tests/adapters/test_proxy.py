@@ -114,7 +114,7 @@ async def test_calls_go_through_the_proxy_over_http_and_over_a_websocket(tmp_pat
         ("nothing", post(b"x" * 5_000_000), 413),
     ],
 )
-async def test_a_wrong_choice_shows_what_the_document_says(
+async def test_each_missing_setting_of_the_proxy_fails_as_the_document_says(
     without: str, request_: bytes, status: int, tmp_path: Path
 ) -> None:
     async with serving(service, allow_hosts=[HOST.decode()], allow_origins=[ORIGIN.decode()]) as server:

@@ -41,7 +41,7 @@ def test_a_module_in_a_package_is_loaded(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["shop", "shop:", ":service", "a:b:c", ""])
-def test_a_target_without_both_parts_says_how_to_write_it(target: str) -> None:
+def test_a_target_without_module_or_service_is_an_error_with_an_example(target: str) -> None:
     failed = failure(target)
     assert failed.status == 2
     assert failed.hint == "write MODULE:SERVICE, such as calculator:service for `service` in calculator.py"
@@ -65,7 +65,7 @@ def test_a_package_that_lacks_the_module_is_a_module_that_there_is_not(folder: P
     assert failure("pack.shop:service").text == "no module named pack.shop"
 
 
-def test_a_dependency_that_the_module_lacks_is_told_apart(folder: Path) -> None:
+def test_a_missing_dependency_of_the_module_has_its_own_error(folder: Path) -> None:
     (folder / "shop.py").write_text("\nimport no_such_package.inside\n")
     failed = failure("shop:service")
     assert (failed.text, failed.status) == (
@@ -75,21 +75,23 @@ def test_a_dependency_that_the_module_lacks_is_told_apart(folder: Path) -> None:
     assert failed.hint == f"{folder}/shop.py, line 2: install it for {sys.executable}"
 
 
-def test_a_wrong_declaration_says_where_it_stands(folder: Path) -> None:
+def test_an_invalid_declaration_is_reported_with_its_file_and_line(folder: Path) -> None:
     (folder / "shop.py").write_text(SERVICE + "service.method('rpc.mine')(print)\n")
     failed = failure("shop:service")
     assert failed.text.startswith("module shop declares an invalid service: the name 'rpc.mine' is reserved")
     assert (failed.hint, failed.status) == (f"{folder}/shop.py, line 3", 1)
 
 
-def test_where_it_stands_is_said_of_a_module_in_any_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_declaration_is_reported_with_its_file_and_line_in_any_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "posthouse").mkdir()
     (folder / "posthouse" / "shop.py").write_text(SERVICE + "service.method('rpc.mine')(print)\n")
     monkeypatch.chdir(folder / "posthouse")
     assert failure("shop:service").hint == f"{folder}/posthouse/shop.py, line 3"
 
 
-def test_what_is_no_python_says_where(folder: Path) -> None:
+def test_a_syntax_error_is_reported_with_its_file_and_line(folder: Path) -> None:
     (folder / "shop.py").write_text("service =\n")
     failed = failure("shop:service")
     assert (failed.text, failed.hint) == (
@@ -98,7 +100,7 @@ def test_what_is_no_python_says_where(folder: Path) -> None:
     )
 
 
-def test_what_the_module_raises_is_shown_as_its_author_knows_it(folder: Path) -> None:
+def test_an_exception_of_the_module_is_shown_with_the_frames_of_the_module(folder: Path) -> None:
     (folder / "shop.py").write_text("def open_shop():\n    raise KeyError('key')\nopen_shop()\n")
     failed = failure("shop:service")
     assert failed.text == "module shop raised an exception on import"
@@ -117,12 +119,12 @@ def test_a_name_that_is_not_there_names_the_nearest(folder: Path) -> None:
     assert failure("shop:other.real.zzz").text == "shop.other.real has no 'zzz'"
 
 
-def test_a_module_without_a_service_says_so(folder: Path) -> None:
+def test_a_module_without_a_service_is_an_error(folder: Path) -> None:
     (folder / "empty.py").write_text("")
     assert failure("empty:zzz").hint.startswith("it has no Service: create one")
 
 
-def test_what_is_no_service_says_what_it_is(folder: Path) -> None:
+def test_an_object_that_is_not_a_service_is_an_error_with_its_type(folder: Path) -> None:
     (folder / "shop.py").write_text(SERVICE + "app = 1\n")
     failed = failure("shop:app")
     assert (failed.text, failed.status) == ("shop:app is not a Service but an int", 2)
@@ -146,7 +148,7 @@ def test_limits_are_read_from_a_file(folder: Path) -> None:
         (b"\xff", "limits.toml is not valid TOML: it is not UTF-8 at byte 0"),
     ],
 )
-def test_limits_that_make_no_sense_say_where(folder: Path, content: bytes, complaint: str) -> None:
+def test_invalid_limits_are_reported_with_their_file(folder: Path, content: bytes, complaint: str) -> None:
     (folder / "limits.toml").write_bytes(content)
     with pytest.raises(Failure) as failed:
         load_config("limits.toml")
@@ -155,7 +157,7 @@ def test_limits_that_make_no_sense_say_where(folder: Path, content: bytes, compl
 
 
 @pytest.mark.parametrize("content", [b"[limits]\nmax_batch = 5\n", b"max_batch = 5\n[limits]\n", b"limits.a = 1\n"])
-def test_a_table_of_limits_says_that_they_stand_in_none(folder: Path, content: bytes) -> None:
+def test_a_table_in_a_file_of_limits_is_refused(folder: Path, content: bytes) -> None:
     (folder / "limits.toml").write_bytes(content)
     with pytest.raises(Failure) as failed:
         load_config("limits.toml")

@@ -62,7 +62,7 @@ def test_json_is_one_line_with_each_fact_as_a_member(kept: Kept) -> None:
     }
 
 
-def test_a_fact_that_the_text_uses_does_not_follow_it(kept: Kept) -> None:
+def test_a_fact_inside_the_text_is_not_repeated_after_it(kept: Kept) -> None:
     report(
         WARNING, "request.refused", "refused origin {origin}: use --allow-origin", origin="https://{x}\n", status=403
     )
@@ -71,7 +71,7 @@ def test_a_fact_that_the_text_uses_does_not_follow_it(kept: Kept) -> None:
     assert json.decode(JsonFormatter().format(kept.records[0]))["origin"] == "https://{x}\\n"
 
 
-def test_a_value_cannot_speak_to_a_terminal_or_forge_a_line(kept: Kept) -> None:
+def test_a_value_cannot_control_a_terminal_or_forge_a_line(kept: Kept) -> None:
     report(INFO, "call.failed", "call failed", method="\x1b[2J\r\nINFO forged\u202e")
     text = TextFormatter(io.StringIO()).format(kept.records[0])
     assert text.endswith("INFO call failed, method=\\x1b[2J\\r\\nINFO forged\\u202e")
@@ -145,7 +145,7 @@ def test_a_terminal_gets_colours(kept: Kept, level: int, shown: str, monkeypatch
 
 
 @pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_who_wants_no_colours_gets_none(kept: Kept, variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_turns_colours_off(kept: Kept, variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv(variable, value)
     report(ERROR, "e", "said")

@@ -59,14 +59,14 @@ def test_the_options_of_serve_stand_under_headings(capsys: pytest.CaptureFixture
     assert [line for line in lines if line in headings] == headings
 
 
-def test_the_help_says_that_given_names_replace_the_usual_ones(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_says_that_allowed_host_names_replace_the_default_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--help"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "in place of localhost, 127.0.0.1 and [::1]" in said
     assert "docs/proxy.md" in said and "docs/limits.md" in said
 
 
-def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == "posthouse 0.1.0\n"
 

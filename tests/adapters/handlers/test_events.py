@@ -21,7 +21,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 @pytest.mark.anyio
-async def test_hooks_that_await_are_waited_for_when_the_server_leaves() -> None:
+async def test_the_server_waits_for_hooks_that_await_before_it_ends() -> None:
     service = Service("leaving")
     done: list[str] = []
 
@@ -49,7 +49,7 @@ async def test_hooks_that_await_are_waited_for_when_the_server_leaves() -> None:
 
 
 @pytest.mark.anyio
-async def test_events_that_come_faster_than_a_hook_takes_them_are_dropped_and_it_is_said_once(
+async def test_events_that_a_slow_hook_cannot_take_are_dropped_and_logged_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(events, "MAX_WAITING", 2)
@@ -105,7 +105,7 @@ async def test_each_connection_that_closes_has_one_line_and_no_peer_brings_a_tra
 
 
 @pytest.mark.anyio
-async def test_a_host_or_an_origin_that_is_not_allowed_is_said_once_in_a_while_and_other_refusals_are_for_debugging(
+async def test_refused_hosts_and_origins_are_warnings_once_in_a_while_and_other_refusals_are_for_debugging(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, "posthouse")

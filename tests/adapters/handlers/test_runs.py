@@ -83,7 +83,7 @@ async def test_an_error_that_is_alone_in_the_group_of_a_handlers_tasks_is_its_ow
         assert (await client.next())["error"]["code"] == -32603, "which of them it would be is not said"
 
 
-async def test_data_of_an_error_that_becomes_no_json_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+async def test_error_data_that_cannot_be_encoded_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     service = Service("data", public=True)
 
     @service.method
@@ -236,7 +236,7 @@ async def test_a_disconnect_cancels_handlers_but_those_declared_to_finish() -> N
     assert seen == {"stop": True, "finish": False}
 
 
-async def test_blocking_handlers_have_threads_and_a_queue_that_ends() -> None:
+async def test_blocking_handlers_have_threads_and_a_bounded_queue() -> None:
     service = Service("blocking", public=True)
     release = threading.Event()
     begun = threading.Semaphore(0)
@@ -263,7 +263,7 @@ async def test_blocking_handlers_have_threads_and_a_queue_that_ends() -> None:
     assert not begun.acquire(blocking=False)
 
 
-async def test_a_blocking_handler_sees_that_its_call_has_ended_and_its_context_hops_to_the_loop() -> None:
+async def test_a_blocking_handler_learns_that_its_call_has_ended_and_its_context_calls_in_the_loop() -> None:
     service = Service("blocking", public=True)
     ended = threading.Event()
     begun = threading.Event()
@@ -464,7 +464,7 @@ def thread(service: Service, function: Callable[[str], str]) -> None:
 
 @pytest.mark.parametrize("declare", [inline, task, thread])
 @pytest.mark.parametrize("plain", [True, False])
-async def test_interceptors_stand_around_every_kind_of_handler(
+async def test_interceptors_run_before_and_after_every_kind_of_handler(
     declare: Callable[[Service, Callable[[str], str]], None], plain: bool
 ) -> None:
     journal: list[str] = []
@@ -492,7 +492,7 @@ async def test_interceptors_stand_around_every_kind_of_handler(
     ]
 
 
-async def test_hooks_are_told_in_order_and_cannot_harm(caplog: pytest.LogCaptureFixture) -> None:
+async def test_hooks_run_in_order_and_their_exceptions_affect_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     service = Service("hooks", public=True)
     told: list[str] = []
     all_told = anyio.Event()

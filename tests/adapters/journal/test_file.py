@@ -53,7 +53,7 @@ def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "journal").stat().st_mode) == 0o600
 
 
-def test_the_one_before_is_kept_and_no_more(tmp_path: Path) -> None:
+def test_the_previous_journal_is_kept_and_no_earlier_one(tmp_path: Path) -> None:
     for line in (b"first\n", b"second\n", b"third\n"):
         file = JournalFile(tmp_path / "journal")
         file.write(line)
@@ -64,7 +64,9 @@ def test_the_one_before_is_kept_and_no_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("over", [-1, 0, 1])
-def test_at_its_bound_it_ends_and_says_so(over: int, tmp_path: Path, logs: pytest.LogCaptureFixture) -> None:
+def test_recording_ends_at_the_size_limit_with_a_last_line(
+    over: int, tmp_path: Path, logs: pytest.LogCaptureFixture
+) -> None:
     file = JournalFile(tmp_path / "journal", MIN_BYTES)
     last = len(b'{"end":"the size limit was reached"}\n')
     filler = encode_line(Entry("x" * (MIN_BYTES - last - len(HEADER) - len(encode_line(Entry("", {}))) + over), {}))
@@ -131,7 +133,7 @@ def test_a_disk_that_does_not_keep_up_ends_the_recording(tmp_path: Path, logs: p
     assert told(logs) == [SLOW]
 
 
-def test_a_file_that_cannot_be_had_says_so_at_once(tmp_path: Path) -> None:
+def test_a_journal_file_that_cannot_be_created_raises_at_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         JournalFile(tmp_path / "none" / "journal")
     with pytest.raises(UsageError, match="is not a file"):

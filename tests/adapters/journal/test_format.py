@@ -47,7 +47,7 @@ def test_a_service_is_identified_by_its_declarations() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 20, 60])
-def test_a_line_that_was_cut_off_is_left_out_and_told_of(size: int) -> None:
+def test_an_incomplete_last_line_is_left_out_and_reported(size: int) -> None:
     lines = list(Journal(HEADER, [ENTRY, ENTRY]).lines())
     journal = read([*lines[:2], lines[2][:size]])
     assert (journal.entries, journal.torn, journal.end) == ([ENTRY], True, None)

@@ -219,7 +219,7 @@ def test_misuse_is_answered_as_ever_and_written_down_where_it_is_a_call() -> Non
         lambda board: board.set_wall(object(), 1.0),
     ],
 )
-def test_nothing_that_it_is_given_breaks_the_recorder(misuse: Callable[[Any], object]) -> None:
+def test_no_argument_breaks_the_recorder(misuse: Callable[[Any], object]) -> None:
     boards = [Recording(), Recording()]
     boards[1].recorder.stop()
     raised = []
@@ -296,7 +296,7 @@ def test_a_result_with_which_the_core_fails_is_written_though_it_was_never_encod
     assert board.journal().entries[-1].arguments["result"] == written
 
 
-def test_a_recording_that_is_ended_leaves_the_machine_as_it_was() -> None:
+def test_a_machine_has_its_own_methods_again_after_a_recording() -> None:
     board = Recording()
     kept = board.board.handle_timeout
     board.open()

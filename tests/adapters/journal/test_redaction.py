@@ -119,7 +119,7 @@ def test_of_a_query_the_names_stay_for_which_a_request_is_refused(query: bytes, 
         (b"GET /a b?q HTTP/2.0 ", b"GET /a b?x HTTP/2.0 "),
     ],
 )
-def test_behind_a_query_the_version_stays(line: bytes, kept: bytes) -> None:
+def test_the_version_after_a_query_stays(line: bytes, kept: bytes) -> None:
     assert redacted(line) == kept
     for cut in range(len(line)):
         assert redacted(line[:cut], line[cut:]) == kept
@@ -135,7 +135,7 @@ HANDSHAKE = UPGRADE.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZS
 FRAMES = b"\n\n\r\n\r\nGET /?c4n4ry\nCookie: c4n4ry\n" * 3
 
 
-def test_behind_a_head_that_the_server_took_for_a_handshake_everything_stays() -> None:
+def test_bytes_after_a_head_that_the_server_took_for_a_handshake_stay() -> None:
     for cut in range(len(HANDSHAKE)):
         redactor = Redactor()
         shown = redactor.redact(HANDSHAKE[:cut]) + redactor.redact(HANDSHAKE[cut:] + FRAMES, upgraded=True)
@@ -187,7 +187,7 @@ def test_a_line_without_a_secret_stays_as_it_is(line: bytes) -> None:
     assert redacted(line + b"\r\n" + line) == line + b"\r\n" + line
 
 
-def test_a_line_that_goes_on_and_on_costs_no_memory() -> None:
+def test_an_endless_line_costs_no_memory() -> None:
     redactor = Redactor()
     for piece in (b"a" * 10_000, b"Cookie: " * 10_000):
         assert redactor.redact(piece) == piece

@@ -231,7 +231,7 @@ def test_an_exception_of_a_listener_is_a_failure_of_the_entry_before_it() -> Non
     assert (failure.entry, failure.kind) == (5, "ValueError in refuse")
 
 
-def test_when_everybody_has_gone_nothing_may_be_left() -> None:
+def test_nothing_may_be_left_when_every_socket_has_closed() -> None:
     class Hoarding(Gateway):
         """Keeps connections that have closed."""
 
@@ -284,7 +284,7 @@ def test_a_connection_that_closes_without_an_event_is_a_failure() -> None:
     assert failure.kind == "rest: a connection is still open"
 
 
-def test_bytes_that_mean_something_else_when_they_are_cut_otherwise_are_a_failure(
+def test_bytes_whose_meaning_depends_on_where_they_are_cut_are_a_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     journal = told_in_pieces().journal()
@@ -313,7 +313,7 @@ def test_of_the_last_sockets_it_is_remembered_how_they_began(monkeypatch: pytest
         assert cuts[-1] == len(data) < 2 * REMEMBERED_BYTES
 
 
-def test_where_it_parts_from_the_recording_is_told() -> None:
+def test_the_first_difference_from_the_recording_is_reported() -> None:
     board = two_callers()
     journal = board.journal()
     assert replay(journal, calculator()).diverged_at is None
@@ -321,7 +321,7 @@ def test_where_it_parts_from_the_recording_is_told() -> None:
     assert replay(other, calculator()).diverged_at == 3
 
 
-def test_a_config_that_is_none_is_refused() -> None:
+def test_an_invalid_config_is_refused() -> None:
     journal = Journal(Header.of(calculator(), Config(), wall=0.0, policy=Policy()))
     other = structs.replace(journal, header=structs.replace(journal.header, config={"max_batsh": 1}))
     with pytest.raises(UsageError, match="max_batch"):
@@ -370,7 +370,7 @@ def test_a_set_that_cannot_be_sorted_is_shown_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("build", [lambda: Switchboard(Gateway(calculator(), wall=0.0, entropy=bytes), POLICY)])
-def test_a_machine_is_left_as_the_journal_leaves_it(build: Callable[[], Switchboard]) -> None:
+def test_the_machine_is_returned_in_its_last_state(build: Callable[[], Switchboard]) -> None:
     machine = replay(two_callers().journal(), calculator()).machine
     assert machine.health(2.0).sockets == 2
     assert machine.outbox == build().outbox == []

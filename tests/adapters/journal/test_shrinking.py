@@ -65,7 +65,7 @@ def test_reads_of_two_sockets_are_two() -> None:
     assert together(reads[0], Entry("closed", {"socket": 1, "now": 0.0})) is None
 
 
-def test_a_journal_that_does_not_fail_has_nothing_to_shrink_to() -> None:
+def test_a_journal_that_does_not_fail_cannot_be_shrunk() -> None:
     with pytest.raises(UsageError, match="does not fail"):
         shrink(two_callers().journal(), calculator())
 
@@ -78,7 +78,7 @@ def test_shrinking_replays_with_the_same_arguments() -> None:
     assert [entry.input for entry in small.entries] == ["opened", "received", "complete"]
 
 
-def test_bytes_that_mean_something_else_when_they_are_cut_in_other_places_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_whose_meaning_depends_on_where_they_are_cut_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     journal = told_in_pieces().journal()
     lose_single_bytes(monkeypatch)
     small = shrink(journal, calculator())
@@ -86,7 +86,7 @@ def test_bytes_that_mean_something_else_when_they_are_cut_in_other_places_stay(m
     assert len(small.entries[2].arguments["data"]) == 1
 
 
-def test_nothing_is_cut_otherwise_where_something_else_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_are_cut_in_other_places_only_if_chunking_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     cut: list[object] = []
     journal = eventful(2, 300).journal()
     monkeypatch.setattr(invariants.FirstBytes, "check", lambda *given: cut.append(given))
@@ -94,7 +94,7 @@ def test_nothing_is_cut_otherwise_where_something_else_fails(monkeypatch: pytest
     assert not cut
 
 
-def test_so_many_runs_and_no_more() -> None:
+def test_shrinking_stops_at_the_largest_number_of_runs() -> None:
     journal = eventful(2, 300).journal()
     service = with_recorded_results(calculator())
     shrinking = Shrinking(journal.entries, lambda: Run(journal.header, service, Brittle, check=True), max_runs=5)
@@ -118,7 +118,7 @@ class TwoFaced(Gateway):
             self._shared.held += 1
 
 
-def test_a_failure_that_another_would_hide_keeps_the_entries_that_prevent_the_other() -> None:
+def test_entries_that_prevent_another_failure_are_kept() -> None:
     board = Recording(gateway=TwoFaced)
     for unix in (9.0, 1.0, 9.0, 2.0, 9.0, 3.0):
         board.board.set_wall(unix, 0.0)

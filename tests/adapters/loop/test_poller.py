@@ -88,7 +88,7 @@ async def test_an_exception_of_a_turn_ends_the_loop(poller: Poller) -> None:
         await poller.run(broken)
 
 
-async def test_when_it_is_closed_nothing_is_run_any_more() -> None:
+async def test_a_closed_poller_runs_no_calls() -> None:
     poller = Poller()
     poller.close()
     assert not poller.call_soon(lambda: None)

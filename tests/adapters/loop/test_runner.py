@@ -23,7 +23,7 @@ CALLS = 500
 """So many that a batch of them takes several turns: trio runs what is ready in no promised order."""
 
 
-async def test_others_have_their_turn_within_a_long_batch() -> None:
+async def test_other_tasks_run_within_a_long_batch() -> None:
     service = Service("busy", public=True)
     calls = 0
 
@@ -53,7 +53,7 @@ async def test_others_have_their_turn_within_a_long_batch() -> None:
     assert [count for count in seen if 0 < count < CALLS]
 
 
-async def test_others_have_their_turn_after_a_handler_that_took_long() -> None:
+async def test_other_tasks_run_after_a_slow_handler() -> None:
     service = Service("slow", public=True)
     now = Now()
     calls = 0
@@ -119,7 +119,7 @@ async def test_deadlines_are_kept_in_their_order() -> None:
         assert [(answer["id"], answer["error"]["code"]) for answer in answers] == [("early", -32030), ("late", -32030)]
 
 
-async def test_a_step_of_the_wall_clock_shows_in_timestamps_and_nowhere_else() -> None:
+async def test_a_step_of_the_wall_clock_changes_timestamps_only() -> None:
     now, wall = Now(), Wall()
     async with serving(Service("timed"), clock=Clock(now, wall, os.urandom)) as server, websocket(server) as client:
         before = (await client.call("connection.ping"))["result"]["timestamp"]

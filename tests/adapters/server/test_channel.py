@@ -103,7 +103,7 @@ async def test_a_refusal_reaches_a_client_that_is_still_sending(door: Door) -> N
         assert (status, body["error"]["code"]) == (413, -32007)
 
 
-async def test_a_client_that_goes_while_an_answer_is_on_its_way_leaves_nothing_behind(door: Door) -> None:
+async def test_a_client_that_disconnects_during_an_answer_leaves_no_state(door: Door) -> None:
     async with serving(service, **door.options) as server:
         async with door.client(server) as client:
             await client.send(post(text("large", [1])))

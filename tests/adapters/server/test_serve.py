@@ -158,7 +158,7 @@ async def test_a_public_address_needs_the_names_under_which_it_is_called() -> No
             assert (await Client(stream).response())[0] == 200
 
 
-async def test_names_that_are_given_replace_the_usual_ones_on_loopback_too() -> None:
+async def test_allowed_host_names_replace_the_default_ones_on_loopback_too() -> None:
     async with serving(service, allow_hosts=["api.example.org"]) as server:
         for name, status in ((b"localhost", 421), (b"127.0.0.1", 421), (b"api.example.org", 200)):
             async with connected(server) as client:
@@ -166,7 +166,7 @@ async def test_names_that_are_given_replace_the_usual_ones_on_loopback_too() -> 
                 assert (await client.response())[0] == status
 
 
-async def test_everybody_has_every_scope_only_on_loopback() -> None:
+async def test_dev_gives_every_caller_every_scope_and_only_on_loopback() -> None:
     with pytest.raises(UsageError, match="loopback"):
         await serve(private, host="0.0.0.0", port=0, dev=True, allow_hosts=["example.org"])
     async with serving(private) as server, connected(server) as client:
@@ -175,7 +175,7 @@ async def test_everybody_has_every_scope_only_on_loopback() -> None:
         assert (await client.post("secret"))[1]["result"] == "for friends"
 
 
-async def test_an_address_that_is_taken_says_so_and_leaves_nothing_behind() -> None:
+async def test_an_address_in_use_is_an_error_and_leaves_no_listener() -> None:
     async with serving(service) as server:
         with pytest.raises(OSError, match="cannot listen on"):
             await serve(service, host=["127.0.0.1"], port=server.bound[0].port)

@@ -117,7 +117,7 @@ async def test_a_peer_that_reads_no_more_ends_the_server(ends: Ends) -> None:
             await serve(service, pipes=ends.pipes, config=QUICK)
 
 
-async def test_descriptors_that_were_given_stay_blocking(ends: Ends) -> None:
+async def test_inherited_descriptors_stay_blocking(ends: Ends) -> None:
     ours = [os.dup(descriptor) for descriptor in ends.pipes[0]]
     ends.say(text("echo", ["x"]))
     ends.out.close()

@@ -136,7 +136,7 @@ def test_a_terminal_gets_the_result_indented(
     assert capsys.readouterr().out == '{\n  "a": [\n    1\n  ]\n}\n'
 
 
-def test_what_a_terminal_would_obey_is_escaped_and_means_the_same(
+def test_characters_that_control_a_terminal_are_escaped_as_json_escapes_them(
     urls: Urls, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(urls.plain, "echo", "value=\u009b31m \u202e \x1b \u00e9") == 0
@@ -163,7 +163,7 @@ def test_an_error_that_comes_with_a_status_is_printed_like_any(urls: Urls, capsy
     assert capsys.readouterr().err.startswith("posthouse: error -32020: Unauthenticated\n")
 
 
-def test_what_the_server_says_in_the_meantime_is_shown_and_its_requests_are_refused(
+def test_notifications_before_the_answer_are_shown_and_requests_are_refused(
     urls: Urls, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(urls.web_socket(urls.plain), "work", "--progress") == 0
@@ -233,7 +233,7 @@ def test_progress_needs_a_connection_that_lasts(urls: Urls, capsys: pytest.Captu
     assert "HTTP carries no progress" in capsys.readouterr().err
 
 
-def test_where_nobody_is_there_is_no_connection(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_server_that_cannot_be_reached_is_exit_code_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and does not listen
         assert call(f"http://127.0.0.1:{taken.getsockname()[1]}", "m") == 3
@@ -251,7 +251,7 @@ def test_where_nobody_is_there_is_no_connection(tmp_path: Path, capsys: pytest.C
     assert f"no connection to {tmp_path}/stale: nothing listens there" in complaints
 
 
-def test_a_certificate_that_nobody_vouches_for_is_no_connection(urls: Urls, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_untrusted_certificate_is_exit_code_3(urls: Urls, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(urls.secure, "echo", "value:=1") == 3
     assert "is not trusted" in capsys.readouterr().err
 
@@ -301,7 +301,7 @@ def answering(data: bytes) -> tuple[str, Thread]:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]", 1, "did not send a JSON-RPC message"),
     ],
 )
-def test_a_server_of_another_kind_is_told_apart(
+def test_an_answer_that_is_not_json_rpc_is_an_error(
     data: bytes, status: int, complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url, thread = answering(data)
@@ -329,7 +329,7 @@ def test_a_server_of_another_kind_is_told_apart(
         (b"101 Switching Protocols\r\nUpgrade: other\r\n\r\n", "'s answer upgrades to something else\n"),
     ],
 )
-def test_why_there_is_no_websocket_is_said_in_the_servers_own_words(
+def test_a_refused_websocket_is_reported_with_the_text_of_the_server(
     data: bytes, complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url, thread = answering(b"HTTP/1.1 " + data)
@@ -338,7 +338,7 @@ def test_why_there_is_no_websocket_is_said_in_the_servers_own_words(
     assert capsys.readouterr().err.startswith(f"posthouse: no WebSocket: the server{complaint}")
 
 
-def test_a_server_that_does_not_finish_what_it_says_is_not_waited_for_too_long(
+def test_a_refusal_that_never_ends_is_cut_off_at_the_timeout(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -369,7 +369,7 @@ def test_a_broken_connection_is_no_connection(
 
 
 @pytest.mark.parametrize("error", [TimeoutError(), OSError(101, "Network is unreachable"), socket.gaierror(-2, "?")])
-def test_an_address_that_leads_nowhere_is_no_connection(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_cannot_be_reached_is_exit_code_3(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(*_: object) -> socket.socket:
         raise error
 
@@ -398,7 +398,7 @@ def refusing_goodbyes() -> tuple[str, Thread]:
     return f"ws://127.0.0.1:{listener.getsockname()[1]}", thread
 
 
-def test_a_server_that_does_not_say_goodbye_takes_nothing_from_the_result(
+def test_a_missing_close_frame_does_not_change_the_result(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(duplex, "CLOSE_SECONDS", 0.05)
@@ -450,7 +450,7 @@ def test_a_process_that_does_not_end_is_ended(
     assert "no answer within 0.2 s" in capfd.readouterr().err
 
 
-def test_a_process_that_reads_nothing_does_not_hold_the_call_up_for_ever(
+def test_a_process_that_reads_nothing_runs_into_the_timeout(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "EXIT_GRACE", 0.05)

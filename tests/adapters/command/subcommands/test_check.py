@@ -93,7 +93,7 @@ def test_check_lists_the_service(capsys: pytest.CaptureFixture[str]) -> None:
     assert "divide(dividend: int | float, divisor: int | float) -> float\n" in said
 
 
-def test_check_says_what_is_wrong(
+def test_check_reports_errors(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -105,7 +105,7 @@ def test_check_says_what_is_wrong(
     )
 
 
-def test_check_finds_what_only_the_whole_service_shows(
+def test_check_finds_errors_that_no_single_declaration_shows(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -64,7 +64,7 @@ def test_each_input_is_printed_with_what_followed(capsys: pytest.CaptureFixture[
     assert said == "6 inputs replayed: no invariant is violated\n"
 
 
-def test_inputs_that_are_skipped_are_told_of(capsys: pytest.CaptureFixture[str]) -> None:
+def test_skipped_inputs_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     journal = two_callers().journal()
     keep(structs.replace(journal, entries=journal.entries[1:]))
     skipped = "3 inputs replayed, 2 skipped (their socket or call does not exist)"
@@ -74,7 +74,7 @@ def test_inputs_that_are_skipped_are_told_of(capsys: pytest.CaptureFixture[str])
     )
 
 
-def test_an_input_that_nothing_follows_from_is_printed_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_input_without_actions_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     board = Recording()
     board.open()
     board.open()
@@ -105,7 +105,7 @@ def test_a_wrong_command_line_is_exit_code_2(words: list[str]) -> None:
     assert main(["replay", "journal", "--quiet", *words]) == 2
 
 
-def test_another_service_is_refused_unless_that_is_meant(capsys: pytest.CaptureFixture[str]) -> None:
+def test_another_service_is_refused_unless_an_option_accepts_it(capsys: pytest.CaptureFixture[str]) -> None:
     keep(two_callers().journal())
     code, _, said = replayed(capsys, "recorded_board:other")
     assert code == 1
@@ -117,7 +117,7 @@ def test_another_service_is_refused_unless_that_is_meant(capsys: pytest.CaptureF
     assert code == 0
 
 
-def test_a_run_that_parts_from_the_recording_says_where(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_differs_from_the_recording_reports_the_first_such_input(capsys: pytest.CaptureFixture[str]) -> None:
     keep(two_callers().journal())
     code, _, said = replayed(capsys, "--other-service", "--quiet")
     assert code == 0
@@ -129,7 +129,7 @@ def test_a_run_that_parts_from_the_recording_says_where(capsys: pytest.CaptureFi
     assert f"differs from the recording from input 2 on: posthouse 0.0.1 recorded it, this is {ours}\n" in said
 
 
-def test_what_is_no_journal_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_not_a_journal_is_an_error_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
     assert replayed(capsys)[::2] == (1, "posthouse: cannot read journal: No such file or directory\n")
     Path("journal").write_text("hello\n")
     code, _, said = replayed(capsys)
@@ -137,7 +137,7 @@ def test_what_is_no_journal_says_why(capsys: pytest.CaptureFixture[str]) -> None
     assert said.startswith("posthouse: journal is not a journal: its first line is not the header")
 
 
-def test_how_a_recording_ended_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_end_of_a_recording_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     lines = list(two_callers().journal().lines())
     Path("journal").write_bytes(b"".join(lines)[:-5])
     code, _, said = replayed(capsys, "recorded_board:service", "--quiet")
@@ -147,7 +147,7 @@ def test_how_a_recording_ended_is_told(capsys: pytest.CaptureFixture[str]) -> No
     assert said.startswith("journal: the recording stopped: the size limit was reached\n")
 
 
-def test_limits_of_another_version_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_limits_of_another_version_are_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     journal = two_callers().journal()
     keep(structs.replace(journal, header=structs.replace(journal.header, config={"max_batsh": 1})))
     code, _, said = replayed(capsys, "recorded_board:service")
@@ -171,7 +171,7 @@ def brittle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Gateway, "complete", complete)
 
 
-def test_an_exception_is_exit_code_4_and_says_where(brittle: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_exception_is_exit_code_4_and_has_a_traceback(brittle: None, capsys: pytest.CaptureFixture[str]) -> None:
     board = Recording()
     socket = board.open()
     board.feed(socket, post(call("later")))
@@ -185,7 +185,7 @@ def test_an_exception_is_exit_code_4_and_says_where(brittle: None, capsys: pytes
     assert said.endswith("LookupError: 1 has gone\n")
 
 
-def test_a_violation_is_exit_code_4_and_says_which(
+def test_a_violation_is_exit_code_4_and_names_the_invariant(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def set_wall(self: Gateway, unix: float, now: float) -> None:
@@ -222,7 +222,9 @@ def test_a_failing_journal_is_shrunk_into_a_file_of_its_own(
 
 
 @pytest.mark.parametrize("out", ["journal", "./journal", "other", "service.py", "folder", "hard", "soft"])
-def test_what_was_not_shrunk_is_never_written_over(out: str, brittle: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_shrinking_replaces_only_a_file_that_shrinking_wrote(
+    out: str, brittle: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     keep(eventful_that_fails())
     recorded = Path("journal").read_bytes()
     Path("other").write_bytes(recorded)
@@ -253,7 +255,9 @@ def eventful_that_fails() -> Journal:
     return structs.replace(journal, entries=[*journal.entries, last])
 
 
-def test_what_cannot_be_shrunk_says_why(brittle: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_journal_that_cannot_be_shrunk_is_an_error_with_the_reason(
+    brittle: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     keep(two_callers().journal())
     code, _, said = replayed(capsys, "recorded_board:service", "--shrink")
     assert (code, said) == (1, "posthouse: journal: this journal does not fail: there is nothing to shrink\n")
@@ -262,7 +266,7 @@ def test_what_cannot_be_shrunk_says_why(brittle: None, capsys: pytest.CaptureFix
     assert (code, said) == (1, "posthouse: cannot write none/small: No such file or directory\n")
 
 
-def test_an_eventful_run_holds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_eventful_run_violates_no_invariant(capsys: pytest.CaptureFixture[str]) -> None:
     keep(eventful(3, 80).journal())
     assert replayed(capsys, "recorded_board:service", "--check", "--quiet")[0] == 0
 
@@ -280,13 +284,13 @@ def test_an_eventful_run_holds(capsys: pytest.CaptureFixture[str]) -> None:
         (".", ". is not a file: a journal needs a file of its own"),
     ],
 )
-def test_a_journal_that_cannot_be_written_says_what_to_do(
+def test_a_journal_that_cannot_be_written_is_an_error_with_a_hint(
     path: str, advice: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["serve", "--port", "0", "--journal", path]) != 0
     assert advice in capsys.readouterr().err
 
 
-def test_a_bound_that_is_too_small_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_size_limit_that_is_too_small_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--port", "0", "--journal", "j", "--journal-bytes", "9"]) == 2
     assert "a journal of 9 bytes is too small: the minimum is 65536" in capsys.readouterr().err

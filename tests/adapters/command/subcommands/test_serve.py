@@ -66,7 +66,7 @@ def test_serve_without_a_module_serves_the_built_in_methods(ran: dict[str, Any])
     }
 
 
-def test_serve_hands_every_option_to_the_front_door(ran: dict[str, Any], tmp_path: Path) -> None:
+def test_every_option_of_the_command_is_passed_to_serve(ran: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "limits.toml").write_text("max_batch = 7\n")
     words = "serve calculator:service --host ::1 --host 127.0.0.1 --port 0 --unix /tmp/s --tls-cert c --tls-key k"
     words += f" --backend trio --config {tmp_path}/limits.toml --allow-host a --allow-host b --allow-origin https://o"
@@ -90,7 +90,7 @@ def test_serve_hands_every_option_to_the_front_door(ran: dict[str, Any], tmp_pat
     }
 
 
-def test_a_port_that_is_taken_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_that_is_in_use_is_an_error_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         assert complaint(capsys, "serve", "--port", str(port)) == (
@@ -103,7 +103,7 @@ def test_a_port_that_is_taken_says_what_to_do(capsys: pytest.CaptureFixture[str]
     ("code", "advice"),
     [(errno.EACCES, "use a --port above 1023"), (errno.EADDRNOTAVAIL, "an address of this machine"), (errno.EIO, "")],
 )
-def test_what_the_system_refuses_says_what_to_do(
+def test_an_error_of_the_system_has_a_hint(
     code: int, advice: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(*_: object, **__: object) -> None:
@@ -115,11 +115,11 @@ def test_what_the_system_refuses_says_what_to_do(
     assert advice in said
 
 
-def test_a_name_that_leads_nowhere_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_host_that_cannot_be_resolved_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert "cannot resolve 'host.invalid.'" in complaint(capsys, "serve", "--host", "host.invalid.")
 
 
-def test_a_bad_certificate_says_so(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_an_invalid_certificate_is_an_error(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "cert.pem").write_text("no certificate")
     assert "cert.pem" in complaint(capsys, "serve", "--port", "0", "--tls-cert", f"{tmp_path}/cert.pem")
     assert "none.pem" in complaint(capsys, "serve", "--port", "0", "--tls-cert", f"{tmp_path}/none.pem")
@@ -134,7 +134,7 @@ def test_a_unix_socket_has_a_path(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("option", [("--port", "0"), ("--port", "9000"), ("--tls-cert", "cert.pem")])
-def test_what_is_for_tcp_is_refused_where_a_unix_socket_is_all(
+def test_options_for_tcp_are_refused_with_a_unix_socket_alone(
     option: tuple[str, str], ran: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = complaint(capsys, "serve", "--unix", "/tmp/s", *option)
@@ -146,14 +146,14 @@ def test_what_is_for_tcp_is_refused_where_a_unix_socket_is_all(
     assert (ran["unix"], ran["host"], ran["port"]) == ("/tmp/s", None, 8000)
 
 
-def test_listening_to_more_than_this_machine_needs_names(capsys: pytest.CaptureFixture[str]) -> None:
+def test_listening_beyond_this_machine_needs_allowed_host_names(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--allow-host" in complaint(capsys, "serve", "--host", "0.0.0.0", "--port", "0")
     assert "--dev is only for loopback addresses" in complaint(
         capsys, "serve", "--host", "0.0.0.0", "--port", "0", "--dev"
     )
 
 
-def test_a_loop_that_is_not_installed_says_what_to_install(
+def test_an_event_loop_that_is_not_installed_is_an_error_with_a_hint(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running, "find_spec", lambda _: None)
@@ -186,9 +186,7 @@ def serving(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-def test_serve_says_where_it_listens_answers_and_leaves_with_0(
-    backend: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_serve_prints_its_address_answers_and_is_exit_code_0(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
     with serving("--backend", backend, "--log-format", "json", "--dev") as (process, url):
         assert url.startswith("http://127.0.0.1:")
         assert main(["call", url, "subtract", "minuend:=42", "subtrahend:=23"]) == 0

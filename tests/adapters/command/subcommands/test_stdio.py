@@ -61,7 +61,7 @@ def test_stdio_takes_the_pipes_before_it_imports_the_service(
 # Real processes
 
 
-def test_stdio_speaks_lines_and_no_print_of_the_service_gets_between(tmp_path: Path) -> None:
+def test_prints_of_the_service_do_not_mix_with_the_messages_of_stdio(tmp_path: Path) -> None:
     (tmp_path / "loud.py").write_text(
         "print('imported')\nfrom posthouse.core import Service\nservice = Service('loud', public=True)\n"
         "@service.method\ndef shout(text: str) -> str:\n    print('called')\n    return text.upper()\n"
@@ -78,7 +78,7 @@ def test_stdio_speaks_lines_and_no_print_of_the_service_gets_between(tmp_path: P
 @pytest.mark.parametrize(
     ("said", "code"), [(b"nonsense\n" * 12, 4400), (b"Content-Length: x\r\n\r\n", 1002), (b"nonsense\n", None)]
 )
-def test_stdio_leaves_with_1_where_it_had_to_close_the_connection(said: bytes, code: int | None) -> None:
+def test_stdio_is_exit_code_1_if_the_server_closed_the_connection(said: bytes, code: int | None) -> None:
     command = [*COMMAND, "stdio", "calculator:service"]
     done = subprocess.run(command, cwd=EXAMPLES, input=said, capture_output=True)
     assert done.returncode == (0 if code is None else 1)
