@@ -315,7 +315,7 @@ async def test_a_handler_asks_its_caller() -> None:
                 (
                     "int",
                     '"result": "seven"',
-                    "what the caller answered to 'question' is not as declared: expected int, got str",
+                    "the caller's result of 'question' is not of the declared type: expected int, got str",
                 ),
                 ("int", '"error": {"code": 5, "message": "no"}', "refused 5"),
             ):
@@ -352,7 +352,7 @@ async def test_an_answer_of_another_type_that_a_handler_lets_through_has_an_inci
             assert vars(record)["incident"] == error["data"]["incident"]
             assert isinstance(record.exc_info, tuple)
             assert str(record.exc_info[1]) == (
-                "what the caller answered to 'question' is not as declared: expected int, got str at $[1]"
+                "the caller's result of 'question' is not of the declared type: expected int, got str at $[1]"
             )
 
 

@@ -74,6 +74,5 @@ class InvokedContext(Context):
         except BaseException as error:
             fault = describe(error)
             where = "" if fault.path == "$" else f" at {fault.path}"
-            raise ResultError(
-                f"what the caller answered to {method!r} is not as declared: {fault.reason}{where}"
-            ) from None
+            text = f"the caller's result of {method!r} is not of the declared type: {fault.reason}{where}"
+            raise ResultError(text) from None

@@ -1,10 +1,9 @@
-"""The invariants: facts that must hold of a gateway and its switchboard between two inputs, and when nothing is left to
-do.
+"""The invariants: facts that hold of a gateway and its switchboard between two inputs, and when nothing is left to do.
 
 Each function is one kind of fact, changes nothing and raises `Violation`. They read private tables, since a fact that
-joins two tables is seen nowhere else. `check` is all of them. `check_touched` is
-what a step can have broken if it touched few sockets: simulations call it after every step, and `check` as often as
-they can afford. `Witness` does not look inside: it sees the actions alone.
+joins two tables is seen nowhere else. `check` is all of them. `check_touched` checks the sockets that a step touched:
+simulations call it after every step, and `check` as often as they can afford. `Witness` reads no tables: it sees the
+actions alone.
 
 | fact | function |
 |---|---|

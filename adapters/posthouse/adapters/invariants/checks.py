@@ -29,16 +29,16 @@ def check(board: Switchboard) -> None:
 def check_touched(board: Switchboard, sockets: Iterable[SocketId]) -> None:
     """The facts of these sockets and their connections, and the sums over all of them."""
     gateway = board.gateway
-    lines, records = board._sockets.records, gateway._connections.records
+    states, records = board._sockets.records, gateway._connections.records
     table = gateway._calls
     running = len(table.records) - table.waiting
     must(table.handlers == running, "calls: a slot for each handler")
     must(running <= gateway.config.max_calls, "calls: no more handlers than max_calls")
-    must(len(lines) == len(gateway._connections.sockets), "tables: switchboard and gateway have the same sockets")
+    must(len(states) == len(gateway._connections.sockets), "tables: switchboard and gateway have the same sockets")
     must(len(board._sockets.by_connection) == len(records), "tables: every connection has a socket")
     must(not gateway.outbox, "totality: every effect was performed")
     for socket in sockets:
-        state = lines.get(socket)
+        state = states.get(socket)
         if state is None:
             continue
         socket_of(board, state)

@@ -48,7 +48,7 @@ class Flushable(Protocol):
     """Something that was written to in this turn, and is flushed once."""
 
     def flush(self) -> None:
-        """Send what was written."""
+        """Send the written bytes."""
         ...
 
 
@@ -98,7 +98,7 @@ class Runner:
         self._turn_requested = False
         self._begin()
         try:
-            self._perform()  # what the turn before left
+            self._perform()  # actions that the previous turn left
             if not self._ready:
                 self._ready.extend(self.poller.poll())
             while self._ready and self._performed < MAX_ACTIONS and self.now() < self._turn_ends:
@@ -113,7 +113,7 @@ class Runner:
         self._rearm()
 
     def _begin(self) -> None:
-        self._in_turn = True  # `flush_outbox` does nothing now: the turn performs what an input leaves, in order
+        self._in_turn = True  # `flush_outbox` does nothing now: the turn performs the actions of its inputs, in order
         self._performed = 0
         self._turn_ends = self.now() + MAX_SECONDS
 
@@ -148,7 +148,7 @@ class Runner:
             self._alarm.advance(due)
 
     def flush_outbox(self) -> None:
-        """Perform what an input has left. Call it after every batch of inputs; within a turn it does nothing."""
+        """Perform the actions that inputs have left. Call it after every batch of inputs; in a turn it does nothing."""
         if self._in_turn or self._turn_requested:
             return
         self._begin()

@@ -53,7 +53,7 @@ class Channel:
         self._forget: Final = forget
         self._read_bytes: Final = runner.board.config.read_bytes
         self._unsent: list[bytes | memoryview] = []
-        self._held = 0  # of the unsent bytes, those that the switchboard counts
+        self._held = 0  # the unsent bytes that the switchboard counts
         self._blocked = False
         self._reading = True
         self._ended = False
@@ -127,7 +127,7 @@ class Channel:
         self._runner.written[self] = None
 
     def flush(self) -> None:
-        """Write what the socket takes. Tell the switchboard how much it did not take, or how much of that has gone."""
+        """Write as much as the socket takes. Report the bytes that now wait, and those that no longer wait."""
         if not self.open:
             return
         unsent = self._unsent
@@ -158,7 +158,7 @@ class Channel:
             self.close()
 
     def _report(self, sent: int) -> None:
-        """Report what of the counted bytes went, and how many more are to be counted from now on."""
+        """Report how many of the held bytes were sent, and how many more are held."""
         unsent = sum(map(len, self._unsent))
         went = min(sent, self._held)
         held = unsent - (self._held - went)

@@ -94,10 +94,10 @@ def listen_tcp(hosts: Iterable[str], port: int, *, secure: bool = False) -> list
                 try:
                     listener = _listen(family, address, port, secure=secure)
                 except OSError as error:
-                    told = OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}")
+                    named = OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}")
                     if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-                        raise told from None
-                    missing = told
+                        raise named from None
+                    missing = named
                 else:
                     listeners.append(listener)
                     port = listener.bound.port  # port 0 picks one, for all listeners

@@ -137,7 +137,7 @@ class Pipes:
         self._runner.written[self] = None
 
     def flush(self) -> None:
-        """Give written bytes to the writer thread. Tell the switchboard how many exceed what a socket would take."""
+        """Give written bytes to the writer thread. Report as held the bytes beyond `write_ahead`."""
         if not self.open:
             return
         allowed = 0 if self._closing else self._runner.board.config.write_ahead
