@@ -419,11 +419,11 @@ def test_a_header_is_sent_and_takes_the_place_of_the_usual_one(capsys: pytest.Ca
 
 @pytest.mark.parametrize("name", ["Host", "Content-Length", "transfer-encoding", "Upgrade", "Sec-WebSocket-Key"])
 @pytest.mark.parametrize("scheme", ["http", "ws"])
-def test_a_header_that_the_request_has_already_is_exit_code_2(
+def test_a_header_that_the_command_sets_itself_is_exit_code_2(
     name: str, scheme: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert call(f"{scheme}://localhost", "m", "--header", f"{name}: 5") == 2
-    assert f"--header: {name} is a header that this command sets itself" in capsys.readouterr().err
+    assert f"invalid value for '--header': {name} is a header that this command sets itself" in capsys.readouterr().err
 
 
 # Processes
