@@ -101,10 +101,10 @@ class Acceptor:
     def _admit(self, accepted: socket.socket, peer: object) -> None:
         runner = self._runner
         over_ip = accepted.family != socket.AF_UNIX
-        secure = self._tls is not None and over_ip
-        address = Address(secure=secure)
+        tls = self._tls if over_ip else None
+        address = Address(secure=tls is not None)
         if over_ip and isinstance(peer, tuple):
-            address = Address(peer[0], peer[1], secure=secure)
+            address = Address(peer[0], peer[1], secure=tls is not None)
         id = runner.board.opened(address, runner.now())
         if id is None:
             accepted.close()
@@ -113,18 +113,16 @@ class Acceptor:
         try:
             if over_ip:
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            channel = self._channel(id, accepted)
+            if tls is None:
+                channel = Channel(id, accepted, runner, self._endpoints.forget)
+            else:
+                channel = TlsChannel(id, accepted, tls, runner, self._endpoints.forget)
         except OSError:  # the client has reset it already
             accepted.close()
             runner.board.closed(id, runner.now())
             return
         self._endpoints.by_id[id] = channel
         channel.start()
-
-    def _channel(self, id: SocketId, accepted: socket.socket) -> Channel:
-        if self._tls is None or accepted.family == socket.AF_UNIX:
-            return Channel(id, accepted, self._runner, self._endpoints.forget)
-        return TlsChannel(id, accepted, self._tls, self._runner, self._endpoints.forget)
 
     def _shed(self, listening: socket.socket) -> None:
         """Use the reserved descriptor to accept one client and close it, so that this client learns of it at once."""
