@@ -420,10 +420,15 @@ def test_an_invalid_text_does_not_stay_in_memory(text: bytes) -> None:
     gc.collect()
     gc.disable()
     try:
-        DECODER.decode(text)
-        assert gc.collect() == 0
+        # Other threads of the test run may leave garbage, too. A cycle made by the decoder would be there each time.
+        assert min(_collected_after(text) for _ in range(5)) == 0
     finally:
         gc.enable()
+
+
+def _collected_after(text: bytes) -> int:
+    DECODER.decode(text)
+    return gc.collect()
 
 
 @given(st.binary(max_size=200))
