@@ -57,15 +57,10 @@ class Plain(Codec):
     def __init__(self) -> None:
         self.output: list[Output] = []
 
-    framing = "plain"
     buffered = 0
 
     def receive_data(self, data: bytes, now: float) -> None: ...
     def receive_eof(self, now: float) -> None: ...
-    def frame(self, payload: bytes) -> bytes:
-        return payload
-
-    def close_idle(self, now: float) -> None: ...
     def close(self, code: int, now: float) -> None: ...
     def next_timeout(self) -> float | None:
         return None
@@ -75,6 +70,8 @@ class Plain(Codec):
 
 def test_a_codec_without_a_verb_of_its_own_does_nothing() -> None:
     codec = Plain()
+    assert (codec.framing, codec.frame(b"x")) == (None, b"x")
+    codec.close_idle(0.0)
     codec.shed(0.0)
     codec.heartbeat(0.0)
     codec.pause_output()

@@ -31,10 +31,10 @@ def test_a_head_is_read_when_it_is_whole() -> None:
     requests = reader()
     assert requests.read_head(0.0) is None
     for i in range(len(PROBE) - 1):
-        requests.keep(PROBE[i : i + 1])
+        requests.buffer += PROBE[i : i + 1]
         assert requests.read_head(0.0) is None
     assert (requests.head_read, requests.begun, requests.buffered) == (False, True, len(PROBE) - 1)
-    requests.keep(PROBE[-1:] + b"GET")
+    requests.buffer += PROBE[-1:] + b"GET"
     assert requests.read_head(0.0) == Probe("/health")
     assert requests.options == ResponseOptions(persistent=True, bodiless=False, cors=b"")
     assert (requests.head_read, requests.begun, requests.buffered) == (True, True, 3)
@@ -44,9 +44,9 @@ def test_a_head_is_read_when_it_is_whole() -> None:
 
 def test_half_of_an_empty_line_begins_no_head() -> None:
     requests = reader()
-    requests.keep(b"\r")
+    requests.buffer += b"\r"
     assert not requests.begun
-    requests.keep(b"\n")
+    requests.buffer += b"\n"
     assert requests.read_head(0.0) is None
     assert not requests.begun
 
@@ -55,7 +55,7 @@ def test_half_of_an_empty_line_begins_no_head() -> None:
 def test_a_body_is_read_at_every_split_and_nothing_behind_it(head: bytes, body: bytes) -> None:
     for cut in range(len(body)):
         requests = reader(Config(allow_chunked=True))
-        requests.keep(head + body[:cut])
+        requests.buffer += head + body[:cut]
         assert requests.read_head(0.0) == Call(NO_META, awaited=False)
         request = requests.read_body(requests.take())
         assert request is None
@@ -65,18 +65,18 @@ def test_a_body_is_read_at_every_split_and_nothing_behind_it(head: bytes, body: 
 
 def test_a_refusal_says_whether_its_head_was_read() -> None:
     requests = reader()
-    requests.keep(b"G@T / HTTP/1.1\r\n")
+    requests.buffer += b"G@T / HTTP/1.1\r\n"
     assert refused(requests.read_head(0.0), 400)
     assert (requests.head_read, requests.options) == (False, UNKNOWN)
     requests = reader()
-    requests.keep(b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n")
+    requests.buffer += b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n"
     assert refused(requests.read_head(0.0), 400)
     assert (requests.head_read, requests.options) == (True, UNKNOWN)
 
 
 def test_a_body_that_is_too_large_is_refused() -> None:
     requests = reader(Config(allow_chunked=True, max_body_bytes=3))
-    requests.keep(CHUNKED)
+    requests.buffer += CHUNKED
     requests.read_head(0.0)
     assert refused(requests.read_body(b"4\r\ntrue\r\n"), 413)
 
@@ -84,17 +84,19 @@ def test_a_body_that_is_too_large_is_refused() -> None:
 def test_an_allowed_page_may_read_the_answer() -> None:
     requests = reader()
     origin = b"Origin: https://good.example\r\n"
-    requests.keep(b"OPTIONS /rpc HTTP/1.1\r\nHost: localhost\r\n%bAccess-Control-Request-Method: POST\r\n\r\n" % origin)
+    requests.buffer += (
+        b"OPTIONS /rpc HTTP/1.1\r\nHost: localhost\r\n%bAccess-Control-Request-Method: POST\r\n\r\n" % origin
+    )
     assert requests.read_head(0.0) == Preflight()
     assert requests.options.cors.startswith(b"Access-Control-Allow-Origin: https://good.example\r\n")
-    requests.keep(b"GET /ws HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n\r\n")
+    requests.buffer += b"GET /ws HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n\r\n"
     assert refused(requests.read_head(0.0), 403)
     assert requests.options.cors == b""
 
 
 def test_a_handshake_is_passed_on() -> None:
     requests = reader()
-    requests.keep(
+    requests.buffer += (
         b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
@@ -105,7 +107,7 @@ def test_a_handshake_is_passed_on() -> None:
 def test_a_body_has_so_much_time_and_more_for_each_byte(rate: int, received: int, due: float) -> None:
     assert RATE_GRACE == 2.0
     requests = reader(Config(body_timeout=30.0, min_body_rate=rate))
-    requests.keep(COUNTED)
+    requests.buffer += COUNTED
     requests.read_head(10.0)
     requests.read_body(b"tru"[:received])
     assert requests.body_deadline == due
@@ -114,7 +116,7 @@ def test_a_body_has_so_much_time_and_more_for_each_byte(rate: int, received: int
 def test_a_body_that_is_dropped_is_not_held() -> None:
     for drop in (RequestReader.drop_body, RequestReader.drop):
         requests = reader()
-        requests.keep(COUNTED)
+        requests.buffer += COUNTED
         requests.read_head(0.0)
         requests.read_body(b"tru")
         assert requests.buffered == 3

@@ -732,7 +732,7 @@ def test_a_codec_that_is_told_to_close_closes_once() -> None:
 def test_it_is_never_pushed_to() -> None:
     http = Http1(Config(), POLICY, 0.0)
     http.heartbeat(0.0)
-    assert (http.frame(b"x"), http.framing, http.output) == (b"x", "http", [])
+    assert (http.frame(b"x"), http.framing, http.output) == (b"x", None, [])
 
 
 @pytest.mark.parametrize("piece", [1_000, 64 * 1024])

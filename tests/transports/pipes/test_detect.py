@@ -96,7 +96,7 @@ def test_a_pipe_of_which_nothing_is_known_waits_for_ever_and_can_be_closed() -> 
     detector.heartbeat(0.0)
     detector.handle_timeout(1e9)
     assert (detector.next_timeout(), detector.output) == (None, [])
-    assert (detector.framing, detector.frame(b"x")) == ("opening", b"x")
+    assert (detector.framing, detector.frame(b"x")) == (None, b"x")
     detector.close(1001, 0.0)
     assert detector.output == [Shut()]
 

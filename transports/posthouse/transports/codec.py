@@ -147,24 +147,19 @@ class Codec(Protocol):
     Codecs inherit from it, for the verbs that do nothing in most protocols.
     """
 
-    __slots__ = ()
-
     output: list[Output]
 
     # Bytes in
 
     def receive_data(self, data: bytes, now: float) -> None:
         """Take bytes from the socket: never empty, cut anywhere."""
-        ...
 
     def receive_eof(self, now: float) -> None:
         """The peer half-closed: no more bytes come."""
-        ...
 
     @property
     def buffered(self) -> int:
         """The number of received bytes that it has not handed on."""
-        ...
 
     @property
     def at_eof(self) -> bool:
@@ -180,12 +175,13 @@ class Codec(Protocol):
 
     @property
     def framing(self) -> Hashable:
-        """Codecs with equal framing make equal bytes of a payload: it is framed once for all of them."""
-        ...
+        """Codecs with equal framing make equal bytes of a payload: it is framed once for all of them. None: nothing is
+        pushed."""
+        return None
 
     def frame(self, payload: bytes) -> bytes:
         """The bytes that carry one payload. Pure: depends on `framing` alone and changes nothing."""
-        ...
+        return payload
 
     def heartbeat(self, now: float) -> None:
         """Ask the peer for a sign of life, if the protocol can."""
@@ -234,18 +230,15 @@ class Codec(Protocol):
 
     def close_idle(self, now: float) -> None:
         """Close, unless a request is being received or answered. Only called while no connection lives here."""
-        ...
+        return
 
     def close(self, code: int, now: float) -> None:
         """Begin to close from our side with a WebSocket close code; `Shut` follows, at the latest by a deadline."""
-        ...
 
     # Time
 
     def next_timeout(self) -> float | None:
         """When `handle_timeout` is wanted, or None. A time in the past: there is work left, as soon as possible."""
-        ...
 
     def handle_timeout(self, now: float) -> None:
         """Time has passed. Early, late or spurious calls are harmless."""
-        ...

@@ -37,8 +37,6 @@ class Http1Client:
     a `Send` and later one `Response` or `Failed`, and `Shut` when the connection cannot be used any more.
     """
 
-    __slots__ = ("_asked", "_config", "_head", "_host", "_open", "_reading", "_waiting", "output")
-
     def __init__(self, config: Config, host: bytes) -> None:
         self.output: list[ClientOutput] = []
         self._config: Final = config

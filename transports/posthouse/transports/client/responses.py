@@ -8,7 +8,7 @@ those facts of a request that decide how its response is framed.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Final
 
 import h11
 from msgspec import Struct
@@ -48,40 +48,13 @@ class Failed(Struct, frozen=True, gc=False):
     reason: str
 
 
-class Reading(Protocol):
-    """A response of either kind. `begun`: its head was read, and its body follows. `last`: nothing can follow it on
-    this connection."""
-
-    @property
-    def begun(self) -> bool:
-        """Was its head read?"""
-        ...
-
-    @property
-    def last(self) -> bool:
-        """Can nothing follow it?"""
-        ...
-
-    @property
-    def buffered(self) -> int:
-        """The number of bytes that it holds."""
-        ...
-
-    def feed(self, data: bytes) -> bytes | Failed | None:
-        """Take the next bytes. Returns those behind a whole response; a failure; or None: more bytes are needed."""
-        ...
-
-    def end(self) -> Failed | None:
-        """The server sends no more. Returns None if that makes the response whole."""
-        ...
-
-    def response(self) -> Response:
-        """The whole response."""
-        ...
-
-
 class Counted:
-    """A response whose head says how long its body is."""
+    """A response whose head says how long its body is.
+
+    `feed` takes the next bytes of a response. It returns those behind a whole one; a failure; or None: more bytes are
+    needed. `end`: the server sends no more; None if that makes the response whole. `begun`: the head was read, and the
+    body follows. `last`: nothing can follow on this connection. `buffered` bytes are held.
+    """
 
     __slots__ = ("_body", "_head", "_left", "_max")
 
@@ -95,7 +68,6 @@ class Counted:
         self._body = bytearray()
 
     def feed(self, data: bytes) -> bytes | Failed | None:
-        """Take the next bytes."""
         if self._head.length > self._max:
             return Failed(TOO_LARGE)
         taken = data[: self._left]
@@ -104,16 +76,13 @@ class Counted:
         return None if self._left else data[len(taken) :]
 
     def end(self) -> Failed:
-        """The server sends no more: the response was cut off."""
         return Failed(CUT_OFF)
 
     def response(self) -> Response:
-        """The whole response."""
         return Response(self._head.status, self._head.headers, bytes(self._body))
 
     @property
     def buffered(self) -> int:
-        """The number of bytes of its body so far."""
         return len(self._body)
 
 
@@ -213,17 +182,18 @@ class Parsed:
         return at - placed > self._config.max_head_bytes
 
     def response(self) -> Response:
-        """The whole response."""
         head = self._head
         assert head is not None
         return Response(head.status_code, tuple(head.headers), bytes(self._body))
 
     @property
     def last(self) -> bool:
-        """Does the connection end with it?"""
         return self._parser.our_state is not h11.DONE or self._parser.their_state is not h11.DONE
 
     @property
     def buffered(self) -> int:
         """Bytes of its body, and bytes behind its head that are not in any data yet."""
         return len(self._body) + self._received - self._placed
+
+
+Reading = Counted | Parsed

@@ -7,7 +7,7 @@ the chunks, and adds the limits that h11 lacks: on the number of chunks, and on 
 from __future__ import annotations
 
 import re
-from typing import Final, Protocol
+from typing import Final
 
 import h11
 from posthouse.core.values.config import KIB, Config
@@ -38,30 +38,12 @@ def too_large(config: Config) -> Refusal:
     return Refusal(413, "The body is too large.", error=ErrorObject.of(REQUEST_TOO_LARGE, data))
 
 
-class Body(Protocol):
-    """A body of either kind."""
-
-    @property
-    def received(self) -> int:
-        """The number of bytes that it has received, for `min_body_rate`."""
-        ...
-
-    @property
-    def buffered(self) -> int:
-        """The number of bytes that it holds."""
-        ...
-
-    def feed(self, data: bytes) -> bytes | Refusal | None:
-        """Take the next bytes. Returns those behind a whole body; a refusal; or None: more bytes are needed."""
-        ...
-
-    def join(self) -> bytes:
-        """The whole body, once."""
-        ...
-
-
 class CountedBody:
-    """A body of `length` bytes."""
+    """A body of `length` bytes.
+
+    `feed` takes the next bytes of a body. It returns those behind a whole one; a refusal; or None: more bytes are
+    needed. `join` returns the whole body, once. `received` bytes came on the wire, `buffered` are held.
+    """
 
     __slots__ = ("_missing", "_pieces")
 
@@ -70,12 +52,10 @@ class CountedBody:
         self._pieces = Assembly()
 
     @property
-    def received(self) -> int:
-        return self._pieces.size
-
-    @property
     def buffered(self) -> int:
         return self._pieces.size
+
+    received = buffered
 
     def feed(self, data: bytes) -> bytes | Refusal | None:
         if len(data) < self._missing:
@@ -158,3 +138,6 @@ class ChunkedBody:
 
     def join(self) -> bytes:
         return self._pieces.take()
+
+
+Body = CountedBody | ChunkedBody

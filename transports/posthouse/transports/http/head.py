@@ -84,8 +84,6 @@ class Head(Struct, frozen=True, gc=False):
 class HeadScanner:
     """Finds the end of a head, and refuses it at the first byte that is not allowed."""
 
-    __slots__ = ("_clean", "_line_passed", "_max_head", "_max_headers", "_max_target", "_skipped")
-
     def __init__(self, config: Config) -> None:
         self._max_head: Final = config.max_head_bytes
         self._max_headers: Final = config.max_headers

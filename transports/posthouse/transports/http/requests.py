@@ -27,8 +27,6 @@ class RequestReader:
     """The received bytes of one socket. `buffer` has those that were not read yet. `head_read`: a whole head was found.
     `options` say how to answer the request that was read last."""
 
-    __slots__ = ("_body", "_body_since", "_config", "_meta", "_policy", "_scanner", "buffer", "head_read", "options")
-
     def __init__(self, config: Config, policy: Policy) -> None:
         self._config: Final = config
         self._policy: Final = policy
@@ -39,10 +37,6 @@ class RequestReader:
         self._meta: Meta = NO_META
         self.head_read = False
         self.options = UNKNOWN
-
-    def keep(self, data: bytes) -> None:
-        """Keep bytes until they are read."""
-        self.buffer += data
 
     def read_head(self, now: float) -> Wanted | None:
         """The purpose of the next request, a refusal, or None if it needs more bytes. After a `Call`, read its body."""

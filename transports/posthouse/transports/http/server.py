@@ -80,22 +80,6 @@ class Http1(Codec):
     bytes have been handed over.
     """
 
-    __slots__ = (
-        "_config",
-        "_deadline",
-        "_discarded",
-        "_draining",
-        "_eof",
-        "_head_read",
-        "_parsed",
-        "_paused",
-        "_policy",
-        "_reader",
-        "_state",
-        "_upgrade",
-        "output",
-    )
-
     def __init__(self, config: Config, policy: Policy, now: float) -> None:
         self.output: list[Output] = []
         self._config: Final = config
@@ -104,7 +88,6 @@ class Http1(Codec):
         self._state = HEAD
         self._deadline: float | None = now + config.head_timeout
         self._draining = False
-        self._head_read = False
         self._parsed = 0
         self._upgrade: Handshake | None = None
         self._paused = False
@@ -114,7 +97,6 @@ class Http1(Codec):
     # Bytes in
 
     def receive_data(self, data: bytes, now: float) -> None:
-        """Take bytes, cut anywhere."""
         self._parsed = 0
         state = self._state
         if state is BODY:
@@ -122,7 +104,7 @@ class Http1(Codec):
         elif state is LINGERING:
             self._discard(len(data))
         elif state is not CLOSED:
-            self._reader.keep(data)
+            self._reader.buffer += data
             if state is IDLE or state is HEAD:
                 self._read_head(now)
         self._hold_back()
@@ -132,6 +114,11 @@ class Http1(Codec):
         self._eof = True
         if self._state is not ANSWERING and self._state is not YIELDED:
             self._close()
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of an unfinished request, and bytes that wait behind the pending one."""
+        return self._reader.buffered
 
     def proceed(self, now: float) -> None:
         """The answer was handed over: read the next request, beginning with buffered bytes."""
@@ -156,9 +143,9 @@ class Http1(Codec):
 
     def _read_head(self, now: float) -> None:
         reader = self._reader
+        first = not reader.head_read
         wanted = reader.read_head(now)
-        if not self._head_read and reader.head_read:
-            self._head_read = True
+        if first and reader.head_read:
             self.output.append(HeadRead())
         if wanted is None:
             if self._eof:
@@ -228,19 +215,15 @@ class Http1(Codec):
         return codec
 
     def answer(self, data: bytes | None, code: int | None, retry_after: float | None, now: float) -> None:
-        """End the exchange. `data` None: there is nothing to say. `code` is the JSON-RPC error's, or None."""
         self._answer(exchange_answer(data, code, retry_after))
 
     def respond(self, status: int, data: bytes, now: float) -> None:
-        """End the probe with JSON. The answer to a HEAD has no body."""
         self._answer(Answer(status, data))
 
     def refuse(self, reason: CloseReason, now: float) -> None:
-        """End an exchange or an upgrade that was not admitted, with the error of this reason."""
         self._answer(not_admitted_answer(reason, in_json=self._upgrade is None), last=True)
 
     def shed(self, now: float) -> None:
-        """Refuse the body that is being received, if there is one."""
         if self._state is BODY:
             self._refuse(NO_MEMORY)
 
@@ -274,7 +257,6 @@ class Http1(Codec):
         self._draining = True
 
     def close_idle(self, now: float) -> None:
-        """Close, unless a request is being answered or its body is being received."""
         if self._state is IDLE or self._state is HEAD or self._state is YIELDED:
             self._close()
 
@@ -324,19 +306,3 @@ class Http1(Codec):
         """Refuse and close at once, without waiting for a slow client again."""
         self._refuse(refusal)
         self._close()
-
-    # Payloads
-
-    @property
-    def framing(self) -> str:
-        """Nothing is pushed to an HTTP client: an answer goes out by `answer`."""
-        return "http"
-
-    def frame(self, payload: bytes) -> bytes:
-        """The payload itself is an answer's body."""
-        return payload
-
-    @property
-    def buffered(self) -> int:
-        """Bytes of an unfinished request, and bytes that wait behind the pending one."""
-        return self._reader.buffered

@@ -43,8 +43,6 @@ class ContentLengthFraming(Pipe):
     `_expected` is how many bytes of a message are still to come, None in a head. `_skipping`: they are not kept.
     """
 
-    __slots__ = ("_expected", "_skipping")
-
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self._expected: int | None = None
@@ -52,7 +50,6 @@ class ContentLengthFraming(Pipe):
 
     @property
     def framing(self) -> str:
-        """Equal for all pipes with heads."""
         return "headers"
 
     def frame(self, payload: bytes) -> bytes:

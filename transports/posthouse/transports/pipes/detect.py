@@ -24,8 +24,6 @@ class PipeDetector(Codec):
     `ContentLengthFraming`; anything else selects `NewlineFraming`, which also answers text that is not JSON. It sets no
     deadline: a person may be typing."""
 
-    __slots__ = ("_config", "_done", "_held", "output")
-
     def __init__(self, config: Config) -> None:
         self.output: list[Output] = []
         self._config: Final = config
@@ -64,25 +62,13 @@ class PipeDetector(Codec):
             self._held = b""
             self.output.append(Shut())
 
-    @property
-    def framing(self) -> str:
-        """There is none yet, and no connection that could be written to."""
-        return "opening"
-
-    def frame(self, payload: bytes) -> bytes:
-        """The payload itself."""
-        return payload
-
     def close_idle(self, now: float) -> None:
-        """Close: no message was received."""
         self._shut()
 
     def close(self, code: int, now: float) -> None:
-        """Close before any message was received."""
         self._shut()
 
     def next_timeout(self) -> float | None:
-        """Never."""
         return None
 
     def handle_timeout(self, now: float) -> None:

@@ -19,15 +19,12 @@ ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")
 class NewlineFraming(Pipe):
     """The codec of a pipe that carries lines. A line above `max_message_bytes` is refused and skipped."""
 
-    __slots__ = ("_skipping",)
-
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self._skipping = False
 
     @property
     def framing(self) -> str:
-        """Equal for all pipes with lines."""
         return "lines"
 
     def frame(self, payload: bytes) -> bytes:

@@ -24,8 +24,6 @@ class Pipe(Codec):
     calls `close` when no answer is owed. After `stdio_grace` seconds the codec ends by itself.
     """
 
-    __slots__ = ("_at", "_at_eof", "_config", "_done", "_ends_at", "_now", "_partial", "_paused", "_unread", "output")
-
     def __init__(self, config: Config) -> None:
         self._config: Final = config
         self._unread = b""
@@ -60,7 +58,6 @@ class Pipe(Codec):
     # Bytes in
 
     def receive_data(self, data: bytes, now: float) -> None:
-        """Take bytes, cut anywhere."""
         if self._done:
             return
         self._unread = self._unread[self._at :] + data if self._unread else data
@@ -76,7 +73,6 @@ class Pipe(Codec):
 
     @property
     def at_eof(self) -> bool:
-        """The input has ended and all of it was handed on."""
         return self._at_eof
 
     def _turn(self, now: float) -> None:
@@ -114,10 +110,6 @@ class Pipe(Codec):
         """Close from our side, behind all sent bytes. The code is for the gateway: a pipe cannot carry it."""
         if not self._done:
             self._end(code)
-
-    def close_idle(self, now: float) -> None:
-        """A pipe has a connection until it ends."""
-        return
 
     def _end(self, code: int | None, reason: str | None = None) -> None:
         self._done = True

@@ -33,18 +33,6 @@ BUFFER: Final = "buffer"
 class Sockets:
     """Every socket's state. `by_connection` finds the socket on which a connection lives."""
 
-    __slots__ = (
-        "_config",
-        "_gateway",
-        "_last",
-        "_outbox",
-        "_reported",
-        "_timers",
-        "buffered",
-        "by_connection",
-        "records",
-    )
-
     def __init__(self, gateway: Gateway, outbox: list[Action], timers: Timers) -> None:
         self._gateway: Final = gateway
         self._config: Final = gateway.config

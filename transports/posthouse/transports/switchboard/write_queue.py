@@ -13,6 +13,11 @@ from posthouse.core.values.peers import SocketId
 
 from .actions import Action, CloseSocket, EndWriting, Write
 
+Waiting = deque[bytes | EndWriting | CloseSocket]
+
+NOTHING: Final[Waiting] = deque()
+"""The queue of a socket that took everything so far. Never changed: an empty deque takes 760 bytes, for each socket."""
+
 
 class WriteQueue:
     """The bytes of one socket. `owed` bytes are with the adapter, which will report them as `sent`. `waiting_bytes`
@@ -20,13 +25,11 @@ class WriteQueue:
     waiting frame have left. `reported` bytes, the last ones, are counted by the gateway for its connection; those
     before them belong to no connection."""
 
-    __slots__ = ("_ahead", "_begun", "_outbox", "_socket", "_waiting", "owed", "reported", "waiting_bytes")
-
     def __init__(self, socket: SocketId, outbox: list[Action], ahead: int) -> None:
         self._socket: Final = socket
         self._outbox: Final = outbox
         self._ahead: Final = ahead
-        self._waiting: deque[bytes | EndWriting | CloseSocket] = deque()
+        self._waiting = NOTHING
         self._begun = 0
         self.owed = 0
         self.waiting_bytes = 0
@@ -49,6 +52,8 @@ class WriteQueue:
             if report:
                 self.owed += len(frame)
             return 0
+        if self._waiting is NOTHING:
+            self._waiting = deque()
         self._waiting.append(frame)
         self.waiting_bytes += len(frame)
         self._advance()
@@ -78,9 +83,7 @@ class WriteQueue:
     def drop_unbegun(self) -> int:
         """Forget the frames that have not begun. Returns how many bytes were dropped."""
         before, self.waiting_bytes = self.waiting_bytes, 0
-        kept: deque[bytes | EndWriting | CloseSocket] = deque(
-            waiting for waiting in self._waiting if not isinstance(waiting, bytes)
-        )
+        kept: Waiting = deque(waiting for waiting in self._waiting if not isinstance(waiting, bytes))
         if self._begun:
             begun = self._waiting[0]
             assert isinstance(begun, bytes)

@@ -18,8 +18,6 @@ class Controls:
     Ping frame" (RFC 6455 section 5.5.3).
     """
 
-    __slots__ = ("_at", "_burst", "_due", "_rate", "_tokens", "_waiting")
-
     def __init__(self, config: Config, now: float) -> None:
         self._rate = config.control_rate
         self._burst = config.control_burst

@@ -48,27 +48,6 @@ class Receiver:
     frame has begun and not ended. `restarted`: it began in the last turn. `over`: nothing more is parsed.
     """
 
-    __slots__ = (
-        "_allows_binary",
-        "_buffer",
-        "_client",
-        "_compressed",
-        "_config",
-        "_connection",
-        "_deflate",
-        "_fragments",
-        "_inflater",
-        "_left",
-        "_message",
-        "_room",
-        "_whole_limit",
-        "_wire",
-        "backlog",
-        "in_progress",
-        "over",
-        "restarted",
-    )
-
     def __init__(self, config: Config, *, client: bool = False, deflate: bool, binary: bool) -> None:
         self._config = config
         self._client = client

@@ -60,22 +60,6 @@ class WebSocket(Codec):
     `DISCARD_SECONDS` have passed.
     """
 
-    __slots__ = (
-        "_compress_from",
-        "_config",
-        "_controls",
-        "_discarded",
-        "_end_due",
-        "_eof",
-        "_message_due",
-        "_output_paused",
-        "_paused",
-        "_receiver",
-        "_state",
-        "_turned_at",
-        "output",
-    )
-
     abnormal_code = ABNORMAL
 
     def __init__(self, config: Config, *, deflate: bool, binary: bool = False, now: float) -> None:
@@ -116,7 +100,6 @@ class WebSocket(Codec):
             self.output.append(Send(_PING))
 
     def pause_output(self) -> None:
-        """The peer does not take what it is sent."""
         self._output_paused = True
 
     def resume_output(self, now: float) -> None:
@@ -156,10 +139,6 @@ class WebSocket(Codec):
             self._output_paused = False
             self._end_due = now + self._config.close_timeout
             self.output.append(Send(frame(FIN | CLOSE, close_payload(code))))
-
-    def close_idle(self, now: float) -> None:
-        """A WebSocket has a connection until it ends."""
-        return
 
     @property
     def buffered(self) -> int:
