@@ -141,10 +141,10 @@ def test_a_frame_for_an_aborted_socket_is_dropped() -> None:
 
 def test_what_was_there_before_a_connection_goes_first_and_is_not_its_own() -> None:
     table = Table()
-    table.state.wire.held(5)
+    table.state.wire.owed += 5
     table.sockets.count(table.state, 5, 0.0)
     table.sockets.settle(table.state, table.connection)
-    table.state.wire.held(3)
+    table.state.wire.owed += 3
     table.sockets.count(table.state, 3, 0.0)
     assert table.state.wire.reported == 3
     table.sockets.sent(table.state, 4, 1.0)
@@ -161,7 +161,7 @@ def test_more_than_is_held_cannot_be_sent() -> None:
 
 def test_what_is_held_for_nobody_has_a_deadline_that_progress_moves() -> None:
     table = Table()
-    table.state.wire.held(5)
+    table.state.wire.owed += 5
     table.sockets.count(table.state, 5, 0.0)
     table.sockets.watch(table.state, 1.0)
     table.sockets.sent(table.state, 1, 4.0)
@@ -178,7 +178,7 @@ def test_what_is_held_for_somebody_is_not_judged_here() -> None:
     table = Table()
     table.sockets.judge(table.state, 0.0)
     table.sockets.settle(table.state, table.connection)
-    table.state.wire.held(5)
+    table.state.wire.owed += 5
     table.sockets.count(table.state, 5, 0.0)
     table.sockets.judge(table.state, 100.0)
     assert table.outbox == []

@@ -36,8 +36,8 @@ def test_a_frame_that_is_counted_already_is_owed() -> None:
 
 def test_what_belongs_to_no_connection_goes_before_what_is_reported() -> None:
     out, _ = wire()
-    out.held(5)
-    out.held(3)
+    out.owed += 5
+    out.owed += 3
     out.reported = 3
     assert [out.sent(size) for size in (4, 2, 1, 1)] == [0, 1, 1, 1]
     assert (out.reported, out.clear) == (0, True)
@@ -74,7 +74,7 @@ def test_what_follows_a_large_frame_waits_behind_it_and_begins_to_count() -> Non
 def test_what_the_socket_did_not_take_is_owed() -> None:
     out, _ = wire()
     out.write(b"ab")
-    out.held(1)
+    out.owed += 1
     assert (out.clear, out.owed) == (False, 1)
 
 

@@ -15,6 +15,8 @@ from posthouse.core.values.close_reasons import CloseReason
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import Meta
 
+from .fields import Fields
+
 ABNORMAL: Final = 1006
 """RFC 6455 section 7.4.1: closed without a close frame. Never sent; reported when the peer disappears."""
 
@@ -77,7 +79,7 @@ class Handshake(Struct, frozen=True):
     (RFC 7692, never with context takeover) was agreed.
     """
 
-    headers: tuple[tuple[bytes, bytes], ...]
+    headers: Fields
     deflate: bool
 
 

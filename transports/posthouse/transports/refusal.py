@@ -8,6 +8,8 @@ from __future__ import annotations
 from msgspec import Struct
 from posthouse.core.values.errors import ErrorObject
 
+from .fields import Fields
+
 
 class Refusal(Struct, frozen=True, gc=False):
     """The HTTP answer to a refused request (RFC 9110 section 15).
@@ -20,7 +22,7 @@ class Refusal(Struct, frozen=True, gc=False):
 
     status: int
     reason: str
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    headers: Fields = ()
     error: ErrorObject | None = None
     keep: bool = False
     rejected_value: bytes | None = None

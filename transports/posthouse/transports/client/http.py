@@ -67,10 +67,11 @@ class Http1Client:
             if name.lower() in OURS:
                 raise UsageError(f"header {name!r} cannot be given: it is said already, as the request needs it")
             fields.append((name, value.strip(b" \t")))
-        lines = field_lines(fields)
+        given = tuple(fields)
+        lines = field_lines(given)
         if body or method == b"POST":
             lines += b"Content-Length: %d\r\n" % len(body)
-        self._asked = method, target, tuple(fields)
+        self._asked = method, target, given
         self._waiting = True
         self.output.append(Send(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method, target, lines, body)))
 

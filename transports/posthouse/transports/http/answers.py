@@ -6,7 +6,6 @@ They are written without h11. This module may not know why an answer is given, n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from math import ceil
 from typing import Final
 
@@ -14,7 +13,7 @@ from msgspec import Struct
 from posthouse.core.jsonrpc.messages import NULL, encode_error
 from posthouse.core.values.close_reasons import CloseReason
 from posthouse.core.values.errors import ErrorObject, UsageError, http_status
-from posthouse.transports.fields import TOKEN, VALUE
+from posthouse.transports.fields import TOKEN, VALUE, Fields
 from posthouse.transports.refusal import Refusal
 
 REASONS: Final[dict[int, bytes]] = {
@@ -49,8 +48,6 @@ CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 FIELD_NAME: Final = re.compile(TOKEN)
 FIELD_VALUE: Final = re.compile(VALUE)
-
-Fields = Iterable[tuple[bytes, bytes]]
 
 
 def _head(status: int, media: bytes, *, close: bool) -> bytes:

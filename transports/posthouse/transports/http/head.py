@@ -13,7 +13,7 @@ from typing import Final
 import h11
 from msgspec import Struct
 from posthouse.core.values.config import Config
-from posthouse.transports.fields import TOKEN
+from posthouse.transports.fields import TOKEN, Fields
 from posthouse.transports.refusal import Refusal
 
 from .recogniser import RequestHead, recognise_request
@@ -69,7 +69,7 @@ class Head(Struct, frozen=True, gc=False):
     query: bytes
     version: bytes
     host: bytes | None
-    headers: tuple[tuple[bytes, bytes], ...]
+    headers: Fields
     fields: dict[bytes, bytes]
     length: int | None
     chunked: bool
@@ -188,7 +188,7 @@ def _ask_h11(raw: bytes) -> RequestHead | Refusal:
     return RequestHead(request.method, request.target, request.http_version, headers)
 
 
-def _join(headers: tuple[tuple[bytes, bytes], ...]) -> dict[bytes, bytes] | None:
+def _join(headers: Fields) -> dict[bytes, bytes] | None:
     """Join the values of repeated headers. None if one of them is not a list."""
     fields: dict[bytes, bytes] = {}
     for name, value in headers:

@@ -36,16 +36,7 @@ class Pipe(Codec):
         self._at_eof = False
         self.output: list[Output] = []
 
-    # Implemented by each framing
-
-    @property
-    @abstractmethod
-    def framing(self) -> str:
-        """The name of the framing."""
-
-    @abstractmethod
-    def frame(self, payload: bytes) -> bytes:
-        """The bytes that carry one payload."""
+    # Implemented by each framing, with `framing` and `frame`
 
     @abstractmethod
     def _take(self, data: bytes, at: int) -> int:

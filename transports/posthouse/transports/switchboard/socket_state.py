@@ -45,6 +45,9 @@ class SocketEvent(StrEnum):
     GONE = "gone"  # the socket is closed
 
 
+ANY_TIME: Final = {SocketEvent.ABORT: SocketPhase.ABORTED, SocketEvent.GONE: SocketPhase.CLOSED}
+"""What can happen in every phase, until the socket is closed."""
+
 TRANSITIONS: Final = table(
     {
         SocketPhase.IDLE: {
@@ -52,41 +55,34 @@ TRANSITIONS: Final = table(
             SocketEvent.OPEN: SocketPhase.OPEN,
             SocketEvent.ANSWER: SocketPhase.ANSWERED,
             SocketEvent.SHUT: SocketPhase.FLUSHING,
-            SocketEvent.ABORT: SocketPhase.ABORTED,
-            SocketEvent.GONE: SocketPhase.CLOSED,
+            **ANY_TIME,
         },
         SocketPhase.ASKED: {
             SocketEvent.OPEN: SocketPhase.OPEN,
             SocketEvent.ANSWER: SocketPhase.ANSWERED,
-            SocketEvent.ABORT: SocketPhase.ABORTED,
-            SocketEvent.GONE: SocketPhase.CLOSED,
+            **ANY_TIME,
         },
         SocketPhase.ANSWERED: {
             SocketEvent.DELIVER: SocketPhase.IDLE,
             SocketEvent.SHUT: SocketPhase.FLUSHING,
-            SocketEvent.ABORT: SocketPhase.ABORTED,
-            SocketEvent.GONE: SocketPhase.CLOSED,
+            **ANY_TIME,
         },
         SocketPhase.OPEN: {
             SocketEvent.CLOSE: SocketPhase.CLOSING,
             SocketEvent.END: SocketPhase.ENDED,
-            SocketEvent.ABORT: SocketPhase.ABORTED,
-            SocketEvent.GONE: SocketPhase.CLOSED,
+            **ANY_TIME,
         },
         SocketPhase.CLOSING: {
             SocketEvent.CLOSE: SocketPhase.CLOSING,
             SocketEvent.END: SocketPhase.ENDED,
-            SocketEvent.ABORT: SocketPhase.ABORTED,
-            SocketEvent.GONE: SocketPhase.CLOSED,
+            **ANY_TIME,
         },
         SocketPhase.ENDED: {
             SocketEvent.SHUT: SocketPhase.FLUSHING,
-            SocketEvent.ABORT: SocketPhase.ABORTED,
-            SocketEvent.GONE: SocketPhase.CLOSED,
+            **ANY_TIME,
         },
         SocketPhase.FLUSHING: {
-            SocketEvent.ABORT: SocketPhase.ABORTED,
-            SocketEvent.GONE: SocketPhase.CLOSED,
+            **ANY_TIME,
         },
         # An answer may still come from the gateway, and the codec may not have noticed.
         SocketPhase.ABORTED: {
@@ -94,8 +90,7 @@ TRANSITIONS: Final = table(
             SocketEvent.CLOSE: SocketPhase.ABORTED,
             SocketEvent.END: SocketPhase.ABORTED,
             SocketEvent.SHUT: SocketPhase.ABORTED,
-            SocketEvent.ABORT: SocketPhase.ABORTED,
-            SocketEvent.GONE: SocketPhase.CLOSED,
+            **ANY_TIME,
         },
         SocketPhase.CLOSED: {},
     }

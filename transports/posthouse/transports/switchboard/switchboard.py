@@ -1,9 +1,8 @@
-"""One gateway and all codecs: which connection lives on which socket, and which bytes leave when.
+"""The class that joins a gateway to sockets: its inputs, its clock, and the order in which the work is done.
 
 An adapter for sockets drives this class only. Mutate, flush, wait: every input runs to its end and appends its actions
 to `outbox`, in order. After a batch of inputs the adapter performs the outbox while it grows, clears it, and only then
-waits. The gateway knows what a text means, the codecs know what bytes mean. The switchboard may not know sockets, tasks
-or clocks: `now` is monotonic seconds and always an argument.
+waits. `now` is monotonic seconds and always an argument.
 """
 
 from __future__ import annotations
@@ -90,7 +89,7 @@ class Switchboard:
         """The socket did not take `size` bytes of Writes without `report`: they wait outside."""
         state = self._find_for(socket, size)
         if state is not None:
-            state.wire.held(size)
+            state.wire.owed += size
             self._sockets.count(state, size, now)
             self._run(now)
 
@@ -189,6 +188,7 @@ class Switchboard:
         """Time has passed. Early, late or spurious calls are harmless."""
         self.gateway.handle_timeout(now)
         self._run(now)
+        # All are collected first: a codec with work left arms another deadline in the past, and others go before it.
         due = []
         while (timer := self._timers.pop(now)) is not None:
             due.append(timer)

@@ -66,10 +66,6 @@ class WriteQueue:
         else:
             self._outbox.append(action)
 
-    def held(self, size: int) -> None:
-        """The socket did not take `size` bytes that were not counted."""
-        self.owed += size
-
     def sent(self, size: int) -> int:
         """`size` of the owed bytes went: hand over what fits now. Returns how many of the reported bytes went."""
         self.owed -= size
