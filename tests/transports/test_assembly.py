@@ -37,7 +37,7 @@ def test_one_large_piece_is_the_message_itself() -> None:
     assert message.take() is piece
 
 
-def test_what_was_cleared_is_gone() -> None:
+def test_clear_forgets_the_payload() -> None:
     message = Assembly()
     message.add(bytes(PIECE))
     message.add(b"rest")

@@ -25,20 +25,20 @@ def test_outputs_are_values_that_cannot_change() -> None:
         output.data = b"y"  # type: ignore[misc]
 
 
-def test_shutting_lets_what_was_sent_go_unless_told_otherwise() -> None:
+def test_shut_flushes_by_default() -> None:
     assert Shut().flush
 
 
-def test_a_connection_that_ended_without_a_close_frame_has_the_code_that_is_reserved_for_it() -> None:
+def test_abnormal_is_the_reserved_code_1006() -> None:
     assert ABNORMAL == 1006
 
 
-def test_a_binary_payload_is_bytes_that_remember_it() -> None:
+def test_a_binary_payload_equals_bytes_and_keeps_its_type() -> None:
     assert Binary(b"x") == b"x"
     assert type(Binary(b"x")) is Binary
 
 
-def test_the_union_of_outputs_is_closed_and_says_what_each_is_for() -> None:
+def test_every_output_of_the_union_has_a_docstring() -> None:
     assert all(kind.__doc__ for kind in get_args(Output))
 
 
@@ -68,7 +68,7 @@ class Plain(Codec):
     def handle_timeout(self, now: float) -> None: ...
 
 
-def test_a_codec_without_a_verb_of_its_own_does_nothing() -> None:
+def test_the_inherited_verbs_do_nothing() -> None:
     codec = Plain()
     assert (codec.framing, codec.frame(b"x")) == (None, b"x")
     codec.close_idle(0.0)

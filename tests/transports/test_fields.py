@@ -25,6 +25,6 @@ def test_a_value_has_no_control_characters_but_tabs_and_may_be_empty() -> None:
     assert re.fullmatch(VALUE, b"")
 
 
-def test_neither_gives_back_what_it_took() -> None:
+def test_both_patterns_are_possessive() -> None:
     assert not re.fullmatch(TOKEN + b"a", b"aa")
     assert not re.fullmatch(VALUE + b"a", b"aa")

@@ -22,7 +22,7 @@ def status(
 
 
 @pytest.mark.parametrize("host", [b"example.com", b"EXAMPLE.COM:8000", b"example.com:", b"[::1]", b"[::1]:80", None])
-def test_an_allowed_host_is_let_in_whatever_its_port_and_case(host: bytes | None) -> None:
+def test_an_allowed_host_may_have_any_port_and_case(host: bytes | None) -> None:
     assert status(host=host) is None
 
 
@@ -67,7 +67,7 @@ def test_a_post_of_json_in_utf_8_is_let_in(media: bytes) -> None:
         b"text/plain; application/json",
     ],
 )
-def test_32_a_post_of_anything_else_is_not(media: bytes | None) -> None:
+def test_32_a_post_of_another_media_type_is_refused(media: bytes | None) -> None:
     assert status(content_type=media) == 415
     assert status(method=b"GET", content_type=media) is None
 
@@ -93,9 +93,7 @@ def test_an_origin_that_no_browser_could_send_is_misuse(origin: str) -> None:
     ("origin", "written"),
     [("https://a.example:443", "https://a.example"), ("http://[::1]:80", r"http://\[::1\]")],
 )
-def test_an_origin_with_its_schemes_own_port_is_misuse_that_says_how_browsers_write_it(
-    origin: str, written: str
-) -> None:
+def test_the_error_for_an_origin_with_its_default_port_shows_the_right_form(origin: str, written: str) -> None:
     with pytest.raises(UsageError, match=f"write {written}$"):
         Policy(origins=(origin,))
     others = ("http://a.example:443", "https://a.example:80", "https://a.example:8443", "https://[::443]")
@@ -106,17 +104,17 @@ def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.transports.policy") == []
 
 
-def test_who_sends_another_media_type_is_told_which_one_is_taken() -> None:
+def test_the_refusal_of_a_media_type_names_the_accepted_one() -> None:
     refusal = authorize_open(Policy(), b"POST", b"localhost", None, b"text/plain")
     assert refusal is not None
     assert (refusal.status, refusal.headers) == (415, ((b"Accept-Post", b"application/json"),))
 
 
-def test_texts_alone_are_passed_on_unless_told_otherwise() -> None:
+def test_binary_messages_are_off_by_default() -> None:
     assert not Policy().binary
 
 
-def test_who_watches_the_server_learns_which_host_or_origin_was_refused() -> None:
+def test_a_refusal_carries_the_rejected_host_or_origin() -> None:
     refusals = [
         authorize_open(POLICY, b"POST", b"evil.com:80", b"null", None),
         authorize_open(POLICY, b"POST", b"example.com", b"https://evil.com", None),

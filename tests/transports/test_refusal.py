@@ -7,7 +7,7 @@ from posthouse.transports.refusal import Refusal
 from tests.values import changeable
 
 
-def test_a_refusal_closes_the_socket_unless_it_says_otherwise() -> None:
+def test_a_refusal_closes_the_socket_by_default() -> None:
     refusal = Refusal(400, "No.")
     assert (refusal.headers, refusal.error, refusal.keep) == ((), None, False)
     assert refusal == Refusal(400, "No.")

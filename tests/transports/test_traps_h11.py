@@ -79,13 +79,13 @@ def test_heads_are_taken_that_others_read_differently(head: bytes) -> None:
 
 
 @pytest.mark.parametrize("lengths", [b"Content-Length: 5\r\nContent-Length: 5\r\n", b"Content-Length: 5, 5\r\n"])
-def test_equal_lengths_become_one_and_nobody_can_tell(lengths: bytes) -> None:
+def test_equal_lengths_are_merged_silently(lengths: bytes) -> None:
     event = read(b"POST / HTTP/1.1\r\nHost: a\r\n%b\r\n" % lengths)
     assert isinstance(event, h11.Request)
     assert [value for name, value in event.headers if name == b"content-length"] == [b"5"]
 
 
-def test_no_bytes_are_taken_for_the_end_of_input() -> None:
+def test_empty_data_is_taken_for_the_end_of_input() -> None:
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(b"")
     assert isinstance(connection.next_event(), h11.ConnectionClosed)

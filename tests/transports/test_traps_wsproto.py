@@ -77,7 +77,7 @@ def test_it_takes_control_frames_without_end() -> None:
     assert len(take(server(), sent(FIN | PING) * 5000)) == 5000
 
 
-def test_it_delivers_what_there_is_of_a_frame() -> None:
+def test_it_delivers_a_part_of_a_frame() -> None:
     (event,) = take(server(), sent(FIN | TEXT, b"Hello")[:-2])
     assert event == TextMessage(data="Hel", frame_finished=False, message_finished=False)
 
@@ -109,7 +109,7 @@ def test_it_loses_what_follows_a_final_deflate_block() -> None:
 # Failing: nothing is fed afterwards
 
 
-def test_after_a_failure_it_stays_open_and_keeps_what_it_is_fed() -> None:
+def test_after_a_failure_it_stays_open_and_keeps_further_bytes() -> None:
     connection = server()
     assert failure(connection, sent(FIN | 3)) == "Invalid opcode 0x3"
     tracemalloc.start()
@@ -122,7 +122,7 @@ def test_after_a_failure_it_stays_open_and_keeps_what_it_is_fed() -> None:
     assert kept > 1_000_000
 
 
-def test_a_failure_looks_like_a_close_frame_but_for_the_state() -> None:
+def test_a_failure_differs_from_a_close_frame_only_by_the_state() -> None:
     connection = server()
     assert take(connection, sent(FIN | CLOSE, close_payload(1000))) == [CloseConnection(code=1000, reason="")]
     assert connection.state is ConnectionState.REMOTE_CLOSING

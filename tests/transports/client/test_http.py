@@ -119,7 +119,7 @@ def test_a_server_that_closes_is_not_asked_again() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n{}", "before its response was whole"),
     ],
 )
-def test_a_response_that_is_cut_off_is_none(data: bytes, reason: str) -> None:
+def test_a_response_that_is_cut_off_fails(data: bytes, reason: str) -> None:
     client = asked()
     if data:
         client.receive_data(data)
@@ -134,13 +134,13 @@ def test_a_response_that_is_cut_off_is_none(data: bytes, reason: str) -> None:
     "data",
     [b"SSH-2.0-x\r\n\r\n\r\n", b"HTTP/1.1 200 OK\r\nA b\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"],
 )
-def test_who_does_not_speak_http_is_left(data: bytes) -> None:
+def test_a_server_that_does_not_speak_http_fails(data: bytes) -> None:
     failed, shut = receive(data)
     assert isinstance(failed, Failed)
     assert shut == Shut()
 
 
-def test_what_nobody_asked_for_ends_the_connection() -> None:
+def test_bytes_without_a_request_end_the_connection() -> None:
     response, shut = receive(OK + b"HTTP/1.1")
     assert (isinstance(response, Response), shut) == (True, Shut())
     client = Http1Client(Config(), b"a")
@@ -162,7 +162,7 @@ def test_a_responses_head_has_a_size(size: int, fails: bool) -> None:
         assert isinstance(output[0], Response)
 
 
-def test_a_head_that_fills_its_size_without_an_end_has_none() -> None:
+def test_a_head_at_the_limit_without_an_end_fails() -> None:
     client = asked(SMALL)
     client.receive_data(b"x" * 49)
     assert client.output == []
@@ -180,7 +180,7 @@ def test_a_responses_body_has_a_size(size: int, fails: bool) -> None:
         assert isinstance(output[0], Response)
 
 
-def test_of_a_response_that_fails_nothing_is_held() -> None:
+def test_a_failed_response_is_not_held() -> None:
     client = asked(SMALL)
     client.receive_data(b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n" + b"x" * 11)
     assert (client.buffered, client.reusable) == (0, False)
@@ -189,7 +189,7 @@ def test_of_a_response_that_fails_nothing_is_held() -> None:
     assert (client.buffered, client.reusable) == (0, False)
 
 
-def test_each_response_has_the_sizes_to_itself_and_between_two_nothing_is_held() -> None:
+def test_each_response_has_its_own_limits_and_between_two_no_bytes_are_held() -> None:
     client = asked(SMALL)
     response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding:chunked\r\n\r\na;%b\r\n%b\r\n0\r\n\r\n" % (b"x" * 40, b"y" * 10)
     for _ in range(4):
@@ -225,7 +225,7 @@ def test_a_request_that_cannot_be_made_is_misuse() -> None:
 
 
 @pytest.mark.parametrize("header", [(b"Connection", b"close"), (b"connection", b" close\t")])
-def test_who_asks_for_the_last_response_has_no_other(header: tuple[bytes, bytes]) -> None:
+def test_a_request_with_connection_close_is_the_last(header: tuple[bytes, bytes]) -> None:
     client = Http1Client(Config(), b" a\t")
     client.request(b"GET", b"/", [header])
     assert client.output == [Send(b"GET / HTTP/1.1\r\nHost: a\r\n%b: close\r\n\r\n" % header[0])]
@@ -250,11 +250,11 @@ def test_a_server_that_goes_on_in_another_protocol_has_not_answered() -> None:
         b"HTTP/1.1 100 Continue\nA: b\r\n\r\n" + OK,
     ],
 )
-def test_lines_that_others_may_not_take_for_lines_end_the_connection(data: bytes) -> None:
+def test_a_bare_line_feed_in_a_head_ends_the_connection(data: bytes) -> None:
     assert receive(data) == [Failed("the lines of a head end with CR LF, and those of the server do not"), Shut()]
 
 
-def test_it_tells_what_it_holds() -> None:
+def test_buffered_counts_the_bytes_that_it_holds() -> None:
     client = asked()
     client.receive_data(OK[:10])
     assert client.buffered == 10

@@ -45,7 +45,7 @@ def test_a_response_without_content_has_none() -> None:
         RESPONSE.replace(b"X-a: b", b"X-a: \x00"),
     ],
 )
-def test_a_response_that_is_not_plain_is_left(head: bytes) -> None:
+def test_a_response_that_is_not_plain_is_left_to_h11(head: bytes) -> None:
     assert recognise_response(head) is None
 
 
@@ -84,7 +84,7 @@ LINES = st.lists(
     st.sampled_from([b"HTTP/1.1 200 OK", b"HTTP/1.1 204", b"HTTP/1.1 304 ", b"HTTP/1.1 101 x", b"HTTP/1.0 200 OK"]),
     LINES,
 )
-def test_h11_takes_what_is_recognised_of_a_response_and_goes_on_behind_it(first: bytes, lines: list[bytes]) -> None:
+def test_h11_reads_every_recognised_response_and_the_next_one_behind_it(first: bytes, lines: list[bytes]) -> None:
     raw = b"\r\n".join((first, *lines)) + b"\r\n\r\n"
     plain = recognise_response(raw)
     if plain is None:

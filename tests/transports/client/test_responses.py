@@ -105,7 +105,7 @@ def test_a_response_that_ends_its_connection_says_so() -> None:
     assert asked.last
 
 
-def test_what_only_informs_is_no_response() -> None:
+def test_an_informational_response_is_skipped() -> None:
     reading = parsed(b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n")
     assert not reading.begun
     assert reading.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n") is None
@@ -125,7 +125,7 @@ def test_a_body_without_a_length_goes_on_to_the_end_of_input() -> None:
 @pytest.mark.parametrize(
     ("head", "came"), [(CHUNKED, b""), (CHUNKED, b"2\r\n{"), (CHUNKED, b"2\r\n{}\r\n0\r\nA"), (CLOSING, b"{")]
 )
-def test_a_response_that_the_end_of_input_cuts_off_is_none(head: bytes, came: bytes) -> None:
+def test_a_response_that_the_end_of_input_cuts_off_fails(head: bytes, came: bytes) -> None:
     reading = parsed(head)
     for byte in came:
         assert reading.feed(bytes((byte,))) is None
@@ -139,18 +139,20 @@ def test_a_response_to_a_head_has_no_body() -> None:
 
 
 @pytest.mark.parametrize("head", [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 200 OK\r\nA b\r\n\r\n"])
-def test_who_does_not_speak_http_is_told_apart(head: bytes) -> None:
+def test_a_server_that_does_not_speak_http_has_a_reason_of_its_own(head: bytes) -> None:
     assert parsed().feed(head) == Failed(NO_HTTP)
 
 
 @pytest.mark.parametrize("wire", [b"1\r\nx\rf0\r\n\r\n", b"x\r\n", b"1\r\nxy\r\n", b"0\r\nA b\r\n\r\n"])
-def test_what_is_wrong_with_chunks_is_said_in_the_same_words_however_they_are_cut(wire: bytes) -> None:
+def test_malformed_chunks_fail_with_the_same_reason_however_they_are_cut(wire: bytes) -> None:
     assert gather(partial(parsed, CHUNKED), wire) == Failed(MALFORMED_CHUNKS)
 
 
 @pytest.mark.parametrize(("size", "reason"), [(48, MALFORMED_CHUNKS), (49, WASTEFUL)])
 @pytest.mark.parametrize("wire", [b"%bx\r\n", b"0\r\n%bx\r\n\r\n"], ids=["chunk", "trailer"])
-def test_of_two_faults_around_chunks_the_same_is_said_however_they_are_cut(wire: bytes, size: int, reason: str) -> None:
+def test_of_two_faults_around_chunks_the_same_is_reported_however_they_are_cut(
+    wire: bytes, size: int, reason: str
+) -> None:
     fault = wire % (b"?" * (size - len(wire % b"")))  # and the CR LF before it
     assert gather(partial(parsed, CHUNKED), b"1\r\n1\r\n" + fault + b"1\r\n") == Failed(reason)
 
@@ -162,7 +164,7 @@ def test_a_parsed_response_that_announces_its_size_fails_at_once(size: int, fail
 
 
 @pytest.mark.parametrize(("method", "status"), [(b"HEAD", b"200 OK"), (b"GET", b"204 No"), (b"GET", b"304 Not")])
-def test_what_would_have_been_the_size_of_a_body_that_does_not_come_is_none(method: bytes, status: bytes) -> None:
+def test_the_length_of_a_body_that_does_not_follow_is_ignored(method: bytes, status: bytes) -> None:
     announced = CLOSING.replace(b"200 OK", status).replace(b"Length: 2", b"Length: 11")
     assert parsed(method=method).feed(announced) == b""
 
@@ -180,7 +182,7 @@ def test_a_parsed_response_has_a_size(head: bytes, wire: bytes, size: int, fails
 
 @pytest.mark.parametrize(("size", "fails"), [(49, False), (50, False), (51, True)])
 @pytest.mark.parametrize("place", ["before", "between", "behind"])
-def test_what_stands_around_chunks_has_a_size_however_it_is_cut(size: int, fails: bool, place: str) -> None:
+def test_the_bytes_around_chunks_are_limited_however_they_are_cut(size: int, fails: bool, place: str) -> None:
     chunks = {
         "before": b"1;" + b"x" * (size - 4) + b"\r\n1\r\n1\r\n2\r\n0\r\n\r\n",
         "between": b"1\r\n1\r\n1;" + b"x" * (size - 6) + b"\r\n2\r\n0\r\n\r\n",
@@ -190,7 +192,7 @@ def test_what_stands_around_chunks_has_a_size_however_it_is_cut(size: int, fails
     assert result == (Failed(WASTEFUL) if fails else b"")
 
 
-def test_what_stands_around_chunks_may_be_longer_than_any_reader_of_lines_would_have_it() -> None:
+def test_the_bytes_around_chunks_may_be_longer_than_the_default_limit_of_h11() -> None:
     reading = parsed(CHUNKED, Config(max_head_bytes=40_000))
     wire = b"1;%b\r\nx\r\n0\r\n\r\n" % (b"x" * 30_000)
     for at in range(0, len(wire), 1000):
@@ -198,19 +200,19 @@ def test_what_stands_around_chunks_may_be_longer_than_any_reader_of_lines_would_
     assert (rest, reading.response().body) == (b"", b"x")
 
 
-def test_what_is_behind_a_large_response_is_given_back() -> None:
+def test_the_bytes_behind_a_large_response_are_returned() -> None:
     reading = parsed(CHUNKED, Config())
     assert reading.feed(b"2000\r\n" + b"x" * 0x2000 + b"\r\n0\r\n\r\n" + b"next" * 5000) == b"next" * 5000
     assert reading.response().body == b"x" * 0x2000
 
 
-def test_a_response_that_says_in_two_ways_where_it_ends_is_none() -> None:
+def test_a_response_with_two_lengths_fails() -> None:
     reading = parsed()
     head = CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\n")
     assert reading.feed(head) == Failed(TWO_LENGTHS)
 
 
-def test_what_is_no_http_any_more_is_no_response() -> None:
+def test_a_switch_of_protocols_fails() -> None:
     reading = parsed(headers=(HOST, (b"Upgrade", b"x"), (b"Connection", b"upgrade")))
     head = b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
     assert reading.feed(head) == Failed(SWITCHED)

@@ -76,7 +76,7 @@ def test_an_opening_request_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.transports.client.websocket") == []
 
 
-def test_its_request_has_what_it_was_told_and_offers_compression_unless_told_otherwise() -> None:
+def test_its_request_has_the_given_headers_and_offers_compression_by_default() -> None:
     def asked(**options: Any) -> bytes:
         (request,) = drain(WebSocketClient(Config(), OpeningRequest(b"h", **options), entropy=counter(), now=0.0))
         assert isinstance(request, Send)
@@ -89,7 +89,7 @@ def test_its_request_has_what_it_was_told_and_offers_compression_unless_told_oth
     assert b"\r\nOrigin: null\r\n" in asked(headers=((b"Origin", b"null"),))
 
 
-def test_what_it_did_not_offer_is_not_selected() -> None:
+def test_a_selection_that_it_did_not_offer_is_rejected() -> None:
     machine = WebSocketClient(
         Config(), OpeningRequest(b"h", deflate=False, subprotocols=()), entropy=counter(), now=0.0
     )
@@ -222,7 +222,7 @@ def test_pings_are_answered_and_every_turn_is_taken() -> None:
     assert take(machine, data) == [Heard(), Send(b"\x8a\x81\x10\x11\x12\x13/"), Heard(), Text(b"Hello")]
 
 
-def test_it_asks_with_what_it_is_given_or_with_nothing() -> None:
+def test_a_ping_has_the_given_payload_or_none() -> None:
     machine = opened()
     machine.ping(b"?")
     assert drain(machine) == [Send(b"\x89\x81\x10\x11\x12\x13/")]
@@ -250,7 +250,7 @@ def test_a_code_that_no_close_frame_may_carry_is_refused_before_anything_changes
     assert drain(machine) == [Send(b"\x88\x82\x10\x11\x12\x13\x1f\xb1")]
 
 
-def test_a_close_without_a_code_says_nothing() -> None:
+def test_a_close_without_a_code_has_an_empty_payload() -> None:
     machine = opened()
     machine.close(1005, 0.0)
     assert drain(machine) == [Send(b"\x88\x80\x10\x11\x12\x13")]
@@ -317,7 +317,7 @@ def test_an_end_of_input_without_a_close_is_abnormal() -> None:
     assert drain(machine) == [Ended(ABNORMAL), Shut()]
 
 
-def test_an_end_within_a_message_forgets_what_there_was_of_it() -> None:
+def test_the_end_of_input_within_a_message_drops_the_message() -> None:
     machine = opened()
     machine.receive_data(frame(TEXT, b"half") + frame(0, b"more")[:3], 0.0)
     assert machine.buffered > 0
@@ -388,7 +388,9 @@ def no_entropy_but_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     st.integers(1, 400),
     st.booleans(),
 )
-def test_what_one_side_sends_the_other_gets(there: list[bytes], back: list[Binary], step: int, deflate: bool) -> None:
+def test_each_side_gets_the_messages_that_the_other_sends(
+    there: list[bytes], back: list[Binary], step: int, deflate: bool
+) -> None:
     pair = Pair(Config(min_compress_bytes=10, frames_per_turn=2), step, deflate=deflate)
     pair.run()
     assert pair.client.opened == Opened(deflate, SUBPROTOCOL)

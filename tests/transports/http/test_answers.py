@@ -66,13 +66,13 @@ def test_each_status_has_the_reason_that_its_standard_gives_it() -> None:
     assert lines == STATUS_LINES.strip().encode().splitlines()
 
 
-def test_what_is_written_for_every_connection_alike() -> None:
+def test_the_constants_of_answers_are_literally_these() -> None:
     assert CONTINUE == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert (JSON, TEXT) == (b"application/json", b"text/plain; charset=utf-8")
     assert ResponseOptions(persistent=False, bodiless=False, cors=b"") == UNKNOWN
 
 
-def test_an_answer_says_its_type_and_length_and_that_it_is_not_to_be_kept() -> None:
+def test_an_answer_has_its_type_its_length_and_cache_control() -> None:
     assert Answer(200, b"{}").write(PLAIN, close=False) == (
         b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
         b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n",
@@ -96,7 +96,7 @@ def test_all_answers_have_the_headers_that_all_must_have(status: int, close: boo
     assert head.count(b"\r\n\r\n") == 1
 
 
-def test_nothing_to_say_has_no_length_and_no_body() -> None:
+def test_an_answer_without_content_has_no_length_and_no_body() -> None:
     assert Answer(204).data == b""
     assert Answer(204).write(ResponseOptions(True, False, b"C: d\r\n"), close=False) == (
         b"HTTP/1.1 204 No Content\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nC: d\r\n\r\n",
@@ -109,7 +109,7 @@ def test_a_head_is_answered_with_the_length_and_without_the_body() -> None:
     assert (b"Content-Length: 2\r\n" in head, body) == (True, b"")
 
 
-def test_what_the_gateway_answers_has_the_status_of_its_code() -> None:
+def test_an_answer_of_the_gateway_has_the_status_of_its_error_code() -> None:
     assert exchange_answer(None, None, None) == Answer(204)
     assert exchange_answer(b"{}", None, None) == Answer(200, b"{}")
     assert exchange_answer(b"{}", METHOD_NOT_FOUND, None) == Answer(200, b"{}")
@@ -121,7 +121,7 @@ def test_what_the_gateway_answers_has_the_status_of_its_code() -> None:
     ("reason", "status", "error"),
     [(DRAINING, 503, -32050), (MAX_CONNECTIONS, 503, -32009), (MAX_CONNECTIONS_PER_USER, 429, -32029)],
 )
-def test_who_is_not_admitted_is_told_when_to_come_again(reason: CloseReason, status: int, error: int) -> None:
+def test_a_caller_who_is_not_admitted_gets_retry_after(reason: CloseReason, status: int, error: int) -> None:
     answer = not_admitted_answer(reason, in_json=True)
     assert (answer.status, answer.media, answer.fields) == (status, JSON, b"Retry-After: 1\r\n")
     assert b'"code":%d' % error in answer.data
@@ -143,7 +143,7 @@ def test_a_refusal_with_an_error_says_it_in_json() -> None:
     assert answer.data.endswith(b',"id":null}')
 
 
-def test_an_allowed_page_may_read_its_answer_and_nobody_else() -> None:
+def test_only_a_page_of_an_allowed_origin_may_read_its_answer() -> None:
     assert cors_lines(b"https://a") == (
         b"Access-Control-Allow-Origin: https://a\r\nAccess-Control-Expose-Headers: Retry-After\r\nVary: Origin\r\n"
     )

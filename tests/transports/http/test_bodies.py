@@ -56,7 +56,7 @@ def test_a_body_tells_what_it_holds() -> None:
     assert (body.received, body.buffered) == (3, 3)
 
 
-def test_chunks_are_put_together_and_their_trimmings_dropped() -> None:
+def test_chunks_are_put_together_and_their_overhead_is_dropped() -> None:
     wire = b"3\r\nabc\r\n2;extension=x\r\nde\r\n0\r\nTrailer: x\r\n\r\nnext"
     assert chunked(wire) == (b"abcde", b"next")
     assert chunked(b"0\r\n\r\n") == (b"", b"")
@@ -112,14 +112,14 @@ def test_a_chunked_body_has_a_size(size: int, refused: bool) -> None:
     assert chunked(body_of(whole)) == chunked(body_of(whole[:5], whole[5:])) == expected
 
 
-def test_who_sends_too_much_is_told_the_limit() -> None:
+def test_a_body_above_the_limit_is_refused_with_the_limit() -> None:
     refusal = too_large(SMALL)
     assert (refusal.status, refusal.error is None) == (413, False)
     assert refusal.error is not None
     assert (refusal.error.code, refusal.error.data) == (-32007, {"limit": "max_body_bytes", "allowed": 10})
 
 
-def test_trimmings_may_be_as_long_as_the_body_lets_them_in_any_pieces() -> None:
+def test_the_overhead_of_chunks_may_grow_with_the_body_however_it_is_cut() -> None:
     body = b"x" * 20_000
     wire = b"%x\r\n%b\r\n1;%b\r\ny\r\n0\r\n\r\n" % (len(body), body, b"x" * 20_000)
     for size in (len(wire), 1000):
@@ -129,13 +129,13 @@ def test_trimmings_may_be_as_long_as_the_body_lets_them_in_any_pieces() -> None:
         )
 
 
-def test_trimmings_without_end_are_refused_before_they_end() -> None:
+def test_endless_overhead_of_chunks_is_refused_before_it_ends() -> None:
     body = ChunkedBody(SMALL)
     assert body.feed(b"1;" + b"x" * (MAX_CHUNK_OVERHEAD - 2)) is None
     assert isinstance(body.feed(b"x"), Refusal)
 
 
-def test_what_comes_behind_a_body_is_none_of_its_trimmings() -> None:
+def test_bytes_behind_a_body_do_not_count_as_overhead_of_its_chunks() -> None:
     rest = b"x" * 10_000
     assert gather(ChunkedBody(SMALL), [body_of(b"abc") + rest]) == (b"abc", rest)
 

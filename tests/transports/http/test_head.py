@@ -70,7 +70,7 @@ def test_the_head_ends_where_the_next_bytes_begin() -> None:
         assert scan(pieces)[0] == len(GOOD)
 
 
-def test_a_gate_that_was_reset_reads_the_next_head() -> None:
+def test_a_scanner_that_was_reset_reads_the_next_head() -> None:
     gate = HeadScanner(Config())
     assert gate.scan(bytearray(GOOD)) == len(GOOD)
     gate.reset()
@@ -138,18 +138,18 @@ def test_one_empty_line_before_the_request_is_ignored_and_not_two() -> None:
         (None, b"\r"),
     ],
 )
-def test_6_and_7_what_could_be_read_in_two_ways_is_refused_at_every_split(status_: int | None, data: bytes) -> None:
+def test_6_and_7_an_ambiguous_head_is_refused_at_every_split(status_: int | None, data: bytes) -> None:
     assert status(data) == status_
 
 
-def test_what_must_not_get_in_is_refused_before_the_head_is_whole() -> None:
+def test_forbidden_bytes_are_refused_before_the_head_is_whole() -> None:
     for data in (b"GET / HTTP/1.1\r\nHost: a\rX", b"GET / HTTP/1.1\r\nHost: a\x00", b"GET / HTTP/1.1\r\nA: b\n"):
         verdict, _ = scan([data])
         assert isinstance(verdict, Refusal)
         assert verdict.status == 400
 
 
-def test_who_wants_a_tunnel_is_told_which_methods_there_are() -> None:
+def test_connect_is_refused_with_the_methods_that_are_allowed() -> None:
     refusal = judge(get(b"Host: a:443", method=b"CONNECT", target=b"a:443"))
     assert isinstance(refusal, Refusal)
     assert refusal.headers == ((b"Allow", b"GET, HEAD, POST, OPTIONS"),)
@@ -177,7 +177,7 @@ def test_http_1_0_needs_no_host_and_ends_with_its_answer() -> None:
 
 
 @pytest.mark.parametrize("value", [b"close", b"Keep-Alive, Close", b"x,close ,"])
-def test_who_says_close_means_it(value: bytes) -> None:
+def test_connection_close_ends_the_socket_after_the_answer(value: bytes) -> None:
     assert not read(get(b"Host: a", b"Connection: " + value)).persistent
 
 

@@ -50,7 +50,7 @@ def test_a_plain_request_is_read() -> None:
         request(b"Host: a", b"X: \n"),
     ],
 )
-def test_a_request_that_is_not_plain_is_left(head: bytes) -> None:
+def test_a_request_that_is_not_plain_is_left_to_h11(head: bytes) -> None:
     assert recognise_request(head) is None
 
 
@@ -88,7 +88,7 @@ LINES = st.lists(
     st.sampled_from([b"GET / HTTP/1.1", b"POST /a HTTP/1.1", b"CONNECT a:1 HTTP/1.1", b"GET / HTTP/1.0", b"* * *"]),
     LINES,
 )
-def test_h11_takes_what_is_recognised_of_a_request(first: bytes, lines: list[bytes]) -> None:
+def test_h11_reads_every_recognised_request_in_the_same_way(first: bytes, lines: list[bytes]) -> None:
     raw = request(*lines, first=first)
     plain = recognise_request(raw)
     if plain is not None:

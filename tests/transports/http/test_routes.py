@@ -48,7 +48,7 @@ def test_a_post_to_rpc_is_a_call() -> None:
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD"])
 @pytest.mark.parametrize("path", [b"/health", b"/stats"])
-def test_probes_are_probes_whatever_their_query(method: bytes, path: bytes) -> None:
+def test_a_probe_may_have_any_query(method: bytes, path: bytes) -> None:
     wanted = ask(b"%b %b?verbose=1 HTTP/1.1" % (method, path))
     assert isinstance(wanted, Probe)
     assert wanted.path.encode() == path
@@ -59,7 +59,7 @@ def test_a_handshake_is_a_handshake() -> None:
 
 
 @pytest.mark.parametrize("line", [b"GET /ws HTTP/1.1", b"GET /ws HTTP/1.0"])
-def test_a_get_that_does_not_upgrade_is_told_to(line: bytes) -> None:
+def test_a_get_of_ws_without_an_upgrade_is_answered_with_426(line: bytes) -> None:
     wanted = ask(line, *(() if line.endswith(b"1.1") else HANDSHAKE))
     assert refused(wanted) == 426
     assert isinstance(wanted, Refusal)
@@ -90,7 +90,7 @@ def test_other_paths_are_not_found(path: bytes) -> None:
         (b"OPTIONS /health HTTP/1.1", b"GET, HEAD"),
     ],
 )
-def test_other_methods_are_told_which_ones_there_are(line: bytes, allow: bytes) -> None:
+def test_another_method_is_refused_with_the_methods_that_are_allowed(line: bytes, allow: bytes) -> None:
     wanted = ask(line, b"Origin: https://good.example")
     assert isinstance(wanted, Refusal)
     assert (wanted.status, wanted.headers, wanted.keep) == (405, ((b"Allow", allow),), True)
@@ -143,7 +143,7 @@ def test_30_to_32_the_policy_is_asked_on_every_path(line: bytes) -> None:
     assert refused(judge(head, POLICY, CONFIG)) == 421
 
 
-def test_32_a_form_is_no_call() -> None:
+def test_32_a_form_is_refused() -> None:
     assert refused(ask(b"POST /rpc HTTP/1.1", b"Content-Type: text/plain", b"Content-Length: 2")) == 415
 
 
@@ -164,7 +164,7 @@ def test_33_a_preflight_says_what_may_be_asked_and_for_how_long() -> None:
 
 
 @pytest.mark.parametrize(("length", "allowed"), [(b"99", True), (b"100", True), (b"101", False)])
-def test_a_body_that_says_that_it_is_too_large_is_refused_in_json(length: bytes, allowed: bool) -> None:
+def test_a_content_length_above_the_limit_is_refused_in_json(length: bytes, allowed: bool) -> None:
     wanted = call(length=length)
     if allowed:
         assert isinstance(wanted, Call)
@@ -175,7 +175,7 @@ def test_a_body_that_says_that_it_is_too_large_is_refused_in_json(length: bytes,
     assert (wanted.error.code, wanted.error.data) == (REQUEST_TOO_LARGE, {"limit": "max_body_bytes", "allowed": 100})
 
 
-def test_a_call_says_the_length_of_its_body_unless_chunks_are_allowed() -> None:
+def test_a_call_needs_a_content_length_unless_chunks_are_allowed() -> None:
     chunks = (b"Content-Type: application/json", b"Transfer-Encoding: chunked")
     assert refused(ask(b"POST /rpc HTTP/1.1", *chunks)) == 411
     assert refused(ask(b"POST /rpc HTTP/1.1", *chunks[:1])) == 411
@@ -191,14 +191,14 @@ def test_a_compressed_body_is_refused() -> None:
     assert isinstance(call(b"Content-Encoding: Identity"), Call)
 
 
-def test_a_body_is_awaited_by_who_expects_to_be_asked() -> None:
+def test_expect_100_continue_is_read() -> None:
     assert call(b"Expect: 100-Continue") == Call(NO_META, awaited=True)
     assert call(b"Expect: 100-continue", length=b"0") == Call(NO_META, awaited=False)
     assert refused(call(b"Expect: 200-ok")) == 417
     assert call(b"Expect: 200-ok", version=b"1.0") == Call(NO_META, awaited=False)
 
 
-def test_what_accompanies_a_call_is_read_from_headers() -> None:
+def test_the_metadata_of_a_call_is_read_from_headers() -> None:
     wanted = call(b"Idempotency-Key: a b", b"Posthouse-Timeout-Ms: 0250", b"Traceparent: " + TRACE)
     assert wanted == Call(Meta(idempotency_key="a b", timeout_ms=250, traceparent=TRACE.decode()), awaited=False)
     assert call(b"Traceparent: " + TRACE) == Call(Meta(traceparent=TRACE.decode()), awaited=False)
@@ -216,7 +216,7 @@ def test_a_timeout_that_is_no_number_of_milliseconds_is_refused(value: bytes) ->
 
 
 @pytest.mark.parametrize("value", [b"", b"k" * 256, b"\xff", b"a\tb"])
-def test_an_idempotency_key_that_is_none_is_refused(value: bytes) -> None:
+def test_an_invalid_idempotency_key_is_refused(value: bytes) -> None:
     assert refused(call(b"Idempotency-Key: " + value)) == 400
 
 

@@ -229,7 +229,7 @@ def test_a_chunked_body_is_handed_on_whole_where_it_is_allowed() -> None:
     assert (line.bodies, line.statuses, line.http.buffered) == ([], [400], 0)
 
 
-def test_who_expects_to_be_asked_for_a_body_is_asked_when_all_else_is_right() -> None:
+def test_100_continue_is_sent_when_the_head_is_valid() -> None:
     line = run(post(b"{}", b"Expect: 100-continue"))
     assert line.sent.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
     line = run(post(b"{}", b"Expect: 100-continue", b"Content-Encoding: gzip"))
@@ -240,7 +240,7 @@ def test_who_expects_to_be_asked_for_a_body_is_asked_when_all_else_is_right() ->
 
 
 @pytest.mark.parametrize("request_", [post(b"{}", b"Connection: close"), post(version=b"1.0")])
-def test_who_will_not_go_on_is_answered_and_half_closed(request_: bytes) -> None:
+def test_a_request_with_connection_close_is_answered_and_half_closed(request_: bytes) -> None:
     line = run(request_ + post(b"more"))
     assert b"Connection: close\r\n" in line.sent
     assert (line.bodies, line.of(Finish), line.shut) == ([b"{}"], [Finish()], False)
@@ -331,7 +331,7 @@ def test_the_end_of_input_anywhere_else_closes(size: int) -> None:
         (431, PROBE[:-2] + b"X: y\r\n" * 200 + b"\r\n"),
     ],
 )
-def test_6_7_and_29_to_31_what_is_refused_is_closed_and_nothing_behind_it_is_read(status: int, data: bytes) -> None:
+def test_6_7_and_29_to_31_a_refusal_closes_and_bytes_behind_it_are_not_read(status: int, data: bytes) -> None:
     line = Line()
     line.receive(data + post(b"smuggled"))
     whole = line.sent
@@ -355,7 +355,7 @@ def test_a_refused_request_that_was_understood_leaves_the_socket_open() -> None:
     assert b"Sec-WebSocket-Version: 13\r\n" in line.sent
 
 
-def test_what_follows_a_request_is_refused_in_a_manner_of_its_own() -> None:
+def test_a_malformed_request_behind_another_is_refused_with_its_own_options() -> None:
     asked = PROBE.replace(b"GET", b"HEAD").replace(b"\r\n\r\n", b"\r\nOrigin: " + ORIGIN + b"\r\n\r\n")
     line = run(asked + b"nonsense\r\n")
     assert line.statuses == [200, 400]
@@ -372,7 +372,7 @@ def test_what_follows_a_request_is_refused_in_a_manner_of_its_own() -> None:
     assert b"Access-Control" not in refused
 
 
-def test_after_an_answer_that_asked_nobody_nothing_is_due_before_it_has_gone() -> None:
+def test_an_answer_by_the_codec_alone_has_no_deadline_before_it_was_sent() -> None:
     line = Line(answering=False)
     line.receive(b"GET /favicon.ico HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert (line.statuses, line.http.next_timeout()) == ([404], None)
@@ -460,7 +460,7 @@ def test_an_upgrade_that_waited_says_that_the_input_has_ended() -> None:
     assert line.http.accept(0.0).output == [Ended(1006), Shut()]
 
 
-def test_what_comes_behind_an_upgrade_that_waits_is_bounded_and_read_on_once_it_is_decided() -> None:
+def test_bytes_behind_a_waiting_upgrade_are_bounded_and_read_after_the_decision() -> None:
     line = Line(Config(max_head_bytes=300), answering=False)
     line.receive(UPGRADE)
     line.receive(b"x" * 301)
@@ -470,7 +470,7 @@ def test_what_comes_behind_an_upgrade_that_waits_is_bounded_and_read_on_once_it_
     assert line.seen[-1:] == [Resume()]
 
 
-def test_what_came_behind_an_upgrade_that_is_refused_is_dropped() -> None:
+def test_bytes_behind_a_refused_upgrade_are_dropped() -> None:
     line = Line(answering=False)
     line.receive(UPGRADE)
     line.receive(b"frames")
@@ -488,7 +488,7 @@ def test_what_came_behind_an_upgrade_that_is_refused_is_dropped() -> None:
         (WRITE_TIMEOUT, 503, -32009),
     ],
 )
-def test_who_is_not_admitted_is_told_so_and_closed(reason: CloseReason, status: int, error: int) -> None:
+def test_an_exchange_that_is_not_admitted_is_answered_and_closed(reason: CloseReason, status: int, error: int) -> None:
     line = Line(answering=False)
     line.receive(post())
     line.http.refuse(reason, 0.0)
@@ -536,7 +536,7 @@ def test_1_the_first_head_has_its_time_from_the_opening_on() -> None:
     assert line.http.next_timeout() == 5.0
 
 
-def test_2_who_says_nothing_is_closed_without_a_word() -> None:
+def test_2_a_silent_socket_is_closed_without_an_answer() -> None:
     line = Line()
     line.pass_time(4.999)
     assert not line.shut
@@ -572,7 +572,7 @@ def test_an_empty_line_begins_no_head_however_it_is_cut(pieces: list[bytes]) -> 
     assert (line.sent, line.shut, line.http.buffered) == (said, True, 0)
 
 
-def test_2_half_an_empty_line_is_as_good_as_silence() -> None:
+def test_2_half_an_empty_line_counts_as_silence() -> None:
     line = Line()
     line.receive(b"\r", 1.0)
     line.pass_time(5.0)
@@ -602,7 +602,7 @@ def test_3_a_body_that_is_dripped_ends_when_it_falls_below_its_rate() -> None:
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0])
-def test_a_body_has_a_deadline_whatever_its_rate(rate: float) -> None:
+def test_a_fast_body_has_a_deadline_too(rate: float) -> None:
     line = Line(Config(min_body_rate=rate, body_timeout=30.0))
     line.receive(post(b"x" * 900, length=1000), 1.0)
     assert line.http.next_timeout() == 31.0
@@ -621,7 +621,7 @@ def test_while_a_request_is_answered_nothing_is_due() -> None:
 # Bounds, turns, draining
 
 
-def test_a_body_for_which_there_is_no_memory_is_refused_and_nothing_else_is() -> None:
+def test_only_a_body_is_refused_for_lack_of_memory() -> None:
     line = Line()
     line.receive(post(b"[1,2]", length=100))
     assert line.http.buffered == len(b"[1,2]")
@@ -643,7 +643,7 @@ def test_a_body_for_which_there_is_no_memory_is_refused_and_nothing_else_is() ->
         assert other.sent == b""
 
 
-def test_what_waits_behind_a_request_is_bounded() -> None:
+def test_bytes_behind_a_request_are_bounded() -> None:
     config = Config(max_head_bytes=100)
     line = Line(config, answering=False)
     line.receive(PROBE)
@@ -660,7 +660,7 @@ def test_what_waits_behind_a_request_is_bounded() -> None:
     assert line.of(Resume) == [Resume()]
 
 
-def test_what_waits_behind_a_last_answer_is_dropped_and_read_on() -> None:
+def test_bytes_behind_a_last_answer_are_dropped_and_reading_goes_on() -> None:
     line = Line(Config(max_head_bytes=200), answering=False)
     line.receive(post(b"{}", b"Connection: close"))
     line.receive(b"x" * 201)
@@ -683,7 +683,7 @@ def test_many_requests_at_once_let_others_have_their_turn() -> None:
     assert (len(line.of(Probe)), line.shut) == (8, True)
 
 
-def test_who_waited_for_a_turn_is_read_at_once_again_and_each_read_is_a_turn_of_its_own() -> None:
+def test_a_socket_that_waited_for_its_turn_is_read_again_and_each_read_is_one_turn() -> None:
     line = Line(Config(frames_per_turn=2))
     line.receive(PROBE * 3)
     line.pass_time(0.0)
@@ -693,7 +693,7 @@ def test_who_waited_for_a_turn_is_read_at_once_again_and_each_read_is_a_turn_of_
     assert line.http.next_timeout() == 75.0
 
 
-def test_who_is_closed_while_waiting_for_a_turn_has_none() -> None:
+def test_a_socket_that_is_closed_while_it_waits_for_its_turn_is_not_read() -> None:
     line = Line(Config(frames_per_turn=2))
     line.receive(PROBE * 3)
     line.http.close(1001, 0.0)
@@ -811,7 +811,7 @@ def test_any_bytes_in_any_pieces_raise_nothing_and_are_bounded(
         max_size=25,
     )
 )
-def test_whatever_happens_in_whatever_order_what_is_promised_holds(steps: list[bytes | float | str]) -> None:
+def test_in_any_order_of_inputs_the_promises_of_the_codec_hold(steps: list[bytes | float | str]) -> None:
     """The inputs that are owed come only when they are; time and bytes come as they like."""
     config = Config(max_head_bytes=256, max_body_bytes=50, allow_chunked=True, frames_per_turn=2)
     http = Http1(config, POLICY, 0.0)

@@ -203,7 +203,7 @@ def test_a_message_may_fill_the_limit_and_one_byte_more_is_skipped_exactly(size:
     assert (answer(refused), text) == (TOO_LARGE, Text(b"1"))
 
 
-def test_what_is_skipped_is_not_held() -> None:
+def test_skipped_bytes_are_not_held() -> None:
     codec = headers()
     (refused,) = feed(codec, b"Content-Length: 1000\r\n\r\n")
     assert answer(refused) == TOO_LARGE
@@ -213,7 +213,7 @@ def test_what_is_skipped_is_not_held() -> None:
     assert feed(codec, NOBODY.frame(b"1")) == [Text(b"1")]
 
 
-def test_what_is_announced_far_above_the_limit_is_not_waited_for() -> None:
+def test_a_length_far_above_the_limit_ends_the_connection() -> None:
     (refused,) = feed(headers(), b"Content-Length: %d\r\n\r\n" % (64 * MIB))
     assert answer(refused) == TOO_LARGE
     for length in (64 * MIB + 1, 10**19 - 1):
@@ -226,12 +226,12 @@ def test_what_is_announced_far_above_the_limit_is_not_waited_for() -> None:
 
 
 @pytest.mark.parametrize("data", [b"C", b"Content-Length: 2\r\n\r\n", b"Content-Length: 2\r\n\r\n1"])
-def test_input_that_ends_within_a_message_is_said_to(data: bytes) -> None:
+def test_an_input_that_ends_within_a_message_gets_a_parse_error(data: bytes) -> None:
     text, refused = feed(headers(), NOBODY.frame(b"1") + data, eof=True)
     assert (text, answer(refused)) == (Text(b"1"), (-32700, {"reason": "the input ended within a message"}))
 
 
-def test_input_may_end_between_messages_and_in_what_is_skipped() -> None:
+def test_input_may_end_between_messages_and_in_skipped_bytes() -> None:
     assert feed(headers(), NOBODY.frame(b"1"), eof=True) == [Text(b"1")]
     assert feed(headers(), eof=True) == []
     assert len(feed(headers(), b"Content-Length: 11\r\n\r\n1", eof=True)) == 1
@@ -274,5 +274,5 @@ def test_the_same_bytes_in_one_piece_or_many_give_the_same(pieces: list[bytes]) 
 
 
 @given(st.lists(st.binary(max_size=20), max_size=6))
-def test_whatever_is_framed_comes_out_whole(payloads: list[bytes]) -> None:
+def test_every_framed_payload_is_read_back_whole(payloads: list[bytes]) -> None:
     assert feed(headers(20), b"".join(map(NOBODY.frame, payloads))) == list(map(Text, payloads))

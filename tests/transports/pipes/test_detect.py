@@ -73,7 +73,7 @@ def test_an_undecided_pipe_is_idle() -> None:
     assert (detector.output, detector.buffered) == ([Shut()], 0)
 
 
-def test_closed_it_holds_nothing() -> None:
+def test_after_its_end_it_holds_no_bytes() -> None:
     detector = PipeDetector(CONFIG)
     detector.receive_data(b"Cont", 0.0)
     detector.close(1001, 0.0)
@@ -81,7 +81,7 @@ def test_closed_it_holds_nothing() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b" \r\n"])
-def test_an_input_that_ends_before_it_says_anything_is_closed(data: bytes) -> None:
+def test_an_empty_input_is_closed(data: bytes) -> None:
     detector = PipeDetector(CONFIG)
     if data:
         detector.receive_data(data, 0.0)
@@ -91,7 +91,7 @@ def test_an_input_that_ends_before_it_says_anything_is_closed(data: bytes) -> No
     assert (detector.output, detector.buffered) == ([Shut()], 0)
 
 
-def test_a_pipe_of_which_nothing_is_known_waits_for_ever_and_can_be_closed() -> None:
+def test_an_undecided_pipe_has_no_deadline_and_can_be_closed() -> None:
     detector = PipeDetector(CONFIG)
     detector.heartbeat(0.0)
     detector.handle_timeout(1e9)

@@ -101,7 +101,7 @@ def test_a_last_line_above_the_limit_is_answered_once() -> None:
     assert feed(lines(), b"x" * 10 + b"\r", eof=True) == [Text(b"x" * 10)]
 
 
-def test_a_payload_with_line_breaks_leaves_on_one_line_and_means_the_same() -> None:
+def test_line_breaks_in_a_payload_become_spaces_and_its_value_stays() -> None:
     payload = b'{\r\n  "a": [1,\n 2],\r  "b": "\\n"\n}'
     frame = lines().frame(payload)
     assert frame.count(b"\n") == 1
@@ -145,7 +145,7 @@ VALUES = st.dictionaries(st.text(max_size=3), st.integers(-9, 9) | st.text(max_s
 
 
 @given(st.lists(VALUES, max_size=5))
-def test_whatever_is_framed_comes_out_whole(values: list[dict[str, object]]) -> None:
+def test_every_framed_payload_is_read_back_whole(values: list[dict[str, object]]) -> None:
     codec = lines(1000)
     frames = b"".join(codec.frame(dumps(value, indent=1).encode()) for value in values)
     texts = [output.data for output in feed(codec, frames) if isinstance(output, Text)]

@@ -31,7 +31,7 @@ def numbers(first: int, last: int) -> list[Output]:
 
 
 @CODECS
-def test_what_one_end_frames_the_other_end_reads(codec: type[Pipe]) -> None:
+def test_each_end_reads_the_frames_of_the_other(codec: type[Pipe]) -> None:
     one, other = build(codec), build(codec)
     assert one.framing == other.framing
     other.receive_data(one.frame(b'{"a":1}') + one.frame(b"[]"), 0.0)
@@ -75,7 +75,7 @@ def test_bytes_that_were_on_their_way_when_reading_paused_are_kept_in_order(code
 
 
 @CODECS
-def test_while_nobody_takes_its_output_nothing_more_is_read_and_no_time_is_asked_for(codec: type[Pipe]) -> None:
+def test_while_its_output_is_full_it_reads_no_more_and_has_no_deadline(codec: type[Pipe]) -> None:
     pipe = build(codec, frames_per_turn=2)
     pipe.receive_data(many(pipe, 1, 5), 0.0)
     assert pipe.next_timeout() is None
@@ -127,7 +127,7 @@ def test_at_the_end_of_input_answers_may_take_the_grace_and_not_longer(codec: ty
 
 
 @CODECS
-def test_the_end_of_input_is_told_only_when_all_that_came_before_it_was_handed_on(codec: type[Pipe]) -> None:
+def test_at_eof_is_true_only_when_all_messages_before_it_were_handed_on(codec: type[Pipe]) -> None:
     pipe = build(codec, frames_per_turn=2)
     pipe.receive_data(many(pipe, 1, 3), 0.0)
     pipe.receive_eof(1.0)
@@ -141,7 +141,7 @@ def test_the_end_of_input_is_told_only_when_all_that_came_before_it_was_handed_o
 
 
 @CODECS
-def test_what_the_end_of_input_cuts_short_is_read_or_answered(codec: type[Pipe]) -> None:
+def test_a_message_that_the_end_of_input_cuts_short_is_read_or_answered(codec: type[Pipe]) -> None:
     pipe = build(codec)
     pipe.receive_data(pipe.frame(b"12")[:-1], 0.0)
     pipe.receive_eof(0.0)
@@ -150,7 +150,7 @@ def test_what_the_end_of_input_cuts_short_is_read_or_answered(codec: type[Pipe])
 
 
 @CODECS
-def test_closing_says_nothing_on_the_wire_and_lets_what_was_sent_go(codec: type[Pipe]) -> None:
+def test_closing_writes_nothing_and_flushes_the_sent_bytes(codec: type[Pipe]) -> None:
     pipe = build(codec)
     pipe.receive_eof(0.0)
     pipe.close(1000, 1.0)
@@ -159,7 +159,7 @@ def test_closing_says_nothing_on_the_wire_and_lets_what_was_sent_go(codec: type[
 
 
 @CODECS
-def test_after_its_end_nothing_moves_it(codec: type[Pipe]) -> None:
+def test_after_its_end_every_input_is_ignored(codec: type[Pipe]) -> None:
     pipe = build(codec)
     pipe.close(1012, 0.0)
     take(pipe)

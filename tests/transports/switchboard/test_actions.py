@@ -18,11 +18,11 @@ def test_actions_are_values_that_cannot_change() -> None:
         action.data = b"y"  # type: ignore[misc]
 
 
-def test_closing_lets_what_was_written_go_unless_told_otherwise() -> None:
+def test_closing_a_socket_flushes_it_by_default() -> None:
     assert CloseSocket(SocketId(1)).flush
 
 
-def test_the_union_is_closed_and_says_what_each_is_for() -> None:
+def test_every_action_of_the_union_has_a_docstring() -> None:
     assert len(get_args(Action)) == 11
     assert all(kind.__doc__ for kind in get_args(Action))
 

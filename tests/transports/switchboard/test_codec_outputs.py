@@ -50,7 +50,7 @@ def test_a_call_over_a_pipe_is_answered_in_its_own_framing(framing: str) -> None
     assert board.feed(socket, framed(call("add", b"[1,3]"))) == framed(result(4))
 
 
-def test_a_request_that_nothing_answers_is_answered_by_its_codec_and_the_next_is_read() -> None:
+def test_a_request_that_the_codec_refuses_is_answered_and_the_next_is_read() -> None:
     board = Board()
     socket = board.open()
     answers = board.feed(socket, b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n" + post(call("add", b"[1,2]")))
@@ -61,7 +61,7 @@ def test_a_request_that_nothing_answers_is_answered_by_its_codec_and_the_next_is
 @pytest.mark.parametrize(
     ("text", "status"), [(post(call("add", b"[1,2]")), b"503"), (b"handshake", b"503")], ids=["exchange", "upgrade"]
 )
-def test_what_is_not_admitted_is_refused_over_http_with_the_reason(text: bytes, status: bytes) -> None:
+def test_an_exchange_that_is_not_admitted_is_refused_with_the_reason(text: bytes, status: bytes) -> None:
     class Full(Gateway):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
@@ -119,7 +119,7 @@ def test_statistics_need_the_scope_admin(identity: Identity, status: bytes) -> N
     assert answer.startswith(b"HTTP/1.1 " + status)
 
 
-def test_an_adapter_may_know_who_is_at_the_other_end_of_a_socket() -> None:
+def test_an_adapter_can_give_the_identity_of_a_socket() -> None:
     board = Board()
     info = board.feed(board.open(PIPE, Identity("parent", ("admin",))), call("connection.info") + b"\n")
     assert (b'"user":"parent"' in info, b'"scopes":["admin"]' in info) == (True, True)
@@ -136,21 +136,21 @@ def test_a_socket_leaves_room_for_the_next_when_its_first_head_was_read(address:
     board.open()
 
 
-def test_who_may_not_see_the_statistics_is_told_what_it_takes() -> None:
+def test_a_refusal_of_statistics_names_the_scope_that_they_need() -> None:
     board = Board()
     assert body(board.feed(board.open(), b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n")) == (
         b'{"scopes":["admin"]}'
     )
 
 
-def test_what_is_refused_is_half_closed_and_counted() -> None:
+def test_a_refused_request_is_counted_and_its_socket_half_closed() -> None:
     board = Board()
     socket = board.open()
     board.feed(socket, b"nonsense\r\n")
     assert (board.half_closed, board.board.stats()["http.refused.400"]) == ([socket], 1)
 
 
-def test_of_a_refused_request_an_event_says_why_and_which_host_or_origin_is_not_allowed() -> None:
+def test_the_event_of_a_refused_request_has_its_reason_and_the_host_or_origin() -> None:
     board = Board()
     probe = b"GET /health?a=b HTTP/1.1\r\nHost: localhost\r\n"
     board.feed(board.open(), probe.replace(b"localhost", b"evil.example:80") + b"\r\n")
@@ -164,7 +164,7 @@ def test_of_a_refused_request_an_event_says_why_and_which_host_or_origin_is_not_
     ]
 
 
-def test_whoever_ended_their_connection_is_no_longer_found_on_their_socket() -> None:
+def test_an_ended_connection_is_not_found_on_its_socket() -> None:
     board = Board()
     browser = Browser(board)
     browser.client.close(1000, 0.0)
@@ -221,7 +221,7 @@ def test_a_silent_websocket_is_asked_for_a_sign_of_life_and_kept_when_it_gives_o
     assert alive.send(call("add", b"[1,2]")) == [result(3)]
 
 
-def test_what_was_counted_can_be_read_and_what_http_refuses_by_itself_is_counted() -> None:
+def test_statistics_include_the_requests_that_http_refuses_by_itself() -> None:
     board = Board(policy=Policy(origins=("https://app.example",)))
     Browser(board)
     assert board.board.stats()["connections.opened"] == 1
@@ -249,7 +249,7 @@ def test_a_codec_with_more_frames_than_a_turn_goes_on_after_others_had_theirs() 
     assert board.stopped == []
 
 
-def test_a_socket_of_an_ipv6_address_is_as_good_as_any() -> None:
+def test_a_socket_with_an_ipv6_address_is_accepted() -> None:
     board = Board()
     socket = board.open(Address("::1", 5))
     assert body(board.feed(socket, post(call("add", b"[1,2]")))) == result(3)

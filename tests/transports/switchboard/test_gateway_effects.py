@@ -16,7 +16,7 @@ UPGRADE = (
 )
 
 
-def test_a_handshake_that_waited_behind_a_call_is_of_no_use_to_who_has_gone_meanwhile() -> None:
+def test_a_handshake_that_waited_behind_a_call_is_dropped_when_its_client_has_gone() -> None:
     board = Board()
     socket = board.open()
     board.feed(socket, post(call("later")) + UPGRADE)
@@ -102,7 +102,7 @@ def test_a_websocket_that_takes_nothing_of_its_closing_is_closed_after_close_tim
     assert board.closed == {browser.socket: False}
 
 
-def test_what_the_gateway_counts_as_held_is_what_the_wire_holds() -> None:
+def test_the_gateway_and_the_write_queue_count_the_same_held_bytes() -> None:
     board = Board(Config(write_ahead=100))
     browser = Browser(board, deflate=True)
     socket = browser.socket
@@ -237,7 +237,7 @@ def push(board: Board, size: int) -> None:
     board.run()
 
 
-def test_what_waited_with_the_gateway_is_counted_until_it_has_gone_and_no_longer() -> None:
+def test_pushes_that_waited_are_counted_until_they_were_sent() -> None:
     board = Board()
     browser = stuck(board)
     push(board, 100)
@@ -250,7 +250,7 @@ def test_what_waited_with_the_gateway_is_counted_until_it_has_gone_and_no_longer
 
 
 @pytest.mark.parametrize("flush", [False, True])
-def test_of_a_websocket_that_is_closed_without_flush_no_frame_leaves_that_had_not_begun(flush: bool) -> None:
+def test_closing_a_websocket_without_flush_drops_frames_that_have_not_begun(flush: bool) -> None:
     board = Board(Config(write_ahead=100, max_queued_pushes=1, drain_spread=0.0, write_timeout=100.0))
     browser = Browser(board)
     board.stuck[browser.socket] = 0
@@ -278,7 +278,7 @@ def test_a_websocket_that_is_closed_is_read_from_so_that_its_side_of_the_closing
     assert board.stopped == []
 
 
-def test_what_a_closed_websocket_does_not_take_has_a_deadline_of_its_own() -> None:
+def test_bytes_that_a_closed_websocket_does_not_take_have_a_deadline_of_their_own() -> None:
     board = Board(Config(max_queued_pushes=1, write_timeout=3.0, close_timeout=50.0))
     browser = stuck(board)
     push(board, 50)
@@ -299,7 +299,7 @@ def test_while_a_websocket_does_not_read_only_its_latest_ping_is_kept() -> None:
 
 
 @pytest.mark.parametrize("upgrade", [False, True])
-def test_who_is_not_admitted_over_http_is_forgotten_and_the_socket_closed_a_while_later(upgrade: bool) -> None:
+def test_the_socket_of_an_exchange_that_is_not_admitted_lingers_and_closes(upgrade: bool) -> None:
     board = Board(Config(max_connections_per_user=1), identity=Identity("ada"))
     board.feed(board.open(), post(call("later")))
     socket = board.open()

@@ -62,7 +62,7 @@ class Table:
         return reasons
 
 
-def test_a_socket_begins_with_nobody_on_it_and_nothing_held_or_armed() -> None:
+def test_a_new_socket_has_no_connection_no_held_bytes_and_no_deadline() -> None:
     state = Table().state
     assert (state.identity, state.connection, state.due, state.stalled) == (ANONYMOUS, None, None, None)
     assert (state.phase, state.codec_closed) == ("idle", False)
@@ -97,7 +97,7 @@ def test_a_socket_is_found_by_its_id_until_it_is_removed() -> None:
         table.sockets.find(SocketId(2))
 
 
-def test_what_is_held_for_a_connection_is_the_gateways_to_count() -> None:
+def test_bytes_held_for_a_connection_are_counted_by_the_gateway() -> None:
     table = Table()
     table.sockets.settle(table.state, table.connection)
     table.sockets.write(table.state, b"x" * 25, 0.0)
@@ -111,7 +111,7 @@ def test_what_is_held_for_a_connection_is_the_gateways_to_count() -> None:
     assert len(table.timers) == 0
 
 
-def test_a_small_frame_that_is_taken_is_counted_by_nobody() -> None:
+def test_a_small_frame_that_is_taken_is_not_counted() -> None:
     table = Table()
     table.sockets.settle(table.state, table.connection)
     table.sockets.write(table.state, b"x", 0.0)
@@ -139,7 +139,7 @@ def test_a_frame_for_an_aborted_socket_is_dropped() -> None:
     assert table.outbox == [CloseSocket(table.state.socket, flush=False)]
 
 
-def test_what_was_there_before_a_connection_goes_first_and_is_not_its_own() -> None:
+def test_bytes_from_before_a_connection_go_first_and_are_not_counted_for_it() -> None:
     table = Table()
     table.state.wire.owed += 5
     table.sockets.count(table.state, 5, 0.0)
@@ -159,7 +159,7 @@ def test_more_than_is_held_cannot_be_sent() -> None:
         table.sockets.sent(table.state, 1, 0.0)
 
 
-def test_what_is_held_for_nobody_has_a_deadline_that_progress_moves() -> None:
+def test_bytes_held_for_no_connection_have_a_deadline_that_progress_moves() -> None:
     table = Table()
     table.state.wire.owed += 5
     table.sockets.count(table.state, 5, 0.0)
@@ -174,7 +174,7 @@ def test_what_is_held_for_nobody_has_a_deadline_that_progress_moves() -> None:
     assert table.outbox == [CloseSocket(table.state.socket, flush=False)]
 
 
-def test_what_is_held_for_somebody_is_not_judged_here() -> None:
+def test_bytes_held_for_a_connection_are_not_judged_by_the_table() -> None:
     table = Table()
     table.sockets.judge(table.state, 0.0)
     table.sockets.settle(table.state, table.connection)
@@ -184,7 +184,7 @@ def test_what_is_held_for_somebody_is_not_judged_here() -> None:
     assert table.outbox == []
 
 
-def test_a_connection_that_parts_leaves_what_is_held_to_nobody_and_is_read_from() -> None:
+def test_a_connection_that_parts_leaves_its_held_bytes_and_reading_goes_on() -> None:
     table = Table()
     table.sockets.settle(table.state, table.connection)
     table.sockets.stop_reading(table.state, BACKLOG)
@@ -195,7 +195,7 @@ def test_a_connection_that_parts_leaves_what_is_held_to_nobody_and_is_read_from(
     assert table.due(10.0) == [WIRE_STALLED]
 
 
-def test_bytes_that_are_held_while_the_gateway_closes_are_nobodys() -> None:
+def test_bytes_held_while_the_gateway_closes_belong_to_no_connection() -> None:
     table = Table()
     table.sockets.settle(table.state, table.connection)
     table.state.advance(SocketEvent.OPEN)
@@ -217,7 +217,7 @@ def test_half_closing_and_closing_wait_for_what_was_written() -> None:
     assert table.outbox[-2:] == [EndWriting(socket), CloseSocket(socket)]
 
 
-def test_what_is_held_for_somebody_has_a_deadline_here_once_the_codec_is_done() -> None:
+def test_bytes_held_for_a_connection_have_a_deadline_once_the_codec_is_done() -> None:
     table = Table()
     table.sockets.settle(table.state, table.connection)
     table.sockets.write(table.state, b"x" * 25, 0.0)
@@ -234,7 +234,7 @@ def test_closing_at_once_forgets_the_deadline() -> None:
     assert table.due(100.0) == []
 
 
-def test_closing_at_once_is_asked_for_once_whatever_else_falls_due_or_goes() -> None:
+def test_an_abort_closes_the_socket_only_once() -> None:
     table = Table()
     table.sockets.write(table.state, b"x" * 25, 0.0)
     table.sockets.watch(table.state, 0.0)
@@ -299,7 +299,7 @@ def test_a_codecs_deadline_is_armed_moved_forward_and_left_when_it_moves_back() 
     assert table.timers.next() == 3.0
 
 
-def test_what_a_codec_has_taken_in_exceeds_the_budget_with_what_all_others_hold() -> None:
+def test_the_bytes_of_all_codecs_together_can_exceed_the_budget() -> None:
     table = Table(Config(memory_budget=1000, read_bytes=100))
     table.codec.buffered = 50
     table.sockets.measure(table.state, 0.0)
@@ -312,7 +312,7 @@ def test_what_a_codec_has_taken_in_exceeds_the_budget_with_what_all_others_hold(
 
 
 @pytest.mark.parametrize("measured", [150, 999])
-def test_what_was_reported_is_not_counted_twice(measured: int) -> None:
+def test_reported_bytes_are_not_counted_twice(measured: int) -> None:
     table = Table(Config(memory_budget=1000, read_bytes=100))
     table.codec.buffered = measured
     table.sockets.measure(table.state, 0.0)
@@ -331,7 +331,7 @@ def test_one_byte_can_be_the_one_too_many() -> None:
     assert table.sockets.exceeds(table.state)
 
 
-def test_what_codecs_hold_is_reported_when_it_changed_by_a_read() -> None:
+def test_the_bytes_that_codecs_hold_are_reported_when_they_changed_by_one_read() -> None:
     table = Table(Config(read_bytes=100))
     for held, reported in ((50, 0), (50, 0), (99, 0), (100, 100), (120, 100), (1, 100), (0, 0)):
         table.codec.buffered = held

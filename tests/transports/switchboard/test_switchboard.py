@@ -80,7 +80,7 @@ def test_a_large_answer_leaves_in_slices_of_write_ahead() -> None:
     assert board.board.health(0.0).connections == 0
 
 
-def test_a_small_answer_that_is_left_behind_for_nobody_has_a_deadline() -> None:
+def test_a_small_answer_whose_connection_has_ended_has_a_deadline() -> None:
     board = Board(Config(write_timeout=10.0))
     socket = board.open()
     board.stuck[socket] = 0
@@ -135,7 +135,7 @@ def test_more_cannot_be_sent_than_is_held() -> None:
     board.board.held(socket, 0, 0.0)
 
 
-def test_what_is_no_address_and_no_time_is_misuse() -> None:
+def test_an_invalid_address_or_time_is_misuse() -> None:
     board = Board().board
     with pytest.raises(UsageError, match="give an Address"):
         board.opened(("127.0.0.1", 5), 0.0)  # type: ignore[arg-type]
@@ -144,14 +144,14 @@ def test_what_is_no_address_and_no_time_is_misuse() -> None:
     assert (board.outbox, board.health(0.0).sockets) == ([], 0)
 
 
-def test_a_websocket_that_just_goes_is_reported_as_abnormal() -> None:
+def test_a_websocket_whose_socket_breaks_is_reported_as_abnormal() -> None:
     board = Board()
     browser = Browser(board)
     board.drop(browser.socket)
     assert [event.code for event in board.events() if isinstance(event, ConnectionClosed)] == [1006]
 
 
-def test_what_names_a_socket_that_was_closed_is_a_no_op_and_one_that_never_was_a_misuse() -> None:
+def test_an_input_for_a_closed_socket_is_ignored_and_for_an_unknown_one_is_misuse() -> None:
     board = Board()
     socket = board.open()
     board.drop(socket)
@@ -237,7 +237,7 @@ def test_a_pipe_whose_calls_do_not_end_is_closed_after_its_grace() -> None:
     assert board.cancelled() == [board.waiting[0].call]
 
 
-def test_a_pipe_that_ends_within_its_first_word_is_told_that_it_is_no_json() -> None:
+def test_a_pipe_that_ends_within_its_first_word_gets_a_parse_error() -> None:
     board = Board()
     pipe = board.open(PIPE)
     board.feed(pipe, b"Content")
@@ -247,7 +247,7 @@ def test_a_pipe_that_ends_within_its_first_word_is_told_that_it_is_no_json() -> 
     assert board.closed == {pipe: True}
 
 
-def test_a_pipe_that_said_nothing_is_closed_at_its_end() -> None:
+def test_an_empty_pipe_is_closed_at_its_end() -> None:
     board = Board()
     pipe = board.open(PIPE)
     board.board.received_eof(pipe, 0.0)
@@ -291,7 +291,7 @@ def test_a_deadline_that_moves_forward_is_moved_and_one_that_moves_back_is_looke
     assert board.closed == {socket: True}
 
 
-def test_what_codecs_hold_counts_for_the_memory_budget() -> None:
+def test_bytes_that_codecs_hold_count_for_the_memory_budget() -> None:
     board = Board(Config(read_bytes=1000))
     socket = board.open()
     board.feed(socket, post(b"x" * 100_000)[:50_000])
@@ -372,7 +372,7 @@ def test_a_shut_down_and_the_end_of_accepting_can_be_seen() -> None:
 
 
 @pytest.mark.parametrize("given", [None, Identity("ada")])
-def test_whoever_comes_is_whom_the_policy_or_the_adapter_says(given: Identity | None) -> None:
+def test_the_policy_or_the_adapter_gives_the_identity_of_a_caller(given: Identity | None) -> None:
     gateway = Gateway(calculator(), wall=0.0, entropy=counter())
     board = Switchboard(gateway)
     pipe = board.opened(PIPE, 0.0) if given is None else board.opened(PIPE, 0.0, identity=given)
@@ -382,7 +382,7 @@ def test_whoever_comes_is_whom_the_policy_or_the_adapter_says(given: Identity | 
     assert (b'"user":"ada"' in written) is (given is not None)
 
 
-def test_what_is_told_of_a_socket_that_is_refused_comes_out_at_once() -> None:
+def test_the_event_of_a_refused_socket_is_in_the_outbox_at_once() -> None:
     board = Board(Config(max_connections=1))
     board.open()
     assert board.board.opened(HERE, 0.0) is None
@@ -447,7 +447,7 @@ def test_the_grace_of_a_shut_down_can_be_said() -> None:
     assert board.cancelled() == [board.waiting[0].call]
 
 
-def test_one_byte_that_is_held_counts_and_less_than_none_is_misuse() -> None:
+def test_one_held_byte_counts_and_a_negative_number_is_misuse() -> None:
     board = Board()
     browser = Browser(board)
     board.board.held(browser.socket, 0, 0.0)
@@ -462,7 +462,7 @@ def test_one_byte_that_is_held_counts_and_less_than_none_is_misuse() -> None:
     assert board.board.health(0.0).memory == 0
 
 
-def test_of_a_socket_that_is_closed_nothing_is_left() -> None:
+def test_a_closed_socket_leaves_nothing_behind() -> None:
     board = Board()
     browser, pipe, exchange = Browser(board), board.open(PIPE), board.open()
     board.feed(pipe, call("later") + b"\n")
@@ -482,7 +482,7 @@ def test_the_connection_of_an_exchange_ends_without_a_code() -> None:
     assert [event.code for event in board.events() if isinstance(event, ConnectionClosed)] == [None]
 
 
-def test_of_two_pipes_whose_input_has_ended_the_one_that_waits_for_nothing_is_closed_as_normal() -> None:
+def test_a_pipe_whose_input_has_ended_closes_as_normal_while_another_waits_for_its_call() -> None:
     board = Board()
     busy, idle = board.open(PIPE), board.open(PIPE)
     board.feed(busy, call("later") + b"\n")
@@ -505,7 +505,7 @@ def test_a_pipe_that_is_closing_holds_up_no_other_whose_input_has_ended() -> Non
         assert board.closed[pipe] is True
 
 
-def test_what_comes_behind_a_question_that_waits_waits_with_it() -> None:
+def test_messages_behind_one_that_waits_wait_with_it() -> None:
     board = Board(Config(write_ahead=100))
     browser = Browser(board)
     board.stuck[browser.socket] = 0

@@ -34,7 +34,7 @@ def test_a_frame_that_is_counted_already_is_owed() -> None:
     assert out.clear
 
 
-def test_what_belongs_to_no_connection_goes_before_what_is_reported() -> None:
+def test_bytes_of_no_connection_go_before_reported_bytes() -> None:
     out, _ = wire()
     out.owed += 5
     out.owed += 3
@@ -58,7 +58,7 @@ def test_a_large_frame_leaves_in_slices_as_they_go() -> None:
     assert out.clear
 
 
-def test_what_follows_a_large_frame_waits_behind_it_and_begins_to_count() -> None:
+def test_a_frame_behind_a_large_one_waits_and_is_counted() -> None:
     out, outbox = wire()
     out.write(b"abcdef")
     assert out.write(b"g") == 1
@@ -71,7 +71,7 @@ def test_what_follows_a_large_frame_waits_behind_it_and_begins_to_count() -> Non
     ]
 
 
-def test_what_the_socket_did_not_take_is_owed() -> None:
+def test_bytes_that_the_socket_did_not_take_are_owed() -> None:
     out, _ = wire()
     out.write(b"ab")
     out.owed += 1

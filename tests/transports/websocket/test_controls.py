@@ -60,7 +60,7 @@ def test_while_output_is_paused_only_the_latest_is_remembered() -> None:
     assert machine.release(0.0) == b"b"
 
 
-def test_an_answer_that_waits_for_output_alone_waits_for_no_bucket() -> None:
+def test_an_answer_that_waits_only_for_output_does_not_wait_for_the_bucket() -> None:
     machine = controls()
     assert machine.due() is None
     ping(machine, b"a", 5.0, paused=True)

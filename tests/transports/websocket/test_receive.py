@@ -98,7 +98,7 @@ def test_fragments_are_put_together() -> None:
     assert not machine.in_progress
 
 
-def test_what_is_in_progress_began_in_the_last_turn_if_what_had_begun_before_it_ended() -> None:
+def test_restarted_says_that_the_message_in_progress_began_in_the_last_turn() -> None:
     machine = receiver()
     ping = sent(FIN | PING)
     whole = sent(FIN | TEXT, b"x")
@@ -122,7 +122,7 @@ def test_a_control_frame_may_be_as_long_as_the_standard_lets_it(size: int) -> No
         assert run(receiver(), data, step) == [Ping(b"x" * size), Text(b"Hello")]
 
 
-def test_what_breaks_a_rule_leaves_nothing_held_of_what_came_before() -> None:
+def test_a_failure_drops_all_held_bytes() -> None:
     machine = receiver()
     machine.turn(sent(TEXT, b"Hel"))
     assert machine.turn(sent(FIN | TEXT, b"lo")) == [PROTOCOL_ERROR]
@@ -135,7 +135,7 @@ def test_each_message_has_the_limit_to_itself() -> None:
     assert run(machine, data * 3) == [Text(b"x" * 10)] * 3
 
 
-def test_a_message_that_is_not_compressed_has_no_more_room_for_compression_having_been_agreed() -> None:
+def test_a_plain_message_keeps_its_limit_when_compression_was_agreed() -> None:
     for size, failed in ((10, False), (11, True)):
         events = run(receiver(deflate=True, max_message_bytes=10), sent(TEXT, b"x" * size))
         assert events == ([TOO_LARGE] if failed else [])
@@ -246,19 +246,19 @@ def test_row_17_wrong_mask_rsv_opcode_length_and_continuation(data: bytes, binar
         assert machine.over
 
 
-def test_row_17_a_text_inside_a_text_is_refused_whatever_it_inflates_to() -> None:
+def test_row_17_a_compressed_text_inside_a_text_is_refused() -> None:
     for step in (None, 1):
         assert run(receiver(deflate=True), sent(TEXT) + sent(FIN | RSV1 | TEXT, b"\xff\xff"), step) == [PROTOCOL_ERROR]
         assert run(receiver(deflate=True), sent(FIN | CONTINUATION, b"\xff"), step) == [PROTOCOL_ERROR]
 
 
 @pytest.mark.parametrize("first", [FIN | RSV1 | TEXT, RSV1 | TEXT])
-def test_row_17_an_empty_text_inside_a_text_is_no_end_of_what_was_inflated(first: int) -> None:
+def test_row_17_an_empty_text_inside_a_compressed_text_is_refused(first: int) -> None:
     begun = sent(RSV1 | TEXT, b"\x00\x00\x00")
     assert receiver(deflate=True).turn(begun + sent(first)) == [PROTOCOL_ERROR]
 
 
-def test_a_frame_too_many_fails_for_being_that_whatever_it_ends() -> None:
+def test_one_frame_too_many_fails_even_if_it_is_the_last() -> None:
     begun = sent(RSV1 | TEXT, b"\x00\x00\x00")
     assert receiver(deflate=True, max_fragments=1).turn(begun + sent(FIN | CONTINUATION)) == [TOO_MANY_FRAGMENTS]
 
@@ -388,7 +388,7 @@ def test_a_turn_ends_after_about_a_messages_limit_of_inflated_bytes() -> None:
     assert not machine.backlog
 
 
-def test_a_frame_cut_short_is_no_backlog() -> None:
+def test_an_unfinished_frame_is_no_backlog() -> None:
     machine = receiver(frames_per_turn=1)
     assert machine.turn(sent(FIN | PING, b"abc")[:-1]) == []
     assert not machine.backlog

@@ -48,14 +48,14 @@ def test_a_plain_text_is_read(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_who_masks_and_should_not_is_left_and_who_should_and_does_not(size: int) -> None:
+def test_a_frame_with_the_wrong_masking_is_left_to_wsproto(size: int) -> None:
     assert recognised(frame(FIN | TEXT, b"x" * size), size, masked=True) is None
     assert recognised(masked_frame(FIN | TEXT, b"x" * size, KEY), size, masked=False) is None
 
 
 @pytest.mark.parametrize(("size", "written"), [(1, 2), (125, 2), (1, 8), (125, 8), (126, 8), (65_535, 8)])
 @pytest.mark.parametrize("masked", [False, True])
-def test_a_length_in_more_bytes_than_it_takes_is_left(size: int, written: int, masked: bool) -> None:
+def test_a_length_that_is_not_minimal_is_left_to_wsproto(size: int, written: int, masked: bool) -> None:
     header = bytes((FIN | TEXT, (126 if written == 2 else 127) | (MASKED if masked else 0)))
     wire = header + size.to_bytes(written, "big") + (KEY if masked else b"") + b"x" * size
     assert recognised(wire, size, masked=masked) is None
@@ -63,7 +63,7 @@ def test_a_length_in_more_bytes_than_it_takes_is_left(size: int, written: int, m
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_what_needs_eight_bytes_for_its_length_is_left(masked: bool) -> None:
+def test_a_length_of_eight_bytes_is_left_to_wsproto(masked: bool) -> None:
     text = b"x" * 65_536
     wire = masked_frame(FIN | TEXT, text, KEY) if masked else frame(FIN | TEXT, text)
     assert recognised(wire, len(text), masked=masked) is None
@@ -71,12 +71,12 @@ def test_what_needs_eight_bytes_for_its_length_is_left(masked: bool) -> None:
 
 
 @pytest.mark.parametrize("text", [b"\xff", b"a\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"])
-def test_what_is_no_utf_8_is_left(text: bytes) -> None:
+def test_invalid_utf_8_is_left_to_wsproto(text: bytes) -> None:
     assert recognised(frame(FIN | TEXT, text), len(text), masked=False) is None
     assert recognised(masked_frame(FIN | TEXT, text, KEY), len(text), masked=True) is None
 
 
 @given(st.one_of(st.text().map(str.encode), st.binary()), st.binary(min_size=4, max_size=4), st.booleans())
-def test_wsproto_reads_what_is_recognised_and_refuses_what_is_not(text: bytes, key: bytes, masked: bool) -> None:
+def test_wsproto_reads_every_recognised_text_in_the_same_way(text: bytes, key: bytes, masked: bool) -> None:
     wire = masked_frame(FIN | TEXT, text, key) if masked else frame(FIN | TEXT, text)
     assert recognised(wire, len(text), masked=masked) == parsed(wire, masked=masked)

@@ -103,14 +103,14 @@ def test_it_is_a_codec() -> None:
     assert (machine.buffered, machine.next_timeout()) == (0, None)
 
 
-def test_a_text_comes_and_nothing_else() -> None:
+def test_a_text_is_the_only_output() -> None:
     machine = codec()
     assert take(machine, HELLO) == [Text(b"Hello")]
     assert take(machine, HELLO + HELLO) == [Text(b"Hello"), Text(b"Hello")]
     assert (machine.buffered, machine.next_timeout()) == (0, None)
 
 
-def test_bytes_that_are_no_text_are_heard_once_a_read() -> None:
+def test_bytes_without_a_text_are_heard_once_per_read() -> None:
     machine = codec()
     assert take(machine, sent(FIN | PONG)) == [Heard()]
     assert take(machine, sent(FIN | PONG) + sent(FIN | PONG)) == [Heard()]
@@ -149,7 +149,7 @@ def test_from_min_compress_bytes_on_frames_are_compressed() -> None:
     assert codec(min_compress_bytes=100).frame(b"x" * 100) == b"\x81\x64" + b"x" * 100
 
 
-def test_what_compression_does_not_shorten_leaves_as_it_is() -> None:
+def test_a_payload_that_compression_does_not_shorten_is_sent_plain() -> None:
     machine = codec(deflate=True, min_compress_bytes=0)
     assert machine.frame(b"") == b"\x81\x00"
     assert machine.frame(Binary(bytes(range(200)))) == b"\x82\x7e\x00\xc8" + bytes(range(200))
@@ -239,7 +239,7 @@ def test_while_output_is_paused_only_the_latest_ping_is_answered_when_it_goes_on
 # Turns
 
 
-def test_texts_that_nobody_has_taken_yet_are_held_too() -> None:
+def test_texts_in_output_count_as_held() -> None:
     machine = codec()
     machine.receive_data(HELLO * 3 + HELLO[:4], 0.0)
     assert machine.buffered == 3 * len(b"Hello") + 4
@@ -260,7 +260,7 @@ def test_after_a_turn_it_pauses_and_goes_on_with_the_next_timeout() -> None:
     assert (machine.buffered, machine.next_timeout()) == (0, None)
 
 
-def test_while_output_is_paused_what_waits_is_not_parsed() -> None:
+def test_while_output_is_paused_the_backlog_is_not_parsed() -> None:
     machine = codec(frames_per_turn=1)
     take(machine, HELLO * 2)
     machine.pause_output()
@@ -394,7 +394,7 @@ def test_our_close_waits_no_longer_than_close_timeout() -> None:
     assert drain(machine) == [Ended(ABNORMAL), Shut(flush=False)]
 
 
-def test_our_close_parses_what_waits_even_if_output_was_paused() -> None:
+def test_our_close_parses_the_backlog_even_if_output_was_paused() -> None:
     machine = codec(frames_per_turn=1)
     take(machine, HELLO + BYE)
     machine.pause_output()
@@ -440,7 +440,7 @@ def test_a_websocket_is_never_idle() -> None:
     assert (drain(machine), machine.abnormal_code) == ([], 1006)
 
 
-def test_shut_nothing_moves_it() -> None:
+def test_after_shut_every_input_is_ignored() -> None:
     machine = codec()
     take(machine, BYE)
     machine.receive_data(HELLO, 1.0)
@@ -501,7 +501,7 @@ def test_rows_15_to_17_afterwards_until_the_peer_has_closed() -> None:
     assert drain(machine) == [Shut()]
 
 
-def test_row_13_what_follows_a_final_block_is_decoded_too() -> None:
+def test_row_13_bytes_behind_a_final_block_are_decoded_too() -> None:
     assert run(codec(deflate=True), sent(FIN | RSV1 | TEXT, bytes.fromhex("f348cdc9c9070000"))) == [Text(b"Hello")]
 
 
@@ -606,7 +606,7 @@ def test_in_any_order_of_inputs_it_ends_once_and_shuts_once(steps: list[bytes | 
     assert machine.buffered == 0
 
 
-def test_what_compression_does_not_make_shorter_leaves_as_it_is() -> None:
+def test_a_payload_of_which_compression_saves_no_byte_is_sent_plain() -> None:
     machine = codec(deflate=True, min_compress_bytes=0)
     payload = next(
         text for text in (b"abcdefgh" + b"a" * more for more in range(20)) if len(deflate(text)) == len(text)
@@ -620,7 +620,7 @@ def test_binary_messages_are_refused_unless_they_are_asked_for() -> None:
     assert run(machine, sent(FIN | BINARY, b"x")) == failed(BINARY_REFUSED)
 
 
-def test_framing_without_compression_is_one_name_and_no_other_codecs() -> None:
+def test_framing_without_compression_is_one_name_and_differs_from_other_codecs() -> None:
     assert codec().framing == codec().framing == "websocket"
 
 
@@ -663,7 +663,7 @@ def test_row_11_a_fragment_has_no_more_time_for_pings_that_are_cut() -> None:
     assert drain(machine) == failed(TOO_SLOW)
 
 
-def test_who_closes_reads_what_waits_even_while_the_peer_takes_nothing() -> None:
+def test_a_closing_side_parses_the_backlog_even_while_the_peer_takes_nothing() -> None:
     machine = codec(frames_per_turn=1)
     machine.pause_output()
     take(machine, HELLO + BYE, 1.0)
