@@ -8,7 +8,17 @@ from typing import get_args
 import pytest
 from posthouse.core import UsageError
 from posthouse.core.values.close_reasons import MAX_CONNECTIONS
-from posthouse.transports.codec import ABNORMAL, Binary, Codec, Ended, Output, Send, Shut
+from posthouse.transports.codec import (
+    ABNORMAL,
+    DISCARD_BYTES,
+    DISCARD_SECONDS,
+    Binary,
+    Codec,
+    Ended,
+    Output,
+    Send,
+    Shut,
+)
 from posthouse.transports.http.server import Http1
 from posthouse.transports.pipes.content_length import ContentLengthFraming
 from posthouse.transports.pipes.detect import PipeDetector
@@ -31,6 +41,10 @@ def test_shut_flushes_by_default() -> None:
 
 def test_abnormal_is_the_reserved_code_1006() -> None:
     assert ABNORMAL == 1006
+
+
+def test_a_codec_discards_64_kib_and_two_seconds_at_most_before_it_closes() -> None:
+    assert (DISCARD_BYTES, DISCARD_SECONDS) == (65_536, 2.0)
 
 
 def test_a_binary_payload_equals_bytes_and_keeps_its_type() -> None:

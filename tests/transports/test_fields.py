@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 
-from posthouse.transports.fields import TCHAR, TOKEN, VALUE
+from posthouse.transports.fields import BARE_LF, TCHAR, TOKEN, VALUE
 
 
 def matched(pattern: bytes) -> bytes:
@@ -28,3 +28,7 @@ def test_a_value_has_no_control_characters_but_tabs_and_may_be_empty() -> None:
 def test_both_patterns_are_possessive() -> None:
     assert not re.fullmatch(TOKEN + b"a", b"aa")
     assert not re.fullmatch(VALUE + b"a", b"aa")
+
+
+def test_a_line_feed_is_bare_without_a_carriage_return_before_it() -> None:
+    assert [match.start() for match in BARE_LF.finditer(b"\na\r\nb\n\r\n\n")] == [0, 5, 8]

@@ -12,6 +12,7 @@ from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 from posthouse.core.values.close_reasons import CloseReason
+from posthouse.core.values.config import KIB
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import Meta
 
@@ -19,6 +20,12 @@ from .fields import Fields
 
 ABNORMAL: Final = 1006
 """RFC 6455 section 7.4.1: closed without a close frame. Never sent; reported when the peer disappears."""
+
+DISCARD_BYTES: Final = 64 * KIB
+DISCARD_SECONDS: Final = 2.0
+"""After the last bytes for a peer, a codec discards at most so many bytes, for at most so many seconds. Then it closes
+the socket. Closing with unread bytes would be a reset, which can destroy the last bytes on their way (RFC 9112 section
+9.6)."""
 
 
 class Binary(bytes):

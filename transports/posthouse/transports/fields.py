@@ -1,10 +1,11 @@
 """Header fields, wherever they are read or written: their characters and their type (RFC 9110 section 5).
 
-It may not know what a field means, nor where its line ends.
+This module may not know what a field means.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 TCHAR: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]"
@@ -13,6 +14,9 @@ TOKEN: Final = TCHAR + rb"++"
 
 VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
 """RFC 9110 section 5.5: a value with the white space around it. Both patterns are possessive: they never backtrack."""
+
+BARE_LF: Final = re.compile(rb"(?<!\r)\n")
+"""An LF without CR. Some readers take it for the end of a line and others do not, so no head may have one."""
 
 Fields = tuple[tuple[bytes, bytes], ...]
 """Names and values, in their order."""

@@ -13,14 +13,13 @@ from typing import Final
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
 from posthouse.transports.codec import Send, Shut
-from posthouse.transports.fields import Fields
+from posthouse.transports.fields import BARE_LF, Fields
 from posthouse.transports.http.answers import FIELD_NAME, field_lines
 
 from .recogniser import recognise_response
 from .responses import Counted, Failed, Parsed, Reading, Response
 
 TARGET: Final = re.compile(rb"[\x21-\x7e]+")
-BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 OURS: Final = (b"host", b"content-length", b"transfer-encoding")
 """The codec writes these itself."""
 

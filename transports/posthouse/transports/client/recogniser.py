@@ -1,8 +1,8 @@
 """A recogniser of response heads: plain heads are read here, and all others by h11.
 
 Nearly every head is plain: HTTP/1.1, lines of visible characters, no transfer coding, one Content-Length of digits
-(none in a 204), and no field about the connection. For any other head the result is None, which is no verdict: h11 may
-accept or refuse it. h11 accepts every recognised head and reads it in the same way; the fuzzers check that.
+(none in a 204), and no field about the connection. For any other head the result is None: h11
+decides whether it is valid. h11 accepts every recognised head and reads it in the same way; the fuzzers check that.
 """
 
 from __future__ import annotations

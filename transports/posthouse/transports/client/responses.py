@@ -109,7 +109,6 @@ class Parsed:
         return self._head is not None
 
     def feed(self, data: bytes) -> bytes | Failed | None:
-        """Take a whole head, or the next bytes behind it."""
         for at in range(0, len(data), PIECE):
             piece = data[at : at + PIECE]
             self._parser.receive_data(piece)

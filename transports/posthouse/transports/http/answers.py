@@ -108,7 +108,7 @@ class Answer(Struct, frozen=True, gc=False):
 
 
 def exchange_answer(data: bytes | None, code: int | None, retry_after: float | None) -> Answer:
-    """The gateway's answer: nothing (None), or a JSON text. `code` is that of its error, or None."""
+    """The gateway's answer: a JSON text, or None for an empty answer. `code` is that of its error, or None."""
     if data is None:
         return Answer(204)
     return Answer(http_status(code), data, fields=retry_line(retry_after))
@@ -118,17 +118,18 @@ def not_admitted_answer(reason: CloseReason, *, in_json: bool) -> Answer:
     """The refusal of an exchange or an upgrade for this reason: a JSON-RPC error response, or text."""
     error = ErrorObject.of(reason.error)
     fields = retry_line(error.retry_after)
-    if in_json:
-        return Answer(http_status(error.code), encode_error(NULL, error), JSON, fields)
-    return Answer(http_status(error.code), b"%b\n" % error.message.encode(), TEXT, fields)
+    return _refused(http_status(error.code), error.message, error if in_json else None, fields)
 
 
 def refusal_answer(refusal: Refusal) -> Answer:
     """A refusal as an HTTP answer: with its JSON-RPC error if it has one, else with its reason."""
-    fields = field_lines(refusal.headers)
-    if refusal.error is not None:
-        return Answer(refusal.status, encode_error(NULL, refusal.error), JSON, fields)
-    return Answer(refusal.status, b"%b\n" % refusal.reason.encode(), TEXT, fields)
+    return _refused(refusal.status, refusal.reason, refusal.error, field_lines(refusal.headers))
+
+
+def _refused(status: int, reason: str, error: ErrorObject | None, fields: bytes) -> Answer:
+    if error is not None:
+        return Answer(status, encode_error(NULL, error), JSON, fields)
+    return Answer(status, b"%b\n" % reason.encode(), TEXT, fields)
 
 
 def cors_lines(origin: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """A recogniser of request heads: plain heads are read here, and all others by h11.
 
 Nearly every head is plain: HTTP/1.1, lines of visible characters, no transfer coding, one Host and at most one
-Content-Length of digits. For any other head the result is None, which is no verdict: h11 may accept or refuse it. h11
-accepts every recognised head and reads it in the same way; the fuzzers check that.
+Content-Length of digits. For any other head the result is None: h11 decides whether it is valid. h11 accepts
+every recognised head and reads it in the same way; the fuzzers check that.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def recognise_request(head: bytes) -> RequestHead | None:
 
 
 def split_lines(lines: bytes) -> Fields:
-    """The fields of header lines, each of which begins with CR LF."""
+    """The fields of header lines. Each line begins with CR LF."""
     headers = []
     for line in lines.split(b"\r\n")[1:]:
         name, _, value = line.partition(b":")

@@ -10,9 +10,11 @@ from __future__ import annotations
 from typing import Final
 
 from posthouse.core.values.close_reasons import MEMORY_BUDGET, CloseReason
-from posthouse.core.values.config import KIB, Config
+from posthouse.core.values.config import Config
 from posthouse.core.values.errors import SERVER_BUSY, refusal
 from posthouse.transports.codec import (
+    DISCARD_BYTES,
+    DISCARD_SECONDS,
     Answered,
     Codec,
     Exchange,
@@ -43,11 +45,6 @@ from .answers import (
 from .requests import RequestReader
 from .routes import PREFLIGHT_FIELDS, Call, Preflight
 from .state import TRANSITIONS, HttpEvent, HttpState
-
-MAX_DISCARDED: Final = 64 * KIB
-MAX_LINGER: Final = 2.0
-"""After the last answer at most so many bytes are dropped, for at most so many seconds. Closing with unread bytes would
-be a reset, which can destroy the answer on its way to the client (RFC 9112 section 9.6)."""
 
 HEAD_TIMED_OUT: Final = Refusal(408, "The request head took too long.")
 BODY_TIMED_OUT: Final = Refusal(408, "The request body took too long.")
@@ -97,6 +94,7 @@ class Http1(Codec):
     # Bytes in
 
     def receive_data(self, data: bytes, now: float) -> None:
+        """Take bytes, cut anywhere."""
         self._parsed = 0
         state = self._state
         if state is BODY:
@@ -130,7 +128,7 @@ class Http1(Codec):
                 self._state = TRANSITIONS[self._state][HttpEvent.YIELD]
                 self._deadline = now
         elif self._state is LINGERING and self._deadline is None:
-            self._deadline = now + MAX_LINGER
+            self._deadline = now + DISCARD_SECONDS
 
     def _await_head(self, event: HttpEvent, now: float) -> None:
         self._state = TRANSITIONS[self._state][event]
@@ -193,7 +191,7 @@ class Http1(Codec):
 
     def _discard(self, size: int) -> None:
         self._discarded += size
-        if self._discarded > MAX_DISCARDED:
+        if self._discarded > DISCARD_BYTES:
             self._close()
 
     # Answers
@@ -215,15 +213,19 @@ class Http1(Codec):
         return codec
 
     def answer(self, data: bytes | None, code: int | None, retry_after: float | None, now: float) -> None:
+        """End the exchange. `data` None: there is nothing to say. `code` is the JSON-RPC error's, or None."""
         self._answer(exchange_answer(data, code, retry_after))
 
     def respond(self, status: int, data: bytes, now: float) -> None:
+        """End the probe with JSON. The answer to a HEAD has no body."""
         self._answer(Answer(status, data))
 
     def refuse(self, reason: CloseReason, now: float) -> None:
+        """End an exchange or an upgrade that was not admitted, with the error of this reason."""
         self._answer(not_admitted_answer(reason, in_json=self._upgrade is None), last=True)
 
     def shed(self, now: float) -> None:
+        """Refuse the body that is being received, if there is one."""
         if self._state is BODY:
             self._refuse(NO_MEMORY)
 
@@ -257,6 +259,7 @@ class Http1(Codec):
         self._draining = True
 
     def close_idle(self, now: float) -> None:
+        """Close, unless a request is being answered or its body is being received."""
         if self._state is IDLE or self._state is HEAD or self._state is YIELDED:
             self._close()
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from posthouse.core.values.config import MIB, Config
 from posthouse.transports.codec import Text
-from posthouse.transports.fields import TOKEN, VALUE
+from posthouse.transports.fields import BARE_LF, TOKEN, VALUE
 
 from .pipe import Pipe
 
@@ -27,7 +27,6 @@ MAX_SKIPPED_BYTES: Final = 64 * MIB
 """A longer message is not waited for: the connection ends."""
 
 HEAD_END: Final = b"\r\n\r\n"
-BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 FIELD: Final = re.compile(rb"(%b):(%b)" % (TOKEN, VALUE))
 LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 CHARSET: Final = re.compile(rb';[ \t]*charset[ \t]*=[ \t]*"?([^";\s]*)"?', re.IGNORECASE)
@@ -50,6 +49,7 @@ class ContentLengthFraming(Pipe):
 
     @property
     def framing(self) -> str:
+        """Equal for all pipes with heads."""
         return "headers"
 
     def frame(self, payload: bytes) -> bytes:

@@ -42,7 +42,7 @@ class PipeDetector(Codec):
             self._select(NewlineFraming(self._config))
 
     def receive_eof(self, now: float) -> None:
-        """End, if nothing was asked. The beginning of a field name is no header field: it is a line."""
+        """End. The beginning of a field name, without the rest, is a line."""
         if self._held:
             lines = NewlineFraming(self._config)
             lines.receive_data(self._held, now)

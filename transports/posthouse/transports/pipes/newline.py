@@ -25,6 +25,7 @@ class NewlineFraming(Pipe):
 
     @property
     def framing(self) -> str:
+        """Equal for all pipes with lines."""
         return "lines"
 
     def frame(self, payload: bytes) -> bytes:
@@ -51,7 +52,7 @@ class NewlineFraming(Pipe):
         self._end_line()
 
     def _keep(self, piece: bytes) -> None:
-        """Keep a piece of a line of which more may come."""
+        """Keep a piece of an unfinished line."""
         if self._skipping:
             return
         self._partial += piece

@@ -91,7 +91,7 @@ class Pipe(Codec):
         self.output.append(Send(self.frame(encode_error(NULL, error))))
 
     def _answer_unreadable(self, reason: str) -> None:
-        """Answer bytes that are no message, once."""
+        """Answer bytes that cannot be read as a message, once."""
         error = ErrorObject.of(PARSE_ERROR, {"reason": reason})
         self.output.append(Send(self.frame(encode_error(NULL, error))))
 
@@ -117,7 +117,6 @@ class Pipe(Codec):
         return None if self._done else self._ends_at
 
     def handle_timeout(self, now: float) -> None:
-        """Read on, or end after the grace."""
         if self._done:
             return
         if self._ends_at is not None and now >= self._ends_at:

@@ -210,7 +210,7 @@ def _lower(names: list[bytes]) -> list[bytes]:
 
 
 def _names(headers: Fields, name: bytes) -> list[bytes] | None:
-    """The tokens of a list, which may be split over several header fields. None if it is no list of tokens."""
+    """The tokens of a list, which may be split over several header fields. None if it is not a list of tokens."""
     value = b",".join(_values(headers, name))
     names = []
     at = 0

@@ -1,7 +1,7 @@
 """A recogniser of WebSocket texts: an uncompressed text in one whole frame is read without a parser.
 
-Nearly every message is one. For any other frame the result is None, which is no verdict: wsproto may accept or refuse
-it. wsproto accepts every recognised frame and reads it in the same way.
+Nearly every message is one. For any other frame the result is None: wsproto decides whether it is valid. wsproto
+accepts every recognised frame and reads it in the same way.
 """
 
 from __future__ import annotations

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Final
 
-from posthouse.core.values.config import KIB, Config
+from posthouse.core.values.config import Config
 from posthouse.transports.codec import (
     ABNORMAL,
+    DISCARD_BYTES,
+    DISCARD_SECONDS,
     Binary,
     Codec,
     Ended,
@@ -32,11 +34,6 @@ from .failures import TOO_MANY_CONTROLS, TOO_SLOW, Failed
 from .frames import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, close_payload, frame
 from .receive import Event, PeerClosed, Receiver
 from .state import TRANSITIONS, WebSocketEvent, WebSocketState
-
-DISCARD_BYTES: Final = 64 * KIB
-DISCARD_SECONDS: Final = 2.0
-"""After a failure at most so many bytes are discarded, for at most so many seconds, before the socket is closed. A
-socket that is closed with unread bytes is reset, and the peer might never see the close frame."""
 
 OPEN: Final = WebSocketState.OPEN
 CLOSING: Final = WebSocketState.CLOSING
@@ -100,6 +97,7 @@ class WebSocket(Codec):
             self.output.append(Send(_PING))
 
     def pause_output(self) -> None:
+        """Remember only the latest ping, and parse no backlog, until `resume_output`."""
         self._output_paused = True
 
     def resume_output(self, now: float) -> None:
@@ -208,7 +206,7 @@ class WebSocket(Codec):
             self._end(ABNORMAL)
 
     def _on_other(self, event: Event, now: float) -> None:
-        """React to a frame that is no message."""
+        """React to a frame other than a message."""
         if isinstance(event, PeerClosed):
             # "If an endpoint receives a Close frame and did not previously send a Close frame, the endpoint MUST send
             # a Close frame in response. (When sending a Close frame in response, the endpoint typically echos the
