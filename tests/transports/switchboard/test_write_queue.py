@@ -34,6 +34,14 @@ def test_a_frame_that_is_counted_already_is_owed() -> None:
     assert out.clear
 
 
+def test_a_frame_that_waits_for_one_socket_does_not_wait_for_another() -> None:
+    (stuck, _), (other, outbox) = wire(), wire()
+    stuck.write(b"large frame")
+    assert (stuck.clear, other.clear) == (False, True)
+    other.then(CloseSocket(SOCKET))
+    assert outbox == [CloseSocket(SOCKET)]
+
+
 def test_bytes_of_no_connection_go_before_reported_bytes() -> None:
     out, _ = wire()
     out.owed += 5
