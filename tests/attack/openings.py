@@ -145,7 +145,7 @@ def serves_again(field: Field) -> None:
 )
 def descriptors_that_run_out(field: Field) -> str:
     """They stay in the backlog, until the server has a descriptor for them, or are closed unread."""
-    line = "descriptors have run out"
+    line = "no file descriptors left"
     with ExitStack() as stack:
         live = stack.enter_context(field.websocket())
         for _ in range(300):
