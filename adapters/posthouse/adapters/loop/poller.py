@@ -17,6 +17,8 @@ from typing import Final
 
 import anyio
 
+from .named import asyncio_loop
+
 READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
 
@@ -78,7 +80,7 @@ class Poller:
 
     async def run(self, turn: Callable[[], None]) -> None:
         """Call `turn` whenever a socket is ready, until `turn` raises or this is cancelled."""
-        loop = _asyncio_loop()
+        loop = asyncio_loop()
         while loop is None:
             await anyio.wait_readable(self._selector.fileno())
             turn()
@@ -106,10 +108,3 @@ class Poller:
             self._selector.close()
             self._awake.close()
             self._waker.close()
-
-
-def _asyncio_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None  # trio runs

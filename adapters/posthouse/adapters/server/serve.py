@@ -24,6 +24,7 @@ from posthouse.adapters.handlers.workers import Workers
 from posthouse.adapters.journal import JournalFile, record
 from posthouse.adapters.journal.file import DEFAULT_BYTES
 from posthouse.adapters.loop.clock import Clock
+from posthouse.adapters.loop.named import named_loop
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import WARNING, report
 from posthouse.core.gateway import Gateway
@@ -113,6 +114,7 @@ async def serve(
         identity = pipe_identity = Identity(scopes=(ALL_SCOPES,))
         report(WARNING, "dev", "development mode: every caller has every scope")
     with ExitStack() as stack:
+        stack.enter_context(named_loop())
         listeners = listen_tcp(hosts, port, secure=tls is not None)
         for listener in listeners:
             stack.callback(listener.close)
