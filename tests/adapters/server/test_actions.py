@@ -10,6 +10,7 @@ from posthouse.adapters import Clock
 from posthouse.adapters.handlers.events import Events
 from posthouse.adapters.handlers.runs import Runs
 from posthouse.adapters.handlers.served_context import AwaitedRequests
+from posthouse.adapters.handlers.tasks import Tasks
 from posthouse.adapters.handlers.watchdog import Watchdog
 from posthouse.adapters.handlers.workers import Workers
 from posthouse.adapters.loop.runner import Runner
@@ -53,11 +54,11 @@ async def test_every_action_has_a_row_and_nothing_else_has() -> None:
     service = Service("actions")
     runner = Runner(Switchboard(Gateway(service, wall=0.0, entropy=bytes)), Clock())
     watchdog, workers, endpoints, note = Watchdog(runner.now, 1.0, 1.0), Workers(1, 1), Endpoints(), Note()
-    events, requests, drained = Events(service, runner, watchdog), AwaitedRequests(runner), anyio.Event()
-    async with anyio.create_task_group() as group:
-        runs = Runs(runner, group, events, requests, watchdog, workers)
-        acceptor = Acceptor((), runner, endpoints, None)
-        actions = performers(endpoints, runs, requests, events, acceptor, drained.set)
+    tasks, requests, drained = Tasks(runner), AwaitedRequests(runner), anyio.Event()
+    events = Events(service, runner, tasks, watchdog)
+    runs = Runs(runner, tasks, events, requests, watchdog, workers)
+    acceptor = Acceptor((), runner, endpoints, None)
+    actions = performers(endpoints, runs, requests, events, acceptor, drained.set)
     assert actions.keys() == {*get_args(Action)}
 
     here, gone = SocketId(1), SocketId(2)

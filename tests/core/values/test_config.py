@@ -71,6 +71,7 @@ DEFAULTS: dict[str, Any] = {
     "max_waiting_bytes": 1048576,
     "max_calls": 10000,
     "call_timeout": 30.0,
+    "cleanup_grace": 5.0,
     "call_rate": None,
     "blocking_workers": 40,
     "max_blocking_queue": 256,

@@ -1,19 +1,22 @@
 """Lifecycle events go to the log and to the hooks of the service, in order. A hook cannot change what happened.
 
-Plain hooks run at once. Hooks that await run one after another in one task, behind a bounded queue.
+Plain hooks run at once. What a hook returns to be awaited is awaited in a task, one after another, behind a bounded
+queue. Each hook has context variables of its own.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from functools import partial
 from typing import Any, Final
 
 import anyio
+from msgspec import Struct
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import DEBUG, ERROR, INFO, WARNING, logger, report
-from posthouse.core.service.method import is_coroutine_function
 from posthouse.core.service.service import Hook, Service
 from posthouse.core.values.effects import Emit
 from posthouse.core.values.lifecycle import (
@@ -26,6 +29,9 @@ from posthouse.core.values.lifecycle import (
     RequestRefused,
 )
 
+from .cancellation import Cancellation
+from .firewall import drop, must_wait
+from .tasks import Tasks
 from .watchdog import Watchdog
 
 MAX_WAITING: Final = 1024
@@ -44,18 +50,27 @@ EXCEEDED: Final = "limit {limit} exceeded"
 WOULD_EXCEED: Final = "limit {limit} would have been exceeded, and is not enforced"
 
 
+class Started(Struct, frozen=True, eq=False):
+    """A hook that has returned something to await."""
+
+    hook: Hook
+    variables: Context
+    waits: Awaitable[None]
+    task: Cancellation
+
+
 class Events:
     """Performs `Emit`: writes each event to the log, and runs its hooks."""
 
-    def __init__(self, service: Service, runner: Runner, watchdog: Watchdog) -> None:
+    def __init__(self, service: Service, runner: Runner, tasks: Tasks, watchdog: Watchdog) -> None:
         self._runner: Final = runner
+        self._tasks: Final = tasks
         self._watchdog: Final = watchdog
-        self._hooks: Final = {
-            kind: [(hook, self._queue if is_coroutine_function(hook) else self._call) for hook in hooks]
-            for kind, hooks in service.hooks.items()
-            if hooks
-        }
-        self._waiting_out, self._waiting_in = anyio.create_memory_object_stream[tuple[Hook, Event]](MAX_WAITING)
+        self._hooks: Final = service.hooks
+        self._waiting: Final[deque[Started]] = deque()
+        self._running: Started | None = None
+        self._finish = False
+        self.draining_since: float | None = None
         self._raised: Final[dict[str, BaseException]] = {}
         self.finished: Final = anyio.Event()
         self._logged: Final[dict[str, float]] = {}
@@ -66,7 +81,7 @@ class Events:
             CallTimedOut: _log_timed_out,
             LimitBreached: self._log_breach,
             RequestRefused: self._log_refused,
-            DrainStarted: _log_draining,
+            DrainStarted: self._log_draining,
         }
 
     def emit(self, action: Emit) -> None:
@@ -75,53 +90,68 @@ class Events:
         kind = type(event)
         if kind in self._logs:
             self._logs[kind](event)
-        for hook, call in self._hooks.get(kind, ()):
-            call(hook, event)
+        for hook in self._hooks.get(kind, ()):
+            self._call(hook, event)
 
     def explain(self, incident: str, raised: BaseException) -> None:
         """Remember the exception behind a `CallFailed` with this incident, which will follow."""
         self._raised[incident] = raised
 
     def _call(self, hook: Hook, event: Event) -> None:
+        variables = self._tasks.fresh()
         self._watchdog.begins(_name(hook))
         try:
-            hook(event)
+            waits = variables.run(hook, event)
+            if waits is not None and must_wait(waits):
+                self._queue(Started(hook, variables, waits, Cancellation()))
         except BaseException as error:
             _log_hook(hook, error)
         self._watchdog.ends()
         self._runner.end_turn_if_slow()
 
-    def _queue(self, hook: Hook, event: Event) -> None:
-        try:
-            self._waiting_out.send_nowait((hook, event))
-        except anyio.WouldBlock:
-            now = self._runner.now()
-            if now - self._dropped_logged >= QUIET:
-                self._dropped_logged = now
-                text = "dropped an event for {hook}, which is slower than the events: make it faster"
-                report(ERROR, "hook.overrun", text, hook=_name(hook))
+    def _queue(self, started: Started) -> None:
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting.append(started)
+            if self._running is None:
+                self._next()
+            return
+        drop(started.waits)
+        now = self._runner.now()
+        if now - self._dropped_logged >= QUIET:
+            self._dropped_logged = now
+            text = "dropped an event for {hook}, which is slower than the events: make it faster"
+            report(ERROR, "hook.overrun", text, hook=_name(started.hook))
 
-    async def run_hooks(self) -> None:
-        """Run the hooks that await, one after another, until `finish`. Then `finished` is set."""
-        async with self._waiting_in:
-            async for hook, event in self._waiting_in:
-                with anyio.CancelScope():  # a cancellation that a hook brings about itself ends this hook only
-                    try:
-                        await _awaitable(hook, event)
-                    except BaseException as error:
-                        if is_ours(error):
-                            raise
-                        _log_hook(hook, error)
-        self.finished.set()
+    def _next(self) -> None:
+        """Begin to await the next hook, or note that all have ended."""
+        self._running = None
+        if self._waiting:
+            self._running = started = self._waiting.popleft()
+            self._tasks.start(started.variables, partial(self._run, started), _name(started.hook))
+        elif self._finish:
+            self.finished.set()
+
+    async def _run(self, started: Started) -> None:
+        try:
+            await started.task.guard(_awaited(started.waits))
+        except BaseException as error:
+            _log_hook(started.hook, error)
+        self._next()
 
     def finish(self) -> None:
-        """No more events follow: `run_hooks` ends after the events that wait."""
-        self._waiting_out.close()
+        """No more events follow: `finished` is set after the hooks that wait."""
+        self._finish = True
+        if self._running is None:
+            self._next()
 
-    def close(self) -> None:
-        """Drop the events that wait."""
-        self._waiting_out.close()
-        self._waiting_in.close()
+    def close(self) -> list[str]:
+        """Drop the hooks that wait, and cancel the one that runs. Returns its name: it is left behind."""
+        while self._waiting:
+            drop(self._waiting.popleft().waits)
+        if self._running is None:
+            return []
+        self._running.task.cancel()
+        return [_name(self._running.hook)]
 
     # For people
 
@@ -160,6 +190,10 @@ class Events:
             peer=event.address.host or None,
         )
 
+    def _log_draining(self, event: DrainStarted) -> None:
+        self.draining_since = event.now
+        report(INFO, "gateway.draining", "shutting down: new calls are refused, running calls may finish")
+
     def _warn_once(self, kind: str, now: float) -> int:
         """The log level of an event of this kind: WARNING, or DEBUG within `QUIET` seconds after a warning."""
         if now - self._logged.get(kind, -math.inf) < QUIET:
@@ -168,15 +202,8 @@ class Events:
         return WARNING
 
 
-def _awaitable(hook: Hook, event: Event) -> Awaitable[None]:
-    awaitable = hook(event)
-    assert awaitable is not None
-    return awaitable
-
-
-def is_ours(error: BaseException) -> bool:
-    """Is this the cancellation of a scope around this code? User code can raise a cancellation from elsewhere."""
-    return isinstance(error, anyio.get_cancelled_exc_class()) and anyio.current_effective_deadline() == -math.inf
+async def _awaited(waits: Awaitable[object]) -> None:
+    await waits
 
 
 def _name(hook: Hook) -> str:
@@ -210,7 +237,3 @@ def _log_closed(event: ConnectionClosed) -> None:
 
 def _log_timed_out(event: CallTimedOut) -> None:
     report(WARNING, "call.timed_out", "call timed out", method=event.method, connection=event.connection)
-
-
-def _log_draining(event: DrainStarted) -> None:
-    report(INFO, "gateway.draining", "shutting down: new calls are refused, running calls may finish")

@@ -1,84 +1,109 @@
 """The firewall: user code runs here, between its interceptors. Its outcome is a value, so nothing it raises escapes.
 
-This module does not know loops, tasks, threads or the gateway. Its caller says how to tell its own cancellation from an
-error of the handler.
+This module does not know loops, tasks, threads or the gateway. Its caller awaits what must be awaited, and says how to
+tell its own cancellation from an error of the handler.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from inspect import isawaitable
-from typing import Any
+from types import GeneratorType
+from typing import Any, Final
 
+from msgspec import Struct
 from posthouse.core.service.context import Context
 from posthouse.core.service.method import Method, Outcome, Raised, Returned
 from posthouse.core.service.parameters import Arguments
 from posthouse.core.values.errors import RpcError
 
-
-def outcome_of(
-    method: Method, context: Context, arguments: Arguments, *, call: Callable[..., object] | None = None
-) -> Outcome:
-    """Run a plain function between plain interceptors. `call` replaces the function."""
-    outcome: Outcome
-    try:
-        args, kwargs = method.with_context(intercept(method, context, arguments), context)
-        outcome = Returned((call or method.function)(*args, **kwargs))
-    except BaseException as error:
-        outcome = Raised(error)
-    return intercept_outcome(method, context, outcome)
+PLAIN: Final = frozenset((type(None), bool, int, float, str, bytes, list, dict, tuple))
+"""Types of results that need not be awaited: a look here is faster than `must_wait`."""
 
 
-async def awaited_outcome(
+class InThread(Struct, frozen=True):
+    """A call that the caller of `steps` makes in a thread."""
+
+    function: Callable[..., object]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+Waits = Awaitable[Any] | InThread
+
+Steps = Generator[Waits, Any, Outcome]
+"""The parts of one call, between its awaits. It yields what must be awaited, is sent the result, and returns the
+outcome."""
+
+
+def must_wait(value: object) -> bool:
+    """Must this be awaited, or be called in a thread? How a function was written does not tell: a decorator, a lambda
+    or an object may return the coroutine of another one."""
+    kind = type(value)
+    if kind in PLAIN:
+        return False
+    return kind is InThread or isinstance(value, Awaitable) or (kind is GeneratorType and isawaitable(value))
+
+
+def steps(
     method: Method,
     context: Context,
     arguments: Arguments,
     *,
-    call: Callable[[tuple[Any, ...], dict[str, Any]], Awaitable[Outcome]],
+    call: Callable[..., object],
     caught: Callable[[BaseException], Outcome],
-) -> Outcome:
-    """Run a function that awaits. `call` runs it with its arguments; `caught` turns an exception into an outcome.
+) -> Steps:
+    """Run a function between its interceptors. `call` runs it; `caught` turns an exception into an outcome.
 
     A cancellation is caught too: the task ends after this in any case.
     """
     outcome: Outcome
     try:
         for on_call in method.on_call:
-            replaced = on_call(context, method, arguments)
-            arguments = (await replaced if isawaitable(replaced) else replaced) or arguments
+            replaced: Any = on_call(context, method, arguments)
+            if must_wait(replaced):
+                replaced = yield replaced
+            arguments = replaced or arguments
         args, kwargs = method.with_context(arguments, context)
-        outcome = await call(args, kwargs)
+        result: Any = call(*args, **kwargs)
+        while must_wait(result):
+            result = yield result
+        outcome = Returned(result)
     except BaseException as error:
         outcome = caught(error)
     for on_outcome in method.on_outcome:
         if context.cancelled:
             break
         try:
-            instead = on_outcome(context, method, outcome)
-            outcome = (await instead if isawaitable(instead) else instead) or outcome
+            instead: Any = on_outcome(context, method, outcome)
+            if must_wait(instead):
+                instead = yield instead
+            outcome = instead or outcome
         except BaseException as error:
             outcome = caught(error)
     return outcome
 
 
-def intercept(method: Method, context: Context, arguments: Arguments) -> Arguments:
-    """The arguments after plain interceptors. Raises what they raise."""
-    for on_call in method.on_call:
-        replaced: Any = on_call(context, method, arguments)
-        arguments = replaced or arguments
-    return arguments
+async def finish(steps: Steps, waits: Waits | None, in_thread: Callable[[InThread], Awaitable[object]]) -> Outcome:
+    """Await everything that is left of a call. `waits` is what its steps have yielded; None: they have not begun."""
+    try:
+        waits = next(steps) if waits is None else waits
+        while True:
+            try:
+                result = await (in_thread(waits) if isinstance(waits, InThread) else waits)
+            except BaseException as error:
+                waits = steps.throw(error)
+            else:
+                waits = steps.send(result)
+    except StopIteration as end:
+        outcome: Outcome = end.value
+        return outcome
 
 
-def intercept_outcome(method: Method, context: Context, outcome: Outcome) -> Outcome:
-    """The outcome after plain interceptors."""
-    for on_outcome in method.on_outcome:
-        try:
-            replaced: Any = on_outcome(context, method, outcome)
-        except BaseException as error:
-            outcome = Raised(error)
-        else:
-            outcome = replaced or outcome
-    return outcome
+def drop(waits: object) -> None:
+    """Do not await this after all. A coroutine that is not closed would cause a warning."""
+    if isinstance(waits, Coroutine):
+        waits.close()
 
 
 def proper(outcome: Outcome) -> Outcome:

@@ -1,60 +1,58 @@
 """Runs of handlers: every `Invoke` gets exactly one `complete` or `fail`, after its handler ended.
 
-A plain function runs at once. A function that awaits is one task inside one cancel scope. A function that blocks has a
-worker thread. Calls of `sequential` methods run one after another on their connection. Handlers run behind a firewall:
-an exception ends its own call and nothing else.
+A plain function runs at once. A function that awaits, or that returns something to await, is one task. A function that
+blocks has a worker thread. Calls of `sequential` methods run one after another on their connection. Handlers run behind
+a firewall: an exception ends its own call and nothing else.
+
+A handler that is cancelled may await in its clean-up. One that has not ended after `cleanup_grace` is named in the log;
+it keeps its slot, and the end of the server does not wait for it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context as Variables
+from contextvars import copy_context
 from functools import partial
-from inspect import isawaitable
-from typing import Any, Final
+from typing import Final
 
 import anyio
-from anyio.abc import TaskGroup
+from posthouse.adapters.loop.named import call_in_thread
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import WARNING, report
 from posthouse.core.jsonrpc.messages import is_encodable
 from posthouse.core.service.method import Outcome, Raised, Returned
-from posthouse.core.service.parameters import Arguments
 from posthouse.core.values.effects import Cancel, Invoke
-from posthouse.core.values.errors import INTERNAL_ERROR, REQUEST_CANCELLED, SERVER_BUSY, RpcError, refusal
+from posthouse.core.values.errors import INTERNAL_ERROR, SERVER_BUSY, RpcError, refusal
 from posthouse.core.values.peers import CallId, ConnectionId
 
-from .events import Events, is_ours
-from .firewall import awaited_outcome, intercept, intercept_outcome, outcome_of, proper
+from .cancellation import Cancellation
+from .events import Events
+from .firewall import PLAIN, InThread, Steps, Waits, drop, finish, must_wait, proper
+from .run import CANCELLED, Run, Step, in_thread, steps_of
 from .served_context import AwaitedRequests, ServedContext
+from .tasks import Tasks
+from .variables import take_over
 from .watchdog import Watchdog
 from .workers import Workers
 
-CANCELLED: Final = Raised(RpcError(REQUEST_CANCELLED))
-"""The outcome of a handler that was stopped. Its call has been answered already, so this is not sent."""
+CLEANUP_OVER: Final = "cleanup_grace"
+"""The reason of the deadlines that are armed here; the key is the call."""
 
+RESISTS: Final = "{method} was cancelled, but goes on after its clean-up time"
 
-class Run:
-    """One call whose handler has not ended. `scope` is set while it has a task, `job` while a worker thread runs it or
-    will run it, `queued` while it waits for an earlier call of a sequential method."""
-
-    __slots__ = ("context", "invoke", "job", "queued", "scope")
-
-    def __init__(self, invoke: Invoke, context: ServedContext) -> None:
-        self.invoke: Final = invoke
-        self.context: Final = context
-        self.scope: anyio.CancelScope | None = None
-        self.job: Callable[[], None] | None = None
-        self.queued = False
+LAST_GRACE: Final = 0.1
+"""Seconds that handlers have at least, when the time of a shut-down is over, to end without an await."""
 
 
 class Runs:
-    """Performs `Invoke` and `Cancel`. The tasks of handlers are in `group`."""
+    """Performs `Invoke` and `Cancel`."""
 
     def __init__(
         self,
         runner: Runner,
-        group: TaskGroup,
+        tasks: Tasks,
         events: Events,
         requests: AwaitedRequests,
         watchdog: Watchdog,
@@ -63,21 +61,25 @@ class Runs:
         self._runner: Final = runner
         self._board: Final = runner.board
         self._now: Final = runner.now
-        self._group: Final = group
+        self._tasks: Final = tasks
+        self._fresh: Final = tasks.fresh
         self._events: Final = events
         self._requests: Final = requests
         self._watchdog: Final = watchdog
         self._workers: Final = workers
         self._runs: Final[dict[CallId, Run]] = {}
         self._queues: Final[dict[ConnectionId, deque[Run]]] = {}
+        self._idle: anyio.Event | None = None
+        runner.on_due[CLEANUP_OVER] = self._cleanup_over
 
     def invoke(self, invoke: Invoke) -> None:
         method = invoke.method
         if not (method.awaits or method.blocking):
             self._run_inline(invoke)
             return
-        run = Run(invoke, ServedContext(invoke, self._runner, self._requests))
-        self._runs[invoke.call] = run
+        context = ServedContext(invoke, self._runner, self._requests)
+        call = partial(in_thread, method.function) if method.blocking else method.function
+        run = self._runs[invoke.call] = Run(invoke, context, self._fresh(), steps_of(invoke, context, call))
         if not method.sequential:
             self._begin(run)
         elif invoke.caller.connection in self._queues:
@@ -88,12 +90,32 @@ class Runs:
             self._advance(invoke.caller.connection)
 
     def _begin(self, run: Run) -> bool:
-        """Give it to a task or a thread. False: it has ended already."""
+        """Give it to a task or a thread, or run it here. False: it has ended already."""
         run.queued = False
-        if not run.invoke.method.awaits:
-            return self._begin_blocking(run)
-        self._group.start_soon(self._run_task, run, name=run.invoke.method.name)
-        return True
+        if run.invoke.method.awaits:
+            self._start_task(run, None)
+            return True
+        return self._continue(run, run.steps.send, None)
+
+    def _continue(self, run: Run, step: Step, value: object) -> bool:
+        """Run plain functions of this call, up to the first thing to wait for. False: the call has ended."""
+        try:
+            waits = run.variables.run(step, value)
+        except StopIteration as end:
+            self._ended(run, end.value)
+            return False
+        return self._wait(run, waits)
+
+    def _wait(self, run: Run, waits: Waits) -> bool:
+        """Wait for this in a task or a thread, and then go on. False: the call has ended."""
+        if not isinstance(waits, InThread):
+            self._start_task(run, waits)
+            return True
+        run.job = self._job(run.variables, waits, partial(self._thread_ended, run))
+        if self._workers.submit(run.job):
+            return True
+        run.job = None
+        return self._continue(run, run.steps.throw, _busy())
 
     def _advance(self, connection: ConnectionId) -> None:
         """Begin the next call of this connection's queue, when the one before has ended."""
@@ -103,70 +125,119 @@ class Runs:
                 return
         del self._queues[connection]
 
+    def _advance_after(self, run: Run) -> None:
+        if run.invoke.method.sequential and self._idle is None:
+            self._advance(run.invoke.caller.connection)
+
     def cancel(self, action: Cancel) -> None:
         run = self._runs.get(action.call)
         if run is None:
             return
-        run.context.ended = True
-        if run.scope is not None:
-            run.scope.cancel()
+        self._cancel(run)
         if run.queued:
             self._queues[run.invoke.caller.connection].remove(run)
             self._ended(run, CANCELLED)
-        elif run.job is not None and self._workers.withdraw(run.job):
+        elif run.task is None and run.job is not None and self._workers.withdraw(run.job):
             self._thread_ended(run, CANCELLED)
+        else:
+            run.cleanup = self._runner.arm(self._board.config.cleanup_grace, CLEANUP_OVER, run.invoke.call)
+
+    def _cancel(self, run: Run) -> None:
+        run.context.ended = True
+        if run.task is not None:
+            run.task.cancel()
+
+    def _cleanup_over(self, key: int) -> None:
+        run = self._runs.get(CallId(key))
+        if run is not None:
+            self._name(run, f"{RESISTS}: it keeps its slot until it ends")
+
+    def _name(self, run: Run, text: str) -> None:
+        """Name a handler that resists, once."""
+        if not run.named:
+            run.named = True
+            caller = run.invoke.caller.connection
+            report(WARNING, "handler.resists", text, method=run.invoke.method.name, connection=caller)
+
+    # The end
+
+    async def stop(self, seconds: float) -> list[str]:
+        """Cancel the handlers that await, and wait for their clean-up, but not longer than this. Returns the names of
+        those that resist: they are left behind, and their calls have ended."""
+        self._idle = anyio.Event()
+        for run in list(self._runs.values()):
+            self._cancel(run)
+        if self._resisting():
+            with anyio.move_on_after(max(seconds, LAST_GRACE), shield=True):
+                await self._idle.wait()
+        left = self._resisting()
+        for run in left:
+            self._name(run, f"{RESISTS}: the server ends without it")
+        self._runs.clear()
+        return [run.invoke.method.name for run in left]
+
+    def _resisting(self) -> list[Run]:
+        return [run for run in self._runs.values() if run.task is not None and run.job is None]
 
     # Plain functions
 
     def _run_inline(self, invoke: Invoke) -> None:
         method = invoke.method
         self._watchdog.begins(method.name)
-        if method.on_call or method.on_outcome or method.context_parameter is not None:
+        variables = self._fresh()
+        if method.on_call or method.on_outcome:
             context = ServedContext(invoke, self._runner, self._requests)
-            self._report(invoke, context, outcome_of(method, context, (invoke.args, invoke.kwargs)))
+            self._continue_inline(invoke, context, variables, steps_of(invoke, context, method.function))
         else:
+            args, kwargs, given = invoke.args, invoke.kwargs, None
+            if method.context_parameter is not None:
+                given = ServedContext(invoke, self._runner, self._requests)
+                args, kwargs = method.with_context((args, kwargs), given)
             try:
-                result = method.function(*invoke.args, **invoke.kwargs)
+                result = variables.run(method.function, *args, **kwargs)
             except BaseException as error:
-                self._fail(invoke, error)
+                self._report(invoke, given, Raised(error))
             else:
-                self._board.complete(invoke.call, result, self._now())
+                if type(result) in PLAIN or not must_wait(result):
+                    if given is not None:
+                        given.ended = True
+                    self._board.complete(invoke.call, result, self._now())
+                else:
+                    context = given or ServedContext(invoke, self._runner, self._requests)
+                    parts = steps_of(invoke, context, lambda *args, **kwargs: result)
+                    self._continue_inline(invoke, context, variables, parts)
         self._watchdog.ends()
         self._runner.end_turn_if_slow()
 
+    def _continue_inline(self, invoke: Invoke, context: ServedContext, variables: Variables, parts: Steps) -> None:
+        try:
+            waits = variables.run(parts.send, None)
+        except StopIteration as end:
+            self._report(invoke, context, end.value)
+        else:
+            run = self._runs[invoke.call] = Run(invoke, context, variables, parts)
+            self._wait(run, waits)
+
     # Functions that await
 
-    async def _run_task(self, run: Run) -> None:
-        outcome: Outcome = CANCELLED
-        if not run.context.ended:
-            with anyio.CancelScope() as run.scope:
-                outcome = await self._guarded(run)
-            run.scope = None
-        self._ended(run, outcome)
-        if run.invoke.method.sequential:
-            self._advance(run.invoke.caller.connection)
+    def _start_task(self, run: Run, waits: Waits | None) -> None:
+        run.task = Cancellation()
+        if run.context.ended:
+            run.task.cancel()
+        self._tasks.start(run.variables, partial(self._run_task, run, waits), run.invoke.method.name)
+
+    async def _run_task(self, run: Run, waits: Waits | None) -> None:
+        assert run.task is not None
+        outcome: Outcome | None = None
+        if run.context.ended:
+            drop(waits)
+        else:
+            outcome = await run.task.guard(finish(run.steps, waits, partial(self._wait_for_thread, run)))
+        self._ended(run, outcome or CANCELLED)
+        self._advance_after(run)
         self._runner.flush_outbox()
 
-    async def _guarded(self, run: Run) -> Outcome:
-        method = run.invoke.method
-
-        async def call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
-            if method.blocking:
-                return await self._in_thread(run, args, kwargs)
-            result = method.function(*args, **kwargs)
-            return Returned(await result if isawaitable(result) else result)
-
-        arguments: Arguments = run.invoke.args, run.invoke.kwargs
-        return await awaited_outcome(method, run.context, arguments, call=call, caught=partial(self._caught, run))
-
-    def _caught(self, run: Run, error: BaseException) -> Outcome:
-        """Tell a cancellation of this call, or of the whole server, from one that a handler raises by itself."""
-        if not is_ours(error):
-            return Raised(error)
-        run.context.ended = True
-        return CANCELLED
-
-    async def _in_thread(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
+    async def _wait_for_thread(self, run: Run, waits: InThread) -> object:
         """Run a blocking function between interceptors that await. The task waits: a thread cannot be stopped."""
         outcomes: list[Outcome] = []
         done = anyio.Event()
@@ -175,45 +246,34 @@ class Runs:
             outcomes.append(outcome)
             done.set()
 
-        job = self._job(run, args, kwargs, ended)
-        if not self._workers.submit(job):
+        variables = copy_context()
+        run.job = self._job(variables, waits, ended)
+        if not self._workers.submit(run.job):
+            run.job = None
             raise _busy()
         try:
             await done.wait()
-        except anyio.get_cancelled_exc_class():
-            if self._workers.withdraw(job):
-                raise
-            if not self._group.cancel_scope.cancel_called:
-                with anyio.CancelScope(shield=True):
-                    await done.wait()
+        except BaseException:
+            if not self._workers.withdraw(run.job):
+                await done.wait()
             raise
-        return outcomes[0]
+        finally:
+            run.job = None
+        take_over(variables)
+        (outcome,) = outcomes
+        if isinstance(outcome, Raised):
+            raise outcome.error
+        return outcome.value
 
     # Functions that block
 
-    def _begin_blocking(self, run: Run) -> bool:
-        method = run.invoke.method
-        try:
-            arguments = intercept(method, run.context, (run.invoke.args, run.invoke.kwargs))
-            args, kwargs = method.with_context(arguments, run.context)
-            run.job = self._job(run, args, kwargs, partial(self._thread_ended, run))
-            if not self._workers.submit(run.job):
-                raise _busy()
-        except BaseException as error:
-            run.job = None
-            self._ended(run, intercept_outcome(method, run.context, Raised(error)))
-            return False
-        return True
-
-    def _job(
-        self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any], ended: Callable[[Outcome], None]
-    ) -> Callable[[], None]:
-        function, call_soon = run.invoke.method.function, self._runner.poller.call_soon
+    def _job(self, variables: Variables, waits: InThread, ended: Callable[[Outcome], None]) -> Callable[[], None]:
+        call_soon = self._runner.poller.call_soon
 
         def work() -> None:
             outcome: Outcome
             try:
-                outcome = Returned(function(*args, **kwargs))
+                outcome = Returned(variables.run(call_in_thread, waits.function, waits.args, waits.kwargs))
             except BaseException as error:
                 outcome = Raised(error)
             call_soon(partial(ended, outcome))
@@ -222,20 +282,30 @@ class Runs:
 
     def _thread_ended(self, run: Run, outcome: Outcome) -> None:
         run.job = None
-        if not run.context.ended:
-            outcome = intercept_outcome(run.invoke.method, run.context, outcome)
-        self._ended(run, outcome)
-        if run.invoke.method.sequential:
-            self._advance(run.invoke.caller.connection)
+        if run.context.ended:
+            run.steps.close()
+            self._ended(run, CANCELLED)
+        elif isinstance(outcome, Returned):
+            if self._continue(run, run.steps.send, outcome.value):
+                return
+        elif self._continue(run, run.steps.throw, outcome.error):
+            return
+        self._advance_after(run)
 
     # Ends
 
     def _ended(self, run: Run, outcome: Outcome) -> None:
-        del self._runs[run.invoke.call]
+        if self._runs.pop(run.invoke.call, None) is None:
+            return  # it was left behind
+        if run.cleanup is not None:
+            self._runner.timers.disarm(run.cleanup)
         self._report(run.invoke, run.context, outcome)
+        if self._idle is not None and not self._resisting():
+            self._idle.set()
 
-    def _report(self, invoke: Invoke, context: ServedContext, outcome: Outcome) -> None:
-        context.ended = True
+    def _report(self, invoke: Invoke, context: ServedContext | None, outcome: Outcome) -> None:
+        if context is not None:
+            context.ended = True
         outcome = proper(outcome)
         if isinstance(outcome, Returned):
             self._board.complete(invoke.call, outcome.value, self._now())

@@ -19,6 +19,7 @@ from msgspec import Struct
 from posthouse.adapters.handlers.events import Events
 from posthouse.adapters.handlers.runs import Runs
 from posthouse.adapters.handlers.served_context import AwaitedRequests
+from posthouse.adapters.handlers.tasks import Tasks
 from posthouse.adapters.handlers.watchdog import Watchdog
 from posthouse.adapters.handlers.workers import Workers
 from posthouse.adapters.journal import JournalFile, record
@@ -41,7 +42,7 @@ from .endpoints import Endpoints
 from .hosts import allowed_names, check_hosts, hosts_to_bind
 from .listeners import Listener, listen_tcp, listen_unix, tls_context
 from .server import Server
-from .signals import on_signals
+from .signals import end_process, in_main_thread, on_signals
 from .stdio import Pipes
 
 
@@ -97,7 +98,8 @@ async def serve(
     - `allow_hosts`: the only names by which clients may call; required unless every address is a loopback address.
       Default: the loopback names and the addresses themselves. `allow_origins`: exact origins of web pages.
     - `dev`: every caller has every scope; only on loopback. `pipe_identity`: the identity of the peer of a pipe.
-    - `signals`: SIGTERM and SIGINT shut down, a second one exits at once with 128 + n; in the main thread only.
+    - `signals`: SIGTERM and SIGINT shut down, a second one exits at once with 128 + n. The process then ends in time:
+      it exits with 1 if a handler resists its cancellation or blocks the event loop. In the main thread only.
     - `journal`: a file in which all input is recorded, up to `journal_bytes`; the previous one is kept as `FILE.1`.
     - `started` is called, and `task_status` told, when the server accepts.
 
@@ -108,6 +110,8 @@ async def serve(
     check_hosts(hosts, allow_hosts, dev=dev)
     if tls_key is not None and tls_cert is None:
         raise UsageError("tls_key needs tls_cert: TLS needs a certificate")
+    if signals and not in_main_thread():
+        raise UsageError("signals=True needs the main thread: use signals=False, and end the server with shut_down")
     tls = None if tls_cert is None else tls_context(tls_cert, tls_key)
     identity = ANONYMOUS
     if dev:
@@ -134,19 +138,22 @@ async def serve(
         stack.callback(runner.close)
         server = Server(runner, bound)
         if signals:
-            stack.enter_context(on_signals(server.shut_down))
+            stack.enter_context(on_signals(server.shut_down, config.drain_timeout))
 
         def accepts() -> None:
             task_status.started(server)
             if started is not None:
                 started(server)
 
-        await drive(service, runner, Entrances(listeners, tls, pipes, pipe_identity), accepts)
+        left = await drive(service, runner, Entrances(listeners, tls, pipes, pipe_identity), accepts)
+    if left and signals:
+        end_process()
 
 
 def run(service: Service, *, backend: Literal["asyncio", "trio"] = "asyncio", **options: Unpack[Options]) -> None:
-    """Run `serve` in an event loop of its own, with signals handled. Returns when a shut-down has ended."""
-    options.setdefault("signals", True)
+    """Run `serve` in an event loop of its own, and handle signals if this is the main thread. Returns when a shut-down
+    has ended."""
+    options.setdefault("signals", in_main_thread())
 
     async def main() -> None:
         await serve(service, **options)
@@ -164,34 +171,44 @@ class Entrances(Struct, frozen=True):
     pipe_identity: Identity = ANONYMOUS
 
 
-async def drive(service: Service, runner: Runner, entrances: Entrances, accepts: Callable[[], None]) -> None:
-    """Run everything that a server has, from its beginning to its end. `accepts` is called when clients may come."""
+async def drive(service: Service, runner: Runner, entrances: Entrances, accepts: Callable[[], None]) -> list[str]:
+    """Run everything that a server has, from its beginning to its end. `accepts` is called when clients may come.
+
+    Returns the names of handlers and hooks that resist their cancellation.
+    """
     config = runner.board.config
     drained = anyio.Event()
     watchdog = Watchdog(runner.now, config.watchdog_warn, config.watchdog_log)
     workers = Workers(config.blocking_workers, config.max_blocking_queue)
-    events = Events(service, runner, watchdog)
+    tasks = Tasks(runner)
+    events = Events(service, runner, tasks, watchdog)
     requests = AwaitedRequests(runner)
     endpoints = Endpoints()
     acceptor = Acceptor(entrances.listeners, runner, endpoints, entrances.tls)
+    runs = Runs(runner, tasks, events, requests, watchdog, workers)
+    runner.actions.update(performers(endpoints, runs, requests, events, acceptor, drained.set))
     with ExitStack() as stack:
-        for cleanup in (events.close, requests.close, workers.close, endpoints.abort, acceptor.close):
+        for cleanup in (requests.close, workers.close, endpoints.abort, acceptor.close):
             stack.callback(cleanup)
         watchdog.start()
         stack.callback(watchdog.stop)
         async with anyio.create_task_group() as group:
-            runs = Runs(runner, group, events, requests, watchdog, workers)
-            runner.actions.update(performers(endpoints, runs, requests, events, acceptor, drained.set))
             group.start_soon(runner.run)
-            group.start_soon(events.run_hooks)
-            _open_pipes(entrances, runner, endpoints)
-            runner.flush_outbox()
-            accepts()
-            await drained.wait()
-            events.finish()
-            with anyio.move_on_after(config.close_timeout):
-                await events.finished.wait()
-            group.cancel_scope.cancel()
+            seconds = config.cleanup_grace
+            try:
+                _open_pipes(entrances, runner, endpoints)
+                runner.flush_outbox()
+                accepts()
+                await drained.wait()
+                events.finish()
+                with anyio.move_on_after(config.close_timeout):
+                    await events.finished.wait()
+                if events.draining_since is not None:
+                    seconds = min(seconds, events.draining_since + config.drain_timeout - runner.now())
+            finally:
+                left = await runs.stop(seconds) + events.close()
+                group.cancel_scope.cancel()
+    return left
 
 
 def _open_pipes(entrances: Entrances, runner: Runner, endpoints: Endpoints) -> None:

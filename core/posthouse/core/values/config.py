@@ -90,6 +90,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_waiting_bytes: int = 1 * MIB
     max_calls: int = 10_000
     call_timeout: float = 30.0
+    cleanup_grace: float = 5.0
     call_rate: float | None = None
     blocking_workers: int = 40
     max_blocking_queue: int = 256
@@ -147,6 +148,7 @@ MAY_BE_ZERO: Final = (
     "max_waiting_calls",
     "max_waiting_bytes",
     "max_blocking_queue",
+    "cleanup_grace",
     "drain_notice",
     "drain_grace",
     "drain_spread",

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context as VariablesOfCall
 from functools import partial
-from inspect import isawaitable
 from math import inf
 from typing import Any, Final
 
 import anyio
 from msgspec import Struct
-from posthouse.adapters.handlers.firewall import awaited_outcome, outcome_of, proper
+from posthouse.adapters.handlers.cancellation import Cancellation
+from posthouse.adapters.handlers.firewall import InThread, Steps, Waits, drop, finish, must_wait, proper, steps
+from posthouse.adapters.handlers.variables import Variables
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.schedule import ProcessClock
 from posthouse.core.service.method import Method, Outcome, Raised, Returned
-from posthouse.core.service.parameters import Arguments
 from posthouse.core.service.service import Service
 from posthouse.core.values.effects import Cancel, Invoke
 from posthouse.core.values.errors import INTERNAL_ERROR, REQUEST_CANCELLED, RpcError, UsageError
@@ -71,7 +72,9 @@ class Run(Struct, eq=False):
 
     invoke: Invoke
     context: SimulatedContext
-    scope: anyio.CancelScope | None = None
+    variables: VariablesOfCall
+    steps: Steps
+    task: Cancellation | None = None
     outcome: Outcome | None = None
     began: bool = False
     beginning: bool = False
@@ -98,6 +101,7 @@ class Handlers:
         self._clock: Final = clock
         self._stream: Final = stream
         self._tasks: Final = Tasks(clock)
+        self._variables: Final = Variables()
         self.sender: Final = Sender(board, clock, self._tasks.loop)
         self.hooks: Final = Hooks(service, self._tasks.start)
         self._runs: Final[dict[CallId, Run]] = {}
@@ -114,7 +118,15 @@ class Handlers:
 
     def invoke(self, action: Invoke) -> None:
         """Run the handler of a call."""
-        run = self._runs[action.call] = Run(action, SimulatedContext(action, self.sender))
+        context = SimulatedContext(action, self.sender)
+        parts = steps(
+            action.method,
+            context,
+            (action.args, action.kwargs),
+            call=partial(self._call, action.method),
+            caught=partial(_caught, context),
+        )
+        run = self._runs[action.call] = Run(action, context, self._variables.fresh(), parts)
         if action.method.sequential:
             self._queues.setdefault(action.caller.connection, deque()).append(run)
             self._start_next(action.caller.connection)
@@ -131,50 +143,47 @@ class Handlers:
 
     def _start(self, run: Run) -> None:
         run.began = run.beginning = True
-        method = run.invoke.method
-        if method.awaits:
-            self._tasks.start(self._run_task(run))
+        if run.invoke.method.awaits:
+            self._start_task(run, None)
         elif run.context.ended:
             self._ended(run, CANCELLED)
         else:
-            arguments: Arguments = run.invoke.args, run.invoke.kwargs
-            self._ended(run, outcome_of(method, run.context, arguments, call=partial(self._call_plain, method)))
+            try:
+                waits = run.variables.run(next, run.steps)
+            except StopIteration as end:
+                self._ended(run, end.value)
+            else:
+                self._start_task(run, waits)
         run.beginning = False
 
-    async def _run_task(self, run: Run) -> None:
-        outcome: Outcome = CANCELLED
-        if not run.context.ended:
-            with anyio.CancelScope() as run.scope:
-                outcome = await awaited_outcome(
-                    run.invoke.method,
-                    run.context,
-                    (run.invoke.args, run.invoke.kwargs),
-                    call=partial(self._call, run),
-                    caught=partial(self._caught, run),
-                )
-            run.scope = None
-        self._ended(run, outcome)
+    def _start_task(self, run: Run, waits: Waits | None) -> None:
+        run.task = Cancellation()
+        run.variables.run(self._tasks.start, self._run_task(run, run.task, waits))
 
-    def _call_plain(self, method: Method, *args: Any, **kwargs: Any) -> object:
+    async def _run_task(self, run: Run, task: Cancellation, waits: Waits | None) -> None:
+        outcome: Outcome | None = None
+        if run.context.ended:
+            drop(waits)
+        else:
+            outcome = await task.guard(finish(run.steps, waits, _not_in_a_thread))
+        self._ended(run, outcome or CANCELLED)
+
+    def _call(self, method: Method, *args: Any, **kwargs: Any) -> object:
         result = method.function(*args, **kwargs)
+        if must_wait(result):
+            return self._awaited(result)
         self._inject_error()
         return result
 
-    async def _call(self, run: Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
-        result = run.invoke.method.function(*args, **kwargs)
-        outcome = Returned(await result if isawaitable(result) else result)
+    async def _awaited(self, waits: Any) -> object:
+        result = await waits
         self._inject_error()
-        return outcome
+        return result
 
     def _inject_error(self) -> None:
         """Raise instead of returning a result, as often as the faults say."""
         if self._stream.happens(self.faults.raises):
             raise InjectedError
-
-    def _caught(self, run: Run, error: BaseException) -> Outcome:
-        if isinstance(error, anyio.get_cancelled_exc_class()) and run.context.ended:
-            return CANCELLED
-        return Raised(error)
 
     # End
 
@@ -235,8 +244,8 @@ class Handlers:
             self._stop(run)
 
     def _stop(self, run: Run) -> None:
-        if run.scope is not None:
-            self._tasks.loop.call_soon(run.scope.cancel)
+        if run.task is not None:
+            self._tasks.loop.call_soon(run.task.cancel)
         elif run.outcome is not None:
             self._clock.after(STOP_SECONDS, partial(self._report, run, CANCELLED))
 
@@ -264,3 +273,12 @@ class Handlers:
         self.sender.close()
         self.hooks.close()
         self._tasks.close()
+
+
+def _caught(context: SimulatedContext, error: BaseException) -> Outcome:
+    ours = context.ended and isinstance(error, anyio.get_cancelled_exc_class())
+    return CANCELLED if ours else Raised(error)
+
+
+async def _not_in_a_thread(waits: InThread) -> object:
+    raise AssertionError("blocking functions run at once")

@@ -1,0 +1,177 @@
+"""A cancelled handler: its clean-up may await, one that resists is named once, and neither holds up anything."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import anyio
+import pytest
+from posthouse.adapters.handlers.cancellation import Cancellation
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.lifecycle import ConnectionOpened
+
+from tests.adapters.loopback import PATIENCE, serving, text, websocket
+
+pytestmark = pytest.mark.anyio
+
+
+async def wait_here() -> None:
+    await anyio.sleep_forever()
+
+
+async def wait_in_a_group() -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.sleep_forever)
+        await anyio.sleep_forever()
+
+
+async def wait_for_others() -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.sleep_forever)
+
+
+async def wait_with_a_deadline() -> None:
+    with anyio.fail_after(PATIENCE):
+        await anyio.sleep_forever()
+
+
+WAITS = [wait_here, wait_in_a_group, wait_for_others, wait_with_a_deadline]
+
+
+@pytest.mark.parametrize("wait", WAITS)
+async def test_the_clean_up_may_await_again_and_again(wait: Callable[[], Awaitable[None]], anyio_backend: str) -> None:
+    if (anyio_backend, wait) == ("trio", wait_for_others):
+        pytest.skip("a nursery that ends takes the cancellation itself, and the first await after it is cancelled, too")
+    service = Service("cleanup", public=True)
+    begun, cleaned = anyio.Event(), anyio.Event()
+
+    @service.method
+    async def work() -> None:
+        begun.set()
+        try:
+            await wait()
+        finally:
+            await anyio.sleep(0.001)
+            with anyio.move_on_after(PATIENCE):
+                await anyio.sleep(0.001)
+            cleaned.set()
+
+    async with serving(service) as server:
+        async with websocket(server) as client:
+            await client.say(text("work"))
+            await begun.wait()
+        await cleaned.wait()
+
+
+async def test_what_a_handler_shields_is_not_cancelled() -> None:
+    service = Service("shielded", public=True)
+    begun, release, passed = anyio.Event(), anyio.Event(), anyio.Event()
+
+    @service.method
+    async def work() -> None:
+        with anyio.CancelScope(shield=True):
+            begun.set()
+            await release.wait()
+            passed.set()
+        await anyio.sleep_forever()
+
+    async with serving(service) as server, websocket(server) as client:
+        await client.say(text("work", id=1))
+        await begun.wait()
+        await client.say(text("$/cancelRequest", {"id": 1}, id=None))
+        assert (await client.next())["error"]["code"] == -32800
+        release.set()
+        await passed.wait()
+
+
+async def test_a_handler_that_resists_is_named_once_and_keeps_its_slot(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service("stubborn", public=True)
+    begun, release = anyio.Event(), anyio.Event()
+    turns = [0]
+
+    @service.method
+    async def stubborn() -> None:
+        while not release.is_set():
+            try:
+                begun.set()
+                await release.wait()
+            except BaseException:
+                turns[0] += 1
+
+    @service.method
+    async def named() -> None:
+        while not [record for record in caplog.records if vars(record).get("event") == "handler.resists"]:
+            await anyio.sleep(0.001)
+
+    config = Config(cleanup_grace=0.02, max_calls_per_connection=1)
+    async with serving(service, config=config) as server, websocket(server) as client, websocket(server) as other:
+        await client.say(text("stubborn", id=1))
+        await begun.wait()
+        await client.say(text("$/cancelRequest", {"id": 1}, id=None))
+        assert (await client.next())["error"]["code"] == -32800
+        await client.say(text("named", id=2))  # it waits for the slot
+        assert (await other.call("named"))["result"] is None
+        release.set()
+        assert (await client.next())["id"] == 2
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert (vars(record)["event"], vars(record)["method"]) == ("handler.resists", "stubborn")
+    assert turns[0] == 1, "it was cancelled again and again"
+
+
+async def test_the_end_of_the_server_does_not_wait_for_handlers_and_hooks_that_resist(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = Service("stubborn", public=True)
+    begun, over = [anyio.Event(), anyio.Event()], anyio.Event()
+
+    async def resist(number: int) -> None:
+        while not over.is_set():
+            try:
+                begun[number].set()
+                await over.wait()
+            except BaseException:
+                pass
+
+    @service.method
+    async def stubborn() -> None:
+        await resist(0)
+
+    @service.on("connection.opened")
+    async def hook(event: ConnectionOpened) -> None:
+        await resist(1)
+
+    with anyio.fail_after(PATIENCE):
+        async with serving(service, config=Config(cleanup_grace=0.01)) as server, websocket(server) as client:
+            await client.say(text("stubborn"))
+            for event in begun:
+                await event.wait()
+        over.set()
+        await anyio.sleep(0.01)  # let them end, before the loop does
+    assert [vars(record)["method"] for record in caplog.records] == ["stubborn"]
+
+
+async def test_a_coroutine_is_cancelled_before_it_begins_and_not_by_an_exception_that_it_raises_itself() -> None:
+    cancellation = Cancellation()
+    cancellation.cancel()
+    passed: list[str] = []
+
+    async def work() -> str:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            await anyio.sleep(0)
+            passed.append("cleaned")
+        return "ended"
+
+    assert await cancellation.guard(work()) is None
+    assert passed == ["cleaned"]
+
+    async def fails() -> None:
+        raise KeyError
+
+    other = Cancellation()
+    with pytest.raises(KeyError):
+        await other.guard(fails())
+    assert not other.caused(KeyError())
