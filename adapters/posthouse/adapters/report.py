@@ -1,7 +1,9 @@
 """The one place that logs: `report` makes a record of the `posthouse` logger for each thing that happened.
 
 `record.event` names the event (`connection.closed`), and `record.fields` has its facts by name; each fact is also an
-attribute. Text from a peer is escaped and cut, and never causes a traceback in the log.
+attribute, unless the record has one of that name. What filters, handlers and record factories of the service raise
+changes nothing: the line then goes to stderr. Text from a peer is escaped and cut, and never causes a traceback in the
+log.
 
 The text states what happened, then what to do about it. `{name}` in it stands for the fact of that name; facts that the
 text does not use follow it.
@@ -14,17 +16,14 @@ from logging import DEBUG, ERROR, INFO, WARNING
 from types import TracebackType
 from typing import Final
 
-from posthouse.adapters.terminal import printable
+from posthouse.adapters.terminal import printable, say
 
-__all__ = ["DEBUG", "ERROR", "INFO", "WARNING", "clean", "logger", "report"]
+__all__ = ["DEBUG", "ERROR", "INFO", "WARNING", "clean", "is_logged", "report"]
 
 logger: Final = logging.getLogger("posthouse")
 
 MAX_VALUE: Final = 256
 """The most characters of a value that are logged."""
-
-RESERVED: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
-"""Attributes that every record has. A fact with such a name is only in `fields`."""
 
 Raised = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -50,13 +49,25 @@ def report(
 
     `raised` and `stack` are an exception and a stack of our own code or of the service, never the fault of a peer.
     """
-    if not logger.isEnabledFor(level):
-        return
-    facts = {name: clean(value) for name, value in fields.items() if value is not None}
-    rest = [f"{name}={fact}" for name, fact in facts.items() if f"{{{name}}}" not in text]
-    message = ", ".join([text.format_map(facts), *rest])
-    info: Raised | None = None if raised is None else (type(raised), raised, raised.__traceback__)
-    extra = {name: fact for name, fact in facts.items() if name not in RESERVED}
-    extra |= {"event": event, "fields": facts}
-    record = logger.makeRecord(logger.name, level, __file__, 0, "%s", (message,), info, event, extra, stack)
-    logger.handle(record)
+    try:
+        if not is_logged(level):
+            return
+        facts = {name: clean(value) for name, value in fields.items() if value is not None}
+        rest = [f"{name}={fact}" for name, fact in facts.items() if f"{{{name}}}" not in text]
+        text = ", ".join([text.format_map(facts), *rest])
+        info: Raised | None = None if raised is None else (type(raised), raised, raised.__traceback__)
+        record = logger.makeRecord(logger.name, level, __file__, 0, "%s", (text,), info, event, None, stack)
+        for name, fact in facts.items():
+            record.__dict__.setdefault(name, fact)
+        record.__dict__.update(event=event, fields=facts)
+        logger.handle(record)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        say(f"{logging.getLevelName(level)} {text}; the log itself failed with {clean(repr(error))}")
+
+
+def is_logged(level: int) -> bool:
+    """Is this level logged? `logging.config.dictConfig` disables each logger that it does not name: that is undone."""
+    logger.disabled = False
+    return logger.isEnabledFor(level)

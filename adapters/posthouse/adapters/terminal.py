@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final, Literal, TextIO
 
 Colour = Literal["red", "yellow", "green", "dim"]
@@ -50,9 +51,10 @@ def printable(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print one line on stderr, and flush it."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    """Print one line on stderr, and flush it. If its reader has exited (`2>&1 | head`), there is nobody to tell."""
+    with suppress(OSError, ValueError, AttributeError):  # a broken pipe; a stream that is closed; none at all
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 def complain(text: str, details: Iterable[str] = ()) -> None:

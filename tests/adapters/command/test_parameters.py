@@ -31,9 +31,10 @@ def test_words_become_params(words: list[str], params: bytes | None) -> None:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["42"], "'42' is neither NAME=TEXT nor NAME:=JSON"),
-        (["=x"], "'=x' is neither"),
-        (["[1]", "a=1"], "'[1]' is neither"),
+        (["42"], "'42' does not say which parameter it is"),
+        (["Ada"], "'Ada' does not say which parameter it is"),
+        (["=x"], "'=x' does not say"),
+        (["[1]", "a=1"], "'[1]' does not say"),
         (["a=1", "a:=2"], "'a' is given twice"),
         (["a:=one"], "invalid JSON for a: "),
         (["[1,"], "invalid JSON for the parameters: "),

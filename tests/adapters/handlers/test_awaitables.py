@@ -101,11 +101,15 @@ async def add(a: int, b: int) -> int:
     return a + b
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("blocking", [False, True])
+REFUSED_IN_THREADS = ("async def", "partial")
+"""What is evidently a coroutine function cannot be declared as blocking."""
+
+
+@pytest.mark.parametrize(
+    ("way", "blocking"),
+    [*((way, False) for way in WAYS), *((way, True) for way in WAYS if way not in REFUSED_IN_THREADS)],
+)
 async def test_a_coroutine_is_awaited_however_it_was_written(way: str, blocking: bool) -> None:
-    if blocking and way in ("async def", "partial"):
-        pytest.skip("it is refused when it is declared")
     service = Service("ways", public=True)
     service.method("add", blocking=blocking)(WAYS[way](add))
     async with serving(service) as server, websocket(server) as client:
@@ -187,9 +191,8 @@ async def test_a_hook_behind_a_decorator_is_awaited() -> None:
         await ran.wait()
 
 
-async def test_a_future_is_awaited_where_asyncio_runs(anyio_backend: str) -> None:
-    if anyio_backend != "asyncio":
-        pytest.skip("futures are asyncio's")
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_future_of_asyncio_is_awaited() -> None:
     service = Service("futures", public=True)
 
     @service.method

@@ -69,6 +69,7 @@ def posthouse() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (None: the arguments of this process). Returns the exit code."""
+    _open_standard_descriptors()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with posthouse.make_context("posthouse", words) as context:
@@ -89,3 +90,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def _open_standard_descriptors() -> None:
+    """Open those of the descriptors 0, 1 and 2 that are closed. Otherwise the next file or socket would take the place,
+    and get what is printed."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest one that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w", closefd=False))

@@ -29,8 +29,8 @@ def read_params(words: Sequence[str]) -> bytes | None:
     for word in words:
         match = PARAMETER.fullmatch(word)
         if match is None:
-            hint = "to pass parameters by position, use one JSON array, such as '[42, 23]'"
-            raise Misuse(f"{word!r} is neither NAME=TEXT nor NAME:=JSON", hint=hint)
+            hint = "write NAME=TEXT, such as name=Ada, or NAME:=JSON; by position, use one JSON array: '[42, 23]'"
+            raise Misuse(f"{word!r} does not say which parameter it is", hint=hint)
         name, is_json, text = match.groups()
         if name in params:
             raise Misuse(f"the parameter {name!r} is given twice")

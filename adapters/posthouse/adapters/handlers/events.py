@@ -16,7 +16,7 @@ from typing import Any, Final
 import anyio
 from msgspec import Struct
 from posthouse.adapters.loop.runner import Runner
-from posthouse.adapters.report import DEBUG, ERROR, INFO, WARNING, logger, report
+from posthouse.adapters.report import DEBUG, ERROR, INFO, WARNING, is_logged, report
 from posthouse.core.service.service import Hook, Service
 from posthouse.core.values.effects import Emit
 from posthouse.core.values.lifecycle import (
@@ -217,7 +217,7 @@ def _log_hook(hook: Hook, error: BaseException) -> None:
 
 
 def _log_closed(event: ConnectionClosed) -> None:
-    if not logger.isEnabledFor(INFO):
+    if not is_logged(INFO):
         return  # skip the work: every HTTP request gets here
     report(
         INFO,
