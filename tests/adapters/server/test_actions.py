@@ -77,5 +77,5 @@ async def test_every_action_has_a_row_and_nothing_else_has() -> None:
     actions[StopAccepting](StopAccepting())
     actions[Drained](Drained())
     assert drained.is_set()
-    events.close()
+    assert await events.stop() == []
     runner.close()

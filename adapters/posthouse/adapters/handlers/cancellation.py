@@ -1,7 +1,8 @@
 """Cancel a coroutine once: the first await after that raises, and the awaits of its clean-up work again.
 
 Event loops that cancel by scopes would raise at every later await, and asyncio would try it again and again without a
-pause. This module does not know why a coroutine is cancelled, or how long its clean-up may take.
+pause. One exception is trio's: a nursery that waits for its tasks takes the cancellation itself, so the first await
+after it raises, too. This module does not know why a coroutine is cancelled, or how long its clean-up may take.
 """
 
 from __future__ import annotations

@@ -40,6 +40,9 @@ MAX_WAITING: Final = 1024
 QUIET: Final = 10.0
 """Seconds for which one line in the log stands for all breaches of one limit, or all refusals of one kind."""
 
+LAST_GRACE: Final = 0.1
+"""Seconds that a hook has to end, when it is cancelled at the end of the server."""
+
 NOT_ALLOWED: Final = {
     421: "refused host {host}: to allow it, use --allow-host (in code, allow_hosts)",
     403: "refused origin {origin}: to allow it, use --allow-origin (in code, allow_origins)",
@@ -144,14 +147,21 @@ class Events:
         if self._running is None:
             self._next()
 
-    def close(self) -> list[str]:
-        """Drop the hooks that wait, and cancel the one that runs. Returns its name: it is left behind."""
+    async def stop(self) -> list[str]:
+        """Drop the hooks that wait, and cancel the one that runs. Returns its name if it resists: it is left behind."""
         while self._waiting:
             drop(self._waiting.popleft().waits)
         if self._running is None:
             return []
         self._running.task.cancel()
-        return [_name(self._running.hook)]
+        self._finish = True
+        with anyio.move_on_after(LAST_GRACE, shield=True):
+            await self.finished.wait()
+        if self._running is None:
+            return []
+        name = _name(self._running.hook)
+        report(WARNING, "hook.resists", "{hook} was cancelled, but goes on: the server ends without it", hook=name)
+        return [name]
 
     # For people
 

@@ -177,7 +177,7 @@ class Runs:
         return [run.invoke.method.name for run in left]
 
     def _resisting(self) -> list[Run]:
-        return [run for run in self._runs.values() if run.task is not None and run.job is None]
+        return [run for run in self._runs.values() if _resists(run)]
 
     # Plain functions
 
@@ -222,8 +222,8 @@ class Runs:
 
     def _start_task(self, run: Run, waits: Waits | None) -> None:
         run.task = Cancellation()
-        if run.context.ended:
-            run.task.cancel()
+        if self._idle is not None:
+            run.context.ended = True
         self._tasks.start(run.variables, partial(self._run_task, run, waits), run.invoke.method.name)
 
     async def _run_task(self, run: Run, waits: Waits | None) -> None:
@@ -300,7 +300,7 @@ class Runs:
         if run.cleanup is not None:
             self._runner.timers.disarm(run.cleanup)
         self._report(run.invoke, run.context, outcome)
-        if self._idle is not None and not self._resisting():
+        if self._idle is not None and not any(map(_resists, self._runs.values())):
             self._idle.set()
 
     def _report(self, invoke: Invoke, context: ServedContext | None, outcome: Outcome) -> None:
@@ -322,6 +322,10 @@ class Runs:
         incident = self._runner.clock.entropy(6).hex()
         self._events.explain(incident, error)
         self._board.fail(invoke.call, RpcError(INTERNAL_ERROR, data={"incident": incident}), self._now())
+
+
+def _resists(run: Run) -> bool:
+    return run.task is not None and run.job is None  # a thread is not waited for
 
 
 def _busy() -> RpcError:

@@ -206,7 +206,7 @@ async def drive(service: Service, runner: Runner, entrances: Entrances, accepts:
                 if events.draining_since is not None:
                     seconds = min(seconds, events.draining_since + config.drain_timeout - runner.now())
             finally:
-                left = await runs.stop(seconds) + events.close()
+                left = await runs.stop(seconds) + await events.stop()
                 group.cancel_scope.cancel()
     return left
 
