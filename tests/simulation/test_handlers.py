@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import anyio
@@ -228,3 +230,50 @@ def test_tasks_of_a_group_are_cancelled_in_the_same_order_in_every_run() -> None
         orders.append(call.result)
     assert len(orders[0]) == 20
     assert all(order == orders[0] for order in orders)
+
+
+def test_a_simulated_call_awaits_what_it_gets_keeps_its_variables_and_cleans_up() -> None:
+    service = Service("as served", public=True)
+    user: ContextVar[str | None] = ContextVar("user", default=None)
+    done: list[str] = []
+
+    async def add(a: int, b: int) -> int:
+        await anyio.sleep(1)
+        return a + b
+
+    service.method("add")(lambda a, b=0: add(a, b))
+
+    @service.on("connection.opened")
+    @partial
+    def opened(event: object) -> Any:
+        user.set("hook")
+        return add(1, 2)
+
+    @service.method
+    def login(name: str) -> str | None:
+        before = user.get()
+        user.set(name)
+        return before
+
+    @service.method
+    async def work() -> None:
+        try:
+            await anyio.sleep(20)
+        finally:
+            await anyio.sleep(0.1)
+            done.append("cleaned")
+
+    world = World(service=service)
+    client = world.client("alice")
+    added, first, second, working = (
+        client.call("add", 1, 2),
+        client.call("login", "ada"),
+        client.call("login", "bob"),
+        client.call("work"),
+    )
+    world.run(2)
+    assert (added.result, first.result, second.result) == (3, None, None)
+    client.cancel(working)
+    world.run(2)
+    assert done == ["cleaned"]
+    assert not world.hook_errors

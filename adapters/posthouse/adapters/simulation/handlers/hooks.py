@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import anyio
-from posthouse.core.service.method import is_coroutine_function
+from posthouse.adapters.handlers.firewall import drop, must_wait
+from posthouse.adapters.handlers.variables import Variables
 from posthouse.core.service.service import Service
 from posthouse.core.values.effects import Emit
-from posthouse.core.values.lifecycle import Event
 
 MAX_ERRORS: Final = 1000
 """The number of exceptions of hooks that are kept."""
@@ -23,30 +23,31 @@ class Hooks:
         self.errors: Final[deque[BaseException]] = deque(maxlen=MAX_ERRORS)
         self._hooks: Final = service.hooks
         self._start: Final = start
-        self._waiting: Final[deque[tuple[Any, Event]]] = deque()
+        self._fresh: Final = Variables().fresh
+        self._waiting: Final[deque[Awaitable[None]]] = deque()
         self._running = False
         self._closed = False
 
     def emit(self, action: Emit) -> None:
         """Call the hooks of this event."""
         for hook in self._hooks.get(type(action.event), ()):
-            if is_coroutine_function(hook):
-                self._waiting.append((hook, action.event))
+            try:
+                waits = self._fresh().run(hook, action.event)
+            except BaseException as error:
+                self.errors.append(error)
             else:
-                try:
-                    hook(action.event)
-                except BaseException as error:
-                    self.errors.append(error)
+                if waits is not None and must_wait(waits):
+                    self._waiting.append(waits)
         if self._waiting and not self._running:
             self._running = True
             self._start(self._run())
 
     async def _run(self) -> None:
         while self._waiting:
-            hook, event = self._waiting.popleft()
+            waits = self._waiting.popleft()
             with anyio.CancelScope():  # a cancellation inside a hook ends only that hook
                 try:
-                    await hook(event)
+                    await waits
                 except BaseException as error:
                     self.errors.append(error)
                     if self._closed or isinstance(error, GeneratorExit):
@@ -56,4 +57,5 @@ class Hooks:
     def close(self) -> None:
         """The process has ended: the hooks that wait are not called."""
         self._closed = True
-        self._waiting.clear()
+        while self._waiting:
+            drop(self._waiting.popleft())
