@@ -120,7 +120,7 @@ EDGES: Final = (
     Case("another version", b'{"jsonrpc":"1.0","method":"echo","id":1}', error(-32600, "Invalid Request", 1)),
     Case("version of a number", b'{"jsonrpc":2.0,"method":"echo","id":1}', error(-32600, "Invalid Request", 1)),
     Case("no method", b'{"jsonrpc":"2.0","id":1}', error(-32600, "Invalid Request", 1)),
-    Case("params null", b'{"jsonrpc":"2.0","method":"echo","params":null,"id":1}', error(-32600, "Invalid Request", 1)),
+    Case("params null", b'{"jsonrpc":"2.0","method":"echo","params":null,"id":1}', error(-32602, "Invalid params", 1)),
     Case(
         "params of text", b'{"jsonrpc":"2.0","method":"echo","params":"x","id":1}', error(-32600, "Invalid Request", 1)
     ),

@@ -325,7 +325,6 @@ def test_an_id_is_echoed_byte_for_byte(id: bytes) -> None:
         (b'"jsonrpc":2.0', {"member": "jsonrpc", "reason": 'it must be exactly "2.0"'}),
         (b'"method":""', {"member": "method", "reason": "it must not be empty"}),
         (b'"method":null', {"member": "method", "reason": "it must be a string"}),
-        (b'"params":null', {"member": "params", "reason": "it must be an array or an object"}),
         (b'"params":"x"', {"member": "params", "reason": "it must be an array or an object"}),
         (b'"params":1', {"member": "params", "reason": "it must be an array or an object"}),
         (b'"meta":[]', {"member": "meta", "reason": "it must be an object"}),
@@ -339,6 +338,14 @@ def test_an_invalid_request_echoes_an_id_that_is_readable_and_valid(member: byte
         assert (refusal.id, refusal.error.code, refusal.answer) == (echoed, INVALID_REQUEST, True)
         if echoed != b"null":
             assert refusal.error.data == data
+
+
+def test_params_of_null_count_as_absent() -> None:
+    request = DECODER.decode(b'{"jsonrpc":"2.0","method":"a","params": null ,"id":1}')
+    assert isinstance(request, Request)
+    assert request == Request("a", None, WireId(b"1"))
+    for value in (b"nul", b"false"):
+        assert isinstance(DECODER.decode(b'{"jsonrpc":"2.0","method":"a","params":%b,"id":1}' % value), Invalid)
 
 
 @pytest.mark.parametrize("id", [b"true", b"[]", b'{"a":1}'])

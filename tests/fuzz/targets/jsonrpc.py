@@ -172,7 +172,7 @@ def compare(message: Message, value: Any) -> None:
     assert message.id is None or parsed(message.id) == id, "the id is another"
     if isinstance(message, Request):
         assert message.method == value["method"]
-        assert (message.params is None) == ("params" not in value)
+        assert (message.params is None) == (value.get("params") is None)
         assert message.params is None or parsed(bytes(message.params)) == value["params"]
         meta = value.get("meta", {})
         told = message.meta or Meta()
@@ -207,7 +207,7 @@ def understand(value: Any) -> type[Request] | type[Response] | None:
         return None
     if not 0 < len(method.encode("utf-8", "surrogatepass")) <= CONFIG.max_method_bytes:
         return None
-    if not isinstance(value.get("params", []), list | dict):
+    if not isinstance(value.get("params"), list | dict | None):
         return None
     return Request if "meta" not in value or meta_is_valid(value["meta"]) else None
 

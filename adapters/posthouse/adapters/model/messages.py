@@ -196,6 +196,8 @@ def _request(members: Members, id: bytes | None, config: Config) -> Request:
     if not 0 < len(method if method.isascii() else method.encode()) <= config.max_method_bytes:
         raise DecodeError
     params = None if members.params is UNSET else text_of((members.params,))
+    if params == b"null":
+        params = None
     if params is not None and params[0] not in b"[{":
         raise DecodeError
     if members.meta is UNSET:

@@ -41,11 +41,15 @@ from .envelope import (
     read_members,
     read_meta,
     read_outcome,
+    text_of,
     to_envelope,
     wire_id_of,
 )
 
 NULL: Final = WireId(b"null")
+
+NO_PARAMS: Final = b"null"
+"""Many clients write it for absent params."""
 
 
 class Request(Struct, frozen=True, gc=False):
@@ -158,7 +162,9 @@ class Decoder:
             params = envelope.params
             # Section 4.2: "If present, parameters for the rpc call MUST be provided as a Structured value."
             if first_byte(params)[0] not in PARAMS_BEGIN:
-                return Invalid(id or NULL, invalid_request("params", reason="it must be an array or an object"))
+                if text_of((params,)) != NO_PARAMS:
+                    return Invalid(id or NULL, invalid_request("params", reason="it must be an array or an object"))
+                params = None
         if envelope.meta is UNSET:
             return Request(method, params, id)
         try:
