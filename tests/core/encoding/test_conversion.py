@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime
 import enum
+import pathlib
 from collections.abc import Callable
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
@@ -15,14 +17,20 @@ import pytest
 from msgspec import Meta, Struct, ValidationError
 from posthouse.core.encoding.conversion import (
     Fault,
+    Refused,
     check,
     describe,
     is_model,
+    is_path,
     may_hold_sets,
+    must_be_plain,
+    pydantic_faults,
     read_custom,
+    validates_itself,
     write_custom,
 )
 from posthouse.core.values.errors import UsageError
+from pydantic_core import PydanticCustomError
 
 from tests.values import changeable
 
@@ -126,30 +134,30 @@ class FrozenPoint:
 
 
 @pytest.mark.parametrize(
-    ("annotation", "models", "sets"),
+    ("annotation", "sets"),
     [
-        (int, False, False),
-        (Any, False, True),
-        (object, False, True),
-        (msgspec.Raw, False, False),
-        (None, False, False),
-        (Literal["a", 1], False, False),
-        (Tree, False, False),
-        (Point, False, False),
-        (Place, False, False),
-        (Options, False, False),
-        (Colour, False, False),
-        (datetime.datetime, False, False),
-        (dict[str, tuple[int, ...]] | None, False, False),
-        (set[int], False, True),
-        (list[frozenset[str]], False, True),
-        (User, True, False),
-        (Team, True, False),
-        (tuple[Team, set[int]], True, True),
+        (int, False),
+        (Any, True),
+        (object, True),
+        (msgspec.Raw, False),
+        (None, False),
+        (Literal["a", 1], False),
+        (Tree, False),
+        (Point, False),
+        (Place, False),
+        (Options, False),
+        (Colour, False),
+        (datetime.datetime, False),
+        (dict[str, tuple[int, ...]] | None, False),
+        (set[int], True),
+        (list[frozenset[str]], True),
+        (User, False),
+        (Team, False),
+        (tuple[Team, set[int]], True),
     ],
 )
-def test_check_tells_whether_a_type_contains_models_and_sets(annotation: Any, models: bool, sets: bool) -> None:
-    assert check(annotation, "it") == (models, sets)
+def test_check_tells_whether_a_type_contains_sets(annotation: Any, sets: bool) -> None:
+    assert check(annotation, "it") is sets
     assert may_hold_sets(msgspec.inspect.type_info(annotation)) is sets
 
 
@@ -293,6 +301,87 @@ def test_a_validation_error_raised_by_user_code_is_not_repeated() -> None:
 
 def test_invalid_json_is_described_without_its_text() -> None:
     assert fault(b"[1", list[int]) == Fault("$", "refused by its type")
+
+
+def test_a_refusal_leads_to_the_place() -> None:
+    refused = Refused.because("no").inside("[1]").inside(".a")
+    assert refused.faults == (Fault("$.a[1]", "no"),)
+
+
+class Name(str): ...
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [(Name("a"), "a"), (pathlib.PurePosixPath("a/b"), "a/b"), (collections.deque([1]), [1])],
+)
+def test_a_value_that_msgspec_does_not_write_is_made_plain(value: Any, plain: Any) -> None:
+    found = write_custom(value)
+    assert (found, type(found)) == (plain, type(plain))
+
+
+def test_only_plain_values_are_left_to_the_check_of_the_json() -> None:
+    for value in (None, 1, "a", [1], {"a": 1}):
+        assert must_be_plain(value, "User") is value
+    with pytest.raises(Refused) as caught:
+        must_be_plain(Opaque(), "User")
+    assert caught.value.faults == (Fault("$", "expected User, got Opaque"),)
+
+
+def test_types_that_validate_themselves_and_paths_are_recognised() -> None:
+    assert validates_itself(User)
+    assert validates_itself(pydantic.HttpUrl)
+    assert validates_itself(PydanticPoint)
+    assert not validates_itself(Point)
+    assert not validates_itself(list[int])
+    assert is_path(pathlib.Path)
+    assert not is_path(str)
+    assert not is_path(pathlib.Path())
+
+
+@pydantic.dataclasses.dataclass
+class PydanticPoint:
+    x: int
+
+
+class Chosen(pydantic.BaseModel, extra="forbid"):
+    values: list[int]
+
+    @pydantic.field_validator("values")
+    @classmethod
+    def check(cls, values: list[int]) -> list[int]:
+        if not values:
+            raise ValueError(SECRET)
+        if values == [0]:
+            raise PydanticCustomError("own", "the words of user code")
+        return values
+
+
+@pytest.mark.parametrize(
+    ("value", "faults"),
+    [
+        ({"values": []}, (Fault("$.values", "refused by a validator"),)),
+        ({"values": [0]}, (Fault("$.values", "refused by a validator"),)),
+        ({"values": [None]}, (Fault("$.values[0]", "input should be a valid integer"),)),
+        ({"values": [1], "x": 1}, (Fault("$", "object contains unknown field x"),)),
+        ({}, (Fault("$", "object missing required field values"),)),
+    ],
+)
+def test_pydantics_faults_are_described_without_text_of_user_code(value: Any, faults: tuple[Fault, ...]) -> None:
+    with pytest.raises(pydantic.ValidationError) as caught:
+        Chosen.model_validate(value)
+    assert pydantic_faults(caught.value) == faults
+
+
+def test_at_most_16_faults_of_pydantic_are_described() -> None:
+    with pytest.raises(pydantic.ValidationError) as caught:
+        Chosen.model_validate({"values": [None] * 100})
+    assert len(pydantic_faults(caught.value)) == 16
+
+
+def test_another_exception_is_no_fault_of_pydantic() -> None:
+    assert pydantic_faults(ValueError(SECRET)) == ()
+    assert pydantic_faults(ValidationError(SECRET)) == ()
 
 
 def test_a_value_that_was_built_cannot_change() -> None:

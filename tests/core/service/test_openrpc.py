@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 import json
 import subprocess
 import sys
@@ -327,6 +329,33 @@ def test_models_appear_in_defaults_and_have_valid_component_names() -> None:
     assert list(found["components"]["schemas"]) == [name, f"{__name__}.Priced"]
     assert priced["default"] == {"net": 1, "gross": 2}
     assert anything == {"description": "any JSON value", "default": None}
+
+
+class Circle(pydantic.BaseModel):
+    radius: int
+
+
+@dataclasses.dataclass
+class Corner2:
+    at: datetime.datetime
+    made: int = dataclasses.field(default=0, init=False)
+
+
+def test_a_union_without_a_tag_is_described_by_its_types() -> None:
+    def function(a: Circle | Corner2) -> Corner2 | list[Circle]: ...  # type: ignore[empty-body]
+
+    service = Service("s")
+    service.method(function)
+    found = described(service)
+    (param,) = found["methods"][0]["params"]
+    circle, corner = f"#/components/schemas/{__name__}.Circle", "#/components/schemas/Corner2"
+    assert param["schema"] == {"anyOf": [{"$ref": circle}, {"$ref": corner}]}
+    schema = found["components"]["schemas"]["Corner2"]
+    assert schema["properties"] == {"at": {"type": "string", "format": "date-time"}}
+    assert schema["additionalProperties"] is False
+    output = found["components"]["schemas"]["Corner2.output"]
+    assert list(output["properties"]) == ["at", "made"]
+    assert list(validator().iter_errors(found)) == []
 
 
 def test_a_set_of_numbers_and_strings_in_a_default_has_one_order() -> None:

@@ -8,6 +8,7 @@ sent (`describe`).
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Final, Protocol, get_origin, runtime_checkable
 
@@ -42,6 +43,23 @@ class Fault(Struct, frozen=True):
     reason: str
 
 
+class Refused(Exception):
+    """A value does not fit its declared type. `faults` say where and why, as text that is safe to send."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__(faults)
+        self.faults = faults
+
+    @classmethod
+    def because(cls, reason: str) -> Refused:
+        """One reason, for the whole value."""
+        return cls((Fault("$", reason),))
+
+    def inside(self, step: str) -> Refused:
+        """The same faults, one step further inside: `.name` or `[3]`."""
+        return Refused(tuple(Fault(f"${step}{fault.path[1:]}", fault.reason) for fault in self.faults))
+
+
 class NoJson(NotImplementedError):
     """A value of a type that cannot be encoded as JSON. The text names the type."""
 
@@ -55,29 +73,53 @@ NO_HASH: Final[dict[type[inspect.Type], str]] = {
 }
 """Types whose values have no hash, where msgspec's description has no class to ask."""
 
+PLAIN_VALUES: Final[tuple[tuple[type, Callable[[Any], Any]], ...]] = (
+    (str, str.__str__),
+    (int, int.__pos__),
+    (float, float.__pos__),
+    (bytes, lambda value: bytes.__getitem__(value, slice(None))),
+    (deque, list),
+)
+"""Values that msgspec does not write, subclasses of built-in types above all, as ones that it does."""
+
+PLAIN_KINDS: Final = (str, bytes, int, float, dict, list, tuple, set, frozenset)
+
+OF_PYDANTIC: Final = ("__is_pydantic_dataclass__", "__get_pydantic_core_schema__")
+
+OF_USERS: Final = ("value_error", "assertion_error")
+"""Types of pydantic's errors whose texts are those of user code."""
+
+SURPLUS_OR_MISSING: Final = {
+    "missing": "object missing required field",
+    "extra_forbidden": "object contains unknown field",
+}
+"""Types of pydantic's errors that msgspec knows, too, and says of the object."""
+
+MAX_FAULTS: Final = 16
+"""One value is described by at most so many faults."""
+
 REFUSED: Final = "refused by its type"
 SUFFIX: Final = re.compile(r" - at .*?`?(\$[^`]*)`$", re.DOTALL)
 
 
-def check(annotation: Any, where: str) -> tuple[bool, bool]:
+def check(annotation: Any, where: str) -> bool:
     """Raise UsageError unless values of `annotation` can be read and written. `where` names the annotated thing.
 
-    A set of values without a hash is refused, too. Returns whether the type contains models, and whether its values may
-    contain sets (whose order depends on hashing).
+    A set of values without a hash is refused, too. Returns whether its values may contain sets (whose order depends on
+    hashing).
     """
     try:
         found = list(_walk(inspect.type_info(annotation), []))
     except (TypeError, ValueError, NameError) as error:
         raise UsageError(f"{where} has the type {annotation!r}, which JSON cannot carry: {error}") from None
-    models = False
     for node in found:
-        if isinstance(node, inspect.CustomType) and node.cls is not object:
-            if not is_model(node.cls):
-                raise UsageError(
-                    f"{where} has the type {node.cls.__qualname__!r}, which JSON cannot carry: use a Struct, a "
-                    "dataclass, a TypedDict, an attrs class, a pydantic model or a type of the standard library"
-                )
-            models = True
+        if isinstance(node, inspect.CustomType) and not (
+            node.cls is object or validates_itself(node.cls) or is_path(node.cls)
+        ):
+            raise UsageError(
+                f"{where} has the type {node.cls.__qualname__!r}, which JSON cannot carry: use a Struct, a "
+                "dataclass, a TypedDict, an attrs class, a pydantic model or a type of the standard library"
+            )
         if isinstance(node, inspect.SetType | inspect.FrozenSetType):
             for part in _walk(node.item_type, [], _is_hashed_by_parts):
                 if (name := _without_hash(part)) is not None:
@@ -85,12 +127,29 @@ def check(annotation: Any, where: str) -> tuple[bool, bool]:
                         f"{where} has the type {annotation!r}, but {name!r} has no hash: use a list instead of the "
                         "set, or a tuple, a frozenset or a frozen class inside the set"
                     )
-    return models, any(map(_is_of_sets, found))
+    return any(map(_is_of_sets, found))
 
 
 def may_hold_sets(node: inspect.Type) -> bool:
     """May a value of this type contain a set? `Any` and `object` count as yes."""
     return any(map(_is_of_sets, _walk(node, [])))
+
+
+def validates_itself(cls: Any) -> bool:
+    """Is this class a model, a dataclass of pydantic's, or a type that tells pydantic how to validate it?"""
+    return is_model(cls) or (isinstance(cls, type) and any(name in dir(cls) for name in OF_PYDANTIC))
+
+
+def must_be_plain(value: Any, expected: str) -> Any:
+    """The value, if the check of its JSON will refuse it. Raises Refused for objects, which could write anything."""
+    if value is None or isinstance(value, PLAIN_KINDS):
+        return value
+    raise Refused.because(f"expected {expected}, got {type(value).__qualname__}")
+
+
+def is_path(cls: Any) -> bool:
+    """Is this a class of paths, such as `pathlib.Path`?"""
+    return isinstance(cls, type) and hasattr(cls, "__fspath__")
 
 
 def is_model(cls: Any) -> bool:
@@ -107,6 +166,11 @@ def write_custom(value: Any) -> Any:
     """msgspec's hook for values that it does not know: models. Raises NoJson for others."""
     if isinstance(value, Model):
         return value.model_dump(mode="json", by_alias=True)
+    for kind, plain in PLAIN_VALUES:
+        if isinstance(value, kind):
+            return plain(value)
+    if is_path(type(value)):
+        return value.__fspath__()
     raise NoJson(f"unknown type {type(value).__qualname__}")
 
 
@@ -124,6 +188,24 @@ def describe(error: BaseException) -> Fault:
         return Fault(path, REFUSED)
     words = (text[: suffix.start()] if suffix else text).replace("`", "")
     return Fault(path, words[:1].lower() + words[1:])
+
+
+def pydantic_faults(error: BaseException) -> tuple[Fault, ...]:
+    """What pydantic's ValidationError says, without the words of user code. Empty for other exceptions."""
+    if type(error).__name__ != "ValidationError" or not hasattr(error, "errors"):
+        return ()
+    found: list[Fault] = []
+    for fault in error.errors(include_input=False, include_context=False)[:MAX_FAULTS]:
+        where = fault["loc"]
+        words = SURPLUS_OR_MISSING.get(fault["type"])
+        if words is not None:
+            where, words = where[:-1], f"{words} {where[-1]}"
+        path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in where)
+        # Only pydantic's own errors have a page of its manual.
+        own = "url" in fault and fault["type"] not in OF_USERS
+        words = words or (fault["msg"] if own else "refused by a validator")
+        found.append(Fault(f"${path}", words[:1].lower() + words[1:]))
+    return tuple(found)
 
 
 def _is_of_sets(node: Any) -> bool:

@@ -41,11 +41,12 @@ def ordered(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return value if PLAIN.issuperset(map(type, value)) else list(map(ordered, value))
     if isinstance(value, (set, frozenset)):
-        return _array(value)
+        return sorted_array(value)
     return _with_fields(value, _fields(kind))
 
 
-def _array(members: Iterable[Any]) -> list[Any]:
+def sorted_array(members: Iterable[Any]) -> list[Any]:
+    """The members of a set as an array: integers and strings sorted as such, others by their JSON."""
     kinds = list(dict.fromkeys(map(type, members)))
     if kinds in ([int], [str]):
         return sorted(members)
@@ -73,7 +74,7 @@ def _fields(kind: type) -> tuple[str, ...]:
     """The fields of a Struct, a dataclass or an attrs class that may contain sets. Other types have no such fields."""
     try:
         info = inspect.type_info(kind)
-    except (TypeError, ValueError, NameError):
+    except (TypeError, ValueError, NameError, LookupError):
         return _names(kind)  # its annotations cannot be read, so any field may contain a set
     if not isinstance(info, inspect.StructType | inspect.DataclassType):
         return ()

@@ -15,8 +15,9 @@ from msgspec.structs import replace
 from posthouse.core.values.errors import UsageError
 
 from .context import Context
-from .parameters import Arguments, Binding, Signature, compile_binding, innermost, read_signature, underlying
+from .parameters import Arguments, Binding, compile_binding
 from .results import Encoding, compile_encoding
+from .signature import Signature, innermost, read_signature, underlying
 
 OnDisconnect = Literal["cancel", "finish"]
 """A call whose connection ends is cancelled, or it runs to its end and gets no reply."""
@@ -136,7 +137,7 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
             is_async=is_async,
             awaits=is_async,
             signature=signature,
-            bind=compile_binding(signature.parameters, signature.context),
+            bind=compile_binding(signature),
             encode_result=compile_encoding(signature.returns, f"{where}: the result"),
             context_parameter=signature.context,
             context_position=signature.position,

@@ -13,13 +13,18 @@ from inspect import Parameter
 from typing import Any, Final, Literal
 
 from msgspec import json
-from posthouse.core.encoding.conversion import read_custom, write_custom
+from posthouse.core.encoding.compiler import described
+from posthouse.core.encoding.conversion import write_custom
+from posthouse.core.encoding.faults import explain
+from posthouse.core.encoding.models import adapter_of
 from posthouse.core.encoding.ordering import ordered
+from posthouse.core.encoding.plan import Plan
+from posthouse.core.encoding.unions import OneOf
 from posthouse.core.values.errors import DEADLINE_EXCEEDED, ERRORS, FORBIDDEN, UNAUTHENTICATED, UsageError
 
 from .method import Method
-from .parameters import KEYWORD_ONLY, NAMED_REST, POSITIONAL_ONLY, REST, is_required
 from .service import Service
+from .signature import KEYWORD_ONLY, NAMED_REST, POSITIONAL_ONLY, REST, is_required
 
 Schema = dict[str, Any]
 
@@ -52,14 +57,14 @@ def document(service: Service, builtins: Iterable[Method]) -> dict[str, Any]:
     if any(name in read and read[name] != schema for name, schema in written.items()):
         outputs, written = _schemas(given, "serialization", OUTPUT)
     components = read | written
-    described = [_method(method, inputs, next(outputs), method.name in service.methods) for method in methods]
+    objects = [_method(method, inputs, next(outputs), method.name in service.methods) for method in methods]
     info = {"title": service.name, "version": service.version}
     if service.description:
         info["description"] = service.description
     return {
         "openrpc": VERSION,
         "info": info,
-        "methods": described,
+        "methods": objects,
         "components": {
             "schemas": {name: components[name] for name in sorted(components)},
             "errors": {
@@ -75,7 +80,7 @@ def _method(method: Method, inputs: Iterator[Schema], output: Schema, has_deadli
     structure = _structure(method.signature.parameters)
     params: list[dict[str, Any]] = []
     more: dict[str, Schema] = {}
-    for parameter in method.signature.parameters:
+    for parameter, plan in zip(method.signature.parameters, method.signature.plans, strict=True):
         schema = next(inputs)
         way = WAYS.get(parameter.kind, structure)
         if structure not in ("either", way):
@@ -85,31 +90,31 @@ def _method(method: Method, inputs: Iterator[Schema], output: Schema, has_deadli
             continue
         required = is_required(parameter)
         if not required:
-            schema = _with_default(parameter, schema)
+            schema = _with_default(parameter, plan, schema)
         param = {"name": parameter.name, "required": required, "schema": schema}
         if way != structure:
             param["x-param-structure"] = way
         params.append(param)
-    described: dict[str, Any] = {"name": method.name}
+    shown: dict[str, Any] = {"name": method.name}
     if method.description:
-        described["summary"] = method.description.partition("\n\n")[0].replace("\n", " ")
-        described["description"] = method.description
-    described["paramStructure"] = structure
+        shown["summary"] = method.description.partition("\n\n")[0].replace("\n", " ")
+        shown["description"] = method.description
+    shown["paramStructure"] = structure
     # "All optional params MUST be positioned after all required params in the list."
-    described["params"] = sorted(params, key=lambda param: not param["required"])
-    described["result"] = {"name": "result", "schema": output}
+    shown["params"] = sorted(params, key=lambda param: not param["required"])
+    shown["result"] = {"name": "result", "schema": output}
     errors = _errors(method, has_deadline)
     if errors:
-        described["errors"] = [{"$ref": ERROR_COMPONENTS + _error_name(code)} for code in errors]
-    described["x-public"] = method.public
-    described["x-scopes"] = list(method.scopes)
+        shown["errors"] = [{"$ref": ERROR_COMPONENTS + _error_name(code)} for code in errors]
+    shown["x-public"] = method.public
+    shown["x-scopes"] = list(method.scopes)
     if method.timeout is not None:
-        described["x-timeout"] = method.timeout
+        shown["x-timeout"] = method.timeout
     if method.on_disconnect != "cancel":
-        described["x-on-disconnect"] = method.on_disconnect
+        shown["x-on-disconnect"] = method.on_disconnect
     if more:
-        described["x-additional-params"] = more
-    return described
+        shown["x-additional-params"] = more
+    return shown
 
 
 def _structure(parameters: tuple[Parameter, ...]) -> str:
@@ -120,12 +125,13 @@ def _structure(parameters: tuple[Parameter, ...]) -> str:
     return "either"
 
 
-def _with_default(parameter: Parameter, schema: Schema) -> Schema:
+def _with_default(parameter: Parameter, plan: Plan, schema: Schema) -> Schema:
     """The schema with the parameter's default, if a peer could give that value, too."""
     try:
         data = json.encode(ordered(parameter.default), enc_hook=write_custom)
-        json.decode(data, type=parameter.annotation, dec_hook=read_custom)
     except Exception:
+        return schema
+    if explain(plan, data):
         return schema
     # Draft 7: "All other properties in a "$ref" object MUST be ignored."
     held = {"allOf": [schema]} if "$ref" in schema else schema
@@ -157,16 +163,23 @@ def _schemas(
     def describe_custom(cls: Any) -> Schema:
         if cls is object:
             return {"description": "any JSON value"}
-        name = re.sub(r"[^\w.-]", "_", f"{cls.__module__}.{cls.__qualname__}", flags=re.ASCII) + suffix
+        if issubclass(cls, OneOf):
+            schemas, parts = json.schema_components(cls.branches, schema_hook=describe_custom, ref_template=template)
+            models.update({name + suffix: schema for name, schema in parts.items()})
+            return {"anyOf": list(schemas)}
+        name = re.sub(r"[^\w.-]", "_", f"{cls.__module__}.{cls.__name__}", flags=re.ASCII) + suffix
         try:
-            models[name] = cls.model_json_schema(ref_template=f"{SCHEMAS}{name}/$defs/{{model}}", mode=mode)
+            models[name] = adapter_of(cls.declared).json_schema(
+                ref_template=f"{SCHEMAS}{name}/$defs/{{model}}", mode=mode
+            )
         except Exception as error:
             raise UsageError(f"the model {cls.__qualname__!r} has no JSON Schema: {error}") from None
         return {"$ref": SCHEMAS + name}
 
     template = f"{SCHEMAS}{{name}}{suffix}"
     try:
-        schemas, components = json.schema_components(types, schema_hook=describe_custom, ref_template=template)
+        wires = described(types, sends=mode == "serialization")
+        schemas, components = json.schema_components(wires, schema_hook=describe_custom, ref_template=template)
     except TypeError as error:
         raise UsageError(f"a type has no JSON Schema: {error}") from None
     named = {name + suffix: schema for name, schema in components.items()} | models

@@ -1,254 +1,250 @@
 """A function's parameters, and how the `params` of a request become its arguments (JSON-RPC 2.0 section 4.2).
 
-A signature is read once, when a method is declared (`read_signature`, `compile_binding`). Binding is then one decode by
-msgspec, by position or by name, with the rules of a Python call. A peer's fault is an RpcError (-32602) whose data
-names the parameter and the reason. Nothing here knows methods or services.
+A binding is compiled once, when a method is declared. Binding is then one decode by msgspec, by position or by name,
+with the rules of a Python call. A peer's faults are one RpcError (-32602) whose data names the parameters and the
+reasons. Nothing here knows methods or services.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-import re
-from collections.abc import Callable, Iterable
-from typing import Any, Final, Union, get_type_hints
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, Union
 
-from msgspec import Raw, Struct, defstruct, field
+from msgspec import UNSET, Raw, defstruct, field
 from msgspec.json import Decoder
 from msgspec.structs import astuple
-from posthouse.core.encoding.conversion import check, describe, read_custom
-from posthouse.core.values.errors import INVALID_PARAMS, RpcError, UsageError
+from posthouse.core.encoding.conversion import MAX_FAULTS, REFUSED, describe, read_custom
+from posthouse.core.encoding.faults import explain, reader
+from posthouse.core.encoding.plan import Convert, Plan
+from posthouse.core.values.errors import INVALID_PARAMS, RpcError
 
-from .context import Context
+from .signature import EITHER, KEYWORD_ONLY, NAMED_REST, POSITIONAL_ONLY, REST, Signature, is_required
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Binding = Callable[[bytes | Raw | None], Arguments]
-
-POSITIONAL_ONLY: Final = inspect.Parameter.POSITIONAL_ONLY
-EITHER: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
-REST: Final = inspect.Parameter.VAR_POSITIONAL
-KEYWORD_ONLY: Final = inspect.Parameter.KEYWORD_ONLY
-NAMED_REST: Final = inspect.Parameter.VAR_KEYWORD
-POSITIONAL: Final = (POSITIONAL_ONLY, EITHER)
+Typed = tuple[inspect.Parameter, Plan]
+Data = dict[str, Any]
 
 MAX_ECHO: Final = 128
 """An error's data repeats at most so many characters of a peer's text (a parameter's name, a value)."""
 
 OPENING_BRACKET: Final = 0x5B
-PATH: Final = re.compile(r"\$(?:\[(\d+)\]|\.([^.\[]+))(.*)", re.DOTALL)
-TOO_FEW: Final = re.compile(r"expected array of at least length \d+, got (\d+)")
-TOO_MANY: Final = re.compile(r"expected array of at most length (\d+)")
-MISSING: Final = "object missing required field "
-UNKNOWN: Final = "object contains unknown field "
 
 
-class Signature(Struct, frozen=True):
-    """A function's parameters without the context, with resolved types, and its return type.
-
-    `context` is the name of the parameter that takes the Context, or None. `position` is its place if it must be given
-    by position: it is positional-only, or other positional parameters follow it.
-    """
-
-    parameters: tuple[inspect.Parameter, ...]
-    returns: Any
-    context: str | None
-    position: int | None
-
-
-def read_signature(function: Callable[..., Any], name: str) -> Signature:
-    """Read and check the signature of `function`. Raises UsageError if it is invalid."""
-    try:
-        declared = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        raise UsageError(f"method {name!r}: the signature of {function!r} cannot be read") from None
-    hints = _hints(function, name)
-    parameters: list[inspect.Parameter] = []
-    context: inspect.Parameter | None = None
-    position = 0
-    for parameter in declared.values():
-        annotation = hints.get(parameter.name, Any)
-        if isinstance(annotation, type) and issubclass(annotation, Context):
-            _check_context(parameter, context, name)
-            context, position = parameter, len(parameters)
-            continue
-        check(annotation, f"method {name!r}: parameter {parameter.name!r}")
-        parameters.append(parameter.replace(annotation=annotation))
-    _check_structure(parameters, name)
-    returns = hints.get("return", Any)
-    if context is None:
-        return Signature(tuple(parameters), returns, None, None)
-    in_the_way = any(parameter.kind in (*POSITIONAL, REST) for parameter in parameters[position:])
-    by_position = context.kind is POSITIONAL_ONLY or (context.kind is EITHER and in_the_way)
-    return Signature(tuple(parameters), returns, context.name, position if by_position else None)
-
-
-def innermost(function: Any) -> Any:
-    """The callable inside a functools.partial, or inside nested ones."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    return function
-
-
-def underlying(function: Any) -> Any:
-    """The function whose code runs in a call of `function`. Looks through partials and at `__call__`."""
-    target = innermost(function)
-    return target if inspect.isroutine(target) else type(target).__call__
-
-
-def compile_binding(parameters: tuple[inspect.Parameter, ...], context: str | None = None) -> Binding:
+def compile_binding(signature: Signature) -> Binding:
     """A function that binds raw JSON `params`: an array or object without surrounding white space, or None if absent.
 
-    It raises RpcError (-32602) for invalid params, and no other exception. `context` is the name of the parameter that
-    a peer must not give.
+    It raises RpcError (-32602) for invalid params, and no other exception. A peer must not give the context.
     """
-    plan = _Plan(parameters, context)
+    parameters = signature.parameters
+    binder = _Binder(signature)
     if any(parameter.kind is not EITHER or parameter.default is not parameter.empty for parameter in parameters):
-        return plan.bind
-    types: Any = tuple(parameter.annotation for parameter in parameters)
-    decode = Decoder(Union[_shape(parameters, closed=True), tuple[types]], dec_hook=read_custom).decode
+        return binder.bind
+    types: Any = tuple(plan.wire for plan in signature.plans)
+    shape = _shape(zip(parameters, signature.plans, strict=True), closed=True)
+    decode = Decoder(Union[shape, tuple[types]], dec_hook=read_custom).decode
+    converts = tuple(plan.convert for plan in signature.plans)
 
     def bind(params: bytes | Raw | None) -> Arguments:
         # One decode handles both: an array becomes a tuple, an object becomes the struct.
         if params is None:
-            return plan.bind(None)
+            return binder.bind(None)
         try:
             values: Any = decode(params)
         except BaseException:
-            return plan.bind(params)  # raises the exact error
+            return binder.bind(params)  # raises the exact error
         return (values if type(values) is tuple else astuple(values)), {}
 
-    return bind
+    def bind_converted(params: bytes | Raw | None) -> Arguments:
+        if params is None:
+            return binder.bind(None)
+        try:
+            values: Any = decode(params)
+            given = values if type(values) is tuple else astuple(values)
+            return tuple(_each(converts, given)), {}
+        except BaseException:
+            return binder.bind(params)
+
+    return bind if not any(converts) else bind_converted
 
 
-class _Plan:
-    """The plan that binds one signature of any shape."""
+class _Binder:
+    """Binds by one signature of any shape."""
 
-    def __init__(self, parameters: tuple[inspect.Parameter, ...], context: str | None) -> None:
-        kinds = {kind: tuple(p for p in parameters if p.kind is kind) for kind in inspect._ParameterKind}
-        self.context = context
+    def __init__(self, signature: Signature) -> None:
+        kinds: dict[Any, list[Typed]] = {kind: [] for kind in inspect._ParameterKind}
+        for parameter, plan in zip(signature.parameters, signature.plans, strict=True):
+            kinds[parameter.kind].append((parameter, plan))
+        self.context = signature.context
         self.unnamed = kinds[POSITIONAL_ONLY]
         self.positional = self.unnamed + kinds[EITHER]
         self.named = kinds[EITHER] + kinds[KEYWORD_ONLY]
         self.split = len(kinds[EITHER])
-        self.keywords = tuple(p.name for p in kinds[KEYWORD_ONLY])
+        self.keywords = kinds[KEYWORD_ONLY]
         self.rest = next(iter(kinds[REST]), None)
         self.named_rest = next(iter(kinds[NAMED_REST]), None)
-        self.needs_position = next((p.name for p in self.unnamed if is_required(p)), None)
-        self.needs_name = next((p.name for p in kinds[KEYWORD_ONLY] if is_required(p)), None)
-        self.needs = next((p.name for p in parameters if is_required(p)), None)
-        self.unnamed_defaults = tuple(p.default for p in self.unnamed)
-        self.decode_array = _decoder(_shape(self.positional, array_like=True, closed=self.rest is None))
-        self.decode_object = _decoder(_shape(self.named, closed=self.named_rest is None))
-        self.decode_rest = _decoder(self.rest.annotation if self.rest else Any)
-        self.decode_named_rest = _decoder(self.named_rest.annotation if self.named_rest else Any)
+        self.needs_position = any(is_required(parameter) for parameter, _ in self.unnamed)
+        self.needs_name = any(is_required(parameter) for parameter, _ in self.keywords)
+        self.required = [parameter.name for parameter in signature.parameters if is_required(parameter)]
+        self.unnamed_defaults = tuple(parameter.default for parameter, _ in self.unnamed)
+        array = _shape(self.positional, array_like=True, closed=self.rest is None)
+        self.decode_array = Decoder(array, dec_hook=read_custom).decode
+        shape = _shape(self.named, closed=self.named_rest is None)
+        self.decode_object = Decoder(shape, dec_hook=read_custom).decode
+        self.read_rest = reader(self.rest[1]) if self.rest else None
+        self.read_named_rest = reader(self.named_rest[1]) if self.named_rest else None
 
     def bind(self, params: bytes | Raw | None) -> Arguments:
         """Bind an array by position, an object by name."""
         if params is None:
-            if self.needs is not None:
-                raise invalid(self.needs, "missing")
+            if self.required:
+                raise refused([fault(name, "missing") for name in self.required])
             return (), {}
-        if memoryview(params)[0] == OPENING_BRACKET:
-            return self.bind_array(params)
-        return self.bind_object(params)
-
-    def bind_array(self, params: bytes | Raw) -> Arguments:
-        """By position: "params MUST be an Array, containing the values in the Server expected order"."""
         try:
-            args = astuple(self.decode_array(params))
+            bound = self.bind_array(params) if _is_array(params) else self.bind_object(params)
         except BaseException as error:
-            raise self.refusal(error) from None
-        if self.needs_name is not None:
-            raise invalid(self.needs_name, "missing: it can only be given by name")
-        if self.rest is None:
+            raise self.refusal(error, params) from None
+        if bound is None:
+            raise self.refusal(None, params)
+        return bound
+
+    def bind_array(self, params: bytes | Raw) -> Arguments | None:
+        """By position: "params MUST be an Array, containing the values in the Server expected order"."""
+        args = _converted(astuple(self.decode_array(params)), self.positional)
+        if self.needs_name:
+            return None
+        if self.read_rest is None:
             return args, {}
         values = _ITEMS.decode(params)[len(self.positional) :]
-        read = self.decode_rest
-        return (*args, *(_read(read, raw, self.rest.name, f"[{i}]") for i, raw in enumerate(values))), {}
+        return (*args, *map(self.read_rest, values)), {}
 
-    def bind_object(self, params: bytes | Raw) -> Arguments:
+    def bind_object(self, params: bytes | Raw) -> Arguments | None:
         """By name: "with member names that match the Server expected parameter names"."""
-        try:
-            values = astuple(self.decode_object(params))
-        except BaseException as error:
-            raise self.refusal(error) from None
-        if self.needs_position is not None:
-            raise invalid(self.needs_position, "missing: it can only be given by position")
+        values = _converted(astuple(self.decode_object(params)), self.named)
+        if self.needs_position:
+            return None
         args = self.unnamed_defaults + values[: self.split]
-        kwargs = dict(zip(self.keywords, values[self.split :], strict=True))
-        if self.named_rest is not None:
-            known = [parameter.name for parameter in self.named]
+        given = zip(self.keywords, values[self.split :], strict=True)
+        kwargs = {parameter.name: value for (parameter, _), value in given if value is not UNSET}
+        if self.read_named_rest is not None:
+            known = [parameter.name for parameter, _ in self.named]
             for name, raw in _MEMBERS.decode(params).items():
                 if name == self.context:
-                    raise invalid(name, "unknown parameter")
+                    return None
                 if name not in known:
-                    kwargs[name] = _read(self.decode_named_rest, raw, name, "")
+                    kwargs[name] = self.read_named_rest(raw)
         return args, kwargs
 
-    def refusal(self, error: BaseException) -> RpcError:
-        """The error for params that did not decode."""
-        fault = describe(error)
-        at = PATH.fullmatch(fault.path)
-        if at is not None:
-            name = self.positional[int(at[1])].name if at[1] else at[2]
-            return invalid(name, fault.reason, at[3])
-        if (few := TOO_FEW.fullmatch(fault.reason)) is not None:
-            return invalid(self.positional[int(few[1])].name, "missing")
-        if (many := TOO_MANY.fullmatch(fault.reason)) is not None:
-            return invalid(None, f"too many: at most {many[1]} by position")
-        if fault.reason.startswith(MISSING):
-            return invalid(fault.reason.removeprefix(MISSING), "missing")
-        if fault.reason.startswith(UNKNOWN):
-            name = fault.reason.removeprefix(UNKNOWN)
-            only = any(parameter.name == name for parameter in self.unnamed)
-            return invalid(name, "it can only be given by position" if only else "unknown parameter")
-        return invalid(None, fault.reason)
+    def refusal(self, error: BaseException | None, params: bytes | Raw | None) -> RpcError:
+        """The error for params that could not be bound: all their faults."""
+        assert params is not None
+        try:
+            faults = self.faults_of_array(params) if _is_array(params) else self.faults_of_object(params)
+        except Exception:
+            faults = []
+        return refused(faults or [fault(None, describe(error).reason if error else REFUSED)])
+
+    def faults_of_array(self, params: bytes | Raw) -> list[Data]:
+        """The faults of params by position."""
+        values = _ITEMS.decode(params)
+        found: list[Data] = []
+        for (parameter, plan), raw in zip(self.positional, values, strict=False):
+            found += _explained(parameter.name, plan, raw)
+        rest = values[len(self.positional) :]
+        if self.rest is not None:
+            for index, raw in enumerate(rest):
+                if len(found) < MAX_FAULTS:
+                    found += _explained(self.rest[0].name, self.rest[1], raw, f"[{index}]")
+        elif rest:
+            found.append(fault(None, f"too many: at most {len(self.positional)} by position"))
+        missing = [parameter for parameter, _ in self.positional[len(values) :] if is_required(parameter)]
+        found += [fault(parameter.name, "missing") for parameter in missing]
+        by_name = [parameter for parameter, _ in self.keywords if is_required(parameter)]
+        return found + [fault(parameter.name, "missing: it can only be given by name") for parameter in by_name]
+
+    def faults_of_object(self, params: bytes | Raw) -> list[Data]:
+        """The faults of params by name."""
+        values = _MEMBERS.decode(params)
+        found: list[Data] = []
+        for parameter, plan in self.named:
+            if parameter.name in values:
+                found += _explained(parameter.name, plan, values[parameter.name])
+            elif is_required(parameter):
+                found.append(fault(parameter.name, "missing"))
+        known = [parameter.name for parameter, _ in self.named]
+        unnamed = [parameter.name for parameter, _ in self.unnamed]
+        for name, raw in values.items():
+            if name in known or len(found) >= MAX_FAULTS:
+                continue
+            if self.named_rest is not None and name != self.context:
+                found += _explained(name, self.named_rest[1], raw)
+            else:
+                found.append(
+                    fault(name, "it can only be given by position" if name in unnamed else "unknown parameter")
+                )
+        by_position = [parameter for parameter, _ in self.unnamed if is_required(parameter)]
+        missing = [parameter.name for parameter in by_position if parameter.name not in values]
+        return found + [fault(name, "missing: it can only be given by position") for name in missing]
 
 
-def invalid(parameter: str | None, reason: str, path: str = "") -> RpcError:
-    """The -32602 for one parameter (None: for all of them), the reason, and the path inside the parameter."""
+def fault(parameter: str | None, reason: str, path: str = "") -> Data:
+    """One fault of one parameter (None: of all of them): the reason, and the path inside the parameter."""
     data = {"parameter": parameter if parameter is None else parameter[:MAX_ECHO], "reason": reason[:MAX_ECHO]}
     if path:
         data["path"] = path[:MAX_ECHO]
-    return RpcError(INVALID_PARAMS, data=data)
+    return data
+
+
+def refused(faults: list[Data]) -> RpcError:
+    """The -32602 for these faults. Its data is the first; several are listed in `faults`."""
+    return RpcError(
+        INVALID_PARAMS, data=faults[0] if len(faults) == 1 else {**faults[0], "faults": faults[:MAX_FAULTS]}
+    )
 
 
 _ITEMS: Final = Decoder(list[Raw])
 _MEMBERS: Final = Decoder(dict[str, Raw])
 
 
-def _read(decode: Callable[[Raw], Any], raw: Raw, name: str, path: str) -> Any:
-    """One value of `*args` or `**kwargs`."""
-    try:
-        return decode(raw)
-    except BaseException as error:
-        fault = describe(error)
-        raise invalid(name, fault.reason, path + fault.path[1:]) from None
+def _is_array(params: bytes | Raw) -> bool:
+    return memoryview(params)[0] == OPENING_BRACKET
 
 
-def _decoder(annotation: Any) -> Callable[[bytes | Raw], Any]:
-    return Decoder(annotation, dec_hook=read_custom).decode
+def _explained(name: str, plan: Plan, raw: Raw, path: str = "") -> list[Data]:
+    return [fault(name, found.reason, path + found.path[1:]) for found in explain(plan, raw)]
 
 
-def is_required(parameter: inspect.Parameter) -> bool:
-    """Must a request give this parameter?"""
-    return parameter.default is parameter.empty and parameter.kind not in (REST, NAMED_REST)
+def _each(converts: tuple[Convert | None, ...], values: tuple[Any, ...]) -> Iterator[Any]:
+    for convert, value in zip(converts, values, strict=True):
+        yield value if convert is None else convert(value)
 
 
-def _shape(parameters: Iterable[inspect.Parameter], *, array_like: bool = False, closed: bool) -> Any:
+def _converted(values: tuple[Any, ...], typed: list[Typed]) -> tuple[Any, ...]:
+    """The values as declared. A default is not converted."""
+    if all(plan.convert is None for _, plan in typed):
+        return values
+    return tuple(
+        value if plan.convert is None or value is parameter.default else plan.convert(value)
+        for value, (parameter, plan) in zip(values, typed, strict=True)
+    )
+
+
+def _shape(parameters: Iterable[Typed], *, array_like: bool = False, closed: bool) -> Any:
     """A Struct with one field per parameter, in order. `closed`: it refuses other members.
 
     Fields are named p0, p1, …, because a parameter's name could have a meaning to msgspec.
     """
     fields: list[Any] = []
     names: dict[str, str] = {}
-    for index, parameter in enumerate(parameters):
+    for index, (parameter, plan) in enumerate(parameters):
         names[f"p{index}"] = parameter.name
         if parameter.default is parameter.empty:
-            fields.append((f"p{index}", parameter.annotation))
+            fields.append((f"p{index}", plan.wire))
         else:
             default = functools.partial(_identity, parameter.default)  # the same object each time, as in Python
-            fields.append((f"p{index}", parameter.annotation, field(default_factory=default)))
+            fields.append((f"p{index}", plan.wire, field(default_factory=default)))
     return defstruct(
         "params",
         fields,
@@ -262,36 +258,3 @@ def _shape(parameters: Iterable[inspect.Parameter], *, array_like: bool = False,
 
 def _identity(value: Any) -> Any:
     return value
-
-
-def _check_context(parameter: inspect.Parameter, other: inspect.Parameter | None, name: str) -> None:
-    where = f"method {name!r}: parameter {parameter.name!r}"
-    if other is not None:
-        raise UsageError(f"{where} is a second Context beside {other.name!r}: remove one")
-    if parameter.kind in (REST, NAMED_REST):
-        raise UsageError(f"{where} takes the rest of the parameters: use a single parameter for the Context")
-    if parameter.default is not parameter.empty:
-        raise UsageError(f"{where} has a default: remove it, because the Context is always given")
-
-
-def _check_structure(parameters: Iterable[inspect.Parameter], name: str) -> None:
-    """Raise UsageError if no request can give all required parameters, because it gives all by position or by name."""
-    required = {parameter.kind: parameter.name for parameter in parameters if is_required(parameter)}
-    if POSITIONAL_ONLY in required and KEYWORD_ONLY in required:
-        raise UsageError(
-            f"method {name!r}: parameter {required[POSITIONAL_ONLY]!r} can only be given by position and "
-            f"{required[KEYWORD_ONLY]!r} only by name: no request can give both"
-        )
-
-
-def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
-    """The annotations as types, even if they are strings (`from __future__ import annotations`)."""
-    try:
-        return get_type_hints(underlying(function), include_extras=True)
-    except NameError as error:
-        raise UsageError(
-            f"method {name!r}: the annotation {error.name!r} is not known in the module of its function: import it "
-            "outside `if TYPE_CHECKING`, or define the type in the module, not inside a function"
-        ) from None
-    except (TypeError, SyntaxError, AttributeError) as error:
-        raise UsageError(f"method {name!r}: an annotation cannot be read: {error}") from None

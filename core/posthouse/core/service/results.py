@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import ValidationError, convert
+from msgspec import ValidationError
 from msgspec.json import Decoder, Encoder
-from posthouse.core.encoding.conversion import NoJson, check, describe, read_custom, write_custom
+from posthouse.core.encoding.compiler import sending
+from posthouse.core.encoding.conversion import Fault, NoJson, Refused, describe, read_custom, write_custom
 from posthouse.core.encoding.ordering import PLAIN, ordered
 
 Encoding = Callable[[object], bytes]
@@ -36,10 +37,11 @@ def compile_encoding(annotation: Any, where: str) -> Encoding:
 
     Raises UsageError for a type that JSON cannot carry; `where` names the annotated thing.
     """
-    models, sets = check(annotation, where)
+    plan, sets = sending(annotation, where)
+    convert = plan.convert
     write = Encoder(enc_hook=write_custom).encode
     encode: Encoding = (lambda result: write(ordered(result))) if sets else write
-    decode = Decoder(annotation, dec_hook=read_custom).decode
+    decode = Decoder(plan.wire, dec_hook=read_custom).decode
 
     def encode_any(result: object) -> bytes:
         try:
@@ -55,12 +57,14 @@ def compile_encoding(annotation: Any, where: str) -> Encoding:
             raise _refused(error) from None
         return data
 
-    def encode_models(result: object) -> bytes:
-        # A model may write another form than it reads (aliases, computed fields), so check before encoding.
+    def encode_converted(result: object) -> bytes:
+        assert convert is not None
         try:
-            return encode(convert(result, annotation, dec_hook=read_custom))
+            data = encode(convert(result))
+            decode(data)
         except BaseException as error:
             raise _refused(error) from None
+        return data
 
     def encode_none(result: object) -> bytes:
         return b"null" if result is None else encode_checked(result)
@@ -75,16 +79,16 @@ def compile_encoding(annotation: Any, where: str) -> Encoding:
 
     if annotation is Any:
         return encode_any
-    if models:
-        return encode_models
+    if convert is not None:
+        return encode_converted
     if annotation is type(None):
         return encode_none
     return encode_exact if annotation in EXACT else encode_checked
 
 
 def _refused(error: BaseException) -> ResultError:
-    if isinstance(error, ValidationError):
-        fault = describe(error)
+    if isinstance(error, ValidationError | Refused):
+        fault: Fault = error.faults[0] if isinstance(error, Refused) else describe(error)
         where = "" if fault.path == "$" else f" at {fault.path}"
         return ResultError(f"the result is not as declared: {fault.reason}{where}")
     reason = error if type(error) is NoJson else type(error).__name__
