@@ -91,6 +91,19 @@ def test_at_most_16_faults_are_found(value: Any) -> None:
     assert len(faults(list[int] | dict[str, int], json.dumps(value))) == 16
 
 
+def test_only_the_first_1024_items_are_read_one_by_one() -> None:
+    for number in (1023, 1024):
+        # msgspec says where the fault is. Of a constructor's fault beyond the limit, only the type is known.
+        items = [{"title": "a"}] * number
+        place = f"$[{number}]"
+        assert faults(list[Job], json.dumps([*items, {"title": 1}])) == [(f"{place}.title", "expected str, got int")]
+        found = faults(list[Job], json.dumps([*items, {"title": "bad"}]))
+        assert found == ([(place, "refused by Job")] if number < 1024 else [("$", "refused by its type")])
+        members = {f"k{index}": 1 for index in range(number)}
+        (fault,) = faults(dict[str, int], json.dumps({**members, "z": ""}))
+        assert fault == ("$.z" if number < 1024 else "$[...]", "expected int, got str")
+
+
 def test_a_plan_is_explained_again_without_new_decoders() -> None:
     plan = reading(list[int], "it")
     assert plan.check is None

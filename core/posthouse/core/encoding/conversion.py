@@ -98,6 +98,9 @@ SURPLUS_OR_MISSING: Final = {
 MAX_FAULTS: Final = 16
 """One value is described by at most so many faults."""
 
+MAX_PARTS: Final = 1024
+"""At most so many items of an array or an object are read one by one to find faults: an invalid call stays cheap."""
+
 REFUSED: Final = "refused by its type"
 SUFFIX: Final = re.compile(r" - at .*?`?(\$[^`]*)`$", re.DOTALL)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 from msgspec import Raw
 from msgspec.json import Decoder
 
-from .conversion import MAX_FAULTS, REFUSED, Fault, Refused, describe, pydantic_faults, read_custom
+from .conversion import MAX_FAULTS, MAX_PARTS, REFUSED, Fault, Refused, describe, pydantic_faults, read_custom
 from .plan import Plan
 
 _items = Decoder(list[Raw]).decode
@@ -52,7 +53,7 @@ def _inside(plan: Plan, raw: bytes | Raw, path: str) -> list[Fault]:
     try:
         if first == 0x5B and plan.kinds == ("array",):
             fixed = plan.items or tuple(part for _, part, _ in plan.members or ())
-            parts = [(f"{path}[{index}]", part) for index, part in enumerate(_items(raw))]
+            parts = [(f"{path}[{index}]", part) for index, part in enumerate(_items(raw)[:MAX_PARTS])]
             for index, (where, part) in enumerate(parts):
                 inner = fixed[index] if index < len(fixed) else plan.item
                 if inner is not None and len(found) < MAX_FAULTS:
@@ -60,7 +61,7 @@ def _inside(plan: Plan, raw: bytes | Raw, path: str) -> list[Fault]:
         elif first == 0x7B and plan.kinds == ("object",):
             members = _members(raw)
             if plan.item is not None:
-                for name, part in members.items():
+                for name, part in islice(members.items(), MAX_PARTS):
                     if len(found) < MAX_FAULTS:
                         found += explain(plan.item, part, f"{path}.{name}")
             else:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any, Final, Union
 
 from msgspec import UNSET, Raw, defstruct, field
 from msgspec.json import Decoder
 from msgspec.structs import astuple
-from posthouse.core.encoding.conversion import MAX_FAULTS, REFUSED, describe, read_custom
+from posthouse.core.encoding.conversion import MAX_FAULTS, MAX_PARTS, REFUSED, describe, read_custom
 from posthouse.core.encoding.faults import explain, reader
 from posthouse.core.encoding.plan import Convert, Plan
 from posthouse.core.values.errors import INVALID_PARAMS, RpcError
@@ -154,7 +155,7 @@ class _Binder:
             found += _explained(parameter.name, plan, raw)
         rest = values[len(self.positional) :]
         if self.rest is not None:
-            for index, raw in enumerate(rest):
+            for index, raw in enumerate(rest[:MAX_PARTS]):
                 if len(found) < MAX_FAULTS:
                     found += _explained(self.rest[0].name, self.rest[1], raw, f"[{index}]")
         elif rest:
@@ -175,7 +176,7 @@ class _Binder:
                 found.append(fault(parameter.name, "missing"))
         known = [parameter.name for parameter, _ in self.named]
         unnamed = [parameter.name for parameter, _ in self.unnamed]
-        for name, raw in values.items():
+        for name, raw in islice(values.items(), MAX_PARTS):
             if name in known or len(found) >= MAX_FAULTS:
                 continue
             if self.named_rest is not None and name != self.context:
