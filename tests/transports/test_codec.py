@@ -12,6 +12,7 @@ from posthouse.transports.codec import (
     ABNORMAL,
     DISCARD_BYTES,
     DISCARD_SECONDS,
+    Answered,
     Binary,
     Codec,
     Ended,
@@ -116,3 +117,7 @@ def test_a_connection_that_ended_by_itself_broke_no_rule() -> None:
 
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.transports.codec") == []
+
+
+def test_an_answer_is_no_refusal_unless_it_says_so() -> None:
+    assert (Answered(200).reason, Answered(200).rejected_value) == (None, None)

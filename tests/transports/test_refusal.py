@@ -15,3 +15,10 @@ def test_a_refusal_closes_the_socket_by_default() -> None:
 
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.transports.refusal") == []
+
+
+def test_a_refusal_names_no_value_unless_it_is_given_one() -> None:
+    assert (Refusal(400, "no").rejected_value, Refusal(421, "no", rejected_value=b"host").rejected_value) == (
+        None,
+        b"host",
+    )

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 from posthouse.core.values.config import Config
+from posthouse.transports.client import responses
 from posthouse.transports.client.recogniser import ResponseHead
 from posthouse.transports.client.responses import (
     CUT_OFF,
@@ -225,3 +226,16 @@ def test_a_header_is_found_by_its_name() -> None:
 
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.transports.client.responses") == []
+
+
+def test_a_failure_says_what_the_server_did() -> None:
+    texts = {name: value for name, value in vars(responses).items() if name.isupper() and isinstance(value, str)}
+    assert texts == {
+        "NO_HTTP": "the server does not speak HTTP/1.1",
+        "MALFORMED_CHUNKS": "the chunks of the server's response are malformed",
+        "TOO_LARGE": "the server's response is too large",
+        "WASTEFUL": "the server's response has too much between its chunks",
+        "TWO_LENGTHS": "the server's response says in two ways where it ends",
+        "SWITCHED": "the server goes on in another protocol",
+        "CUT_OFF": "the server closed the connection before its response was whole",
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from posthouse.core.values.config import Config
-from posthouse.core.values.peers import NO_META
+from posthouse.core.values.peers import NO_META, Meta
 from posthouse.transports.codec import Exchange, Handshake, Probe
 from posthouse.transports.http.answers import UNKNOWN, ResponseOptions
 from posthouse.transports.http.requests import RATE_GRACE, RequestReader
@@ -122,3 +122,39 @@ def test_a_body_that_is_dropped_is_not_held() -> None:
         assert requests.buffered == 3
         drop(requests)
         assert requests.buffered == 0
+
+
+def test_the_answer_to_a_head_request_has_no_body() -> None:
+    requests = reader()
+    requests.buffer += b"HEAD /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    assert requests.read_head(0.0) == Probe("/health")
+    assert requests.options == ResponseOptions(persistent=False, bodiless=True, cors=b"")
+
+
+@pytest.mark.parametrize("request_line", [b"GET /health HTTP/1.1\n", b"GET  /health HTTP/1.1\r\n"])
+def test_nothing_is_known_of_how_to_answer_a_head_that_is_refused(request_line: bytes) -> None:
+    requests = reader()
+    requests.buffer += b"HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    requests.read_head(0.0)
+    requests.buffer += request_line + b"Host: localhost\r\n\r\n"
+    assert refused(requests.read_head(0.0), 400)
+    assert requests.options == UNKNOWN
+
+
+def test_a_body_of_no_bytes_is_whole_at_once_and_keeps_its_meta() -> None:
+    requests = reader()
+    requests.buffer += POST % b"Content-Length: 0\r\nIdempotency-Key: k\r\n"
+    call = requests.read_head(0.0)
+    assert isinstance(call, Call)
+    assert call.meta == Meta(idempotency_key="k")
+    assert requests.read_body(b"GET") == Exchange(b"", call.meta)
+    assert requests.take() == b"GET"
+
+
+def test_a_dropped_reader_holds_nothing() -> None:
+    requests = reader()
+    requests.buffer += COUNTED
+    requests.read_head(0.0)
+    requests.buffer += b"rest"
+    requests.drop()
+    assert (requests.buffered, requests.take()) == (0, b"")

@@ -53,3 +53,10 @@ def test_every_phase_has_a_row_and_the_codec_is_done_in_the_last_ones() -> None:
 
 def test_a_record_is_equal_to_itself_alone() -> None:
     assert told_apart("posthouse.transports.switchboard.socket_state") == ["SocketState"]
+
+
+def test_a_socket_begins_idle_with_nothing_held_and_nothing_armed() -> None:
+    queue = WriteQueue(SocketId(1), [], 4)
+    state = SocketState(SocketId(1), Address("127.0.0.1"), NewlineFraming(Config()), queue, ANONYMOUS)
+    assert (state.phase, state.connection, state.codec_closed, state.stopped) == (SocketPhase.IDLE, None, False, {})
+    assert (state.buffered, state.due, state.stalled, state.progress_at) == (0, None, None, 0.0)

@@ -22,7 +22,15 @@ def test_small_frames_are_handed_over_and_not_counted() -> None:
     out, outbox = wire()
     assert out.write(b"abcd") == 0
     assert outbox == [Write(SOCKET, b"abcd")]
-    assert (out.clear, out.outstanding) == (True, 0)
+    assert (out.clear, out.outstanding, out.reported) == (True, 0, 0)
+
+
+def test_reported_bytes_that_still_wait_have_not_gone() -> None:
+    out, _ = wire()
+    assert out.write(b"abcdefghij") == 10
+    out.reported = 10
+    assert [out.sent(size) for size in (1, 3, 4, 2)] == [1, 3, 4, 2]
+    assert (out.reported, out.clear) == (0, True)
 
 
 def test_a_frame_that_is_counted_already_is_owed() -> None:
