@@ -102,18 +102,18 @@ def test_row_10_pongs_that_nobody_asked_for_end_with_1008(armed: list[float]) ->
 
 
 @pytest.mark.parametrize("piece", [b"", b"x"])
-def test_row_11_fragments_end_with_1008_at_the_129th(piece: bytes) -> None:
+def test_row_11_fragments_end_with_1008_at_the_1_025th(piece: bytes) -> None:
     attacker = Attacker(Board())
     assert attacker.say(piece, TEXT) == []
-    for _ in range(127):
+    for _ in range(1_023):
         assert attacker.say(piece, CONTINUATION) == []
     fails(attacker, frame(piece, CONTINUATION), 1008)
 
 
-def test_row_11_a_message_of_128_fragments_arrives() -> None:
+def test_row_11_a_message_of_1_024_fragments_arrives() -> None:
     attacker = Attacker(Board())
     attacker.say(ADD, TEXT)
-    for _ in range(126):
+    for _ in range(1_022):
         attacker.say(b" ", CONTINUATION)
     assert attacker.say(b" ", FIN | CONTINUATION) == [(FIN | TEXT, SUM)]
 
@@ -214,7 +214,7 @@ def test_row_13_what_follows_a_final_block_is_inflated_under_the_same_cap() -> N
 
 
 def test_row_13_a_message_of_nothing_but_final_blocks_ends_with_1008() -> None:
-    fails(Attacker(Board(), deflate=True), compressed(FINAL_BLOCK * 129), 1008)
+    fails(Attacker(Board(), deflate=True), compressed(FINAL_BLOCK * 1_025), 1008)
 
 
 @pytest.mark.parametrize("garbage", [b"\xff\xff\xff\xff", FINAL_BLOCK + b"\xff" * 9, deflate(ADD)[:9] + b"\xff" * 9])

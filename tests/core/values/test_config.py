@@ -53,7 +53,7 @@ DEFAULTS: dict[str, Any] = {
     "max_message_bytes": 1048576,
     "max_inflate_ratio": 100,
     "min_compress_bytes": 1024,
-    "max_fragments": 128,
+    "max_fragments": 1024,
     "message_timeout": 10.0,
     "control_rate": 10.0,
     "control_burst": 32,

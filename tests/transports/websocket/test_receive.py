@@ -332,11 +332,13 @@ def test_a_compressed_frame_may_be_a_little_longer_than_its_message() -> None:
 @pytest.mark.parametrize("payload", [b"", b"x"])
 def test_row_11_endless_fragments(payload: bytes) -> None:
     machine = receiver()
-    data = sent(TEXT, payload) + sent(CONTINUATION, payload) * 127
+    data = sent(TEXT, payload) + sent(CONTINUATION, payload) * 1_023
     assert run(machine, data) == []
-    assert machine.buffered == 128 * (len(payload) + FRAGMENT_CHARGE)
+    assert machine.buffered == 1_024 * (len(payload) + FRAGMENT_CHARGE)
     assert run(machine, sent(FIN | CONTINUATION, payload)) == [TOO_MANY_FRAGMENTS]
-    assert run(receiver(), data[: -len(sent(0, payload))] + sent(FIN | CONTINUATION, payload)) == [Text(payload * 128)]
+    assert run(receiver(), data[: -len(sent(0, payload))] + sent(FIN | CONTINUATION, payload)) == [
+        Text(payload * 1_024)
+    ]
 
 
 def test_row_13_a_bomb_on_the_wire() -> None:

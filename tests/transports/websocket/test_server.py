@@ -348,7 +348,7 @@ def test_row_11_its_time_stands_still_while_output_is_paused() -> None:
 @pytest.mark.parametrize("payload", [b"", b"x"])
 def test_row_11_endless_fragments(payload: bytes) -> None:
     machine = codec()
-    assert run(machine, sent(TEXT, payload) + sent(CONTINUATION, payload) * 127, 5) == []
+    assert run(machine, sent(TEXT, payload) + sent(CONTINUATION, payload) * 1_023, 5) == []
     assert run(machine, sent(CONTINUATION, payload)) == failed(TOO_MANY_FRAGMENTS)
 
 

@@ -68,7 +68,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_message_bytes: int = 1 * MIB
     max_inflate_ratio: int = 100
     min_compress_bytes: int = 1 * KIB
-    max_fragments: int = 128
+    max_fragments: int = 1_024
     message_timeout: float = 10.0
     control_rate: float = 10.0
     control_burst: int = 32
