@@ -207,7 +207,7 @@ CLOSES: Final = (
     closed("1007: half a character in a fragment that is not the last", frame(b"\xc3", TEXT) + frame(b"(", FIN), 1007),
     closed("1007: a reason that is no UTF-8", closing(b"\x03\xe8\xff"), 1007),
     closed("1007: what is no deflate", compressed(b"\xff" * 9), 1007, deflate=True),
-    closed("1008: too many fragments", frame(b"", TEXT) + frame(b"", 0) * 128, 1008),
+    closed("1008: too many fragments", frame(b"", TEXT) + frame(b"", 0) * 1_024, 1008),
     closed("1008: a message that does not end", frame(b"1", TEXT), 1008, Config(message_timeout=0.05)),
     closed("1008: a flood of pongs", frame(b"", FIN | PONG) * 3, 1008, Config(control_burst=1)),
     closed("1009: announced", bytes((FIN | TEXT, 0xFF)) + (1 << 40).to_bytes(8) + b"\0\0\0\0", 1009),

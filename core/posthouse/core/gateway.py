@@ -81,7 +81,7 @@ class Gateway:
     def accepted(self, address: Address, now: float) -> SocketId | None:
         """A socket was accepted and nothing was read from it. None: it is refused; close it unread."""
         self._check_not_reentrant()
-        return self._openings.accept(address, now) if self._drain.accepting else None
+        return self._openings.accept(address, now, accepting=self._drain.accepting)
 
     def head_read(self, socket: SocketId, now: float) -> None:
         """The socket's first whole head was read (or its equivalent in another protocol)."""

@@ -118,3 +118,12 @@ def test_only_pushable_connections_get_an_accept() -> None:
     assert world.take() == [Accept(pipe)]
     world.gateway.connect(Peer("http"), 0.0)
     assert world.take() == []
+
+
+def test_an_invalid_address_is_refused_during_a_shut_down_too() -> None:
+    world = World(drain_notice=0.0)
+    world.gateway.shut_down(0.0)
+    world.gateway.handle_timeout(0.0)
+    assert world.gateway.accepted(HERE, 0.0) is None
+    with pytest.raises(UsageError, match="give an Address"):
+        world.gateway.accepted(("192.0.2.1", 5), 0.0)  # type: ignore[arg-type]

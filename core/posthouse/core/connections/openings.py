@@ -22,10 +22,12 @@ class Openings:
         self._connections = connections
         self._liveness = liveness
 
-    def accept(self, address: Address, now: float) -> SocketId | None:
-        """Record one more socket. None: a limit refuses it. Raises UsageError unless `address` is an Address."""
+    def accept(self, address: Address, now: float, *, accepting: bool) -> SocketId | None:
+        """Record one more socket. None: a limit or a shut-down refuses it. Raises UsageError if it has no Address."""
         if not isinstance(address, Address):
             raise UsageError(f"the address is {address!r}: give an Address, such as Address('127.0.0.1', 5000)")
+        if not accepting:
+            return None
         for limit in self._connections.socket_limits(address, now):
             if self._shared.enforces(limit, None, address, now):
                 return None
