@@ -168,7 +168,7 @@ def test_tests_that_notice_every_mistake_leave_no_survivor_and_weak_ones_do(tmp_
         "core/posthouse/core/unwatched.py": DOOR,
         "tests/core/test_unwatched.py": DROWSY,
         "pyproject.toml": '[tool.pytest.ini_options]\naddopts = ["--import-mode=importlib"]\npythonpath = ["core"]\n',
-        "docs/mutation.md": "- `core/unwatched` `` self.room > 0 -> self.room >= 0 ``\n",
+        "docs/internals/mutation.md": "- `core/unwatched` `` self.room > 0 -> self.room >= 0 ``\n",
     }.items():
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)

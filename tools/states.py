@@ -1,4 +1,4 @@
-"""Draw docs/states.md from the state tables: `python tools/states.py`, as `make states`."""
+"""Draw docs/internals/states.md from the state tables: `python tools/states.py`, as `make states`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from posthouse.transports.http import state as http
 from posthouse.transports.switchboard import socket_state as socket
 from posthouse.transports.websocket import state as websocket
 
-DOCUMENT: Final = Path(__file__).resolve().parents[1] / "docs" / "states.md"
+DOCUMENT: Final = Path(__file__).resolve().parents[1] / "docs" / "internals" / "states.md"
 
 HEADER: Final = """\
 # States

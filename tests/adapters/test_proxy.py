@@ -1,4 +1,4 @@
-"""Behind a proxy, as docs/proxy.md has it: nginx runs its configuration, and shows what it says of wrong choices."""
+"""Behind a proxy, as docs/deploy.md has it: nginx runs its configuration, and shows what it says of wrong choices."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def echo(value: str) -> str:
 
 def documented() -> str:
     """The configuration that the document shows."""
-    found = re.search(r"```nginx\n(.*?)```", (ROOT / "docs" / "proxy.md").read_text(), re.DOTALL)
+    found = re.search(r"```nginx\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL)
     assert found is not None
     return found[1]
 

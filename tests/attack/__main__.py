@@ -3,7 +3,7 @@
     python -m tests.attack [--row N ...] [--backend asyncio | trio] [URL [--i-own-this-server]]
 
 Without a URL our reference server is attacked, started anew for each set of limits; when all rows were,
-`docs/attack.md` is brought up to date. Exit code 1 when a row is not met.
+`docs/internals/attack.md` is brought up to date. Exit code 1 when a row is not met.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .peer import Place
 ROOMS: Final = (openings, messages, ends)
 """The modules that hold the attacks: they enter them in `ATTACKS`."""
 
-DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "attack.md"
+DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "internals" / "attack.md"
 SECTION: Final = "rows"
 
 MET: Final = "met"

@@ -2,8 +2,8 @@
 
     python -m tests.conformance [TABLE ...]
 
-With no table named all are asked, and `docs/conformance.md` is brought up to date. Exit code 1 when a case failed, each
-of which is listed with what was expected and what was seen.
+Without a table it asks all of them and writes `docs/internals/conformance.md`. Exit code 1 if a case failed. Each
+failure is listed with the expected and the actual answer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests import sections
 from .places import BACKENDS, Loopback, Memory, Place
 from .tables import TABLES, Table
 
-DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "conformance.md"
+DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "internals" / "conformance.md"
 SECTION: Final = "tables"
 
 PLACES: Final = ("in memory", *BACKENDS)

@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz`: the fuzzers from the command line. See docs/fuzzing.md."""
+"""`python -m tests.fuzz`: the fuzzers from the command line. See docs/internals/fuzzing.md."""
 
 # ruff: noqa: T201 (a command prints)
 

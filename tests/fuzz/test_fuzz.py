@@ -133,13 +133,13 @@ def test_a_short_session_runs_and_says_how_far_it_is(tmp_path: Path) -> None:
 
 @EACH
 def test_the_document_names_its_target_and_its_planted_bug(target: Target) -> None:
-    document = (ROOT / "docs" / "fuzzing.md").read_text()
+    document = (ROOT / "docs" / "internals" / "fuzzing.md").read_text()
     assert f"| `{target.name}` |" in document
     assert f"| `{target.name}` | {target.planted.what} |" in document
 
 
 def test_the_document_names_every_finding() -> None:
-    document = (ROOT / "docs" / "fuzzing.md").read_text()
+    document = (ROOT / "docs" / "internals" / "fuzzing.md").read_text()
     for target in TARGETS.values():
         for file in target.findings.glob("*"):
             assert f"`{file.name}` |" in document

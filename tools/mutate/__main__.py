@@ -3,7 +3,7 @@
 `python -m tools.mutate [MODULE ...]`, as `make mutate MODULES="flow http1"`. It works on a copy, so that editing may go
 on, and keeps what it found in `.setup/mutation`: the next run takes up from there, but for modules that changed, or
 whose tests did. It prints each module's score and every survivor, and exits with 1 when the score is below 85 % or a
-survivor is not explained in docs/mutation.md.
+survivor is not explained in docs/internals/mutation.md.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--sample", type=int, metavar="N", help="at most N mutants of each module")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="modules at a time")
-    parser.add_argument("--write", action="store_true", help="put the table of scores into docs/mutation.md")
+    parser.add_argument("--write", action="store_true", help="put the table of scores into docs/internals/mutation.md")
     parser.add_argument("--root", type=Path, default=ROOT, metavar="FOLDER", help="another project of this layout")
     chosen = parser.parse_args(arguments)
     os.nice(15)

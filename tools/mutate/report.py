@@ -1,4 +1,4 @@
-"""The score, the survivors, and what docs/mutation.md says of them."""
+"""The score, the survivors, and what docs/internals/mutation.md says of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 from .mutants import Mutant
 from .results import Module, Outcome
 
-DOCUMENT: Final = Path("docs/mutation.md")
+DOCUMENT: Final = Path("docs/internals/mutation.md")
 EXPLAINED: Final = re.compile(r"^- `([\w/]+)` `` ?(.+?) ?``$", re.MULTILINE)
 """A survivor in the document: the module, and the change as it is printed."""
 

@@ -63,7 +63,7 @@ def test_the_help_says_that_allowed_host_names_replace_the_default_ones(capsys: 
     assert main(["serve", "--help"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "in place of localhost, 127.0.0.1 and [::1]" in said
-    assert "docs/proxy.md" in said and "docs/limits.md" in said
+    assert "docs/deploy.md" in said and "docs/limits.md" in said
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

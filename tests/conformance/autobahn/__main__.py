@@ -2,8 +2,8 @@
 
     python -m tests.conformance.autobahn PYTHON_2_7 [CASE ...]
 
-A case is a pattern as the suite has them: `1.*`, `9.3.1`. With none, all are run, and `docs/conformance.md` is brought
-up to date. Exit code 1 when a case failed or did not run.
+A case is a pattern as the suite has them: `1.*`, `9.3.1`. Without one it runs all of them and writes
+`docs/internals/conformance.md`. Exit code 1 if a case failed or did not run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests import sections
 ROOT: Final = Path(__file__).parents[3]
 SETUP: Final = ROOT / ".setup" / "autobahn"
 REPORTS: Final = SETUP / "reports"
-DOCUMENT: Final = ROOT / "docs" / "conformance.md"
+DOCUMENT: Final = ROOT / "docs" / "internals" / "conformance.md"
 SECTION: Final = "autobahn"
 """The part of the document that is written here."""
 

@@ -30,7 +30,7 @@ Examples:
 
 A configuration file has one line for each limit to change, such as `call_timeout = 5.0`, and no
 tables. Limits: docs/limits.md, or `python -m pydoc posthouse.core.Config` for names and defaults.
-Settings of a proxy in front of the server: docs/proxy.md.
+Settings of a proxy in front of the server: docs/deploy.md.
 """
 
 listening = partial(click.option, cls=Option, section="Listening")
