@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -535,3 +537,28 @@ async def test_hooks_run_in_order_and_their_exceptions_affect_nothing_else(caplo
     (failure,) = (record for record in logged if vars(record)["event"] == "call.failed")
     assert vars(failure)["incident"] == error["data"]["incident"]
     assert failure.exc_info is not None and isinstance(failure.exc_info[1], RuntimeError)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_blocking_call_that_outlives_the_event_loop_is_dropped_quietly(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", raised.append)
+    service = Service("outlived", public=True)
+    begun, release = threading.Event(), threading.Event()
+
+    @service.method(blocking=True)
+    def block() -> None:
+        begun.set()
+        release.wait(PATIENCE)
+
+    async def main() -> None:
+        async with serving(service) as server, websocket(server) as client:
+            await client.say(text("block"))
+            await anyio.to_thread.run_sync(begun.wait)
+
+    anyio.run(main, backend=backend)
+    release.set()
+    gc.collect()
+    assert raised == []

@@ -56,5 +56,7 @@ def steps_of(invoke: Invoke, context: ServedContext, call: Callable[..., object]
 
 def _caught(context: ServedContext, error: BaseException) -> Outcome:
     """Tell a cancellation of this call, or of the whole server, from one that a handler raises by itself."""
+    if isinstance(error, GeneratorExit) and context.ended:
+        return CANCELLED  # the steps of an abandoned call were dropped, perhaps after the end of the event loop
     ours = context.ended and isinstance(error, anyio.get_cancelled_exc_class())
     return CANCELLED if ours else Raised(error)
