@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import threading
 import time
 from contextlib import AsyncExitStack
 
 import anyio
 import pytest
+from anyio.abc import SocketAttribute
 from posthouse.adapters import Clock
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
@@ -82,6 +84,25 @@ async def test_other_tasks_run_after_a_slow_handler() -> None:
         group.cancel_scope.cancel()
     assert calls == 5
     assert len({1, 2, 3, 4} & {*seen}) >= 2  # of two that take turns, one may be a turn ahead
+
+
+async def test_all_answers_of_a_turn_leave_at_its_end() -> None:
+    service = Service("together", public=True)
+    descriptors: list[int] = []
+    readable: list[list[int]] = []
+
+    @service.method
+    def look() -> None:
+        readable.append(select.select(descriptors, [], [], 0)[0])
+
+    async with serving(service) as server, connected(server) as one, connected(server) as two:
+        for client in (one, two):
+            await client.post("connection.ping")
+            descriptors.append(client.stream.extra(SocketAttribute.raw_socket).fileno())
+        for descriptor in descriptors:  # without an await: one turn reads both
+            os.write(descriptor, post(text("look")))
+        assert [(await client.response())[0] for client in (one, two)] == [200, 200]
+    assert readable == [[], []]
 
 
 class Now:

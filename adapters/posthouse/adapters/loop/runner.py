@@ -1,14 +1,14 @@
 """One switchboard in one event loop. A turn takes input, performs the actions that follow, and sets the only timer:
 
     wait ──> input ──> switchboard ──> outbox ──> perform ──> flush ──> rearm ──> wait
-               ^                         ^           │          │
-               │                         └───────────┘          │   an action may leave further actions
-               └────────────────────────────────────────────────┘   while sockets are ready and the turn is short
+               ^                         ^           │
+               │                         └───────────┤   an action may leave further actions
+               └─────────────────────────────────────┘   while sockets are ready and the turn is short
 
 - *wait*: one selector holds every socket; the event loop watches that selector, and one alarm.
 - *input*: the owner of a ready socket tells the switchboard what was read. The switchboard answers in its outbox.
 - *perform*: each action of the outbox, in order, by the function that `actions` holds for its type.
-- *flush*: the bytes for one socket leave in one write, however many actions wrote them.
+- *flush*: all bytes of a turn leave at its end, and those for one socket in one write.
 - *rearm*: deadlines of the switchboard and of the adapter share one alarm. They fire after all input was read.
 
 Nothing here costs a task, a scope or a stream per message. This module does not know what an action means.
@@ -108,6 +108,7 @@ class Runner:
             if not self._ready and not self.board.outbox:  # all input was read: now time may pass
                 self._handle_timeouts()
                 self._perform()
+            self._flush()
         finally:
             self._in_turn = False
         self._rearm()
@@ -118,22 +119,25 @@ class Runner:
         self._turn_ends = self.now() + MAX_SECONDS
 
     def _perform(self) -> None:
-        outbox, actions, written = self.board.outbox, self.actions, self.written
-        while outbox or written:
-            done = 0
-            for action in outbox:  # it may grow meanwhile
-                if self._performed >= MAX_ACTIONS:
-                    break
-                done += 1
-                self._performed += 1
-                actions[type(action)](action)
-            del outbox[:done]
-            while written:
-                channel = next(iter(written))
-                del written[channel]
-                channel.flush()
+        outbox, actions = self.board.outbox, self.actions
+        done = 0
+        for action in outbox:  # it may grow meanwhile
             if self._performed >= MAX_ACTIONS:
-                return
+                break
+            done += 1
+            self._performed += 1
+            actions[type(action)](action)
+        del outbox[:done]
+
+    def _flush(self) -> None:
+        """Send the bytes that this turn has written. A socket that takes them may be given more: send that, too."""
+        written = self.written
+        while written:
+            channels = list(written)
+            written.clear()
+            for channel in channels:
+                channel.flush()
+            self._perform()
 
     def _rearm(self) -> None:
         """Before the loop waits: request a turn if anything is left to do, else set the alarm."""
@@ -154,6 +158,7 @@ class Runner:
         self._begin()
         try:
             self._perform()
+            self._flush()
         finally:
             self._in_turn = False
         self._rearm()
