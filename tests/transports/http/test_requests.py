@@ -7,6 +7,7 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.peers import NO_META, Meta
 from posthouse.transports.codec import Exchange, Handshake, Probe
 from posthouse.transports.http.answers import UNKNOWN, ResponseOptions
+from posthouse.transports.http.known_heads import KnownHeads
 from posthouse.transports.http.requests import RATE_GRACE, RequestReader
 from posthouse.transports.http.routes import Call, Preflight
 from posthouse.transports.policy import Policy
@@ -20,7 +21,7 @@ CHUNKED = POST % b"Transfer-Encoding: chunked\r\n"
 
 
 def reader(config: Config = Config()) -> RequestReader:
-    return RequestReader(config, POLICY)
+    return RequestReader(config, POLICY, KnownHeads())
 
 
 def refused(verdict: object, status: int) -> bool:

@@ -17,6 +17,7 @@ from posthouse.transports.refusal import Refusal
 from .answers import UNKNOWN, ResponseOptions, cors_lines
 from .bodies import Body, ChunkedBody, CountedBody
 from .head import Head, HeadScanner, parse
+from .known_heads import MAX_HEAD_BYTES, KnownHeads
 from .routes import Call, Wanted, judge
 
 RATE_GRACE: Final = 2.0
@@ -27,9 +28,10 @@ class RequestReader:
     """The received bytes of one socket. `buffer` has those that were not read yet. `head_read`: a whole head was found.
     `options` say how to answer the request that was read last."""
 
-    def __init__(self, config: Config, policy: Policy) -> None:
+    def __init__(self, config: Config, policy: Policy, known: KnownHeads) -> None:
         self._config: Final = config
         self._policy: Final = policy
+        self._known: Final = known
         self._scanner: Final = HeadScanner(config)
         self.buffer = bytearray()
         self._body: Body | None = None
@@ -37,6 +39,21 @@ class RequestReader:
         self._meta: Meta = NO_META
         self.head_read = False
         self.options = UNKNOWN
+
+    def read_known(self) -> Exchange | None:
+        """The next request, if its head is known and all of its bytes are here. None: `read_head` reads it."""
+        buffer = self.buffer
+        head = buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES) + 4
+        known = self._known.find(bytes(buffer[:head]))
+        if known is None or len(buffer) < head + known.length:
+            return None
+        end = head + known.length
+        request = Exchange(bytes(buffer[head:end]), NO_META)
+        del buffer[:end]
+        self._scanner.reset()
+        self.head_read = True
+        self.options = known.options
+        return request
 
     def read_head(self, now: float) -> Wanted | None:
         """The purpose of the next request, a refusal, or None if it needs more bytes. After a `Call`, read its body."""
@@ -57,6 +74,7 @@ class RequestReader:
         origin = head.fields.get(b"origin")
         cors = b"" if origin is None or not self._policy.allows_origin(origin) else cors_lines(origin)
         self.options = ResponseOptions(head.persistent, head.method == b"HEAD", cors)
+        self._known.keep(raw, head, wanted, self.options)
         if isinstance(wanted, Call):
             self._meta = wanted.meta
             self._body = ChunkedBody(self._config) if head.chunked else CountedBody(head.length or 0)

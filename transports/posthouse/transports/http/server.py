@@ -42,6 +42,7 @@ from .answers import (
     refusal_answer,
     switching_head,
 )
+from .known_heads import NO_HEADS, KnownHeads
 from .requests import RequestReader
 from .routes import PREFLIGHT_FIELDS, Call, Preflight
 from .state import TRANSITIONS, HttpEvent, HttpState
@@ -77,11 +78,11 @@ class Http1(Codec):
     bytes have been handed over.
     """
 
-    def __init__(self, config: Config, policy: Policy, now: float) -> None:
+    def __init__(self, config: Config, policy: Policy, now: float, known: KnownHeads = NO_HEADS) -> None:
         self.output: list[Output] = []
         self._config: Final = config
         self._policy: Final = policy
-        self._reader: Final = RequestReader(config, policy)
+        self._reader: Final = RequestReader(config, policy, known)
         self._state = HEAD
         self._deadline: float | None = now + config.head_timeout
         self._draining = False
@@ -142,10 +143,14 @@ class Http1(Codec):
     def _read_head(self, now: float) -> None:
         reader = self._reader
         first = not reader.head_read
-        wanted = reader.read_head(now)
+        known = reader.read_known()
+        wanted = reader.read_head(now) if known is None else None
         if first and reader.head_read:
             self.output.append(HeadRead())
-        if wanted is None:
+        if known is not None:
+            self._state = TRANSITIONS[self._state][BODY_EXPECTED]
+            self._hand_on(known)
+        elif wanted is None:
             if self._eof:
                 self._close()
             elif self._state is IDLE and reader.begun:
