@@ -234,10 +234,11 @@ class Switchboard:
 
     def _run(self, now: float, state: SocketState | None = None) -> None:
         """Work until none is left: effects first, then codec outputs. A loop, never a recursion."""
-        if state is not None:
-            self._pending[state.socket] = state
-        self._flush_effects(now)
         pending = self._pending
+        if state is not None:
+            pending[state.socket] = state
+        if self.gateway.outbox:
+            self._flush_effects(now)
         while pending or (self._at_eof and self._close_at_eof(now)):
             self._take(pending.pop(next(iter(pending))), now)
 
@@ -255,7 +256,8 @@ class Switchboard:
 
     def _take(self, state: SocketState, now: float) -> None:
         """Process a codec's outputs, including new ones. After an upgrade, finish the old codec's first."""
-        if state.connection is None and self._sockets.exceeds(state):
+        sockets, effects = self._sockets, self.gateway.outbox
+        if state.connection is None and sockets.exceeds(state):
             # Refuse this body before the gateway closes connections to make room for it.
             state.codec.shed(now)
         while True:
@@ -266,15 +268,20 @@ class Switchboard:
                     break  # a peer that does not take answers gets no more requests processed
                 done += 1
                 self._tell[type(output)](state, output, now)
-                self._flush_effects(now)
-            del codec.output[:done]
+                if effects:
+                    self._flush_effects(now)
+            if done:
+                del codec.output[:done]
             if state.codec is codec:
                 break
         if (state.phase is ANSWERED or state.phase is FLUSHING) and state.wire.clear:
             self._handed_over(state, now)
-        self._sockets.schedule(state)
-        self._sockets.measure(state, now)
-        self._flush_effects(now)
+            if state.socket in self._pending:
+                return  # the codec goes on: the rest is done behind its next outputs
+        sockets.schedule(state)
+        sockets.measure(state, now)
+        if effects:
+            self._flush_effects(now)
 
     def _handed_over(self, state: SocketState, now: float) -> None:
         """An answer has gone: the exchange's connection ends, and the next request may begin."""
@@ -282,7 +289,8 @@ class Switchboard:
         if connection is not None:
             self._sockets.part(state, now)
             self.gateway.disconnected(connection, None, now)
-            self._flush_effects(now)
+            if self.gateway.outbox:
+                self._flush_effects(now)
         if state.phase is ANSWERED:
             state.advance(DELIVER)
             state.codec.proceed(now)
@@ -290,8 +298,8 @@ class Switchboard:
 
     def _flush_effects(self, now: float) -> None:
         """Perform the gateway's effects, including new ones. Codecs that they move become pending."""
+        perform = self._perform
         effects = self.gateway.outbox
-        if effects:
-            for effect in effects:
-                self._perform[type(effect)](effect, now)
-            effects.clear()
+        for effect in effects:
+            perform[type(effect)](effect, now)
+        effects.clear()
