@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.transports.websocket.frames import FIN, MASKED, TEXT, frame, masked_frame
-from posthouse.transports.websocket.recogniser import recognise_text
+from posthouse.transports.websocket.recogniser import TextPieces, recognise_text
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import TextMessage
 
@@ -37,7 +37,7 @@ def parsed(wire: bytes, *, masked: bool) -> bytes | None:
     return text.encode()
 
 
-SIZES = (0, 1, 3, 4, 5, 125, 126, 127, 65_535)
+SIZES = (0, 1, 3, 4, 5, 125, 126, 127, 1_023, 1_024, 65_535, 65_536)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -62,14 +62,6 @@ def test_a_length_that_is_not_minimal_is_left_to_wsproto(size: int, written: int
     assert parsed(wire, masked=masked) is None
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_a_length_of_eight_bytes_is_left_to_wsproto(masked: bool) -> None:
-    text = b"x" * 65_536
-    wire = masked_frame(FIN | TEXT, text, KEY) if masked else frame(FIN | TEXT, text)
-    assert recognised(wire, len(text), masked=masked) is None
-    assert parsed(wire, masked=masked) == text
-
-
 @pytest.mark.parametrize("text", [b"\xff", b"a\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"])
 def test_invalid_utf_8_is_left_to_wsproto(text: bytes) -> None:
     assert recognised(frame(FIN | TEXT, text), len(text), masked=False) is None
@@ -80,3 +72,33 @@ def test_invalid_utf_8_is_left_to_wsproto(text: bytes) -> None:
 def test_wsproto_reads_every_recognised_text_in_the_same_way(text: bytes, key: bytes, masked: bool) -> None:
     wire = masked_frame(FIN | TEXT, text, key) if masked else frame(FIN | TEXT, text)
     assert recognised(wire, len(text), masked=masked) == parsed(wire, masked=masked)
+
+
+def collected(wire: bytes, body: int, cuts: list[int], *, masked: bool) -> bytes | None:
+    """What is read of a frame that comes in pieces, or None if it is refused."""
+    pieces = TextPieces(wire[body - len(KEY) : body] if masked else None)
+    ends = sorted({*(body + cut for cut in cuts if body + cut < len(wire)), len(wire)})
+    begin = body
+    for end in ends:
+        if not pieces.add(wire[begin:end], last=end == len(wire)):
+            return None
+        assert pieces.size == end - body
+        begin = end
+    return pieces.take()
+
+
+@given(
+    st.one_of(st.text(min_size=1).map(str.encode), st.binary(min_size=1)),
+    st.lists(st.integers(1, 100), max_size=5),
+    st.binary(min_size=4, max_size=4),
+    st.booleans(),
+)
+def test_wsproto_reads_pieces_in_the_same_way(text: bytes, cuts: list[int], key: bytes, masked: bool) -> None:
+    wire = masked_frame(FIN | TEXT, text, key) if masked else frame(FIN | TEXT, text)
+    assert collected(wire, len(wire) - len(text), cuts, masked=masked) == parsed(wire, masked=masked)
+
+
+def test_bad_utf_8_is_refused_with_the_first_bad_piece() -> None:
+    pieces = TextPieces(None)
+    assert pieces.add(b"fine\xf4", last=False)
+    assert not pieces.add(b"\x90", last=False)

@@ -17,9 +17,9 @@ from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from .deflate import Inflater, wire_limit
-from .failures import BINARY_REFUSED, BY_CODE, PROTOCOL_ERROR, TOO_LARGE, TOO_MANY_FRAGMENTS, Failed
+from .failures import BINARY_REFUSED, BY_CODE, INVALID_DATA, PROTOCOL_ERROR, TOO_LARGE, TOO_MANY_FRAGMENTS, Failed
 from .frames import BINARY, CONTINUATION, FIN, MASKED, MAX_CONTROL_BYTES, RSV1, TEXT
-from .recogniser import recognise_text
+from .recogniser import KEY, TextPieces, is_plain, recognise_text
 
 FRAGMENT_CHARGE: Final = 128
 """Each frame of an unfinished message adds so many bytes to `buffered`, beside its own."""
@@ -56,13 +56,13 @@ class Receiver:
         # Built for the first frame that needs a parser: idle connections and those with plain texts never do.
         self._connection: Connection | None = None
         self._message: Assembly | None = None
+        self._text: TextPieces | None = None  # of the current data frame, if the parser is not needed
         self._inflater: Inflater | None = None
         self._buffer = b""
         self._left = 0  # bytes of the current data frame that are still to come
         self._fragments = 0  # frames of the current message so far, and bytes that they announced
         self._wire = 0
         self._compressed = False
-        self._whole_limit = min(PIECE, config.max_message_bytes)  # a longer text goes to the parser
         self._room = 0  # bytes of messages that this turn may still produce
         self.backlog = False
         self.in_progress = False
@@ -73,6 +73,8 @@ class Receiver:
     def buffered(self) -> int:
         """The bytes that it holds, with the charge for fragments."""
         assembled = 0 if self._message is None else self._message.size
+        if self._text is not None:
+            assembled += self._text.size
         return len(self._buffer) + assembled + self._fragments * FRAGMENT_CHARGE
 
     def keep(self, data: bytes) -> None:
@@ -85,7 +87,7 @@ class Receiver:
         self.backlog = self.in_progress = False
         self._buffer = b""
         self._fragments = self._left = 0
-        self._connection = self._inflater = self._message = None
+        self._connection = self._inflater = self._message = self._text = None
 
     def turn(self, data: bytes = b"") -> list[Event]:
         """Parse held bytes and `data`, as far as one turn goes."""
@@ -102,7 +104,10 @@ class Receiver:
             if self._left:
                 stop = min(at + min(self._left, PIECE), end)
                 self._left -= stop - at
-                self._feed(data[at:stop], events)
+                if self._text is None:
+                    self._feed(data[at:stop], events)
+                else:
+                    self._collect(self._text, data[at:stop], events)
             elif frames == 0 or self._room < 0:
                 self.backlog = True
                 break
@@ -139,7 +144,7 @@ class Receiver:
         if body > end:
             return at
         stop = body + length
-        if first == WHOLE_TEXT and not self._fragments and stop <= end and length <= self._whole_limit:
+        if first == WHOLE_TEXT and not self._fragments and stop <= end and length <= self._config.max_message_bytes:
             text = recognise_text(data, at, body, stop, masked=not self._client)
             if text is None:
                 self._feed(data[at:stop], events)
@@ -160,8 +165,24 @@ class Receiver:
             whole = stop
             stop = min(stop, end, body + PIECE)
             self._left = whole - stop
+            if first == WHOLE_TEXT and is_plain(body - at, length, masked=not self._client):
+                self._text = TextPieces(None if self._client else data[body - KEY : body])
+                self._collect(self._text, data[body:stop], events)
+                return stop
         self._feed(data[at:stop], events)
         return stop
+
+    def _collect(self, text: TextPieces, piece: bytes, events: list[Event]) -> None:
+        """Take the next piece of a text that needs no parser."""
+        if not text.add(piece, last=not self._left):
+            # RFC 6455 section 8.1: an endpoint "MUST _Fail the WebSocket Connection_".
+            events.append(INVALID_DATA)
+            self.over = True
+        elif not self._left:
+            self._text = None
+            self._fragments = 0
+            self._room -= text.size
+            events.append(Text(text.take()))
 
     def _judge(self, first: int, opcode: int, length: int) -> Failed | None:
         """Why a data frame with this header is refused, or None."""

@@ -1,4 +1,4 @@
-"""A recogniser of WebSocket texts: an uncompressed text in one whole frame is read without a parser.
+"""A recogniser of WebSocket texts: an uncompressed text in one frame is read without a parser.
 
 Nearly every message is one. For any other frame the result is None: wsproto decides whether it is valid. wsproto
 accepts every recognised frame and reads it in the same way.
@@ -6,22 +6,32 @@ accepts every recognised frame and reads it in the same way.
 
 from __future__ import annotations
 
+from codecs import getincrementaldecoder
 from typing import Final
+
+from posthouse.transports.assembly import Assembly
+from wsproto.frame_protocol import XorMaskerNull, XorMaskerSimple
 
 from .frames import MAX_CONTROL_BYTES, mask
 
 KEY: Final = 4
 """Bytes of a masking key, at the end of a header (RFC 6455 section 5.2)."""
 
+UTF_8: Final = getincrementaldecoder("utf-8")
+
+
+def is_plain(header: int, size: int, *, masked: bool) -> bool:
+    """Does a frame with so many bytes have a header of so many bytes?"""
+    # RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the length".
+    least = 2 if size <= MAX_CONTROL_BYTES else 4 if size < 0x1_0000 else 10
+    return header == least + (KEY if masked else 0)
+
 
 def recognise_text(data: bytes, at: int, body: int, stop: int, *, masked: bool) -> bytes | None:
     """The text of the frame from `at` to `stop`. Its first byte says that it is a whole text, its payload begins at
-    `body`. None if the header has another length than it should have with or without a mask, if the payload is not
-    UTF-8, and from 64 KiB on, where the length takes eight bytes: such a frame is never whole in one read."""
-    size = stop - body
-    # RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the length".
-    header = 2 if size <= MAX_CONTROL_BYTES else 4
-    if body - at != header + (KEY if masked else 0):
+    `body`. None if the header has another length than it should have with or without a mask, or if the payload is not
+    UTF-8."""
+    if not is_plain(body - at, stop - body, masked=masked):
         return None
     text = data[body:stop]
     if masked:
@@ -32,3 +42,33 @@ def recognise_text(data: bytes, at: int, body: int, stop: int, *, masked: bool) 
         except UnicodeDecodeError:
             return None
     return text
+
+
+class TextPieces:
+    """The payload of a plain text whose frame comes in pieces. `key` unmasks it; None: it is not masked."""
+
+    __slots__ = ("_decoder", "_masker", "_text")
+
+    def __init__(self, key: bytes | None) -> None:
+        self._masker: Final = XorMaskerNull() if key is None else XorMaskerSimple(key)
+        self._decoder: Final = UTF_8()
+        self._text: Final = Assembly()
+
+    @property
+    def size(self) -> int:
+        """The number of bytes so far."""
+        return self._text.size
+
+    def add(self, piece: bytes, *, last: bool) -> bool:
+        """Unmask the next piece. False: the text is not UTF-8."""
+        text = bytes(self._masker.process(bytearray(piece)))
+        self._text.add(text)
+        try:
+            self._decoder.decode(text, last)
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    def take(self) -> bytes:
+        """The whole text."""
+        return self._text.take()
