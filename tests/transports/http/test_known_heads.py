@@ -42,19 +42,6 @@ def test_a_head_of_a_call_is_known_from_the_second_time_on() -> None:
     assert known.find(head("X: 1")) is None
 
 
-def test_a_known_request_is_read_whole_and_nothing_behind_it() -> None:
-    reader = RequestReader(CONFIG, POLICY, known_after(head()))
-    request = head() + b"{}"
-    for size in range(len(request)):
-        reader.buffer[:] = request[:size]
-        assert reader.read_known() is None
-        assert reader.buffer == request[:size]
-        assert not reader.head_read
-    reader.buffer[:] = request + b"POST"
-    assert reader.read_known() == Exchange(b"{}", NO_META)
-    assert (reader.head_read, reader.options, bytes(reader.buffer)) == (True, KEPT, b"POST")
-
-
 @pytest.mark.parametrize(
     "raw",
     [

@@ -159,3 +159,22 @@ def test_a_dropped_reader_holds_nothing() -> None:
     requests.buffer += b"rest"
     requests.drop()
     assert (requests.buffered, requests.take()) == (0, b"")
+
+
+def test_a_request_with_a_known_head_is_read_whole_and_nothing_behind_it() -> None:
+    requests = reader()
+    request = COUNTED + b"true"
+    requests.buffer += request
+    assert requests.read_known() is None
+    assert requests.read_head(0.0) == Call(NO_META, awaited=False)
+    assert requests.read_body(requests.take()) == Exchange(b"true", NO_META)
+    requests.head_read = False
+    for size in range(len(request)):
+        requests.buffer[:] = request[:size]
+        assert requests.read_known() is None
+        assert (bytes(requests.buffer), requests.head_read) == (request[:size], False)
+    requests.options = UNKNOWN
+    requests.buffer[:] = request + b"POST"
+    assert requests.read_known() == Exchange(b"true", NO_META)
+    assert (requests.head_read, bytes(requests.buffer)) == (True, b"POST")
+    assert requests.options == ResponseOptions(persistent=True, bodiless=False, cors=b"")

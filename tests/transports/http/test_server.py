@@ -34,6 +34,7 @@ from posthouse.transports.codec import (
     Text,
     Upgrade,
 )
+from posthouse.transports.http.known_heads import KnownHeads
 from posthouse.transports.http.server import Http1
 from posthouse.transports.policy import Policy
 
@@ -862,3 +863,16 @@ def test_in_any_order_of_inputs_the_promises_of_the_codec_hold(steps: list[bytes
     assert seen.count(Shut()) <= 1
     flow = [each for each in seen if isinstance(each, (Pause, Resume))]
     assert flow == [Pause(), Resume()] * (len(flow) // 2) + [Pause()] * (len(flow) % 2)
+
+
+def test_a_request_whose_head_came_before_is_handed_on_in_the_same_way() -> None:
+    known = KnownHeads()
+    seen = []
+    for _ in range(2):
+        line = Line()
+        line.http = Http1(Config(), POLICY, 0.0, known)
+        line.receive(post(b"[1]") + post(b"[2]"))
+        line.receive(post(b"[3]"))
+        seen.append((line.seen, line.sent, line.http.next_timeout()))
+    assert seen[0] == seen[1]
+    assert line.bodies == [b"[1]", b"[2]", b"[3]"]

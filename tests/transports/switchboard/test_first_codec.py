@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import pytest
 from posthouse.core.values.config import Config
-from posthouse.core.values.peers import Address
-from posthouse.transports.http.known_heads import NO_HEADS
+from posthouse.core.values.peers import NO_META, Address
+from posthouse.transports.codec import Exchange, HeadRead
+from posthouse.transports.http.head import HeadScanner
 from posthouse.transports.http.server import Http1
 from posthouse.transports.pipes.detect import PipeDetector
 from posthouse.transports.policy import Policy
-from posthouse.transports.switchboard.first_codec import first_codec
+from posthouse.transports.refusal import Refusal
+from posthouse.transports.switchboard.first_codec import first_codecs
 
 CONFIG = Config()
+scan = HeadScanner.scan
+
+
+REQUEST = b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
 def test_a_stream_is_http_and_a_pipe_is_undecided() -> None:
-    codec = first_codec(Address("127.0.0.1"), CONFIG, Policy(), NO_HEADS, 3.0)
+    first_codec = first_codecs(CONFIG, Policy(), direct=True)
+    codec = first_codec(Address("127.0.0.1"), 3.0)
     assert isinstance(codec, Http1)
     assert codec.next_timeout() == 3.0 + CONFIG.head_timeout
-    assert isinstance(first_codec(Address(transport="pipe"), CONFIG, Policy(), NO_HEADS, 3.0), PipeDetector)
+    assert isinstance(first_codec(Address(transport="pipe"), 3.0), PipeDetector)
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_sockets_share_the_heads_that_they_know_unless_shorter_ways_are_off(
+    direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[bytes] = []
+
+    def counted(scanner: HeadScanner, buffer: bytearray) -> int | Refusal | None:
+        judged.append(bytes(buffer))
+        return scan(scanner, buffer)
+
+    monkeypatch.setattr(HeadScanner, "scan", counted)
+    first_codec = first_codecs(CONFIG, Policy(), direct=direct)
+    for _ in range(3):
+        codec = first_codec(Address("127.0.0.1"), 0.0)
+        codec.receive_data(REQUEST, 0.0)
+        assert codec.output == [HeadRead(), Exchange(b"{}", NO_META)]
+    assert len(judged) == (1 if direct else 3)

@@ -20,10 +20,9 @@ from posthouse.transports.codec import (
     Text,
     Upgrade,
 )
-from posthouse.transports.http.known_heads import NO_HEADS
 from posthouse.transports.http.server import Http1
 from posthouse.transports.policy import Policy
-from posthouse.transports.switchboard.first_codec import first_codec
+from posthouse.transports.switchboard.first_codec import first_codecs
 
 from .violation import must
 
@@ -72,7 +71,7 @@ def chunking(config: Config, policy: Policy, address: Address, data: bytes, cuts
 def _outputs(config: Config, policy: Policy, address: Address, data: bytes, ends: Iterable[int]) -> tuple[object, ...]:
     """The messages in a peer's bytes, the bytes that its codecs send, and their deadline. Every request is answered at
     once with an empty response."""
-    codec = first_codec(address, config, policy, NO_HEADS, 0.0)
+    codec = first_codecs(config, policy, direct=False)(address, 0.0)
     said: list[object] = []
     sent = bytearray()
     begin = 0

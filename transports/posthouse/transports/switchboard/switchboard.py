@@ -17,12 +17,11 @@ from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity,
 from posthouse.core.values.stats import Health
 from posthouse.core.values.timers import Timers
 from posthouse.transports.codec import Text
-from posthouse.transports.http.known_heads import NO_HEADS, KnownHeads
 from posthouse.transports.policy import Policy
 
 from .actions import Action
 from .codec_outputs import CodecOutputs
-from .first_codec import first_codec
+from .first_codec import first_codecs
 from .gateway_effects import GatewayEffects
 from .socket_state import DELIVER, SocketEvent, SocketPhase, SocketState
 from .sockets import BACKLOG, WIRE_STALLED, Sockets
@@ -46,7 +45,7 @@ class Switchboard:
         self.gateway: Final = gateway
         self.config: Final[Config] = gateway.config
         self._policy = policy
-        self._known_heads = KnownHeads() if direct else NO_HEADS
+        self._first_codec = first_codecs(gateway.config, policy, direct=direct)
         self._timers = Timers()
         self._sockets = Sockets(gateway, self.outbox, self._timers)
         self._at_eof: dict[SocketId, SocketState] = {}
@@ -64,7 +63,7 @@ class Switchboard:
         """
         socket = self.gateway.accepted(address, now)
         if socket is not None:
-            codec = first_codec(address, self.config, self._policy, self._known_heads, now)
+            codec = self._first_codec(address, now)
             if self.gateway.draining:
                 codec.drain()
             identity = self._policy.identity if identity is None else identity
@@ -289,8 +288,7 @@ class Switchboard:
         if connection is not None:
             self._sockets.part(state, now)
             self.gateway.disconnected(connection, None, now)
-            if self.gateway.outbox:
-                self._flush_effects(now)
+            self._flush_effects(now)
         if state.phase is ANSWERED:
             state.advance(DELIVER)
             state.codec.proceed(now)
