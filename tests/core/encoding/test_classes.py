@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import InitVar, field
+from pathlib import Path
 from typing import Annotated, Any, Generic, NamedTuple, NotRequired, TypedDict, TypeVar
 
 import annotated_types
 import attrs
 import pytest
 from msgspec import UNSET, Struct, UnsetType, ValidationError
-from posthouse.core.encoding.compiler import described, reading
+from posthouse.core.encoding.compiler import described, reading, sending
 from posthouse.core.encoding.conversion import Refused
 from posthouse.core.values.errors import UsageError
 
@@ -140,6 +141,79 @@ class Odd:
         self.value = other
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Corner:
+    x: int
+    y: int
+
+
+@dataclasses.dataclass(kw_only=True)
+class Named:
+    path: Path = Path("default")
+    jobs: list[Job] = field(default_factory=list)
+
+
+@dataclasses.dataclass
+class Located:
+    path: Path
+    other: Path = Path("default")
+    jobs: list[Job] = field(default_factory=list)
+
+
+@dataclasses.dataclass(init=False)
+class Written:
+    """Its constructor has a default of its own for `value`, and none for `size`."""
+
+    value: int = 1
+    size: int = 2
+
+    def __init__(self, value: int = 5, *, size: int) -> None:
+        self.value, self.size = value, size
+
+
+@dataclasses.dataclass(init=False)
+class Demanding:
+    value: int = 1
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+
+@dataclasses.dataclass(init=False)
+class Doubling:
+    value: int = 1
+
+    def __init__(self, value: int = 5) -> None:
+        self.value = value
+
+
+@dataclasses.dataclass
+class Shape:
+    """msgspec leaves out what the constructor does not take."""
+
+    sides: int
+    name: str = field(default="shape", init=False)
+
+
+class Partial(Struct):
+    """Some members may be absent, and msgspec alone cannot read them all."""
+
+    path: Path | UnsetType = UNSET
+    job: Annotated[Job, "work"] | UnsetType = UNSET
+    size: int | UnsetType = UNSET
+
+
+@dataclasses.dataclass
+class Deep:
+    job: Job
+    jobs: list[Job]
+
+
+class Held(Struct):
+    guarded: Guarded
+    path: Path
+
+
 QUEUED = '{"title":"a","state":"queued","tags":[]}'
 
 
@@ -158,6 +232,18 @@ QUEUED = '{"title":"a","state":"queued","tags":[]}'
         (Box[Job], '{"item":{"title":"a"}}', Box(Job("a"))),
         (Box[Box[int]], '{"item":{"item":1}}', Box(Box(1))),
         (Node, '{"value":1,"children":[{"value":2}]}', Node(1, [Node(2)])),
+        (Corner, '{"y":2,"x":1}', Corner(1, 2)),
+        (Deep, '{"job":{"title":"a"},"jobs":[]}', Deep(Job("a"), [])),
+        (Named, "{}", Named(path=Path("default"), jobs=[])),
+        (Named, '{"path":"a","jobs":[{"title":"b"}]}', Named(path=Path("a"), jobs=[Job("b")])),
+        (Located, '{"path":"a"}', Located(Path("a"))),
+        (Located, '{"path":"a","other":"b","jobs":[{"title":"c"}]}', Located(Path("a"), Path("b"), [Job("c")])),
+        (Written, '{"size":3}', Written(5, size=3)),
+        (Doubling, "{}", Doubling(5)),
+        (Doubling, '{"value":3}', Doubling(3)),
+        (Partial, "{}", Partial()),
+        (Partial, '{"path":"a","job":{"title":"b"},"size":3}', Partial(Path("a"), Job("b"), 3)),
+        (Held, '{"guarded":{"value":1},"path":"a"}', Held(Guarded(1), Path("a"))),
     ],
 )
 def test_an_instance_is_what_its_constructor_makes(annotation: Any, text: str, expected: Any) -> None:
@@ -195,12 +281,46 @@ def test_a_member_that_only_the_constructor_takes_is_not_held() -> None:
         ),
         (Place, '{"name":"a","width":-1}', [("$", "refused by Place")]),
         (list[Guarded], '[{"value":1},{"value":-1}]', [("$[1]", "refused by Guarded")]),
+        (Held, '{"guarded":{"value":-1},"path":"a"}', [("$.guarded", "refused by Guarded")]),
+        (Guarded, '{"value":"a"}', [("$.value", "expected int, got str")]),
+        (Demanding, "{}", [("$", "refused by Demanding")]),
         (Options, '{"depth":1,"x":1}', [("$", "object contains unknown field x")]),
         (Pair, '[1,{"title":2}]', [("$[1].title", "expected str, got int")]),
     ],
 )
 def test_what_a_constructor_does_not_take_is_refused(annotation: Any, text: str, expected: Any) -> None:
     assert faults(annotation, text) == expected
+
+
+def test_a_struct_whose_members_msgspec_reads_as_declared_is_read_by_msgspec() -> None:
+    plan = reading(Held, "it")
+    assert plan.members is not None
+    guarded = plan.members[0][1]
+    assert guarded.wire is Guarded
+    assert guarded.convert is None
+    alone = reading(Guarded, "it")
+    assert alone.wire is Guarded
+    assert alone.convert is None
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (Job, Job("a")),
+        (User, User("a")),
+        (Guarded, Guarded(1)),
+        (Short, Short(Leaf("a"))),
+        (list[Job], [Job("a")]),
+        (Job | None, Job("a")),
+        (Job | None, None),
+        (User | None, User("a", Job("b"))),
+        (Deep, Deep(Job("a"), [Job("b")])),
+    ],
+)
+def test_an_instance_of_the_declared_class_itself_is_sent_as_it_is(annotation: Any, value: Any) -> None:
+    plan, _ = sending(annotation, "it")
+    assert plan.convert is not None
+    assert plan.convert(value) is value
 
 
 def extended() -> Job:
@@ -237,6 +357,12 @@ def extended() -> Job:
         (Plain, [1], "[1]"),
         (Box[Leaf], Box(SecretLeaf("a")), '{"item":{"name":"a"}}'),
         (Node, Node(1, [Node(2)]), '{"value":1,"children":[{"value":2,"children":[]}]}'),
+        (Account, Account("a"), '{"name":"a","admin":false}'),
+        (Shape, Shape(2), '{"sides":2,"name":"shape"}'),
+        (Partial, Partial(), "{}"),
+        (Partial, Partial(size=1), '{"size":1}'),
+        (Partial, Partial(Path("a"), Job("a")), f'{{"path":"a","job":{QUEUED}}}'),
+        (Located, Located(Path("a")), '{"path":"a","other":"default","jobs":[]}'),
     ],
 )
 def test_exactly_the_declared_members_are_sent(annotation: Any, value: Any, expected: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pydantic
 import pytest
-from msgspec import Struct, ValidationError, json
+from msgspec import UNSET, Struct, UnsetType, ValidationError, json
 from posthouse.core.encoding.compiler import described, reading, sending
 from posthouse.core.encoding.conversion import Refused
 from posthouse.core.encoding.unions import OneOf
@@ -215,3 +215,18 @@ def test_a_union_without_a_tag_is_described_by_its_parts() -> None:
     assert issubclass(own, OneOf)
     assert [branch.__name__ for branch in own.branches] == ["Circle", "Square"]
     assert "anyOf" in json.schema(optional, schema_hook=lambda cls: {"title": cls.__name__})
+
+
+class Maybe(Struct):
+    """Members that may be absent."""
+
+    a: A | UnsetType = UNSET
+    side: Square | UnsetType | None = UNSET
+
+
+def test_what_may_be_absent_is_described_by_what_may_be_there() -> None:
+    (wire,) = described([Maybe], sends=False)
+    hints = wire.__annotations__
+    assert hints["p0"].declared is A
+    assert get_args(hints["p1"])[1] is type(None)
+    assert len(get_args(hints["p1"])) == 2

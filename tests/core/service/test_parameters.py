@@ -190,6 +190,11 @@ class Wanted(TypedDict):
 
 def jobs(job: Job, count: int) -> None: ...
 def optional_job(job: Job | None = None, *more: Job, path: Path = Path("x")) -> None: ...
+def single(job: Job) -> None: ...
+def single_optional(path: Path = Path("x")) -> None: ...
+def all_optional_jobs(
+    a: int = 1, job: Job | None = None, path: Path = Path("x"), size: tuple[int, ...] = ()
+) -> None: ...
 def unpacked(a: int = 0, **wanted: Unpack[Wanted]) -> None: ...
 
 
@@ -203,6 +208,16 @@ def unpacked(a: int = 0, **wanted: Unpack[Wanted]) -> None: ...
         (optional_job, b'[{"title":"a"},{"title":"b"}]', ((Job("a"), Job("b")), {})),
         (optional_job, b"{}", ((None,), {"path": Path("x")})),
         (optional_job, b'{"path":"y"}', ((None,), {"path": Path("y")})),
+        (single, b'[{"title":"a"}]', ((Job("a"),), {})),
+        (single, b'{"job":{"title":"a"}}', ((Job("a"),), {})),
+        (single_optional, None, ((), {})),
+        (single_optional, b"[]", ((Path("x"),), {})),
+        (single_optional, b'{"path":"y"}', ((Path("y"),), {})),
+        (all_optional_jobs, None, ((), {})),
+        (all_optional_jobs, b"{}", ((1, None, Path("x"), ()), {})),
+        (all_optional_jobs, b"[2]", ((2, None, Path("x"), ()), {})),
+        (all_optional_jobs, b'[2,{"title":"a"},"y",[3]]', ((2, Job("a"), Path("y"), (3,)), {})),
+        (all_optional_jobs, b'{"path":"y","job":{"title":"a"}}', ((1, Job("a"), Path("y"), ()), {})),
         (unpacked, b'{"depth":1}', ((0,), {"depth": 1})),
         (unpacked, b'{"depth":1,"job":{"title":"a"}}', ((0,), {"depth": 1, "job": Job("a")})),
     ],
@@ -230,6 +245,27 @@ def test_every_fault_of_types_that_convert_is_said(
 ) -> None:
     data = refusal(function, params)
     assert [(fault["parameter"], fault["reason"], fault.get("path")) for fault in data["faults"]] == faults
+
+
+@pytest.mark.parametrize(
+    ("function", "params", "expected"),
+    [
+        (single, None, {"parameter": "job", "reason": "missing"}),
+        (single, b"[]", {"parameter": "job", "reason": "missing"}),
+        (single, b'{"job":{"title":1}}', {"parameter": "job", "reason": "expected str, got int", "path": ".title"}),
+        (single_optional, b"[1]", {"parameter": "path", "reason": "expected str, got int"}),
+        (all_optional_jobs, b"[1,2]", {"parameter": "job", "reason": "expected object | null, got int"}),
+        (
+            all_optional_jobs,
+            b'[1,null,"y",[],5]',
+            {"parameter": None, "reason": "too many: at most 4 by position"},
+        ),
+    ],
+)
+def test_the_fault_of_a_type_that_converts_is_said(
+    function: Callable[..., Any], params: bytes | None, expected: dict[str, str | None]
+) -> None:
+    assert refusal(function, params) == expected
 
 
 def test_params_that_are_no_json_inside_are_refused() -> None:

@@ -7,16 +7,20 @@ Sending: exactly the declared members, taken from an instance of the class or of
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Mapping
-from typing import Any, get_args, get_origin
+from collections.abc import Hashable, Mapping
+from dataclasses import is_dataclass
+from types import UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 from msgspec import UNSET, UnsetType, defstruct, field
 from msgspec.structs import astuple
 from posthouse.core.values.errors import UsageError
 
 from .conversion import Refused, must_be_plain
-from .members import MAPPING, STRUCT, TUPLE, Member, Shape
-from .plan import Compiling, Plan
+from .members import MAPPING, OBJECT, STRUCT, TUPLE, Member, Shape
+from .plan import Compiling, Convert, Plan
+
+EITHER: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
 def class_plan(compiling: Compiling, annotation: Any, shape: Shape) -> Plan:
@@ -36,7 +40,7 @@ def class_plan(compiling: Compiling, annotation: Any, shape: Shape) -> Plan:
     members = [member for member in shape.members if (member.sent if compiling.sends else member.keyword is not None)]
     mirror = plan.wire = plan.yields = _mirror(compiling, plan.label, shape, members)
     steps: list[tuple[Member, Plan]] = []
-    plan.convert = _send(plan, shape, steps) if compiling.sends else _read(shape, steps)
+    plan.convert = _later(plan)
     where = compiling.where
     for index, member in enumerate(members):
         compiling.where = f"{where}, member {member.name!r} of {plan.label!r},"
@@ -46,11 +50,41 @@ def class_plan(compiling: Compiling, annotation: Any, shape: Shape) -> Plan:
         mirror.__annotations__[f"p{index}"] = part.wire | UnsetType if optional else part.wire
     compiling.where = where
     plan.members = [(member.name, part, member.required) for member, part in steps]
-    if compiling.sends and shape.form is STRUCT and shape.plain and all(part.convert is None for _, part in steps):
-        plan.exact = shape.cls
-    if compiling.sends and shape.form is TUPLE and all(part.convert is None for _, part in steps):
+    as_is = all(part.convert is None for _, part in steps)
+    if not compiling.sends:
+        if shape.form is STRUCT and not compiling.describes and _is_native(steps):
+            plan.wire, plan.yields, plan.convert = annotation, shape.cls, None
+        else:
+            plan.convert = _read(shape, steps)
+    elif shape.form is TUPLE and as_is:
         plan.convert = None
+    else:
+        plan.exact = frozenset((shape.cls,) if as_is and _is_sent_whole(shape) else ())
+        plan.convert = _send(plan, shape, steps)
     return plan
+
+
+def _later(plan: Plan) -> Convert:
+    """The conversion of a class inside itself, while its plan is being made."""
+
+    def convert(value: Any) -> Any:
+        own: Any = plan.convert
+        return own(value)
+
+    return convert
+
+
+def _is_native(steps: list[tuple[Member, Plan]]) -> bool:
+    """Does msgspec read each member as it is declared?"""
+    return all(part.convert is None and part.wire == member.annotation for member, part in steps)
+
+
+def _is_sent_whole(shape: Shape) -> bool:
+    """Does msgspec send all members of an instance, and nothing else?"""
+    if shape.form is STRUCT:
+        return True
+    plain = is_dataclass(shape.cls) and not hasattr(shape.cls, "__attrs_attrs__")
+    return plain and all(member.keyword is not None and member.sent for member in shape.members)
 
 
 def _label(annotation: Any) -> str:
@@ -73,8 +107,15 @@ def _check_constructor(compiling: Compiling, shape: Shape) -> None:
 
 def _may_be_absent(compiling: Compiling, shape: Shape, member: Member) -> bool:
     if compiling.sends and shape.form is not MAPPING and not compiling.describes:
-        return shape.omit_defaults and not member.required
+        return _may_be_unset(member.annotation) or (shape.omit_defaults and not member.required)
     return not member.required
+
+
+def _may_be_unset(annotation: Any) -> bool:
+    """May an instance have UNSET there? It is left out of the JSON."""
+    if get_origin(annotation) in (Annotated, Union, UnionType):
+        return any(map(_may_be_unset, get_args(annotation)))
+    return annotation is UnsetType
 
 
 def _mirror(compiling: Compiling, name: str, shape: Shape, members: list[Member]) -> Any:
@@ -114,37 +155,55 @@ def _default(value: Any) -> Any:
     return field(default=value) if isinstance(value, Hashable) else field(default_factory=lambda: value)
 
 
-def _read(shape: Shape, steps: list[tuple[Member, Plan]]) -> Callable[[Any], Any]:
+def _read(shape: Shape, steps: list[tuple[Member, Plan]]) -> Convert:
+    """Call the constructor with the values of the mirror. UNSET: the client left it out."""
     make = shape.make
-    keywords: list[Any] = []
-    optional: list[Any] = []
-    converting: list[tuple[Any, Any]] = []
+    keywords: list[Any] = [member.keyword for member, _ in steps]
+    # What Python itself would give the constructor, if it takes these members in this order.
+    taken = inspect.signature(shape.cls).parameters.values() if shape.form in (OBJECT, TUPLE) else ()
+    first = {parameter.name: parameter.default for parameter in taken if parameter.kind is EITHER}
+    in_order = [*first][: len(keywords)] == keywords and all(
+        member.required or first[keyword] is not inspect.Parameter.empty
+        for keyword, (member, _) in zip(keywords, steps, strict=True)
+    )
+    changing: list[tuple[int, Convert | None, Any]] = [
+        (place, part.convert, first[keywords[place]] if in_order else UNSET)
+        for place, (member, part) in enumerate(steps)
+        if part.convert is not None or not member.required
+    ]
 
-    def convert(values: Any) -> Any:
-        if not keywords:  # the first value: the plans of all members are complete
-            keywords.extend(member.keyword for member, _ in steps)
-            optional.extend(member.keyword for member, _ in steps if not member.required)
-            converting.extend((member.keyword, part.convert) for member, part in steps if part.convert is not None)
-        arguments = dict(zip(keywords, astuple(values), strict=True))
-        for keyword in optional:
-            if arguments[keyword] is UNSET:
-                del arguments[keyword]
-        for keyword, read in converting:
-            if keyword in arguments:
-                arguments[keyword] = read(arguments[keyword])
-        return make(**arguments)
+    def convert_plain(values: Any) -> Any:
+        return make(*astuple(values))
 
-    return convert
+    def convert_in_order(values: Any) -> Any:
+        return make(*changed(values))
+
+    def convert_by_name(values: Any) -> Any:
+        given = zip(keywords, changed(values), strict=True)
+        return make(**{keyword: value for keyword, value in given if value is not UNSET})
+
+    def changed(values: Any) -> list[Any]:
+        done = [*astuple(values)]
+        for place, read, default in changing:
+            value = done[place]
+            if value is UNSET:
+                done[place] = default
+            elif read is not None:
+                done[place] = read(value)
+        return done
+
+    if not in_order:
+        return convert_by_name
+    return convert_in_order if changing else convert_plain
 
 
-def _send(plan: Plan, shape: Shape, steps: list[tuple[Member, Plan]]) -> Callable[[Any], Any]:
-    cls, is_struct, label = shape.cls, shape.form is STRUCT, plan.label
+def _send(plan: Plan, shape: Shape, steps: list[tuple[Member, Plan]]) -> Convert:
+    cls, label, whole = shape.cls, plan.label, _is_sent_whole(shape)
+    changing: list[tuple[str, Convert]] = [(m.attribute, part.convert) for m, part in steps if part.convert is not None]
 
     def convert(value: Any) -> Any:
-        if type(value) is cls and is_struct:
-            if plan.exact is not None or not any(_changes(value, member, part) for member, part in steps):
-                return value
-            return members_of(value)
+        if type(value) is cls and whole and (not changing or is_as_declared(value)):
+            return value
         if shape.form is MAPPING:
             return picked(value) if isinstance(value, Mapping) else must_be_plain(value, label)
         if isinstance(value, cls):
@@ -152,6 +211,17 @@ def _send(plan: Plan, shape: Shape, steps: list[tuple[Member, Plan]]) -> Callabl
         if isinstance(value, Mapping):
             return from_mapping(value)
         return must_be_plain(value, label)
+
+    def is_as_declared(instance: Any) -> bool:
+        """Would each member be sent as msgspec sends it?"""
+        try:
+            for attribute, send in changing:
+                value = getattr(instance, attribute)
+                if value is not UNSET and send(value) is not value:
+                    return False
+        except Refused:
+            return False
+        return True
 
     def members_of(instance: Any) -> Any:
         done: dict[str, Any] = {}
@@ -189,19 +259,6 @@ def _send(plan: Plan, shape: Shape, steps: list[tuple[Member, Plan]]) -> Callabl
             raise refused.inside(f".{name}") from None
 
     return convert
-
-
-def _changes(instance: Any, member: Member, part: Plan) -> bool:
-    """Would this member be sent as another value than msgspec would send?"""
-    if part.convert is None:
-        return False
-    value = getattr(instance, member.attribute)
-    if value is UNSET:
-        return False
-    try:
-        return part.convert(value) is not value
-    except Refused:
-        return True
 
 
 def _is_default(member: Member, value: Any) -> bool:

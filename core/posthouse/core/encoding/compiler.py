@@ -8,7 +8,7 @@ import enum
 import types
 from typing import Annotated, Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin
 
-from msgspec import Meta, Raw, inspect, json
+from msgspec import Meta, Raw, UnsetType, inspect, json
 from posthouse.core.values.errors import UsageError
 
 from .classes import class_plan
@@ -37,6 +37,7 @@ CONTAINERS: Final[dict[Any, Any]] = {
 }
 
 KINDS: Final[dict[Any, tuple[str, ...]]] = {
+    UnsetType: (),
     type(None): ("null",),
     bool: ("boolean",),
     int: ("number",),
@@ -44,6 +45,9 @@ KINDS: Final[dict[Any, tuple[str, ...]]] = {
     decimal.Decimal: ("number", "string"),
 }
 """Kinds of JSON of types that are not strings."""
+
+SCALARS: Final = (type(None), bool, int, float, str)
+"""Types whose instances are sent as they are."""
 
 FORMATS: Final = {"datetime.datetime": "date-time", "datetime.time": "time"}
 """Formats in JSON Schema that msgspec leaves out, by the names of the types."""
@@ -91,10 +95,8 @@ class Compiler(Compiling):
             json.Decoder(plan.wire, dec_hook=read_custom)
         except (TypeError, ValueError, NameError, AttributeError, SyntaxError, RecursionError) as error:
             raise UsageError(f"{self.where} has the type {annotation!r}, which JSON cannot carry: {error}") from None
-        if not self.special and not self.describes:
-            plan.wire = annotation
-            if not self.sends:
-                plan.convert = None
+        if not self.special and not self.describes and not self.sends:
+            plan.wire, plan.convert = annotation, None
         return plan
 
     def plan(self, annotation: Any) -> Plan:
@@ -182,7 +184,10 @@ class Compiler(Compiling):
             form = FORMATS.get(f"{annotation.__module__}.{annotation.__qualname__}")
             if form is not None:
                 return Plan(Annotated[annotation, Meta(extra_json_schema={"format": form})], kinds=("string",))
-        return Plan(annotation, kinds=_kinds(annotation))
+        plan = Plan(annotation, kinds=_kinds(annotation))
+        if annotation in SCALARS:
+            plan.exact = frozenset((annotation,))
+        return plan
 
 
 def _with_wire(plan: Plan, wire: Any) -> Plan:

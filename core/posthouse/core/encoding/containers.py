@@ -41,15 +41,15 @@ def _read_items(item: Plan, kind: Any) -> Callable[[Any], Any]:
 
 
 def _send_items(item: Plan, kind: Any) -> Callable[[Any], Any]:
-    only = frozenset((item.exact,))
+    exact = item.exact
     send: Any = item.convert
     finish: Any = sorted_array if kind in (set, frozenset) else list
 
     def convert(values: Any) -> Any:
         if not isinstance(values, ARRAYS):
             return must_be_plain(values, "array")
-        # Most lists hold instances of the declared class itself, which encode as declared. This check runs in C.
-        if item.exact is not None and only.issuperset(map(type, values)):
+        # Most lists contain instances of the declared class itself, which encode as declared. This check runs in C.
+        if exact and exact.issuperset(map(type, values)):
             return values
         done: list[Any] = []
         try:

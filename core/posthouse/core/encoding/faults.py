@@ -30,8 +30,7 @@ def explain(plan: Plan, raw: bytes | Raw, path: str = "$") -> list[Fault]:
     try:
         value = plan.check(raw)
     except BaseException as error:
-        fault = describe(error)
-        return (_inside(plan, raw, path) or [Fault(path + fault.path[1:], fault.reason)])[:MAX_FAULTS]
+        return (_inside(plan, raw, path) or [_described(plan, error, path)])[:MAX_FAULTS]
     try:
         if plan.convert is not None:
             plan.convert(value)
@@ -83,6 +82,13 @@ def _of_members(plan: Plan, given: dict[str, Raw], path: str) -> list[Fault]:
     if plan.closed:
         found += [Fault(path, f"object contains unknown field {name}") for name in given if name not in known]
     return found
+
+
+def _described(plan: Plan, error: BaseException, path: str) -> Fault:
+    """The fault that msgspec, or a class that msgspec made, found."""
+    fault = describe(error)
+    own = fault.reason == REFUSED and fault.path == "$" and plan.label
+    return Fault(path + fault.path[1:], f"refused by {plan.label}" if own else fault.reason)
 
 
 def _refused(plan: Plan, error: BaseException, path: str) -> list[Fault]:

@@ -39,7 +39,7 @@ class Plan:
         self.cls: Any = None
         self.label = ""
         self.check: Any = None
-        self.exact: Any = None
+        self.exact: frozenset[Any] = frozenset()
         self.members: list[tuple[str, Plan, bool]] | None = None
         self.closed = False
         self.tag: Any = None

@@ -11,7 +11,7 @@ from functools import reduce
 from operator import or_
 from typing import Any, Literal, get_args, get_origin
 
-from msgspec import Raw, inspect, json
+from msgspec import Raw, UnsetType, inspect, json
 from posthouse.core.values.errors import UsageError
 
 from .conversion import Refused, read_custom, validates_itself, write_custom
@@ -30,6 +30,10 @@ class OneOf:
 
 def union(compiling: Compiling, arguments: tuple[Any, ...]) -> Plan:
     """The plan of a union of these types."""
+    if compiling.describes and UnsetType in arguments:
+        arguments = tuple(argument for argument in arguments if argument is not UnsetType)  # not in JSON
+        if len(arguments) == 1:
+            return compiling.plan(arguments[0])
     branches = tuple(compiling.plan(argument) for argument in arguments)
     kinds = tuple(dict.fromkeys(kind for branch in branches for kind in branch.kinds))
     plan = Plan(None, kinds=kinds)
@@ -43,6 +47,7 @@ def union(compiling: Compiling, arguments: tuple[Any, ...]) -> Plan:
             _check_apart(compiling, branches, arguments)
         if any(branch.convert is not None for branch in branches):
             plan.convert = _send(branches, own=False) if compiling.sends else _read(branches)
+            plan.exact = frozenset().union(*(branch.exact for branch in branches))
         return plan
     compiling.special = True
     if not optional:
@@ -155,6 +160,7 @@ def _send(branches: tuple[Plan, ...], *, own: bool) -> Any:
     objects = [branch for branch in branches if "object" in branch.kinds]
     arrays = [branch for branch in branches if "array" in branch.kinds]
     others = [branch for branch in branches if branch.cls is None]
+    exact = frozenset().union(*(branch.exact for branch in branches if not own))
     encode = json.Encoder(enc_hook=write_custom).encode
     for branch in branches if own else ():
         branch.check = json.Decoder(branch.wire, dec_hook=read_custom).decode
@@ -168,6 +174,8 @@ def _send(branches: tuple[Plan, ...], *, own: bool) -> Any:
         return Raw(data)
 
     def convert(value: Any) -> Any:
+        if type(value) in exact:
+            return value
         for cls in type(value).__mro__:
             branch = by_class.get(cls)
             if branch is not None and cls not in (dict, list):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, Final, Union
 
@@ -33,6 +33,9 @@ MAX_ECHO: Final = 128
 
 OPENING_BRACKET: Final = 0x5B
 
+SCALARS: Final = (type(None), bool, int, float, str)
+"""Types of defaults that msgspec uses as they are."""
+
 
 def compile_binding(signature: Signature) -> Binding:
     """A function that binds raw JSON `params`: an array or object without surrounding white space, or None if absent.
@@ -41,34 +44,55 @@ def compile_binding(signature: Signature) -> Binding:
     """
     parameters = signature.parameters
     binder = _Binder(signature)
-    if any(parameter.kind is not EITHER or parameter.default is not parameter.empty for parameter in parameters):
+    if any(parameter.kind is not EITHER for parameter in parameters):
         return binder.bind
+    shape = _shape(binder.named, closed=True)
+    # One decode handles both: an object becomes the Struct, an array the tuple. If there are defaults, the array may be
+    # shorter, so that a second decode completes it.
     types: Any = tuple(plan.wire for plan in signature.plans)
-    shape = _shape(zip(parameters, signature.plans, strict=True), closed=True)
-    decode = Decoder(Union[shape, tuple[types]], dec_hook=read_custom).decode
-    converts = tuple(plan.convert for plan in signature.plans)
+    array: Any = tuple[types] if len(binder.required) == len(parameters) else list[Raw]
+    decode = Decoder(Union[shape, array], dec_hook=read_custom).decode
+    decode_array = binder.decode_array
+    converting = _converting(binder.named)
 
     def bind(params: bytes | Raw | None) -> Arguments:
-        # One decode handles both: an array becomes a tuple, an object becomes the struct.
         if params is None:
             return binder.bind(None)
         try:
             values: Any = decode(params)
+            kind = type(values)
+            if kind is shape:
+                return astuple(values), {}
+            return (values if kind is tuple else astuple(decode_array(params))), {}
         except BaseException:
             return binder.bind(params)  # raises the exact error
-        return (values if type(values) is tuple else astuple(values)), {}
 
     def bind_converted(params: bytes | Raw | None) -> Arguments:
         if params is None:
             return binder.bind(None)
         try:
             values: Any = decode(params)
-            given = values if type(values) is tuple else astuple(values)
-            return tuple(_each(converts, given)), {}
+            kind = type(values)
+            given = astuple(values) if kind is shape else values if kind is tuple else astuple(decode_array(params))
+            return _converted(given, converting), {}
         except BaseException:
             return binder.bind(params)
 
-    return bind if not any(converts) else bind_converted
+    def bind_single(params: bytes | Raw | None) -> Arguments:
+        if params is None:
+            return binder.bind(None)
+        try:
+            values: Any = decode(params)
+            return (convert(values.p0 if type(values) is shape else values[0]),), {}
+        except BaseException:
+            return binder.bind(params)
+
+    if not converting:
+        return bind
+    if len(parameters) > 1 or not binder.required:
+        return bind_converted
+    convert = converting[0][1]
+    return bind_single
 
 
 class _Binder:
@@ -89,6 +113,8 @@ class _Binder:
         self.needs_position = any(is_required(parameter) for parameter, _ in self.unnamed)
         self.needs_name = any(is_required(parameter) for parameter, _ in self.keywords)
         self.required = [parameter.name for parameter in signature.parameters if is_required(parameter)]
+        self.converting_array = _converting(self.positional)
+        self.converting_object = _converting(self.named)
         self.unnamed_defaults = tuple(parameter.default for parameter, _ in self.unnamed)
         array = _shape(self.positional, array_like=True, closed=self.rest is None)
         self.decode_array = Decoder(array, dec_hook=read_custom).decode
@@ -113,7 +139,7 @@ class _Binder:
 
     def bind_array(self, params: bytes | Raw) -> Arguments | None:
         """By position: "params MUST be an Array, containing the values in the Server expected order"."""
-        args = _converted(astuple(self.decode_array(params)), self.positional)
+        args = _converted(astuple(self.decode_array(params)), self.converting_array)
         if self.needs_name:
             return None
         if self.read_rest is None:
@@ -123,7 +149,7 @@ class _Binder:
 
     def bind_object(self, params: bytes | Raw) -> Arguments | None:
         """By name: "with member names that match the Server expected parameter names"."""
-        values = _converted(astuple(self.decode_object(params)), self.named)
+        values = _converted(astuple(self.decode_object(params)), self.converting_object)
         if self.needs_position:
             return None
         args = self.unnamed_defaults + values[: self.split]
@@ -217,19 +243,25 @@ def _explained(name: str, plan: Plan, raw: Raw, path: str = "") -> list[Data]:
     return [fault(name, found.reason, path + found.path[1:]) for found in explain(plan, raw)]
 
 
-def _each(converts: tuple[Convert | None, ...], values: tuple[Any, ...]) -> Iterator[Any]:
-    for convert, value in zip(converts, values, strict=True):
-        yield value if convert is None else convert(value)
+def _converting(typed: list[Typed]) -> list[tuple[int, Convert, Any]]:
+    """The parameters whose values are converted: the place of each, the function, and the default."""
+    return [
+        (place, plan.convert, parameter.default)
+        for place, (parameter, plan) in enumerate(typed)
+        if plan.convert is not None
+    ]
 
 
-def _converted(values: tuple[Any, ...], typed: list[Typed]) -> tuple[Any, ...]:
+def _converted(values: tuple[Any, ...], converting: list[tuple[int, Convert, Any]]) -> tuple[Any, ...]:
     """The values as declared. A default is not converted."""
-    if all(plan.convert is None for _, plan in typed):
+    if not converting:
         return values
-    return tuple(
-        value if plan.convert is None or value is parameter.default else plan.convert(value)
-        for value, (parameter, plan) in zip(values, typed, strict=True)
-    )
+    done = [*values]
+    for place, convert, default in converting:
+        value = done[place]
+        if value is not default:
+            done[place] = convert(value)
+    return tuple(done)
 
 
 def _shape(parameters: Iterable[Typed], *, array_like: bool = False, closed: bool) -> Any:
@@ -243,6 +275,8 @@ def _shape(parameters: Iterable[Typed], *, array_like: bool = False, closed: boo
         names[f"p{index}"] = parameter.name
         if parameter.default is parameter.empty:
             fields.append((f"p{index}", plan.wire))
+        elif type(parameter.default) in SCALARS:
+            fields.append((f"p{index}", plan.wire, parameter.default))
         else:
             default = functools.partial(_identity, parameter.default)  # the same object each time, as in Python
             fields.append((f"p{index}", plan.wire, field(default_factory=default)))

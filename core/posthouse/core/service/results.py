@@ -38,7 +38,8 @@ def compile_encoding(annotation: Any, where: str) -> Encoding:
     Raises UsageError for a type that JSON cannot carry; `where` names the annotated thing.
     """
     plan, sets = sending(annotation, where)
-    convert = plan.convert
+    convert: Any = plan.convert
+    cls = plan.cls if plan.cls in plan.exact else None
     write = Encoder(enc_hook=write_custom).encode
     encode: Encoding = (lambda result: write(ordered(result))) if sets else write
     decode = Decoder(plan.wire, dec_hook=read_custom).decode
@@ -58,9 +59,8 @@ def compile_encoding(annotation: Any, where: str) -> Encoding:
         return data
 
     def encode_converted(result: object) -> bytes:
-        assert convert is not None
         try:
-            data = encode(convert(result))
+            data = encode(result if type(result) is cls else convert(result))
             decode(data)
         except BaseException as error:
             raise _refused(error) from None
