@@ -29,16 +29,16 @@ Step = Callable[[Any], Waits]
 
 class Run:
     """One call whose handler has not ended. `task` is set while it has a task, `job` while a worker thread runs it or
-    will run it, `queued` while it waits for an earlier call of a sequential method. `named`: the log has named it,
-    because it resists."""
+    will run it, `queued` while it waits for an earlier call of a sequential method. `steps` is None if there is nothing
+    but a function for a thread. `named`: the log has named it, because it resists."""
 
     __slots__ = ("cleanup", "context", "invoke", "job", "named", "queued", "steps", "task", "variables")
 
-    def __init__(self, invoke: Invoke, context: ServedContext, variables: Variables, steps: Steps) -> None:
+    def __init__(self, invoke: Invoke, context: ServedContext, variables: Variables, steps: Steps | None) -> None:
         self.invoke: Final = invoke
         self.context: Final = context
         self.variables: Final = variables
-        self.steps: Final = steps
+        self.steps = steps
         self.task: Cancellation | None = None
         self.job: Callable[[], None] | None = None
         self.queued = False

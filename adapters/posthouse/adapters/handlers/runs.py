@@ -78,8 +78,11 @@ class Runs:
             self._run_inline(invoke)
             return
         context = ServedContext(invoke, self._runner, self._requests)
-        call = partial(in_thread, method.function) if method.blocking else method.function
-        run = self._runs[invoke.call] = Run(invoke, context, self._fresh(), steps_of(invoke, context, call))
+        parts: Steps | None = None
+        if method.awaits or method.on_call or method.on_outcome:
+            call = partial(in_thread, method.function) if method.blocking else method.function
+            parts = steps_of(invoke, context, call)
+        run = self._runs[invoke.call] = Run(invoke, context, self._fresh(), parts)
         if not method.sequential:
             self._begin(run)
         elif invoke.caller.connection in self._queues:
@@ -92,9 +95,13 @@ class Runs:
     def _begin(self, run: Run) -> bool:
         """Give it to a task or a thread, or run it here. False: it has ended already."""
         run.queued = False
-        if run.invoke.method.awaits:
+        method = run.invoke.method
+        if method.awaits:
             self._start_task(run, None)
             return True
+        if run.steps is None:
+            args, kwargs = method.with_context((run.invoke.args, run.invoke.kwargs), run.context)
+            return self._wait(run, InThread(method.function, args, kwargs))
         return self._continue(run, run.steps.send, None)
 
     def _continue(self, run: Run, step: Step, value: object) -> bool:
@@ -115,7 +122,10 @@ class Runs:
         if self._workers.submit(run.job):
             return True
         run.job = None
-        return self._continue(run, run.steps.throw, _busy())
+        if run.steps is not None:
+            return self._continue(run, run.steps.throw, _busy())
+        self._ended(run, Raised(_busy()))
+        return False
 
     def _advance(self, connection: ConnectionId) -> None:
         """Begin the next call of this connection's queue, when the one before has ended."""
@@ -227,7 +237,7 @@ class Runs:
         self._tasks.start(run.variables, partial(self._run_task, run, waits), run.invoke.method.name)
 
     async def _run_task(self, run: Run, waits: Waits | None) -> None:
-        assert run.task is not None
+        assert run.task is not None and run.steps is not None
         outcome: Outcome | None = None
         if run.context.ended:
             drop(waits)
@@ -283,8 +293,17 @@ class Runs:
     def _thread_ended(self, run: Run, outcome: Outcome) -> None:
         run.job = None
         if run.context.ended:
-            run.steps.close()
+            if run.steps is not None:
+                run.steps.close()
             self._ended(run, CANCELLED)
+        elif run.steps is None:
+            if isinstance(outcome, Returned) and must_wait(outcome.value):
+                result = outcome.value
+                run.steps = steps_of(run.invoke, run.context, lambda *args, **kwargs: result)
+                if self._continue(run, run.steps.send, None):
+                    return
+            else:
+                self._ended(run, outcome)
         elif isinstance(outcome, Returned):
             if self._continue(run, run.steps.send, outcome.value):
                 return
