@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import re
 import subprocess
 import sys
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct, json
-from posthouse.core.service.results import ResultError, compile_encoding
+from posthouse.core.service.results import ResultError, answers, compile_encoding
 from posthouse.core.values.errors import UsageError
 
 SECRET = "the words of user code"
@@ -144,3 +147,70 @@ def test_sets_are_encoded_in_an_order_independent_of_hashes() -> None:
 @given(st.recursive(st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(), st.lists, max_leaves=20))
 def test_an_encoded_value_decodes_to_the_same_value(value: object) -> None:
     assert json.decode(encode(Any, value)) == value
+
+
+class Flaky(Struct):
+    """It refuses every other value."""
+
+    value: int
+
+    def __post_init__(self) -> None:
+        self.value += next(TRIES)
+        if self.value % 2:
+            raise ValueError(SECRET)
+
+
+TRIES = itertools.count(1)
+
+PORT = Annotated[int, pydantic.Field(le=65535)]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "data", "expected"),
+    [
+        (Any, b'{"x":[1]}', {"x": [1]}),
+        (int, b"1", 1),
+        (Point, b'{"x":1}', Point(1)),
+        (Size, b'{"width":1}', Size(1)),
+        (list[Size], b'[{"width":1}]', [Size(1)]),
+        (Account, b'{"owner":"ada"}', Account(owner="ada")),
+        (PORT, b"80", 80),
+        (Path, b'"a"', Path("a")),
+    ],
+)
+def test_an_answer_is_read_like_a_parameter(annotation: Any, data: bytes, expected: Any) -> None:
+    assert answers(annotation)("question", data) == expected
+
+
+@pytest.mark.parametrize(
+    ("annotation", "data", "reasons"),
+    [
+        (int, b'"1"', "expected int, got str"),
+        (Size, b'{"width":"1"}', "expected int, got str at $.width"),
+        (
+            Size,
+            b'{"admin":true}',
+            "object missing required field width; object contains unknown field admin",
+        ),
+        (list[Point], b'[{"x":1},{"x":""}]', "expected int, got str at $[1].x"),
+        (PORT, b"65536", "expected int <= 65535"),
+        (Refuses, b'{"value":1}', "refused by Refuses"),
+        (Flaky, b'{"value":0}', "refused by its type"),
+        (Size, b'{"width":1,"%b":1}' % (b"x" * 300), "object contains unknown field " + "x" * 226),
+    ],
+)
+def test_the_faults_of_an_answer_are_said(annotation: Any, data: bytes, reasons: str) -> None:
+    with pytest.raises(ResultError) as caught:
+        answers(annotation)("question", data)
+    assert caught.value.reason == f"the caller's result of 'question' is not of the declared type: {reasons}"
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(("annotation", "name"), [(Opaque, "'Opaque'"), ([int], "[<class 'int'>]")])
+def test_an_answer_of_a_type_that_json_cannot_carry_is_the_callers_mistake(annotation: Any, name: str) -> None:
+    with pytest.raises(UsageError, match=rf"^the result_type of Context\.call has the type {re.escape(name)}"):
+        answers(annotation)
+
+
+def test_the_type_of_an_answer_is_compiled_once() -> None:
+    assert answers(list[Point]) is answers(list[Point])

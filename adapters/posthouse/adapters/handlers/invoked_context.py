@@ -5,10 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, Final
 
-from msgspec.json import decode
-from posthouse.core.encoding.conversion import describe, read_custom
 from posthouse.core.service.context import Context
-from posthouse.core.service.results import ResultError
+from posthouse.core.service.results import answers
 from posthouse.core.values.effects import Invoke
 from posthouse.core.values.peers import CallId, ConnectionId, Identity, Kind, Meta
 
@@ -68,11 +66,5 @@ class InvokedContext(Context):
         )
 
     async def call(self, method: str, params: Any = None, *, timeout: float = 30.0, result_type: Any = Any) -> Any:
-        result = await self.ask(method, params, timeout)
-        try:
-            return decode(result, type=result_type, dec_hook=read_custom)
-        except BaseException as error:
-            fault = describe(error)
-            where = "" if fault.path == "$" else f" at {fault.path}"
-            text = f"the caller's result of {method!r} is not of the declared type: {fault.reason}{where}"
-            raise ResultError(text) from None
+        read = answers(result_type)
+        return read(method, await self.ask(method, params, timeout))

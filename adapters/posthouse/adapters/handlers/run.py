@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any, Final
 
 import anyio
-from posthouse.core.service.method import Outcome, Raised
+from posthouse.adapters.loop.named import call_in_thread
+from posthouse.core.service.method import Outcome, Raised, Returned
 from posthouse.core.values.effects import Invoke
 from posthouse.core.values.errors import REQUEST_CANCELLED, RpcError
 from posthouse.core.values.timers import Timer
@@ -52,6 +53,25 @@ def in_thread(function: Callable[..., object], *args: Any, **kwargs: Any) -> InT
 
 def steps_of(invoke: Invoke, context: ServedContext, call: Callable[..., object]) -> Steps:
     return steps(invoke.method, context, (invoke.args, invoke.kwargs), call=call, caught=partial(_caught, context))
+
+
+def job(
+    call_soon: Callable[[Callable[[], None]], object],
+    variables: Variables,
+    waits: InThread,
+    ended: Callable[[Outcome], None],
+) -> Callable[[], None]:
+    """What a thread does: it calls the function, and has the loop call `ended` with the outcome."""
+
+    def work() -> None:
+        outcome: Outcome
+        try:
+            outcome = Returned(variables.run(call_in_thread, waits.function, waits.args, waits.kwargs))
+        except BaseException as error:
+            outcome = Raised(error)
+        call_soon(partial(ended, outcome))
+
+    return work
 
 
 def _caught(context: ServedContext, error: BaseException) -> Outcome:

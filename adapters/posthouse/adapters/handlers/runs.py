@@ -11,14 +11,12 @@ it keeps its slot, and the end of the server does not wait for it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from contextvars import Context as Variables
 from contextvars import copy_context
 from functools import partial
 from typing import Final
 
 import anyio
-from posthouse.adapters.loop.named import call_in_thread
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import WARNING, report
 from posthouse.core.jsonrpc.messages import is_encodable
@@ -30,7 +28,7 @@ from posthouse.core.values.peers import CallId, ConnectionId
 from .cancellation import Cancellation
 from .events import Events
 from .firewall import PLAIN, InThread, Steps, Waits, drop, finish, must_wait, proper
-from .run import CANCELLED, Run, Step, in_thread, steps_of
+from .run import CANCELLED, Run, Step, in_thread, job, steps_of
 from .served_context import AwaitedRequests, ServedContext
 from .tasks import Tasks
 from .variables import take_over
@@ -61,6 +59,7 @@ class Runs:
         self._runner: Final = runner
         self._board: Final = runner.board
         self._now: Final = runner.now
+        self._call_soon: Final = runner.poller.call_soon
         self._tasks: Final = tasks
         self._fresh: Final = tasks.fresh
         self._events: Final = events
@@ -118,7 +117,7 @@ class Runs:
         if not isinstance(waits, InThread):
             self._start_task(run, waits)
             return True
-        run.job = self._job(run.variables, waits, partial(self._thread_ended, run))
+        run.job = job(self._call_soon, run.variables, waits, partial(self._thread_ended, run))
         if self._workers.submit(run.job):
             return True
         run.job = None
@@ -257,7 +256,7 @@ class Runs:
             done.set()
 
         variables = copy_context()
-        run.job = self._job(variables, waits, ended)
+        run.job = job(self._call_soon, variables, waits, ended)
         if not self._workers.submit(run.job):
             run.job = None
             raise _busy()
@@ -276,19 +275,6 @@ class Runs:
         return outcome.value
 
     # Functions that block
-
-    def _job(self, variables: Variables, waits: InThread, ended: Callable[[Outcome], None]) -> Callable[[], None]:
-        call_soon = self._runner.poller.call_soon
-
-        def work() -> None:
-            outcome: Outcome
-            try:
-                outcome = Returned(variables.run(call_in_thread, waits.function, waits.args, waits.kwargs))
-            except BaseException as error:
-                outcome = Raised(error)
-            call_soon(partial(ended, outcome))
-
-        return work
 
     def _thread_ended(self, run: Run, outcome: Outcome) -> None:
         run.job = None

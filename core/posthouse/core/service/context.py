@@ -87,9 +87,10 @@ class Context(ABC):
 
     @abstractmethod
     async def call(self, method: str, params: Any = None, *, timeout: float = 30.0, result_type: Any = Any) -> Any:
-        """Send a request to the caller and wait for its result, decoded and checked as `result_type`.
+        """Send a request to the caller and wait for its result, read as `result_type` like a parameter of that type.
 
         `timeout` is in seconds. Raises RpcError: the caller's error, -32030 after the timeout, -32800 if the connection
         is gone or is an HTTP exchange, -32009 if too many requests to it are in flight. Raises ResultError for a result
-        of another type; if the handler does not catch it, its call is answered with -32603.
+        of another type, with its faults; if the handler does not catch it, its call is answered with -32603. Raises
+        UsageError for a `result_type` that JSON cannot carry.
         """

@@ -7,18 +7,23 @@ list, but NaN (which JSON does not have) is invalid for a float.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 from msgspec import ValidationError
 from msgspec.json import Decoder, Encoder
-from posthouse.core.encoding.compiler import sending
+from posthouse.core.encoding.compiler import reading, sending
 from posthouse.core.encoding.conversion import Fault, NoJson, Refused, describe, read_custom, write_custom
+from posthouse.core.encoding.faults import explain, reader
 from posthouse.core.encoding.ordering import PLAIN, ordered
 
 Encoding = Callable[[object], bytes]
 
 EXACT: tuple[Any, ...] = (int, str, bool)
 """Types whose instances need no further check."""
+
+MAX_REASON: Final = 256
+"""The log repeats at most so many characters for one fault of a client's answer."""
 
 
 class ResultError(Exception):
@@ -86,10 +91,42 @@ def compile_encoding(annotation: Any, where: str) -> Encoding:
     return encode_exact if annotation in EXACT else encode_checked
 
 
+def answers(annotation: Any) -> Callable[[str, bytes], Any]:
+    """A function that reads a client's result of a named method, for `Context.call`. It raises ResultError.
+
+    Raises UsageError for a type that JSON cannot carry.
+    """
+    try:
+        return _known_answers(annotation)
+    except TypeError:
+        return _answers(annotation)  # it has no hash, so it is not kept; or it is no type, which this says
+
+
+def _answers(annotation: Any) -> Callable[[str, bytes], Any]:
+    plan = reading(annotation, "the result_type of Context.call")
+    read = reader(plan)
+
+    def answer(method: str, data: bytes) -> Any:
+        try:
+            return read(data)
+        except BaseException as error:
+            faults = explain(plan, data) or [describe(error)]
+            reasons = "; ".join(_at(fault)[:MAX_REASON] for fault in faults)
+            raise ResultError(f"the caller's result of {method!r} is not of the declared type: {reasons}") from None
+
+    return answer
+
+
+_known_answers: Final = lru_cache(256)(_answers)
+
+
+def _at(fault: Fault) -> str:
+    return fault.reason if fault.path == "$" else f"{fault.reason} at {fault.path}"
+
+
 def _refused(error: BaseException) -> ResultError:
     if isinstance(error, ValidationError | Refused):
         fault: Fault = error.faults[0] if isinstance(error, Refused) else describe(error)
-        where = "" if fault.path == "$" else f" at {fault.path}"
-        return ResultError(f"the result is not as declared: {fault.reason}{where}")
+        return ResultError(f"the result is not as declared: {_at(fault)}")
     reason = error if type(error) is NoJson else type(error).__name__
     return ResultError(f"the result cannot be encoded as JSON: {reason}")
