@@ -130,6 +130,7 @@ CASES: Mapping[str, tuple[Any, str, str]] = {
     "`NamedTuple`": (Pair, "[1]", "[1,2,3]"),
     "pydantic model": (User, '{"name":"a","z":9}', '{"name":"a","age":-1}'),
     "`HttpUrl` and other types of pydantic": (pydantic.HttpUrl, '"http://a.b/"', '"x"'),
+    "`EmailStr` (needs `pydantic[email]`)": (pydantic.EmailStr, '"ada@example.com"', '"ada"'),
     "union of Structs with tags": (Cat | Dog, '{"type":"Dog","tricks":1}', '{"type":"Cow"}'),
     "union of classes with different members": (Circle | Square, '{"side":1}', '{"radius":1,"side":1}'),
     "`Annotated[…, msgspec.Meta(…)]`": (Annotated[int, Meta(ge=1)], "1", "0"),

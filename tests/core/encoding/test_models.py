@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
+import sys
 import uuid
 from typing import Any, Generic, TypeVar
 
@@ -12,6 +14,7 @@ from msgspec import Struct, json
 from posthouse.core.encoding.compiler import described, reading
 from posthouse.core.encoding.conversion import Fault, Refused
 from posthouse.core.encoding.models import Described, adapter_of
+from posthouse.core.encoding.plan import EVERY_KIND
 from posthouse.core.values.errors import UsageError
 
 from tests.core.encoding.plans import faults, read, send
@@ -67,7 +70,15 @@ class ByPath(pydantic.BaseModel):
     value: int = pydantic.Field(validation_alias=pydantic.AliasPath("a", 0))
 
 
+NO_EMAIL = "fits none of EmailStr, null"
+
 Ints = pydantic.RootModel[list[int]]
+
+
+@dataclasses.dataclass
+class Contact:
+    email: pydantic.EmailStr
+    other: pydantic.EmailStr | None = None
 
 
 class Duck:
@@ -86,6 +97,18 @@ class Duck:
 
     def model_dump(self, *, mode: str = "", by_alias: bool = True) -> Any:
         return {"value": self.value}
+
+
+class Unlike(Duck):
+    @classmethod
+    def model_json_schema(cls, *, ref_template: str = "", mode: Any = "validation") -> dict[str, Any]:
+        return {"type": "array"}
+
+
+class Unschooled(Duck):
+    @classmethod
+    def model_json_schema(cls, *, ref_template: str = "", mode: Any = "validation") -> dict[str, Any]:
+        raise TypeError("no schema")
 
 
 def test_a_strict_model_is_read_from_json() -> None:
@@ -110,6 +133,13 @@ def test_a_strict_model_is_read_from_json() -> None:
         (Duck, Duck(3), '{"value":3}'),
         (pydantic.HttpUrl, pydantic.HttpUrl("http://a.b/"), '"http://a.b/"'),
         (pydantic.HttpUrl, "http://a.b/", '"http://a.b/"'),
+        (pydantic.HttpUrl | None, "http://a.b/", '"http://a.b/"'),
+        (pydantic.HttpUrl | None, None, "null"),
+        (pydantic.EmailStr, "ada@example.com", '"ada@example.com"'),
+        (list[pydantic.EmailStr | None], ["ada@example.com", None], '["ada@example.com",null]'),
+        (Contact, Contact("ada@example.com"), '{"email":"ada@example.com","other":null}'),
+        (pydantic.ByteSize | None, pydantic.ByteSize(3), "3"),
+        (Duck | None, Duck(3), '{"value":3}'),
     ],
 )
 def test_a_value_is_sent_as_its_declared_type(annotation: Any, value: Any, expected: str) -> None:
@@ -118,7 +148,15 @@ def test_a_value_is_sent_as_its_declared_type(annotation: Any, value: Any, expec
 
 @pytest.mark.parametrize(
     ("annotation", "text"),
-    [(Page[User], '{"items":[{"name":"a"}]}'), (Size, '{"width":3}'), (Duck, '{"value":3}'), (Ints, "[1]")],
+    [
+        (Page[User], '{"items":[{"name":"a"}]}'),
+        (Size, '{"width":3}'),
+        (Duck, '{"value":3}'),
+        (Duck | None, '{"value":3}'),
+        (Ints, "[1]"),
+        (Contact, '{"email":"ada@example.com","other":"bob@example.com"}'),
+        (pydantic.ByteSize | None, "3"),
+    ],
 )
 def test_what_is_sent_is_read_again(annotation: Any, text: str) -> None:
     value = read(annotation, text)
@@ -139,6 +177,8 @@ def test_what_is_sent_is_read_again(annotation: Any, text: str) -> None:
         (Size, '{"width":-1}', [("$.width", "input should be greater than or equal to 0")]),
         (Checked, '{"value":-1}', [("$.value", "refused by a validator")]),
         (pydantic.HttpUrl, '"x"', [("$", "input should be a valid URL, relative URL without a base")]),
+        (pydantic.EmailStr, '"x"', [("$", "refused by a validator")]),
+        (Contact, '{"email":"x","other":1}', [("$.email", "refused by a validator"), ("$.other", NO_EMAIL)]),
         (Duck, "{}", [("$", "refused by Duck")]),
     ],
 )
@@ -163,6 +203,33 @@ def test_a_type_that_pydantic_refuses_is_refused_at_declaration() -> None:
 
     with pytest.raises(UsageError, match=r"it has the type .* which JSON cannot carry: pydantic refuses it: no"):
         reading(Unknown, "it")
+
+
+def test_an_address_is_refused_at_declaration_without_the_package_that_checks_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "email_validator", None)
+    monkeypatch.setattr(pydantic.networks, "email_validator", None)
+    words = r"^it has the type .*EmailStr.*pydantic refuses it: email-validator is not installed, run `pip install"
+    with pytest.raises(UsageError, match=words):
+        reading(pydantic.EmailStr, "it")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kinds"),
+    [
+        (User, ("object",)),
+        (Ints, EVERY_KIND),
+        (Duck, EVERY_KIND),
+        (Unlike, ("array",)),
+        (pydantic.HttpUrl, ("string",)),
+        (pydantic.ByteSize, ("string", "number")),
+        (pydantic.ImportString, ("string",)),
+        (Unschooled, EVERY_KIND),
+    ],
+)
+def test_the_kinds_of_json_that_a_type_takes_are_those_of_its_schema(annotation: Any, kinds: tuple[str, ...]) -> None:
+    assert reading(annotation, "it").kinds == kinds
 
 
 def test_a_model_with_several_names_for_a_member_is_read_by_pydantic() -> None:

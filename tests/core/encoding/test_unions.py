@@ -135,6 +135,8 @@ def test_a_value_is_read_as_the_type_that_it_fits(annotation: Any, text: str, ex
         (dict[str, int] | list[int] | str, {"a": 1}, '{"a":1}'),
         (list[Square] | str | int, "x", '"x"'),
         (pydantic.HttpUrl | None, pydantic.HttpUrl("http://a.b/"), '"http://a.b/"'),
+        (pydantic.HttpUrl | None, "http://a.b/", '"http://a.b/"'),
+        (pydantic.HttpUrl | None, None, "null"),
     ],
 )
 def test_a_value_is_sent_as_the_type_that_it_is(annotation: Any, value: Any, expected: str) -> None:
@@ -172,7 +174,7 @@ def test_a_value_of_another_type_is_not_sent(annotation: Any, value: Any, reason
 
 
 def test_a_plain_value_of_another_type_is_left_to_the_check_of_the_json() -> None:
-    for annotation, value in ((list[Square] | str | None, 3), (A | B | int, "x")):
+    for annotation, value in ((list[Square] | str | None, 3), (list[Square] | str | int, 3.5), (A | B | int, "x")):
         with pytest.raises(ValidationError):
             send(annotation, value)
 

@@ -12,7 +12,7 @@ from typing import Any, get_origin
 from msgspec import Raw, json
 
 from .conversion import REFUSED, Fault, Refused, is_model, pydantic_faults
-from .plan import Compiling, Plan
+from .plan import EVERY_KIND, Compiling, Plan
 
 
 def model(compiling: Compiling, annotation: Any) -> Plan:
@@ -23,7 +23,7 @@ def model(compiling: Compiling, annotation: Any) -> Plan:
     plan = Plan(_described(annotation, cls) if compiling.describes else Raw, yields=Raw)
     plan.cls = cls
     plan.label = cls.__name__
-    plan.kinds = _kinds(cls)
+    plan.kinds = _kinds(cls, adapter)
     plan.members, plan.closed = _members(cls)
 
     def read(raw: Any) -> Any:
@@ -83,10 +83,21 @@ def adapter_of(annotation: Any) -> Any:
         raise TypeError(f"pydantic refuses it: {error}") from None
 
 
-def _kinds(cls: Any) -> tuple[str, ...]:
+def _kinds(cls: Any, adapter: Any) -> tuple[str, ...]:
+    """The kinds of JSON that the type takes. Other types of pydantic's than models take text, too."""
     if getattr(cls, "__pydantic_root_model__", False):
-        return Plan(None).kinds
-    return ("object",) if hasattr(cls, "__pydantic_fields__") else ("string",)
+        return EVERY_KIND
+    if hasattr(cls, "__pydantic_fields__"):
+        return ("object",)
+    try:
+        schema = adapter.json_schema(ref_template="{model}", mode="validation")
+    except Exception:
+        return EVERY_KIND  # it has no schema
+    types = [part.get("type") for part in schema.get("anyOf", [schema])]
+    if not all(isinstance(name, str) for name in types):
+        return EVERY_KIND
+    kinds = ["number" if name == "integer" else name for name in types]
+    return tuple(dict.fromkeys(kinds if isinstance(adapter, Methods) else ["string", *kinds]))
 
 
 def _members(cls: Any) -> tuple[list[tuple[str, Plan, bool]] | None, bool]:

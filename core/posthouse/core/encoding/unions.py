@@ -159,7 +159,8 @@ def _send(branches: tuple[Plan, ...], *, own: bool) -> Any:
     by_class = {branch.cls: branch for branch in branches if branch.cls is not None}
     objects = [branch for branch in branches if "object" in branch.kinds]
     arrays = [branch for branch in branches if "array" in branch.kinds]
-    others = [branch for branch in branches if branch.cls is None]
+    nulls = [branch for branch in branches if "null" in branch.kinds]
+    others = [branch for branch in branches if branch.kinds not in (("null",), ("object",), ("array",))]
     exact = frozenset().union(*(branch.exact for branch in branches if not own))
     encode = json.Encoder(enc_hook=write_custom).encode
     for branch in branches if own else ():
@@ -184,6 +185,8 @@ def _send(branches: tuple[Plan, ...], *, own: bool) -> Any:
             candidates = _tagged(objects, value) or objects
         elif isinstance(value, ARRAYS):
             candidates = arrays
+        elif value is None:
+            candidates = nulls
         else:
             candidates = others
             if shape_of(type(value)) is not None or validates_itself(type(value)):
