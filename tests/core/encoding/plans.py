@@ -11,6 +11,23 @@ from posthouse.core.encoding.faults import explain, reader
 from posthouse.core.encoding.ordering import ordered
 
 
+class Alias:
+    """A `type` statement, which Python has since 3.12: its value is evaluated late, so it can contain itself."""
+
+    def __init__(self, name: str, value: Any, *parameters: Any) -> None:
+        self.__name__ = name
+        self.value = value
+        self.__type_params__ = parameters
+        self.__parameters__ = parameters
+
+    def __call__(self) -> None:
+        """typing wants it of the members of a union."""
+
+    @property
+    def __value__(self) -> Any:
+        return self.value()
+
+
 def read(annotation: Any, text: str) -> Any:
     """The value of this JSON."""
     return reader(reading(annotation, "it"))(text.encode())

@@ -13,13 +13,13 @@ from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, g
 import annotated_types
 import pydantic
 import pytest
-from msgspec import Meta, Raw, Struct, inspect, json
+from msgspec import Meta, Raw, Struct, json
 from posthouse.core.encoding import compiler
-from posthouse.core.encoding.compiler import described, reading, sending
+from posthouse.core.encoding.compiler import Recursive, described, reading, sending
 from posthouse.core.encoding.plan import EVERY_KIND
 from posthouse.core.values.errors import UsageError
 
-from tests.core.encoding.plans import faults, read, send
+from tests.core.encoding.plans import Alias, faults, read, send
 
 UserId = NewType("UserId", int)
 Bound = TypeVar("Bound", bound=int)
@@ -43,22 +43,6 @@ LIST: Any = list
 DICT: Any = dict
 
 
-class Alias:
-    """A `type` statement, which Python has since 3.12: its value is evaluated late, so it can contain itself."""
-
-    def __init__(self, value: Any, *parameters: Any) -> None:
-        self.value = value
-        self.__type_params__ = parameters
-        self.__parameters__ = parameters
-
-    def __call__(self) -> None:
-        """typing wants it of the members of a union."""
-
-    @property
-    def __value__(self) -> Any:
-        return self.value()
-
-
 class Applied:
     """A generic alias with arguments."""
 
@@ -66,10 +50,10 @@ class Applied:
         self.__value__ = origin.__value__
 
 
-JSON: Any = Alias(lambda: DICT[str, JSON] | LIST[JSON] | str | int | None)
-LEAVES: Any = Alias(lambda: DICT[str, LEAVES] | LIST[Leaf])
-NUMBERS: Any = Alias(lambda: list[int])
-LOOP: Any = Alias(lambda: Union[LOOP, int])
+JSON: Any = Alias("Json", lambda: DICT[str, JSON] | LIST[JSON] | str | int | None)
+LEAVES: Any = Alias("Leaves", lambda: DICT[str, LEAVES] | LIST[Leaf])
+NUMBERS: Any = Alias("Numbers", lambda: list[int])
+LOOP: Any = Alias("Loop", lambda: Union[LOOP, int])
 
 
 @pytest.mark.parametrize(
@@ -210,15 +194,25 @@ def test_times_have_their_format_in_a_schema() -> None:
     assert schemas[3]["items"]["anyOf"][0] == {"type": "string", "format": "date-time"}
 
 
-def test_a_recursive_alias_is_described_one_level_deep() -> None:
-    (wire,) = described([JSON], sends=True)
-    assert inspect.type_info(wire)
-    assert json.schema(wire)["anyOf"][1] == {"type": "array"}
+def test_a_recursive_alias_is_described_by_a_reference_to_itself() -> None:
+    wire, again, other = described([JSON, JSON, LEAVES], sends=True)
+    assert wire is again
+    assert (wire.__name__, wire.__module__) == ("Json", Alias.__module__)
+    assert wire.wire == DICT[str, wire] | LIST[wire] | str | int | None
+    assert other.__name__ == "Leaves"
+    assert Recursive.wire is None
+
+
+def test_an_alias_that_is_used_twice_is_described_and_read_alike_each_time() -> None:
+    assert described([NUMBERS, NUMBERS], sends=False) == [list[int], list[int]]
+    assert read(tuple[NUMBERS, NUMBERS], "[[1],[2]]") == ([1], [2])
+    plan = reading(tuple[NUMBERS, NUMBERS], "it")
+    assert plan.convert is None
 
 
 def test_a_generic_alias_is_read_with_its_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     # What Python 3.12 makes of `type Pairs[T] = dict[str, T]` in `Pairs[int]`.
-    pairs = Alias(lambda: dict[str, Free], Free)  # type: ignore[valid-type]
+    pairs = Alias("Pairs", lambda: dict[str, Free], Free)  # type: ignore[valid-type]
     applied = Applied(pairs, Path)
     monkeypatch.setattr(compiler, "get_origin", lambda it: pairs if it is applied else get_origin(it))
     monkeypatch.setattr(compiler, "get_args", lambda it: (Path,) if it is applied else get_args(it))

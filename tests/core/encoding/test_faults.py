@@ -67,6 +67,18 @@ class Row(Struct, array_like=True):
         (Job, '{"title":"a","leaf":{"type":"Leaf","name":1}}', [("$.leaf.name", "expected str, got int")]),
         (Job, '{"title":"a","leaf":{"type":"x"}}', [("$.leaf.type", "invalid value 'x'")]),
         (
+            Leaf | Other,
+            '{"type":"Leaf","name":1,"size":""}',
+            [("$.name", "expected str, got int"), ("$.size", "expected int, got str")],
+        ),
+        (Leaf | Other, '{"name":1,"size":""}', [("$", "object missing required field type")]),
+        (Leaf | Other, '{"type":"Leaf","\\q":1}', [("$", "refused by its type")]),
+        (
+            Leaf,
+            '{"type":"x","name":1}',
+            [("$.type", "invalid enum value 'x'"), ("$.name", "expected str, got int")],
+        ),
+        (
             list[int] | dict[str, int],
             '["a","b"]',
             [("$[0]", "expected int, got str"), ("$[1]", "expected int, got str")],

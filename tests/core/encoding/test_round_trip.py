@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
-from typing import Any, NotRequired, TypedDict
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 
+import annotated_types
 import attrs
 import pydantic
 from hypothesis import given
@@ -24,6 +29,16 @@ PLAIN: st.SearchStrategy[Typed] = st.one_of(
     st.text(max_size=5).map(lambda value: (str, value, value)),
     st.booleans().map(lambda value: (bool, value, value)),
     st.none().map(lambda value: (None, value, value)),
+    st.sampled_from(
+        [
+            (Path, "a/b", "a/b"),
+            (uuid.UUID, str(uuid.UUID(int=1)), str(uuid.UUID(int=1))),
+            (datetime.datetime, "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"),
+            (Annotated[int, annotated_types.Ge(1)], 1, 1),
+            (Annotated[str, pydantic.Field(pattern="^a")], "ab", "ab"),
+            (Literal["a", 1], "a", "a"),
+        ]
+    ),
 )
 
 
@@ -36,6 +51,17 @@ def typed_dict(kind: Any) -> Any:
 
     Options.__annotations__["inner"] = kind
     return Options
+
+
+def row(kind: Any) -> Any:
+    """A NamedTuple with a member of this type."""
+
+    class Row(NamedTuple):
+        inner: int
+        second: int
+
+    Row.__annotations__["inner"] = kind
+    return Row
 
 
 def classes(inner: Typed, given_default: bool) -> list[Typed]:
@@ -51,7 +77,15 @@ def classes(inner: Typed, given_default: bool) -> list[Typed]:
     )
     attributes = {"inner": attrs.field(type=kind), "other": attrs.field(type=str, default=DEFAULT)}
     options = typed_dict(kind)
+    sealed = dataclasses.make_dataclass(
+        "K", [("inner", kind), ("other", str, DEFAULT)], frozen=True, slots=True, kw_only=True
+    )
     return [
+        (sealed, value, expected),
+        (defstruct("G", fields, namespace={"__post_init__": lambda self: None}), value, expected),
+        (defstruct("T", fields, tag=True, frozen=True), {"type": "T", **value}, {"type": "T", **expected}),
+        (defstruct("L", fields, array_like=True), list(expected.values()), list(expected.values())),
+        (row(kind), [sent, 1], [back, 1]),
         (defstruct("S", fields, forbid_unknown_fields=True), value, expected),
         (plain, value, expected),
         (hidden, value, {**expected, "made": 7}),
@@ -67,6 +101,8 @@ def containers(inner: Typed) -> list[Typed]:
         (list[held], [sent, sent], [back, back]),
         (tuple[held, int], [sent, 1], [back, 1]),
         (dict[str, held], {"a": sent}, {"a": back}),
+        (Sequence[held], [sent], [back]),
+        (Mapping[str, held], {"a": sent}, {"a": back}),
         (held | None if kind is not None else int | None, None, None),
         (held | None if kind is not None else int | None, sent, back),
     ]
@@ -96,9 +132,35 @@ def test_json_in_place_of_instances_is_completed_alike(typed: Typed) -> None:
     assert json.loads(send(annotation, sent)) == back
 
 
+def places(sent: Any, path: str = "$") -> list[str]:
+    """The paths of all values inside this JSON that contain no others."""
+    if isinstance(sent, dict):
+        return [place for name, part in sent.items() for place in places(part, f"{path}.{name}")]
+    if isinstance(sent, list):
+        return [place for index, part in enumerate(sent) for place in places(part, f"{path}[{index}]")]
+    return [path]
+
+
+def spoiled(sent: Any, wrong: list[str], path: str = "$") -> Any:
+    """This JSON with 1.5, which no type here takes, at these paths."""
+    if isinstance(sent, dict):
+        return {name: spoiled(part, wrong, f"{path}.{name}") for name, part in sent.items()}
+    if isinstance(sent, list):
+        return [spoiled(part, wrong, f"{path}[{index}]") for index, part in enumerate(sent)]
+    return 1.5 if path in wrong else sent
+
+
+@given(TYPES, st.data())
+def test_every_fault_is_found_at_its_path(typed: Typed, data: st.DataObject) -> None:
+    annotation, sent, _ = typed
+    wrong = data.draw(st.lists(st.sampled_from(places(sent)), unique=True, min_size=1, max_size=3))
+    found = faults(annotation, json.dumps(spoiled(sent, wrong)))
+    assert sorted(path for path, _ in found) == sorted(wrong)
+
+
 def with_secrets(value: Any) -> Any:
     """The value with each instance replaced by one of a subclass that has one more member."""
-    if isinstance(value, list | tuple):
+    if type(value) in (list, tuple):
         return type(value)(map(with_secrets, value))
     if isinstance(value, dict):
         return {name: with_secrets(held) for name, held in value.items()}
@@ -109,8 +171,12 @@ def with_secrets(value: Any) -> Any:
         sub: Any = defstruct("Sub", [("password", str, "secret")], bases=(kind,))
     elif attrs.has(kind):
         sub = attrs.make_class("Sub", {"password": attrs.field(type=str, default="secret")}, bases=(kind,))
+    elif issubclass(kind, tuple):
+        sub = type("Sub", (kind,), {"password": "secret"})
+        return sub(with_secrets(value[0]), value[1])
     else:
-        sub = dataclasses.make_dataclass("Sub", [("password", str, "secret")], bases=(kind,))
+        frozen = kind.__dataclass_params__.frozen
+        sub = dataclasses.make_dataclass("Sub", [("password", str, "secret")], bases=(kind,), frozen=frozen)
     return sub(inner=with_secrets(value.inner), other=value.other)
 
 

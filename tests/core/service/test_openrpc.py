@@ -24,6 +24,8 @@ from posthouse.core.values.errors import RpcError, UsageError
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
+from tests.core.encoding.plans import Alias
+
 VENDORED = Path(__file__).parent / "openrpc"
 
 
@@ -422,3 +424,43 @@ def test_the_document_is_the_same_in_every_process() -> None:
     ]
     assert printed[0] == printed[1]
     assert b'"default":["a","b"]' in printed[0]
+
+
+LIST: Any = list
+DICT: Any = dict
+JSON: Any = Alias("Json", lambda: DICT[str, JSON] | LIST[JSON] | str | None)
+
+
+@dataclasses.dataclass
+class Note:
+    text: JSON
+
+
+def test_a_recursive_alias_is_a_component_that_refers_to_itself() -> None:
+    service = Service("test", public=True)
+
+    @service.method
+    def keep(value: JSON, notes: list[Note], other: JSON = None) -> JSON:
+        return value
+
+    found = document(service, [])
+    name = "tests.core.encoding.plans.Json"
+    own = {"$ref": f"#/components/schemas/{name}"}
+    (method,) = found["methods"]
+    assert [param["schema"] for param in method["params"]] == [
+        own,
+        {"type": "array", "items": {"$ref": "#/components/schemas/Note"}},
+        {"allOf": [own], "default": None},
+    ]
+    assert method["result"]["schema"] == own
+    schemas = found["components"]["schemas"]
+    assert schemas[name] == {
+        "anyOf": [
+            {"type": "object", "additionalProperties": own},
+            {"type": "array", "items": own},
+            {"type": "string"},
+            {"type": "null"},
+        ]
+    }
+    assert schemas["Note"]["properties"] == {"text": own}
+    assert list(schemas) == ["Note", name]

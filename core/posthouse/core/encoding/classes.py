@@ -33,7 +33,7 @@ def class_plan(compiling: Compiling, annotation: Any, shape: Shape) -> Plan:
     if shape.form not in (MAPPING, TUPLE, STRUCT):
         _check_constructor(compiling, shape)
     plan = compiling.classes[annotation] = Plan(None, kinds=("array",) if shape.array_like else ("object",))
-    plan.label = _label(annotation)
+    plan.label = label(annotation)
     plan.cls = shape.cls
     plan.closed = shape.closed
     plan.tag = None if shape.tag is None else (shape.tag_field, shape.tag)
@@ -87,9 +87,9 @@ def _is_sent_whole(shape: Shape) -> bool:
     return plain and all(member.keyword is not None and member.sent for member in shape.members)
 
 
-def _label(annotation: Any) -> str:
-    """The name of a class, with its type arguments."""
-    arguments = ", ".join(_label(argument) for argument in get_args(annotation))
+def label(annotation: Any) -> str:
+    """The name of a class or an alias, with its type arguments."""
+    arguments = ", ".join(label(argument) for argument in get_args(annotation))
     name = getattr(get_origin(annotation) or annotation, "__name__", str(annotation))
     return f"{name}[{arguments}]" if arguments else name
 
@@ -198,19 +198,19 @@ def _read(shape: Shape, steps: list[tuple[Member, Plan]]) -> Convert:
 
 
 def _send(plan: Plan, shape: Shape, steps: list[tuple[Member, Plan]]) -> Convert:
-    cls, label, whole = shape.cls, plan.label, _is_sent_whole(shape)
+    cls, name, whole = shape.cls, plan.label, _is_sent_whole(shape)
     changing: list[tuple[str, Convert]] = [(m.attribute, part.convert) for m, part in steps if part.convert is not None]
 
     def convert(value: Any) -> Any:
         if type(value) is cls and whole and (not changing or is_as_declared(value)):
             return value
         if shape.form is MAPPING:
-            return picked(value) if isinstance(value, Mapping) else must_be_plain(value, label)
+            return picked(value) if isinstance(value, Mapping) else must_be_plain(value, name)
         if isinstance(value, cls):
             return members_of(value)
         if isinstance(value, Mapping):
             return from_mapping(value)
-        return must_be_plain(value, label)
+        return must_be_plain(value, name)
 
     def is_as_declared(instance: Any) -> bool:
         """Would each member be sent as msgspec sends it?"""

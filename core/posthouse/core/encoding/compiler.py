@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, Literal, NewType, TypeVar, Union, get_
 from msgspec import Meta, Raw, UnsetType, inspect, json
 from posthouse.core.values.errors import UsageError
 
-from .classes import class_plan
+from .classes import class_plan, label
 from .constraints import constraints
 from .containers import container
 from .conversion import check, is_path, read_custom, validates_itself, write_custom
@@ -53,6 +53,12 @@ FORMATS: Final = {"datetime.datetime": "date-time", "datetime.time": "time"}
 """Formats in JSON Schema that msgspec leaves out, by the names of the types."""
 
 
+class Recursive:
+    """The wire type of a recursive alias, for its JSON Schema: a reference to the schema of `wire`."""
+
+    wire: Any = None
+
+
 def reading(annotation: Any, where: str) -> Plan:
     """How values of this type are read. Raises UsageError if the declaration cannot hold; `where` names its place."""
     return _compiled(Compiler(where, sends=False), annotation)[0]
@@ -87,6 +93,7 @@ class Compiler(Compiling):
     def __init__(self, where: str, *, sends: bool, describes: bool = False) -> None:
         super().__init__(where, sends=sends, describes=describes)
         self._aliases: dict[Any, Plan | None] = {}
+        self._recursive: dict[Any, type[Recursive]] = {}
 
     def compile(self, annotation: Any) -> Plan:
         """The whole plan."""
@@ -135,8 +142,7 @@ class Compiler(Compiling):
     def _alias(self, annotation: Any, origin: Any) -> Plan:
         """A `type` alias. A recursive one is read step by step: its inner values stay JSON text at first."""
         if annotation in self._aliases:
-            self.special = True
-            return self._recursion(annotation)
+            return self._aliases[annotation] or self._recursion(annotation)
         self._aliases[annotation] = None
         try:
             inspect.type_info(annotation)
@@ -145,10 +151,20 @@ class Compiler(Compiling):
         value = annotation.__value__
         if origin is not None:
             value = substitute(value, dict(zip(origin.__type_params__, get_args(annotation), strict=True)))
-        plan = self._aliases[annotation] = self.plan(value)
+        plan = self.plan(value)
+        if annotation in self._recursive:
+            named = self._recursive[annotation]
+            named.wire, plan = plan.wire, _with_wire(plan, named)
+        self._aliases[annotation] = plan
         return plan
 
     def _recursion(self, annotation: Any) -> Plan:
+        self.special = True
+        if self.describes:
+            if annotation not in self._recursive:
+                space = {"__module__": annotation.__module__}
+                self._recursive[annotation] = type(label(annotation), (Recursive,), space)
+            return Plan(self._recursive[annotation])
         decoders: list[Any] = []
         write = json.Encoder(enc_hook=write_custom).encode
 
@@ -169,8 +185,6 @@ class Compiler(Compiling):
             decoders[0](data)
             return Raw(data)
 
-        if self.describes:
-            return Plan(Any)
         return Plan(Raw, send if self.sends else read, yields=Raw)
 
     def _leaf(self, annotation: Any) -> Plan:

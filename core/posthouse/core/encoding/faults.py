@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Raw
 from msgspec.json import Decoder
@@ -45,6 +45,8 @@ def _inside(plan: Plan, raw: bytes | Raw, path: str) -> list[Fault]:
     if plan.branches:
         kind = {0x5B: "array", 0x7B: "object"}.get(first)
         fitting = [branch for branch in plan.branches if kind in branch.kinds]
+        if kind == "object" and len(fitting) > 1:
+            fitting = _tagged(fitting, raw)
         return _inside(fitting[0], raw, path) if len(fitting) == 1 else []
     found: list[Fault] = []
     if plan.kinds not in (("array",), ("object",)) or plan.wire is Raw:
@@ -70,9 +72,31 @@ def _inside(plan: Plan, raw: bytes | Raw, path: str) -> list[Fault]:
     return found
 
 
+def _tagged(branches: list[Plan], raw: bytes | Raw) -> list[Plan]:
+    """The branches whose tag this object has."""
+    try:
+        given = _members(raw)
+        return [
+            branch
+            for branch in branches
+            if branch.tag is not None and branch.tag[0] in given and not explain(_of_tag(branch), given[branch.tag[0]])
+        ]
+    except Exception:
+        return []
+
+
+def _of_tag(plan: Plan) -> Plan:
+    """The plan of the member that says which class it is."""
+    return Plan(Literal[plan.tag[1]])
+
+
 def _of_members(plan: Plan, given: dict[str, Raw], path: str) -> list[Fault]:
     found: list[Fault] = []
-    known = dict.fromkeys(() if plan.tag is None else (plan.tag[0],))
+    known: dict[str, None] = {}
+    if plan.tag is not None:
+        known[plan.tag[0]] = None
+        if plan.tag[0] in given:
+            found += explain(_of_tag(plan), given[plan.tag[0]], f"{path}.{plan.tag[0]}")
     for name, part, required in plan.members or ():
         known[name] = None
         if name in given:

@@ -50,7 +50,7 @@ def union(compiling: Compiling, arguments: tuple[Any, ...]) -> Plan:
             plan.exact = frozenset().union(*(branch.exact for branch in branches))
         return plan
     compiling.special = True
-    if not optional:
+    if not (optional or compiling.describes):
         _check_sound(compiling, branches, arguments)
     if compiling.describes:
         plan.wire = type("OneOf", (OneOf,), {"branches": tuple(branch.wire for branch in branches)})

@@ -13,7 +13,7 @@ from inspect import Parameter
 from typing import Any, Final, Literal
 
 from msgspec import json
-from posthouse.core.encoding.compiler import described
+from posthouse.core.encoding.compiler import Recursive, described
 from posthouse.core.encoding.conversion import write_custom
 from posthouse.core.encoding.faults import explain
 from posthouse.core.encoding.models import adapter_of
@@ -160,14 +160,22 @@ def _schemas(
     """The schemas of types, in their order, and the components that they refer to."""
     models: dict[str, Schema] = {}
 
+    def parts_of(*wires: Any) -> list[Schema]:
+        schemas, parts = json.schema_components(wires, schema_hook=describe_custom, ref_template=template)
+        models.update({name + suffix: schema for name, schema in parts.items()})
+        return list(schemas)
+
     def describe_custom(cls: Any) -> Schema:
         if cls is object:
             return {"description": "any JSON value"}
         if issubclass(cls, OneOf):
-            schemas, parts = json.schema_components(cls.branches, schema_hook=describe_custom, ref_template=template)
-            models.update({name + suffix: schema for name, schema in parts.items()})
-            return {"anyOf": list(schemas)}
+            return {"anyOf": parts_of(*cls.branches)}
         name = re.sub(r"[^\w.-]", "_", f"{cls.__module__}.{cls.__name__}", flags=re.ASCII) + suffix
+        if issubclass(cls, Recursive):
+            if name not in models:
+                models[name] = {}  # it contains itself
+                (models[name],) = parts_of(cls.wire)
+            return {"$ref": SCHEMAS + name}
         try:
             models[name] = adapter_of(cls.declared).json_schema(
                 ref_template=f"{SCHEMAS}{name}/$defs/{{model}}", mode=mode
