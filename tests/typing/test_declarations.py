@@ -92,8 +92,10 @@ def test_wrong_declarations_are_errors_to_a_type_checker_and_at_run_time() -> No
         service.on_call(bare)  # type: ignore[type-var]
     with pytest.raises(UsageError):
         service.method(1)(bare)  # type: ignore[call-overload]
-    with pytest.raises(TypeError):
+    with pytest.raises(UsageError):
         service.method("m", retries=3)(bare)  # type: ignore[call-overload]
+    with pytest.raises(UsageError):
+        service.on("connection.opened", "connection.closed")  # type: ignore[arg-type]
 
 
 def _none() -> tuple[Any, Any]:

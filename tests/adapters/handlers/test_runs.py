@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import logging
 import sys
@@ -103,12 +104,26 @@ async def test_error_data_that_cannot_be_encoded_is_logged(caplog: pytest.LogCap
     assert record.getMessage() == expected
 
 
-async def test_sequential_calls_of_a_connection_follow_one_another_and_others_do_not_wait() -> None:
+def plain_wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An ordinary decorator, which knows nothing of coroutines."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any) -> Any:
+        return function(*args)
+
+    return wrapper
+
+
+@pytest.mark.parametrize("decorator", [lambda function: function, plain_wrapper], ids=["bare", "decorated"])
+async def test_sequential_calls_of_a_connection_follow_one_another_and_others_do_not_wait(
+    decorator: Callable[[Any], Any],
+) -> None:
     service = Service("sequential", public=True)
     events: list[str] = []
     gate = anyio.Event()
 
     @service.method(sequential=True)
+    @decorator
     async def step(number: int) -> int:
         events.append(f"begin {number}")
         if number == 0:

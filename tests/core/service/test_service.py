@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
 import pytest
@@ -32,6 +32,18 @@ def many(event: Any) -> Iterator[None]:
 
 async def seen(context: Context, method: Method, outcome: Outcome) -> None: ...
 def seen_too(context: Context, method: Method, outcome: Outcome) -> None: ...
+
+
+class Scope:
+    """Has attributes that look like functions in its body."""
+
+    @classmethod
+    def whole(cls, a: int) -> int:
+        return a
+
+    @property
+    def part(self) -> int:
+        return 1
 
 
 # Methods
@@ -89,6 +101,63 @@ def test_a_function_without_a_name_must_be_given_one(function: Any) -> None:
         service.method(function)
     service.method("named")(function)
     assert list(service.methods) == ["named"]
+
+
+@pytest.mark.parametrize(
+    ("declare", "message"),
+    [
+        (lambda s: s.method("a", "b"), "service.method takes one name: to give a function two names, declare it twice"),
+        (lambda s: s.method(add, negate), "service.method takes one name"),
+        (lambda s: s.method(timout=3), "service.method has no option 'timout': did you mean 'timeout'?"),
+        (lambda s: s.method(name="x"), "service.method has no option name: write the name first"),
+        (lambda s: s.method(public="yes"), "public is 'yes', but must be True or False"),
+        (lambda s: s.method(scopes="admin")(add), "method 'add': scopes is a single string"),
+        (lambda s: s.method(timeout=0)(add), "method 'add': timeout is 0"),
+        (lambda s: s.method(3), "service.method: 3 is not a function"),
+        (lambda s: s.method(["x"]), "service.method: ['x'] is not a function"),
+        (lambda s: s.method()(3), "service.method: 3 is not a function"),
+        (lambda s: s.method(Method), "method 'Method': 'Method' is a class"),
+        (lambda s: s.method(Scope.__dict__["whole"]), "service.method: a classmethod is not a function"),
+        (lambda s: s.method()(Scope.__dict__["part"]), "a property is not a function"),
+        (lambda s: s.method(many), "method 'many' is a generator function"),
+        (lambda s: s.include(Service), "service 's' can include a Service only, not <class "),
+        (lambda s: s.on("connection.opened", "connection.closed"), "service.on takes one event"),
+        (lambda s: s.on(first), "service.on takes the name of an event: use `@service.on("),
+        (lambda s: type(s)(3), "a service's name is 3, but must be a string"),
+        (lambda s: type(s)("t", public="yes"), "public is 'yes', but must be True or False"),
+    ],
+)
+def test_misuse_of_a_decorator_is_refused_at_once_with_the_right_way(
+    declare: Callable[[Any], object], message: str
+) -> None:
+    service = Service("s")
+    with pytest.raises(UsageError) as caught:
+        declare(service)
+    assert message in str(caught.value)
+    assert service.methods == {}
+
+
+def test_a_declared_function_is_declared_again_under_another_name_above_and_below_other_decorators() -> None:
+    service = Service("s")
+
+    @service.method("second")
+    @service.method
+    @functools.cache
+    def both(a: int) -> int:
+        return a
+
+    class Tools:
+        @staticmethod
+        @service.method
+        def below(a: int) -> int:
+            return a
+
+        @service.method
+        @staticmethod
+        def above(a: int) -> int:
+            return a
+
+    assert list(service.methods) == ["both", "second", "below", "above"]
 
 
 def test_a_service_has_defaults_for_its_description() -> None:

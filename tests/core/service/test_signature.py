@@ -37,6 +37,7 @@ def undecodable(a: Callable[[], None]) -> None: ...
 def misspelled(a: int) -> None: ...
 def two_contexts(one: Context, two: Context) -> None: ...
 def context_rest(*contexts: Context) -> None: ...
+def context_untyped(a: int, context) -> None: ...  # type: ignore[no-untyped-def]
 def context_default(context: Context = None) -> None: ...  # type: ignore[assignment]
 
 
@@ -117,6 +118,7 @@ LateAnnotations.__call__.__annotations__["value"] = "Missing"
         (two_contexts, "parameter 'two' is a second Context beside 'one': remove one"),
         (context_rest, "parameter 'contexts' takes the rest of the parameters: use a single parameter for the Context"),
         (context_default, "parameter 'context' has a default: remove it"),
+        (context_untyped, "parameter 'context' has no annotation: write `context: Context`"),
         (LateAnnotations(), "the annotation 'Missing' is not known in the module of its function"),
         (max, "the signature of .* cannot be read"),
     ],

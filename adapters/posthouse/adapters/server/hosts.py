@@ -18,7 +18,10 @@ def hosts_to_bind(host: str | Sequence[str] | None, *, elsewhere: bool) -> tuple
     """The hosts to listen on. Without any, that is 127.0.0.1, unless the server is reached `elsewhere`."""
     if host is None:
         return () if elsewhere else (LOOPBACK,)
-    return (host,) if isinstance(host, str) else tuple(host)
+    hosts = (host,) if isinstance(host, str) else tuple(host)
+    if not hosts and not elsewhere:
+        raise UsageError("there is nothing to listen on: host is empty, and there is neither a unix path nor a pipe")
+    return hosts
 
 
 def check_hosts(hosts: tuple[str, ...], allow_hosts: Sequence[str], *, dev: bool) -> None:

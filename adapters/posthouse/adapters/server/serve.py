@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from os import PathLike
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, Never, TypedDict, Unpack
 
 import anyio
 from anyio.abc import TaskStatus
@@ -38,6 +38,7 @@ from posthouse.transports.switchboard.switchboard import Switchboard
 
 from .accepting import Acceptor
 from .actions import performers
+from .arguments import check_arguments, check_backend
 from .endpoints import Endpoints
 from .hosts import allowed_names, check_hosts, hosts_to_bind
 from .listeners import Listener, listen_tcp, listen_unix, tls_context
@@ -87,6 +88,7 @@ async def serve(
     journal_bytes: int = DEFAULT_BYTES,
     started: Callable[[Server], object] | None = None,
     task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED,
+    **unknown: Never,
 ) -> None:
     """Serve until a shut-down has ended, or until this is cancelled. Runs on asyncio and on trio.
 
@@ -106,6 +108,9 @@ async def serve(
     Raises UsageError for arguments that do not fit together, OSError for an address or a file that cannot be opened or
     a certificate that cannot be read.
     """
+    given = {"host": host, "port": port, "pipes": pipes, "config": config, "dev": dev, "signals": signals}
+    named = {"allow_hosts": allow_hosts, "allow_origins": allow_origins, "started": started}
+    check_arguments(service, Options.__annotations__, {**given, **named, **unknown})
     hosts = hosts_to_bind(host, elsewhere=unix is not None or bool(pipes))
     check_hosts(hosts, allow_hosts, dev=dev)
     if tls_key is not None and tls_cert is None:
@@ -154,12 +159,21 @@ def run(service: Service, *, backend: Literal["asyncio", "trio"] = "asyncio", **
     """Run `serve` in an event loop of its own, and handle signals if this is the main thread. Returns when a shut-down
     has ended."""
     options.setdefault("signals", in_main_thread())
+    check_backend(backend)
+    began = False
 
     async def main() -> None:
+        nonlocal began
+        began = True
         await serve(service, **options)
 
     loop: dict[str, Any] = {"backend": backend}
-    anyio.run(main, **loop)
+    try:
+        anyio.run(main, **loop)
+    except RuntimeError:
+        if began:
+            raise
+        raise UsageError("an event loop runs in this thread already: use `await serve(…)` instead of run") from None
 
 
 class Entrances(Struct, frozen=True):

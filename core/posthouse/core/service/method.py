@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Final, Literal, get_args
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 from posthouse.core.values.errors import UsageError
 
 from .context import Context
+from .declarations import (
+    OnDisconnect,
+    check_function,
+    check_name,
+    check_on_disconnect,
+    check_timeout,
+    is_coroutine_function,
+    sorted_scopes,
+    wraps_coroutine_function,
+)
 from .parameters import Arguments, Binding, compile_binding
 from .results import Encoding, compile_encoding
-from .signature import Signature, innermost, read_signature, underlying
-
-OnDisconnect = Literal["cancel", "finish"]
-"""A call whose connection ends is cancelled, or it runs to its end and gets no reply."""
-
-MAX_NAME_BYTES: Final = 128
-"""The longest name of a method, in bytes of UTF-8: the default of `Config.max_method_bytes`."""
-
-RESERVED_PREFIXES: Final = ("rpc.", "$/")
-"""JSON-RPC 2.0 section 4: "Method names that begin with the word rpc followed by a period character are reserved";
-the Language Server Protocol reserves `$/` for messages that depend on the implementation."""
+from .signature import Signature, innermost, read_signature
 
 
 class Returned(Struct, frozen=True):
@@ -66,10 +66,11 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
     """A function that peers may call by `name`, and the rules of its calls.
 
     `bind` turns raw JSON `params` into `(args, kwargs)` or raises RpcError (-32602). `encode_result` turns the returned
-    value into JSON or raises ResultError. `is_async`: the function is a coroutine function. `awaits`: the function or
-    an interceptor is one, so the call needs a task. `timeout` is in seconds, None for `Config.call_timeout`. `scopes`
-    is sorted. `on_call` and `on_outcome` run in order, before and after the function. `context_parameter` is the name
-    of the parameter that takes the Context; `context_position` is its place if it must be given by position.
+    value into JSON or raises ResultError. `is_async`: the function is a coroutine function. `awaits`: the call needs a
+    task, because the function or an interceptor is a coroutine function, or because the function wraps one and is
+    sequential. `timeout` is in seconds, None for `Config.call_timeout`. `scopes` is sorted. `on_call` and `on_outcome`
+    run in order, before and after the function. `context_parameter` is the name of the parameter that takes the
+    Context; `context_position` is its place if it must be given by position.
     """
 
     name: str
@@ -113,15 +114,14 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
         is_async = is_coroutine_function(function)
         if blocking and is_async:
             raise UsageError(f"{where} is an `async def`: `blocking=True` is for plain functions, run in a thread")
-        if sequential and not (is_async or blocking):
+        if sequential and not (blocking or wraps_coroutine_function(function)):
             raise UsageError(
                 f"{where} is a plain function, which runs at once and cannot be sequential: make it an `async def` or "
-                "`blocking=True`, or remove `sequential`"
+                "`blocking=True`, or remove `sequential` (a decorator hides an `async def` unless it uses "
+                "functools.wraps)"
             )
-        if on_disconnect not in get_args(OnDisconnect):
-            raise UsageError(f"{where}: on_disconnect is {on_disconnect!r}, but must be 'cancel' or 'finish'")
-        if timeout is not None and not 0 < timeout < float("inf"):
-            raise UsageError(f"{where}: timeout is {timeout}, but must be a finite number of seconds above 0")
+        check_on_disconnect(on_disconnect, where)
+        check_timeout(timeout, where)
         signature = read_signature(function, name)
         return cls(
             name=name,
@@ -135,7 +135,7 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
             reserved=reserved,
             description=inspect.getdoc(innermost(function)) or "",
             is_async=is_async,
-            awaits=is_async,
+            awaits=is_async or (sequential and not blocking),
             signature=signature,
             bind=compile_binding(signature),
             encode_result=compile_encoding(signature.returns, f"{where}: the result"),
@@ -151,7 +151,8 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
     def intercepted(self, on_call: tuple[OnCall, ...], on_outcome: tuple[OnOutcome, ...]) -> Method:
         """This method with these interceptors instead of its own."""
         interceptors: tuple[Callable[..., Any], ...] = (*on_call, *on_outcome)
-        awaits = self.is_async or any(map(is_coroutine_function, interceptors))
+        alone = self.is_async or (self.sequential and not self.blocking)
+        awaits = alone or any(map(is_coroutine_function, interceptors))
         return replace(self, on_call=on_call, on_outcome=on_outcome, awaits=awaits)
 
     def with_context(self, arguments: Arguments, context: Context) -> Arguments:
@@ -163,52 +164,3 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
         if place is not None:
             return (*args[:place], context, *args[place:]), kwargs
         return args, {**kwargs, self.context_parameter: context}
-
-
-def check_name(name: str, *, reserved: bool) -> None:
-    """Raise UsageError unless `name` is valid. `reserved`: another named protocol defines it."""
-    if not isinstance(name, str) or not name:
-        raise UsageError(f"a method's name is {name!r}: it must be a non-empty string")
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError:
-        raise UsageError(f"the name {name!r} cannot be encoded as UTF-8: it contains a lone surrogate") from None
-    if size > MAX_NAME_BYTES:
-        raise UsageError(f"the name {name!r} has {size} bytes: at most {MAX_NAME_BYTES} are allowed")
-    if not reserved and name.startswith(RESERVED_PREFIXES):
-        raise UsageError(
-            f"the name {name!r} is reserved, like all names that begin with 'rpc.' or '$/': use reserved=True if "
-            "another named protocol defines it"
-        )
-
-
-def check_function(function: Callable[..., Any], where: str) -> None:
-    """Raise UsageError unless `function` is a function that returns one result. `where` names its use."""
-    if not callable(function):
-        raise UsageError(f"{where}: {function!r} is not a function")
-    if isinstance(function, type):
-        raise UsageError(f"{where}: {function.__qualname__!r} is a class: give a function, or an object with __call__")
-    target = underlying(function)
-    if inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
-        raise UsageError(f"{where} is a generator function, which yields many values: return one value, such as a list")
-    if inspect.isfunction(function) and next(iter(inspect.signature(function).parameters), None) in ("self", "cls"):
-        raise UsageError(
-            f"{where} belongs to a class and is not bound to an instance: declare the bound method, as in "
-            "`service.method(instance.name)`"
-        )
-
-
-def is_coroutine_function(function: Callable[..., Any]) -> bool:
-    """Does calling it return a coroutine? Looks through functools.partial and at `__call__`."""
-    return inspect.iscoroutinefunction(underlying(function))
-
-
-def sorted_scopes(scopes: Iterable[str], where: str) -> tuple[str, ...]:
-    """Scopes, sorted, without duplicates. Raises UsageError for an invalid scope; `where` names the declaration."""
-    if isinstance(scopes, str):
-        raise UsageError(f"{where}: scopes is a single string: give a collection, such as {{{scopes!r}}}")
-    given = list(scopes)
-    for scope in given:
-        if not isinstance(scope, str) or not scope:
-            raise UsageError(f"{where}: {scope!r} is not a scope: it must be a non-empty string")
-    return tuple(sorted(dict.fromkeys(given)))

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from difflib import get_close_matches
 from inspect import signature
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, Never, TypeVar, overload
 
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import EVENTS, Event, EventName
 
-from .method import Method, OnCall, OnDisconnect, OnOutcome, check_function, sorted_scopes
+from .declarations import OnDisconnect, check_event, check_function, check_options, sorted_scopes
+from .method import Method, OnCall, OnOutcome
 
 Hook = Callable[[Any], Awaitable[None] | None]
 """Called with a lifecycle event. A plain function or a coroutine function."""
@@ -49,6 +50,9 @@ class Service:
         description: str = "",
         builtin_scopes: Mapping[str, Iterable[str]] = {},
     ) -> None:
+        if not isinstance(name, str):
+            raise UsageError(f"a service's name is {name!r}, but must be a string")
+        check_options({"public": public})
         self.name = name
         self.public = public
         self.version = version
@@ -88,7 +92,12 @@ class Service:
     ) -> Callable[[F], F]: ...
 
     def method(
-        self, function_or_name: Callable[..., Any] | str | None = None, /, *, public: bool | None = None, **options: Any
+        self,
+        function_or_name: Callable[..., Any] | str | None = None,
+        /,
+        *more: object,
+        public: bool | None = None,
+        **options: Any,
     ) -> Any:
         """Declare a function as a method: `@service.method`, or `@service.method("name", …)`. Returns the function.
 
@@ -99,6 +108,9 @@ class Service:
         and blocking ones. `on_disconnect="finish"` lets a call run on when its connection ends. `reserved=True` allows
         a name that another protocol defines (`$/setTrace` of LSP). Raises UsageError for an invalid declaration.
         """
+        check_options(options if public is None else {"public": public, **options})
+        if more:
+            raise UsageError("service.method takes one name: to give a function two names, declare it twice")
 
         def declare(function: F) -> F:
             self._check_not_frozen()
@@ -111,21 +123,23 @@ class Service:
         if callable(function_or_name):
             named = None
             return declare(function_or_name)
+        if function_or_name is not None and not isinstance(function_or_name, str):
+            check_function(function_or_name, "service.method")
         named = function_or_name
         return declare
 
     # Hooks
 
-    def on(self, event: EventName, /) -> Callable[[H], H]:
+    def on(self, event: EventName, /, *more: Never) -> Callable[[H], H]:
         """Declare a hook: `@service.on("connection.opened")`, called with each event of this name after it happened.
 
         A hook is a plain or a coroutine function. Hooks of an event run in the order of declaration and cannot veto it.
         An exception in a hook is logged. Raises UsageError for an unknown event.
         """
-        kind = EVENTS.get(event)
-        if kind is None:
-            near = get_close_matches(event, EVENTS, 1, 0.0)
-            raise UsageError(f"unknown event {event!r}: did you mean {near[0]!r}?")
+        check_event(event, EVENTS)
+        if more:
+            raise UsageError("service.on takes one event: for several, use it several times")
+        kind = EVENTS[event]
 
         def declare(hook: H) -> H:
             self._check_not_frozen()
@@ -171,6 +185,8 @@ class Service:
         that is taken, and for a service that includes itself.
         """
         self._check_not_frozen()
+        if not isinstance(other, Service):
+            raise UsageError(f"service {self.name!r} can include a Service only, not {other!r}")
         if other is self:
             raise UsageError(f"service {self.name!r} cannot include itself")
         included: dict[str, Method] = {}
@@ -212,6 +228,7 @@ def _builtin(name: str) -> str:
 
 def _name_of(function: Callable[..., Any]) -> str:
     name = getattr(function, "__name__", "<unnamed>")
+    check_function(function, "service.method" if name.startswith("<") else f"method {name!r}")
     if name.startswith("<"):
         raise UsageError(f'{function!r} has no name: use `service.method("name")`')
     return str(name)

@@ -16,7 +16,7 @@ from posthouse.core.encoding.members import shape_of
 from posthouse.core.encoding.plan import Plan
 from posthouse.core.values.errors import UsageError
 
-from .context import Context
+from .injection import takes_context
 
 POSITIONAL_ONLY: Final = inspect.Parameter.POSITIONAL_ONLY
 EITHER: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -53,8 +53,10 @@ def read_signature(function: Callable[..., Any], name: str) -> Signature:
     position = 0
     for parameter in declared.values():
         annotation = hints.get(parameter.name, Any)
-        if isinstance(annotation, type) and issubclass(annotation, Context):
-            _check_context(parameter, context, name)
+        where = f"method {name!r}: parameter {parameter.name!r}"
+        if takes_context(parameter, annotation, where):
+            if context is not None:
+                raise UsageError(f"{where} is a second Context beside {context.name!r}: remove one")
             context, position = parameter, len(parameters)
             continue
         if parameter.kind is NAMED_REST and get_origin(annotation) is Unpack:
@@ -62,7 +64,7 @@ def read_signature(function: Callable[..., Any], name: str) -> Signature:
                 plans.append(reading(named.annotation, f"method {name!r}: parameter {named.name!r}"))
                 parameters.append(named)
             continue
-        plans.append(reading(annotation, f"method {name!r}: parameter {parameter.name!r}"))
+        plans.append(reading(annotation, where))
         parameters.append(parameter.replace(annotation=annotation))
     _check_structure(parameters, name)
     returns = hints.get("return", Any)
@@ -100,16 +102,6 @@ def _unpacked(annotation: Any) -> Iterator[inspect.Parameter]:
     for member in () if shape is None else shape.members:
         default = inspect.Parameter.empty if member.required else UNSET
         yield inspect.Parameter(member.name, KEYWORD_ONLY, default=default, annotation=member.annotation)
-
-
-def _check_context(parameter: inspect.Parameter, other: inspect.Parameter | None, name: str) -> None:
-    where = f"method {name!r}: parameter {parameter.name!r}"
-    if other is not None:
-        raise UsageError(f"{where} is a second Context beside {other.name!r}: remove one")
-    if parameter.kind in (REST, NAMED_REST):
-        raise UsageError(f"{where} takes the rest of the parameters: use a single parameter for the Context")
-    if parameter.default is not parameter.empty:
-        raise UsageError(f"{where} has a default: remove it, because the Context is always given")
 
 
 def _check_structure(parameters: Iterable[inspect.Parameter], name: str) -> None:

@@ -1,0 +1,157 @@
+"""What the arguments of `serve` and `run` may be. Each mistake has its own error, which says the fix.
+
+Whether they fit together, and whether the address exists, is found later. Nothing is opened here.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, Final
+
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.errors import UsageError
+
+PORTS: Final = range(65536)
+
+MAY_BE_NONE: Final = ("host", "started")
+
+OTHERS: Final[dict[str, str]] = {
+    "reload": "nothing is reloaded: to restart on changes, run `posthouse serve` under a tool such as watchfiles",
+    "workers": "one process serves: run several behind a proxy; threads are Config(blocking_workers=…)",
+    "log_level": 'set the level of logging.getLogger("posthouse")',
+    "log_config": "configure logging as usual: the logger is named posthouse",
+    "debug": "use dev=True, which gives every caller every scope",
+    "loop": 'use run(service, backend="trio"), or await serve(…) in a loop of your own',
+    "uds": "use unix",
+    "ssl": "use tls_cert and tls_key",
+    "ssl_context": "use tls_cert and tls_key",
+    "ssl_certfile": "use tls_cert",
+    "certfile": "use tls_cert",
+    "ssl_keyfile": "use tls_key",
+    "keyfile": "use tls_key",
+    "cors_origins": "use allow_origins",
+    "cors_allowed_origins": "use allow_origins",
+    "allowed_origins": "use allow_origins",
+    "allowed_hosts": "use allow_hosts",
+}
+"""Options of other servers, and what to do here."""
+
+
+def check_arguments(service: object, known: Iterable[str], options: Mapping[str, Any]) -> None:
+    """Raise UsageError for an argument that does not exist, or has a wrong type or form. `known`: those of `serve`."""
+    _check_service(service)
+    for name, value in options.items():
+        if name not in known:
+            raise UsageError(f"serve has no argument {name!r}: {_advice(name, known)}")
+        if value is None and name in MAY_BE_NONE:
+            continue
+        if name in CHECKS:
+            CHECKS[name](value)
+        elif name in KINDS and not KINDS[name][0](value):
+            raise UsageError(f"{name} is {value!r}, but must be {KINDS[name][1]}")
+
+
+def check_backend(backend: object) -> None:
+    """Raise UsageError unless this names an event loop that `run` can start."""
+    if backend == "trio" and find_spec("trio") is None:
+        raise UsageError("trio is not installed: run pip install 'posthouse[trio]'")
+    if backend not in ("asyncio", "trio"):
+        other = "to use uvloop, write uvloop.run(serve(service, signals=True))"
+        hint = other if backend == "uvloop" else "it must be 'asyncio' or 'trio'"
+        raise UsageError(f"backend is {backend!r}: {hint}")
+
+
+def _advice(name: str, known: Iterable[str]) -> str:
+    if name in OTHERS:
+        return OTHERS[name]
+    if name in Config.__struct_fields__:
+        return f"it is a limit, config=Config({name}=…)"
+    near = get_close_matches(name, known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"its arguments are {', '.join(known)}"
+
+
+def _check_service(service: object) -> None:
+    if isinstance(service, Service):
+        return
+    if isinstance(service, type) and issubclass(service, Service):
+        problem = f'the class {service.__name__}: create an instance, such as Service("name")'
+    elif isinstance(service, str):
+        module, _, name = service.partition(":")
+        problem = f"the string {service!r}: import it, `from {module} import {name or 'service'}`"
+        problem += f", or run the command `posthouse serve {module}:{name or 'service'}`"
+    elif inspect.isroutine(service):
+        problem = f"the function {service.__name__!r}: declare it with @service.method, and serve the service"
+    elif inspect.ismodule(service):
+        problem = f"the module {service.__name__!r}: serve the Service in it"
+    else:
+        problem = f"an object of the type {type(service).__name__}"
+    raise UsageError(f"serve takes a Service, not {problem}")
+
+
+def _check_host(value: object) -> None:
+    hosts = [value] if isinstance(value, str) else value
+    if not isinstance(hosts, Sequence) or not all(isinstance(host, str) for host in hosts):
+        raise UsageError(f"host is {value!r}, but must be a string, or several")
+    for host in hosts:
+        name, colon, port = host.rpartition(":")
+        if not host:
+            raise UsageError("host is empty: for every IPv4 address of this machine, use 0.0.0.0")
+        if "/" in host:
+            raise UsageError(f"host {host!r} is a URL: give its name or address alone")
+        if colon and port.isdigit() and (":" not in name or name.endswith("]")):
+            raise UsageError(
+                f"host {host!r} includes a port: use {name.strip('[]')} as the host and {port} as the port"
+            )
+
+
+def _check_names(name: str, value: object) -> None:
+    if isinstance(value, str):
+        raise UsageError(f"{name} is a single string: give a list, [{value!r}]")
+
+
+def _check_config(value: object) -> None:
+    if isinstance(value, Config):
+        return
+    hint = f"{value!r}: give a Config, or leave it out"
+    if isinstance(value, Mapping):
+        hint = "a mapping: use Config.from_mapping(…)"
+    elif isinstance(value, str):
+        hint = f"{value!r}: to read a TOML file, use Config.from_mapping(tomllib.load(file))"
+    raise UsageError(f"config is {hint}")
+
+
+def _check_pipes(value: object) -> None:
+    for pair in value if isinstance(value, Sequence) else (value,):
+        if not isinstance(pair, Sequence) or len(pair) != 2 or not all(type(number) is int for number in pair):
+            raise UsageError(f"pipes contains {pair!r}: each is a pair of descriptors, to read from and to write to")
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_port(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value in PORTS
+
+
+CHECKS: Final[dict[str, Callable[[Any], None]]] = {
+    "host": _check_host,
+    "pipes": _check_pipes,
+    "config": _check_config,
+    "allow_hosts": partial(_check_names, "allow_hosts"),
+    "allow_origins": partial(_check_names, "allow_origins"),
+}
+"""How the values of arguments are checked."""
+
+KINDS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
+    "port": (_is_port, f"a whole number from 0 to {PORTS[-1]}"),
+    "dev": (_is_flag, "True or False"),
+    "signals": (_is_flag, "True or False"),
+    "started": (callable, "a function that takes the Server"),
+}
+"""The values that simpler arguments may have, and in words."""
