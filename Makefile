@@ -1,9 +1,11 @@
 # Two commands matter: `make serve` and `make test`. Both set themselves up in .venv, and need no network the second time.
+# `make serve` installs what serving needs, and `make test` adds the test tools.
 
 PORT ?= 8000
 WORKERS ?= auto
 PYTHON = .venv/bin/python
 SUITE = $(PYTHON) -m pytest -q -n $(WORKERS) --maxprocesses 8
+SERVING = .venv/serving
 READY = .venv/ready
 LOCK = --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
@@ -27,15 +29,19 @@ help:
 	@echo 'make autobahn      the Autobahn WebSocket suite against our codec (needs a Python 2.7)'
 	@echo 'make bench         the measurements of docs/performance.md'
 
-serve: $(READY)
+serve: $(SERVING)
+	@echo 'serving examples/calculator.py; to end it, press Ctrl-C'
 	@cd examples && exec ../$(PYTHON) -m posthouse.adapters serve calculator:service --host 127.0.0.1 --port $(PORT) --dev
 
 test: lint types contracts coverage
 
 setup: $(READY)
 
-$(READY): pyproject.toml requirements-dev.lock tools/setup
-	@tools/setup
+$(SERVING): pyproject.toml requirements.lock tools/setup
+	@tools/setup serve
+
+$(READY): $(SERVING) requirements-dev.lock
+	@tools/setup test
 
 lint: $(READY)
 	$(PYTHON) -m ruff check .
@@ -91,6 +97,8 @@ bench: $(READY)
 
 lock:
 	uv pip compile $(LOCK) --extra dev --upgrade pyproject.toml --output-file requirements-dev.lock
+	echo 'hatchling>=1.26' | uv pip compile $(LOCK) --constraint requirements-dev.lock pyproject.toml - \
+		--output-file requirements.lock
 	uv pip compile $(LOCK) --extra bench --constraint requirements-dev.lock --upgrade pyproject.toml \
 		--output-file requirements-bench.lock
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {
@@ -33,6 +35,38 @@ def test_every_dependency_says_what_it_is_for(section: str) -> None:
     wanted = [requirement for group in SECTIONS[section] for requirement in groups[group]]
     names = [re.split(r"[^A-Za-z0-9_-]", requirement)[0] for requirement in wanted]
     assert explained(section) == names
+
+
+def pinned(lock: str) -> dict[str, str]:
+    """The packages of a lock that this Python needs, and their versions."""
+    lines = map(Requirement, (ROOT / lock).read_text(encoding="utf-8").splitlines())
+    return {one.name: str(one.specifier) for one in lines if one.marker is None or one.marker.evaluate()}
+
+
+def needed(names: list[str]) -> list[str]:
+    """These packages, and all that they need here."""
+    found: list[str] = []
+    for name in names:
+        if name in found:
+            continue
+        requirements = map(Requirement, requires(name) or ())
+        wanted = [
+            one.name.replace("_", "-")
+            for one in requirements
+            if one.marker is None or one.marker.evaluate({"extra": ""})
+        ]
+        found += [name, *(more for more in needed(wanted) if more not in found)]
+    return list(dict.fromkeys(found))
+
+
+def test_to_serve_takes_what_the_project_imports_and_its_build_backend() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = [Requirement(text).name for text in (*project["project"]["dependencies"], "hatchling")]
+    assert sorted(pinned("requirements.lock")) == sorted(needed(wanted))
+
+
+def test_serving_and_tests_use_the_same_versions() -> None:
+    assert pinned("requirements.lock").items() <= pinned("requirements-dev.lock").items()
 
 
 def test_nothing_from_npm_is_pinned_to_where_it_was_fetched() -> None:
