@@ -9,7 +9,7 @@ SERVING = .venv/serving
 READY = .venv/ready
 LOCK = --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help serve test setup lint types contracts suite coverage coverage-own states simulate planted fuzz conformance attack mutate \
+.PHONY: help serve test setup lint types contracts suite coverage coverage-own states limits simulate planted fuzz conformance attack mutate \
 	interop autobahn bench lock clean
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make coverage      the suite, and the coverage of core and transports by their own tests'
 	@echo 'make coverage-own  each module of core and transports, covered by its own test file alone'
 	@echo 'make states        draws docs/internals/states.md from the state tables'
+	@echo 'make limits        draws the help text about each limit from docs/limits.md'
 	@echo 'make simulate      storms over the whole system on a virtual clock: SEEDS=… SECONDS=… FIRST=…'
 	@echo 'make planted       does the simulator find the bugs that are planted for it?'
 	@echo 'make fuzz          coverage-guided fuzzing: TARGET=… SECONDS=… or MINIMISE=1 (python -m tests.fuzz --list)'
@@ -67,6 +68,9 @@ coverage-own: $(READY)
 
 states: $(READY)
 	$(PYTHON) tools/states.py
+
+limits: $(READY)
+	$(PYTHON) tools/limits.py
 
 simulate: $(READY)
 	$(PYTHON) -m posthouse.adapters.simulation --seeds $(or $(SEEDS),1000) --seconds $(or $(SECONDS),20) $(if $(FIRST),--first $(FIRST))

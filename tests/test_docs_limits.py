@@ -10,6 +10,8 @@ from posthouse.core.values.close_reasons import CLOSE_REASONS
 from posthouse.core.values.config import OBSERVABLE, Config
 from posthouse.core.values.errors import ERRORS
 
+from tools import limits
+
 PAGE: Final = (Path(__file__).parent.parent / "docs" / "limits.md").read_text(encoding="utf-8")
 UNITS: Final = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 VALUES: Final[dict[str, object]] = {"off": None, "false": False, "true": True}
@@ -52,6 +54,10 @@ def test_the_limits_of_policy_are_marked_and_no_others() -> None:
 def test_every_field_that_may_be_off_says_so_and_no_other_does() -> None:
     optional = [field.name for field in fields(Config) if field.type in (int | None, float | None)]
     assert [row[0].split("`")[1] for row in rows("Limits") if row[1] == "off" or "may be off" in row[2]] == optional
+
+
+def test_the_help_text_about_each_limit_is_drawn_from_the_page() -> None:
+    assert limits.MODULE.read_text(encoding="utf-8") == limits.module(), "run: make limits"
 
 
 def test_every_error_is_there_with_its_message_status_and_whether_to_retry() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import pydoc
 from typing import Any
 
 import pytest
@@ -98,6 +100,15 @@ DEFAULTS: dict[str, Any] = {
 
 def test_each_limit_has_the_default_that_is_documented() -> None:
     assert asdict(Config()) == DEFAULTS
+
+
+def test_the_documentation_of_the_class_explains_each_limit() -> None:
+    text = inspect.getdoc(Config) or ""
+    assert text.startswith("The limits of one gateway and its codecs.")
+    assert "\n  max_headers = 100: header lines\n      431 and close\n" in text
+    assert max(map(len, text.splitlines())) <= 120
+    shown = pydoc.plain(pydoc.render_doc("posthouse.core.Config"))
+    assert " |    call_timeout = 30: seconds" in shown
 
 
 def test_the_defaults_are_valid() -> None:

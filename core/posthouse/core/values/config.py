@@ -10,18 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
+from inspect import cleandoc
 from typing import Any, Final
 
 from msgspec import Struct, ValidationError, convert
 from msgspec.structs import fields
 
 from .errors import UsageError
+from .limits import LIMITS
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 
 MAX_PROVABLE_DEPTH: Final = 200
 """The pattern for a depth is compiled by recursion, and a decoder recurses, too. Python allows about 1,000 levels."""
+
+INTRODUCTION: Final = """
+Each limit below has its default, the unit that it counts, and the effect of a breach. A limit that is marked ° is one
+of policy, which `observe` may name: it is then counted and not enforced.
+"""
 
 OBSERVABLE: Final = (
     "max_connections_per_address",
@@ -37,7 +44,9 @@ OBSERVABLE: Final = (
 class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The limits of one gateway and its codecs. Raises UsageError for an invalid value.
 
-    `docs/limits.md` describes each field: its meaning, its unit, and the effect of a breach.
+    Sizes are in bytes, times in seconds. None turns a limit off, if the type of its field allows it. Limits are
+    inclusive. For what each limit counts and what a breach does, see docs/limits.md or run
+    `python -m pydoc posthouse.core.Config`.
     """
 
     # sockets and connections
@@ -140,6 +149,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         except ValidationError as error:
             raise UsageError(str(error)) from None
 
+
+Config.__doc__ = f"{cleandoc(Config.__doc__ or '')}\n{INTRODUCTION}{LIMITS}"  # editors show what stands in the class
 
 MAY_BE_ZERO: Final = (
     "descriptor_reserve",
