@@ -95,6 +95,15 @@ def test_the_loop_serves_one_client_after_another(looping: Program) -> None:
         assert looping.post("greet", {"name": name})["result"] == [f"Hello, {name}!"]
 
 
+def test_the_loop_answers_every_method_of_the_service_and_goes_on(looping: Program) -> None:
+    for _ in range(2):
+        assert looping.post("greet", {"name": "Ada", "times": 2})["result"] == ["Hello, Ada!"] * 2
+        error = {"code": -32000, "message": "this loop runs plain functions"}
+        assert looping.post("report.build", {"year": 2026})["error"] == error
+        methods = looping.post("rpc.discover", {})["result"]["methods"]
+        assert [method["name"] for method in methods if "." not in method["name"]] == ["greet"]
+
+
 def test_the_loop_speaks_websocket(looping: Program) -> None:
     for _ in range(2):
         with connect(f"ws://127.0.0.1:{looping.port}/ws", open_timeout=PATIENCE) as client:
