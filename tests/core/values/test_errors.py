@@ -189,3 +189,33 @@ def test_retry_after_comes_from_the_errors_data_or_its_code() -> None:
     assert ErrorObject.of(-32602, []).retry_after is None
     assert ErrorObject(7, "of a service").retry_after is None
     assert [row.code for row in ERRORS.values() if row.retry_after is not None] == [-32009, -32029, -32050]
+
+
+class Unreadable:
+    def __repr__(self) -> str:
+        raise ValueError("unreadable")
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ({"parameter": "a", "reason": "missing"}, "7 no: {'parameter': 'a', 'reason': 'missing'}"),
+        (0, "7 no: 0"),
+        ([1, None], "7 no: [1, None]"),
+        ("line\n\x1b[31mred", "7 no: 'line\\n\\x1b[31mred'"),
+        ([[[[[1]]]]], "7 no: [[[[[...]]]]]"),
+        (list(range(100)), f"7 no: [{', '.join(map(str, range(20)))}, ...]"),
+        (None, "7 no"),
+    ],
+)
+def test_the_text_of_an_error_shows_its_data_escaped_and_shortened(data: object, text: str) -> None:
+    assert str(RpcError(7, "no", data)) == text
+
+
+@pytest.mark.parametrize("data", ["x" * 10**6, ["x" * 300] * 100, {str(n): "y" * 300 for n in range(100)}])
+def test_the_text_of_an_error_is_short_whatever_its_data(data: object) -> None:
+    assert len(str(RpcError(7, "no", data))) <= len("7 no: ") + 500
+
+
+def test_the_text_of_an_error_survives_data_that_cannot_be_shown() -> None:
+    assert str(RpcError(7, "no", Unreadable())).startswith("7 no: <Unreadable instance at ")

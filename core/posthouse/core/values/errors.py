@@ -6,6 +6,7 @@ Each code has one row with its fixed message, its HTTP status and whether a retr
 
 from __future__ import annotations
 
+from reprlib import Repr
 from typing import Any, Final
 
 from msgspec import Struct
@@ -136,7 +137,24 @@ class RpcError(Exception):
         return ErrorObject(self.code, self.message, self.data)
 
     def __str__(self) -> str:
-        return f"{self.code} {self.message}"
+        """Code, message and data. Data is shortened, and characters that do not print are escaped."""
+        if self.data is None:
+            return f"{self.code} {self.message}"
+        return f"{self.code} {self.message}: {Shortened().repr(self.data)}"
+
+
+class Shortened(Repr):
+    """Shows a value of any depth, length and type in at most `longest` characters that print. Its errors are caught."""
+
+    longest: Final = 500
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxlist, self.maxstring, self.maxother = 4, 20, 20, 200, 200
+
+    def repr(self, x: Any) -> str:
+        text = super().repr(x)
+        return text if len(text) <= self.longest else f"{text[: self.longest - 3]}..."
 
 
 def refusal(code: int, **why: object) -> ErrorObject:
