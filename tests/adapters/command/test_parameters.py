@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from io import StringIO
+from io import BytesIO, TextIOWrapper
 
 import pytest
 from posthouse.adapters.command.parameters import read_params
@@ -49,9 +49,19 @@ def test_words_that_are_no_params_are_refused(words: list[str], complaint: str) 
     assert refused.value.status == 2
 
 
+def standard_input(data: bytes) -> TextIOWrapper:
+    """Standard input in a locale that is not UTF-8."""
+    return TextIOWrapper(BytesIO(data), encoding="ascii")
+
+
 def test_params_come_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", StringIO('{"a": 1}\n'))
+    monkeypatch.setattr(sys, "stdin", standard_input(b'{"a": 1}\n'))
     assert read_params(["-"]) == b'{"a": 1}\n'
-    monkeypatch.setattr(sys, "stdin", StringIO("5"))
+    monkeypatch.setattr(sys, "stdin", standard_input(b"5"))
     with pytest.raises(Misuse, match="must be a JSON array or object"):
+        read_params(["-"])
+    monkeypatch.setattr(sys, "stdin", standard_input('{"größe": "µ"}'.encode()))
+    assert read_params(["-"]) == '{"größe": "µ"}'.encode()
+    monkeypatch.setattr(sys, "stdin", standard_input(b'{"a": "\xb5"}'))
+    with pytest.raises(Misuse, match="standard input is not UTF-8 at byte 7"):
         read_params(["-"])

@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from typing import Any, Final, Literal, TextIO
 
 from posthouse.adapters.report import clean
@@ -83,6 +84,8 @@ def traceback_lines(formatter: logging.Formatter, record: logging.LogRecord) -> 
 
 def configure(level: str, format: LogFormat) -> None:
     """From now on, log to stderr in this format: our own records, and those of the service's loggers."""
+    if format == "json" and isinstance(sys.stderr, TextIOWrapper):
+        sys.stderr.reconfigure(encoding="utf-8")  # whatever the locale: an escape of Python is not JSON
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter(sys.stderr))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

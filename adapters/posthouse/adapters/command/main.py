@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Final
 
 import click
@@ -70,6 +71,7 @@ def posthouse() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (None: the arguments of this process). Returns the exit code."""
     _open_standard_descriptors()
+    _escape_what_cannot_be_printed()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with posthouse.make_context("posthouse", words) as context:
@@ -90,6 +92,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def _escape_what_cannot_be_printed() -> None:
+    """In a locale that is not UTF-8, print an escape for each character that it does not have, instead of an error.
+    This holds for what a service prints, too."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _open_standard_descriptors() -> None:

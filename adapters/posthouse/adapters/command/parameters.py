@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -20,8 +21,7 @@ def read_params(words: Sequence[str]) -> bytes | None:
     if not words:
         return None
     if len(words) == 1 and (words[0] == "-" or words[0].lstrip()[:1] in ("{", "[")):
-        text = sys.stdin.read() if words[0] == "-" else words[0]
-        data = _json(text, "the parameters")
+        data = _json(_standard_input() if words[0] == "-" else words[0], "the parameters")
         if data.lstrip()[:1] not in (b"{", b"["):
             raise Misuse("the parameters must be a JSON array or object")
         return data
@@ -38,6 +38,14 @@ def read_params(words: Sequence[str]) -> bytes | None:
     return json.encode(params)
 
 
+def _standard_input() -> str:
+    """The whole standard input. JSON is UTF-8, whatever the locale."""
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise Misuse(f"standard input is not UTF-8 at byte {error.start}") from None
+
+
 def _json(text: str, name: str, hint: str = "") -> bytes:
     data = utf8(text).encode()
     try:
@@ -48,9 +56,13 @@ def _json(text: str, name: str, hint: str = "") -> bytes:
 
 
 def utf8(text: str) -> str:
-    """The text, if it is UTF-8: an argument may hold other bytes, but JSON cannot. Raises Misuse."""
+    """An argument as text. It may hold any bytes, and the locale may not be UTF-8, but JSON is. Raises Misuse."""
     try:
         text.encode()
+        return text
     except UnicodeEncodeError:
+        pass  # it holds bytes that are no text in this locale
+    try:
+        return os.fsencode(text).decode()
+    except UnicodeError:
         raise Misuse(f"{text!a} is not UTF-8") from None
-    return text
