@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import product
 
 import anyio
@@ -47,7 +47,7 @@ WAYS = [*product(["asyncio", "trio"], WAITS), ("asyncio", wait_for_others)]
 @pytest.mark.parametrize(("anyio_backend", "wait"), WAYS)
 async def test_the_clean_up_may_await_again_and_again(wait: Callable[[], Awaitable[None]]) -> None:
     service = Service("cleanup", public=True)
-    begun, cleaned = anyio.Event(), anyio.Event()
+    begun, cleaning, release, cleaned = (anyio.Event() for _ in range(4))
 
     @service.method
     async def work() -> None:
@@ -55,15 +55,18 @@ async def test_the_clean_up_may_await_again_and_again(wait: Callable[[], Awaitab
         try:
             await wait()
         finally:
-            await anyio.sleep(0.001)
+            await anyio.lowlevel.checkpoint()
+            cleaning.set()
             with anyio.move_on_after(PATIENCE):
-                await anyio.sleep(0.001)
+                await release.wait()
             cleaned.set()
 
     async with serving(service) as server:
         async with websocket(server) as client:
             await client.say(text("work"))
             await begun.wait()
+        await cleaning.wait()
+        release.set()
         await cleaned.wait()
 
 
@@ -88,7 +91,30 @@ async def test_what_a_handler_shields_is_not_cancelled() -> None:
         await passed.wait()
 
 
-async def test_a_handler_that_resists_is_named_once_and_keeps_its_slot(caplog: pytest.LogCaptureFixture) -> None:
+class Named(logging.Handler):
+    """Waits for the line in the log about a handler that resists."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.happened = anyio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if vars(record)["event"] == "handler.resists":
+            self.happened.set()
+
+
+@pytest.fixture
+def named() -> Iterator[Named]:
+    handler = Named()
+    logger = logging.getLogger("posthouse")
+    logger.addHandler(handler)
+    yield handler
+    logger.removeHandler(handler)
+
+
+async def test_a_handler_that_resists_is_named_once_and_keeps_its_slot(
+    named: Named, caplog: pytest.LogCaptureFixture
+) -> None:
     service = Service("stubborn", public=True)
     begun, release = anyio.Event(), anyio.Event()
     turns = [0]
@@ -102,10 +128,9 @@ async def test_a_handler_that_resists_is_named_once_and_keeps_its_slot(caplog: p
             except BaseException:
                 turns[0] += 1
 
-    @service.method
-    async def named() -> None:
-        while not [record for record in caplog.records if vars(record).get("event") == "handler.resists"]:
-            await anyio.sleep(0.001)
+    @service.method("named")
+    async def wait_until_named() -> None:
+        await named.happened.wait()
 
     config = Config(cleanup_grace=0.02, max_calls_per_connection=1)
     async with serving(service, config=config) as server, websocket(server) as client, websocket(server) as other:
@@ -126,7 +151,8 @@ async def test_the_end_of_the_server_does_not_wait_for_handlers_and_hooks_that_r
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     service = Service("stubborn", public=True)
-    begun, over = [anyio.Event(), anyio.Event()], anyio.Event()
+    begun, ended = [anyio.Event(), anyio.Event()], [anyio.Event(), anyio.Event()]
+    over = anyio.Event()
 
     async def resist(number: int) -> None:
         while not over.is_set():
@@ -135,6 +161,7 @@ async def test_the_end_of_the_server_does_not_wait_for_handlers_and_hooks_that_r
                 await over.wait()
             except BaseException:
                 pass
+        ended[number].set()
 
     @service.method
     async def stubborn() -> None:
@@ -150,7 +177,8 @@ async def test_the_end_of_the_server_does_not_wait_for_handlers_and_hooks_that_r
             for event in begun:
                 await event.wait()
         over.set()
-        await anyio.sleep(0.01)  # let them end, before the loop does
+        for event in ended:  # before the loop does
+            await event.wait()
     assert [vars(record)["event"] for record in caplog.records] == ["handler.resists", "hook.resists"]
 
 
