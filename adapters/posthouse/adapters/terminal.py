@@ -51,7 +51,7 @@ def printable(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print one line on stderr, and flush it. If its reader has exited (`2>&1 | head`), there is nobody to tell."""
+    """Print one line on stderr, and flush it. Does nothing if the reader has exited (`2>&1 | head`)."""
     with suppress(OSError, ValueError, AttributeError):  # a broken pipe; a stream that is closed; none at all
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()

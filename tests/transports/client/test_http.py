@@ -212,12 +212,12 @@ def test_a_request_that_cannot_be_made_is_misuse() -> None:
     with pytest.raises(UsageError, match="character that none may have"):
         client.request(b"GET", b"/", [(b"A", b"b\r\nEvil: 1")])
     for method, target in ((b"G T", b"/"), (b"", b"/"), (b"GET", b""), (b"GET", b"/ HTTP/1.1\r\nEvil: 1")):
-        with pytest.raises(UsageError, match="is no request"):
+        with pytest.raises(UsageError, match="is not valid: a method is a token"):
             client.request(method, target)
-    with pytest.raises(UsageError, match="tunnel"):
+    with pytest.raises(UsageError, match="CONNECT is not supported"):
         client.request(b"CONNECT", b"a:1")
     for name in (b"Host", b"CONTENT-LENGTH", b"transfer-encoding"):
-        with pytest.raises(UsageError, match="said already"):
+        with pytest.raises(UsageError, match="the codec sets it itself"):
             client.request(b"GET", b"/", [(name, b"1")])
     assert (client.output, client.reusable) == ([], True)
     with pytest.raises(UsageError, match="character that none may have"):

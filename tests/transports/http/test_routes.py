@@ -75,7 +75,7 @@ def test_a_malformed_handshake_is_refused_and_closed() -> None:
 @pytest.mark.parametrize("path", [b"/", b"/RPC", b"/rpc/", b"/%72pc", b"//rpc", b"/favicon.ico"])
 def test_other_paths_are_not_found(path: bytes) -> None:
     assert ask(b"GET %b HTTP/1.1" % path) == Refusal(
-        404, "There is POST /rpc, GET /ws, GET /health and GET /stats.", keep=True
+        404, "Not found. Use POST /rpc, GET /ws, GET /health or GET /stats.", keep=True
     )
 
 

@@ -113,7 +113,7 @@ def test_a_head_without_one_length_in_digits_is_refused(head: bytes) -> None:
     if head:
         assert_refused(head, "a head has one Content-Length, in digits")
     else:
-        assert_refused(head, "a line of the head is no header field")
+        assert_refused(head, "a line of the head is not a header field")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_another_charset_is_refused(head: bytes) -> None:
     ],
 )
 def test_a_line_that_is_no_field_is_refused(head: bytes) -> None:
-    assert_refused(head, "a line of the head is no header field")
+    assert_refused(head, "a line of the head is not a header field")
 
 
 @pytest.mark.parametrize(

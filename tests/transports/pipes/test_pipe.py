@@ -211,7 +211,7 @@ def test_a_message_that_ends_the_connection_ends_its_turn() -> None:
     pipe = build(ContentLengthFraming)
     pipe.receive_data(b"\r\n\r\n" + pipe.frame(b"1"), 0.0)
     outputs = take(pipe)
-    error = b'{"code":-32700,"message":"Parse error","data":{"reason":"a line of the head is no header field"}}'
-    assert outputs[0] == Send(b'Content-Length: 133\r\n\r\n{"jsonrpc":"2.0","error":%b,"id":null}' % error)
-    assert outputs[1:] == [Ended(1002, "a line of the head is no header field"), Shut()]
+    error = b'{"code":-32700,"message":"Parse error","data":{"reason":"a line of the head is not a header field"}}'
+    assert outputs[0] == Send(b'Content-Length: 136\r\n\r\n{"jsonrpc":"2.0","error":%b,"id":null}' % error)
+    assert outputs[1:] == [Ended(1002, "a line of the head is not a header field"), Shut()]
     assert pipe.buffered == 0

@@ -160,7 +160,7 @@ def test_the_event_of_a_refused_request_has_its_reason_and_the_host_or_origin() 
     assert [event for event in board.events() if isinstance(event, RequestRefused)] == [
         RequestRefused(421, "This server does not answer for that host.", "evil.example:80", HERE, 0.0),
         RequestRefused(403, "This origin is not allowed here.", "https://café", HERE, 0.0),
-        RequestRefused(404, "There is POST /rpc, GET /ws, GET /health and GET /stats.", None, HERE, 0.0),
+        RequestRefused(404, "Not found. Use POST /rpc, GET /ws, GET /health or GET /stats.", None, HERE, 0.0),
     ]
 
 

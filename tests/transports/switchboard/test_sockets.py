@@ -73,7 +73,7 @@ def test_ids_that_were_never_given_out_are_misuse() -> None:
     table = Table()
     empty = Sockets(table.gateway, [], Timers())
     for sockets, never in ((table.sockets, 0), (table.sockets, -1), (empty, 0), (empty, 1)):
-        with pytest.raises(UsageError, match=f"there never was a socket {never}"):
+        with pytest.raises(UsageError, match=f"unknown socket {never}"):
             sockets.find(SocketId(never))
 
 
@@ -93,7 +93,7 @@ def test_a_socket_is_found_by_its_id_until_it_is_removed() -> None:
     assert table.sockets.find(socket) is table.state
     table.sockets.remove(table.state, 0.0)
     assert table.sockets.find(socket) is None
-    with pytest.raises(UsageError, match="there never was a socket 2"):
+    with pytest.raises(UsageError, match="unknown socket 2"):
         table.sockets.find(SocketId(2))
 
 

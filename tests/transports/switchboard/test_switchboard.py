@@ -161,7 +161,7 @@ def test_an_input_for_a_closed_socket_is_ignored_and_for_an_unknown_one_is_misus
     board.board.sent(socket, 1, 0.0)
     board.board.closed(socket, 0.0)
     assert board.board.outbox == []
-    with pytest.raises(UsageError, match="never was a socket 9"):
+    with pytest.raises(UsageError, match="unknown socket 9"):
         board.board.received(SocketId(9), b"x", 0.0)
 
 

@@ -48,7 +48,7 @@ class Policy(Struct, frozen=True):
                 raise UsageError(f"host {host!r}: it must be a name or an address without a port, IPv6 in brackets")
         for origin in self.origins:
             if not ORIGIN.fullmatch(origin):
-                raise UsageError(f"origin {origin!r}: it must be written as a browser does, like https://example.com")
+                raise UsageError(f"origin {origin!r}: write it as a browser does, such as https://example.com")
             if USUAL_PORT.match(origin):
                 without = PORT.sub("", origin)
                 raise UsageError(f"origin {origin!r}: a browser leaves the scheme's own port out: write {without}")

@@ -53,7 +53,7 @@ class Described:
 
 
 class Methods:
-    """The adapter of a model that has the methods of pydantic's, and is none."""
+    """The adapter of a class that has the methods of a pydantic model but is not one."""
 
     def __init__(self, cls: Any) -> None:
         self._cls = cls

@@ -268,7 +268,7 @@ def test_another_path_is_not_found(urls: Urls, capsys: pytest.CaptureFixture[str
     assert "the server answered 404 Not Found" in complaints
     assert "no WebSocket: the server answered with status 404" in complaints
     assert complaints.count("check the path") == 2
-    assert complaints.count(": There is POST /rpc, GET /ws, GET /health and GET /stats.\n") == 2
+    assert complaints.count(": Not found. Use POST /rpc, GET /ws, GET /health or GET /stats.\n") == 2
 
 
 def test_no_answer_in_time_is_exit_code_1(urls: Urls, capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,13 +58,15 @@ class Http1Client:
         if not self.reusable:
             raise UsageError("a request was made while another waits for its response, or on a connection that is over")
         if not FIELD_NAME.fullmatch(method) or not TARGET.fullmatch(target):
-            raise UsageError(f"{method!r} {target!r} is no request: a method is a token, a target visible characters")
+            raise UsageError(
+                f"{method!r} {target!r} is not valid: a method is a token, a target visible text"
+            )
         if method == b"CONNECT":
-            raise UsageError("CONNECT asks for a tunnel, and there is none here: only requests that have a response")
+            raise UsageError("CONNECT is not supported: it asks for a tunnel and has no response")
         fields = [(b"Host", self._host)]
         for name, value in headers:
             if name.lower() in OURS:
-                raise UsageError(f"header {name!r} cannot be given: it is said already, as the request needs it")
+                raise UsageError(f"header {name!r} cannot be given: the codec sets it itself")
             fields.append((name, value.strip(b" \t")))
         given = tuple(fields)
         lines = field_lines(given)
@@ -78,7 +80,7 @@ class Http1Client:
         """Take bytes, cut anywhere."""
         while data and self._open:
             if not self._waiting:
-                self._fail("the server sent what nobody asked for")
+                self._fail("the server sent a response without a request")
             elif self._reading is None or not self._reading.begun:
                 data = self._take_head(data)
             else:

@@ -125,7 +125,9 @@ class WebSocketClient:
         """Begin to close. Messages that still come are passed on. `Ended` and `Shut` follow, at the latest by a
         deadline. UsageError for a code that no frame may carry. 1005 sends a close frame without a code."""
         if not can_close(code):
-            raise UsageError(f"close code {code}: give 1000 to 1003, 1007 to 1013, 3000 to 4999, or 1005 for none")
+            raise UsageError(
+                f"close code {code}: give 1000 to 1003, 1007 to 1013, 3000 to 4999, or 1005 to send no code"
+            )
         if self._state is OPEN:
             self._state = TRANSITIONS[self._state][ClientEvent.CLOSE]
             self._due = now + self._config.close_timeout

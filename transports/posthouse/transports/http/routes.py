@@ -49,10 +49,10 @@ PREFLIGHT_FIELDS: Final = (
 )
 
 SECRET_IN_URL: Final = Refusal(400, "A credential must not be in the URL.")
-BAD_EXPECTATION: Final = Refusal(417, "The only expectation met here is 100-continue.")
+BAD_EXPECTATION: Final = Refusal(417, "The only supported expectation is 100-continue.")
 UNWANTED_BODY: Final = Refusal(400, "This request must not have a body.")
 ENCODED: Final = Refusal(415, "The body must not be compressed.", ((b"Accept-Encoding", b"identity"),))
-NO_LENGTH: Final = Refusal(411, "Say the body's length in Content-Length.")
+NO_LENGTH: Final = Refusal(411, "A body needs a Content-Length header.")
 BAD_IDEMPOTENCY_KEY: Final = Refusal(400, "Idempotency-Key must be 1 to 255 visible characters.")
 BAD_TIMEOUT: Final = Refusal(400, "Posthouse-Timeout-Ms must be a whole number of milliseconds above 0.")
 
@@ -77,7 +77,7 @@ def judge(head: Head, policy: Policy, config: Config) -> Wanted:
         return SECRET_IN_URL
     methods = METHODS.get(head.path)
     if methods is None:
-        return Refusal(404, "There is POST /rpc, GET /ws, GET /health and GET /stats.", keep=head.bodiless)
+        return Refusal(404, "Not found. Use POST /rpc, GET /ws, GET /health or GET /stats.", keep=head.bodiless)
     fields = head.fields
     preflight = (
         head.method == b"OPTIONS"
@@ -87,7 +87,7 @@ def judge(head: Head, policy: Policy, config: Config) -> Wanted:
     )
     if head.method not in methods and not preflight:
         allow = ((b"Allow", b", ".join(methods)),)
-        return Refusal(405, "This path has other methods.", allow, keep=head.bodiless)
+        return Refusal(405, "This path does not support this method: see Allow.", allow, keep=head.bodiless)
     refusal = authorize_open(policy, head.method, head.host, fields.get(b"origin"), fields.get(b"content-type"))
     if refusal is not None:
         return refusal

@@ -51,7 +51,7 @@ HEAD_TIMED_OUT: Final = Refusal(408, "The request head took too long.")
 BODY_TIMED_OUT: Final = Refusal(408, "The request body took too long.")
 NO_MEMORY: Final = Refusal(
     503,
-    "There is no memory for the request body.",
+    "The server has no memory left for the request body.",
     ((b"Retry-After", b"1"),),
     refusal(SERVER_BUSY, limit=MEMORY_BUDGET.name),
 )

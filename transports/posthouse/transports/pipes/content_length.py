@@ -108,7 +108,7 @@ class ContentLengthFraming(Pipe):
         for line in head.split(b"\r\n"):
             field = FIELD.fullmatch(line)
             if field is None:
-                self._refuse("a line of the head is no header field")
+                self._refuse("a line of the head is not a header field")
                 return
             name, value = field[1].lower(), field[2].strip(b" \t")
             if name == b"content-length":

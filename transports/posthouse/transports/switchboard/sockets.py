@@ -55,7 +55,7 @@ class Sockets:
         """The state of this socket, or None when it is closed. UsageError if there never was one."""
         state = self.records.get(socket)
         if state is None and not 0 < socket <= self._last:
-            raise UsageError(f"there never was a socket {socket}")
+            raise UsageError(f"unknown socket {socket}")
         return state
 
     def remove(self, state: SocketState, now: float) -> None:

@@ -225,7 +225,7 @@ class Switchboard:
     # How inputs begin and end
 
     def _find_for(self, socket: SocketId, size: int) -> SocketState | None:
-        """The state of a socket of which so many bytes are reported. None if that changes nothing."""
+        """The state of the socket that the report of `size` bytes is about. None if the report changes nothing."""
         state = self._sockets.find(socket)
         if size < 0:
             raise UsageError(f"{size} bytes are reported of socket {socket}: give a number from 0 on")
