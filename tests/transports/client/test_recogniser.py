@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.transports.client.recogniser import ResponseHead, recognise_response
 
+from tests.transports.header_lines import LINES
 from tests.values import changeable
 
 RESPONSE = b"HTTP/1.1 200 All is well\r\nX-a: b\r\nX-a:c\r\nContent-Length: 3\r\n\r\n"
@@ -52,32 +53,6 @@ def test_a_response_that_is_not_plain_is_left_to_h11(head: bytes) -> None:
 def test_a_length_has_at_most_twenty_digits() -> None:
     assert recognise_response(RESPONSE.replace(b"h: 3", b"h: " + b"1" * 20)) is not None
     assert recognise_response(RESPONSE.replace(b"h: 3", b"h: " + b"1" * 21)) is None
-
-
-LINES = st.lists(
-    st.sampled_from(
-        [
-            b"Host: a",
-            b"Host: ",
-            b"X: y",
-            b"X:\t\xff ",
-            b"Connection: close",
-            b"Expect: 100-continue",
-            b"Upgrade: x",
-            b"Content-Length: 2",
-            b"Content-Length: 02",
-            b"Content-Length: 2,2",
-            b"content-length:\t3",
-            b"Transfer-Encoding: chunked",
-            b"Transfer-Encoding: gzip",
-            b"X y",
-            b" folded",
-            b"X: \x0b",
-            b"",
-        ]
-    ),
-    max_size=5,
-)
 
 
 @given(

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.transports.http.recogniser import RequestHead, recognise_request
 
+from tests.transports.header_lines import LINES
 from tests.values import changeable
 
 REQUEST = b"POST /rpc?x=1 HTTP/1.1\r\nHost: a:1\r\nX-Empty:\r\nX-b:\t c\xff d \t\r\nCONTENT-Length: 12\r\n\r\n"
@@ -56,32 +57,6 @@ def test_a_request_that_is_not_plain_is_left_to_h11(head: bytes) -> None:
 
 def test_a_length_has_at_most_twenty_digits() -> None:
     assert recognise_request(request(b"Host: a", b"Content-Length: " + b"1" * 20)) is not None
-
-
-LINES = st.lists(
-    st.sampled_from(
-        [
-            b"Host: a",
-            b"Host: ",
-            b"X: y",
-            b"X:\t\xff ",
-            b"Connection: close",
-            b"Expect: 100-continue",
-            b"Upgrade: x",
-            b"Content-Length: 2",
-            b"Content-Length: 02",
-            b"Content-Length: 2,2",
-            b"content-length:\t3",
-            b"Transfer-Encoding: chunked",
-            b"Transfer-Encoding: gzip",
-            b"X y",
-            b" folded",
-            b"X: \x0b",
-            b"",
-        ]
-    ),
-    max_size=5,
-)
 
 
 @given(

@@ -12,6 +12,8 @@ from posthouse.core.values.config import MIB, Config
 from posthouse.transports.codec import Ended, Output, Pause, Resume, Send, Shut, Text
 from posthouse.transports.pipes.content_length import MAX_HEAD_BYTES, ContentLengthFraming
 
+from .feeding import outputs_of
+
 NOBODY = ContentLengthFraming(Config())
 
 
@@ -20,20 +22,8 @@ def headers(limit: int = 10) -> ContentLengthFraming:
 
 
 def feed(codec: ContentLengthFraming, *pieces: bytes, eof: bool = False) -> list[Output]:
-    """What comes of these pieces, as whoever drives a codec would take it: pauses and timeouts are seen to."""
-    outputs: list[Output] = []
-    for piece in pieces:
-        if piece:
-            codec.receive_data(piece, 0.0)
-        while codec.next_timeout() is not None or codec.output:
-            outputs += codec.output
-            codec.output.clear()
-            codec.handle_timeout(0.0)
-    if eof:
-        codec.receive_eof(0.0)
-        outputs += codec.output
-        codec.output.clear()
-    return [output for output in outputs if not isinstance(output, Pause | Resume)]
+    """The outputs for these pieces: pauses are left out."""
+    return [output for output in outputs_of(codec, *pieces, eof=eof) if not isinstance(output, Pause | Resume)]
 
 
 def answer(output: Output) -> tuple[int, Any]:

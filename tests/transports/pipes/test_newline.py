@@ -12,26 +12,16 @@ from posthouse.core.values.config import Config
 from posthouse.transports.codec import Output, Send, Text
 from posthouse.transports.pipes.newline import NewlineFraming
 
+from .feeding import outputs_of
+
 
 def lines(limit: int = 10) -> NewlineFraming:
     return NewlineFraming(Config(max_message_bytes=limit))
 
 
 def feed(codec: NewlineFraming, *pieces: bytes, eof: bool = False) -> list[Output]:
-    """What comes of these pieces, as whoever drives a codec would take it: pauses and timeouts are seen to."""
-    outputs: list[Output] = []
-    for piece in pieces:
-        if piece:
-            codec.receive_data(piece, 0.0)
-        while codec.next_timeout() is not None or codec.output:
-            outputs += codec.output
-            codec.output.clear()
-            codec.handle_timeout(0.0)
-    if eof:
-        codec.receive_eof(0.0)
-        outputs += codec.output
-        codec.output.clear()
-    return [output for output in outputs if isinstance(output, Text | Send)]
+    """The outputs for these pieces: texts and answers alone."""
+    return [output for output in outputs_of(codec, *pieces, eof=eof) if isinstance(output, Text | Send)]
 
 
 def too_large(limit: int = 10) -> Send:

@@ -14,31 +14,14 @@ from typing import Any
 
 import pytest
 from msgspec import json
-from posthouse.adapters.command import logs, running
+from posthouse.adapters.command import running
 from posthouse.adapters.command.main import main
 from posthouse.core.values.config import Config
 
 EXAMPLES = Path(__file__).resolve().parents[4] / "examples"
 COMMAND = [sys.executable, "-m", "posthouse.adapters"]
 
-
-@pytest.fixture(autouse=True)
-def in_the_examples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(EXAMPLES)
-    monkeypatch.setattr(sys, "path", sys.path.copy())
-    monkeypatch.setattr(logs, "configure", lambda *_: None)
-
-
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The arguments that `run` was called with. It runs nothing."""
-    options: dict[str, Any] = {}
-
-    def run(service: object, **given: object) -> None:
-        options.update(given, service=service)
-
-    monkeypatch.setattr(running, "run", run)
-    return options
+pytestmark = pytest.mark.usefixtures("in_the_examples")
 
 
 def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from msgspec import json
-from posthouse.adapters.command import logs, running
 from posthouse.adapters.command.main import main
 from posthouse.adapters.command.subcommands import stdio
 from posthouse.core.service.service import Service
@@ -17,24 +16,7 @@ from posthouse.core.service.service import Service
 EXAMPLES = Path(__file__).resolve().parents[4] / "examples"
 COMMAND = [sys.executable, "-m", "posthouse.adapters"]
 
-
-@pytest.fixture(autouse=True)
-def in_the_examples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(EXAMPLES)
-    monkeypatch.setattr(sys, "path", sys.path.copy())
-    monkeypatch.setattr(logs, "configure", lambda *_: None)
-
-
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The arguments that `run` was called with. It runs nothing."""
-    options: dict[str, Any] = {}
-
-    def run(service: object, **given: object) -> None:
-        options.update(given, service=service)
-
-    monkeypatch.setattr(running, "run", run)
-    return options
+pytestmark = pytest.mark.usefixtures("in_the_examples")
 
 
 def test_stdio_takes_the_pipes_before_it_imports_the_service(

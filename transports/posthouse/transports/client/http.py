@@ -58,9 +58,7 @@ class Http1Client:
         if not self.reusable:
             raise UsageError("a request was made while another waits for its response, or on a connection that is over")
         if not FIELD_NAME.fullmatch(method) or not TARGET.fullmatch(target):
-            raise UsageError(
-                f"{method!r} {target!r} is not valid: a method is a token, a target visible text"
-            )
+            raise UsageError(f"{method!r} {target!r} is not valid: a method is a token, a target visible text")
         if method == b"CONNECT":
             raise UsageError("CONNECT is not supported: it asks for a tunnel and has no response")
         fields = [(b"Host", self._host)]
