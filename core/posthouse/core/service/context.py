@@ -66,7 +66,9 @@ class Context(ABC):
     def cancelled(self) -> bool:
         """Has the call ended already: cancelled, timed out, or its connection gone?
 
-        An `async def` handler is stopped at its next await. Other handlers cannot be stopped and should read this.
+        An `async def` handler is cancelled once, at its next await; its clean-up (`finally`) may then await for
+        `Config.cleanup_grace` seconds, and is not cancelled again. On trio, if the handler waits for the tasks of a
+        nursery, the first await after it raises, too. Other handlers cannot be stopped and should read this.
         """
 
     @abstractmethod
