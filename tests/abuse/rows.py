@@ -37,8 +37,8 @@ ROWS: Final = (
     Row(2, "a socket that says nothing", "closed after 5 seconds without a byte"),
     Row(
         3,
-        "a body that drips; requests in a row; the end of input behind them",
-        "408; answered in order, one at a time, from a bounded buffer; still answered",
+        "a body that drips, chunked or not; requests in a row; the end of input behind them",
+        "408; answered in order, one at a time, from a bounded buffer; still answered, for `half_close_timeout`",
     ),
     Row(4, "a WebSocket that never authenticates where it must", "close 4408", waits_for="authentication"),
     Row(5, "a huge head, many headers, a long target", "431, 431, 414, however the bytes are cut"),
@@ -55,7 +55,7 @@ ROWS: Final = (
         "the burst is answered in order, of as many more the latest, then close 1008; no timer for each",
     ),
     Row(10, "a flood of pongs", "close 1008; no timer for each"),
-    Row(11, "fragments that are empty, tiny or never end", "close 1008 at the 129th, or after 10 seconds"),
+    Row(11, "fragments that are empty, tiny or never end", "close 1008 at the 1,025th, or after 10 seconds"),
     Row(12, "a frame that announces too much", "close 1009 before any of it is taken in"),
     Row(
         13,
@@ -96,7 +96,7 @@ ROWS: Final = (
     Row(28, "a captured request sent again", "one run for one idempotency key", waits_for="idempotency"),
     Row(29, "a token in the URL", "400; its value is in no log and no error", waits_for="authentication"),
     Row(30, "a page from elsewhere that opens a WebSocket", "403", loopback=True),
-    Row(31, "a name that is bound anew to our address (DNS rebinding)", "421", loopback=True),
+    Row(31, "a name that is bound anew to our address (DNS rebinding)", "421, except for `/health`", loopback=True),
     Row(32, "a page from elsewhere that posts", "403, or 415 for what a form can send", loopback=True),
     Row(
         33,

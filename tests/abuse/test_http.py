@@ -13,6 +13,7 @@ KIB = 1024
 MIB = 1024 * KIB
 
 HEAD = post(b"").replace(b"Content-Length: 0", b"Content-Length: %d")
+CHUNKED = post(b"").replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
 
 
 def test_row_03_a_body_that_drips_is_answered_408_when_it_is_slower_than_its_rate() -> None:
@@ -92,7 +93,25 @@ def test_row_03_after_the_end_of_input_what_was_asked_is_still_answered() -> Non
     assert board.closed == {socket: True}
 
 
-@pytest.mark.parametrize("said", [b"", b"POST /rp", HEAD % 10 + b"[1,"])
+def test_row_03_who_ended_the_input_is_waited_for_five_seconds_and_what_it_pipelined_does_not_begin_then() -> None:
+    board = Held()
+    socket = board.open()
+    board.feed(socket, post(call("later")) + post(call("add", b"[1,2]", b"2")))
+    board.board.received_eof(socket, 0.0)
+    board.run()
+    board.pass_time(4.999)
+    assert (board.closed, board.cancelled()) == ({}, [])
+    board.pass_time(0.001)
+    assert (board.closed, board.cancelled()) == ({socket: False}, [1])
+    board.drop(socket)
+    board.board.complete(board.waiting[0].call, None, board.now)
+    board.run()
+    health = board.board.health(board.now)
+    assert (health.sockets, health.connections, health.calls, health.memory) == (0, 0, 0, 0)
+    assert board.board.stats()["calls.made"] == 1
+
+
+@pytest.mark.parametrize("said", [b"", b"POST /rp", HEAD % 10 + b"[1,", CHUNKED, CHUNKED + b"3\r\n[1,"])
 def test_row_03_the_end_of_input_within_a_request_ends_it_without_an_answer(said: bytes) -> None:
     board = Board()
     socket = board.open()
@@ -117,6 +136,79 @@ def test_row_03_a_body_may_have_four_mib_and_what_is_announced_as_more_is_refuse
     assert status(answer) == expected
     assert content(answer)["error"]["code"] == (-32700 if expected == 400 else -32007)
     assert (socket in board.half_closed) == (expected == 413)
+
+
+@pytest.mark.parametrize("size", [1024, 64 * KIB])
+@pytest.mark.parametrize(("over", "expected"), [(-1, 400), (0, 400), (1, 413)])
+def test_row_03_a_chunked_body_may_have_four_mib_and_what_is_more_is_refused_as_it_comes(
+    size: int, over: int, expected: int
+) -> None:
+    board = Board()
+    socket = board.open()
+    board.feed(socket, CHUNKED)
+    piece = b"%x\r\n%b\r\n" % (size, b"x" * size)
+    for _ in range(4 * MIB // size - 1):
+        assert board.feed(socket, piece) == b""
+    size += over
+    answer = board.feed(socket, b"%x\r\n%b\r\n" % (size, b"x" * size))
+    if expected == 400:
+        assert answer == b""
+        answer = board.feed(socket, b"0\r\n\r\n")
+    assert status(answer) == expected
+    assert content(answer)["error"]["code"] == (-32700 if expected == 400 else -32007)
+    assert (socket in board.half_closed) == (expected == 413)
+
+
+def test_row_03_a_chunked_body_that_drips_is_refused_as_any_other() -> None:
+    board = Board()
+    silent, slow, endless = (board.open() for _ in range(3))
+    for socket in (silent, slow, endless):
+        board.feed(socket, CHUNKED + b"3000000\r\n[")
+    for _ in range(29):
+        board.pass_time(1.0)
+        if slow not in board.half_closed:
+            board.feed(slow, b" " * 512)
+        board.feed(endless, b" " * 2 * KIB)
+    assert (board.half_closed, status(board.take(silent)), status(board.take(slow))) == ([silent, slow], 408, 408)
+    board.pass_time(0.999)
+    assert board.take(endless) == b""
+    board.pass_time(0.001)
+    assert status(board.take(endless)) == 408
+
+
+def test_row_03_a_chunked_body_at_its_limit_costs_at_most_twice_its_bytes_and_one_read() -> None:
+    config = Config()
+    board = Board(config)
+    socket = board.open()
+    board.feed(socket, CHUNKED)
+    piece = b"400\r\n%b\r\n" % (b'"yyyyyyy' * 128)
+
+    def drip() -> None:
+        for _ in range(config.max_body_bytes // 1024):
+            board.board.received(socket, piece, 0.0)
+        board.board.received(socket, b"0\r\n\r\n", 0.0)
+        board.run()
+
+    assert peak(drip) <= 2 * config.max_body_bytes + config.read_bytes
+    assert status(board.take(socket)) == 400
+
+
+@pytest.mark.parametrize(
+    "waste",
+    [b"1\r\nx\r\n" * 1_100, b"9;" + b"e" * 5_000, b"0\r\n" + b"A: b\r\n" * 1_000, b"9\r\nyyyyyyyyy\r\n" * 4_097],
+    ids=["tiny chunks", "an extension", "trailers", "many chunks"],
+)
+def test_row_03_what_a_chunked_body_has_beside_its_bytes_is_bounded(waste: bytes) -> None:
+    for size in (len(waste), 100, 1):
+        board = Board()
+        socket = board.open()
+        board.feed(socket, CHUNKED)
+        answer = b""
+        for at in range(0, len(waste), size):
+            answer = answer or board.feed(socket, waste[at : at + size])
+        assert status(answer) == 400
+        assert board.half_closed == [socket]
+        assert board.board.health(0.0).memory == 0
 
 
 def test_row_03_a_body_at_its_limit_costs_at_most_twice_its_bytes_and_one_read() -> None:

@@ -10,7 +10,7 @@ from tests.transports.board import Board, call, post
 
 from .attacker import UPGRADE, answers, status
 
-HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+STATS = b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n"
 CALL = post(call("add", b"[40,2]"))
 
 ALLOWED = Policy(origins=("https://app.example",))
@@ -38,11 +38,16 @@ def test_row_30_a_page_of_an_allowed_origin_and_who_is_no_page_open_one() -> Non
 @pytest.mark.parametrize(
     "host", [b"evil.example", b"evil.example:8000", b"localhost.evil.example", b"127.0.0.1.nip.io"]
 )
-@pytest.mark.parametrize("opening", [HEALTH, CALL, UPGRADE % b""], ids=["probe", "call", "upgrade"])
-def test_row_31_a_name_that_was_bound_anew_to_this_address_reaches_nothing(host: bytes, opening: bytes) -> None:
-    board = Board()
+@pytest.mark.parametrize("opening", [STATS, CALL, UPGRADE % b""], ids=["probe", "call", "upgrade"])
+@pytest.mark.parametrize("origin", [b"", b"Origin: http://%b\r\n"], ids=["no origin", "its own origin"])
+@pytest.mark.parametrize("dev", [False, True])
+def test_row_31_a_name_that_was_bound_anew_to_this_address_reaches_nothing(
+    host: bytes, opening: bytes, origin: bytes, dev: bool
+) -> None:
+    board = Board(policy=Policy(loopback_origins=dev))
     socket = board.open()
-    assert status(board.feed(socket, opening.replace(b"Host: localhost", b"Host: " + host))) == 421
+    named = b"Host: %b\r\n" % host + (origin % host if origin else b"")
+    assert status(board.feed(socket, opening.replace(b"Host: localhost\r\n", named))) == 421
     assert board.half_closed == [socket]
     assert board.board.stats()["calls.made"] == 0
 
@@ -58,6 +63,8 @@ def test_row_31_a_name_that_was_bound_anew_to_this_address_reaches_nothing(host:
         (b"application/json", b"null", 403),
         (b"application/json; charset=utf-16", None, 415),
         (b"application/jsonp", None, 415),
+        (b"application/json", b"http://localhost:8000", 403),
+        (b"application/json", b"http://127.0.0.1", 403),
         (None, None, 415),
         (b"application/json", b"https://app.example", 200),
         (b"Application/JSON; charset=UTF-8", None, 200),
@@ -94,6 +101,39 @@ def test_row_33_a_preflight_is_answered_204_for_allowed_origins_alone_and_never_
         refused = board.feed(board.open(), PREFLIGHT % origin)
         assert status(refused) == 403
         assert b"Access-Control-" not in refused
+
+
+def test_row_31_health_is_answered_whatever_the_name_and_tells_a_page_from_elsewhere_nothing() -> None:
+    board = Board()
+    for host in (b"evil.example", b"10.1.2.3:8000"):
+        probe = b"GET /health HTTP/1.1\r\nHost: %b\r\nOrigin: http://other.example\r\n\r\n" % host
+        answer = board.feed(board.open(), probe)
+        assert status(answer) == 200
+        assert b"Access-Control-" not in answer
+
+
+SAME = b"Origin: http://localhost\r\n"
+
+
+def test_rows_30_32_and_33_a_page_of_the_same_origin_calls_and_is_told_nothing_about_other_origins() -> None:
+    board = Board()
+    assert status(board.feed(board.open(), UPGRADE % SAME)) == 101
+    for opening in (CALL.replace(b"Host", SAME + b"Host"), PREFLIGHT % b"http://localhost"):
+        answer = board.feed(board.open(), opening)
+        assert status(answer) in (200, 204)
+        assert b"Access-Control-Allow-Origin" not in answer
+
+
+def test_rows_30_32_and_33_in_development_a_page_of_any_loopback_origin_calls_and_reads_the_answer() -> None:
+    board = Board(policy=Policy(loopback_origins=True))
+    page = b"http://127.0.0.1:5173"
+    assert status(board.feed(board.open(), UPGRADE % (b"Origin: %b\r\n" % page))) == 101
+    for opening in (CALL.replace(b"Host", b"Origin: %b\r\nHost" % page), PREFLIGHT % page):
+        answer = board.feed(board.open(), opening)
+        assert status(answer) in (200, 204)
+        assert b"Access-Control-Allow-Origin: http://127.0.0.1:5173\r\n" in answer
+    for origin in (b"null", b"http://127.0.0.1.nip.io"):
+        assert status(board.feed(board.open(), PREFLIGHT % origin)) == 403
 
 
 # What we say ourselves

@@ -47,12 +47,25 @@ async def test_row_30_a_page_from_elsewhere_opens_no_websocket() -> None:
 async def test_row_31_a_name_that_was_bound_anew_to_this_address_reaches_nothing() -> None:
     called.clear()
     async with serving(service) as server:
-        for opening in (UPGRADE, CALL, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"):
+        for opening in (UPGRADE, CALL, b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n"):
             async with connected(server) as client:
-                rebound = opening.replace(b"Host: localhost", b"Host: evil.example:%d" % server.bound[0].port)
-                assert (await ask(client, rebound))[0] == 421
+                name = b"evil.example:%d" % server.bound[0].port
+                rebound = opening.replace(b"Host: localhost", b"Host: " + name)
+                assert (await ask(client, rebound, b"Origin: http://" + name))[0] == 421
                 await client.rest()
     assert called == []
+
+
+async def test_rows_30_and_32_a_page_of_the_same_origin_calls_and_in_development_one_of_any_loopback_origin() -> None:
+    async with serving(service) as server, serving(service, dev=True) as developing:
+        for at in (server, developing):
+            here = b"localhost:%d" % at.bound[0].port
+            for origin, allowed in ((here, True), (b"localhost:1", at is developing), (b"[::1]", at is developing)):
+                for opening, expected in ((CALL, 200), (UPGRADE, 101)):
+                    async with connected(at) as client:
+                        request = opening.replace(b"Host: localhost", b"Host: " + here)
+                        status, _ = await ask(client, request, b"Origin: http://" + origin)
+                        assert status == (expected if allowed else 403)
 
 
 async def test_row_32_a_form_or_a_page_from_elsewhere_calls_nothing() -> None:

@@ -16,7 +16,7 @@ from .field import Field, attack, require
 from .peer import Peer
 
 CALL = post(text("connection.ping"))
-HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+STATS = b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n"
 PREFLIGHT = b"OPTIONS /rpc HTTP/1.1\r\nHost: localhost\r\nAccess-Control-Request-Method: POST\r\n\r\n"
 
 SOCKETS = 500
@@ -67,12 +67,13 @@ def websockets_from_elsewhere(field: Field) -> str:
     return "403 and closed"
 
 
-@attack(31, "a handshake, a call and a look at `/health` under a name that is not the server's")
+@attack(31, "a handshake, a call and a look at `/stats` of a page whose name now stands for the server's address")
 def rebound_names(field: Field) -> str:
     """A name of the attacker's that now stands for our address."""
-    for request in (UPGRADE, CALL, HEALTH):
+    for request in (UPGRADE, CALL, STATS):
         with field.connect() as peer:
-            peer.send(request.replace(b"Host: localhost", b"Host: evil.example:%d" % field.place.port))
+            name = b"evil.example:%d" % field.place.port
+            peer.send(request.replace(b"Host: localhost", b"Host: %b\r\nOrigin: http://%b" % (name, name)))
             answered, _ = peer.status()
             require(answered == 421, f"answered {answered} in place of 421")
             require(peer.rest() == b"", "something was said behind the refusal")

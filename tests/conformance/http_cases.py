@@ -38,9 +38,9 @@ CALL: Final = b'{"jsonrpc":"2.0","method":"echo","params":["here"],"id":1}'
 JSON: Final = "Content-Type: application/json"
 
 
-def post(body: bytes, *lines: str, version: str = "1.1") -> bytes:
+def post(body: bytes, *lines: str, version: str = "1.1", media: str = JSON) -> bytes:
     """A call with further header lines."""
-    return request("POST", "/rpc", JSON, f"Content-Length: {len(body)}", *lines, version=version, body=body)
+    return request("POST", "/rpc", media, f"Content-Length: {len(body)}", *lines, version=version, body=body)
 
 
 def failing(params: str) -> bytes:
@@ -117,14 +117,25 @@ REQUESTS: Final = (
     HttpCase("CONNECT", request("CONNECT", "localhost:443"), 405, CLOSING),
     HttpCase("/stats for everybody", request("GET", "/stats"), 401, {"www-authenticate": "Bearer"}, kept=True),
     HttpCase("no length", request("POST", "/rpc", JSON), 411, CLOSING),
-    HttpCase("chunked", request("POST", "/rpc", JSON, "Transfer-Encoding: chunked", body=b"0\r\n\r\n"), 411, CLOSING),
     HttpCase(
-        "chunked, where that is allowed",
+        "chunked, where that is not allowed",
+        request("POST", "/rpc", JSON, "Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
+        411,
+        CLOSING,
+        limits=Config(allow_chunked=False),
+    ),
+    HttpCase(
+        "chunked",
         request("POST", "/rpc", JSON, "Transfer-Encoding: chunked", body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(CALL), CALL)),
         200,
         IN_JSON,
         kept=True,
-        limits=Config(allow_chunked=True),
+    ),
+    HttpCase(
+        "JSON-RPC as a type of its own", post(CALL, media="Content-Type: application/json-rpc"), 200, IN_JSON, kept=True
+    ),
+    HttpCase(
+        "a type with an empty parameter", post(CALL, media="Content-Type: application/json;"), 200, IN_JSON, kept=True
     ),
     HttpCase("a type that is not JSON", request("POST", "/rpc", "Content-Type: text/plain"), 415, CLOSING),
     HttpCase("no type", request("POST", "/rpc", "Content-Length: 0"), 415, CLOSING),
@@ -146,6 +157,8 @@ REQUESTS: Final = (
         alone=True,
     ),
     HttpCase("a page from elsewhere", post(CALL, "Origin: https://evil.example"), 403, CLOSING),
+    HttpCase("a page of the same origin", post(CALL, "Origin: http://localhost"), 200, IN_JSON, kept=True),
+    HttpCase("a page of the same host and another port", post(CALL, "Origin: http://localhost:1"), 403, CLOSING),
     HttpCase("a page that may", post(CALL, f"Origin: {ORIGIN}"), 200, {**IN_JSON, **CORS}, kept=True),
     HttpCase(
         "a preflight",
@@ -155,7 +168,14 @@ REQUESTS: Final = (
         kept=True,
     ),
     HttpCase("a preflight from elsewhere", request("OPTIONS", "/rpc", "Origin: null", PREFLIGHT), 403, CLOSING),
-    HttpCase("another host", b"GET /health HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421, CLOSING),
+    HttpCase("another host", b"GET /stats HTTP/1.1\r\nHost: evil.example\r\n\r\n", 421, CLOSING),
+    HttpCase(
+        "a page of another host",
+        b"GET /ws HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\n\r\n",
+        421,
+        CLOSING,
+    ),
+    HttpCase("/health by any name", b"GET /health HTTP/1.1\r\nHost: 10.1.2.3:8000\r\n\r\n", 200, IN_JSON, kept=True),
 )
 """Requests as they should be, and what is refused before it is read as JSON."""
 

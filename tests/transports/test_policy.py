@@ -8,7 +8,7 @@ from posthouse.transports.policy import Policy, authorize_open
 
 from tests.values import changeable
 
-POLICY = Policy(hosts=("Example.com", "[::1]"), origins=("https://example.com", "http://localhost:3000"))
+POLICY = Policy(hosts=("Example.com", "[::1]"), origins=("https://app.example", "http://localhost:3000"))
 
 
 def status(
@@ -31,16 +31,132 @@ def test_31_a_foreign_host_is_misdirected(host: bytes) -> None:
     assert status(host=host) == 421
 
 
-@pytest.mark.parametrize("origin", [b"https://example.com", b"http://localhost:3000", None])
+@pytest.mark.parametrize("origin", [b"https://app.example", b"http://localhost:3000", None])
 def test_an_allowed_origin_is_let_in_and_so_is_none(origin: bytes | None) -> None:
     assert status(origin=origin) is None
 
 
 @pytest.mark.parametrize(
-    "origin", [b"null", b"", b"*", b"https://EXAMPLE.com", b"https://example.com/", b"http://example.com", b"\xff"]
+    "origin",
+    [
+        b"null",
+        b"",
+        b"*",
+        b"https://APP.example",
+        b"https://app.example/",
+        b"http://app.example",
+        b"https://app.example:8443",
+        b"http://localhost:3001",
+        b"\xff",
+    ],
 )
 def test_30_another_origin_is_forbidden(origin: bytes) -> None:
     assert status(origin=origin) == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        (b"example.com", b"http://example.com"),
+        (b"example.com", b"https://example.com"),
+        (b"EXAMPLE.com:80", b"http://example.com"),
+        (b"example.com:443", b"https://example.com"),
+        (b"example.com:", b"https://example.com"),
+        (b"example.com", b"https://example.com:443"),
+        (b"example.com:8000", b"http://example.com:8000"),
+        (b"example.com:8000", b"https://example.com:8000"),
+        (b"[::1]", b"http://[::1]"),
+        (b"[::1]:8000", b"http://[::1]:8000"),
+    ],
+)
+def test_a_page_from_the_host_and_port_of_the_host_header_is_of_the_same_origin(host: bytes, origin: bytes) -> None:
+    assert status(host=host, origin=origin) is None
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        (b"example.com:8000", b"http://example.com"),
+        (b"example.com", b"http://example.com:8000"),
+        (b"example.com:8000", b"http://example.com:8001"),
+        (b"example.com:80", b"https://example.com"),
+        (b"example.com:443", b"http://example.com"),
+        (b"example.com:080", b"http://example.com"),
+        (b"example.com", b"http://[::1]"),
+        (b"[::1]", b"http://example.com"),
+        (b"example.com", b"http://sub.example.com"),
+        (b"example.com", b"http://example.com.evil.com"),
+        (b"example.com", b"http://example.com@evil.com"),
+        (b"example.com", b"http://example.com/"),
+        (b"example.com", b"http://example.com:"),
+        (b"example.com", b"http://EXAMPLE.com"),
+        (b"example.com", b"ws://example.com"),
+        (b"example.com", b"chrome-extension://example.com"),
+        (b"example.com", b"example.com"),
+        (b"example.com:8000", b"http://example.com:8000\n"),
+        (b"example.com:" + b"9" * 5000, b"http://example.com"),
+        (b"example.com", b"null"),
+        (None, b"http://example.com"),
+    ],
+)
+def test_30_a_page_from_another_host_or_port_is_not_of_the_same_origin(host: bytes | None, origin: bytes) -> None:
+    assert status(host=host, origin=origin) == 403
+
+
+def test_31_a_page_whose_own_name_was_bound_to_this_address_is_misdirected() -> None:
+    for policy in (POLICY, Policy(loopback_origins=True)):
+        refusal = authorize_open(policy, b"GET", b"evil.com:8000", b"http://evil.com:8000", None)
+        assert refusal is not None
+        assert (refusal.status, refusal.rejected_value) == (421, b"evil.com:8000")
+
+
+def test_where_the_server_does_tls_a_page_loaded_without_it_is_not_of_the_same_origin() -> None:
+    policy = Policy(hosts=("example.com",), secure=True)
+    assert policy.is_same_origin(b"https://example.com:8443", b"example.com:8443")
+    assert not policy.is_same_origin(b"http://example.com:8443", b"example.com:8443")
+    assert policy.is_same_origin(b"https://example.com", b"example.com")
+    assert not policy.is_same_origin(b"http://example.com", b"example.com")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        b"http://localhost",
+        b"https://localhost:5173",
+        b"http://127.0.0.1:3000",
+        b"http://127.255.3.4",
+        b"https://[::1]",
+        b"http://[::1]:65535",
+    ],
+)
+def test_a_loopback_origin_is_allowed_where_all_of_them_are(origin: bytes) -> None:
+    assert Policy(loopback_origins=True).allows_origin(origin)
+    assert not Policy().allows_origin(origin)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        b"null",
+        b"",
+        b"http://localhost.evil.com",
+        b"http://evil.com",
+        b"http://127.0.0.1.nip.io",
+        b"http://127.0.0.256",
+        b"http://127.1",
+        b"http://128.0.0.1",
+        b"http://0.0.0.0",
+        b"http://[::2]",
+        b"http://localhost/",
+        b"http://localhost:",
+        b"http://LOCALHOST",
+        b"http://localhost@evil.com",
+        b"http://localhost:3000\n",
+        b"file://localhost",
+    ],
+)
+def test_30_no_other_origin_is_a_loopback_origin(origin: bytes) -> None:
+    assert not Policy(loopback_origins=True).allows_origin(origin)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +165,11 @@ def test_30_another_origin_is_forbidden(origin: bytes) -> None:
         b"application/json",
         b"Application/JSON; charset=UTF-8",
         b'application/json;charset="utf-8"',
+        b"application/json;",
+        b"application/json ; ; charset=utf-8 ;",
+        b"application/json\t;\t",
+        b"application/json-rpc",
+        b"application/JSON-RPC; charset=utf-8",
     ],
 )
 def test_a_post_of_json_in_utf_8_is_let_in(media: bytes) -> None:
@@ -63,7 +184,14 @@ def test_a_post_of_json_in_utf_8_is_let_in(media: bytes) -> None:
         b"text/plain",
         b"application/x-www-form-urlencoded",
         b"application/json; charset=latin-1",
-        b"application/json-rpc",
+        b"application/json-rpc; charset=latin-1",
+        b"application/json-rpcs",
+        b"application/jsonrequest",
+        b"application/json charset=utf-8",
+        b"application/json; charset",
+        b"application/json; charset =utf-8",
+        b"application/json; odata=verbose",
+        b"application/json, text/plain",
         b"text/plain; application/json",
     ],
 )
@@ -107,7 +235,11 @@ def test_a_value_that_was_built_cannot_change() -> None:
 def test_the_refusal_of_a_media_type_names_the_accepted_one() -> None:
     refusal = authorize_open(Policy(), b"POST", b"localhost", None, b"text/plain")
     assert refusal is not None
-    assert (refusal.status, refusal.headers) == (415, ((b"Accept-Post", b"application/json"),))
+    assert (refusal.status, refusal.headers) == (415, ((b"Accept-Post", b"application/json, application/json-rpc"),))
+
+
+def test_a_media_type_of_many_empty_parameters_is_judged_in_linear_time() -> None:
+    assert status(content_type=b"application/json" + b";   " * 4_000 + b"x") == 415
 
 
 def test_binary_messages_are_off_by_default() -> None:

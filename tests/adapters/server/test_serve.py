@@ -151,18 +151,21 @@ async def test_a_public_address_needs_the_names_under_which_it_is_called() -> No
     async with serving(service, host="0.0.0.0", allow_hosts=["example.org"]) as server:
         bound = server.bound[0]
         async with await anyio.connect_tcp("127.0.0.1", bound.port) as stream:
-            await stream.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await stream.send(b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert (await Client(stream).response())[0] == 421
         async with await anyio.connect_tcp("127.0.0.1", bound.port) as stream:
-            await stream.send(b"GET /health HTTP/1.1\r\nHost: example.org:8000\r\n\r\n")
+            await stream.send(b"GET /stats HTTP/1.1\r\nHost: example.org:8000\r\n\r\n")
+            assert (await Client(stream).response())[0] == 401
+        async with await anyio.connect_tcp("127.0.0.1", bound.port) as stream:
+            await stream.send(b"GET /health HTTP/1.1\r\nHost: 10.1.2.3:8000\r\nUser-Agent: kube-probe/1.31\r\n\r\n")
             assert (await Client(stream).response())[0] == 200
 
 
 async def test_allowed_host_names_replace_the_default_ones_on_loopback_too() -> None:
     async with serving(service, allow_hosts=["api.example.org"]) as server:
-        for name, status in ((b"localhost", 421), (b"127.0.0.1", 421), (b"api.example.org", 200)):
+        for name, status in ((b"localhost", 421), (b"127.0.0.1", 421), (b"api.example.org", 401)):
             async with connected(server) as client:
-                await client.send(b"GET /health HTTP/1.1\r\nHost: %b\r\n\r\n" % name)
+                await client.send(b"GET /stats HTTP/1.1\r\nHost: %b\r\n\r\n" % name)
                 assert (await client.response())[0] == status
 
 

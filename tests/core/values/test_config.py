@@ -49,10 +49,11 @@ DEFAULTS: dict[str, Any] = {
     "max_body_bytes": 4194304,
     "body_timeout": 30.0,
     "min_body_rate": 1024.0,
-    "allow_chunked": False,
+    "allow_chunked": True,
     "keep_alive_timeout": 75.0,
+    "half_close_timeout": 5.0,
     "idle_timeout": None,
-    "max_message_bytes": 1048576,
+    "max_message_bytes": 4194304,
     "max_inflate_ratio": 100,
     "min_compress_bytes": 1024,
     "max_fragments": 1024,
@@ -204,8 +205,8 @@ def test_every_name_in_the_tables_of_config_is_a_field() -> None:
 
 
 def test_a_mapping_is_read_with_the_types_of_a_file() -> None:
-    config = Config.from_mapping({"max_batch": 5, "head_timeout": 2, "observe": ["call_rate"], "allow_chunked": True})
-    assert config == Config(max_batch=5, head_timeout=2.0, observe=("call_rate",), allow_chunked=True)
+    config = Config.from_mapping({"max_batch": 5, "head_timeout": 2, "observe": ["call_rate"], "allow_chunked": False})
+    assert config == Config(max_batch=5, head_timeout=2.0, observe=("call_rate",), allow_chunked=False)
 
 
 @pytest.mark.parametrize(

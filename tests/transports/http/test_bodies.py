@@ -10,7 +10,7 @@ from posthouse.transports.http.bodies import Body, ChunkedBody, CountedBody, too
 from posthouse.transports.refusal import Refusal
 
 SMALL = Config(max_body_bytes=10)
-MAX_CHUNKS = 1024
+MAX_CHUNKS = 4096
 MAX_CHUNK_OVERHEAD = 4096
 
 

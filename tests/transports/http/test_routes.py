@@ -135,12 +135,29 @@ def test_other_queries_are_ignored(query: bytes) -> None:
     assert isinstance(ask(b"GET /health?%b HTTP/1.1" % query), Probe)
 
 
-@pytest.mark.parametrize("line", [b"POST /rpc HTTP/1.1", b"GET /ws HTTP/1.1", b"GET /health HTTP/1.1"])
-def test_30_to_32_the_policy_is_asked_on_every_path(line: bytes) -> None:
+@pytest.mark.parametrize("line", [b"POST /rpc HTTP/1.1", b"GET /ws HTTP/1.1", b"GET /stats HTTP/1.1"])
+def test_30_to_32_the_policy_is_asked_on_every_path_but_health(line: bytes) -> None:
     assert refused(ask(line, *HANDSHAKE, b"Origin: null", b"Content-Type: application/json")) == 403
     head = parse(line + b"\r\nHost: evil.example\r\n\r\n")
     assert isinstance(head, Head)
     assert refused(judge(head, POLICY, CONFIG)) == 421
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+@pytest.mark.parametrize("host", [b"evil.example", b"10.1.2.3:8080"])
+@pytest.mark.parametrize("origin", [b"", b"Origin: null\r\n", b"Origin: https://evil.example\r\n"])
+def test_health_is_answered_whatever_host_and_origin_say(method: bytes, host: bytes, origin: bytes) -> None:
+    head = parse(b"%b /health HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (method, host, origin))
+    assert isinstance(head, Head)
+    assert judge(head, POLICY, CONFIG) == Probe("/health")
+
+
+def test_30_a_page_of_the_same_origin_may_do_what_a_page_of_an_allowed_one_may() -> None:
+    same = b"Origin: http://localhost"
+    assert isinstance(ask(b"POST /rpc HTTP/1.1", same, b"Content-Type: application/json", b"Content-Length: 2"), Call)
+    assert isinstance(ask(b"GET /ws HTTP/1.1", same, *HANDSHAKE), Handshake)
+    assert isinstance(ask(b"GET /stats HTTP/1.1", same), Probe)
+    assert ask(b"OPTIONS /rpc HTTP/1.1", same, b"Access-Control-Request-Method: POST") == Preflight()
 
 
 def test_32_a_form_is_refused() -> None:
@@ -175,13 +192,13 @@ def test_a_content_length_above_the_limit_is_refused_in_json(length: bytes, allo
     assert (wanted.error.code, wanted.error.data) == (REQUEST_TOO_LARGE, {"limit": "max_body_bytes", "allowed": 100})
 
 
-def test_a_call_needs_a_content_length_unless_chunks_are_allowed() -> None:
+def test_a_call_needs_a_content_length_or_where_they_are_allowed_chunks() -> None:
     chunks = (b"Content-Type: application/json", b"Transfer-Encoding: chunked")
-    assert refused(ask(b"POST /rpc HTTP/1.1", *chunks)) == 411
+    assert isinstance(ask(b"POST /rpc HTTP/1.1", *chunks), Call)
     assert refused(ask(b"POST /rpc HTTP/1.1", *chunks[:1])) == 411
-    allowing = Config(allow_chunked=True)
-    assert isinstance(ask(b"POST /rpc HTTP/1.1", *chunks, config=allowing), Call)
-    assert refused(ask(b"POST /rpc HTTP/1.1", *chunks[:1], config=allowing)) == 411
+    refusing = Config(allow_chunked=False)
+    assert refused(ask(b"POST /rpc HTTP/1.1", *chunks, config=refusing)) == 411
+    assert refused(ask(b"POST /rpc HTTP/1.1", *chunks[:1], config=refusing)) == 411
 
 
 def test_a_compressed_body_is_refused() -> None:

@@ -222,11 +222,11 @@ def test_a_probe_is_answered_with_json_and_a_head_of_it_without() -> None:
 
 def test_a_chunked_body_is_handed_on_whole_where_it_is_allowed() -> None:
     wire = CHUNKED + b"1\r\n{\r\n1;x\r\n}\r\n0\r\nA: b\r\n\r\n"
-    line = run(wire + post(b"next"), Config(allow_chunked=True))
-    assert line.bodies == [b"{}", b"next"]
     line = run(wire + post(b"next"))
+    assert line.bodies == [b"{}", b"next"]
+    line = run(wire + post(b"next"), Config(allow_chunked=False))
     assert (line.bodies, line.statuses) == ([], [411])
-    line = run(CHUNKED + b"x\r\n" + post(b"next"), Config(allow_chunked=True))
+    line = run(CHUNKED + b"x\r\n" + post(b"next"))
     assert (line.bodies, line.statuses, line.http.buffered) == ([], [400], 0)
 
 
@@ -292,6 +292,72 @@ def test_3_the_end_of_input_during_an_exchange_is_a_half_close() -> None:
     assert (line.bodies, line.statuses, line.shut) == ([b"1", b"2"], [200, 200], True)
 
 
+def test_a_client_that_ended_its_input_is_taken_for_gone_when_it_had_no_answer_within_five_seconds() -> None:
+    line = Line(answering=False)
+    line.receive(post(b"1"))
+    assert line.http.next_timeout() is None
+    line.eof(10.0)
+    assert line.http.next_timeout() == 15.0
+    line.pass_time(14.999)
+    assert line.of(Ended, Shut) == []
+    line.pass_time(15.0)
+    gone = "a client ended its input, and had no answer within half_close_timeout"
+    assert line.of(Ended, Shut) == [Ended(None, gone), Shut(flush=False)]
+    assert (line.sent, line.http.next_timeout(), line.http.buffered) == (b"", None, 0)
+    line.pass_time(20.0)
+    assert len(line.of(Ended, Shut)) == 2
+
+
+def test_a_client_that_ended_its_input_has_its_answer_until_then_however_slowly_it_takes_it() -> None:
+    line = Line(answering=False)
+    line.receive(post(b"1"))
+    line.eof(10.0)
+    line.http.answer(b"{}", None, None, 14.999)
+    assert line.http.next_timeout() is None
+    line.pass_time(60.0)
+    assert line.of(Ended, Shut) == []
+    line.http.proceed(60.0)
+    line.take()
+    assert (line.of(Ended, Shut), line.statuses) == ([Shut()], [200])
+
+
+def test_the_end_of_input_while_an_answer_is_taken_gives_it_no_deadline() -> None:
+    for request in (post(b"1"), PROBE, post(b"x", b"Content-Encoding: gzip"), b"GET /no HTTP/1.1\r\nHost: a\r\n\r\n"):
+        line = Line(answering=False)
+        line.receive(request)
+        if request == post(b"1"):
+            line.http.answer(b"{}", None, None, 0.0)
+        line.eof(1.0)
+        assert line.http.next_timeout() is None
+
+
+def test_what_is_pipelined_before_the_end_of_input_has_the_same_five_seconds() -> None:
+    line = Line(answering=False)
+    line.receive(post(b"1") + post(b"2") + post(b"3"))
+    line.eof(10.0)
+    line.http.answer(b"{}", None, None, 13.0)
+    line.http.proceed(13.0)
+    line.take()
+    assert (line.bodies, line.http.next_timeout()) == ([b"1", b"2"], 15.0)
+    line.http.answer(b"{}", None, None, 14.0)
+    line.http.proceed(15.0)
+    line.take()
+    assert (line.bodies, line.of(Ended, Shut)) == ([b"1", b"2"], [Shut()])
+
+
+def test_a_request_that_waits_for_its_turn_is_not_begun_when_its_client_is_gone() -> None:
+    for now, bodies in ((14.999, [b"1", b"2"]), (15.0, [b"1"])):
+        line = Line(Config(frames_per_turn=1), answering=False)
+        line.receive(post(b"1") + post(b"2"))
+        line.eof(10.0)
+        line.http.answer(b"{}", None, None, 11.0)
+        line.http.proceed(11.0)
+        line.take()
+        assert line.http.next_timeout() == 11.0
+        line.pass_time(now)
+        assert (line.bodies, line.of(Shut)) == (bodies, [] if len(bodies) == 2 else [Shut()])
+
+
 def test_the_end_of_input_behind_a_last_answer_closes_at_once() -> None:
     line = Line(answering=False)
     line.receive(post(b"1", b"Connection: close"))
@@ -328,7 +394,7 @@ def test_the_end_of_input_anywhere_else_closes(size: int) -> None:
         (400, UPGRADE.replace(b"Upgrade: websocket", b"Upgrade: websocket\r\nContent-Length: 1") + b"x"),
         (400, UPGRADE.replace(b"/ws", b"/ws?access_token=secret")),
         (403, UPGRADE.replace(b"Connection", b"Origin: null\r\nConnection")),
-        (421, PROBE.replace(b"localhost", b"evil.example")),
+        (421, UPGRADE.replace(b"localhost", b"evil.example")),
         (431, PROBE[:-2] + b"X: y\r\n" * 200 + b"\r\n"),
     ],
 )

@@ -7,16 +7,17 @@ from posthouse.core.values.transitions import IllegalEvent
 from posthouse.transports.http.state import TRANSITIONS, HttpEvent, HttpState
 
 ROWS = {
-    "idle": {"head begun": "head", "body expected": "body", "request": "answering", "close": "closed"},
-    "head": {"body expected": "body", "request": "answering", "close": "closed"},
-    "body": {"request": "answering", "close": "closed"},
-    "answering": {
-        "proceed": "idle",
-        "yield": "yielded",
-        "last answer": "lingering",
-        "upgrade": "closed",
+    "idle": {
+        "head begun": "head",
+        "body expected": "body",
+        "request": "asked",
+        "answer": "answering",
         "close": "closed",
     },
+    "head": {"body expected": "body", "request": "asked", "answer": "answering", "close": "closed"},
+    "body": {"request": "asked", "answer": "answering", "close": "closed"},
+    "asked": {"answer": "answering", "upgrade": "closed", "close": "closed"},
+    "answering": {"proceed": "idle", "yield": "yielded", "last answer": "lingering", "close": "closed"},
     "yielded": {"resume": "idle", "close": "closed"},
     "lingering": {"close": "closed"},
     "closed": {},

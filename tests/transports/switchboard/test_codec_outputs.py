@@ -152,10 +152,10 @@ def test_a_refused_request_is_counted_and_its_socket_half_closed() -> None:
 
 def test_the_event_of_a_refused_request_has_its_reason_and_the_host_or_origin() -> None:
     board = Board()
-    probe = b"GET /health?a=b HTTP/1.1\r\nHost: localhost\r\n"
+    probe = b"GET /stats?a=b HTTP/1.1\r\nHost: localhost\r\n"
     board.feed(board.open(), probe.replace(b"localhost", b"evil.example:80") + b"\r\n")
     board.feed(board.open(), probe + b"Origin: https://caf\xe9\r\n\r\n")
-    board.feed(board.open(), probe.replace(b"/health", b"/nowhere") + b"\r\n")
+    board.feed(board.open(), probe.replace(b"/stats", b"/nowhere") + b"\r\n")
     board.feed(board.open(), probe + b"\r\n")
     assert [event for event in board.events() if isinstance(event, RequestRefused)] == [
         RequestRefused(421, "This server does not answer for that host.", "evil.example:80", HERE, 0.0),

@@ -15,7 +15,7 @@ from tests.values import told_apart
 
 ROWS = {
     "idle": {"ask": "asked", "open": "open", "answer": "answered", "shut": "flushing"},
-    "asked": {"open": "open", "answer": "answered"},
+    "asked": {"open": "open", "answer": "answered", "end": "ended"},
     "answered": {"deliver": "idle", "shut": "flushing"},
     "open": {"close": "closing", "end": "ended"},
     "closing": {"close": "closing", "end": "ended"},

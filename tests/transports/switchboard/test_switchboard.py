@@ -175,6 +175,74 @@ def test_bytes_and_the_end_of_input_after_the_codec_has_shut_are_dropped() -> No
     assert board.board.outbox == []
 
 
+def test_a_client_that_ended_its_input_during_a_call_is_gone_after_five_seconds() -> None:
+    board = Board()
+    socket = board.open()
+    board.feed(socket, post(call("later")))
+    (invoke,) = board.waiting
+    board.now = 1.0
+    board.board.received_eof(socket, board.now)
+    board.run()
+    board.pass_time(4.999)
+    assert (board.cancelled(), board.closed) == ([], {})
+    board.pass_time(0.001)
+    assert (board.cancelled(), board.closed) == ([invoke.call], {socket: False})
+    health = board.board.health(board.now)
+    assert (health.connections, health.calls) == (0, 1)
+    (closed,) = [event for event in board.events() if isinstance(event, ConnectionClosed)]
+    assert closed.reason == "a client ended its input, and had no answer within half_close_timeout"
+    assert not board.board.complete(invoke.call, "too late", board.now)
+    board.run()
+    assert board.take(socket) == b""
+    board.drop(socket)
+    health = board.board.health(board.now)
+    assert (health.sockets, health.connections, health.calls) == (0, 0, 0)
+
+
+def test_a_client_that_ended_its_input_gets_an_answer_that_is_ready_in_time_however_slowly_it_takes_it() -> None:
+    board = Board(Config(write_timeout=60.0))
+    socket = board.open()
+    board.feed(socket, post(call("later")))
+    board.board.received_eof(socket, board.now)
+    board.run()
+    board.pass_time(4.999)
+    board.stuck[socket] = 0
+    board.board.complete(board.waiting[0].call, "x" * 200_000, board.now)
+    board.run()
+    board.pass_time(50.0)
+    assert (board.cancelled(), board.closed) == ([], {})
+    board.release(socket)
+    assert board.take(socket).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert board.closed == {socket: True}
+
+
+def test_a_call_that_goes_on_without_its_caller_is_not_cancelled_when_that_is_taken_for_gone() -> None:
+    board = Board()
+    socket = board.open()
+    board.feed(socket, post(call("finish", b"[]")))
+    board.board.received_eof(socket, board.now)
+    board.run()
+    board.pass_time(5.0)
+    assert (board.cancelled(), board.closed) == ([], {socket: False})
+    assert board.board.health(board.now).calls == 1
+
+
+def test_the_end_of_input_of_a_websocket_or_a_pipe_knows_no_such_time() -> None:
+    board = Board(Config(half_close_timeout=1.0, stdio_grace=9.0))
+    browser = Browser(board)
+    browser.send(call("later"))
+    pipe = board.open(PIPE)
+    board.feed(pipe, call("later") + b"\n")
+    for socket in (browser.socket, pipe):
+        board.board.received_eof(socket, board.now)
+        board.run()
+    assert board.cancelled() == [1]
+    board.pass_time(8.999)
+    assert board.cancelled() == [1]
+    board.pass_time(0.001)
+    assert board.cancelled() == [1, 2]
+
+
 def test_a_codec_that_has_shut_is_not_asked_again_while_its_last_bytes_wait() -> None:
     board = Board(Config(head_timeout=5.0, keep_alive_timeout=5.0, write_timeout=30.0))
     socket = board.open()

@@ -318,15 +318,15 @@ def test_the_limit_of_a_message(size: int, step: int | None) -> None:
 
 
 def test_row_12_too_much_announced_is_refused_before_any_payload_is_taken_in() -> None:
-    assert receiver().turn(announced(FIN | TEXT, MIB + 1)) == [TOO_LARGE]
-    assert receiver(deflate=True).turn(announced(FIN | RSV1 | TEXT, 2 * MIB)) == [TOO_LARGE]
+    assert receiver().turn(announced(FIN | TEXT, 4 * MIB + 1)) == [TOO_LARGE]
+    assert receiver(deflate=True).turn(announced(FIN | RSV1 | TEXT, 8 * MIB)) == [TOO_LARGE]
     machine = receiver()
-    assert machine.turn(announced(FIN | TEXT, MIB)) == []
+    assert machine.turn(announced(FIN | TEXT, 4 * MIB)) == []
     assert machine.buffered == FRAGMENT_CHARGE
 
 
 def test_a_compressed_frame_may_be_a_little_longer_than_its_message() -> None:
-    assert receiver(deflate=True).turn(announced(FIN | RSV1 | TEXT, MIB + 1)) == []
+    assert receiver(deflate=True).turn(announced(FIN | RSV1 | TEXT, 4 * MIB + 1)) == []
 
 
 @pytest.mark.parametrize("payload", [b"", b"x"])

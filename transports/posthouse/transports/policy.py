@@ -25,21 +25,39 @@ USUAL_PORT: Final = re.compile(r"(?:http://.*:80|https://.*:443)\Z")
 
 PORT: Final = re.compile(r":[0-9]*\Z")
 
-JSON_MEDIA_TYPE: Final = re.compile(rb'application/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?', re.IGNORECASE)
-"""RFC 8259 section 8.1: JSON text "MUST be encoded using UTF-8"; the only parameter allowed says that."""
+PAGE_ORIGIN: Final = re.compile(r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
+"""The origin of a page that was loaded over HTTP, as a browser writes it."""
+
+LOOPBACK_ORIGIN: Final = re.compile(
+    r"https?://(?:localhost|127(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}|\[::1\])(?::[0-9]{1,5})?"
+)
+
+DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+
+JSON_MEDIA_TYPE: Final = re.compile(
+    rb'application/json(?:-rpc)?(?:[ \t]*+;[ \t]*+(?:charset=(?:utf-8|"utf-8"))?+)*+', re.IGNORECASE
+)
+"""RFC 8259 section 8.1: JSON text "MUST be encoded using UTF-8"; the only parameter allowed says that. RFC 9110 section
+5.6.6: parameters may be empty."""
+
+ACCEPT_POST: Final = ((b"Accept-Post", b"application/json, application/json-rpc"),)
 
 
 class Policy(Struct, frozen=True):
     """Who may open connections. Raises UsageError for a host or an origin that no request can match.
 
     `hosts` are compared without port and case, `origins` exactly. `identity` is that of callers who have not
-    authenticated. `binary`: WebSocket binary messages are passed on, as `codec.Binary`.
+    authenticated. `binary`: WebSocket binary messages are passed on, as `codec.Binary`. `loopback_origins`: pages from
+    this machine are allowed, whatever their port. `secure`: the server itself does TLS, so that a page of the same
+    origin was loaded over https.
     """
 
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
     origins: tuple[str, ...] = ()
     identity: Identity = ANONYMOUS
     binary: bool = False
+    loopback_origins: bool = False
+    secure: bool = False
 
     def __post_init__(self) -> None:
         force_setattr(self, "hosts", tuple(host.lower() for host in self.hosts))
@@ -58,8 +76,25 @@ class Policy(Struct, frozen=True):
         return PORT.sub("", host.decode("latin-1")).lower() in self.hosts
 
     def allows_origin(self, origin: bytes) -> bool:
-        """Is this Origin header in the list? `null` never is: every sandboxed page sends it."""
-        return origin.decode("latin-1") in self.origins
+        """Is this Origin header in the list, or that of a loopback page where those are allowed? `null` never is: every
+        sandboxed page sends it."""
+        text = origin.decode("latin-1")
+        return text in self.origins or (self.loopback_origins and LOOPBACK_ORIGIN.fullmatch(text) is not None)
+
+    def is_same_origin(self, origin: bytes, host: bytes | None) -> bool:
+        """Is this Origin header that of a page from the host and port of this Host header?
+
+        A missing port is the default one of the origin's scheme. Both schemes are taken unless the server itself does
+        TLS: a proxy may, and the Host header does not tell.
+        """
+        page = PAGE_ORIGIN.fullmatch(origin.decode("latin-1"))
+        if page is None or host is None or (self.secure and page[1] != "https"):
+            return False
+        default = DEFAULT_PORTS[page[1]]
+        text = host.decode("latin-1").lower()
+        name = PORT.sub("", text)
+        port = text.removeprefix(name).removesuffix(":") or default
+        return (page[2], page[3] or default) == (name, port)
 
 
 def authorize_open(
@@ -67,14 +102,15 @@ def authorize_open(
 ) -> Refusal | None:
     """Judge the opening of a connection by its headers (None: absent). Returns a refusal, or None if it is allowed.
 
-    An absent Origin is allowed: browsers always send one. Whether Host may be absent depends on the version of HTTP.
+    An absent Origin is allowed: browsers send one with each request that could do harm. Whether Host may be absent
+    depends on the version of HTTP.
     """
     if host is not None and not policy.allows_host(host):
-        # RFC 9110 section 15.5.20. This check stops DNS rebinding.
+        # RFC 9110 section 15.5.20. This check stops DNS rebinding, also by a page that is of the same origin then.
         return Refusal(421, "This server does not answer for that host.", rejected_value=host)
-    if origin is not None and not policy.allows_origin(origin):
+    if origin is not None and not policy.allows_origin(origin) and not policy.is_same_origin(origin, host):
         return Refusal(403, "This origin is not allowed here.", rejected_value=origin)
     if method == b"POST" and (content_type is None or not JSON_MEDIA_TYPE.fullmatch(content_type)):
         # A page can send other types in a cross-site POST without a preflight.
-        return Refusal(415, "Send application/json in UTF-8.", ((b"Accept-Post", b"application/json"),))
+        return Refusal(415, "Send application/json in UTF-8.", ACCEPT_POST)
     return None

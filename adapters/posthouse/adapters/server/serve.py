@@ -98,8 +98,10 @@ async def serve(
       nothing else to serve, the server ends when its last pipe ends.
     - `tls_cert`, `tls_key`: PEM files; the key may be in the certificate's file.
     - `allow_hosts`: the only names by which clients may call; required unless every address is a loopback address.
-      Default: the loopback names and the addresses themselves. `allow_origins`: exact origins of web pages.
-    - `dev`: every caller has every scope; only on loopback. `pipe_identity`: the identity of the peer of a pipe.
+      Default: the loopback names and the addresses themselves. `allow_origins`: exact origins of web pages
+      from other hosts or ports; those from the server's own may call anyway.
+    - `dev`: every caller has every scope, and pages of every loopback origin may call; only on loopback.
+      `pipe_identity`: the identity of the peer of a pipe.
     - `signals`: SIGTERM and SIGINT shut down, a second one exits at once with 128 + n. The process then ends in time:
       it exits with 1 if a handler resists its cancellation or blocks the event loop. In the main thread only.
     - `journal`: a file in which all input is recorded, up to `journal_bytes`; the previous one is kept as `FILE.1`.
@@ -131,7 +133,13 @@ async def serve(
             listeners.append(listen_unix(os.fspath(unix)))
             stack.callback(listeners[-1].close)
         bound = tuple(listener.bound for listener in listeners)
-        policy = Policy(allowed_names(bound, allow_hosts), tuple(allow_origins), identity)
+        policy = Policy(
+            allowed_names(bound, allow_hosts),
+            tuple(allow_origins),
+            identity,
+            loopback_origins=dev,
+            secure=tls is not None,
+        )
         wall = clock.wall() - clock.now()
         if journal is None:
             board = Switchboard(Gateway(service, config, wall=wall, entropy=clock.entropy), policy)

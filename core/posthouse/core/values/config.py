@@ -69,12 +69,13 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_body_bytes: int = 4 * MIB
     body_timeout: float = 30.0
     min_body_rate: float = 1.0 * KIB
-    allow_chunked: bool = False
+    allow_chunked: bool = True
     keep_alive_timeout: float = 75.0
+    half_close_timeout: float = 5.0
 
     # messages
     idle_timeout: float | None = None
-    max_message_bytes: int = 1 * MIB
+    max_message_bytes: int = 4 * MIB
     max_inflate_ratio: int = 100
     min_compress_bytes: int = 1 * KIB
     max_fragments: int = 1_024

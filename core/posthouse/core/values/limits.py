@@ -43,15 +43,19 @@ HTTP bodies
       408 and close
   min_body_rate = 1 KiB: bytes a second, after the first two seconds
       408 and close
-  allow_chunked = false: true or false
-      while it is false a chunked body is refused with 411
+  allow_chunked = true: true or false
+      if false, a chunked body is refused with 411; if true, one of more than 4,096 chunks, or of
+      more than 4 KiB beside twice its bytes, with 400
   keep_alive_timeout = 75: seconds between two requests
       the socket is closed
+  half_close_timeout = 5: seconds that a client which ended its input (half-closed) is waited for
+      its call is cancelled, no further one begins, the socket is closed; an answer that has begun
+      is sent to its end
 
 Messages
   idle_timeout = off: seconds without a message, WebSocket and stdio
       close 1000
-  max_message_bytes = 1 MiB: bytes, after inflation; of a line; of a framed message
+  max_message_bytes = 4 MiB: bytes, after inflation; of a line; of a framed message
       close 1009; on stdio -32007 with id: null, and the message is skipped
   max_inflate_ratio = 100: inflated bytes for one that came, past 64 KiB
       close 1009

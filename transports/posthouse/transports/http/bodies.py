@@ -15,7 +15,7 @@ from posthouse.core.values.errors import REQUEST_TOO_LARGE, ErrorObject
 from posthouse.transports.assembly import Assembly
 from posthouse.transports.refusal import Refusal
 
-MAX_CHUNKS: Final = 1_024
+MAX_CHUNKS: Final = 4_096
 MAX_CHUNK_OVERHEAD: Final = 4 * KIB
 """A chunked body may take twice its own bytes on the wire, and so many more."""
 

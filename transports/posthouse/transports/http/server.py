@@ -17,13 +17,13 @@ from posthouse.transports.codec import (
     DISCARD_SECONDS,
     Answered,
     Codec,
+    Ended,
     Exchange,
     Finish,
     Handshake,
     HeadRead,
     Output,
     Pause,
-    Probe,
     Resume,
     Send,
     Shut,
@@ -56,9 +56,12 @@ NO_MEMORY: Final = Refusal(
     refusal(SERVER_BUSY, limit=MEMORY_BUDGET.name),
 )
 
+CLIENT_GONE: Final = "a client ended its input, and had no answer within half_close_timeout"
+
 IDLE: Final = HttpState.IDLE
 HEAD: Final = HttpState.HEAD
 BODY: Final = HttpState.BODY
+ASKED: Final = HttpState.ASKED
 ANSWERING: Final = HttpState.ANSWERING
 YIELDED: Final = HttpState.YIELDED
 LINGERING: Final = HttpState.LINGERING
@@ -67,6 +70,7 @@ CLOSED: Final = HttpState.CLOSED
 # The events of every request: to look up a member of an enumeration takes longer than to follow the table.
 BODY_EXPECTED: Final = HttpEvent.BODY_EXPECTED
 REQUEST: Final = HttpEvent.REQUEST
+ANSWER: Final = HttpEvent.ANSWER
 PROCEED: Final = HttpEvent.PROCEED
 
 
@@ -76,6 +80,9 @@ class Http1(Codec):
     At most one request is pending at a time. An `Exchange` is owed `answer` or `refuse`, a `Probe` is owed `respond`,
     an `Upgrade` is owed `accept` or `refuse`. After each of them, and after `Answered`, `proceed` is owed when all sent
     bytes have been handed over.
+
+    A client that ended its input is taken for gone `half_close_timeout` later: the exchange that has no answer then
+    ends, and no other begins. An answer that was given is still sent to its end.
     """
 
     def __init__(self, config: Config, policy: Policy, now: float, known: KnownHeads = NO_HEADS) -> None:
@@ -89,7 +96,7 @@ class Http1(Codec):
         self._parsed = 0
         self._upgrade: Handshake | None = None
         self._paused = False
-        self._eof = False
+        self._gone_at: float | None = None  # the input has ended, and the client waits so long
         self._discarded = 0
 
     # Bytes in
@@ -109,9 +116,11 @@ class Http1(Codec):
         self._hold_back()
 
     def receive_eof(self, now: float) -> None:
-        """The peer half-closed. Whole requests are still answered."""
-        self._eof = True
-        if self._state is not ANSWERING and self._state is not YIELDED:
+        """The peer half-closed. Whole requests are still answered, for a while."""
+        self._gone_at = now + self._config.half_close_timeout
+        if self._state is ASKED:
+            self._deadline = self._gone_at
+        elif self._state is not ANSWERING and self._state is not YIELDED:
             self._close()
 
     @property
@@ -134,11 +143,11 @@ class Http1(Codec):
     def _await_head(self, event: HttpEvent, now: float) -> None:
         self._state = TRANSITIONS[self._state][event]
         self._deadline = now + self._config.keep_alive_timeout
-        if self._reader.buffer:
+        if self._gone_at is not None and (now >= self._gone_at or not self._reader.buffer):
+            self._close()
+        elif self._reader.buffer:
             self._read_head(now)
             self._hold_back()
-        elif self._eof:
-            self._close()
 
     def _read_head(self, now: float) -> None:
         reader = self._reader
@@ -151,7 +160,7 @@ class Http1(Codec):
             self._state = TRANSITIONS[self._state][BODY_EXPECTED]
             self._hand_on(known)
         elif wanted is None:
-            if self._eof:
+            if self._gone_at is not None:
                 self._close()
             elif self._state is IDLE and reader.begun:
                 self._state = TRANSITIONS[self._state][HttpEvent.HEAD_BEGUN]
@@ -169,7 +178,9 @@ class Http1(Codec):
             self._upgrade = wanted
             self._hand_on(Upgrade(wanted))
         else:
-            self._hand_on(wanted)
+            self._state = TRANSITIONS[self._state][ANSWER]
+            self._deadline = None
+            self.output.append(wanted)
 
     def _read_body(self, data: bytes, now: float) -> None:
         request = self._reader.read_body(data)
@@ -177,14 +188,14 @@ class Http1(Codec):
             self._hand_on(request)
         elif request is not None:
             self._refuse(request)
-        elif self._eof:
+        elif self._gone_at is not None:
             self._close()
         else:
             self._deadline = self._reader.body_deadline
 
-    def _hand_on(self, request: Exchange | Probe | Upgrade) -> None:
+    def _hand_on(self, request: Exchange | Upgrade) -> None:
         self._state = TRANSITIONS[self._state][REQUEST]
-        self._deadline = None
+        self._deadline = self._gone_at
         self.output.append(request)
 
     def _hold_back(self) -> None:
@@ -213,12 +224,14 @@ class Http1(Codec):
         codec = WebSocket(self._config, deflate=upgrade.deflate, binary=self._policy.binary, now=now)
         if rest:
             codec.receive_data(rest, now)
-        if self._eof:
+        if self._gone_at is not None:
             codec.receive_eof(now)
         return codec
 
     def answer(self, data: bytes | None, code: int | None, retry_after: float | None, now: float) -> None:
         """End the exchange. `data` None: there is nothing to say. `code` is the JSON-RPC error's, or None."""
+        self._state = TRANSITIONS[self._state][ANSWER]
+        self._deadline = None
         self._answer(exchange_answer(data, code, retry_after))
 
     def respond(self, status: int, data: bytes, now: float) -> None:
@@ -227,6 +240,8 @@ class Http1(Codec):
 
     def refuse(self, reason: CloseReason, now: float) -> None:
         """End an exchange or an upgrade that was not admitted, with the error of this reason."""
+        self._state = TRANSITIONS[self._state][ANSWER]
+        self._deadline = None
         self._answer(not_admitted_answer(reason, in_json=self._upgrade is None), last=True)
 
     def shed(self, now: float) -> None:
@@ -241,7 +256,7 @@ class Http1(Codec):
 
     def _answer_alone(self, answered: Answered, answer: Answer, *, last: bool = False) -> None:
         """Answer without the gateway."""
-        self._state = TRANSITIONS[self._state][REQUEST]
+        self._state = TRANSITIONS[self._state][ANSWER]
         self._deadline = None
         self.output.append(answered)
         self._answer(answer, last=last)
@@ -278,22 +293,23 @@ class Http1(Codec):
         self.output.append(Finish())
         waiting = len(self._reader.take())
         self._hold_back()
-        if self._eof:
+        if self._gone_at is not None:
             self._close()
         else:
             self._discard(waiting)
 
-    def _close(self) -> None:
+    def _close(self, *, flush: bool = True) -> None:
         if self._state is not CLOSED:
             self._state = TRANSITIONS[self._state][HttpEvent.CLOSE]
             self._deadline = None
             self._reader.drop()
-            self.output.append(Shut())
+            self.output.append(Shut(flush))
 
     # Time
 
     def next_timeout(self) -> float | None:
-        """The deadline of a head, a body, an idle socket, or of lingering. A time in the past after yielding."""
+        """The deadline of a head, a body, an idle socket, of lingering, or of a client that ended its input. A time in
+        the past after yielding."""
         return self._deadline
 
     def handle_timeout(self, now: float) -> None:
@@ -307,6 +323,9 @@ class Http1(Codec):
             self._time_out(BODY_TIMED_OUT)
         elif self._state is HEAD and self._reader.begun:
             self._time_out(HEAD_TIMED_OUT)
+        elif self._state is ASKED:
+            self.output.append(Ended(None, CLIENT_GONE))
+            self._close(flush=False)
         else:
             self._close()
 

@@ -17,7 +17,8 @@ class HttpState(StrEnum):
     IDLE = "idle"  # between two requests
     HEAD = "head"  # a head has begun; the first head is waited for as if it had
     BODY = "body"
-    ANSWERING = "answering"  # a request is whole, or refused; nothing is parsed before `proceed`
+    ASKED = "asked"  # a request was handed on, and its answer is owed
+    ANSWERING = "answering"  # the answer is given, or is owed at once; nothing is parsed before `proceed`
     YIELDED = "yielded"  # the answer was handed over; the next request waits for others to have a turn
     LINGERING = "lingering"  # the last answer was given: bytes that come are dropped
     CLOSED = "closed"
@@ -28,7 +29,8 @@ class HttpEvent(StrEnum):
 
     HEAD_BEGUN = "head begun"
     BODY_EXPECTED = "body expected"
-    REQUEST = "request"  # a request is whole, or refused
+    REQUEST = "request"  # a request is whole
+    ANSWER = "answer"  # an answer is given, or is owed at once
     PROCEED = "proceed"  # the answer was handed over
     YIELD = "yield"  # the answer was handed over, and this turn has had its requests
     RESUME = "resume"  # others have had their turn
@@ -42,23 +44,30 @@ TRANSITIONS: Final = table(
         HttpState.IDLE: {
             HttpEvent.HEAD_BEGUN: HttpState.HEAD,
             HttpEvent.BODY_EXPECTED: HttpState.BODY,
-            HttpEvent.REQUEST: HttpState.ANSWERING,
+            HttpEvent.REQUEST: HttpState.ASKED,
+            HttpEvent.ANSWER: HttpState.ANSWERING,
             HttpEvent.CLOSE: HttpState.CLOSED,
         },
         HttpState.HEAD: {
             HttpEvent.BODY_EXPECTED: HttpState.BODY,
-            HttpEvent.REQUEST: HttpState.ANSWERING,
+            HttpEvent.REQUEST: HttpState.ASKED,
+            HttpEvent.ANSWER: HttpState.ANSWERING,
             HttpEvent.CLOSE: HttpState.CLOSED,
         },
         HttpState.BODY: {
-            HttpEvent.REQUEST: HttpState.ANSWERING,
+            HttpEvent.REQUEST: HttpState.ASKED,
+            HttpEvent.ANSWER: HttpState.ANSWERING,
+            HttpEvent.CLOSE: HttpState.CLOSED,
+        },
+        HttpState.ASKED: {
+            HttpEvent.ANSWER: HttpState.ANSWERING,
+            HttpEvent.UPGRADE: HttpState.CLOSED,
             HttpEvent.CLOSE: HttpState.CLOSED,
         },
         HttpState.ANSWERING: {
             HttpEvent.PROCEED: HttpState.IDLE,
             HttpEvent.YIELD: HttpState.YIELDED,
             HttpEvent.LAST_ANSWER: HttpState.LINGERING,
-            HttpEvent.UPGRADE: HttpState.CLOSED,
             HttpEvent.CLOSE: HttpState.CLOSED,
         },
         HttpState.YIELDED: {

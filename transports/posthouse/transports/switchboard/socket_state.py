@@ -60,6 +60,7 @@ TRANSITIONS: Final = table(
         SocketPhase.ASKED: {
             SocketEvent.OPEN: SocketPhase.OPEN,
             SocketEvent.ANSWER: SocketPhase.ANSWERED,
+            SocketEvent.END: SocketPhase.ENDED,
             **ANY_TIME,
         },
         SocketPhase.ANSWERED: {

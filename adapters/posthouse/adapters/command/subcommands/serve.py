@@ -58,9 +58,15 @@ callers = partial(click.option, cls=Option, section="Callers")
     "--allow-origin",
     multiple=True,
     metavar="ORIGIN",
-    help="An origin whose web pages may call, such as https://app.example.org; repeatable.",
+    help="Another origin whose web pages may call, such as https://app.example.org; repeatable. Pages from the "
+    "server's own host and port may call anyway.",
 )
-@callers("--dev", is_flag=True, help="Development: every caller has every scope. Only on loopback addresses.")
+@callers(
+    "--dev",
+    is_flag=True,
+    help="Development: every caller has every scope, and pages of every loopback origin may call. Only on loopback "
+    "addresses.",
+)
 @running_options
 def command(
     target: str | None,
