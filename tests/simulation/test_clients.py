@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation import Client, Conditions, LinkConditions, PendingCall, Storm, World
+from posthouse.adapters.simulation.chance import Seeded, Stream
+from posthouse.adapters.simulation.clients.protocols.http import HttpProtocol
+from posthouse.adapters.simulation.clients.protocols.pages import Page, draw_page
 from posthouse.adapters.simulation.clients.protocols.protocol import HttpReply, Message, Pong, Transport
 from posthouse.core import Config, Context, Service, UsageError
 
@@ -196,6 +200,62 @@ def test_a_wrong_status_is_a_violation(said: bytes, status: int, body: bytes | N
         alice._on_event(HttpReply(said, status, body))
     alice.broke_protocol = True
     alice._on_event(HttpReply(said, status, body))
+
+
+HOST = b"localhost"
+
+
+@pytest.mark.parametrize(
+    ("page", "status", "body"),
+    [
+        (Page(HOST, b"http://other.example", foreign=True), 200, b'{"id":"1","result":0}'),
+        (Page(HOST, b"http://other.example", foreign=True), 204, None),
+        (Page(HOST, b"http://other.example", foreign=True), 503, b'{"id":null,"error":{"code":-32009,"message":""}}'),
+        (Page(HOST, chunk=20), 411, None),
+        (Page(HOST, b"http://localhost"), 411, None),
+    ],
+)
+def test_an_answer_that_this_page_may_not_get_is_a_violation(page: Page, status: int, body: bytes | None) -> None:
+    alice = World(service=desk()).client("alice", "http")
+    with pytest.raises(Violation, match="answering: "):
+        alice._on_event(HttpReply(b'{"id":1,"method":"m"}', status, body, page))
+
+
+def asks_as(page: Page, stream: Stream, now: float) -> HttpProtocol:
+    return HttpProtocol(page)
+
+
+def test_a_page_that_may_not_call_is_refused_and_one_whose_chunks_are_not_allowed() -> None:
+    foreign = Page(HOST, b"http://other.example", foreign=True)
+    for page, config in ((foreign, Config()), (Page(HOST, chunk=20), Config(allow_chunked=False))):
+        world = World(service=desk(), config=config)
+        alice = world.client("alice", "http")
+        alice.new_protocol = partial(asks_as, page)
+        call = alice.call("add", 1, 2)
+        world.run(1.0)
+        assert call.status == "error"
+        world.finish()
+
+
+def test_a_page_writes_a_body_in_chunks_without_its_length() -> None:
+    request = b"POST /rpc HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde"
+    chunked = b"POST /rpc HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    assert Page(HOST).write(request) == request
+    assert Page(HOST, chunk=3).write(request) == chunked
+
+
+def test_pages_differ_and_some_may_not_call() -> None:
+    stream = Seeded(1).stream("pages")
+    pages = [draw_page(HOST, stream, 500) for _ in range(100)]
+    assert {page.origin for page in pages if not page.foreign} == {None, b"http://localhost", b"https://localhost:443"}
+    foreign = {(page.host, page.origin) for page in pages if page.foreign}
+    assert foreign == {
+        (HOST, b"http://other.example"),
+        (HOST, b"http://localhost:8001"),
+        (HOST, b"null"),
+        (b"other.example", b"http://other.example"),
+    }
+    assert not any(draw_page(HOST, stream).foreign for _ in range(100))
 
 
 def test_a_reply_that_is_not_json_is_a_violation() -> None:

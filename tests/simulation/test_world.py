@@ -10,6 +10,7 @@ import pytest
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation import Conditions, HandlerFaults, LinkConditions, Monitoring, World
 from posthouse.adapters.simulation.clients.protocols.http import PipeliningHttpProtocol
+from posthouse.adapters.simulation.clients.protocols.pages import Page
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.server.engine import SPARE_INCIDENTS
 from posthouse.core import Config, Identity, RpcError, Service
@@ -286,7 +287,7 @@ def test_parameters_are_by_position_or_by_name() -> None:
 def test_pipelined_requests_are_answered_in_order() -> None:
     world = World(service=shop(), conditions=Conditions(links=LinkConditions(fragment=500)))
     alice = world.client("alice", "http")
-    alice.new_protocol = lambda stream, now: PipeliningHttpProtocol(b"localhost")
+    alice.new_protocol = lambda stream, now: PipeliningHttpProtocol(Page(b"localhost"))
     ended: list[str] = []
     calls = [alice.call("wait", seconds) for seconds in (0.3, 0.1, 0.2)]
     calls += [alice.call("add", 1, number) for number in range(9)]

@@ -6,19 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 from posthouse.adapters.invariants import Violation, check, check_at_rest, check_touched, chunking, time
-from posthouse.core import Config, Identity
+from posthouse.adapters.invariants.ends_of_input import EndsOfInput
+from posthouse.core import Config, ConnectionClosed, Identity
 from posthouse.core.calls.calls import Phase
 from posthouse.core.connections.state import State
 from posthouse.core.values.effects import ResumeReading
 from posthouse.core.values.peers import Address, ConnectionId, SocketId
 from posthouse.transports.codec import Pause
 from posthouse.transports.http.requests import RequestReader
+from posthouse.transports.http.server import CLIENT_GONE
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.socket_state import SocketState
 from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER
 
-from tests.transports.board import PIPE, Board, Browser, call, post
+from tests.transports.board import HERE, PIPE, Board, Browser, call, post
 
 CONFIG = Config(max_calls_per_connection=1, max_calls=5, write_timeout=5.0)
 
@@ -242,10 +245,18 @@ def ended_pipe(board: Board) -> SocketState:
     return board.board._sockets.records[pipe]
 
 
+def ends_input(board: Board) -> SocketState:
+    line = says(post(call("later")))(board)
+    board.board.received_eof(line.socket, 0.0)
+    board.run()
+    return line
+
+
 WAITING = {
     "nothing": says(b""),
     "half a head": says(b"POST"),
     "half a body": says(post(call("add"))[:-2]),
+    "an ended input": ends_input,
     "after an answer": says(post(call("add", b"[1,2]"))),
     "lingering": says(b"rubbish\r\n\r\n"),
     "half a frame": frames(b"\x81"),
@@ -284,6 +295,26 @@ def test_an_overdue_deadline_is_seen() -> None:
     gateway(scene)._shared.timers._heap.clear()
     with pytest.raises(Violation, match="time: a call outlived its deadline"):
         time(scene.board, 1e9)
+
+
+def test_a_client_that_ended_its_input_is_waited_for_so_long_and_no_longer() -> None:
+    board, ends = Board(Config(half_close_timeout=3.0)), EndsOfInput()
+    socket = board.open()
+    board.feed(socket, post(call("later")))
+    ends.ended(socket, 1.1)
+    ends.check(board.board, 4.0)
+    with pytest.raises(Violation, match="time: a client that ended its input is waited for too long"):
+        ends.check(board.board, 4.1)
+    closed = ConnectionClosed(ConnectionId(1), "a", "http", HERE, None, None, 1.0, 1, 4.0, CLIENT_GONE)
+    with pytest.raises(Violation, match="time: a client is taken for gone before half_close_timeout"):
+        ends.see(closed, board.board)
+    ends.see(structs.replace(closed, now=4.1), board.board)
+    ends.see(structs.replace(closed, reason="another"), board.board)
+    ends.closed(socket)
+    ends.check(board.board, 9.0)
+    board.drop(socket)
+    ends.ended(socket, 1.1)
+    ends.check(board.board, 9.0)
 
 
 def test_an_open_socket_at_rest_is_seen() -> None:

@@ -134,6 +134,8 @@ def _waits(state: SocketState) -> bool:
         case Http1():
             if codec._state is HttpState.LINGERING:
                 return state.wire.clear and not codec.output
+            if codec._state is HttpState.ASKED:
+                return codec._gone_at is not None
             return codec._state in (HttpState.IDLE, HttpState.HEAD, HttpState.BODY, HttpState.YIELDED)
         case WebSocket():
             if codec._state is WebSocketState.OPEN:

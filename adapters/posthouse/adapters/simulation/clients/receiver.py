@@ -29,6 +29,7 @@ close so, and must not be answered so."""
 
 TOO_BIG: Final = 1009
 NO_CONTENT: Final = 204
+LENGTH_REQUIRED: Final = 411
 
 PLAIN_REFUSALS: Final = (403, 408, 414, 421, 429, 431, 503)
 """The statuses with which a valid request may be refused in plain text: for its time or size, for its origin or host,
@@ -121,7 +122,13 @@ class Receiver(ABC):
         """Check the status, and end every call of the request: a call that the reply does not name was refused."""
         request = decoded(event.request)
         reply = None if event.body is None else self._decode(event.body)
-        if not status_fits(event.status, request, reply):
+        if event.page.foreign:
+            if event.status not in PLAIN_REFUSALS or event.body is not None:
+                self._violated("a page that may not call was answered", event)
+        elif event.status == LENGTH_REQUIRED and event.page.chunk:
+            if self._host.config.allow_chunked:
+                self._violated("a chunked request was refused", event)
+        elif not status_fits(event.status, request, reply):
             self._violated("the HTTP status does not match the reply", event)
         refusal = RpcError(SERVER_BUSY, data={"status": event.status})
         for entry in entries_of(reply):

@@ -194,6 +194,7 @@ class Engine:
             process.board.handle_timeout(schedule.now)
             process.perform()
             time(process.board, schedule.now)
+            process.ends_of_input.check(process.board, schedule.now)
         else:
             return False
         self.steps += 1

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 from posthouse.adapters.invariants import FirstBytes
+from posthouse.adapters.invariants.ends_of_input import EndsOfInput
 from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.adapters.model.model import Model
 from posthouse.adapters.simulation.handlers.handlers import Handlers
@@ -40,8 +41,9 @@ class ServerSocket(Struct, eq=False):
 class Process:
     """The `board`, its `handlers` and its sockets. `on_action` is called with each action before it is performed.
 
-    `touched` are the sockets that the current step has used; `first_bytes` are those of the last sockets. `performing`:
-    the outbox is being drained, and handlers may run.
+    `touched` are the sockets that the current step has used; `first_bytes` are those of the last sockets.
+    `ends_of_input` knows which clients have ended their input. `performing`: the outbox is being drained, and handlers
+    may run.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Process:
         self.touched: Final[dict[SocketId, None]] = {}
         self.sockets: Final[dict[SocketId, ServerSocket]] = {}
         self.first_bytes: Final = FirstBytes()
+        self.ends_of_input: Final = EndsOfInput()
         self._on_action: Final = on_action
         self._held: Final[dict[SocketId, int]] = {}
         self._sent: Final[dict[SocketId, int]] = {}
@@ -67,7 +70,7 @@ class Process:
             Invoke: handlers.invoke,
             Cancel: handlers.cancel,
             Resolve: handlers.sender.resolve,
-            Emit: handlers.hooks.emit,
+            Emit: self._emit,
             StopAccepting: self._stop_accepting,
             Drained: self._drained,
         }
@@ -108,6 +111,7 @@ class Process:
     def _received_eof(self, socket: ServerSocket) -> None:
         if not socket.closed:
             self.touched[socket.id] = None
+            self.ends_of_input.ended(socket.id, self.clock.now)
             self.board.received_eof(socket.id, self.clock.now)
 
     def reset(self, link: Link) -> None:
@@ -218,6 +222,7 @@ class Process:
         if not socket.closed:
             socket.closed = True
             del self.sockets[socket.id]
+            self.ends_of_input.closed(socket.id)
             self.board.closed(socket.id, self.clock.now)
 
     def _end_writing(self, action: EndWriting) -> None:
@@ -248,6 +253,10 @@ class Process:
             socket.link.cut()
             socket.on_reset()
             self.clock.after(0.0, partial(self._close, socket))
+
+    def _emit(self, action: Emit) -> None:
+        self.ends_of_input.see(action.event, self.board)
+        self.handlers.hooks.emit(action)
 
     def _stop_accepting(self, action: StopAccepting) -> None:
         """There is no listener to close: each client asks whether the process accepts."""

@@ -100,6 +100,7 @@ THEMES: Final[tuple[tuple[str, ...], ...]] = (
     ),
     ("read_bytes", "frames_per_turn", "max_fragments", "message_timeout", "min_compress_bytes", "max_head_bytes"),
     ("idle_timeout", "heartbeat_interval", "heartbeat_timeout", "write_timeout", "slow_reader", "block"),
+    ("half_close_timeout", "call_timeout", "write_ahead", "half_close", "slow_reader", "block"),
     ("drain_notice", "drain_grace", "drain_spread", "max_calls_per_connection", "flood", "shut_down"),
     ("drain_notice", "drain_timeout", "max_waiting_calls", "max_calls", "block", "flood", "shut_down"),
     ("max_bad_messages", "control_rate", "control_burst", "heartbeat_interval", "call_rate", "malformed", "misuse"),
@@ -160,11 +161,13 @@ class StormFaults(Struct, frozen=True):
 
 
 class ClientMix(Struct, frozen=True):
-    """The clients of a storm: how many, which transports they use, and the average seconds between their turns."""
+    """The clients of a storm: how many, which transports they use, and the average seconds between their turns. Of the
+    connections over HTTP, `foreign` in a thousand are those of a page that may not call."""
 
     count: int
     transports: tuple[Transport, ...]
     pause: float
+    foreign: int = 0
 
 
 class Scenario(Struct, frozen=True):
@@ -189,6 +192,7 @@ class Scenario(Struct, frozen=True):
             "clients": clients.count,
             "transports": sorted(set(clients.transports)),
             "pause": clients.pause,
+            "foreign": clients.foreign,
             "fair": self.fair,
         }
         return ", ".join(f"{name} {value}" for name, value in parts.items())
@@ -213,6 +217,7 @@ def draw_scenario(stream: Stream) -> Scenario:
         count=stream.pick((4, 1, 2, 8, 16)),
         transports=stream.pick(TRANSPORT_MIXES),
         pause=stream.pick((0.5, 0.1, 2.0)),
+        foreign=0 if fair else stream.pick((0, 0, 100)),
     )
     return Scenario(config, faults, Conditions(links, handlers), clients, fair)
 

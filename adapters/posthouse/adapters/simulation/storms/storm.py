@@ -13,6 +13,7 @@ from typing import Final
 from msgspec import Struct
 from posthouse.adapters.simulation.chance import Chance, Seeded, Stream
 from posthouse.adapters.simulation.clients.client import Client
+from posthouse.adapters.simulation.clients.protocols.transports import open_http
 from posthouse.adapters.simulation.server.engine import Monitoring
 from posthouse.adapters.simulation.world import World
 from posthouse.core.service.service import Service
@@ -108,7 +109,10 @@ class Storm:
         for number in range(clients.count):
             name = f"client {number}"
             stream = chance.stream(name)
-            client = self.world.client(name, stream.pick(clients.transports), identity=stream.pick(identities))
+            transport = stream.pick(clients.transports)
+            client = self.world.client(name, transport, identity=stream.pick(identities))
+            if transport == "http":
+                client.new_protocol = partial(open_http, b"localhost", foreign=clients.foreign)
             client.answers["mirror"] = mirror
             if part.clients is None or number in part.clients:
                 self._acting.append(client)

@@ -13,9 +13,9 @@ from posthouse.transports.client.http import Http1Client
 from posthouse.transports.client.responses import Failed, Response
 from posthouse.transports.codec import Send, Shut
 
+from .pages import Page
 from .protocol import CLIENT_CONFIG, Closed, Event, HttpReply
 
-JSON: Final = (b"Content-Type", b"application/json")
 MAX_PIPELINED: Final = 5
 """The most requests that a pipelining client sends before it gets a response."""
 
@@ -27,9 +27,9 @@ class HttpProtocol:
 
     server_ends: Final = False  # nothing follows the last response
 
-    def __init__(self, host: bytes) -> None:
-        self._host: Final = host
-        self._codec: Final = Http1Client(CLIENT_CONFIG, host)
+    def __init__(self, page: Page) -> None:
+        self._page: Final = page
+        self._codec: Final = Http1Client(CLIENT_CONFIG, page.host)
         self._waiting: Final[deque[bytes]] = deque()
         self._current = b""
         self.closed = False
@@ -47,7 +47,7 @@ class HttpProtocol:
     def _send_next(self) -> None:
         if self._waiting and self._codec.reusable:
             self._current = self._waiting.popleft()
-            self._codec.request(b"POST", b"/rpc", (JSON,), self._current)
+            self._codec.request(b"POST", b"/rpc", self._page.headers, self._current)
 
     def receive(self, data: bytes, now: float) -> None:
         """Bytes were received."""
@@ -70,7 +70,7 @@ class HttpProtocol:
 
     def events(self) -> list[Event]:
         """The events since the last call."""
-        events = _events(self._codec, self._current)
+        events = _events(self._codec, self._current, self._page)
         self.closed = self.closed or any(isinstance(item, Shut) for item in self._codec.output)
         self._codec.output.clear()
         if not self.closed and self._waiting and self._codec.reusable:
@@ -83,8 +83,8 @@ class PipeliningHttpProtocol(HttpProtocol):
     """One HTTP connection with up to `MAX_PIPELINED` requests at once. Responses come in the order of the requests
     (RFC 9112 section 9.3.2). Each request has a codec of its own, which gets exactly the bytes of its response."""
 
-    def __init__(self, host: bytes) -> None:
-        super().__init__(host)
+    def __init__(self, page: Page) -> None:
+        super().__init__(page)
         self._buffer = bytearray()
         self._codecs: Final[deque[tuple[Http1Client, bytes]]] = deque()
         self._events: list[Event] = []
@@ -96,8 +96,8 @@ class PipeliningHttpProtocol(HttpProtocol):
 
     def send(self, text: bytes) -> None:
         """Send one request now."""
-        codec = Http1Client(CLIENT_CONFIG, self._host)
-        codec.request(b"POST", b"/rpc", (JSON,), text)
+        codec = Http1Client(CLIENT_CONFIG, self._page.host)
+        codec.request(b"POST", b"/rpc", self._page.headers, text)
         self._codecs.append((codec, text))
         self._collect(codec, text)
 
@@ -124,20 +124,20 @@ class PipeliningHttpProtocol(HttpProtocol):
         return events
 
     def _collect(self, codec: Http1Client, text: bytes) -> None:
-        self._events += _events(codec, text)
+        self._events += _events(codec, text, self._page)
         self.closed = self.closed or any(isinstance(item, Shut) for item in codec.output)
         codec.output.clear()
 
 
-def _events(codec: Http1Client, request: bytes) -> list[Event]:
+def _events(codec: Http1Client, request: bytes, page: Page) -> list[Event]:
     """The events in the output of the codec of this request."""
     events: list[Event] = []
     for item in codec.output:
         if isinstance(item, Send):
-            events.append(item.data)
+            events.append(page.write(item.data))
         elif isinstance(item, Response):
             in_json = item.header(b"content-type") == b"application/json"
-            events.append(HttpReply(request, item.status, item.body if in_json else None))
+            events.append(HttpReply(request, item.status, item.body if in_json else None, page))
         elif isinstance(item, Failed):
             events.append(Closed(None))
     return events

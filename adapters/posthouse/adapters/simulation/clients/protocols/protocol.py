@@ -7,6 +7,8 @@ from typing import Final, Literal, Protocol
 from msgspec import Struct
 from posthouse.core.values.config import Config
 
+from .pages import Page
+
 Transport = Literal["websocket", "http", "lines", "headers"]
 
 NO_LIMIT: Final = 1 << 30
@@ -30,11 +32,13 @@ class Pong(Struct, frozen=True, gc=False):
 
 
 class HttpReply(Struct, frozen=True, gc=False):
-    """The HTTP response to the text `request` was received. There is no other. `body` is None if it is not JSON."""
+    """The HTTP response to the text `request` was received. There is no other. `body` is None if it is not JSON. `page`
+    wrote the request."""
 
     request: bytes
     status: int
     body: bytes | None
+    page: Page = Page(b"localhost")
 
 
 class Closed(Struct, frozen=True, gc=False):

@@ -11,12 +11,20 @@ from posthouse.transports.pipes.newline import NewlineFraming
 
 from .codec import PipeProtocol
 from .http import HttpProtocol, PipeliningHttpProtocol
+from .pages import draw_page
 from .protocol import CLIENT_CONFIG, ClientProtocol, Transport
 from .websocket import WebSocketProtocol
 
+
+def open_http(host: bytes, stream: Stream, now: float, *, foreign: int = 0) -> HttpProtocol:
+    """An HTTP connection. `foreign` in a thousand are those of a page that may not call."""
+    protocol = PipeliningHttpProtocol if stream.happens(500) else HttpProtocol
+    return protocol(draw_page(host, stream, foreign))
+
+
 PROTOCOLS: Final[dict[Transport, Callable[[bytes, Stream, float], ClientProtocol]]] = {
     "websocket": lambda host, stream, now: WebSocketProtocol(host, stream, now, deflate=stream.happens(250)),
-    "http": lambda host, stream, now: PipeliningHttpProtocol(host) if stream.happens(500) else HttpProtocol(host),
+    "http": open_http,
     "lines": lambda host, stream, now: PipeProtocol(NewlineFraming(CLIENT_CONFIG)),
     "headers": lambda host, stream, now: PipeProtocol(ContentLengthFraming(CLIENT_CONFIG)),
 }

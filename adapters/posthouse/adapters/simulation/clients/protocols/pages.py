@@ -1,0 +1,59 @@
+"""How an HTTP client writes its requests: from which page, to which host, with a length or in chunks."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from msgspec import Struct
+from posthouse.adapters.simulation.chance import Stream
+from posthouse.transports.fields import Fields
+
+LENGTH: Final = re.compile(rb"\r\nContent-Length: [0-9]+")
+CHUNKED: Final = b"\r\nTransfer-Encoding: chunked"
+
+CHUNK_SIZES: Final = (0, 0, 20, 500)
+"""The sizes of chunks, 0 for none. Smaller chunks would take more bytes on the wire than a server allows."""
+
+OTHER: Final = b"other.example"
+
+
+class Page(Struct, frozen=True):
+    """The habits of one connection. `origin` None: no page. `chunk`: the size of chunks, 0 for a Content-Length.
+    `foreign`: the server must refuse every request."""
+
+    host: bytes
+    origin: bytes | None = None
+    chunk: int = 0
+    foreign: bool = False
+
+    @property
+    def headers(self) -> Fields:
+        """The headers of a request, beside those that every client sends."""
+        json = (b"Content-Type", b"application/json")
+        return (json,) if self.origin is None else (json, (b"Origin", self.origin))
+
+    def write(self, request: bytes) -> bytes:
+        """A request with a Content-Length, as this client writes it."""
+        if not self.chunk:
+            return request
+        head, _, body = request.partition(b"\r\n\r\n")
+        pieces = [body[at : at + self.chunk] for at in range(0, len(body), self.chunk)]
+        chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+        return b"%b\r\n\r\n%b0\r\n\r\n" % (LENGTH.sub(CHUNKED, head), chunks)
+
+
+def draw_page(host: bytes, stream: Stream, foreign: int = 0) -> Page:
+    """Draw the habits of a connection to this host. `foreign` in a thousand are those of a page that may not call."""
+    chunk = stream.pick(CHUNK_SIZES)
+    if stream.happens(foreign):
+        called, origin = stream.pick(
+            (
+                (host, b"http://" + OTHER),
+                (host, b"http://%b:8001" % host),  # the same host, and another port
+                (host, b"null"),
+                (OTHER, b"http://" + OTHER),  # a name that was bound anew to the server's address
+            )
+        )
+        return Page(called, origin, chunk, foreign=True)
+    return Page(host, stream.pick((None, b"http://" + host, b"https://%b:443" % host)), chunk)
