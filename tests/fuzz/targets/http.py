@@ -24,8 +24,8 @@ LIMITS: dict[str, Any] = {
     "frames_per_turn": 2,
     "write_ahead": 100,
 }
-CONFIG = Config(**LIMITS)
-CHUNKED = Config(allow_chunked=True, **LIMITS)
+CONFIG = Config(allow_chunked=False, **LIMITS)
+CHUNKED = Config(**LIMITS)
 POLICY = Policy(origins=("http://a",))
 
 ALLOWS_CHUNKED, ENDS_INPUT, ANSWERS_LATE, DRAINS, ACCEPTS_UPGRADE, SHEDS = range(6)
@@ -228,6 +228,10 @@ TARGET = Target(
         b"Expect: 100-continue\r\n",
         b"Origin: http://a\r\n",
         b"Origin: http://b\r\n",
+        b"Origin: http://localhost\r\n",
+        b"Origin: https://localhost:443\r\n",
+        b"Host: localhost:443\r\n",
+        b"Content-Type: application/json-rpc;\r\n",
         b"Host: b\r\n",
         b"Content-Encoding: gzip\r\n",
         b"Idempotency-Key: a\r\n",
