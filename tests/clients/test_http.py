@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -111,13 +112,12 @@ def by_aiohttp_chunked(url: str, bodies: list[bytes]) -> list[tuple[int, bytes]]
 def by_http_client(url: str, bodies: list[bytes]) -> list[tuple[int, bytes]]:
     place = urlsplit(url)
     assert place.hostname is not None
-    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=PATIENCE)
     answers = []
-    for body in bodies:
-        connection.request("POST", place.path, halves(body), JSON, encode_chunked=True)
-        answer = connection.getresponse()
-        answers.append((answer.status, answer.read()))
-    connection.close()
+    with closing(http.client.HTTPConnection(place.hostname, place.port, timeout=PATIENCE)) as connection:
+        for body in bodies:
+            connection.request("POST", place.path, halves(body), JSON, encode_chunked=True)
+            answer = connection.getresponse()
+            answers.append((answer.status, answer.read()))
     return answers
 
 

@@ -109,7 +109,7 @@ async def test_refused_hosts_and_origins_are_warnings_once_in_a_while_and_other_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, "posthouse")
-    probe = b"GET /health?password=hunter2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    probe = b"GET /stats?password=hunter2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
     foreign = probe.replace(b"?password=hunter2", b"").replace(b"localhost", b"evil.example:80")
     page = foreign.replace(b"evil.example:80", b"localhost\r\nOrigin: https://evil.example")
     async with serving(Service("refusing")) as server:
