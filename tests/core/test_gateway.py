@@ -14,7 +14,7 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Accept, Answer, Drained, Emit, PauseReading, ResumeReading, Transmit
 from posthouse.core.values.errors import RpcError, UsageError
 from posthouse.core.values.lifecycle import CallFailed, ConnectionOpened, LimitBreached
-from posthouse.core.values.peers import Address, CallId, ConnectionId, OutgoingId, Peer, SocketId
+from posthouse.core.values.peers import ANONYMOUS, Address, Caller, CallId, ConnectionId, OutgoingId, Peer, SocketId
 from posthouse.core.values.timers import SUSPENDED
 from pydantic import BaseModel, field_serializer
 
@@ -66,7 +66,8 @@ SIGNATURES = {
     "reason: 'str | None' = None) -> 'None'",
     "complete": "(self, call: 'CallId', result: 'object', now: 'float') -> 'bool'",
     "fail": "(self, call: 'CallId', error: 'RpcError', now: 'float') -> 'bool'",
-    "notify": "(self, to: 'ConnectionId', method: 'str', params: 'object', now: 'float') -> 'bool'",
+    "notify": "(self, to: 'ConnectionId', method: 'str', params: 'object', now: 'float', *, "
+    "after: 'CallId | None' = None) -> 'bool'",
     "progress": "(self, call: 'CallId', value: 'object', now: 'float') -> 'bool'",
     "abandon": "(self, request: 'OutgoingId', now: 'float') -> 'None'",
     "shut_down": "(self, now: 'float', *, grace: 'float | None' = None) -> 'None'",
@@ -260,7 +261,8 @@ def test_an_admitted_connection_is_accepted_and_then_reported(kind: Any) -> None
     world = World()
     one = world.gateway.connect(Peer(kind), 3.0)
     opened = ConnectionOpened(one, "000000000000000000000001", kind, Address(), None, 3.0)
-    assert world.gateway.outbox == [Accept(one), Emit(opened)]
+    caller = Caller(one, "000000000000000000000001", Peer(kind), ANONYMOUS)
+    assert world.gateway.outbox == [Accept(one), Emit(opened, caller)]
 
 
 def test_an_http_exchange_gets_no_accept() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import anyio
 import pytest
-from posthouse.core import ANONYMOUS, CallId, ConnectionId, Context, Identity, Kind, Meta, RpcError
+from posthouse.core import ANONYMOUS, Address, CallId, ConnectionId, Context, Identity, Kind, Meta, RpcError
 
 from examples.calculator import add, describe, divide, recall, service, store, subtract, sum_ask, sum_slowly
 
@@ -23,11 +25,15 @@ class Recording(Context):
     call_id = CallId(1)
     method = "tested"
     cancelled = False
+    address = Address("192.0.2.1", 5000)
+    path = "/ws"
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self) -> None:
         self.told: list[object] = []
+        self.connection_state: dict[str, Any] = {}
 
-    def notify(self, method: str, params: Any = None) -> bool:
+    def notify(self, method: str, params: Any = None, *, after_reply: bool = False) -> bool:
         self.told.append((method, params))
         return True
 

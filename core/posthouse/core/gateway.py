@@ -7,10 +7,11 @@ caller), before any change. After a batch of inputs the caller performs the outb
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import isfinite
 
 from posthouse.core.calls.calls import RUNNING, Calls
+from posthouse.core.calls.followers import Followers
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.calls.outgoing import OutgoingRequests
 from posthouse.core.calls.replies import Replies
@@ -18,7 +19,7 @@ from posthouse.core.closing.closing import Closing
 from posthouse.core.closing.drain import Drain
 from posthouse.core.closing.limits import Limits
 from posthouse.core.connections.connections import Connections
-from posthouse.core.connections.delivery import Delivery
+from posthouse.core.connections.delivery import Delivery, Names
 from posthouse.core.connections.flow import Flow
 from posthouse.core.connections.liveness import Liveness
 from posthouse.core.connections.openings import Openings
@@ -57,7 +58,8 @@ class Gateway:
         self._delivery = Delivery(shared, connections, self._flow)
         self._calls = Calls(shared)
         self._replies = Replies(shared, self._flow)
-        self._outcomes = Outcomes(shared, connections, self._calls, self._replies)
+        self._followers = Followers(shared, self._calls, self._delivery)
+        self._outcomes = Outcomes(shared, connections, self._calls, self._replies, self._followers)
         self._requests = OutgoingRequests(shared, self._delivery)
         tables = Tables(shared, connections, self._delivery, self._calls, self._outcomes)
         builtins = Builtins(service, tables)
@@ -68,6 +70,7 @@ class Gateway:
             connections.drop,
             self._liveness.drop,
             self._drain.drop,
+            self._followers.drop,
             self._outcomes.drop,
             self._replies.drop,
             self._requests.drop,
@@ -180,7 +183,7 @@ class Gateway:
     # Handlers
 
     def complete(self, call: CallId, result: object, now: float) -> bool:
-        """The handler of this call returned. False: the call already has its outcome."""
+        """The handler of this call returned. True: the call ends with this result. False: it has another outcome."""
         if self._busy:
             self._check_not_reentrant()
         record = self._calls.records.get(call)
@@ -224,23 +227,23 @@ class Gateway:
 
     # Notifications and requests to peers
 
-    def notify(self, to: ConnectionId, method: str, params: object, now: float) -> bool:
-        """Send a notification. False: the connection is gone or cannot be pushed to."""
+    def notify(self, to: ConnectionId, method: str, params: object, now: float, *, after: CallId | None = None) -> bool:
+        """Send a notification. False: the connection is gone or cannot be pushed to. `after`: behind the reply of this
+        call (`followers.py`); False if it has ended without a result. Ask only before `complete` or after a True."""
         self._check_not_reentrant()
         record = self._connections.find(to)
+        if after is not None:
+            self._followers.check(after, to)
         payload = self._encode(method, params)
-        pushed = record is not None and self._delivery.push(record, payload, now)
+        if after is None:
+            pushed = record is not None and self._delivery.push(record, payload, now)
+        else:
+            pushed = record is not None and self._followers.follow(record, after, payload, now)
         self._limits.enforce(now)
         return pushed
 
     def broadcast(
-        self,
-        method: str,
-        params: object,
-        now: float,
-        *,
-        kinds: Iterable[str] | None = None,
-        users: Iterable[str] | None = None,
+        self, method: str, params: object, now: float, *, kinds: Names | None = None, users: Names | None = None
     ) -> int:
         """Send a notification to every connection of these kinds and users (None: all). Returns how many there are."""
         self._check_not_reentrant()

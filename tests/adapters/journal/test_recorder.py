@@ -115,7 +115,7 @@ def test_a_result_that_no_json_can_carry_is_the_same_error_with_the_same_inciden
     board = Recording()
     socket = board.open()
     board.feed(socket, post(call("later")))
-    assert board.board.complete(board.waiting.pop().call, Unencodable(), 1.0)
+    assert not board.board.complete(board.waiting.pop().call, Unencodable(), 1.0)
     board.run()
     entry = same(board).entries[-1]
     assert "unfit" in entry.arguments["result"]

@@ -364,7 +364,7 @@ class Opposed:
 
 def test_a_set_that_cannot_be_sorted_is_shown_as_it_is() -> None:
     service = calculator()
-    caller = Caller(ConnectionId(1), "p", "http", ANONYMOUS)
+    caller = Caller(ConnectionId(1), "p", Peer("http"), ANONYMOUS)
     text = shown(Invoke(CallId(1), caller, service.methods["add"], ({Opposed()},), {}, Meta()))
     assert "Opposed object>" in text
 

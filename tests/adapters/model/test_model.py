@@ -557,7 +557,7 @@ def answers_somebody_else(plant: pytest.MonkeyPatch) -> None:
 
 
 def drops_the_outcome_of_a_cancelled_call(plant: pytest.MonkeyPatch) -> None:
-    def settle(self: Outcomes, call: Call, connection: Connection | None, outcome: ErrorObject) -> None:
+    def settle(self: Outcomes, call: Call, connection: Connection | None, outcome: ErrorObject, now: float) -> None:
         self._calls.settle(call, connection)
 
     plant.setattr(Outcomes, "_end_early", settle)
@@ -593,7 +593,7 @@ def answers_a_batch_out_of_order(plant: pytest.MonkeyPatch) -> None:
 
 
 def lets_who_waits_wait(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(Outcomes, "_run_waiting", lambda self, connection: None)
+    plant.setattr(Outcomes, "_run_waiting", lambda self, connection, now: None)
 
 
 def starts_the_last_that_waits(plant: pytest.MonkeyPatch) -> None:
@@ -766,8 +766,9 @@ def takes_a_late_result(plant: pytest.MonkeyPatch) -> None:
 
 
 def has_no_limit_to_replies(plant: pytest.MonkeyPatch) -> None:
-    def result(self: Replies, connection: Connection, batch: Any, entry: int, id: WireId, result: bytes) -> None:
+    def result(self: Replies, connection: Connection, batch: Any, entry: int, id: WireId, result: bytes) -> bool:
         self._flow.send(connection.id, encode_result(id, result))
+        return True
 
     plant.setattr(Replies, "result", result)
 

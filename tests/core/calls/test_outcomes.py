@@ -67,7 +67,7 @@ def test_row_46_a_result_that_cannot_be_encoded_is_an_internal_error_with_an_inc
     one = world.connect()
     call = world.begin(one)
     world.drawn = 0xABC
-    assert world.complete(call, object())
+    assert not world.complete(call, object())
     told, reply = world.gateway.outbox
     assert isinstance(told, Emit)
     assert isinstance(told.event, CallFailed)
@@ -197,7 +197,7 @@ def test_an_outcome_after_the_deadline_is_a_timeout_even_if_the_deadline_was_not
     one = world.connect()
     calls = [world.begin(one, id=id) for id in (1, 2)]
     world.now = 30.0
-    assert world.complete(calls[0], object())
+    assert not world.complete(calls[0], object())
     assert world.fail(calls[1], RpcError(5))
     outbox = world.gateway.outbox.copy()
     assert [type(event) for event in world.take_events()] == [CallTimedOut] * 2
@@ -314,7 +314,7 @@ def test_an_answer_at_the_deadline_is_too_late() -> None:
     assert world.complete(early)
     assert world.codes() == [None]
     world.now = 30.0
-    assert world.complete(late)
+    assert not world.complete(late)
     assert world.codes() == [-32030]
     assert world.gateway.next_timeout() is None
 
@@ -381,3 +381,14 @@ def test_a_call_is_cancelled_once_and_by_its_own_connection() -> None:
     assert world.cancelled() == [call]
     world.receive(one, CANCEL)
     assert world.take() == []
+
+
+def test_what_waits_for_a_reply_leaves_behind_a_result_and_is_dropped_with_an_error() -> None:
+    world = World()
+    one = world.connect()
+    good, bad = world.begin(one, id=1), world.begin(one, id=2)
+    for call in (good, bad):
+        assert world.gateway.notify(one, "event", [call], 0.0, after=call)
+    assert world.fail(bad, RpcError(5))
+    assert world.complete(good)
+    assert [message.get("method", message.get("id")) for message in world.said()] == [2, 1, "event"]

@@ -85,6 +85,7 @@ def test_a_connection_to_a_full_or_draining_server_is_refused_with_the_reason() 
 
 
 PIGEON: Any = "pigeon"
+MAPPING: Any = {b"host": b"example.org"}
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,7 @@ PIGEON: Any = "pigeon"
     [
         ("websocket", "give a Peer"),
         (Peer(PIGEON), "unknown kind 'pigeon'"),
+        (Peer("cli", headers=MAPPING), "the headers are not a tuple: give pairs of bytes"),
         (Peer("http", socket=SocketId(1)), "socket 1 never existed"),
     ],
 )
@@ -127,3 +129,15 @@ def test_an_invalid_address_is_refused_during_a_shut_down_too() -> None:
     assert world.gateway.accepted(HERE, 0.0) is None
     with pytest.raises(UsageError, match="give an Address"):
         world.gateway.accepted(("192.0.2.1", 5), 0.0)  # type: ignore[arg-type]
+
+
+def test_an_event_of_a_connection_has_the_caller_that_its_calls_have() -> None:
+    world = World()
+    one = world.gateway.connect(Peer("websocket"), 0.0)
+    (opened,) = [effect for effect in world.gateway.outbox if isinstance(effect, Emit)]
+    world.gateway.outbox.clear()
+    world.call(one)
+    (invoke,) = world.invoked()
+    world.gateway.disconnected(one, None, 1.0)
+    *_, closed = [effect for effect in world.gateway.outbox if isinstance(effect, Emit)]
+    assert opened.caller is invoke.caller is closed.caller

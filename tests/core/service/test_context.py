@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
 import pytest
 from posthouse.core.service.context import Context
-from posthouse.core.values.peers import NO_META, CallId, ConnectionId, Identity, Kind, Meta
+from posthouse.core.values.headers import NO_HEADERS
+from posthouse.core.values.peers import NO_META, Address, CallId, ConnectionId, Identity, Kind, Meta
 
 
 class Desk(Context):
@@ -20,15 +22,19 @@ class Desk(Context):
     call_id = CallId(7)
     method = "greet"
     cancelled = False
+    address = Address("192.0.2.1", 5000)
+    path = "/ws"
+    headers: Mapping[str, str] = NO_HEADERS
 
     def __init__(self, identity: Identity) -> None:
+        self.connection_state: dict[str, Any] = {}
         self.who = identity
 
     @property
     def identity(self) -> Identity:
         return self.who
 
-    def notify(self, method: str, params: Any = None) -> bool:
+    def notify(self, method: str, params: Any = None, *, after_reply: bool = False) -> bool:
         return False
 
     def progress(self, fraction: float, message: str | None = None) -> bool:
@@ -48,7 +54,7 @@ def test_params_default_to_none_and_the_timeout_of_a_call_to_30_seconds() -> Non
         name: [given.default for given in signature(method).parameters.values() if given.default is not given.empty]
         for name, method in (("notify", Context.notify), ("progress", Context.progress), ("call", Context.call))
     }
-    assert defaults == {"notify": [None], "progress": [None], "call": [None, 30.0, Any]}
+    assert defaults == {"notify": [None, False], "progress": [None], "call": [None, 30.0, Any]}
 
 
 def test_a_context_must_implement_every_member() -> None:

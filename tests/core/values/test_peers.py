@@ -48,6 +48,7 @@ def test_an_identity_with_every_scope_misses_none() -> None:
 def test_a_peer_is_anonymous_and_has_no_socket_by_default() -> None:
     peer = Peer("websocket")
     assert (peer.identity, peer.socket, peer.meta, peer.address) == (ANONYMOUS, None, NO_META, Address())
+    assert (peer.path, peer.headers) == ("", ())
     assert Meta() == NO_META
 
 
@@ -59,7 +60,7 @@ def test_a_peer_has_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [ANONYMOUS, NO_META, Address(), Peer("cli"), Caller(ConnectionId(1), "x", "cli", ANONYMOUS)]
+    "value", [ANONYMOUS, NO_META, Address(), Peer("cli"), Caller(ConnectionId(1), "x", Peer("cli"), ANONYMOUS)]
 )
 def test_these_values_cannot_change(value: Any) -> None:
     for name in value.__struct_fields__:
@@ -82,3 +83,31 @@ def test_own_metadata_takes_precedence_over_given_metadata() -> None:
     own, given = Meta(traceparent="own"), Meta(timeout_ms=500, traceparent="given")
     assert own.or_else(given) == Meta(timeout_ms=500, traceparent="own")
     assert own.or_else(NO_META) is own
+
+
+FIELDS = ((b"host", b"example.org"), (b"authorization", b"Bearer secret"))
+
+
+def test_a_peer_that_is_printed_shows_no_header() -> None:
+    peer = Peer("http", path="/rpc", headers=FIELDS)
+    assert repr(peer) == (
+        "Peer('http', Address(host='', port=0, transport='stream', secure=False), None, "
+        "Identity(user=None, scopes=(), expires_at=None), "
+        "Meta(idempotency_key=None, timeout_ms=None, traceparent=None, progress_token=None), '/rpc', headers=<2>)"
+    )
+    assert "secret" not in repr(Caller(ConnectionId(1), "x", peer, ANONYMOUS))
+
+
+def test_a_caller_has_the_headers_of_its_peer_without_credentials_and_makes_them_once() -> None:
+    caller = Caller(ConnectionId(1), "x", Peer("http", headers=FIELDS), ANONYMOUS)
+    assert dict(caller.headers) == {"host": "example.org"}
+    assert caller.headers is caller.headers
+    assert caller.kind == "http"
+
+
+def test_a_caller_has_one_state_and_another_caller_has_another() -> None:
+    one, two = (Caller(ConnectionId(1), "x", Peer("cli"), ANONYMOUS) for _ in range(2))
+    one.connection_state["name"] = "ada"
+    assert one.connection_state == {"name": "ada"}
+    assert two.connection_state == {}
+    assert one == two

@@ -60,7 +60,10 @@ def test_a_body_is_read_at_every_split_and_nothing_behind_it(head: bytes, body: 
         assert requests.read_head(0.0) == Call(NO_META, awaited=False)
         request = requests.read_body(requests.take())
         assert request is None
-        assert requests.read_body(body[cut:] + b"next") == Exchange(b"true", NO_META)
+        request = requests.read_body(body[cut:] + b"next")
+        assert isinstance(request, Exchange)
+        assert (request.data, request.meta, request.path) == (b"true", NO_META, "/rpc")
+        assert request.headers[:2] == ((b"host", b"localhost"), (b"content-type", b"application/json"))
         assert requests.take() == b"next"
 
 
@@ -148,7 +151,8 @@ def test_a_body_of_no_bytes_is_whole_at_once_and_keeps_its_meta() -> None:
     call = requests.read_head(0.0)
     assert isinstance(call, Call)
     assert call.meta == Meta(idempotency_key="k")
-    assert requests.read_body(b"GET") == Exchange(b"", call.meta)
+    assert requests.read_body(b"GET") == Exchange(b"", call.meta, "/rpc", requests.headers)
+    assert dict(requests.headers)[b"idempotency-key"] == b"k"
     assert requests.take() == b"GET"
 
 

@@ -55,10 +55,13 @@ class Heard(Struct, frozen=True, gc=False):
 
 
 class Exchange(Struct, frozen=True, gc=False):
-    """One whole HTTP request for the gateway. It is a connection of its own and is owed exactly one `answer`."""
+    """One whole HTTP request for the gateway. It is a connection of its own and is owed exactly one `answer`. `headers`
+    are all that were received, with names in lower case."""
 
     data: bytes
     meta: Meta
+    path: str
+    headers: Fields
 
 
 class Probe(Struct, frozen=True, gc=False):
@@ -91,9 +94,11 @@ class Handshake(Struct, frozen=True):
 
 
 class Upgrade(Struct, frozen=True, gc=False):
-    """A valid WebSocket handshake, owed one `accept` or `refuse`."""
+    """A valid WebSocket handshake, owed one `accept` or `refuse`. `headers` as in `Exchange`."""
 
     handshake: Handshake
+    path: str
+    headers: Fields
 
 
 class Selected(Struct, frozen=True, gc=False):

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, Final
 
 from posthouse.core.service.context import Context
 from posthouse.core.service.results import answers
 from posthouse.core.values.effects import Invoke
-from posthouse.core.values.peers import CallId, ConnectionId, Identity, Kind, Meta
+from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity, Kind, Meta
 
 
 class InvokedContext(Context):
-    """The context of one call. It stays valid after the call. The code that runs the call sets `ended`."""
+    """The context of one call. It stays valid after the call. The code that runs the call sets `ended`, and `replied`
+    if `complete` says that the caller gets the result."""
 
-    __slots__ = ("_invoke", "ended")
+    __slots__ = ("_invoke", "ended", "replied")
 
     def __init__(self, invoke: Invoke) -> None:
         self._invoke: Final = invoke
         self.ended = False
+        self.replied = False
 
     @property
     def connection(self) -> ConnectionId:
@@ -31,6 +34,22 @@ class InvokedContext(Context):
     @property
     def kind(self) -> Kind:
         return self._invoke.caller.kind
+
+    @property
+    def address(self) -> Address:
+        return self._invoke.caller.peer.address
+
+    @property
+    def path(self) -> str:
+        return self._invoke.caller.peer.path
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._invoke.caller.headers
+
+    @property
+    def connection_state(self) -> dict[str, Any]:
+        return self._invoke.caller.connection_state
 
     @property
     def identity(self) -> Identity:
@@ -51,6 +70,11 @@ class InvokedContext(Context):
     @property
     def cancelled(self) -> bool:
         return self.ended
+
+    @property
+    def may_follow(self) -> bool:
+        """May a notification leave behind the reply? Not if the call has ended without a result."""
+        return self.replied or not self.ended
 
     @abstractmethod
     def send_progress(self, value: object) -> bool:

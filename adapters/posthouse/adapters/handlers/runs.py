@@ -208,9 +208,11 @@ class Runs:
                 self._report(invoke, given, Raised(error))
             else:
                 if type(result) in PLAIN or not must_wait(result):
-                    if given is not None:
+                    if given is None:
+                        self._board.complete(invoke.call, result, self._now())
+                    else:
                         given.ended = True
-                    self._board.complete(invoke.call, result, self._now())
+                        given.replied = self._board.complete(invoke.call, result, self._now())
                 else:
                     context = given or ServedContext(invoke, self._runner, self._requests)
                     parts = steps_of(invoke, context, lambda *args, **kwargs: result)
@@ -313,7 +315,9 @@ class Runs:
             context.ended = True
         outcome = proper(outcome)
         if isinstance(outcome, Returned):
-            self._board.complete(invoke.call, outcome.value, self._now())
+            replied = self._board.complete(invoke.call, outcome.value, self._now())
+            if context is not None:
+                context.replied = replied
         else:
             self._fail(invoke, outcome.error)
 

@@ -81,9 +81,16 @@ class ServedContext(InvokedContext):
         self._runner: Final = runner
         self._requests: Final = requests
 
-    def notify(self, method: str, params: Any = None) -> bool:
+    def notify(self, method: str, params: Any = None, *, after_reply: bool = False) -> bool:
         runner = self._runner
-        return runner.run_in_loop(lambda: runner.board.notify(self.connection, method, params, runner.now()), False)
+        after = self.call_id if after_reply else None
+
+        def notify() -> bool:
+            if after_reply and not self.may_follow:
+                return False
+            return runner.board.notify(self.connection, method, params, runner.now(), after=after)
+
+        return runner.run_in_loop(notify, False)
 
     def send_progress(self, value: object) -> bool:
         runner = self._runner

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from posthouse.core.calls.calls import Phase
+from posthouse.core.calls.replies import Batch
 from posthouse.core.connections.connections import Connection
 from posthouse.core.connections.flow import Backlog
 from posthouse.core.connections.state import LIVING, State
@@ -28,6 +29,7 @@ def calls(gateway: Gateway) -> None:
         owned = owner is not None and owner.calls.get(call.key) == call.number
         open_ = call.phase is not Phase.ENDED and not call.detached
         must(owned == open_, "calls: a connection holds exactly its calls without an outcome")
+        must(open_ or call.followers is None, "calls: a call with an outcome keeps no notifications")
     asked = sum(len(record.requests) for record in records.values())
     must(len(gateway._requests) == asked, "calls: each request in flight is known to its connection")
 
@@ -36,6 +38,13 @@ def calls_of(gateway: Gateway, record: Connection) -> None:
     """A connection holds its calls without an outcome. They run up to its cap, and the others wait."""
     config, table = gateway.config, gateway._calls.records
     must(record.running <= config.max_calls_per_connection, "calls: no more handlers than max_calls_per_connection")
+    followers = followers_of(gateway, record)
+    number = len(followers)
+    must(record.following == number <= config.max_queued_pushes, "calls: the notifications behind replies are counted")
+    size = sum(map(len, followers))
+    must(
+        record.following_bytes == size <= config.max_queued_pushes_bytes, "calls: the bytes behind replies are counted"
+    )
     if record.requests:
         must(PUSHABLE[record.peer.kind], "calls: requests go only to connections that can be pushed to")
     if record.calls:
@@ -60,10 +69,22 @@ def calls_of(gateway: Gateway, record: Connection) -> None:
         must(not record.waiting_bytes, "calls: the bytes of waiting calls are counted")
 
 
+def followers_of(gateway: Gateway, record: Connection) -> list[bytes]:
+    """The notifications that wait for the replies of this connection's calls."""
+    open_ = [gateway._calls.records[number] for number in record.calls.values()]
+    batches: list[Batch] = []
+    for call in open_:
+        if call.batch is not None and all(call.batch is not other for other in batches):
+            batches.append(call.batch)
+    kept = [keeper.followers for keeper in open_] + [keeper.followers for keeper in batches]
+    return [payload for followers in kept for payload in followers or ()]
+
+
 def flow(gateway: Gateway) -> None:
     """The sum of the bytes that are held for peers is right."""
     records = gateway._connections.records.values()
-    total = gateway._buffered + sum(record.waiting_bytes + record.batch_reply_bytes for record in records)
+    total = gateway._buffered
+    total += sum(record.waiting_bytes + record.batch_reply_bytes + record.following_bytes for record in records)
     for id, backlog in gateway._flow.backlogs.items():
         flow_of(gateway, id, backlog)
         total += backlog.held + backlog.reply_bytes + backlog.push_bytes

@@ -8,10 +8,12 @@ marked as unreadable, and is read as an object that cannot be encoded as JSON.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from math import isfinite
 from typing import Any, Final
 
 from msgspec import Raw, Struct, convert, json, to_builtins
+from msgspec.structs import replace
 from posthouse.core.encoding.conversion import write_custom
 from posthouse.core.encoding.ordering import ordered
 from posthouse.core.values.errors import RpcError
@@ -114,6 +116,11 @@ def _settle_names(names: Iterable[str] | None) -> Any:
     return names if names is None or isinstance(names, str) else tuple(names)
 
 
+def _write_peer(peer: Peer) -> Any:
+    # Headers are for handlers only, which do not run in a replay, and some are credentials.
+    return to_builtins(replace(peer, headers=()))
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -133,6 +140,7 @@ NOTATIONS: Final[dict[str, Notation]] = {
     "connection": PLAIN,
     "to": PLAIN,
     "call": PLAIN,
+    "after": PLAIN,
     "request": PLAIN,
     "size": PLAIN,
     "code": PLAIN,
@@ -151,7 +159,7 @@ NOTATIONS: Final[dict[str, Notation]] = {
     "users": NAMES,
     "address": _of(Address),
     "identity": _of(Identity),
-    "peer": _of(Peer),
+    "peer": Notation(_write_peer, partial(convert, type=Peer)),
 }
 """The notation of each parameter of an input, by name."""
 

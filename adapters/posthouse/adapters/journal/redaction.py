@@ -16,13 +16,11 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from posthouse.core.values.headers import CREDENTIALS
 from posthouse.transports.fields import TCHAR
 from posthouse.transports.http.routes import SECRETS
 
-SECRET_HEADERS: Final = (
-    *("authorization", "proxy-authorization", "cookie", "set-cookie", "referer"),
-    *("x-api-key", "x-auth-token", "x-csrf-token", "x-xsrf-token"),
-)
+SECRET_HEADERS: Final = ("referer", *(name for name in CREDENTIALS if name != "sec-websocket-protocol"))
 """The headers whose values are hidden, in lower case. The server does not read them."""
 
 BLANK: Final = rb"[^!-~]"

@@ -37,7 +37,7 @@ is a failure of that entry."""
 
 KINDS: Final = ("socket", "connection", "call", "request")
 
-ID_ARGUMENTS: Final = {**dict(zip(KINDS, KINDS, strict=True)), "to": "connection"}
+ID_ARGUMENTS: Final = {**dict(zip(KINDS, KINDS, strict=True)), "to": "connection", "after": "call"}
 """The arguments that are ids, and the kind of each."""
 
 CREATES: Final = {"opened": "socket", "accepted": "socket", "connect": "connection", "request": "request"}
@@ -177,7 +177,7 @@ class Run:
         arguments: dict[str, Any] = {}
         for name, written in entry.arguments.items():
             argument = read_argument(name, written)
-            if name in ID_ARGUMENTS:
+            if name in ID_ARGUMENTS and not (name == "after" and argument is None):
                 argument = self._ids[ID_ARGUMENTS[name]].get(argument)
                 if argument is None:
                     return None

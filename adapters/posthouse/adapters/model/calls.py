@@ -5,21 +5,29 @@ This module does not know why a call ends. `model.py` says when a connection is 
 
 from __future__ import annotations
 
+from typing import Final
+
 from posthouse.adapters.invariants import must
 from posthouse.core.service.method import Method
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import (
+    BATCH_REPLY_TOO_LARGE,
     DEADLINE_EXCEEDED,
     DRAINING,
     ID_IN_FLIGHT,
+    INTERNAL_ERROR,
     INVALID_PARAMS,
+    RESPONSE_TOO_LARGE,
     SERVER_BUSY,
     RpcError,
 )
 
 from .expected import Expected
 from .messages import NULL, Codes, Request
-from .records import Call, Connection, ReplySlot
+from .records import Batch, Call, Connection, ReplySlot
+
+UNFIT: Final[Codes] = (INTERNAL_ERROR, RESPONSE_TOO_LARGE, BATCH_REPLY_TOO_LARGE)
+"""The codes of a call whose handler has returned, but whose result cannot be sent."""
 
 
 class Calls:
@@ -31,6 +39,7 @@ class Calls:
         self._config = config
         self._expected = expected
         self._made = 0
+        self._batches: dict[int, Batch] = {}
 
     def admit(self, slot: ReplySlot, request: Request, method: Method) -> Codes | None:
         """A request becomes a call, which starts or waits. Returns the codes of its refusal, or None."""
@@ -75,6 +84,8 @@ class Calls:
         key = number if request.id is None or request.id == NULL else request.id
         call = Call(number, slot, key, method, request.params, self._expected.now + timeout, token, waits)
         self.records[number] = slot.connection.calls[key] = call
+        if slot.batch is not None:
+            self._batches[number] = slot.batch
         return call
 
     def _take_slot(self, connection: Connection) -> None:
@@ -89,17 +100,61 @@ class Calls:
             self._expected.cancel(call)
         self._settle(call, codes)
 
-    def _settle(self, call: Call, codes: Codes) -> None:
+    def _settle(self, call: Call, codes: Codes, *, result: bool = False) -> None:
         call.open = False
-        if not call.detached:
-            del call.slot.connection.calls[call.key]
-            self._expected.reply(call.slot, codes)
+        if call.detached:
+            return
+        connection, batch = call.slot.connection, call.slot.batch
+        del connection.calls[call.key]
+        reply = self._expected.reply(call.slot, codes)
+        followers = call.followers if result else []
+        connection.following -= len(call.followers) - len(followers)
+        if batch is not None:
+            batch.followers += followers
+            if batch.left:
+                return
+            followers = batch.followers
+            self._forget(batch)
+        connection.following -= len(followers)
+        for method in followers:
+            self._expected.push(connection, method, reply)
 
-    def handler_ended(self, number: int, codes: Codes, accepted: bool) -> None:
-        """A handler reported its end with one of these codes. `accepted` is what the gateway returned for it."""
-        call = self.records.pop(number, None)
+    def _forget(self, batch: Batch) -> None:
+        """The batch is answered, or lost."""
+        for number in [number for number, each in self._batches.items() if each is batch]:
+            del self._batches[number]
+
+    def follow(self, number: int, connection: Connection, method: str, sent: bool) -> None:
+        """The host sent a notification behind the reply of a call."""
+        call, batch = self.records.get(number), self._batches.get(number)
+        may = connection.reachable and (call is None or (call.open and not call.waiting))
+        must(sent is may, "answering: notify behind a call returned the wrong value", number)
+        if not may:
+            return
+        keeper = call or batch
+        if keeper is None:
+            self._expected.push(connection, method)
+        else:
+            connection.following += 1
+            keeper.followers.append(method)
+
+    def completed(self, number: int, result: bool) -> None:
+        """A handler returned. `result`: the gateway says that this is the outcome of the call."""
+        call = self.records.get(number)
+        may = call is not None and call.open and self._expected.now < call.deadline
+        must(may or not result, "calls: the end of a handler was accepted or ignored wrongly", number)
+        must(result or not may or not call or not call.detached, "calls: a finishing call got another outcome", number)
+        self._handler_ended(number, (None,) if result else UNFIT, result=result)
+
+    def failed(self, number: int, codes: Codes, accepted: bool) -> None:
+        """A handler failed with one of these codes. `accepted` is what the gateway returned."""
+        call = self.records.get(number)
         pending = call is not None and call.open
         must(accepted is pending, "calls: the end of a handler was accepted or ignored wrongly", number)
+        self._handler_ended(number, codes, result=False)
+
+    def _handler_ended(self, number: int, codes: Codes, *, result: bool) -> None:
+        call = self.records.pop(number, None)
         if call is None:
             return
         connection, now = call.slot.connection, self._expected.now
@@ -107,7 +162,7 @@ class Calls:
         self.handlers -= 1
         connection.running -= 1
         if call.open:
-            self._settle(call, (DEADLINE_EXCEEDED,) if now >= call.deadline else codes)
+            self._settle(call, (DEADLINE_EXCEEDED,) if now >= call.deadline else codes, result=result)
         while connection.waiting and connection.running < self._config.max_calls_per_connection:
             self._start(next(iter(connection.waiting.values())))
 
@@ -124,6 +179,8 @@ class Calls:
     def drop(self, connection: Connection) -> None:
         """The connection is closed or lost: its calls end, except those that finish without their caller."""
         for call in connection.calls.values():
+            if call.slot.batch is not None:
+                self._forget(call.slot.batch)
             if call.waiting:
                 del self.records[call.number]
             elif call.method.on_disconnect == "finish":

@@ -68,7 +68,10 @@ class CheckedGateway(Gateway):
     complete = checked(Gateway.complete, lambda model, accepted, call, result, now: model.complete(call, accepted))
     fail = checked(Gateway.fail, lambda model, accepted, call, error, now: model.fail(call, error, accepted))
     progress = checked(Gateway.progress, lambda model, sent, call, value, now: model.progress(call, sent))
-    notify = checked(Gateway.notify, lambda model, sent, to, method, params, now: model.notify(to, method, sent))
+    notify = checked(
+        Gateway.notify,
+        lambda model, sent, to, method, params, now, *, after=None: model.notify(to, method, sent, after),
+    )
     request = checked(
         Gateway.request,
         lambda model, number, to, method, params, now, *, timeout: model.request(to, method, timeout, number),

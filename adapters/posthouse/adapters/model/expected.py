@@ -66,30 +66,30 @@ class Expected:
         must(right, "calls: a handler was started for the wrong caller or method", invoke)
         return True
 
-    def reply(self, slot: ReplySlot, codes: Codes) -> None:
-        """An entry has its outcome. It must be sent now, or with the last outcome of its batch."""
+    def reply(self, slot: ReplySlot, codes: Codes) -> DueMessage | None:
+        """An entry has its outcome. It must be sent now, or with the last outcome of its batch. Returns the message."""
         connection, batch = slot.connection, slot.batch
         reply = None if slot.id is None else (slot.id, codes)
         if batch is None:
-            if reply is not None:
-                self._expect(connection, DueMessage(self.input, [reply]))
-            return
+            return None if reply is None else self._expect(connection, DueMessage(self.input, [reply]))
         batch.replies[slot.place] = reply
         batch.left -= 1
         if batch.left:
-            return
+            return None
         replies = [each for each in batch.replies if each is not None]
         if replies or not connection.pushable:
-            self._expect(connection, DueMessage(self.input, replies, array=batch.array))
+            return self._expect(connection, DueMessage(self.input, replies, array=batch.array))
+        return None
 
-    def push(self, connection: Connection, method: str) -> None:
+    def push(self, connection: Connection, method: str, behind: DueMessage | None = None) -> None:
         """A notification or a request must be sent, if the connection can be pushed to."""
         if connection.reachable and method != RECEIVED:
-            self._expect(connection, DueMessage(self.input, [], method=method))
+            self._expect(connection, DueMessage(self.input, [], method=method, behind=behind))
 
-    def _expect(self, connection: Connection, due: DueMessage) -> None:
+    def _expect(self, connection: Connection, due: DueMessage) -> DueMessage:
         connection.due.append(due)
         self._touched[connection.number] = connection
+        return due
 
     def cancel(self, call: Call) -> None:
         """The handler of this call must be cancelled."""
@@ -170,7 +170,7 @@ class Expected:
             due.popleft()
             return
         for place, each in enumerate(due):
-            if each.input == due[0].input and matches(each, sent):
+            if each.input == due[0].input and matches(each, sent) and each.behind not in due:
                 del due[place]
                 return
         sentence = "answering: an unexpected message was sent"

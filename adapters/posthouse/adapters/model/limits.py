@@ -39,6 +39,16 @@ def backed_up(connection: Connection, now: float, config: Config) -> bool:
     return connection.held > 0
 
 
+def pushed(connection: Connection, now: float, config: Config) -> bool:
+    """Pushes wait: for the socket, or for the replies of calls."""
+    return connection.held > 0 or connection.following > 0
+
+
+def pushed_many(connection: Connection, now: float, config: Config) -> bool:
+    """Pushes wait for the socket, or more of them than allowed for the replies of calls."""
+    return connection.held > 0 or connection.following > config.max_queued_pushes
+
+
 def too_many_invalid(connection: Connection, now: float, config: Config) -> bool:
     """The peer has sent more invalid messages than allowed."""
     allowed = config.max_bad_messages
@@ -50,8 +60,8 @@ REACHED: Final[dict[str, Reached]] = {
     "heartbeat_timeout": silent,
     "write_timeout": stalled,
     "max_queued_replies_bytes": backed_up,
-    "max_queued_pushes_bytes": backed_up,
-    "max_queued_pushes": backed_up,
+    "max_queued_pushes_bytes": pushed,
+    "max_queued_pushes": pushed_many,
     "max_bad_messages": too_many_invalid,
 }
 """The condition of each limit that the model checks, by the name of the limit."""

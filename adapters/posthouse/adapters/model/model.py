@@ -154,13 +154,13 @@ class Model:
         if connection is not None:
             connection.heard_at = self._expected.now
 
-    def complete(self, number: int, accepted: bool) -> None:
-        """A handler returned a result. One that cannot be encoded becomes an internal error."""
-        self._calls.handler_ended(number, (None, INTERNAL_ERROR), accepted)
+    def complete(self, number: int, result: bool) -> None:
+        """A handler returned a result. One that cannot be sent becomes an error."""
+        self._calls.completed(number, result)
 
     def fail(self, number: int, error: RpcError, accepted: bool) -> None:
         """A handler failed. An error that cannot be encoded becomes an internal error."""
-        self._calls.handler_ended(number, (error.code, INTERNAL_ERROR), accepted)
+        self._calls.failed(number, (error.code, INTERNAL_ERROR), accepted)
 
     # Pushes
 
@@ -173,9 +173,12 @@ class Model:
         must(sent, "calls: progress was refused", number)
         self._expected.push(call.slot.connection, "$/progress")
 
-    def notify(self, to: int, method: str, sent: bool) -> None:
-        """The host notified one connection."""
+    def notify(self, to: int, method: str, sent: bool, after: int | None) -> None:
+        """The host notified one connection: at once, or behind the reply of a call."""
         connection = self.connections.get(to)
+        if after is not None and connection is not None:
+            self._calls.follow(after, connection, method, sent)
+            return
         reachable = connection is not None and connection.reachable
         must(sent is reachable, "answering: notify returned the wrong value", to)
         if connection is not None:

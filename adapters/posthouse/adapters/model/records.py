@@ -15,20 +15,24 @@ class DueMessage(Struct, eq=False, gc=False):
     """A message that a connection must get. `input` is the number of the input that caused it.
 
     Either a push of `method`; or the replies to these ids, each with one of these codes, as an `array` or one alone.
+    `behind`: the message must not be sent before that one.
     """
 
     input: int
     replies: list[tuple[bytes, Codes]]
     array: bool = False
     method: str | None = None
+    behind: DueMessage | None = None
 
 
 class Batch(Struct, eq=False, gc=False):
-    """The entries of one message. `replies` has those so far; `left` entries have none yet."""
+    """The entries of one message. `replies` has those so far; `left` entries have none yet. `followers` are the methods
+    of the notifications that leave behind its reply."""
 
     replies: list[tuple[bytes, Codes] | None]
     left: int
     array: bool
+    followers: list[str] = field(default_factory=list)
 
 
 class ReplySlot(Struct, eq=False, gc=False):
@@ -65,6 +69,7 @@ class Connection(Struct, eq=False):
     - `exchange_used`: it is an HTTP exchange, and its one text was received.
     - `running` is the number of handlers that have not ended. `calls` have no outcome; they are found by their raw id,
       or by number if they have none. `waiting` calls wait for a slot. `requests` were sent to this peer.
+    - `following` notifications wait for the replies of its calls.
     - `due` messages must be sent. `held` bytes wait at the socket; it took some of them at `taken_at`.
     - `heard_at`: the last sign of life. `active_at`: the last text, or end of a handler. `heartbeat_at`: the last
       heartbeat that was sent. `invalid_messages` were received.
@@ -80,6 +85,7 @@ class Connection(Struct, eq=False):
     calls: dict[bytes | int, Call] = field(default_factory=dict)
     waiting: dict[int, Call] = field(default_factory=dict)
     requests: dict[int, None] = field(default_factory=dict)
+    following: int = 0
     due: deque[DueMessage] = field(default_factory=deque)
     held: int = 0
     bucket: TokenBucket | None = None
@@ -97,7 +103,8 @@ class Connection(Struct, eq=False):
 
 class Call(Struct, eq=False):
     """One call. `waiting`: it has no slot yet. `open`: it has no outcome. `detached`: its handler finishes, but its
-    outcome is not sent. `key` is that in the connection's `calls`; `token` is the progress token."""
+    outcome is not sent. `key` is that in the connection's `calls`; `token` is the progress token. `followers` are the
+    methods of the notifications that leave behind its reply."""
 
     number: int
     slot: ReplySlot
@@ -109,3 +116,4 @@ class Call(Struct, eq=False):
     waiting: bool
     open: bool = True
     detached: bool = False
+    followers: list[str] = field(default_factory=list)

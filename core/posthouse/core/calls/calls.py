@@ -44,7 +44,8 @@ class Call(Struct, eq=False, gc=False):
     """One call.
 
     `wire_id`: None for a notification. `key`: its wire id, or its number if it has none or null. `entry`: its place in
-    `batch`. `params`: kept only while it waits. `detached`: it runs on although its connection is gone.
+    `batch`. `params`: kept only while it waits. `detached`: it runs on although its connection is gone. `followers`:
+    notifications that leave behind its reply (`followers.py`).
     """
 
     number: CallId
@@ -60,6 +61,7 @@ class Call(Struct, eq=False, gc=False):
     params: bytes | None = None
     timer: Timer | None = None
     detached: bool = False
+    followers: list[bytes] | None = None
 
 
 class Calls:

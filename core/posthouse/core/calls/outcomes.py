@@ -26,6 +26,7 @@ from posthouse.core.values.peers import CallId, WireId
 from posthouse.core.values.shared import Shared
 
 from .calls import ENDED, RUNNING, WAITING, Call, Calls
+from .followers import Followers
 from .replies import Replies
 
 CALL_EXPIRES: Final = "call"
@@ -35,33 +36,36 @@ CALL_EXPIRES: Final = "call"
 class Outcomes:
     """Gives each call its outcome and starts the next waiting call."""
 
-    def __init__(self, shared: Shared, connections: Connections, calls: Calls, replies: Replies) -> None:
+    def __init__(
+        self, shared: Shared, connections: Connections, calls: Calls, replies: Replies, followers: Followers
+    ) -> None:
         self._shared = shared
         self._timers = shared.timers
         self._connections = connections
         self._calls = calls
         self._replies = replies
+        self._followers = followers
         self._looked_through = 0
         self._timers.on(CALL_EXPIRES, self._expire)
 
     # A handler has ended
 
     def complete(self, call: Call, result: object, now: float) -> bool:
-        """The handler returned. False: the call already has its outcome."""
+        """The handler returned. True: this result is the call's outcome. False: the call has another outcome."""
         outcome: bytes | ErrorObject = b""
         if call.phase is RUNNING and now < call.deadline and not call.detached:
             try:
                 outcome = call.method.encode_result(result)
             except ResultError as error:
                 outcome = self._result_error(call, error, now)
-        return self._handler_ended(call, outcome, now)
+        return self._handler_ended(call, outcome, now) is True
 
     def fail(self, call: Call, error: ErrorObject, now: float) -> bool:
         """The handler raised, or was stopped. False: the call already has its outcome.
 
         An internal error with an incident is a defect of the handler. It is reported even if the call has its outcome.
         """
-        first = self._handler_ended(call, error, now)
+        first = self._handler_ended(call, error, now) is not None
         if error.code == INTERNAL_ERROR and isinstance(error.data, dict) and "incident" in error.data:
             self._failed(call, str(error.data["incident"]), "the handler raised an exception other than RpcError", now)
         return first
@@ -76,29 +80,30 @@ class Outcomes:
         failed = CallFailed(call.number, call.connection, call.method.name, incident, reason, now)
         self._shared.outbox.append(Emit(failed))
 
-    def _handler_ended(self, call: Call, outcome: bytes | ErrorObject, now: float) -> bool:
+    def _handler_ended(self, call: Call, outcome: bytes | ErrorObject, now: float) -> bool | None:
+        """Answer the call. Returns whether it got a result; None: it already has its outcome."""
         if call.phase is WAITING:
             raise UsageError(f"call {call.number} is waiting: its handler has not started, so it cannot end")
         connection = self._connections.records.get(call.connection)
-        first = self._calls.handler_ended(call, connection)
-        if first:
+        result: bool | None = None
+        if self._calls.handler_ended(call, connection):
             if call.timer is not None:
                 self._timers.disarm(call.timer)
             if now >= call.deadline:
                 outcome = self._timed_out(call, now)
-            self._answer(call, connection, outcome)
+            result = self._answer(call, connection, outcome, now)
         if connection is not None:
             connection.active_at = now
             if connection.waiting:
-                self._run_waiting(connection)
-        return first
+                self._run_waiting(connection, now)
+        return result
 
-    def _run_waiting(self, connection: Connection) -> None:
+    def _run_waiting(self, connection: Connection, now: float) -> None:
         while (call := self._calls.next_waiting(connection)) is not None:
             try:
                 self._calls.start(connection, call)
             except RpcError as error:
-                self._end_early(call, connection, error.error_object)
+                self._end_early(call, connection, error.error_object, now)
 
     # A call ends before its handler
 
@@ -121,7 +126,7 @@ class Outcomes:
         """Time out a call that has no outcome yet."""
         call = self._calls.records[CallId(key)]
         connection = self._connections.records.get(call.connection)
-        self._end_early(call, connection, self._timed_out(call, now))
+        self._end_early(call, connection, self._timed_out(call, now), now)
 
     def cancel(self, connection: Connection, id: WireId, now: float) -> bool:
         """Cancel a call by its wire id. False: this connection has no call with this id and without an outcome."""
@@ -130,7 +135,7 @@ class Outcomes:
             return False
         call = self._calls.records[number]
         self._cancelled(call, "client", now)
-        self._end_early(call, connection, ErrorObject.of(REQUEST_CANCELLED))
+        self._end_early(call, connection, ErrorObject.of(REQUEST_CANCELLED), now)
         return True
 
     def drop(self, connection: Connection, now: float) -> None:
@@ -150,11 +155,11 @@ class Outcomes:
             if call.phase is not ENDED:
                 self._cancelled(call, "draining", now)
                 connection = self._connections.records.get(call.connection)
-                self._end_early(call, connection, refusal(DRAINING_ERROR))
+                self._end_early(call, connection, refusal(DRAINING_ERROR), now)
 
-    def _end_early(self, call: Call, connection: Connection | None, outcome: ErrorObject) -> None:
+    def _end_early(self, call: Call, connection: Connection | None, outcome: ErrorObject, now: float) -> None:
         self._settle(call, connection)
-        self._answer(call, connection, outcome)
+        self._answer(call, connection, outcome, now)
 
     def _settle(self, call: Call, connection: Connection | None) -> None:
         self._calls.settle(call, connection)
@@ -171,13 +176,19 @@ class Outcomes:
 
     # The reply
 
-    def _answer(self, call: Call, connection: Connection | None, outcome: bytes | ErrorObject) -> None:
+    def _answer(self, call: Call, connection: Connection | None, outcome: bytes | ErrorObject, now: float) -> bool:
+        """Reply to the caller, if there still is one. Returns whether the call got a result."""
         if connection is None or call.detached:
-            return
+            return type(outcome) is bytes
         if connection.farewell_due and not connection.calls:
             self._shared.breach(connection.id, DRAINING)
+        batch = call.batch
         if type(outcome) is bytes:
-            self._replies.result(connection, call.batch, call.entry, call.wire_id, outcome)
+            result = self._replies.result(connection, batch, call.entry, call.wire_id, outcome)
         else:
             assert isinstance(outcome, ErrorObject)
-            self._replies.error(connection, call.batch, call.entry, call.wire_id, outcome)
+            result = False
+            self._replies.error(connection, batch, call.entry, call.wire_id, outcome)
+        if call.followers is not None or (batch is not None and batch.followers is not None):
+            self._followers.replied(connection, call, now, result=result)
+        return result

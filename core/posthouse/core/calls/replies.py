@@ -21,7 +21,8 @@ class Batch(Struct, eq=False, gc=False):
     """The entries of one message. `left` entries have not reported; `replies` are in the order of the entries.
 
     `single`: the message was not an array. `size`: bytes of the array so far. `reserved`: bytes needed to refuse all
-    other entries. `code`, `retry_after`: of the error of a single message.
+    other entries. `code`, `retry_after`: of the error of a single message. `first` to `last` are the numbers of its
+    calls. `followers`: notifications that leave behind its reply (`followers.py`).
     """
 
     left: int
@@ -31,6 +32,9 @@ class Batch(Struct, eq=False, gc=False):
     reserved: int = 0
     code: int | None = None
     retry_after: float | None = None
+    first: int = 0
+    last: int = 0
+    followers: list[bytes] | None = None
 
 
 class Replies:
@@ -53,18 +57,19 @@ class Replies:
         reserved = sum(self._left_out_bytes + len(id) for id in ids if id is not None)
         return Batch(len(ids), [None] * len(ids), reserved=reserved)
 
-    def result(self, connection: Connection, batch: Batch | None, entry: int, id: WireId | None, result: bytes) -> None:
-        """Reply with a result. A notification gets no reply."""
+    def result(self, connection: Connection, batch: Batch | None, entry: int, id: WireId | None, result: bytes) -> bool:
+        """Reply with a result. A notification gets no reply. False: it is too large, and an error replaced it."""
         if id is None:
             self.no_reply(connection, batch)
-            return
+            return True
         data = encode_result(id, result)
         if len(data) > self._config.max_response_bytes:
             self.error(connection, batch, entry, id, self._too_large(RESPONSE_TOO_LARGE, "max_response_bytes"))
-        elif batch is None:
+            return False
+        if batch is None:
             self._flow.send(connection.id, data)
-        else:
-            self._report(connection, batch, entry, id, data)
+            return True
+        return self._report(connection, batch, entry, id, data)
 
     def error(
         self, connection: Connection, batch: Batch | None, entry: int, id: WireId | None, error: ErrorObject
@@ -92,17 +97,21 @@ class Replies:
             if not batch.left:
                 self._finish(connection, batch)
 
-    def _report(self, connection: Connection, batch: Batch, entry: int, id: WireId, data: bytes) -> None:
+    def _report(self, connection: Connection, batch: Batch, entry: int, id: WireId, data: bytes) -> bool:
+        """Put a reply into its place. False: the array would be too large, and an error replaced it."""
+        fits = True
         if not batch.single:
             batch.reserved -= self._left_out_bytes + len(id)
             if batch.size + len(data) + 1 + batch.reserved > self._config.max_batch_reply_bytes:
                 data = encode_error(id, self._left_out)
+                fits = False
         batch.size += len(data) + 1
         batch.replies[entry] = data
         self._gather(connection, len(data) + 1)
         batch.left -= 1
         if not batch.left:
             self._finish(connection, batch)
+        return fits
 
     def _gather(self, connection: Connection, size: int) -> None:
         connection.batch_reply_bytes += size

@@ -50,7 +50,7 @@ class Closing:
         self._connections.remove(connection)
         if connection.admitted:
             self._shared.stats.count("connections.closed")
-            self._shared.outbox.append(Emit(_closed(connection, now)))
+            self._shared.outbox.append(Emit(_closed(connection, now), connection.caller))
 
     def _drop(self, connection: Connection, now: float) -> None:
         for drop in self._drops:

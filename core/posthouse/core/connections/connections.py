@@ -47,7 +47,8 @@ class Connection:
 
     `calls`: its calls without an outcome, by `Call.key`. `running`: how many of its handlers have not ended.
     `waiting`: its calls whose handlers have not started, with `waiting_bytes` of params. `batch_reply_bytes`: bytes
-    of replies in incomplete batches. `requests`: requests to it without an outcome. `made`: how many calls it made.
+    of replies in incomplete batches. `following`: notifications, of `following_bytes`, that wait for the replies of its
+    calls. `requests`: requests to it without an outcome. `made`: how many calls it made.
     `code` and `reason`: why it was closed. `flush`: queued payloads are sent before it is closed. `admitted`: it
     was not refused. `farewell_due`: a shut-down closes it as soon as it has no calls. `heard_at`: when bytes were
     last received. `active_at`: when a text was last received or a handler ended. `asked_at`: when the unanswered
@@ -69,6 +70,8 @@ class Connection:
     waiting: dict[CallId, None] = field(default_factory=dict)
     waiting_bytes: int = 0
     batch_reply_bytes: int = 0
+    following: int = 0
+    following_bytes: int = 0
     requests: dict[OutgoingId, None] = field(default_factory=dict)
     made: int = 0
     code: int | None = None
@@ -192,7 +195,7 @@ class Connections:
         self._last_connection += 1
         id = ConnectionId(self._last_connection)
         public_id = self._entropy(12).hex()
-        caller = Caller(id, public_id, peer.kind, peer.identity)
+        caller = Caller(id, public_id, peer, peer.identity)
         record = Connection(id, public_id, peer, peer.identity, now, now, now, PUSHABLE[peer.kind], caller)
         self.records[id] = record
         return record

@@ -13,6 +13,9 @@ from .connections import Connection, Connections
 from .flow import Flow
 from .state import OPEN
 
+Names = Iterable[str]
+"""Kinds of connections, or users."""
+
 
 class Delivery:
     """Notifications to connections."""
@@ -29,7 +32,7 @@ class Delivery:
         self._flow.push(connection.id, payload, now)
         return True
 
-    def multicast(self, payload: bytes, now: float, *, kinds: Iterable[str] | None, users: Iterable[str] | None) -> int:
+    def multicast(self, payload: bytes, now: float, *, kinds: Names | None, users: Names | None) -> int:
         """Push to every connection of these kinds and users (None: all). Returns how many there are."""
         allowed = pushable_kinds(kinds)
         if users is None:

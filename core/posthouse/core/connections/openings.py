@@ -39,6 +39,8 @@ class Openings:
             raise UsageError(f"the peer is {peer!r}: give a Peer, such as Peer('websocket')")
         if peer.kind not in KINDS:
             raise UsageError(f"unknown kind {peer.kind!r}: the kinds are {', '.join(KINDS)}")
+        if type(peer.headers) is not tuple:
+            raise UsageError("the headers are not a tuple: give pairs of bytes, such as ((b'host', b'example.org'),)")
         if peer.socket is not None and not self._connections.has_socket(peer.socket):
             raise UsageError(f"socket {peer.socket} was released: no peer can connect through it")
         obstacle = DRAINING if draining and peer.kind != "http" else self._obstacle(peer, now)
@@ -69,4 +71,4 @@ class Openings:
             self._shared.outbox.append(Accept(record.id))
         peer, user = record.peer, record.identity.user
         opened = ConnectionOpened(record.id, record.public_id, peer.kind, peer.address, user, now)
-        self._shared.outbox.append(Emit(opened))
+        self._shared.outbox.append(Emit(opened, record.caller))

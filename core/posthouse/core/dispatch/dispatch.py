@@ -67,8 +67,10 @@ class Dispatch:
             message = KEYED_BATCH
         if isinstance(message, list):
             batch = self._replies.batch([reply_id(entry) for entry in message])
+            batch.first = self._calls.made + 1
             for place, entry in enumerate(message):
                 self._entry(connection, entry, now, batch, place)
+            batch.last = self._calls.made
         else:
             self._entry(connection, message, now, batch, 0)
         self._count_bad(connection, message, now)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
-from posthouse.core.values.peers import CallId, ConnectionId, Identity, Kind, Meta
+from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity, Kind, Meta
 
 
 class Context(ABC):
@@ -30,6 +31,33 @@ class Context(ABC):
     @abstractmethod
     def kind(self) -> Kind:
         """The kind of the connection: "websocket", "http" or "cli"."""
+
+    @property
+    @abstractmethod
+    def address(self) -> Address:
+        """The other end of the socket. Behind a proxy it is the proxy's: the client's own may be in `headers`."""
+
+    @property
+    @abstractmethod
+    def path(self) -> str:
+        """The path of the request or handshake, such as "/rpc", without a query. Empty for pipes."""
+
+    @property
+    @abstractmethod
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the request or handshake. Over HTTP each request has its own; pipes have none.
+
+        Names are in lower case, values are decoded as latin-1, and the values of a repeated header are joined by ", "
+        (RFC 9110 section 5.3). Credentials are left out: use `identity`.
+        """
+
+    @property
+    @abstractmethod
+    def connection_state(self) -> dict[str, Any]:
+        """A dict of your own: the same one for all calls of a connection, empty at first, and gone with it.
+
+        Over HTTP each request has its own. A change of the caller's identity begins a new one.
+        """
 
     @property
     @abstractmethod
@@ -72,11 +100,15 @@ class Context(ABC):
         """
 
     @abstractmethod
-    def notify(self, method: str, params: Any = None) -> bool:
+    def notify(self, method: str, params: Any = None, *, after_reply: bool = False) -> bool:
         """Send a notification to the caller (JSON-RPC 2.0 section 4.1). `params` is an array, an object or None.
 
-        False: the connection is gone, or it is an HTTP exchange, which carries the answer only. Raises UsageError for
-        params that cannot be encoded.
+        `after_reply`: it leaves behind the reply of this call (in a batch, behind the reply of the batch), and not at
+        all if the call gets no result. For a call without an id it leaves when the handler has returned. True: it is
+        sent if the call gets its result. After a call with a result, it is sent as soon as the reply was.
+
+        False: it is not sent. The connection is gone, or it is an HTTP exchange, which carries the answer only; with
+        `after_reply`, or the call has ended without a result. Raises UsageError for params that cannot be encoded.
         """
 
     @abstractmethod

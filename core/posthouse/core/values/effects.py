@@ -121,9 +121,10 @@ class Resolve(Struct, frozen=True, gc=False):
 
 
 class Emit(Struct, frozen=True, gc=False):
-    """Report a lifecycle event to hooks and logs."""
+    """Report a lifecycle event to hooks and logs. `caller` is the connection that opened or closed, for its hooks."""
 
     event: Event
+    caller: Caller | None = None
 
 
 class BeginDrain(Struct, frozen=True, gc=False):

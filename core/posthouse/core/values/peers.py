@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, NewType
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Final, Literal, NewType
 
 from msgspec import Struct
 from msgspec.structs import astuple
+
+from .headers import Headers, readable
 
 SocketId = NewType("SocketId", int)
 ConnectionId = NewType("ConnectionId", int)
@@ -81,19 +85,49 @@ NO_META: Final = Meta()
 
 
 class Peer(Struct, frozen=True):
-    """A connection as it opens. `socket` is None if a host owns the sockets. `meta` is the default for its calls."""
+    """A connection as it opens. `socket` is None if a host owns the sockets. `meta` is the default for its calls.
+
+    `path` and `headers` are those of the request or handshake. Pipes have none.
+    """
 
     kind: Kind
     address: Address = Address()
     socket: SocketId | None = None
     identity: Identity = ANONYMOUS
     meta: Meta = NO_META
+    path: str = ""
+    headers: Headers = ()
+
+    def __repr__(self) -> str:
+        # Headers may be credentials, and a repr may be logged.
+        return (
+            f"Peer({self.kind!r}, {self.address!r}, {self.socket!r}, {self.identity!r}, {self.meta!r}, {self.path!r}, "
+            f"headers=<{len(self.headers)}>)"
+        )
 
 
-class Caller(Struct, frozen=True):
-    """A connection as its handlers see it. `public_id` is the id that peers see."""
+class Caller(Struct, frozen=True, dict=True):
+    """A connection as its handlers see it: one value for all calls of a connection. `public_id` is the id that peers
+    see. A connection whose identity changes gets a new `Caller`, and with it a new `connection_state`."""
 
     connection: ConnectionId
     public_id: str
-    kind: Kind
+    peer: Peer
     identity: Identity
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the connection."""
+        return self.peer.kind
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the request or handshake, without credentials. Made when it is first asked for."""
+        return readable(self.peer.headers)
+
+    @property
+    def connection_state(self) -> dict[str, Any]:
+        """A dict of the service's own. Made when it is first asked for; it lives as long as the connection."""
+        # `setdefault` is atomic: threads may ask, too.
+        state: dict[str, Any] = self.__dict__.setdefault("connection_state", {})
+        return state

@@ -11,6 +11,7 @@ from typing import Final
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import NO_META, Meta
 from posthouse.transports.codec import Exchange
+from posthouse.transports.fields import Fields
 from posthouse.transports.policy import Policy
 from posthouse.transports.refusal import Refusal
 
@@ -26,7 +27,7 @@ RATE_GRACE: Final = 2.0
 
 class RequestReader:
     """The received bytes of one socket. `buffer` has those that were not read yet. `head_read`: a whole head was found.
-    `options` say how to answer the request that was read last."""
+    `path`, `headers` and `options` (how to answer) are those of the request whose head was read last."""
 
     def __init__(self, config: Config, policy: Policy, known: KnownHeads) -> None:
         self._config: Final = config
@@ -38,6 +39,8 @@ class RequestReader:
         self._body_since = 0.0
         self._meta: Meta = NO_META
         self.head_read = False
+        self.path = ""
+        self.headers: Fields = ()
         self.options = UNKNOWN
 
     def read_known(self) -> Exchange | None:
@@ -73,6 +76,7 @@ class RequestReader:
         wanted = judge(head, self._policy, self._config)
         origin = head.fields.get(b"origin")
         cors = b"" if origin is None or not self._policy.allows_origin(origin) else cors_lines(origin)
+        self.path, self.headers = head.path.decode("ascii"), head.headers
         self.options = ResponseOptions(head.persistent, head.method == b"HEAD", cors)
         self._known.keep(raw, head, wanted, self.options)
         if isinstance(wanted, Call):
@@ -90,7 +94,7 @@ class RequestReader:
             return rest
         self._body = None
         self.buffer += rest
-        return Exchange(body.join(), self._meta)
+        return Exchange(body.join(), self._meta, self.path, self.headers)
 
     @property
     def body_deadline(self) -> float:

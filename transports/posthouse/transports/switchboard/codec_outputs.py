@@ -13,7 +13,7 @@ from msgspec.json import encode
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.effects import Emit
 from posthouse.core.values.lifecycle import RequestRefused
-from posthouse.core.values.peers import NO_META, ConnectionId, Kind, Meta, Peer
+from posthouse.core.values.peers import ConnectionId, Peer
 from posthouse.core.values.stats import Stats
 from posthouse.transports.codec import (
     Answered,
@@ -85,22 +85,25 @@ class CodecOutputs:
     def _on_exchange(self, state: SocketState, output: Exchange, now: float) -> None:
         state.advance(ASK)
         # A refusal comes as an effect. The gateway ignores the text of a connection that it has refused.
-        self._gateway.receive(self._connect(state, "http", output.meta, now), output.data, now)
+        peer = Peer("http", state.address, state.socket, state.identity, output.meta, output.path, output.headers)
+        self._gateway.receive(self._connect(state, peer, now), output.data, now)
 
     def _on_upgrade(self, state: SocketState, output: Upgrade, now: float) -> None:
         state.advance(ASK)
-        self._connect(state, "websocket", NO_META, now)
+        headers = output.headers
+        peer = Peer("websocket", state.address, state.socket, state.identity, path=output.path, headers=headers)
+        self._connect(state, peer, now)
 
     def _on_selected(self, state: SocketState, output: Selected, now: float) -> None:
         self._gateway.head_read(state.socket, now)
         state.codec = output.codec
         state.advance(SocketEvent.OPEN)
-        self._connect(state, "cli", NO_META, now)
+        self._connect(state, Peer("cli", state.address, state.socket, state.identity), now)
         state.codec.receive_data(output.rest, now)
 
-    def _connect(self, state: SocketState, kind: Kind, meta: Meta, now: float) -> ConnectionId:
+    def _connect(self, state: SocketState, peer: Peer, now: float) -> ConnectionId:
         """Begin a connection on this socket: `Accept` or `Disconnect` follows, or for HTTP an `Answer`."""
-        connection = self._gateway.connect(Peer(kind, state.address, state.socket, state.identity, meta), now)
+        connection = self._gateway.connect(peer, now)
         self._sockets.settle(state, connection)
         return connection
 

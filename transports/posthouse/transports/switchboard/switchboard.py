@@ -120,7 +120,7 @@ class Switchboard:
     # Inputs: handlers and pushes, as the gateway has them
 
     def complete(self, call: CallId, result: object, now: float) -> bool:
-        """The handler of this call returned. False: the call had ended."""
+        """The handler of this call returned. True: its caller gets this result. False: the call has another outcome."""
         first = self.gateway.complete(call, result, now)
         self._run(now)
         return first
@@ -137,9 +137,10 @@ class Switchboard:
         self._run(now)
         return told
 
-    def notify(self, to: ConnectionId, method: str, params: object, now: float) -> bool:
-        """Send a notification. False: the connection is gone or cannot be pushed to."""
-        sent = self.gateway.notify(to, method, params, now)
+    def notify(self, to: ConnectionId, method: str, params: object, now: float, *, after: CallId | None = None) -> bool:
+        """Send a notification. False: the connection is gone or cannot be pushed to. `after`: behind the reply of this
+        call, and not at all if it gets no result."""
+        sent = self.gateway.notify(to, method, params, now, after=after)
         self._run(now)
         return sent
 

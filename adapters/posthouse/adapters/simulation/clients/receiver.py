@@ -63,13 +63,14 @@ class Receiver(ABC):
 
     `broke_protocol`: on this link the client sent something invalid or unrequested, so that its replies are not
     checked. `notifications` are those received, as (method, params). `answers` has a function for each method that the
-    server may call; it gets the params, returns the result or raises RpcError. `close_code` is that of the last
-    connection.
+    server may call; it gets the params, returns the result or raises RpcError. `on_notification` has functions that get
+    the params of notifications. `close_code` is that of the last connection.
     """
 
     def __init__(self, name: str, host: ReceiverHost) -> None:
         self.name: Final = name
         self.answers: Final[dict[str, Callable[[Any], Any]]] = {}
+        self.on_notification: Final[dict[str, Callable[[Any], object]]] = {}
         self.notifications: Final[deque[tuple[str, Any]]] = deque(maxlen=MAX_NOTIFICATIONS)
         self.close_code: int | None = None
         self.broke_protocol = False
@@ -157,6 +158,8 @@ class Receiver(ABC):
             self._on_request(entry)
         elif entry["method"] != "$/progress" or not self._calls.add_progress(entry.get("params")):
             self.notifications.append((entry["method"], entry.get("params")))
+            if entry["method"] in self.on_notification:
+                self.on_notification[entry["method"]](entry.get("params"))
 
     def _on_response(self, entry: dict[Any, Any]) -> None:
         call = self._calls.take(entry)

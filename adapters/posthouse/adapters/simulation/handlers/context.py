@@ -74,10 +74,13 @@ class SimulatedContext(InvokedContext):
         super().__init__(invoke)
         self._sender: Final = sender
 
-    def notify(self, method: str, params: Any = None) -> bool:
-        """Notify the caller. Returns False if it has left or cannot be pushed to."""
+    def notify(self, method: str, params: Any = None, *, after_reply: bool = False) -> bool:
+        """Notify the caller. Returns False if it is not sent."""
         sender = self._sender
-        return sender.call(sender.board.notify, self.connection, method, params, sender.clock.now)
+        if after_reply and not self.may_follow:
+            return False
+        after = self.call_id if after_reply else None
+        return sender.call(sender.board.notify, self.connection, method, params, sender.clock.now, after=after)
 
     def send_progress(self, value: object) -> bool:
         """Send progress of this call. Returns False if it was not sent."""

@@ -207,7 +207,7 @@ class Handlers:
         self._withheld.pop(call, None)
         self._not_stopping.pop(call, None)
         run.context.ended = True
-        self._send_outcome(run, outcome)
+        run.context.replied = self._send_outcome(run, outcome) and isinstance(outcome, Returned)
         if self._stream.happens(self.faults.twice):
             delay = self.faults.max_delay * self._stream.choose(1000) / 1000
             self._clock.after(delay, partial(self._report_again, run))

@@ -114,6 +114,15 @@ def released_socket(board: Switchboard, now: float) -> None:
     board.gateway.connect(Peer("websocket", socket=SocketId(UNKNOWN)), now)
 
 
+def after_another_connection(board: Switchboard, now: float) -> None:
+    """Notify a connection behind the reply of a call of another one, or of no call."""
+    for call in board.gateway._calls.records.values():
+        for connection in board.gateway._connections.records:
+            if connection != call.connection:
+                board.notify(connection, "news", None, now, after=call.number)
+    board.notify(ConnectionId(board.gateway._connections._last_connection), "news", None, now, after=CallId(UNKNOWN))
+
+
 MISUSES: Final[tuple[Misuse, ...]] = (
     lambda board, now: board.received(SocketId(UNKNOWN), b"x", now),
     lambda board, now: board.closed(SocketId(0), now),
@@ -122,6 +131,7 @@ MISUSES: Final[tuple[Misuse, ...]] = (
     lambda board, now: board.progress(CallId(UNKNOWN), {}, now),
     lambda board, now: board.notify(ConnectionId(UNKNOWN), "news", None, now),
     lambda board, now: board.notify(ConnectionId(UNKNOWN), "", None, now),
+    after_another_connection,
     lambda board, now: board.broadcast("news", 7, now),
     lambda board, now: board.broadcast("news", [Opaque()], now),
     lambda board, now: board.broadcast("news", None, now, kinds=["pigeon"]),  # type: ignore[list-item]
@@ -138,6 +148,7 @@ MISUSES: Final[tuple[Misuse, ...]] = (
     lambda board, now: board.held(SocketId(0), -1, now),
     lambda board, now: board.gateway.connect("websocket", now),  # type: ignore[arg-type]
     lambda board, now: board.gateway.connect(Peer("tcp"), now),  # type: ignore[arg-type]
+    lambda board, now: board.gateway.connect(Peer("cli", headers={b"host": b"a"}), now),  # type: ignore[arg-type]
     lambda board, now: RpcError(-32001),
     lambda board, now: RpcError("no"),  # type: ignore[arg-type]
     lambda board, now: RpcError(1, 7),  # type: ignore[arg-type]

@@ -27,6 +27,9 @@ from posthouse.core.values.errors import (
 REFUSED: Final = 7
 """The error code of `refuses`."""
 
+EVENT: Final = "event"
+"""The notification of `subscribe`: the token of its call, and how many came before."""
+
 CLIMB_STEPS: Final = 3
 """How often `climb` sends progress."""
 
@@ -131,6 +134,43 @@ def tell(context: Context, token: str, times: int) -> tuple[str, int]:
     return token, sent
 
 
+class Subscription:
+    """The last subscription of a connection. It goes on after its call, whose context it keeps."""
+
+    def __init__(self, context: Context, token: str) -> None:
+        self._context = context
+        self._token = token
+        self._sent = 0
+
+    def send(self) -> None:
+        """Send the next event, behind the reply of the call."""
+        self._sent += self._context.notify(EVENT, [self._token, self._sent], after_reply=True)
+
+
+@service.method
+async def subscribe(context: Context, token: str, events: int, seconds: float, fails: bool) -> str:
+    subscription = context.connection_state["subscription"] = Subscription(context, token)
+    for _ in range(events):
+        subscription.send()
+        await anyio.sleep(seconds)
+    if fails:
+        raise RpcError(REFUSED)
+    return token
+
+
+@service.method
+def publish(context: Context, token: str) -> str:
+    if "subscription" in context.connection_state:
+        context.connection_state["subscription"].send()
+    return token
+
+
+@service.method
+def visit(context: Context, token: str) -> tuple[str, int]:
+    visits = context.connection_state["visits"] = context.connection_state.get("visits", 0) + 1
+    return token, visits
+
+
 @service.method
 async def climb(context: Context, token: str, seconds: float) -> tuple[str, int]:
     sent = 0
@@ -216,6 +256,9 @@ RESULTS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "queue": lambda params: params["token"],
     "tell": lambda params: [params["token"], params["received"]],
     "climb": lambda params: [params["token"], params["received"]],
+    "subscribe": lambda params: None if params["fails"] else params["token"],
+    "publish": lambda params: params["token"],
+    "visit": lambda params: [params["token"], params["received"]],
     "wait": lambda params: params["token"],
     "ask": lambda params: params["token"],
     "secret": lambda params: "secret",
@@ -232,10 +275,11 @@ WITH_PROGRESS: Final = ("tell", "climb")
 
 ERROR_CODES: Final[dict[str, tuple[int, ...]]] = {
     "refuses": (REFUSED,),
+    "subscribe": (REFUSED,),
     "breaks": (INTERNAL_ERROR,),
     "unspeakable": (INTERNAL_ERROR,),
     "secret": (FORBIDDEN, UNAUTHENTICATED),
     "no.such.method": (METHOD_NOT_FOUND,),
     "echo.wrongly": (INVALID_PARAMS,),
 }
-"""Methods that never return a result, and the codes with which they fail."""
+"""Methods that fail, and the codes with which they do. Only `subscribe` may also return a result."""

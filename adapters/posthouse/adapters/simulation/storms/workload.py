@@ -30,7 +30,8 @@ from posthouse.core.values.errors import (
 )
 
 from .scenario import Scenario
-from .service import ERROR_CODES, RESULTS, WITH_PROGRESS
+from .service import ERROR_CODES, EVENT, RESULTS, WITH_PROGRESS
+from .subscriptions import MAX_CALLS, Subscriptions, Visits
 
 BATCH_NOTIFICATIONS: Final = ("echo", "echo", "x" * 200)
 """Methods of notifications in batches. The last name is over every limit: it is refused with an error without an id."""
@@ -62,6 +63,8 @@ class SampleWorkload:
         self._raging: Final = raging
         self._calls = 0
         self._made_by: Final[dict[str, int]] = {}
+        self._subscriptions: Final = Subscriptions()
+        self._visits: Final = Visits()
 
     def act(self, client: Client) -> None:
         """Send something, in the turn of a client."""
@@ -69,7 +72,7 @@ class SampleWorkload:
         match stream.choose(16):
             case 0:
                 max_batch = self._scenario.config.max_batch
-                calls = [self._draw_call(client) for _ in range(1 + stream.choose(min(max_batch, 5)))]
+                calls = [self._draw_call(client) for _ in range(1 + stream.choose(min(max_batch, MAX_CALLS)))]
                 room = max_batch > len(calls)
                 others = [(stream.pick(BATCH_NOTIFICATIONS), ["nobody"])] if room and stream.happens(300) else []
                 if others and stream.happens(300):
@@ -113,6 +116,14 @@ class SampleWorkload:
                 return method, {"token": token, "times": 1 + stream.choose(4)}
             case "wait" | "finish" | "climb":
                 return method, {"token": token, "seconds": stream.pick((0.0, 0.2, 3.0))}
+            case "subscribe":
+                seconds = stream.pick((0.0, 0.1, 2.0))
+                return method, {
+                    "token": token,
+                    "events": stream.choose(4),
+                    "seconds": seconds,
+                    "fails": stream.happens(200),
+                }
             case "order":
                 price = stream.choose(9)
                 return method, {"item": {"name": token, "price": price}, "count": stream.choose(3), "note": "x"}
@@ -132,6 +143,9 @@ class SampleWorkload:
                 return method, {"token": token}
 
     def _expect(self, client: Client, call: PendingCall, method: str, params: dict[str, Any]) -> None:
+        if method == "subscribe":
+            client.on_notification[EVENT] = partial(self._subscriptions.event, client)
+            self._subscriptions.expect(call, params["token"])
         call.then(partial(self._check, client, method, params))
 
     def _check(self, client: Client, method: str, params: dict[str, Any], call: PendingCall) -> None:
@@ -143,6 +157,8 @@ class SampleWorkload:
             raise Violation("answering: a call failed without a fault or a small limit", call, call.error)
         if call.status == "result":
             received = {"received": len(call.progress)} if method in WITH_PROGRESS else {}
+            if method == "visit":
+                received = {"received": self._visits.checked(client, call)}
             if call.value != RESULTS[method](params | received) if method in RESULTS else method in ERROR_CODES:
                 raise Violation("answering: a call got a wrong result", call, call.value)
         elif call.error is not None and not client.broke_protocol and not may_fail_with(method, call.error):
