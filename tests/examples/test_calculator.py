@@ -31,7 +31,11 @@ class Recording(Context):
 
     def __init__(self) -> None:
         self.told: list[object] = []
-        self.connection_state: dict[str, Any] = {}
+        self.state: dict[str, Any] = {}
+
+    @property
+    def connection_state(self) -> dict[str, Any]:
+        return self.state
 
     def notify(self, method: str, params: Any = None, *, after_reply: bool = False) -> bool:
         self.told.append((method, params))

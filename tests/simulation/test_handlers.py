@@ -13,7 +13,7 @@ import pytest
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation import Conditions, HandlerFaults, Model, World
 from posthouse.adapters.simulation.handlers.handlers import InjectedError
-from posthouse.core import Config, Context, Service, UsageError
+from posthouse.core import Config, Context, RpcError, Service, UsageError
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.method import Method, Outcome, Raised
 
@@ -277,3 +277,29 @@ def test_a_simulated_call_awaits_what_it_gets_keeps_its_variables_and_cleans_up(
     world.run(2)
     assert done == ["cleaned"]
     assert not world.hook_errors
+
+
+def test_a_simulated_context_knows_its_connection_and_notifies_behind_its_reply() -> None:
+    service = Service("as served", public=True)
+    kept: list[Context] = []
+
+    @service.method
+    def subscribe(context: Context, refused: bool) -> list[Any]:
+        kept.append(context)
+        visits = context.connection_state["visits"] = context.connection_state.get("visits", 0) + 1
+        assert context.notify("event", [visits], after_reply=True)
+        if refused:
+            raise RpcError(7)
+        return [visits, context.path, context.headers["upgrade"], context.address.host != ""]
+
+    world = World(service=service)
+    client = world.client("alice")
+    good, bad = client.call("subscribe", False), client.call("subscribe", True)
+    world.run(1)
+    assert good.result == [1, "/ws", "websocket", True]
+    assert bad.status == "error"
+    assert list(client.notifications) == [("event", [1])]
+    assert [context.notify("more", after_reply=True) for context in kept] == [True, False]
+    world.run(1)
+    assert list(client.notifications) == [("event", [1]), ("more", None)]
+    world.finish()

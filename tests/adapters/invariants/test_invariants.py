@@ -13,7 +13,7 @@ from posthouse.core import Config, ConnectionClosed, Identity
 from posthouse.core.calls.calls import Phase
 from posthouse.core.connections.state import State
 from posthouse.core.values.effects import ResumeReading
-from posthouse.core.values.peers import Address, ConnectionId, SocketId
+from posthouse.core.values.peers import Address, CallId, ConnectionId, SocketId
 from posthouse.transports.codec import Pause
 from posthouse.transports.http.requests import RequestReader
 from posthouse.transports.http.server import CLIENT_GONE
@@ -43,6 +43,7 @@ class Scene:
         self.board = self.outside.board
         self.board.notify(self.connection(self.pipe), "news", [], 0.0)
         self.board.request(self.connection(self.browser.socket), "ask", [], 0.0, timeout=9.0)
+        self.board.notify(self.connection(self.browser.socket), "event", [], 0.0, after=CallId(1))
         self.outside.run()
 
     def connection(self, socket: SocketId) -> ConnectionId:
@@ -119,6 +120,9 @@ def wait_unseen(scene: Scene) -> None:
 
 
 TOUCHED: list[tuple[Change, str]] = [
+    (change(browser, "following", 0), "calls: the notifications behind replies are counted"),
+    (change(browser, "following_bytes", 0), "calls: the bytes behind replies are counted"),
+    (change(Scene.running, "followers", None), "calls: the notifications behind replies are counted"),
     (change(table, "handlers", 1), "calls: a slot for each handler"),
     (
         lambda scene: scene.board._sockets.records.pop(scene.http),

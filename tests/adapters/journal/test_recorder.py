@@ -21,7 +21,7 @@ from posthouse.transports.websocket.frames import masked_frame
 from posthouse.transports.websocket.handshake import key_from, opening_request
 
 from tests.adapters.eventful import CONFIG, TEXTS, WALL, Recording, Unencodable
-from tests.transports.board import Browser, body, calculator, call, counter, post
+from tests.transports.board import Browser, body, calculator, call, counter, post, result
 
 from .test_redaction import CANARY, STREAMS
 
@@ -532,3 +532,35 @@ def test_a_refused_request_is_refused_in_a_replay_too(head: bytes) -> None:
     board = Recording()
     assert board.feed(board.open(), head).startswith(b"HTTP/1.1")
     assert CANARY not in b"".join(same(board).lines())
+
+
+def test_a_peer_of_a_host_is_recorded_without_its_headers() -> None:
+    host = Host()
+    headers = ((b"host", b"example.org"), (b"authorization", b"Bearer c4n4ry"))
+    one = host.gateway.connect(Peer("websocket", path="/chat", headers=headers), 0.0)
+    host.gateway.receive(one, call("later"), 0.0)
+    (invoke,) = [effect for effect in host.gateway.outbox if isinstance(effect, Invoke)]
+    assert dict(invoke.caller.headers) == {"host": "example.org"}
+    assert "/chat" in str(host.lines)
+    assert "c4n4ry" not in str(host.lines)
+    assert "c4n4ry" not in str(host.gateway.outbox)
+    assert host.followed() == host.replayed()
+
+
+def test_a_notification_behind_a_reply_is_recorded_with_its_call_and_replayed() -> None:
+    board = Recording()
+    browser = Browser(board)
+    browser.send(call("later"))
+    running = board.waiting.pop()
+    connection = running.caller.connection
+    for after in (running.call, None):
+        assert board.board.notify(connection, "event", [1], 0.0, after=after)
+    assert board.board.complete(running.call, 7, 0.0)
+    board.run()
+    event = b'{"jsonrpc":"2.0","method":"event","params":[1]}'
+    assert browser.texts() == [event, result(7), event]
+    journal = same(board)
+    assert [entry.arguments.get("after") for entry in journal.entries if entry.input == "notify"] == [1, None]
+    without_call = [entry for entry in journal.entries if not entry.invoked]
+    replayed = replay(Journal(journal.header, without_call), calculator())
+    assert len(journal.entries) - replayed.given == 3, "the call, its notification, and its end"

@@ -36,6 +36,7 @@ from posthouse.core import (
 )
 from posthouse.core.calls import replies as replies_module
 from posthouse.core.calls.calls import Call, Calls
+from posthouse.core.calls.followers import Followers
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.calls.outgoing import OutgoingRequests
 from posthouse.core.calls.replies import Batch, Replies
@@ -93,6 +94,13 @@ class Desk:
     def open(self, kind: Kind = "websocket", identity: Identity = ANONYMOUS, meta: Meta = Meta()) -> ConnectionId:
         """Connect a peer."""
         return ConnectionId(self.connect(Peer(kind, identity=identity, meta=meta)))
+
+    def notify_after(self, to: ConnectionId, call: CallId) -> bool:
+        """Send a notification behind the reply of a call."""
+        sent = self.gateway.notify(to, "event", [], self.now, after=call)
+        self.effects = list(self.gateway.outbox)
+        self.gateway.outbox.clear()
+        return sent
 
     def later(self, seconds: float) -> None:
         """Let time pass in one step."""
@@ -478,7 +486,42 @@ def shut_down_in_time(desk: Desk) -> None:
     desk.later(200.0)
 
 
+def followers(desk: Desk) -> None:
+    """Notifications behind the reply of a call, or of its batch: sent with a result, and dropped with an error."""
+    one, http = desk.open(), desk.open("http")
+    desk.receive(http, later(9))
+    assert not desk.gateway.notify(http, "event", [], desk.now, after=CallId(1))
+    desk.complete(CallId(1), 1)
+    desk.disconnected(http, None)
+    desk.receive(one, later(1))
+    desk.receive(one, later(2))
+    desk.receive(one, later(3))
+    for call_, taken in ((CallId(2), True), (CallId(3), True), (CallId(4), False)):
+        assert desk.notify_after(one, call_) is taken
+    desk.complete(CallId(2), 1)
+    assert [len(desk.seen(Transmit)), desk.codes()] == [2, [None]]
+    assert desk.notify_after(one, CallId(2))
+    desk.receive(one, call("rpc.cancel", b"[2]", b"9"))
+    assert sorted(desk.codes(), key=str) == [-32800, None]
+    assert not desk.notify_after(one, CallId(3))
+    desk.fail(CallId(3), RpcError(-32800))
+    desk.complete(CallId(4), object())
+    desk.receive(one, b"[" + later(5) + b"," + later(6) + b"]")
+    assert desk.invoked() == [5, 6]
+    assert [desk.notify_after(one, CallId(5)), desk.notify_after(one, CallId(6))] == [True, True]
+    desk.complete(CallId(5), 1)
+    assert desk.notify_after(one, CallId(5))
+    assert desk.effects == []
+    desk.fail(CallId(6), RpcError(7))
+    assert [len(desk.seen(Transmit)), desk.codes()] == [3, [None, 7]]
+    desk.receive(one, later(7))
+    assert desk.notify_after(one, CallId(7))
+    desk.disconnected(one, None)
+    desk.complete(CallId(7), 1)
+
+
 SCENARIOS = (
+    followers,
     refusals,
     slots,
     waiting_bytes,
@@ -777,7 +820,44 @@ def has_no_limit_to_batches(plant: pytest.MonkeyPatch) -> None:
     plant.setattr(Batch, "size", property(lambda self: -1000, lambda self, value: None))
 
 
+def sends_followers_at_once(plant: pytest.MonkeyPatch) -> None:
+    def follow(self: Followers, connection: Connection, number: CallId, payload: bytes, now: float) -> bool:
+        return self._delivery.push(connection, payload, now)
+
+    plant.setattr(Followers, "follow", follow)
+
+
+def sends_followers_of_failures(plant: pytest.MonkeyPatch) -> None:
+    replied = Followers.replied
+
+    def always(self: Followers, connection: Connection, call: Call, now: float, *, result: bool) -> None:
+        replied(self, connection, call, now, result=True)
+
+    plant.setattr(Followers, "replied", always)
+
+
+def forgets_followers(plant: pytest.MonkeyPatch) -> None:
+    def forget(self: Followers, connection: Connection, call: Call, now: float, *, result: bool) -> None:
+        call.followers = None
+
+    plant.setattr(Followers, "replied", forget)
+
+
+def calls_a_failure_a_result(plant: pytest.MonkeyPatch) -> None:
+    complete = Outcomes.complete
+
+    def completed(self: Outcomes, call: Call, result: object, now: float) -> bool:
+        complete(self, call, result, now)
+        return True
+
+    plant.setattr(Outcomes, "complete", completed)
+
+
 BUGS: tuple[tuple[Callable[[pytest.MonkeyPatch], None], Callable[[Desk], None], str], ...] = (
+    (sends_followers_at_once, followers, "answering: an unexpected message was sent"),
+    (sends_followers_of_failures, followers, "answering: an unexpected message was sent"),
+    (forgets_followers, followers, "answering: an expected message was not sent"),
+    (calls_a_failure_a_result, deadlines, "calls: the end of a handler was accepted or ignored wrongly"),
     (answers_twice, refusals, "answering: an unexpected message was sent"),
     (answers_somebody_else, progress, "answering: an unexpected message was sent"),
     (drops_the_outcome_of_a_cancelled_call, cancellation, "answering: an expected message was not sent"),

@@ -27,12 +27,15 @@ class Desk(Context):
     headers: Mapping[str, str] = NO_HEADERS
 
     def __init__(self, identity: Identity) -> None:
-        self.connection_state: dict[str, Any] = {}
         self.who = identity
 
     @property
     def identity(self) -> Identity:
         return self.who
+
+    @property
+    def connection_state(self) -> dict[str, Any]:
+        return {}
 
     def notify(self, method: str, params: Any = None, *, after_reply: bool = False) -> bool:
         return False

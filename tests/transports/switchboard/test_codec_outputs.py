@@ -254,3 +254,38 @@ def test_a_socket_with_an_ipv6_address_is_accepted() -> None:
     socket = board.open(Address("::1", 5))
     assert body(board.feed(socket, post(call("add", b"[1,2]")))) == result(3)
     assert not [action for action in board.actions if isinstance(action, CloseSocket)]
+
+
+def test_an_exchange_has_the_path_and_the_headers_of_its_own_request() -> None:
+    board = Board()
+    socket = board.open()
+    for tag in (b"one", b"two"):
+        board.feed(socket, post(call("later"), more=b"X-Tag: %b\r\nAuthorization: Bearer secret\r\n" % tag))
+        caller = board.waiting[-1].caller
+        assert caller.peer.path == "/rpc"
+        assert (b"authorization", b"Bearer secret") in caller.peer.headers
+        assert dict(caller.headers) == {
+            "host": "localhost",
+            "content-type": "application/json",
+            "content-length": caller.headers["content-length"],
+            "x-tag": tag.decode(),
+        }
+        board.board.complete(board.waiting[-1].call, None, 0.0)
+        board.run()
+
+
+def test_the_connection_of_a_websocket_has_the_path_and_the_headers_of_its_handshake() -> None:
+    board = Board()
+    socket = board.open()
+    board.feed(socket, UPGRADE.replace(b"/ws", b"/ws?ticket=1").replace(b"\r\n\r\n", b"\r\nCookie: sid=1\r\n\r\n"))
+    (record,) = board.board.gateway._connections.records.values()
+    assert record.peer.path == "/ws"
+    assert record.caller.headers["upgrade"] == "websocket"
+    assert "cookie" not in record.caller.headers
+
+
+def test_a_pipe_has_neither_a_path_nor_headers() -> None:
+    board = Board()
+    board.feed(board.open(PIPE), b"{}\n")
+    (record,) = board.board.gateway._connections.records.values()
+    assert (record.peer.path, dict(record.caller.headers)) == ("", {})

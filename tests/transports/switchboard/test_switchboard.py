@@ -599,3 +599,18 @@ def test_what_a_codec_takes_in_above_the_budget_closes_the_idlest_at_once() -> N
     board.feed(browser.socket, frame + b"x" * 60_000)
     idle.exchange()
     assert Ended(1013) in idle.outputs
+
+
+def test_a_notification_behind_a_reply_leaves_in_bytes_behind_it() -> None:
+    board = Board()
+    browser = Browser(board)
+    assert browser.send(call("later")) == []
+    (invoke,) = board.waiting
+    connection = invoke.caller.connection
+    assert board.board.notify(connection, "event", [1], 0.0, after=invoke.call)
+    board.run()
+    assert browser.texts() == []
+    assert board.board.complete(invoke.call, 1, 0.0)
+    board.run()
+    browser.exchange()
+    assert browser.texts() == [result(1), b'{"jsonrpc":"2.0","method":"event","params":[1]}']

@@ -102,7 +102,7 @@ class Peer(Struct, frozen=True):
         # Headers may be credentials, and a repr may be logged.
         return (
             f"Peer({self.kind!r}, {self.address!r}, {self.socket!r}, {self.identity!r}, {self.meta!r}, {self.path!r}, "
-            f"headers=<{len(self.headers)}>)"
+            f"headers=<{len(self.headers)} fields>)"
         )
 
 
@@ -114,6 +114,9 @@ class Caller(Struct, frozen=True, dict=True):
     public_id: str
     peer: Peer
     identity: Identity
+
+    def __repr__(self) -> str:
+        return f"Caller({self.connection!r}, {self.public_id!r}, {self.kind!r}, {self.identity!r})"
 
     @property
     def kind(self) -> Kind:
