@@ -801,3 +801,16 @@ def test_a_connection_that_fails_both_liveness_checks_at_once_is_closed_once() -
     world.at(20.0)
     assert world.closes() == [(one, 1000, True)]
     assert world.gateway.next_timeout() is None
+
+
+def test_a_notification_may_follow_the_reply_of_a_call() -> None:
+    world = World()
+    one = world.connect()
+    call = world.begin(one)
+    assert world.gateway.notify(one, "event", None, 0.0, after=call)
+    assert world.complete(call)
+    assert world.said() == [result(), {"jsonrpc": "2.0", "method": "event"}]
+    world.gateway.disconnected(one, None, 0.0)
+    assert not world.gateway.notify(one, "event", None, 0.0, after=call)
+    with pytest.raises(UsageError, match="call 7 never existed"):
+        world.gateway.notify(one, "event", None, 0.0, after=CallId(7))

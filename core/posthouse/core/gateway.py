@@ -70,7 +70,6 @@ class Gateway:
             connections.drop,
             self._liveness.drop,
             self._drain.drop,
-            self._followers.drop,
             self._outcomes.drop,
             self._replies.drop,
             self._requests.drop,

@@ -78,10 +78,8 @@ class Followers:
         for payload in followers:
             self._delivery.push(connection, payload, now)
 
-    def drop(self, connection: Connection, now: float) -> None:
+    def drop(self, connection: Connection) -> None:
         """The connection is closing: none of its followers is sent."""
-        if not connection.following:
-            return
         for number in connection.calls.values():
             call = self._calls.records[number]
             call.followers = None

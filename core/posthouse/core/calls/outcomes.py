@@ -140,6 +140,8 @@ class Outcomes:
 
     def drop(self, connection: Connection, now: float) -> None:
         """The connection is closing: end its calls, except those whose methods are declared to finish."""
+        if connection.following:
+            self._followers.drop(connection)
         for number in list(connection.calls.values()):
             call = self._calls.records[number]
             if call.phase is RUNNING and call.method.on_disconnect == "finish":
