@@ -152,7 +152,9 @@ class Application:
 
     def connect(self, kind: Kind, scope: Message) -> tuple[ConnectionId, Connection]:
         host, port = scope.get("client") or ("", 0)
-        id = self.gateway.connect(Peer(kind, Address(host, port)), time.monotonic())
+        headers = tuple((name, value) for name, value in scope["headers"])
+        peer = Peer(kind, Address(host, port), path=scope["path"], headers=headers)
+        id = self.gateway.connect(peer, time.monotonic())
         connection = self.connections[id] = Connection()
         self.perform()
         return id, connection

@@ -392,3 +392,8 @@ def test_what_waits_for_a_reply_leaves_behind_a_result_and_is_dropped_with_an_er
     assert world.fail(bad, RpcError(5))
     assert world.complete(good)
     assert [message.get("method", message.get("id")) for message in world.said()] == [2, 1, "event"]
+    lost = world.begin(one, id=3)
+    assert world.gateway.notify(one, "event", [lost], 0.0, after=lost)
+    world.gateway.disconnected(one, None, 0.0)
+    assert world.said() == []
+    assert world.gateway.memory == 0

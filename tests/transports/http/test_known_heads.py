@@ -17,6 +17,7 @@ from posthouse.transports.policy import Policy
 ORIGIN = "https://page.example"
 POLICY = Policy(origins=(ORIGIN,))
 CONFIG = Config()
+HEADERS = ((b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"2"))
 KEPT = ResponseOptions(persistent=True, bodiless=False, cors=b"")
 
 
@@ -38,7 +39,7 @@ def test_a_head_of_a_call_is_known_from_the_second_time_on() -> None:
     known = KnownHeads()
     assert known.find(head()) is None
     known_after(head(), known=known)
-    assert known.find(head()) == KnownHead(2, KEPT)
+    assert known.find(head()) == KnownHead(2, "/rpc", HEADERS, KEPT)
     assert known.find(head("X: 1")) is None
 
 
@@ -76,7 +77,8 @@ def test_a_long_head_is_known_up_to_its_last_byte() -> None:
     assert len(longest) == MAX_HEAD_BYTES
     reader = RequestReader(CONFIG, POLICY, known_after(longest))
     reader.buffer += longest + b"{}"
-    assert reader.read_known() == Exchange(b"{}", NO_META)
+    long_header = (b"x", b"x" * (MAX_HEAD_BYTES - len(head("X: "))))
+    assert reader.read_known() == Exchange(b"{}", NO_META, "/rpc", (*HEADERS, long_header))
 
 
 REQUESTS = (

@@ -17,6 +17,7 @@ POLICY = Policy(origins=("https://good.example",))
 PROBE = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%b\r\n"  # and fields
 COUNTED = POST % b"Content-Length: 4\r\n"
+HEADERS = ((b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"4"))
 CHUNKED = POST % b"Transfer-Encoding: chunked\r\n"
 
 
@@ -171,7 +172,7 @@ def test_a_request_with_a_known_head_is_read_whole_and_nothing_behind_it() -> No
     requests.buffer += request
     assert requests.read_known() is None
     assert requests.read_head(0.0) == Call(NO_META, awaited=False)
-    assert requests.read_body(requests.take()) == Exchange(b"true", NO_META)
+    assert requests.read_body(requests.take()) == Exchange(b"true", NO_META, "/rpc", HEADERS)
     requests.head_read = False
     for size in range(len(request)):
         requests.buffer[:] = request[:size]
@@ -179,6 +180,6 @@ def test_a_request_with_a_known_head_is_read_whole_and_nothing_behind_it() -> No
         assert (bytes(requests.buffer), requests.head_read) == (request[:size], False)
     requests.options = UNKNOWN
     requests.buffer[:] = request + b"POST"
-    assert requests.read_known() == Exchange(b"true", NO_META)
+    assert requests.read_known() == Exchange(b"true", NO_META, "/rpc", HEADERS)
     assert (requests.head_read, bytes(requests.buffer)) == (True, b"POST")
     assert requests.options == ResponseOptions(persistent=True, bodiless=False, cors=b"")

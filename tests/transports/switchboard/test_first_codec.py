@@ -18,6 +18,7 @@ scan = HeadScanner.scan
 
 
 REQUEST = b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+HEADERS = ((b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"2"))
 
 
 def test_a_stream_is_http_and_a_pipe_is_undecided() -> None:
@@ -43,5 +44,5 @@ def test_sockets_share_the_heads_that_they_know_unless_shorter_ways_are_off(
     for _ in range(3):
         codec = first_codec(Address("127.0.0.1"), 0.0)
         codec.receive_data(REQUEST, 0.0)
-        assert codec.output == [HeadRead(), Exchange(b"{}", NO_META)]
+        assert codec.output == [HeadRead(), Exchange(b"{}", NO_META, "/rpc", HEADERS)]
     assert len(judged) == (1 if direct else 3)

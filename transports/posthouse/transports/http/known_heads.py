@@ -11,7 +11,9 @@ from typing import Final
 
 from msgspec import Struct
 from posthouse.core.values.config import KIB
+from posthouse.core.values.headers import CREDENTIALS
 from posthouse.core.values.peers import NO_META
+from posthouse.transports.fields import Fields
 
 from .answers import ResponseOptions
 from .head import Head
@@ -21,9 +23,9 @@ MAX_HEADS: Final = 256
 MAX_HEAD_BYTES: Final = KIB
 
 DIFFERING: Final = (
-    b"authorization cookie idempotency-key posthouse-session posthouse-timeout-ms proxy-authorization traceparent "
-    b"tracestate x-request-id"
-).split()
+    *(name.encode() for name in CREDENTIALS),
+    *b"idempotency-key posthouse-timeout-ms traceparent tracestate x-request-id".split(),
+)
 """Fields of a caller, or of one request."""
 
 
@@ -31,6 +33,8 @@ class KnownHead(Struct, frozen=True, gc=False):
     """A head that asks for a call without metadata, with a body of `length` bytes, and how to answer it."""
 
     length: int
+    path: str
+    headers: Fields
     options: ResponseOptions
 
 
@@ -54,7 +58,7 @@ class KnownHeads:
             if not heads:
                 return
             del heads[next(iter(heads))]
-        heads[raw] = KnownHead(head.length, options)
+        heads[raw] = KnownHead(head.length, head.path.decode("ascii"), head.headers, options)
 
 
 NO_HEADS: Final = KnownHeads(0)

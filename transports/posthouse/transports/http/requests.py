@@ -51,7 +51,7 @@ class RequestReader:
         if known is None or len(buffer) < head + known.length:
             return None
         end = head + known.length
-        request = Exchange(bytes(buffer[head:end]), NO_META)
+        request = Exchange(bytes(buffer[head:end]), NO_META, known.path, known.headers)
         del buffer[:end]
         self._scanner.reset()
         self.head_read = True
