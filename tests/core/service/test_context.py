@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from posthouse.core.service.context import Context
-from posthouse.core.values.headers import NO_HEADERS
-from posthouse.core.values.peers import NO_META, Address, CallId, ConnectionId, Identity, Kind, Meta
+from posthouse.core.values.peers import NO_HEADERS, NO_META, Address, CallId, ConnectionId, Identity, Kind, Meta
 
 
 class Desk(Context):

@@ -16,7 +16,7 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from posthouse.core.values.headers import CREDENTIALS
+from posthouse.core.values.peers import CREDENTIALS
 from posthouse.transports.fields import TCHAR
 from posthouse.transports.http.routes import SECRETS
 

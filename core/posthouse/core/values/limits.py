@@ -121,9 +121,11 @@ Flow
       the rest is held back, and the peer is not read from
   max_queued_replies_bytes = 16 MiB: bytes of replies that one peer has not taken
       close 4100
-  max_queued_pushes_bytes = 1 MiB: bytes of notifications that it has not taken
+  max_queued_pushes_bytes = 1 MiB: bytes of notifications that it has not taken; also of those that
+      wait for the replies of its calls
       close 4100
-  max_queued_pushes = 1,024: notifications that it has not taken
+  max_queued_pushes = 1,024: notifications that it has not taken; also those that wait for the
+      replies of its calls
       close 4100
   max_push_age ° = 10: seconds that the oldest of them may wait; may be off
       close 4100

@@ -1,15 +1,14 @@
-"""Peers: ids, addresses, identities, and the description of a connection as it opens."""
+"""Peers: ids, addresses, identities, headers, and the description of a connection as it opens."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Final, Literal, NewType
 
 from msgspec import Struct
 from msgspec.structs import astuple
-
-from .headers import Headers, readable
 
 SocketId = NewType("SocketId", int)
 ConnectionId = NewType("ConnectionId", int)
@@ -84,6 +83,18 @@ class Meta(Struct, frozen=True):
 NO_META: Final = Meta()
 
 
+Headers = tuple[tuple[bytes, bytes], ...]
+"""Names and values, in the order in which they were received."""
+
+CREDENTIALS: Final = (
+    *("authorization", "cookie", "posthouse-session", "proxy-authorization", "sec-websocket-protocol", "set-cookie"),
+    *("x-api-key", "x-auth-token", "x-csrf-token", "x-xsrf-token"),
+)
+"""The headers that no handler gets, in lower case. `Sec-WebSocket-Protocol` may carry a bearer token."""
+
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
 class Peer(Struct, frozen=True):
     """A connection as it opens. `socket` is None if a host owns the sockets. `meta` is the default for its calls.
 
@@ -104,6 +115,22 @@ class Peer(Struct, frozen=True):
             f"Peer({self.kind!r}, {self.address!r}, {self.socket!r}, {self.identity!r}, {self.meta!r}, {self.path!r}, "
             f"headers=<{len(self.headers)} fields>)"
         )
+
+
+def readable(headers: Headers) -> Mapping[str, str]:
+    """The headers for a handler: by name in lower case, without credentials.
+
+    Values are decoded as latin-1, so that each byte is one character. RFC 9110 section 5.3: the values of a repeated
+    header are joined, in order, "separated by a comma".
+    """
+    if not headers:
+        return NO_HEADERS
+    found: dict[str, str] = {}
+    for field, content in headers:
+        name, value = field.decode("latin-1").lower(), content.decode("latin-1")
+        if name not in CREDENTIALS:
+            found[name] = f"{found[name]}, {value}" if name in found else value
+    return MappingProxyType(found)
 
 
 class Caller(Struct, frozen=True, dict=True):

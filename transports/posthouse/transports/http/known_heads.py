@@ -11,8 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 from posthouse.core.values.config import KIB
-from posthouse.core.values.headers import CREDENTIALS
-from posthouse.core.values.peers import NO_META
+from posthouse.core.values.peers import CREDENTIALS, NO_META
 from posthouse.transports.fields import Fields
 
 from .answers import ResponseOptions
