@@ -6,6 +6,7 @@ import random
 
 from posthouse.adapters.journal import Header, Journal, Recorder, read, shown
 from posthouse.core import Config, Gateway, Identity, Service
+from posthouse.core.values.lifecycle import EventName
 from posthouse.transports import Policy, Switchboard
 
 from tests.transports.board import PIPE, Board, Browser, calculator, call, post
@@ -13,6 +14,7 @@ from tests.transports.board import PIPE, Board, Browser, calculator, call, post
 CONFIG = Config(write_ahead=300, frames_per_turn=3, max_calls_per_connection=2, max_queued_pushes=5)
 POLICY = Policy(identity=Identity("ada", ("broadcast",)))
 WALL = 1_700_000_000.0
+EVENTS: tuple[EventName, ...] = ("call.ended",)
 
 
 class Unencodable:
@@ -29,9 +31,10 @@ class Recording(Board):
         self.lines: list[bytes] = []
         self.followed: list[str] = []
         service = calculator() if service is None else service
-        header = Header.of(service, config, wall=WALL, policy=POLICY)
+        header = Header.of(service, config, wall=WALL, policy=POLICY, events=EVENTS)
         self.recorder = recorder = Recorder(service, header, self.lines.append, self.entropy)
-        self.board = Switchboard(gateway(recorder.service, config, wall=WALL, entropy=recorder.entropy), POLICY)
+        core = gateway(recorder.service, config, wall=WALL, entropy=recorder.entropy, events=EVENTS)
+        self.board = Switchboard(core, POLICY)
         recorder.watch(self.board)
 
     def run(self) -> None:

@@ -544,7 +544,7 @@ def test_a_gateway_has_the_limits_that_it_was_given() -> None:
     config = Config(max_connections=5)
     gateway = Gateway(Service("s"), config, wall=0.0, entropy=bytes)
     assert gateway.config is config
-    assert gateway.stats() == {"calls.made": 0}
+    assert gateway.stats()["calls.made"] == 0
 
 
 def test_a_gateway_without_a_config_has_the_defaults() -> None:

@@ -11,7 +11,7 @@ from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Answer, Cancel, Disconnect, Effect, Emit, Invoke, Multicast, Resolve, Transmit
 from posthouse.core.values.errors import RpcError
-from posthouse.core.values.lifecycle import Event, LimitBreached
+from posthouse.core.values.lifecycle import Event, EventNames, LimitBreached
 from posthouse.core.values.peers import ALL_SCOPES, NO_META, Address, CallId, ConnectionId, Identity, Kind, Meta, Peer
 from posthouse.core.values.shared import Shared
 
@@ -61,12 +61,12 @@ class World:
     Inputs happen at `now`. The effects of each stay in the outbox until one of the methods below takes them.
     """
 
-    def __init__(self, offered: Service | None = None, /, **limits: Any) -> None:
+    def __init__(self, offered: Service | None = None, events: EventNames = (), /, **limits: Any) -> None:
         self.now = 0.0
         self.drawn = 0
         limits = {"heartbeat_interval": None, **limits}
         self.config = Config.from_mapping(limits)
-        self.gateway = Gateway(offered or service(), self.config, wall=WALL, entropy=self.entropy)
+        self.gateway = Gateway(offered or service(), self.config, wall=WALL, entropy=self.entropy, events=events)
 
     def entropy(self, size: int) -> bytes:
         """A counter: told in advance, never repeated."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -83,6 +83,7 @@ class Board:
         identity: Identity = ANONYMOUS,
         policy: Policy | None = None,
         gateway: type[Gateway] = Gateway,
+        about: Mapping[str, str | float] = {},
     ) -> None:
         self.now = 0.0
         self.entropy = counter()
@@ -90,6 +91,7 @@ class Board:
         self.board = Switchboard(
             gateway(service, config, wall=1_700_000_000.0, entropy=self.entropy),
             Policy(identity=identity) if policy is None else policy,
+            about,
         )
         self.written: dict[SocketId, bytearray] = {}
         self.closed: dict[SocketId, bool] = {}

@@ -7,7 +7,6 @@ caller), before any change. After a batch of inputs the caller performs the outb
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import isfinite
 
 from posthouse.core.calls.calls import RUNNING, Calls
@@ -15,6 +14,7 @@ from posthouse.core.calls.followers import Followers
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.calls.outgoing import OutgoingRequests
 from posthouse.core.calls.replies import Replies
+from posthouse.core.calls.totals import totals
 from posthouse.core.closing.closing import Closing
 from posthouse.core.closing.drain import Drain
 from posthouse.core.closing.limits import Limits
@@ -32,21 +32,23 @@ from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Effect
 from posthouse.core.values.errors import RpcError, UsageError
+from posthouse.core.values.lifecycle import EventNames, wanted_events
 from posthouse.core.values.peers import Address, CallId, ConnectionId, OutgoingId, Peer, SocketId
-from posthouse.core.values.shared import Shared
+from posthouse.core.values.shared import Entropy, Shared
 from posthouse.core.values.stats import Health
 
 
 class Gateway:
     """One JSON-RPC gateway without I/O, for one process: give it inputs, perform its `outbox`.
 
-    `wall` is Unix time at monotonic 0; `entropy(n)` returns n unpredictable bytes.
+    `wall` is Unix time at monotonic 0; `entropy(n)` returns n unpredictable bytes. `events` names lifecycle events that
+    you listen to besides the hooks of the service: `call.ended` is only made for those who listen.
     """
 
     def __init__(
-        self, service: Service, config: Config = Config(), *, wall: float, entropy: Callable[[int], bytes]
+        self, service: Service, config: Config = Config(), *, wall: float, entropy: Entropy, events: EventNames = ()
     ) -> None:
-        self._shared = shared = Shared(config, wall, entropy)
+        self._shared = shared = Shared(config, wall, entropy, wanted_events(service.hooks, events))
         self.config = config
         self.outbox: list[Effect] = shared.outbox
         self._busy = False
@@ -61,8 +63,7 @@ class Gateway:
         self._followers = Followers(shared, self._calls, self._delivery)
         self._outcomes = Outcomes(shared, connections, self._calls, self._replies, self._followers)
         self._requests = OutgoingRequests(shared, self._delivery)
-        tables = Tables(shared, connections, self._delivery, self._calls, self._outcomes)
-        builtins = Builtins(service, tables)
+        builtins = Builtins(service, Tables(shared, connections, self._delivery, self._calls, self._outcomes))
         self._dispatch = Dispatch(shared, service, self._calls, self._requests, self._replies, builtins)
         self._drain = Drain(shared, connections, self._delivery, self._dispatch, self._outcomes)
         # When a connection ends, each table that holds facts about it forgets them.
@@ -340,8 +341,8 @@ class Gateway:
         return self._limits.health(now)
 
     def stats(self) -> dict[str, int]:
-        """The counters, by name. Changes nothing."""
-        return {"calls.made": self._calls.made, **self._shared.stats.snapshot()}
+        """The counters and the sizes, by name (docs/protocol.md lists them). Changes nothing."""
+        return totals(self._shared, self._connections, self._calls, self._requests)
 
     def _check_not_reentrant(self) -> None:
         if self._busy:

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from msgspec import structs
-from posthouse.adapters.invariants import Violation, check, check_at_rest, check_touched, chunking, time
+from posthouse.adapters.invariants import Violation, Witness, check, check_at_rest, check_touched, chunking, time
 from posthouse.adapters.invariants.ends_of_input import EndsOfInput
 from posthouse.core import Config, ConnectionClosed, Identity
 from posthouse.core.calls.calls import Phase
 from posthouse.core.connections.state import State
-from posthouse.core.values.effects import ResumeReading
+from posthouse.core.values.effects import Emit, ResumeReading
+from posthouse.core.values.lifecycle import CallEnded, ConnectionOpened
 from posthouse.core.values.peers import Address, CallId, ConnectionId, SocketId
 from posthouse.transports.codec import Pause
 from posthouse.transports.http.requests import RequestReader
@@ -319,6 +320,27 @@ def test_a_client_that_ended_its_input_is_waited_for_so_long_and_no_longer() -> 
     board.drop(socket)
     ends.ended(socket, 1.1)
     ends.check(board.board, 9.0)
+
+
+def ended(call: int | None) -> Emit:
+    """The end of a call of connection 1, or of a request that is none."""
+    id = None if call is None else CallId(call)
+    return Emit(
+        CallEnded(id, ConnectionId(1), "a", "http", Address(), None, "echo", "result", None, 0.0, None, now=0.0)
+    )
+
+
+def test_an_end_that_is_told_twice_or_of_no_connection_is_seen() -> None:
+    witness = Witness()
+    witness.see(Emit(ConnectionOpened(ConnectionId(1), "a", "http", Address(), None, 0.0)))
+    for number in (1, 2, None, None):
+        witness.see(ended(number))
+    with pytest.raises(Violation, match="calls: the end of a call is told twice"):
+        witness.see(ended(2))
+    witness = Witness()
+    witness.see(ended(1))
+    with pytest.raises(Violation, match="order: a closed connection has a request"):
+        witness.see(ended(None))
 
 
 def test_an_open_socket_at_rest_is_seen() -> None:

@@ -36,6 +36,12 @@ def test_a_header_describes_the_machine() -> None:
     assert Header.of(calculator(), Config(), wall=0.0).machine == "gateway"
 
 
+def test_the_events_that_a_host_listens_to_are_read_as_they_were_written() -> None:
+    header = Header.of(calculator(), Config(), wall=0.0, events=("call.ended",))
+    assert read(Journal(header).lines()).header.events == ("call.ended",)
+    assert HEADER.events == ()
+
+
 def test_a_policy_is_read_as_it_was_written() -> None:
     policy = Policy(("a.example",), ("https://a.example",), Identity("ada", ("x",), 9.0), binary=True)
     header = Header.of(calculator(), Config(), wall=0.0, policy=policy)

@@ -36,6 +36,7 @@ from posthouse.core import (
 )
 from posthouse.core.calls import replies as replies_module
 from posthouse.core.calls.calls import Call, Calls
+from posthouse.core.calls.endings import Endings
 from posthouse.core.calls.followers import Followers
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.calls.outgoing import OutgoingRequests
@@ -49,6 +50,7 @@ from posthouse.core.dispatch.dispatch import Dispatch
 from posthouse.core.jsonrpc.messages import encode_result
 from posthouse.core.values.close_reasons import CloseReason
 from posthouse.core.values.errors import ErrorObject
+from posthouse.core.values.lifecycle import EventName
 from posthouse.core.values.peers import Address, CallId, ConnectionId, Kind, OutgoingId, WireId
 
 from tests.transports.board import calculator, call, counter
@@ -72,9 +74,11 @@ SPOKEN = (Transmit, Answer)
 class Desk:
     """A checked gateway; `now` is its clock. `effects` are those of the last input."""
 
-    def __init__(self, config: Config = NARROW, service: Service | None = None) -> None:
+    def __init__(
+        self, config: Config = NARROW, service: Service | None = None, events: tuple[EventName, ...] = ()
+    ) -> None:
         service = calculator() if service is None else service
-        self.gateway = CheckedGateway(service, config, wall=0.0, entropy=counter())
+        self.gateway = CheckedGateway(service, config, wall=0.0, entropy=counter(), events=events)
         self.model = self.gateway.model
         self.now = 0.0
         self.effects: list[Any] = []
@@ -548,6 +552,11 @@ def test_the_model_agrees_with_the_gateway(scenario: Callable[[Desk], None]) -> 
     scenario(Desk())
 
 
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+def test_the_model_agrees_about_the_end_of_each_call(scenario: Callable[[Desk], None]) -> None:
+    scenario(Desk(events=("call.ended",)))
+
+
 WORDS = [
     b" ",
     b'"\xff"',
@@ -600,7 +609,7 @@ def answers_somebody_else(plant: pytest.MonkeyPatch) -> None:
 
 
 def drops_the_outcome_of_a_cancelled_call(plant: pytest.MonkeyPatch) -> None:
-    def settle(self: Outcomes, call: Call, connection: Connection | None, outcome: ErrorObject, now: float) -> None:
+    def settle(self: Outcomes, call: Call, connection: Connection | None, *outcome: object) -> None:
         self._calls.settle(call, connection)
 
     plant.setattr(Outcomes, "_end_early", settle)
@@ -809,9 +818,8 @@ def takes_a_late_result(plant: pytest.MonkeyPatch) -> None:
 
 
 def has_no_limit_to_replies(plant: pytest.MonkeyPatch) -> None:
-    def result(self: Replies, connection: Connection, batch: Any, entry: int, id: WireId, result: bytes) -> bool:
+    def result(self: Replies, connection: Connection, batch: Any, entry: int, id: WireId, result: bytes) -> None:
         self._flow.send(connection.id, encode_result(id, result))
-        return True
 
     plant.setattr(Replies, "result", result)
 
@@ -909,3 +917,57 @@ def test_the_model_finds_a_gateway_that(
     bug(monkeypatch)
     with pytest.raises(Violation, match=f"^{sentence}"):
         scenario(Desk())
+
+
+def tells_no_refusals(plant: pytest.MonkeyPatch) -> None:
+    plant.setattr(Endings, "request", lambda self, request, connection, code, now, *, refused: None)
+
+
+def tells_ends_twice(plant: pytest.MonkeyPatch) -> None:
+    tell: Any = Endings.call
+
+    def twice(self: Endings, *arguments: Any) -> None:
+        tell(self, *arguments)
+        tell(self, *arguments)
+
+    plant.setattr(Endings, "call", twice)
+
+
+def tells_results_only(plant: pytest.MonkeyPatch) -> None:
+    tell: Any = Endings.call
+
+    def result(self: Endings, call: Call, connection: Connection | None, *outcome: Any) -> None:
+        tell(self, call, connection, "result", None, now=outcome[-1])
+
+    plant.setattr(Endings, "call", result)
+
+
+def tells_another_time(plant: pytest.MonkeyPatch) -> None:
+    tell: Any = Endings._tell
+
+    def earlier(self: Endings, *arguments: Any) -> None:
+        tell(self, *arguments[:-1], arguments[-1] - 1.0)
+
+    plant.setattr(Endings, "_tell", earlier)
+
+
+ENDS: tuple[tuple[Callable[[pytest.MonkeyPatch], None], Callable[[Desk], None], str], ...] = (
+    (tells_no_refusals, refusals, "calls: the end of a call was not told"),
+    (tells_ends_twice, cancellation, "calls: an end was told that no call has"),
+    (tells_ends_twice, disconnects, "calls: an end was told that no call has"),
+    (tells_results_only, deadlines, "calls: the end of a call was not told"),
+    (tells_results_only, shut_down, "calls: the end of a call was not told"),
+    (tells_another_time, slots, "calls: the end of a call was not told"),
+)
+
+
+@pytest.mark.parametrize(("bug", "scenario", "sentence"), ENDS, ids=lambda part: getattr(part, "__name__", ""))
+def test_the_model_finds_a_gateway_that_tells_ends_wrongly(
+    bug: Callable[[pytest.MonkeyPatch], None],
+    scenario: Callable[[Desk], None],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bug(monkeypatch)
+    with pytest.raises(Violation, match=f"^{sentence}"):
+        scenario(Desk(events=("call.ended",)))

@@ -387,3 +387,12 @@ def test_row_45_in_every_interleaving_each_call_has_exactly_one_outcome(steps: l
 
 def test_a_record_is_equal_to_itself_alone() -> None:
     assert told_apart("posthouse.core.calls.calls") == ["Call"]
+
+
+@pytest.mark.parametrize(("method", "timeout_ms"), [("echo", None), ("brief", None), ("echo", 700), ("brief", 9_000)])
+def test_when_a_call_began_follows_from_its_deadline(method: str, timeout_ms: int | None) -> None:
+    world = World(call_timeout=30.0)
+    world.now = 16.0
+    call = world.begin(world.connect(), method, **({} if timeout_ms is None else {"timeout_ms": timeout_ms}))
+    calls = world.gateway._calls
+    assert calls.began(calls.records[call]) == 16.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from posthouse.core.dispatch.admission import authorize
+from posthouse.core.dispatch.admission import authorize, uncallable
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import RpcError
 from posthouse.core.values.lifecycle import LimitBreached
@@ -145,3 +145,16 @@ def test_an_observed_rate_is_counted_and_reported_but_not_enforced() -> None:
     assert world.gateway.stats()["limit.call_rate.would_refuse"] == 2
     world.receive(one, [request("connection.ping", id=id) for id in range(3)])
     assert [code_of(reply) for reply in world.said()[0]] == [None] * 3
+
+
+def test_methods_are_uncallable_if_no_caller_may_call_them() -> None:
+    methods = [method(name) for name in ("guarded", "echo", "private")]
+
+    def names(*callers: Identity) -> list[str]:
+        return [each.name for each in uncallable(methods, callers)]
+
+    assert names() == ["guarded", "echo", "private"]
+    assert names(Identity()) == ["guarded", "private"]
+    assert names(Identity(), Identity("ada")) == ["guarded"]
+    assert names(Identity("ada"), Identity(scopes=("read", "write"))) == []
+    assert names(Identity(scopes=(ALL_SCOPES,))) == []

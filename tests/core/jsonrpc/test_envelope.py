@@ -151,6 +151,17 @@ def test_meta_is_read_with_the_members_it_has() -> None:
     assert read_meta(Raw(b'{"progress_token":-7,"timeout_ms":null,"traceparent":null}'), 128) == Meta(progress_token=-7)
 
 
+@pytest.mark.parametrize("id", ["a", "!", "~", "x" * 128, "Root=1-67891233-abcdef"])
+def test_a_request_id_has_up_to_128_visible_characters_whatever_ids_may_have(id: str) -> None:
+    assert read_meta(Raw(b'{"request_id":"%b"}' % id.encode()), 1) == Meta(request_id=id)
+
+
+@pytest.mark.parametrize("id", ["", " ", "a b", "a\\n", "a\\u0000", "\u00e9", "x" * 129, "x" * 129 + "\\n"])
+def test_another_request_id_is_refused(id: str) -> None:
+    refused = meta_refused(b'{"request_id":"%b"}' % id.encode(), 1)
+    assert refused == {"member": "meta.request_id", "reason": "it must be 1 to 128 visible characters of ASCII"}
+
+
 def test_the_last_of_duplicate_members_of_meta_wins() -> None:
     assert read_meta(Raw(b'{"timeout_ms":"soon","timeout_ms":5}'), 128) == Meta(timeout_ms=5)
 

@@ -57,7 +57,8 @@ def test_a_peer_is_anonymous_and_has_no_socket_by_default() -> None:
 def test_a_peer_has_defaults() -> None:
     assert asdict(Address()) == {"host": "", "port": 0, "transport": "stream", "secure": False}
     assert asdict(ANONYMOUS) == {"user": None, "scopes": (), "expires_at": None}
-    assert asdict(NO_META) == dict.fromkeys(("idempotency_key", "timeout_ms", "traceparent", "progress_token"))
+    members = ("idempotency_key", "timeout_ms", "traceparent", "progress_token", "request_id")
+    assert asdict(NO_META) == dict.fromkeys(members)
     assert ALL_SCOPES == "*"
 
 
@@ -95,7 +96,7 @@ def test_a_peer_that_is_printed_shows_no_header() -> None:
     assert repr(peer) == (
         "Peer('http', Address(host='', port=0, transport='stream', secure=False), None, "
         "Identity(user=None, scopes=(), expires_at=None), "
-        "Meta(idempotency_key=None, timeout_ms=None, traceparent=None, progress_token=None), "
+        "Meta(idempotency_key=None, timeout_ms=None, traceparent=None, progress_token=None, request_id=None), "
         "'/rpc', headers=<2 fields>)"
     )
     caller = Caller(ConnectionId(1), "x", peer, ANONYMOUS)

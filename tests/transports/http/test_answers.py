@@ -33,7 +33,7 @@ from posthouse.transports.refusal import Refusal
 
 from tests.values import changeable
 
-PLAIN = ResponseOptions(persistent=True, bodiless=False, cors=b"")
+PLAIN = ResponseOptions(persistent=True, bodiless=False, lines=b"")
 
 
 STATUS_LINES = """
@@ -69,7 +69,7 @@ def test_each_status_has_the_reason_that_its_standard_gives_it() -> None:
 def test_the_constants_of_answers_are_literally_these() -> None:
     assert CONTINUE == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert (JSON, TEXT) == (b"application/json", b"text/plain; charset=utf-8")
-    assert ResponseOptions(persistent=False, bodiless=False, cors=b"") == UNKNOWN
+    assert ResponseOptions(persistent=False, bodiless=False, lines=b"") == UNKNOWN
 
 
 def test_an_answer_has_its_type_its_length_and_cache_control() -> None:
@@ -145,7 +145,8 @@ def test_a_refusal_with_an_error_says_it_in_json() -> None:
 
 def test_only_a_page_of_an_allowed_origin_may_read_its_answer() -> None:
     assert cors_lines(b"https://a") == (
-        b"Access-Control-Allow-Origin: https://a\r\nAccess-Control-Expose-Headers: Retry-After\r\nVary: Origin\r\n"
+        b"Access-Control-Allow-Origin: https://a\r\nAccess-Control-Expose-Headers: Retry-After, X-Request-Id\r\n"
+        b"Vary: Origin\r\n"
     )
 
 

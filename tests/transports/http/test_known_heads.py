@@ -18,7 +18,7 @@ ORIGIN = "https://page.example"
 POLICY = Policy(origins=(ORIGIN,))
 CONFIG = Config()
 HEADERS = ((b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"2"))
-KEPT = ResponseOptions(persistent=True, bodiless=False, cors=b"")
+KEPT = ResponseOptions(persistent=True, bodiless=False, lines=b"")
 
 
 def head(*lines: str, first: str = "POST /rpc HTTP/1.1", length: int = 2) -> bytes:

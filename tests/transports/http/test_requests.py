@@ -21,6 +21,12 @@ HEADERS = ((b"host", b"localhost"), (b"content-type", b"application/json"), (b"c
 CHUNKED = POST % b"Transfer-Encoding: chunked\r\n"
 
 
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%b\r\n"
+)
+
+
 def reader(config: Config = Config()) -> RequestReader:
     return RequestReader(config, POLICY, KnownHeads())
 
@@ -38,7 +44,7 @@ def test_a_head_is_read_when_it_is_whole() -> None:
     assert (requests.head_read, requests.begun, requests.buffered) == (False, True, len(PROBE) - 1)
     requests.buffer += PROBE[-1:] + b"GET"
     assert requests.read_head(0.0) == Probe("/health")
-    assert requests.options == ResponseOptions(persistent=True, bodiless=False, cors=b"")
+    assert requests.options == ResponseOptions(persistent=True, bodiless=False, lines=b"")
     assert (requests.head_read, requests.begun, requests.buffered) == (True, True, 3)
     assert requests.take() == b"GET"
     assert (requests.begun, requests.buffered) == (False, 0)
@@ -93,19 +99,37 @@ def test_an_allowed_page_may_read_the_answer() -> None:
         b"OPTIONS /rpc HTTP/1.1\r\nHost: localhost\r\n%bAccess-Control-Request-Method: POST\r\n\r\n" % origin
     )
     assert requests.read_head(0.0) == Preflight()
-    assert requests.options.cors.startswith(b"Access-Control-Allow-Origin: https://good.example\r\n")
+    assert requests.options.lines.startswith(b"Access-Control-Allow-Origin: https://good.example\r\n")
     requests.buffer += b"GET /ws HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.example\r\n\r\n"
     assert refused(requests.read_head(0.0), 403)
-    assert requests.options.cors == b""
+    assert requests.options.lines == b""
 
 
 def test_a_handshake_is_passed_on() -> None:
     requests = reader()
-    requests.buffer += (
-        b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    )
+    requests.buffer += HANDSHAKE % b""
     assert isinstance(requests.read_head(0.0), Handshake)
+    assert requests.meta == NO_META
+
+
+def test_the_request_id_of_a_handshake_is_the_metadata_of_its_calls() -> None:
+    requests = reader()
+    requests.buffer += HANDSHAKE % b"X-Request-Id: abc\r\nTraceparent: no\r\nPosthouse-Timeout-Ms: 5\r\n"
+    assert isinstance(requests.read_head(0.0), Handshake)
+    assert requests.meta == Meta(request_id="abc")
+
+
+def test_a_valid_request_id_is_sent_back_with_the_answer() -> None:
+    requests = reader()
+    for id, lines in ((b"abc", b"X-Request-Id: abc\r\n"), (b"a b", b""), (b"x" * 129, b"")):
+        requests.buffer += b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: %b\r\n\r\n" % id
+        assert requests.read_head(0.0) == Probe("/health")
+        assert requests.options.lines == lines
+    origin = b"Origin: https://good.example\r\n"
+    requests.buffer += b"GET /health HTTP/1.1\r\nHost: localhost\r\n%bX-Request-Id: abc\r\n\r\n" % origin
+    requests.read_head(0.0)
+    assert requests.options.lines.startswith(b"Access-Control-Allow-Origin: https://good.example\r\n")
+    assert requests.options.lines.endswith(b"X-Request-Id: abc\r\n")
 
 
 @pytest.mark.parametrize("rate, received, due", [(0, 0, 40.0), (1, 0, 12.0), (1, 3, 13.0), (1000, 3, 12.0)])
@@ -133,7 +157,7 @@ def test_the_answer_to_a_head_request_has_no_body() -> None:
     requests = reader()
     requests.buffer += b"HEAD /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     assert requests.read_head(0.0) == Probe("/health")
-    assert requests.options == ResponseOptions(persistent=False, bodiless=True, cors=b"")
+    assert requests.options == ResponseOptions(persistent=False, bodiless=True, lines=b"")
 
 
 @pytest.mark.parametrize("request_line", [b"GET /health HTTP/1.1\n", b"GET  /health HTTP/1.1\r\n"])
@@ -182,4 +206,4 @@ def test_a_request_with_a_known_head_is_read_whole_and_nothing_behind_it() -> No
     requests.buffer[:] = request + b"POST"
     assert requests.read_known() == Exchange(b"true", NO_META, "/rpc", HEADERS)
     assert (requests.head_read, bytes(requests.buffer)) == (True, b"POST")
-    assert requests.options == ResponseOptions(persistent=True, bodiless=False, cors=b"")
+    assert requests.options == ResponseOptions(persistent=True, bodiless=False, lines=b"")

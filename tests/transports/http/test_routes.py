@@ -8,7 +8,7 @@ from posthouse.core.values.errors import REQUEST_TOO_LARGE
 from posthouse.core.values.peers import NO_META, Meta
 from posthouse.transports.codec import Handshake, Probe
 from posthouse.transports.http.head import Head, parse
-from posthouse.transports.http.routes import PREFLIGHT_FIELDS, Call, Preflight, Wanted, judge
+from posthouse.transports.http.routes import PREFLIGHT_FIELDS, Call, Preflight, Wanted, judge, read_request_id
 from posthouse.transports.policy import Policy
 from posthouse.transports.refusal import Refusal
 
@@ -175,7 +175,9 @@ def test_33_a_preflight_is_answered_for_an_allowed_origin_only() -> None:
 def test_33_a_preflight_says_what_may_be_asked_and_for_how_long() -> None:
     assert dict(PREFLIGHT_FIELDS) == {
         b"Access-Control-Allow-Methods": b"POST",
-        b"Access-Control-Allow-Headers": b"Content-Type, Idempotency-Key, Posthouse-Timeout-Ms, Traceparent",
+        b"Access-Control-Allow-Headers": (
+            b"Content-Type, Idempotency-Key, Posthouse-Timeout-Ms, Traceparent, X-Request-Id"
+        ),
         b"Access-Control-Max-Age": b"600",
     }
 
@@ -220,6 +222,19 @@ def test_the_metadata_of_a_call_is_read_from_headers() -> None:
     assert wanted == Call(Meta(idempotency_key="a b", timeout_ms=250, traceparent=TRACE.decode()), awaited=False)
     assert call(b"Traceparent: " + TRACE) == Call(Meta(traceparent=TRACE.decode()), awaited=False)
     assert call(b"Idempotency-Key: " + b"k" * 255) == Call(Meta(idempotency_key="k" * 255), awaited=False)
+
+
+@pytest.mark.parametrize("id", [b"a", b"x" * 128, b'!"#~'])
+def test_a_request_id_is_read(id: bytes) -> None:
+    assert read_request_id({b"x-request-id": id}) == id
+    assert call(b"X-Request-Id: " + id) == Call(Meta(request_id=id.decode()), awaited=False)
+
+
+@pytest.mark.parametrize("id", [b"", b"a b", b"x" * 129, b"a\xe9", b"a\tb"])
+def test_a_request_id_that_is_not_valid_is_ignored(id: bytes) -> None:
+    assert read_request_id({b"x-request-id": id}) is None
+    assert read_request_id({}) is None
+    assert call(b"X-Request-Id: " + id) == Call(NO_META, awaited=False)
 
 
 @pytest.mark.parametrize("trace", [b"", b"x", TRACE.upper(), TRACE + b"-"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from posthouse.core import Address, Config, ConnectionClosed, Gateway, Identity, RequestRefused
+from posthouse.core import Address, Config, ConnectionClosed, Gateway, Identity, Invoke, RequestRefused
 from posthouse.core.values.peers import ALL_SCOPES
 from posthouse.transports.codec import Ended, Heard, Send
 from posthouse.transports.policy import Policy
@@ -141,6 +141,26 @@ def test_a_refusal_of_statistics_names_the_scope_that_they_need() -> None:
     assert body(board.feed(board.open(), b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n")) == (
         b'{"scopes":["admin"]}'
     )
+
+
+def test_the_statistics_begin_with_the_facts_of_the_process() -> None:
+    board = Board(identity=Identity(scopes=(ALL_SCOPES,)), about={"version": "1.2.3", "started_at": 5.0})
+    stats = msgspec.json.decode(body(board.feed(board.open(), b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n")))
+    assert list(stats)[:3] == ["version", "started_at", "calls.builtin"]
+    assert (stats["version"], stats["started_at"], stats["connections.open"]) == ("1.2.3", 5.0, 0)
+    assert "version" not in board.board.stats()
+
+
+def test_the_id_of_a_handshake_is_that_of_its_calls_and_the_id_of_an_exchange_its_own() -> None:
+    board = Board()
+    socket = board.open()
+    board.feed(socket, UPGRADE[:-2] + b"X-Request-Id: page\r\n\r\n")
+    frame = call("later", b"[]")
+    board.feed(socket, b"\x81" + bytes([0x80 + len(frame)]) + b"\0\0\0\0" + frame)
+    answer = board.feed(board.open(), post(call("add", b"[1,2]")).replace(b"\r\n", b"\r\nX-Request-Id: own\r\n", 1))
+    invoked = [action.meta.request_id for action in board.actions if isinstance(action, Invoke)]
+    assert invoked == ["page", "own"]
+    assert b"\r\nX-Request-Id: own\r\n" in answer
 
 
 def test_a_refused_request_is_counted_and_its_socket_half_closed() -> None:

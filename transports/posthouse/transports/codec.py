@@ -14,7 +14,7 @@ from msgspec import Struct
 from posthouse.core.values.close_reasons import CloseReason
 from posthouse.core.values.config import KIB
 from posthouse.core.values.errors import UsageError
-from posthouse.core.values.peers import Meta
+from posthouse.core.values.peers import NO_META, Meta
 
 from .fields import Fields
 
@@ -94,11 +94,13 @@ class Handshake(Struct, frozen=True):
 
 
 class Upgrade(Struct, frozen=True, gc=False):
-    """A valid WebSocket handshake, owed one `accept` or `refuse`. `headers` as in `Exchange`."""
+    """A valid WebSocket handshake, owed one `accept` or `refuse`. `headers` as in `Exchange`. `meta` is the default of
+    its calls."""
 
     handshake: Handshake
     path: str
     headers: Fields
+    meta: Meta = NO_META
 
 
 class Selected(Struct, frozen=True, gc=False):

@@ -8,6 +8,7 @@ from typing import Any
 from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting
 from posthouse.core.values.lifecycle import (
     CallCancelled,
+    CallEnded,
     CallTimedOut,
     ConnectionClosed,
     ConnectionOpened,
@@ -29,6 +30,7 @@ class Witness:
         self.invoked: set[CallId] = set()
         self.cancelled: set[CallId] = set()
         self.ended_early: set[CallId] = set()
+        self.ended: set[CallId] = set()
         self.resolved: set[OutgoingId] = set()
         self.writing_ended: set[SocketId] = set()
         self.closing: set[SocketId] = set()
@@ -115,6 +117,11 @@ class Witness:
         elif isinstance(event, CallCancelled | CallTimedOut):
             must(event.call not in self.ended_early, "calls: a call has two outcomes")
             self.ended_early.add(event.call)
+        elif isinstance(event, CallEnded):
+            must(event.call not in self.ended, "calls: the end of a call is told twice")
+            must(event.connection in self.open or event.call is not None, "order: a closed connection has a request")
+            if event.call is not None:
+                self.ended.add(event.call)
         elif isinstance(event, DrainStarted):
             must(not self.draining, "shutdown: it begins twice")
             self.draining = True

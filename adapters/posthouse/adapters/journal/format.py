@@ -20,6 +20,7 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
+from posthouse.core.values.lifecycle import EventName
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.switchboard import Switchboard
 
@@ -57,7 +58,8 @@ class Header(Struct, frozen=True, kw_only=True):
     """The first line of a journal: everything that is needed to build the same machine.
 
     `config` holds the values that differ from the defaults. `wall` is Unix time at monotonic 0. `openrpc` is the
-    SHA-256 of the service's answer to `rpc.discover`. `left_out` is the number of entries that shrinking has removed.
+    SHA-256 of the service's answer to `rpc.discover`. `events` are those that the host listened to. `left_out` is the
+    number of entries that shrinking has removed.
     """
 
     journal: int = FORMAT
@@ -68,10 +70,19 @@ class Header(Struct, frozen=True, kw_only=True):
     config: dict[str, Any]
     wall: float
     policy: Policy | None = None
+    events: tuple[EventName, ...] = ()
     left_out: int = 0
 
     @classmethod
-    def of(cls, service: Service, config: Config, *, wall: float, policy: Policy | None = None) -> Header:
+    def of(
+        cls,
+        service: Service,
+        config: Config,
+        *,
+        wall: float,
+        policy: Policy | None = None,
+        events: tuple[EventName, ...] = (),
+    ) -> Header:
         """The header for a switchboard with this policy. None: for a gateway without a switchboard."""
         usual = Config()
         return cls(
@@ -86,6 +97,7 @@ class Header(Struct, frozen=True, kw_only=True):
             },
             wall=wall,
             policy=policy,
+            events=events,
         )
 
 

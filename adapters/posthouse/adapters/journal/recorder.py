@@ -6,7 +6,7 @@ that does not record has none of this in its path.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from posthouse.core.service.results import Encoding, ResultError
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Emit, Invoke
-from posthouse.core.values.lifecycle import ConnectionOpened
+from posthouse.core.values.lifecycle import ConnectionOpened, EventName
 from posthouse.core.values.peers import Address, SocketId
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.switchboard import Switchboard
@@ -182,11 +182,15 @@ def record(
     *,
     wall: float,
     entropy: Callable[[int], bytes],
+    events: tuple[EventName, ...] = (),
+    about: Mapping[str, str | float] = {},
     gateway: type[Gateway] = Gateway,
 ) -> Switchboard:
-    """A switchboard of this service that is recorded from its first input on. `write` takes each line; `wall` and
-    `entropy` are as for a Gateway; `gateway` is the class to build."""
-    recorder = Recorder(service, Header.of(service, config, wall=wall, policy=policy), write, entropy)
-    board = Switchboard(gateway(recorder.service, config, wall=wall, entropy=recorder.entropy), policy)
+    """A switchboard of this service that is recorded from its first input on. `write` takes each line; `wall`,
+    `entropy` and `events` are as for a Gateway, `about` as for a Switchboard; `gateway` is the class to build."""
+    header = Header.of(service, config, wall=wall, policy=policy, events=events)
+    recorder = Recorder(service, header, write, entropy)
+    core = gateway(recorder.service, config, wall=wall, entropy=recorder.entropy, events=events)
+    board = Switchboard(core, policy, about)
     recorder.watch(board)
     return board

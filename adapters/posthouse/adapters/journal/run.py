@@ -115,7 +115,7 @@ class Run:
         self.diverged_at: int | None = None
         self._chance: Final = Chance()
         config = Config.from_mapping(header.config)
-        core = gateway(service, config, wall=header.wall, entropy=self._chance.entropy)
+        core = gateway(service, config, wall=header.wall, entropy=self._chance.entropy, events=header.events)
         self._policy: Final = header.policy or Policy()
         board = None if header.machine == "gateway" else Switchboard(core, self._policy)
         self.machine: Final[Switchboard | Gateway] = core if board is None else board

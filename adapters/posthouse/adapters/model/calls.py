@@ -21,7 +21,9 @@ from posthouse.core.values.errors import (
     SERVER_BUSY,
     RpcError,
 )
+from posthouse.core.values.lifecycle import CallOutcome
 
+from .ends import ANSWERED, End
 from .expected import Expected
 from .messages import NULL, Codes, Request
 from .records import Batch, Call, Connection, ReplySlot
@@ -82,7 +84,9 @@ class Calls:
         token = meta.progress_token if request.progress_token is None else request.progress_token
         # Section 4: a null id stands for an unknown id. It cannot be used to find the call.
         key = number if request.id is None or request.id == NULL else request.id
-        call = Call(number, slot, key, method, request.params, self._expected.now + timeout, token, waits)
+        request_id = request.request_id or meta.request_id
+        now = self._expected.now
+        call = Call(number, slot, key, method, request.params, now, now + timeout, request_id, token, waits)
         self.records[number] = slot.connection.calls[key] = call
         if slot.batch is not None:
             self._batches[number] = slot.batch
@@ -92,16 +96,17 @@ class Calls:
         connection.running += 1
         self.handlers += 1
 
-    def end(self, call: Call, codes: Codes) -> None:
+    def end(self, call: Call, codes: Codes, *outcomes: CallOutcome) -> None:
         """A call gets its outcome before its handler has ended: the handler is cancelled, or never starts."""
         if call.waiting:
             del call.slot.connection.waiting[call.number], self.records[call.number]
         else:
             self._expected.cancel(call)
-        self._settle(call, codes)
+        self._settle(call, codes, outcomes)
 
-    def _settle(self, call: Call, codes: Codes, *, result: bool = False) -> None:
+    def _settle(self, call: Call, codes: Codes, outcomes: tuple[CallOutcome, ...], *, result: bool = False) -> None:
         call.open = False
+        codes = self._ended(call, codes, outcomes)
         if call.detached:
             return
         connection, batch = call.slot.connection, call.slot.batch
@@ -162,7 +167,10 @@ class Calls:
         self.handlers -= 1
         connection.running -= 1
         if call.open:
-            self._settle(call, (DEADLINE_EXCEEDED,) if now >= call.deadline else codes, result=result)
+            late = now >= call.deadline
+            self._settle(
+                call, (DEADLINE_EXCEEDED,) if late else codes, ("timed_out",) if late else ANSWERED, result=result
+            )
         while connection.waiting and connection.running < self._config.max_calls_per_connection:
             self._start(next(iter(connection.waiting.values())))
 
@@ -170,7 +178,7 @@ class Calls:
         """The first call that waits gets a slot."""
         connection = call.slot.connection
         if not self._expected.started(call.number, connection, call.method):
-            self.end(call, misfit(call.method, call.params))
+            self.end(call, misfit(call.method, call.params), "error")
             return
         del connection.waiting[call.number]
         call.waiting = False
@@ -183,11 +191,13 @@ class Calls:
                 self._forget(call.slot.batch)
             if call.waiting:
                 del self.records[call.number]
+                self._ended(call, (None,), ("disconnected",))
             elif call.method.on_disconnect == "finish":
                 call.detached = True
             else:
                 call.open = False
                 self._expected.cancel(call)
+                self._ended(call, (None,), ("disconnected",))
         connection.calls.clear()
         connection.waiting.clear()
 
@@ -196,8 +206,16 @@ class Calls:
         now = self._expected.now
         for call in list(self.records.values()):
             if call.open and (grace_over or call.deadline <= now):
-                codes: Codes = (DEADLINE_EXCEEDED,) if call.deadline <= now else ()
-                self.end(call, (*codes, DRAINING) if grace_over else codes)
+                late: tuple[CallOutcome, ...] = ("timed_out",) if call.deadline <= now else ()
+                codes: Codes = (DEADLINE_EXCEEDED,) if late else ()
+                if grace_over:
+                    self.end(call, (*codes, DRAINING), *late, "drained")
+                else:
+                    self.end(call, codes, *late)
+
+    def _ended(self, call: Call, codes: Codes, outcomes: tuple[CallOutcome, ...]) -> Codes:
+        connection, name = call.slot.connection, call.method.name
+        return self._expected.ended(End(connection, call.number, name, call.request_id, call.began, outcomes, codes))
 
 
 def fits(method: Method, params: bytes | None) -> bool:

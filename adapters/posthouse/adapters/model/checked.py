@@ -13,6 +13,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
+from posthouse.core.values.lifecycle import CallEnded, EventNames
+from posthouse.core.values.shared import Entropy
 
 from .model import Model
 
@@ -44,10 +46,10 @@ class CheckedGateway(Gateway):
     """
 
     def __init__(
-        self, service: Service, config: Config = Config(), *, wall: float, entropy: Callable[[int], bytes]
+        self, service: Service, config: Config = Config(), *, wall: float, entropy: Entropy, events: EventNames = ()
     ) -> None:
-        super().__init__(service, config, wall=wall, entropy=entropy)
-        self.model = Model(service, config)
+        super().__init__(service, config, wall=wall, entropy=entropy, events=events)
+        self.model = Model(service, config, ends_are_told=CallEnded in self._shared.wanted)
 
     accepted = checked(Gateway.accepted, lambda model, socket, address, now: model.accepted(socket))
     released = checked(Gateway.released, lambda model, _, socket, now: model.released(socket))

@@ -14,10 +14,12 @@ from msgspec import DecodeError
 from posthouse.adapters.invariants import Violation, must
 from posthouse.core.service.method import Method
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Answer, Cancel, Disconnect, Effect, Invoke, Multicast, Resolve, Transmit
+from posthouse.core.values.effects import Answer, Cancel, Disconnect, Effect, Emit, Invoke, Multicast, Resolve, Transmit
 from posthouse.core.values.errors import BATCH_REPLY_TOO_LARGE, RESPONSE_TOO_LARGE
+from posthouse.core.values.lifecycle import CallEnded
 from posthouse.core.values.peers import ConnectionId
 
+from .ends import TOO_LARGE, End
 from .messages import Codes, Sent, read_sent, text_of
 from .records import Call, Connection, DueMessage, ReplySlot
 
@@ -28,8 +30,10 @@ RECEIVED: Final = "message.received"
 class Expected:
     """What is expected of the current input. `connections` are those that are known, by number."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, ends_are_told: bool) -> None:
         self._config = config
+        self._ends_are_told = ends_are_told
+        self._ends: list[CallEnded] = []
         self.connections: dict[int, Connection] = {}
         self.input = 0
         self.now = 0.0
@@ -53,6 +57,8 @@ class Expected:
         self.now = now
         self.effects = effects
         self._invokes = [effect for effect in effects if type(effect) is Invoke]
+        events = [effect.event for effect in effects if type(effect) is Emit]
+        self._ends = [event for event in events if type(event) is CallEnded]
 
     # Expectations
 
@@ -80,6 +86,16 @@ class Expected:
         if replies or not connection.pushable:
             return self._expect(connection, DueMessage(self.input, replies, array=batch.array))
         return None
+
+    def ended(self, end: End) -> Codes:
+        """A request has its outcome, which must be told if ends are. Returns the codes that its reply may have."""
+        if not self._ends_are_told:
+            return (*end.codes, *TOO_LARGE)
+        event = next((event for event in self._ends if end.is_told_by(event, self.now)), None)
+        if event is None:
+            raise Violation("calls: the end of a call was not told", end, *self._ends)
+        self._ends.remove(event)
+        return (event.code,)
 
     def push(self, connection: Connection, method: str, behind: DueMessage | None = None) -> None:
         """A notification or a request must be sent, if the connection can be pushed to."""
@@ -114,6 +130,7 @@ class Expected:
         must(not self._invokes, "calls: a handler was started that should not run", *self._invokes)
         must(not self._cancels, "calls: a handler was not cancelled", *self._cancels)
         must(not self._resolves, "answering: a request of the server got no outcome", *self._resolves)
+        must(not self._ends, "calls: an end was told that no call has", *self._ends)
         for connection in self._touched.values():
             if connection.due and not connection.held and connection.open:
                 first = connection.due[0]
@@ -208,12 +225,12 @@ def matches(due: DueMessage, sent: list[Sent] | Sent) -> bool:
 
 
 def replies_to(sent: Sent, due: tuple[bytes, Codes], in_array: bool = False) -> bool:
-    """Is this a valid reply to this id, with one of these codes? A reply that is too large is replaced by an error."""
+    """Is this a valid reply to this id, with one of these codes?"""
     id, codes = due
     if text_of((sent.id,)) != id or not sent.valid:
         return False
     code = sent.code
-    return code in codes or code == RESPONSE_TOO_LARGE or (in_array and code == BATCH_REPLY_TOO_LARGE)
+    return code in codes and (in_array or code != BATCH_REPLY_TOO_LARGE)
 
 
 def all_have(code: int, replies: list[Sent]) -> bool:

@@ -32,6 +32,7 @@ class Request(Struct, gc=False):
     params: bytes | None
     timeout_ms: int | None = None
     progress_token: str | int | None = None
+    request_id: str | None = None
 
 
 class Response(Struct, gc=False):
@@ -70,6 +71,7 @@ class MetaMembers(Struct, gc=False):
     timeout_ms: Raw = Raw(NULL)
     traceparent: Raw = Raw(NULL)
     progress_token: Raw = Raw(NULL)
+    request_id: Raw = Raw(NULL)
 
 
 class ErrorObject(Struct, gc=False):
@@ -209,7 +211,11 @@ def _request(members: Members, id: bytes | None, config: Config) -> Request:
     decode(meta.idempotency_key, type=str | None)
     decode(meta.traceparent, type=str | None)
     timeout_ms: int | None = decode(meta.timeout_ms, type=TIMEOUT | None)
-    return Request(method, id, params, timeout_ms, decode(meta.progress_token, type=str | TOKEN | None))
+    request_id: str | None = decode(meta.request_id, type=str | None)
+    if request_id is not None and not (0 < len(request_id) <= 128 and all("!" <= char <= "~" for char in request_id)):
+        raise DecodeError
+    token: str | int | None = decode(meta.progress_token, type=str | TOKEN | None)
+    return Request(method, id, params, timeout_ms, token, request_id)
 
 
 def read_sent(text: bytes) -> list[Sent] | Sent:

@@ -13,7 +13,7 @@ these are not what the rules require.
 | shutdown | refusals, the end of the grace, Drained | how closing is spread over time |
 | slow peers | queued messages are sent in order, before the peer is read again | in which portions |
 
-Events are not compared.
+Of the events only `call.ended` is compared, if it is made: one for each request that named a method, with its outcome.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Model:
     These methods get the arguments of the input that matter here, then its return value if it has one.
     """
 
-    def __init__(self, service: Service, config: Config) -> None:
+    def __init__(self, service: Service, config: Config, *, ends_are_told: bool = False) -> None:
         self._config = config
-        self._expected = Expected(config)
+        self._expected = Expected(config, ends_are_told=ends_are_told)
         self._requests = Requests(service, config, self._expected)
         self._calls = self._requests.calls
         self._shutdown: Shutdown | None = None

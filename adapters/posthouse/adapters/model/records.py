@@ -111,7 +111,9 @@ class Call(Struct, eq=False):
     key: bytes | int
     method: Method
     params: bytes | None
+    began: float
     deadline: float
+    request_id: str | None
     token: str | int | None
     waiting: bool
     open: bool = True

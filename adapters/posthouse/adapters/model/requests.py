@@ -21,6 +21,7 @@ from posthouse.core.values.errors import (
 from posthouse.core.values.peers import Identity
 
 from .calls import Calls
+from .ends import ANSWERED, TOO_LARGE, End
 from .expected import Expected
 from .messages import NULL, Codes, Entry, Invalid, Request, Response, read_message
 from .outgoing import CANCEL_REQUEST, OutgoingRequests
@@ -61,15 +62,19 @@ class Requests:
             self._entry(connection, entry, batch, place)
 
     def _entry(self, connection: Connection, entry: Entry, batch: Batch | None, place: int) -> None:
-        codes: Codes | None
         if isinstance(entry, Response):
             self.outgoing.answered(connection, entry)
             self._expected.reply(ReplySlot(connection, None, batch, place), ())
             return
         slot = ReplySlot(connection, entry.id, batch, place)
-        codes = entry.codes if isinstance(entry, Invalid) else self._request(slot, entry)
+        if isinstance(entry, Invalid):
+            self._expected.reply(slot, (*entry.codes, *TOO_LARGE))
+            return
+        codes = self._request(slot, entry)
         if codes is not None:
-            self._expected.reply(slot, codes)
+            request_id = entry.request_id or connection.peer.meta.request_id
+            end = End(connection, None, entry.method, request_id, self._expected.now, ANSWERED, codes)
+            self._expected.reply(slot, self._expected.ended(end))
 
     def _request(self, slot: ReplySlot, request: Request) -> Codes | None:
         """The codes with which a request is answered at once. None if it becomes a call."""
@@ -120,7 +125,7 @@ class Requests:
             return (INVALID_PARAMS,)
         call = connection.calls.get(bytes(id))
         if call is not None:
-            self.calls.end(call, (REQUEST_CANCELLED,))
+            self.calls.end(call, (REQUEST_CANCELLED,), "cancelled")
         return (None,)
 
     def drop(self, connection: Connection) -> None:

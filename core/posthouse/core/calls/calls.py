@@ -44,8 +44,8 @@ class Call(Struct, eq=False, gc=False):
     """One call.
 
     `wire_id`: None for a notification. `key`: its wire id, or its number if it has none or null. `entry`: its place in
-    `batch`. `params`: kept only while it waits. `detached`: it runs on although its connection is gone. `followers`:
-    notifications that leave behind its reply (`followers.py`).
+    `batch`. `params`: kept only while it waits. `detached`: it runs on although its connection, this one, is gone.
+    `followers`: notifications that leave behind its reply (`followers.py`).
     """
 
     number: CallId
@@ -60,7 +60,7 @@ class Call(Struct, eq=False, gc=False):
     phase: Phase = RUNNING
     params: bytes | None = None
     timer: Timer | None = None
-    detached: bool = False
+    detached: Connection | None = None
     followers: list[bytes] | None = None
 
 
@@ -122,6 +122,13 @@ class Calls:
             connection.running += 1
             self.handlers += 1
             self._outbox.append(Invoke(number, connection.caller, method, args, kwargs, meta))
+
+    def began(self, call: Call) -> float:
+        """When the request of this call was received. It is not kept: few ask."""
+        timeout = self._config.call_timeout if call.method.timeout is None else call.method.timeout
+        if call.meta.timeout_ms is not None:
+            timeout = min(timeout, call.meta.timeout_ms / 1000)
+        return call.deadline - timeout
 
     def _check_room(self, connection: Connection, size: int) -> None:
         if len(connection.waiting) >= self._config.max_waiting_calls:

@@ -21,11 +21,12 @@ from posthouse.core.values.errors import (
     refusal,
 )
 from posthouse.core.values.errors import DRAINING as DRAINING_ERROR
-from posthouse.core.values.lifecycle import CallCancelled, CallFailed, CallTimedOut
+from posthouse.core.values.lifecycle import CallCancelled, CallFailed, CallOutcome, CallTimedOut
 from posthouse.core.values.peers import CallId, WireId
 from posthouse.core.values.shared import Shared
 
 from .calls import ENDED, RUNNING, WAITING, Call, Calls
+from .endings import Endings
 from .followers import Followers
 from .replies import Replies
 
@@ -45,6 +46,8 @@ class Outcomes:
         self._calls = calls
         self._replies = replies
         self._followers = followers
+        self._endings = Endings(shared, calls)
+        self._every_end_is_told = self._endings.wanted
         self._looked_through = 0
         self._timers.on(CALL_EXPIRES, self._expire)
 
@@ -77,7 +80,8 @@ class Outcomes:
 
     def _failed(self, call: Call, incident: str, reason: str, now: float) -> None:
         self._shared.stats.count("calls.failed")
-        failed = CallFailed(call.number, call.connection, call.method.name, incident, reason, now)
+        name, request_id = call.method.name, call.meta.request_id
+        failed = CallFailed(call.number, call.connection, name, incident, reason, now, request_id)
         self._shared.outbox.append(Emit(failed))
 
     def _handler_ended(self, call: Call, outcome: bytes | ErrorObject, now: float) -> bool | None:
@@ -90,8 +94,13 @@ class Outcomes:
             if call.timer is not None:
                 self._timers.disarm(call.timer)
             if now >= call.deadline:
-                outcome = self._timed_out(call, now)
-            result = self._answer(call, connection, outcome, now)
+                result = False
+                self._answer_early(call, connection, self._timed_out(call, now), "timed_out", now)
+            else:
+                code = self._answer(call, connection, outcome, now)
+                result = code is None
+                if not result or self._every_end_is_told:
+                    self._endings.call(call, connection, "result" if result else "error", code, now)
         if connection is not None:
             connection.active_at = now
             if connection.waiting:
@@ -103,7 +112,7 @@ class Outcomes:
             try:
                 self._calls.start(connection, call)
             except RpcError as error:
-                self._end_early(call, connection, error.error_object, now)
+                self._end_early(call, connection, error.error_object, "error", now)
 
     # A call ends before its handler
 
@@ -126,7 +135,7 @@ class Outcomes:
         """Time out a call that has no outcome yet."""
         call = self._calls.records[CallId(key)]
         connection = self._connections.records.get(call.connection)
-        self._end_early(call, connection, self._timed_out(call, now), now)
+        self._end_early(call, connection, self._timed_out(call, now), "timed_out", now)
 
     def cancel(self, connection: Connection, id: WireId, now: float) -> bool:
         """Cancel a call by its wire id. False: this connection has no call with this id and without an outcome."""
@@ -135,7 +144,7 @@ class Outcomes:
             return False
         call = self._calls.records[number]
         self._cancelled(call, "client", now)
-        self._end_early(call, connection, ErrorObject.of(REQUEST_CANCELLED), now)
+        self._end_early(call, connection, ErrorObject.of(REQUEST_CANCELLED), "cancelled", now)
         return True
 
     def drop(self, connection: Connection, now: float) -> None:
@@ -145,10 +154,11 @@ class Outcomes:
         for number in list(connection.calls.values()):
             call = self._calls.records[number]
             if call.phase is RUNNING and call.method.on_disconnect == "finish":
-                call.detached = True
+                call.detached = connection
             else:
                 self._cancelled(call, "disconnected", now)
                 self._settle(call, connection)
+                self._endings.call(call, connection, "disconnected", None, now)
         connection.calls.clear()
 
     def drain(self, now: float) -> None:
@@ -157,40 +167,49 @@ class Outcomes:
             if call.phase is not ENDED:
                 self._cancelled(call, "draining", now)
                 connection = self._connections.records.get(call.connection)
-                self._end_early(call, connection, refusal(DRAINING_ERROR), now)
+                self._end_early(call, connection, refusal(DRAINING_ERROR), "drained", now)
 
-    def _end_early(self, call: Call, connection: Connection | None, outcome: ErrorObject, now: float) -> None:
+    def _end_early(
+        self, call: Call, connection: Connection | None, error: ErrorObject, outcome: CallOutcome, now: float
+    ) -> None:
         self._settle(call, connection)
-        self._answer(call, connection, outcome, now)
+        self._answer_early(call, connection, error, outcome, now)
+
+    def _answer_early(
+        self, call: Call, connection: Connection | None, error: ErrorObject, outcome: CallOutcome, now: float
+    ) -> None:
+        code = self._answer(call, connection, error, now)
+        self._endings.call(call, connection, outcome, code, now)
 
     def _settle(self, call: Call, connection: Connection | None) -> None:
         self._calls.settle(call, connection)
         self._timers.disarm(call.timer)
 
     def _timed_out(self, call: Call, now: float) -> ErrorObject:
-        self._shared.stats.count("calls.timed_out")
-        self._shared.outbox.append(Emit(CallTimedOut(call.number, call.connection, call.method.name, now)))
+        timed_out = CallTimedOut(call.number, call.connection, call.method.name, now, call.meta.request_id)
+        self._shared.outbox.append(Emit(timed_out))
         return refusal(DEADLINE_EXCEEDED)
 
     def _cancelled(self, call: Call, reason: str, now: float) -> None:
-        self._shared.stats.count("calls.cancelled")
-        self._shared.outbox.append(Emit(CallCancelled(call.number, call.connection, call.method.name, reason, now)))
+        name, request_id = call.method.name, call.meta.request_id
+        self._shared.outbox.append(Emit(CallCancelled(call.number, call.connection, name, reason, now, request_id)))
 
     # The reply
 
-    def _answer(self, call: Call, connection: Connection | None, outcome: bytes | ErrorObject, now: float) -> bool:
-        """Reply to the caller, if there still is one. Returns whether the call got a result."""
+    def _answer(
+        self, call: Call, connection: Connection | None, outcome: bytes | ErrorObject, now: float
+    ) -> int | None:
+        """Returns the code of the error that is sent (or would be, if its connection is gone), None for a result."""
         if connection is None or call.detached:
-            return type(outcome) is bytes
+            return outcome.code if isinstance(outcome, ErrorObject) else None
         if connection.farewell_due and not connection.calls:
             self._shared.breach(connection.id, DRAINING)
         batch = call.batch
         if type(outcome) is bytes:
-            result = self._replies.result(connection, batch, call.entry, call.wire_id, outcome)
+            code = self._replies.result(connection, batch, call.entry, call.wire_id, outcome)
         else:
             assert isinstance(outcome, ErrorObject)
-            result = False
-            self._replies.error(connection, batch, call.entry, call.wire_id, outcome)
+            code = self._replies.error(connection, batch, call.entry, call.wire_id, outcome)
         if call.followers is not None or (batch is not None and batch.followers is not None):
-            self._followers.replied(connection, call, now, result=result)
-        return result
+            self._followers.replied(connection, call, now, result=code is None)
+        return code

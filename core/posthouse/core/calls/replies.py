@@ -57,38 +57,41 @@ class Replies:
         reserved = sum(self._left_out_bytes + len(id) for id in ids if id is not None)
         return Batch(len(ids), [None] * len(ids), reserved=reserved)
 
-    def result(self, connection: Connection, batch: Batch | None, entry: int, id: WireId | None, result: bytes) -> bool:
-        """Reply with a result. A notification gets no reply. False: it is too large, and an error replaced it."""
+    def result(
+        self, connection: Connection, batch: Batch | None, entry: int, id: WireId | None, result: bytes
+    ) -> int | None:
+        """Reply with a result. A notification gets no reply. Returns the code of the error that is sent in its place if
+        the result is too large, else None."""
         if id is None:
             self.no_reply(connection, batch)
-            return True
+            return None
         data = encode_result(id, result)
         if len(data) > self._config.max_response_bytes:
-            self.error(connection, batch, entry, id, self._too_large(RESPONSE_TOO_LARGE, "max_response_bytes"))
-            return False
+            return self.error(connection, batch, entry, id, self._too_large(RESPONSE_TOO_LARGE, "max_response_bytes"))
         if batch is None:
             self._flow.send(connection.id, data)
-            return True
+            return None
         return self._report(connection, batch, entry, id, data)
 
     def error(
         self, connection: Connection, batch: Batch | None, entry: int, id: WireId | None, error: ErrorObject
-    ) -> None:
-        """Reply with an error. A notification gets no reply."""
+    ) -> int:
+        """Reply with an error. A notification gets no reply. Returns the code of the error that is sent: another one if
+        this one is too large."""
         if id is None:
             self.no_reply(connection, batch)
-            return
+            return error.code
         data = encode_error(id, error)
         if len(data) > self._config.max_response_bytes:
             error = self._too_large(RESPONSE_TOO_LARGE, "max_response_bytes")
             data = encode_error(id, error)
         if batch is None:
             self._flow.send(connection.id, data)
-            return
+            return error.code
         if batch.single:
             batch.code = error.code
             batch.retry_after = error.retry_after
-        self._report(connection, batch, entry, id, data)
+        return self._report(connection, batch, entry, id, data) or error.code
 
     def no_reply(self, connection: Connection, batch: Batch | None) -> None:
         """This entry gets no reply: it is a notification or a response."""
@@ -97,21 +100,21 @@ class Replies:
             if not batch.left:
                 self._finish(connection, batch)
 
-    def _report(self, connection: Connection, batch: Batch, entry: int, id: WireId, data: bytes) -> bool:
-        """Put a reply into its place. False: the array would be too large, and an error replaced it."""
-        fits = True
+    def _report(self, connection: Connection, batch: Batch, entry: int, id: WireId, data: bytes) -> int | None:
+        """Returns the code of the error that replaces the reply, if the array has no room for it."""
+        replaced = None
         if not batch.single:
             batch.reserved -= self._left_out_bytes + len(id)
             if batch.size + len(data) + 1 + batch.reserved > self._config.max_batch_reply_bytes:
                 data = encode_error(id, self._left_out)
-                fits = False
+                replaced = self._left_out.code
         batch.size += len(data) + 1
         batch.replies[entry] = data
         self._gather(connection, len(data) + 1)
         batch.left -= 1
         if not batch.left:
             self._finish(connection, batch)
-        return fits
+        return replaced
 
     def _gather(self, connection: Connection, size: int) -> None:
         connection.batch_reply_bytes += size

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.connections.state import LIVING, State, Trigger
 from posthouse.core.values.close_reasons import CloseReason
 from posthouse.core.values.effects import Disconnect, Emit
 from posthouse.core.values.lifecycle import ConnectionClosed
+from posthouse.core.values.peers import KINDS, Kind
 from posthouse.core.values.shared import Shared
+
+CLOSED: Final[dict[Kind, str]] = {kind: f"connections.closed.{kind}" for kind in KINDS}
 
 Drop = Callable[[Connection, float], None]
 """Called with a connection that ends and the time: a table forgets its facts about that connection."""
@@ -49,7 +53,7 @@ class Closing:
         connection.move(Trigger.DISCONNECTED)
         self._connections.remove(connection)
         if connection.admitted:
-            self._shared.stats.count("connections.closed")
+            self._shared.stats.count(CLOSED[connection.peer.kind])
             self._shared.outbox.append(Emit(_closed(connection, now), connection.caller))
 
     def _drop(self, connection: Connection, now: float) -> None:

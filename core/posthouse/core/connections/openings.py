@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from posthouse.core.values.close_reasons import DRAINING, MEMORY_BUDGET, CloseReason
 from posthouse.core.values.effects import Accept, Disconnect, Emit
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import ConnectionOpened
-from posthouse.core.values.peers import KINDS, Address, ConnectionId, Peer, SocketId
+from posthouse.core.values.peers import KINDS, Address, ConnectionId, Kind, Peer, SocketId
 from posthouse.core.values.shared import Shared
 
 from .connections import Connection, Connections
 from .liveness import Liveness
 from .state import Trigger
+
+OPENED: Final[dict[Kind, str]] = {kind: f"connections.opened.{kind}" for kind in KINDS}
 
 
 class Openings:
@@ -66,7 +70,7 @@ class Openings:
     def _admit(self, record: Connection, now: float) -> None:
         self._connections.index(record)
         self._liveness.begin(record, now)
-        self._shared.stats.count("connections.opened")
+        self._shared.stats.count(OPENED[record.peer.kind])
         if record.pushable:
             self._shared.outbox.append(Accept(record.id))
         peer, user = record.peer, record.identity.user

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from posthouse.core.connections.connections import Connection
@@ -44,6 +45,19 @@ class CallRate:
         if connection.call_bucket is None:
             connection.call_bucket = Bucket(self._by_user.rate, now)
         return connection.call_bucket
+
+
+def uncallable(methods: Iterable[Method], callers: Sequence[Identity]) -> list[Method]:
+    """The methods that none of these callers may call, in order."""
+    return [method for method in methods if not any(_may_call(method, caller) for caller in callers)]
+
+
+def _may_call(method: Method, caller: Identity) -> bool:
+    try:
+        authorize(method, caller)
+    except RpcError:
+        return False
+    return True
 
 
 def authorize(method: Method, identity: Identity) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec.json import encode
 from posthouse.core.calls.calls import Calls
+from posthouse.core.calls.endings import Endings
 from posthouse.core.calls.outgoing import CANCEL_REQUEST, OutgoingRequests
 from posthouse.core.calls.replies import Batch, Replies
 from posthouse.core.connections.connections import Connection
@@ -48,6 +49,7 @@ class Dispatch:
         self._calls = calls
         self._requests = requests
         self._replies = replies
+        self._endings = Endings(shared, calls)
         self._builtins = builtins
         self._methods = service.methods
         self._decoder = Decoder(config)
@@ -112,7 +114,8 @@ class Dispatch:
                 authorize(method, connection.identity)
             self._calls.admit(connection, request, method, batch, entry, now)
         except RpcError as error:
-            self._replies.error(connection, batch, entry, request.id, error.error_object)
+            code = self._replies.error(connection, batch, entry, request.id, error.error_object)
+            self._endings.request(request, connection, code, now, refused=True)
 
     def _admit(self, connection: Connection, now: float) -> None:
         if self.draining:
@@ -130,7 +133,8 @@ class Dispatch:
             raise RpcError(METHOD_NOT_FOUND)
         authorize(method, connection.identity)
         result = self._builtins.run(method, request.params, connection, now)
-        self._replies.result(connection, batch, entry, request.id, encode(result))
+        code = self._replies.result(connection, batch, entry, request.id, encode(result))
+        self._endings.request(request, connection, code, now, refused=False)
 
 
 def reply_id(message: Message) -> WireId | None:

@@ -16,7 +16,7 @@ from msgspec.json import Decoder
 from msgspec.structs import astuple
 from posthouse.core.encoding.conversion import describe
 from posthouse.core.values.errors import INVALID_REQUEST, ErrorObject, RpcError
-from posthouse.core.values.peers import Meta, WireId
+from posthouse.core.values.peers import REQUEST_ID, Meta, WireId
 
 ID_BEGINS: Final = b'"-0123456789n'
 """The first bytes of a string, a number or null in JSON."""
@@ -63,8 +63,12 @@ META_TYPES: Final[dict[str, Any]] = {
     "timeout_ms": Annotated[int, msgspec.Meta(ge=1, le=EXACT)] | None,
     "traceparent": str | None,
     "progress_token": str | Annotated[int, msgspec.Meta(ge=-EXACT, le=EXACT)] | None,
+    "request_id": str | None,
 }
 """The type of each member of `meta`. null counts as absent."""
+
+OWN_LENGTH: Final = ("request_id",)
+"""The members of `meta` with a length of their own. All others have at most `max_id_bytes`."""
 
 read_any = Decoder(Raw).decode
 read_envelope = Decoder(Envelope).decode
@@ -73,7 +77,9 @@ _read_version = Decoder(Literal["2.0"]).decode
 _read_method = Decoder(str).decode
 _read_error = Decoder(ErrorObject).decode
 _read_meta = Decoder(defstruct("MetaMembers", [(name, Raw | UnsetType, UNSET) for name in META_TYPES])).decode
-_read_meta_member = {name: Decoder(kind).decode for name, kind in META_TYPES.items()}
+_read_meta_member: Final[dict[str, Callable[[Raw], Any]]] = {
+    name: Decoder(kind).decode for name, kind in META_TYPES.items()
+}
 
 
 @cache
@@ -107,7 +113,7 @@ def invalid_id(id: bytes, most: int) -> ErrorObject:
 
 
 def read_meta(raw: Raw, most: int) -> Meta:
-    """The metadata of a request. Raises RpcError if a member is invalid, or longer than `most` bytes of JSON."""
+    """The metadata of a request. Raises RpcError if a member is invalid, or too long: `most` bytes of JSON for most."""
     try:
         members = _read_meta(raw)
     except Exception:
@@ -116,12 +122,15 @@ def read_meta(raw: Raw, most: int) -> Meta:
     for (name, read), member in zip(_read_meta_member.items(), astuple(members), strict=True):
         if member is UNSET:
             continue
-        if len(memoryview(member)) > most:
+        if len(memoryview(member)) > most and name not in OWN_LENGTH:
             raise malformed(f"meta.{name}", **limit("max_id_bytes", most))
         try:
             values[name] = read(member)
         except Exception as error:
             raise malformed(f"meta.{name}", reason=describe(error).reason) from None
+    request_id = values.get("request_id")
+    if request_id is not None and not REQUEST_ID.fullmatch(request_id):
+        raise malformed("meta.request_id", reason="it must be 1 to 128 visible characters of ASCII")
     return Meta(**values)
 
 

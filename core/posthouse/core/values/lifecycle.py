@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Final, Literal
 
 from msgspec import Struct
 
+from .errors import UsageError
 from .peers import Address, CallId, ConnectionId, Kind
 
 
@@ -36,6 +39,35 @@ class ConnectionClosed(Struct, frozen=True):
     reason: str | None = None
 
 
+CallOutcome = Literal["result", "error", "cancelled", "timed_out", "disconnected", "drained"]
+"""How a call ended: its handler returned or raised, its caller cancelled it, its deadline came, its connection closed,
+or a shut-down was out of time."""
+
+
+class CallEnded(Struct, frozen=True):
+    """A request has its outcome. One for each request that named a method, for an access log. Only made if a hook or
+    the host listens to it.
+
+    `call` is None for a request that did not become a call: it was refused, or the gateway answered it. `code` is the
+    code of the error that was sent, None for a result and for a closed connection. `seconds` is the time since the
+    request was received, with waiting. A call that goes on after its connection (`on_disconnect="finish"`) ends with
+    its handler.
+    """
+
+    call: CallId | None
+    connection: ConnectionId
+    public_id: str
+    kind: Kind
+    address: Address
+    user: str | None
+    method: str
+    outcome: CallOutcome
+    code: int | None
+    seconds: float
+    request_id: str | None
+    now: float
+
+
 class CallCancelled(Struct, frozen=True):
     """A call ended before its handler. `reason` is "client", "disconnected" or "draining"."""
 
@@ -44,6 +76,7 @@ class CallCancelled(Struct, frozen=True):
     method: str
     reason: str
     now: float
+    request_id: str | None = None
 
 
 class CallTimedOut(Struct, frozen=True):
@@ -53,6 +86,7 @@ class CallTimedOut(Struct, frozen=True):
     connection: ConnectionId
     method: str
     now: float
+    request_id: str | None = None
 
 
 class CallFailed(Struct, frozen=True):
@@ -64,6 +98,7 @@ class CallFailed(Struct, frozen=True):
     incident: str
     reason: str
     now: float
+    request_id: str | None = None
 
 
 class LimitBreached(Struct, frozen=True):
@@ -102,6 +137,7 @@ class AcceptingStopped(Struct, frozen=True):
 Event = (
     ConnectionOpened
     | ConnectionClosed
+    | CallEnded
     | CallCancelled
     | CallTimedOut
     | CallFailed
@@ -114,6 +150,7 @@ Event = (
 EventName = Literal[
     "connection.opened",
     "connection.closed",
+    "call.ended",
     "call.cancelled",
     "call.timed_out",
     "call.failed",
@@ -124,9 +161,12 @@ EventName = Literal[
 ]
 """The names of events for hooks, known to type checkers."""
 
+EventNames = Iterable[EventName]
+
 EVENTS: Final[dict[EventName, type[Event]]] = {
     "connection.opened": ConnectionOpened,
     "connection.closed": ConnectionClosed,
+    "call.ended": CallEnded,
     "call.cancelled": CallCancelled,
     "call.timed_out": CallTimedOut,
     "call.failed": CallFailed,
@@ -135,3 +175,14 @@ EVENTS: Final[dict[EventName, type[Event]]] = {
     "gateway.draining": DrainStarted,
     "gateway.accepting_stopped": AcceptingStopped,
 }
+
+
+def wanted_events(hooks: Mapping[type[Event], Collection[object]], names: EventNames) -> tuple[type[Event], ...]:
+    """The events that somebody listens to: those with hooks, and those of these names. Raises UsageError for an unknown
+    name."""
+    listed = (names,) if isinstance(names, str) else tuple(names)
+    for name in listed:
+        if name not in EVENTS:
+            near = get_close_matches(str(name), EVENTS, 1, 0.0)
+            raise UsageError(f"unknown event {name!r}: did you mean {near[0]!r}?")
+    return tuple(kind for name, kind in EVENTS.items() if hooks.get(kind) or name in listed)

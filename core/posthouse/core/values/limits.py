@@ -80,7 +80,8 @@ JSON-RPC
       -32700 with id: null
   max_method_bytes = 128: bytes
       -32600
-  max_id_bytes = 128: bytes as written, quotes included; each member of meta too
+  max_id_bytes = 128: bytes as written, quotes included; each member of meta too, but request_id,
+      which has at most 128 characters
       -32600
   max_batch = 100: entries
       -32010 once, with id: null, and none is run

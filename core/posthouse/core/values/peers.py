@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from types import MappingProxyType
@@ -29,6 +30,9 @@ BEATING: Final[dict[Kind, bool]] = {"websocket": True, "http": False, "cli": Fal
 """Are heartbeats sent? An open pipe is alive."""
 
 ALL_SCOPES: Final = "*"
+
+REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
+"""An id that a client or a proxy gives to a request, for logs: 1 to 128 visible characters of ASCII."""
 
 
 class Address(Struct, frozen=True):
@@ -65,12 +69,13 @@ ANONYMOUS: Final = Identity()
 
 
 class Meta(Struct, frozen=True):
-    """The metadata of a request: its member `meta`, or headers over HTTP."""
+    """The metadata of a request: its member `meta`, or headers over HTTP. `request_id` is for logs."""
 
     idempotency_key: str | None = None
     timeout_ms: int | None = None
     traceparent: str | None = None
     progress_token: str | int | None = None
+    request_id: str | None = None
 
     def or_else(self, given: Meta) -> Meta:
         """This metadata, with missing members taken from `given`."""

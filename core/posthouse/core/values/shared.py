@@ -12,21 +12,26 @@ from dataclasses import dataclass, field
 from .close_reasons import CloseReason, Limit
 from .config import Config
 from .effects import Effect, Emit
-from .lifecycle import LimitBreached
+from .lifecycle import Event, LimitBreached
 from .peers import Address, ConnectionId
 from .stats import Stats
 from .timers import Timers
+
+Entropy = Callable[[int], bytes]
+"""Returns as many unpredictable bytes as it is asked for."""
 
 
 # Not a Struct: slots are faster to write.
 @dataclass(slots=True, eq=False)
 class Shared:
-    """`wall`: Unix seconds at monotonic 0. `held`: bytes held for peers in total. `unsettled`: a limit may be breached,
-    or a shut-down may have ended. `breaches`: the connections that breached a limit in this input, with the reason."""
+    """`wall`: Unix seconds at monotonic 0. `wanted`: the events that somebody listens to. `held`: bytes held for peers
+    in total. `unsettled`: a limit may be breached, or a shut-down may have ended. `breaches`: the connections that
+    breached a limit in this input, with the reason."""
 
     config: Config
     wall: float
-    entropy: Callable[[int], bytes]
+    entropy: Entropy
+    wanted: tuple[type[Event], ...] = ()
     outbox: list[Effect] = field(init=False, default_factory=list)
     timers: Timers = field(init=False, default_factory=Timers)
     stats: Stats = field(init=False, default_factory=Stats)

@@ -79,14 +79,14 @@ HEADS: Final[dict[tuple[int, bytes, bool], bytes]] = {
 
 class ResponseOptions(Struct, frozen=True, gc=False):
     """How to answer one request. `persistent`: the client can send another one behind it. `bodiless`: it was a HEAD.
-    `cors`: header lines that let the page that asked read the answer."""
+    `lines`: header lines that the request asks for: CORS, and its X-Request-Id."""
 
     persistent: bool
     bodiless: bool
-    cors: bytes
+    lines: bytes
 
 
-UNKNOWN: Final = ResponseOptions(persistent=False, bodiless=False, cors=b"")
+UNKNOWN: Final = ResponseOptions(persistent=False, bodiless=False, lines=b"")
 """For a request that could not be read."""
 
 
@@ -102,8 +102,8 @@ class Answer(Struct, frozen=True, gc=False):
         """Its head and its body. The body is not copied."""
         head = HEADS[self.status, self.media, close]
         if self.status == 204:
-            return b"%b%b%b\r\n" % (head, self.fields, options.cors), b""
-        written = b"%b%d\r\n%b%b\r\n" % (head, len(self.data), self.fields, options.cors)
+            return b"%b%b%b\r\n" % (head, self.fields, options.lines), b""
+        written = b"%b%d\r\n%b%b\r\n" % (head, len(self.data), self.fields, options.lines)
         return written, b"" if options.bodiless else self.data
 
 
@@ -137,7 +137,7 @@ def cors_lines(origin: bytes) -> bytes:
     return field_lines(
         (
             (b"Access-Control-Allow-Origin", origin),
-            (b"Access-Control-Expose-Headers", b"Retry-After"),
+            (b"Access-Control-Expose-Headers", b"Retry-After, X-Request-Id"),
             (b"Vary", b"Origin"),
         )
     )

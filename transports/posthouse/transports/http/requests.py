@@ -10,16 +10,16 @@ from typing import Final
 
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import NO_META, Meta
-from posthouse.transports.codec import Exchange
+from posthouse.transports.codec import Exchange, Handshake
 from posthouse.transports.fields import Fields
 from posthouse.transports.policy import Policy
 from posthouse.transports.refusal import Refusal
 
-from .answers import UNKNOWN, ResponseOptions, cors_lines
+from .answers import UNKNOWN, ResponseOptions, cors_lines, field_lines
 from .bodies import Body, ChunkedBody, CountedBody
 from .head import Head, HeadScanner, parse
 from .known_heads import MAX_HEAD_BYTES, KnownHeads
-from .routes import Call, Wanted, judge
+from .routes import Call, Wanted, judge, read_request_id
 
 RATE_GRACE: Final = 2.0
 """`min_body_rate` does not count for so many seconds."""
@@ -27,7 +27,7 @@ RATE_GRACE: Final = 2.0
 
 class RequestReader:
     """The received bytes of one socket. `buffer` has those that were not read yet. `head_read`: a whole head was found.
-    `path`, `headers` and `options` (how to answer) are those of the request whose head was read last."""
+    `path`, `headers`, `meta` and `options` (how to answer) are those of the request whose head was read last."""
 
     def __init__(self, config: Config, policy: Policy, known: KnownHeads) -> None:
         self._config: Final = config
@@ -37,7 +37,7 @@ class RequestReader:
         self.buffer = bytearray()
         self._body: Body | None = None
         self._body_since = 0.0
-        self._meta: Meta = NO_META
+        self.meta: Meta = NO_META
         self.head_read = False
         self.path = ""
         self.headers: Fields = ()
@@ -75,12 +75,17 @@ class RequestReader:
             return head
         wanted = judge(head, self._policy, self._config)
         origin = head.fields.get(b"origin")
-        cors = b"" if origin is None or not self._policy.allows_origin(origin) else cors_lines(origin)
+        lines = b"" if origin is None or not self._policy.allows_origin(origin) else cors_lines(origin)
+        request_id = read_request_id(head.fields)
+        if request_id is not None:
+            lines += field_lines(((b"X-Request-Id", request_id),))
+        self.options = ResponseOptions(head.persistent, head.method == b"HEAD", lines)
         self.path, self.headers = head.path.decode("ascii"), head.headers
-        self.options = ResponseOptions(head.persistent, head.method == b"HEAD", cors)
         self._known.keep(raw, head, wanted, self.options)
-        if isinstance(wanted, Call):
-            self._meta = wanted.meta
+        if isinstance(wanted, Handshake):
+            self.meta = NO_META if request_id is None else Meta(request_id=request_id.decode("ascii"))
+        elif isinstance(wanted, Call):
+            self.meta = wanted.meta
             self._body = ChunkedBody(self._config) if head.chunked else CountedBody(head.length or 0)
             self._body_since = now
         return wanted
@@ -94,7 +99,7 @@ class RequestReader:
             return rest
         self._body = None
         self.buffer += rest
-        return Exchange(body.join(), self._meta, self.path, self.headers)
+        return Exchange(body.join(), self.meta, self.path, self.headers)
 
     @property
     def body_deadline(self) -> float:

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 from posthouse.core.values.config import Config
-from posthouse.core.values.peers import NO_META, Meta
+from posthouse.core.values.peers import NO_META, REQUEST_ID, Meta
 from posthouse.transports.codec import Handshake, Probe
 from posthouse.transports.policy import Policy, authorize_open
 from posthouse.transports.refusal import Refusal
@@ -39,12 +39,16 @@ SECRETS: Final = (
 
 IDEMPOTENCY_KEY: Final = re.compile(rb"[\x20-\x7e]{1,255}")
 TIMEOUT: Final = re.compile(rb"0*[1-9][0-9]{0,9}")
+REQUEST_ID_BYTES: Final = re.compile(REQUEST_ID.pattern.encode())
 TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-[\x20-\x7e]{1,64})?")
 """W3C Trace Context section 3.2.2. Later versions may append to it."""
 
 PREFLIGHT_FIELDS: Final = (
     (b"Access-Control-Allow-Methods", b"POST"),
-    (b"Access-Control-Allow-Headers", b"Content-Type, Idempotency-Key, Posthouse-Timeout-Ms, Traceparent"),
+    (
+        b"Access-Control-Allow-Headers",
+        b"Content-Type, Idempotency-Key, Posthouse-Timeout-Ms, Traceparent, X-Request-Id",
+    ),
     (b"Access-Control-Max-Age", b"600"),
 )
 
@@ -130,7 +134,8 @@ def _judge_call(head: Head, config: Config) -> Call | Refusal:
 def _read_meta(fields: dict[bytes, bytes]) -> Meta | Refusal:
     """The metadata of the call in its headers."""
     key, timeout, parent = (fields.get(n) for n in (b"idempotency-key", b"posthouse-timeout-ms", b"traceparent"))
-    if key is None and timeout is None and parent is None:
+    request_id = read_request_id(fields)
+    if key is None and timeout is None and parent is None and request_id is None:
         return NO_META
     if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
         return BAD_IDEMPOTENCY_KEY
@@ -142,7 +147,14 @@ def _read_meta(fields: dict[bytes, bytes]) -> Meta | Refusal:
         idempotency_key=None if key is None else key.decode("ascii"),
         timeout_ms=None if timeout is None else int(timeout),
         traceparent=parent.decode("ascii") if traced and parent is not None else None,
+        request_id=None if request_id is None else request_id.decode("ascii"),
     )
+
+
+def read_request_id(fields: dict[bytes, bytes]) -> bytes | None:
+    """The X-Request-Id of a request. An invalid one is ignored: a call does not fail because of its name in logs."""
+    request_id = fields.get(b"x-request-id")
+    return request_id if request_id is not None and REQUEST_ID_BYTES.fullmatch(request_id) else None
 
 
 def _names_secret(query: bytes) -> bool:

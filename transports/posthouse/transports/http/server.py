@@ -176,7 +176,7 @@ class Http1(Codec):
             self._answer_alone(Answered(204), Answer(204, fields=field_lines(PREFLIGHT_FIELDS)))
         elif isinstance(wanted, Handshake):
             self._upgrade = wanted
-            self._hand_on(Upgrade(wanted, reader.path, reader.headers))
+            self._hand_on(Upgrade(wanted, reader.path, reader.headers, reader.meta))
         else:
             self._state = TRANSITIONS[self._state][ANSWER]
             self._deadline = None

@@ -6,7 +6,7 @@ not know what the gateway makes of an output: that comes back as effects, in `ga
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from msgspec.json import encode
@@ -42,10 +42,13 @@ STATS_SCOPES: Final = ("admin",)
 class CodecOutputs:
     """`tell` has a function for each output. Requests that codecs refused by themselves are counted and emitted."""
 
-    def __init__(self, gateway: Gateway, sockets: Sockets, outbox: list[Action]) -> None:
+    def __init__(
+        self, gateway: Gateway, sockets: Sockets, outbox: list[Action], about: Mapping[str, str | float]
+    ) -> None:
         self._gateway: Final = gateway
         self._sockets: Final = sockets
         self._outbox: Final = outbox
+        self._about: Final = about
         self._refused: Final = Stats()
         self.tell: Final[dict[type, Callable[[SocketState, Any, float], None]]] = {
             HeadRead: self._on_head_read,
@@ -65,7 +68,7 @@ class CodecOutputs:
         }
 
     def stats(self) -> dict[str, int]:
-        """The counters of the gateway and of this class, by name. Changes nothing."""
+        """The counters and sizes of the gateway, and the counters of this class, by name. Changes nothing."""
         return {**self._gateway.stats(), **self._refused.snapshot()}
 
     def _on_head_read(self, state: SocketState, output: HeadRead, now: float) -> None:
@@ -90,8 +93,8 @@ class CodecOutputs:
 
     def _on_upgrade(self, state: SocketState, output: Upgrade, now: float) -> None:
         state.advance(ASK)
-        headers = output.headers
-        peer = Peer("websocket", state.address, state.socket, state.identity, path=output.path, headers=headers)
+        meta, path, headers = output.meta, output.path, output.headers
+        peer = Peer("websocket", state.address, state.socket, state.identity, meta, path, headers)
         self._connect(state, peer, now)
 
     def _on_selected(self, state: SocketState, output: Selected, now: float) -> None:
@@ -114,7 +117,7 @@ class CodecOutputs:
             health = self._gateway.health(now)
             codec.respond(503 if health.status == "draining" else 200, encode(health), now)
         elif not identity.missing(STATS_SCOPES):
-            codec.respond(200, encode(self.stats()), now)
+            codec.respond(200, encode({**self._about, **self.stats()}), now)
         else:
             codec.respond(403 if identity.authenticated else 401, encode({"scopes": STATS_SCOPES}), now)
 

@@ -7,7 +7,7 @@ waits. `now` is monotonic seconds and always an argument.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from posthouse.core.gateway import Gateway
@@ -33,14 +33,22 @@ NORMAL: Final = 1000
 
 
 class Switchboard:
-    """Joins `gateway` to sockets. `policy` says who may open connections, and who an unauthenticated caller is. With
-    `direct=False` nothing takes a shorter way: the results are the same, later.
+    """Joins `gateway` to sockets. `policy` says who may open connections, and who an unauthenticated caller is. `about`
+    has facts of the process that `/stats` reports before the counters, such as its version. With `direct=False` nothing
+    takes a shorter way: the results are the same, later.
 
     Inputs raise UsageError for misuse by the caller, and nothing else: a socket that never was, or more bytes `sent`
     than are held, or a negative number of bytes.
     """
 
-    def __init__(self, gateway: Gateway, policy: Policy = Policy(), *, direct: bool = True) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        policy: Policy = Policy(),
+        about: Mapping[str, str | float] = {},
+        *,
+        direct: bool = True,
+    ) -> None:
         self.outbox: list[Action] = []
         self.gateway: Final = gateway
         self.config: Final[Config] = gateway.config
@@ -50,7 +58,7 @@ class Switchboard:
         self._sockets = Sockets(gateway, self.outbox, self._timers)
         self._at_eof: dict[SocketId, SocketState] = {}
         self._pending: dict[SocketId, SocketState] = {}
-        self._outputs = CodecOutputs(gateway, self._sockets, self.outbox)
+        self._outputs = CodecOutputs(gateway, self._sockets, self.outbox, about)
         self._tell = self._outputs.tell
         self._perform = GatewayEffects(gateway, self._sockets, self.outbox, self._pending).perform
 
@@ -220,7 +228,7 @@ class Switchboard:
         return self.gateway.health(now)
 
     def stats(self) -> dict[str, int]:
-        """All counters by name. Changes nothing."""
+        """All counters and sizes by name. Changes nothing."""
         return self._outputs.stats()
 
     # How inputs begin and end

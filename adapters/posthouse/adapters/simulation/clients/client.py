@@ -71,6 +71,7 @@ class Client(Receiver):
         idempotency_key: str | None = None,
         traceparent: str | None = None,
         progress_token: str | int | None = None,
+        request_id: str | None = None,
         params: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> PendingCall:
@@ -84,6 +85,7 @@ class Client(Receiver):
             "idempotency_key": idempotency_key,
             "traceparent": traceparent,
             "progress_token": progress_token,
+            "request_id": request_id,
         }
         if given := {name: value for name, value in meta.items() if value is not None}:
             request["meta"] = given

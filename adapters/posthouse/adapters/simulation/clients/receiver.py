@@ -35,6 +35,9 @@ PLAIN_REFUSALS: Final = (403, 408, 414, 421, 429, 431, 503)
 """The statuses with which a valid request may be refused in plain text: for its time or size, for its origin or host,
 and because the server is full or shutting down."""
 
+UNREAD: Final = (400, 408, 414, 431)
+"""The statuses of requests whose head may not have been read, so that nothing in it is known."""
+
 
 class ReceiverHost(Protocol):
     """What a client must know of its world to check what it receives."""
@@ -131,6 +134,8 @@ class Receiver(ABC):
                 self._violated("a chunked request was refused", event)
         elif not status_fits(event.status, request, reply):
             self._violated("the HTTP status does not match the reply", event)
+        if not event.named and event.status not in UNREAD:
+            self._violated("an HTTP response does not have the X-Request-Id of its request", event)
         refusal = RpcError(SERVER_BUSY, data={"status": event.status})
         for entry in entries_of(reply):
             if is_refusal(entry):

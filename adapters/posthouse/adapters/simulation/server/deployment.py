@@ -11,11 +11,15 @@ from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
+from posthouse.core.values.lifecycle import EventName
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.switchboard import Switchboard
 
 WALL: Final = 1_700_000_000.0
 """The Unix time at which every process starts, in seconds."""
+
+EVENTS: Final[tuple[EventName, ...]] = ("call.ended",)
+"""The events that are made for the checks of a simulation, if nobody else listens."""
 
 
 class Deployment(Struct, frozen=True):
@@ -35,10 +39,11 @@ class Deployment(Struct, frozen=True):
         """
         service, config, recorder = self.service, self.config, None
         if journal is not None:
-            recorder = Recorder(service, Header.of(service, config, wall=WALL, policy=self.policy), journal, entropy)
+            header = Header.of(service, config, wall=WALL, policy=self.policy, events=EVENTS)
+            recorder = Recorder(service, header, journal, entropy)
             service, entropy = recorder.service, recorder.entropy
         build = CheckedGateway if model else Gateway
-        board = Switchboard(build(service, config, wall=WALL, entropy=entropy), self.policy)
+        board = Switchboard(build(service, config, wall=WALL, entropy=entropy, events=EVENTS), self.policy)
         if recorder is not None:
             recorder.watch(board)
         return board, service

@@ -97,7 +97,13 @@ class SampleWorkload:
                 method, params = self._draw_call(client)
                 timeout = stream.pick((None, None, None, 1, 300))
                 token = stream.pick((None, self._calls)) if method in WITH_PROGRESS else None
-                call = client.call(REAL_NAMES.get(method, method), timeout_ms=timeout, progress_token=token, **params)
+                call = client.call(
+                    REAL_NAMES.get(method, method),
+                    timeout_ms=timeout,
+                    progress_token=token,
+                    request_id=None if self._calls % 3 else f"request-{self._calls}",
+                    **params,
+                )
                 self._expect(client, call, method, params)
 
     def _draw_call(self, client: Client) -> tuple[str, dict[str, Any]]:

@@ -33,12 +33,13 @@ class Pong(Struct, frozen=True, gc=False):
 
 class HttpReply(Struct, frozen=True, gc=False):
     """The HTTP response to the text `request` was received. There is no other. `body` is None if it is not JSON. `page`
-    wrote the request."""
+    wrote the request. `named`: the response has the X-Request-Id of the request."""
 
     request: bytes
     status: int
     body: bytes | None
     page: Page = Page(b"localhost")
+    named: bool = True
 
 
 class Closed(Struct, frozen=True, gc=False):

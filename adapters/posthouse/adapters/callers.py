@@ -1,0 +1,72 @@
+"""The identities that callers of a server can have, and the methods that none of them may call.
+
+A way to authenticate adds its identities to `possible_callers`; everything that warns follows from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Final
+
+from msgspec import Struct
+from posthouse.core.dispatch.admission import uncallable
+from posthouse.core.service.method import Method
+from posthouse.core.service.service import Service
+from posthouse.core.values.peers import ANONYMOUS, Identity
+
+MAX_NAMED: Final = 5
+"""The number of methods that a warning names."""
+
+REMEDY: Final = (
+    "this server cannot authenticate callers. To open them to everyone, declare public=True on the service or on each "
+    "method, without scopes; for development, use --dev (in code, dev=True)"
+)
+
+
+def possible_callers(
+    *, sockets: bool = True, identity: Identity = ANONYMOUS, pipes: bool = False, pipe_identity: Identity = ANONYMOUS
+) -> tuple[Identity, ...]:
+    """Every identity that a caller can have: over sockets, and at the other end of pipes."""
+    return (*([identity] if sockets else []), *([pipe_identity] if pipes else []))
+
+
+class Uncallable(Struct, frozen=True):
+    """A warning about methods that no caller can call. `text` names its two facts, as for `report`. `methods` is None
+    for all methods of the service."""
+
+    text: str
+    service: str
+    methods: str | None
+
+    def __str__(self) -> str:
+        return self.text.format(service=self.service, methods=self.methods)
+
+
+def warning(service: Service, callers: Sequence[Identity]) -> Uncallable | None:
+    """A warning if there are methods of this service that none of these callers may call, with the remedy."""
+    refused = uncallable(service.methods.values(), callers)
+    if not refused:
+        return None
+    if len(refused) == len(service.methods):
+        text = f"no caller can call any method of service {{service}}: {_needs(refused)}, and {REMEDY}"
+        return Uncallable(text, service.name, None)
+    return Uncallable(f"no caller can call {{methods}} of service {{service}}: {REMEDY}", service.name, _named(refused))
+
+
+def _needs(methods: Iterable[Method]) -> str:
+    needs = list(dict.fromkeys(map(need, methods)))
+    return f"they need {needs[0]}" if len(needs) == 1 else "they need an authenticated caller or scopes"
+
+
+def _named(methods: Sequence[Method]) -> str:
+    named = [f"{method.name} (needs {need(method)})" for method in islice(methods, MAX_NAMED)]
+    more = len(methods) - len(named)
+    return f"{', '.join(named)}{f' and {more} more' if more else ''}"
+
+
+def need(method: Method) -> str:
+    """What a caller must have for this method."""
+    if method.scopes:
+        return f"the scope {' and '.join(method.scopes)}"
+    return "an authenticated caller"
