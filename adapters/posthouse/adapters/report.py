@@ -1,4 +1,5 @@
-"""The one place that logs: `report` makes a record of the `posthouse` logger for each thing that happened.
+"""The one place that logs: `report` makes a record of the `posthouse` logger for each thing that happened. The
+lines of an access log go to its child `posthouse.access`, as with other servers.
 
 `record.event` names the event (`connection.closed`), and `record.fields` has its facts by name; each fact is also an
 attribute, unless the record has one of that name. What filters, handlers and record factories of the service raise
@@ -18,9 +19,13 @@ from typing import Final
 
 from posthouse.adapters.terminal import printable, say
 
-__all__ = ["DEBUG", "ERROR", "INFO", "WARNING", "clean", "is_logged", "report"]
+__all__ = ["DEBUG", "ERROR", "INFO", "LISTENING", "WARNING", "access", "clean", "is_logged", "report"]
 
 logger: Final = logging.getLogger("posthouse")
+access: Final = logging.getLogger("posthouse.access")
+
+LISTENING: Final = "server.listening"
+"""The event for each address, when the server accepts."""
 
 MAX_VALUE: Final = 256
 """The most characters of a value that are logged."""
@@ -43,6 +48,7 @@ def report(
     *,
     raised: BaseException | None = None,
     stack: str | None = None,
+    to: logging.Logger = logger,
     **fields: object,
 ) -> None:
     """Log that `event` happened. Facts that are None are left out.
@@ -50,24 +56,33 @@ def report(
     `raised` and `stack` are an exception and a stack of our own code or of the service, never the fault of a peer.
     """
     try:
-        if not is_logged(level):
+        if not is_logged(level, to):
             return
         facts = {name: clean(value) for name, value in fields.items() if value is not None}
-        rest = [f"{name}={fact}" for name, fact in facts.items() if f"{{{name}}}" not in text]
+        rest = [f"{name}={quoted(fact)}" for name, fact in facts.items() if f"{{{name}}}" not in text]
         text = ", ".join([text.format_map(facts), *rest])
         info: Raised | None = None if raised is None else (type(raised), raised, raised.__traceback__)
-        record = logger.makeRecord(logger.name, level, __file__, 0, "%s", (text,), info, event, None, stack)
+        record = to.makeRecord(to.name, level, __file__, 0, "%s", (text,), info, event, None, stack)
         for name, fact in facts.items():
             record.__dict__.setdefault(name, fact)
         record.__dict__.update(event=event, fields=facts)
-        logger.handle(record)
+        to.handle(record)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        say(f"{logging.getLevelName(level)} {text}; the log itself failed with {clean(repr(error))}")
+        level_name = logging.getLevelName(level)
+        failure = f"the log itself failed with {clean(repr(error))}"
+        say(f"{level_name} {text}; {failure}", level=level_name.lower(), event=event)
 
 
-def is_logged(level: int) -> bool:
+def quoted(fact: object) -> object:
+    """A fact as it stands in a line: in quotes, if it could be taken for more than one fact."""
+    if isinstance(fact, str) and any(char in fact for char in ',="'):
+        return '"{}"'.format(fact.replace("\\", "\\\\").replace('"', '\\"'))
+    return fact
+
+
+def is_logged(level: int, to: logging.Logger = logger) -> bool:
     """Is this level logged? `logging.config.dictConfig` disables each logger that it does not name: that is undone."""
-    logger.disabled = False
-    return logger.isEnabledFor(level)
+    to.disabled = False
+    return to.isEnabledFor(level)

@@ -13,7 +13,7 @@ from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.lifecycle import ConnectionClosed
 
-from tests.adapters.loopback import PATIENCE, connected, serving, websocket
+from tests.adapters.loopback import PATIENCE, connected, post, serving, text, websocket
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -159,3 +159,116 @@ def test_values_are_escaped_and_cut(caplog: pytest.LogCaptureFixture) -> None:
     assert (record.name, facts["name"], "none" in facts) == ("posthouse", "kept", False)
     assert [clean(value) for value in (1, 0.5, True, None)] == [1, 0.5, True, None]
     assert len(str(clean("\x00" * 1000))) == 256
+
+
+def lines(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, object]]:
+    return [vars(record)["fields"] for record in caplog.records if vars(record).get("event") == event]
+
+
+@pytest.mark.anyio
+async def test_an_access_log_has_one_line_for_each_call_and_none_without_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "posthouse")
+    service = Service("logged", public=True)
+
+    @service.method
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    for access_log in (True, False):
+        async with serving(service, access_log=access_log) as server, connected(server) as client:
+            assert (await client.post("add", [1, 2]))[0] == 200
+            assert (await client.post("forged\nINFO call ended, user=root"))[0] == 200
+        records = [record for record in caplog.records if record.name == "posthouse.access"]
+        caplog.clear()
+        if not access_log:
+            assert records == []
+            continue
+        facts = [vars(record)["fields"] for record in records]
+        assert {"milliseconds", "peer"} <= facts[0].keys()
+        for known in facts:
+            del known["milliseconds"], known["peer"]
+        assert facts == [
+            {"method": "add", "outcome": "result", "connection": 1, "kind": "http"},
+            {
+                "method": r"forged\nINFO call ended, user=root",
+                "outcome": "error",
+                "code": -32601,
+                "connection": 2,
+                "kind": "http",
+            },
+        ]
+        assert r'method="forged\\nINFO call ended, user=root", outcome=error' in records[1].getMessage()
+
+
+@pytest.mark.anyio
+async def test_the_access_log_reaches_no_call_whatever_its_logger_does(caplog: pytest.LogCaptureFixture) -> None:
+    class Breaks(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise LookupError
+
+    access = logging.getLogger("posthouse.access")
+    handler = Breaks()
+    access.addHandler(handler)
+    try:
+        async with serving(Service("logged"), access_log=True) as server, connected(server) as client:
+            caplog.set_level(logging.INFO, "posthouse")
+            for _ in range(3):
+                assert (await client.post("connection.ping"))[0] == 200
+    finally:
+        access.removeHandler(handler)
+
+
+@pytest.mark.anyio
+async def test_the_end_of_a_shut_down_says_what_it_did(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "posthouse")
+    service = Service("leaving", public=True)
+    begun = anyio.Event()
+
+    @service.method
+    async def wait() -> None:
+        begun.set()
+        await anyio.sleep_forever()
+
+    config = Config(drain_spread=0.0, drain_grace=0.0)
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+
+            async def main(*, task_status: anyio.abc.TaskStatus[Server]) -> None:
+                await serve(service, port=0, config=config, task_status=task_status)
+
+            server = await group.start(main)
+            async with connected(server) as client:
+                await client.send(post(text("wait")))
+                await begun.wait()
+                server.shut_down()
+                assert (await client.response())[0] == 503
+    (end,) = lines(caplog, "server.stopped")
+    assert (end["connections"], end["calls"]) == (1, 1)
+    last = [record.getMessage() for record in caplog.records if record.name == "posthouse"][-1]
+    assert last == f"shut down in {end['seconds']} s: 1 connections closed, 1 calls cancelled"
+
+
+@pytest.mark.anyio
+async def test_the_lines_of_a_call_have_the_id_of_its_request(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "posthouse")
+    service = Service("late", public=True)
+
+    @service.method
+    def broken() -> None:
+        raise ValueError
+
+    @service.method(timeout=0.01)
+    async def late() -> None:
+        await anyio.sleep_forever()
+
+    async with serving(service, access_log=True) as server, connected(server) as client:
+        for method in ("broken", "late"):
+            field = b"X-Request-Id: r-%b\r\n" % method.encode()
+            await client.send(post(text(method)).replace(b"\r\n", b"\r\n" + field, 1))
+            head = await client.take_until(b"\r\n\r\n")
+            assert field in head
+            await client.take(int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
+    assert [line["request_id"] for line in lines(caplog, "call.failed")] == ["r-broken"]
+    assert [line["request_id"] for line in lines(caplog, "call.timed_out")] == ["r-late"]
+    ended = [(line["request_id"], line["outcome"], line["code"]) for line in lines(caplog, "call.ended")]
+    assert ended == [("r-broken", "error", -32603), ("r-late", "timed_out", -32030)]

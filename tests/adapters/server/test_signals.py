@@ -44,6 +44,7 @@ def server(backend: str, notice: float, drain_timeout: float = 26.0) -> Iterator
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER, backend, str(notice), str(drain_timeout)],
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
     )
@@ -74,6 +75,8 @@ def test_a_second_signal_exits_at_once(anyio_backend: str, number: signal.Signal
         process.send_signal(number)
         assert process.wait(PATIENCE) == 128 + number
         assert process.stdout.read() == ""
+        assert process.stderr is not None
+        assert process.stderr.read() == "exits now: a second signal came before the shut-down had ended\n"
 
 
 def test_a_handler_that_is_stuck_in_its_thread_does_not_hold_up_the_exit(anyio_backend: str) -> None:

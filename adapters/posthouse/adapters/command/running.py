@@ -44,6 +44,7 @@ class Running(Struct, frozen=True):
     backend: Literal["asyncio", "trio"]
     log_level: str
     log_format: logs.LogFormat
+    access_log: bool
     journal: str | None
     journal_bytes: int
 
@@ -73,8 +74,10 @@ def running_options(function: Callable[..., int]) -> Callable[..., int]:
         type=click.Choice(["text", "json"]),
         default="text",
         show_default=True,
-        help="Log lines for people, or one JSON object per line.",
+        help="Lines for people, or one JSON object per line: all that is written to standard error, but for what the "
+        "service itself prints.",
     )
+    @option("--access-log", is_flag=True, help="Log each call: method, outcome, milliseconds, connection, user.")
     @option("--journal", metavar="FILE", help="Record all input for `posthouse replay`; see docs/journal.md.")
     @option(
         "--journal-bytes",
@@ -87,14 +90,14 @@ def running_options(function: Callable[..., int]) -> Callable[..., int]:
     @wraps(function)
     def wrapper(**values: Any) -> int:
         running = Running(**{name: values.pop(name) for name in Running.__struct_fields__})
+        logs.configure(running.log_level, running.log_format)
         return function(running=running, **values)
 
     return wrapper
 
 
 def prepare(running: Running) -> Config:
-    """Set up logs, and check the options that do not need the service. Raises Failure."""
-    logs.configure(running.log_level, running.log_format)
+    """Check the options that do not need the service. Raises Failure."""
     if running.backend == "trio" and find_spec("trio") is None:
         raise Misuse("trio is not installed", hint="to use --backend trio, run: pip install 'posthouse[trio]'")
     return Config() if running.config is None else load_config(running.config)
@@ -103,6 +106,7 @@ def prepare(running: Running) -> Config:
 def run_service(running: Running, service: Service, **options: Unpack[Options]) -> None:
     """Serve until shut-down. Errors of the server become Failure, in terms of the command line."""
     options["journal"], options["journal_bytes"] = running.journal, running.journal_bytes
+    options["access_log"] = running.access_log
     try:
         run(service, backend=running.backend, **options)
     except UsageError as error:

@@ -16,10 +16,11 @@ from typing import Any, Final
 import anyio
 from msgspec import Struct
 from posthouse.adapters.loop.runner import Runner
-from posthouse.adapters.report import DEBUG, ERROR, INFO, WARNING, is_logged, report
+from posthouse.adapters.report import DEBUG, ERROR, INFO, WARNING, access, is_logged, report
 from posthouse.core.service.service import Hook, Service
 from posthouse.core.values.effects import Emit
 from posthouse.core.values.lifecycle import (
+    CallEnded,
     CallFailed,
     CallTimedOut,
     ConnectionClosed,
@@ -49,6 +50,9 @@ NOT_ALLOWED: Final = {
 }
 """The refusals that depend on a setting, by status."""
 
+CUT: Final = ("calls.disconnected", "calls.drained")
+"""The counters of calls that ended because the server did."""
+
 EXCEEDED: Final = "limit {limit} exceeded"
 WOULD_EXCEED: Final = "limit {limit} would have been exceeded, and is not enforced"
 
@@ -63,9 +67,11 @@ class Started(Struct, frozen=True, eq=False):
 
 
 class Events:
-    """Performs `Emit`: writes each event to the log, and runs its hooks."""
+    """Performs `Emit`: writes each event to the log, and runs its hooks. `access_log`: a line for each call, too."""
 
-    def __init__(self, service: Service, runner: Runner, tasks: Tasks, watchdog: Watchdog) -> None:
+    def __init__(
+        self, service: Service, runner: Runner, tasks: Tasks, watchdog: Watchdog, *, access_log: bool = False
+    ) -> None:
         self._runner: Final = runner
         self._tasks: Final = tasks
         self._watchdog: Final = watchdog
@@ -74,6 +80,7 @@ class Events:
         self._running: Started | None = None
         self._finish = False
         self.draining_since: float | None = None
+        self._at_drain: dict[str, int] = {}
         self._raised: Final[dict[str, BaseException]] = {}
         self.finished: Final = anyio.Event()
         self._logged: Final[dict[str, float]] = {}
@@ -86,6 +93,8 @@ class Events:
             RequestRefused: self._log_refused,
             DrainStarted: self._log_draining,
         }
+        if access_log:
+            self._logs[CallEnded] = _log_ended
 
     def emit(self, action: Emit) -> None:
         """Perform `Emit`: write the log, then run the hooks."""
@@ -175,6 +184,7 @@ class Events:
             incident=event.incident,
             reason=event.reason,
             connection=event.connection,
+            request_id=event.request_id,
         )
 
     def _log_breach(self, event: LimitBreached) -> None:
@@ -202,7 +212,26 @@ class Events:
 
     def _log_draining(self, event: DrainStarted) -> None:
         self.draining_since = event.now
+        self._at_drain = self._runner.board.stats()
         report(INFO, "gateway.draining", "shutting down: new calls are refused, running calls may finish")
+
+    def report_end(self) -> None:
+        """The server has ended: say what its shut-down did."""
+        now = self._runner.board.stats()
+        if self.draining_since is None:
+            text = "stopped without a shut-down: {connections} connections were cut"
+            report(INFO, "server.stopped", text, connections=now["connections.open"])
+            return
+        since = {name: now[name] - self._at_drain[name] for name in ("connections.closed", *CUT)}
+        text = "shut down in {seconds} s: {connections} connections closed, {calls} calls cancelled"
+        report(
+            INFO,
+            "server.stopped",
+            text,
+            seconds=round(self._runner.now() - self.draining_since, 3),
+            connections=since["connections.closed"],
+            calls=sum(since[name] for name in CUT),
+        )
 
     def _warn_once(self, kind: str, now: float) -> int:
         """The log level of an event of this kind: WARNING, or DEBUG within `QUIET` seconds after a warning."""
@@ -246,4 +275,29 @@ def _log_closed(event: ConnectionClosed) -> None:
 
 
 def _log_timed_out(event: CallTimedOut) -> None:
-    report(WARNING, "call.timed_out", "call timed out", method=event.method, connection=event.connection)
+    report(
+        WARNING,
+        "call.timed_out",
+        "call timed out",
+        method=event.method,
+        connection=event.connection,
+        request_id=event.request_id,
+    )
+
+
+def _log_ended(event: CallEnded) -> None:
+    report(
+        INFO,
+        "call.ended",
+        "call ended",
+        to=access,
+        method=event.method,
+        outcome=event.outcome,
+        code=event.code,
+        milliseconds=round(event.seconds * 1000, 3),
+        connection=event.connection,
+        kind=event.kind,
+        peer=event.address.host or None,
+        user=event.user,
+        request_id=event.request_id,
+    )

@@ -165,8 +165,14 @@ class Runs:
         """Name a handler that resists, once."""
         if not run.named:
             run.named = True
-            caller = run.invoke.caller.connection
-            report(WARNING, "handler.resists", text, method=run.invoke.method.name, connection=caller)
+            report(
+                WARNING,
+                "handler.resists",
+                text,
+                method=run.invoke.method.name,
+                connection=run.invoke.caller.connection,
+                request_id=run.invoke.meta.request_id,
+            )
 
     # The end
 

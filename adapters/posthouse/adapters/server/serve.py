@@ -10,12 +10,14 @@ import os
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from importlib.metadata import version
 from os import PathLike
 from typing import Any, Literal, Never, TypedDict, Unpack
 
 import anyio
 from anyio.abc import TaskStatus
 from msgspec import Struct
+from posthouse.adapters.callers import possible_callers, warning
 from posthouse.adapters.handlers.events import Events
 from posthouse.adapters.handlers.runs import Runs
 from posthouse.adapters.handlers.served_context import AwaitedRequests
@@ -27,11 +29,12 @@ from posthouse.adapters.journal.file import DEFAULT_BYTES
 from posthouse.adapters.loop.clock import Clock
 from posthouse.adapters.loop.named import named_loop
 from posthouse.adapters.loop.runner import Runner
-from posthouse.adapters.report import WARNING, report
+from posthouse.adapters.report import INFO, LISTENING, WARNING, report
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
+from posthouse.core.values.lifecycle import EventName
 from posthouse.core.values.peers import ALL_SCOPES, ANONYMOUS, Address, Identity, SocketId
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.switchboard import Switchboard
@@ -62,6 +65,7 @@ class Options(TypedDict, total=False):
     dev: bool
     pipe_identity: Identity
     signals: bool
+    access_log: bool
     clock: Clock
     journal: str | PathLike[str] | None
     journal_bytes: int
@@ -83,6 +87,7 @@ async def serve(
     dev: bool = False,
     pipe_identity: Identity = ANONYMOUS,
     signals: bool = False,
+    access_log: bool = False,
     clock: Clock = Clock(),
     journal: str | PathLike[str] | None = None,
     journal_bytes: int = DEFAULT_BYTES,
@@ -104,6 +109,7 @@ async def serve(
       `pipe_identity`: the identity of the peer of a pipe.
     - `signals`: SIGTERM and SIGINT shut down, a second one exits at once with 128 + n. The process then ends in time:
       it exits with 1 if a handler resists its cancellation or blocks the event loop. In the main thread only.
+    - `access_log`: one line of the logger `posthouse.access` (INFO) for each call and each refused request.
     - `journal`: a file in which all input is recorded, up to `journal_bytes`; the previous one is kept as `FILE.1`.
     - `started` is called, and `task_status` told, when the server accepts.
 
@@ -140,13 +146,25 @@ async def serve(
             loopback_origins=dev,
             secure=tls is not None,
         )
+        callers = possible_callers(
+            sockets=bool(bound), identity=identity, pipes=bool(pipes), pipe_identity=pipe_identity
+        )
+        uncallable = warning(service, callers)
+        if uncallable is not None:
+            service_name, methods = uncallable.service, uncallable.methods
+            report(WARNING, "methods.uncallable", uncallable.text, service=service_name, methods=methods)
+        events: tuple[EventName, ...] = ("call.ended",) if access_log else ()
+        about: dict[str, str | float] = {"version": version("posthouse"), "started_at": clock.wall()}
         wall = clock.wall() - clock.now()
         if journal is None:
-            board = Switchboard(Gateway(service, config, wall=wall, entropy=clock.entropy), policy)
+            core = Gateway(service, config, wall=wall, entropy=clock.entropy, events=events)
+            board = Switchboard(core, policy, about)
         else:
             file = JournalFile(journal, journal_bytes)
             stack.callback(file.close)
-            board = record(service, config, policy, file.write, wall=wall, entropy=clock.entropy)
+            board = record(
+                service, config, policy, file.write, wall=wall, entropy=clock.entropy, events=events, about=about
+            )
         runner = Runner(board, clock)
         stack.callback(runner.close)
         server = Server(runner, bound)
@@ -154,11 +172,14 @@ async def serve(
             stack.enter_context(on_signals(server.shut_down, config.drain_timeout))
 
         def accepts() -> None:
+            for at in bound:
+                report(INFO, LISTENING, "listening on {url}", url=at.url)
             task_status.started(server)
             if started is not None:
                 started(server)
 
-        left = await drive(service, runner, Entrances(listeners, tls, pipes, pipe_identity), accepts)
+        entrances = Entrances(listeners, tls, pipes, pipe_identity)
+        left = await drive(service, runner, entrances, accepts, access_log=access_log)
     if left and signals:
         end_process()
 
@@ -193,7 +214,9 @@ class Entrances(Struct, frozen=True):
     pipe_identity: Identity = ANONYMOUS
 
 
-async def drive(service: Service, runner: Runner, entrances: Entrances, accepts: Callable[[], None]) -> list[str]:
+async def drive(
+    service: Service, runner: Runner, entrances: Entrances, accepts: Callable[[], None], *, access_log: bool = False
+) -> list[str]:
     """Run everything that a server has, from its beginning to its end. `accepts` is called when clients may come.
 
     Returns the names of handlers and hooks that resist their cancellation.
@@ -203,7 +226,7 @@ async def drive(service: Service, runner: Runner, entrances: Entrances, accepts:
     watchdog = Watchdog(runner.now, config.watchdog_warn, config.watchdog_log)
     workers = Workers(config.blocking_workers, config.max_blocking_queue)
     tasks = Tasks(runner)
-    events = Events(service, runner, tasks, watchdog)
+    events = Events(service, runner, tasks, watchdog, access_log=access_log)
     requests = AwaitedRequests(runner)
     endpoints = Endpoints()
     acceptor = Acceptor(entrances.listeners, runner, endpoints, entrances.tls)
@@ -229,6 +252,7 @@ async def drive(service: Service, runner: Runner, entrances: Entrances, accepts:
                     seconds = min(seconds, events.draining_since + config.drain_timeout - runner.now())
             finally:
                 left = await runs.stop(seconds) + await events.stop()
+                events.report_end()
                 group.cancel_scope.cancel()
     return left
 

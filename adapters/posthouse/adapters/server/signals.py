@@ -8,16 +8,21 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from threading import Event, Thread, current_thread, main_thread
+from queue import Empty, SimpleQueue
+from threading import Thread, current_thread, main_thread
+from time import sleep
 from types import FrameType
 from typing import Final
 
-from posthouse.adapters.report import ERROR, report
+from posthouse.adapters.report import ERROR, WARNING, report
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 SPARE: Final = 2.0
 """Seconds after the time of a shut-down until the process ends, whatever holds it up."""
+
+LAST_LINE: Final = 0.2
+"""Seconds that a second signal waits for the last line of the log."""
 
 
 def in_main_thread() -> bool:
@@ -29,34 +34,42 @@ def in_main_thread() -> bool:
 def on_signals(shut_down: Callable[[], None], seconds: float) -> Iterator[None]:
     """While this is entered, the first signal calls `shut_down`, and a second one exits at once with 128 + n.
 
+    A thread writes the last line of the log. A signal handler may have interrupted the code that holds the log's lock.
     If the shut-down takes much longer than `seconds`, because user code blocks the loop, the process exits with 1.
     It does not use the event loop's own signal handling, since a handler that blocks the loop would block the second
     signal too. For the main thread only.
     """
     signalled = False
-    begun, over = Event(), Event()
+    news: SimpleQueue[int | None] = SimpleQueue()  # its `put` may interrupt itself; None: the server has ended
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal signalled
+        news.put(number)
         if signalled:
+            sleep(LAST_LINE)
             os._exit(128 + number)
         signalled = True
-        begun.set()
         shut_down()
 
     def watch() -> None:
-        begun.wait()
-        if not over.wait(seconds + SPARE):
+        if news.get() is None:
+            return
+        try:
+            second = news.get(timeout=seconds + SPARE)
+        except Empty:
             report(ERROR, "shutdown.overrun", "the event loop is blocked and the time to shut down is over: exits now")
             end_process()
+        else:
+            if second is not None:
+                report(WARNING, "server.stopped", "exits now: a second signal came before the shut-down had ended")
+                os._exit(128 + second)
 
     before = {number: signal.signal(number, handle) for number in SIGNALS}
     Thread(target=watch, name="posthouse-shut-down", daemon=True).start()
     try:
         yield
     finally:
-        over.set()
-        begun.set()
+        news.put(None)
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import socket
 import subprocess
@@ -44,6 +45,7 @@ def test_serve_without_a_module_serves_the_built_in_methods(ran: dict[str, Any])
         "allow_hosts": [],
         "allow_origins": [],
         "dev": False,
+        "access_log": False,
         "journal": None,
         "journal_bytes": 64 * 1024 * 1024,
     }
@@ -53,7 +55,7 @@ def test_every_option_of_the_command_is_passed_to_serve(ran: dict[str, Any], tmp
     (tmp_path / "limits.toml").write_text("max_batch = 7\n")
     words = "serve calculator:service --host ::1 --host 127.0.0.1 --port 0 --unix /tmp/s --tls-cert c --tls-key k"
     words += f" --backend trio --config {tmp_path}/limits.toml --allow-host a --allow-host b --allow-origin https://o"
-    words += " --dev --log-level debug --log-format json --journal j --journal-bytes 70000"
+    words += " --dev --log-level debug --log-format json --access-log --journal j --journal-bytes 70000"
     assert main(words.split()) == 0
     assert ran["service"].name == "calculator"
     del ran["service"], ran["started"]
@@ -68,6 +70,7 @@ def test_every_option_of_the_command_is_passed_to_serve(ran: dict[str, Any], tmp
         "allow_hosts": ["a", "b"],
         "allow_origins": ["https://o"],
         "dev": True,
+        "access_log": True,
         "journal": "j",
         "journal_bytes": 70_000,
     }
@@ -170,14 +173,140 @@ def serving(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_serve_prints_its_address_answers_and_is_exit_code_0(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with serving("--backend", backend, "--log-format", "json", "--dev") as (process, url):
+    with serving("--backend", backend, "--dev", "--log-level", "warning") as (process, url):
         assert url.startswith("http://127.0.0.1:")
         assert main(["call", url, "subtract", "minuend:=42", "subtrahend:=23"]) == 0
         assert capsys.readouterr().out == "19\n"
         assert main(["call", url, "memory.store", "number:=1"]) == 0
         process.send_signal(signal.SIGTERM)
-        _, rest = process.communicate()
+        _, suggested = process.communicate()
         assert process.returncode == 0
-    suggested, logged = rest.split("\n\n")
     assert f" call {url} subtract minuend:=42 subtrahend:=23\n" in suggested
-    assert [json.decode(line)["event"] for line in logged.splitlines()][:2] == ["connection.closed"] * 2
+
+
+# For machines: every line of stderr is a JSON object
+
+NOISY = """
+import asyncio, gc, logging, sys, threading, warnings
+from posthouse.core import Service
+
+warnings.warn("on import")
+service = Service("noisy", public=True)
+
+@service.method
+def warn() -> None:
+    warnings.warn("a\\nb")
+
+@service.method
+def misfit() -> None:
+    logging.getLogger("mine").warning("%d", "x")
+
+@service.method
+def broken() -> None:
+    raise ValueError("one\\ntwo")
+
+@service.method
+def thread() -> None:
+    started = threading.Thread(target=lambda: 1 / 0)
+    started.start()
+    started.join()
+
+@service.method
+def unraisable() -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise LookupError
+    Broken()
+    gc.collect()
+
+@service.on("call.failed")
+def hook(event) -> None:
+    raise RuntimeError
+
+@service.method(public=False)
+def closed() -> None: ...
+"""
+
+
+@pytest.fixture
+def noisy(tmp_path: Path) -> Path:
+    (tmp_path / "noisy.py").write_text(NOISY)
+    (tmp_path / "crashing.py").write_text("raise ValueError('one\\ntwo')")
+    return tmp_path
+
+
+def json_lines(text: str) -> list[dict[str, Any]]:
+    return [json.decode(line, type=dict[str, Any]) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_every_line_is_json_whatever_goes_wrong(noisy: Path, backend: str) -> None:
+    command = [*COMMAND, "serve", "noisy:service", "--port", "0", "--log-format", "json", "--backend", backend]
+    environment = {**os.environ, "PYTHONASYNCIODEBUG": "1", "PYTHONWARNINGS": "default"}
+    with subprocess.Popen(
+        [*command, "--log-level", "debug", "--access-log"],
+        cwd=noisy,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        lines: list[dict[str, Any]] = []
+        while not lines or lines[-1].get("event") != "server.listening":
+            lines += json_lines(process.stderr.readline())
+        for method in ("warn", "misfit", "broken", "thread", "unraisable", "closed", "no\nsuch"):
+            main(["call", lines[-1]["url"], method])
+        process.send_signal(signal.SIGTERM)
+        out, rest = process.communicate()
+        assert (process.returncode, out) == (0, "")
+    lines += json_lines(rest)
+    events = [line.get("event", line.get("logger")) for line in lines]
+    for event in ("methods.uncallable", "py.warnings", "log.failed", "call.failed", "hook.failed", "uncaught"):
+        assert event in events
+    assert "server.stopped" in events[-2:]  # asyncio says in its debug mode that its loop is closed
+    ended = [(line["method"], line["outcome"], line.get("code")) for line in lines if line.get("event") == "call.ended"]
+    assert ended == [
+        ("warn", "result", None),
+        ("misfit", "result", None),
+        ("broken", "error", -32603),
+        ("thread", "result", None),
+        ("unraisable", "result", None),
+        ("closed", "error", -32020),
+        ("no\\nsuch", "error", -32601),
+    ]
+    assert {line["kind"] for line in lines if line.get("event") == "uncaught"} == {"ZeroDivisionError", "LookupError"}
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["noisy:nothing"], 2, "noisy has no 'nothing'"),
+        (["noisy:\udcff"], 2, "noisy has no '\\udcff'"),
+        (["crashing:service"], 1, "module crashing raised an exception on import"),
+        (["noisy:service", "--unix", "s", "--tls-cert", "k"], 2, "--tls-cert is for TCP"),
+        (["noisy:service", "--config", "none.toml"], 2, "cannot read none.toml"),
+        (["noisy:service", "--host", "0.0.0.0"], 2, "0.0.0.0 is not a loopback address"),
+        (["noisy:service", "--journal", "none/j"], 1, "cannot write the journal none/j"),
+    ],
+)
+def test_a_failure_of_the_command_is_a_line_of_json(noisy: Path, words: list[str], status: int, message: str) -> None:
+    command = [*COMMAND, "serve", *words, "--port", "0", "--log-format", "json"]
+    command = [word for word in command if "--unix" not in command or word not in ("--port", "0")]
+    done = subprocess.run(command, cwd=noisy, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (status, "")
+    failure = json_lines(done.stderr)[-1]
+    assert (failure["level"], failure["event"]) == ("error", "command.failed")
+    assert failure["message"].startswith(message)
+
+
+def test_a_defect_of_the_command_is_a_line_of_json(noisy: Path) -> None:
+    program = (
+        "import sys\nfrom posthouse.adapters.command import running\nfrom posthouse.adapters.command.main import main\n"
+        "def broken(*_, **__):\n    raise LookupError('one\\ntwo')\nrunning.run = broken\n"
+        "sys.exit(main(['serve', '--log-format', 'json']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=noisy, capture_output=True, text=True)
+    (line,) = json_lines(done.stderr)
+    assert (done.returncode, line["event"], line["kind"]) == (1, "uncaught", "LookupError")
+    assert line["traceback"][-2:] == ["LookupError: one", "two"]

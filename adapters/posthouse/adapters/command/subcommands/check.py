@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import click
+from posthouse.adapters.callers import possible_callers, warning
 from posthouse.adapters.command.loading import load_service
 from posthouse.adapters.command.options import Command, service_argument
-from posthouse.adapters.terminal import Failure
+from posthouse.adapters.terminal import Failure, paint, say
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.method import Method
 from posthouse.core.service.service import BUILTINS, Service
@@ -34,8 +35,8 @@ MODULE_PATH: Final = re.compile(r"""('[^']*'|"[^"]*")|(?:\w+\.)+(?=\w)""")
 def command(target: str) -> int:
     """List the methods of a service, or report what is wrong with it.
 
-    The module is imported, and each method is printed with its types and with who may call it. If the service cannot
-    be served, the exit code is 1.
+    The module is imported, and each method is printed with its types and with who may call it. Methods that no caller
+    can call are a warning on standard error. If the service cannot be served, the exit code is 1.
     """
     service = load_service(target)
     try:
@@ -43,6 +44,10 @@ def command(target: str) -> int:
     except UsageError as error:
         raise Failure(f"cannot serve {target}: {error}") from None
     sys.stdout.write("\n".join((*describe(service), "")))
+    uncallable = warning(service, possible_callers())
+    if uncallable is not None:
+        sys.stdout.flush()
+        say(f"{paint('warning:', 'yellow', sys.stderr)} {uncallable}")
     return 0
 
 

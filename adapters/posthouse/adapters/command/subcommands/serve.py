@@ -10,6 +10,7 @@ from posthouse.adapters.command.loading import load_service
 from posthouse.adapters.command.options import Command, Option, service_argument, whole_number
 from posthouse.adapters.command.running import Running, prepare, run_service, running_options
 from posthouse.adapters.command.suggestions import suggestions
+from posthouse.adapters.report import LISTENING
 from posthouse.adapters.server.server import Server
 from posthouse.adapters.terminal import Misuse, say
 from posthouse.core.service.service import Service
@@ -85,6 +86,9 @@ def command(
     Clients send JSON-RPC 2.0 with POST to /rpc, or over a WebSocket at /ws. GET /health and GET /stats report the
     state of the server. SIGTERM and SIGINT shut it down: running calls may finish, clients are told, and the exit
     code is 0. A second signal exits at once.
+
+    Nothing is written to standard output. Standard error has the log, and for each address a line `listening on URL`
+    when the server accepts, whatever --log-level is.
     """
     if unix is not None and not host:
         for option, value in (("--port", port), ("--tls-cert", tls_cert)):
@@ -96,8 +100,8 @@ def command(
 
     def started(server: Server) -> None:
         for bound in server.bound:
-            say(f"listening on {bound.url}")
-        if dev:
+            say(f"listening on {bound.url}", event=LISTENING, url=bound.url)
+        if dev and running.log_format == "text":
             for line in suggestions(service, server.bound[0]):
                 say(line)
 
