@@ -7,15 +7,17 @@ import sys
 
 import posthouse.adapters
 import pytest
+from posthouse.adapters.handlers.lifespans import LifespanError
 from posthouse.adapters.loop.clock import Clock
 from posthouse.adapters.server.listeners import Bound
+from posthouse.adapters.server.running import running
 from posthouse.adapters.server.serve import Options, run, serve
 from posthouse.adapters.server.server import Server
 
 
 def test_each_public_name_is_found_where_it_is_defined() -> None:
     found = [getattr(posthouse.adapters, name) for name in posthouse.adapters.__all__]
-    assert found == [Bound, Clock, Options, Server, run, serve]
+    assert found == [Bound, Clock, LifespanError, Options, Server, run, running, serve]
 
 
 def test_another_name_is_an_attribute_error() -> None:

@@ -11,12 +11,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .handlers.lifespans import LifespanError
     from .loop.clock import Clock
     from .server.listeners import Bound
+    from .server.running import running
     from .server.serve import Options, run, serve
     from .server.server import Server
 else:
-    MODULES = {"Bound": ".server.listeners", "Clock": ".loop.clock", "Server": ".server.server"}
+    MODULES = {
+        "Bound": ".server.listeners",
+        "Clock": ".loop.clock",
+        "LifespanError": ".handlers.lifespans",
+        "Server": ".server.server",
+        "running": ".server.running",
+    }
 
     def __getattr__(name):
         if name not in __all__:
@@ -24,4 +32,4 @@ else:
         return getattr(import_module(MODULES.get(name, ".server.serve"), __name__), name)
 
 
-__all__ = ["Bound", "Clock", "Options", "Server", "run", "serve"]
+__all__ = ["Bound", "Clock", "LifespanError", "Options", "Server", "run", "running", "serve"]

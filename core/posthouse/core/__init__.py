@@ -7,11 +7,12 @@ hooks and interceptors: the events and `Outcome`.
 from __future__ import annotations
 
 from .gateway import Gateway
-from .service.context import Context
+from .service.context import Context, HookContext
+from .service.hooks import Hook
 from .service.method import Method, OnCall, OnOutcome, Outcome, Raised, Returned
 from .service.parameters import Arguments
 from .service.results import ResultError
-from .service.service import Hook, Service
+from .service.service import Service
 from .values.close_reasons import CLOSE_REASONS, CloseReason
 from .values.config import Config
 from .values.effects import (
@@ -102,6 +103,7 @@ __all__ = [
     "Health",
     "Heartbeat",
     "Hook",
+    "HookContext",
     "Identity",
     "Invoke",
     "Kind",

@@ -9,7 +9,8 @@ import pytest
 from posthouse.adapters import Clock
 from posthouse.adapters.handlers.events import Events
 from posthouse.adapters.handlers.runs import Runs
-from posthouse.adapters.handlers.served_context import AwaitedRequests
+from posthouse.adapters.handlers.served_context import Awaited, AwaitedRequests
+from posthouse.adapters.handlers.state.states import States
 from posthouse.adapters.handlers.tasks import Tasks
 from posthouse.adapters.handlers.watchdog import Watchdog
 from posthouse.adapters.handlers.workers import Workers
@@ -20,8 +21,9 @@ from posthouse.adapters.server.endpoints import Endpoints
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.effects import Drained, StopAccepting
-from posthouse.core.values.peers import SocketId
-from posthouse.transports import Action, CloseSocket, EndWriting, StartReading, StopReading, Switchboard, Write
+from posthouse.core.values.errors import DRAINING, refusal
+from posthouse.core.values.peers import ConnectionId, SocketId
+from posthouse.transports import Action, CloseSocket, EndWriting, Reply, StartReading, StopReading, Switchboard, Write
 
 
 class Note:
@@ -55,10 +57,11 @@ async def test_every_action_has_a_row_and_nothing_else_has() -> None:
     runner = Runner(Switchboard(Gateway(service, wall=0.0, entropy=bytes)), Clock())
     watchdog, workers, endpoints, note = Watchdog(runner.now, 1.0, 1.0), Workers(1, 1), Endpoints(), Note()
     tasks, requests, drained = Tasks(runner), AwaitedRequests(runner), anyio.Event()
-    events = Events(service, runner, tasks, watchdog)
+    events = Events(service, runner, tasks, watchdog, States())
     runs = Runs(runner, tasks, events, requests, watchdog, workers)
+    calls = Awaited[ConnectionId](runner, runner.board.hang_up, refusal(DRAINING))
     acceptor = Acceptor((), runner, endpoints, None)
-    actions = performers(endpoints, runs, requests, events, acceptor, drained.set)
+    actions = performers(endpoints, runs, requests, calls, events, acceptor, drained.set)
     assert actions.keys() == {*get_args(Action)}
 
     here, gone = SocketId(1), SocketId(2)
@@ -74,6 +77,7 @@ async def test_every_action_has_a_row_and_nothing_else_has() -> None:
         ):
             actions[type(action)](action)
     assert note.asked == [(b"x", True), "end writing", "stop reading", "start reading", "close when sent", "abort"]
+    actions[Reply](Reply(ConnectionId(1), b"nobody waits for it"))
     actions[StopAccepting](StopAccepting())
     actions[Drained](Drained())
     assert drained.is_set()

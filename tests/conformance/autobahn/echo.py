@@ -15,6 +15,7 @@ from posthouse.adapters.loop.clock import Clock
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.server.listeners import listen_tcp
 from posthouse.adapters.server.serve import Entrances, drive
+from posthouse.adapters.server.server import Server
 from posthouse.core import Config, ConnectionId, Gateway, Service, Transmit
 from posthouse.core.values.config import MIB
 from posthouse.transports.policy import Policy
@@ -50,7 +51,7 @@ async def main() -> None:
         sys.stdout.write(f"ws://127.0.0.1:{listener.bound.port}/ws\n")
         sys.stdout.flush()
 
-    await drive(service, runner, Entrances([listener]), accepts)
+    await drive(service, Server(runner, (listener.bound,)), Entrances([listener]), accepts)
 
 
 if __name__ == "__main__":

@@ -141,7 +141,7 @@ def test_an_admitted_connection_is_found_by_kind_user_and_public_id_until_it_clo
     nobody = tables.add(Peer("websocket"), 0.0)
     for record in (one, two, nobody):
         tables.index(record)
-    assert [list(table) for table in tables.by_kind.values()] == [[3], [], [1, 2]]
+    assert [list(table) for table in tables.by_kind.values()] == [[3], [], [1, 2], []]
     assert {user: list(table) for user, table in tables.by_user.items()} == {"ada": [1, 2]}
     assert tables.by_public_id[two.public_id] is two
     tables.drop(one, 0.0)
@@ -151,7 +151,7 @@ def test_an_admitted_connection_is_found_by_kind_user_and_public_id_until_it_clo
     tables.drop(nobody, 0.0)
     assert not tables.by_user
     assert not tables.by_public_id
-    assert tables.by_kind == {"websocket": {}, "http": {}, "cli": {}}
+    assert tables.by_kind == {"websocket": {}, "http": {}, "cli": {}, "local": {}}
     tables.remove(two)
     assert list(tables.records) == [1, 3]
 

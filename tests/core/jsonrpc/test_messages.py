@@ -22,6 +22,7 @@ from posthouse.core.jsonrpc.messages import (
     encode_result,
     is_encodable,
     join_batch,
+    read_reply,
 )
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import (
@@ -625,6 +626,19 @@ def test_an_encoded_response_decodes_to_the_same_response(value: Any, id: int | 
     assert isinstance(response, Response)
     assert isinstance(response.outcome, ErrorObject)
     assert (response.id, response.outcome.code, response.outcome.data) == (raw_id, 7, value)
+
+
+@given(JSON)
+def test_the_reply_to_a_local_call_is_read_as_it_was_written(value: Any) -> None:
+    result = json.encode(value)
+    assert read_reply(encode_result(WireId(b"1"), result)) == result
+    error = read_reply(encode_error(WireId(b"1"), ErrorObject(7, "seven", value)))
+    assert error == ErrorObject(7, "seven", value)
+
+
+def test_a_result_is_read_however_deep_it_is() -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    assert read_reply(encode_result(WireId(b"1"), deep)) == deep
 
 
 def test_a_value_that_was_built_cannot_change() -> None:

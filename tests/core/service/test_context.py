@@ -7,7 +7,8 @@ from inspect import signature
 from typing import Any
 
 import pytest
-from posthouse.core.service.context import Context
+from posthouse.core.service.context import Context, HookContext
+from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import NO_HEADERS, NO_META, Address, CallId, ConnectionId, Identity, Kind, Meta
 
 
@@ -62,3 +63,14 @@ def test_params_default_to_none_and_the_timeout_of_a_call_to_30_seconds() -> Non
 def test_a_context_must_implement_every_member() -> None:
     with pytest.raises(TypeError, match="abstract"):
         Context()  # type: ignore[abstract]
+
+
+class Bell(HookContext[str]):
+    def notify(self, method: str, params: Any = None) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("context", [Desk(Identity()), Bell()])
+def test_without_a_lifespan_there_is_no_state_and_the_error_says_how_to_have_one(context: Any) -> None:
+    with pytest.raises(UsageError, match=r"no lifespan, so there is no state: declare one with @service\.lifespan"):
+        _ = context.state

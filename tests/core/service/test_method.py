@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from posthouse.core.service.context import Context
-from posthouse.core.service.method import Method, Outcome
+from posthouse.core.service.lifespan import Lifespan
+from posthouse.core.service.method import Interceptor, Method, Outcome
 from posthouse.core.service.parameters import Arguments
 from posthouse.core.values.errors import UsageError
 
@@ -162,11 +163,24 @@ def test_a_reserved_name_needs_reserved() -> None:
 
 def test_interceptors_that_are_coroutine_functions_make_a_plain_method_await() -> None:
     method = of(plain)
-    assert not method.intercepted((), (look_at,)).awaits
-    intercepted = method.intercepted((pass_on,), (look_at,))
+    before, after = Interceptor(pass_on), Interceptor(look_at)
+    assert not method.intercepted((), (after,)).awaits
+    intercepted = method.intercepted((before,), (after,))
     assert (intercepted.awaits, intercepted.is_async) == (True, False)
-    assert (intercepted.on_call, intercepted.on_outcome) == ((pass_on,), (look_at,))
+    assert (intercepted.on_call, intercepted.on_outcome) == ((before,), (after,))
     assert of(later).intercepted((), ()).awaits
+
+
+def test_a_method_and_its_interceptors_keep_the_lifespan_that_they_have() -> None:
+    async def opens() -> AsyncIterator[None]:
+        yield
+
+    ours, theirs = Lifespan.of(opens, "ours"), Lifespan.of(opens, "theirs")
+    method = of(plain).intercepted((Interceptor(pass_on),), (Interceptor(look_at),))
+    assert method.lifespan is None
+    within = method.within(theirs).within(ours)
+    assert within.lifespan is within.on_call[0].lifespan is within.on_outcome[0].lifespan is theirs
+    assert within.renamed("other").lifespan is theirs
 
 
 def test_with_context_adds_the_context_at_its_position() -> None:

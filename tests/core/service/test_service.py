@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, get_args
 
 import pytest
-from posthouse.core.service.context import Context
+from posthouse.core.service.context import Context, HookContext
 from posthouse.core.service.method import Method, Outcome
 from posthouse.core.service.parameters import Arguments
 from posthouse.core.service.service import BUILTINS, Service
@@ -44,6 +44,11 @@ class Scope:
     @property
     def part(self) -> int:
         return 1
+
+
+def functions(declared: Iterable[Any]) -> tuple[Any, ...]:
+    """The functions of interceptors or hooks."""
+    return tuple(each.function for each in declared)
 
 
 # Methods
@@ -217,8 +222,8 @@ def test_hooks_are_kept_by_type_of_event_in_order() -> None:
     @service.on("connection.closed")
     async def two(event: ConnectionOpened | ConnectionClosed) -> None: ...
 
-    assert service.hooks[ConnectionOpened] == (one, two)
-    assert service.hooks[ConnectionClosed] == (two,)
+    assert functions(service.hooks[ConnectionOpened]) == (one, two)
+    assert functions(service.hooks[ConnectionClosed]) == (two,)
     assert list(service.hooks) == list(EVENTS.values())
 
 
@@ -227,7 +232,7 @@ def test_an_unknown_event_is_refused_with_the_nearest_name() -> None:
         Service("s").on("connection.open")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("hook", [lambda: None, lambda a, b: None, max, ConnectionOpened, "text", many])
+@pytest.mark.parametrize("hook", [lambda: None, lambda a, b, c: None, max, ConnectionOpened, "text", many])
 def test_a_hook_that_does_not_take_an_event_is_refused(hook: Any) -> None:
     service = Service("s")
     with pytest.raises(UsageError, match=r"hook of 'connection\.opened'"):
@@ -241,7 +246,7 @@ def test_an_error_for_a_wrong_signature_names_the_expected_arguments() -> None:
     def wrong() -> None: ...
 
     declared: list[tuple[Any, str]] = [
-        (service.on("connection.opened"), "(event)"),
+        (service.on("connection.opened"), "(event) or with (event, context)"),
         (service.on_call, "(context, method, arguments)"),
         (service.on_outcome, "(context, method, outcome)"),
     ]
@@ -263,8 +268,8 @@ def test_interceptors_apply_to_earlier_and_later_methods_in_order() -> None:
     service.method("late")(add)
     service.on_outcome(seen_too)
     for method in service.methods.values():
-        assert method.on_call == (first, second)
-        assert method.on_outcome == (seen, seen_too)
+        assert functions(method.on_call) == (first, second)
+        assert functions(method.on_outcome) == (seen, seen_too)
         assert method.awaits
 
 
@@ -277,6 +282,92 @@ def test_an_interceptor_that_does_not_take_its_arguments_is_refused(wrong: Any) 
         service.on_outcome(wrong)
     service.method(add)
     assert (service.methods["add"].on_call, service.methods["add"].on_outcome) == ((), ())
+
+
+# Lifespan
+
+
+async def opens() -> AsyncIterator[str]:
+    yield "ours"
+
+
+async def opens_too() -> AsyncIterator[str]:
+    yield "theirs"
+
+
+def on_opened(event: ConnectionOpened, context: HookContext) -> None: ...
+
+
+def lifespans(service: Service, method: str) -> list[str | None]:
+    """The services whose state a method, its interceptors and the first hook see."""
+    declared = service.methods[method]
+    each: tuple[Any, ...] = (declared, *declared.on_call, *declared.on_outcome, *service.hooks[ConnectionOpened][:1])
+    return [None if one.lifespan is None else one.lifespan.service for one in each]
+
+
+def test_everything_of_a_service_sees_its_state_whether_declared_before_or_after_the_lifespan() -> None:
+    service = Service("s")
+    service.method("early")(add)
+    service.on_call(first)
+    service.on_outcome(seen)
+    service.on("connection.opened")(on_opened)
+    assert (service.lifespans, lifespans(service, "early")) == ((), [None, None, None, None])
+    assert service.lifespan(opens) is opens
+    service.on_call(second)
+    service.on_outcome(seen_too)
+    service.method("late")(add)
+    service.on("connection.closed")(on_opened)
+    (lifespan,) = service.lifespans
+    assert (lifespan.service, lifespan.takes_server) == ("s", False)
+    assert lifespans(service, "early") == lifespans(service, "late") == ["s"] * 6
+    assert service.hooks[ConnectionClosed][0].lifespan is lifespan
+
+
+def test_a_second_lifespan_is_refused() -> None:
+    service = Service("s")
+    service.lifespan(opens)
+    with pytest.raises(UsageError, match="service 's' already has a lifespan: open everything in that one"):
+        service.lifespan(opens_too)
+    assert len(service.lifespans) == 1
+
+
+def test_a_wrong_lifespan_changes_nothing() -> None:
+    service = Service("s")
+    with pytest.raises(UsageError, match="the lifespan of service 's' takes"):
+        service.lifespan(add)  # type: ignore[type-var]
+    assert service.lifespans == ()
+
+
+def test_an_included_service_keeps_its_own_state_and_its_lifespan_starts_first() -> None:
+    inner, outer = Service("inner"), Service("outer")
+    inner.lifespan(opens_too)
+    inner.method("a")(add)
+    inner.on_call(second)
+    inner.on("connection.opened")(on_opened)
+    outer.on_call(first)
+    outer.include(inner, "one.")
+    outer.lifespan(opens)
+    outer.include(inner, "two.")
+    outer.on_outcome(seen)
+    assert [lifespan.service for lifespan in outer.lifespans] == ["inner", "outer"]
+    for name in ("one.a", "two.a"):
+        assert functions(outer.methods[name].on_call) == (first, second)
+        assert lifespans(outer, name) == ["inner", "outer", "inner", "outer", "inner"]
+
+
+def test_a_service_without_a_lifespan_sees_the_state_of_the_nearest_service_that_includes_it() -> None:
+    bare, middle, outer = Service("bare"), Service("middle"), Service("outer")
+    bare.method("a")(add)
+    bare.on("connection.opened")(on_opened)
+    middle.include(bare)
+    middle.lifespan(opens_too)
+    outer.lifespan(opens)
+    outer.include(bare, "outer.")
+    outer.include(middle)
+    assert lifespans(bare, "a") == [None, None]
+    assert lifespans(outer, "a") == ["middle", "outer"]  # its hook runs once, with the state of the first inclusion
+    assert lifespans(outer, "outer.a") == ["outer", "outer"]
+    assert [lifespan.service for lifespan in outer.lifespans] == ["middle", "outer"]
 
 
 # Composition
@@ -304,11 +395,11 @@ def test_interceptors_of_an_included_service_apply_to_its_methods_inside_ours() 
     outer.include(inner)
     outer.on_call(third)
     outer.on_outcome(seen_too)
-    assert outer.methods["a"].on_call == (first, third, second)
-    assert outer.methods["a"].on_outcome == (seen, seen_too)
-    assert outer.methods["b"].on_call == (first, third)
-    assert outer.methods["b"].on_outcome == (seen_too,)
-    assert inner.methods["a"].on_call == (second,)
+    assert functions(outer.methods["a"].on_call) == (first, third, second)
+    assert functions(outer.methods["a"].on_outcome) == (seen, seen_too)
+    assert functions(outer.methods["b"].on_call) == (first, third)
+    assert functions(outer.methods["b"].on_outcome) == (seen_too,)
+    assert functions(inner.methods["a"].on_call) == (second,)
 
 
 def test_hooks_of_an_included_service_run_after_ours_and_once() -> None:
@@ -323,7 +414,7 @@ def test_hooks_of_an_included_service_run_after_ours_and_once() -> None:
     outer.include(inner, prefix="one.")
     outer.include(inner, prefix="two.")
     assert list(outer.methods) == ["one.add", "two.add"]
-    assert outer.hooks[ConnectionOpened] == (ours, theirs)
+    assert functions(outer.hooks[ConnectionOpened]) == (ours, theirs)
 
 
 @pytest.mark.parametrize(
@@ -353,6 +444,7 @@ def test_an_included_service_is_frozen_so_that_nothing_declared_there_is_missing
     for declare in (
         lambda: inner.method(add),
         lambda: inner.on("connection.opened")(lambda event: None),
+        lambda: inner.lifespan(opens),
         lambda: inner.on_call(first),
         lambda: inner.on_outcome(seen),
         lambda: inner.include(Service("another")),

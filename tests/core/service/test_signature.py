@@ -44,6 +44,18 @@ def context_default(context: Context = None) -> None: ...  # type: ignore[assign
 misspelled.__annotations__["a"] = "list["
 
 
+class Own(Context[str]): ...
+
+
+def test_a_context_may_name_the_type_of_its_state() -> None:
+    def typed(a: int, context: Context[dict[str, int]]) -> None: ...
+    def own(context: Own) -> None: ...
+
+    assert read_signature(typed, "m").context == "context"
+    assert [parameter.name for parameter in read_signature(typed, "m").parameters] == ["a"]
+    assert read_signature(own, "m").context == "context"
+
+
 def test_the_context_is_not_a_parameter_and_is_given_by_keyword_if_possible() -> None:
     def last(a: int, context: Context) -> None: ...
     def only_named(a: int, *more: int, context: Context) -> None: ...

@@ -73,8 +73,8 @@ def test_these_values_cannot_change(value: Any) -> None:
 
 def test_every_kind_says_whether_it_can_be_pushed_to_and_asked_for_a_sign_of_life() -> None:
     assert tuple(PUSHABLE) == tuple(BEATING) == KINDS
-    assert PUSHABLE == {"websocket": True, "http": False, "cli": True}
-    assert BEATING == {"websocket": True, "http": False, "cli": False}
+    assert PUSHABLE == {"websocket": True, "http": False, "cli": True, "local": False}
+    assert BEATING == {"websocket": True, "http": False, "cli": False, "local": False}
     assert all(PUSHABLE[kind] for kind in KINDS if BEATING[kind])
 
 

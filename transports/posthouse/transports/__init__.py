@@ -33,7 +33,7 @@ from .http.server import Http1
 from .pipes.content_length import ContentLengthFraming
 from .pipes.newline import NewlineFraming
 from .policy import Policy
-from .switchboard.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
+from .switchboard.actions import Action, CloseSocket, EndWriting, Reply, StartReading, StopReading, Write
 from .switchboard.switchboard import Switchboard
 from .websocket.server import WebSocket
 
@@ -60,6 +60,7 @@ __all__ = [
     "Pause",
     "Policy",
     "Probe",
+    "Reply",
     "Response",
     "Resume",
     "Selected",

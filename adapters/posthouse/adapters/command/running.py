@@ -9,8 +9,11 @@ from importlib.util import find_spec
 from typing import Any, Final, Literal, Unpack
 
 import click
+from click.exceptions import Exit
 from msgspec import Struct
+from posthouse.adapters.handlers.lifespans import LifespanError
 from posthouse.adapters.journal.file import DEFAULT_BYTES
+from posthouse.adapters.report import ERROR, report
 from posthouse.adapters.server.serve import Options, run
 from posthouse.adapters.terminal import Failure, Misuse
 from posthouse.core.service.service import Service
@@ -109,6 +112,9 @@ def run_service(running: Running, service: Service, **options: Unpack[Options]) 
     options["access_log"] = running.access_log
     try:
         run(service, backend=running.backend, **options)
+    except LifespanError as error:
+        report(ERROR, "lifespan.failed", str(error), raised=error.__cause__)
+        raise Exit(Failure.status) from None
     except UsageError as error:
         text = str(error)
         for name, option in OPTION_NAMES.items():

@@ -17,7 +17,9 @@ import anyio
 from msgspec import Struct
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import DEBUG, ERROR, INFO, WARNING, access, is_logged, report
-from posthouse.core.service.service import Hook, Service
+from posthouse.core.service.hooks import DeclaredHook
+from posthouse.core.service.service import Service
+from posthouse.core.service.signature import innermost
 from posthouse.core.values.effects import Emit
 from posthouse.core.values.lifecycle import (
     CallEnded,
@@ -29,9 +31,12 @@ from posthouse.core.values.lifecycle import (
     LimitBreached,
     RequestRefused,
 )
+from posthouse.core.values.peers import ConnectionId
 
 from .cancellation import Cancellation
 from .firewall import drop, must_wait
+from .state.states import States
+from .state.views import EventContext
 from .tasks import Tasks
 from .watchdog import Watchdog
 
@@ -60,7 +65,7 @@ WOULD_EXCEED: Final = "limit {limit} would have been exceeded, and is not enforc
 class Started(Struct, frozen=True, eq=False):
     """A hook that has returned something to await."""
 
-    hook: Hook
+    hook: DeclaredHook
     variables: Context
     waits: Awaitable[None]
     task: Cancellation
@@ -70,8 +75,16 @@ class Events:
     """Performs `Emit`: writes each event to the log, and runs its hooks. `access_log`: a line for each call, too."""
 
     def __init__(
-        self, service: Service, runner: Runner, tasks: Tasks, watchdog: Watchdog, *, access_log: bool = False
+        self,
+        service: Service,
+        runner: Runner,
+        tasks: Tasks,
+        watchdog: Watchdog,
+        states: States,
+        *,
+        access_log: bool = False,
     ) -> None:
+        self.states: Final = states
         self._runner: Final = runner
         self._tasks: Final = tasks
         self._watchdog: Final = watchdog
@@ -109,17 +122,22 @@ class Events:
         """Remember the exception behind a `CallFailed` with this incident, which will follow."""
         self._raised[incident] = raised
 
-    def _call(self, hook: Hook, event: Event) -> None:
+    def _call(self, hook: DeclaredHook, event: Event) -> None:
         variables = self._tasks.fresh()
         self._watchdog.begins(_name(hook))
         try:
-            waits = variables.run(hook, event)
+            rest = [EventContext(event, hook.lifespan, self.states, self._notify)] if hook.takes_context else []
+            waits = variables.run(hook.function, event, *rest)
             if waits is not None and must_wait(waits):
                 self._queue(Started(hook, variables, waits, Cancellation()))
         except BaseException as error:
             _log_hook(hook, error)
         self._watchdog.ends()
         self._runner.end_turn_if_slow()
+
+    def _notify(self, to: ConnectionId, method: str, params: object) -> bool:
+        runner = self._runner
+        return runner.run_in_loop(lambda: runner.board.notify(to, method, params, runner.now()), False)
 
     def _queue(self, started: Started) -> None:
         if len(self._waiting) < MAX_WAITING:
@@ -245,13 +263,12 @@ async def _awaited(waits: Awaitable[object]) -> None:
     await waits
 
 
-def _name(hook: Hook) -> str:
-    while isinstance(hook, partial):
-        hook = hook.func
-    return getattr(hook, "__qualname__", type(hook).__qualname__)
+def _name(hook: DeclaredHook) -> str:
+    function = innermost(hook.function)
+    return getattr(function, "__qualname__", type(function).__qualname__)
 
 
-def _log_hook(hook: Hook, error: BaseException) -> None:
+def _log_hook(hook: DeclaredHook, error: BaseException) -> None:
     report(ERROR, "hook.failed", "{hook} raised an exception: nothing else is affected", raised=error, hook=_name(hook))
 
 

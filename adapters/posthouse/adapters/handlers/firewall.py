@@ -12,10 +12,11 @@ from types import GeneratorType
 from typing import Any, Final
 
 from msgspec import Struct
-from posthouse.core.service.context import Context
 from posthouse.core.service.method import Method, Outcome, Raised, Returned
 from posthouse.core.service.parameters import Arguments
 from posthouse.core.values.errors import RpcError
+
+from .invoked_context import InvokedContext
 
 PLAIN: Final = frozenset((type(None), bool, int, float, str, bytes, list, dict, tuple))
 """Types of results that need not be awaited: a look here is faster than `must_wait`."""
@@ -47,7 +48,7 @@ def must_wait(value: object) -> bool:
 
 def steps(
     method: Method,
-    context: Context,
+    context: InvokedContext,
     arguments: Arguments,
     *,
     call: Callable[..., object],
@@ -60,7 +61,7 @@ def steps(
     outcome: Outcome
     try:
         for on_call in method.on_call:
-            replaced: Any = on_call(context, method, arguments)
+            replaced: Any = on_call.function(context.seen_with(on_call.lifespan), method, arguments)
             if must_wait(replaced):
                 replaced = yield replaced
             arguments = replaced or arguments
@@ -75,7 +76,7 @@ def steps(
         if context.cancelled:
             break
         try:
-            instead: Any = on_outcome(context, method, outcome)
+            instead: Any = on_outcome.function(context.seen_with(on_outcome.lifespan), method, outcome)
             if must_wait(instead):
                 instead = yield instead
             outcome = instead or outcome
@@ -115,7 +116,12 @@ def proper(outcome: Outcome) -> Outcome:
         return outcome
     if not isinstance(outcome, Raised):
         return Raised(TypeError(f"an on_outcome returned {outcome!r}: it must be None, Returned or Raised"))
-    alone: BaseException = outcome.error
-    while isinstance(alone, BaseExceptionGroup) and len(alone.exceptions) == 1:
-        alone = alone.exceptions[0]
-    return Raised(alone) if isinstance(alone, RpcError) else outcome
+    error = alone(outcome.error)
+    return Raised(error) if isinstance(error, RpcError) else outcome
+
+
+def alone(error: BaseException) -> BaseException:
+    """The exception inside an exception group that has no other: a task group has wrapped it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

@@ -7,21 +7,33 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from posthouse.core.service.context import Context
+from posthouse.core.service.lifespan import Lifespan
 from posthouse.core.service.results import answers
 from posthouse.core.values.effects import Invoke
 from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity, Kind, Meta
 
+from .state.states import States
+from .state.views import OtherState
 
-class InvokedContext(Context):
+class InvokedContext(Context[Any]):
     """The context of one call. It stays valid after the call. The code that runs the call sets `ended`, and `replied`
     if `complete` says that the caller gets the result."""
 
-    __slots__ = ("_invoke", "ended", "replied")
+    __slots__ = ("_invoke", "_states", "ended", "replied")
 
-    def __init__(self, invoke: Invoke) -> None:
+    def __init__(self, invoke: Invoke, states: States) -> None:
         self._invoke: Final = invoke
+        self._states: Final = states
         self.ended = False
         self.replied = False
+
+    @property
+    def state(self) -> Any:
+        return self._states.of(self._invoke.method.lifespan)
+
+    def seen_with(self, lifespan: Lifespan | None) -> Context[Any]:
+        """This context, with the state of this lifespan."""
+        return self if lifespan is self._invoke.method.lifespan else OtherState(self, lifespan, self._states)
 
     @property
     def connection(self) -> ConnectionId:

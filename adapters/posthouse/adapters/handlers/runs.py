@@ -64,6 +64,7 @@ class Runs:
         self._fresh: Final = tasks.fresh
         self._events: Final = events
         self._requests: Final = requests
+        self._states: Final = events.states
         self._watchdog: Final = watchdog
         self._workers: Final = workers
         self._runs: Final[dict[CallId, Run]] = {}
@@ -76,7 +77,7 @@ class Runs:
         if not (method.awaits or method.blocking):
             self._run_inline(invoke)
             return
-        context = ServedContext(invoke, self._runner, self._requests)
+        context = ServedContext(invoke, self._runner, self._requests, self._states)
         parts: Steps | None = None
         if method.awaits or method.on_call or method.on_outcome:
             call = partial(in_thread, method.function) if method.blocking else method.function
@@ -201,12 +202,12 @@ class Runs:
         self._watchdog.begins(method.name)
         variables = self._fresh()
         if method.on_call or method.on_outcome:
-            context = ServedContext(invoke, self._runner, self._requests)
+            context = ServedContext(invoke, self._runner, self._requests, self._states)
             self._continue_inline(invoke, context, variables, steps_of(invoke, context, method.function))
         else:
             args, kwargs, given = invoke.args, invoke.kwargs, None
             if method.context_parameter is not None:
-                given = ServedContext(invoke, self._runner, self._requests)
+                given = ServedContext(invoke, self._runner, self._requests, self._states)
                 args, kwargs = method.with_context((args, kwargs), given)
             try:
                 result = variables.run(method.function, *args, **kwargs)
@@ -220,7 +221,7 @@ class Runs:
                         given.ended = True
                         given.replied = self._board.complete(invoke.call, result, self._now())
                 else:
-                    context = given or ServedContext(invoke, self._runner, self._requests)
+                    context = given or ServedContext(invoke, self._runner, self._requests, self._states)
                     parts = steps_of(invoke, context, lambda *args, **kwargs: result)
                     self._continue_inline(invoke, context, variables, parts)
         self._watchdog.ends()

@@ -5,63 +5,89 @@ The event loop's thread calls the gateway directly; any other thread calls it in
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import anyio
 from posthouse.adapters.loop.runner import Runner
-from posthouse.core.values.effects import Invoke, Resolve
+from posthouse.core.values.effects import Invoke
 from posthouse.core.values.errors import REQUEST_CANCELLED, ErrorObject, RpcError, refusal
 from posthouse.core.values.peers import ConnectionId, OutgoingId
 
 from .invoked_context import InvokedContext
+from .state.states import States
+
+Id = TypeVar("Id", OutgoingId, ConnectionId)
 
 Result = bytes | ErrorObject
 
 
-class AwaitedRequests:
-    """Requests to clients whose outcomes are awaited, by a task or by a thread."""
+class Awaited(Generic[Id]):
+    """Outcomes that are awaited, by a task or by a thread: of requests to clients, or of calls by this process.
 
-    def __init__(self, runner: Runner) -> None:
+    `gone` is the error of those that are still awaited when the server ends.
+    """
+
+    def __init__(self, runner: Runner, abandon: Callable[[Id, float], None], gone: ErrorObject) -> None:
         self._runner: Final = runner
-        self._waiting: Final[dict[OutgoingId, Future[Result]]] = {}
+        self._abandon: Final[Callable[[Id, float], None]] = abandon
+        self._gone: Final = gone
+        self._waiting: Final[dict[Id, Future[Result]]] = {}
+        self._closed = False
 
-    def resolve(self, action: Resolve) -> None:
-        waiting = self._waiting.pop(action.request, None)
+    def resolve(self, id: Id, outcome: Result) -> None:
+        waiting = self._waiting.pop(id, None)
         if waiting is not None:
-            waiting.set_result(action.outcome)
+            waiting.set_result(outcome)
 
-    async def ask(self, to: ConnectionId, method: str, params: object, timeout: float) -> bytes:
-        """Send a request and wait for its result as JSON. Raises RpcError. Cancelling the task cancels the request."""
+    async def outcome(self, begin: Callable[[], Id]) -> bytes:
+        """Call `begin` in the loop, and wait for the outcome of what it began: the result as JSON. Raises RpcError.
+
+        Cancelling the task abandons it. In another thread it blocks the thread.
+        """
+        if self._closed:
+            raise RpcError.of(self._gone)
         outcome: Future[Result] = Future()
         if not self._runner.in_loop_thread:
-            if not self._runner.run_in_loop(lambda: self._begin(outcome, to, method, params, timeout), None):
-                raise RpcError(REQUEST_CANCELLED, data={"reason": "disconnected"})
+            if not self._runner.run_in_loop(lambda: self._begin(outcome, begin), None):
+                raise RpcError.of(self._gone)
             return _result(outcome)
         resolved = anyio.Event()
-        request = self._begin(outcome, to, method, params, timeout)
+        id = self._begin(outcome, begin)
         outcome.add_done_callback(lambda _: resolved.set())
         self._runner.flush_outbox()
         try:
             await resolved.wait()
         finally:
-            if self._waiting.pop(request, None) is not None:
-                self._runner.board.abandon(request, self._runner.now())
+            if self._waiting.pop(id, None) is not None:
+                self._abandon(id, self._runner.now())
                 self._runner.flush_outbox()
         return _result(outcome)
 
-    def _begin(
-        self, outcome: Future[Result], to: ConnectionId, method: str, params: object, timeout: float
-    ) -> OutgoingId:
-        request = self._runner.board.request(to, method, params, self._runner.now(), timeout=timeout)
-        self._waiting[request] = outcome
-        return request
+    def _begin(self, outcome: Future[Result], begin: Callable[[], Id]) -> Id:
+        id = begin()
+        self._waiting[id] = outcome
+        return id
 
     def close(self) -> None:
         """The server has ended: release the tasks and threads that wait, with an error."""
+        self._closed = True
         for waiting in self._waiting.values():
-            waiting.set_result(refusal(REQUEST_CANCELLED, reason="disconnected"))
+            waiting.set_result(self._gone)
         self._waiting.clear()
+
+
+class AwaitedRequests(Awaited[OutgoingId]):
+    """Requests to clients whose outcomes are awaited."""
+
+    def __init__(self, runner: Runner) -> None:
+        super().__init__(runner, runner.board.abandon, refusal(REQUEST_CANCELLED, reason="disconnected"))
+
+    async def ask(self, to: ConnectionId, method: str, params: object, timeout: float) -> bytes:
+        """Send a request and wait for its result as JSON. Raises RpcError. Cancelling the task cancels the request."""
+        runner = self._runner
+        return await self.outcome(lambda: runner.board.request(to, method, params, runner.now(), timeout=timeout))
 
 
 def _result(outcome: Future[Result]) -> bytes:
@@ -76,8 +102,8 @@ class ServedContext(InvokedContext):
 
     __slots__ = ("_requests", "_runner")
 
-    def __init__(self, invoke: Invoke, runner: Runner, requests: AwaitedRequests) -> None:
-        super().__init__(invoke)
+    def __init__(self, invoke: Invoke, runner: Runner, requests: AwaitedRequests, states: States) -> None:
+        super().__init__(invoke, states)
         self._runner: Final = runner
         self._requests: Final = requests
 

@@ -27,8 +27,8 @@ from .violation import must
 
 def tables(board: Switchboard) -> None:
     """A connection is found by kind, user and public id while it is live, and not afterwards. It has one socket, and
-    each knows the other."""
-    table, sockets = board.gateway._connections, board._sockets
+    each knows the other. Only that of a local call has no socket."""
+    table, sockets, local = board.gateway._connections, board._sockets, board._local_calls.open
     living = {id: record for id, record in table.records.items() if record.admitted and record.state in LIVING}
     must(
         {r.public_id: r for r in living.values()} == table.by_public_id,
@@ -46,7 +46,10 @@ def tables(board: Switchboard) -> None:
     hosts = Counter(socket.address.host for socket in table.sockets.values() if socket.address.host)
     must(table.by_address == hosts, "tables: sockets are counted by address")
     must(sockets.records.keys() == table.sockets.keys(), "tables: switchboard and gateway have the same sockets")
-    must(sockets.by_connection.keys() == table.records.keys(), "tables: every connection has a socket")
+    must(sockets.by_connection.keys() | local.keys() == table.records.keys(), "tables: every connection has a socket")
+    for connection in local:
+        record = table.records[connection]
+        must(record.peer.kind == "local" and bool(record.calls), "tables: a local call is in flight until its outcome")
     for connection, state in sockets.by_connection.items():
         must(state.connection == connection, "tables: a socket knows its connection")
         must(sockets.records.get(state.socket) is state, "tables: the socket of a connection is in the table")

@@ -15,8 +15,16 @@ from posthouse.core.values.lifecycle import (
     DrainStarted,
     Event,
 )
-from posthouse.core.values.peers import CallId, ConnectionId, OutgoingId, SocketId
-from posthouse.transports.switchboard.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
+from posthouse.core.values.peers import PUSHABLE, CallId, ConnectionId, OutgoingId, SocketId
+from posthouse.transports.switchboard.actions import (
+    Action,
+    CloseSocket,
+    EndWriting,
+    Reply,
+    StartReading,
+    StopReading,
+    Write,
+)
 
 from .violation import must
 
@@ -32,6 +40,7 @@ class Witness:
         self.ended_early: set[CallId] = set()
         self.ended: set[CallId] = set()
         self.resolved: set[OutgoingId] = set()
+        self.replied: set[ConnectionId] = set()
         self.writing_ended: set[SocketId] = set()
         self.closing: set[SocketId] = set()
         self.aborted: set[SocketId] = set()
@@ -48,6 +57,7 @@ class Witness:
             Invoke: self._see_invoke,
             Cancel: self._see_cancel,
             Resolve: self._see_resolve,
+            Reply: self._see_reply,
             StopAccepting: self._see_stop_accepting,
             Drained: self._see_drained,
             Emit: self._see_emit,
@@ -94,6 +104,10 @@ class Witness:
         must(action.request not in self.resolved, "calls: a request has two outcomes")
         self.resolved.add(action.request)
 
+    def _see_reply(self, action: Reply) -> None:
+        must(action.connection not in self.replied, "answering: a local call has two outcomes")
+        self.replied.add(action.connection)
+
     def _see_stop_accepting(self, action: StopAccepting) -> None:
         must(self.draining and self.accepting, "shutdown: accepting stops too early, or twice")
         self.accepting = False
@@ -108,7 +122,7 @@ class Witness:
         if isinstance(event, ConnectionOpened):
             known = event.connection in self.open or event.connection in self.closed
             must(not known, "order: a connection opens twice")
-            must(not self.draining or event.kind == "http", "shutdown: a lasting connection is let in")
+            must(not self.draining or not PUSHABLE[event.kind], "shutdown: a lasting connection is let in")
             self.open.add(event.connection)
         elif isinstance(event, ConnectionClosed):
             must(event.connection in self.open, "order: a connection closes that is not open")

@@ -35,7 +35,10 @@ APPLICATION: Final = ("complete", "fail", "progress", "notify", "broadcast", "re
 LIFETIME: Final = ("shut_down", "set_wall", "handle_timeout")
 
 INPUTS: Final[dict[Machine, tuple[str, ...]]] = {
-    "switchboard": ("opened", "received", "received_eof", "held", "sent", "closed", *APPLICATION, *LIFETIME),
+    "switchboard": (
+        *("opened", "received", "received_eof", "held", "sent", "closed"),
+        *("call", "hang_up", *APPLICATION, *LIFETIME),
+    ),
     "gateway": (
         *("accepted", "head_read", "released", "connect", "receive", "heard", "disconnected"),
         *("report_held", "report_sent", "report_buffered", *APPLICATION, *LIFETIME),

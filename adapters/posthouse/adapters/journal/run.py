@@ -40,7 +40,13 @@ KINDS: Final = ("socket", "connection", "call", "request")
 ID_ARGUMENTS: Final = {**dict(zip(KINDS, KINDS, strict=True)), "to": "connection", "after": "call"}
 """The arguments that are ids, and the kind of each."""
 
-CREATES: Final = {"opened": "socket", "accepted": "socket", "connect": "connection", "request": "request"}
+CREATES: Final = {
+    "opened": "socket",
+    "accepted": "socket",
+    "connect": "connection",
+    "call": "connection",
+    "request": "request",
+}
 """The inputs that return a new id, and its kind."""
 
 ENDS: Final = {"closed": "socket", "released": "socket", "complete": "call", "fail": "call"}

@@ -43,7 +43,8 @@ QUIET: Final = 10.0
 
 
 class Acceptor:
-    """Accepts on `listeners` until it is closed. With `tls`, every client speaks TLS, except on unix sockets."""
+    """Accepts on `listeners`, from `start` until it is closed. With `tls`, every client speaks TLS, except on unix
+    sockets."""
 
     def __init__(
         self, listeners: Sequence[Listener], runner: Runner, endpoints: Endpoints, tls: ssl.SSLContext | None = None
@@ -59,7 +60,10 @@ class Acceptor:
         self._open = True
         runner.on_due[ACCEPT_AGAIN] = self._resume
         runner.on_due[TLS_EXPIRES] = self._tls_expires
-        for place in range(len(listeners)):
+
+    def start(self) -> None:
+        """Accept clients from now on."""
+        for place in range(len(self._listeners)):
             self._watch(place, READ)
 
     def close(self) -> None:

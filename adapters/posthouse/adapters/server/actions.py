@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from posthouse.adapters.handlers.events import Events
 from posthouse.adapters.handlers.runs import Runs
-from posthouse.adapters.handlers.served_context import AwaitedRequests
+from posthouse.adapters.handlers.served_context import Awaited, AwaitedRequests
 from posthouse.adapters.loop.runner import Perform
 from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting
-from posthouse.transports.switchboard.actions import CloseSocket, EndWriting, StartReading, StopReading, Write
+from posthouse.core.values.peers import ConnectionId
+from posthouse.transports.switchboard.actions import CloseSocket, EndWriting, Reply, StartReading, StopReading, Write
 
 from .accepting import Acceptor
 from .endpoints import Endpoints
@@ -22,6 +23,7 @@ def performers(
     endpoints: Endpoints,
     runs: Runs,
     requests: AwaitedRequests,
+    calls: Awaited[ConnectionId],
     events: Events,
     acceptor: Acceptor,
     drained: Callable[[], None],
@@ -35,7 +37,8 @@ def performers(
         CloseSocket: endpoints.close,
         Invoke: runs.invoke,
         Cancel: runs.cancel,
-        Resolve: requests.resolve,
+        Reply: lambda action: calls.resolve(action.connection, action.outcome),
+        Resolve: lambda action: requests.resolve(action.request, action.outcome),
         Emit: events.emit,
         StopAccepting: lambda _: acceptor.close(),
         Drained: lambda _: drained(),

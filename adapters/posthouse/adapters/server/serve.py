@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib.metadata import version
 from os import PathLike
 from typing import Any, Literal, Never, TypedDict, Unpack
@@ -19,8 +20,10 @@ from anyio.abc import TaskStatus
 from msgspec import Struct
 from posthouse.adapters.callers import possible_callers, warning
 from posthouse.adapters.handlers.events import Events
+from posthouse.adapters.handlers.lifespans import LifespanError, Lifespans
 from posthouse.adapters.handlers.runs import Runs
 from posthouse.adapters.handlers.served_context import AwaitedRequests
+from posthouse.adapters.handlers.state.states import States
 from posthouse.adapters.handlers.tasks import Tasks
 from posthouse.adapters.handlers.watchdog import Watchdog
 from posthouse.adapters.handlers.workers import Workers
@@ -29,7 +32,7 @@ from posthouse.adapters.journal.file import DEFAULT_BYTES
 from posthouse.adapters.loop.clock import Clock
 from posthouse.adapters.loop.named import named_loop
 from posthouse.adapters.loop.runner import Runner
-from posthouse.adapters.report import INFO, LISTENING, WARNING, report
+from posthouse.adapters.report import ERROR, INFO, LISTENING, WARNING, report
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
@@ -97,7 +100,8 @@ async def serve(
 ) -> None:
     """Serve until a shut-down has ended, or until this is cancelled. Runs on asyncio and on trio.
 
-    - `host`: an address or name, or several. None: 127.0.0.1, unless there is a `unix` path or a pipe.
+    - `host`: an address or name, or several; `()` opens no port. None: 127.0.0.1, unless there is a `unix` path or a
+      pipe.
     - `port`: 0 picks a free one. `unix`: the path of a socket that only this user may connect to; a stale one is
       replaced. `pipes`: pairs of descriptors, to read from and to write to; they are closed in the end. If there is
       nothing else to serve, the server ends when its last pipe ends.
@@ -113,8 +117,12 @@ async def serve(
     - `journal`: a file in which all input is recorded, up to `journal_bytes`; the previous one is kept as `FILE.1`.
     - `started` is called, and `task_status` told, when the server accepts.
 
+    Lifespans of the service start when the addresses are bound, before any client is served. They end after the last
+    call, within `drain_timeout`.
+
     Raises UsageError for arguments that do not fit together, OSError for an address or a file that cannot be opened or
-    a certificate that cannot be read.
+    a certificate that cannot be read, LifespanError for a lifespan that fails: at its start, or while it serves or at
+    its end, and then when the shut-down has ended.
     """
     given = {"host": host, "port": port, "pipes": pipes, "config": config, "dev": dev, "signals": signals}
     named = {"allow_hosts": allow_hosts, "allow_origins": allow_origins, "started": started}
@@ -179,9 +187,13 @@ async def serve(
                 started(server)
 
         entrances = Entrances(listeners, tls, pipes, pipe_identity)
-        left = await drive(service, runner, entrances, accepts, access_log=access_log)
-    if left and signals:
+        ended = await drive(service, server, entrances, accepts, access_log=access_log)
+    if ended.left and signals:
+        _log(ended.errors)
         end_process()
+    if ended.errors:
+        _log(ended.errors[1:])
+        raise ended.errors[0]
 
 
 def run(service: Service, *, backend: Literal["asyncio", "trio"] = "asyncio", **options: Unpack[Options]) -> None:
@@ -214,47 +226,79 @@ class Entrances(Struct, frozen=True):
     pipe_identity: Identity = ANONYMOUS
 
 
-async def drive(
-    service: Service, runner: Runner, entrances: Entrances, accepts: Callable[[], None], *, access_log: bool = False
-) -> list[str]:
-    """Run everything that a server has, from its beginning to its end. `accepts` is called when clients may come.
+class Ended(Struct, frozen=True):
+    """The end of a server: the names of handlers, hooks and lifespans that resist their cancellation, and the errors of
+    lifespans."""
 
-    Returns the names of handlers and hooks that resist their cancellation.
-    """
+    left: Sequence[str]
+    errors: Sequence[LifespanError]
+
+
+async def drive(
+    service: Service, server: Server, entrances: Entrances, accepts: Callable[[], None], *, access_log: bool = False
+) -> Ended:
+    """Run everything that a server has, from its beginning to its end. `accepts` is called when clients may come."""
+    runner = server._runner
     config = runner.board.config
     drained = anyio.Event()
     watchdog = Watchdog(runner.now, config.watchdog_warn, config.watchdog_log)
     workers = Workers(config.blocking_workers, config.max_blocking_queue)
     tasks = Tasks(runner)
-    events = Events(service, runner, tasks, watchdog, access_log=access_log)
+    states = States()
+    events = Events(service, runner, tasks, watchdog, states, access_log=access_log)
     requests = AwaitedRequests(runner)
+    lifespans = server._lifespans = Lifespans(
+        service.lifespans, server, states, partial(_start_lifespan, tasks), partial(server.shut_down, 0.0)
+    )
     endpoints = Endpoints()
     acceptor = Acceptor(entrances.listeners, runner, endpoints, entrances.tls)
     runs = Runs(runner, tasks, events, requests, watchdog, workers)
-    runner.actions.update(performers(endpoints, runs, requests, events, acceptor, drained.set))
+    runner.actions.update(performers(endpoints, runs, requests, server._calls, events, acceptor, drained.set))
     with ExitStack() as stack:
-        for cleanup in (requests.close, workers.close, endpoints.abort, acceptor.close):
+        for cleanup in (requests.close, server._calls.close, workers.close, endpoints.abort, acceptor.close):
             stack.callback(cleanup)
+        stack.callback(server._ended.set)
         watchdog.start()
         stack.callback(watchdog.stop)
         async with anyio.create_task_group() as group:
             group.start_soon(runner.run)
-            seconds = config.cleanup_grace
+            until = None
             try:
-                _open_pipes(entrances, runner, endpoints)
-                runner.flush_outbox()
-                accepts()
-                await drained.wait()
-                events.finish()
-                with anyio.move_on_after(config.close_timeout):
-                    await events.finished.wait()
-                if events.draining_since is not None:
-                    seconds = min(seconds, events.draining_since + config.drain_timeout - runner.now())
+                if await lifespans.start():
+                    acceptor.start()
+                    _open_pipes(entrances, runner, endpoints)
+                    runner.flush_outbox()
+                    accepts()
+                    await drained.wait()
+                    events.finish()
+                    with anyio.move_on_after(config.close_timeout):
+                        await events.finished.wait()
+                began = runner.now() if events.draining_since is None else events.draining_since
+                until = began + config.drain_timeout
             finally:
-                left = await runs.stop(seconds) + await events.stop()
+                cancelled = until is None
+                until = until or runner.now() + config.cleanup_grace
+                left = await runs.stop(min(config.cleanup_grace, until - runner.now()))
+                left += await events.stop()
+                server._calls.close()
+                if cancelled:
+                    group.cancel_scope.cancel()  # no more input: the states are about to end
+                left += await lifespans.stop(until - runner.now())
+                errors = list(lifespans.errors())
+                if cancelled:
+                    _log(errors)
                 events.report_end()
                 group.cancel_scope.cancel()
-    return left
+    return Ended(left, errors)
+
+
+def _start_lifespan(tasks: Tasks, begin: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+    tasks.start(tasks.fresh(), begin, name)
+
+
+def _log(errors: Sequence[LifespanError]) -> None:
+    for error in errors:
+        report(ERROR, "lifespan.failed", str(error), raised=error.__cause__)
 
 
 def _open_pipes(entrances: Entrances, runner: Runner, endpoints: Endpoints) -> None:

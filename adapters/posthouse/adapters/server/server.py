@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
+import anyio
+from posthouse.adapters.handlers.lifespans import Lifespans
+from posthouse.adapters.handlers.served_context import Awaited
 from posthouse.adapters.loop.runner import Runner
-from posthouse.core.values.peers import ConnectionId, Kind
+from posthouse.core.service.results import answers
+from posthouse.core.values.errors import DRAINING, RpcError, refusal
+from posthouse.core.values.peers import ConnectionId, Identity, Kind
 from posthouse.core.values.stats import Health
 
 from .listeners import Bound
 
 
 class Server:
-    """A running server, as `started` receives it. Its methods may be called from any thread.
+    """A running server, as `started`, a lifespan and `running` receive it. Its methods may be called from any thread.
 
     `bound` holds the addresses it listens on, in the order in which they were requested.
     """
@@ -22,12 +27,52 @@ class Server:
         self.bound: Final = bound
         self._runner: Final = runner
         self._board: Final = runner.board
+        self._calls: Final = Awaited[ConnectionId](runner, runner.board.hang_up, refusal(DRAINING))
+        self._lifespans: Lifespans | None = None
+        self._ended: Final = anyio.Event()
 
     def shut_down(self, grace: float | None = None) -> None:
         """Begin to shut down: refuse new calls, tell peers, let calls end within `grace` seconds (None: `drain_grace`),
-        close. `serve` then returns. It may be called from a signal's handler."""
-        runner = self._runner
-        runner.poller.call_soon(lambda: self._board.shut_down(runner.now(), grace=grace))
+        close. `serve` then returns. It may be called from a signal's handler. A start that is not over is cancelled."""
+        self._runner.poller.call_soon(lambda: self._shut_down(grace))
+
+    def _shut_down(self, grace: float | None) -> None:
+        if self._lifespans is None or not self._lifespans.abort():
+            self._board.shut_down(self._runner.now(), grace=grace)
+
+    async def ended(self) -> None:
+        """Wait until the server has ended. For tasks of its event loop."""
+        await self._ended.wait()
+
+    async def call(
+        self,
+        method: str,
+        params: object = None,
+        *,
+        identity: Identity | None = None,
+        timeout: float | None = None,
+        result_type: Any = Any,
+    ) -> Any:
+        """Call a method of the service in this process, as a client would, and wait for its result.
+
+        It passes through the gateway as every call does: authorization, limits, types, interceptors, deadline. The
+        caller is `identity`, which is trusted (None: a client that is not authenticated); the kind of its connection is
+        "local". `params` is an array, an object or None. `timeout` is in seconds and can only shorten the deadline. The
+        result is decoded and checked as `result_type`. Cancelling the task cancels the call.
+
+        Raises RpcError: the error that a client would get; -32050 during a shut-down and after it. Raises ResultError
+        for a result of another type, and UsageError for params that cannot be encoded. A call from a task of a lifespan
+        waits until the server has started. In another thread than that of the event loop it blocks the thread and
+        awaits nothing: run it with `asyncio.run` or `anyio.run` there.
+        """
+        runner, board = self._runner, self._board
+        if self._lifespans is not None and runner.in_loop_thread and not await self._lifespans.started():
+            raise RpcError.of(refusal(DRAINING))
+        read = answers(result_type, "the")
+        result = await self._calls.outcome(
+            lambda: board.call(method, params, runner.now(), identity=identity, timeout=timeout)
+        )
+        return read(method, result)
 
     def notify(self, to: ConnectionId, method: str, params: object = None) -> bool:
         """Send a notification. False: the connection has closed or cannot be pushed to."""

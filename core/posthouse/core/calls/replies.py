@@ -130,7 +130,7 @@ class Replies:
     def _finish(self, connection: Connection, batch: Batch) -> None:
         replies = [reply for reply in batch.replies if reply is not None]
         self._gather(connection, 1 - batch.size)
-        if connection.peer.kind != "http":
+        if connection.pushable:
             if replies:
                 self._flow.send(connection.id, join_batch(replies))
             return

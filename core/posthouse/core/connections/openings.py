@@ -8,7 +8,7 @@ from posthouse.core.values.close_reasons import DRAINING, MEMORY_BUDGET, CloseRe
 from posthouse.core.values.effects import Accept, Disconnect, Emit
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import ConnectionOpened
-from posthouse.core.values.peers import KINDS, Address, ConnectionId, Kind, Peer, SocketId
+from posthouse.core.values.peers import KINDS, PUSHABLE, Address, ConnectionId, Kind, Peer, SocketId
 from posthouse.core.values.shared import Shared
 
 from .connections import Connection, Connections
@@ -47,7 +47,7 @@ class Openings:
             raise UsageError("the headers are not a tuple: give pairs of bytes, such as ((b'host', b'example.org'),)")
         if peer.socket is not None and not self._connections.has_socket(peer.socket):
             raise UsageError(f"socket {peer.socket} was released: no peer can connect through it")
-        obstacle = DRAINING if draining and peer.kind != "http" else self._obstacle(peer, now)
+        obstacle = DRAINING if draining and PUSHABLE[peer.kind] else self._obstacle(peer, now)
         record = self._connections.add(peer, now)
         if obstacle is None:
             self._admit(record, now)

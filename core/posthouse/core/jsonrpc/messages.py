@@ -48,6 +48,12 @@ from .envelope import (
 
 NULL: Final = WireId(b"null")
 
+LOCAL: Final = 1
+"""The id of a request that this process makes itself, on a connection of its own."""
+
+RESULT_BEGINS: Final = b'{"jsonrpc":"2.0","result":'
+LOCAL_ENDS: Final = b',"id":%d}' % LOCAL
+
 NO_PARAMS: Final = b"null"
 """Many clients write it for absent params."""
 
@@ -225,6 +231,13 @@ def is_encodable(data: object) -> bool:
     except BaseException:  # a value's own conversion may raise anything
         return False
     return True
+
+
+def read_reply(data: bytes) -> bytes | ErrorObject:
+    """The outcome in a reply of this gateway to a request whose id is `LOCAL`: the result's JSON text, or the error."""
+    if data.startswith(RESULT_BEGINS):
+        return data[len(RESULT_BEGINS) : -len(LOCAL_ENDS)]
+    return read_outcome(read_members(data))
 
 
 def join_batch(replies: list[bytes]) -> bytes:

@@ -1,21 +1,42 @@
-"""The view that a handler has of its call: one abstract class. The adapter implements it."""
+"""The view that a handler has of its call, and a hook of its event: abstract classes. The adapter implements them."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final, Generic
 
+from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity, Kind, Meta
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
 
-class Context(ABC):
+    State = TypeVar("State", default=Any)
+else:
+    from typing import TypeVar
+
+    State = TypeVar("State")
+
+NO_STATE: Final = "the service has no lifespan, so there is no state: declare one with @service.lifespan"
+
+
+class Context(ABC, Generic[State]):
     """One call as its handler sees it: the caller, and ways to send to the caller before the answer.
 
-    A parameter annotated with `Context` receives it. Tests of a service without a server subclass it.
+    A parameter annotated with `Context` receives it. `Context[Pool]` says to type checkers that `state` is a Pool.
+    Tests of a service without a server subclass it.
     """
 
     __slots__ = ()
+
+    @property
+    def state(self) -> State:
+        """What the lifespan of the service has yielded. Raises UsageError if the service has no lifespan.
+
+        An included service without a lifespan of its own has the state of the service that includes it.
+        """
+        raise UsageError(NO_STATE)
 
     @property
     @abstractmethod
@@ -30,7 +51,7 @@ class Context(ABC):
     @property
     @abstractmethod
     def kind(self) -> Kind:
-        """The kind of the connection: "websocket", "http" or "cli"."""
+        """The kind of the connection: "websocket", "http", "cli", or "local" for a call of `Server.call`."""
 
     @property
     @abstractmethod
@@ -127,4 +148,23 @@ class Context(ABC):
         is gone or is an HTTP exchange, -32009 if too many requests to it are in flight. Raises ResultError for a result
         of another type, with its faults; if the handler does not catch it, its call is answered with -32603. Raises
         UsageError for a `result_type` that JSON cannot carry.
+        """
+
+
+class HookContext(ABC, Generic[State]):
+    """An event as its hook sees it. A hook with two parameters receives it as the second."""
+
+    __slots__ = ()
+
+    @property
+    def state(self) -> State:
+        """What the lifespan of the service has yielded. Raises UsageError if the service has no lifespan."""
+        raise UsageError(NO_STATE)
+
+    @abstractmethod
+    def notify(self, method: str, params: Any = None) -> bool:
+        """Send a notification to the connection of the event.
+
+        False: the event has no connection, or it is gone or cannot be pushed to. Raises UsageError for params that
+        cannot be encoded.
         """

@@ -25,6 +25,7 @@ from .declarations import (
     sorted_scopes,
     wraps_coroutine_function,
 )
+from .lifespan import Lifespan
 from .parameters import Arguments, Binding, compile_binding
 from .results import Encoding, compile_encoding
 from .signature import Signature, innermost, read_signature
@@ -62,6 +63,17 @@ It returns None to keep the outcome, or another one to replace it. Raising an er
 """
 
 
+class Interceptor(Struct, frozen=True):
+    """An `on_call` or `on_outcome` of a method. `lifespan` opens the state that it sees."""
+
+    function: Callable[..., Any]
+    lifespan: Lifespan | None = None
+
+    def within(self, lifespan: Lifespan) -> Interceptor:
+        """This interceptor, which sees the state of this lifespan unless it has one already."""
+        return Interceptor(self.function, lifespan) if self.lifespan is None else self
+
+
 class Method(Struct, frozen=True, eq=False, kw_only=True):
     """A function that peers may call by `name`, and the rules of its calls.
 
@@ -70,7 +82,8 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
     task, because the function or an interceptor is a coroutine function, or because the function wraps one and is
     sequential. `timeout` is in seconds, None for `Config.call_timeout`. `scopes` is sorted. `on_call` and `on_outcome`
     run in order, before and after the function. `context_parameter` is the name of the parameter that takes the
-    Context; `context_position` is its place if it must be given by position.
+    Context; `context_position` is its place if it must be given by position. `lifespan` opens the
+    state that the function sees.
     """
 
     name: str
@@ -90,8 +103,9 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
     encode_result: Encoding
     context_parameter: str | None
     context_position: int | None
-    on_call: tuple[OnCall, ...] = ()
-    on_outcome: tuple[OnOutcome, ...] = ()
+    on_call: tuple[Interceptor, ...] = ()
+    on_outcome: tuple[Interceptor, ...] = ()
+    lifespan: Lifespan | None = None
 
     @classmethod
     def of(
@@ -148,12 +162,20 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
         check_name(name, reserved=self.reserved)
         return replace(self, name=name)
 
-    def intercepted(self, on_call: tuple[OnCall, ...], on_outcome: tuple[OnOutcome, ...]) -> Method:
+    def intercepted(self, on_call: tuple[Interceptor, ...], on_outcome: tuple[Interceptor, ...]) -> Method:
         """This method with these interceptors instead of its own."""
-        interceptors: tuple[Callable[..., Any], ...] = (*on_call, *on_outcome)
         alone = self.is_async or (self.sequential and not self.blocking)
-        awaits = alone or any(map(is_coroutine_function, interceptors))
+        awaits = alone or any(is_coroutine_function(each.function) for each in (*on_call, *on_outcome))
         return replace(self, on_call=on_call, on_outcome=on_outcome, awaits=awaits)
+
+    def within(self, lifespan: Lifespan) -> Method:
+        """This method and its interceptors: each sees the state of this lifespan unless it has one already."""
+        return replace(
+            self,
+            on_call=tuple(each.within(lifespan) for each in self.on_call),
+            on_outcome=tuple(each.within(lifespan) for each in self.on_outcome),
+            lifespan=self.lifespan or lifespan,
+        )
 
     def with_context(self, arguments: Arguments, context: Context) -> Arguments:
         """The arguments with the context added, if the function has a parameter for it."""

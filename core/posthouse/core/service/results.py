@@ -91,19 +91,19 @@ def compile_encoding(annotation: Any, where: str) -> Encoding:
     return encode_exact if annotation in EXACT else encode_checked
 
 
-def answers(annotation: Any) -> Callable[[str, bytes], Any]:
-    """A function that reads a client's result of a named method, for `Context.call`. It raises ResultError.
+def answers(annotation: Any, whose: str = "the caller's") -> Callable[[str, bytes], Any]:
+    """A function that reads a result of a named method, for `Context.call`. It raises ResultError.
 
     Raises UsageError for a type that JSON cannot carry.
     """
     try:
-        return _known_answers(annotation)
+        return _known_answers(annotation, whose)
     except TypeError:
-        return _answers(annotation)  # it has no hash, so it is not kept; or it is no type, which this says
+        return _answers(annotation, whose)  # it has no hash, so it is not kept; or it is no type, which this says
 
 
-def _answers(annotation: Any) -> Callable[[str, bytes], Any]:
-    plan = reading(annotation, "the result_type of Context.call")
+def _answers(annotation: Any, whose: str) -> Callable[[str, bytes], Any]:
+    plan = reading(annotation, "the result_type of a call")
     read = reader(plan)
 
     def answer(method: str, data: bytes) -> Any:
@@ -112,7 +112,7 @@ def _answers(annotation: Any) -> Callable[[str, bytes], Any]:
         except BaseException as error:
             faults = explain(plan, data) or [describe(error)]
             reasons = "; ".join(_at(fault)[:MAX_REASON] for fault in faults)
-            raise ResultError(f"the caller's result of {method!r} is not of the declared type: {reasons}") from None
+            raise ResultError(f"{whose} result of {method!r} is not of the declared type: {reasons}") from None
 
     return answer
 

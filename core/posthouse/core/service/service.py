@@ -6,7 +6,8 @@ a gateway, is frozen, so that peers get what the OpenRPC document says. Nothing 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from difflib import get_close_matches
 from inspect import signature
 from typing import Any, Final, Never, TypeVar, overload
@@ -15,13 +16,13 @@ from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import EVENTS, Event, EventName
 
 from .declarations import OnDisconnect, check_event, check_function, check_options, sorted_scopes
-from .method import Method, OnCall, OnOutcome
-
-Hook = Callable[[Any], Awaitable[None] | None]
-"""Called with a lifecycle event. A plain function or a coroutine function."""
+from .hooks import DeclaredHook, Hook
+from .lifespan import Lifespan
+from .method import Interceptor, Method, OnCall, OnOutcome
 
 F = TypeVar("F", bound=Callable[..., Any])
 H = TypeVar("H", bound=Hook)
+L = TypeVar("L", bound=Callable[..., AsyncIterator[Any] | AbstractAsyncContextManager[Any]])
 Before = TypeVar("Before", bound=OnCall)
 After = TypeVar("After", bound=OnOutcome)
 
@@ -62,10 +63,12 @@ class Service:
             for builtin, scopes in sorted(builtin_scopes.items())
         }
         self.methods: dict[str, Method] = {}
-        self.hooks: dict[type[Event], tuple[Hook, ...]] = dict.fromkeys(EVENTS.values(), ())
+        self.hooks: dict[type[Event], tuple[DeclaredHook, ...]] = dict.fromkeys(EVENTS.values(), ())
         self.document: dict[str, Any] | None = None
-        self._on_call: tuple[OnCall, ...] = ()
-        self._on_outcome: tuple[OnOutcome, ...] = ()
+        self._on_call: tuple[Interceptor, ...] = ()
+        self._on_outcome: tuple[Interceptor, ...] = ()
+        self._lifespan: Lifespan | None = None
+        self._included_lifespans: tuple[Lifespan, ...] = ()
         self._frozen: str | None = None
 
     def __repr__(self) -> str:
@@ -117,7 +120,8 @@ class Service:
             name = _name_of(function) if named is None else named
             self._check_free(name)
             method = Method.of(function, name=name, public=self.public if public is None else public, **options)
-            self.methods[name] = method.intercepted(self._on_call, self._on_outcome)
+            method = method.intercepted(self._on_call, self._on_outcome)
+            self.methods[name] = method if self._lifespan is None else method.within(self._lifespan)
             return function
 
         if callable(function_or_name):
@@ -133,8 +137,9 @@ class Service:
     def on(self, event: EventName, /, *more: Never) -> Callable[[H], H]:
         """Declare a hook: `@service.on("connection.opened")`, called with each event of this name after it happened.
 
-        A hook is a plain or a coroutine function. Hooks of an event run in the order of declaration and cannot veto it.
-        An exception in a hook is logged. Raises UsageError for an unknown event.
+        A hook is a plain or a coroutine function; with a second parameter, it also receives a HookContext. Hooks of an
+        event run in the order of declaration and cannot veto it. An exception in a hook is logged. Raises UsageError
+        for an unknown event.
         """
         check_event(event, EVENTS)
         if more:
@@ -143,8 +148,8 @@ class Service:
 
         def declare(hook: H) -> H:
             self._check_not_frozen()
-            _check_takes(hook, f"hook of {event!r}", "event")
-            self.hooks[kind] = (*self.hooks[kind], hook)
+            check_function(hook, f"hook of {event!r}")
+            self.hooks[kind] = (*self.hooks[kind], DeclaredHook.of(hook, event, self._lifespan))
             return hook
 
         return declare
@@ -158,9 +163,10 @@ class Service:
         _check_takes(interceptor, "on_call", "context", "method", "arguments")
         # Our interceptors run before those of included services.
         place = len(self._on_call)
-        self._on_call = (*self._on_call, interceptor)
+        declared = Interceptor(interceptor, self._lifespan)
+        self._on_call = (*self._on_call, declared)
         for name, method in self.methods.items():
-            on_call: tuple[OnCall, ...] = (*method.on_call[:place], interceptor, *method.on_call[place:])
+            on_call = (*method.on_call[:place], declared, *method.on_call[place:])
             self.methods[name] = method.intercepted(on_call, method.on_outcome)
         return interceptor
 
@@ -169,10 +175,40 @@ class Service:
         method of this service, including earlier and included ones, in the order of declaration."""
         self._check_not_frozen()
         _check_takes(interceptor, "on_outcome", "context", "method", "outcome")
-        self._on_outcome = (*self._on_outcome, interceptor)
+        declared = Interceptor(interceptor, self._lifespan)
+        self._on_outcome = (*self._on_outcome, declared)
         for name, method in self.methods.items():
-            self.methods[name] = method.intercepted(method.on_call, (*method.on_outcome, interceptor))
+            self.methods[name] = method.intercepted(method.on_call, (*method.on_outcome, declared))
         return interceptor
+
+    # Lifespan
+
+    def lifespan(self, function: L, /) -> L:
+        """Declare the lifespan: `@service.lifespan` on an async generator function that yields once, or on a function
+        that returns an async context manager. Returns the function.
+
+        What is before `yield` runs before the first client is served; what is after it, when all calls have ended. What
+        it yields is `context.state`. With a parameter, the function receives the running `Server`. Methods, hooks and
+        interceptors of this service see this state, also if they were declared earlier; those of an included service
+        see it unless that service has a lifespan of its own. Raises UsageError for another kind of function, and for a
+        second lifespan.
+        """
+        self._check_not_frozen()
+        if self._lifespan is not None:
+            raise UsageError(f"service {self.name!r} already has a lifespan: open everything in that one")
+        self._lifespan = lifespan = Lifespan.of(function, self.name)
+        self._on_call = tuple(each.within(lifespan) for each in self._on_call)
+        self._on_outcome = tuple(each.within(lifespan) for each in self._on_outcome)
+        for name, method in self.methods.items():
+            self.methods[name] = method.within(lifespan)
+        for kind, hooks in self.hooks.items():
+            self.hooks[kind] = tuple(hook.within(lifespan) for hook in hooks)
+        return function
+
+    @property
+    def lifespans(self) -> tuple[Lifespan, ...]:
+        """The lifespans, in the order in which they start: those of included services, then our own."""
+        return self._included_lifespans if self._lifespan is None else (*self._included_lifespans, self._lifespan)
 
     # Composition
 
@@ -180,9 +216,10 @@ class Service:
         """Add the methods, hooks and interceptors of `other`. `prefix` is put before the names of its methods.
 
         The interceptors of `other` apply to its methods only: ours run before its `on_call` and after its `on_outcome`.
-        A hook runs once, even if its service is included twice. Its methods keep their `public`; its `builtin_scopes`
-        are ignored. `other` is frozen, because later declarations would be missing here. Raises UsageError for a name
-        that is taken, and for a service that includes itself.
+        A hook and a lifespan run once, even if their service is included twice. Its lifespan starts before ours, and
+        ends after it. Its methods keep their `public`; its `builtin_scopes` are ignored. `other` is frozen, because
+        later declarations would be missing here. Raises UsageError for a name that is taken, and for a service that
+        includes itself.
         """
         self._check_not_frozen()
         if not isinstance(other, Service):
@@ -195,11 +232,15 @@ class Service:
             self._check_free(name)
             on_call = (*self._on_call, *method.on_call)
             on_outcome = (*method.on_outcome, *self._on_outcome)
-            included[name] = method.renamed(name).intercepted(on_call, on_outcome)
+            ours = method.renamed(name).intercepted(on_call, on_outcome)
+            included[name] = ours if self._lifespan is None else ours.within(self._lifespan)
         other.freeze(f"included in service {self.name!r}")
         self.methods.update(included)
         for kind, hooks in other.hooks.items():
-            self.hooks[kind] += tuple(hook for hook in hooks if hook not in self.hooks[kind])
+            present = [hook.function for hook in self.hooks[kind]]
+            new = [hook for hook in hooks if hook.function not in present]
+            self.hooks[kind] += tuple(new if self._lifespan is None else [hook.within(self._lifespan) for hook in new])
+        self._included_lifespans += tuple(each for each in other.lifespans if each not in self._included_lifespans)
 
     def freeze(self, reason: str) -> None:
         """Refuse later declarations. The first reason appears in their errors."""

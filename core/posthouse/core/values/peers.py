@@ -19,14 +19,15 @@ OutgoingId = NewType("OutgoingId", int)
 WireId = NewType("WireId", bytes)
 """The id of a request as JSON text, echoed byte for byte."""
 
-Kind = Literal["websocket", "http", "cli"]
-KINDS: Final[tuple[Kind, ...]] = ("websocket", "http", "cli")
-"""The kinds of connections. `cli` is a process at the other end of two pipes (stdio)."""
+Kind = Literal["websocket", "http", "cli", "local"]
+KINDS: Final[tuple[Kind, ...]] = ("websocket", "http", "cli", "local")
+"""The kinds of connections. `cli` is a process at the other end of two pipes (stdio), `local` is one call that this
+process makes itself."""
 
-PUSHABLE: Final[dict[Kind, bool]] = {"websocket": True, "http": False, "cli": True}
-"""May the server send first? An HTTP exchange carries one answer only."""
+PUSHABLE: Final[dict[Kind, bool]] = {"websocket": True, "http": False, "cli": True, "local": False}
+"""May the server send first? An HTTP exchange and a local call carry one answer only."""
 
-BEATING: Final[dict[Kind, bool]] = {"websocket": True, "http": False, "cli": False}
+BEATING: Final[dict[Kind, bool]] = {"websocket": True, "http": False, "cli": False, "local": False}
 """Are heartbeats sent? An open pipe is alive."""
 
 ALL_SCOPES: Final = "*"

@@ -39,6 +39,7 @@ def test_stats_count_connections_by_kind_users_and_calls() -> None:
         "websocket": 1,
         "http": 1,
         "cli": 1,
+        "local": 0,
         "users": 2,
         "calls": 1,
         "waiting": 0,

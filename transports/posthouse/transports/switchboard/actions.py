@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting
-from posthouse.core.values.peers import SocketId
+from posthouse.core.values.errors import ErrorObject
+from posthouse.core.values.peers import ConnectionId, SocketId
 
 
 class Write(Struct, frozen=True, gc=False):
@@ -47,12 +48,21 @@ class CloseSocket(Struct, frozen=True, gc=False):
     flush: bool = True
 
 
+class Reply(Struct, frozen=True, gc=False):
+    """A call that this process made itself has its outcome: the result as JSON text, or an error. `connection` is what
+    `Switchboard.call` returned. Exactly one, unless `hang_up` came first."""
+
+    connection: ConnectionId
+    outcome: bytes | ErrorObject
+
+
 Action = (
     Write
     | EndWriting
     | StopReading
     | StartReading
     | CloseSocket
+    | Reply
     | Invoke
     | Cancel
     | Resolve

@@ -29,6 +29,7 @@ from posthouse.core.values.effects import (
 from posthouse.core.values.peers import SocketId
 
 from .actions import Action
+from .local_calls import LocalCalls
 from .socket_state import ANSWER, SocketEvent, SocketPhase, SocketState
 from .sockets import BACKLOG, Sockets
 
@@ -37,10 +38,16 @@ class GatewayEffects:
     """`perform` has a function for each effect. Sockets whose codecs may have new output are put into `pending`."""
 
     def __init__(
-        self, gateway: Gateway, sockets: Sockets, outbox: list[Action], pending: dict[SocketId, SocketState]
+        self,
+        gateway: Gateway,
+        sockets: Sockets,
+        local_calls: LocalCalls,
+        outbox: list[Action],
+        pending: dict[SocketId, SocketState],
     ) -> None:
         self._gateway: Final = gateway
         self._sockets: Final = sockets
+        self._local_calls: Final = local_calls
         self._outbox: Final = outbox
         self._pending: Final = pending
         self.perform: Final[dict[type, Callable[[Any, float], None]]] = {
@@ -101,13 +108,19 @@ class GatewayEffects:
             self._sockets.write(state, frame, now)
 
     def _answer(self, effect: Answer, now: float) -> None:
-        state = self._sockets.by_connection[effect.connection]
+        state = self._sockets.by_connection.get(effect.connection)
+        if state is None:
+            self._local_calls.answered(effect, now)
+            return
         state.advance(ANSWER)
         state.codec.answer(effect.data, effect.code, effect.retry_after, now)
         self._pending[state.socket] = state
 
     def _disconnect(self, effect: Disconnect, now: float) -> None:
-        state = self._sockets.by_connection[effect.connection]
+        state = self._sockets.by_connection.get(effect.connection)
+        if state is None:
+            self._local_calls.refused(effect, now)
+            return
         self._pending[state.socket] = state
         if state.phase is SocketPhase.OPEN or state.phase is SocketPhase.CLOSING:
             state.advance(SocketEvent.CLOSE)

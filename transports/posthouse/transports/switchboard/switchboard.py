@@ -23,6 +23,7 @@ from .actions import Action
 from .codec_outputs import CodecOutputs
 from .first_codec import first_codecs
 from .gateway_effects import GatewayEffects
+from .local_calls import LocalCalls
 from .socket_state import DELIVER, SocketEvent, SocketPhase, SocketState
 from .sockets import BACKLOG, WIRE_STALLED, Sockets
 
@@ -60,7 +61,9 @@ class Switchboard:
         self._pending: dict[SocketId, SocketState] = {}
         self._outputs = CodecOutputs(gateway, self._sockets, self.outbox, about)
         self._tell = self._outputs.tell
-        self._perform = GatewayEffects(gateway, self._sockets, self.outbox, self._pending).perform
+        self._local_calls = LocalCalls(gateway, self.outbox)
+        effects = GatewayEffects(gateway, self._sockets, self._local_calls, self.outbox, self._pending)
+        self._perform = effects.perform
 
     # Inputs: sockets
 
@@ -176,6 +179,33 @@ class Switchboard:
         """Forget this request: there will be no `Resolve`."""
         self.gateway.abandon(request, now)
         self._run(now)
+
+    # Inputs: calls that this process makes itself
+
+    def call(
+        self,
+        method: str,
+        params: object,
+        now: float,
+        *,
+        identity: Identity | None = None,
+        timeout: float | None = None,
+    ) -> ConnectionId:
+        """Call a method as this caller (None: as the policy's), on a connection of its own. Exactly one `Reply` with
+        this connection follows, within the deadline of the method and `timeout` seconds, unless `hang_up` comes first.
+        """
+        identity = self._policy.identity if identity is None else identity
+        connection = self._local_calls.begin(method, params, now, identity=identity, timeout=timeout)
+        self._run(now)
+        return connection
+
+    def hang_up(self, connection: ConnectionId, now: float) -> None:
+        """Forget a call that this process made: its connection ends, and there will be no `Reply`. After the `Reply`
+        this changes nothing."""
+        self._local_calls.hang_up(connection, now)
+        self._run(now)
+
+    # Inputs: the server
 
     def shut_down(self, now: float, *, grace: float | None = None) -> None:
         """Begin a shut-down; `Drained` follows. A second call changes nothing."""

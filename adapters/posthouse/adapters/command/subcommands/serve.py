@@ -85,7 +85,7 @@ def command(
 
     Clients send JSON-RPC 2.0 with POST to /rpc, or over a WebSocket at /ws. GET /health and GET /stats report the
     state of the server. SIGTERM and SIGINT shut it down: running calls may finish, clients are told, and the exit
-    code is 0. A second signal exits at once.
+    code is 0. A second signal exits at once. If a lifespan of the service fails, the exit code is 1.
 
     Nothing is written to standard output. Standard error has the log, and for each address a line `listening on URL`
     when the server accepts, whatever --log-level is.

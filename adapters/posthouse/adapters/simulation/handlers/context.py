@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, ParamSpec, TypeVar
 
 from posthouse.adapters.handlers.invoked_context import InvokedContext
+from posthouse.adapters.handlers.state.states import States
 from posthouse.adapters.simulation.schedule import ProcessClock
 from posthouse.core.values.effects import Invoke, Resolve
 from posthouse.core.values.errors import ErrorObject, RpcError, UsageError
@@ -41,6 +42,10 @@ class Sender:
             self.failed = self.failed or error
             raise
 
+    def notify(self, to: ConnectionId, method: str, params: object) -> bool:
+        """Send a notification. Returns False if the connection is gone or cannot be pushed to."""
+        return self.call(self.board.notify, to, method, params, self.clock.now)
+
     async def request(self, to: ConnectionId, method: str, params: object, timeout: float) -> bytes:
         """Send a request and wait for its result as JSON. Raises RpcError."""
         request = self.call(self.board.request, to, method, params, self.clock.now, timeout=timeout)
@@ -70,8 +75,8 @@ class SimulatedContext(InvokedContext):
 
     __slots__ = ("_sender",)
 
-    def __init__(self, invoke: Invoke, sender: Sender) -> None:
-        super().__init__(invoke)
+    def __init__(self, invoke: Invoke, sender: Sender, states: States) -> None:
+        super().__init__(invoke, states)
         self._sender: Final = sender
 
     def notify(self, method: str, params: Any = None, *, after_reply: bool = False) -> bool:

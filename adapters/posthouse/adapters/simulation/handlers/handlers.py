@@ -16,6 +16,7 @@ import anyio
 from msgspec import Struct
 from posthouse.adapters.handlers.cancellation import Cancellation
 from posthouse.adapters.handlers.firewall import InThread, Steps, Waits, drop, finish, must_wait, proper, steps
+from posthouse.adapters.handlers.state.states import States
 from posthouse.adapters.handlers.variables import Variables
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.chance import Stream
@@ -103,7 +104,8 @@ class Handlers:
         self._tasks: Final = Tasks(clock)
         self._variables: Final = Variables()
         self.sender: Final = Sender(board, clock, self._tasks.loop)
-        self.hooks: Final = Hooks(service, self._tasks.start)
+        self.states: Final = States()
+        self.hooks: Final = Hooks(service, self._tasks.start, self.states, self.sender.notify)
         self._runs: Final[dict[CallId, Run]] = {}
         self._queues: Final[dict[ConnectionId, deque[Run]]] = {}  # of sequential methods
         self._withheld: Final[dict[CallId, Callable[[], None]]] = {}  # the reports of handlers that have ended
@@ -118,7 +120,7 @@ class Handlers:
 
     def invoke(self, action: Invoke) -> None:
         """Run the handler of a call."""
-        context = SimulatedContext(action, self.sender)
+        context = SimulatedContext(action, self.sender, self.states)
         parts = steps(
             action.method,
             context,

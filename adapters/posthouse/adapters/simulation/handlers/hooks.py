@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import anyio
 from posthouse.adapters.handlers.firewall import drop, must_wait
+from posthouse.adapters.handlers.state.states import States
+from posthouse.adapters.handlers.state.views import EventContext, Notify
 from posthouse.adapters.handlers.variables import Variables
 from posthouse.core.service.service import Service
 from posthouse.core.values.effects import Emit
@@ -19,10 +21,18 @@ MAX_ERRORS: Final = 1000
 class Hooks:
     """Performs `Emit`. `start` begins a task. Exceptions of hooks are kept in `errors` and have no other effect."""
 
-    def __init__(self, service: Service, start: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        start: Callable[[Coroutine[Any, Any, None]], None],
+        states: States,
+        notify: Notify,
+    ) -> None:
         self.errors: Final[deque[BaseException]] = deque(maxlen=MAX_ERRORS)
         self._hooks: Final = service.hooks
         self._start: Final = start
+        self._states: Final = states
+        self._notify: Final = notify
         self._fresh: Final = Variables().fresh
         self._waiting: Final[deque[Awaitable[None]]] = deque()
         self._running = False
@@ -31,8 +41,10 @@ class Hooks:
     def emit(self, action: Emit) -> None:
         """Call the hooks of this event."""
         for hook in self._hooks.get(type(action.event), ()):
+            event = action.event
+            rest = [EventContext(event, hook.lifespan, self._states, self._notify)] if hook.takes_context else []
             try:
-                waits = self._fresh().run(hook, action.event)
+                waits = self._fresh().run(hook.function, event, *rest)
             except BaseException as error:
                 self.errors.append(error)
             else:

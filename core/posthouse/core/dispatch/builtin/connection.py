@@ -35,6 +35,7 @@ class ConnectionStats(Struct, frozen=True):
     websocket: int
     http: int
     cli: int
+    local: int
     users: int
     calls: int
     waiting: int
@@ -69,6 +70,7 @@ class ConnectionMethods(Part):
             websocket=len(by_kind["websocket"]),
             http=len(by_kind["http"]),
             cli=len(by_kind["cli"]),
+            local=len(by_kind["local"]),
             users=len(self.tables.connections.by_user),
             calls=calls.handlers,
             waiting=calls.waiting,

@@ -1,0 +1,545 @@
+"""The lifespan of a service while it is served: it opens before the first client, and closes after the last call."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import pytest
+from posthouse.adapters import LifespanError, Server, serve
+from posthouse.core import (
+    Arguments,
+    Config,
+    ConnectionOpened,
+    Context,
+    DrainStarted,
+    HookContext,
+    Identity,
+    Method,
+    Outcome,
+    RpcError,
+    Service,
+    UsageError,
+)
+
+from tests.adapters.loopback import PATIENCE, connected, serving, text, websocket
+
+pytestmark = pytest.mark.anyio
+
+QUICK = Config(drain_grace=0.5, drain_spread=0.0)
+HASTY = Config(drain_grace=0.0, drain_spread=0.0, drain_timeout=0.2, cleanup_grace=0.2)
+
+
+@dataclass
+class Pool:
+    """What a lifespan opens."""
+
+    name: str
+    open: bool = True
+    seen: list[str] = field(default_factory=list)
+
+
+def pooled(name: str, log: list[str], **options: Any) -> Service:
+    """A service with a pool, which notes in `log` when it begins and ends."""
+    service = Service(name, public=True, **options)
+
+    @service.lifespan
+    async def lifespan() -> AsyncIterator[Pool]:
+        log.append(f"{name} opens")
+        pool = Pool(name)
+        yield pool
+        pool.open = False
+        log.append(f"{name} closes")
+
+    @service.method(f"{name}.plain")
+    def plain(context: Context[Pool]) -> str:
+        return context.state.name
+
+    return service
+
+
+async def until_it_ends(service: Service, **options: Any) -> None:
+    with anyio.fail_after(PATIENCE):
+        await serve(service, port=0, **options)
+
+
+async def test_handlers_interceptors_hooks_and_threads_see_the_state() -> None:
+    log: list[str] = []
+    service = pooled("pooled", log)
+
+    @service.method
+    async def awaits(context: Context[Pool]) -> bool:
+        await anyio.sleep(0)
+        return context.state.open
+
+    @service.method(blocking=True)
+    def blocks(context: Context[Pool]) -> bool:
+        return context.state.open
+
+    @service.on_call
+    def before(context: Context[Pool], method: Method, arguments: Arguments) -> None:
+        context.state.seen.append(f"before {method.name}")
+
+    @service.on_outcome
+    async def after(context: Context[Pool], method: Method, outcome: Outcome) -> None:
+        context.state.seen.append(f"after {method.name}")
+
+    @service.method
+    def seen(context: Context[Pool]) -> list[str]:
+        return list(context.state.seen)
+
+    @service.on("connection.opened")
+    def opened(event: ConnectionOpened, context: HookContext[Pool]) -> None:
+        context.state.seen.append(f"hook {event.kind}")
+
+    @service.on("connection.opened")
+    async def greets(event: ConnectionOpened, context: HookContext[Pool]) -> None:
+        assert context.notify("welcome", [context.state.name])
+
+    @service.on("gateway.draining")
+    def draining(event: DrainStarted, context: HookContext[Pool]) -> None:
+        log.append(f"draining {context.state.open} {context.notify('nobody')}")
+
+    async with serving(service, config=QUICK) as server:
+        async with websocket(server) as client:
+            assert (await client.next()) == {"jsonrpc": "2.0", "method": "welcome", "params": ["pooled"]}
+            assert (await client.call("pooled.plain"))["result"] == "pooled"
+            assert (await client.call("awaits"))["result"] is True
+            assert (await client.call("blocks"))["result"] is True
+            names = ["pooled.plain", "awaits", "blocks"]
+            passed = [f"{when} {name}" for name in names for when in ("before", "after")]
+            assert (await client.call("seen"))["result"] == ["hook websocket", *passed, "before seen"]
+        assert log == ["pooled opens"]
+        server.shut_down()
+        await server.ended()
+    assert log == ["pooled opens", "draining True False", "pooled closes"]
+
+
+async def test_without_a_lifespan_the_state_is_an_error_that_names_the_fix(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service("bare", public=True)
+
+    @service.method
+    def state(context: Context) -> Any:
+        return context.state
+
+    async with serving(service) as server, connected(server) as client:
+        assert (await client.post("state"))[1]["error"]["code"] == -32603
+    (raised,) = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert isinstance(raised, UsageError)
+    assert "declare one with @service.lifespan" in str(raised)
+
+
+async def test_each_included_service_sees_its_own_state_and_lives_longer_than_the_service_around_it() -> None:
+    log: list[str] = []
+    files, users = pooled("files", log), pooled("users", log)
+    seen: list[str] = []
+
+    @files.on_outcome
+    def inside(context: Context[Pool], method: Method, outcome: Outcome) -> None:
+        seen.append(f"inside {context.state.name}")
+
+    whole = pooled("whole", log)
+    whole.include(files)
+    whole.include(files, "again.")
+
+    @whole.on_outcome
+    def outside(context: Context[Pool], method: Method, outcome: Outcome) -> None:
+        seen.append(f"outside {context.state.name} {context.method} {context.cancelled} {context.kind}")
+
+    bare = Service("bare", public=True)
+    bare.include(users)
+
+    @bare.method("bare.plain")
+    def plain(context: Context[Pool]) -> str:
+        return context.state.name
+
+    whole.include(bare)
+    async with serving(whole, config=QUICK) as server:
+        async with connected(server) as client:
+            for name, state in (("files", "files"), ("again.files", "files"), ("users", "users"), ("bare", "whole")):
+                assert (await client.post(f"{name}.plain"))[1]["result"] == state
+        server.shut_down()
+        await server.ended()
+    services = ["files", "users", "whole"]
+    assert log == [f"{name} opens" for name in services] + [f"{name} closes" for name in reversed(services)]
+    assert seen[:2] == ["inside files", "outside whole files.plain False http"]
+    assert seen[-1] == "outside whole bare.plain False http"
+
+
+async def test_a_client_that_comes_during_the_start_is_served_when_it_is_over() -> None:
+    service = Service("slow", public=True)
+    bound, go = anyio.Event(), anyio.Event()
+    servers: list[Server] = []
+
+    @service.lifespan
+    async def lifespan(server: Server) -> AsyncIterator[str]:
+        servers.append(server)
+        assert server.broadcast("news") == 0
+        bound.set()
+        await go.wait()
+        yield "state"
+
+    @service.method
+    def state(context: Context[str]) -> str:
+        return context.state
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(until_it_ends, service)
+        await bound.wait()
+        (server,) = servers
+        async with connected(server) as client, connected(server) as prober:
+            await prober.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answers: list[Any] = []
+
+            async def ask() -> None:
+                answers.append((await client.post("state"))[1]["result"])
+
+            group.start_soon(ask)
+            await anyio.wait_all_tasks_blocked()
+            assert (server.health().sockets, answers) == (0, [])
+            go.set()
+            assert (await prober.response())[0] == 200
+        server.shut_down()
+    assert answers == ["state"]
+
+
+async def test_tasks_of_a_lifespan_run_while_it_serves_and_may_push_and_call() -> None:
+    service = Service("pushing", public=True)
+    ended: list[str] = []
+
+    @service.method
+    def double(value: int, context: Context[str]) -> list[Any]:
+        return [value * 2, context.state, context.user, context.kind]
+
+    async def pushes(server: Server) -> None:
+        try:
+            while True:
+                result = await server.call("double", [21], identity=Identity("clock"), result_type=list[Any])
+                server.broadcast("ticked", result)
+                await anyio.sleep(0.01)
+        finally:
+            ended.append("pushes")
+
+    @service.lifespan
+    async def lifespan(server: Server) -> AsyncIterator[str]:
+        async with anyio.create_task_group() as group:
+            group.start_soon(pushes, server)
+            await anyio.wait_all_tasks_blocked()  # it waits until the server has started
+            yield "state"
+            group.cancel_scope.cancel()
+        ended.append("lifespan")
+
+    async with serving(service, config=QUICK) as server:
+        async with websocket(server) as client:
+            assert (await client.next())["params"] == [42, "state", "clock", "local"]
+        server.shut_down()
+        await server.ended()
+    assert ended == ["pushes", "lifespan"]
+
+
+async def test_a_lifespan_that_calls_its_service_before_it_yields_is_told_why_it_would_wait_for_ever() -> None:
+    service = Service("hasty", public=True)
+
+    @service.lifespan
+    async def lifespan(server: Server) -> AsyncIterator[None]:
+        await server.call("connection.ping")
+        yield
+
+    with pytest.raises(LifespanError, match=r"before `yield`") as caught:
+        await until_it_ends(service)
+    assert isinstance(caught.value.__cause__, UsageError)
+
+
+async def test_a_failing_start_ends_serve_with_the_service_and_the_exception_and_ends_those_that_had_started() -> None:
+    log: list[str] = []
+    service = pooled("outer", log)
+    service.include(pooled("first", log))
+    broken = Service("broken")
+    servers: list[Server] = []
+    outcomes: list[object] = []
+
+    async def calls(server: Server) -> None:
+        try:
+            await server.call("first.plain")
+        except RpcError as error:
+            outcomes.append(error.code)
+
+    @broken.lifespan
+    async def lifespan(server: Server) -> AsyncIterator[None]:
+        servers.append(server)
+        async with anyio.create_task_group() as group:
+            group.start_soon(calls, server)
+            await anyio.wait_all_tasks_blocked()
+            with anyio.CancelScope(shield=True):
+                raise ConnectionRefusedError("the database is down")
+            yield
+
+    service.include(broken)
+    with pytest.raises(LifespanError) as caught:
+        await until_it_ends(service)
+    text = "the lifespan of service 'broken' failed to start: ConnectionRefusedError: the database is down"
+    assert str(caught.value) == text
+    assert (caught.value.service, caught.value.phase) == ("broken", "start")
+    assert isinstance(caught.value.__cause__, ConnectionRefusedError)
+    assert log == ["first opens", "first closes"]
+    (server,) = servers
+    with pytest.raises(OSError):
+        await anyio.connect_tcp("127.0.0.1", server.bound[0].port)
+    with pytest.raises(RpcError, match="-32050"):
+        await server.call("first.plain")
+
+
+async def test_a_start_that_is_not_a_context_manager_fails() -> None:
+    service = Service("wrong")
+
+    def lifespan() -> Any:
+        return "pool"
+
+    lifespan.__annotations__["return"] = AsyncContext
+    service.lifespan(lifespan)
+    with pytest.raises(LifespanError, match="'wrong' failed to start: TypeError: 'str' object"):
+        await until_it_ends(service)
+
+
+class AsyncContext:
+    async def __aenter__(self) -> None: ...
+    async def __aexit__(self, *raised: object) -> None: ...
+
+
+async def test_a_shut_down_during_the_start_cancels_it_and_serve_returns() -> None:
+    log: list[str] = []
+    service = pooled("started", log)
+    slow = Service("slow")
+    never: list[Server] = []
+
+    @slow.lifespan
+    async def lifespan(server: Server) -> AsyncIterator[None]:
+        server.shut_down()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            await anyio.sleep(0)  # its clean-up may await
+            log.append("cleaned up")
+        yield
+
+    whole = Service("whole")
+    whole.include(service)
+    whole.include(slow)
+    await until_it_ends(whole, started=never.append)
+    assert log == ["started opens", "cleaned up", "started closes"]
+    assert never == []
+
+
+async def test_a_failing_end_is_raised_when_everything_has_ended(caplog: pytest.LogCaptureFixture) -> None:
+    log: list[str] = []
+    service = pooled("inner", log)
+    whole = Service("whole")
+    whole.include(service)
+
+    @whole.lifespan
+    async def lifespan() -> AsyncIterator[None]:
+        yield
+        raise ExceptionGroup("tasks", [OSError()])
+
+    with pytest.raises(LifespanError) as caught:
+        await until_it_ends(whole, started=Server.shut_down)
+    assert str(caught.value) == "the lifespan of service 'whole' failed at its end: OSError"
+    assert caught.value.phase == "end"
+    assert log == ["inner opens", "inner closes"]
+    assert caplog.records == [record for record in caplog.records if record.levelno < logging.ERROR]
+
+
+async def failing_task(fail: anyio.Event) -> None:
+    await fail.wait()
+    raise ValueError("no clock")
+
+
+async def test_a_task_of_a_lifespan_that_fails_shuts_the_server_down_while_calls_still_have_their_state(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = Service("ticking", public=True)
+    fail = anyio.Event()
+    log: list[str] = []
+
+    @service.lifespan
+    async def lifespan() -> AsyncIterator[list[str]]:
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(failing_task, fail)
+                yield log
+        finally:
+            log.append("closed")
+
+    @service.method
+    async def lasts(context: Context[list[str]]) -> str:
+        fail.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            context.state.append("call ended")
+        raise AssertionError
+
+    async def use(server: Server) -> None:
+        async with websocket(server) as client:
+            await client.say(text("lasts"))
+            assert (await client.next())["method"] == "connection.draining"
+            assert (await client.next())["error"]["code"] == -32050
+            assert await client.close_code() == 1012
+
+    async with anyio.create_task_group() as group:
+        with pytest.raises(LifespanError) as caught:
+            await until_it_ends(service, config=QUICK, started=lambda server: group.start_soon(use, server))
+    assert str(caught.value) == "the lifespan of service 'ticking' failed while it was serving: ValueError: no clock"
+    assert caught.value.phase == "serving"
+    assert log == ["call ended", "closed"]
+    assert "the lifespan of service ticking has ended by itself: the server shuts down" in caplog.text
+
+
+async def test_the_task_of_an_early_lifespan_may_fail_during_the_start_of_a_later_one() -> None:
+    early, late = Service("early"), Service("late")
+    fail = anyio.Event()
+
+    @early.lifespan
+    async def lifespan() -> AsyncIterator[None]:
+        async with anyio.create_task_group() as group:
+            group.start_soon(failing_task, fail)
+            yield
+
+    @late.lifespan
+    async def slow() -> AsyncIterator[None]:
+        fail.set()
+        await anyio.sleep_forever()
+        yield
+
+    late.include(early)
+    with pytest.raises(LifespanError, match="'early' failed while it was serving: ValueError: no clock"):
+        await until_it_ends(late)
+
+
+async def test_a_lifespan_that_ends_itself_shuts_the_server_down() -> None:
+    service = Service("brief")
+    log: list[str] = []
+
+    @service.lifespan
+    async def lifespan() -> AsyncIterator[None]:
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(anyio.sleep, 0)
+                group.start_soon(lambda: _cancel(scope))
+                yield
+        log.append("closed")
+
+    await until_it_ends(service)
+    assert log == ["closed"]
+
+
+async def _cancel(scope: anyio.CancelScope) -> None:
+    scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("resists", "named"),
+    [(False, "slow does not end in time: it is cancelled"), (True, "slow was cancelled, but goes on")],
+)
+async def test_a_lifespan_that_does_not_end_is_named_and_left_behind(
+    resists: bool, named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    log: list[str] = []
+    whole = Service("whole")
+    whole.include(pooled("inner", log))
+    slow = Service("slow")
+    free = anyio.Event()
+
+    @slow.lifespan
+    async def lifespan() -> AsyncIterator[None]:
+        yield
+        while not free.is_set():
+            try:
+                await free.wait()
+            except anyio.get_cancelled_exc_class():
+                if not resists:
+                    raise
+
+    slow.include(whole)
+    await until_it_ends(slow, config=HASTY, started=Server.shut_down)
+    assert f"the lifespan of service {named}" in caplog.text
+    assert log == ["inner opens", "inner closes"]
+    free.set()  # else the loop of the test could not end
+    await anyio.wait_all_tasks_blocked()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_server_that_is_cancelled_ends_its_lifespans_and_logs_their_errors(
+    fails: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service("cancelled", public=True)
+    log: list[object] = []
+
+    @service.method
+    def plain() -> None: ...
+
+    @service.lifespan
+    async def lifespan(server: Server) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await anyio.sleep(0)
+            try:
+                await server.call("plain")
+            except RpcError as error:
+                log.append(error.code)
+            if fails:
+                raise ValueError("at its end")
+
+    async with serving(service):
+        pass
+    assert log == [-32050]
+    failed = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    text = "the lifespan of service 'cancelled' failed at its end: ValueError: at its end"
+    assert failed == ([text] if fails else [])
+
+
+async def test_context_variables_of_a_lifespan_are_not_those_of_calls() -> None:
+    service = Service("variables", public=True)
+    variable: ContextVar[str] = ContextVar("variable", default="clean")
+
+    @service.lifespan
+    async def lifespan() -> AsyncIterator[None]:
+        variable.set("lifespan")
+        yield
+        assert variable.get() == "lifespan"
+
+    @service.method
+    def read() -> str:
+        return variable.get()
+
+    async with serving(service, config=QUICK) as server:
+        async with connected(server) as client:
+            assert (await client.post("read"))[1]["result"] == "clean"
+        server.shut_down()
+        await server.ended()
+
+
+def test_a_task_group_of_asyncio_works_in_a_lifespan() -> None:
+    service = Service("native")
+    log: list[str] = []
+
+    async def fails() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("native")
+
+    @service.lifespan
+    async def lifespan() -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fails())
+            yield
+        log.append("never")
+
+    with pytest.raises(LifespanError, match="'native' failed while it was serving: ValueError: native"):
+        asyncio.run(until_it_ends(service, config=QUICK))
+    assert log == []

@@ -1,0 +1,59 @@
+"""A hook takes the event, or the event and its context."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from posthouse.core.service.hooks import DeclaredHook
+from posthouse.core.service.lifespan import Lifespan
+from posthouse.core.values.errors import UsageError
+
+
+def one(event: Any) -> None: ...
+async def two(event: Any, context: Any) -> None: ...
+def one_with_default(event: Any, log: Any = print) -> None: ...
+def any_number(*events: Any) -> None: ...
+def named_context(event: Any, *, context: Any) -> None: ...
+def three(a: Any, b: Any, c: Any) -> None: ...
+
+
+class Listener:
+    def hear(self, event: Any, context: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "takes_context"),
+    [
+        (one, False),
+        (two, True),
+        (one_with_default, False),
+        (any_number, False),
+        (Listener().hear, True),
+        (functools.partial(two, None), False),
+        (functools.partial(three, None), True),
+    ],
+)
+def test_a_hook_gets_the_context_if_it_needs_a_second_argument(function: Any, takes_context: bool) -> None:
+    hook = DeclaredHook.of(function, "connection.opened", None)
+    assert (hook.function, hook.takes_context, hook.lifespan) == (function, takes_context, None)
+
+
+@pytest.mark.parametrize("function", [three, named_context, lambda: None, max])
+def test_an_error_names_both_forms(function: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        DeclaredHook.of(function, "connection.opened", None)
+    called = "hook of 'connection.opened' is called with (event) or with (event, context): "
+    assert str(caught.value) == f"{called}{function!r} does not accept them"
+
+
+def test_a_hook_keeps_the_lifespan_that_it_has() -> None:
+    async def opens() -> AsyncIterator[None]:
+        yield
+
+    ours, theirs = Lifespan.of(opens, "ours"), Lifespan.of(opens, "theirs")
+    hook = DeclaredHook.of(two, "connection.opened", None).within(theirs)
+    assert (hook.lifespan, hook.takes_context) == (theirs, True)
+    assert hook.within(ours) is hook
