@@ -169,6 +169,11 @@ class Lifespans:
                 left.append(service)
         return left
 
+    def drop(self) -> None:
+        """The process has ended: their tasks are cancelled by others, and need not wait."""
+        for each in self._open:
+            each.end.set()
+
     def errors(self) -> Iterator[LifespanError]:
         """The errors of those that have failed: the one that ended the server comes first."""
         failed = [each for each in self._open if each.error is not None]

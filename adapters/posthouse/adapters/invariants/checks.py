@@ -35,7 +35,8 @@ def check_touched(board: Switchboard, sockets: Iterable[SocketId]) -> None:
     must(table.handlers == running, "calls: a slot for each handler")
     must(running <= gateway.config.max_calls, "calls: no more handlers than max_calls")
     must(len(states) == len(gateway._connections.sockets), "tables: switchboard and gateway have the same sockets")
-    must(len(board._sockets.by_connection) == len(records), "tables: every connection has a socket")
+    with_home = len(board._sockets.by_connection) + len(board._local_calls.open)
+    must(with_home == len(records), "tables: every connection has a socket")
     must(not gateway.outbox, "totality: every effect was performed")
     for socket in sockets:
         state = states.get(socket)
@@ -69,6 +70,7 @@ def check_at_rest(board: Switchboard) -> None:
     must(not gateway._flow.backlogs, "rest: nothing is queued")
     must(gateway.memory == gateway._buffered, "rest: nothing is held")
     must(not board._sockets.records, "rest: the switchboard has no socket left")
+    must(not board._local_calls.open, "rest: no local call is left")
     must(not board._sockets.by_connection, "rest: no connection has a socket")
     must(board._sockets.buffered == 0, "rest: nothing is buffered")
     must(board.next_timeout() is None or board.draining, "rest: no deadline is left")

@@ -15,14 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.clients.protocols.transports import PROTOCOLS
 from posthouse.adapters.simulation.handlers.handlers import HandlerFaults
+from posthouse.adapters.simulation.server.application import Application
 from posthouse.adapters.simulation.server.deployment import Deployment
 from posthouse.adapters.simulation.server.engine import SETTLE_TIMEOUT, Engine, Monitoring
 from posthouse.core.service.service import Service
@@ -44,10 +45,15 @@ REFUSING_LIMITS: Final = (
 
 
 class Conditions(Struct, frozen=True):
-    """The conditions of a world. By default its links are fast and reliable, and its handlers end as they should."""
+    """The conditions of a world. By default its links are fast and reliable, and its handlers end as they should.
+
+    `state` is the `context.state` of the service in place of what its lifespan yields: that lifespan does not run, but
+    those of included services do.
+    """
 
     links: LinkConditions = LinkConditions()
     handlers: HandlerFaults = HandlerFaults()
+    state: Any = UNSET
 
 
 class World(Engine):
@@ -68,12 +74,26 @@ class World(Engine):
         monitoring: Monitoring = Monitoring(),
     ) -> None:
         chance = Seeded(seed) if isinstance(seed, int | str) else seed
-        super().__init__(Deployment(service, config, policy), conditions.handlers, chance, monitoring)
+        super().__init__(Deployment(service, config, policy, conditions.state), conditions.handlers, chance, monitoring)
         self.links = conditions.links
         self.clients: Final[dict[str, Client]] = {}
         # Each blocked link, with its client. A client may have left it: the server does not know yet.
         self._blocked: list[tuple[str, Link]] = []
         self._transports: Final[dict[str, tuple[Transport, Identity | None]]] = {}
+        if service.lifespans:
+            self._start_service()
+
+    def _start_service(self) -> None:
+        """Let time pass until the lifespans have started. Raises LifespanError."""
+        application = self.process.application
+        self.run_until(lambda: application.started or application.ended, "the service starts")
+        if application.error is not None:
+            raise application.error
+
+    @property
+    def server(self) -> Application:
+        """The server as its lifespans receive it: `begin` makes a call in process."""
+        return self.process.application
 
     # Clients and links
 
@@ -175,15 +195,22 @@ class World(Engine):
 
     def settled(self) -> bool:
         """Has every call an outcome, and has every handler ended?"""
-        return not any(client.pending for client in self.clients.values()) and not self.process.handlers.running
+        pending = any(client.pending for client in self.clients.values()) or self.process.application.calls
+        return not pending and not self.process.handlers.running
 
     def finish(self) -> None:
-        """Settle, close every client, then require that the server's tables are empty. Raises Violation."""
+        """Settle, close every client, end the lifespans, then require that the server's tables are empty. Raises
+        Violation, or LifespanError for a lifespan that fails."""
         self.settle()
         self._require_service()
         for client in self.clients.values():
             client.close()
         self.run_until(self.empty, "every closed connection is released")
+        application = self.process.application
+        application.stop()
+        self.run_until(lambda: application.ended, "the lifespans end")
+        if application.error is not None:
+            raise application.error
         with self._annotate_errors():
             self._check_at_rest()
 

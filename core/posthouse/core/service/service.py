@@ -39,7 +39,8 @@ class Service:
 
     `public`: callers need not be authenticated, unless a method says otherwise. `version` and `description` go into the
     OpenRPC document. `builtin_scopes`: the scopes that a built-in method requires, by its name; callers must then be
-    authenticated, even without scopes. `document`: the OpenRPC document, or None until a gateway serves it.
+    authenticated, even without scopes. `own_lifespan`: the lifespan that the service declares itself, or None.
+    `document`: the OpenRPC document, or None until a gateway serves it.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Service:
         self.document: dict[str, Any] | None = None
         self._on_call: tuple[Interceptor, ...] = ()
         self._on_outcome: tuple[Interceptor, ...] = ()
-        self._lifespan: Lifespan | None = None
+        self.own_lifespan: Lifespan | None = None
         self._included_lifespans: tuple[Lifespan, ...] = ()
         self._frozen: str | None = None
 
@@ -121,7 +122,7 @@ class Service:
             self._check_free(name)
             method = Method.of(function, name=name, public=self.public if public is None else public, **options)
             method = method.intercepted(self._on_call, self._on_outcome)
-            self.methods[name] = method if self._lifespan is None else method.within(self._lifespan)
+            self.methods[name] = method if self.own_lifespan is None else method.within(self.own_lifespan)
             return function
 
         if callable(function_or_name):
@@ -149,7 +150,7 @@ class Service:
         def declare(hook: H) -> H:
             self._check_not_frozen()
             check_function(hook, f"hook of {event!r}")
-            self.hooks[kind] = (*self.hooks[kind], DeclaredHook.of(hook, event, self._lifespan))
+            self.hooks[kind] = (*self.hooks[kind], DeclaredHook.of(hook, event, self.own_lifespan))
             return hook
 
         return declare
@@ -163,7 +164,7 @@ class Service:
         _check_takes(interceptor, "on_call", "context", "method", "arguments")
         # Our interceptors run before those of included services.
         place = len(self._on_call)
-        declared = Interceptor(interceptor, self._lifespan)
+        declared = Interceptor(interceptor, self.own_lifespan)
         self._on_call = (*self._on_call, declared)
         for name, method in self.methods.items():
             on_call = (*method.on_call[:place], declared, *method.on_call[place:])
@@ -175,7 +176,7 @@ class Service:
         method of this service, including earlier and included ones, in the order of declaration."""
         self._check_not_frozen()
         _check_takes(interceptor, "on_outcome", "context", "method", "outcome")
-        declared = Interceptor(interceptor, self._lifespan)
+        declared = Interceptor(interceptor, self.own_lifespan)
         self._on_outcome = (*self._on_outcome, declared)
         for name, method in self.methods.items():
             self.methods[name] = method.intercepted(method.on_call, (*method.on_outcome, declared))
@@ -194,9 +195,9 @@ class Service:
         second lifespan.
         """
         self._check_not_frozen()
-        if self._lifespan is not None:
+        if self.own_lifespan is not None:
             raise UsageError(f"service {self.name!r} already has a lifespan: open everything in that one")
-        self._lifespan = lifespan = Lifespan.of(function, self.name)
+        self.own_lifespan = lifespan = Lifespan.of(function, self.name)
         self._on_call = tuple(each.within(lifespan) for each in self._on_call)
         self._on_outcome = tuple(each.within(lifespan) for each in self._on_outcome)
         for name, method in self.methods.items():
@@ -208,7 +209,7 @@ class Service:
     @property
     def lifespans(self) -> tuple[Lifespan, ...]:
         """The lifespans, in the order in which they start: those of included services, then our own."""
-        return self._included_lifespans if self._lifespan is None else (*self._included_lifespans, self._lifespan)
+        return self._included_lifespans if self.own_lifespan is None else (*self._included_lifespans, self.own_lifespan)
 
     # Composition
 
@@ -233,13 +234,15 @@ class Service:
             on_call = (*self._on_call, *method.on_call)
             on_outcome = (*method.on_outcome, *self._on_outcome)
             ours = method.renamed(name).intercepted(on_call, on_outcome)
-            included[name] = ours if self._lifespan is None else ours.within(self._lifespan)
+            included[name] = ours if self.own_lifespan is None else ours.within(self.own_lifespan)
         other.freeze(f"included in service {self.name!r}")
         self.methods.update(included)
         for kind, hooks in other.hooks.items():
             present = [hook.function for hook in self.hooks[kind]]
             new = [hook for hook in hooks if hook.function not in present]
-            self.hooks[kind] += tuple(new if self._lifespan is None else [hook.within(self._lifespan) for hook in new])
+            self.hooks[kind] += tuple(
+                new if self.own_lifespan is None else [hook.within(self.own_lifespan) for hook in new]
+            )
         self._included_lifespans += tuple(each for each in other.lifespans if each not in self._included_lifespans)
 
     def freeze(self, reason: str) -> None:

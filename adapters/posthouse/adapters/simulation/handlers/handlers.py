@@ -6,7 +6,7 @@ By default they do so as in the server. The core must also tolerate the ends tha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context as VariablesOfCall
 from functools import partial
 from math import inf
@@ -117,6 +117,10 @@ class Handlers:
         return [run.invoke for run in self._runs.values()]
 
     # Start
+
+    def start(self, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Start a task of the application, with context variables of its own."""
+        self._variables.fresh().run(self._tasks.start, begin())
 
     def invoke(self, action: Invoke) -> None:
         """Run the handler of a call."""

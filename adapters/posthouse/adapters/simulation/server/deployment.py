@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from posthouse.adapters.journal import Header, Recorder
 from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.core.gateway import Gateway
@@ -23,11 +23,13 @@ EVENTS: Final[tuple[EventName, ...]] = ("call.ended",)
 
 
 class Deployment(Struct, frozen=True):
-    """A service, the limits within which it is served, and the policy for its clients."""
+    """A service, the limits within which it is served, and the policy for its clients. `state` stands for that of the
+    service's own lifespan, which then does not run."""
 
     service: Service
     config: Config
     policy: Policy
+    state: Any = UNSET
 
     def start(
         self, entropy: Callable[[int], bytes], journal: Callable[[bytes], object] | None, *, model: bool

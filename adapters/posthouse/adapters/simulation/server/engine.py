@@ -23,6 +23,7 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
 from posthouse.transports.switchboard.actions import Action
 
+from .application import Application
 from .deployment import Deployment
 from .process import Process
 from .trace import Trace
@@ -81,7 +82,9 @@ class Engine:
         clock = ProcessClock(self.schedule)
         stream = self.chance.stream(f"handlers {number}")
         handlers = Handlers(board, service, clock, stream, faults, self._keep_incident)
-        self.process = Process(board, handlers, clock, self._on_action)
+        application = Application(board, service, clock, handlers)
+        self.process = Process(board, handlers, application, clock, self._on_action)
+        application.start(self.deployment.state)
 
     def _on_action(self, action: Action) -> None:
         self._witness.see(action)
@@ -268,4 +271,5 @@ class Engine:
 
     def close(self) -> None:
         """End the world: stop everything that still runs."""
+        self.process.application.close()
         self.process.handlers.close()

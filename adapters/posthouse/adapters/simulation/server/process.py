@@ -21,8 +21,18 @@ from posthouse.adapters.simulation.schedule import ProcessClock
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting
 from posthouse.core.values.peers import Address, Identity, SocketId
-from posthouse.transports.switchboard.actions import Action, CloseSocket, EndWriting, StartReading, StopReading, Write
+from posthouse.transports.switchboard.actions import (
+    Action,
+    CloseSocket,
+    EndWriting,
+    Reply,
+    StartReading,
+    StopReading,
+    Write,
+)
 from posthouse.transports.switchboard.switchboard import Switchboard
+
+from .application import Application
 
 
 class ServerSocket(Struct, eq=False):
@@ -39,7 +49,8 @@ class ServerSocket(Struct, eq=False):
 
 
 class Process:
-    """The `board`, its `handlers` and its sockets. `on_action` is called with each action before it is performed.
+    """The `board`, its `handlers`, its `application` and its sockets. `on_action` is called with each action before it
+    is performed.
 
     `touched` are the sockets that the current step has used; `first_bytes` are those of the last sockets.
     `ends_of_input` knows which clients have ended their input. `performing`: the outbox is being drained, and handlers
@@ -47,9 +58,15 @@ class Process:
     """
 
     def __init__(
-        self, board: Switchboard, handlers: Handlers, clock: ProcessClock, on_action: Callable[[Action], None]
+        self,
+        board: Switchboard,
+        handlers: Handlers,
+        application: Application,
+        clock: ProcessClock,
+        on_action: Callable[[Action], None],
     ) -> None:
         self.board: Final = board
+        self.application: Final = application
         self.handlers: Final = handlers
         self.clock: Final = clock
         self.drained = False
@@ -67,6 +84,7 @@ class Process:
             StopReading: self._stop_reading,
             StartReading: self._start_reading,
             CloseSocket: self._close_socket,
+            Reply: application.reply,
             Invoke: handlers.invoke,
             Cancel: handlers.cancel,
             Resolve: handlers.sender.resolve,
@@ -89,6 +107,8 @@ class Process:
 
     def open(self, link: Link, address: Address, on_reset: Callable[[], None], identity: Identity | None) -> bool:
         """A client connects. Returns False if it is refused. `on_reset` is called when the server cuts the link."""
+        if not self.application.started:
+            return False
         id = self.board.opened(address, self.clock.now, identity=identity)
         if id is None:
             return False
@@ -145,6 +165,7 @@ class Process:
 
     def kill(self) -> None:
         """End the process and all its links at once."""
+        self.application.close()
         self.handlers.close()
         for socket in list(self.sockets.values()):
             socket.closed = True

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from posthouse.adapters.simulation.chance import Chance, Seeded, Stream
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.protocols.transports import open_http
+from posthouse.adapters.simulation.server.application import Application, LocalCall
 from posthouse.adapters.simulation.server.engine import Monitoring
 from posthouse.adapters.simulation.world import World
 from posthouse.core.service.service import Service
@@ -27,6 +28,9 @@ from .scenario import Scenario, draw_scenario
 from .service import mirror
 from .service import service as sample_service
 from .workload import SampleWorkload
+
+LOCAL_PARAMS: Final[tuple[Any, ...]] = (None, [1, 2], {"token": "local"}, {"token": "local", "seconds": 3.0})
+"""The params of calls in process. Each suits some methods of the sample service."""
 
 KIND_FILTERS: Final[tuple[tuple[Kind, ...] | None, ...]] = (None, ("cli",), ("websocket", "http"))
 IDENTITIES: Final = (None, Identity("ada"), Identity("ada", ("broadcast",)), Identity("bob", (ALL_SCOPES,)))
@@ -88,6 +92,7 @@ class Storm:
         self.scenario: Final[Scenario] = draw_scenario(chance.stream("swarm"))
         self._stream: Final[Stream] = chance.stream("fate")
         identity = self._stream.pick(identities)
+        self._local: Final[Stream] = chance.stream("local calls")
         self._raging = True
         self._sample: Final = SampleWorkload(self.scenario, lambda: self._raging)
         self._workload: Final[Workload] = self._sample.act if workload is None else workload
@@ -237,6 +242,22 @@ class Storm:
                 request = board.request(stream.pick(connections), "mirror", ["?"], now, timeout=stream.pick((0.1, 5.0)))
                 if stream.happens(200):
                     board.abandon(request, now)
+            case 3:
+                self._call_in_process()
+
+    def _call_in_process(self) -> None:
+        stream, server = self._local, self.world.server
+        methods = ("connection.info", "missing", *self.world.service.methods)
+        timeout = stream.pick((None, 0.05, 5.0))
+        call = server.begin(
+            stream.pick(methods), stream.pick(LOCAL_PARAMS), identity=stream.pick(IDENTITIES), timeout=timeout
+        )
+        if stream.happens(200):
+            self.world.after(stream.choose(2000) / 1000, partial(self._hang_up, server, call))
+
+    def _hang_up(self, server: Application, call: LocalCall) -> None:
+        if server is self.world.server:
+            server.hang_up(call)
 
 
 def _repeat(seed: int | str | Chance, *, sample: bool) -> str | None:
