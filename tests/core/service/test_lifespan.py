@@ -14,7 +14,7 @@ from posthouse.core.values.errors import UsageError
 from tests.values import changeable, told_apart
 
 if TYPE_CHECKING:
-    from unknown import Manager  # type: ignore[import-not-found]
+    from contextlib import AbstractAsyncContextManager as Manager
 
 
 class Pool:
@@ -50,7 +50,7 @@ def returns_pool(server: Any, /, **unused: Any) -> Pool:
     return Pool(server)
 
 
-def returns_unknown(server: Any) -> Manager:
+def returns_unknown(server: Any) -> Manager[Any]:
     return Pool(server)
 
 
@@ -96,7 +96,10 @@ def test_each_way_to_write_a_lifespan_opens_an_async_context_manager(function: A
 
 
 def plain() -> None: ...
-def plain_with_result() -> int: ...  # type: ignore[empty-body]
+def plain_with_result() -> int:
+    return 1
+
+
 async def coroutine() -> None: ...
 def generator() -> Iterator[None]:
     yield

@@ -333,8 +333,9 @@ def test_a_second_lifespan_is_refused() -> None:
 
 def test_a_wrong_lifespan_changes_nothing() -> None:
     service = Service("s")
+    declare: Any = service.lifespan
     with pytest.raises(UsageError, match="the lifespan of service 's' takes"):
-        service.lifespan(add)  # type: ignore[type-var]
+        declare(add)
     assert service.lifespans == ()
 
 
