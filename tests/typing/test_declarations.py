@@ -5,14 +5,18 @@ mypy checks this file (each ignored error must be one); run, it shows that what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, assert_type
 
 import pytest
+from posthouse.adapters import Bound, Server, running
 from posthouse.core import (
     Arguments,
+    Config,
     Context,
     Event,
+    HookContext,
     Identity,
     Method,
     Outcome,
@@ -60,6 +64,58 @@ async def after(context: Context, method: Method, outcome: Outcome) -> Outcome |
         return Returned(None)
     assert_type(outcome, Returned)
     return None
+
+
+class Pool:
+    """A state."""
+
+
+@service.lifespan
+async def lifespan(server: Server) -> AsyncIterator[Pool]:
+    assert_type(server.broadcast("news"), int)
+    assert_type(await server.call("bare", [1]), Any)
+    yield Pool()
+
+
+@asynccontextmanager
+async def opened(server: Server) -> AsyncIterator[Pool]:
+    yield Pool()
+
+
+@service.method
+def stateful(context: Context[Pool]) -> None:
+    assert_type(context.state, Pool)
+    assert_type(context.user, str | None)
+
+
+@service.method
+def untyped(context: Context) -> None:
+    assert_type(context.state, Any)
+
+
+@service.on_call
+def sees_state(context: Context[Pool], method: Method, arguments: Arguments) -> None:
+    assert_type(context.state, Pool)
+
+
+@service.on("connection.opened")
+async def greets(event: ConnectionOpened, context: HookContext[Pool]) -> None:
+    assert_type(context.state, Pool)
+    assert_type(context.notify("welcome", {"a": 1}), bool)
+
+
+async def runs() -> None:
+    async with running(service, port=0, config=Config()) as server:
+        assert_type(server, Server)
+        assert_type(server.bound, tuple[Bound, ...])
+
+
+def test_a_lifespan_keeps_its_type() -> None:
+    typed: Callable[[Server], AsyncIterator[Pool]] = lifespan
+    assert typed is lifespan
+    other = Service("other")
+    manager: Callable[[Server], AbstractAsyncContextManager[Pool]] = other.lifespan(opened)
+    assert manager is opened
 
 
 def test_decorated_functions_keep_their_types() -> None:

@@ -13,7 +13,7 @@ from posthouse.adapters import invariants
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.invariants.chunking import REMEMBERED_BYTES, REMEMBERED_SOCKETS
 from posthouse.adapters.journal import Header, Journal, Replayed, read, replay, shown
-from posthouse.core import Cancel, Config, Emit, Gateway, Invoke, Peer, Service, UsageError
+from posthouse.core import Cancel, Config, Emit, Gateway, Identity, Invoke, Peer, Service, UsageError
 from posthouse.core.values.peers import ANONYMOUS, Caller, CallId, ConnectionId, Meta
 from posthouse.transports import Policy, Switchboard, Write
 from posthouse.transports.http.server import Http1
@@ -35,6 +35,51 @@ def test_a_journal_that_an_earlier_version_recorded_is_replayed_to_the_same(path
     assert (done.failure, done.diverged_at) == (None, None)
     assert (done.given, done.skipped) == (len(journal.entries), 0)
     assert journal.entries
+
+
+def calls_in_process() -> Recording:
+    """A run of calls that the process makes itself, beside those of a pipe."""
+    board = Recording()
+    pipe = board.open(PIPE)
+    board.feed(pipe, call("later") + b"\n")
+    ada = Identity("ada")
+    for method, params, options in (
+        ("add", [1, 2], {}),
+        ("secret", None, {"identity": ada}),
+        ("later", {"value": {1, 2}}, {"identity": ada, "timeout": 1.5}),
+        ("later", None, {"timeout": 0.5}),
+        ("finish", None, {}),
+    ):
+        board.board.call(method, params, board.now, **options)
+        board.run()
+    board.pass_time(1.0)
+    gone = board.waiting[-1].caller.connection
+    board.board.hang_up(gone, board.now)
+    board.run()
+    for invoke in board.waiting:
+        board.board.complete(invoke.call, ["done"], board.now)
+        board.run()
+    with pytest.raises(UsageError):
+        board.board.call("add", 1, board.now)
+    return board
+
+
+def test_calls_in_process_are_recorded_and_replayed_to_the_same() -> None:
+    board = calls_in_process()
+    followed: list[str] = []
+    done = replay(board.journal(), calculator(), check=True, effects=lambda _, action: followed.append(shown(action)))
+    assert (done.failure, done.diverged_at, done.skipped) == (None, None, 0)
+    assert followed == board.followed
+    assert len([text for text in followed if text.startswith("Reply(")]) == 4
+
+
+def test_calls_in_process_keep_their_ids_where_entries_are_left_out() -> None:
+    journal = calls_in_process().journal()
+    first = next(place for place, entry in enumerate(journal.entries) if entry.input == "call")
+    shorter = structs.replace(journal, entries=journal.entries[first:])
+    done = replay(shorter, calculator(), check=True)
+    assert done.failure is None
+    assert done.skipped == 1  # the end of the pipe's call
 
 
 class Forgetful(Gateway):
