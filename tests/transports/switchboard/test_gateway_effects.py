@@ -6,7 +6,7 @@ import pytest
 from posthouse.core import Config, ConnectionClosed, Drained, Gateway, Identity, Transmit
 from posthouse.transports.codec import Binary, Ended, Send
 from posthouse.transports.policy import Policy
-from posthouse.transports.switchboard.actions import CloseSocket, Write
+from posthouse.transports.switchboard.actions import CloseSocket, Reply, Write
 
 from tests.transports.board import PIPE, Board, Browser, call, post, result
 
@@ -324,3 +324,16 @@ def test_an_answer_that_is_not_taken_is_given_up_with_its_socket() -> None:
     assert board.closed == {socket: False}
     assert [event.code for event in board.events() if isinstance(event, ConnectionClosed)] == [4100]
     assert (board.board._sockets.by_connection, board.board.gateway._connections.records) == ({}, {})
+
+
+def test_the_answer_to_a_local_call_or_its_refusal_goes_to_no_socket() -> None:
+    board = Board(Config(max_connections=1))
+    first = board.board.call("later", None, 0.0)
+    second = board.board.call("later", None, 0.0)
+    board.run()
+    board.board.complete(board.waiting.pop().call, 1, 0.0)
+    board.run()
+    replies = [action for action in board.actions if isinstance(action, Reply)]
+    assert [reply.connection for reply in replies] == [second, first]
+    assert replies[1].outcome == b"1"
+    assert board.written == {}

@@ -9,7 +9,8 @@ import pytest
 from posthouse.core import Config, ConnectionClosed, Emit, Gateway, Identity, RpcError, UsageError
 from posthouse.core.values.peers import SocketId
 from posthouse.transports.codec import Ended, Send
-from posthouse.transports.switchboard.actions import Write
+from posthouse.transports.policy import Policy
+from posthouse.transports.switchboard.actions import Reply, Write
 from posthouse.transports.switchboard.switchboard import Switchboard
 
 from tests.transports.board import HERE, PIPE, Board, Browser, body, calculator, call, counter, post, result
@@ -614,3 +615,16 @@ def test_a_notification_behind_a_reply_leaves_in_bytes_behind_it() -> None:
     board.run()
     browser.exchange()
     assert browser.texts() == [result(1), b'{"jsonrpc":"2.0","method":"event","params":[1]}']
+
+
+def test_a_call_of_this_process_has_the_identity_of_the_policy_unless_it_names_another_and_may_be_hung_up() -> None:
+    board = Board(policy=Policy(identity=Identity("policy")))
+    known, other = board.board.call("later", None, 0.0), board.board.call("later", None, 0.0, identity=Identity("ada"))
+    board.run()
+    assert [invoke.caller.identity.user for invoke in board.waiting] == ["policy", "ada"]
+    board.board.hang_up(other, 0.0)
+    board.run()
+    assert board.cancelled() == [board.waiting[1].call]
+    board.board.complete(board.waiting[0].call, "known", 0.0)
+    board.run()
+    assert [action for action in board.actions if isinstance(action, Reply)] == [Reply(known, b'"known"')]
