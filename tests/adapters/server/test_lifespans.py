@@ -7,9 +7,11 @@ import logging
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 from posthouse.adapters import LifespanError, Server, serve
 from posthouse.core import (
@@ -253,6 +255,60 @@ async def test_a_lifespan_that_calls_its_service_before_it_yields_is_told_why_it
     with pytest.raises(LifespanError, match=r"before `yield`") as caught:
         await until_it_ends(service)
     assert isinstance(caught.value.__cause__, UsageError)
+
+
+async def test_a_thread_that_calls_before_the_start_is_over_is_refused() -> None:
+    service = Service("threaded", public=True)
+    said: list[str] = []
+
+    @service.lifespan
+    async def lifespan(server: Server) -> AsyncIterator[None]:
+        call = partial(anyio.run, partial(server.call, "connection.ping"))
+        try:
+            await anyio.to_thread.run_sync(call)
+        except UsageError as error:
+            said.append(str(error))
+        yield
+        said.append("yielded")
+
+    await until_it_ends(service, started=Server.shut_down)
+    assert said == ["the service has not started yet: a thread may call it when the lifespan has yielded", "yielded"]
+
+
+async def test_a_start_that_is_cancelled_from_outside_releases_those_that_wait_for_it() -> None:
+    whole, slow = Service("whole"), Service("slow")
+    codes: list[int] = []
+
+    async def calls(server: Server) -> None:
+        try:
+            await server.call("connection.ping")
+        except RpcError as error:
+            codes.append(error.code)
+
+    @whole.lifespan
+    async def never() -> AsyncIterator[None]:
+        raise AssertionError
+        yield
+
+    @slow.lifespan
+    async def waits(server: Server) -> AsyncIterator[None]:
+        async with anyio.create_task_group() as group:
+            group.start_soon(calls, server)
+            yield
+
+    stuck = Service("stuck")
+
+    @stuck.lifespan
+    async def stays() -> AsyncIterator[None]:
+        scope.cancel()
+        await anyio.sleep_forever()
+        yield
+
+    whole.include(slow)
+    whole.include(stuck)
+    with anyio.CancelScope() as scope:
+        await until_it_ends(whole)
+    assert codes == [-32050]
 
 
 async def test_a_failing_start_ends_serve_with_the_service_and_the_exception_and_ends_those_that_had_started() -> None:

@@ -151,6 +151,7 @@ class Lifespans:
     async def stop(self, seconds: float) -> list[str]:
         """End them, the last first, in this time. One that takes longer is cancelled, and left behind if it resists.
         Returns the names of the services whose lifespans were left behind."""
+        self.over.set()  # also if the start was cancelled: nobody may wait for it any more
         left: list[str] = []
         until = anyio.current_time() + seconds
         for lifespan in reversed(self._open):

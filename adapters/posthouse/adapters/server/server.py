@@ -10,7 +10,7 @@ from posthouse.adapters.handlers.lifespans import Lifespans
 from posthouse.adapters.handlers.served_context import Awaited
 from posthouse.adapters.loop.runner import Runner
 from posthouse.core.service.results import answers
-from posthouse.core.values.errors import DRAINING, RpcError, refusal
+from posthouse.core.values.errors import DRAINING, RpcError, UsageError, refusal
 from posthouse.core.values.peers import ConnectionId, Identity, Kind
 from posthouse.core.values.stats import Health
 
@@ -66,9 +66,8 @@ class Server:
         awaits nothing: run it with `asyncio.run` or `anyio.run` there.
         """
         runner, board = self._runner, self._board
-        if self._lifespans is not None and runner.in_loop_thread and not await self._lifespans.started():
-            raise RpcError.of(refusal(DRAINING))
-        read = answers(result_type, "the")
+from posthouse.core.service.results import answers
+from posthouse.core.values.errors import DRAINING, RpcError, UsageError, refusal
         result = await self._calls.outcome(
             lambda: board.call(method, params, runner.now(), identity=identity, timeout=timeout)
         )

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import anyio
 from msgspec import UNSET, Struct
-from posthouse.adapters.handlers.invoked_context import read_result
 from posthouse.adapters.handlers.lifespans import Lifespans
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.handlers.handlers import Handlers
 from posthouse.adapters.simulation.schedule import ProcessClock
+from posthouse.core.service.results import answers
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import DRAINING, ErrorObject, RpcError, refusal
 from posthouse.core.values.peers import ConnectionId, Identity, Kind
@@ -95,7 +95,7 @@ class Application:
                 self.hang_up(call)
         if isinstance(call.outcome, ErrorObject):
             raise RpcError.of(call.outcome)
-        return read_result(call.outcome or b"", result_type, f"the result of {method!r}")
+        return answers(result_type, "the")(method, call.outcome or b"")
 
     # Pushes, and the end
 
