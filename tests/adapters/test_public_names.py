@@ -7,10 +7,10 @@ import sys
 
 import posthouse.adapters
 import pytest
+from posthouse.adapters.embedded import running
 from posthouse.adapters.handlers.lifespans import LifespanError
 from posthouse.adapters.loop.clock import Clock
 from posthouse.adapters.server.listeners import Bound
-from posthouse.adapters.server.running import running
 from posthouse.adapters.server.serve import Options, run, serve
 from posthouse.adapters.server.server import Server
 

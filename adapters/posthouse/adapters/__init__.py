@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .embedded import running
     from .handlers.lifespans import LifespanError
     from .loop.clock import Clock
     from .server.listeners import Bound
-    from .server.running import running
     from .server.serve import Options, run, serve
     from .server.server import Server
 else:
@@ -23,7 +23,7 @@ else:
         "Clock": ".loop.clock",
         "LifespanError": ".handlers.lifespans",
         "Server": ".server.server",
-        "running": ".server.running",
+        "running": ".embedded",
     }
 
     def __getattr__(name):

@@ -98,7 +98,7 @@ def passes_on(function: Callable[..., Any]) -> Callable[..., Any]:
 def test_a_sequential_coroutine_function_needs_a_task_also_behind_decorators(function: Callable[..., Any]) -> None:
     method = of(function, sequential=True)
     assert (method.sequential, method.awaits) == (True, True)
-    assert method.intercepted((), (look_at,)).awaits
+    assert method.intercepted((), (Interceptor(look_at),)).awaits
     assert of(passes_on(later)).awaits is False
 
 
@@ -106,7 +106,7 @@ def test_a_sequential_function_that_blocks_needs_no_task() -> None:
     for function in (plain, passes_on(later)):
         method = of(function, sequential=True, blocking=True)
         assert (method.sequential, method.awaits) == (True, False)
-        assert not method.intercepted((), (look_at,)).awaits
+        assert not method.intercepted((), (Interceptor(look_at),)).awaits
 
 
 @pytest.mark.parametrize(

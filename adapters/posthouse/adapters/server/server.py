@@ -66,8 +66,13 @@ class Server:
         awaits nothing: run it with `asyncio.run` or `anyio.run` there.
         """
         runner, board = self._runner, self._board
-from posthouse.core.service.results import answers
-from posthouse.core.values.errors import DRAINING, RpcError, UsageError, refusal
+        read = answers(result_type, "the")
+        lifespans = self._lifespans
+        if lifespans is not None and runner.in_loop_thread:
+            if not await lifespans.started():
+                raise RpcError.of(refusal(DRAINING))
+        elif lifespans is not None and not lifespans.over.is_set():
+            raise UsageError("the service has not started yet: a thread may call it when the lifespan has yielded")
         result = await self._calls.outcome(
             lambda: board.call(method, params, runner.now(), identity=identity, timeout=timeout)
         )

@@ -103,7 +103,7 @@ def answers(annotation: Any, whose: str = "the caller's") -> Callable[[str, byte
 
 
 def _answers(annotation: Any, whose: str) -> Callable[[str, bytes], Any]:
-    plan = reading(annotation, "the result_type of a call")
+    plan = reading(annotation, "the result_type of Context.call")
     read = reader(plan)
 
     def answer(method: str, data: bytes) -> Any:

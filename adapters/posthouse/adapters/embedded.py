@@ -13,10 +13,9 @@ from typing import Final, Unpack
 
 import anyio
 from posthouse.adapters.loop.named import asyncio_loop
+from posthouse.adapters.server.serve import Options, serve
+from posthouse.adapters.server.server import Server
 from posthouse.core.service.service import Service
-
-from .serve import Options, serve
-from .server import Server
 
 
 def running(service: Service, **options: Unpack[Options]) -> AbstractAsyncContextManager[Server]:
