@@ -16,12 +16,15 @@ import pytest
 from posthouse.adapters import LifespanError, Server, serve
 from posthouse.core import (
     Arguments,
+    CallFailed,
     Config,
+    ConnectionClosed,
     ConnectionOpened,
     Context,
     DrainStarted,
     HookContext,
     Identity,
+    Meta,
     Method,
     Outcome,
     RpcError,
@@ -122,6 +125,47 @@ async def test_handlers_interceptors_hooks_and_threads_see_the_state() -> None:
     assert log == ["pooled opens", "draining True False", "pooled closes"]
 
 
+async def test_hooks_share_the_state_of_their_connection_with_its_calls_until_it_has_closed() -> None:
+    service = Service("visits", public=True)
+    log: list[object] = []
+    closed = anyio.Event()
+
+    @service.on("connection.opened")
+    def opened(event: ConnectionOpened, context: HookContext) -> None:
+        context.connection_state["visits"] = 10
+
+    @service.method
+    def visit(context: Context) -> int:
+        context.connection_state["visits"] += 1
+        return int(context.connection_state["visits"])
+
+    @service.method
+    def breaks(context: Context) -> None:
+        raise ValueError
+
+    @service.on("call.failed")
+    def failed(event: CallFailed, context: HookContext) -> None:
+        log.append(context.connection_state["visits"])
+
+    @service.on("connection.closed")
+    async def after(event: ConnectionClosed, context: HookContext) -> None:
+        log.append((context.connection_state, context.notify("nobody")))
+        closed.set()
+
+    @service.on("gateway.draining")
+    def draining(event: DrainStarted, context: HookContext) -> None:
+        log.append(context.connection_state)
+
+    async with serving(service, config=QUICK) as server:
+        async with websocket(server) as client:
+            assert [(await client.call("visit"))["result"] for _ in range(2)] == [11, 12]
+            assert (await client.call("breaks"))["error"]["code"] == -32603
+        await closed.wait()
+        server.shut_down()
+        await server.ended()
+    assert log == [12, ({"visits": 12}, False), {}]
+
+
 async def test_without_a_lifespan_the_state_is_an_error_that_names_the_fix(caplog: pytest.LogCaptureFixture) -> None:
     service = Service("bare", public=True)
 
@@ -152,6 +196,10 @@ async def test_each_included_service_sees_its_own_state_and_lives_longer_than_th
     @whole.on_outcome
     def outside(context: Context[Pool], method: Method, outcome: Outcome) -> None:
         seen.append(f"outside {context.state.name} {context.method} {context.cancelled} {context.kind}")
+        assert (context.path, context.headers["host"]) == ("/rpc", "localhost")
+        assert (context.address.host, context.connection_state, context.user) == ("127.0.0.1", {}, None)
+        assert (context.connection > 0, len(context.public_id), context.call_id > 0) == (True, 24, True)
+        assert (context.meta, context.notify("news", after_reply=True), context.progress(0.5)) == (Meta(), False, False)
 
     bare = Service("bare", public=True)
     bare.include(users)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from posthouse.core.service.context import Context, HookContext
@@ -66,6 +66,8 @@ def test_a_context_must_implement_every_member() -> None:
 
 
 class Bell(HookContext[str]):
+    connection_state: ClassVar[dict[str, Any]] = {}
+
     def notify(self, method: str, params: Any = None) -> bool:
         return False
 

@@ -36,7 +36,7 @@ from posthouse.core.values.peers import ConnectionId
 from .cancellation import Cancellation
 from .firewall import drop, must_wait
 from .state.states import States
-from .state.views import EventContext
+from .state.views import EventContexts
 from .tasks import Tasks
 from .watchdog import Watchdog
 
@@ -89,6 +89,7 @@ class Events:
         self._tasks: Final = tasks
         self._watchdog: Final = watchdog
         self._hooks: Final = service.hooks
+        self._contexts: Final = EventContexts(service, states, self._notify)
         self._waiting: Final[deque[Started]] = deque()
         self._running: Started | None = None
         self._finish = False
@@ -115,6 +116,8 @@ class Events:
         kind = type(event)
         if kind in self._logs:
             self._logs[kind](event)
+        if self._contexts.needed:
+            self._contexts.see(action)
         for hook in self._hooks.get(kind, ()):
             self._call(hook, event)
 
@@ -126,8 +129,7 @@ class Events:
         variables = self._tasks.fresh()
         self._watchdog.begins(_name(hook))
         try:
-            rest = [EventContext(event, hook.lifespan, self.states, self._notify)] if hook.takes_context else []
-            waits = variables.run(hook.function, event, *rest)
+            waits = variables.run(hook.function, event, *self._contexts.rest(hook, event))
             if waits is not None and must_wait(waits):
                 self._queue(Started(hook, variables, waits, Cancellation()))
         except BaseException as error:

@@ -15,6 +15,7 @@ from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity,
 from .state.states import States
 from .state.views import OtherState
 
+
 class InvokedContext(Context[Any]):
     """The context of one call. It stays valid after the call. The code that runs the call sets `ended`, and `replied`
     if `complete` says that the caller gets the result."""

@@ -15,12 +15,16 @@ WILDCARDS: Final = ("0.0.0.0", "::")
 
 
 def hosts_to_bind(host: str | Sequence[str] | None, *, elsewhere: bool) -> tuple[str, ...]:
-    """The hosts to listen on. Without any, that is 127.0.0.1, unless the server is reached `elsewhere`."""
+    """The hosts to listen on. Without any, that is 127.0.0.1, unless the server is reached `elsewhere`. `()` asks for
+    none: an empty list may be an accident."""
     if host is None:
         return () if elsewhere else (LOOPBACK,)
     hosts = (host,) if isinstance(host, str) else tuple(host)
-    if not hosts and not elsewhere:
-        raise UsageError("there is nothing to listen on: host is empty, and there is neither a unix path nor a pipe")
+    if not hosts and not elsewhere and host != ():
+        raise UsageError(
+            "there is nothing to listen on: host is empty, and there is neither a unix path nor a pipe. To open no port, "
+            "use host=()"
+        )
     return hosts
 
 

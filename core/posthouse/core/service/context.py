@@ -161,6 +161,14 @@ class HookContext(ABC, Generic[State]):
         """What the lifespan of the service has yielded. Raises UsageError if the service has no lifespan."""
         raise UsageError(NO_STATE)
 
+    @property
+    @abstractmethod
+    def connection_state(self) -> dict[str, Any]:
+        """The `Context.connection_state` of the connection of the event, also when that has just closed.
+
+        For an event without a connection, and after the connection has closed: an empty dict.
+        """
+
     @abstractmethod
     def notify(self, method: str, params: Any = None) -> bool:
         """Send a notification to the connection of the event.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from posthouse.core.service.context import Context, HookContext
+from posthouse.core.service.hooks import DeclaredHook
 from posthouse.core.service.lifespan import Lifespan
-from posthouse.core.values.lifecycle import Event
-from posthouse.core.values.peers import CallId, ConnectionId, Identity, Kind, Meta
+from posthouse.core.service.service import Service
+from posthouse.core.values.effects import Emit
+from posthouse.core.values.lifecycle import ConnectionClosed, ConnectionOpened, Event
+from posthouse.core.values.peers import Address, Caller, CallId, ConnectionId, Identity, Kind, Meta
 
 from .states import States
 
@@ -17,12 +20,15 @@ Notify = Callable[[ConnectionId, str, Any], bool]
 
 
 class EventContext(HookContext[Any]):
-    """An event as a hook with this lifespan sees it."""
+    """An event as a hook with this lifespan sees it. `caller` is the connection, if it is known."""
 
-    __slots__ = ("_connection", "_lifespan", "_notify", "_states")
+    __slots__ = ("_caller", "_connection", "_lifespan", "_notify", "_states")
 
-    def __init__(self, event: Event, lifespan: Lifespan | None, states: States, notify: Notify) -> None:
+    def __init__(
+        self, event: Event, caller: Caller | None, lifespan: Lifespan | None, states: States, notify: Notify
+    ) -> None:
         self._connection: Final[ConnectionId | None] = getattr(event, "connection", None)
+        self._caller: Final = caller
         self._lifespan: Final = lifespan
         self._states: Final = states
         self._notify: Final = notify
@@ -31,8 +37,39 @@ class EventContext(HookContext[Any]):
     def state(self) -> Any:
         return self._states.of(self._lifespan)
 
+    @property
+    def connection_state(self) -> dict[str, Any]:
+        return {} if self._caller is None else self._caller.connection_state
+
     def notify(self, method: str, params: Any = None) -> bool:
         return self._connection is not None and self._notify(self._connection, method, params)
+
+
+class EventContexts:
+    """Makes the contexts of hooks. If a hook takes one, `see` must be called with every event, in order."""
+
+    def __init__(self, service: Service, states: States, notify: Notify) -> None:
+        self.needed: Final = any(hook.takes_context for hooks in service.hooks.values() for hook in hooks)
+        self._states: Final = states
+        self._notify: Final = notify
+        self._open: Final[dict[ConnectionId | None, Caller]] = {}
+        self._caller: Caller | None = None
+
+    def see(self, action: Emit) -> None:
+        """Remember the connection of this event, for `rest`."""
+        event = action.event
+        connection = getattr(event, "connection", None)
+        if type(event) is ConnectionOpened and action.caller is not None:
+            self._open[connection] = action.caller
+        self._caller = self._open.get(connection)
+        if type(event) is ConnectionClosed:
+            self._open.pop(connection, None)
+
+    def rest(self, hook: DeclaredHook, event: Event) -> list[EventContext]:
+        """The arguments of this hook behind the event, which `see` has seen."""
+        if not hook.takes_context:
+            return []
+        return [EventContext(event, self._caller, hook.lifespan, self._states, self._notify)]
 
 
 class OtherState(Context[Any]):
@@ -62,6 +99,22 @@ class OtherState(Context[Any]):
         return self._whole.kind
 
     @property
+    def address(self) -> Address:
+        return self._whole.address
+
+    @property
+    def path(self) -> str:
+        return self._whole.path
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._whole.headers
+
+    @property
+    def connection_state(self) -> dict[str, Any]:
+        return self._whole.connection_state
+
+    @property
     def identity(self) -> Identity:
         return self._whole.identity
 
@@ -81,8 +134,8 @@ class OtherState(Context[Any]):
     def cancelled(self) -> bool:
         return self._whole.cancelled
 
-    def notify(self, method: str, params: Any = None) -> bool:
-        return self._whole.notify(method, params)
+    def notify(self, method: str, params: Any = None, *, after_reply: bool = False) -> bool:
+        return self._whole.notify(method, params, after_reply=after_reply)
 
     def progress(self, fraction: float, message: str | None = None) -> bool:
         return self._whole.progress(fraction, message)

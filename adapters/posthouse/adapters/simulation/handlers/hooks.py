@@ -9,7 +9,7 @@ from typing import Any, Final
 import anyio
 from posthouse.adapters.handlers.firewall import drop, must_wait
 from posthouse.adapters.handlers.state.states import States
-from posthouse.adapters.handlers.state.views import EventContext, Notify
+from posthouse.adapters.handlers.state.views import EventContexts, Notify
 from posthouse.adapters.handlers.variables import Variables
 from posthouse.core.service.service import Service
 from posthouse.core.values.effects import Emit
@@ -31,8 +31,7 @@ class Hooks:
         self.errors: Final[deque[BaseException]] = deque(maxlen=MAX_ERRORS)
         self._hooks: Final = service.hooks
         self._start: Final = start
-        self._states: Final = states
-        self._notify: Final = notify
+        self._contexts: Final = EventContexts(service, states, notify)
         self._fresh: Final = Variables().fresh
         self._waiting: Final[deque[Awaitable[None]]] = deque()
         self._running = False
@@ -40,11 +39,12 @@ class Hooks:
 
     def emit(self, action: Emit) -> None:
         """Call the hooks of this event."""
+        if self._contexts.needed:
+            self._contexts.see(action)
         for hook in self._hooks.get(type(action.event), ()):
             event = action.event
-            rest = [EventContext(event, hook.lifespan, self._states, self._notify)] if hook.takes_context else []
             try:
-                waits = self._fresh().run(hook.function, event, *rest)
+                waits = self._fresh().run(hook.function, event, *self._contexts.rest(hook, event))
             except BaseException as error:
                 self.errors.append(error)
             else:
