@@ -22,8 +22,8 @@ def hosts_to_bind(host: str | Sequence[str] | None, *, elsewhere: bool) -> tuple
     hosts = (host,) if isinstance(host, str) else tuple(host)
     if not hosts and not elsewhere and host != ():
         raise UsageError(
-            "there is nothing to listen on: host is empty, and there is neither a unix path nor a pipe. To open no port, "
-            "use host=()"
+            "there is nothing to listen on: host is empty, and there is neither a unix path nor a pipe. To open no "
+            "port, use host=()"
         )
     return hosts
 

@@ -262,9 +262,10 @@ async def drive(
         stack.callback(watchdog.stop)
         async with anyio.create_task_group() as group:
             group.start_soon(runner.run)
-            until = None
+            until, started = None, False
             try:
-                if await lifespans.start():
+                started = await lifespans.start()
+                if started:
                     acceptor.start()
                     _open_pipes(entrances, runner, endpoints)
                     runner.flush_outbox()
@@ -287,7 +288,8 @@ async def drive(
                 errors = list(lifespans.errors())
                 if cancelled:
                     _log(errors)
-                events.report_end()
+                if started:
+                    events.report_end()
                 group.cancel_scope.cancel()
     return Ended(left, errors)
 
