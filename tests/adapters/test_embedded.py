@@ -317,7 +317,7 @@ async def test_cancelling_the_task_cancels_the_call() -> None:
             await server.call("rest")
         assert scope.cancelled_caught
         await ended.wait()
-        assert server.stats()["calls.cancelled"] == 1
+        assert server.stats()["calls.disconnected"] == 1
 
 
 async def test_a_call_that_runs_during_a_shut_down_is_ended_by_it_and_a_new_one_refused() -> None:

@@ -31,11 +31,11 @@ class Recording(Context):
 
     def __init__(self) -> None:
         self.told: list[object] = []
-        self.state: dict[str, Any] = {}
+        self.kept: dict[str, Any] = {}
 
     @property
     def connection_state(self) -> dict[str, Any]:
-        return self.state
+        return self.kept
 
     def notify(self, method: str, params: Any = None, *, after_reply: bool = False) -> bool:
         self.told.append((method, params))

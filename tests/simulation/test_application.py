@@ -200,7 +200,7 @@ def test_calls_in_process_have_one_outcome_each() -> None:
     assert [call.outcome for call in results] == [b"1", b'"ada"', ErrorObject(-32601, "Method not found")]
     assert isinstance(short.outcome, ErrorObject)
     assert (short.outcome.code, gone.outcome) == (-32030, None)
-    assert world.server.stats()["calls.cancelled"] == 1
+    assert world.server.stats()["calls.disconnected"] == 1
     assert (world.server.health().calls, world.server.bound) == (0, ())
     with pytest.raises(UsageError):
         world.server.begin("")
