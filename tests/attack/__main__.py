@@ -110,8 +110,9 @@ def is_loopback(host: str) -> bool:
 
 
 def table(ended: Iterable[Outcome]) -> str:
-    """The outcomes as the documentation has them, in the order of their rows."""
-    return "\n".join((HEAD, RULE, *map(str, sorted(ended, key=lambda outcome: outcome.row.number))))
+    """The outcomes as the documentation has them, in the order of their rows. Rows that wait are left out."""
+    shown = sorted((outcome for outcome in ended if outcome.row.met), key=lambda outcome: outcome.row.number)
+    return "\n".join((HEAD, RULE, *map(str, shown)))
 
 
 def printed(outcome: Outcome) -> str:

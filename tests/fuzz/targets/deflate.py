@@ -154,7 +154,7 @@ TARGET = Target(
     ),
     boundary=re.compile(rb"\x00|\xff|\x06"),
     planted=Planted(
-        what="a text may end within a character",
+        what="a text may end in the middle of a character",
         file="transports/posthouse/transports/websocket/deflate.py",
         before='return self._checked(b"", final=True)',
         after="return None",

@@ -337,7 +337,7 @@ TARGET = Target(
     ),
     boundary=re.compile(rb"(?s)[\x00-\x02\x80-\x82\x88-\x8a\xc1\x41]."),
     planted=Planted(
-        what="a continuation of nothing is taken for one behind a message that was compressed",
+        what="a continuation without a message is accepted after a compressed message",
         file="transports/posthouse/transports/websocket/receive.py",
         before="if (opcode == CONTINUATION) is not (self._fragments > 0):",
         after="if (opcode == CONTINUATION) is not (self._fragments > 0) and not self._compressed:",

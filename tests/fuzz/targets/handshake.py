@@ -269,7 +269,7 @@ TARGET = Target(
     ),
     boundary=re.compile(rb'\n|[ :,;="]+'),
     planted=Planted(
-        what="a parameter that came twice is taken",
+        what="a repeated parameter is accepted",
         file="transports/posthouse/transports/websocket/handshake.py",
         before="if len(given) != len(parameters) or not all(",
         after="if not all(",

@@ -131,7 +131,7 @@ TARGET = Target(
         b"00000000000000000001",
     ),
     planted=Planted(
-        what="the byte behind a skipped message belongs to it",
+        what="one byte too many is skipped after a large message",
         file="transports/posthouse/transports/pipes/content_length.py",
         before="            self._skipping = True\n        self._expected = length",
         after="            self._skipping = True\n            length += 1\n        self._expected = length",

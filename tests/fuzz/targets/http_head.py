@@ -183,7 +183,7 @@ TARGET = Target(
         b"x" * 300,
     ),
     planted=Planted(
-        what="a Content-Length beside a Transfer-Encoding is refused on HTTP/1.0 alone",
+        what="a Content-Length together with a Transfer-Encoding is refused on HTTP/1.0 only",
         file="transports/posthouse/transports/http/head.py",
         before="        if chunked:\n",
         after='        if chunked and version == b"1.0":\n',

@@ -333,7 +333,7 @@ TARGET = Target(
         b"1234567890123456",
     ),
     planted=Planted(
-        what="of the two brackets only one counts where a small text's depth is bounded",
+        what="only one of the two brackets counts for the depth of a small text",
         file="core/posthouse/core/encoding/text.py",
         before='text.count(b"[") + text.count(b"{") <= limit',
         after='max(text.count(b"["), text.count(b"{")) <= limit',

@@ -80,7 +80,7 @@ TARGET = Target(
     ),
     tokens=(b"\n", b"\r\n", b"\r", b" " * 40, b"x" * 39, b"x" * 40, b"\r" * 2),
     planted=Planted(
-        what="a line of the limit is refused when its CR came last in a piece",
+        what="a line of exactly the limit is refused if a piece ends with its CR",
         file="transports/posthouse/transports/pipes/newline.py",
         before='excess == 1 and not self._partial.endswith(b"\\r")',
         after="excess == 1",

@@ -319,7 +319,7 @@ TARGET = Target(
     ),
     boundary=re.compile(rb"(?s)[\x00-\x0f]."),
     planted=Planted(
-        what="the last push that is handed out is taken for one that waits",
+        what="the last push that was sent is counted as waiting",
         file="core/posthouse/core/connections/flow.py",
         before="            backlog.push_times.popleft()\n",
         after="            if len(backlog.push_times) > 1:\n                backlog.push_times.popleft()\n",

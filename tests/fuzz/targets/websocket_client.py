@@ -146,7 +146,7 @@ TARGET = Target(
     ),
     boundary=re.compile(rb"(?s)\r\n|[\x00-\x02\x80-\x82\x88-\x8a\xc1\x41]."),
     planted=Planted(
-        what="a pong is sent behind our close frame",
+        what="a pong is sent after our close frame",
         file="transports/posthouse/transports/client/websocket.py",
         before="if isinstance(event, Ping) and self._state is OPEN:",
         after="if isinstance(event, Ping):",

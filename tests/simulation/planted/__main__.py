@@ -3,7 +3,7 @@
     python -m tests.simulation.planted [NAME ...] [--seconds 60] [--first SEED] [--write]
 
 Each hunt is a process of its own that runs storms from a random seed on. `--write` (without a name) updates the table
-in `docs/simulation.md`. Exit code: 1 if a bug was not found, 2 if a patch does not apply.
+in `docs/internals/simulation.md`. Exit code: 1 if a bug was not found, 2 if a patch does not apply.
 
 To add a bug: change the product, `git diff core transports > tests/simulation/planted/NAME.patch`, write `# ` and a
 sentence that describes the bug into a line above it, and undo the change. NAME describes the bug, too. A bug that is
@@ -29,7 +29,7 @@ from tests import sections
 from .hunt import Hunted
 from .patches import RINGS, ROOT, DoesNotApply, Patch, apply, copy, patches
 
-DOCUMENT: Final = ROOT / "docs" / "simulation.md"
+DOCUMENT: Final = ROOT / "docs" / "internals" / "simulation.md"
 SECTION: Final = "planted"
 
 PATIENCE: Final = 900.0

@@ -9,26 +9,26 @@ LIMITS: Final = """\
 
 Sockets and connections
   max_connections = 10,000: sockets, and connections
-      the socket is closed before it is read; a connection gets 1013, over HTTP 503
-  max_in_head = 1,000: sockets before their first whole head
-      the socket is closed before it is read
+      the socket is closed without reading; a connection gets 1013, over HTTP 503
+  max_in_head = 1,000: sockets before their first complete head
+      the socket is closed without reading
   max_connections_per_address ° = off: sockets of one IP address
-      the socket is closed before it is read
+      the socket is closed without reading
   max_connections_per_user ° = off: connections of one user
       close 4429, over HTTP 429
   accept_rate_per_address ° = off: sockets a second of one IP address
-      the socket is closed before it is read
+      the socket is closed without reading
   descriptor_reserve = 64: file descriptors kept free
       accepting stops, and resumes by itself
-  memory_budget = 1 GiB: bytes held for peers, in all
-      new connections get 1013, over HTTP 503, bodies on their way too; then the idlest are closed
-      with 1013
+  memory_budget = 1 GiB: bytes held for all peers
+      new connections get 1013, over HTTP 503, like bodies on their way; then the idlest connections
+      are closed with 1013
 
 Opening
-  tls_timeout = 5: seconds until TLS is agreed
+  tls_timeout = 5: seconds for the TLS handshake
       the socket is closed
-  head_timeout = 5: seconds until the head is whole, however it drips
-      408 and close; silence is closed without a word
+  head_timeout = 5: seconds until the head is complete
+      408 and close; without a single byte, close only
   max_head_bytes = 16 KiB: bytes of a request's head
       431 and close
   max_headers = 100: header lines
@@ -39,52 +39,55 @@ Opening
 HTTP bodies
   max_body_bytes = 4 MiB: bytes
       413 with -32007, and close
-  body_timeout = 30: seconds until the body is whole
+  body_timeout = 30: seconds until the body is complete
       408 and close
   min_body_rate = 1 KiB: bytes a second, after the first two seconds
       408 and close
   allow_chunked = true: true or false
-      if false, a chunked body is refused with 411; if true, one of more than 4,096 chunks, or of
-      more than 4 KiB beside twice its bytes, with 400
+      if false, a chunked body is refused with 411. If true, a body with more than 4,096 chunks is
+      refused with 400, and so is one with more than 4 KiB, and more than twice its own bytes,
+      around its chunks
   keep_alive_timeout = 75: seconds between two requests
       the socket is closed
-  half_close_timeout = 5: seconds that a client which ended its input (half-closed) is waited for
-      its call is cancelled, no further one begins, the socket is closed; an answer that has begun
-      is sent to its end
+  half_close_timeout = 5: seconds for which a client that ended its input (half-closed) is still
+      answered
+      its call is cancelled, no further call begins, and the socket is closed; an answer that has
+      begun is sent to its end
 
 Messages
-  idle_timeout = off: seconds without a message, WebSocket and stdio
+  idle_timeout = off: seconds without a message, on WebSocket and stdio
       close 1000
-  max_message_bytes = 4 MiB: bytes, after inflation; of a line; of a framed message
+  max_message_bytes = 4 MiB: bytes of a WebSocket message after inflation, of a line, of a framed
+      message
       close 1009; on stdio -32007 with id: null, and the message is skipped
-  max_inflate_ratio = 100: inflated bytes for one that came, past 64 KiB
+  max_inflate_ratio = 100: inflated bytes for each received byte, above 64 KiB
       close 1009
   min_compress_bytes = 1 KiB: bytes from which a message is compressed
-      smaller ones are sent as they are
+      smaller messages are sent as they are
   max_fragments = 1,024: frames of one message
       close 1008
   message_timeout = 10: seconds from a message's first frame to its last
       close 1008
-  control_rate = 10: control frames a second, for long
-      what is more is taken from the burst
+  control_rate = 10: control frames a second, in the long run
+      further frames use up the burst
   control_burst = 32: control frames at once
-      as many more are taken, but of their pings only the latest is answered, when the rate allows
-      it; one more: close 1008
-  read_bytes = 64 KiB: bytes that are read at a time
+      of as many more, only the latest ping is answered, as soon as the rate allows it; one more:
+      close 1008
+  read_bytes = 64 KiB: bytes read at a time
       the rest is read in the next turn
-  frames_per_turn = 64: frames handled before others have their turn
+  frames_per_turn = 64: frames handled before other sockets have their turn
       the rest waits for the next turn
 
 JSON-RPC
-  max_depth = 64: arrays and objects inside each other; at most 200
+  max_depth = 64: nested arrays and objects; at most 200
       -32700 with id: null
   max_method_bytes = 128: bytes
       -32600
-  max_id_bytes = 128: bytes as written, quotes included; each member of meta too, but request_id,
+  max_id_bytes = 128: bytes as written, with quotes; also for each member of meta except request_id,
       which has at most 128 characters
       -32600
   max_batch = 100: entries
-      -32010 once, with id: null, and none is run
+      -32010 once, with id: null, and nothing runs
   max_batch_reply_bytes = 10 MiB: bytes of the replies to one batch
       -32011 in place of each reply that does not fit
   max_response_bytes = 10 MiB: bytes of one reply
@@ -93,62 +96,60 @@ JSON-RPC
       close 4400
 
 Calls
-  max_calls_per_connection = 64: handlers that run for one connection
+  max_calls_per_connection = 64: running handlers of one connection
       further calls wait, in order
-  max_waiting_calls = 256: calls of one connection that wait
+  max_waiting_calls = 256: waiting calls of one connection
       -32009
-  max_waiting_bytes = 1 MiB: bytes of the params of those that wait
+  max_waiting_bytes = 1 MiB: bytes of the params of waiting calls
       -32009
-  max_calls = 10,000: handlers that run, in all
+  max_calls = 10,000: running handlers of all connections
       -32009
-  call_timeout = 30: seconds, waiting included, where a method names none
+  call_timeout = 30: seconds, with waiting, for methods without a timeout of their own
       -32030, and the handler is cancelled
   cleanup_grace = 5: seconds in which the clean-up of a cancelled handler (finally) may await
       the handler is named in the log; it keeps its slot until it ends, and the server ends without
       it
   call_rate ° = off: calls a second of one user, or of one connection without a user
-      -32029; after ten seconds of it close 4429
-  blocking_workers = 40: threads for handlers declared blocking
-      further ones wait for a thread
+      -32029; after ten seconds, close 4429
+  blocking_workers = 40: threads for blocking handlers
+      further handlers wait for a thread
   max_blocking_queue = 256: handlers that wait for a thread
       -32009
-  watchdog_warn = 0.1: seconds that a plain handler may hold up the loop
+  watchdog_warn = 0.1: seconds for which a plain handler may hold up the loop
       the method is named in the log
-  watchdog_log = 5: seconds that it may do so
+  watchdog_log = 5: seconds for which a plain handler may hold up the loop
       its stack is logged
 
 Flow
-  write_ahead = 64 KiB: bytes given to a socket ahead of what it takes
-      the rest is held back, and the peer is not read from
-  max_queued_replies_bytes = 16 MiB: bytes of replies that one peer has not taken
+  write_ahead = 64 KiB: bytes given to a socket before it takes them
+      the rest is held back, and reading from the peer stops
+  max_queued_replies_bytes = 16 MiB: bytes of replies that wait for one peer
       close 4100
-  max_queued_pushes_bytes = 1 MiB: bytes of notifications that it has not taken; also of those that
-      wait for the replies of its calls
+  max_queued_pushes_bytes = 1 MiB: bytes of notifications that wait for one peer, or for the replies
+      of its calls
       close 4100
-  max_queued_pushes = 1,024: notifications that it has not taken; also those that wait for the
-      replies of its calls
+  max_queued_pushes = 1,024: notifications that wait for one peer, or for the replies of its calls
       close 4100
-  max_push_age ° = 10: seconds that the oldest of them may wait; may be off
+  max_push_age ° = 10: seconds for which the oldest of them may wait; may be off
       close 4100
   write_timeout = 10: seconds without progress while bytes wait
       close 4100; what waits is dropped
-  close_timeout = 5: seconds for a close to be answered
+  close_timeout = 5: seconds for the peer to answer a close
       the socket is closed
 
 Life and end
-  heartbeat_interval = 25: seconds of silence, give or take a fifth, before a WebSocket is pinged;
-      may be off
+  heartbeat_interval = 25: seconds of silence, ± 20 %, before a WebSocket is pinged; may be off
       a ping is sent
-  heartbeat_timeout = 10: seconds for a sign of life after that, while the peer is read from
+  heartbeat_timeout = 10: seconds for a sign of life after the ping, while the peer is read from
       close 4101
   drain_notice = 0: seconds between the notice of a shut-down and the end of accepting
       listeners close
   drain_grace = 10: seconds for running calls to end
       they are answered with -32050 and cancelled
   drain_timeout = 30: seconds for the whole shut-down
-      what is left is closed with 1012, and nothing more is sent
+      open connections are closed with 1012, and nothing more is sent
   drain_spread = 5: seconds over which closes are spread
-      close 1012, each at its time
+      close 1012, each connection at its own time
   stdio_grace = 5: seconds for running calls after the end of input
       the process exits
 """

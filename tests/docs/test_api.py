@@ -17,7 +17,7 @@ import posthouse.core
 import posthouse.transports
 import pytest
 
-PAGE: Final = (Path(__file__).parent.parent / "docs" / "api.md").read_text(encoding="utf-8")
+PAGE: Final = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 PACKAGES: Final = (
     posthouse.core,
     posthouse.transports,

@@ -19,7 +19,7 @@ from msgspec import Meta, Struct
 from posthouse.core.service.method import Method
 from posthouse.core.values.errors import RpcError, UsageError
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "types.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "types.md"
 
 
 class Point(Struct):

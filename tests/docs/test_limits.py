@@ -12,7 +12,7 @@ from posthouse.core.values.errors import ERRORS
 
 from tools import limits
 
-PAGE: Final = (Path(__file__).parent.parent / "docs" / "limits.md").read_text(encoding="utf-8")
+PAGE: Final = (Path(__file__).parents[2] / "docs" / "limits.md").read_text(encoding="utf-8")
 UNITS: Final = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 VALUES: Final[dict[str, object]] = {"off": None, "false": False, "true": True}
 
