@@ -10,12 +10,12 @@ import os
 from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import sha256
-from importlib.metadata import version
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from msgspec import DecodeError, Struct, field, json, structs
+from posthouse.adapters.version import installed_version
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
@@ -89,7 +89,7 @@ class Header(Struct, frozen=True, kw_only=True):
         """The header for a switchboard with this policy. None: for a gateway without a switchboard."""
         usual = Config()
         return cls(
-            posthouse=version("posthouse"),
+            posthouse=installed_version(),
             machine="gateway" if policy is None else "switchboard",
             service=service.name,
             openrpc=fingerprint(service),

@@ -11,7 +11,6 @@ import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from functools import partial
-from importlib.metadata import version
 from os import PathLike
 from typing import Any, Literal, Never, TypedDict, Unpack
 
@@ -33,6 +32,7 @@ from posthouse.adapters.loop.clock import Clock
 from posthouse.adapters.loop.named import named_loop
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import ERROR, INFO, LISTENING, WARNING, report
+from posthouse.adapters.version import installed_version
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
@@ -162,7 +162,7 @@ async def serve(
             service_name, methods = uncallable.service, uncallable.methods
             report(WARNING, "methods.uncallable", uncallable.text, service=service_name, methods=methods)
         events: tuple[EventName, ...] = ("call.ended",) if access_log else ()
-        about: dict[str, str | float] = {"version": version("posthouse"), "started_at": clock.wall()}
+        about: dict[str, str | float] = {"version": installed_version(), "started_at": clock.wall()}
         wall = clock.wall() - clock.now()
         if journal is None:
             core = Gateway(service, config, wall=wall, entropy=clock.entropy, events=events)

@@ -9,7 +9,6 @@ import os
 import sys
 import traceback
 from contextlib import suppress
-from importlib.metadata import version
 from typing import Final
 
 import click
@@ -21,6 +20,7 @@ from posthouse.adapters.journal.format import Entry, Journal, fingerprint, read
 from posthouse.adapters.journal.replay import Replayed, replay, shown
 from posthouse.adapters.journal.shrinking import shrink
 from posthouse.adapters.terminal import Failure, complain, printable, say
+from posthouse.adapters.version import installed_version
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.effects import Effect
@@ -156,7 +156,7 @@ def _conclude(journal: Journal, done: Replayed, *, check: bool) -> int:
         complain(text, _traceback(failure.error))
         return VIOLATED
     if done.diverged_at is not None and not journal.header.left_out:
-        recorded, ours = journal.header.posthouse, version("posthouse")
+        recorded, ours = journal.header.posthouse, installed_version()
         versions = "" if recorded == ours else f": posthouse {recorded} recorded it, this is {ours}"
         say(f"differs from the recording from input {done.diverged_at} on{versions}")
     skipped = f", {done.skipped} skipped (their socket or call does not exist)" if done.skipped else ""
