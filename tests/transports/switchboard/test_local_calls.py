@@ -167,6 +167,18 @@ def test_a_call_that_holds_up_a_shut_down_is_closed_when_its_time_is_over() -> N
     assert reply == Reply(connection, refusal(-32050, reason="the shut-down is out of time"))
 
 
+def test_a_call_has_one_reply_when_the_grace_and_the_time_of_a_shut_down_end_together() -> None:
+    board = Board(Config(drain_grace=2.0, drain_timeout=2.0))
+    connection = ask(board, "later")
+    board.board.shut_down(0.0)
+    board.run()
+    board.pass_time(2.0)
+    assert replies(board) == [Reply(connection, refusal(-32050))]
+    board.board.complete(board.waiting.pop().call, None, board.now)
+    board.run()
+    check_at_rest(board.board)
+
+
 @pytest.mark.parametrize(
     ("method", "params", "options", "mistake"),
     [

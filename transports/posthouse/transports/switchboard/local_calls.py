@@ -48,8 +48,10 @@ class LocalCalls:
         self._end(effect.connection, read_reply(effect.data), now)
 
     def refused(self, effect: Disconnect, now: float) -> None:
-        """The gateway refuses or closes the connection."""
-        self._end(effect.connection, refusal(effect.reason.error, reason=effect.reason.text), now)
+        """The gateway refuses or closes the connection. At the end of a shut-down it may have answered the call just
+        before: that answer ended the connection."""
+        if effect.connection in self.open:
+            self._end(effect.connection, refusal(effect.reason.error, reason=effect.reason.text), now)
 
     def _end(self, connection: ConnectionId, outcome: ErrorObject | bytes, now: float) -> None:
         del self.open[connection]
