@@ -96,7 +96,10 @@ async def test_each_connection_that_closes_has_one_line_and_no_peer_brings_a_tra
             assert await client.close_code() == 1007
         await closed.wait()
     lines = [record for record in caplog.records if vars(record).get("event") == "connection.closed"]
-    assert [(vars(line)["kind"], vars(line)["calls"]) for line in lines] == [("http", 0), ("websocket", 0)]
+    assert [(line.levelno, vars(line)["kind"], vars(line)["calls"]) for line in lines] == [
+        (logging.DEBUG, "http", 0),
+        (logging.INFO, "websocket", 0),
+    ]
     assert vars(lines[1])["code"] == 1007
     assert vars(lines[1])["reason"] == "a text is not UTF-8, or a compressed message is not a deflate stream"
     for record in caplog.records:
@@ -245,7 +248,7 @@ async def test_the_end_of_a_shut_down_says_what_it_did(caplog: pytest.LogCapture
     (end,) = lines(caplog, "server.stopped")
     assert (end["connections"], end["calls"]) == (1, 1)
     last = [record.getMessage() for record in caplog.records if record.name == "posthouse"][-1]
-    assert last == f"shut down in {end['seconds']} s: 1 connections closed, 1 calls cancelled"
+    assert last == f"shut down in {end['seconds']} s: closed connections: 1, cancelled calls: 1"
 
 
 @pytest.mark.anyio

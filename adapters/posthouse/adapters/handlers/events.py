@@ -243,7 +243,7 @@ class Events:
             report(INFO, "server.stopped", text, connections=now["connections.open"])
             return
         since = {name: now[name] - self._at_drain[name] for name in ("connections.closed", *CUT)}
-        text = "shut down in {seconds} s: {connections} connections closed, {calls} calls cancelled"
+        text = "shut down in {seconds} s: closed connections: {connections}, cancelled calls: {calls}"
         report(
             INFO,
             "server.stopped",
@@ -275,10 +275,12 @@ def _log_hook(hook: DeclaredHook, error: BaseException) -> None:
 
 
 def _log_closed(event: ConnectionClosed) -> None:
-    if not is_logged(INFO):
+    # Each HTTP request is a connection of its own: the line of an ordinary one belongs in the access log.
+    level = DEBUG if event.kind == "http" and event.reason is None else INFO
+    if not is_logged(level):
         return  # skip the work: every HTTP request gets here
     report(
-        INFO,
+        level,
         "connection.closed",
         "connection closed",
         connection=event.connection,
