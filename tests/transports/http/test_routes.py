@@ -80,20 +80,19 @@ def test_other_paths_are_not_found(path: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "allow"),
+    ("line", "allow", "text"),
     [
-        (b"GET /rpc HTTP/1.1", b"POST"),
-        (b"OPTIONS /rpc HTTP/1.1", b"POST"),
-        (b"post /rpc HTTP/1.1", b"POST"),
-        (b"DELETE /ws HTTP/1.1", b"GET"),
-        (b"HEAD /ws HTTP/1.1", b"GET"),
-        (b"OPTIONS /health HTTP/1.1", b"GET, HEAD"),
+        (b"GET /rpc HTTP/1.1", b"POST", "Use POST for /rpc."),
+        (b"OPTIONS /rpc HTTP/1.1", b"POST", "Use POST for /rpc."),
+        (b"post /rpc HTTP/1.1", b"POST", "Use POST for /rpc."),
+        (b"DELETE /ws HTTP/1.1", b"GET", "Use GET for /ws."),
+        (b"HEAD /ws HTTP/1.1", b"GET", "Use GET for /ws."),
+        (b"OPTIONS /health HTTP/1.1", b"GET, HEAD", "Use GET or HEAD for /health."),
     ],
 )
-def test_another_method_is_refused_with_the_methods_that_are_allowed(line: bytes, allow: bytes) -> None:
+def test_another_method_is_refused_with_the_methods_that_are_allowed(line: bytes, allow: bytes, text: str) -> None:
     wanted = ask(line, b"Origin: https://good.example")
-    assert isinstance(wanted, Refusal)
-    assert (wanted.status, wanted.headers, wanted.keep) == (405, ((b"Allow", allow),), True)
+    assert wanted == Refusal(405, text, ((b"Allow", allow),), keep=True)
 
 
 @pytest.mark.parametrize("line", [b"POST /nowhere HTTP/1.1", b"POST /health HTTP/1.1"])

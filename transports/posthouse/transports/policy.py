@@ -112,5 +112,5 @@ def authorize_open(
         return Refusal(403, "This origin is not allowed here.", rejected_value=origin)
     if method == b"POST" and (content_type is None or not JSON_MEDIA_TYPE.fullmatch(content_type)):
         # A page can send other types in a cross-site POST without a preflight.
-        return Refusal(415, "Send application/json in UTF-8.", ACCEPT_POST)
+        return Refusal(415, "Content-Type must be application/json, in UTF-8.", ACCEPT_POST)
     return None

@@ -91,7 +91,8 @@ def judge(head: Head, policy: Policy, config: Config) -> Wanted:
     )
     if head.method not in methods and not preflight:
         allow = ((b"Allow", b", ".join(methods)),)
-        return Refusal(405, "This path does not support this method: see Allow.", allow, keep=head.bodiless)
+        wanted = b" or ".join(methods).decode()
+        return Refusal(405, f"Use {wanted} for {head.path.decode()}.", allow, keep=head.bodiless)
     if head.path != b"/health":
         # Probes name the machine's address in Host. The answer has no secrets, and no page of another origin reads it.
         refusal = authorize_open(policy, head.method, head.host, fields.get(b"origin"), fields.get(b"content-type"))
