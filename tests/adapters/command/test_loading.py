@@ -40,11 +40,23 @@ def test_a_module_in_a_package_is_loaded(folder: Path) -> None:
     assert load_service("pack.shop:service").name == "here"
 
 
-@pytest.mark.parametrize("target", ["shop", "shop:", ":service", "a:b:c", ""])
-def test_a_target_without_module_or_service_is_an_error_with_an_example(target: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "module"),
+    [
+        ("shop", "shop"),
+        ("shop:", "shop"),
+        ("shop.py", "shop"),
+        ("examples/shop.py", "shop"),
+        ("shop:a:b", "shop"),
+        (":service", "calculator"),
+        ("my-shop.py", "calculator"),
+        ("", "calculator"),
+    ],
+)
+def test_a_target_without_module_or_service_is_an_error_with_an_example(target: str, module: str) -> None:
     failed = failure(target)
     assert failed.status == 2
-    assert failed.hint == "write MODULE:SERVICE, such as calculator:service for `service` in calculator.py"
+    assert failed.hint == f"write MODULE:SERVICE, such as {module}:service for `service` in {module}.py"
 
 
 def test_a_path_says_how_its_module_is_named() -> None:
@@ -144,7 +156,7 @@ def test_limits_are_read_from_a_file(folder: Path) -> None:
         (b"max_batch = 5\nidle_timeout = = 3\n", "limits.toml is not valid TOML: Invalid value (at line 2, column 16)"),
         (b"max_bach = 5\n", "limits.toml: unknown setting 'max_bach': did you mean 'max_batch'?"),
         (b"max_batch = 0\n", "limits.toml: max_batch is 0"),
-        (b"max_batch = 'five'\n", "limits.toml: Expected `int`, got `str`"),
+        (b"max_batch = 'five'\n", "limits.toml: max_batch: expected int, got str"),
         (b"\xff", "limits.toml is not valid TOML: it is not UTF-8 at byte 0"),
     ],
 )

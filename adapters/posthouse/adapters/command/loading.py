@@ -33,7 +33,9 @@ def load_service(target: str) -> Service:
     """Import the service that `MODULE:SERVICE` names. The working directory is importable. Raises Failure."""
     module_name, _, path = target.partition(":")
     if not module_name or not path or ":" in path:
-        raise Misuse(f"{target!r} is not the name of a service", hint=f"write MODULE:SERVICE, such as {EXAMPLE}")
+        stem = Path(module_name).stem
+        example = f"{stem}:service for `service` in {stem}.py" if stem.isidentifier() else EXAMPLE
+        raise Misuse(f"{target!r} is not the name of a service", hint=f"write MODULE:SERVICE, such as {example}")
     if "/" in module_name or module_name.endswith(".py"):
         stem = Path(module_name).stem
         where = f"in {Path(module_name).parent}, " if "/" in module_name else ""

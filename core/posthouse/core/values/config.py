@@ -148,7 +148,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         try:
             return convert(dict(values), cls)
         except ValidationError as error:
-            raise UsageError(str(error)) from None
+            text, _, path = str(error).replace("`", "").partition(" - at $.")
+            raise UsageError(f"{path}: {text[:1].lower()}{text[1:]}" if path else text) from None
 
 
 Config.__doc__ = f"{cleandoc(Config.__doc__ or '')}\n{INTRODUCTION}{LIMITS}"  # editors show what stands in the class
