@@ -45,6 +45,12 @@ def note(text: str) -> None:
 
 
 @service.method
+def double(number: int) -> int:
+    """Twice the number."""
+    return 2 * number
+
+
+@service.method
 def fail() -> None:
     """Fail with data."""
     raise RpcError(7, "No\x1b[31m luck", {"why": "\u009b31m"})
@@ -161,6 +167,49 @@ def test_an_error_is_printed_with_its_data_and_is_exit_code_1(urls: Urls, capsys
 def test_an_error_that_comes_with_a_status_is_printed_like_any(urls: Urls, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(urls.plain, "message.broadcast", "data:=1") == 1
     assert capsys.readouterr().err.startswith("posthouse: error -32020: Unauthenticated\n")
+
+
+def test_an_unknown_method_has_a_hint(urls: Urls, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(urls.plain, "ecko") == 1
+    assert capsys.readouterr().err == (
+        "posthouse: error -32601: Method not found\n  to list the methods of the server, call rpc.discover\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["number=4"], "  number=… sends text: to send a number or other JSON, write number:=…\n"),
+        (['number:="4"'], ""),
+        (['{"number": "4"}'], ""),
+        (["numbre=4"], ""),
+        ([], ""),
+    ],
+)
+def test_a_text_in_place_of_a_number_has_a_hint(
+    words: list[str], hint: str, urls: Urls, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(urls.plain, "double", *words) == 1
+    first, data, *rest = capsys.readouterr().err.splitlines(keepends=True)
+    assert first == "posthouse: error -32602: Invalid params\n"
+    assert data.startswith('  {"parameter": "number", "reason": ')
+    assert "".join(rest) == hint
+
+
+@pytest.mark.parametrize("method", ["m", "rpc.discover"])
+@pytest.mark.parametrize("data", ["", ',"data":"no number"', ',"data":{"parameter":null,"reason":"got str"}'])
+def test_an_error_of_another_server_is_printed_without_a_hint(
+    method: str, data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = -32601 if method == "rpc.discover" else -32602
+    body = f'{{"jsonrpc":"2.0","error":{{"code":{code},"message":"no"{data}}},"id":1}}'
+    url, thread = answering(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+    assert call(url, method, "x=1") == 1
+    thread.join()
+    said = capsys.readouterr().err
+    assert said.startswith(f"posthouse: error {code}: no\n")
+    assert "call rpc.discover" not in said
+    assert "…" not in said
 
 
 def test_notifications_before_the_answer_are_shown_and_requests_are_refused(

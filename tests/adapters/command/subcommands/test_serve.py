@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -49,6 +50,27 @@ def test_serve_without_a_module_serves_the_built_in_methods(ran: dict[str, Any])
         "journal": None,
         "journal_bytes": 64 * 1024 * 1024,
     }
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (
+            ["serve"],
+            [
+                "listening on http://127.0.0.1:8000",
+                "only the built-in methods are served: to serve yours, run posthouse serve MODULE:SERVICE",
+            ],
+        ),
+        (["serve", "calculator:service"], ["listening on http://127.0.0.1:8000"]),
+    ],
+)
+def test_serve_says_when_it_has_no_service(
+    words: list[str], lines: list[str], ran: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 0
+    ran["started"](SimpleNamespace(bound=[SimpleNamespace(url="http://127.0.0.1:8000")]))
+    assert capsys.readouterr().err.splitlines() == lines
 
 
 def test_every_option_of_the_command_is_passed_to_serve(ran: dict[str, Any], tmp_path: Path) -> None:

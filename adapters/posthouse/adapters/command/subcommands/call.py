@@ -17,7 +17,7 @@ from posthouse.adapters.command.client.streams import Deadline
 from posthouse.adapters.command.options import Command, seconds
 from posthouse.adapters.command.parameters import read_params, utf8
 from posthouse.adapters.terminal import Failure, Misuse, complain, paint, printable, say
-from posthouse.core.values.errors import METHOD_NOT_FOUND, RpcError
+from posthouse.core.values.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
 
 EPILOG: Final = """\
 URL is one of:
@@ -65,6 +65,13 @@ class ErrorObject(Struct):
     code: int
     message: str
     data: Raw = Raw(b"")
+
+
+class ParameterFault(Struct):
+    """What the data of a -32602 of ours says."""
+
+    parameter: str | None = None
+    reason: str = ""
 
 
 def header(text: str) -> tuple[bytes, bytes]:
@@ -130,7 +137,7 @@ def command(
         connection.finish()
     finally:
         connection.close()
-    return _print_answer(answer)
+    return _print_answer(answer, method, params)
 
 
 def _wait(connection: Connection, *, quiet: bool) -> Incoming:
@@ -162,17 +169,32 @@ def _print_message(method: str, params: Raw) -> None:
     say(paint(f"{printable(method)} {text}".rstrip(), "dim", sys.stderr))
 
 
-def _print_answer(answer: Incoming) -> int:
+def _print_answer(answer: Incoming, method: str, words: tuple[str, ...]) -> int:
     if answer.error is not UNSET:
         error = answer.error
         data = _json_text(bytes(error.data)) if bytes(error.data) else ""
-        complain(f"error {error.code}: {printable(error.message)}", [data])
+        complain(f"error {error.code}: {printable(error.message)}", [data, _error_hint(error, method, words)])
         return 1
     result = b"null" if answer.result is UNSET else bytes(answer.result)
     text = _json_text(result, indent=sys.stdout.isatty())
     sys.stdout.buffer.write(f"{text}\n".encode())
     sys.stdout.flush()
     return 0
+
+
+def _error_hint(error: ErrorObject, method: str, words: tuple[str, ...]) -> str:
+    """The remedy for an error that comes from the command line; empty if there is none."""
+    if error.code == METHOD_NOT_FOUND and method != "rpc.discover":
+        return "to list the methods of the server, call rpc.discover"
+    if error.code == INVALID_PARAMS:
+        try:
+            fault = json.decode(error.data, type=ParameterFault)
+        except DecodeError:
+            return ""  # the server is not ours
+        if fault.reason.endswith("got str") and any(word.startswith(f"{fault.parameter}=") for word in words):
+            name = printable(fault.parameter or "")
+            return f"{name}=… sends text: to send a number or other JSON, write {name}:=…"
+    return ""
 
 
 def _json_text(data: bytes, *, indent: bool = False) -> str:

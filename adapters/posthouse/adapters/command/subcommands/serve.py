@@ -101,6 +101,8 @@ def command(
     def started(server: Server) -> None:
         for bound in server.bound:
             say(f"listening on {bound.url}", event=LISTENING, url=bound.url)
+        if target is None and running.log_format == "text":
+            say("only the built-in methods are served: to serve yours, run posthouse serve MODULE:SERVICE")
         if dev and running.log_format == "text":
             for line in suggestions(service, server.bound[0]):
                 say(line)
