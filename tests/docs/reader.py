@@ -112,7 +112,7 @@ class Reader:
 
     def _command(self, line: str) -> None:
         words = shlex.split(line, comments=True)
-        tool = Path(words[0]).name
+        tool = Path(words[0]).name or words[0]
         if line.startswith("make serve"):
             self._serve(CALCULATOR, ROOT / "examples")
         elif tool == "posthouse" and words[1] == "serve":
