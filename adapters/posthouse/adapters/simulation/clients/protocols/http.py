@@ -16,7 +16,6 @@ from posthouse.transports.codec import Send, Shut
 from .pages import Page
 from .protocol import CLIENT_CONFIG, Closed, Event, HttpReply
 
-REQUEST_ID: Final = (b"X-Request-Id", b"simulated/1")
 MAX_PIPELINED: Final = 5
 """The most requests that a pipelining client sends before it gets a response."""
 
@@ -48,7 +47,7 @@ class HttpProtocol:
     def _send_next(self) -> None:
         if self._waiting and self._codec.reusable:
             self._current = self._waiting.popleft()
-            self._codec.request(b"POST", b"/rpc", (*self._page.headers, REQUEST_ID), self._current)
+            self._codec.request(b"POST", b"/rpc", self._page.headers, self._current)
 
     def receive(self, data: bytes, now: float) -> None:
         """Bytes were received."""
@@ -98,7 +97,7 @@ class PipeliningHttpProtocol(HttpProtocol):
     def send(self, text: bytes) -> None:
         """Send one request now."""
         codec = Http1Client(CLIENT_CONFIG, self._page.host)
-        codec.request(b"POST", b"/rpc", (*self._page.headers, REQUEST_ID), text)
+        codec.request(b"POST", b"/rpc", self._page.headers, text)
         self._codecs.append((codec, text))
         self._collect(codec, text)
 
@@ -138,7 +137,7 @@ def _events(codec: Http1Client, request: bytes, page: Page) -> list[Event]:
             events.append(page.write(item.data))
         elif isinstance(item, Response):
             in_json = item.header(b"content-type") == b"application/json"
-            named = item.header(b"x-request-id") == REQUEST_ID[1]
+            named = item.header(b"x-request-id") == page.request_id
             events.append(HttpReply(request, item.status, item.body if in_json else None, page, named))
         elif isinstance(item, Failed):
             events.append(Closed(None))

@@ -15,23 +15,27 @@ CHUNKED: Final = b"\r\nTransfer-Encoding: chunked"
 CHUNK_SIZES: Final = (0, 0, 20, 500)
 """The sizes of chunks, 0 for none. Smaller chunks would take more bytes on the wire than a server allows."""
 
+REQUEST_IDS: Final = (None, None, b"simulated/1")
+"""Most clients give none: the server then knows their heads."""
+
 OTHER: Final = b"other.example"
 
 
 class Page(Struct, frozen=True):
     """The habits of one connection. `origin` None: no page. `chunk`: the size of chunks, 0 for a Content-Length.
-    `foreign`: the server must refuse every request."""
+    `request_id`: that of every request, or None. `foreign`: the server must refuse every request."""
 
     host: bytes
     origin: bytes | None = None
     chunk: int = 0
+    request_id: bytes | None = None
     foreign: bool = False
 
     @property
     def headers(self) -> Fields:
         """The headers of a request, beside those that every client sends."""
-        json = (b"Content-Type", b"application/json")
-        return (json,) if self.origin is None else (json, (b"Origin", self.origin))
+        fields = ((b"Content-Type", b"application/json"), (b"Origin", self.origin), (b"X-Request-Id", self.request_id))
+        return tuple((name, value) for name, value in fields if value is not None)
 
     def write(self, request: bytes) -> bytes:
         """A request with a Content-Length, as this client writes it."""
@@ -45,7 +49,7 @@ class Page(Struct, frozen=True):
 
 def draw_page(host: bytes, stream: Stream, foreign: int = 0) -> Page:
     """Draw the habits of a connection to this host. `foreign` in a thousand are those of a page that may not call."""
-    chunk = stream.pick(CHUNK_SIZES)
+    chunk, request_id = stream.pick(CHUNK_SIZES), stream.pick(REQUEST_IDS)
     if stream.happens(foreign):
         called, origin = stream.pick(
             (
@@ -55,5 +59,5 @@ def draw_page(host: bytes, stream: Stream, foreign: int = 0) -> Page:
                 (OTHER, b"http://" + OTHER),  # a name that was bound anew to the server's address
             )
         )
-        return Page(called, origin, chunk, foreign=True)
-    return Page(host, stream.pick((None, b"http://" + host, b"https://%b:443" % host)), chunk)
+        return Page(called, origin, chunk, request_id, foreign=True)
+    return Page(host, stream.pick((None, b"http://" + host, b"https://%b:443" % host)), chunk, request_id)
