@@ -105,6 +105,35 @@ async def test_all_answers_of_a_turn_leave_at_its_end() -> None:
     assert readable == [[], []]
 
 
+async def test_answers_of_tasks_that_end_together_leave_together() -> None:
+    service = Service("together", public=True)
+    descriptors: list[int] = []
+    begun: list[int] = []
+    release = anyio.Event()
+    readable: list[list[int]] = []
+
+    @service.method
+    async def wait() -> None:
+        begun.append(1)
+        if len(begun) == 3:
+            release.set()
+        await release.wait()
+        readable.append(select.select(descriptors, [], [], 0)[0])
+
+    async with (
+        serving(service) as server,
+        connected(server) as one,
+        connected(server) as two,
+        connected(server) as three,
+    ):
+        clients = (one, two, three)
+        for client in clients:
+            descriptors.append(client.stream.extra(SocketAttribute.raw_socket).fileno())
+            await client.send(post(text("wait")))
+        assert [(await client.response())[0] for client in clients] == [200, 200, 200]
+    assert readable == [[], [], []]
+
+
 class Now:
     """Monotonic seconds, and as many more as the test says."""
 

@@ -253,7 +253,7 @@ class Runs:
             outcome = await run.task.guard(finish(run.steps, waits, partial(self._wait_for_thread, run)))
         self._ended(run, outcome or CANCELLED)
         self._advance_after(run)
-        self._runner.flush_outbox()
+        self._runner.flush_outbox(soon=bool(self._runs))  # others may end now, too
 
     async def _wait_for_thread(self, run: Run, waits: InThread) -> object:
         """Run a blocking function between interceptors that await. The task waits: a thread cannot be stopped."""

@@ -12,6 +12,7 @@ import selectors
 import socket
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from threading import RLock
 from typing import Final
 
@@ -28,13 +29,14 @@ Ready = Callable[[int], None]
 class Poller:
     """Sockets, and the function to call when each is ready. All but `call_soon` belongs to the event loop's thread."""
 
-    __slots__ = ("_awake", "_calls", "_closed", "_lock", "_selector", "_waker")
+    __slots__ = ("_awake", "_calls", "_closed", "_lock", "_selector", "_waker", "turn_soon")
 
     def __init__(self) -> None:
         self._selector: Final = selectors.DefaultSelector()
         self._calls: deque[Callable[[], None]] = deque()
         self._lock: Final = RLock()  # a signal may come while its own thread holds it
         self._closed = False
+        self.turn_soon: Callable[[], object] = self._wake
         self._awake, self._waker = socket.socketpair()
         self._awake.setblocking(False)
         self._waker.setblocking(False)
@@ -70,6 +72,9 @@ class Poller:
                 pass  # the pipe is full: the loop will wake in any case
             return True
 
+    def _wake(self) -> None:
+        self.call_soon(_nothing)
+
     def _run_calls(self, events: int) -> None:
         try:
             self._awake.recv(4096)
@@ -79,7 +84,8 @@ class Poller:
             self._calls.popleft()()
 
     async def run(self, turn: Callable[[], None]) -> None:
-        """Call `turn` whenever a socket is ready, until `turn` raises or this is cancelled."""
+        """Call `turn` whenever a socket is ready, until `turn` raises or this is cancelled. Meanwhile `turn_soon`, from
+        the loop's thread, has it called once when the tasks that are ready have run."""
         loop = asyncio_loop()
         while loop is None:
             await anyio.wait_readable(self._selector.fileno())
@@ -95,9 +101,11 @@ class Poller:
 
         # Not `wait_readable`: it registers again for every turn, which costs as much as a call.
         loop.add_reader(self._selector.fileno(), ready)
+        self.turn_soon = partial(loop.call_soon, ready)
         try:
             await ended
         finally:
+            self.turn_soon = self._wake
             loop.remove_reader(self._selector.fileno())
 
     def close(self) -> None:
@@ -108,3 +116,7 @@ class Poller:
             self._selector.close()
             self._awake.close()
             self._waker.close()
+
+
+def _nothing() -> None:
+    """A call that only wakes the loop."""

@@ -151,9 +151,15 @@ class Runner:
         elif due < self._alarm.due:
             self._alarm.advance(due)
 
-    def flush_outbox(self) -> None:
-        """Perform the actions that inputs have left. Call it after every batch of inputs; in a turn it does nothing."""
+    def flush_outbox(self, *, soon: bool = False) -> None:
+        """Perform the actions that inputs have left. Call it after every batch of inputs; in a turn it does nothing.
+
+        `soon`: perform them when the tasks that are ready have run, so that the bytes of all of them leave together.
+        """
         if self._in_turn or self._turn_requested:
+            return
+        if soon:
+            self._request_turn()
             return
         self._begin()
         try:
@@ -171,7 +177,7 @@ class Runner:
     def _request_turn(self) -> None:
         if not self._turn_requested:
             self._turn_requested = True
-            self.poller.call_soon(_wake)
+            self.poller.turn_soon()
 
     # Time
 
@@ -234,7 +240,3 @@ class Runner:
         self.poller.close()
         while self._calls:
             self._calls.popitem()[0].cancel()
-
-
-def _wake() -> None:
-    """A call that does nothing: it only wakes the loop."""
