@@ -118,6 +118,40 @@ def test_any_other_result_is_refused_without_text_of_user_code(annotation: Any, 
     assert caught.value.reason == str(caught.value) == reason
 
 
+@dataclasses.dataclass
+class Page:
+    number: int
+    size: int = 20
+
+
+@dataclasses.dataclass
+class Pages:
+    first: Page
+    last: Page | None = None
+
+
+MADE_BY_MSGSPEC = json.decode(b'{"number":1}', type=Page)
+"""msgspec leaves a default on the class: the instance does not have it."""
+
+
+@pytest.mark.parametrize(
+    ("annotation", "result", "expected"),
+    [
+        (Page, MADE_BY_MSGSPEC, b'{"number":1,"size":20}'),
+        (Page | None, MADE_BY_MSGSPEC, b'{"number":1,"size":20}'),
+        (list[Page], [Page(2, 3), MADE_BY_MSGSPEC], b'[{"number":2,"size":3},{"number":1,"size":20}]'),
+        (Pages, Pages(MADE_BY_MSGSPEC), b'{"first":{"number":1,"size":20},"last":null}'),
+        (Pages, json.decode(b'{"first":{"number":1}}', type=Pages), b'{"first":{"number":1,"size":20},"last":null}'),
+    ],
+    ids=["a result", "of a union", "in a list", "in another", "both"],
+)
+def test_a_default_that_only_the_class_of_an_instance_has_is_sent(
+    annotation: Any, result: object, expected: bytes
+) -> None:
+    assert "size" not in vars(MADE_BY_MSGSPEC)
+    assert compile_encoding(annotation, "a result")(result) == expected
+
+
 def test_a_result_that_holds_itself_is_refused() -> None:
     circle: list[Any] = []
     circle.append(circle)

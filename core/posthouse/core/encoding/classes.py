@@ -59,8 +59,9 @@ def class_plan(compiling: Compiling, annotation: Any, shape: Shape) -> Plan:
     elif shape.form is TUPLE and as_is:
         plan.convert = None
     else:
-        plan.exact = frozenset((shape.cls,) if as_is and _is_sent_whole(shape) else ())
-        plan.convert = _send(plan, shape, steps)
+        whole = _is_sent_whole(shape, by_member=compiling.by_member)
+        plan.exact = frozenset((shape.cls,) if as_is and whole else ())
+        plan.convert = _send(plan, shape, steps, whole=whole)
     return plan
 
 
@@ -79,11 +80,12 @@ def _is_native(steps: list[tuple[Member, Plan]]) -> bool:
     return all(part.convert is None and part.wire == member.annotation for member, part in steps)
 
 
-def _is_sent_whole(shape: Shape) -> bool:
-    """Does msgspec send all members of an instance, and nothing else?"""
+def _is_sent_whole(shape: Shape, *, by_member: bool) -> bool:
+    """Does msgspec send all members of an instance, and nothing else? Of a dataclass it sends those that are on the
+    instance; a default may be on the class only, and then the check of the JSON misses it."""
     if shape.form is STRUCT:
         return True
-    plain = is_dataclass(shape.cls) and not hasattr(shape.cls, "__attrs_attrs__")
+    plain = is_dataclass(shape.cls) and not hasattr(shape.cls, "__attrs_attrs__") and not by_member
     return plain and all(member.keyword is not None and member.sent for member in shape.members)
 
 
@@ -197,8 +199,8 @@ def _read(shape: Shape, steps: list[tuple[Member, Plan]]) -> Convert:
     return convert_in_order if changing else convert_plain
 
 
-def _send(plan: Plan, shape: Shape, steps: list[tuple[Member, Plan]]) -> Convert:
-    cls, name, whole = shape.cls, plan.label, _is_sent_whole(shape)
+def _send(plan: Plan, shape: Shape, steps: list[tuple[Member, Plan]], *, whole: bool) -> Convert:
+    cls, name = shape.cls, plan.label
     changing: list[tuple[str, Convert]] = [(m.attribute, part.convert) for m, part in steps if part.convert is not None]
 
     def convert(value: Any) -> Any:

@@ -64,9 +64,9 @@ def reading(annotation: Any, where: str) -> Plan:
     return _compiled(Compiler(where, sends=False), annotation)[0]
 
 
-def sending(annotation: Any, where: str) -> tuple[Plan, bool]:
+def sending(annotation: Any, where: str, *, by_member: bool = False) -> tuple[Plan, bool]:
     """How values of this type are sent, and whether they may contain sets. Raises UsageError, as `reading`."""
-    return _compiled(Compiler(where, sends=True), annotation)
+    return _compiled(Compiler(where, sends=True, by_member=by_member), annotation)
 
 
 def described(annotations: list[Any], *, sends: bool) -> list[Any]:
@@ -90,8 +90,8 @@ def _compiled(compiler: Compiler, annotation: Any) -> tuple[Plan, bool]:
 class Compiler(Compiling):
     """Makes the plan of one annotation."""
 
-    def __init__(self, where: str, *, sends: bool, describes: bool = False) -> None:
-        super().__init__(where, sends=sends, describes=describes)
+    def __init__(self, where: str, *, sends: bool, describes: bool = False, by_member: bool = False) -> None:
+        super().__init__(where, sends=sends, describes=describes, by_member=by_member)
         self._aliases: dict[Any, Plan | None] = {}
         self._recursive: dict[Any, type[Recursive]] = {}
 

@@ -49,16 +49,18 @@ class Plan:
 
 
 class Compiling(ABC):
-    """One annotation while its plan is made. `sends`: for sending. `describes`: for its JSON Schema only.
+    """One annotation while its plan is made. `sends`: for sending. `describes`: for its JSON Schema only. `by_member`:
+    the members of dataclasses are read one by one, although msgspec could send the instances.
 
     `special` is True once a type was found that msgspec alone does not treat as declared. `classes` are the plans of
     classes so far: classes may be recursive.
     """
 
-    def __init__(self, where: str, *, sends: bool, describes: bool = False) -> None:
+    def __init__(self, where: str, *, sends: bool, describes: bool = False, by_member: bool = False) -> None:
         self.where = where
         self.sends = sends
         self.describes = describes
+        self.by_member = by_member
         self.special = False
         self.classes: dict[Any, Plan] = {}
 

@@ -7,7 +7,7 @@ list, but NaN (which JSON does not have) is invalid for a float.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from msgspec import ValidationError
@@ -63,10 +63,19 @@ def compile_encoding(annotation: Any, where: str) -> Encoding:
             raise _refused(error) from None
         return data
 
+    @cache
+    def by_member() -> Any:
+        return sending(annotation, where, by_member=True)[0].convert
+
     def encode_converted(result: object) -> bytes:
         try:
-            data = encode(result if type(result) is cls else convert(result))
-            decode(data)
+            try:
+                data = encode(result if type(result) is cls else convert(result))
+                decode(data)
+            except (ValidationError, Refused):
+                # msgspec leaves out a default that a dataclass has on the class only, as in instances that it made.
+                data = encode(by_member()(result))
+                decode(data)
         except BaseException as error:
             raise _refused(error) from None
         return data
