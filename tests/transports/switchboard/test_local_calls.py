@@ -187,6 +187,7 @@ def test_a_call_has_one_reply_when_the_grace_and_the_time_of_a_shut_down_end_tog
         ("add", [object()], {}, "cannot be encoded as JSON"),
         ("add", None, {"timeout": 0}, "timeout is 0: it must be a finite number of seconds above 0"),
         ("add", None, {"timeout": float("inf")}, "timeout is inf: it must be a finite number"),
+        ("add", None, {"timeout": 1e306}, "timeout is 1e[+]306: it must be a finite number"),
         ("add", None, {"timeout": float("nan")}, "timeout is nan: it must be a finite number"),
         ("add", None, {"identity": "ada"}, r"identity is 'ada': give an Identity, such as Identity\('ada'\)"),
     ],

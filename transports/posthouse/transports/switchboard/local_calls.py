@@ -30,7 +30,7 @@ class LocalCalls:
         self, method: str, params: object, now: float, *, identity: Identity, timeout: float | None
     ) -> ConnectionId:
         """Open a connection for one call. Raises UsageError, before any change, for invalid arguments."""
-        if timeout is not None and not (isfinite(timeout) and timeout > 0):
+        if timeout is not None and not (isfinite(timeout * 1000) and timeout > 0):
             raise UsageError(f"timeout is {timeout}: it must be a finite number of seconds above 0")
         if not isinstance(identity, Identity):
             raise UsageError(f"identity is {identity!r}: give an Identity, such as Identity('ada')")
