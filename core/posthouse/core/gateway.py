@@ -69,6 +69,7 @@ class Gateway:
         # When a connection ends, each table that holds facts about it forgets them.
         drops = (
             connections.drop,
+            self._openings.drop,
             self._liveness.drop,
             self._drain.drop,
             self._outcomes.drop,

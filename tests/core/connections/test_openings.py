@@ -84,6 +84,25 @@ def test_a_connection_to_a_full_or_draining_server_is_refused_with_the_reason() 
     assert world.take() == [Disconnect(late, DRAINING)]
 
 
+def test_the_headers_of_a_connection_count_for_the_memory_budget_while_it_lasts() -> None:
+    world = World(memory_budget=20)
+    peer = Peer("websocket", headers=((b"host", b"1234567"), (b"x", b"12345678")))
+    one = world.gateway.connect(peer, 0.0)
+    assert world.gateway.memory == 20
+    exchange = world.gateway.connect(Peer("http", headers=peer.headers), 0.0)
+    assert world.gateway.memory == 20
+    two = world.gateway.connect(peer, 1.0)
+    assert world.gateway.memory == 40
+    refused = world.gateway.connect(peer, 1.0)
+    assert world.take()[-1] == Disconnect(refused, MEMORY_BUDGET)
+    world.gateway.handle_timeout(1.0)
+    assert world.take()[-1] == Disconnect(one, MEMORY_BUDGET, flush=False)
+    assert world.gateway.memory == 20
+    for connection in (one, exchange, two, refused):
+        world.gateway.disconnected(connection, None, 1.0)
+    assert world.gateway.memory == 0
+
+
 PIGEON: Any = "pigeon"
 MAPPING: Any = {b"host": b"example.org"}
 

@@ -103,6 +103,11 @@ def test_a_peer_that_is_printed_shows_no_header() -> None:
     assert repr(caller) == "Caller(1, 'x', 'http', Identity(user=None, scopes=(), expires_at=None))"
 
 
+def test_the_size_of_headers_is_that_of_their_names_and_values() -> None:
+    assert Peer("websocket").header_bytes == 0
+    assert Peer("websocket", headers=((b"host", b"a.b"), (b"x", b""))).header_bytes == 8
+
+
 def test_a_caller_has_the_headers_of_its_peer_without_credentials_and_makes_them_once() -> None:
     caller = Caller(ConnectionId(1), "x", Peer("http", headers=FIELDS), ANONYMOUS)
     assert dict(caller.headers) == {"host": "example.org"}

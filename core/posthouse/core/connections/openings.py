@@ -47,10 +47,11 @@ class Openings:
             raise UsageError("the headers are not a tuple: give pairs of bytes, such as ((b'host', b'example.org'),)")
         if peer.socket is not None and not self._connections.has_socket(peer.socket):
             raise UsageError(f"socket {peer.socket} was released: no peer can connect through it")
+        headers = peer.header_bytes if PUSHABLE[peer.kind] else 0
         obstacle = DRAINING if draining and PUSHABLE[peer.kind] else self._obstacle(peer, now)
         record = self._connections.add(peer, now)
         if obstacle is None:
-            self._admit(record, now)
+            self._admit(record, headers, now)
         else:
             record.move(Trigger.REFUSE)
             record.code = obstacle.code
@@ -67,12 +68,18 @@ class Openings:
                 return limit
         return None
 
-    def _admit(self, record: Connection, now: float) -> None:
+    def _admit(self, record: Connection, headers: int, now: float) -> None:
         self._connections.index(record)
         self._liveness.begin(record, now)
         self._shared.stats.count(OPENED[record.peer.kind])
         if record.pushable:
+            self._shared.hold(headers)  # they are kept until it ends; an exchange ends soon
             self._shared.outbox.append(Accept(record.id))
         peer, user = record.peer, record.identity.user
         opened = ConnectionOpened(record.id, record.public_id, peer.kind, peer.address, user, now)
         self._shared.outbox.append(Emit(opened, record.caller))
+
+    def drop(self, record: Connection, now: float) -> None:
+        """The connection is closing or gone: its headers no longer count."""
+        if record.admitted and record.pushable:
+            self._shared.hold(-record.peer.header_bytes)

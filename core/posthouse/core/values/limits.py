@@ -20,7 +20,7 @@ Sockets and connections
       the socket is closed without reading
   descriptor_reserve = 64: file descriptors kept free
       accepting stops, and resumes by itself
-  memory_budget = 1 GiB: bytes held for all peers
+  memory_budget = 1 GiB: bytes held for all peers, with the headers of open WebSockets
       new connections get 1013, over HTTP 503, like bodies on their way; then the idlest connections
       are closed with 1013
 

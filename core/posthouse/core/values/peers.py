@@ -115,6 +115,11 @@ class Peer(Struct, frozen=True):
     path: str = ""
     headers: Headers = ()
 
+    @property
+    def header_bytes(self) -> int:
+        """The size of the headers."""
+        return sum(len(name) + len(content) for name, content in self.headers)
+
     def __repr__(self) -> str:
         # Headers may be credentials, and a repr may be logged.
         return (
