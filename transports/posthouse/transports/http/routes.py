@@ -94,7 +94,7 @@ def judge(head: Head, policy: Policy, config: Config) -> Wanted:
         wanted = b" or ".join(methods).decode()
         return Refusal(405, f"Use {wanted} for {head.path.decode()}.", allow, keep=head.bodiless)
     if head.path != b"/health":
-        # Probes name the machine's address in Host. The answer has no secrets, and no page of another origin reads it.
+        # Probes name the machine's address in Host. The answer has only counts: a page that rebinds DNS may read them.
         refusal = authorize_open(policy, head.method, head.host, fields.get(b"origin"), fields.get(b"content-type"))
         if refusal is not None:
             return refusal
