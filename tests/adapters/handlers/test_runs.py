@@ -104,6 +104,63 @@ async def test_error_data_that_cannot_be_encoded_is_logged(caplog: pytest.LogCap
     assert record.getMessage() == expected
 
 
+class Lazy:
+    """A value that computes its class, as proxies of web frameworks do, and cannot. It cannot be shown, either."""
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "__class__":
+            raise LookupError("no request")
+        return super().__getattribute__(name)
+
+    def __repr__(self) -> str:
+        raise LookupError("no request")
+
+
+async def test_a_value_whose_class_and_text_raise_fails_its_own_call_and_no_other() -> None:
+    service = Service("lazy", public=True)
+    errors: list[str] = []
+
+    @service.on_outcome
+    def replace(context: Context, method: Method, outcome: Outcome) -> Any:
+        return Lazy() if method.name == "replaced" else None
+
+    plain = Service("plain", public=True)
+
+    @plain.method
+    def inline() -> Any:
+        return Lazy()
+
+    @plain.method
+    async def task() -> Any:
+        return Lazy()
+
+    @plain.method(blocking=True)
+    def thread() -> Any:
+        return Lazy()
+
+    @plain.method
+    def refused() -> None:
+        raise RpcError(7, "no", data=Lazy())
+
+    service.include(plain)
+
+    @service.method
+    def replaced() -> int:
+        return 1
+
+    @service.on("call.failed")
+    def failed(event: CallFailed) -> Any:
+        errors.append(event.method)
+        return Lazy()
+
+    async with serving(service) as server, websocket(server) as client:
+        for name in ("inline", "task", "thread", "replaced"):
+            assert (await client.call(name))["error"]["code"] == -32603
+        assert (await client.call("refused"))["error"] == {"code": 7, "message": "no"}
+        assert errors == ["inline", "task", "thread", "replaced"]
+        assert (await client.call("connection.ping"))["result"]["pong"]
+
+
 def plain_wrapper(function: Callable[..., Any]) -> Callable[..., Any]:
     """An ordinary decorator, which knows nothing of coroutines."""
 

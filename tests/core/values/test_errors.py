@@ -188,6 +188,11 @@ def test_retry_after_comes_from_the_errors_data_or_its_code() -> None:
     assert ErrorObject.of(-32050, {"retry_after_ms": "soon"}).retry_after == 1.0
     assert ErrorObject.of(-32602, []).retry_after is None
     assert ErrorObject(7, "of a service").retry_after is None
+    assert ErrorObject(7, "of a service", {"retry_after_ms": 0}).retry_after == 0.0
+    assert ErrorObject(7, "of a service", {"retry_after_ms": -1}).retry_after is None
+    assert ErrorObject(7, "of a service", {"retry_after_ms": True}).retry_after is None
+    assert ErrorObject(7, "of a service", {"retry_after_ms": 2**53 - 1}).retry_after == 9007199254740.991
+    assert ErrorObject(7, "of a service", {"retry_after_ms": 10**400}).retry_after is None
     assert [row.code for row in ERRORS.values() if row.retry_after is not None] == [-32009, -32029, -32050]
 
 
@@ -219,3 +224,22 @@ def test_the_text_of_an_error_is_short_whatever_its_data(data: object) -> None:
 
 def test_the_text_of_an_error_survives_data_that_cannot_be_shown() -> None:
     assert str(RpcError(7, "no", Unreadable())).startswith("7 no: <Unreadable instance at ")
+
+
+class Lazy:
+    """A value that computes its class, as proxies of web frameworks do, and cannot."""
+
+    def __getattribute__(self, name: str) -> object:
+        if name == "__class__":
+            raise LookupError("no request")
+        return super().__getattribute__(name)
+
+
+class Broken(dict[str, int]):
+    def get(self, *arguments: object) -> int:
+        raise LookupError("no request")
+
+
+def test_data_whose_methods_raise_does_not_break_the_error() -> None:
+    assert ErrorObject(7, "of a service", Lazy()).retry_after is None
+    assert ErrorObject(7, "of a service", Broken(retry_after_ms=2500)).retry_after == 2.5

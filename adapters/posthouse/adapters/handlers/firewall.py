@@ -39,11 +39,12 @@ outcome."""
 
 def must_wait(value: object) -> bool:
     """Must this be awaited, or be called in a thread? How a function was written does not tell: a decorator, a lambda
-    or an object may return the coroutine of another one."""
+    or an object may return the coroutine of another one. Only the type is looked at: a value may compute its
+    `__class__`, and that may raise."""
     kind = type(value)
     if kind in PLAIN:
         return False
-    return kind is InThread or isinstance(value, Awaitable) or (kind is GeneratorType and isawaitable(value))
+    return kind is InThread or issubclass(kind, Awaitable) or (kind is GeneratorType and isawaitable(value))
 
 
 def steps(
@@ -112,10 +113,11 @@ def proper(outcome: Outcome) -> Outcome:
 
     An RpcError that is alone in an exception group is taken out of it: a task group of the handler has wrapped it.
     """
-    if isinstance(outcome, Returned):
+    if type(outcome) is Returned:
         return outcome
-    if not isinstance(outcome, Raised):
-        return Raised(TypeError(f"an on_outcome returned {outcome!r}: it must be None, Returned or Raised"))
+    if type(outcome) is not Raised:
+        kind = type(outcome).__qualname__
+        return Raised(TypeError(f"an on_outcome returned a value of type {kind}: it must be None, Returned or Raised"))
     error = alone(outcome.error)
     return Raised(error) if isinstance(error, RpcError) else outcome
 

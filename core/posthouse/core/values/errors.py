@@ -70,6 +70,9 @@ REQUEST_CANCELLED: Final = _row(-32800, "Request cancelled")
 RESERVED: Final = range(-32768, -31999)
 """-32768 to -32000 inclusive, reserved by JSON-RPC 2.0 section 5.1."""
 
+RETRY_AFTER: Final = range(2**53)
+"""The milliseconds that an error's data may ask a client to wait. Others are ignored."""
+
 
 class ErrorObject(Struct, frozen=True, omit_defaults=True):
     """An error as a value (JSON-RPC 2.0 section 5.1). `data` None means no `data` member."""
@@ -86,8 +89,10 @@ class ErrorObject(Struct, frozen=True, omit_defaults=True):
     @property
     def retry_after(self) -> float | None:
         """Seconds to wait before a retry, or None if waiting does not help."""
-        if isinstance(self.data, dict) and isinstance(milliseconds := self.data.get("retry_after_ms"), int):
-            return milliseconds / 1000
+        if issubclass(type(self.data), dict):  # `data` is a service's own: its methods may raise, so none is called
+            milliseconds = dict.get(self.data, "retry_after_ms")
+            if type(milliseconds) is int and milliseconds in RETRY_AFTER:
+                return milliseconds / 1000
         row = ERRORS.get(self.code)
         return None if row is None else row.retry_after
 
