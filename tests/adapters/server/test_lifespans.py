@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +14,8 @@ import anyio
 import anyio.to_thread
 import pytest
 from posthouse.adapters import LifespanError, Server, serve
+from posthouse.adapters.handlers.lifespans import Lifespans
+from posthouse.adapters.handlers.state.states import States
 from posthouse.core import (
     Arguments,
     CallFailed,
@@ -439,6 +441,66 @@ async def test_a_shut_down_during_the_start_cancels_it_and_serve_returns() -> No
     assert never == []
 
 
+class Interrupted:
+    """A coroutine that is interrupted once, when it waits for the first time."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], interruption: Callable[[], object]) -> None:
+        self._coroutine = coroutine
+        self._interruption = interruption
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        try:
+            wanted = self._coroutine.send(None)
+            self._interruption()
+            while True:
+                try:
+                    value = yield wanted
+                except BaseException as error:
+                    wanted = self._coroutine.throw(error)
+                else:
+                    wanted = self._coroutine.send(value)
+        except StopIteration:
+            return
+
+
+async def test_a_shut_down_at_the_moment_at_which_the_last_lifespan_has_started_is_not_lost() -> None:
+    log: list[str] = []
+    service = pooled("last", log)
+
+    async with anyio.create_task_group() as tasks:
+
+        def start(begin: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+            async def run() -> None:
+                await Interrupted(begin(), lifespans.abort)
+
+            tasks.start_soon(run)
+
+        lifespans = Lifespans(service.lifespans, None, States(), start, lambda: None)
+        assert not await lifespans.start()
+        assert await lifespans.stop(PATIENCE) == []
+    assert log == ["last opens", "last closes"]
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+async def test_an_exception_whose_text_raises_is_reported_by_its_type() -> None:
+    service = Service("mute")
+
+    @service.lifespan
+    async def lifespan() -> AsyncIterator[None]:
+        raise Unspeakable
+        yield
+
+    with pytest.raises(LifespanError) as caught:
+        await until_it_ends(service)
+    assert str(caught.value) == (
+        "the lifespan of service 'mute' failed to start: Unspeakable: its text cannot be shown"
+    )
+
+
 async def test_a_failing_end_is_raised_when_everything_has_ended(caplog: pytest.LogCaptureFixture) -> None:
     log: list[str] = []
     service = pooled("inner", log)
@@ -606,6 +668,26 @@ async def test_a_server_that_is_cancelled_ends_its_lifespans_and_logs_their_erro
     failed = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     text = "the lifespan of service 'cancelled' failed at its end: ValueError: at its end"
     assert failed == ([text] if fails else [])
+
+
+async def test_the_end_of_a_lifespan_of_a_server_that_is_cancelled_may_wait_for_a_thread_that_calls_the_server() -> (
+    None
+):
+    service = Service("cancelled", public=True)
+    log: list[object] = []
+
+    @service.lifespan
+    async def lifespan(server: Server) -> AsyncIterator[None]:
+        yield
+        log.append(await anyio.to_thread.run_sync(server.broadcast, "bye"))
+        log.append((await anyio.to_thread.run_sync(server.health)).status)
+
+    async with anyio.create_task_group() as tasks:
+        accepts = anyio.Event()
+        tasks.start_soon(partial(until_it_ends, service, started=lambda server: accepts.set()))
+        await accepts.wait()
+        tasks.cancel_scope.cancel()
+    assert log == [0, "healthy"]
 
 
 async def test_context_variables_of_a_lifespan_are_not_those_of_calls() -> None:

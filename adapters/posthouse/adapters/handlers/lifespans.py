@@ -41,11 +41,18 @@ class LifespanError(Exception):
     """
 
     def __init__(self, service: str, phase: Phase, cause: BaseException) -> None:
-        kind, text = type(cause).__name__, str(cause)
+        kind, text = type(cause).__name__, _text(cause)
         super().__init__(TEXTS[phase].format(service=service, error=f"{kind}: {text}" if text else kind))
         self.service: Final = service
         self.phase: Final = phase
         self.__cause__ = cause
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "its text cannot be shown"
 
 
 class OpenLifespan:
@@ -123,7 +130,7 @@ class Lifespans:
                 if started.error is not None:
                     break
             else:
-                self._failed = False
+                self._failed = self._starting.cancel_called  # it may come when the last one has just started
         self.over.set()
         return not self._failed
 

@@ -82,6 +82,7 @@ class Runner:
         # Other threads
         self._thread: Final = get_ident()
         self._calls: Final[dict[Future[Any], None]] = {}
+        self._released = False
 
     async def run(self) -> None:
         """Run until this is cancelled. Exceptions of user code are caught elsewhere: one that comes out is a defect."""
@@ -211,7 +212,7 @@ class Runner:
 
     def run_in_loop(self, call: Callable[[], T], otherwise: T) -> T:
         """Run `call` in the event loop and return its result, from any thread. Returns `otherwise` if the loop has
-        ended."""
+        ended, or takes no more calls."""
         if self.in_loop_thread:
             try:
                 return call()
@@ -220,14 +221,17 @@ class Runner:
         outcome: Future[T] = Future()
 
         def run() -> None:
-            del self._calls[outcome]
+            try:
+                del self._calls[outcome]
+            except KeyError:
+                return  # its thread was released
             try:
                 outcome.set_result(call())
             except BaseException as error:
                 outcome.set_exception(error)
 
         self._calls[outcome] = None
-        if not self.poller.call_soon(run):
+        if self._released or not self.poller.call_soon(run):
             self._calls.pop(outcome, None)
             return otherwise
         try:
@@ -236,7 +240,12 @@ class Runner:
             return otherwise
 
     def close(self) -> None:
-        """The loop has ended: release the threads that wait for it."""
+        """The loop has ended."""
         self.poller.close()
+        self.release_threads()
+
+    def release_threads(self) -> None:
+        """No turn follows: release the threads that wait for one, and let no more of them wait."""
+        self._released = True
         while self._calls:
             self._calls.popitem()[0].cancel()

@@ -284,6 +284,7 @@ async def drive(
                 server._calls.close()
                 if cancelled:
                     group.cancel_scope.cancel()  # no more input: the states are about to end
+                    runner.release_threads()
                 left += await lifespans.stop(until - runner.now())
                 errors = list(lifespans.errors())
                 if cancelled:
