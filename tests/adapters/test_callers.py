@@ -43,6 +43,13 @@ def test_one_sentence_stands_for_all_methods() -> None:
     assert str(warning(mixed, possible_callers())) == text
 
 
+def test_a_scope_may_have_braces_in_its_name() -> None:
+    found = warning(closed(scopes=("{tenant}",)), possible_callers())
+    assert str(found) == (
+        f"no caller can call any method of service vault: they need the scope {{tenant}}, and {REMEDY}"
+    )
+
+
 def test_some_methods_are_named() -> None:
     found = warning(closed("open"), possible_callers())
     assert str(found) == f"no caller can call shut (needs an authenticated caller) of service vault: {REMEDY}"

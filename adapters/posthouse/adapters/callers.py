@@ -49,7 +49,8 @@ def warning(service: Service, callers: Sequence[Identity]) -> Uncallable | None:
     if not refused:
         return None
     if len(refused) == len(service.methods):
-        text = f"no caller can call any method of service {{service}}: {_needs(refused)}, and {REMEDY}"
+        needs = _needs(refused).replace("{", "{{").replace("}", "}}")  # a scope may have them in its name
+        text = f"no caller can call any method of service {{service}}: {needs}, and {REMEDY}"
         return Uncallable(text, service.name, None)
     return Uncallable(f"no caller can call {{methods}} of service {{service}}: {REMEDY}", service.name, _named(refused))
 
