@@ -6,7 +6,7 @@ import logging
 import threading
 
 import pytest
-from posthouse.adapters.handlers.watchdog import Watchdog
+from posthouse.adapters.handlers.watchdog import SLOW, Watchdog
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 
@@ -29,7 +29,7 @@ def events(caplog: pytest.LogCaptureFixture) -> list[object]:
 
 def test_each_run_is_named_once_and_its_stack_shown_once(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
-    watchdog = Watchdog(clock, warn=0.1, log=5.0)
+    watchdog = Watchdog(clock, lambda: None, warn=0.1, log=5.0)
     watchdog.look()
     watchdog.begins("slow")
     clock.time += 0.09
@@ -56,6 +56,18 @@ def test_each_run_is_named_once_and_its_stack_shown_once(caplog: pytest.LogCaptu
     clock.time += 0.2
     watchdog.look()
     assert events(caplog)[2:] == ["loop.blocked"]
+
+
+def test_what_waits_is_sent_before_code_that_was_slow_the_last_time() -> None:
+    clock = Clock()
+    sent: list[str] = []
+    watchdog = Watchdog(clock, lambda: sent.append(name), warn=0.1, log=5.0)
+    for name, seconds in [("a", SLOW / 2), ("a", 2 * SLOW), ("b", 0.0), ("a", 2 * SLOW), ("a", 0.0), ("a", 0.0)]:
+        watchdog.begins(name)
+        clock.time += seconds
+        assert watchdog.ends() == clock.time
+        sent.append("|")
+    assert "".join(sent) == "|||a|a||"
 
 
 @pytest.mark.anyio

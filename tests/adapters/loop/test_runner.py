@@ -105,6 +105,31 @@ async def test_all_answers_of_a_turn_leave_at_its_end() -> None:
     assert readable == [[], []]
 
 
+async def test_an_answer_does_not_wait_for_a_handler_that_was_slow_before() -> None:
+    service = Service("together", public=True)
+    now = Now()
+    descriptors: list[int] = []
+    readable: list[int] = []
+
+    @service.method
+    def look() -> None:
+        readable.append(len(select.select(descriptors, [], [], 0)[0]))
+        now.ahead += 0.002
+
+    async with (
+        serving(service, clock=Clock(now=now)) as server,
+        connected(server) as one,
+        connected(server) as two,
+    ):
+        for client in (one, two):
+            await client.post("look")
+            descriptors.append(client.stream.extra(SocketAttribute.raw_socket).fileno())
+        for descriptor in descriptors:  # without an await: one turn reads both
+            os.write(descriptor, post(text("look")))
+        assert [(await client.response())[0] for client in (one, two)] == [200, 200]
+    assert readable == [0, 0, 0, 1]
+
+
 async def test_answers_of_tasks_that_end_together_leave_together() -> None:
     service = Service("together", public=True)
     descriptors: list[int] = []

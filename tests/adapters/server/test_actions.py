@@ -55,7 +55,12 @@ class Note:
 async def test_every_action_has_a_row_and_nothing_else_has() -> None:
     service = Service("actions")
     runner = Runner(Switchboard(Gateway(service, wall=0.0, entropy=bytes)), Clock())
-    watchdog, workers, endpoints, note = Watchdog(runner.now, 1.0, 1.0), Workers(1, 1), Endpoints(), Note()
+    watchdog, workers, endpoints, note = (
+        Watchdog(runner.now, runner.send_written, 1.0, 1.0),
+        Workers(1, 1),
+        Endpoints(),
+        Note(),
+    )
     tasks, requests, drained = Tasks(runner), AwaitedRequests(runner), anyio.Event()
     events = Events(service, runner, tasks, watchdog, States())
     runs = Runs(runner, tasks, events, requests, watchdog, workers)

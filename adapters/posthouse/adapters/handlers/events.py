@@ -134,8 +134,7 @@ class Events:
                 self._queue(Started(hook, variables, waits, Cancellation()))
         except BaseException as error:
             _log_hook(hook, error)
-        self._watchdog.ends()
-        self._runner.end_turn_if_slow()
+        self._runner.end_turn_if_slow(self._watchdog.ends())
 
     def _notify(self, to: ConnectionId, method: str, params: object) -> bool:
         runner = self._runner

@@ -224,8 +224,7 @@ class Runs:
                     context = given or ServedContext(invoke, self._runner, self._requests, self._states)
                     parts = steps_of(invoke, context, lambda *args, **kwargs: result)
                     self._continue_inline(invoke, context, variables, parts)
-        self._watchdog.ends()
-        self._runner.end_turn_if_slow()
+        self._runner.end_turn_if_slow(self._watchdog.ends())
 
     def _continue_inline(self, invoke: Invoke, context: ServedContext, variables: Variables, parts: Steps) -> None:
         try:

@@ -1,6 +1,7 @@
 """The watchdog names inline code that blocks the event loop, while it blocks.
 
-It has a thread of its own, because the blocked loop cannot look. It changes nothing.
+It has a thread of its own, because the blocked loop cannot look. The only thing that it changes: before code that was
+slow the last time, the bytes that wait are sent.
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ from typing import Final
 
 from posthouse.adapters.report import WARNING, report
 
+SLOW: Final = 0.001
+"""Code that took longer than so many seconds is expected to do so again: nobody else's answer should wait for it."""
+
 
 class Watchdog:
-    """Watches the thread that creates it. Names the code after `warn` seconds, logs its stack after `log` seconds."""
+    """Watches the thread that creates it. Names the code after `warn` seconds, logs its stack after `log` seconds.
+    `before_slow` is called before code that was slow the last time."""
 
-    def __init__(self, now: Callable[[], float], warn: float, log: float) -> None:
+    def __init__(self, now: Callable[[], float], before_slow: Callable[[], None], warn: float, log: float) -> None:
         self._now: Final = now
+        self._before_slow: Final = before_slow
+        self._slow: Final[dict[str, None]] = {}
         self._warn: Final = warn
         self._log: Final = log
         self._watched: Final = get_ident()
@@ -38,10 +45,21 @@ class Watchdog:
 
     def begins(self, name: str) -> None:
         """Inline code begins: a method or a hook of this name."""
+        if name in self._slow:
+            self._before_slow()
         self._current = (name, self._now())
 
-    def ends(self) -> None:
-        self._current = None
+    def ends(self) -> float:
+        """The code that began last has ended. Returns the time."""
+        current, self._current = self._current, None
+        assert current is not None
+        name, since = current
+        now = self._now()
+        if now - since > SLOW:
+            self._slow[name] = None
+        elif self._slow:
+            self._slow.pop(name, None)
+        return now
 
     def look(self) -> None:
         """Log inline code that has run for too long. Each run is named once, and its stack logged once."""

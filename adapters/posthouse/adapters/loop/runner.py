@@ -132,13 +132,16 @@ class Runner:
 
     def _flush(self) -> None:
         """Send the bytes that this turn has written. A socket that takes them may be given more: send that, too."""
-        written = self.written
-        while written:
-            channels = list(written)
-            written.clear()
-            for channel in channels:
-                channel.flush()
+        while self.written:
+            self.send_written()
             self._perform()
+
+    def send_written(self) -> None:
+        """Send the bytes that were written so far. What a socket reports of them is in the outbox."""
+        channels = list(self.written)
+        self.written.clear()
+        for channel in channels:
+            channel.flush()
 
     def _rearm(self) -> None:
         """Before the loop waits: request a turn if anything is left to do, else set the alarm."""
@@ -170,9 +173,9 @@ class Runner:
             self._in_turn = False
         self._rearm()
 
-    def end_turn_if_slow(self) -> None:
+    def end_turn_if_slow(self, now: float) -> None:
         """Call it after inline user code. If that took long, the rest of the outbox waits for the next turn."""
-        if self.now() >= self._turn_ends:
+        if now >= self._turn_ends:
             self._performed = MAX_ACTIONS
 
     def _request_turn(self) -> None:

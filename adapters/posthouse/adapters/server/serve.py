@@ -241,7 +241,7 @@ async def drive(
     runner = server._runner
     config = runner.board.config
     drained = anyio.Event()
-    watchdog = Watchdog(runner.now, config.watchdog_warn, config.watchdog_log)
+    watchdog = Watchdog(runner.now, runner.send_written, config.watchdog_warn, config.watchdog_log)
     workers = Workers(config.blocking_workers, config.max_blocking_queue)
     tasks = Tasks(runner)
     states = States()
