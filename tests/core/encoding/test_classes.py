@@ -51,6 +51,12 @@ class Place:
     size: int = attrs.field(alias="width", default=0, validator=attrs.validators.ge(0))
 
 
+@attrs.define
+class Sized:
+    name: str
+    size: int = attrs.field(default=attrs.Factory(lambda own: len(own.name), takes_self=True))
+
+
 class User(Struct):
     name: str
     job: Job | None = None
@@ -290,6 +296,11 @@ def test_a_member_that_only_the_constructor_takes_is_not_held() -> None:
 )
 def test_what_a_constructor_does_not_take_is_refused(annotation: Any, text: str, expected: Any) -> None:
     assert faults(annotation, text) == expected
+
+
+def test_a_default_that_is_made_from_the_instance_itself_is_made_by_the_constructor() -> None:
+    assert read(Sized, '{"name":"abc"}') == Sized("abc", 3)
+    assert send(Sized, {"name": "abc"}) == '{"name":"abc","size":3}'
 
 
 def test_a_struct_whose_members_msgspec_reads_as_declared_is_read_by_msgspec() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import collections
 import datetime
 import enum
+import os
 import uuid
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, NewType, TypeVar, Union, get_args, get_origin
@@ -33,6 +35,11 @@ class Colour(enum.Enum):
 
 class Leaf(Struct):
     name: str
+
+
+@dataclass(frozen=True)
+class Point:
+    x: int
 
 
 class SecretLeaf(Leaf):
@@ -137,10 +144,16 @@ def test_a_value_deep_inside_a_recursive_alias_is_checked() -> None:
         (Annotated[list[Path], annotated_types.Len(1)], "[]", ("$", "expected array of length >= 1")),
         (Annotated[str, pydantic.Field(pattern="^a")], '"b"', ("$", "expected str matching regex '^a'")),
         (Path, "1", ("$", "expected str, got int")),
+        (Annotated[set[Point], annotated_types.MinLen(2)], '[{"x":1},{"x":1}]', ("$", "expected array of length >= 2")),
     ],
 )
 def test_a_declared_constraint_holds(annotation: Any, text: str, fault: tuple[str, str]) -> None:
     assert faults(annotation, text) == [fault]
+
+
+def test_a_set_that_is_large_enough_is_read() -> None:
+    annotation = Annotated[set[Point], annotated_types.MinLen(2)]
+    assert read(annotation, '[{"x":1},{"x":2},{"x":1}]') == {Point(1), Point(2)}
 
 
 @pytest.mark.parametrize(
@@ -151,6 +164,8 @@ def test_a_declared_constraint_holds(annotation: Any, text: str, fault: tuple[st
         (Annotated[list[Leaf], annotated_types.Predicate(bool)], "which Posthouse cannot enforce"),
         (Either, "constraints are currently unsupported"),
         (type("Opaque", (), {}), "JSON cannot carry: use a Struct"),
+        (dict[pydantic.HttpUrl, int], "names in JSON objects cannot be of the type .*HttpUrl'>: use str"),
+        (os.PathLike, "JSON cannot carry: use a Struct"),
     ],
 )
 def test_a_declaration_that_cannot_hold_is_refused(annotation: Any, text: str) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Annotated, Any, get_args
 
 import annotated_types
+import attrs
+import msgspec
 import pydantic
 import pytest
 import typing_extensions
 from annotated_types import Ge, Gt, Interval, Le, Len, Lt, MaxLen, MinLen, MultipleOf, Predicate, Timezone
 from msgspec import Meta
-from posthouse.core.encoding.constraints import constraints
+from posthouse.core.encoding.constraints import check_default, constraints
 from posthouse.core.values.errors import UsageError
 
 
@@ -66,6 +69,7 @@ def test_types_of_pydantic_with_constraints_are_read(annotated: Any) -> None:
         pydantic.Field(alias="x"),
         pydantic.Field(default=3),
         pydantic.Field(max_digits=3),
+        pydantic.Field(pattern=re.compile("^a", re.IGNORECASE)),
         pydantic.StringConstraints(strip_whitespace=True),
     ],
 )
@@ -78,3 +82,26 @@ def test_an_invalid_constraint_is_refused() -> None:
     with pytest.raises(UsageError, match=r"parameter 'x' has the constraint Ge.* which is invalid"):
         constraints((Ge("a"),), "parameter 'x'")
     assert get_args(Annotated[int, Ge(1)])[1] == Ge(1)
+
+
+@pytest.mark.parametrize(
+    ("default", "library"),
+    [
+        (pydantic.Field(gt=0), "pydantic"),
+        (pydantic.PrivateAttr(1), "pydantic"),
+        (msgspec.field(default=1), "msgspec"),
+        (dataclasses.field(default=1), "dataclasses"),
+        (attrs.field(default=1), "attr"),
+        (type("Query", (type(pydantic.Field()),), {"__module__": "fastapi.params"})(), "pydantic"),
+    ],
+)
+def test_a_declaration_in_place_of_a_default_is_refused_with_the_remedy(default: Any, library: str) -> None:
+    with pytest.raises(
+        UsageError, match=f"'x' has a field of {library} as its default, .* write constraints"
+    ):
+        check_default(default, "parameter 'x'")
+
+
+@pytest.mark.parametrize("default", [1, None, "Field", [], type("Field", (), {})()])
+def test_any_other_default_is_taken(default: Any) -> None:
+    check_default(default, "parameter 'x'")

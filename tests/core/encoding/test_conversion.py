@@ -344,6 +344,11 @@ class PydanticPoint:
     x: int
 
 
+@pydantic.dataclasses.dataclass(config=pydantic.ConfigDict(extra="forbid"))
+class Sealed:
+    x: int
+
+
 class Chosen(pydantic.BaseModel, extra="forbid"):
     values: list[int]
 
@@ -371,6 +376,18 @@ def test_pydantics_faults_are_described_without_text_of_user_code(value: Any, fa
     with pytest.raises(pydantic.ValidationError) as caught:
         Chosen.model_validate(value)
     assert pydantic_faults(caught.value) == faults
+
+
+def test_a_word_in_capitals_keeps_them() -> None:
+    with pytest.raises(pydantic.ValidationError) as caught:
+        pydantic.TypeAdapter(pydantic.HttpUrl).validate_json("1")
+    assert pydantic_faults(caught.value) == (Fault("$", "URL input should be a string or URL"),)
+
+
+def test_an_unknown_member_of_a_dataclass_of_pydantic_is_described_as_of_a_model() -> None:
+    with pytest.raises(pydantic.ValidationError) as caught:
+        pydantic.TypeAdapter(Sealed).validate_json('{"x":1,"y":2}')
+    assert pydantic_faults(caught.value) == (Fault("$", "object contains unknown field y"),)
 
 
 def test_at_most_16_faults_of_pydantic_are_described() -> None:

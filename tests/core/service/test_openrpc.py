@@ -360,6 +360,25 @@ def test_a_union_without_a_tag_is_described_by_its_types() -> None:
     assert list(validator().iter_errors(found)) == []
 
 
+@dataclasses.dataclass
+class Sum:
+    left: Sum | Corner2
+    right: Sum | None = None
+
+
+def test_a_class_in_a_union_with_itself_is_a_component_that_refers_to_itself() -> None:
+    def function(a: Sum) -> None: ...
+
+    service = Service("s")
+    service.method(function)
+    found = described(service)
+    properties = found["components"]["schemas"]["Sum"]["properties"]
+    own = {"$ref": "#/components/schemas/Sum"}
+    assert properties["left"] == {"anyOf": [own, {"$ref": "#/components/schemas/Corner2"}]}
+    assert properties["right"] == {"anyOf": [own, {"type": "null"}], "default": None}
+    assert list(validator().iter_errors(found)) == []
+
+
 def test_a_set_of_numbers_and_strings_in_a_default_has_one_order() -> None:
     def function(a: Mixed) -> None: ...
 

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack
 
+import pydantic
 import pytest
 from posthouse.core.service.context import Context
 from posthouse.core.service.parameters import Arguments, compile_binding
@@ -111,6 +112,9 @@ def test_partials_objects_with_call_and_bound_methods_are_looked_through() -> No
     assert bind(functools.partial(two, 1), b'["x"]') == (("x",), {})
 
 
+def field_default(a: int = pydantic.Field(gt=0)) -> None: ...
+
+
 class LateAnnotations:
     """Its annotations cannot be evaluated, as Python 3.14 finds out late."""
 
@@ -131,6 +135,7 @@ LateAnnotations.__call__.__annotations__["value"] = "Missing"
         (context_rest, "parameter 'contexts' takes the rest of the parameters: use a single parameter for the Context"),
         (context_default, "parameter 'context' has a default: remove it"),
         (context_untyped, "parameter 'context' has no annotation: write `context: Context`"),
+        (field_default, "parameter 'a' has a field of pydantic as its default, so its rules would not hold"),
         (LateAnnotations(), "the annotation 'Missing' is not known in the module of its function"),
         (max, "the signature of .* cannot be read"),
     ],

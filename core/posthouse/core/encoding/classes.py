@@ -16,6 +16,7 @@ from msgspec import UNSET, UnsetType, defstruct, field
 from msgspec.structs import astuple
 from posthouse.core.values.errors import UsageError
 
+from .constraints import check_default
 from .conversion import Refused, must_be_plain
 from .members import MAPPING, OBJECT, STRUCT, TUPLE, Member, Shape
 from .plan import Compiling, Convert, Plan
@@ -44,6 +45,7 @@ def class_plan(compiling: Compiling, annotation: Any, shape: Shape) -> Plan:
     where = compiling.where
     for index, member in enumerate(members):
         compiling.where = f"{where}, member {member.name!r} of {plan.label!r},"
+        check_default(member.default, compiling.where)
         part = compiling.plan(member.annotation)
         steps.append((member, part))
         optional = _may_be_absent(compiling, shape, member) and not compiling.describes
@@ -136,7 +138,7 @@ def _mirror(compiling: Compiling, name: str, shape: Shape, members: list[Member]
     doc = shape.cls.__doc__ if shape.form not in (MAPPING,) else None
     if doc and doc.startswith(f"{shape.cls.__name__}("):
         doc = None  # a dataclass's own
-    return defstruct(
+    mirror = defstruct(
         name,
         fields,
         module=shape.cls.__module__,
@@ -150,6 +152,10 @@ def _mirror(compiling: Compiling, name: str, shape: Shape, members: list[Member]
         eq=False,
         gc=False,
     )
+    compiling.outlines[mirror] = defstruct(
+        name, [], tag=shape.tag, tag_field=shape.tag_field, array_like=shape.array_like
+    )
+    return mirror
 
 
 def _default(value: Any) -> Any:

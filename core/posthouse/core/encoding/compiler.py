@@ -14,7 +14,7 @@ from posthouse.core.values.errors import UsageError
 from .classes import class_plan, label
 from .constraints import constraints
 from .containers import container
-from .conversion import check, is_path, read_custom, validates_itself, write_custom
+from .conversion import Refused, check, is_path, read_custom, validates_itself, write_custom
 from .members import shape_of, substitute
 from .models import model
 from .ordering import ordered
@@ -82,8 +82,8 @@ def _compiled(compiler: Compiler, annotation: Any) -> tuple[Plan, bool]:
         return plan, check(annotation, where)
     try:
         inspect.type_info(annotation)
-    except (TypeError, ValueError, NameError, LookupError, RecursionError):
-        return plan, check(plan.wire, where)  # a union, or an attrs class without annotations, that msgspec cannot read
+    except (TypeError, ValueError, NameError, LookupError, RecursionError, NotImplementedError):
+        return plan, check(plan.wire, where)  # a union, or an attrs class of a kind, that msgspec cannot read
     return plan, check(plan.wire, where) | check(annotation, where)
 
 
@@ -99,6 +99,8 @@ class Compiler(Compiling):
         """The whole plan."""
         try:
             plan = self.plan(annotation)
+            for finish in self.later:
+                finish()
             json.Decoder(plan.wire, dec_hook=read_custom)
         except (TypeError, ValueError, NameError, AttributeError, SyntaxError, RecursionError) as error:
             raise UsageError(f"{self.where} has the type {annotation!r}, which JSON cannot carry: {error}") from None
@@ -135,8 +137,12 @@ class Compiler(Compiling):
         plan = self.plan(inner)
         if list(metas) != metadata:
             self.special = True
+        least = max((meta.min_length or 0 for meta in metas), default=0)
+        is_set = CONTAINERS.get(get_origin(inner)) in (set, frozenset)
         for meta in metas:
             plan = _with_wire(plan, Annotated[plan.wire, meta])
+        if least and is_set and plan.yields is list and not self.sends:
+            plan.convert = _counting(plan.convert, least)
         return plan
 
     def _alias(self, annotation: Any, origin: Any) -> Plan:
@@ -209,6 +215,18 @@ def _with_wire(plan: Plan, wire: Any) -> Plan:
     other = Plan(wire)
     vars(other).update(vars(plan), wire=wire)
     return other
+
+
+def _counting(convert: Any, least: int) -> Convert:
+    """The conversion of an array into a set that must have so many members: equal ones count once."""
+
+    def counted(values: Any) -> Any:
+        done = convert(values)
+        if len(done) < least:
+            raise Refused.because(f"expected array of length >= {least}")
+        return done
+
+    return counted
 
 
 def _path_text(value: Any) -> Any:

@@ -6,6 +6,7 @@ msgspec cannot express is refused: nothing that is declared is ignored.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -33,10 +34,26 @@ DESCRIBE: Final = ("annotation", "title", "description", "examples", "deprecated
 SAME: Final = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length", "pattern", "strict")
 """Arguments of `pydantic.Field` that become its metadata."""
 
+FIELDS: Final = ("FieldInfo", "ModelPrivateAttr", "Field", "_CountingAttr")
+"""What `field` or `Field` of pydantic, msgspec, dataclasses and attrs return: only their own classes read it."""
+
+OWNERS: Final = ("pydantic", "msgspec", "dataclasses", "attr")
+
 
 def constraints(metadata: tuple[Any, ...], where: str) -> list[Meta]:
     """The Metas for the metadata of an `Annotated`. Raises UsageError for metadata that cannot be enforced."""
     return [meta for item in metadata for meta in _metas(item, where)]
+
+
+def check_default(default: Any, where: str) -> None:
+    """Raise UsageError for a default that is a declaration of a library: its rules would not hold."""
+    for kind in type(default).__mro__:
+        library = kind.__module__.partition(".")[0]
+        if kind.__name__ in FIELDS and library in OWNERS:
+            raise UsageError(
+                f"{where} has a field of {library} as its default, so its rules would not hold: write constraints "
+                "as `Annotated[int, Field(gt=0)]`, and the default itself after the `=`"
+            )
 
 
 def _metas(item: Any, where: str) -> Iterator[Meta]:
@@ -93,6 +110,8 @@ def _general(item: Any, where: str) -> Iterator[Meta]:
     given = {name: value for name, value in vars(item).items() if value is not None}
     pattern = given.pop("pattern", None)
     if pattern is not None:
+        if getattr(pattern, "flags", 0) & ~re.UNICODE:
+            raise _refusal(item, where)  # msgspec's patterns are text
         yield _meta({"pattern": getattr(pattern, "pattern", pattern)}, item, where)
     if given not in ({}, {"strict": True}):
         raise _refusal(item, where)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from msgspec import Raw
+
 from .conversion import Refused, must_be_plain
 from .ordering import sorted_array
 from .plan import ARRAYS, Compiling, Plan
@@ -87,6 +89,8 @@ def _fixed(compiling: Compiling, items: tuple[Plan, ...]) -> Plan:
 
 def _dict(compiling: Compiling, arguments: tuple[Any, ...]) -> Plan:
     key, item = map(compiling.plan, arguments)
+    if key.yields is Raw:
+        raise TypeError(f"names in JSON objects cannot be of the type {arguments[0]!r}: use str")
     plan = Plan(DICT[key.wire, item.wire], yields=dict, kinds=("object",))
     plan.item = item
     if key.convert is None and item.convert is None:

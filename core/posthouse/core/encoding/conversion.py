@@ -92,6 +92,7 @@ OF_USERS: Final = ("value_error", "assertion_error")
 SURPLUS_OR_MISSING: Final = {
     "missing": "object missing required field",
     "extra_forbidden": "object contains unknown field",
+    "unexpected_keyword_argument": "object contains unknown field",
 }
 """Types of pydantic's errors that msgspec knows, too, and says of the object."""
 
@@ -151,8 +152,8 @@ def must_be_plain(value: Any, expected: str) -> Any:
 
 
 def is_path(cls: Any) -> bool:
-    """Is this a class of paths, such as `pathlib.Path`?"""
-    return isinstance(cls, type) and hasattr(cls, "__fspath__")
+    """Is this a class of paths, such as `pathlib.Path`? `os.PathLike` is none, as it has no instances."""
+    return isinstance(cls, type) and hasattr(cls, "__fspath__") and not getattr(cls, "__abstractmethods__", None)
 
 
 def is_model(cls: Any) -> bool:
@@ -207,7 +208,8 @@ def pydantic_faults(error: BaseException) -> tuple[Fault, ...]:
         # Only pydantic's own errors have a page of its manual.
         own = "url" in fault and fault["type"] not in OF_USERS
         words = words or (fault["msg"] if own else "refused by a validator")
-        found.append(Fault(f"${path}", words[:1].lower() + words[1:]))
+        begin = words[:1] if words[1:2].isupper() else words[:1].lower()  # "URL …" stays
+        found.append(Fault(f"${path}", begin + words[1:]))
     return tuple(found)
 
 

@@ -53,7 +53,9 @@ class Compiling(ABC):
     the members of dataclasses are read one by one, although msgspec could send the instances.
 
     `special` is True once a type was found that msgspec alone does not treat as declared. `classes` are the plans of
-    classes so far: classes may be recursive.
+    classes so far: classes may be recursive. msgspec must not look into the wire type of a class before all members are
+    known, because it remembers them: `outlines` are empty Structs to look at instead, and `later` are the steps that
+    need the wire types of all classes.
     """
 
     def __init__(self, where: str, *, sends: bool, describes: bool = False, by_member: bool = False) -> None:
@@ -63,6 +65,8 @@ class Compiling(ABC):
         self.by_member = by_member
         self.special = False
         self.classes: dict[Any, Plan] = {}
+        self.outlines: dict[Any, Any] = {}
+        self.later: list[Callable[[], None]] = []
 
     @abstractmethod
     def plan(self, annotation: Any) -> Plan:

@@ -7,9 +7,10 @@ union is read by trying its types. It is refused if JSON cannot tell its types a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from msgspec import Raw, UnsetType, inspect, json
 from posthouse.core.values.errors import UsageError
@@ -40,7 +41,7 @@ def union(compiling: Compiling, arguments: tuple[Any, ...]) -> Plan:
     plan.branches = branches
     raw = any(branch.yields is Raw for branch in branches)
     optional = len(branches) == 2 and any(branch.kinds == ("null",) for branch in branches)
-    native = _native(branches) if not raw or (compiling.describes and optional) else None
+    native = _native(compiling, branches) if not raw or (compiling.describes and optional) else None
     if native is not None:
         plan.wire = native
         if not compiling.describes:
@@ -51,23 +52,40 @@ def union(compiling: Compiling, arguments: tuple[Any, ...]) -> Plan:
         return plan
     compiling.special = True
     if not (optional or compiling.describes):
-        _check_sound(compiling, branches, arguments)
+        compiling.later.append(partial(_check_sound, compiling, compiling.where, branches, arguments))
     if compiling.describes:
         plan.wire = type("OneOf", (OneOf,), {"branches": tuple(branch.wire for branch in branches)})
     else:
         plan.wire = plan.yields = Raw
+        compiling.later.append(partial(_make_decoders, branches))
     plan.convert = _send(branches, own=True) if compiling.sends else _read_own(branches, optional)
     return plan
 
 
-def _native(branches: tuple[Plan, ...]) -> Any:
+def _native(compiling: Compiling, branches: tuple[Plan, ...]) -> Any:
     """The union as msgspec reads it, or None if it does not."""
     try:
-        wire = reduce(or_, (branch.wire for branch in branches))
-        inspect.type_info(wire)
+        inspect.type_info(reduce(or_, (_outline(compiling, branch.wire) for branch in branches)))
+        return reduce(or_, (branch.wire for branch in branches))
     except (TypeError, NameError, ValueError, RecursionError):
         return None
-    return wire
+
+
+def _outline(compiling: Compiling, wire: Any) -> Any:
+    """The wire type without the members of classes, which may not be known yet."""
+    origin, arguments = get_origin(wire), get_args(wire)
+    if origin in (Union, UnionType):
+        return reduce(or_, (_outline(compiling, argument) for argument in arguments))
+    if origin is Annotated:
+        return Annotated[_outline(compiling, arguments[0]), *wire.__metadata__]
+    if origin in (list, dict, tuple, set, frozenset):
+        return origin[tuple(_outline(compiling, argument) for argument in arguments)]
+    return compiling.outlines.get(wire, wire)
+
+
+def _make_decoders(branches: tuple[Plan, ...]) -> None:
+    for branch in branches:
+        branch.check = json.Decoder(branch.wire, dec_hook=read_custom).decode
 
 
 def _check_apart(compiling: Compiling, branches: tuple[Plan, ...], arguments: tuple[Any, ...]) -> None:
@@ -76,17 +94,19 @@ def _check_apart(compiling: Compiling, branches: tuple[Plan, ...], arguments: tu
         for other_index, other in enumerate(branches[:index]):
             shared = [kind for kind in one.kinds if kind in other.kinds and kind != "object"]
             if shared and (one.convert is not None or other.convert is not None):
-                raise _ambiguous(compiling, arguments[other_index], arguments[index])
+                raise _ambiguous(compiling.where, arguments[other_index], arguments[index])
 
 
-def _check_sound(compiling: Compiling, branches: tuple[Plan, ...], arguments: tuple[Any, ...]) -> None:
+def _check_sound(compiling: Compiling, where: str, branches: tuple[Plan, ...], arguments: tuple[Any, ...]) -> None:
+    """Raise UsageError if JSON cannot tell two types apart."""
     for index, one in enumerate(branches):
         for other_index, other in enumerate(branches[:index]):
             shared = [kind for kind in one.kinds if kind in other.kinds]
-            if not shared or (one.convert is None and other.convert is None and _native((one, other)) is not None):
+            plain = one.convert is None and other.convert is None
+            if not shared or (plain and _native(compiling, (one, other)) is not None):
                 continue
             if shared != ["object"] or not _differ(one, other):
-                raise _ambiguous(compiling, arguments[other_index], arguments[index])
+                raise _ambiguous(where, arguments[other_index], arguments[index])
 
 
 def _differ(one: Plan, other: Plan) -> bool:
@@ -109,9 +129,9 @@ def _literals(part: Plan) -> tuple[Any, ...]:
     return get_args(part.wire) if get_origin(part.wire) is Literal else ()
 
 
-def _ambiguous(compiling: Compiling, one: Any, other: Any) -> UsageError:
+def _ambiguous(where: str, one: Any, other: Any) -> UsageError:
     return UsageError(
-        f"{compiling.where} has a union in which JSON cannot tell {one!r} and {other!r} apart: give each a required "
+        f"{where} has a union in which JSON cannot tell {one!r} and {other!r} apart: give each a required "
         "member that the other does not have, a member with a different Literal, or a tag (msgspec)"
     )
 
@@ -127,17 +147,15 @@ def _read(branches: tuple[Plan, ...]) -> Any:
 
 
 def _read_own(branches: tuple[Plan, ...], optional: bool) -> Any:
-    decoders = [(branch, json.Decoder(branch.wire, dec_hook=read_custom).decode) for branch in branches]
-
     def convert(raw: Any) -> Any:
         kind = kind_of(raw)
         found: list[Any] = []
         last: BaseException | None = None
-        for branch, decode in decoders:
+        for branch in branches:
             if kind not in branch.kinds or (kind == "null" and optional and branch.yields is Raw):
                 continue
             try:
-                value = decode(raw)
+                value = branch.check(raw)
                 found.append(value if branch.convert is None else branch.convert(value))
             except Exception as error:
                 last = error
@@ -163,8 +181,6 @@ def _send(branches: tuple[Plan, ...], *, own: bool) -> Any:
     others = [branch for branch in branches if branch.kinds not in (("null",), ("object",), ("array",))]
     exact = frozenset().union(*(branch.exact for branch in branches if not own))
     encode = json.Encoder(enc_hook=write_custom).encode
-    for branch in branches if own else ():
-        branch.check = json.Decoder(branch.wire, dec_hook=read_custom).decode
 
     def written(branch: Plan, value: Any) -> Any:
         value = value if branch.convert is None else branch.convert(value)

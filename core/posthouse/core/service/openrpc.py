@@ -159,6 +159,7 @@ def _schemas(
 ) -> tuple[Iterator[Schema], dict[str, Schema]]:
     """The schemas of types, in their order, and the components that they refer to."""
     models: dict[str, Schema] = {}
+    unions: dict[Any, list[Schema]] = {}
 
     def parts_of(*wires: Any) -> list[Schema]:
         schemas, parts = json.schema_components(wires, schema_hook=describe_custom, ref_template=template)
@@ -169,7 +170,10 @@ def _schemas(
         if cls is object:
             return {"description": "any JSON value"}
         if issubclass(cls, OneOf):
-            return {"anyOf": parts_of(*cls.branches)}
+            if cls not in unions:
+                unions[cls] = []  # it may contain itself
+                unions[cls] += parts_of(*cls.branches)
+            return {"anyOf": unions[cls]}
         name = re.sub(r"[^\w.-]", "_", f"{cls.__module__}.{cls.__name__}", flags=re.ASCII) + suffix
         if issubclass(cls, Recursive):
             if name not in models:

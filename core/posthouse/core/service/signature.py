@@ -12,6 +12,7 @@ from typing import Any, Final, Unpack, get_args, get_origin, get_type_hints
 
 from msgspec import UNSET, Struct
 from posthouse.core.encoding.compiler import reading
+from posthouse.core.encoding.constraints import check_default
 from posthouse.core.encoding.members import shape_of
 from posthouse.core.encoding.plan import Plan
 from posthouse.core.values.errors import UsageError
@@ -64,6 +65,7 @@ def read_signature(function: Callable[..., Any], name: str) -> Signature:
                 plans.append(reading(named.annotation, f"method {name!r}: parameter {named.name!r}"))
                 parameters.append(named)
             continue
+        check_default(parameter.default, where)
         plans.append(reading(annotation, where))
         parameters.append(parameter.replace(annotation=annotation))
     _check_structure(parameters, name)
