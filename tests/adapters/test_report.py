@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from posthouse.adapters.report import ERROR, WARNING, report
+from posthouse.adapters.report import ERROR, WARNING, is_logged, report
 from posthouse.core.service.service import Service
 
 from tests.adapters.loopback import connected, serving
@@ -146,6 +146,18 @@ def test_a_value_whose_text_raises_is_no_fault_of_its_reader(capsys: pytest.Capt
 
     report(ERROR, "odd", "something odd", value=Odd())
     assert "ERROR something odd; the log itself failed with RuntimeError('odd')" in capsys.readouterr().err
+
+
+def test_a_logger_that_raises_when_it_is_asked_for_its_level_reaches_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(level: int) -> bool:
+        raise LookupError("no request")
+
+    monkeypatch.setattr(logger, "isEnabledFor", fails)
+    assert is_logged(ERROR)
+    report(ERROR, "odd", "something odd")
+    assert caplog.messages == ["something odd"]
 
 
 def test_an_interrupt_is_passed_on() -> None:

@@ -84,5 +84,8 @@ def quoted(fact: object) -> object:
 
 def is_logged(level: int, to: logging.Logger = logger) -> bool:
     """Is this level logged? `logging.config.dictConfig` disables each logger that it does not name: that is undone."""
-    to.disabled = False
-    return to.isEnabledFor(level)
+    try:
+        to.disabled = False
+        return to.isEnabledFor(level)
+    except Exception:
+        return True  # a logger of the service's own class: `report` says what it raises

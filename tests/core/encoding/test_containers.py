@@ -9,10 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import pydantic
 import pytest
 from msgspec import Struct, ValidationError
-from posthouse.core.encoding.compiler import reading
+from posthouse.core.encoding.compiler import reading, sending
 from posthouse.core.encoding.conversion import Fault, Refused
+from posthouse.core.values.errors import UsageError
 
 from tests.core.encoding.plans import read, send
 
@@ -116,3 +118,9 @@ def test_a_container_of_plain_types_converts_nothing() -> None:
     for annotation in (list[int], tuple[int, str], dict[str, list[User]], set[str]):
         plan = reading(annotation, "it")
         assert (plan.wire, plan.convert) == (annotation, None)
+
+
+def test_a_model_cannot_be_a_name_in_an_object() -> None:
+    for compile_it in (reading, sending):
+        with pytest.raises(UsageError, match=r"names in JSON objects cannot be of the type .*Url'>: use str"):
+            compile_it(dict[pydantic.AnyUrl, int], "it")

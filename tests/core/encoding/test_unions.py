@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import pydantic
 import pytest
-from msgspec import UNSET, Struct, UnsetType, ValidationError, json
+from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, json
 from posthouse.core.encoding.compiler import described, reading, sending
 from posthouse.core.encoding.conversion import Refused
 from posthouse.core.encoding.unions import OneOf
@@ -104,6 +104,7 @@ class Open(Struct):
         (A | B | int, "-3", -3),
         (A | Literal["x"], '"x"', "x"),
         (Up | Down, '{"kind":"down","by":1}', Down("down", 1)),
+        (list[Circle | None] | Annotated[int, Meta(ge=1)], "[null]", [None]),
         (Path | None, '"a"', Path("a")),
         (Path | int, "3", 3),
         (pydantic.HttpUrl | None, '"http://a.b/"', pydantic.HttpUrl("http://a.b/")),
