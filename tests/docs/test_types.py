@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import enum
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from decimal import Decimal
@@ -141,6 +142,9 @@ CASES: Mapping[str, tuple[Any, str, str]] = {
 REFUSED: Mapping[str, Any] = {
     "`Annotated[…, pydantic.AfterValidator(…)]`": Annotated[int, pydantic.AfterValidator(twice)],
     "`Annotated[…, annotated_types.Predicate(…)]`": Annotated[int, annotated_types.Predicate(is_even)],
+    "`x: int = pydantic.Field(gt=0)`": dataclasses.make_dataclass("Held", [("x", int, pydantic.Field(gt=0))]),
+    "a pattern with flags": Annotated[str, pydantic.Field(pattern=re.compile("^a", re.IGNORECASE))],
+    "`dict[pydantic.HttpUrl, …]`": dict[pydantic.HttpUrl, int],
     "`Path | str`": Path | str,
     "a class without members": type("Opaque", (), {}),
 }

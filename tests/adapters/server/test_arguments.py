@@ -129,6 +129,7 @@ def test_what_is_not_a_service_is_refused(served: Serve, service: Any, problem: 
         ({"config": "x.toml"}, "config is 'x.toml': to read a TOML file, use Config.from_mapping(tomllib.load(file))"),
         ({"config": None}, "config is None: give a Config, or leave it out"),
         ({"dev": "false"}, "dev is 'false', but must be True or False"),
+        ({"access_log": "no"}, "access_log is 'no', but must be True or False"),
         ({"signals": 1}, "signals is 1, but must be True or False"),
         ({"started": 3}, "started is 3, but must be a function that takes the Server"),
         ({"pipes": (0, 1)}, "pipes contains 0: each is a pair of descriptors, to read from and to write to"),

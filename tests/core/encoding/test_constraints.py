@@ -96,9 +96,7 @@ def test_an_invalid_constraint_is_refused() -> None:
     ],
 )
 def test_a_declaration_in_place_of_a_default_is_refused_with_the_remedy(default: Any, library: str) -> None:
-    with pytest.raises(
-        UsageError, match=f"'x' has a field of {library} as its default, .* write constraints"
-    ):
+    with pytest.raises(UsageError, match=f"'x' has a field of {library} as its default, .* write constraints"):
         check_default(default, "parameter 'x'")
 
 

@@ -151,6 +151,7 @@ CHECKS: Final[dict[str, Callable[[Any], None]]] = {
 KINDS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
     "port": (_is_port, f"a whole number from 0 to {PORTS[-1]}"),
     "dev": (_is_flag, "True or False"),
+    "access_log": (_is_flag, "True or False"),
     "signals": (_is_flag, "True or False"),
     "started": (callable, "a function that takes the Server"),
 }

@@ -125,7 +125,7 @@ async def serve(
     its end, and then when the shut-down has ended.
     """
     given = {"host": host, "port": port, "pipes": pipes, "config": config, "dev": dev, "signals": signals}
-    named = {"allow_hosts": allow_hosts, "allow_origins": allow_origins, "started": started}
+    named = {"allow_hosts": allow_hosts, "allow_origins": allow_origins, "started": started, "access_log": access_log}
     check_arguments(service, Options.__annotations__, {**given, **named, **unknown})
     hosts = hosts_to_bind(host, elsewhere=unix is not None or bool(pipes))
     check_hosts(hosts, allow_hosts, dev=dev)
