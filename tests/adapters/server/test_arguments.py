@@ -38,7 +38,7 @@ def served(request: pytest.FixtureRequest) -> Serve:
 
 def refused(served: Serve, service: Any = SERVICE, **options: Any) -> str:
     with pytest.raises(UsageError) as caught:
-        served(service, **{"port": 0, **options})
+        served(service, **{"port": 0, "started": stop, **options})  # what is not refused must not serve for ever
     return str(caught.value)
 
 
