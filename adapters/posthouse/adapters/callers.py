@@ -67,7 +67,7 @@ def _named(methods: Sequence[Method]) -> str:
 
 
 def need(method: Method) -> str:
-    """What a caller must have for this method."""
+    """The scopes or the identity that this method requires."""
     if method.scopes:
         return f"the scope {' and '.join(method.scopes)}"
     return "an authenticated caller"

@@ -2,7 +2,7 @@
 lines of an access log go to its child `posthouse.access`, as with other servers.
 
 `record.event` names the event (`connection.closed`), and `record.fields` has its facts by name; each fact is also an
-attribute, unless the record has one of that name. What filters, handlers and record factories of the service raise
+attribute, unless the record has one of that name. An exception in a filter, handler or record factory of the service
 changes nothing: the line then goes to stderr. Text from a peer is escaped and cut, and never causes a traceback in the
 log.
 

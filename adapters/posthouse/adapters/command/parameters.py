@@ -61,7 +61,7 @@ def utf8(text: str) -> str:
         text.encode()
         return text
     except UnicodeEncodeError:
-        pass  # it holds bytes that are no text in this locale
+        pass  # the argument has bytes that this locale cannot decode
     try:
         return os.fsencode(text).decode()
     except UnicodeError:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Cancellation:
-    """What can cancel one coroutine. `called`: it has been cancelled, perhaps before it began."""
+    """Cancels one coroutine. `called`: it was cancelled, perhaps before it began."""
 
     __slots__ = ("_kind", "_scope", "called")
 

@@ -1,7 +1,7 @@
 """Lifecycle events go to the log and to the hooks of the service, in order. A hook cannot change what happened.
 
-Plain hooks run at once. What a hook returns to be awaited is awaited in a task, one after another, behind a bounded
-queue. Each hook has context variables of its own.
+Plain hooks run at once. Coroutines that hooks return are awaited in a task, one after another, behind a bounded queue.
+Each hook has context variables of its own.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def job(
     waits: InThread,
     ended: Callable[[Outcome], None],
 ) -> Callable[[], None]:
-    """What a thread does: it calls the function, and has the loop call `ended` with the outcome."""
+    """The work of a thread: call the function, and have the loop call `ended` with the outcome."""
 
     def work() -> None:
         outcome: Outcome

@@ -22,7 +22,7 @@ class Variables:
         self.fresh: Final[Callable[[], Context]] = self._fresh if decimals else self._clean.copy
 
     def _fresh(self) -> Context:
-        """A copy. What `decimal` keeps in a variable can be changed, so it is copied, too."""
+        """A copy. The context of `decimal` can be changed in place, so it is copied, too."""
         fresh = self._clean.copy()
         for name, value in self._decimals:
             fresh.run(name.set, value.copy())

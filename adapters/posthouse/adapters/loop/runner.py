@@ -137,7 +137,7 @@ class Runner:
             self._perform()
 
     def send_written(self) -> None:
-        """Send the bytes that were written so far. What a socket reports of them is in the outbox."""
+        """Send the bytes that were written so far. The outbox may grow by reports of bytes that are held."""
         channels = list(self.written)
         self.written.clear()
         for channel in channels:

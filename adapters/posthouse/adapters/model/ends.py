@@ -37,7 +37,7 @@ TOO_LARGE: Final = (RESPONSE_TOO_LARGE, BATCH_REPLY_TOO_LARGE)
 
 
 class End(Struct, frozen=True):
-    """One request with its outcome: one of `outcomes`, and one of `codes`. `number` is None if it is no call."""
+    """One request with its possible `outcomes` and `codes`. `number` is None if it did not become a call."""
 
     connection: Connection
     number: int | None

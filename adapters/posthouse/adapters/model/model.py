@@ -13,7 +13,8 @@ these are not what the rules require.
 | shutdown | refusals, the end of the grace, Drained | how closing is spread over time |
 | slow peers | queued messages are sent in order, before the peer is read again | in which portions |
 
-Of the events only `call.ended` is compared, if it is made: one for each request that named a method, with its outcome.
+The only event that is compared is `call.ended`, if it is made: one for each request that named a method, with its
+outcome.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ class Model:
             connection.heard_at = self._expected.now
 
     def complete(self, number: int, result: bool) -> None:
-        """A handler returned a result. One that cannot be sent becomes an error."""
+        """A handler returned a result. A result that cannot be sent becomes an error."""
         self._calls.completed(number, result)
 
     def fail(self, number: int, error: RpcError, accepted: bool) -> None:

@@ -68,7 +68,7 @@ class ErrorObject(Struct):
 
 
 class ParameterFault(Struct):
-    """What the data of a -32602 of ours says."""
+    """The members of the data of a -32602 that the command shows."""
 
     parameter: str | None = None
     reason: str = ""
