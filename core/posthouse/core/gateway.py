@@ -9,76 +9,25 @@ from __future__ import annotations
 
 from math import isfinite
 
-from posthouse.core.calls.calls import RUNNING, Calls
-from posthouse.core.calls.followers import Followers
-from posthouse.core.calls.outcomes import Outcomes
-from posthouse.core.calls.outgoing import OutgoingRequests
-from posthouse.core.calls.replies import Replies
+from posthouse.core.calls.calls import RUNNING
 from posthouse.core.calls.totals import totals
-from posthouse.core.closing.closing import Closing
-from posthouse.core.closing.drain import Drain
-from posthouse.core.closing.limits import Limits
-from posthouse.core.connections.connections import Connections
-from posthouse.core.connections.delivery import Delivery, Names
-from posthouse.core.connections.flow import Flow
-from posthouse.core.connections.liveness import Liveness
-from posthouse.core.connections.openings import Openings
-from posthouse.core.connections.state import LIVING, OPEN, State, Trigger
-from posthouse.core.dispatch.builtin.builtins import Builtins
-from posthouse.core.dispatch.builtin.part import Tables
-from posthouse.core.dispatch.dispatch import Dispatch
+from posthouse.core.connections.delivery import Names
+from posthouse.core.connections.state import ASK, LIVING, OPEN, State
 from posthouse.core.jsonrpc.messages import encode_notification
-from posthouse.core.service.service import Service
-from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Effect
 from posthouse.core.values.errors import RpcError, UsageError
-from posthouse.core.values.lifecycle import EventNames, wanted_events
 from posthouse.core.values.peers import Address, CallId, ConnectionId, OutgoingId, Peer, SocketId
-from posthouse.core.values.shared import Entropy, Shared
 from posthouse.core.values.stats import Health
 
+from .assembly import Assembly
 
-class Gateway:
+
+class Gateway(Assembly):
     """One JSON-RPC gateway without I/O, for one process: give it inputs, perform its `outbox`.
 
     `wall` is Unix time at monotonic 0; `entropy(n)` returns n unpredictable bytes. `events` names lifecycle events that
-    you listen to besides the hooks of the service: `call.ended` is only made for those who listen.
+    you listen to besides the hooks of the service: `call.ended` is only made for those who listen. With
+    `tell_exchanges=False`, so are `connection.opened` and `connection.closed` of HTTP exchanges and local calls.
     """
-
-    def __init__(
-        self, service: Service, config: Config = Config(), *, wall: float, entropy: Entropy, events: EventNames = ()
-    ) -> None:
-        self._shared = shared = Shared(config, wall, entropy, wanted_events(service.hooks, events))
-        self.config = config
-        self.outbox: list[Effect] = shared.outbox
-        self._busy = False
-        self._buffered = 0
-        self._connections = connections = Connections(shared)
-        self._flow = Flow(shared)
-        self._liveness = Liveness(shared, connections, self._flow)
-        self._openings = Openings(shared, connections, self._liveness)
-        self._delivery = Delivery(shared, connections, self._flow)
-        self._calls = Calls(shared)
-        self._replies = Replies(shared, self._flow)
-        self._followers = Followers(shared, self._calls, self._delivery)
-        self._outcomes = Outcomes(shared, connections, self._calls, self._replies, self._followers)
-        self._requests = OutgoingRequests(shared, self._delivery)
-        builtins = Builtins(service, Tables(shared, connections, self._delivery, self._calls, self._outcomes))
-        self._dispatch = Dispatch(shared, service, self._calls, self._requests, self._replies, builtins)
-        self._drain = Drain(shared, connections, self._delivery, self._dispatch, self._outcomes)
-        # When a connection ends, each table that holds facts about it forgets them.
-        drops = (
-            connections.drop,
-            self._openings.drop,
-            self._liveness.drop,
-            self._drain.drop,
-            self._outcomes.drop,
-            self._replies.drop,
-            self._requests.drop,
-            self._flow.drop,
-        )
-        self._closing = Closing(shared, connections, drops)
-        self._limits = Limits(shared, connections, self._calls, self._closing, self._drain)
 
     # Sockets
 
@@ -119,7 +68,7 @@ class Gateway:
                 raise UsageError(f"connection {connection} is an HTTP exchange: it has already received its one text")
             return
         if not record.pushable:
-            record.move(Trigger.ASK)
+            record.move(ASK)
         record.heard_at = record.active_at = now
         self._busy = True
         try:
@@ -146,7 +95,8 @@ class Gateway:
         if record is None:
             return
         self._closing.end(record, code, now, reason)
-        self._limits.enforce(now)
+        if self._shared.unsettled:
+            self._limits.enforce(now)
 
     # Flow
 

@@ -343,6 +343,14 @@ def test_an_end_that_is_told_twice_or_of_no_connection_is_seen() -> None:
         witness.see(ended(None))
 
 
+def test_exchanges_that_are_not_told_are_not_missed() -> None:
+    witness = Witness(exchanges_told=False)
+    witness.see(ended(None))
+    witness.see(Emit(ConnectionClosed(ConnectionId(1), "a", "http", Address(), None, 4100, 1.0, 1, 1.0, "limit")))
+    with pytest.raises(Violation, match="order: a connection closes that is not open"):
+        witness.see(Emit(ConnectionClosed(ConnectionId(1), "a", "websocket", Address(), None, 1000, 1.0, 1, 1.0)))
+
+
 def test_an_open_socket_at_rest_is_seen() -> None:
     board = Board(CONFIG).board
     check_at_rest(board)

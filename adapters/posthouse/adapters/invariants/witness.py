@@ -15,7 +15,7 @@ from posthouse.core.values.lifecycle import (
     DrainStarted,
     Event,
 )
-from posthouse.core.values.peers import PUSHABLE, CallId, ConnectionId, OutgoingId, SocketId
+from posthouse.core.values.peers import PUSHABLE, CallId, ConnectionId, Kind, OutgoingId, SocketId
 from posthouse.transports.switchboard.actions import (
     Action,
     CloseSocket,
@@ -30,9 +30,13 @@ from .violation import must
 
 
 class Witness:
-    """Sees every action, in order. Each thing happens once, and nothing of it happens after its end."""
+    """Sees every action, in order. Each thing happens once, and nothing of it happens after its end.
 
-    def __init__(self) -> None:
+    `exchanges_told`: the gateway tells when exchanges open and close (`Gateway(tell_exchanges=…)`).
+    """
+
+    def __init__(self, *, exchanges_told: bool = True) -> None:
+        self._exchanges_told = exchanges_told
         self.open: set[ConnectionId] = set()
         self.closed: set[ConnectionId] = set()
         self.invoked: set[CallId] = set()
@@ -92,7 +96,8 @@ class Witness:
 
     def _see_invoke(self, action: Invoke) -> None:
         must(action.call not in self.invoked, "calls: a handler is run twice")
-        must(action.caller.connection in self.open, "calls: a handler is run without a connection")
+        if self._told(action.caller.kind):
+            must(action.caller.connection in self.open, "calls: a handler is run without a connection")
         self.invoked.add(action.call)
 
     def _see_cancel(self, action: Cancel) -> None:
@@ -117,6 +122,10 @@ class Witness:
         must(not self.drained, "shutdown: it ends twice")
         self.drained = True
 
+    def _told(self, kind: Kind) -> bool:
+        """Is every connection of this kind told?"""
+        return self._exchanges_told or PUSHABLE[kind]
+
     def _see_emit(self, action: Emit) -> None:
         event: Event = action.event
         if isinstance(event, ConnectionOpened):
@@ -125,17 +134,19 @@ class Witness:
             must(not self.draining or not PUSHABLE[event.kind], "shutdown: a lasting connection is let in")
             self.open.add(event.connection)
         elif isinstance(event, ConnectionClosed):
-            must(event.connection in self.open, "order: a connection closes that is not open")
-            self.open.remove(event.connection)
+            known = event.connection in self.open or not self._told(event.kind)
+            must(known, "order: a connection closes that is not open")
+            self.open.discard(event.connection)
             self.closed.add(event.connection)
         elif isinstance(event, CallCancelled | CallTimedOut):
             must(event.call not in self.ended_early, "calls: a call has two outcomes")
             self.ended_early.add(event.call)
         elif isinstance(event, CallEnded):
             must(event.call not in self.ended, "calls: the end of a call is told twice")
-            must(event.connection in self.open or event.call is not None, "order: a closed connection has a request")
             if event.call is not None:
                 self.ended.add(event.call)
+            elif self._told(event.kind):
+                must(event.connection in self.open, "order: a closed connection has a request")
         elif isinstance(event, DrainStarted):
             must(not self.draining, "shutdown: it begins twice")
             self.draining = True

@@ -1,7 +1,7 @@
 """Replies: one per request, one array per batch, one answer per HTTP exchange.
 
-Every entry of a message reports once, with a reply or (notifications, responses) without. After the last report the
-message is answered. It may not know why a call has its outcome.
+Every entry of a message reports once, with a reply or (notifications, responses) without. A single message is answered
+then, a batch after the last report. It may not know why a call has its outcome.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 from posthouse.core.connections.connections import Connection
 from posthouse.core.connections.flow import Flow
-from posthouse.core.connections.state import Trigger
+from posthouse.core.connections.state import ANSWER
 from posthouse.core.jsonrpc.messages import encode_error, encode_result, join_batch
 from posthouse.core.values.effects import Answer
 from posthouse.core.values.errors import BATCH_REPLY_TOO_LARGE, RESPONSE_TOO_LARGE, ErrorObject
@@ -18,20 +18,16 @@ from posthouse.core.values.shared import Shared
 
 
 class Batch(Struct, eq=False, gc=False):
-    """The entries of one message. `left` entries have not reported; `replies` are in the order of the entries.
+    """The entries of an array. `left` entries have not reported; `replies` are in the order of the entries.
 
-    `single`: the message was not an array. `size`: bytes of the array so far. `reserved`: bytes needed to refuse all
-    other entries. `code`, `retry_after`: of the error of a single message. `first` to `last` are the numbers of its
-    calls. `followers`: notifications that leave behind its reply (`followers.py`).
+    `size`: bytes of the array of replies so far. `reserved`: bytes needed to refuse all other entries. `first` to
+    `last` are the numbers of its calls. `followers`: notifications that leave behind its reply (`followers.py`).
     """
 
     left: int
     replies: list[bytes | None]
-    single: bool = False
     size: int = 1
     reserved: int = 0
-    code: int | None = None
-    retry_after: float | None = None
     first: int = 0
     last: int = 0
     followers: list[bytes] | None = None
@@ -68,10 +64,14 @@ class Replies:
         data = encode_result(id, result)
         if len(data) > self._config.max_response_bytes:
             return self.error(connection, batch, entry, id, self._too_large(RESPONSE_TOO_LARGE, "max_response_bytes"))
-        if batch is None:
+        if batch is not None:
+            return self._report(connection, batch, entry, id, data)
+        if connection.pushable:
             self._flow.send(connection.id, data)
-            return None
-        return self._report(connection, batch, entry, id, data)
+        else:
+            connection.move(ANSWER)
+            self._outbox.append(Answer(connection.id, data))
+        return None
 
     def error(
         self, connection: Connection, batch: Batch | None, entry: int, id: WireId | None, error: ErrorObject
@@ -85,13 +85,14 @@ class Replies:
         if len(data) > self._config.max_response_bytes:
             error = self._too_large(RESPONSE_TOO_LARGE, "max_response_bytes")
             data = encode_error(id, error)
-        if batch is None:
+        if batch is not None:
+            return self._report(connection, batch, entry, id, data) or error.code
+        if connection.pushable:
             self._flow.send(connection.id, data)
-            return error.code
-        if batch.single:
-            batch.code = error.code
-            batch.retry_after = error.retry_after
-        return self._report(connection, batch, entry, id, data) or error.code
+        else:
+            connection.move(ANSWER)
+            self._outbox.append(Answer(connection.id, data, error.code, error.retry_after))
+        return error.code
 
     def no_reply(self, connection: Connection, batch: Batch | None) -> None:
         """This entry gets no reply: it is a notification or a response."""
@@ -99,15 +100,17 @@ class Replies:
             batch.left -= 1
             if not batch.left:
                 self._finish(connection, batch)
+        elif not connection.pushable:
+            connection.move(ANSWER)
+            self._outbox.append(Answer(connection.id, None))
 
     def _report(self, connection: Connection, batch: Batch, entry: int, id: WireId, data: bytes) -> int | None:
         """Returns the code of the error that replaces the reply, if the array has no room for it."""
         replaced = None
-        if not batch.single:
-            batch.reserved -= self._left_out_bytes + len(id)
-            if batch.size + len(data) + 1 + batch.reserved > self._config.max_batch_reply_bytes:
-                data = encode_error(id, self._left_out)
-                replaced = self._left_out.code
+        batch.reserved -= self._left_out_bytes + len(id)
+        if batch.size + len(data) + 1 + batch.reserved > self._config.max_batch_reply_bytes:
+            data = encode_error(id, self._left_out)
+            replaced = self._left_out.code
         batch.size += len(data) + 1
         batch.replies[entry] = data
         self._gather(connection, len(data) + 1)
@@ -130,15 +133,10 @@ class Replies:
     def _finish(self, connection: Connection, batch: Batch) -> None:
         replies = [reply for reply in batch.replies if reply is not None]
         self._gather(connection, 1 - batch.size)
-        if connection.pushable:
-            if replies:
-                self._flow.send(connection.id, join_batch(replies))
-            return
-        connection.move(Trigger.ANSWER)
-        if not replies:
-            self._outbox.append(Answer(connection.id, None))
-        elif batch.single:
-            self._outbox.append(Answer(connection.id, replies[0], batch.code, batch.retry_after))
-        else:
+        data = join_batch(replies) if replies else None
+        if not connection.pushable:
+            connection.move(ANSWER)
             # JSON-RPC 2.0 section 6: an error belongs to its entry; the array as a whole is a success.
-            self._outbox.append(Answer(connection.id, join_batch(replies)))
+            self._outbox.append(Answer(connection.id, data))
+        elif data is not None:
+            self._flow.send(connection.id, data)

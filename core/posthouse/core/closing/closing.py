@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from posthouse.core.connections.connections import Connection, Connections
-from posthouse.core.connections.state import LIVING, State, Trigger
+from posthouse.core.connections.state import ANSWERED, CLOSING, DISCONNECTED, LIVING, Trigger
 from posthouse.core.values.close_reasons import CloseReason
 from posthouse.core.values.effects import Disconnect, Emit
 from posthouse.core.values.lifecycle import ConnectionClosed
@@ -20,12 +20,16 @@ Drop = Callable[[Connection, float], None]
 
 
 class Closing:
-    """Ends connections. `drops` are called in order, once for each connection."""
+    """Ends connections. `drops` are called in order, once for each connection. For an exchange that was answered these
+    are `drops_answered`: the other tables hold no facts about it."""
 
-    def __init__(self, shared: Shared, connections: Connections, drops: tuple[Drop, ...]) -> None:
+    def __init__(
+        self, shared: Shared, connections: Connections, drops: tuple[Drop, ...], drops_answered: tuple[Drop, ...]
+    ) -> None:
         self._shared = shared
         self._connections = connections
         self._drops = drops
+        self._drops_answered = drops_answered
 
     def close_breached(self, now: float) -> None:
         """Close the connections that breached a limit, unless the limit is only observed."""
@@ -47,17 +51,18 @@ class Closing:
 
     def end(self, connection: Connection, code: int | None, now: float, reason: str | None) -> None:
         """The connection is gone. `code` and `reason` are the peer's; they are ignored if the gateway closed first."""
-        if connection.state is not State.CLOSING:
+        if connection.state is not CLOSING:
             connection.code, connection.reason = code, reason
             self._drop(connection, now)
-        connection.move(Trigger.DISCONNECTED)
+        connection.move(DISCONNECTED)
         self._connections.remove(connection)
         if connection.admitted:
             self._shared.stats.count(CLOSED[connection.peer.kind])
-            self._shared.outbox.append(Emit(_closed(connection, now), connection.caller))
+            if connection.pushable or connection.reason is not None or self._shared.exchanges_told:
+                self._shared.outbox.append(Emit(_closed(connection, now), connection.caller))
 
     def _drop(self, connection: Connection, now: float) -> None:
-        for drop in self._drops:
+        for drop in self._drops_answered if connection.state is ANSWERED else self._drops:
             drop(connection, now)
 
 

@@ -70,11 +70,13 @@ class Openings:
 
     def _admit(self, record: Connection, headers: int, now: float) -> None:
         self._connections.index(record)
-        self._liveness.begin(record, now)
         self._shared.stats.count(OPENED[record.peer.kind])
         if record.pushable:
+            self._liveness.begin(record, now)
             self._shared.hold(headers)  # they are kept until it ends; an exchange ends soon
             self._shared.outbox.append(Accept(record.id))
+        elif not self._shared.exchanges_told:
+            return
         peer, user = record.peer, record.identity.user
         opened = ConnectionOpened(record.id, record.public_id, peer.kind, peer.address, user, now)
         self._shared.outbox.append(Emit(opened, record.caller))

@@ -19,7 +19,9 @@ class State(StrEnum):
 
 
 OPEN: Final = State.OPEN
-"""A constant, because every text and payload reads it and a look-up in the class is slower."""
+ANSWERED: Final = State.ANSWERED
+CLOSING: Final = State.CLOSING
+"""Constants, because every text and payload reads them and a look-up in the class is slower."""
 
 
 class Trigger(StrEnum):
@@ -31,6 +33,11 @@ class Trigger(StrEnum):
     DISCONNECT = "disconnect"
     DISCONNECTED = "disconnected"
 
+
+# Constants, as above: every exchange needs them.
+ASK: Final = Trigger.ASK
+ANSWER: Final = Trigger.ANSWER
+DISCONNECTED: Final = Trigger.DISCONNECTED
 
 TRANSITIONS: Final = table(
     {

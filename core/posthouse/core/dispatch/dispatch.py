@@ -61,9 +61,8 @@ class Dispatch:
     def receive(self, connection: Connection, data: bytes, now: float) -> None:
         """One whole JSON text of an open connection."""
         message = self._decoder.decode(data)
-        batch = None if connection.pushable else Batch(1, [None], single=True)
         if type(message) is Request:
-            self._request(connection, message, now, batch, 0)
+            self._request(connection, message, now, None, 0)
             return
         if isinstance(message, list) and connection.peer.meta.idempotency_key is not None:
             message = KEYED_BATCH
@@ -74,7 +73,7 @@ class Dispatch:
                 self._entry(connection, entry, now, batch, place)
             batch.last = self._calls.made
         else:
-            self._entry(connection, message, now, batch, 0)
+            self._entry(connection, message, now, None, 0)
         self._count_bad(connection, message, now)
 
     def _entry(self, connection: Connection, message: Message, now: float, batch: Batch | None, entry: int) -> None:

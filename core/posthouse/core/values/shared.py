@@ -24,14 +24,16 @@ Entropy = Callable[[int], bytes]
 # Not a Struct: slots are faster to write.
 @dataclass(slots=True, eq=False)
 class Shared:
-    """`wall`: Unix seconds at monotonic 0. `wanted`: the events that somebody listens to. `held`: bytes held for peers
-    in total. `unsettled`: a limit may be breached, or a shut-down may have ended. `breaches`: the connections that
-    breached a limit in this input, with the reason."""
+    """`wall`: Unix seconds at monotonic 0. `wanted`: the events that somebody listens to. `exchanges_told`: somebody
+    listens to the opening and closing of exchanges. `held`: bytes held for peers in total. `unsettled`: a limit may be
+    breached, or a shut-down may have ended. `breaches`: the connections that breached a limit in this input, with the
+    reason."""
 
     config: Config
     wall: float
     entropy: Entropy
     wanted: tuple[type[Event], ...] = ()
+    exchanges_told: bool = True
     outbox: list[Effect] = field(init=False, default_factory=list)
     timers: Timers = field(init=False, default_factory=Timers)
     stats: Stats = field(init=False, default_factory=Stats)

@@ -1,0 +1,78 @@
+"""The tables of a gateway: in which order they are built, and which of them knows which.
+
+It has no input: those are in `gateway.py`. A new table is built here, and its `drop` is added here.
+"""
+
+from __future__ import annotations
+
+from posthouse.core.calls.calls import Calls
+from posthouse.core.calls.followers import Followers
+from posthouse.core.calls.outcomes import Outcomes
+from posthouse.core.calls.outgoing import OutgoingRequests
+from posthouse.core.calls.replies import Replies
+from posthouse.core.closing.closing import Closing
+from posthouse.core.closing.drain import Drain
+from posthouse.core.closing.limits import Limits
+from posthouse.core.connections.connections import Connections
+from posthouse.core.connections.delivery import Delivery
+from posthouse.core.connections.flow import Flow
+from posthouse.core.connections.liveness import Liveness
+from posthouse.core.connections.openings import Openings
+from posthouse.core.dispatch.builtin.builtins import Builtins
+from posthouse.core.dispatch.builtin.part import Tables
+from posthouse.core.dispatch.dispatch import Dispatch
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.effects import Effect
+from posthouse.core.values.lifecycle import ConnectionClosed, ConnectionOpened, EventNames, wanted_events
+from posthouse.core.values.shared import Entropy, Shared
+
+
+class Assembly:
+    """The tables of one gateway, and what all of its inputs share. `outbox` has the effects that are not performed."""
+
+    def __init__(
+        self,
+        service: Service,
+        config: Config = Config(),
+        *,
+        wall: float,
+        entropy: Entropy,
+        events: EventNames = (),
+        tell_exchanges: bool = True,
+    ) -> None:
+        wanted = wanted_events(service.hooks, events)
+        told = tell_exchanges or ConnectionOpened in wanted or ConnectionClosed in wanted
+        self._shared = shared = Shared(config, wall, entropy, wanted, told)
+        self.config = config
+        self.outbox: list[Effect] = shared.outbox
+        self._busy = False
+        self._buffered = 0
+        self._connections = connections = Connections(shared)
+        self._flow = Flow(shared)
+        self._liveness = Liveness(shared, connections, self._flow)
+        self._openings = Openings(shared, connections, self._liveness)
+        self._delivery = Delivery(shared, connections, self._flow)
+        self._calls = Calls(shared)
+        self._replies = Replies(shared, self._flow)
+        self._followers = Followers(shared, self._calls, self._delivery)
+        self._outcomes = Outcomes(shared, connections, self._calls, self._replies, self._followers)
+        self._requests = OutgoingRequests(shared, self._delivery)
+        builtins = Builtins(service, Tables(shared, connections, self._delivery, self._calls, self._outcomes))
+        self._dispatch = Dispatch(shared, service, self._calls, self._requests, self._replies, builtins)
+        self._drain = Drain(shared, connections, self._delivery, self._dispatch, self._outcomes)
+        # When a connection ends, each table that holds facts about it forgets them.
+        drops = (
+            connections.drop,
+            self._openings.drop,
+            self._liveness.drop,
+            self._drain.drop,
+            self._outcomes.drop,
+            self._replies.drop,
+            self._requests.drop,
+            self._flow.drop,
+        )
+        # An exchange that was answered has left facts in these alone.
+        drops_answered = (connections.drop, self._flow.drop)
+        self._closing = Closing(shared, connections, drops, drops_answered)
+        self._limits = Limits(shared, connections, self._calls, self._closing, self._drain)
