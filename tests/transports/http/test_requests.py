@@ -207,3 +207,19 @@ def test_a_request_with_a_known_head_is_read_whole_and_nothing_behind_it() -> No
     assert requests.read_known() == Exchange(b"true", NO_META, "/rpc", HEADERS)
     assert (requests.head_read, bytes(requests.buffer)) == (True, b"POST")
     assert requests.options == ResponseOptions(persistent=True, bodiless=False, lines=b"")
+
+
+def test_a_request_with_a_known_head_is_read_without_the_buffer() -> None:
+    requests = reader()
+    assert requests.read_whole(COUNTED + b"1234") is None
+    requests.buffer += COUNTED + b"1234"
+    assert isinstance(requests.read_head(0.0), Call)
+    assert requests.read_body(requests.take()) == Exchange(b"1234", NO_META, "/rpc", HEADERS)
+    requests.options = UNKNOWN
+    for other in (COUNTED, COUNTED + b"123", COUNTED + b"12345", PROBE, CHUNKED, b"x"):
+        assert requests.read_whole(other) is None
+    assert (requests.options, requests.buffered) == (UNKNOWN, 0)
+    assert requests.read_whole(COUNTED + b"5678") == Exchange(b"5678", NO_META, "/rpc", HEADERS)
+    assert requests.options == ResponseOptions(persistent=True, bodiless=False, lines=b"")
+    requests.buffer += b"P"
+    assert requests.read_whole(COUNTED + b"1234") is None

@@ -947,3 +947,28 @@ def test_a_request_whose_head_came_before_is_handed_on_in_the_same_way() -> None
         seen.append((line.seen, line.sent, line.http.next_timeout()))
     assert seen[0] == seen[1]
     assert line.bodies == [b"[1]", b"[2]", b"[3]"]
+
+
+def test_a_whole_request_with_a_known_head_is_handed_on_directly() -> None:
+    http = Http1(Config(), POLICY, 0.0, KnownHeads())
+    assert http.receive_whole(post(b"[1]"), 0.0) is None  # the first head of a socket is told
+    http.receive_data(post(b"[1]"), 0.0)
+    (_, exchange) = http.output
+    assert http.receive_whole(post(b"[1]"), 0.0) is None
+    http.output.clear()
+    http.answer(b"1", None, None, 0.0)
+    http.output.clear()
+    http.proceed(2.0)
+    assert (http.next_timeout(), http.receive_whole(post(b"[1]"), 3.0)) == (2.0 + Config().keep_alive_timeout, exchange)
+    assert (http.next_timeout(), http.output, http.buffered) == (None, [], 0)
+    http.answer(b"2", None, None, 3.0)
+    assert [output.data[-5:] for output in http.output if isinstance(output, Send)] == [b"\r\n\r\n2"]
+
+
+def test_no_request_is_handed_on_directly_behind_the_end_of_the_input() -> None:
+    http = Http1(Config(), POLICY, 0.0, KnownHeads())
+    http.receive_data(post(b"[1]"), 0.0)
+    http.receive_eof(0.0)
+    http.answer(b"1", None, None, 0.0)
+    http.proceed(0.0)
+    assert http.receive_whole(post(b"[1]"), 0.0) is None

@@ -405,6 +405,50 @@ def test_abandoned_it_holds_nothing_and_parses_nothing() -> None:
     assert machine.turn(sent(FIN | TEXT, b"x")) == []
 
 
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 300, 65_535, 65_536])
+def test_a_whole_plain_text_is_taken_without_a_turn(size: int) -> None:
+    machine = receiver()
+    assert machine.whole(sent(FIN | TEXT, b"x" * size)) == Text(b"x" * size)
+    assert (machine.buffered, machine.in_progress, machine.backlog) == (0, False, False)
+    client = Receiver(Config(), deflate=False, binary=False, client=True)
+    assert client.whole(frame(FIN | TEXT, b"x" * size)) == Text(b"x" * size)
+    assert client.whole(sent(FIN | TEXT, b"x" * size)) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x81",
+        sent(FIN | TEXT, b"Hello")[:-1],
+        sent(FIN | TEXT, b"Hello") + b"\x81",
+        sent(FIN | TEXT, b"Hello") * 2,
+        sent(TEXT, b"Hello"),
+        sent(FIN | RSV1 | TEXT, deflate(b"Hello")),
+        sent(FIN | BINARY, b"Hello"),
+        sent(FIN | PING, b"Hello"),
+        sent(FIN | CLOSE, b"\x03\xe8"),
+        sent(FIN | TEXT, b"\xff"),
+        sent(FIN | TEXT, b"x" * 301),
+        frame(FIN | TEXT, b"Hello"),
+        b"\x81\xfe\x00\x05" + sent(FIN | TEXT, b"Hello")[2:],
+    ],
+)
+def test_any_other_bytes_are_left_to_a_turn(data: bytes) -> None:
+    machine, other = (receiver(deflate=True, max_message_bytes=300) for _ in range(2))
+    assert machine.whole(data) is None
+    assert machine.turn(data) == other.turn(data)
+
+
+def test_no_text_is_whole_while_another_message_has_begun_or_waits() -> None:
+    machine = receiver(frames_per_turn=1)
+    machine.turn(sent(TEXT, b"He"))
+    assert machine.whole(sent(FIN | TEXT, b"llo")) is None
+    assert machine.turn(sent(FIN | CONTINUATION, b"llo")) == [Text(b"Hello")]
+    assert machine.turn(sent(FIN | TEXT, b"1") + sent(FIN | TEXT, b"2")) == [Text(b"1")]
+    assert machine.whole(sent(FIN | TEXT, b"3")) is None
+    assert machine.turn(sent(FIN | TEXT, b"3")) == [Text(b"2")]
+
+
 PARTS = st.one_of(
     st.builds(
         sent,
@@ -437,6 +481,18 @@ def test_any_bytes_raise_nothing_and_mean_the_same_at_every_split(
             events += machine.turn()
     assert events == whole
     assert not any(type(event) in (Failed, PeerClosed) for event in whole[:-1])
+
+
+@given(st.lists(PARTS, max_size=8))
+def test_a_text_that_is_whole_is_the_text_of_its_turn(reads: list[bytes]) -> None:
+    direct, general = (
+        receiver(deflate=True, max_message_bytes=300, max_fragments=4, frames_per_turn=3) for _ in range(2)
+    )
+    for data in reads:
+        if not general.backlog and not general.over:
+            text = direct.whole(data)
+            assert ([text] if text is not None else direct.turn(data)) == general.turn(data)
+            assert (direct.buffered, direct.in_progress) == (general.buffered, general.in_progress)
 
 
 def test_a_value_that_was_built_cannot_change() -> None:

@@ -672,3 +672,12 @@ def test_a_closing_side_parses_the_backlog_even_while_the_peer_takes_nothing() -
     assert machine.next_timeout() == 1.0
     machine.handle_timeout(1.0)
     assert Ended(1000) in machine.output
+
+
+def test_a_whole_text_is_handed_on_directly_while_the_connection_is_open() -> None:
+    machine = codec()
+    assert machine.receive_whole(HELLO, 0.0) == Text(b"Hello")
+    assert (machine.output, machine.next_timeout(), machine.buffered) == ([], None, 0)
+    assert machine.receive_whole(HELLO[:-1], 0.0) is None
+    machine.close(1000, 0.0)
+    assert machine.receive_whole(HELLO, 0.0) is None

@@ -170,6 +170,11 @@ class Codec(Protocol):
     def receive_data(self, data: bytes, now: float) -> None:
         """Take bytes from the socket: never empty, cut anywhere."""
 
+    def receive_whole(self, data: bytes, now: float) -> Text | Exchange | None:
+        """The direct way in. If the bytes are one whole message, and nothing else is received or sent: the message that
+        `receive_data` would put into `output`, and no deadline changes. None: nothing has changed."""
+        return None
+
     def receive_eof(self, now: float) -> None:
         """The peer half-closed: no more bytes come."""
 

@@ -58,6 +58,16 @@ class RequestReader:
         self.options = known.options
         return request
 
+    def read_whole(self, data: bytes) -> Exchange | None:
+        """The request that these bytes are, if its head is known and nothing else was received. None: nothing has
+        changed."""
+        head = data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES) + 4
+        known = self._known.find(data[:head])
+        if known is None or len(data) != head + known.length or self.buffer or not self.head_read:
+            return None
+        self.options = known.options
+        return Exchange(data[head:], NO_META, known.path, known.headers)
+
     def read_head(self, now: float) -> Wanted | None:
         """The purpose of the next request, a refusal, or None if it needs more bytes. After a `Call`, read its body."""
         buffer = self.buffer

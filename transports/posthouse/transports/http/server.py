@@ -115,6 +115,17 @@ class Http1(Codec):
                 self._read_head(now)
         self._hold_back()
 
+    def receive_whole(self, data: bytes, now: float) -> Exchange | None:
+        """The direct way in, for a request with a known head on a socket that is idle."""
+        if self._state is not IDLE or self._gone_at is not None:
+            return None
+        request = self._reader.read_whole(data)
+        if request is not None:
+            self._parsed = 0
+            self._state = TRANSITIONS[TRANSITIONS[IDLE][BODY_EXPECTED]][REQUEST]
+            self._deadline = None
+        return request
+
     def receive_eof(self, now: float) -> None:
         """The peer half-closed. Whole requests are still answered, for a while."""
         self._gone_at = now + self._config.half_close_timeout

@@ -75,7 +75,8 @@ class Sockets:
         assert state.connection is not None
         del self.by_connection[state.connection]
         state.connection = None
-        self.disown(state, now)
+        if not state.wire.clear or state.stopped:
+            self.disown(state, now)
 
     def disown(self, state: SocketState, now: float) -> None:
         """The gateway no longer counts the bytes held here, and reading does not wait for them."""

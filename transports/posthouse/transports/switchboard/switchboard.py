@@ -54,6 +54,7 @@ class Switchboard:
         self.gateway: Final = gateway
         self.config: Final[Config] = gateway.config
         self._policy = policy
+        self._direct: Final = direct
         self._first_codec = first_codecs(gateway.config, policy, direct=direct)
         self._timers = Timers()
         self._sockets = Sockets(gateway, self.outbox, self._timers)
@@ -85,9 +86,16 @@ class Switchboard:
     def received(self, socket: SocketId, data: bytes, now: float) -> None:
         """Bytes came. At most `config.read_bytes` of them."""
         state = self._sockets.find(socket)
-        if state is not None and not state.codec_closed:
-            state.codec.receive_data(data, now)
-            self._run(now, state)
+        if state is None or state.codec_closed:
+            return
+        if self._direct and not state.stopped:
+            message = state.codec.receive_whole(data, now)
+            if message is not None:
+                self._tell[type(message)](state, message, now)
+                self._run(now)
+                return
+        state.codec.receive_data(data, now)
+        self._run(now, state)
 
     def received_eof(self, socket: SocketId, now: float) -> None:
         """The peer half-closed: no more bytes come."""
@@ -273,10 +281,11 @@ class Switchboard:
     def _run(self, now: float, state: SocketState | None = None) -> None:
         """Work until none is left: effects first, then codec outputs. A loop, never a recursion."""
         pending = self._pending
-        if state is not None:
-            pending[state.socket] = state
         if self.gateway.outbox:
             self._flush_effects(now)
+        if state is not None:
+            pending.pop(state.socket, None)
+            self._take(state, now)
         while pending or (self._at_eof and self._close_at_eof(now)):
             self._take(pending.pop(next(iter(pending))), now)
 
@@ -308,14 +317,14 @@ class Switchboard:
                 self._tell[type(output)](state, output, now)
                 if effects:
                     self._flush_effects(now)
-            if done:
-                del codec.output[:done]
+            del codec.output[:done]
             if state.codec is codec:
                 break
         if (state.phase is ANSWERED or state.phase is FLUSHING) and state.wire.clear:
             self._handed_over(state, now)
-            if state.socket in self._pending:
-                return  # the codec goes on: the rest is done behind its next outputs
+            if codec.output:
+                self._pending[state.socket] = state  # the codec goes on: the rest is done behind its next outputs
+                return
         sockets.schedule(state)
         sockets.measure(state, now)
         if effects:
@@ -331,7 +340,6 @@ class Switchboard:
         if state.phase is ANSWERED:
             state.advance(DELIVER)
             state.codec.proceed(now)
-            self._pending[state.socket] = state
 
     def _flush_effects(self, now: float) -> None:
         """Perform the gateway's effects, including new ones. Codecs that they move become pending."""

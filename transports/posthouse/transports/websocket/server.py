@@ -121,6 +121,10 @@ class WebSocket(Codec):
         elif self._state is not SHUT:
             self._turn(data, now)
 
+    def receive_whole(self, data: bytes, now: float) -> Text | None:
+        """The direct way in, for a text in one plain frame while nothing has begun."""
+        return self._receiver.whole(data) if self._state is OPEN else None
+
     def receive_eof(self, now: float) -> None:
         """The peer half-closed. A backlog is parsed before the connection ends."""
         if self._state is DISCARDING:
