@@ -23,9 +23,9 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 class Seen(dict[type[Action], Callable[[Any], None]]):
     """The table of a loop's actions, with a witness that sees each action first."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, exchanges_told: bool) -> None:
         super().__init__()
-        self._witness = Witness()
+        self._witness = Witness(exchanges_told=exchanges_told)
 
     def __getitem__(self, kind: type[Action]) -> Callable[[Any], None]:
         perform = super().__getitem__(kind)
@@ -44,7 +44,7 @@ def invariants_hold(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def begun(self: Runner, *arguments: Any, **named: Any) -> None:
         begin(self, *arguments, **named)
-        self.actions = Seen()  # type: ignore[misc]
+        self.actions = Seen(exchanges_told=self.board.gateway._shared.exchanges_told)  # type: ignore[misc]
 
     def checked(self: Runner) -> None:
         if next(turns) % SAMPLED == 0:

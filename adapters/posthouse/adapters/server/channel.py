@@ -142,6 +142,8 @@ class Channel:
                 return
             if sent == len(data):
                 unsent.clear()
+                if not (self._held or self._watched & WRITE or self._finishing or self._closing):
+                    return
             else:
                 unsent[:] = [memoryview(data)[sent:]]
                 self._blocked = True

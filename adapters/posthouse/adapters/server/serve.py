@@ -23,6 +23,7 @@ from posthouse.adapters.handlers.lifespans import LifespanError, Lifespans
 from posthouse.adapters.handlers.runs import Runs
 from posthouse.adapters.handlers.served_context import AwaitedRequests
 from posthouse.adapters.handlers.state.states import States
+from posthouse.adapters.handlers.state.views import takes_contexts
 from posthouse.adapters.handlers.tasks import Tasks
 from posthouse.adapters.handlers.watchdog import Watchdog
 from posthouse.adapters.handlers.workers import Workers
@@ -31,7 +32,7 @@ from posthouse.adapters.journal.file import DEFAULT_BYTES
 from posthouse.adapters.loop.clock import Clock
 from posthouse.adapters.loop.named import named_loop
 from posthouse.adapters.loop.runner import Runner
-from posthouse.adapters.report import ERROR, INFO, LISTENING, WARNING, report
+from posthouse.adapters.report import DEBUG, ERROR, INFO, LISTENING, WARNING, is_logged, report
 from posthouse.adapters.version import installed_version
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
@@ -165,7 +166,9 @@ async def serve(
         about: dict[str, str | float] = {"version": installed_version(), "started_at": clock.wall()}
         wall = clock.wall() - clock.now()
         if journal is None:
-            core = Gateway(service, config, wall=wall, entropy=clock.entropy, events=events)
+            # An orderly exchange is only of interest to hooks, and in the log at DEBUG.
+            told = is_logged(DEBUG) or takes_contexts(service)
+            core = Gateway(service, config, wall=wall, entropy=clock.entropy, events=events, tell_exchanges=told)
             board = Switchboard(core, policy, about)
         else:
             file = JournalFile(journal, journal_bytes)

@@ -45,11 +45,16 @@ class EventContext(HookContext[Any]):
         return self._connection is not None and self._notify(self._connection, method, params)
 
 
+def takes_contexts(service: Service) -> bool:
+    """Does a hook of this service take a context?"""
+    return any(hook.takes_context for hooks in service.hooks.values() for hook in hooks)
+
+
 class EventContexts:
     """Makes the contexts of hooks. If a hook takes one, `see` must be called with every event, in order."""
 
     def __init__(self, service: Service, states: States, notify: Notify) -> None:
-        self.needed: Final = any(hook.takes_context for hooks in service.hooks.values() for hook in hooks)
+        self.needed: Final = takes_contexts(service)
         self._states: Final = states
         self._notify: Final = notify
         self._open: Final[dict[ConnectionId | None, Caller]] = {}
