@@ -71,7 +71,7 @@ def test_the_simulator_finds_a_bug_at_once(name: str, fact: str) -> None:
 
 
 def test_the_simulator_finds_nothing_in_a_patch_that_changes_nothing(tmp_path: Path) -> None:
-    name = "adapters/posthouse/adapters/loop/clock.py"
+    name = "adapters/posthouse/adapters/system/clock.py"
     lines = (ROOT / name).read_text().splitlines(keepends=True)
     patch = tmp_path / "none.patch"
     patch.write_text(

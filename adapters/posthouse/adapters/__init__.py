@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .embedded import running
     from .handlers.lifespans import LifespanError
-    from .loop.clock import Clock
+    from .server.arguments import Options
     from .server.listeners import Bound
-    from .server.serve import Options, run, serve
+    from .server.serve import run, serve
     from .server.server import Server
+    from .system.clock import Clock
 else:
     MODULES = {
         "Bound": ".server.listeners",
-        "Clock": ".loop.clock",
+        "Clock": ".system.clock",
         "LifespanError": ".handlers.lifespans",
+        "Options": ".server.arguments",
         "Server": ".server.server",
         "running": ".embedded",
     }

@@ -13,7 +13,8 @@ from typing import Final, Unpack
 
 import anyio
 from posthouse.adapters.loop.named import asyncio_loop
-from posthouse.adapters.server.serve import Options, serve
+from posthouse.adapters.server.arguments import Options
+from posthouse.adapters.server.serve import serve
 from posthouse.adapters.server.server import Server
 from posthouse.core.service.service import Service
 

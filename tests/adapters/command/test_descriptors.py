@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from posthouse.adapters.server.listeners import tls_context
+from posthouse.adapters.system.tls import tls_context
 
 from tests.adapters.loopback import ENVIRONMENT, PATIENCE
 

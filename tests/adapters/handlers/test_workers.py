@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 
 from posthouse.adapters.handlers.workers import Workers
+from posthouse.adapters.system.machine import MachineThreads
 
 PATIENCE = 20.0
+
+
+THREADS = MachineThreads()
 
 
 class Jobs:
@@ -26,7 +30,7 @@ class Jobs:
 
 
 def test_it_takes_as_many_jobs_as_it_has_threads_and_places() -> None:
-    workers, jobs = Workers(2, 1), Jobs()
+    workers, jobs = Workers(THREADS, 2, 1), Jobs()
     assert [workers.submit(jobs.job) for _ in range(4)] == [True, True, True, False]
     assert jobs.begun.acquire(timeout=PATIENCE) and jobs.begun.acquire(timeout=PATIENCE)
     assert not jobs.begun.acquire(blocking=False)
@@ -38,7 +42,7 @@ def test_it_takes_as_many_jobs_as_it_has_threads_and_places() -> None:
 
 
 def test_a_thread_is_started_only_when_the_others_are_busy() -> None:
-    workers, jobs = Workers(8, 0), Jobs()
+    workers, jobs = Workers(THREADS, 8, 0), Jobs()
     jobs.release.set()
     idle = threading.Event()
     for _ in range(3):
@@ -50,7 +54,7 @@ def test_a_thread_is_started_only_when_the_others_are_busy() -> None:
 
 
 def test_a_job_that_has_not_begun_can_be_withdrawn() -> None:
-    workers, first, second = Workers(1, 1), Jobs(), Jobs()
+    workers, first, second = Workers(THREADS, 1, 1), Jobs(), Jobs()
     waiting = second.job
     assert workers.submit(first.job)
     assert first.begun.acquire(timeout=PATIENCE)
@@ -64,7 +68,7 @@ def test_a_job_that_has_not_begun_can_be_withdrawn() -> None:
 
 
 def test_a_stuck_job_does_not_delay_the_exit() -> None:
-    workers, jobs = Workers(1, 1), Jobs()
+    workers, jobs = Workers(THREADS, 1, 1), Jobs()
     assert workers.submit(jobs.job) and workers.submit(jobs.job)
     assert jobs.begun.acquire(timeout=PATIENCE)
     workers.close()

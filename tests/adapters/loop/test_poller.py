@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import anyio
 import pytest
 from posthouse.adapters.loop.poller import READ, WRITE, Poller
+from posthouse.adapters.system.machine import MachineSockets
 
 from tests.adapters.loopback import PATIENCE
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def poller() -> Iterator[Poller]:
-    poller = Poller()
+    poller = Poller(MachineSockets())
     yield poller
     poller.close()
 
@@ -89,6 +90,6 @@ async def test_an_exception_of_a_turn_ends_the_loop(poller: Poller) -> None:
 
 
 async def test_a_closed_poller_runs_no_calls() -> None:
-    poller = Poller()
+    poller = Poller(MachineSockets())
     poller.close()
     assert not poller.call_soon(lambda: None)

@@ -6,7 +6,6 @@ from typing import get_args
 
 import anyio
 import pytest
-from posthouse.adapters import Clock
 from posthouse.adapters.handlers.events import Events
 from posthouse.adapters.handlers.runs import Runs
 from posthouse.adapters.handlers.served_context import Awaited, AwaitedRequests
@@ -18,6 +17,7 @@ from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.server.accepting import Acceptor
 from posthouse.adapters.server.actions import performers
 from posthouse.adapters.server.endpoints import Endpoints
+from posthouse.adapters.system.machine import Machine
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.effects import Drained, StopAccepting
@@ -54,10 +54,10 @@ class Note:
 @pytest.mark.anyio
 async def test_every_action_has_a_row_and_nothing_else_has() -> None:
     service = Service("actions")
-    runner = Runner(Switchboard(Gateway(service, wall=0.0, entropy=bytes)), Clock())
+    runner = Runner(Switchboard(Gateway(service, wall=0.0, entropy=bytes)), Machine())
     watchdog, workers, endpoints, note = (
         Watchdog(runner.now, runner.send_written, 1.0, 1.0),
-        Workers(1, 1),
+        Workers(runner.system.threads, 1, 1),
         Endpoints(),
         Note(),
     )

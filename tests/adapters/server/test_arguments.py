@@ -12,8 +12,7 @@ from typing import Any
 import anyio
 import pytest
 from posthouse.adapters import run, serve
-from posthouse.adapters.server.arguments import CHECKS, KINDS, OTHERS
-from posthouse.adapters.server.serve import Options
+from posthouse.adapters.server.arguments import CHECKS, KINDS, OTHERS, Options
 from posthouse.adapters.server.server import Server
 from posthouse.core import Config, Service, UsageError
 

@@ -11,11 +11,11 @@ import os
 import sys
 
 import anyio
-from posthouse.adapters.loop.clock import Clock
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.server.listeners import listen_tcp
 from posthouse.adapters.server.serve import Entrances, drive
 from posthouse.adapters.server.server import Server
+from posthouse.adapters.system.machine import Machine
 from posthouse.core import Config, ConnectionId, Gateway, Service, Transmit
 from posthouse.core.values.config import MIB
 from posthouse.transports.policy import Policy
@@ -41,11 +41,11 @@ class EchoGateway(Gateway):
 
 async def main() -> None:
     """Serve on a free port until this process is ended."""
-    clock = Clock()
+    machine = Machine()
     service = Service("echo")
-    gateway = EchoGateway(service, CONFIG, wall=clock.wall() - clock.now(), entropy=os.urandom)
-    (listener,) = listen_tcp(["127.0.0.1"], 0)
-    runner = Runner(Switchboard(gateway, Policy(binary=True)), clock)
+    gateway = EchoGateway(service, CONFIG, wall=machine.wall() - machine.now(), entropy=os.urandom)
+    (listener,) = listen_tcp(machine.sockets, ["127.0.0.1"], 0)
+    runner = Runner(Switchboard(gateway, Policy(binary=True)), machine)
 
     def accepts() -> None:
         sys.stdout.write(f"ws://127.0.0.1:{listener.bound.port}/ws\n")

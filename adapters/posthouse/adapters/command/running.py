@@ -14,7 +14,8 @@ from msgspec import Struct
 from posthouse.adapters.handlers.lifespans import LifespanError
 from posthouse.adapters.journal.file import DEFAULT_BYTES
 from posthouse.adapters.report import ERROR, report
-from posthouse.adapters.server.serve import Options, run
+from posthouse.adapters.server.arguments import Options
+from posthouse.adapters.server.serve import run
 from posthouse.adapters.terminal import Failure, Misuse
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config

@@ -334,7 +334,7 @@ class Runs:
                 report(WARNING, "error.data_lost", text, method=invoke.method.name, code=error.code)
             self._board.fail(invoke.call, error, self._now())
             return
-        incident = self._runner.clock.entropy(6).hex()
+        incident = self._runner.system.entropy(6).hex()
         self._events.explain(incident, error)
         self._board.fail(invoke.call, RpcError(INTERNAL_ERROR, data={"incident": incident}), self._now())
 

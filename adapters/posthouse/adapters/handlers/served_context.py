@@ -48,7 +48,7 @@ class Awaited(Generic[Id]):
         """
         if self._closed:
             raise RpcError.of(self._gone)
-        outcome: Future[Result] = Future()
+        outcome: Future[Result] = self._runner.system.threads.future()
         if not self._runner.in_loop_thread:
             if not self._runner.run_in_loop(lambda: self._begin(outcome, begin), None):
                 raise RpcError.of(self._gone)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
-from threading import Event, Thread, get_ident
+from threading import get_ident
 from typing import Final
 
 from posthouse.adapters.report import WARNING, report
+from posthouse.adapters.system.system import Threads
 
 SLOW: Final = 0.001
 """Code that took longer than so many seconds is expected to do so again: nobody else's answer should wait for it."""
@@ -32,16 +33,10 @@ class Watchdog:
         self._current: tuple[str, float] | None = None
         self._warned: tuple[str, float] | None = None
         self._logged: tuple[str, float] | None = None
-        self._stopped: Final = Event()
-        self._thread: Final = Thread(target=self._run, name="posthouse-watchdog", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop the thread and wait for it."""
-        self._stopped.set()
-        self._thread.join()
+    def start(self, threads: Threads) -> Callable[[], None]:
+        """Look from now on, in a thread. Returns a function that ends it."""
+        return threads.every(self._warn / 2, self.look, "posthouse-watchdog")
 
     def begins(self, name: str) -> None:
         """Inline code begins: a method or a hook of this name."""
@@ -89,7 +84,3 @@ class Watchdog:
                 method=name,
                 seconds=seconds,
             )
-
-    def _run(self) -> None:
-        while not self._stopped.wait(self._warn / 2):
-            self.look()

@@ -1,14 +1,15 @@
 """A bounded pool of threads for handlers that block.
 
-Its threads are daemons: a stuck one delays neither the others nor the exit. This module does not know what a job does.
+A stuck thread delays neither the others nor the exit. This module does not know what a job does.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from threading import Condition, Thread
 from typing import Final
+
+from posthouse.adapters.system.system import Threads
 
 Job = Callable[[], None]
 
@@ -16,11 +17,12 @@ Job = Callable[[], None]
 class Workers:
     """At most `size` threads, started on demand, and at most `max_queue` jobs that wait for a thread."""
 
-    def __init__(self, size: int, max_queue: int) -> None:
+    def __init__(self, threads: Threads, size: int, max_queue: int) -> None:
+        self._start: Final = threads.start
         self._size: Final = size
         self._max_queue: Final = max_queue
         self._jobs: deque[Job] = deque()
-        self._changed: Final = Condition()
+        self._changed: Final = threads.condition()
         self._threads = 0
         self._running = 0
         self._closed = False
@@ -36,7 +38,7 @@ class Workers:
                 self._changed.notify()
             elif self._threads < self._size:
                 self._threads += 1
-                Thread(target=self._work, name=f"posthouse-worker-{self._threads}", daemon=True).start()
+                self._start(self._work, f"posthouse-worker-{self._threads}")
             return True
 
     def withdraw(self, job: Job) -> bool:

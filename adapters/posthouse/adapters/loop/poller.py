@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-import socket
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +16,7 @@ from threading import RLock
 from typing import Final
 
 import anyio
+from posthouse.adapters.system.system import Socket, Sockets
 
 from .named import asyncio_loop
 
@@ -31,18 +31,18 @@ class Poller:
 
     __slots__ = ("_awake", "_calls", "_closed", "_lock", "_selector", "_waker", "turn_soon")
 
-    def __init__(self) -> None:
-        self._selector: Final = selectors.DefaultSelector()
+    def __init__(self, sockets: Sockets) -> None:
+        self._selector: Final = sockets.selector()
         self._calls: deque[Callable[[], None]] = deque()
         self._lock: Final = RLock()  # a signal may come while its own thread holds it
         self._closed = False
         self.turn_soon: Callable[[], object] = self._wake
-        self._awake, self._waker = socket.socketpair()
+        self._awake, self._waker = sockets.pair()
         self._awake.setblocking(False)
         self._waker.setblocking(False)
         self._selector.register(self._awake, READ, self._run_calls)
 
-    def watch(self, descriptor: socket.socket, before: int, events: int, ready: Ready) -> None:
+    def watch(self, descriptor: Socket, before: int, events: int, ready: Ready) -> None:
         """Have `poll` return `ready` when one of `events` occurs. `before`: the events watched until now. 0: none."""
         if events == before:
             return

@@ -24,11 +24,11 @@ from threading import get_ident
 from typing import Any, Final, Protocol, TypeVar
 
 import anyio
+from posthouse.adapters.system.system import System
 from posthouse.core.values.timers import Timer, Timers
 from posthouse.transports.switchboard.switchboard import Switchboard
 
 from .alarm import Alarm
-from .clock import Clock
 from .poller import Poller, Ready
 
 MAX_ACTIONS: Final = 64
@@ -59,11 +59,11 @@ class Runner:
     Everything but `run_in_loop` and `poller.call_soon` belongs to the event loop's thread.
     """
 
-    def __init__(self, board: Switchboard, clock: Clock) -> None:
+    def __init__(self, board: Switchboard, system: System) -> None:
         self.board: Final = board
-        self.clock: Final = clock
-        self.now: Final = clock.now
-        self.poller: Final = Poller()
+        self.system: Final = system
+        self.now: Final = system.now
+        self.poller: Final = Poller(system.sockets)
         self.actions: Final[dict[type, Perform]] = {}
         self.timers: Final = Timers()
         self.on_due: Final[dict[str, Callable[[int], None]]] = {}
@@ -75,10 +75,10 @@ class Runner:
         self._ready: deque[tuple[Ready, int]] = deque()
         self._turn_requested = False
         # Time
-        self._alarm: Final = Alarm(clock.now)
+        self._alarm: Final = Alarm(system.now)
         self._due = math.inf
         self._wall_at = self.now() + WALL_EVERY
-        self._wall_offset = clock.wall() - self.now()
+        self._wall_offset = system.wall() - self.now()
         # Other threads
         self._thread: Final = get_ident()
         self._calls: Final[dict[Future[Any], None]] = {}
@@ -201,7 +201,7 @@ class Runner:
 
     def _compare_clocks(self, now: float) -> None:
         self._wall_at = now + WALL_EVERY
-        wall = self.clock.wall()
+        wall = self.system.wall()
         if abs(wall - now - self._wall_offset) > WALL_STEP:
             self._wall_offset = wall - now
             self.board.set_wall(wall, now)
@@ -221,7 +221,7 @@ class Runner:
                 return call()
             finally:
                 self.flush_outbox()
-        outcome: Future[T] = Future()
+        outcome: Future[T] = self.system.threads.future()
 
         def run() -> None:
             try:

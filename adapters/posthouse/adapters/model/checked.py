@@ -46,9 +46,16 @@ class CheckedGateway(Gateway):
     """
 
     def __init__(
-        self, service: Service, config: Config = Config(), *, wall: float, entropy: Entropy, events: EventNames = ()
+        self,
+        service: Service,
+        config: Config = Config(),
+        *,
+        wall: float,
+        entropy: Entropy,
+        events: EventNames = (),
+        tell_exchanges: bool = True,
     ) -> None:
-        super().__init__(service, config, wall=wall, entropy=entropy, events=events)
+        super().__init__(service, config, wall=wall, entropy=entropy, events=events, tell_exchanges=tell_exchanges)
         self.model = Model(service, config, ends_are_told=CallEnded in self._shared.wanted)
 
     accepted = checked(Gateway.accepted, lambda model, socket, address, now: model.accepted(socket))

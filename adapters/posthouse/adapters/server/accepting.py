@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import errno
 import math
-import os
-import resource
 import socket
-import ssl
 from collections.abc import Sequence
 from typing import Final
 
 from posthouse.adapters.loop.poller import READ
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import WARNING, report
+from posthouse.adapters.system.system import Socket, TlsContext
 from posthouse.core.values.peers import Address, SocketId
 
 from .channel import Channel
@@ -47,14 +45,15 @@ class Acceptor:
     sockets."""
 
     def __init__(
-        self, listeners: Sequence[Listener], runner: Runner, endpoints: Endpoints, tls: ssl.SSLContext | None = None
+        self, listeners: Sequence[Listener], runner: Runner, endpoints: Endpoints, tls: TlsContext | None = None
     ) -> None:
         self._listeners: Final = listeners
         self._runner: Final = runner
         self._endpoints: Final = endpoints
         self._tls: Final = tls
+        self._descriptors: Final = runner.system.descriptors
         self._watched = [0] * len(listeners)
-        self._reserve: int | None = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._reserve: int | None = self._descriptors.null()
         self._pause = FIRST_PAUSE
         self._logged_at = -math.inf
         self._open = True
@@ -75,7 +74,7 @@ class Acceptor:
             self._watch(place, 0)
             listener.close()
         if self._reserve is not None:
-            os.close(self._reserve)
+            self._descriptors.close(self._reserve)
 
     def _watch(self, place: int, events: int) -> None:
         listening = self._listeners[place].socket
@@ -95,14 +94,14 @@ class Acceptor:
                     self._stand_back(place)
                     return
                 continue  # the client has gone already
-            if accepted.fileno() >= _ceiling(self._runner.board.config.descriptor_reserve):
+            if accepted.fileno() >= self._ceiling():
                 accepted.close()
                 self._stand_back(place)
                 return
             self._pause = FIRST_PAUSE
             self._admit(accepted, peer)
 
-    def _admit(self, accepted: socket.socket, peer: object) -> None:
+    def _admit(self, accepted: Socket, peer: object) -> None:
         runner = self._runner
         over_ip = accepted.family != socket.AF_UNIX
         tls = self._tls if over_ip else None
@@ -128,15 +127,15 @@ class Acceptor:
         self._endpoints.by_id[id] = channel
         channel.start()
 
-    def _shed(self, listening: socket.socket) -> None:
+    def _shed(self, listening: Socket) -> None:
         """Use the reserved descriptor to accept one client and close it, so that this client learns of it at once."""
         if self._reserve is None:
             return
-        os.close(self._reserve)
+        self._descriptors.close(self._reserve)
         self._reserve = None
         try:
             listening.accept()[0].close()
-            self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+            self._reserve = self._descriptors.null()
         except OSError:
             pass  # another thread or process took the descriptor
 
@@ -155,7 +154,7 @@ class Acceptor:
             return
         if self._reserve is None:
             try:
-                self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+                self._reserve = self._descriptors.null()
             except OSError:
                 pass  # there is still none
         self._watch(place, READ)
@@ -165,8 +164,7 @@ class Acceptor:
         if isinstance(channel, TlsChannel):
             channel.expire()
 
-
-def _ceiling(reserve: int) -> float:
-    """The first descriptor that clients may not use: the service's own files and sockets need some too."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return math.inf if limit == resource.RLIM_INFINITY else limit - min(reserve, limit // 4)
+    def _ceiling(self) -> float:
+        """The first descriptor that clients may not use: the service's own files and sockets need some too."""
+        limit = self._descriptors.limit()
+        return limit - min(self._runner.board.config.descriptor_reserve, limit // 4)

@@ -10,11 +10,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from importlib.util import find_spec
-from typing import Any, Final
+from os import PathLike
+from typing import Any, Final, TypedDict
 
+from posthouse.adapters.system.clock import Clock
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
+from posthouse.core.values.peers import Identity
+
+from .server import Server
 
 PORTS: Final = range(65536)
 
@@ -40,6 +45,28 @@ OTHERS: Final[dict[str, str]] = {
     "allowed_hosts": "use allow_hosts",
 }
 """Options of other servers, and what to do here."""
+
+
+class Options(TypedDict, total=False):
+    """The arguments of `serve` and of `run`, beside the service."""
+
+    host: str | Sequence[str] | None
+    port: int
+    unix: str | PathLike[str] | None
+    pipes: Sequence[tuple[int, int]]
+    tls_cert: str | PathLike[str] | None
+    tls_key: str | PathLike[str] | None
+    config: Config
+    allow_hosts: Sequence[str]
+    allow_origins: Sequence[str]
+    dev: bool
+    pipe_identity: Identity
+    signals: bool
+    access_log: bool
+    clock: Clock
+    journal: str | PathLike[str] | None
+    journal_bytes: int
+    started: Callable[[Server], object] | None
 
 
 def check_arguments(service: object, known: Iterable[str], options: Mapping[str, Any]) -> None:

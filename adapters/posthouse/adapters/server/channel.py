@@ -14,6 +14,7 @@ from typing import Final
 
 from posthouse.adapters.loop.poller import READ, WRITE
 from posthouse.adapters.loop.runner import Runner
+from posthouse.adapters.system.system import Socket
 from posthouse.core.values.peers import SocketId
 
 ABORT: Final = struct.pack("ii", 1, 0)
@@ -43,9 +44,7 @@ class Channel:
         "socket",
     )
 
-    def __init__(
-        self, id: SocketId, accepted: socket.socket, runner: Runner, forget: Callable[[SocketId], None]
-    ) -> None:
+    def __init__(self, id: SocketId, accepted: Socket, runner: Runner, forget: Callable[[SocketId], None]) -> None:
         self.id: Final = id
         self.socket: Final = accepted
         self.open = True

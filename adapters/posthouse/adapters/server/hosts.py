@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from posthouse.adapters.system.system import Sockets
 from posthouse.core.values.errors import UsageError
 
 from .listeners import Bound, is_loopback
@@ -28,10 +29,10 @@ def hosts_to_bind(host: str | Sequence[str] | None, *, elsewhere: bool) -> tuple
     return hosts
 
 
-def check_hosts(hosts: tuple[str, ...], allow_hosts: Sequence[str], *, dev: bool) -> None:
+def check_hosts(sockets: Sockets, hosts: tuple[str, ...], allow_hosts: Sequence[str], *, dev: bool) -> None:
     """Raise UsageError for an address that other machines can reach, if it has no allowed names or is for `dev`."""
     for host in hosts:
-        if is_loopback(host):
+        if is_loopback(sockets, host):
             continue
         if dev:
             raise UsageError(

@@ -8,15 +8,14 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import ssl
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from ipaddress import ip_address
-from os import PathLike
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
+from posthouse.adapters.system.system import Address, Socket, Sockets
 from posthouse.core.values.errors import UsageError
 
 BACKLOG: Final = 1024
@@ -45,7 +44,7 @@ class Listener:
 
     __slots__ = ("_identity", "bound", "socket")
 
-    def __init__(self, listening: socket.socket, bound: Bound) -> None:
+    def __init__(self, listening: Socket, bound: Bound) -> None:
         listening.setblocking(False)
         self.socket: Final = listening
         self.bound: Final = bound
@@ -68,31 +67,29 @@ def _identity(path: str) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def is_loopback(host: str) -> bool:
+def is_loopback(sockets: Sockets, host: str) -> bool:
     """Do all addresses of this host belong to this machine alone? Raises OSError for a name that cannot be resolved."""
-    return all(ip_address(address[0].partition("%")[0]).is_loopback for _, address in _resolve(host, 0))
+    return all(ip_address(address[0].partition("%")[0]).is_loopback for _, address in _resolve(sockets, host, 0))
 
 
-def _resolve(host: str, port: int) -> Iterator[tuple[int, tuple[Any, ...]]]:
+def _resolve(sockets: Sockets, host: str, port: int) -> list[tuple[int, Address]]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return sockets.addresses(host, port)
     except (socket.gaierror, UnicodeError) as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else "it is not a host name"
         raise OSError(errno.EADDRNOTAVAIL, f"cannot resolve {host!r}: {reason}") from None
-    for family, _, _, _, address in dict.fromkeys(found):
-        yield family, address
 
 
-def listen_tcp(hosts: Iterable[str], port: int, *, secure: bool = False) -> list[Listener]:
+def listen_tcp(sockets: Sockets, hosts: Iterable[str], port: int, *, secure: bool = False) -> list[Listener]:
     """Listen on every address of `hosts`, all on the same port. Addresses of a name that this machine does not have are
     skipped. Raises OSError if a host has no other address, and then listens on none."""
     listeners: list[Listener] = []
     try:
         for host in hosts:
             before, missing = len(listeners), None
-            for family, address in _resolve(host, port):
+            for family, address in _resolve(sockets, host, port):
                 try:
-                    listener = _listen(family, address, port, secure=secure)
+                    listener = _listen(sockets.open(family), address, port, secure=secure)
                 except OSError as error:
                     named = OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}")
                     if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
@@ -110,11 +107,10 @@ def listen_tcp(hosts: Iterable[str], port: int, *, secure: bool = False) -> list
     return listeners
 
 
-def _listen(family: int, address: tuple[Any, ...], port: int, *, secure: bool) -> Listener:
-    listening = socket.socket(family, socket.SOCK_STREAM)
+def _listen(listening: Socket, address: Address, port: int, *, secure: bool) -> Listener:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
+        if listening.family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listening.bind((address[0], port, *address[2:]))
         listening.listen(BACKLOG)
@@ -125,7 +121,7 @@ def _listen(family: int, address: tuple[Any, ...], port: int, *, secure: bool) -
     return Listener(listening, Bound(host, bound_port, secure=secure))
 
 
-def listen_unix(path: str, *, secure: bool = False) -> Listener:
+def listen_unix(sockets: Sockets, path: str, *, secure: bool = False) -> Listener:
     """Listen on a unix socket of mode 0600. A stale socket is replaced.
 
     Raises UsageError if another server listens there or the path is not a socket; OSError if it cannot be created.
@@ -142,7 +138,7 @@ def listen_unix(path: str, *, secure: bool = False) -> Listener:
         if _answers(path):
             raise UsageError(f"{path} is in use: another server listens there")
         os.unlink(path)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listening = sockets.open(socket.AF_UNIX)
     mask = os.umask(0o177)  # the socket never exists with wider permissions
     try:
         listening.bind(path)
@@ -165,28 +161,3 @@ def _answers(path: str) -> bool:
         except BlockingIOError:
             return True  # its backlog is full, so a server listens
         return True
-
-
-def tls_context(cert: str | PathLike[str], key: str | PathLike[str] | None = None) -> ssl.SSLContext:
-    """A context for TLS 1.2 and newer with the certificate of these PEM files. Raises OSError that names the file."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(["http/1.1"])
-    files = os.fspath(cert) if key is None else f"{os.fspath(cert)} or {os.fspath(key)}"
-    encrypted = f"the key in {os.fspath(key or cert)} is encrypted: remove its passphrase with `openssl pkey`"
-
-    def refuse() -> str:
-        raise PermissionError(encrypted)  # without this callback OpenSSL would ask the terminal, and wait
-
-    try:
-        context.load_cert_chain(cert, key, refuse)
-    except PermissionError as error:
-        if error.errno is None:
-            raise OSError(encrypted) from None
-        raise OSError(error.errno, f"cannot read {files}: {error.strerror}") from None
-    except ssl.SSLError as error:
-        reason = f": {error.reason}" if error.reason else ""
-        raise OSError(f"cannot read a certificate and its key (PEM) from {os.fspath(cert)}{reason}") from None
-    except OSError as error:
-        raise OSError(error.errno, f"cannot read {files}: {error.strerror}") from None
-    return context

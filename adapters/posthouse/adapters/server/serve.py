@@ -7,12 +7,12 @@ builds the parts of the adapter around them, and lets one runner drive them unti
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
+from contextvars import ContextVar
 from functools import partial
 from os import PathLike
-from typing import Any, Literal, Never, TypedDict, Unpack
+from typing import Any, Final, Literal, Never, Unpack
 
 import anyio
 from anyio.abc import TaskStatus
@@ -29,10 +29,12 @@ from posthouse.adapters.handlers.watchdog import Watchdog
 from posthouse.adapters.handlers.workers import Workers
 from posthouse.adapters.journal import JournalFile, record
 from posthouse.adapters.journal.file import DEFAULT_BYTES
-from posthouse.adapters.loop.clock import Clock
 from posthouse.adapters.loop.named import named_loop
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import DEBUG, ERROR, INFO, LISTENING, WARNING, is_logged, report
+from posthouse.adapters.system.clock import Clock
+from posthouse.adapters.system.machine import Machine
+from posthouse.adapters.system.system import System, TlsContext
 from posthouse.adapters.version import installed_version
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
@@ -45,35 +47,31 @@ from posthouse.transports.switchboard.switchboard import Switchboard
 
 from .accepting import Acceptor
 from .actions import performers
-from .arguments import check_arguments, check_backend
+from .arguments import Options, check_arguments, check_backend
 from .endpoints import Endpoints
 from .hosts import allowed_names, check_hosts, hosts_to_bind
-from .listeners import Listener, listen_tcp, listen_unix, tls_context
+from .listeners import Listener, listen_tcp, listen_unix
 from .server import Server
-from .signals import end_process, in_main_thread, on_signals
+from .signals import end_process, on_signals
 from .stdio import Pipes
 
 
-class Options(TypedDict, total=False):
-    """The arguments of `serve` and of `run`, beside the service."""
+class Build(Struct, frozen=True):
+    """How servers are built. A simulation builds them for a machine of its own, with a gateway that it checks.
 
-    host: str | Sequence[str] | None
-    port: int
-    unix: str | PathLike[str] | None
-    pipes: Sequence[tuple[int, int]]
-    tls_cert: str | PathLike[str] | None
-    tls_key: str | PathLike[str] | None
-    config: Config
-    allow_hosts: Sequence[str]
-    allow_origins: Sequence[str]
-    dev: bool
-    pipe_identity: Identity
-    signals: bool
-    access_log: bool
-    clock: Clock
-    journal: str | PathLike[str] | None
-    journal_bytes: int
-    started: Callable[[Server], object] | None
+    `write` takes each line of a journal; `events` are told in any case; `watch` gets each runner that is ready to run.
+    """
+
+    machine: Callable[[Clock], System] = Machine
+    gateway: type[Gateway] = Gateway
+    write: Callable[[bytes], object] | None = None
+    events: tuple[EventName, ...] = ()
+    watch: Callable[[Runner], object] | None = None
+
+
+USUAL: Final = Build()
+BUILD: Final[ContextVar[Build]] = ContextVar("build")
+"""How `serve` builds a server in this context, if not as usual."""
 
 
 async def serve(
@@ -128,24 +126,26 @@ async def serve(
     given = {"host": host, "port": port, "pipes": pipes, "config": config, "dev": dev, "signals": signals}
     named = {"allow_hosts": allow_hosts, "allow_origins": allow_origins, "started": started, "access_log": access_log}
     check_arguments(service, Options.__annotations__, {**given, **named, **unknown})
+    build = BUILD.get(USUAL)
+    system = build.machine(clock)
     hosts = hosts_to_bind(host, elsewhere=unix is not None or bool(pipes))
-    check_hosts(hosts, allow_hosts, dev=dev)
+    check_hosts(system.sockets, hosts, allow_hosts, dev=dev)
     if tls_key is not None and tls_cert is None:
         raise UsageError("tls_key needs tls_cert: TLS needs a certificate")
-    if signals and not in_main_thread():
+    if signals and not system.signals.available():
         raise UsageError("signals=True needs the main thread: use signals=False, and end the server with shut_down")
-    tls = None if tls_cert is None else tls_context(tls_cert, tls_key)
+    tls = None if tls_cert is None else system.sockets.tls(tls_cert, tls_key)
     identity = ANONYMOUS
     if dev:
         identity = pipe_identity = Identity(scopes=(ALL_SCOPES,))
         report(WARNING, "dev", "development mode: every caller has every scope")
     with ExitStack() as stack:
         stack.enter_context(named_loop())
-        listeners = listen_tcp(hosts, port, secure=tls is not None)
+        listeners = listen_tcp(system.sockets, hosts, port, secure=tls is not None)
         for listener in listeners:
             stack.callback(listener.close)
         if unix is not None:
-            listeners.append(listen_unix(os.fspath(unix)))
+            listeners.append(listen_unix(system.sockets, os.fspath(unix)))
             stack.callback(listeners[-1].close)
         bound = tuple(listener.bound for listener in listeners)
         policy = Policy(
@@ -162,25 +162,36 @@ async def serve(
         if uncallable is not None:
             service_name, methods = uncallable.service, uncallable.methods
             report(WARNING, "methods.uncallable", uncallable.text, service=service_name, methods=methods)
-        events: tuple[EventName, ...] = ("call.ended",) if access_log else ()
-        about: dict[str, str | float] = {"version": installed_version(), "started_at": clock.wall()}
-        wall = clock.wall() - clock.now()
-        if journal is None:
-            # An orderly exchange is only of interest to hooks, and in the log at DEBUG.
-            told = is_logged(DEBUG) or takes_contexts(service)
-            core = Gateway(service, config, wall=wall, entropy=clock.entropy, events=events, tell_exchanges=told)
-            board = Switchboard(core, policy, about)
-        else:
+        write = build.write
+        if journal is not None:
             file = JournalFile(journal, journal_bytes)
             stack.callback(file.close)
+            write = file.write
+        events = ("call.ended", *build.events) if access_log else build.events
+        about: dict[str, str | float] = {"version": installed_version(), "started_at": system.wall()}
+        wall, entropy = system.wall() - system.now(), system.entropy
+        if write is None:
+            # An orderly exchange is only of interest to hooks, and in the log at DEBUG.
+            told = is_logged(DEBUG) or takes_contexts(service)
+            core = build.gateway(service, config, wall=wall, entropy=entropy, events=events, tell_exchanges=told)
+            board = Switchboard(core, policy, about)
+        else:
             board = record(
-                service, config, policy, file.write, wall=wall, entropy=clock.entropy, events=events, about=about
+                service,
+                config,
+                policy,
+                write,
+                wall=wall,
+                entropy=entropy,
+                events=events,
+                about=about,
+                gateway=build.gateway,
             )
-        runner = Runner(board, clock)
+        runner = Runner(board, system)
         stack.callback(runner.close)
         server = Server(runner, bound)
         if signals:
-            stack.enter_context(on_signals(server.shut_down, config.drain_timeout))
+            stack.enter_context(on_signals(system, server.shut_down, config.drain_timeout))
 
         def accepts() -> None:
             for at in bound:
@@ -193,7 +204,7 @@ async def serve(
         ended = await drive(service, server, entrances, accepts, access_log=access_log)
     if ended.left and signals:
         _log(ended.errors)
-        end_process()
+        end_process(system.signals)
     if ended.errors:
         _log(ended.errors[1:])
         raise ended.errors[0]
@@ -202,7 +213,7 @@ async def serve(
 def run(service: Service, *, backend: Literal["asyncio", "trio"] = "asyncio", **options: Unpack[Options]) -> None:
     """Run `serve` in an event loop of its own, and handle signals if this is the main thread. Returns when a shut-down
     has ended."""
-    options.setdefault("signals", in_main_thread())
+    options.setdefault("signals", Machine().signals.available())
     check_backend(backend)
     began = False
 
@@ -224,7 +235,7 @@ class Entrances(Struct, frozen=True):
     """The ways in for clients: listening sockets, with TLS or without, and pipes."""
 
     listeners: Sequence[Listener]
-    tls: ssl.SSLContext | None = None
+    tls: TlsContext | None = None
     pipes: Sequence[tuple[int, int]] = ()
     pipe_identity: Identity = ANONYMOUS
 
@@ -245,7 +256,7 @@ async def drive(
     config = runner.board.config
     drained = anyio.Event()
     watchdog = Watchdog(runner.now, runner.send_written, config.watchdog_warn, config.watchdog_log)
-    workers = Workers(config.blocking_workers, config.max_blocking_queue)
+    workers = Workers(runner.system.threads, config.blocking_workers, config.max_blocking_queue)
     tasks = Tasks(runner)
     states = States()
     events = Events(service, runner, tasks, watchdog, states, access_log=access_log)
@@ -257,12 +268,13 @@ async def drive(
     acceptor = Acceptor(entrances.listeners, runner, endpoints, entrances.tls)
     runs = Runs(runner, tasks, events, requests, watchdog, workers)
     runner.actions.update(performers(endpoints, runs, requests, server._calls, events, acceptor, drained.set))
+    if (watch := BUILD.get(USUAL).watch) is not None:
+        watch(runner)
     with ExitStack() as stack:
         for cleanup in (requests.close, server._calls.close, workers.close, endpoints.abort, acceptor.close):
             stack.callback(cleanup)
         stack.callback(server._ended.set)
-        watchdog.start()
-        stack.callback(watchdog.stop)
+        stack.callback(watchdog.start(runner.system.threads))
         async with anyio.create_task_group() as group:
             group.start_soon(runner.run)
             until, started = None, False

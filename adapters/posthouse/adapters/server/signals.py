@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from queue import Empty, SimpleQueue
-from threading import Thread, current_thread, main_thread
-from time import sleep
+from queue import Empty
 from types import FrameType
-from typing import Final
+from typing import Final, Never
 
 from posthouse.adapters.report import ERROR, WARNING, report
+from posthouse.adapters.system.system import Signals, System
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -25,13 +23,8 @@ LAST_LINE: Final = 0.2
 """Seconds that a second signal waits for the last line of the log."""
 
 
-def in_main_thread() -> bool:
-    """Is this the main thread, which alone may handle signals?"""
-    return current_thread() is main_thread()
-
-
 @contextmanager
-def on_signals(shut_down: Callable[[], None], seconds: float) -> Iterator[None]:
+def on_signals(system: System, shut_down: Callable[[], None], seconds: float) -> Iterator[None]:
     """While this is entered, the first signal calls `shut_down`, and a second one exits at once with 128 + n.
 
     A thread writes the last line of the log. A signal handler may have interrupted the code that holds the log's lock.
@@ -40,14 +33,15 @@ def on_signals(shut_down: Callable[[], None], seconds: float) -> Iterator[None]:
     signal too. For the main thread only.
     """
     signalled = False
-    news: SimpleQueue[int | None] = SimpleQueue()  # its `put` may interrupt itself; None: the server has ended
+    signals = system.signals
+    news = system.threads.queue()  # None: the server has ended
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal signalled
         news.put(number)
         if signalled:
-            sleep(LAST_LINE)
-            os._exit(128 + number)
+            signals.sleep(LAST_LINE)
+            signals.exit(128 + number)
         signalled = True
         shut_down()
 
@@ -58,26 +52,26 @@ def on_signals(shut_down: Callable[[], None], seconds: float) -> Iterator[None]:
             second = news.get(timeout=seconds + SPARE)
         except Empty:
             report(ERROR, "shutdown.overrun", "the event loop is blocked and the time to shut down is over: exits now")
-            end_process()
+            end_process(signals)
         else:
             if second is not None:
                 report(WARNING, "server.stopped", "exits now: a second signal came before the shut-down had ended")
-                os._exit(128 + second)
+                signals.exit(128 + second)
 
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
-    Thread(target=watch, name="posthouse-shut-down", daemon=True).start()
+    before = {number: signals.handle(number, handle) for number in SIGNALS}
+    system.threads.start(watch, "posthouse-shut-down")
     try:
         yield
     finally:
         news.put(None)
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signals.handle(number, handler)
 
 
-def end_process() -> None:
+def end_process(signals: Signals) -> Never:
     """Exit with 1, without waiting for tasks and threads of user code that resist."""
     with suppress(Exception):
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
-    os._exit(1)
+    signals.exit(1)

@@ -12,7 +12,6 @@ import os
 import select
 from collections.abc import Callable
 from functools import partial
-from threading import Condition, Thread
 from typing import Final
 
 from posthouse.adapters.loop.runner import Runner
@@ -43,8 +42,9 @@ class Pipes:
         self.id: Final = id
         self.open = True
         self._source: Final = source
-        self._sink: Final = sink if sink != source else os.dup(sink)
         self._runner: Final = runner
+        self._descriptors: Final = runner.system.descriptors
+        self._sink: Final = sink if sink != source else self._descriptors.dup(sink)
         self._forget: Final = forget
         self._reading = True
         self._eof = False
@@ -53,8 +53,8 @@ class Pipes:
         self._uncounted = 0  # unsent bytes that the switchboard considers sent
         self._counted = 0
         self._written = bytearray()
-        self._wake, self._waking = os.pipe()
-        self._changed: Final = Condition()
+        self._wake, self._waking = self._descriptors.pipe()
+        self._changed: Final = runner.system.threads.condition()
         self._wanted = False
         self._over = False
         self._unsent = bytearray()
@@ -64,7 +64,7 @@ class Pipes:
     def start(self) -> None:
         """Begin to read."""
         for work in (self._read_all, self._write_all):
-            Thread(target=work, name=f"posthouse-{work.__name__[1:]}", daemon=True).start()
+            self._runner.system.threads.start(work, f"posthouse-{work.__name__[1:]}")
         self._want()
 
     # In
@@ -98,9 +98,7 @@ class Pipes:
         self._want()
 
     def _read_all(self) -> None:
-        ready = select.poll()
-        ready.register(self._source, select.POLLIN)
-        ready.register(self._wake, select.POLLIN)
+        wait = self._descriptors.waiting(read=(self._source, self._wake))
         size = self._runner.board.config.read_bytes
         data = b"\0"
         while data:
@@ -108,11 +106,11 @@ class Pipes:
                 while not self._wanted and not self._over:
                     self._changed.wait()
                 self._wanted = False
-            ready.poll()
+            wait()
             if self._over:
                 break
             try:
-                data = os.read(self._source, size)
+                data = self._descriptors.read(self._source, size)
             except OSError:
                 data = b""  # a terminal that hung up
             if not self._runner.poller.call_soon(partial(self._received, data)):
@@ -171,9 +169,7 @@ class Pipes:
         self.close(abort=True)
 
     def _write_all(self) -> None:
-        ready = select.poll()
-        ready.register(self._sink, select.POLLOUT)
-        ready.register(self._wake, select.POLLIN)
+        wait = self._descriptors.waiting(read=(self._wake,), write=(self._sink,))
         call_soon = self._runner.poller.call_soon
         while True:
             with self._changed:
@@ -183,11 +179,11 @@ class Pipes:
                     break
                 # A pipe that is ready takes this many bytes without blocking (POSIX, PIPE_BUF).
                 piece = bytes(self._unsent[: select.PIPE_BUF])
-            ready.poll()
+            wait()
             if self._over:
                 break
             try:
-                size = os.write(self._sink, piece)
+                size = self._descriptors.write(self._sink, piece)
             except OSError:
                 call_soon(self._broke)
                 break
@@ -201,11 +197,11 @@ class Pipes:
 
     def _leave(self, descriptor: int) -> None:
         """End a thread. Only the thread itself knows that its descriptor is no longer in use."""
-        os.close(descriptor)
+        self._descriptors.close(descriptor)
         with self._changed:
             self._threads -= 1
             if not self._threads:
-                os.close(self._wake)
+                self._descriptors.close(self._wake)
 
     def close(self, *, abort: bool = False) -> None:
         """Close now: both threads end, and each closes its descriptor."""
@@ -215,6 +211,6 @@ class Pipes:
         with self._changed:
             self._over = True
             self._changed.notify_all()
-        os.close(self._waking)
+        self._descriptors.close(self._waking)
         self._forget(self.id)
         self._runner.board.closed(self.id, self._runner.now())

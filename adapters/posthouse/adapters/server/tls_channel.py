@@ -5,7 +5,6 @@ This module does not know certificates: they are in the context that it is given
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Callable
 from typing import Final
@@ -13,6 +12,7 @@ from typing import Final
 from posthouse.adapters.loop.poller import READ, WRITE
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import INFO, report
+from posthouse.adapters.system.system import Socket, TlsContext
 from posthouse.core.values.peers import SocketId
 
 from .channel import Channel
@@ -29,8 +29,8 @@ class TlsChannel(Channel):
     def __init__(
         self,
         id: SocketId,
-        accepted: socket.socket,
-        context: ssl.SSLContext,
+        accepted: Socket,
+        context: TlsContext,
         runner: Runner,
         forget: Callable[[SocketId], None],
     ) -> None:

@@ -1,0 +1,210 @@
+"""What a server needs of its machine. Everything by which it touches the world outside of its event loop is here.
+
+The names, the arguments and the errors are those of the standard library, so that the objects of the standard library
+are an implementation. Nothing here is called for each message, except the methods of a socket itself.
+"""
+
+from __future__ import annotations
+
+import selectors
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from os import PathLike
+from typing import Any, Never, Protocol
+
+Address = tuple[Any, ...]
+"""A host, a port, and more for IPv6."""
+
+
+class Socket(Protocol):
+    """A socket: connected, listening, or one that speaks TLS. It does not block."""
+
+    @property
+    def family(self) -> int: ...
+
+    def fileno(self) -> int: ...
+
+    def setblocking(self, flag: bool, /) -> None: ...
+
+    def setsockopt(self, level: int, option: int, value: int | bytes, /) -> None: ...
+
+    def bind(self, address: Any, /) -> None: ...
+
+    def listen(self, backlog: int, /) -> None: ...
+
+    def getsockname(self) -> Any: ...
+
+    def accept(self) -> tuple[Socket, Any]: ...
+
+    def recv(self, size: int, /) -> bytes: ...
+
+    def send(self, data: bytes | memoryview, /) -> int: ...
+
+    def shutdown(self, how: int, /) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class TlsSocket(Socket, Protocol):
+    """A socket that speaks TLS."""
+
+    def do_handshake(self) -> None: ...
+
+    def pending(self) -> int: ...
+
+    def unwrap(self) -> object: ...
+
+
+class TlsContext(Protocol):
+    """A certificate and the rules of its handshakes."""
+
+    def wrap_socket(self, sock: Any, *, server_side: bool, do_handshake_on_connect: bool) -> TlsSocket: ...
+
+
+class Selector(Protocol):
+    """Tells which sockets are ready. It can itself be waited for."""
+
+    def fileno(self) -> int: ...
+
+    def register(self, fileobj: Any, events: int, data: Any, /) -> object: ...
+
+    def modify(self, fileobj: Any, events: int, data: Any, /) -> object: ...
+
+    def unregister(self, fileobj: Any, /) -> object: ...
+
+    def select(self, timeout: float, /) -> list[tuple[selectors.SelectorKey, int]]: ...
+
+    def close(self) -> None: ...
+
+
+class Sockets(Protocol):
+    """Sockets, and what finds the ready ones."""
+
+    def selector(self) -> Selector: ...
+
+    def pair(self) -> tuple[Socket, Socket]:
+        """Two sockets that are connected with each other."""
+        ...
+
+    def open(self, family: int) -> Socket:
+        """A socket for a stream."""
+        ...
+
+    def addresses(self, host: str, port: int) -> list[tuple[int, Address]]:
+        """The families and addresses of a host on which a server can listen. Raises OSError."""
+        ...
+
+    def tls(self, cert: str | PathLike[str], key: str | PathLike[str] | None) -> TlsContext:
+        """A context with the certificate of these files. Raises OSError that names the file."""
+        ...
+
+
+class Descriptors(Protocol):
+    """Descriptors of files and pipes. All but `wait` are the functions of `os`."""
+
+    def limit(self) -> float:
+        """The first number that no descriptor of this process may have."""
+        ...
+
+    def null(self) -> int:
+        """A descriptor of the null device. Raises OSError when there are no more."""
+        ...
+
+    def pipe(self) -> tuple[int, int]: ...
+
+    def dup(self, descriptor: int, /) -> int: ...
+
+    def close(self, descriptor: int, /) -> None: ...
+
+    def read(self, descriptor: int, size: int, /) -> bytes: ...
+
+    def write(self, descriptor: int, data: bytes, /) -> int: ...
+
+    def waiting(self, *, read: Sequence[int] = (), write: Sequence[int] = ()) -> Callable[[], object]:
+        """A function that blocks its thread until one of these descriptors is ready, or has an error."""
+        ...
+
+
+class Condition(Protocol):
+    """A lock, and waiting for a change of what it guards."""
+
+    def __enter__(self) -> bool: ...
+
+    def __exit__(self, *error: Any) -> object: ...
+
+    def wait(self, timeout: float | None = None) -> bool: ...
+
+    def notify(self, n: int = 1) -> None: ...
+
+    def notify_all(self) -> None: ...
+
+
+class Queue(Protocol):
+    """A queue without a bound, whose `put` may interrupt itself."""
+
+    def put(self, item: int | None, /) -> None: ...
+
+    def get(self, *, timeout: float | None = None) -> int | None:
+        """The next item. Raises queue.Empty when the time is over."""
+        ...
+
+
+class Threads(Protocol):
+    """Threads, which never hold up the end of the process, and the ways in which they wait for each other."""
+
+    def start(self, work: Callable[[], None], name: str) -> None: ...
+
+    def every(self, seconds: float, call: Callable[[], None], name: str) -> Callable[[], None]:
+        """Call this again and again, in a thread. Returns a function that ends it."""
+        ...
+
+    def condition(self) -> Condition: ...
+
+    def future(self) -> Future[Any]: ...
+
+    def queue(self) -> Queue: ...
+
+
+class Signals(Protocol):
+    """Signals, and the end of the process."""
+
+    def available(self) -> bool:
+        """May this thread handle signals?"""
+        ...
+
+    def handle(self, number: int, handler: Any) -> Any:
+        """Handle a signal from now on. Returns the handler before."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Block this thread."""
+        ...
+
+    def exit(self, code: int) -> Never:
+        """End the process at once."""
+        ...
+
+
+class System(Protocol):
+    """A machine. `now()` is monotonic seconds, `wall()` Unix seconds, `entropy(n)` n unpredictable bytes."""
+
+    @property
+    def now(self) -> Callable[[], float]: ...
+
+    @property
+    def wall(self) -> Callable[[], float]: ...
+
+    @property
+    def entropy(self) -> Callable[[int], bytes]: ...
+
+    @property
+    def sockets(self) -> Sockets: ...
+
+    @property
+    def descriptors(self) -> Descriptors: ...
+
+    @property
+    def threads(self) -> Threads: ...
+
+    @property
+    def signals(self) -> Signals: ...

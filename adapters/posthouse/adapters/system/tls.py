@@ -1,0 +1,32 @@
+"""Certificates: files become a context for TLS. Each mistake has its own error, which names the file."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from os import PathLike
+
+
+def tls_context(cert: str | PathLike[str], key: str | PathLike[str] | None = None) -> ssl.SSLContext:
+    """A context for TLS 1.2 and newer with the certificate of these PEM files. Raises OSError that names the file."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+    files = os.fspath(cert) if key is None else f"{os.fspath(cert)} or {os.fspath(key)}"
+    encrypted = f"the key in {os.fspath(key or cert)} is encrypted: remove its passphrase with `openssl pkey`"
+
+    def refuse() -> str:
+        raise PermissionError(encrypted)  # without this callback OpenSSL would ask the terminal, and wait
+
+    try:
+        context.load_cert_chain(cert, key, refuse)
+    except PermissionError as error:
+        if error.errno is None:
+            raise OSError(encrypted) from None
+        raise OSError(error.errno, f"cannot read {files}: {error.strerror}") from None
+    except ssl.SSLError as error:
+        reason = f": {error.reason}" if error.reason else ""
+        raise OSError(f"cannot read a certificate and its key (PEM) from {os.fspath(cert)}{reason}") from None
+    except OSError as error:
+        raise OSError(error.errno, f"cannot read {files}: {error.strerror}") from None
+    return context
