@@ -236,6 +236,18 @@ def test_the_depth_of_a_batch_counts_its_own_array() -> None:
     assert decode(b"[" + nested(10) + b"]", max_depth=10) == MALFORMED
 
 
+def test_one_entry_that_is_too_deep_refuses_the_whole_batch() -> None:
+    entries = [nested(9)] * 5
+    assert len(decode(b"[" + b",".join(entries) + b"]", max_depth=10)) == 5
+    entries[3] = b'{"more":' + b"[" * 9 + b"]" * 9 + b"}"
+    assert decode(b"[" + b",".join(entries) + b"]", max_depth=10) == MALFORMED
+
+
+def test_an_array_is_found_behind_any_white_space_of_json() -> None:
+    assert decode(b" \t\r\n" * 1_000 + b"[1]") == [NO_REQUEST]
+    assert decode(b"\x0b[1]") == MALFORMED
+
+
 def test_the_depth_of_responses_and_of_invalid_messages_counts_too() -> None:
     deep = b"[" * 70 + b"]" * 70
     assert decode(b'{"jsonrpc":"2.0","result":' + deep + b',"id":1}') == MALFORMED
@@ -596,6 +608,7 @@ def test_an_error_that_cannot_be_encoded_at_all_is_an_internal_one() -> None:
 
 
 def test_a_batch_of_replies_is_one_array() -> None:
+    assert join_batch([]) == b"[]"
     assert join_batch([b"1"]) == b"[1]"
     assert join_batch([b"1", b'{"a":2}']) == b'[1,{"a":2}]'
 

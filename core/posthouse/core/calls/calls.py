@@ -14,6 +14,7 @@ from typing import Final, cast
 
 from msgspec import Struct
 from posthouse.core.connections.connections import Connection
+from posthouse.core.jsonrpc.envelope import text_of
 from posthouse.core.jsonrpc.messages import NULL, Request
 from posthouse.core.service.method import Method
 from posthouse.core.values.effects import Cancel, Invoke
@@ -102,7 +103,7 @@ class Calls:
             raise RpcError.of(refusal(SERVER_BUSY, limit="max_calls"))
         waits = connection.waiting or connection.running >= config.max_calls_per_connection
         if waits:
-            params = b"" if request.params is None else bytes(request.params)
+            params = b"" if request.params is None else text_of((request.params,))
             self._check_room(connection, len(params))
         else:
             args, kwargs = method.bind(request.params)

@@ -87,8 +87,7 @@ class Dispatch:
             self._replies.no_reply(connection, batch)
 
     def _count_bad(self, connection: Connection, message: Message | list[Message], now: float) -> None:
-        entries = message if isinstance(message, list) else (message,)
-        if not any(type(entry) is Invalid for entry in entries):
+        if Invalid not in map(type, message if isinstance(message, list) else (message,)):
             return
         self._shared.stats.count("messages.bad")
         allowed = self._config.max_bad_messages

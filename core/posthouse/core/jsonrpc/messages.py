@@ -6,10 +6,11 @@ becomes an `Invalid`, never an exception.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import Final, TypeAlias
 
-from msgspec import UNSET, Raw, Struct, ValidationError
+from msgspec import UNSET, Raw, Struct, UnsetType, ValidationError
 from msgspec.json import Encoder
 from msgspec.structs import astuple
 from posthouse.core.encoding.conversion import write_custom
@@ -56,6 +57,8 @@ LOCAL_ENDS: Final = b',"id":%d}' % LOCAL
 
 NO_PARAMS: Final = b"null"
 """Many clients write it for absent params."""
+
+_begins_array = re.compile(rb"[\t\n\r ]*+\[").match
 
 
 class Request(Struct, frozen=True, gc=False):
@@ -125,7 +128,7 @@ class Decoder:
         """Decode a text that is not a valid request: a batch, a response, or invalid."""
         batch = None
         try:
-            if data.lstrip()[:1] == b"[":
+            if _begins_array(data):
                 batch = self._read_batch(data)
             else:
                 read_any(data)
@@ -135,20 +138,30 @@ class Decoder:
             return self._too_deep
         except Exception:
             return MALFORMED
-        if nests_deeper(data, self._max_depth):
-            return self._too_deep
-        if batch is None:
-            return self._examine(data)
+        if batch is not None:
+            return self._decode_batch(astuple(batch))
+        return self._too_deep if nests_deeper(data, self._max_depth) else self._examine(data)
+
+    def _decode_batch(self, entries: tuple[Raw | UnsetType, ...]) -> Message | list[Message]:
+        """Decode the entries of an array. Those that are UNSET, the last ones, are not there."""
+        messages: list[Message] = []
+        within = self._max_depth - 1
+        for raw in entries:
+            if raw is UNSET:
+                break
+            # Each by itself: most are so short that they cannot nest too deep.
+            text = text_of((raw,))
+            if len(text) > 2 * within and nests_deeper(text, within):
+                return self._too_deep
+            try:
+                envelope = read_envelope(raw)
+            except Exception:
+                messages.append(self._examine(raw))
+            else:
+                messages.append(self._request(envelope))
         # Section 6: if it is not "an Array with at least one value, the response from the Server MUST be a single
         # Response object".
-        return [self._entry(raw) for raw in astuple(batch) if raw is not UNSET] or NO_REQUEST
-
-    def _entry(self, raw: Raw) -> Message:
-        try:
-            envelope = read_envelope(raw)
-        except Exception:
-            return self._examine(raw)
-        return self._request(envelope)
+        return messages or NO_REQUEST
 
     def _request(self, envelope: Envelope) -> Request | Invalid:
         """Check the rules of a request that the types of its members do not express."""
@@ -216,7 +229,7 @@ def encode_request(id: int, method: str, params: object) -> bytes:
 
 def encode_result(id: WireId, result: bytes) -> bytes:
     """A response with this result (JSON text)."""
-    return b'{"jsonrpc":"2.0","result":%b,"id":%b}' % (result, id)
+    return text_of((RESULT_BEGINS, result, b',"id":', id, b"}"))  # one copy, without room to spare
 
 
 def encode_error(id: WireId, error: ErrorObject) -> bytes:
@@ -242,7 +255,11 @@ def read_reply(data: bytes) -> bytes | ErrorObject:
 
 def join_batch(replies: list[bytes]) -> bytes:
     """The answer to a batch: its replies as one array (section 6)."""
-    return b"[%b]" % b",".join(replies)
+    parts = [b","] * (2 * len(replies))
+    parts[1::2] = replies
+    parts[:1] = (b"[",)
+    parts.append(b"]")
+    return text_of(parts)
 
 
 def _encode_call(method: str, params: object) -> bytes:
