@@ -80,7 +80,7 @@ def collected(wire: bytes, body: int, cuts: list[int], *, masked: bool) -> bytes
     ends = sorted({*(body + cut for cut in cuts if body + cut < len(wire)), len(wire)})
     begin = body
     for end in ends:
-        if not pieces.add(wire[begin:end], last=end == len(wire)):
+        if not pieces.add(memoryview(wire[begin:end]), last=end == len(wire)):
             return None
         assert pieces.size == end - body
         begin = end
@@ -100,5 +100,5 @@ def test_wsproto_reads_pieces_in_the_same_way(text: bytes, cuts: list[int], key:
 
 def test_bad_utf_8_is_refused_with_the_first_bad_piece() -> None:
     pieces = TextPieces(None)
-    assert pieces.add(b"fine\xf4", last=False)
-    assert not pieces.add(b"\x90", last=False)
+    assert pieces.add(memoryview(b"fine\xf4"), last=False)
+    assert not pieces.add(memoryview(b"\x90"), last=False)

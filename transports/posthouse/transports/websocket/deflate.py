@@ -7,7 +7,6 @@ message's `Assembly`, and each piece is bounded before it is made. The handshake
 from __future__ import annotations
 
 import zlib
-from codecs import IncrementalDecoder, getincrementaldecoder
 from typing import Final
 
 from posthouse.core.values.config import KIB, Config
@@ -16,6 +15,7 @@ from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
 from .failures import INFLATES_TOO_MUCH, INVALID_DATA, TOO_LARGE, TOO_MANY_STREAMS, Failed
+from .utf8 import Utf8
 
 RATIO_FREE: Final = 64 * KIB
 """The ratio is not checked for messages that inflate to at most so many bytes."""
@@ -33,7 +33,7 @@ _MAY_BE_COMPRESSED: Final = RsvBits(True, False, False)
 def deflate(payload: bytes) -> bytes:
     """Compress one message (RFC 7692 section 7.2.1). Pure."""
     compressor = zlib.compressobj(wbits=WINDOW_BITS)
-    return (compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH))[: -len(TAIL)]
+    return compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)[: -len(TAIL)]
 
 
 def wire_limit(size: int) -> int:
@@ -60,7 +60,7 @@ class Inflater(Extension):
         self.failure: Failed | None = None
         self._active = False
         self._compressed = False
-        self._utf8: IncrementalDecoder | None = None
+        self._utf8: Utf8 | None = None
         self._stream: zlib._Decompress | None = None
         self._streams = 0
         self._taken = 0
@@ -110,7 +110,7 @@ class Inflater(Extension):
         return CloseReason(failure.code)
 
     def _begin(self, opcode: Opcode) -> None:
-        self._utf8 = getincrementaldecoder("utf-8")() if opcode is Opcode.TEXT else None
+        self._utf8 = Utf8() if opcode is Opcode.TEXT else None
         self._streams = self._taken = self._made = 0
 
     def _end(self, taken: int) -> Failed | None:
@@ -160,9 +160,6 @@ class Inflater(Extension):
         return None
 
     def _checked(self, piece: bytes, *, final: bool = False) -> Failed | None:
-        if self._utf8 is not None:
-            try:
-                self._utf8.decode(piece, final)
-            except UnicodeDecodeError:
-                return INVALID_DATA
-        return None
+        if self._utf8 is None or self._utf8.accepts(piece, last=final):
+            return None
+        return INVALID_DATA

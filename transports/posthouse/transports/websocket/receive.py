@@ -118,12 +118,14 @@ class Receiver:
         end = len(data)
         while at < end and not self.over:
             if self._left:
-                stop = min(at + min(self._left, PIECE), end)
-                self._left -= stop - at
+                stop = min(at + self._left, end)
                 if self._text is None:
+                    stop = min(stop, at + PIECE)
+                    self._left -= stop - at
                     self._feed(data[at:stop], events)
                 else:
-                    self._collect(self._text, data[at:stop], events)
+                    self._left -= stop - at
+                    self._collect(self._text, memoryview(data)[at:stop], events)
             elif frames == 0 or self._room < 0:
                 self.backlog = True
                 break
@@ -179,16 +181,18 @@ class Receiver:
                 self._refuse(data[at:body], failed, events)
                 return body
             whole = stop
-            stop = min(stop, end, body + PIECE)
-            self._left = whole - stop
+            stop = min(stop, end)
             if first == WHOLE_TEXT and is_plain(body - at, length, masked=not self._client):
+                self._left = whole - stop
                 self._text = TextPieces(None if self._client else data[body - KEY : body])
-                self._collect(self._text, data[body:stop], events)
+                self._collect(self._text, memoryview(data)[body:stop], events)
                 return stop
+            stop = min(stop, body + PIECE)
+            self._left = whole - stop
         self._feed(data[at:stop], events)
         return stop
 
-    def _collect(self, text: TextPieces, piece: bytes, events: list[Event]) -> None:
+    def _collect(self, text: TextPieces, piece: memoryview, events: list[Event]) -> None:
         """Take the next piece of a text that needs no parser."""
         if not text.add(piece, last=not self._left):
             # RFC 6455 section 8.1: an endpoint "MUST _Fail the WebSocket Connection_".

@@ -6,18 +6,16 @@ accepts every recognised frame and reads it in the same way.
 
 from __future__ import annotations
 
-from codecs import getincrementaldecoder
 from typing import Final
 
 from posthouse.transports.assembly import Assembly
 from wsproto.frame_protocol import XorMaskerNull, XorMaskerSimple
 
 from .frames import MAX_CONTROL_BYTES, mask
+from .utf8 import Utf8
 
 KEY: Final = 4
 """Bytes of a masking key, at the end of a header (RFC 6455 section 5.2)."""
-
-UTF_8: Final = getincrementaldecoder("utf-8")
 
 
 def is_plain(header: int, size: int, *, masked: bool) -> bool:
@@ -47,11 +45,11 @@ def recognise_text(data: bytes, at: int, body: int, stop: int, *, masked: bool) 
 class TextPieces:
     """The payload of a plain text whose frame comes in pieces. `key` unmasks it; None: it is not masked."""
 
-    __slots__ = ("_decoder", "_masker", "_text")
+    __slots__ = ("_masker", "_text", "_utf8")
 
     def __init__(self, key: bytes | None) -> None:
         self._masker: Final = XorMaskerNull() if key is None else XorMaskerSimple(key)
-        self._decoder: Final = UTF_8()
+        self._utf8: Final = Utf8()
         self._text: Final = Assembly()
 
     @property
@@ -59,15 +57,11 @@ class TextPieces:
         """The number of bytes so far."""
         return self._text.size
 
-    def add(self, piece: bytes, *, last: bool) -> bool:
+    def add(self, piece: memoryview, *, last: bool) -> bool:
         """Unmask the next piece. False: the text is not UTF-8."""
         text = bytes(self._masker.process(bytearray(piece)))
         self._text.add(text)
-        try:
-            self._decoder.decode(text, last)
-        except UnicodeDecodeError:
-            return False
-        return True
+        return self._utf8.accepts(text, last=last)
 
     def take(self) -> bytes:
         """The whole text."""
