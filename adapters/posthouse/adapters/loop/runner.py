@@ -31,7 +31,7 @@ from posthouse.transports.switchboard.switchboard import Switchboard
 from .alarm import Alarm
 from .poller import Poller, Ready
 
-MAX_ACTIONS: Final = 64
+MAX_ACTIONS: Final = 256
 MAX_SECONDS: Final = 0.005
 """A turn ends after this many actions, or this much time in inline handlers. Then other tasks of the loop run."""
 
