@@ -11,6 +11,7 @@ from posthouse.core.values.close_reasons import MAX_CONNECTIONS
 from posthouse.core.values.config import Config
 from posthouse.transports import Answered, Exchange, Http1, Policy, Probe, Send, Upgrade
 from posthouse.transports.http.bodies import MAX_CHUNK_OVERHEAD
+from posthouse.transports.http.known_heads import NO_HEADS, KnownHeads
 
 from tests.fuzz.conduct import Play
 from tests.fuzz.cutting import Sent, read, written
@@ -48,20 +49,24 @@ def run(data: bytes) -> None:
     A peer's bytes lead to `Exchange`, `Probe` and `Upgrade`, to answers of the documented statuses, and to a half-close
     and the end; nothing raises, nothing is parsed or sent behind the half-close, bodies and what waits are bounded, and
     a request is read only when the one before it was answered. It makes no difference how the bytes are cut, nor
-    whether an answer comes at once or when everything has come. Every request begins and ends where h11, reading alone
-    and bounded by nothing, says that it does: what follows it is never part of it, nor it of what follows.
+    whether an answer comes at once or when everything has come, nor whether heads are known and plain ones read at
+    once. Every request begins and ends where h11, reading alone and bounded by nothing, says that it does: what follows
+    it is never part of it, nor it of what follows.
     """
     sent = read(data)
     said = play(sent, late=sent.option(ANSWERS_LATE))
     assert said == play(sent.whole(), late=False), "pieces, or when it is answered, mean something else than the whole"
+    known = KnownHeads()
+    for _ in range(2):
+        assert said == play(sent, late=sent.option(ANSWERS_LATE), known=known), "the shorter way means something else"
     compare(said, sent.wire)
 
 
 class Served:
     """The codec behind a switchboard that answers everything, at once or `late`: when reading stops."""
 
-    def __init__(self, sent: Sent, *, late: bool) -> None:
-        self.codec = Http1(CHUNKED if sent.option(ALLOWS_CHUNKED) else CONFIG, POLICY, 0.0)
+    def __init__(self, sent: Sent, known: KnownHeads, *, late: bool) -> None:
+        self.codec = Http1(CHUNKED if sent.option(ALLOWS_CHUNKED) else CONFIG, POLICY, 0.0, known)
         if sent.option(DRAINS):
             self.codec.drain()
         largest = max((len(piece) for piece in sent.pieces()), default=0) if late else 0
@@ -115,9 +120,9 @@ class Served:
             self.stage.drain()
 
 
-def play(sent: Sent, *, late: bool) -> list[object]:
+def play(sent: Sent, *, late: bool, known: KnownHeads = NO_HEADS) -> list[object]:
     """What the codec says until it is over."""
-    served = Served(sent, late=late)
+    served = Served(sent, known, late=late)
     stage = served.stage
     pieces = list(sent.pieces())
     while pieces and served.upgrade is None:
@@ -236,6 +241,8 @@ TARGET = Target(
         b"Content-Encoding: gzip\r\n",
         b"Idempotency-Key: a\r\n",
         b"Posthouse-Timeout-Ms: 5\r\n",
+        b"X-Request-Id: a\r\n",
+        b"Cookie: a\r\n",
         b"GET /rpc?token=x HTTP/1.1\r\n",
         b"GET /nowhere HTTP/1.1\r\n",
         b"HTTP/1.0",

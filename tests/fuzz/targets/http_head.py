@@ -6,7 +6,8 @@ import re
 
 import h11
 from posthouse.core.values.config import Config
-from posthouse.transports.http.head import SINGLE, Head, HeadScanner, parse
+from posthouse.transports.http.head import Head, HeadScanner, parse, read_plain
+from posthouse.transports.http.recogniser import SINGLE
 from posthouse.transports.refusal import Refusal
 
 from tests.fuzz.cutting import Sent, read, written
@@ -25,7 +26,8 @@ def run(data: bytes) -> None:
 
     Nothing raises. Pieces mean the same as the whole, and no more than one head may have is ever asked for. A head that
     is let through is one to h11 alone too, with the same method, target and fields; and a reader of our own, which
-    splits lines and knows the rules (docs/limits.md, row 6 of what abuse meets), accepts exactly the same heads.
+    splits lines and knows the rules (docs/limits.md, row 6 of what abuse meets), accepts exactly the same heads. A head
+    that is read at once, because it came whole and is plain, is read in the same way.
     """
     sent = read(data)
     verdict = judge(sent)
@@ -33,6 +35,8 @@ def run(data: bytes) -> None:
     if isinstance(verdict, Refusal):
         assert verdict.status in STATUSES, "a refusal that no head can earn"
     whole = head_of(sent.wire)
+    at_once = None if whole is None or len(whole) > CONFIG.max_head_bytes else read_plain(whole, CONFIG)
+    assert at_once is None or at_once == verdict, "a plain head that comes whole means something else"
     if isinstance(verdict, Head):
         assert whole is not None, "there is no whole head"
         compare_with_h11(verdict, whole)

@@ -72,6 +72,13 @@ def test_the_constants_of_answers_are_literally_these() -> None:
     assert ResponseOptions(persistent=False, bodiless=False, lines=b"") == UNKNOWN
 
 
+def test_the_id_of_a_request_is_the_last_line_of_its_answer() -> None:
+    named = ResponseOptions(True, False, b"C: d\r\n").naming("a-b")
+    assert named == ResponseOptions(True, False, b"C: d\r\nX-Request-Id: a-b\r\n")
+    assert named.naming(None) is named
+    assert ResponseOptions(False, True, b"").naming("1") == ResponseOptions(False, True, b"X-Request-Id: 1\r\n")
+
+
 def test_an_answer_has_its_type_its_length_and_cache_control() -> None:
     assert Answer(200, b"{}").write(PLAIN, close=False) == (
         b"HTTP/1.1 200 OK\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"

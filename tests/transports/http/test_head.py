@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.core.values.config import Config
-from posthouse.transports.http.head import Head, HeadScanner, parse
+from posthouse.transports.http.head import Head, HeadScanner, parse, read_plain
 from posthouse.transports.refusal import Refusal
 
+from tests.transports.header_lines import LINES
 from tests.values import changeable
 
 GOOD = b"POST /rpc?x=1 HTTP/1.1\r\nHost: localhost:8000\r\nAccept: a\r\nContent-Length: 2\r\naccept: b\r\n\r\n"
@@ -35,6 +36,9 @@ def judge(data: bytes, config: Config = Config()) -> Head | Refusal | None:
     for pieces in [[data], drip(data), *([data[:i], data[i:]] for i in range(1, len(data)))]:
         verdict, buffer = scan(pieces, config)
         verdicts.append(parse(buffer[:verdict]) if isinstance(verdict, int) else verdict)
+    end = data.find(b"\r\n\r\n", 0, config.max_head_bytes)
+    plain = None if end < 0 else read_plain(data[: end + 4], config)
+    assert plain is None or plain == verdicts[0]
     assert all(verdict == verdicts[0] for verdict in verdicts)
     return verdicts[0]
 
@@ -174,6 +178,7 @@ def test_the_whole_server_may_be_asked_for_options() -> None:
 def test_http_1_0_needs_no_host_and_ends_with_its_answer() -> None:
     head = read(get(version=b"1.0"))
     assert (head.host, head.persistent, head.bodiless) == (None, False, True)
+    assert read(get(b"Content-Length: 03", version=b"1.0")).length == 3
 
 
 @pytest.mark.parametrize("value", [b"close", b"Keep-Alive, Close", b"x,close ,"])
@@ -226,6 +231,36 @@ def test_a_line_without_an_end_is_too_large() -> None:
 )
 def test_any_bytes_have_the_same_verdict_however_they_are_cut(parts: list[bytes]) -> None:
     judge(b"".join(parts), SMALL)
+
+
+@given(
+    st.sampled_from(
+        [b"GET / HTTP/1.1", b"POST http://a/b?c HTTP/1.1", b"GET /1234567890 HTTP/1.1", b"CONNECT a HTTP/1.1"]
+    ),
+    LINES,
+)
+def test_any_lines_have_the_same_verdict_however_they_are_cut(first: bytes, lines: list[bytes]) -> None:
+    judge(b"\r\n".join([first, *lines, b"", b""]), SMALL)
+
+
+def test_a_head_that_comes_whole_is_read_at_once_if_it_is_plain_and_not_refused() -> None:
+    assert read_plain(GOOD, Config()) == read(GOOD)
+    for config in (Config(max_target_bytes=8), Config(max_headers=4)):
+        assert read_plain(GOOD, config) == read(GOOD)
+    for config in (Config(max_target_bytes=7), Config(max_headers=3)):
+        assert read_plain(GOOD, config) is None
+    for refused in (get(b"Host: a b"), get(b"Host: a", target=b"rpc"), b"\r\n" + GOOD):
+        assert read_plain(refused, Config()) is None
+
+
+def test_a_scanner_has_begun_when_it_has_looked_at_bytes_of_a_head() -> None:
+    scanner = HeadScanner(Config())
+    assert not scanner.begun
+    assert scanner.scan(bytearray(b"\r\n")) is None
+    assert scanner.begun
+    assert scanner.scan(bytearray(GOOD)) == len(GOOD)
+    scanner.reset()
+    assert not scanner.begun
 
 
 def test_a_value_that_was_built_cannot_change() -> None:

@@ -6,7 +6,7 @@ import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from posthouse.transports.http.recogniser import RequestHead, recognise_request
+from posthouse.transports.http.recogniser import SINGLE, RequestHead, join, recognise_request
 
 from tests.transports.header_lines import LINES
 from tests.values import changeable
@@ -20,8 +20,24 @@ def request(*lines: bytes, first: bytes = b"GET / HTTP/1.1") -> bytes:
 
 def test_a_plain_request_is_read() -> None:
     headers = ((b"host", b"a:1"), (b"x-empty", b""), (b"x-b", b"c\xff d"), (b"content-length", b"12"))
-    assert recognise_request(REQUEST) == RequestHead(b"POST", b"/rpc?x=1", b"1.1", headers)
-    assert recognise_request(request(b"Host:")) == RequestHead(b"GET", b"/", b"1.1", ((b"host", b""),))
+    fields = {b"host": b"a:1", b"x-empty": b"", b"x-b": b"c\xff d", b"content-length": b"12"}
+    read = RequestHead(b"POST", b"/rpc?x=1", b"1.1", headers, fields, 12, False)
+    assert recognise_request(REQUEST) == read
+    read = RequestHead(b"GET", b"/", b"1.1", ((b"host", b""),), {b"host": b""}, None, False)
+    assert recognise_request(request(b"Host:")) == read
+
+
+def test_the_values_of_a_repeated_header_are_joined_in_their_order() -> None:
+    plain = recognise_request(request(b"Host: a", b"X: b", b"Y:", b"x: c", b"X:"))
+    assert plain is not None
+    assert plain.headers == ((b"host", b"a"), (b"x", b"b"), (b"y", b""), (b"x", b"c"), (b"x", b""))
+    assert plain.fields == {b"host": b"a", b"x": b"b, c, ", b"y": b""}
+
+
+def test_a_header_that_may_occur_only_once_is_not_joined() -> None:
+    for name in SINGLE:
+        assert join(((name, b"a"), (b"x", b"b"))) == {name: b"a", b"x": b"b"}
+        assert join(((name, b"a"), (b"x", b"b"), (name, b"a"))) is None
 
 
 @pytest.mark.parametrize(
@@ -41,6 +57,7 @@ def test_a_plain_request_is_read() -> None:
         request(b"Host: a", b"Content-Length: -1"),
         request(b"Host: a", b"Content-Length: " + b"1" * 21),
         request(b"Host: a", b"Transfer-Encoding: chunked"),
+        request(b"Host: a", b"Origin: http://a", b"Origin: http://a"),
         request(b"Host: a", b"X : y"),
         request(b"Host: a", b" X: y"),
         request(b"Host: a", b"X"),
@@ -71,7 +88,12 @@ def test_h11_reads_every_recognised_request_in_the_same_way(first: bytes, lines:
         parser.receive_data(raw)
         event = parser.next_event()
         assert isinstance(event, h11.Request)
-        assert plain == RequestHead(event.method, event.target, event.http_version, tuple(event.headers))
+        headers = tuple(event.headers)
+        length = dict(headers).get(b"content-length")
+        assert plain.fields == join(headers)
+        assert plain.length == (None if length is None else int(length))
+        assert (plain.method, plain.target, plain.version) == (event.method, event.target, event.http_version)
+        assert (plain.headers, plain.chunked) == (headers, False)
 
 
 def test_a_value_that_was_built_cannot_change() -> None:

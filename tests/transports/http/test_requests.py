@@ -7,7 +7,7 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.peers import NO_META, Meta
 from posthouse.transports.codec import Exchange, Handshake, Probe
 from posthouse.transports.http.answers import UNKNOWN, ResponseOptions
-from posthouse.transports.http.known_heads import KnownHeads
+from posthouse.transports.http.known_heads import NO_HEADS, KnownHeads
 from posthouse.transports.http.requests import RATE_GRACE, RequestReader
 from posthouse.transports.http.routes import Call, Preflight
 from posthouse.transports.policy import Policy
@@ -173,11 +173,15 @@ def test_nothing_is_known_of_how_to_answer_a_head_that_is_refused(request_line: 
 def test_a_body_of_no_bytes_is_whole_at_once_and_keeps_its_meta() -> None:
     requests = reader()
     requests.buffer += POST % b"Content-Length: 0\r\nIdempotency-Key: k\r\n"
-    call = requests.read_head(0.0)
-    assert isinstance(call, Call)
-    assert call.meta == Meta(idempotency_key="k")
-    assert requests.read_body(b"GET") == Exchange(b"", call.meta, "/rpc", requests.headers)
-    assert dict(requests.headers)[b"idempotency-key"] == b"k"
+    requests.buffer += b"GET"
+    request = requests.read_head(0.0)
+    headers = (*HEADERS[:2], (b"content-length", b"0"), (b"idempotency-key", b"k"))
+    assert request == Exchange(b"", Meta(idempotency_key="k"), "/rpc", headers)
+    assert requests.take() == b"GET"
+    requests = RequestReader(Config(), POLICY, NO_HEADS)
+    requests.buffer += POST % b"Content-Length: 0\r\nIdempotency-Key: k\r\n"
+    assert requests.read_head(0.0) == Call(Meta(idempotency_key="k"), awaited=False)
+    assert requests.read_body(b"GET") == request
     assert requests.take() == b"GET"
 
 
@@ -190,22 +194,20 @@ def test_a_dropped_reader_holds_nothing() -> None:
     assert (requests.buffered, requests.take()) == (0, b"")
 
 
-def test_a_request_with_a_known_head_is_read_whole_and_nothing_behind_it() -> None:
-    requests = reader()
+@pytest.mark.parametrize("known", [True, False])
+def test_a_request_that_comes_whole_is_read_whole_and_nothing_behind_it(known: bool) -> None:
     request = COUNTED + b"true"
-    requests.buffer += request
-    assert requests.read_known() is None
-    assert requests.read_head(0.0) == Call(NO_META, awaited=False)
-    assert requests.read_body(requests.take()) == Exchange(b"true", NO_META, "/rpc", HEADERS)
-    requests.head_read = False
-    for size in range(len(request)):
-        requests.buffer[:] = request[:size]
-        assert requests.read_known() is None
-        assert (bytes(requests.buffer), requests.head_read) == (request[:size], False)
-    requests.options = UNKNOWN
-    requests.buffer[:] = request + b"POST"
-    assert requests.read_known() == Exchange(b"true", NO_META, "/rpc", HEADERS)
-    assert (requests.head_read, bytes(requests.buffer)) == (True, b"POST")
+    heads = KnownHeads()
+    for size in range(len(COUNTED), len(request)):
+        requests = RequestReader(Config(), POLICY, heads if known else KnownHeads())
+        requests.buffer += request[:size]
+        assert requests.read_head(0.0) == Call(NO_META, awaited=False)
+        assert (requests.head_read, bytes(requests.buffer)) == (True, request[len(COUNTED) : size])
+        assert requests.read_body(requests.take() + request[size:]) == Exchange(b"true", NO_META, "/rpc", HEADERS)
+    requests = RequestReader(Config(), POLICY, heads if known else KnownHeads())
+    requests.buffer += request + b"POST"
+    assert requests.read_head(0.0) == Exchange(b"true", NO_META, "/rpc", HEADERS)
+    assert (requests.head_read, bytes(requests.buffer), requests.buffered) == (True, b"POST", 4)
     assert requests.options == ResponseOptions(persistent=True, bodiless=False, lines=b"")
 
 
@@ -213,8 +215,7 @@ def test_a_request_with_a_known_head_is_read_without_the_buffer() -> None:
     requests = reader()
     assert requests.read_whole(COUNTED + b"1234") is None
     requests.buffer += COUNTED + b"1234"
-    assert isinstance(requests.read_head(0.0), Call)
-    assert requests.read_body(requests.take()) == Exchange(b"1234", NO_META, "/rpc", HEADERS)
+    assert requests.read_head(0.0) == Exchange(b"1234", NO_META, "/rpc", HEADERS)
     requests.options = UNKNOWN
     for other in (COUNTED, COUNTED + b"123", COUNTED + b"12345", PROBE, CHUNKED, b"x"):
         assert requests.read_whole(other) is None
@@ -223,3 +224,58 @@ def test_a_request_with_a_known_head_is_read_without_the_buffer() -> None:
     assert requests.options == ResponseOptions(persistent=True, bodiless=False, lines=b"")
     requests.buffer += b"P"
     assert requests.read_whole(COUNTED + b"1234") is None
+
+
+def test_a_body_that_is_asked_for_is_read_behind_its_head() -> None:
+    requests = reader()
+    requests.buffer += POST % b"Content-Length: 4\r\nExpect: 100-continue\r\n" + b"true"
+    assert requests.read_head(0.0) == Call(NO_META, awaited=True)
+    request = requests.read_body(requests.take())
+    assert isinstance(request, Exchange)
+    assert request.data == b"true"
+
+
+def test_each_request_of_a_known_head_has_its_own_metadata_and_answer() -> None:
+    requests = reader()
+    for number in (b"1", b"2"):
+        requests.buffer += POST % b"Content-Length: 4\r\nX-Request-Id:  %b \r\nTraceparent: no\r\n" % number + b"true"
+        request = requests.read_head(0.0)
+        assert isinstance(request, Exchange)
+        assert request.meta == Meta(request_id=number.decode())
+        assert request.headers == (*HEADERS, (b"x-request-id", number), (b"traceparent", b"no"))
+        assert requests.options.lines == b"X-Request-Id: %b\r\n" % number
+    requests.buffer += COUNTED + b"true"
+    assert requests.read_head(0.0) == Exchange(b"true", NO_META, "/rpc", HEADERS)
+    assert requests.options.lines == b""
+
+
+def test_a_request_with_a_new_head_is_read_without_the_buffer() -> None:
+    requests = reader()
+    requests.buffer += PROBE
+    requests.read_head(0.0)
+    for number in (b"1", b"2"):
+        head = POST % b"Content-Length: 4\r\nX-Request-Id: %b\r\n" % number
+        headers = (*HEADERS, (b"x-request-id", number))
+        request = Exchange(b"true", Meta(request_id=number.decode()), "/rpc", headers)
+        assert requests.read_whole(head + b"true") == request
+        assert requests.options.lines == b"X-Request-Id: %b\r\n" % number
+        assert requests.read_whole(head + b"tru") is None
+    for other in (b"Content-Length: 4\r\nExpect: 100-continue\r\n", b"Content-Length: 4\r\nTimeout : 1\r\n"):
+        assert requests.read_whole(POST % other + b"true") is None
+    assert requests.read_whole(POST % b"Content-Length: 0\r\n") is None
+    without = RequestReader(Config(), POLICY, NO_HEADS)
+    without.head_read = True
+    assert without.read_whole(COUNTED + b"true") is None
+
+
+def test_no_request_is_read_without_the_buffer_behind_an_empty_line() -> None:
+    requests = reader()
+    requests.buffer += PROBE
+    requests.read_head(0.0)
+    requests.buffer += b"\r\n"
+    assert requests.read_head(0.0) is None
+    assert not requests.buffer
+    assert requests.read_whole(COUNTED + b"true") is None
+    requests.buffer += COUNTED + b"true\r\n" + PROBE
+    assert isinstance(requests.read_head(0.0), Exchange)
+    assert requests.read_head(0.0) == Probe("/health")

@@ -959,6 +959,7 @@ def test_a_whole_request_with_a_known_head_is_handed_on_directly() -> None:
     http.answer(b"1", None, None, 0.0)
     http.output.clear()
     http.proceed(2.0)
+    assert http.receive_whole(post(b"[1]")[:-1], 3.0) is None
     assert (http.next_timeout(), http.receive_whole(post(b"[1]"), 3.0)) == (2.0 + Config().keep_alive_timeout, exchange)
     assert (http.next_timeout(), http.output, http.buffered) == (None, [], 0)
     http.answer(b"2", None, None, 3.0)

@@ -6,7 +6,9 @@ import pytest
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import NO_META, Address
 from posthouse.transports.codec import Exchange, HeadRead
-from posthouse.transports.http.head import HeadScanner
+from posthouse.transports.http import requests
+from posthouse.transports.http.head import Head, HeadScanner
+from posthouse.transports.http.routes import Wanted, judge
 from posthouse.transports.http.server import Http1
 from posthouse.transports.pipes.detect import PipeDetector
 from posthouse.transports.policy import Policy
@@ -34,15 +36,22 @@ def test_sockets_share_the_heads_that_they_know_unless_shorter_ways_are_off(
     direct: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged: list[bytes] = []
+    scanned: list[bytes] = []
 
-    def counted(scanner: HeadScanner, buffer: bytearray) -> int | Refusal | None:
-        judged.append(bytes(buffer))
+    def counted(head: Head, policy: Policy, config: Config) -> Wanted:
+        judged.append(head.path)
+        return judge(head, policy, config)
+
+    def watched(scanner: HeadScanner, buffer: bytearray) -> int | Refusal | None:
+        scanned.append(bytes(buffer))
         return scan(scanner, buffer)
 
-    monkeypatch.setattr(HeadScanner, "scan", counted)
+    monkeypatch.setattr(requests, "judge", counted)
+    monkeypatch.setattr(HeadScanner, "scan", watched)
     first_codec = first_codecs(CONFIG, Policy(), direct=direct)
     for _ in range(3):
         codec = first_codec(Address("127.0.0.1"), 0.0)
         codec.receive_data(REQUEST, 0.0)
         assert codec.output == [HeadRead(), Exchange(b"{}", NO_META, "/rpc", HEADERS)]
     assert len(judged) == (1 if direct else 3)
+    assert len(scanned) == (0 if direct else 3)

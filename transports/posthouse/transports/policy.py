@@ -34,6 +34,8 @@ LOOPBACK_ORIGIN: Final = re.compile(
 
 DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
+USUAL_MEDIA_TYPE: Final = b"application/json"
+
 JSON_MEDIA_TYPE: Final = re.compile(
     rb'application/json(?:-rpc)?(?:[ \t]*+;[ \t]*+(?:charset=(?:utf-8|"utf-8"))?+)*+', re.IGNORECASE
 )
@@ -73,7 +75,8 @@ class Policy(Struct, frozen=True):
 
     def allows_host(self, host: bytes) -> bool:
         """Is this Host header's name in the list?"""
-        return PORT.sub("", host.decode("latin-1")).lower() in self.hosts
+        name = host.decode("latin-1")
+        return name in self.hosts or PORT.sub("", name).lower() in self.hosts
 
     def allows_origin(self, origin: bytes) -> bool:
         """Is this Origin header in the list, or that of a loopback page where those are allowed? `null` never is: every
@@ -110,7 +113,9 @@ def authorize_open(
         return Refusal(421, "This server does not answer for that host.", rejected_value=host)
     if origin is not None and not policy.allows_origin(origin) and not policy.is_same_origin(origin, host):
         return Refusal(403, "This origin is not allowed here.", rejected_value=origin)
-    if method == b"POST" and (content_type is None or not JSON_MEDIA_TYPE.fullmatch(content_type)):
+    if method != b"POST" or content_type == USUAL_MEDIA_TYPE:
+        return None
+    if content_type is None or not JSON_MEDIA_TYPE.fullmatch(content_type):
         # A page can send other types in a cross-site POST without a preflight.
         return Refusal(415, "Content-Type must be application/json, in UTF-8.", ACCEPT_POST)
     return None

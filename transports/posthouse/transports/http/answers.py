@@ -85,6 +85,13 @@ class ResponseOptions(Struct, frozen=True, gc=False):
     bodiless: bool
     lines: bytes
 
+    def naming(self, request_id: str | None) -> ResponseOptions:
+        """The same, and the answer has this X-Request-Id. The same, if that is None."""
+        if request_id is None:
+            return self
+        lines = b"%bX-Request-Id: %b\r\n" % (self.lines, request_id.encode("ascii"))
+        return ResponseOptions(self.persistent, self.bodiless, lines)
+
 
 UNKNOWN: Final = ResponseOptions(persistent=False, bodiless=False, lines=b"")
 """For a request that could not be read."""

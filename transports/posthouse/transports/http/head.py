@@ -16,7 +16,7 @@ from posthouse.core.values.config import Config
 from posthouse.transports.fields import TOKEN, Fields
 from posthouse.transports.refusal import Refusal
 
-from .recogniser import RequestHead, recognise_request
+from .recogniser import RequestHead, join, recognise_request
 
 CLEAN: Final = re.compile(rb"(?:[\t\x20-\x7e\x80-\xff]++|\r\n)*+")
 """The bytes allowed in a head. CR and LF only together: RFC 9112 section 2.2 forbids to generate a bare CR, and others
@@ -29,12 +29,6 @@ LENGTH_LINE: Final = b"\r\ncontent-length:"
 ABSOLUTE: Final = re.compile(rb"https?://([^/?]+)(/[^?]*)?(\?.*)?", re.IGNORECASE)
 HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[0-9]*)?")
 """RFC 9110 section 7.2: uri-host [ ":" port ]."""
-
-SINGLE: Final = (
-    b"content-encoding content-length content-type expect host idempotency-key origin posthouse-timeout-ms traceparent "
-    b"transfer-encoding"
-).split()
-"""Headers that are not lists: two of them contradict each other."""
 
 BAD_BYTES: Final = Refusal(400, "The request head has an invalid character, or a line that does not end with CR LF.")
 BAD_LINE: Final = Refusal(400, "The first line is not an HTTP/1.1 request line.")
@@ -82,7 +76,8 @@ class Head(Struct, frozen=True, gc=False):
 
 
 class HeadScanner:
-    """Finds the end of a head, and refuses it at the first byte that is not allowed."""
+    """Finds the end of a head, and refuses it at the first byte that is not allowed. `begun`: it has looked at a part
+    of the next head."""
 
     def __init__(self, config: Config) -> None:
         self._max_head: Final = config.max_head_bytes
@@ -92,12 +87,14 @@ class HeadScanner:
 
     def reset(self) -> None:
         """The next head begins."""
+        self.begun = False
         self._clean = 0
         self._line_passed = False
         self._skipped = False
 
     def scan(self, buffer: bytearray) -> int | Refusal | None:
         """Look at the bytes since the last call. Returns the head's length, a refusal, or None if it needs more."""
+        self.begun = True
         if not self._skipped and buffer.startswith(b"\r\n"):
             # RFC 9112 section 2.2: a server "SHOULD ignore at least one empty line (CRLF) received prior to the
             # request-line".
@@ -137,19 +134,36 @@ class HeadScanner:
 
 def parse(raw: bytes) -> Head | Refusal:
     """Read one whole head that passed the scanner. Returns a refusal if it could be read in two ways."""
+    request = recognise_request(raw) or _ask_h11(raw)
+    return _place(request) if isinstance(request, RequestHead) else request
+
+
+def read_plain(raw: bytes, config: Config) -> Head | None:
+    """Read one whole head, if it is plain and within the limits: the scanner would let it through. None for any other,
+    and for one that is refused."""
+    request = recognise_request(raw)
+    if request is None or len(request.target) > config.max_target_bytes or len(request.headers) > config.max_headers:
+        return None
+    head = _place(request)
+    return head if isinstance(head, Head) else None
+
+
+def _ask_h11(raw: bytes) -> RequestHead | Refusal:
     if b"\r\n " in raw or b"\r\n\t" in raw:
         # RFC 9112 section 5.2: a server "MUST either reject the message ... or replace" the obs-fold.
         return FOLDED
-    request = recognise_request(raw) or _ask_h11(raw)
-    if isinstance(request, Refusal):
-        return request
-    method, target, version, headers = request.method, request.target, request.version, request.headers
-    fields = dict(headers)
-    if len(fields) < len(headers):
-        joined = _join(headers)
-        if joined is None:
-            return REPEATED
-        fields = joined
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(raw)
+    try:
+        request = connection.next_event()
+    except h11.RemoteProtocolError as error:
+        return UNKNOWN_CODING if error.error_status_hint == 501 else MALFORMED
+    assert isinstance(request, h11.Request)
+    version = request.http_version
+    headers = tuple([(name.lower(), value) for name, value in request.headers.raw_items()])
+    fields = join(headers)
+    if fields is None:
+        return REPEATED
     length: int | None = None
     chunked = b"transfer-encoding" in fields
     if b"content-length" in fields:
@@ -164,52 +178,33 @@ def parse(raw: bytes) -> Head | Refusal:
         length = int(digits)
     if chunked and version == b"1.0":
         return OLD_CODING
+    return RequestHead(request.method, request.target, version, headers, fields, length, chunked)
+
+
+def _place(request: RequestHead) -> Head | Refusal:
+    """Read the target (RFC 9112 section 3.2), and whether the client can send another request."""
+    method, target, version, fields = request.method, request.target, request.version, request.fields
     host = fields.get(b"host")
     if host is not None and not HOST.fullmatch(host):
         return BAD_HOST
-    placed = _place(method, target, host)
-    if isinstance(placed, Refusal):
-        return placed
-    path, query, host = placed
-    options = [option.strip() for option in fields.get(b"connection", b"").lower().split(b",")]
-    persistent = version == b"1.1" and b"close" not in options
-    return Head(method, path, query, version, host, headers, fields, length, chunked, persistent)
-
-
-def _ask_h11(raw: bytes) -> RequestHead | Refusal:
-    connection = h11.Connection(h11.SERVER)
-    connection.receive_data(raw)
-    try:
-        request = connection.next_event()
-    except h11.RemoteProtocolError as error:
-        return UNKNOWN_CODING if error.error_status_hint == 501 else MALFORMED
-    assert isinstance(request, h11.Request)
-    headers = tuple([(name.lower(), value) for name, value in request.headers.raw_items()])
-    return RequestHead(request.method, request.target, request.http_version, headers)
-
-
-def _join(headers: Fields) -> dict[bytes, bytes] | None:
-    """Join the values of repeated headers. None if one of them is not a list."""
-    fields: dict[bytes, bytes] = {}
-    for name, value in headers:
-        if name not in fields:
-            fields[name] = value
-        elif name in SINGLE:
-            return None
-        else:
-            fields[name] += b", " + value
-    return fields
-
-
-def _place(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes, bytes, bytes | None] | Refusal:
-    """Path, query and host of the target (RFC 9112 section 3.2). The target's host must be that of the Host header."""
     if method == b"CONNECT":
         return TUNNEL
     if b"#" in target:
         return BAD_TARGET
     if target.startswith(b"/") or (target == b"*" and method == b"OPTIONS"):
         path, _, query = target.partition(b"?")
-        return path, query, host
+    else:
+        placed = _read_absolute(target, host)
+        if isinstance(placed, Refusal):
+            return placed
+        path, query, host = placed
+    persistent = version == b"1.1" and (b"connection" not in fields or not _closes(fields[b"connection"]))
+    headers, length, chunked = request.headers, request.length, request.chunked
+    return Head(method, path, query, version, host, headers, fields, length, chunked, persistent)
+
+
+def _read_absolute(target: bytes, host: bytes | None) -> tuple[bytes, bytes, bytes] | Refusal:
+    """Path, query and host of an absolute target. Its host must be that of the Host header."""
     absolute = ABSOLUTE.fullmatch(target)
     if absolute is None:
         return BAD_TARGET
@@ -221,3 +216,8 @@ def _place(method: bytes, target: bytes, host: bytes | None) -> tuple[bytes, byt
     if not HOST.fullmatch(authority) or authority.lower() != host.lower():
         return OTHER_HOST
     return absolute[2] or b"/", (absolute[3] or b"")[1:], host
+
+
+def _closes(connection: bytes) -> bool:
+    """Does this Connection header end the connection?"""
+    return b"close" in [option.strip() for option in connection.lower().split(b",")]

@@ -1,64 +1,136 @@
 """Heads that came before, and how each was judged: a client repeats one head with every call.
 
-A head is looked up by its bytes, so that no other head gets its judgement. It is only kept if it is short, asks for a
-call, and has no field of `DIFFERING`: a judgement never says who calls, and heads that are used once do not displace
-others. This module may not know how a head is judged.
+A head is looked up by its bytes, so that no other head gets its judgement. The values of `DIFFERING` fields are cut
+out before that: the judgement never says who calls, and a request id or a trace makes no head a new one. A head is only
+kept if it is short, asks for a call, and repeats no field. This module may not know how a head is judged.
 """
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Final, TypeVar
 
 from msgspec import Struct
 from posthouse.core.values.config import KIB
-from posthouse.core.values.peers import CREDENTIALS, NO_META
-from posthouse.transports.fields import Fields
+from posthouse.core.values.peers import CREDENTIALS, NO_META, Meta
+from posthouse.transports.fields import VALUE, Fields
 
 from .answers import ResponseOptions
 from .head import Head
-from .routes import Call, Wanted
+from .routes import Call, Wanted, read_meta
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 MAX_HEADS: Final = 256
 MAX_HEAD_BYTES: Final = KIB
 
 DIFFERING: Final = (
     *(name.encode() for name in CREDENTIALS),
-    *b"idempotency-key posthouse-timeout-ms traceparent tracestate x-request-id".split(),
+    *b"baggage cf-connecting-ip cf-ray forwarded idempotency-key posthouse-timeout-ms traceparent tracestate".split(),
+    *b"x-amzn-trace-id x-correlation-id x-forwarded-for x-real-ip x-request-id".split(),
 )
-"""Fields of a caller, or of one request."""
+"""Fields of a caller, or of one request. Only the metadata of a call depends on their values."""
+
+X_NAMES: Final = [name.removeprefix(b"x-") for name in DIFFERING if name.startswith(b"x-")]
+OTHER_NAMES: Final = [name for name in DIFFERING if not name.startswith(b"x-")]
+
+DIFFERING_LINE: Final = re.compile(
+    rb"\r\n(?=[%b])(x-(?:%b)|%b):(%b)(?=\r\n)"
+    % (b"".join([name[:1] for name in DIFFERING]), b"|".join(X_NAMES), b"|".join(OTHER_NAMES), VALUE),
+    re.IGNORECASE,
+)
+"""A line of such a field. The first letter tells most others apart, which halves the time of the search."""
 
 
-class KnownHead(Struct, frozen=True, gc=False):
-    """A head that asks for a call without metadata, with a body of `length` bytes, and how to answer it."""
+class JudgedHead(Struct, frozen=True, gc=False):
+    """A head: the purpose of its request, and how to answer it.
 
-    length: int
+    `call`: a body follows, and its client does not wait for 100 Continue. `length` is that of the body, None for
+    chunks. `meta` is that of the call, or of the calls behind a handshake.
+    """
+
+    wanted: Wanted
+    call: bool
+    meta: Meta
+    length: int | None
     path: str
     headers: Fields
     options: ResponseOptions
 
 
+class CutHead(Struct, frozen=True, gc=False):
+    """How a head was judged but for the values that differ. `cut` are the places of their headers."""
+
+    judged: JudgedHead
+    cut: tuple[int, ...]
+
+    def fill(self, values: list[bytes]) -> JudgedHead | None:
+        """The judgement of the head with these values. None if it must be judged anew."""
+        known = self.judged
+        headers, fields = list(known.headers), {}
+        for place, value in zip(self.cut, values, strict=True):
+            name, _ = headers[place]
+            fields[name] = stripped = value.strip(b" \t")
+            headers[place] = (name, stripped)
+        meta = read_meta(fields)
+        if not isinstance(meta, Meta):
+            return None
+        call, options = Call(meta, awaited=False), known.options.naming(meta.request_id)
+        return JudgedHead(call, True, meta, known.length, known.path, tuple(headers), options)
+
+
 class KnownHeads:
-    """At most `most` heads, of at most `MAX_HEAD_BYTES` each. The oldest one makes room. All sockets of one policy and
-    one config share it."""
+    """At most `most` heads, and as many with values cut out, of at most `MAX_HEAD_BYTES` each. The oldest one makes
+    room. All sockets of one policy and one config share it."""
 
     def __init__(self, most: int = MAX_HEADS) -> None:
         self._most: Final = most
-        self._heads: Final[dict[bytes, KnownHead]] = {}
-        self.find: Final = self._heads.get
+        self._whole: Final[dict[bytes, JudgedHead]] = {}
+        self._cut: Final[dict[tuple[bytes, ...], CutHead]] = {}
+        self.find: Final = self._whole.get
 
-    def keep(self, raw: bytes, head: Head, wanted: Wanted, options: ResponseOptions) -> None:
-        """Keep how this head was judged, if it is likely to come again."""
-        if not isinstance(wanted, Call) or wanted.meta is not NO_META or wanted.awaited or head.length is None:
+    def find_cut(self, raw: bytes) -> JudgedHead | None:
+        """How a head is judged that `find` does not find, if it is known but for the values that differ."""
+        parts, values = _cut(raw)
+        known = self._cut.get(parts)
+        return None if known is None else known.fill(values)
+
+    def keep(self, raw: bytes, head: Head, judged: JudgedHead) -> None:
+        """Keep how this head was judged, if it is likely to come again. The options do not have its X-Request-Id."""
+        if not judged.call or head.length is None:
             return
-        if raw in self._heads or len(raw) > MAX_HEAD_BYTES or any(name in head.fields for name in DIFFERING):
+        if len(raw) > MAX_HEAD_BYTES or len(head.fields) < len(head.headers):
             return
-        heads = self._heads
-        if len(heads) >= self._most:
+        parts, values = _cut(raw)
+        if values:
+            self._put(self._cut, parts, _without_values(judged))
+        else:
+            self._put(self._whole, raw, judged)
+
+    def _put(self, heads: dict[K, V], key: K, judged: V) -> None:
+        if len(heads) >= self._most and key not in heads:
             if not heads:
                 return
             del heads[next(iter(heads))]
-        heads[raw] = KnownHead(head.length, head.path.decode("ascii"), head.headers, options)
+        heads[key] = judged
+
+
+def _without_values(judged: JudgedHead) -> CutHead:
+    headers = judged.headers
+    cut = tuple([place for place, (name, _) in enumerate(headers) if name in DIFFERING])
+    kept = tuple([(name, b"" if name in DIFFERING else value) for name, value in headers])
+    call = Call(NO_META, awaited=False)
+    return CutHead(JudgedHead(call, True, NO_META, judged.length, judged.path, kept, judged.options), cut)
+
+
+def _cut(raw: bytes) -> tuple[tuple[bytes, ...], list[bytes]]:
+    """A head without the values that differ, and those values."""
+    parts = DIFFERING_LINE.split(raw)
+    values = parts[2::3]
+    del parts[2::3]
+    return tuple(parts), values
 
 
 NO_HEADS: Final = KnownHeads(0)
-"""Knows none, and keeps none."""
+"""Knows none, and keeps none. With it, no head is read in a shorter way."""

@@ -22,13 +22,27 @@ PLAIN_REQUEST: Final = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e]++) HTTP/1\.1
 """RFC 9112 sections 3 and 5."""
 
 
+SINGLE: Final = (
+    b"content-encoding content-length content-type expect host idempotency-key origin posthouse-timeout-ms traceparent "
+    b"transfer-encoding"
+).split()
+"""Headers that are not lists: two of them contradict each other."""
+
+
 class RequestHead(Struct, frozen=True, gc=False):
-    """A request's head, with names in lower case and values stripped. `version` is b"1.1" or b"1.0"."""
+    """A request's head, with names in lower case and values stripped. `version` is b"1.1" or b"1.0".
+
+    `fields` has the values of a repeated header joined by commas (RFC 9110 section 5.3). `length` is Content-Length, or
+    None without one.
+    """
 
     method: bytes
     target: bytes
     version: bytes
     headers: Fields
+    fields: dict[bytes, bytes]
+    length: int | None
+    chunked: bool
 
 
 def recognise_request(head: bytes) -> RequestHead | None:
@@ -37,18 +51,30 @@ def recognise_request(head: bytes) -> RequestHead | None:
     if matched is None:
         return None
     method, target, lines = matched.groups()
-    hosts = lengths = 0
     headers = split_lines(lines)
+    fields = join(headers)
+    if fields is None or b"host" not in fields or b"transfer-encoding" in fields:
+        return None
+    digits = fields.get(b"content-length")
+    if digits is None:
+        return RequestHead(method, target, b"1.1", headers, fields, None, False)
+    return RequestHead(method, target, b"1.1", headers, fields, int(digits), False) if is_length(digits) else None
+
+
+def join(headers: Fields) -> dict[bytes, bytes] | None:
+    """The fields by name. None if a header is repeated that is not a list."""
+    fields = dict(headers)
+    if len(fields) == len(headers):
+        return fields
+    fields.clear()
     for name, value in headers:
-        if name == b"host":
-            hosts += 1
-        elif name == b"content-length":
-            lengths += 1
-            if not is_length(value):
-                return None
-        elif name == b"transfer-encoding":
+        if name not in fields:
+            fields[name] = value
+        elif name in SINGLE:
             return None
-    return RequestHead(method, target, b"1.1", headers) if hosts == 1 and lengths <= 1 else None
+        else:
+            fields[name] += b", " + value
+    return fields
 
 
 def split_lines(lines: bytes) -> Fields:

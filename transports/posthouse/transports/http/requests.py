@@ -10,16 +10,18 @@ from typing import Final
 
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import NO_META, Meta
-from posthouse.transports.codec import Exchange, Handshake
+from posthouse.transports.codec import Exchange
 from posthouse.transports.fields import Fields
 from posthouse.transports.policy import Policy
 from posthouse.transports.refusal import Refusal
 
-from .answers import UNKNOWN, ResponseOptions, cors_lines, field_lines
+from .answers import UNKNOWN, ResponseOptions, cors_lines
 from .bodies import Body, ChunkedBody, CountedBody
-from .head import Head, HeadScanner, parse
-from .known_heads import MAX_HEAD_BYTES, KnownHeads
+from .head import Head, HeadScanner, parse, read_plain
+from .known_heads import NO_HEADS, JudgedHead, KnownHeads
 from .routes import Call, Wanted, judge, read_request_id
+
+EMPTY_LINE: Final = b"\r\n\r\n"
 
 RATE_GRACE: Final = 2.0
 """`min_body_rate` does not count for so many seconds."""
@@ -27,12 +29,14 @@ RATE_GRACE: Final = 2.0
 
 class RequestReader:
     """The received bytes of one socket. `buffer` has those that were not read yet. `head_read`: a whole head was found.
-    `path`, `headers`, `meta` and `options` (how to answer) are those of the request whose head was read last."""
+    `options` (how to answer) are those of the request whose head was read last, and so are `path`, `headers` and `meta`
+    unless that was an `Exchange`."""
 
     def __init__(self, config: Config, policy: Policy, known: KnownHeads) -> None:
         self._config: Final = config
         self._policy: Final = policy
         self._known: Final = known
+        self._direct: Final = known is not NO_HEADS
         self._scanner: Final = HeadScanner(config)
         self.buffer = bytearray()
         self._body: Body | None = None
@@ -43,62 +47,87 @@ class RequestReader:
         self.headers: Fields = ()
         self.options = UNKNOWN
 
-    def read_known(self) -> Exchange | None:
-        """The next request, if its head is known and all of its bytes are here. None: `read_head` reads it."""
-        buffer = self.buffer
-        head = buffer.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES) + 4
-        known = self._known.find(bytes(buffer[:head]))
-        if known is None or len(buffer) < head + known.length:
-            return None
-        end = head + known.length
-        request = Exchange(bytes(buffer[head:end]), NO_META, known.path, known.headers)
-        del buffer[:end]
-        self._scanner.reset()
-        self.head_read = True
-        self.options = known.options
-        return request
-
     def read_whole(self, data: bytes) -> Exchange | None:
-        """The request that these bytes are, if its head is known and nothing else was received. None: nothing has
+        """The call that these bytes are, if its head is known or plain and nothing else was received. None: nothing has
         changed."""
-        head = data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES) + 4
-        known = self._known.find(data[:head])
-        if known is None or len(data) != head + known.length or self.buffer or not self.head_read:
+        end = data.find(EMPTY_LINE, 0, self._config.max_head_bytes) + 4
+        if end < 4 or end == len(data) or self.buffer or self._scanner.begun or not (self._direct and self.head_read):
             return None
-        self.options = known.options
-        return Exchange(data[head:], NO_META, known.path, known.headers)
+        raw = data[:end]
+        judged = self._known.find(raw) or self._read_new(raw)
+        if judged is None or judged.length != len(data) - end or not judged.call:
+            return None
+        self.options = judged.options
+        return Exchange(data[end:], judged.meta, judged.path, judged.headers)
 
-    def read_head(self, now: float) -> Wanted | None:
-        """The purpose of the next request, a refusal, or None if it needs more bytes. After a `Call`, read its body."""
+    def read_head(self, now: float) -> Wanted | Exchange | None:
+        """The purpose of the next request, a refusal, or None if it needs more bytes. After a `Call`, read its body. An
+        `Exchange` is a call that is here with its body."""
+        judged = (self._direct and self._take_whole()) or self._take_general()
+        if not isinstance(judged, JudgedHead):
+            self.options = UNKNOWN
+            return judged
+        self.head_read = True
+        self.options = judged.options
+        buffer, wanted, length = self.buffer, judged.wanted, judged.length
+        if self._direct and judged.call and length is not None and len(buffer) >= length:
+            body = bytes(buffer[:length])
+            del buffer[:length]
+            return Exchange(body, judged.meta, judged.path, judged.headers)
+        if isinstance(wanted, Call):
+            self._body = ChunkedBody(self._config) if length is None else CountedBody(length)
+            self._body_since = now
+        self.path, self.headers, self.meta = judged.path, judged.headers, judged.meta
+        return wanted
+
+    def _take_whole(self) -> JudgedHead | None:
+        """The next head, if all of it came at once, and it is known or plain."""
+        buffer = self.buffer
+        end = buffer.find(EMPTY_LINE, 0, self._config.max_head_bytes) + 4
+        if end < 4 or self._scanner.begun:
+            return None
+        raw = bytes(buffer[:end])
+        judged = self._known.find(raw) or self._read_new(raw)
+        if judged is not None:
+            del buffer[:end]
+        return judged
+
+    def _read_new(self, raw: bytes) -> JudgedHead | None:
+        """How this whole head is judged, if it is known but for the values that differ, or if it is plain."""
+        judged = self._known.find_cut(raw)
+        if judged is not None:
+            return judged
+        head = read_plain(raw, self._config)
+        return None if head is None else self._judge(raw, head)
+
+    def _take_general(self) -> JudgedHead | Refusal | None:
+        """The next head, a refusal, or None if it needs more bytes."""
         buffer = self.buffer
         end = self._scanner.scan(buffer)
         if not isinstance(end, int):
-            self.options = UNKNOWN
             return end
         raw = bytes(buffer[:end])
         del buffer[:end]
         self._scanner.reset()
         self.head_read = True
         head = parse(raw)
-        if not isinstance(head, Head):
-            self.options = UNKNOWN
-            return head
+        return self._judge(raw, head) if isinstance(head, Head) else head
+
+    def _judge(self, raw: bytes, head: Head) -> JudgedHead:
+        fields = head.fields
         wanted = judge(head, self._policy, self._config)
-        origin = head.fields.get(b"origin")
+        if isinstance(wanted, Call):
+            meta = wanted.meta
+        else:
+            request_id = read_request_id(fields)
+            meta = NO_META if request_id is None else Meta(request_id=request_id.decode("ascii"))
+        origin = fields.get(b"origin")
         lines = b"" if origin is None or not self._policy.allows_origin(origin) else cors_lines(origin)
-        request_id = read_request_id(head.fields)
-        if request_id is not None:
-            lines += field_lines(((b"X-Request-Id", request_id),))
-        self.options = ResponseOptions(head.persistent, head.method == b"HEAD", lines)
-        self.path, self.headers = head.path.decode("ascii"), head.headers
-        self._known.keep(raw, head, wanted, self.options)
-        if isinstance(wanted, Handshake):
-            self.meta = NO_META if request_id is None else Meta(request_id=request_id.decode("ascii"))
-        elif isinstance(wanted, Call):
-            self.meta = wanted.meta
-            self._body = ChunkedBody(self._config) if head.chunked else CountedBody(head.length or 0)
-            self._body_since = now
-        return wanted
+        options = ResponseOptions(head.persistent, head.method == b"HEAD", lines)
+        length = None if head.chunked else head.length or 0
+        call, path = isinstance(wanted, Call) and not wanted.awaited, head.path.decode("ascii")
+        self._known.keep(raw, head, JudgedHead(wanted, call, meta, length, path, head.headers, options))
+        return JudgedHead(wanted, call, meta, length, path, head.headers, options.naming(meta.request_id))
 
     def read_body(self, data: bytes) -> Exchange | Refusal | None:
         """Read the body from the next bytes. The whole request; a refusal; or None: more bytes are needed."""

@@ -128,14 +128,14 @@ def _judge_call(head: Head, config: Config) -> Call | Refusal:
         return NO_LENGTH
     elif head.length > config.max_body_bytes:
         return too_large(config)
-    meta = _read_meta(fields)
+    meta = read_meta(fields)
     return Call(meta, awaited and not head.bodiless) if isinstance(meta, Meta) else meta
 
 
-def _read_meta(fields: dict[bytes, bytes]) -> Meta | Refusal:
+def read_meta(fields: dict[bytes, bytes]) -> Meta | Refusal:
     """The metadata of the call in its headers."""
-    key, timeout, parent = (fields.get(n) for n in (b"idempotency-key", b"posthouse-timeout-ms", b"traceparent"))
-    request_id = read_request_id(fields)
+    key, timeout = fields.get(b"idempotency-key"), fields.get(b"posthouse-timeout-ms")
+    parent, request_id = fields.get(b"traceparent"), read_request_id(fields)
     if key is None and timeout is None and parent is None and request_id is None:
         return NO_META
     if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):

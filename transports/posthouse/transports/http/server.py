@@ -163,13 +163,12 @@ class Http1(Codec):
     def _read_head(self, now: float) -> None:
         reader = self._reader
         first = not reader.head_read
-        known = reader.read_known()
-        wanted = reader.read_head(now) if known is None else None
+        wanted = reader.read_head(now)
         if first and reader.head_read:
             self.output.append(HeadRead())
-        if known is not None:
+        if isinstance(wanted, Exchange):
             self._state = TRANSITIONS[self._state][BODY_EXPECTED]
-            self._hand_on(known)
+            self._hand_on(wanted)
         elif wanted is None:
             if self._gone_at is not None:
                 self._close()
