@@ -15,8 +15,8 @@ CHUNKED: Final = b"\r\nTransfer-Encoding: chunked"
 CHUNK_SIZES: Final = (0, 0, 20, 500)
 """The sizes of chunks, 0 for none. Smaller chunks would take more bytes on the wire than a server allows."""
 
-REQUEST_IDS: Final = (None, None, b"simulated/1")
-"""Most clients give none: the server then knows their heads."""
+REQUEST_IDS: Final = (None, None, b"simulated/1", b"simulated/2")
+"""Half of the clients give none. The server knows the heads of the others but for the id."""
 
 OTHER: Final = b"other.example"
 
