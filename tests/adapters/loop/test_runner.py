@@ -21,7 +21,7 @@ from tests.adapters.loopback import connected, post, serving, text, websocket
 
 pytestmark = pytest.mark.anyio
 
-CALLS = 500
+CALLS = 1_000
 """So many that a batch of them takes several turns: trio runs what is ready in no promised order."""
 
 
