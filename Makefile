@@ -10,7 +10,7 @@ READY = .venv/ready
 LOCK = --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
 .PHONY: help serve test setup lint types contracts suite coverage coverage-own states limits simulate planted fuzz conformance attack mutate \
-	interop autobahn bench lock clean
+	interop autobahn bench calls lock clean
 
 help:
 	@echo 'make serve         run the reference server with examples/calculator.py on 127.0.0.1:$(PORT)'
@@ -28,7 +28,8 @@ help:
 	@echo 'make mutate        mutation testing of core and transports: MODULES=…'
 	@echo 'make interop       clients from npm against the server (needs node)'
 	@echo 'make autobahn      the Autobahn WebSocket suite against our codec (needs a Python 2.7)'
-	@echo 'make bench         the measurements of docs/performance.md'
+	@echo 'make bench         the measurements of docs/performance.md, beside other servers (node for some): 10 minutes'
+	@echo 'make calls         accepts how many Python calls an echo makes now: tests/benchmarks/python_calls.toml'
 
 serve: $(SERVING)
 	@echo 'serving examples/calculator.py; to end it, press Ctrl-C'
@@ -98,6 +99,9 @@ autobahn: $(READY)
 
 bench: $(READY)
 	$(PYTHON) -m benchmarks
+
+calls: $(READY)
+	$(PYTHON) -m tests.benchmarks.python_calls
 
 lock:
 	uv pip compile $(LOCK) --extra dev --upgrade pyproject.toml --output-file requirements-dev.lock

@@ -1,7 +1,7 @@
 """What the measurements run in: an environment of its own, with the servers that we compare with, and its description.
 
 The extra `bench`, pinned by `requirements-bench.lock`, goes to `.setup/bench`, so that nothing else in this project
-ever sees it. Both sides of each comparison run there.
+ever sees it. Both sides of each comparison run there. Packages of node go to `benchmarks/servers/node/node_modules`.
 """
 
 from __future__ import annotations
@@ -16,27 +16,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parents[1]
+import msgspec
+
+from .machine import processor
+from .servers.catalogue import NODE, SERVERS, available, missing
+from .servers.host import RINGS, ROOT
+
 LOCK: Final = ROOT / "requirements-bench.lock"
 PLACE: Final = ROOT / ".setup" / "bench"
 PYTHON: Final = PLACE / "bin" / "python"
 READY: Final = PLACE / "ready"
 
-LIBRARIES: Final = (
-    "msgspec",
-    "h11",
-    "wsproto",
-    "anyio",
-    "jsonrpcserver",
-    "fastapi",
-    "starlette",
-    "uvicorn",
-    "pydantic",
-)
-"""Whose versions are told with the figures."""
-
-RINGS: Final = os.pathsep.join(str(ROOT / ring) for ring in ("core", "transports", "adapters"))
-"""Where this project's packages are found without being installed."""
+RUN_TIME: Final = ("msgspec", "anyio", "h11", "wsproto", "trio", "uvloop", "uvicorn", "httptools")
+"""Libraries under the servers, whose versions are told, too."""
 
 
 def set_up() -> None:
@@ -55,27 +47,40 @@ def set_up() -> None:
     READY.write_bytes(LOCK.read_bytes())
 
 
-def enter(arguments: list[str]) -> None:
-    """Become `python -m benchmarks` in that environment, unless this process runs in it already."""
+def enter(arguments: list[str], module: str = "benchmarks") -> None:
+    """Become `python -m MODULE` in that environment, unless this process runs in it already."""
     if Path(sys.prefix).resolve() == PLACE.resolve():
         return
     set_up()
+    set_up_node()
     os.chdir(ROOT)
-    os.execve(PYTHON, [str(PYTHON), "-m", "benchmarks", *arguments], {**os.environ, "PYTHONPATH": RINGS})
+    os.execve(PYTHON, [str(PYTHON), "-m", module, *arguments], {**os.environ, "PYTHONPATH": RINGS})
+
+
+def set_up_node() -> None:
+    """Install what the lock of node's packages names, if node is here."""
+    installed, lock = NODE / "node_modules" / ".package-lock.json", NODE / "package-lock.json"
+    if missing() is not None or (installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime):
+        return
+    subprocess.run(["npm", "ci", "--ignore-scripts", "--silent", "--no-progress"], cwd=NODE, check=True)
+    installed.touch()
+
+
+def versions() -> dict[str, str]:
+    """The versions of the interpreters and of all libraries that were measured, by name."""
+    found = {platform.python_implementation(): platform.python_version()}
+    in_python = [server.library for server in SERVERS.values() if server.library and not server.in_node]
+    for name in dict.fromkeys((*RUN_TIME, *in_python)):
+        found[name] = version(name)
+    if missing() is None:
+        found["node"] = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip("v\n")
+        lock = msgspec.json.decode((NODE / "package-lock.json").read_bytes())["packages"]
+        for server in available():
+            if server.in_node and server.library:
+                found[f"{server.library} (npm)"] = lock[f"node_modules/{server.library}"]["version"]
+    return found
 
 
 def describe() -> str:
-    """The machine, the interpreter and the libraries, in one line."""
-    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{processor()}, {os.cpu_count()} CPUs, {platform.system()} {platform.machine()}; {python}; {libraries}"
-
-
-def processor() -> str:
-    """The processor's name, as far as the system tells it."""
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "an unnamed processor"
+    """The machine, in one line."""
+    return f"{processor()}, {os.cpu_count()} CPUs, {platform.system()} {platform.machine()}"

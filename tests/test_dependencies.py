@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from importlib.metadata import requires
@@ -69,5 +70,18 @@ def test_serving_and_tests_use_the_same_versions() -> None:
     assert pinned("requirements.lock").items() <= pinned("requirements-dev.lock").items()
 
 
-def test_nothing_from_npm_is_pinned_to_where_it_was_fetched() -> None:
-    assert '"resolved"' not in (ROOT / "tests" / "interop" / "package-lock.json").read_text(encoding="utf-8")
+NODE = {
+    "From npm, for `make bench` alone": "benchmarks/servers/node",
+    "From npm, for `make interop` alone": "tests/interop",
+}
+
+
+@pytest.mark.parametrize("section", NODE)
+def test_every_package_from_npm_says_what_it_is_for(section: str) -> None:
+    package = json.loads((ROOT / NODE[section] / "package.json").read_text(encoding="utf-8"))
+    assert explained(section) == list(package["dependencies"])
+
+
+@pytest.mark.parametrize("folder", NODE.values())
+def test_nothing_from_npm_is_pinned_to_where_it_was_fetched(folder: str) -> None:
+    assert '"resolved"' not in (ROOT / folder / "package-lock.json").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""JSON-RPC as one would write it with FastAPI: models in and out, a look-up between them."""
+"""JSON-RPC as it is written with FastAPI: models in and out, and a look-up between them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Final, Literal
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from .uvicorn import run
+
 METHODS: Final[dict[str, Callable[..., str]]] = {"echo": lambda message: message}
 
 
@@ -16,12 +18,12 @@ class Request(BaseModel):
 
     jsonrpc: Literal["2.0"]
     method: str
-    params: dict[str, str]
+    params: list[str]
     id: int
 
 
 class Reply(BaseModel):
-    """Its result."""
+    """A JSON-RPC 2.0 result."""
 
     jsonrpc: Literal["2.0"]
     result: str
@@ -30,8 +32,11 @@ class Reply(BaseModel):
 
 async def rpc(request: Request) -> Reply:
     """Answer one request."""
-    return Reply(jsonrpc="2.0", result=METHODS[request.method](**request.params), id=request.id)
+    return Reply(jsonrpc="2.0", result=METHODS[request.method](*request.params), id=request.id)
 
 
-application = FastAPI()
-application.add_api_route("/rpc", rpc, methods=["POST"])
+def serve() -> None:
+    """Serve until the process is ended."""
+    application = FastAPI()
+    application.add_api_route("/rpc", rpc, methods=["POST"])
+    run(application)

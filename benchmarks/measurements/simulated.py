@@ -14,7 +14,11 @@ from posthouse.adapters.simulation import Client, Conditions, LinkConditions, Mo
 from posthouse.adapters.simulation.storms.scenario import TRANSPORTS
 from posthouse.core import Service
 
+from benchmarks.figures import Question
+
 CLIENTS: Final = 20
+SECONDS: Final = 200.0
+"""Simulated seconds of one round."""
 
 service: Final = Service("simulated", public=True)
 
@@ -41,3 +45,17 @@ def simulated(seconds: float, *, model: bool) -> tuple[float, float]:
     world.run(seconds)
     took = process_time() - began
     return took / (world.steps - steps), seconds / took
+
+
+def worlds(runs: int) -> dict[str, Question]:
+    """Worlds without and with the reference model. They take turns."""
+    question: Question = {name: {"steps": [], "seconds": []} for name in MODELS}
+    for _ in range(runs):
+        for name, model in MODELS.items():
+            step, seconds = simulated(SECONDS, model=model)
+            question[name]["steps"].append(1 / step)
+            question[name]["seconds"].append(seconds)
+    return {"simulation": question}
+
+
+MODELS: Final = {"invariants": False, "invariants and model": True}

@@ -1,11 +1,12 @@
 """Each codec alone: the bytes of a request to what the switchboard is told, and a reply to its bytes.
 
-Each function carries so many requests and gives the CPU seconds that they took.
+Each function of a codec carries so many requests and returns the CPU seconds that they took.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from time import process_time
 from typing import Any, Final
 
@@ -18,8 +19,13 @@ from posthouse.transports.pipes.newline import NewlineFraming
 from posthouse.transports.policy import Policy
 from posthouse.transports.websocket.server import WebSocket
 
-from .clients import HttpClient, WebSocketClient
+from benchmarks.figures import Question, interleaved
+from benchmarks.load.framing import Posts, masked
+
 from .core_alone import REQUEST, RESPONSE
+
+REQUESTS: Final = 5_000
+"""How many are carried in one round."""
 
 REPLY: Final = msgspec.json.encode(RESPONSE)
 
@@ -27,7 +33,7 @@ REPLY: Final = msgspec.json.encode(RESPONSE)
 def http1(requests: int) -> float:
     """HTTP/1.1: a POST on a connection that is kept alive, and its 200."""
     codec = Http1(Config(), Policy(), 0.0)
-    request = HttpClient.call
+    request = Posts(new=False)(REQUEST)
     began = process_time()
     for _ in range(requests):
         codec.receive_data(request, 0.0)
@@ -43,7 +49,7 @@ def http1(requests: int) -> float:
 
 def websocket(requests: int) -> float:
     """WebSocket: a masked text frame, and an unmasked one."""
-    return carry(WebSocket(Config(), deflate=False, binary=False, now=0.0), WebSocketClient.call, requests)
+    return carry(WebSocket(Config(), deflate=False, binary=False, now=0.0), masked(REQUEST), requests)
 
 
 def lines(requests: int) -> float:
@@ -75,3 +81,14 @@ CODECS: Final[dict[str, Callable[[int], float]]] = {
     "lines": lines,
     "Content-Length": headers,
 }
+
+
+def alone(runs: int) -> dict[str, Question]:
+    """All codecs."""
+    measured = interleaved({name: partial(per_request, codec) for name, codec in CODECS.items()}, runs)
+    return {"codecs": {name: {"cpu": seconds} for name, seconds in measured.items()}}
+
+
+def per_request(codec: Callable[[int], float]) -> float:
+    """CPU seconds for a request and its reply."""
+    return codec(REQUESTS) / REQUESTS

@@ -1,0 +1,179 @@
+"""How many Python calls an `echo` makes, on each transport. The count is the same on every machine.
+
+    make calls    # or: python -m tests.benchmarks.python_calls
+
+counts now and writes `python_calls.toml`. The functions of this project, h11 and wsproto count. The standard library
+does not, nor do comprehensions: both differ between versions of Python.
+
+Two paths are counted: through the switchboard alone, and on the server's real runner on asyncio. There a call ends when
+the next one begins: between two calls of the handler, one connection asks and is answered.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import anyio
+import h11
+import posthouse.adapters
+import posthouse.core
+import posthouse.transports
+import wsproto
+from anyio.to_thread import run_sync
+from posthouse.adapters import Server, running
+from posthouse.core import Address, Config, Gateway, Invoke, Service
+from posthouse.transports import Switchboard
+
+from benchmarks.load.connection import HANDSHAKE, Connection, Shape
+from benchmarks.load.dialects import DIALECTS, MESSAGE
+from benchmarks.load.framing import Posts, masked
+from benchmarks.servers.catalogue import Transport
+
+FILE: Final = Path(__file__).with_suffix(".toml")
+
+COUNTED: Final = tuple(
+    str(Path(package.__file__ or "").parent)
+    for package in (posthouse.core, posthouse.transports, posthouse.adapters, h11, wsproto)
+)
+INLINED: Final = ("<listcomp>", "<setcomp>", "<dictcomp>")
+
+ECHOES: Final = 20
+"""Echoes that are counted; the fewest calls of one of them are the count. A timer may add to the others."""
+
+ASK: Final = DIALECTS["json-rpc"].ask(100_001, MESSAGE)
+
+
+class Counter:
+    """Counts the calls of the thread that enters it."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def _count(self, frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            code = frame.f_code
+            if code.co_filename.startswith(COUNTED) and code.co_name not in INLINED:
+                self.calls += 1
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count in this context."""
+        before = sys.getprofile()
+        sys.setprofile(self._count)
+        try:
+            yield
+        finally:
+            sys.setprofile(before)
+
+
+def fewest(counts: list[int]) -> int:
+    """Return the fewest calls between two counts that follow each other."""
+    return min(after - before for before, after in pairwise(counts))
+
+
+# Through the switchboard alone
+
+
+def through_switchboard(address: Address, opening: bytes, request: Callable[[], bytes]) -> int:
+    """Return the calls of an `echo` from its bytes to the bytes of its reply."""
+    service = Service("counted", public=True)
+    service.method(echo)
+    board = Switchboard(Gateway(service, Config(), wall=0.0, entropy=bytes))
+    id = board.opened(address, 0.0)
+    assert id is not None
+    if opening:
+        board.received(id, opening, 0.0)
+    board.outbox.clear()
+    counter, counts = Counter(), []
+    for _ in range(ECHOES):
+        data = request()
+        with counter.counting():
+            board.received(id, data, 0.0)
+            outbox = board.outbox
+            for action in outbox:  # it grows meanwhile
+                if type(action) is Invoke:
+                    board.complete(action.call, action.method.function(*action.args, **action.kwargs), 0.0)
+        assert any(MESSAGE.encode() in getattr(action, "data", b"") for action in board.outbox), "it was not answered"
+        board.outbox.clear()
+        counts.append(counter.calls)
+    return fewest(counts)
+
+
+def echo(message: str) -> str:
+    """Return the message."""
+    return message
+
+
+# On the server
+
+
+def on_server(transport: Transport, *, new_heads: bool = False) -> int:
+    """Return the calls of an `echo` on a server on asyncio, over loopback, from one call of its handler to the next."""
+    counter, counts = Counter(), list[int]()
+    service = Service("counted", public=True)
+
+    @service.method("echo")
+    def counted(message: str) -> str:
+        counts.append(counter.calls)
+        return message
+
+    async def main() -> None:
+        async with running(service, port=0) as server:
+            with counter.counting():
+                await run_sync(ask, server)
+
+    def ask(server: Server) -> None:
+        shape = Shape(DIALECTS["json-rpc"], transport, 80, new_heads=new_heads)
+        connection = Connection(server.bound[0].port, shape, 1)
+        connection.socket.settimeout(30)
+        for _ in range(ECHOES):
+            connection.call()
+        connection.socket.shutdown(socket.SHUT_RDWR)
+        connection.close()
+
+    anyio.run(main)
+    return fewest(counts)
+
+
+TCP: Final = Address("127.0.0.1", 50_000)
+PIPE: Final = Address(transport="pipe")
+
+COUNTS: Final[dict[str, dict[str, Callable[[], int]]]] = {
+    "switchboard": {
+        "websocket": partial(through_switchboard, TCP, HANDSHAKE % b"/ws", partial(masked, ASK)),
+        "http": partial(through_switchboard, TCP, b"", partial(Posts(new=False), ASK)),
+        "http_new_head": partial(through_switchboard, TCP, b"", partial(Posts(new=True), ASK)),
+        "stdio": partial(through_switchboard, PIPE, b"", partial(bytes, ASK + b"\n")),
+    },
+    "server": {
+        "websocket": partial(on_server, "websocket"),
+        "http": partial(on_server, "http"),
+        "http_new_head": partial(on_server, "http", new_heads=True),
+    },
+}
+
+HEAD: Final = (
+    "# Python calls of one echo. A test fails if one grows by more than a tenth. `make calls` writes this file.\n"
+)
+
+
+def write(file: Path = FILE) -> None:
+    """Count, and write the counts down."""
+    tables = []
+    for path, transports in COUNTS.items():
+        rows = [f"{transport} = {count()}\n" for transport, count in transports.items()]
+        tables.append(f"\n[{path}]\n{''.join(rows)}")
+    file.write_text(HEAD + "".join(tables), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()
+    sys.stdout.write(FILE.read_text(encoding="utf-8"))
