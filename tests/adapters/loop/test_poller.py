@@ -8,17 +8,26 @@ from collections.abc import Iterator
 
 import anyio
 import pytest
-from posthouse.adapters.loop.poller import READ, WRITE, Poller
+from posthouse.adapters.loop.poller import Poller
 from posthouse.adapters.system.machine import MachineSockets
+from posthouse.adapters.system.selector import PortableSelector
+from posthouse.adapters.system.system import READ, WRITE, Selector
 
 from tests.adapters.loopback import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def poller() -> Iterator[Poller]:
-    poller = Poller(MachineSockets())
+class PortableSockets(MachineSockets):
+    """Sockets of a machine without epoll."""
+
+    def selector(self) -> Selector:
+        return PortableSelector()
+
+
+@pytest.fixture(params=[MachineSockets, PortableSockets])
+def poller(request: pytest.FixtureRequest) -> Iterator[Poller]:
+    poller = Poller(request.param())
     yield poller
     poller.close()
 
@@ -62,22 +71,56 @@ async def test_a_call_that_a_call_adds_runs_later(poller: Poller) -> None:
     assert ran == ["first", "second"]
 
 
+class Told:
+    """Notes the events that it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[int] = []
+
+    def ready(self, events: int) -> None:
+        self.events.append(events)
+
+
 async def test_only_watched_events_are_reported(poller: Poller) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        said: list[int] = []
-        poller.watch(ours, 0, READ, said.append)
+        told = Told()
+        poller.watch(ours, 0, READ, told)
         turn(poller)
-        assert said == []
+        assert told.events == []
         theirs.send(b"x")
         turn(poller)
-        assert said == [READ]
-        poller.watch(ours, READ, READ | WRITE, said.append)
+        assert told.events == [READ]
+        poller.watch(ours, READ, READ | WRITE, told)
         turn(poller)
-        assert said == [READ, READ | WRITE]
-        poller.watch(ours, READ | WRITE, 0, said.append)
+        assert told.events == [READ, READ | WRITE]
+        poller.watch(ours, READ | WRITE, WRITE, told)
         turn(poller)
-        assert len(said) == 2
+        assert told.events == [READ, READ | WRITE, WRITE]
+        poller.watch(ours, WRITE, 0, told)
+        turn(poller)
+        assert len(told.events) == 3
+
+
+async def test_a_peer_that_hung_up_is_reported_as_bytes_to_read(poller: Poller) -> None:
+    ours, theirs = socket.socketpair()
+    with ours:
+        told = Told()
+        poller.watch(ours, 0, READ, told)
+        theirs.close()
+        turn(poller)
+        assert told.events[0] & READ
+
+
+async def test_a_descriptor_that_is_used_again_is_its_new_owners(poller: Poller) -> None:
+    first, second = Told(), Told()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        poller.watch(ours, 0, WRITE, first)
+        poller.watch(ours, WRITE, 0, first)
+        poller.watch(ours, 0, WRITE, second)
+        turn(poller)
+        assert (first.events, second.events) == ([], [WRITE])
 
 
 async def test_an_exception_of_a_turn_ends_the_loop(poller: Poller) -> None:

@@ -1,38 +1,47 @@
 """Which sockets are ready: one selector holds them all, and the event loop watches only the selector's descriptor.
 
 A selector can itself be selected on. So a socket costs neither a task nor a registration with the event loop, one call
-finds every ready socket, and asyncio and trio differ only in the few lines of `run`. This module does not know what a
-socket is for.
+finds every ready socket, and asyncio and trio differ only in the few lines of `run`. The selector is the kernel's own
+where that is epoll: the module `selectors` keeps a record of each socket that takes as much memory as all of the rest.
+This module does not know what a socket is for.
 """
 
 from __future__ import annotations
 
 import asyncio
-import selectors
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from threading import RLock
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
-from posthouse.adapters.system.system import Socket, Sockets
+from posthouse.adapters.system.system import READ, WRITE, Selector, Socket, Sockets
 
 from .named import asyncio_loop
 
-READ: Final = selectors.EVENT_READ
-WRITE: Final = selectors.EVENT_WRITE
+MAX_READY: Final = 512
+"""How many sockets one `poll` returns. The others come first in the next one."""
 
 Ready = Callable[[int], None]
 
 
-class Poller:
-    """Sockets, and the function to call when each is ready. All but `call_soon` belongs to the event loop's thread."""
+class Watcher(Protocol):
+    """The owner of a socket that is watched."""
 
-    __slots__ = ("_awake", "_calls", "_closed", "_lock", "_selector", "_waker", "turn_soon")
+    def ready(self, events: int) -> None:
+        """Some of `events`, or an error, occurred."""
+        ...
+
+
+class Poller:
+    """Sockets, and their owners to tell when each is ready. All but `call_soon` belongs to the event loop's thread."""
+
+    __slots__ = ("_awake", "_calls", "_closed", "_lock", "_selector", "_waker", "_watchers", "turn_soon")
 
     def __init__(self, sockets: Sockets) -> None:
-        self._selector: Final = sockets.selector()
+        self._selector: Final[Selector] = sockets.selector()
+        self._watchers: list[Watcher | None] = []  # by descriptor
         self._calls: deque[Callable[[], None]] = deque()
         self._lock: Final = RLock()  # a signal may come while its own thread holds it
         self._closed = False
@@ -40,22 +49,35 @@ class Poller:
         self._awake, self._waker = sockets.pair()
         self._awake.setblocking(False)
         self._waker.setblocking(False)
-        self._selector.register(self._awake, READ, self._run_calls)
+        self.watch(self._awake, 0, READ, self)
 
-    def watch(self, descriptor: Socket, before: int, events: int, ready: Ready) -> None:
-        """Have `poll` return `ready` when one of `events` occurs. `before`: the events watched until now. 0: none."""
+    def watch(self, watched: Socket, before: int, events: int, watcher: Watcher) -> None:
+        """Have `poll` return the watcher's `ready` when one of `events` occurs. `before`: the events watched until now.
+        0: none."""
         if events == before:
             return
+        descriptor = watched.fileno()
         if not before:
-            self._selector.register(descriptor, events, ready)
+            self._selector.register(descriptor, events)
+            watchers = self._watchers
+            watchers.extend([None] * (descriptor + 1 - len(watchers)))
+            watchers[descriptor] = watcher
         elif not events:
             self._selector.unregister(descriptor)
+            self._watchers[descriptor] = None
         else:
-            self._selector.modify(descriptor, events, ready)
+            self._selector.modify(descriptor, events)
 
     def poll(self) -> list[tuple[Ready, int]]:
         """The functions whose sockets are ready now, each with the events that occurred. Does not wait."""
-        return [(key.data, events) for key, events in self._selector.select(0)]
+        watchers = self._watchers
+        ready: list[tuple[Ready, int]] = []
+        for descriptor, events in self._selector.poll(0, MAX_READY):
+            watcher = watchers[descriptor]
+            assert watcher is not None
+            # An error, or a peer that hung up, is found by reading and by writing.
+            ready.append((watcher.ready, events if events <= READ | WRITE else READ | WRITE))
+        return ready
 
     def call_soon(self, call: Callable[[], None]) -> bool:
         """Have the event loop run `call` in a later turn. May be called from any thread, or from a signal's handler.
@@ -75,7 +97,8 @@ class Poller:
     def _wake(self) -> None:
         self.call_soon(_nothing)
 
-    def _run_calls(self, events: int) -> None:
+    def ready(self, events: int) -> None:
+        """Run the calls that came until now."""
         try:
             self._awake.recv(4096)
         except BlockingIOError:

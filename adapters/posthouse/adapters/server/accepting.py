@@ -9,13 +9,12 @@ from __future__ import annotations
 import errno
 import math
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from posthouse.adapters.loop.poller import READ
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import WARNING, report
-from posthouse.adapters.system.system import Socket, TlsContext
+from posthouse.adapters.system.system import READ, Socket, TlsContext
 from posthouse.core.values.peers import Address, SocketId
 
 from .channel import Channel
@@ -40,6 +39,20 @@ QUIET: Final = 10.0
 """Seconds for which one line in the log stands for all of its kind."""
 
 
+class Door:
+    """One listening socket of an acceptor, as the poller knows it."""
+
+    __slots__ = ("_accept", "_place")
+
+    def __init__(self, accept: Callable[[int], None], place: int) -> None:
+        self._accept: Final = accept
+        self._place: Final = place
+
+    def ready(self, events: int) -> None:
+        """Clients wait."""
+        self._accept(self._place)
+
+
 class Acceptor:
     """Accepts on `listeners`, from `start` until it is closed. With `tls`, every client speaks TLS, except on unix
     sockets."""
@@ -52,6 +65,8 @@ class Acceptor:
         self._endpoints: Final = endpoints
         self._tls: Final = tls
         self._descriptors: Final = runner.system.descriptors
+        self._doors: Final = [Door(self._accept, place) for place in range(len(listeners))]
+        self._forget: Final = endpoints.forget  # one for all channels
         self._watched = [0] * len(listeners)
         self._reserve: int | None = self._descriptors.null()
         self._pause = FIRST_PAUSE
@@ -78,7 +93,7 @@ class Acceptor:
 
     def _watch(self, place: int, events: int) -> None:
         listening = self._listeners[place].socket
-        self._runner.poller.watch(listening, self._watched[place], events, lambda _: self._accept(place))
+        self._runner.poller.watch(listening, self._watched[place], events, self._doors[place])
         self._watched[place] = events
 
     def _accept(self, place: int) -> None:
@@ -117,9 +132,9 @@ class Acceptor:
             if over_ip:
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls is None:
-                channel = Channel(id, accepted, runner, self._endpoints.forget)
+                channel = Channel(id, accepted, runner, self._forget)
             else:
-                channel = TlsChannel(id, accepted, tls, runner, self._endpoints.forget)
+                channel = TlsChannel(id, accepted, tls, runner, self._forget)
         except OSError:  # the client has reset it already
             accepted.close()
             runner.board.closed(id, runner.now())

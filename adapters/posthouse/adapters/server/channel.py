@@ -12,13 +12,17 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from posthouse.adapters.loop.poller import READ, WRITE
 from posthouse.adapters.loop.runner import Runner
-from posthouse.adapters.system.system import Socket
+from posthouse.adapters.system.system import READ, WRITE, Socket
 from posthouse.core.values.peers import SocketId
 
 ABORT: Final = struct.pack("ii", 1, 0)
 """SO_LINGER with a time of zero: closing then resets the connection and drops unsent bytes."""
+
+Unsent = list[bytes | memoryview]
+
+NOTHING: Final[Unsent] = []
+"""The unsent bytes of a socket that took everything. Never changed: a list takes 64 bytes, for each socket."""
 
 WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """The errors of a socket, with or without TLS, that is not ready after all."""
@@ -51,7 +55,7 @@ class Channel:
         self._runner: Final = runner
         self._forget: Final = forget
         self._read_bytes: Final = runner.board.config.read_bytes
-        self._unsent: list[bytes | memoryview] = []
+        self._unsent = NOTHING
         self._held = 0  # the unsent bytes that the switchboard counts
         self._blocked = False
         self._reading = True
@@ -73,10 +77,11 @@ class Channel:
         self._ask_for(events)
 
     def _ask_for(self, events: int) -> None:
-        self._runner.poller.watch(self.socket, self._watched, events, self._ready)
+        self._runner.poller.watch(self.socket, self._watched, events, self)
         self._watched = events
 
-    def _ready(self, events: int) -> None:
+    def ready(self, events: int) -> None:
+        """The socket can be read from, or written to."""
         if events & WRITE and self._blocked:
             self._blocked = False
             self.flush()
@@ -112,7 +117,10 @@ class Channel:
     # Out
 
     def write(self, data: bytes, *, report: bool) -> None:
-        self._unsent.append(data)
+        if self._unsent:
+            self._unsent.append(data)
+        else:
+            self._unsent = [data]
         if report:
             self._held += len(data)
         self._runner.written[self] = None
@@ -140,11 +148,11 @@ class Channel:
                 self.close(abort=True)
                 return
             if sent == len(data):
-                unsent.clear()
+                self._unsent = unsent = NOTHING
                 if not (self._held or self._watched & WRITE or self._finishing or self._closing):
                     return
             else:
-                unsent[:] = [memoryview(data)[sent:]]
+                self._unsent = unsent = [memoryview(data)[sent:]]
                 self._blocked = True
             if unsent or self._held:
                 self._report(sent)
@@ -185,7 +193,7 @@ class Channel:
         if abort:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
         self._close_socket(abort=abort)
-        self._unsent.clear()
+        self._unsent = NOTHING
         self._forget(self.id)
         self._runner.board.closed(self.id, self._runner.now())
 

@@ -9,10 +9,9 @@ import ssl
 from collections.abc import Callable
 from typing import Final
 
-from posthouse.adapters.loop.poller import READ, WRITE
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import INFO, report
-from posthouse.adapters.system.system import Socket, TlsContext
+from posthouse.adapters.system.system import READ, WRITE, Socket, TlsContext
 from posthouse.core.values.peers import SocketId
 
 from .channel import Channel
@@ -68,11 +67,11 @@ class TlsChannel(Channel):
         if not self._opening:
             super()._watch()
 
-    def _ready(self, events: int) -> None:
+    def ready(self, events: int) -> None:
         if self._opening:
             self._shake_hands()
         else:
-            super()._ready(events)
+            super().ready(events)
 
     def _read(self) -> None:
         super()._read()

@@ -6,9 +6,9 @@ import math
 import os
 import resource
 import select
-import selectors
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any, Never
 
 from .clock import Clock
+from .selector import PortableSelector
 from .system import Address, Selector, TlsContext
 from .tls import tls_context
 
@@ -26,7 +27,7 @@ class MachineSockets:
     """Sockets of this machine."""
 
     def selector(self) -> Selector:
-        return selectors.DefaultSelector()
+        return select.epoll() if sys.platform == "linux" else PortableSelector()
 
     def pair(self) -> tuple[socket.socket, socket.socket]:
         return socket.socketpair()

@@ -6,11 +6,14 @@ are an implementation. Nothing here is called for each message, except the metho
 
 from __future__ import annotations
 
-import selectors
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from os import PathLike
-from typing import Any, Never, Protocol
+from typing import Any, Final, Never, Protocol
+
+READ: Final = 1
+WRITE: Final = 4
+"""Events of a selector, as epoll numbers them."""
 
 Address = tuple[Any, ...]
 """A host, a port, and more for IPv6."""
@@ -62,17 +65,20 @@ class TlsContext(Protocol):
 
 
 class Selector(Protocol):
-    """Tells which sockets are ready. It can itself be waited for."""
+    """Tells which sockets are ready: `select.epoll`, level-triggered. It can itself be waited for."""
 
     def fileno(self) -> int: ...
 
-    def register(self, fileobj: Any, events: int, data: Any, /) -> object: ...
+    def register(self, descriptor: int, events: int, /) -> object: ...
 
-    def modify(self, fileobj: Any, events: int, data: Any, /) -> object: ...
+    def modify(self, descriptor: int, events: int, /) -> object: ...
 
-    def unregister(self, fileobj: Any, /) -> object: ...
+    def unregister(self, descriptor: int, /) -> object: ...
 
-    def select(self, timeout: float, /) -> list[tuple[selectors.SelectorKey, int]]: ...
+    def poll(self, timeout: float, most: int, /) -> list[tuple[int, int]]:
+        """At most so many descriptors that are ready, with their events. Greater numbers than `READ | WRITE` are
+        errors, and peers that hung up."""
+        ...
 
     def close(self) -> None: ...
 
