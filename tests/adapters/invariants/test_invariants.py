@@ -152,8 +152,11 @@ TOUCHED: list[tuple[Change, str]] = [
     (change(backlog, "timer", None), "time: a peer that does not read has a deadline"),
     (change(backlog, "held", 0), "flow: the gateway knows how much the wire holds"),
     (lambda scene: setattr(pipe(scene).wire, "reported", 0), "flow: the gateway knows how much the wire holds"),
-    (lambda scene: pipe(scene).stopped.pop(BACKLOG), "flow: a peer that does not read is not read from"),
-    (lambda scene: pipe(scene).stopped.update({BUFFER: None}), "flow: a codec with a full buffer is not read for"),
+    (lambda scene: setattr(pipe(scene), "stopped", 0), "flow: a peer that does not read is not read from"),
+    (
+        lambda scene: setattr(pipe(scene), "stopped", BACKLOG | BUFFER),
+        "flow: a codec with a full buffer is not read for",
+    ),
     (
         lambda scene: http(scene).codec._reader.buffer.extend(b"x" * 70_000),
         "flow: a codec with a full buffer is not read for",
@@ -236,6 +239,7 @@ def frames(data: bytes, *, closing: bool = False) -> Callable[[Board], SocketSta
         if closing:
             line.codec.close(1000, board.now)
             line.codec.output.clear()
+            board.board._sockets.schedule(line)
         return line
 
     return come

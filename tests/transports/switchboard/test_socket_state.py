@@ -58,5 +58,5 @@ def test_a_record_is_equal_to_itself_alone() -> None:
 def test_a_socket_begins_idle_with_nothing_held_and_nothing_armed() -> None:
     queue = WriteQueue(SocketId(1), [], 4)
     state = SocketState(SocketId(1), Address("127.0.0.1"), NewlineFraming(Config()), queue, ANONYMOUS)
-    assert (state.phase, state.connection, state.codec_closed, state.stopped) == (SocketPhase.IDLE, None, False, {})
+    assert (state.phase, state.connection, state.codec_closed, state.stopped) == (SocketPhase.IDLE, None, False, 0)
     assert (state.buffered, state.due, state.stalled, state.progress_at) == (0, None, None, 0.0)

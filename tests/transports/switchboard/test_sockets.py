@@ -66,7 +66,7 @@ def test_a_new_socket_has_no_connection_no_held_bytes_and_no_deadline() -> None:
     state = Table().state
     assert (state.identity, state.connection, state.due, state.stalled) == (ANONYMOUS, None, None, None)
     assert (state.phase, state.codec_closed) == ("idle", False)
-    assert (state.wire.reported, state.buffered, state.progress_at, state.stopped) == (0, 0, 0.0, {})
+    assert (state.wire.reported, state.buffered, state.progress_at, state.stopped) == (0, 0, 0.0, 0)
 
 
 def test_ids_that_were_never_given_out_are_misuse() -> None:
@@ -346,3 +346,13 @@ def test_the_bytes_that_codecs_hold_are_reported_when_they_changed_by_one_read()
 
 def test_a_record_is_equal_to_itself_alone() -> None:
     assert told_apart("posthouse.transports.switchboard.socket_state") == ["SocketState"]
+
+
+def test_the_deadline_of_the_codec_before_is_forgotten() -> None:
+    table = Table()
+    table.codec.due = 5.0
+    table.sockets.schedule(table.state)
+    table.sockets.unschedule(table.state)
+    assert (table.state.due, table.due(9.0)) == (None, [])
+    table.sockets.schedule(table.state)
+    assert table.due(5.0) == [CODEC_DUE]

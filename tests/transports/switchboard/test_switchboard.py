@@ -629,3 +629,20 @@ def test_a_call_of_this_process_has_the_identity_of_the_policy_unless_it_names_a
     board.board.complete(board.waiting[0].call, "known", 0.0)
     board.run()
     assert [action for action in board.actions if isinstance(action, Reply)] == [Reply(known, b'"known"')]
+
+
+def test_a_deadline_that_is_armed_anew_while_the_old_one_is_due_is_forgotten_with_its_socket(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    board = Board()
+    first, second = board.open(), board.open()
+    states, timers = board.board._sockets.records, board.board._timers
+    monkeypatch.setattr(
+        states[first].codec, "handle_timeout", lambda now: board.board._sockets.schedule(states[second])
+    )
+    due = board.board.next_timeout()
+    assert due is not None
+    board.board.handle_timeout(due)
+    for socket in (first, second):
+        board.board.closed(socket, due)
+    assert len(timers) == 0

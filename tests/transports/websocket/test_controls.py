@@ -41,6 +41,17 @@ def test_pongs_do_not_put_off_an_answer_that_waits() -> None:
     assert machine.release(0.1) == b"c"
 
 
+def test_a_bucket_that_is_full_again_and_owes_no_answer_is_as_good_as_a_new_one() -> None:
+    machine = controls()
+    assert machine.full(0.0)
+    assert ping(machine, b"a", 1.0) == b"a"
+    assert [machine.full(1.05), machine.full(1.1)] == [False, True]
+    assert ping(machine, b"b", 2.0, paused=True) is None
+    assert not machine.full(9.0)
+    assert machine.release(9.0) == b"b"
+    assert machine.full(9.0)
+
+
 def test_twice_the_burst_is_one_too_many() -> None:
     machine = controls()
     assert [machine.charge(0.0) for _ in range(5)] == [True, True, True, True, False]

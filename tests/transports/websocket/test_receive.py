@@ -48,6 +48,11 @@ def sent(first: int, payload: bytes = b"") -> bytes:
     return masked_frame(first, payload, KEY)
 
 
+def has_parser(machine: Receiver) -> bool:
+    parts = (machine._connection, machine._inflater, machine._message)
+    return parts != (None, None, None)
+
+
 def announced(first: int, length: int) -> bytes:
     """A header that announces so much, and no payload."""
     return bytes((first, 0x80 | 127)) + length.to_bytes(8, "big") + KEY
@@ -83,6 +88,44 @@ def test_the_clients_side_takes_frames_without_a_mask() -> None:
     machine = Receiver(Config(), client=True, deflate=False, binary=True)
     assert machine.turn(frame(FIN | TEXT, b"Hello")) == [Text(b"Hello")]
     assert machine.turn(sent(FIN | TEXT, b"Hello")) == [PROTOCOL_ERROR]
+
+
+def test_pings_and_pongs_are_read_with_their_payloads_between_fragments_too() -> None:
+    machine = receiver()
+    pongs = sent(FIN | PONG, b"one") + sent(FIN | PING, b"two")
+    assert run(machine, pongs) == run(receiver(), pongs, 1) == [Pong(b"one"), Ping(b"two")]
+    assert not has_parser(machine)
+    whole = sent(TEXT, b"Hel") + pongs + sent(FIN | CONTINUATION, b"lo")
+    assert run(machine, whole) == [Pong(b"one"), Ping(b"two"), Text(b"Hello")]
+
+
+@pytest.mark.parametrize("first", [FIN | PING, FIN | PONG])
+def test_a_control_frame_without_a_mask_is_refused(first: int) -> None:
+    assert receiver().turn(frame(first, b"")) == [PROTOCOL_ERROR]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_at_rest_the_parser_is_forgotten_and_built_again(compressed: bool) -> None:
+    machine = receiver(deflate=compressed)
+    cut = deflate(b"Hello") if compressed else b"Hello"
+    pieces = sent(TEXT | (RSV1 if compressed else 0), cut[:2]), sent(FIN | CONTINUATION, cut[2:])
+    for _ in range(2):
+        assert machine.turn(pieces[0]) == []
+        machine.rest()  # a message is in progress
+        assert machine.turn(pieces[1]) == [Text(b"Hello")]
+        assert has_parser(machine)
+        machine.rest()
+        assert not has_parser(machine)
+
+
+def test_a_backlog_keeps_its_parser() -> None:
+    machine = receiver(frames_per_turn=1)
+    assert machine.turn(sent(TEXT, b"Hel") + sent(FIN | CONTINUATION, b"lo") + sent(FIN | TEXT, b"")) == []
+    assert machine.backlog
+    machine.rest()
+    assert has_parser(machine)
+    assert run(machine, b"") == []
+    assert machine.turn() == [Text(b"Hello")]
 
 
 def test_fragments_are_put_together() -> None:

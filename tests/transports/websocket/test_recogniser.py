@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from posthouse.transports.websocket.frames import FIN, MASKED, TEXT, frame, masked_frame
-from posthouse.transports.websocket.recogniser import TextPieces, recognise_text
+from posthouse.transports.websocket.frames import FIN, MASKED, PING, PONG, TEXT, frame, masked_frame
+from posthouse.transports.websocket.recogniser import TextPieces, recognise_control, recognise_text
 from wsproto.connection import Connection, ConnectionType
-from wsproto.events import TextMessage
+from wsproto.events import Ping, Pong, TextMessage
 
 KEY = b"\x01\x82\x03\xf4"
 
@@ -72,6 +72,21 @@ def test_invalid_utf_8_is_left_to_wsproto(text: bytes) -> None:
 def test_wsproto_reads_every_recognised_text_in_the_same_way(text: bytes, key: bytes, masked: bool) -> None:
     wire = masked_frame(FIN | TEXT, text, key) if masked else frame(FIN | TEXT, text)
     assert recognised(wire, len(text), masked=masked) == parsed(wire, masked=masked)
+
+
+@pytest.mark.parametrize("first", [FIN | PING, FIN | PONG])
+@pytest.mark.parametrize("size", [0, 1, 4, 125])
+def test_wsproto_reads_every_recognised_control_frame_in_the_same_way(first: int, size: int) -> None:
+    payload = (b"0123456789" * 13)[:size]
+    for masked, wire in ((False, frame(first, payload)), (True, masked_frame(first, payload, KEY))):
+        end = len(wire)
+        assert recognise_control(b"ab" + wire + b"x", 2, end + 2 - size, end + 2, masked=masked) == payload
+        assert recognise_control(wire, 0, end - size, end, masked=not masked) is None
+        connection = Connection(ConnectionType.SERVER if masked else ConnectionType.CLIENT)
+        connection.receive_data(wire)
+        (event,) = connection.events()
+        assert isinstance(event, Ping if first == FIN | PING else Pong)
+        assert bytes(event.payload) == payload
 
 
 def collected(wire: bytes, body: int, cuts: list[int], *, masked: bool) -> bytes | None:

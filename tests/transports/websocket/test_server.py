@@ -239,6 +239,20 @@ def test_while_output_is_paused_only_the_latest_ping_is_answered_when_it_goes_on
 # Turns
 
 
+def test_a_heartbeat_to_a_silent_peer_keeps_nothing_that_can_be_made_again() -> None:
+    machine = codec(control_burst=2, control_rate=10.0)
+    machine.receive_data(masked_frame(TEXT, b"Hel", KEY) + masked_frame(FIN | CONTINUATION, b"lo", KEY), 0.0)
+    machine.receive_data(masked_frame(FIN | PONG, b"", KEY), 0.0)
+    machine.heartbeat(0.05)
+    assert machine._controls is not None  # the bucket is not full again
+    assert machine._receiver._connection is None
+    machine.heartbeat(0.1)
+    assert machine._controls is None
+    machine.output.clear()
+    machine.receive_data(masked_frame(FIN | PING, b"here", KEY), 0.1)
+    assert machine.output == [Send(b"\x8a\x04here"), Heard()]
+
+
 def test_texts_in_output_count_as_held() -> None:
     machine = codec()
     machine.receive_data(HELLO * 3 + HELLO[:4], 0.0)

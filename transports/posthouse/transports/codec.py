@@ -163,6 +163,8 @@ class Codec(Protocol):
     Codecs inherit from it, for the verbs that do nothing in most protocols.
     """
 
+    __slots__ = ()
+
     output: list[Output]
 
     # Bytes in

@@ -6,7 +6,7 @@ from collections import Counter
 
 from posthouse.core.calls.calls import Phase
 from posthouse.core.calls.replies import Batch
-from posthouse.core.connections.connections import Connection
+from posthouse.core.connections.connections import NOTHING, Connection
 from posthouse.core.connections.flow import Backlog
 from posthouse.core.connections.state import LIVING, State
 from posthouse.core.gateway import Gateway
@@ -17,6 +17,7 @@ from .violation import must
 
 def calls(gateway: Gateway) -> None:
     """Running handlers do not exceed their cap, and all counts of them agree."""
+    must(not NOTHING, "calls: the table that connections without calls share is empty")
     table, records = gateway._calls, gateway._connections.records
     handed_out = Counter(call.connection for call in table.records.values() if call.phase is not Phase.WAITING)
     must(table.handlers == handed_out.total(), "calls: a slot for each handler")

@@ -70,7 +70,7 @@ def socket_of(board: Switchboard, state: SocketState) -> None:
             held = board.gateway._flow.held(connection)
             must(wire.reported == held <= wire.outstanding, "flow: the gateway knows how much the wire holds")
             if held:
-                paused = state.codec_closed or BACKLOG in state.stopped or not record.pushable
+                paused = state.codec_closed or bool(state.stopped & BACKLOG) or not record.pushable
                 must(paused, "flow: a peer that does not read is not read from")
         if state.phase is SocketPhase.ASKED and record.peer.kind == "http":
             # The answer before has been sent, so its connection has ended.
@@ -87,7 +87,7 @@ def socket_of(board: Switchboard, state: SocketState) -> None:
             must(armed, "time: the deadline of a codec is armed")
         if not state.codec.output:
             full = _is_full(state.codec, config)
-            must(full is (BUFFER in state.stopped), "flow: a codec with a full buffer is not read for")
+            must(full is bool(state.stopped & BUFFER), "flow: a codec with a full buffer is not read for")
     buffered = state.codec.buffered
     if buffered:
         body = config.max_body_bytes * 2 + MAX_CHUNK_OVERHEAD

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import math
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -122,7 +123,7 @@ class Acceptor:
         tls = self._tls if over_ip else None
         address = Address(secure=tls is not None)
         if over_ip and isinstance(peer, tuple):
-            address = Address(peer[0], peer[1], secure=tls is not None)
+            address = Address(sys.intern(peer[0]), peer[1], secure=tls is not None)
         id = runner.board.opened(address, runner.now())
         if id is None:
             accepted.close()

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Final, cast
 
 from msgspec import Struct
-from posthouse.core.connections.connections import Connection
+from posthouse.core.connections.connections import NOTHING, Connection
 from posthouse.core.jsonrpc.envelope import text_of
 from posthouse.core.jsonrpc.messages import NULL, Request
 from posthouse.core.service.method import Method
@@ -115,7 +115,10 @@ class Calls:
         key = number if id is None or id == NULL else id
         call = Call(number, connection.id, method, id, key, now + timeout, meta, batch, entry)
         self.records[number] = call
-        connection.calls[key] = number
+        if connection.calls:
+            connection.calls[key] = number
+        else:
+            connection.calls = {key: number}
         connection.made += 1
         if waits:
             self._wait(connection, call, params)
@@ -140,7 +143,10 @@ class Calls:
     def _wait(self, connection: Connection, call: Call, params: bytes) -> None:
         call.phase = WAITING
         call.params = params
-        connection.waiting[call.number] = None
+        if connection.waiting:
+            connection.waiting[call.number] = None
+        else:
+            connection.waiting = {call.number: None}
         connection.waiting_bytes += len(params)
         self.waiting += 1
         self._shared.hold(len(params))
@@ -148,7 +154,10 @@ class Calls:
     def _stop_waiting(self, connection: Connection, call: Call) -> None:
         size = len(call.params or b"")
         call.params = None
-        del connection.waiting[call.number]
+        if len(connection.waiting) > 1:
+            del connection.waiting[call.number]
+        else:
+            connection.waiting = NOTHING
         connection.waiting_bytes -= size
         self.waiting -= 1
         self._shared.hold(-size)
@@ -178,7 +187,7 @@ class Calls:
             return False
         call.phase = ENDED
         if connection is not None and not call.detached:
-            del connection.calls[call.key]
+            _free_id(connection, call)
         return True
 
     def settle(self, call: Call, connection: Connection | None) -> None:
@@ -192,4 +201,11 @@ class Calls:
             self._outbox.append(Cancel(call.number))
         call.phase = ENDED
         if connection is not None and not call.detached:
-            del connection.calls[call.key]
+            _free_id(connection, call)
+
+
+def _free_id(connection: Connection, call: Call) -> None:
+    if len(connection.calls) > 1:
+        del connection.calls[call.key]
+    else:
+        connection.calls = NOTHING

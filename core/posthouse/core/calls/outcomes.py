@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from posthouse.core.connections.connections import Connection, Connections
+from posthouse.core.connections.connections import NOTHING, Connection, Connections
 from posthouse.core.service.results import ResultError
 from posthouse.core.values.close_reasons import DRAINING
 from posthouse.core.values.effects import Emit
@@ -159,7 +159,7 @@ class Outcomes:
                 self._cancelled(call, "disconnected", now)
                 self._settle(call, connection)
                 self._endings.call(call, connection, "disconnected", None, now)
-        connection.calls.clear()
+        connection.calls = NOTHING
 
     def drain(self, now: float) -> None:
         """The grace of a shut-down is over: answer every call without an outcome with -32050."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import Struct
-from posthouse.core.connections.connections import Connection
+from posthouse.core.connections.connections import NOTHING, Connection
 from posthouse.core.connections.delivery import Delivery
 from posthouse.core.connections.state import OPEN
 from posthouse.core.jsonrpc.messages import encode_notification, encode_request
@@ -76,7 +76,10 @@ class OutgoingRequests:
         payload = encode_request(request, method, params)
         self._last = request
         self._records[request] = Sent(connection, self._timers.arm(deadline, REQUEST_EXPIRES, request))
-        connection.requests[request] = None
+        if connection.requests:
+            connection.requests[request] = None
+        else:
+            connection.requests = {request: None}
         self._delivery.push(connection, payload, now)
         return request
 
@@ -125,8 +128,12 @@ class OutgoingRequests:
     def _forget(self, request: OutgoingId) -> Connection:
         sent = self._records.pop(request)
         self._timers.disarm(sent.timer)
-        del sent.connection.requests[request]
-        return sent.connection
+        connection = sent.connection
+        if len(connection.requests) > 1:
+            del connection.requests[request]
+        else:
+            connection.requests = NOTHING
+        return connection
 
     def _withdraw(self, request: OutgoingId, connection: Connection, now: float) -> None:
         self._delivery.push(connection, encode_notification(CANCEL_REQUEST, {"id": request}), now)

@@ -6,7 +6,8 @@ by kind, user and public id hold open connections only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any, Final
 
 from msgspec import Struct
 from posthouse.core.values.close_reasons import (
@@ -39,6 +40,10 @@ from posthouse.core.values.timers import Timer
 
 from .state import OPEN, TRANSITIONS, State, Trigger
 
+NOTHING: Final[dict[Any, Any]] = {}
+"""The calls, or the requests, of a connection that has none. Never changed: an empty dict takes 64 bytes, and one that
+was emptied 220, for each connection."""
+
 
 # Not a Struct: the fields change with every call, and slots are faster to write.
 @dataclass(slots=True, eq=False)
@@ -64,15 +69,15 @@ class Connection:
     active_at: float
     pushable: bool
     caller: Caller
+    calls: dict[WireId | CallId, CallId]
+    waiting: dict[CallId, None]
+    requests: dict[OutgoingId, None]
     state: State = OPEN
-    calls: dict[WireId | CallId, CallId] = field(default_factory=dict)
     running: int = 0
-    waiting: dict[CallId, None] = field(default_factory=dict)
     waiting_bytes: int = 0
     batch_reply_bytes: int = 0
     following: int = 0
     following_bytes: int = 0
-    requests: dict[OutgoingId, None] = field(default_factory=dict)
     made: int = 0
     code: int | None = None
     reason: str | None = None
@@ -196,7 +201,10 @@ class Connections:
         id = ConnectionId(self._last_connection)
         public_id = self._entropy(12).hex()
         caller = Caller(id, public_id, peer, peer.identity)
-        record = Connection(id, public_id, peer, peer.identity, now, now, now, PUSHABLE[peer.kind], caller)
+        pushable = PUSHABLE[peer.kind]
+        record = Connection(
+            id, public_id, peer, peer.identity, now, now, now, pushable, caller, NOTHING, NOTHING, NOTHING
+        )
         self.records[id] = record
         return record
 

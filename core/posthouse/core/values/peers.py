@@ -36,7 +36,7 @@ REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
 """An id that a client or a proxy gives to a request, for logs: 1 to 128 visible characters of ASCII."""
 
 
-class Address(Struct, frozen=True):
+class Address(Struct, frozen=True, gc=False):
     """The other end of a socket. `host` is an IP address as text. It is empty for unix sockets and pipes: limits per
     address do not apply to them. `transport` says which first bytes to expect."""
 
@@ -46,7 +46,7 @@ class Address(Struct, frozen=True):
     secure: bool = False
 
 
-class Identity(Struct, frozen=True):
+class Identity(Struct, frozen=True, gc=False):
     """The identity of a caller. `user` is None for an anonymous one. `scopes` is sorted; `*` stands for every scope.
     `expires_at` is Unix seconds, or None for never."""
 
@@ -69,7 +69,7 @@ class Identity(Struct, frozen=True):
 ANONYMOUS: Final = Identity()
 
 
-class Meta(Struct, frozen=True):
+class Meta(Struct, frozen=True, gc=False):
     """The metadata of a request: its member `meta`, or headers over HTTP. `request_id` is for logs."""
 
     idempotency_key: str | None = None
@@ -101,7 +101,7 @@ CREDENTIALS: Final = (
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
-class Peer(Struct, frozen=True):
+class Peer(Struct, frozen=True, gc=False):
     """A connection as it opens. `socket` is None if a host owns the sockets. `meta` is the default for its calls.
 
     `path` and `headers` are those of the request or handshake. Pipes have none.

@@ -18,10 +18,12 @@ Due = Callable[[int, float], None]
 """Called with the id that the deadline concerns and the time."""
 
 
-class Timer(Struct, gc=False, eq=False):
-    """One deadline. Keep it to `disarm` it."""
+class Timer(Struct, gc=False, order=True):
+    """One deadline. Keep it to `disarm` it. Deadlines are ordered by `when`, equal times by `sequence`: no two of one
+    heap are equal, and so they are the entries of the heap themselves."""
 
     when: float
+    sequence: int
     reason: str
     key: int
     live: bool = True
@@ -37,7 +39,7 @@ class Timers:
     def __init__(self) -> None:
         self._due: dict[str, Due] = {}
         self.suspended = False
-        self._heap: list[tuple[float, int, Timer]] = []
+        self._heap: list[Timer] = []
         self._sequence = 0
         self._dead = 0
 
@@ -51,9 +53,9 @@ class Timers:
 
     def arm(self, when: float, reason: str, key: int) -> Timer:
         """Arm a deadline at `when` (monotonic seconds)."""
-        timer = Timer(when, reason, key)
         self._sequence += 1
-        heappush(self._heap, (when, self._sequence, timer))
+        timer = Timer(when, self._sequence, reason, key)
+        heappush(self._heap, timer)
         return timer
 
     def disarm(self, timer: Timer | None) -> None:
@@ -63,24 +65,24 @@ class Timers:
         timer.live = False
         self._dead += 1
         if self._dead * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if entry[2].live]
+            self._heap = [timer for timer in self._heap if timer.live]
             heapify(self._heap)
             self._dead = 0
 
     def next(self) -> float | None:
         """The time of the earliest deadline, or None."""
         heap = self._heap
-        while heap and not heap[0][2].live:
+        while heap and not heap[0].live:
             heappop(heap)
             self._dead -= 1
-        return heap[0][0] if heap else None
+        return heap[0].when if heap else None
 
     def pop(self, now: float) -> Timer | None:
         """Take the earliest deadline that is due at `now`, or None."""
         when = self.next()
         if when is None or when > now:
             return None
-        timer = heappop(self._heap)[2]
+        timer = heappop(self._heap)
         timer.live = False
         return timer
 

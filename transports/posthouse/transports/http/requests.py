@@ -19,7 +19,7 @@ from .answers import UNKNOWN, ResponseOptions, cors_lines
 from .bodies import Body, ChunkedBody, CountedBody
 from .head import Head, HeadScanner, parse, read_plain
 from .known_heads import NO_HEADS, JudgedHead, KnownHeads
-from .routes import Call, Wanted, judge, read_request_id
+from .routes import PATHS, Call, Wanted, judge, read_request_id
 
 EMPTY_LINE: Final = b"\r\n\r\n"
 
@@ -125,7 +125,7 @@ class RequestReader:
         lines = b"" if origin is None or not self._policy.allows_origin(origin) else cors_lines(origin)
         options = ResponseOptions(head.persistent, head.method == b"HEAD", lines)
         length = None if head.chunked else head.length or 0
-        call, path = isinstance(wanted, Call) and not wanted.awaited, head.path.decode("ascii")
+        call, path = isinstance(wanted, Call) and not wanted.awaited, PATHS.get(head.path) or head.path.decode("ascii")
         self._known.keep(raw, head, JudgedHead(wanted, call, meta, length, path, head.headers, options))
         return JudgedHead(wanted, call, meta, length, path, head.headers, options.naming(meta.request_id))
 

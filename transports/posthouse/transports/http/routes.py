@@ -29,6 +29,9 @@ METHODS: Final[dict[bytes, tuple[bytes, ...]]] = {
 }
 """The paths and their methods."""
 
+PATHS: Final = {path: path.decode() for path in METHODS}
+"""The paths as text: a WebSocket keeps its path for its handlers, and all keep the same."""
+
 PROBES: Final[dict[bytes, Literal["/health", "/stats"]]] = {b"/health": "/health", b"/stats": "/stats"}
 
 SECRETS: Final = (

@@ -33,6 +33,7 @@ from posthouse.transports.codec import (
 )
 
 from .actions import Action
+from .common_fields import CommonFields
 from .socket_state import ANSWER, ASK, SocketEvent, SocketState
 from .sockets import BUFFER, Sockets
 
@@ -50,6 +51,7 @@ class CodecOutputs:
         self._outbox: Final = outbox
         self._about: Final = about
         self._refused: Final = Stats()
+        self._common: Final = CommonFields()
         self.tell: Final[dict[type, Callable[[SocketState, Any, float], None]]] = {
             HeadRead: self._on_head_read,
             Send: self._on_send,
@@ -93,8 +95,8 @@ class CodecOutputs:
 
     def _on_upgrade(self, state: SocketState, output: Upgrade, now: float) -> None:
         state.advance(ASK)
-        meta, path, headers = output.meta, output.path, output.headers
-        peer = Peer("websocket", state.address, state.socket, state.identity, meta, path, headers)
+        headers = self._common.share(output.headers)
+        peer = Peer("websocket", state.address, state.socket, state.identity, output.meta, output.path, headers)
         self._connect(state, peer, now)
 
     def _on_selected(self, state: SocketState, output: Selected, now: float) -> None:

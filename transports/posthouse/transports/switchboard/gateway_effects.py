@@ -88,6 +88,7 @@ class GatewayEffects:
         if codec is not state.codec:
             state.advance(SocketEvent.OPEN)
             state.codec = codec
+            self._sockets.unschedule(state)
 
     def _transmit(self, effect: Transmit, now: float) -> None:
         state = self._sockets.by_connection[effect.connection]

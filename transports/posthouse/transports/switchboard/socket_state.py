@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from msgspec import Struct, field
+from msgspec import Struct
 from posthouse.core.values.peers import Address, ConnectionId, Identity, SocketId
 from posthouse.core.values.timers import Timer
 from posthouse.core.values.transitions import table
@@ -120,7 +120,7 @@ class SocketState(Struct, eq=False):
     connection: ConnectionId | None = None
     phase: SocketPhase = SocketPhase.IDLE
     codec_closed: bool = False
-    stopped: dict[str, None] = field(default_factory=dict)
+    stopped: int = 0
     buffered: int = 0
     due: Timer | None = None
     stalled: Timer | None = None

@@ -25,9 +25,9 @@ CODEC_DUE: Final = "codec"
 WIRE_STALLED: Final = "wire"
 """The reasons of this module's deadlines: a codec's own, and a socket that takes nothing after its connection ended."""
 
-BACKLOG: Final = "backlog"
-BUFFER: Final = "buffer"
-"""Why a socket is not read from: its peer does not take its answers; its codec's buffer is full."""
+BACKLOG: Final = 1
+BUFFER: Final = 2
+"""Why a socket is not read from, as bits: its peer does not take its answers; its codec's buffer is full."""
 
 
 class Sockets:
@@ -166,16 +166,16 @@ class Sockets:
 
     # In
 
-    def stop_reading(self, state: SocketState, why: str) -> None:
+    def stop_reading(self, state: SocketState, why: int) -> None:
         """Do not read from the socket, for this reason too."""
         if not state.stopped:
             self._outbox.append(StopReading(state.socket))
-        state.stopped[why] = None
+        state.stopped |= why
 
-    def start_reading(self, state: SocketState, why: str) -> None:
+    def start_reading(self, state: SocketState, why: int) -> None:
         """Drop this reason not to read, if there was one. Read again if it was the last."""
-        if why in state.stopped:
-            del state.stopped[why]
+        if state.stopped & why:
+            state.stopped &= ~why
             if not state.stopped and not state.codec_closed:
                 self._outbox.append(StartReading(state.socket))
 
@@ -189,6 +189,11 @@ class Sockets:
         elif when < state.due.when:
             self._timers.disarm(state.due)
             state.due = self._timers.arm(when, CODEC_DUE, state.socket)
+
+    def unschedule(self, state: SocketState) -> None:
+        """Forget the deadline of the codec before this one: most of those that last have none."""
+        self._timers.disarm(state.due)
+        state.due = None
 
     def exceeds(self, state: SocketState) -> bool:
         """Did this codec take in more since it was measured than the memory budget allows?"""

@@ -245,7 +245,10 @@ class Switchboard:
             state = self._sockets.records[SocketId(timer.key)]
             if timer.reason == WIRE_STALLED:
                 self._sockets.judge(state, now)
-            elif not state.codec_closed:
+                continue
+            if state.due is timer:
+                state.due = None
+            if not state.codec_closed:
                 state.codec.handle_timeout(now)
                 self._run(now, state)
 
@@ -311,7 +314,7 @@ class Switchboard:
             codec = state.codec
             done = 0
             for output in codec.output:
-                if type(output) is Text and BACKLOG in state.stopped:
+                if type(output) is Text and state.stopped & BACKLOG:
                     break  # a peer that does not take answers gets no more requests processed
                 done += 1
                 self._tell[type(output)](state, output, now)

@@ -25,6 +25,8 @@ class WriteQueue:
     waiting frame have left. `reported` bytes, the last ones, are counted by the gateway for its connection; those
     before them belong to no connection."""
 
+    __slots__ = ("_ahead", "_begun", "_outbox", "_socket", "_waiting", "owed", "reported", "waiting_bytes")
+
     def __init__(self, socket: SocketId, outbox: list[Action], ahead: int) -> None:
         self._socket: Final = socket
         self._outbox: Final = outbox

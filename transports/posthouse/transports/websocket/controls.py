@@ -18,6 +18,8 @@ class Controls:
     Ping frame" (RFC 6455 section 5.5.3).
     """
 
+    __slots__ = ("_at", "_burst", "_due", "_rate", "_tokens", "_waiting")
+
     def __init__(self, config: Config, now: float) -> None:
         self._rate = config.control_rate
         self._burst = config.control_burst
@@ -40,6 +42,10 @@ class Controls:
             return None
         self._waiting = None
         return payload
+
+    def full(self, now: float) -> bool:
+        """Is the bucket full, and no answer waits? Then it is as good as a new one."""
+        return self._waiting is None and self._tokens + (now - self._at) * self._rate >= self._burst
 
     def due(self) -> float | None:
         """When the waiting answer may be given, or None."""

@@ -1,8 +1,8 @@
 """The receiving half of a WebSocket: frames into whole messages, pings, pongs and the peer's close, within every limit.
 
-A plain text is read without a parser; `wsproto.connection.Connection` parses everything else. This module looks at each
-frame's header first, so that the parser is only fed frames that are accepted, at most `PIECE` bytes at a time. It may
-not know time, answers, or how a connection ends.
+A plain text, a ping and a pong are read without a parser; `wsproto.connection.Connection` parses everything else. This
+module looks at each frame's header first, so that the parser is only fed frames that are accepted, at most `PIECE`
+bytes at a time. It may not know time, answers, or how a connection ends.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessag
 
 from .deflate import Inflater, wire_limit
 from .failures import BINARY_REFUSED, BY_CODE, INVALID_DATA, PROTOCOL_ERROR, TOO_LARGE, TOO_MANY_FRAGMENTS, Failed
-from .frames import BINARY, CONTINUATION, FIN, MASKED, MAX_CONTROL_BYTES, RSV1, TEXT
-from .recogniser import KEY, TextPieces, is_plain, recognise_text
+from .frames import BINARY, CONTINUATION, FIN, MASKED, MAX_CONTROL_BYTES, PING, PONG, RSV1, TEXT
+from .recogniser import KEY, TextPieces, is_plain, recognise_control, recognise_text
 
 FRAGMENT_CHARGE: Final = 128
 """Each frame of an unfinished message adds so many bytes to `buffered`, beside its own."""
 
 WHOLE_TEXT: Final = FIN | TEXT
 """The first byte of a text in one frame, not compressed. Most frames are that."""
+
+CONTROLS: Final[dict[int, type[Ping | Pong]]] = {FIN | PING: Ping, FIN | PONG: Pong}
+"""The events of control frames that every connection has, by their first byte."""
 
 SHORT: Final = 2
 """The shortest header of a frame, in bytes."""
@@ -47,6 +50,27 @@ class Receiver:
     inflated bytes. While `backlog` is true there is more to parse, and `turn()` goes on. `in_progress`: a message or a
     frame has begun and not ended. `restarted`: it began in the last turn. `over`: nothing more is parsed.
     """
+
+    __slots__ = (
+        "_allows_binary",
+        "_buffer",
+        "_client",
+        "_compressed",
+        "_config",
+        "_connection",
+        "_deflate",
+        "_fragments",
+        "_inflater",
+        "_left",
+        "_message",
+        "_room",
+        "_text",
+        "_wire",
+        "backlog",
+        "in_progress",
+        "over",
+        "restarted",
+    )
 
     def __init__(self, config: Config, *, client: bool = False, deflate: bool, binary: bool) -> None:
         self._config = config
@@ -104,6 +128,11 @@ class Receiver:
         self._buffer = b""
         self._fragments = self._left = 0
         self._connection = self._inflater = self._message = self._text = None
+
+    def rest(self) -> None:
+        """Between messages, forget the parser: it takes 2 KiB, and is built again when a frame needs it."""
+        if not self.in_progress and not self.backlog:
+            self._connection = self._inflater = self._message = None
 
     def turn(self, data: bytes = b"") -> list[Event]:
         """Parse held bytes and `data`, as far as one turn goes."""
@@ -175,6 +204,11 @@ class Receiver:
                 stop = body  # the parser refuses it because of its length
             elif stop > end:
                 return at
+            elif first in CONTROLS:
+                payload = recognise_control(data, at, body, stop, masked=not self._client)
+                if payload is not None:
+                    events.append(CONTROLS[first](payload))
+                    return stop
         else:
             failed = self._judge(first, opcode, length)
             if failed is not None:
@@ -242,14 +276,12 @@ class Receiver:
                 self._take(event.data.encode(), event.message_finished, events)
             elif isinstance(event, BytesMessage):
                 self._take(bytes(event.data), event.message_finished, events, binary=True)
-            elif isinstance(event, CloseConnection):
+            else:
+                assert isinstance(event, CloseConnection)  # valid pings and pongs were recognised
                 # A breach of the protocol looks like a close frame too, but leaves the parser open.
                 closed = connection.state is ConnectionState.REMOTE_CLOSING
                 events.append(PeerClosed(int(event.code)) if closed else self._failure(int(event.code)))
                 self.over = True
-            else:
-                assert isinstance(event, Ping | Pong)
-                events.append(event)
 
     def _take(self, piece: bytes, finished: bool, events: list[Event], *, binary: bool = False) -> None:
         """Take a piece of a message's payload, or all of it."""

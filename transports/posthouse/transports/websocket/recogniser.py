@@ -1,6 +1,6 @@
-"""A recogniser of WebSocket texts: an uncompressed text in one frame is read without a parser.
+"""A recogniser of WebSocket frames: an uncompressed text in one frame, a ping and a pong are read without a parser.
 
-Nearly every message is one. For any other frame the result is None: wsproto decides whether it is valid. wsproto
+Nearly every frame is one. For any other frame the result is None: wsproto decides whether it is valid. wsproto
 accepts every recognised frame and reads it in the same way.
 """
 
@@ -40,6 +40,15 @@ def recognise_text(data: bytes, at: int, body: int, stop: int, *, masked: bool) 
         except UnicodeDecodeError:
             return None
     return text
+
+
+def recognise_control(data: bytes, at: int, body: int, stop: int, *, masked: bool) -> bytes | None:
+    """The payload of the whole ping or pong from `at` to `stop`, which begins at `body`. None if the header has another
+    length than it should have with or without a mask."""
+    if not is_plain(body - at, stop - body, masked=masked):
+        return None
+    payload = data[body:stop]
+    return mask(payload, data[body - KEY : body]) if masked else payload
 
 
 class TextPieces:

@@ -57,6 +57,22 @@ class WebSocket(Codec):
     `DISCARD_SECONDS` have passed.
     """
 
+    __slots__ = (
+        "_compress_from",
+        "_config",
+        "_controls",
+        "_discarded",
+        "_end_due",
+        "_eof",
+        "_message_due",
+        "_output_paused",
+        "_paused",
+        "_receiver",
+        "_state",
+        "_turned_at",
+        "output",
+    )
+
     abnormal_code = ABNORMAL
 
     def __init__(self, config: Config, *, deflate: bool, binary: bool = False, now: float) -> None:
@@ -65,7 +81,7 @@ class WebSocket(Codec):
         self._config = config
         self._compress_from = config.min_compress_bytes if deflate else None
         self._receiver = Receiver(config, deflate=deflate, binary=binary)
-        self._controls = Controls(config, now)
+        self._controls: Controls | None = None  # made for the first control frame
         self._state = OPEN
         self._paused = False
         self._eof = False
@@ -92,7 +108,10 @@ class WebSocket(Codec):
         return frame(FIN | opcode, payload)
 
     def heartbeat(self, now: float) -> None:
-        """Send a ping, unless we are closing."""
+        """Send a ping, unless we are closing. The peer is silent: keep nothing that the next frame can make again."""
+        self._receiver.rest()
+        if self._controls is not None and self._controls.full(now):
+            self._controls = None
         if self._state is OPEN:
             self.output.append(Send(_PING))
 
@@ -159,7 +178,7 @@ class WebSocket(Codec):
             return self._turned_at
         if self._state is not OPEN:
             return self._end_due
-        due = self._controls.due()
+        due = None if self._controls is None else self._controls.due()
         if self._output_paused:
             return None
         if due is None or (self._message_due is not None and self._message_due < due):
@@ -220,15 +239,22 @@ class WebSocket(Codec):
             self._end(event.code)
         elif isinstance(event, Failed):
             self._fail(event, now)
-        elif not self._controls.charge(now):
+        else:
+            self._on_control(event, now)
+
+    def _on_control(self, event: Event, now: float) -> None:
+        controls = self._controls
+        if controls is None:
+            controls = self._controls = Controls(self._config, now)
+        if not controls.charge(now):
             self._fail(TOO_MANY_CONTROLS, now)
         elif isinstance(event, Ping) and self._state is OPEN:
-            answer = self._controls.answer(bytes(event.payload), paused=self._output_paused)
+            answer = controls.answer(bytes(event.payload), paused=self._output_paused)
             if answer is not None:
                 self.output.append(Send(frame(FIN | PONG, answer)))
 
     def _answer_waiting(self, now: float) -> None:
-        answer = self._controls.release(now)
+        answer = None if self._controls is None else self._controls.release(now)
         if answer is not None:
             self.output.append(Send(frame(FIN | PONG, answer)))
 
