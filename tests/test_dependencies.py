@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {
     "At run time": ("dependencies",),
-    "Optional": ("trio", "simulation"),
+    "Optional": ("trio", "fast", "simulation"),
     "To develop": ("dev",),
     "To measure": ("bench",),
 }

@@ -86,7 +86,10 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         (["serve", "--port", "65536"], ["invalid value for '--port': '65536' is not a whole number from 0 to 65535"]),
         (["serve", "--port", "-1"], ["invalid value for '--port': '-1' is not a whole number from 0 to 65535"]),
         (["serve", "--port", "²"], ["invalid value for '--port': '²' is not a whole number from 0 to 65535"]),
-        (["serve", "--backend", "uvloop"], ["invalid value for '--backend': 'uvloop' is not one of 'asyncio', 'trio'"]),
+        (
+            ["serve", "--backend", "curio"],
+            ["invalid value for '--backend': 'curio' is not one of 'asyncio', 'uvloop', 'trio'"],
+        ),
         (["serve", "a:b", "c:\x1b[2Jd"], ["got unexpected extra argument (c:\\x1b[2Jd)"]),
         (["stdio"], ["missing argument 'MODULE:SERVICE'"]),
         (["call", "http://localhost"], ["missing argument 'METHOD'"]),

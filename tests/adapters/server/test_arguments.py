@@ -144,21 +144,22 @@ def test_a_wrong_value_is_refused_with_the_right_one(served: Serve, options: dic
 @pytest.mark.parametrize(
     ("backend", "message"),
     [
-        ("uvloop", "backend is 'uvloop': to use uvloop, write uvloop.run(serve(service, signals=True))"),
-        ("Trio", "backend is 'Trio': it must be 'asyncio' or 'trio'"),
+        ("Trio", "backend is 'Trio': it must be 'asyncio', 'uvloop' or 'trio'"),
+        ("curio", "backend is 'curio': it must be 'asyncio', 'uvloop' or 'trio'"),
     ],
 )
 def test_another_event_loop_is_refused(backend: str, message: str) -> None:
     assert refused(run, backend=backend) == message
 
 
-def test_trio_must_be_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("backend", "extra"), [("trio", "trio"), ("uvloop", "fast")])
+def test_an_event_loop_must_be_installed(backend: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("posthouse.adapters.server.arguments.find_spec", {}.get)
-    assert refused(run, backend="trio") == "trio is not installed: run pip install 'posthouse[trio]'"
+    assert refused(run, backend=backend) == f"{backend} is not installed: run pip install 'posthouse[{extra}]'"
 
 
 @pytest.mark.parametrize("inside", ["asyncio", "trio"])
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
 def test_run_inside_an_event_loop_says_to_await_serve(inside: str, backend: str) -> None:
     async def main() -> None:
         message = "an event loop runs in this thread already: use `await serve(…)` instead of run"

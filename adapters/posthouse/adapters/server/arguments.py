@@ -83,14 +83,23 @@ def check_arguments(service: object, known: Iterable[str], options: Mapping[str,
             raise UsageError(f"{name} is {value!r}, but must be {KINDS[name][1]}")
 
 
+EXTRAS: Final = {"asyncio": None, "uvloop": "fast", "trio": "trio"}
+"""The event loops that `run` can start, and the extra that installs each."""
+
+
 def check_backend(backend: object) -> None:
     """Raise UsageError unless this names an event loop that `run` can start."""
-    if backend == "trio" and find_spec("trio") is None:
-        raise UsageError("trio is not installed: run pip install 'posthouse[trio]'")
-    if backend not in ("asyncio", "trio"):
-        other = "to use uvloop, write uvloop.run(serve(service, signals=True))"
-        hint = other if backend == "uvloop" else "it must be 'asyncio' or 'trio'"
-        raise UsageError(f"backend is {backend!r}: {hint}")
+    if backend not in EXTRAS:
+        raise UsageError(f"backend is {backend!r}: it must be 'asyncio', 'uvloop' or 'trio'")
+    extra = missing_extra(str(backend))
+    if extra is not None:
+        raise UsageError(f"{backend} is not installed: run pip install 'posthouse[{extra}]'")
+
+
+def missing_extra(backend: str) -> str | None:
+    """The extra of this distribution that installs an event loop which is not installed, or None."""
+    extra = EXTRAS[backend]
+    return extra if extra is not None and find_spec(backend) is None else None
 
 
 def _advice(name: str, known: Iterable[str]) -> str:

@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any, Never
 
 from .clock import Clock
+from .collector import tuned_collector
 from .selector import PortableSelector
 from .system import Address, Selector, TlsContext
 from .tls import tls_context
@@ -123,3 +124,4 @@ class Machine:
         self.descriptors = MachineDescriptors()
         self.threads = MachineThreads()
         self.signals = MachineSignals()
+        self.collector = tuned_collector

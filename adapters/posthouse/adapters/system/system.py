@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from os import PathLike
 from typing import Any, Final, Never, Protocol
 
@@ -214,3 +215,7 @@ class System(Protocol):
 
     @property
     def signals(self) -> Signals: ...
+
+    def collector(self) -> AbstractContextManager[None]:
+        """While this is entered, the garbage collector of the process is set for a server."""
+        ...

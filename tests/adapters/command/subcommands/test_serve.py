@@ -18,6 +18,7 @@ import pytest
 from msgspec import json
 from posthouse.adapters.command import running
 from posthouse.adapters.command.main import main
+from posthouse.adapters.server import arguments
 from posthouse.core.values.config import Config
 
 EXAMPLES = Path(__file__).resolve().parents[4] / "examples"
@@ -164,8 +165,9 @@ def test_listening_beyond_this_machine_needs_allowed_host_names(capsys: pytest.C
 def test_an_event_loop_that_is_not_installed_is_an_error_with_a_hint(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "find_spec", lambda _: None)
+    monkeypatch.setattr(arguments, "find_spec", lambda _: None)
     assert "pip install 'posthouse[trio]'" in complaint(capsys, "serve", "--backend", "trio")
+    assert "pip install 'posthouse[fast]'" in complaint(capsys, "serve", "--backend", "uvloop")
 
 
 def test_an_interrupted_command_is_exit_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +195,7 @@ def serving(*words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.kill()
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
 def test_serve_prints_its_address_answers_and_is_exit_code_0(backend: str, capsys: pytest.CaptureFixture[str]) -> None:
     with serving("--backend", backend, "--dev", "--log-level", "warning") as (process, url):
         assert url.startswith("http://127.0.0.1:")
