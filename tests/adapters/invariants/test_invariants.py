@@ -11,6 +11,7 @@ from posthouse.adapters.invariants import Violation, Witness, check, check_at_re
 from posthouse.adapters.invariants.ends_of_input import EndsOfInput
 from posthouse.core import Config, ConnectionClosed, Identity
 from posthouse.core.calls.calls import Phase
+from posthouse.core.connections.connections import NOTHING
 from posthouse.core.connections.state import State
 from posthouse.core.values.effects import Emit, ResumeReading
 from posthouse.core.values.lifecycle import CallEnded, ConnectionOpened
@@ -370,3 +371,13 @@ def test_a_peers_time_that_depends_on_where_its_bytes_are_cut_is_seen(monkeypatc
     monkeypatch.setattr(RequestReader, "begun", property(lambda reader: bool(reader.buffer)))
     with pytest.raises(Violation, match="chunking: bytes mean the same however they are cut"):
         chunking(CONFIG, Policy(), Address(), data, [len(data) - 1])
+
+
+def test_a_call_in_the_table_that_all_silent_connections_share_is_seen() -> None:
+    scene = Scene()
+    NOTHING[b"1"] = 1
+    try:
+        with pytest.raises(Violation, match="calls: the table that connections without calls share is empty"):
+            check(scene.board)
+    finally:
+        NOTHING.clear()

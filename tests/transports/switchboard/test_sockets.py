@@ -356,3 +356,18 @@ def test_the_deadline_of_the_codec_before_is_forgotten() -> None:
     assert (table.state.due, table.due(9.0)) == (None, [])
     table.sockets.schedule(table.state)
     assert table.due(5.0) == [CODEC_DUE]
+
+
+def test_a_deadline_is_forgotten_when_it_has_come_unless_another_was_armed_meanwhile() -> None:
+    table = Table()
+    table.codec.due = 5.0
+    table.sockets.schedule(table.state)
+    first = table.timers.pop(5.0)
+    assert first is not None
+    table.sockets.schedule(table.state)
+    second = table.state.due
+    assert table.sockets.rang(first) is table.state
+    assert table.state.due is second
+    table.timers.disarm(second)
+    assert second is not None
+    assert table.sockets.rang(second).due is None

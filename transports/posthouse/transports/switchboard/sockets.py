@@ -11,7 +11,7 @@ from typing import Final
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import ANONYMOUS, Address, ConnectionId, Identity, SocketId
-from posthouse.core.values.timers import Timers
+from posthouse.core.values.timers import Timer, Timers
 from posthouse.transports.codec import Codec
 
 from .actions import Action, CloseSocket, EndWriting, StartReading, StopReading
@@ -189,6 +189,13 @@ class Sockets:
         elif when < state.due.when:
             self._timers.disarm(state.due)
             state.due = self._timers.arm(when, CODEC_DUE, state.socket)
+
+    def rang(self, timer: Timer) -> SocketState:
+        """The socket whose deadline this was. A deadline that was handled before it may have armed another."""
+        state = self.records[SocketId(timer.key)]
+        if state.due is timer:
+            state.due = None
+        return state
 
     def unschedule(self, state: SocketState) -> None:
         """Forget the deadline of the codec before this one: most of those that last have none."""

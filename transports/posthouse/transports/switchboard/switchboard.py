@@ -242,13 +242,10 @@ class Switchboard:
         while (timer := self._timers.pop(now)) is not None:
             due.append(timer)
         for timer in due:
-            state = self._sockets.records[SocketId(timer.key)]
+            state = self._sockets.rang(timer)
             if timer.reason == WIRE_STALLED:
                 self._sockets.judge(state, now)
-                continue
-            if state.due is timer:
-                state.due = None
-            if not state.codec_closed:
+            elif not state.codec_closed:
                 state.codec.handle_timeout(now)
                 self._run(now, state)
 
