@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from posthouse.core.connections.connections import NOTHING
 from posthouse.core.values.effects import Heartbeat
-from posthouse.core.values.peers import ConnectionId, Kind
+from posthouse.core.values.peers import CallId, ConnectionId, Kind
 
 from tests.core.world import World
 
@@ -217,3 +218,17 @@ def test_a_dropped_connection_has_no_deadlines() -> None:
     one = world.connect()
     world.gateway.disconnected(one, None, 0.0)
     assert world.gateway.next_timeout() is None
+
+
+def test_a_heartbeat_gives_back_the_room_of_calls_that_have_ended() -> None:
+    world = Still(heartbeat_interval=25.0)
+    one = world.connect()
+    record = world.gateway._connections.records[one]
+    record.calls = {CallId(1): CallId(1)}
+    world.take()
+    assert asked(world, one, 20.0)
+    assert record.calls == {CallId(1): CallId(1)}
+    world.gateway.heard(one, 20.0)
+    del record.calls[CallId(1)]
+    assert asked(world, one, 40.0)
+    assert record.calls is NOTHING

@@ -115,10 +115,9 @@ class Calls:
         key = number if id is None or id == NULL else id
         call = Call(number, connection.id, method, id, key, now + timeout, meta, batch, entry)
         self.records[number] = call
-        if connection.calls:
-            connection.calls[key] = number
-        else:
-            connection.calls = {key: number}
+        if connection.calls is NOTHING:
+            connection.calls = {}
+        connection.calls[key] = number
         connection.made += 1
         if waits:
             self._wait(connection, call, params)
@@ -187,7 +186,7 @@ class Calls:
             return False
         call.phase = ENDED
         if connection is not None and not call.detached:
-            _free_id(connection, call)
+            del connection.calls[call.key]
         return True
 
     def settle(self, call: Call, connection: Connection | None) -> None:
@@ -201,11 +200,4 @@ class Calls:
             self._outbox.append(Cancel(call.number))
         call.phase = ENDED
         if connection is not None and not call.detached:
-            _free_id(connection, call)
-
-
-def _free_id(connection: Connection, call: Call) -> None:
-    if len(connection.calls) > 1:
-        del connection.calls[call.key]
-    else:
-        connection.calls = NOTHING
+            del connection.calls[call.key]

@@ -12,7 +12,7 @@ from posthouse.core.values.effects import Heartbeat
 from posthouse.core.values.peers import BEATING, ConnectionId
 from posthouse.core.values.shared import Shared
 
-from .connections import Connection, Connections
+from .connections import NOTHING, Connection, Connections
 from .flow import Flow
 
 HEARTBEAT_DUE: Final = "heartbeat"
@@ -66,6 +66,8 @@ class Liveness:
                 self._arm_heartbeat(connection, due)
                 return
             connection.asked_at = now
+            if not connection.calls:
+                connection.calls = NOTHING  # it is silent: give the room back that its calls took
             self._shared.outbox.append(Heartbeat(connection.id))
         elif not self._timers.suspended and key not in self._flow.backlogs:
             self._shared.breach(connection.id, HEARTBEAT_TIMEOUT)
