@@ -72,6 +72,13 @@ def calculator() -> Service:
     return service
 
 
+class Ways(msgspec.Struct, frozen=True):
+    """Which of the two ways a board takes (None: the usual), and whether its gateway tells of exchanges."""
+
+    direct: bool | None = None
+    tell_exchanges: bool = True
+
+
 class Board:
     """One switchboard and what the outside would know of it: what it wrote to each socket, and what it asked for."""
 
@@ -84,14 +91,17 @@ class Board:
         policy: Policy | None = None,
         gateway: type[Gateway] = Gateway,
         about: Mapping[str, str | float] = {},
+        ways: Ways = Ways(),
     ) -> None:
         self.now = 0.0
         self.entropy = counter()
         service = calculator() if service is None else service
-        self.board = Switchboard(
-            gateway(service, config, wall=1_700_000_000.0, entropy=self.entropy),
-            Policy(identity=identity) if policy is None else policy,
-            about,
+        core = gateway(service, config, wall=1_700_000_000.0, entropy=self.entropy, tell_exchanges=ways.tell_exchanges)
+        policy = Policy(identity=identity) if policy is None else policy
+        self.board = (
+            Switchboard(core, policy, about)
+            if ways.direct is None
+            else Switchboard(core, policy, about, direct=ways.direct)
         )
         self.written: dict[SocketId, bytearray] = {}
         self.closed: dict[SocketId, bool] = {}
@@ -100,7 +110,7 @@ class Board:
         self.waiting: list[Invoke] = []
         self.actions: list[Action] = []
         self.stuck: dict[SocketId, int] = {}
-        self.witness = Witness()
+        self.witness = Witness(exchanges_told=core._shared.exchanges_told)
 
     # The outside
 
@@ -278,3 +288,13 @@ class Browser:
         found = [output.data for output in self.outputs if isinstance(output, Text)]
         self.outputs = [output for output in self.outputs if not isinstance(output, Text)]
         return found
+
+
+def agree(direct: Board, general: Board) -> None:
+    """Two boards that were given the same: they asked for the same since the last time, count the same, and want to be
+    told the time at the same moment."""
+    assert direct.actions == general.actions
+    direct.actions.clear()
+    general.actions.clear()
+    assert direct.board.stats() == general.board.stats()
+    assert direct.board.next_timeout() == general.board.next_timeout()
