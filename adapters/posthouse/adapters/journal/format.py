@@ -61,8 +61,8 @@ class Header(Struct, frozen=True, kw_only=True):
     """The first line of a journal: everything that is needed to build the same machine.
 
     `config` holds the values that differ from the defaults. `wall` is Unix time at monotonic 0. `openrpc` is the
-    SHA-256 of the service's answer to `rpc.discover`. `events` are those that the host listened to. `left_out` is the
-    number of entries that shrinking has removed.
+    SHA-256 of the service's answer to `rpc.discover`. `events` are those that the host listened to. `direct` is
+    as for a Switchboard. `left_out` is the number of entries that shrinking has removed.
     """
 
     journal: int = FORMAT
@@ -74,6 +74,7 @@ class Header(Struct, frozen=True, kw_only=True):
     wall: float
     policy: Policy | None = None
     events: tuple[EventName, ...] = ()
+    direct: bool = True
     left_out: int = 0
 
     @classmethod
@@ -85,6 +86,7 @@ class Header(Struct, frozen=True, kw_only=True):
         wall: float,
         policy: Policy | None = None,
         events: tuple[EventName, ...] = (),
+        direct: bool = True,
     ) -> Header:
         """The header for a switchboard with this policy. None: for a gateway without a switchboard."""
         usual = Config()
@@ -101,6 +103,7 @@ class Header(Struct, frozen=True, kw_only=True):
             wall=wall,
             policy=policy,
             events=events,
+            direct=direct,
         )
 
 

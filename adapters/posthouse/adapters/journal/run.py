@@ -123,7 +123,7 @@ class Run:
         config = Config.from_mapping(header.config)
         core = gateway(service, config, wall=header.wall, entropy=self._chance.entropy, events=header.events)
         self._policy: Final = header.policy or Policy()
-        board = None if header.machine == "gateway" else Switchboard(core, self._policy)
+        board = None if header.machine == "gateway" else Switchboard(core, self._policy, direct=header.direct)
         self.machine: Final[Switchboard | Gateway] = core if board is None else board
         self._checks: Final = check
         self._effects: Final = effects

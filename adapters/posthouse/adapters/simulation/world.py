@@ -48,12 +48,13 @@ class Conditions(Struct, frozen=True):
     """The conditions of a world. By default its links are fast and reliable, and its handlers end as they should.
 
     `state` is the `context.state` of the service in place of what its lifespan yields: that lifespan does not run, but
-    those of included services do.
+    those of included services do. `direct`: the server hands whole messages on directly.
     """
 
     links: LinkConditions = LinkConditions()
     handlers: HandlerFaults = HandlerFaults()
     state: Any = UNSET
+    direct: bool = True
 
 
 class World(Engine):
@@ -74,7 +75,8 @@ class World(Engine):
         monitoring: Monitoring = Monitoring(),
     ) -> None:
         chance = Seeded(seed) if isinstance(seed, int | str) else seed
-        super().__init__(Deployment(service, config, policy, conditions.state), conditions.handlers, chance, monitoring)
+        deployment = Deployment(service, config, policy, conditions.state, conditions.direct)
+        super().__init__(deployment, conditions.handlers, chance, monitoring)
         self.links = conditions.links
         self.clients: Final[dict[str, Client]] = {}
         # Each blocked link, with its client. A client may have left it: the server does not know yet.

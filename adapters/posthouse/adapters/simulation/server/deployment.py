@@ -24,12 +24,13 @@ EVENTS: Final[tuple[EventName, ...]] = ("call.ended",)
 
 class Deployment(Struct, frozen=True):
     """A service, the limits within which it is served, and the policy for its clients. `state` stands for that of the
-    service's own lifespan, which then does not run."""
+    service's own lifespan, which then does not run. `direct` is as for a Switchboard."""
 
     service: Service
     config: Config
     policy: Policy
     state: Any = UNSET
+    direct: bool = True
 
     def start(
         self, entropy: Callable[[int], bytes], journal: Callable[[bytes], object] | None, *, model: bool
@@ -41,11 +42,12 @@ class Deployment(Struct, frozen=True):
         """
         service, config, recorder = self.service, self.config, None
         if journal is not None:
-            header = Header.of(service, config, wall=WALL, policy=self.policy, events=EVENTS)
+            header = Header.of(service, config, wall=WALL, policy=self.policy, events=EVENTS, direct=self.direct)
             recorder = Recorder(service, header, journal, entropy)
             service, entropy = recorder.service, recorder.entropy
         build = CheckedGateway if model else Gateway
-        board = Switchboard(build(service, config, wall=WALL, entropy=entropy, events=EVENTS), self.policy)
+        gateway = build(service, config, wall=WALL, entropy=entropy, events=EVENTS)
+        board = Switchboard(gateway, self.policy, direct=self.direct)
         if recorder is not None:
             recorder.watch(board)
         return board, service

@@ -194,6 +194,7 @@ class Scenario(Struct, frozen=True):
             "pause": clients.pause,
             "foreign": clients.foreign,
             "fair": self.fair,
+            "direct": self.conditions.direct,
         }
         return ", ".join(f"{name} {value}" for name, value in parts.items())
 
@@ -219,7 +220,8 @@ def draw_scenario(stream: Stream) -> Scenario:
         pause=stream.pick((0.5, 0.1, 2.0)),
         foreign=0 if fair else stream.pick((0, 0, 100)),
     )
-    return Scenario(config, faults, Conditions(links, handlers), clients, fair)
+    direct = not stream.happens(250)
+    return Scenario(config, faults, Conditions(links, handlers, direct=direct), clients, fair)
 
 
 def draw_fair_config(stream: Stream) -> Config:
