@@ -71,13 +71,18 @@ class Direction:
         self.ended = False
         self.closed = False
 
+    @property
+    def room(self) -> int:
+        """How many bytes still fit into the pipe."""
+        return max(self.conditions.capacity - self._size, 0)
+
     def write(self, data: bytes) -> int:
         """Put the bytes that fit into the pipe. Returns how many were taken."""
         if self.ended or self.closed:
             return len(data)  # discarded, so that the sender does not wait
-        room = self.conditions.capacity - self._size
+        room = self.room
         if len(data) > room:
-            data = data[: max(room, 0)]
+            data = data[:room]
         if data:
             self._size += len(data)
             self._pieces.append((self._arrival(), data))

@@ -13,48 +13,15 @@ from contextvars import Context
 from itertools import count
 from typing import Any, Final, TypeVarTuple
 
-from anyio._backends._asyncio import CancelScope, WorkerThread
 from posthouse.adapters.invariants import Violation
+from posthouse.adapters.simulation.machine.tasks import NOT_SIMULATED, NumberedTask
 from posthouse.adapters.simulation.schedule import ProcessClock
 from posthouse.core.values.errors import UsageError
 
 Ts = TypeVarTuple("Ts")
 
-NOT_SIMULATED: Final = (
-    "handlers in a simulation cannot use sockets, threads of their own or processes: replace them with a fake in tests"
-)
-
 MAX_ROUNDS: Final = 100_000
 """The most rounds of one turn. A task that sleeps for 0 seconds in a loop would go on forever."""
-
-
-class _Task(asyncio.Task[Any]):
-    """A task whose hash is its number: task groups are sets, and cancel their members in the order of their hashes."""
-
-    def __init__(self, number: int, coroutine: Coroutine[Any, Any, Any], **rest: Any) -> None:
-        self._number: Final = number
-        super().__init__(coroutine, **rest)
-
-    def __hash__(self) -> int:
-        return self._number
-
-    def add_done_callback(self, callback: Callable[[Any], object], *, context: Context | None = None) -> None:
-        """Add a callback. That of an anyio worker thread is refused: virtual time would not wait for the thread."""
-        worker = getattr(callback, "__self__", None)
-        if isinstance(worker, WorkerThread):
-            worker.stop()
-            raise UsageError(NOT_SIMULATED)
-        super().add_done_callback(callback, context=context)
-
-
-def _number(scope: CancelScope) -> int:
-    """The hash of an anyio cancel scope. Scopes keep their children in sets and cancel them in the order of their
-    hashes. While a task of this module is in the scope, its hash is that of the task."""
-    host = scope._host_task
-    return host._number if type(host) is _Task else object.__hash__(scope)
-
-
-CancelScope.__hash__ = _number  # type: ignore[method-assign, assignment]
 
 
 class _Selector:
@@ -88,8 +55,8 @@ class _Loop(asyncio.BaseEventLoop):
         self.runnable = False
         numbers = count(1)
 
-        def begin(loop: asyncio.AbstractEventLoop, coroutine: Any, **rest: Any) -> _Task:
-            return _Task(next(numbers), coroutine, loop=loop, **rest)
+        def begin(loop: asyncio.AbstractEventLoop, coroutine: Any, **rest: Any) -> NumberedTask:
+            return NumberedTask(next(numbers), coroutine, loop=loop, **rest)
 
         self.set_task_factory(begin)
 

@@ -1,0 +1,256 @@
+"""Descriptors: the lowest free number is given to what is opened, as POSIX demands, so that numbers are used again.
+
+What is behind a number says which events are ready. Those who wait, selectors and threads, are told of each change.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, runtime_checkable
+
+from .threads import SimulatedThreads
+
+READ: Final = 1
+WRITE: Final = 2
+"""Events, as the module `selectors` numbers them."""
+
+FIRST: Final = 3
+"""The first descriptor after input, output and errors."""
+
+PIPE_BUF: Final = 4096
+
+
+class File(Protocol):
+    """What is behind a descriptor."""
+
+    def ready(self) -> int:
+        """The events that are ready now. An error makes all of them ready."""
+        ...
+
+    def release(self) -> None:
+        """Its last descriptor was closed."""
+        ...
+
+
+@runtime_checkable
+class ByteFile(File, Protocol):
+    """A file whose bytes are read and written by descriptor."""
+
+    def take(self, size: int) -> bytes | None:
+        """Up to so many bytes, b"" at the end; None: none have come yet. Raises OSError."""
+        ...
+
+    def give(self, data: bytes) -> int:
+        """Write what fits. Returns how many bytes. Raises OSError."""
+        ...
+
+
+class Null:
+    """The null device."""
+
+    def ready(self) -> int:
+        return READ | WRITE
+
+    def release(self) -> None:
+        """Nothing is left."""
+
+    def take(self, size: int) -> bytes:
+        return b""
+
+    def give(self, data: bytes) -> int:
+        return len(data)
+
+
+class Pipe:
+    """The bytes between two ends. `capacity` bytes fit."""
+
+    def __init__(self, changed: Callable[[File], None], capacity: int = 65536) -> None:
+        self.data: Final = bytearray()
+        self.capacity: Final = capacity
+        self.source: Final = PipeSource(self)
+        self.sink: Final = PipeSink(self)
+        self._changed: Final = changed
+
+    def changed(self) -> None:
+        self._changed(self.source)
+        self._changed(self.sink)
+
+
+class PipeSource:
+    """The end that is read."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe: Final = pipe
+        self.closed = False
+
+    def ready(self) -> int:
+        return READ if self._pipe.data or self._pipe.sink.closed else 0
+
+    def release(self) -> None:
+        self.closed = True
+        self._pipe.changed()
+
+    def take(self, size: int) -> bytes | None:
+        data = self._pipe.data
+        if not data:
+            return b"" if self._pipe.sink.closed else None
+        taken = bytes(data[:size])
+        del data[:size]
+        self._pipe.changed()
+        return taken
+
+    def give(self, data: bytes) -> int:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+
+class PipeSink:
+    """The end that is written."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe: Final = pipe
+        self.closed = False
+
+    def ready(self) -> int:
+        # A pipe that is ready takes PIPE_BUF bytes without blocking (POSIX).
+        room = self._pipe.capacity - len(self._pipe.data)
+        return WRITE if room >= min(PIPE_BUF, self._pipe.capacity) or self._pipe.source.closed else 0
+
+    def release(self) -> None:
+        self.closed = True
+        self._pipe.changed()
+
+    def take(self, size: int) -> bytes | None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    def give(self, data: bytes) -> int:
+        if self._pipe.source.closed:
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        fits = min(len(data), self._pipe.capacity - len(self._pipe.data))
+        self._pipe.data.extend(data[:fits])
+        if fits:
+            self._pipe.changed()
+        return fits
+
+
+class Descriptors:
+    """The descriptors of one process. `most` may be open at once. `watch` has a function called for each change."""
+
+    def __init__(self, threads: SimulatedThreads, most: int = 1024) -> None:
+        self.most = most
+        self._threads: Final = threads
+        self._files: Final[list[File | None]] = [None] * FIRST
+        self._watchers: Final[dict[File, dict[Callable[[], None], None]]] = {}
+
+    # What is open
+
+    def add(self, file: File) -> int:
+        """Give it the lowest free number. Raises OSError if there is none."""
+        files = self._files
+        try:
+            number = files.index(None, FIRST)
+        except ValueError:
+            number = len(files)
+            if number < self.most:
+                files.append(None)
+        if number >= self.most:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        files[number] = file
+        return number
+
+    def file(self, descriptor: int) -> File:
+        """What is behind a descriptor. Raises OSError."""
+        file = self._files[descriptor] if 0 <= descriptor < len(self._files) else None
+        if file is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        return file
+
+    def is_open(self, descriptor: int, file: File) -> bool:
+        """Is this file behind this descriptor?"""
+        return descriptor < len(self._files) and self._files[descriptor] is file
+
+    def open(self) -> dict[int, File]:
+        """Everything that is open, by number."""
+        return {number: file for number, file in enumerate(self._files) if file is not None}
+
+    def watch(self, file: File, changed: Callable[[], None]) -> None:
+        """Call this whenever the events may have changed that are ready."""
+        self._watchers.setdefault(file, {})[changed] = None
+
+    def unwatch(self, file: File, changed: Callable[[], None]) -> None:
+        """Do not call it any more."""
+        watchers = self._watchers.get(file)
+        if watchers is not None and watchers.pop(changed, True) is None and not watchers:
+            del self._watchers[file]
+
+    def changed(self, file: File) -> None:
+        """The events that are ready may have changed."""
+        watchers = self._watchers.get(file)
+        if watchers is not None:
+            for changed in tuple(watchers):
+                changed()
+
+    # As the server sees them
+
+    def limit(self) -> float:
+        return self.most
+
+    def null(self) -> int:
+        return self.add(Null())
+
+    def pipe(self) -> tuple[int, int]:
+        pipe = Pipe(self.changed)
+        source = self.add(pipe.source)
+        try:
+            return source, self.add(pipe.sink)
+        except OSError:
+            self.close(source)
+            raise
+
+    def dup(self, descriptor: int) -> int:
+        return self.add(self.file(descriptor))
+
+    def close(self, descriptor: int) -> None:
+        file = self.file(descriptor)
+        self._files[descriptor] = None
+        if file not in self._files:
+            file.release()
+            self._watchers.pop(file, None)
+
+    def read(self, descriptor: int, size: int) -> bytes:
+        file = self._bytes(descriptor)
+        while (data := file.take(size)) is None:
+            self.waiting(read=(descriptor,))()
+        return data
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        file = self._bytes(descriptor)
+        while not (written := file.give(data)) and data:
+            self.waiting(write=(descriptor,))()
+        return written
+
+    def _bytes(self, descriptor: int) -> ByteFile:
+        file = self.file(descriptor)
+        if not isinstance(file, ByteFile):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return file
+
+    def waiting(self, *, read: Sequence[int] = (), write: Sequence[int] = ()) -> Callable[[], object]:
+        wanted = [(self.file(number), READ) for number in read] + [(self.file(number), WRITE) for number in write]
+
+        def ready() -> bool:
+            return any(file.ready() & event for file, event in wanted)
+
+        def wait() -> None:
+            condition = self._threads.condition()
+            for file, _ in wanted:
+                self.watch(file, condition.notify_all)
+            try:
+                while not ready():
+                    condition.wait()
+            finally:
+                for file, _ in wanted:
+                    self.unwatch(file, condition.notify_all)
+
+        return wait

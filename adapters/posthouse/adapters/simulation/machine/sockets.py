@@ -1,0 +1,257 @@
+"""Sockets as a kernel has them: bounded buffers, partial reads and writes, ends and errors of either direction.
+
+Between two sockets lies a `Link`: the network that delays, fragments and cuts. Its `Direction` holds the bytes that the
+receiver's buffer does not take, up to its capacity; then the sender's writes are partial, or would block.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import Struct
+from posthouse.adapters.simulation.chance import Stream
+from posthouse.adapters.simulation.network import Direction, Link
+from posthouse.adapters.simulation.schedule import Schedule
+
+from .descriptors import READ, WRITE, Descriptors
+from .unconnected import SimulatedSocket, failure
+
+RECEIVE_BUFFER: Final = 64 * 1024
+"""The bytes that a socket receives before they are read. More wait in the network."""
+
+
+class SocketFaults(Struct, frozen=True):
+    """How often the kernel fails, in a thousand calls.
+
+    `accept`: `accept` has no descriptor, or its client has gone. `spurious`: a read finds nothing although the socket
+    was ready. `partial`: a write takes only a part of what fits.
+    """
+
+    accept: int = 0
+    spurious: int = 0
+    partial: int = 0
+
+
+ACCEPT_ERRORS: Final = (errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EINTR)
+
+
+class Kernel:
+    """What the sockets of a process share. `listening` are those that listen, by address."""
+
+    def __init__(self, schedule: Schedule, descriptors: Descriptors, stream: Stream) -> None:
+        self.schedule: Final = schedule
+        self.descriptors: Final = descriptors
+        self.stream: Final = stream
+        self.faults = SocketFaults()
+        self.listening: Final[dict[Any, ListeningSocket]] = {}
+        self.next_port = 40_000
+
+    def connect(self, address: Any, link: Link, peer: Any, on_reset: Callable[[], None]) -> StreamSocket | None:
+        """A client connects over this link. None: nobody listens there, or too many wait to be accepted.
+
+        `on_reset` is called when this side resets the connection.
+        """
+        listening = self.listening.get(address)
+        if listening is None or len(listening.waiting) >= listening.backlog:
+            return None
+        accepted = StreamSocket(self, listening.family, link.up, link.down, on_reset)
+        listening.waiting.append((accepted, peer))
+        self.descriptors.changed(listening)
+        return accepted
+
+
+class ListeningSocket(SimulatedSocket):
+    """A socket that is bound and listens. `waiting` are the clients that were not accepted yet."""
+
+    def __init__(self, kernel: Kernel, family: int) -> None:
+        super().__init__(kernel.descriptors, family)
+        self._kernel: Final = kernel
+        self.backlog = 0
+        self.waiting: Final[deque[tuple[StreamSocket, Any]]] = deque()
+        self._address: Any = None
+
+    def bind(self, address: Any) -> None:
+        host, port, *rest = address
+        if not port:
+            self._kernel.next_port += 1
+            port = self._kernel.next_port
+        if (host, port) in self._kernel.listening:
+            raise failure(errno.EADDRINUSE)
+        self._address = (host, port, *rest)
+
+    def listen(self, backlog: int) -> None:
+        self.backlog = backlog
+        self._kernel.listening[self._address[:2]] = self
+
+    def getsockname(self) -> Any:
+        return self._address
+
+    def accept(self) -> tuple[SimulatedSocket, Any]:
+        self._must_be_open()
+        if not self.waiting:
+            raise failure(errno.EAGAIN)
+        kernel = self._kernel
+        if kernel.faults.accept and kernel.stream.happens(kernel.faults.accept):
+            number = kernel.stream.pick(ACCEPT_ERRORS)
+            if number == errno.ECONNABORTED:
+                self.waiting.popleft()[0].abort()
+            raise failure(number)
+        accepted, peer = self.waiting[0]
+        accepted.number()
+        self.waiting.popleft()
+        return accepted, peer
+
+    def ready(self) -> int:
+        return READ if self.waiting else 0
+
+    def release(self) -> None:
+        if self._address is not None and self._kernel.listening.get(self._address[:2]) is self:
+            del self._kernel.listening[self._address[:2]]
+        while self.waiting:
+            self.waiting.popleft()[0].abort()
+
+
+class StreamSocket(SimulatedSocket):
+    """A connected socket. `inbound` brings bytes, `outbound` takes them; `on_reset` tells the peer of a reset."""
+
+    def __init__(
+        self, kernel: Kernel, family: int, inbound: Direction, outbound: Direction, on_reset: Callable[[], None]
+    ) -> None:
+        super().__init__(kernel.descriptors, family)
+        self._kernel: Final = kernel
+        self._inbound: Final = inbound
+        self._outbound: Final = outbound
+        self._on_reset: Final = on_reset
+        self._received: Final = bytearray()
+        self._ended = False  # the peer has half-closed
+        self._error = 0  # told by the next call, once
+        self._dead = False  # the connection was reset, or has timed out
+        self._broken = False  # the output is broken, the input is not
+        self._shut = False
+        self._lingers = True
+        self._released = False
+        inbound.deliver = self._arrived
+        inbound.deliver_eof = self._arrived_eof
+        outbound.on_room = self._changed
+        inbound.plan_delivery()
+
+    def _changed(self) -> None:
+        self._descriptors.changed(self)
+
+    # The network
+
+    def _arrived(self, data: bytes) -> None:
+        if self._released:  # "closed with data pending": the peer is told by a reset (RFC 1122 section 4.2.2.13)
+            self._reset_peer()
+            return
+        self._received.extend(data)
+        if len(self._received) >= RECEIVE_BUFFER:
+            self._inbound.reading = False
+        self._changed()
+
+    def _arrived_eof(self) -> None:
+        self._ended = True
+        self._changed()
+
+    def fail(self, number: int = errno.ECONNRESET) -> None:
+        """The network reports an error: the peer has reset the connection, or is not reached."""
+        if self._dead:
+            return
+        self._dead = True
+        # tcp_reset: a peer that had ended its own output has closed the pipe.
+        self._error = errno.EPIPE if number == errno.ECONNRESET and self._ended else number
+        self._inbound.drop()
+        self._outbound.drop()
+        self._changed()
+
+    def break_output(self) -> None:
+        """What is written fails from now on, while the peer's bytes still come."""
+        self._broken = True
+        self._outbound.drop()
+        self._changed()
+
+    def abort(self) -> None:
+        """Reset the connection from this side."""
+        self._released = True
+        self._reset_peer()
+
+    def _reset_peer(self) -> None:
+        if self._dead:
+            return
+        self._dead = True
+        self._inbound.drop()
+        self._outbound.drop()
+        self._kernel.schedule.after(self._outbound.conditions.latency, self._on_reset)
+
+    # As the server sees it
+
+    def ready(self) -> int:
+        if self._dead:
+            return READ | WRITE
+        events = READ if self._received or self._ended else 0
+        return events | WRITE if self._broken or self._shut or self._outbound.room > 0 else events
+
+    def recv(self, size: int) -> bytes:
+        self._must_be_open()
+        received, kernel = self._received, self._kernel
+        if received:
+            if kernel.faults.spurious and kernel.stream.happens(kernel.faults.spurious):
+                raise failure(errno.EAGAIN)
+            data = bytes(received[:size])
+            del received[:size]
+            if not self._inbound.reading and len(received) < RECEIVE_BUFFER:
+                self._inbound.reading = True
+                self._inbound.plan_delivery()
+            return data
+        self._tell_error()
+        if self._ended or self._dead:
+            return b""
+        raise failure(errno.EAGAIN)
+
+    def send(self, data: bytes | memoryview) -> int:
+        self._must_be_open()
+        self._tell_error()
+        if self._dead or self._broken or self._shut:
+            raise failure(errno.EPIPE)
+        outbound, kernel = self._outbound, self._kernel
+        if outbound.closed:  # the peer has closed: its kernel answers with a reset
+            kernel.schedule.after(2 * outbound.conditions.latency, self.fail)
+            return len(data)
+        fits = min(len(data), outbound.room)
+        if fits <= 0 < len(data):
+            raise failure(errno.EAGAIN)
+        if kernel.faults.partial and kernel.stream.happens(kernel.faults.partial):
+            fits = 1 + kernel.stream.choose(fits)
+        return outbound.write(bytes(data[:fits]))
+
+    def _tell_error(self) -> None:
+        if self._error:
+            number, self._error = self._error, 0
+            raise failure(number)
+
+    def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
+        super().setsockopt(level, option, value)
+        if option == socket.SO_LINGER and level == socket.SOL_SOCKET:
+            self._lingers = False  # the server sets it only to reset
+
+    def shutdown(self, how: int) -> None:
+        self._must_be_open()
+        if self._dead:
+            raise failure(errno.ENOTCONN)
+        if how != socket.SHUT_RD:
+            self._shut = True
+            self._outbound.end()
+
+    def getsockname(self) -> Any:
+        return ("127.0.0.1", 0)
+
+    def release(self) -> None:
+        self._released = True
+        if self._received or not self._lingers:
+            self._reset_peer()
+        elif not self._dead:
+            self._outbound.end()

@@ -1,0 +1,188 @@
+"""Threads of which one runs at a time, and which one is drawn: a race is found, and found again, by its seed.
+
+They are real threads, so that user code in them sees what it sees in a server. A thread goes on until it waits or ends;
+the world waits for that. When it may go on is an event of the schedule, after a delay that is drawn.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from queue import Empty
+from typing import Any, Final
+
+from posthouse.adapters.simulation.chance import Stream
+from posthouse.adapters.simulation.schedule import Schedule
+
+DELAYS: Final = (0.0, 0.0, 0.0001, 0.003)
+"""Seconds until a thread that may go on does so."""
+
+
+class Killed(BaseException):
+    """The process has ended: its threads end where they wait."""
+
+
+class _Thread:
+    """One thread. `go` is released when it may go on. `waits_for`: the condition; `number` grows with each wait."""
+
+    def __init__(self, name: str) -> None:
+        self.name: Final = name
+        self.go: Final = threading.Semaphore(0)
+        self.waits_for: SimulatedCondition | None = None
+        self.number = 0
+        self.notified = False
+        self.ended = False
+        self.error: BaseException | None = None
+
+
+class SimulatedThreads:
+    """The threads of one process. `running` is the one that runs, None while the event loop's does."""
+
+    def __init__(self, schedule: Schedule, stream: Stream) -> None:
+        self._schedule: Final = schedule
+        self._stream: Final = stream
+        self._back: Final = threading.Semaphore(0)
+        self._threads: Final[dict[_Thread, None]] = {}
+        self._killed = False
+        self.running: _Thread | None = None
+
+    # As the server sees them
+
+    def start(self, work: Callable[[], None], name: str) -> None:
+        thread = _Thread(name)
+        self._threads[thread] = None
+        threading.Thread(target=self._run, args=(thread, work), name=name, daemon=True).start()
+        self._plan(thread)
+
+    def every(self, seconds: float, call: Callable[[], None], name: str) -> Callable[[], None]:
+        """Without a thread: the function only looks."""
+        stopped = False
+
+        def again() -> None:
+            if not stopped and not self._killed:
+                call()
+                self._schedule.after(seconds, again)
+
+        def stop() -> None:
+            nonlocal stopped
+            stopped = True
+
+        self._schedule.after(seconds, again)
+        return stop
+
+    def condition(self) -> SimulatedCondition:
+        return SimulatedCondition(self)
+
+    def future(self) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.__dict__["_condition"] = self.condition()  # with which `result` waits
+        return future
+
+    def queue(self) -> SimulatedQueue:
+        return SimulatedQueue(self.condition())
+
+    # The one that runs
+
+    def _run(self, thread: _Thread, work: Callable[[], None]) -> None:
+        thread.go.acquire()
+        try:
+            if not self._killed:
+                work()
+        except Killed:
+            pass
+        except BaseException as error:
+            thread.error = error
+        thread.ended = True
+        self._back.release()
+
+    def _plan(self, thread: _Thread) -> None:
+        self._schedule.after(self._stream.pick(DELAYS), partial(self._resume, thread, thread.number))
+
+    def _resume(self, thread: _Thread, number: int) -> None:
+        """Let a thread go on until it waits again. A plan for an earlier wait is over."""
+        if thread.ended or thread.number != number:
+            return
+        assert self.running is None
+        self.running = thread
+        thread.number += 1
+        thread.go.release()
+        self._back.acquire()
+        self.running = None
+        if thread.ended:
+            del self._threads[thread]
+            if thread.error is not None:
+                raise thread.error
+
+    def wait(self, condition: SimulatedCondition, timeout: float | None) -> bool:
+        """Block the thread that runs until it is notified or the time is over. Returns whether it was notified."""
+        thread = self.running
+        if thread is None:
+            raise RuntimeError("the event loop's thread would wait for ever: nothing else runs meanwhile")
+        thread.waits_for, thread.notified = condition, False
+        condition.waiting.append(thread)
+        if timeout is not None:
+            self._schedule.after(timeout, partial(self._resume, thread, thread.number))
+        self._back.release()
+        thread.go.acquire()
+        thread.waits_for = None
+        if thread in condition.waiting:
+            condition.waiting.remove(thread)
+        if self._killed:
+            raise Killed
+        return thread.notified
+
+    def notify(self, thread: _Thread) -> None:
+        """It may go on."""
+        thread.notified = True
+        self._plan(thread)
+
+    def kill(self) -> None:
+        """The process has ended: every thread ends where it waits."""
+        self._killed = True
+        for thread in list(self._threads):
+            self._resume(thread, thread.number)
+
+
+class SimulatedCondition:
+    """A condition. Its lock is always free: a thread that runs is not interrupted."""
+
+    def __init__(self, threads: SimulatedThreads) -> None:
+        self._threads: Final = threads
+        self.waiting: Final[deque[_Thread]] = deque()
+
+    def __enter__(self) -> bool:
+        return True
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing to release."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._threads.wait(self, timeout)
+
+    def notify(self, n: int = 1) -> None:
+        for _ in range(min(n, len(self.waiting))):
+            self._threads.notify(self.waiting.popleft())
+
+    def notify_all(self) -> None:
+        self.notify(len(self.waiting))
+
+
+class SimulatedQueue:
+    """A queue without a bound."""
+
+    def __init__(self, condition: SimulatedCondition) -> None:
+        self._changed: Final = condition
+        self._items: Final[deque[int | None]] = deque()
+
+    def put(self, item: int | None) -> None:
+        self._items.append(item)
+        self._changed.notify()
+
+    def get(self, *, timeout: float | None = None) -> int | None:
+        while not self._items:
+            if not self._changed.wait(timeout):
+                raise Empty
+        return self._items.popleft()
