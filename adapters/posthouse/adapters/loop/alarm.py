@@ -47,4 +47,4 @@ class Alarm:
             ring()
 
     def _loop_time(self) -> float:
-        return anyio.current_time() + self.due - self._now()
+        return anyio.current_time() + (self.due - self._now())  # exact when it is near
