@@ -8,13 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from posthouse.adapters.simulation.chance import Seeded
-from posthouse.adapters.simulation.machine.descriptors import READ, WRITE
 from posthouse.adapters.simulation.machine.sockets import StreamSocket
 from posthouse.adapters.simulation.machine.system import SimulatedSystem
 from posthouse.adapters.simulation.network import Direction, Link, LinkConditions
 from posthouse.adapters.simulation.schedule import ProcessClock, Schedule
 from posthouse.adapters.system.machine import Machine
-from posthouse.adapters.system.system import Socket, System
+from posthouse.adapters.system.system import READ, WRITE, Socket, System
 
 PATIENCE = 60.0
 
@@ -52,8 +51,8 @@ class Bench(ABC):
     def until(self, waited: Socket, events: int) -> None:
         """Wait until one of these events is ready."""
         selector = self.system.sockets.selector()
-        selector.register(waited, events, None)
-        while not selector.select(0.0):
+        selector.register(waited.fileno(), events)
+        while not selector.poll(0.0, 16):
             self.pass_time()
         selector.close()
 

@@ -39,7 +39,7 @@ def test_time_passes_at_once(simulated: SimulatedBench) -> None:
 def test_a_reader_is_called_while_its_descriptor_is_ready_with_its_own_variables(simulated: SimulatedBench) -> None:
     server, client = simulated.pair()
     selector = simulated.machine.sockets.selector()
-    selector.register(server, READ, None)
+    selector.register(server.fileno(), READ)
     loop, read = simulated.machine.loop, bytearray()
     name = ContextVar("name", default="main")
     seen: list[str] = []

@@ -5,9 +5,9 @@
 Each hunt is a process of its own that runs storms from a random seed on. `--write` (without a name) updates the table
 in `docs/internals/simulation.md`. Exit code: 1 if a bug was not found, 2 if a patch does not apply.
 
-To add a bug: change the product, `git diff core transports > tests/simulation/planted/NAME.patch`, write `# ` and a
-sentence that describes the bug into a line above it, and undo the change. NAME describes the bug, too. A bug that is
-not found in time is the most useful one: the workload does not reach it, or the checks do not see it.
+To add a bug: change the product, `git diff core transports adapters > tests/simulation/planted/NAME.patch`, write `# `
+and a sentence that describes the bug into a line above it, and undo the change. NAME describes the bug, too. A bug that
+is not found in time is the most useful one: the workload does not reach it, or the checks do not see it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,15 @@ def plant(patch: Patch, first: int, seconds: float) -> Hunted:
         copy(tree)
         apply(patch, tree)
         paths = os.pathsep.join(str(tree / ring) for ring in RINGS)
-        command = [sys.executable, "-m", f"{__package__}.hunt", str(first), str(seconds), str(tree)]
+        command = [
+            sys.executable,
+            "-m",
+            f"{__package__}.hunt",
+            str(first),
+            str(seconds),
+            str(tree),
+            *(["real"] if patch.real else []),
+        ]
         environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)

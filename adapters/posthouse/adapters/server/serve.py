@@ -55,21 +55,26 @@ from .server import Server
 from .signals import end_process, on_signals
 from .stdio import Pipes
 
+Watch = Callable[[Runner, Endpoints, Runs, Events], object]
+"""Gets the parts of each server that is ready to run."""
+
 
 class Build(Struct, frozen=True):
     """How servers are built. A simulation builds them for a machine of its own, with a gateway that it checks.
 
-    `write` takes each line of a journal; `events` are told in any case; `watch` gets each runner that is ready to run.
+    `policy` stands for the one that follows from the arguments. `write` takes each line of a journal; `events` are told
+    in any case, and with `tell_exchanges` those of every exchange.
     """
 
     machine: Callable[[Clock], System] = Machine
     gateway: type[Gateway] = Gateway
+    policy: Policy | None = None
     write: Callable[[bytes], object] | None = None
     events: tuple[EventName, ...] = ()
-    watch: Callable[[Runner], object] | None = None
+    tell_exchanges: bool = False
+    watch: Watch | None = None
 
 
-USUAL: Final = Build()
 BUILD: Final[ContextVar[Build]] = ContextVar("build")
 """How `serve` builds a server in this context, if not as usual."""
 
@@ -127,7 +132,7 @@ async def serve(
     given = {"host": host, "port": port, "pipes": pipes, "config": config, "dev": dev, "signals": signals}
     named = {"allow_hosts": allow_hosts, "allow_origins": allow_origins, "started": started, "access_log": access_log}
     check_arguments(service, Options.__annotations__, {**given, **named, **unknown})
-    build = BUILD.get(USUAL)
+    build = BUILD.get(Build())
     system = build.machine(clock)
     hosts = hosts_to_bind(host, elsewhere=unix is not None or bool(pipes))
     check_hosts(system.sockets, hosts, allow_hosts, dev=dev)
@@ -149,7 +154,7 @@ async def serve(
             listeners.append(listen_unix(system.sockets, os.fspath(unix)))
             stack.callback(listeners[-1].close)
         bound = tuple(listener.bound for listener in listeners)
-        policy = Policy(
+        policy = build.policy or Policy(
             allowed_names(bound, allow_hosts),
             tuple(allow_origins),
             identity,
@@ -173,7 +178,7 @@ async def serve(
         wall, entropy = system.wall() - system.now(), system.entropy
         if write is None:
             # An orderly exchange is only of interest to hooks, and in the log at DEBUG.
-            told = is_logged(DEBUG) or takes_contexts(service)
+            told = build.tell_exchanges or is_logged(DEBUG) or takes_contexts(service)
             core = build.gateway(service, config, wall=wall, entropy=entropy, events=events, tell_exchanges=told)
             board = Switchboard(core, policy, about)
         else:
@@ -275,8 +280,8 @@ async def drive(
     acceptor = Acceptor(entrances.listeners, runner, endpoints, entrances.tls)
     runs = Runs(runner, tasks, events, requests, watchdog, workers)
     runner.actions.update(performers(endpoints, runs, requests, server._calls, events, acceptor, drained.set))
-    if (watch := BUILD.get(USUAL).watch) is not None:
-        watch(runner)
+    if (watch := BUILD.get(Build()).watch) is not None:
+        watch(runner, endpoints, runs, events)
     with ExitStack() as stack:
         for cleanup in (requests.close, server._calls.close, workers.close, endpoints.abort, acceptor.close):
             stack.callback(cleanup)

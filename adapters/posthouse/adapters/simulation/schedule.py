@@ -51,12 +51,17 @@ class ProcessClock:
     def __init__(self, schedule: Schedule) -> None:
         self._schedule: Final = schedule
         self._waiting: list[Callable[[], None]] = []
+        self._skipped = 0.0
         self.asleep = False
 
     @property
     def now(self) -> float:
         """Monotonic seconds."""
-        return self._schedule.now
+        return self._schedule.now + self._skipped
+
+    def skip(self, seconds: float) -> None:
+        """Let time pass for this process alone: it was killed, and ends what it has begun."""
+        self._skipped += seconds
 
     def after(self, seconds: float, event: Callable[[], None]) -> None:
         """Plan an event, `seconds` from now."""

@@ -23,6 +23,9 @@ from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.clients.protocols.transports import PROTOCOLS
 from posthouse.adapters.simulation.handlers.handlers import HandlerFaults
+from posthouse.adapters.simulation.machine.sockets import SocketFaults
+from posthouse.adapters.simulation.served.application import ServedApplication
+from posthouse.adapters.simulation.served.process import ServedProcess
 from posthouse.adapters.simulation.server.application import Application
 from posthouse.adapters.simulation.server.deployment import Deployment
 from posthouse.adapters.simulation.server.engine import SETTLE_TIMEOUT, Engine, Monitoring
@@ -93,7 +96,7 @@ class World(Engine):
             raise application.error
 
     @property
-    def server(self) -> Application:
+    def server(self) -> Application | ServedApplication:
         """The server as its lifespans receive it: `begin` makes a call in process."""
         return self.process.application
 
@@ -186,6 +189,9 @@ class World(Engine):
                 client.link.change(self.links)
             self.unblock(client.name)
         self.process.handlers.heal()
+        if isinstance(self.process, ServedProcess):
+            self.process.system.kernel.faults = SocketFaults()
+            self.machine_faults = SocketFaults()
         self.process.perform()
 
     def settle(self) -> None:
@@ -210,7 +216,7 @@ class World(Engine):
         self.run_until(self.empty, "every closed connection is released")
         application = self.process.application
         application.stop()
-        self.run_until(lambda: application.ended, "the lifespans end")
+        self.run_until(lambda: self.process.over, "the server ends")
         if application.error is not None:
             raise application.error
         with self._annotate_errors():

@@ -10,11 +10,12 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol, runtime_checkable
 
+from posthouse.adapters.system.system import READ, WRITE
+
 from .threads import SimulatedThreads
 
-READ: Final = 1
-WRITE: Final = 2
-"""Events, as the module `selectors` numbers them."""
+GONE: Final = 16
+"""The event of a connection that is over in both directions, as epoll numbers it. It is told though nobody asks."""
 
 FIRST: Final = 3
 """The first descriptor after input, output and errors."""

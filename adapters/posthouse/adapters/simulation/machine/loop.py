@@ -16,9 +16,10 @@ from typing import Any, Final, TypeVarTuple
 
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.schedule import ProcessClock
+from posthouse.adapters.system.system import READ
 from posthouse.core.values.errors import UsageError
 
-from .descriptors import READ, Descriptors
+from .descriptors import Descriptors
 from .tasks import NOT_SIMULATED, NumberedTask
 
 Ts = TypeVarTuple("Ts")
@@ -83,6 +84,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def _wake(self) -> None:
         self._woken = True
+
+    def wake_up(self) -> None:
+        """Something may be ready to run, for which there was no event."""
+        self._wake()
 
     def add_reader(self, fd: Any, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """Call this in each round in which the descriptor is ready to be read."""

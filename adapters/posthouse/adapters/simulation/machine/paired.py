@@ -6,7 +6,9 @@ import errno
 import socket
 from typing import Final
 
-from .descriptors import READ, WRITE, Descriptors
+from posthouse.adapters.system.system import READ, WRITE
+
+from .descriptors import Descriptors
 from .sockets import RECEIVE_BUFFER
 from .unconnected import SimulatedSocket, failure
 

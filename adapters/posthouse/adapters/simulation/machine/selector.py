@@ -1,30 +1,27 @@
-"""A selector over simulated sockets, level-triggered: what is ready stays so until it is read or written."""
+"""A selector over simulated sockets, as epoll: what is ready stays so until it is read or written."""
 
 from __future__ import annotations
 
 import errno
 import os
-import selectors
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from .descriptors import READ, Descriptors, File
+from posthouse.adapters.system.system import READ
+
+from .descriptors import GONE, Descriptors, File
 
 
 class Watch:
     """One registration. `changed` is called when the file may have become ready."""
 
-    __slots__ = ("changed", "data", "events", "file", "key")
+    __slots__ = ("changed", "events", "file")
 
-    def __init__(self, file: File, descriptor: int, events: int, data: Any, changed: Callable[[int], None]) -> None:
+    def __init__(self, file: File, events: int, changed: Callable[[], None]) -> None:
         self.file: Final = file
-        self.changed: Final = partial(changed, descriptor)
-        self.set(descriptor, events, data)
-
-    def set(self, descriptor: int, events: int, data: Any) -> None:
+        self.changed: Final = changed
         self.events = events
-        self.key = selectors.SelectorKey(descriptor, descriptor, events, data)
 
 
 class SimulatedSelector:
@@ -43,25 +40,22 @@ class SimulatedSelector:
         self._candidates[descriptor] = None
         self._descriptors.changed(self)
 
-    def register(self, fileobj: Any, events: int, data: Any = None) -> None:
-        descriptor = fileobj.fileno()
+    def register(self, descriptor: int, events: int) -> None:
         file = self._descriptors.file(descriptor)
         known = self._watched.get(descriptor)
         if known is not None:
             if known.file is file:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             self._forget(descriptor, known)
-        watch = self._watched[descriptor] = Watch(file, descriptor, events, data, self._changed)
+        watch = self._watched[descriptor] = Watch(file, events, partial(self._changed, descriptor))
         self._descriptors.watch(file, watch.changed)
         self._changed(descriptor)
 
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> None:
-        descriptor = fileobj.fileno()
-        self._known(descriptor).set(descriptor, events, data)
+    def modify(self, descriptor: int, events: int) -> None:
+        self._known(descriptor).events = events
         self._changed(descriptor)
 
-    def unregister(self, fileobj: Any) -> None:
-        descriptor = fileobj.fileno()
+    def unregister(self, descriptor: int) -> None:
         self._forget(descriptor, self._known(descriptor))
 
     def _known(self, descriptor: int) -> Watch:
@@ -75,25 +69,26 @@ class SimulatedSelector:
         self._candidates.pop(descriptor, None)
         self._descriptors.unwatch(watch.file, watch.changed)
 
-    def select(self, timeout: float = 0.0) -> list[tuple[selectors.SelectorKey, int]]:
-        """Those that are ready now, in the order in which they became so. Does not wait."""
-        found = []
-        open_files = self._descriptors
-        for descriptor in tuple(self._candidates):
+    def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
+        """At most so many that are ready now. Does not wait. Those that were not told come first the next time."""
+        candidates, told = self._candidates, []
+        for descriptor in tuple(candidates):
             watch = self._watched[descriptor]
-            if not open_files.is_open(descriptor, watch.file):
+            if not self._descriptors.is_open(descriptor, watch.file):
                 self._forget(descriptor, watch)
                 continue
-            events = watch.file.ready() & watch.events
+            del candidates[descriptor]
+            events = watch.file.ready() & (watch.events | GONE)
             if events:
-                found.append((watch.key, events))
-            else:
-                del self._candidates[descriptor]
-        return found
+                told.append((descriptor, events))
+                if len(told) == most:
+                    break
+        candidates.update((descriptor, None) for descriptor, _ in told)
+        return told
 
     def ready(self) -> int:
         """A selector can itself be waited for."""
-        return READ if self._candidates and self.select() else 0
+        return READ if self._candidates and self.poll(0.0, 1) else 0
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1

@@ -16,8 +16,10 @@ from msgspec import Struct
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.network import Direction, Link
 from posthouse.adapters.simulation.schedule import Schedule
+from posthouse.adapters.system.system import READ, WRITE
+from posthouse.core.values.errors import UsageError
 
-from .descriptors import READ, WRITE, Descriptors
+from .descriptors import GONE, Descriptors
 from .unconnected import SimulatedSocket, failure
 
 RECEIVE_BUFFER: Final = 64 * 1024
@@ -28,12 +30,16 @@ class SocketFaults(Struct, frozen=True):
     """How often the kernel fails, in a thousand calls.
 
     `accept`: `accept` has no descriptor, or its client has gone. `spurious`: a read finds nothing although the socket
-    was ready. `partial`: a write takes only a part of what fits.
+    was ready. `partial`: a write takes only a part of what fits. Raises UsageError for invalid values.
     """
 
     accept: int = 0
     spurious: int = 0
     partial: int = 0
+
+    def __post_init__(self) -> None:
+        if not all(0 <= weight <= 1000 for weight in (self.accept, self.spurious, self.partial)):
+            raise UsageError(f"{self} must have weights from 0 to 1000: it is how often in a thousand")
 
 
 ACCEPT_ERRORS: Final = (errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EINTR)
@@ -134,6 +140,7 @@ class StreamSocket(SimulatedSocket):
         self._shut = False
         self._lingers = True
         self._released = False
+        self.broken = False  # the server was told of an error
         inbound.deliver = self._arrived
         inbound.deliver_eof = self._arrived_eof
         outbound.on_room = self._changed
@@ -191,7 +198,7 @@ class StreamSocket(SimulatedSocket):
 
     def ready(self) -> int:
         if self._dead:
-            return READ | WRITE
+            return READ | WRITE | GONE
         events = READ if self._received or self._ended else 0
         return events | WRITE if self._broken or self._shut or self._outbound.room > 0 else events
 
@@ -216,6 +223,7 @@ class StreamSocket(SimulatedSocket):
         self._must_be_open()
         self._tell_error()
         if self._dead or self._broken or self._shut:
+            self.broken = True
             raise failure(errno.EPIPE)
         outbound, kernel = self._outbound, self._kernel
         if outbound.closed:  # the peer has closed: its kernel answers with a reset
@@ -231,6 +239,7 @@ class StreamSocket(SimulatedSocket):
     def _tell_error(self) -> None:
         if self._error:
             number, self._error = self._error, 0
+            self.broken = True
             raise failure(number)
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
 from typing import Final
 
@@ -59,13 +60,17 @@ class SimulatedSystem:
         self.now: Final[Callable[[], float]] = lambda: clock.now
         self.entropy: Final[Callable[[int], bytes]] = stream.entropy
         self.wall_offset = wall
-        self.threads: Final = SimulatedThreads(schedule, threads)
+        self.threads: Final = SimulatedThreads(clock, threads)
         self.descriptors: Final = Descriptors(self.threads)
         self.kernel: Final = Kernel(schedule, self.descriptors, stream)
         self.tls: Final = SimulatedTls(stream)
         self.sockets: Final = SimulatedSockets(self.kernel, self.tls)
         self.signals: Final = SimulatedSignals()
         self.loop: Final = SimulatedLoop(clock, self.descriptors)
+
+    def collector(self) -> AbstractContextManager[None]:
+        """Nothing to set: the process is that of a test."""
+        return nullcontext()
 
     @property
     def wall(self) -> Callable[[], float]:

@@ -15,7 +15,7 @@ from queue import Empty
 from typing import Any, Final
 
 from posthouse.adapters.simulation.chance import Stream
-from posthouse.adapters.simulation.schedule import Schedule
+from posthouse.adapters.simulation.schedule import ProcessClock
 
 DELAYS: Final = (0.0, 0.0, 0.0001, 0.003)
 """Seconds until a thread that may go on does so."""
@@ -41,13 +41,18 @@ class _Thread:
 class SimulatedThreads:
     """The threads of one process. `running` is the one that runs, None while the event loop's does."""
 
-    def __init__(self, schedule: Schedule, stream: Stream) -> None:
-        self._schedule: Final = schedule
+    def __init__(self, clock: ProcessClock, stream: Stream) -> None:
+        self._clock: Final = clock
         self._stream: Final = stream
         self._back: Final = threading.Semaphore(0)
         self._threads: Final[dict[_Thread, None]] = {}
         self._killed = False
         self.running: _Thread | None = None
+
+    @property
+    def alive(self) -> list[str]:
+        """The names of those that have not ended."""
+        return [thread.name for thread in self._threads]
 
     # As the server sees them
 
@@ -64,13 +69,13 @@ class SimulatedThreads:
         def again() -> None:
             if not stopped and not self._killed:
                 call()
-                self._schedule.after(seconds, again)
+                self._clock.after(seconds, again)
 
         def stop() -> None:
             nonlocal stopped
             stopped = True
 
-        self._schedule.after(seconds, again)
+        self._clock.after(seconds, again)
         return stop
 
     def condition(self) -> SimulatedCondition:
@@ -99,7 +104,7 @@ class SimulatedThreads:
         self._back.release()
 
     def _plan(self, thread: _Thread) -> None:
-        self._schedule.after(self._stream.pick(DELAYS), partial(self._resume, thread, thread.number))
+        self._clock.after(self._stream.pick(DELAYS), partial(self._resume, thread, thread.number))
 
     def _resume(self, thread: _Thread, number: int) -> None:
         """Let a thread go on until it waits again. A plan for an earlier wait is over."""
@@ -118,13 +123,15 @@ class SimulatedThreads:
 
     def wait(self, condition: SimulatedCondition, timeout: float | None) -> bool:
         """Block the thread that runs until it is notified or the time is over. Returns whether it was notified."""
+        if self._killed:
+            raise Killed
         thread = self.running
         if thread is None:
             raise RuntimeError("the event loop's thread would wait for ever: nothing else runs meanwhile")
         thread.waits_for, thread.notified = condition, False
         condition.waiting.append(thread)
         if timeout is not None:
-            self._schedule.after(timeout, partial(self._resume, thread, thread.number))
+            self._clock.after(timeout, partial(self._resume, thread, thread.number))
         self._back.release()
         thread.go.acquire()
         thread.waits_for = None

@@ -47,6 +47,11 @@ class SimulatedTlsSocket:
         self.shutdown: Final = under.shutdown
         self.close: Final = under.close
 
+    @property
+    def broken(self) -> bool:
+        """The server was told of an error."""
+        return self._fails or getattr(self._under, "broken", False)
+
     def do_handshake(self) -> None:
         """It needs the first bytes of the client, as a real one does."""
         if not self._fill():

@@ -11,11 +11,12 @@ from functools import partial
 from typing import Any, Final
 
 import anyio
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 from posthouse.adapters.handlers.lifespans import Lifespans
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.handlers.handlers import Handlers
 from posthouse.adapters.simulation.schedule import ProcessClock
+from posthouse.adapters.simulation.served.application import LocalCall
 from posthouse.core.service.results import answers
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import DRAINING, ErrorObject, RpcError, refusal
@@ -23,14 +24,6 @@ from posthouse.core.values.peers import ConnectionId, Identity, Kind
 from posthouse.core.values.stats import Health
 from posthouse.transports.switchboard.actions import Reply
 from posthouse.transports.switchboard.switchboard import Switchboard
-
-
-class LocalCall(Struct, eq=False):
-    """A call in process. `outcome`: its result as JSON, or its error; None before that. `ended` is called with it."""
-
-    connection: ConnectionId
-    outcome: bytes | ErrorObject | None = None
-    ended: Callable[[bytes | ErrorObject], None] | None = None
 
 
 class Application:

@@ -17,14 +17,16 @@ from msgspec import Struct
 from posthouse.adapters.invariants import Violation, Witness, check, check_at_rest, check_touched, time
 from posthouse.adapters.simulation.chance import Chance, Seeded
 from posthouse.adapters.simulation.handlers.handlers import HandlerFaults, Handlers
+from posthouse.adapters.simulation.machine.sockets import SocketFaults
 from posthouse.adapters.simulation.schedule import ProcessClock, Schedule
+from posthouse.adapters.simulation.served.process import Served, ServedProcess
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
 from posthouse.transports.switchboard.actions import Action
 
 from .application import Application
-from .deployment import Deployment
+from .deployment import EVENTS, WALL, Deployment
 from .process import Process
 from .trace import Trace
 
@@ -42,12 +44,14 @@ class Monitoring(Struct, frozen=True):
     """How a world is observed. Every invariant is checked each `check_every` steps.
 
     `journal` is called with the number of the process, from 1, and each line of that process's journal. With `model`,
-    the reference model checks every gateway.
+    the reference model checks every gateway. With `machine`, the real server runs,
+    on a simulated machine with these faults.
     """
 
     check_every: int = 64
     journal: Callable[[int, bytes], object] | None = None
     model: bool = True
+    machine: SocketFaults | None = None
 
 
 class Engine:
@@ -68,12 +72,16 @@ class Engine:
         self._last_step_at = 0.0
         self._incidents: dict[str, tuple[float, BaseException]] = {}
         self._processes = 0
+        self.machine_faults = monitoring.machine
         self._start_process(handler_faults)
 
     def _start_process(self, faults: HandlerFaults) -> None:
         self._processes = number = self._processes + 1
         self._witness = Witness()
         journal = self._monitoring.journal
+        if self.machine_faults is not None:
+            self.process: Process | ServedProcess = self._start_served(faults, number, self.machine_faults)
+            return
         board, service = self.deployment.start(
             self.chance.stream(f"server {number}").entropy,
             None if journal is None else partial(journal, number),
@@ -85,6 +93,22 @@ class Engine:
         application = Application(board, service, clock, handlers)
         self.process = Process(board, handlers, application, clock, self._on_action)
         application.start(self.deployment.state)
+
+    def _start_served(self, faults: HandlerFaults, number: int, machine: SocketFaults) -> ServedProcess:
+        deployment, monitoring = self.deployment, self._monitoring
+        served = Served(
+            deployment.service,
+            deployment.config,
+            deployment.policy,
+            deployment.state,
+            WALL,
+            EVENTS,
+            None if monitoring.journal is None else partial(monitoring.journal, number),
+            monitoring.model,
+            machine,
+        )
+        streams = self.chance, number
+        return ServedProcess(served, faults, self.schedule, streams, self._on_action, self._keep_incident)
 
     def _on_action(self, action: Action) -> None:
         self._witness.see(action)
@@ -185,7 +209,7 @@ class Engine:
 
     def _step(self, until: float) -> bool:
         schedule, process = self.schedule, self.process
-        planned, due = schedule.next(), process.board.next_timeout()
+        planned, due = schedule.next(), process.next_timeout()
         if planned is not None and (planned <= schedule.now or due is None or planned <= due):
             # Bytes that have arrived are read before deadlines are handled.
             if planned > until:
@@ -258,11 +282,13 @@ class Engine:
         """Check every invariant now. Raises Violation."""
         process = self.process
         check(process.board)
+        process.check()
         if process.model is not None:
             process.model.check(process.gateway, self.now)
         self._witness.stopped(process.handlers.running)
 
     def _check_at_rest(self) -> None:
+        self.process.check_at_rest()
         check_at_rest(self.process.board)
         if self.process.model is not None:
             self.process.model.check_at_rest()

@@ -147,7 +147,22 @@ class Process:
                 self._close(socket)
                 return
 
+    def check(self) -> None:
+        """Nothing more than what the engine checks."""
+
+    def check_at_rest(self) -> None:
+        """Nothing is left: a link takes no resource."""
+
+    @property
+    def over(self) -> bool:
+        """Has the process ended?"""
+        return self.application.ended
+
     # Time
+
+    def next_timeout(self) -> float | None:
+        """The next deadline of the switchboard."""
+        return self.board.next_timeout()
 
     def sleep(self) -> None:
         """Stop: the process reads nothing, and its events wait."""

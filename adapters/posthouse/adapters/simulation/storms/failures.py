@@ -6,9 +6,12 @@ few inputs that it needs. If only the simulator sees the failure, the storm is m
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from logging import CRITICAL
 from pathlib import Path
 from traceback import walk_tb
 from typing import Final
@@ -26,6 +29,8 @@ from .service import service as sample_service
 from .storm import IDENTITIES, Part, Storm, StormReport, Workload
 
 COMMAND: Final = "python -m posthouse.adapters.simulation"
+logger: Final = logging.getLogger("posthouse")
+
 SAMPLE_SERVICE: Final = "posthouse.adapters.simulation.storms.service:service"
 
 MakeStorm = Callable[..., Storm]
@@ -51,6 +56,8 @@ class Run(Struct, frozen=True):
             words.append(f"--clients {','.join(map(str, part.clients)) or 'none'}")
         if part.quiet_server:
             words.append("--quiet-server")
+        if part.real:
+            words.append("--real")
         return " ".join(words)
 
 
@@ -109,13 +116,25 @@ def attempt(
 
 
 def _run(make: MakeStorm, run: Run, journals: Journals | None = None) -> StormReport | Failed:
-    storm = make(run.seed, part=run.part, journal=None if journals is None else journals.add)
+    with silent_log():
+        storm = make(run.seed, part=run.part, journal=None if journals is None else journals.add)
+        try:
+            return storm.run(run.seconds)
+        except Exception as error:
+            kind, world = type(error).__name__, storm.world
+            sentence, place = (error.sentence, "") if isinstance(error, Violation) else (kind, _place(error))
+            return Failed(run, Error(sentence, f"{kind}: {error}", world.now, world.steps, place), str(storm.scenario))
+
+
+@contextmanager
+def silent_log() -> Iterator[None]:
+    """The real server logs every refusal and failure. Of a storm, that is nothing to read."""
+    level = logger.level
+    logger.setLevel(CRITICAL)
     try:
-        return storm.run(run.seconds)
-    except Exception as error:
-        kind, world = type(error).__name__, storm.world
-        sentence, place = (error.sentence, "") if isinstance(error, Violation) else (kind, _place(error))
-        return Failed(run, Error(sentence, f"{kind}: {error}", world.now, world.steps, place), str(storm.scenario))
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _place(error: Exception) -> str:
@@ -170,5 +189,5 @@ def narrowed(make: MakeStorm, failed: Failed) -> Failed:
     clients = run.part.clients
     if clients is None:
         clients = tuple(range(make(run.seed).scenario.clients.count))
-    Narrowing(run.seconds, Part(clients, run.part.quiet_server), fails).narrow()
+    Narrowing(run.seconds, replace(run.part, clients=clients), fails).narrow()
     return smallest

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from .storm import Part
 
 MAX_TRIES: Final = 60
@@ -31,7 +33,7 @@ class Narrowing:
 
     def narrow(self) -> None:
         """Leave out as much as possible."""
-        self._try(self.seconds, Part(self.part.clients, quiet_server=True))
+        self._try(self.seconds, replace(self.part, quiet_server=True))
         self._shorten()
         self._leave_out_clients()
         self._shorten()
@@ -50,7 +52,7 @@ class Narrowing:
             at = 0
             while at < len(clients := self.part.clients or ()):
                 fewer = clients[:at] + clients[at + size :]
-                if not self._try(self.seconds, Part(fewer, self.part.quiet_server)):
+                if not self._try(self.seconds, replace(self.part, clients=fewer)):
                     at += size
             size //= 2
 

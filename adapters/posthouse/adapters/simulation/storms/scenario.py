@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.handlers.handlers import HandlerFaults
+from posthouse.adapters.simulation.machine.sockets import SocketFaults
 from posthouse.adapters.simulation.network import LinkConditions
 from posthouse.adapters.simulation.world import Conditions
 from posthouse.core.values.config import OBSERVABLE, Config
@@ -170,6 +171,14 @@ class ClientMix(Struct, frozen=True):
     foreign: int = 0
 
 
+MACHINE_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
+    "blocking_workers": (1, 2),
+    "max_blocking_queue": (0, 1, 3),
+    "cleanup_grace": (0.1, 1.0),
+}
+"""Limits of the part of a server that runs handlers."""
+
+
 class Scenario(Struct, frozen=True):
     """Everything that is drawn for a storm. `fair`: there are no faults and no small limits, so that no call of a
     well-behaved client may fail."""
@@ -252,6 +261,22 @@ def draw_faults(stream: Stream, theme: tuple[str, ...]) -> StormFaults:
         for name in StormFaults.__struct_fields__
     }
     return StormFaults(**weights)
+
+
+def draw_machine_faults(stream: Stream, *, fair: bool) -> SocketFaults:
+    """How often the kernel fails. A fair one only writes in parts and wakes for nothing."""
+    weights = {
+        name: stream.pick((20, 100, 500)) if stream.happens(200) else 0 for name in SocketFaults.__struct_fields__
+    }
+    return replace(SocketFaults(**weights), accept=0) if fair else SocketFaults(**weights)
+
+
+def draw_machine_limits(stream: Stream, scenario: Scenario) -> Scenario:
+    """The scenario with limits that only the real server has. A fair one refuses no call for them."""
+    values = {name: stream.pick(options) for name, options in MACHINE_LIMITS.items() if stream.happens(300)}
+    if scenario.fair:
+        values.pop("max_blocking_queue", None)
+    return replace(scenario, config=replace(scenario.config, **values))
 
 
 def draw_handler_faults(stream: Stream) -> HandlerFaults:

@@ -1,0 +1,163 @@
+"""The handlers of a real server: which run, their faults, and the exceptions that they and the hooks have raised."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from copy import copy
+from functools import wraps
+from typing import Any, Final
+
+import anyio
+from msgspec.structs import replace
+from posthouse.adapters.handlers.firewall import must_wait
+from posthouse.adapters.handlers.runs import Runs
+from posthouse.adapters.invariants.violation import must
+from posthouse.adapters.simulation.chance import Stream
+from posthouse.adapters.simulation.handlers.handlers import HandlerFaults, InjectedError
+from posthouse.adapters.simulation.machine.threads import SimulatedCondition, SimulatedThreads
+from posthouse.core.service.hooks import DeclaredHook
+from posthouse.core.service.method import Method
+from posthouse.core.service.service import Service
+from posthouse.core.values.effects import Invoke
+
+MAX_ERRORS: Final = 1000
+"""The number of exceptions of hooks that are kept."""
+
+
+class ServedHandlers:
+    """The handlers of one process. Their functions fail as often as the `faults` say, until `heal`."""
+
+    def __init__(self, faults: HandlerFaults, stream: Stream, threads: SimulatedThreads) -> None:
+        self.faults = faults
+        self.runs: Runs | None = None
+        self.errors: Final[deque[BaseException]] = deque(maxlen=MAX_ERRORS)
+        self._stream: Final = stream
+        self._threads: Final = threads
+        self._healed: Final[list[anyio.Event]] = []
+        self._whole = False
+
+    @property
+    def hooks(self) -> ServedHandlers:
+        """Whose `errors` are those of hooks."""
+        return self
+
+    @property
+    def running(self) -> list[Invoke]:
+        """The calls whose handlers have not ended."""
+        return [] if self.runs is None else [run.invoke for run in self.runs._runs.values()]
+
+    def check(self) -> None:
+        """Nothing waits that could run. Raises Violation."""
+        if self.runs is None or self.runs._idle is not None:
+            return  # the server ends
+        runs, workers = self.runs._runs.values(), self.runs._workers
+        begun = {run.invoke.caller.connection for run in runs if run.invoke.method.sequential and not run.queued}
+        must(self.runs._queues.keys() <= begun, "calls: the next of a sequential line has begun")
+        idle = workers._changed
+        if isinstance(idle, SimulatedCondition) and idle.waiting:
+            woken = workers._threads - workers._running - len(idle.waiting)
+            must(len(workers._jobs) <= woken, "calls: a job wakes a thread that is idle")
+
+    def heal(self) -> None:
+        """End all faults: every handler ends as it should."""
+        self._whole = True
+        self.faults = HandlerFaults()
+        for event in self._healed:
+            event.set()
+        self._healed.clear()
+
+    def prepare(self, service: Service) -> Service:
+        """A copy of a service whose functions fail, and whose hooks are listened to."""
+        prepared = copy(service)
+        if self.faults != HandlerFaults():
+            prepared.methods = {
+                name: replace(method, function=self._failing(method)) for name, method in service.methods.items()
+            }
+        prepared.hooks = {
+            event: tuple(replace(hook, function=self._heard(hook)) for hook in hooks)
+            for event, hooks in service.hooks.items()
+        }
+        return prepared
+
+    def close(self) -> None:
+        """Nothing is left: the process ends its tasks itself."""
+
+    # Functions that fail
+
+    def _failing(self, method: Method) -> Callable[..., object]:
+        function = method.function
+
+        @wraps(function)
+        def failing(*args: Any, **kwargs: Any) -> object:
+            result = function(*args, **kwargs)
+            if must_wait(result):
+                return self._awaited(result)
+            self._raise()
+            if self._threads.running is not None:
+                self._dawdle()
+                return result
+            seconds = self._lateness()
+            return result if seconds is None else self._late(result, seconds)
+
+        return failing
+
+    def _raise(self) -> None:
+        if self._stream.happens(self.faults.raises):
+            raise InjectedError
+
+    def _lateness(self) -> float | None:
+        """Seconds until a function ends that has its result; None: it ends at once."""
+        if self._stream.happens(self.faults.never):
+            return float("inf")
+        if self._stream.happens(self.faults.late):
+            return self.faults.max_delay * self._stream.choose(1000) / 1000
+        return None
+
+    def _dawdle(self) -> None:
+        """Block the thread."""
+        seconds = self._lateness()
+        if seconds is not None:
+            self._threads.condition().wait(min(seconds, self.faults.max_delay))
+
+    async def _late(self, result: object, seconds: float) -> object:
+        with anyio.CancelScope(shield=self._stream.happens(self.faults.ignores_cancel)):
+            await self._wait(seconds)
+        return result
+
+    async def _awaited(self, waits: Any) -> object:
+        result = await waits
+        self._raise()
+        seconds = self._lateness()
+        return result if seconds is None else await self._late(result, seconds)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait so long, but not beyond the end of all faults."""
+        if self._whole:
+            return
+        healed = anyio.Event()
+        self._healed.append(healed)
+        with anyio.move_on_after(seconds):
+            await healed.wait()
+
+    # Hooks
+
+    def _heard(self, hook: DeclaredHook) -> Callable[..., Any]:
+        function = hook.function
+
+        def heard(*args: Any) -> Any:
+            try:
+                waits = function(*args)
+            except BaseException as error:
+                self.errors.append(error)
+                raise
+            return self._awaited_hook(waits) if waits is not None and must_wait(waits) else waits
+
+        return wraps(function)(heard)
+
+    async def _awaited_hook(self, waits: Any) -> None:
+        try:
+            await waits
+        except BaseException as error:
+            self.errors.append(error)
+            raise

@@ -1,0 +1,151 @@
+"""What is seen of a running server: each input of its switchboard and each action, with the first defect among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from posthouse.adapters.handlers.events import Events
+from posthouse.adapters.handlers.runs import Runs
+from posthouse.adapters.invariants import FirstBytes
+from posthouse.adapters.invariants.ends_of_input import EndsOfInput
+from posthouse.adapters.invariants.violation import must
+from posthouse.adapters.journal.format import INPUTS
+from posthouse.adapters.loop.runner import Perform, Runner
+from posthouse.adapters.server.channel import Channel
+from posthouse.adapters.server.endpoints import Endpoints
+from posthouse.core.values.effects import Drained, Emit
+from posthouse.core.values.errors import UsageError
+from posthouse.core.values.peers import Address, Identity, SocketId
+from posthouse.transports.switchboard.actions import Action, CloseSocket, Write
+
+Identify = Callable[[Address], Identity | None]
+"""Who the client at an address is, if the world says so."""
+
+
+class Watch:
+    """Sees one server, until it is `dead`. `failed` is the first exception of the switchboard that is not misuse: a
+    firewall would take it for one of the service.
+
+    `unflushed`: there were inputs since that was last cleared. `touched` are the sockets that were used since that was
+    last cleared; `first_bytes` those of the last sockets. `broken` says of each socket whether it has an error.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        endpoints: Endpoints,
+        runs: Runs,
+        events: Events,
+        on_action: Callable[[Action], None],
+        identify: Identify,
+    ) -> None:
+        self.runner: Final = runner
+        self.board: Final = runner.board
+        self.endpoints: Final = endpoints
+        self.runs: Final = runs
+        self.events: Final = events
+        self.dead = False
+        self.drained = False
+        self.unflushed = False
+        self.failed: Exception | None = None
+        self.touched: Final[dict[SocketId, None]] = {}
+        self.first_bytes: Final = FirstBytes()
+        self.ends_of_input: Final = EndsOfInput()
+        self.broken: Final[dict[SocketId, Callable[[], bool]]] = {}
+        self._asked: Final[dict[SocketId, None]] = {}  # the sockets that are to be closed
+        self._on_action: Final = on_action
+        self._identify: Final = identify
+        self._see: Final[dict[str, Callable[..., object]]] = {
+            "received": self._received,
+            "received_eof": self._received_eof,
+            "closed": self._closed,
+            "held": self._touch,
+            "sent": self._touch,
+        }
+        for kind, perform in runner.actions.items():
+            runner.actions[kind] = partial(self._perform, perform)
+        for name in INPUTS["switchboard"]:
+            input = self._guarded(name, getattr(self.board, name))
+            setattr(self.board, name, partial(self._opened, input) if name == "opened" else input)
+
+    def _perform(self, perform: Perform, action: Any) -> None:
+        if not self.dead:
+            try:
+                if type(action) is Write:
+                    self.touched[action.socket] = None
+                elif type(action) is Emit:
+                    self.ends_of_input.see(action.event, self.board)
+                elif type(action) is CloseSocket:
+                    self._asked[action.socket] = None
+                elif type(action) is Drained:
+                    self.drained = True
+                self._on_action(action)
+            except Exception as error:
+                self._fail(error)
+                raise
+        perform(action)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.dead:
+            self.failed = self.failed or error
+
+    def _guarded(self, name: str, input: Callable[..., Any]) -> Callable[..., Any]:
+        see = self._see.get(name)
+
+        def guarded(*arguments: Any, **named: Any) -> Any:
+            try:
+                returned = input(*arguments, **named)
+            except UsageError:
+                raise
+            except Exception as error:
+                self._fail(error)
+                raise
+            self.unflushed = True
+            if see is not None:
+                try:
+                    see(*arguments)
+                except Exception as error:
+                    self._fail(error)
+                    raise
+            return returned
+
+        return guarded
+
+    def _opened(
+        self,
+        open_socket: Callable[..., SocketId | None],
+        address: Address,
+        now: float,
+        *,
+        identity: Identity | None = None,
+    ) -> SocketId | None:
+        known = self._identify(address) if isinstance(address, Address) else None  # misuse passes anything
+        id = open_socket(address, now, identity=known or identity)
+        if id is not None:
+            self.first_bytes.opened(id, address)
+            self.touched[id] = None
+        return id
+
+    def _received(self, socket: SocketId, data: bytes, now: float) -> None:
+        self.touched[socket] = None
+        self.first_bytes.received(socket, data)
+        if socket not in self.broken:
+            channel = self.endpoints.by_id.get(socket)
+            if isinstance(channel, Channel):
+                self.broken[socket] = partial(getattr, channel.socket, "broken", False)
+
+    def _received_eof(self, socket: SocketId, now: float) -> None:
+        self.touched[socket] = None
+        self.ends_of_input.ended(socket, now)
+
+    def _closed(self, socket: SocketId, now: float) -> None:
+        self.ends_of_input.closed(socket)
+        is_broken = self.broken.pop(socket, None)
+        asked = socket in self._asked or self.drained or self.dead
+        self._asked.pop(socket, None)
+        must(asked or is_broken is None or is_broken(), "order: a socket is closed that nobody asked to close")
+
+    def _touch(self, socket: SocketId, size: int, now: float) -> None:
+        self.touched[socket] = None
