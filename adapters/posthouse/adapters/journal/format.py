@@ -62,7 +62,8 @@ class Header(Struct, frozen=True, kw_only=True):
 
     `config` holds the values that differ from the defaults. `wall` is Unix time at monotonic 0. `openrpc` is the
     SHA-256 of the service's answer to `rpc.discover`. `events` are those that the host listened to. `direct` is
-    as for a Switchboard. `left_out` is the number of entries that shrinking has removed.
+    as for a Switchboard, `tell_exchanges` as for a Gateway. `left_out` is the number of entries that shrinking has
+    removed.
     """
 
     journal: int = FORMAT
@@ -75,6 +76,7 @@ class Header(Struct, frozen=True, kw_only=True):
     policy: Policy | None = None
     events: tuple[EventName, ...] = ()
     direct: bool = True
+    tell_exchanges: bool = True
     left_out: int = 0
 
     @classmethod
@@ -87,6 +89,7 @@ class Header(Struct, frozen=True, kw_only=True):
         policy: Policy | None = None,
         events: tuple[EventName, ...] = (),
         direct: bool = True,
+        tell_exchanges: bool = True,
     ) -> Header:
         """The header for a switchboard with this policy. None: for a gateway without a switchboard."""
         usual = Config()
@@ -104,6 +107,7 @@ class Header(Struct, frozen=True, kw_only=True):
             policy=policy,
             events=events,
             direct=direct,
+            tell_exchanges=tell_exchanges,
         )
 
 

@@ -121,13 +121,20 @@ class Run:
         self.diverged_at: int | None = None
         self._chance: Final = Chance()
         config = Config.from_mapping(header.config)
-        core = gateway(service, config, wall=header.wall, entropy=self._chance.entropy, events=header.events)
+        core = gateway(
+            service,
+            config,
+            wall=header.wall,
+            entropy=self._chance.entropy,
+            events=header.events,
+            tell_exchanges=header.tell_exchanges,
+        )
         self._policy: Final = header.policy or Policy()
         board = None if header.machine == "gateway" else Switchboard(core, self._policy, direct=header.direct)
         self.machine: Final[Switchboard | Gateway] = core if board is None else board
         self._checks: Final = check
         self._effects: Final = effects
-        self._witness: Final = invariants.Witness()
+        self._witness: Final = invariants.Witness(exchanges_told=core._shared.exchanges_told)
         self._ids: Final[dict[str, dict[int, Any]]] = {kind: {} for kind in KINDS}
         self._unended: Final[dict[tuple[str, int], Invoke | None]] = {}
         self._first_bytes: Final = invariants.FirstBytes()

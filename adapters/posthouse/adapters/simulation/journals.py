@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,14 +17,21 @@ NOT_IN_FILE_NAMES: Final = re.compile(r"[^\w.-]+")
 
 
 class Journals:
-    """Collects the journals of a world: pass `add` to `Monitoring(journal=…)`."""
+    """Collects the journals of a world: pass `add` to `Monitoring(journal=…)`. Each line is also passed to `other`."""
 
-    def __init__(self) -> None:
+    def __init__(self, other: Callable[[int, bytes], object] | None = None) -> None:
         self._lines: Final[dict[int, list[bytes]]] = {}
+        self._other: Final = other
 
     def add(self, process: int, line: bytes) -> None:
         """Add a line of the journal of the process with this number."""
         self._lines.setdefault(process, []).append(line)
+        if self._other is not None:
+            self._other(process, line)
+
+    def all(self) -> list[Journal]:
+        """The journals of all processes, in order."""
+        return [read(lines) for lines in self._lines.values()]
 
     def last(self) -> Journal:
         """The journal of the last process."""

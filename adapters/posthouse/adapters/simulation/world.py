@@ -51,13 +51,15 @@ class Conditions(Struct, frozen=True):
     """The conditions of a world. By default its links are fast and reliable, and its handlers end as they should.
 
     `state` is the `context.state` of the service in place of what its lifespan yields: that lifespan does not run, but
-    those of included services do. `direct`: the server hands whole messages on directly.
+    those of included services do. `direct`: the server hands whole messages on directly. `tell_exchanges`: it tells
+    of every exchange.
     """
 
     links: LinkConditions = LinkConditions()
     handlers: HandlerFaults = HandlerFaults()
     state: Any = UNSET
     direct: bool = True
+    tell_exchanges: bool = True
 
 
 class World(Engine):
@@ -78,7 +80,7 @@ class World(Engine):
         monitoring: Monitoring = Monitoring(),
     ) -> None:
         chance = Seeded(seed) if isinstance(seed, int | str) else seed
-        deployment = Deployment(service, config, policy, conditions.state, conditions.direct)
+        deployment = Deployment(service, config, policy, conditions.state, conditions.direct, conditions.tell_exchanges)
         super().__init__(deployment, conditions.handlers, chance, monitoring)
         self.links = conditions.links
         self.clients: Final[dict[str, Client]] = {}

@@ -24,13 +24,15 @@ EVENTS: Final[tuple[EventName, ...]] = ("call.ended",)
 
 class Deployment(Struct, frozen=True):
     """A service, the limits within which it is served, and the policy for its clients. `state` stands for that of the
-    service's own lifespan, which then does not run. `direct` is as for a Switchboard."""
+    service's own lifespan, which then does not run. `direct` is as for a Switchboard,
+    `tell_exchanges` as for a Gateway."""
 
     service: Service
     config: Config
     policy: Policy
     state: Any = UNSET
     direct: bool = True
+    tell_exchanges: bool = True
 
     def start(
         self, entropy: Callable[[int], bytes], journal: Callable[[bytes], object] | None, *, model: bool
@@ -42,11 +44,20 @@ class Deployment(Struct, frozen=True):
         """
         service, config, recorder = self.service, self.config, None
         if journal is not None:
-            header = Header.of(service, config, wall=WALL, policy=self.policy, events=EVENTS, direct=self.direct)
+            header = Header.of(
+                service,
+                config,
+                wall=WALL,
+                policy=self.policy,
+                events=EVENTS,
+                direct=self.direct,
+                tell_exchanges=self.tell_exchanges,
+            )
             recorder = Recorder(service, header, journal, entropy)
             service, entropy = recorder.service, recorder.entropy
         build = CheckedGateway if model else Gateway
-        gateway = build(service, config, wall=WALL, entropy=entropy, events=EVENTS)
+        told = self.tell_exchanges
+        gateway = build(service, config, wall=WALL, entropy=entropy, events=EVENTS, tell_exchanges=told)
         board = Switchboard(gateway, self.policy, direct=self.direct)
         if recorder is not None:
             recorder.watch(board)

@@ -87,6 +87,7 @@ class Engine:
             None if journal is None else partial(journal, number),
             model=self._monitoring.model,
         )
+        self._witness = Witness(exchanges_told=board.gateway._shared.exchanges_told)
         clock = ProcessClock(self.schedule)
         stream = self.chance.stream(f"handlers {number}")
         handlers = Handlers(board, service, clock, stream, faults, self._keep_incident)

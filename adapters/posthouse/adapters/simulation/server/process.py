@@ -37,7 +37,7 @@ from .application import Application
 
 class ServerSocket(Struct, eq=False):
     """One accepted socket. `unsent` bytes do not fit into the link yet; then the link is half-closed if `ending`, and
-    closed if `closing`. `on_reset` is called when the server cuts the link."""
+    closed if `closing`. `on_reset` is called when the server cuts the link. `stopping`: it is read once more."""
 
     id: SocketId
     link: Link
@@ -46,6 +46,7 @@ class ServerSocket(Struct, eq=False):
     ending: bool = False
     closing: bool = False
     closed: bool = False
+    stopping: bool = False
 
 
 class Process:
@@ -126,6 +127,8 @@ class Process:
         if not socket.closed:
             self.touched[socket.id] = None
             self.first_bytes.received(socket.id, data)
+            if socket.stopping:
+                socket.stopping = socket.link.up.reading = False
             self.board.received(socket.id, data, self.clock.now)
 
     def _received_eof(self, socket: ServerSocket) -> None:
@@ -269,12 +272,18 @@ class Process:
 
     def _stop_reading(self, action: StopReading) -> None:
         socket = self.sockets.get(action.socket)
-        if socket is not None:
+        if socket is None:
+            return
+        if socket.id % 2:
             socket.link.up.reading = False
+        else:
+            # Read once more: a real server may have found this socket ready in the same turn.
+            socket.stopping = True
 
     def _start_reading(self, action: StartReading) -> None:
         socket = self.sockets.get(action.socket)
         if socket is not None:
+            socket.stopping = False
             socket.link.up.reading = True
             socket.link.up.plan_delivery()
 

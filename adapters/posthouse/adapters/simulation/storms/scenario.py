@@ -143,6 +143,10 @@ TRANSPORT_MIXES: Final[tuple[tuple[Transport, ...], ...]] = (
 """The transports of the clients of a storm. With only one of them, its clients interact more."""
 
 
+BOTH_WAYS: Final = 100
+"""In how many storms, in a thousand, the journals are given to both ways. Those storms take twice as long."""
+
+
 class StormFaults(Struct, frozen=True):
     """How often each fault occurs, in a thousand turns: those up to `malformed` in turns of a client, the others in
     turns of the server."""
@@ -181,13 +185,14 @@ MACHINE_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
 
 class Scenario(Struct, frozen=True):
     """Everything that is drawn for a storm. `fair`: there are no faults and no small limits, so that no call of a
-    well-behaved client may fail."""
+    well-behaved client may fail. `both_ways`: the journals are also given to a server that takes the other way."""
 
     config: Config
     faults: StormFaults
     conditions: Conditions
     clients: ClientMix
     fair: bool
+    both_ways: bool = False
 
     def __str__(self) -> str:
         """What differs from the defaults, in one line."""
@@ -204,6 +209,8 @@ class Scenario(Struct, frozen=True):
             "foreign": clients.foreign,
             "fair": self.fair,
             "direct": self.conditions.direct,
+            "tell_exchanges": self.conditions.tell_exchanges,
+            "both_ways": self.both_ways,
         }
         return ", ".join(f"{name} {value}" for name, value in parts.items())
 
@@ -230,7 +237,9 @@ def draw_scenario(stream: Stream) -> Scenario:
         foreign=0 if fair else stream.pick((0, 0, 100)),
     )
     direct = not stream.happens(250)
-    return Scenario(config, faults, Conditions(links, handlers, direct=direct), clients, fair)
+    told, both_ways = not stream.happens(500), stream.happens(BOTH_WAYS)
+    conditions = Conditions(links, handlers, direct=direct, tell_exchanges=told)
+    return Scenario(config, faults, conditions, clients, fair, both_ways)
 
 
 def draw_fair_config(stream: Stream) -> Config:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from posthouse.adapters.simulation.chance import Chance, Seeded, Stream
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.protocols.transports import open_http
+from posthouse.adapters.simulation.journals import Journals
 from posthouse.adapters.simulation.machine.sockets import SocketFaults
 from posthouse.adapters.simulation.served.application import LocalCall, ServedApplication
 from posthouse.adapters.simulation.server.application import Application
@@ -24,6 +25,7 @@ from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import ALL_SCOPES, Identity, Kind
 from posthouse.transports.policy import Policy
 
+from .both_ways import compare
 from .malformed import MALFORMED_BYTES, MALFORMED_TEXTS
 from .misuse import MISUSES, misuse
 from .scenario import Scenario, draw_machine_faults, draw_machine_limits, draw_scenario
@@ -106,13 +108,14 @@ class Storm:
         self._sample: Final = SampleWorkload(self.scenario, lambda: self._raging)
         self._workload: Final[Workload] = self._sample.act if workload is None else workload
         self._acting: Final[list[Client]] = []
+        self._journals: Final = Journals(journal) if scenario.both_ways else None
         self.world: Final = World(
             chance,
             service=sample_service if service is None else service,
             config=self.scenario.config,
             policy=Policy() if identity is None else Policy(identity=identity),
             conditions=self.scenario.conditions,
-            monitoring=Monitoring(journal=journal, machine=machine),
+            monitoring=Monitoring(journal=self._journals.add if self._journals else journal, machine=machine),
         )
         self._add_clients(chance, identities, part)
         if not part.quiet_server:
@@ -141,6 +144,8 @@ class Storm:
             for _ in range(FINAL_MISUSES):
                 misuse(world.process.board, world.now, self._stream.choose(len(MISUSES)))
             world.finish()
+            for recorded in self._journals.all() if self._journals else ():
+                compare(recorded, world.service)
         except Exception as error:
             error.add_note(f"in a storm of {seconds:g} s with {self.scenario}")
             if self._repeat is not None:

@@ -32,6 +32,8 @@ class HttpProtocol:
         self._codec: Final = Http1Client(CLIENT_CONFIG, page.host)
         self._waiting: Final[deque[bytes]] = deque()
         self._current = b""
+        self._sent = 0
+        self._asking = page
         self.closed = False
 
     @property
@@ -47,7 +49,12 @@ class HttpProtocol:
     def _send_next(self) -> None:
         if self._waiting and self._codec.reusable:
             self._current = self._waiting.popleft()
-            self._codec.request(b"POST", b"/rpc", self._page.headers, self._current)
+            self._codec.request(b"POST", b"/rpc", self._next_page().headers, self._current)
+
+    def _next_page(self) -> Page:
+        self._sent += 1
+        self._asking = self._page.of(self._sent)
+        return self._asking
 
     def receive(self, data: bytes, now: float) -> None:
         """Bytes were received."""
@@ -70,7 +77,7 @@ class HttpProtocol:
 
     def events(self) -> list[Event]:
         """The events since the last call."""
-        events = _events(self._codec, self._current, self._page)
+        events = _events(self._codec, self._current, self._asking)
         self.closed = self.closed or any(isinstance(item, Shut) for item in self._codec.output)
         self._codec.output.clear()
         if not self.closed and self._waiting and self._codec.reusable:
@@ -86,7 +93,7 @@ class PipeliningHttpProtocol(HttpProtocol):
     def __init__(self, page: Page) -> None:
         super().__init__(page)
         self._buffer = bytearray()
-        self._codecs: Final[deque[tuple[Http1Client, bytes]]] = deque()
+        self._codecs: Final[deque[tuple[Http1Client, bytes, Page]]] = deque()
         self._events: list[Event] = []
 
     @property
@@ -96,10 +103,10 @@ class PipeliningHttpProtocol(HttpProtocol):
 
     def send(self, text: bytes) -> None:
         """Send one request now."""
-        codec = Http1Client(CLIENT_CONFIG, self._page.host)
-        codec.request(b"POST", b"/rpc", self._page.headers, text)
-        self._codecs.append((codec, text))
-        self._collect(codec, text)
+        codec, page = Http1Client(CLIENT_CONFIG, self._page.host), self._next_page()
+        codec.request(b"POST", b"/rpc", page.headers, text)
+        self._codecs.append((codec, text, page))
+        self._collect(codec, text, page)
 
     def receive(self, data: bytes, now: float) -> None:
         """Bytes were received."""
@@ -109,10 +116,10 @@ class PipeliningHttpProtocol(HttpProtocol):
                 self._events.append(Closed(None))
                 self.closed = True
                 return
-            codec, text = self._codecs.popleft()
+            codec, text, page = self._codecs.popleft()
             codec.receive_data(bytes(self._buffer[:size]))
             del self._buffer[:size]
-            self._collect(codec, text)
+            self._collect(codec, text, page)
 
     def receive_eof(self, now: float) -> None:
         """The server has half-closed."""
@@ -123,8 +130,8 @@ class PipeliningHttpProtocol(HttpProtocol):
         events, self._events = self._events, []
         return events
 
-    def _collect(self, codec: Http1Client, text: bytes) -> None:
-        self._events += _events(codec, text, self._page)
+    def _collect(self, codec: Http1Client, text: bytes, page: Page) -> None:
+        self._events += _events(codec, text, page)
         self.closed = self.closed or any(isinstance(item, Shut) for item in codec.output)
         codec.output.clear()
 

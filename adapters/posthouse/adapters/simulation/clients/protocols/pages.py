@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.transports.fields import Fields
 
@@ -23,7 +24,7 @@ OTHER: Final = b"other.example"
 
 class Page(Struct, frozen=True):
     """The habits of one connection. `origin` None: no page. `chunk`: the size of chunks, 0 for a Content-Length.
-    `request_id`: that of every request, or None. `foreign`: the server must refuse every request."""
+    `request_id`: that of every second request, or None. `foreign`: the server must refuse every request."""
 
     host: bytes
     origin: bytes | None = None
@@ -36,6 +37,10 @@ class Page(Struct, frozen=True):
         """The headers of a request, beside those that every client sends."""
         fields = ((b"Content-Type", b"application/json"), (b"Origin", self.origin), (b"X-Request-Id", self.request_id))
         return tuple((name, value) for name, value in fields if value is not None)
+
+    def of(self, number: int) -> Page:
+        """The page of the request with this number on its connection."""
+        return replace(self, request_id=None) if number % 2 else self
 
     def write(self, request: bytes) -> bytes:
         """A request with a Content-Length, as this client writes it."""
