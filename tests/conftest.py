@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import coverage
@@ -15,6 +16,18 @@ settings.register_profile("search", settings.get_profile("suite"), derandomize=F
 settings.load_profile("suite")
 
 RINGS = tuple(Path(__file__).parent / ring for ring in ("core", "transports"))
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["direct", "general"])
+def either_way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run the tests of a module twice: switchboards hand whole messages on directly, and they never do."""
+    from posthouse.transports.switchboard.switchboard import Switchboard  # later than `Measurement`, which measures it
+
+    defaults = Switchboard.__init__.__kwdefaults__
+    assert defaults is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(defaults, "direct", request.param)
+        yield
 
 
 class Measurement:

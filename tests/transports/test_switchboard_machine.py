@@ -26,7 +26,7 @@ from posthouse.core import Address, Config, Identity, RpcError
 from posthouse.core.values.peers import SocketId
 from posthouse.transports import NewlineFraming, OpeningRequest, Send, Text, WebSocketClient
 
-from tests.transports.board import PIPE, Board, call, post
+from tests.transports.board import PIPE, Board, Ways, call, post
 
 CONFIG = Config(
     max_connections=8,
@@ -195,9 +195,13 @@ class SwitchboardMachine(RuleBasedStateMachine):
     would be of sockets that nobody speaks through.
     """
 
-    @initialize(user=st.sampled_from([None, "ada"]), beginnings=st.lists(BEGINNINGS, min_size=2, max_size=4))
-    def begin(self, user: str | None, beginnings: list[tuple[str, bool, list[bytes]]]) -> None:
-        self.board = Board(CONFIG, identity=Identity(user, ("broadcast",)), gateway=CheckedGateway)
+    @initialize(
+        user=st.sampled_from([None, "ada"]),
+        beginnings=st.lists(BEGINNINGS, min_size=2, max_size=4),
+        ways=st.builds(Ways, st.booleans(), st.booleans()),
+    )
+    def begin(self, user: str | None, beginnings: list[tuple[str, bool, list[bytes]]], ways: Ways) -> None:
+        self.board = Board(CONFIG, identity=Identity(user, ("broadcast",)), gateway=CheckedGateway, ways=ways)
         assert isinstance(self.board.board.gateway, CheckedGateway)
         self.model = self.board.board.gateway.model
         self.all: list[Peer] = []

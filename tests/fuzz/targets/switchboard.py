@@ -12,7 +12,7 @@ from posthouse.transports.websocket.deflate import deflate
 from posthouse.transports.websocket.frames import CLOSE, CONTINUATION, FIN, PING, RSV1, TEXT, masked_frame
 
 from tests.fuzz.target import Planted, Target
-from tests.transports.board import PIPE, Board, calculator, call, post
+from tests.transports.board import PIPE, Board, Ways, agree, calculator, call, post
 
 CONFIG = Config(
     max_connections=6,
@@ -82,23 +82,28 @@ def run(data: bytes) -> None:
 
     After each step every invariant holds (`posthouse.adapters.invariants`), and of the actions each thing happens once,
     and nothing behind its end. At the end everybody leaves and every handler ends: then nothing is left, in no table,
-    and no deadline.
+    and no deadline. A second switchboard, which hands no message on directly, asks for the same after each step.
     """
-    program = Program(data)
+    programs = Program(data, Ways(direct=True)), Program(data, Ways(direct=False))
+    direct, general = (program.board for program in programs)
     for _ in range(MOST_STEPS):
-        if not program.left:
+        if not programs[0].left:
             break
-        program.step()
-        check(program.board.board)
-        program.board.witness.stopped(program.board.waiting)
-    program.end()
+        for program in programs:
+            program.step()
+            check(program.board.board)
+            program.board.witness.stopped(program.board.waiting)
+        agree(direct, general)
+    for program in programs:
+        program.end()
+    agree(direct, general)
 
 
 class Program:
     """One run: each step is a byte that says what happens, and bytes that say to whom and how."""
 
-    def __init__(self, data: bytes) -> None:
-        self.board = Board(CONFIG, service=SERVICE, identity=Identity("ada", ("broadcast",)))
+    def __init__(self, data: bytes, ways: Ways) -> None:
+        self.board = Board(CONFIG, service=SERVICE, identity=Identity("ada", ("broadcast",)), ways=ways)
         self.left = data
         self._sockets: list[SocketId] = []
         self._wires: dict[SocketId, Callable[[bytes], bytes]] = {}
