@@ -198,6 +198,18 @@ def test_an_input_about_a_request_or_a_connection_that_does_not_exist_is_skipped
     assert replay(without(journal, 1), calculator(), check=True).given == 0
 
 
+@pytest.mark.parametrize("address", [("192.0.2.1", 5), 5, "192.0.2.1"])
+def test_misuse_is_replayed_as_misuse(address: Any) -> None:
+    board = Recording()
+    with pytest.raises(UsageError, match="give an Address"):
+        board.board.opened(address, 0.0)
+    journal = board.journal()
+    assert [entry.arguments["address"] for entry in journal.entries] == [{"unreadable": type(address).__name__}]
+    assert journal.entries[0].raised == "UsageError"
+    done = replay(journal, calculator(), check=True)
+    assert (done.given, done.skipped, done.failure, done.diverged_at) == (1, 0, None, None)
+
+
 def test_a_gateways_ids_are_followed_too() -> None:
     host = Host()
     sockets = [host.gateway.accepted(HERE, 0.0) for _ in range(2)]

@@ -126,7 +126,15 @@ def _same(value: Any) -> Any:
 
 
 def _of(kind: Any) -> Notation:
-    return Notation(to_builtins, lambda written: written if written is None else convert(written, kind))
+    def read(written: Any) -> Any:
+        return written if written is None else convert(written, kind)
+
+    def write(value: Any) -> Any:
+        written = to_builtins(value)
+        read(written)  # a value of another type, which is misuse, could not be read again
+        return written
+
+    return Notation(write, read)
 
 
 PLAIN: Final = Notation(_same, _same)

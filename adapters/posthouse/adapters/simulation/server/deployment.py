@@ -24,8 +24,8 @@ EVENTS: Final[tuple[EventName, ...]] = ("call.ended",)
 
 class Deployment(Struct, frozen=True):
     """A service, the limits within which it is served, and the policy for its clients. `state` stands for that of the
-    service's own lifespan, which then does not run. `direct` is as for a Switchboard,
-    `tell_exchanges` as for a Gateway."""
+    service's own lifespan, which then does not run. `direct` is as for a Switchboard, `tell_exchanges` as
+    for a Gateway."""
 
     service: Service
     config: Config

@@ -77,9 +77,9 @@ class Engine:
 
     def _start_process(self, faults: HandlerFaults) -> None:
         self._processes = number = self._processes + 1
-        self._witness = Witness()
         journal = self._monitoring.journal
         if self.machine_faults is not None:
+            self._witness = Witness()
             self.process: Process | ServedProcess = self._start_served(faults, number, self.machine_faults)
             return
         board, service = self.deployment.start(

@@ -24,15 +24,14 @@ def compare(journal: Journal, service: Service) -> None:
 
 
 def _actions(journal: Journal, service: Service, *, direct: bool) -> list[tuple[int, str]]:
-    """Every action as text, with the place of the entry that caused it. Misuse is left out: it changed nothing, and its
-    arguments cannot always be read."""
+    """Every action as text, with the place of the entry that caused it."""
     actions: list[tuple[int, str]] = []
 
     def note(place: int, action: Action | Effect) -> None:
         actions.append((place, shown(action)))
 
-    entries = [entry for entry in journal.entries if entry.raised is None]
-    failure = replay(Journal(replace(journal.header, direct=direct), entries), service, effects=note).failure
+    taken = Journal(replace(journal.header, direct=direct), journal.entries)
+    failure = replay(taken, service, effects=note).failure
     if failure is not None:
         raise failure.error
     return actions
