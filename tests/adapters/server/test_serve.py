@@ -17,6 +17,7 @@ from posthouse.core.service.context import Context
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
+from posthouse.core.values.lifecycle import ConnectionClosed
 from posthouse.core.values.peers import Identity
 
 from tests.adapters.loopback import PATIENCE, Client, connected, serving, text, websocket
@@ -24,6 +25,7 @@ from tests.adapters.loopback import PATIENCE, Client, connected, serving, text, 
 pytestmark = pytest.mark.anyio
 
 QUICK = Config(drain_grace=0.5, drain_spread=0.0)
+HASTY = Config(drain_grace=0.0, drain_spread=0.0, drain_timeout=0.1)
 
 service = Service("front", public=True)
 
@@ -260,3 +262,28 @@ async def test_a_thread_may_ask_the_server() -> None:
         assert await client.next() == {"jsonrpc": "2.0", "method": "news", "params": [1]}
         assert (await anyio.to_thread.run_sync(server.health)).connections == 1
         assert (await anyio.to_thread.run_sync(server.stats))["connections.opened"] == 1
+
+
+async def test_hooks_hear_of_the_clients_that_have_not_left_when_a_shut_down_is_out_of_time() -> None:
+    heard: list[str | None] = []
+    stubborn = Service("stubborn", public=True)
+
+    @stubborn.on("connection.closed")
+    async def closed(event: ConnectionClosed) -> None:
+        await anyio.lowlevel.checkpoint()
+        heard.append(event.reason)
+
+    ended = anyio.Event()
+
+    async def main(*, task_status: anyio.abc.TaskStatus[Server]) -> None:
+        await serve(stubborn, port=0, config=HASTY, task_status=task_status)
+        ended.set()
+
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+            server = await group.start(main)
+            async with connected(server) as client:
+                await client.upgrade()
+                server.shut_down()
+                await ended.wait()
+    assert heard == ["the server shuts down"]

@@ -298,6 +298,8 @@ async def drive(
                     runner.flush_outbox()
                     accepts()
                     await drained.wait()
+                    endpoints.abort()  # hooks hear of clients that have not left by now
+                    runner.flush_outbox()
                     events.finish()
                     with anyio.move_on_after(config.close_timeout):
                         await events.finished.wait()
