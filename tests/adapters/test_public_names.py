@@ -10,7 +10,7 @@ import pytest
 from posthouse.adapters.embedded import running
 from posthouse.adapters.handlers.lifespans import LifespanError
 from posthouse.adapters.server.arguments import Options
-from posthouse.adapters.server.listeners import Bound
+from posthouse.adapters.server.entrances.listeners import Bound
 from posthouse.adapters.server.serve import run, serve
 from posthouse.adapters.server.server import Server
 from posthouse.adapters.system.clock import Clock

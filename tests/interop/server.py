@@ -7,7 +7,7 @@ from pathlib import Path
 
 from posthouse.adapters import Server, run
 from posthouse.adapters.command.loading import load_service
-from posthouse.adapters.server.stdio import take_pipes
+from posthouse.adapters.server.entrances.stdio import take_pipes
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 

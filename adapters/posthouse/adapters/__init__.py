@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from .embedded import running
     from .handlers.lifespans import LifespanError
     from .server.arguments import Options
-    from .server.listeners import Bound
+    from .server.entrances.listeners import Bound
     from .server.serve import run, serve
     from .server.server import Server
     from .system.clock import Clock
 else:
     MODULES = {
-        "Bound": ".server.listeners",
+        "Bound": ".server.entrances.listeners",
         "Clock": ".system.clock",
         "LifespanError": ".handlers.lifespans",
         "Options": ".server.arguments",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from posthouse.adapters.command.suggestions import suggestions
-from posthouse.adapters.server.listeners import Bound
+from posthouse.adapters.server.entrances.listeners import Bound
 from posthouse.core.service.service import Service
 
 

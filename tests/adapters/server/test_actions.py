@@ -14,9 +14,9 @@ from posthouse.adapters.handlers.tasks import Tasks
 from posthouse.adapters.handlers.watchdog import Watchdog
 from posthouse.adapters.handlers.workers import Workers
 from posthouse.adapters.loop.runner import Runner
-from posthouse.adapters.server.accepting import Acceptor
 from posthouse.adapters.server.actions import performers
-from posthouse.adapters.server.endpoints import Endpoints
+from posthouse.adapters.server.entrances.accepting import Acceptor
+from posthouse.adapters.server.entrances.endpoints import Endpoints
 from posthouse.adapters.system.machine import Machine
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service

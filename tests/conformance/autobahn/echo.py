@@ -12,8 +12,8 @@ import sys
 
 import anyio
 from posthouse.adapters.loop.runner import Runner
-from posthouse.adapters.server.listeners import listen_tcp
-from posthouse.adapters.server.serve import Entrances, drive
+from posthouse.adapters.server.driving import Entrances, drive
+from posthouse.adapters.server.entrances.listeners import listen_tcp
 from posthouse.adapters.server.server import Server
 from posthouse.adapters.system.machine import Machine
 from posthouse.core import Config, ConnectionId, Gateway, Service, Transmit

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 from msgspec import json
-from posthouse.adapters.server.listeners import Bound
+from posthouse.adapters.server.entrances.listeners import Bound
 from posthouse.core.service.method import Method
 from posthouse.core.service.service import Service
 

@@ -1,4 +1,4 @@
-"""The server: listening sockets, channels, pipes and signals, and `serve`, which puts everything together.
+"""The server: `serve`, which puts everything together, its shut-down and its signals.
 
 This folder does not know the command line.
 """

@@ -15,8 +15,8 @@ from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve
 from posthouse.core.values.peers import ConnectionId
 from posthouse.transports.switchboard.actions import CloseSocket, EndWriting, Reply, StartReading, StopReading, Write
 
-from .accepting import Acceptor
-from .endpoints import Endpoints
+from .entrances.accepting import Acceptor
+from .entrances.endpoints import Endpoints
 
 
 def performers(

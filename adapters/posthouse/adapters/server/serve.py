@@ -1,82 +1,43 @@
 """`serve`: a service, served. Everything that the command can do, `serve` can.
 
-`serve` checks its arguments, opens the entrances for clients, and builds the gateway and its switchboard. `drive`
+`serve` checks its arguments, opens the entrances for clients, and builds the gateway and its switchboard. `driving.py`
 builds the parts of the adapter around them, and lets one runner drive them until the shut-down has ended.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from contextvars import ContextVar
-from functools import partial
 from os import PathLike
-from typing import Any, Final, Literal, Never, Unpack
+from typing import Any, Literal, Never, Unpack
 
 import anyio
 from anyio.abc import TaskStatus
-from msgspec import Struct
 from posthouse.adapters.callers import possible_callers, warning
-from posthouse.adapters.handlers.events import Events
-from posthouse.adapters.handlers.lifespans import LifespanError, Lifespans
-from posthouse.adapters.handlers.runs import Runs
-from posthouse.adapters.handlers.served_context import AwaitedRequests
-from posthouse.adapters.handlers.state.states import States
 from posthouse.adapters.handlers.state.views import takes_contexts
-from posthouse.adapters.handlers.tasks import Tasks
-from posthouse.adapters.handlers.watchdog import Watchdog
-from posthouse.adapters.handlers.workers import Workers
 from posthouse.adapters.journal import JournalFile, record
 from posthouse.adapters.journal.file import DEFAULT_BYTES
 from posthouse.adapters.loop.named import named_loop
 from posthouse.adapters.loop.runner import Runner
-from posthouse.adapters.report import DEBUG, ERROR, INFO, LISTENING, WARNING, is_logged, report
+from posthouse.adapters.report import DEBUG, INFO, LISTENING, WARNING, is_logged, report
 from posthouse.adapters.system.clock import Clock
 from posthouse.adapters.system.machine import Machine
-from posthouse.adapters.system.system import System, TlsContext
 from posthouse.adapters.version import installed_version
-from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
-from posthouse.core.values.lifecycle import EventName
-from posthouse.core.values.peers import ALL_SCOPES, ANONYMOUS, Address, Identity, SocketId
+from posthouse.core.values.peers import ALL_SCOPES, ANONYMOUS, Identity
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.switchboard import Switchboard
 
-from .accepting import Acceptor
-from .actions import performers
 from .arguments import Options, check_arguments, check_backend
-from .endpoints import Endpoints
-from .hosts import allowed_names, check_hosts, hosts_to_bind
-from .listeners import Listener, listen_tcp, listen_unix
+from .build import BUILD, Build
+from .driving import Entrances, drive, log_errors
+from .entrances.hosts import allowed_names, check_hosts, hosts_to_bind
+from .entrances.listeners import listen_tcp, listen_unix
 from .server import Server
 from .signals import end_process, on_signals
-from .stdio import Pipes
-
-Watch = Callable[[Runner, Endpoints, Runs, Events], object]
-"""Gets the parts of each server that is ready to run."""
-
-
-class Build(Struct, frozen=True):
-    """How servers are built. A simulation builds them for a machine of its own, with a gateway that it checks.
-
-    `policy` stands for the one that follows from the arguments. `write` takes each line of a journal; `events` are told
-    in any case, and with `tell_exchanges` those of every exchange.
-    """
-
-    machine: Callable[[Clock], System] = Machine
-    gateway: type[Gateway] = Gateway
-    policy: Policy | None = None
-    write: Callable[[bytes], object] | None = None
-    events: tuple[EventName, ...] = ()
-    tell_exchanges: bool = False
-    watch: Watch | None = None
-
-
-BUILD: Final[ContextVar[Build]] = ContextVar("build")
-"""How `serve` builds a server in this context, if not as usual."""
 
 
 async def serve(
@@ -211,10 +172,10 @@ async def serve(
         entrances = Entrances(listeners, tls, pipes, pipe_identity)
         ended = await drive(service, server, entrances, accepts, access_log=access_log)
     if ended.left and signals:
-        _log(ended.errors)
+        log_errors(ended.errors)
         end_process(system.signals)
     if ended.errors:
-        _log(ended.errors[1:])
+        log_errors(ended.errors[1:])
         raise ended.errors[0]
 
 
@@ -241,112 +202,3 @@ def run(
         if began:
             raise
         raise UsageError("an event loop runs in this thread already: use `await serve(…)` instead of run") from None
-
-
-class Entrances(Struct, frozen=True):
-    """The ways in for clients: listening sockets, with TLS or without, and pipes."""
-
-    listeners: Sequence[Listener]
-    tls: TlsContext | None = None
-    pipes: Sequence[tuple[int, int]] = ()
-    pipe_identity: Identity = ANONYMOUS
-
-
-class Ended(Struct, frozen=True):
-    """The end of a server: the names of handlers, hooks and lifespans that resist their cancellation, and the errors of
-    lifespans."""
-
-    left: Sequence[str]
-    errors: Sequence[LifespanError]
-
-
-async def drive(
-    service: Service, server: Server, entrances: Entrances, accepts: Callable[[], None], *, access_log: bool = False
-) -> Ended:
-    """Run everything that a server has, from its beginning to its end. `accepts` is called when clients may come."""
-    runner = server._runner
-    config = runner.board.config
-    drained = anyio.Event()
-    watchdog = Watchdog(runner.now, runner.send_written, config.watchdog_warn, config.watchdog_log)
-    workers = Workers(runner.system.threads, config.blocking_workers, config.max_blocking_queue)
-    tasks = Tasks(runner)
-    states = States()
-    events = Events(service, runner, tasks, watchdog, states, access_log=access_log)
-    requests = AwaitedRequests(runner)
-    lifespans = server._lifespans = Lifespans(
-        service.lifespans, server, states, partial(_start_lifespan, tasks), partial(server.shut_down, 0.0)
-    )
-    endpoints = Endpoints()
-    acceptor = Acceptor(entrances.listeners, runner, endpoints, entrances.tls)
-    runs = Runs(runner, tasks, events, requests, watchdog, workers)
-    runner.actions.update(performers(endpoints, runs, requests, server._calls, events, acceptor, drained.set))
-    if (watch := BUILD.get(Build()).watch) is not None:
-        watch(runner, endpoints, runs, events)
-    with ExitStack() as stack:
-        for cleanup in (requests.close, server._calls.close, workers.close, endpoints.abort, acceptor.close):
-            stack.callback(cleanup)
-        stack.callback(server._ended.set)
-        stack.callback(watchdog.start(runner.system.threads))
-        async with anyio.create_task_group() as group:
-            group.start_soon(runner.run)
-            until, started = None, False
-            try:
-                started = await lifespans.start()
-                if started:
-                    acceptor.start()
-                    _open_pipes(entrances, runner, endpoints)
-                    runner.flush_outbox()
-                    accepts()
-                    await drained.wait()
-                    endpoints.abort()  # hooks hear of clients that have not left by now
-                    runner.flush_outbox()
-                    events.finish()
-                    with anyio.move_on_after(config.close_timeout):
-                        await events.finished.wait()
-                began = runner.now() if events.draining_since is None else events.draining_since
-                until = began + config.drain_timeout
-            finally:
-                cancelled = until is None
-                until = until or runner.now() + config.cleanup_grace
-                left = await runs.stop(min(config.cleanup_grace, until - runner.now()))
-                left += await events.stop()
-                server._calls.close()
-                if cancelled:
-                    group.cancel_scope.cancel()  # no more input: the states are about to end
-                    runner.release_threads()
-                left += await lifespans.stop(until - runner.now())
-                errors = list(lifespans.errors())
-                if cancelled:
-                    _log(errors)
-                if started:
-                    events.report_end()
-                group.cancel_scope.cancel()
-    return Ended(left, errors)
-
-
-def _start_lifespan(tasks: Tasks, begin: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-    tasks.start(tasks.fresh(), begin, name)
-
-
-def _log(errors: Sequence[LifespanError]) -> None:
-    for error in errors:
-        report(ERROR, "lifespan.failed", str(error), raised=error.__cause__)
-
-
-def _open_pipes(entrances: Entrances, runner: Runner, endpoints: Endpoints) -> None:
-    pipes = entrances.pipes
-    left = len(pipes)
-
-    def forget(socket: SocketId) -> None:
-        nonlocal left
-        endpoints.forget(socket)
-        left -= 1
-        if not left and not entrances.listeners:
-            runner.poller.call_soon(lambda: runner.board.shut_down(runner.now()))
-
-    for source, sink in pipes:
-        id = runner.board.opened(Address(transport="pipe"), runner.now(), identity=entrances.pipe_identity)
-        if id is None:
-            raise UsageError(f"{len(pipes)} pipes exceed the connection limits of the config")
-        endpoints.by_id[id] = pipe = Pipes(id, source, sink, runner, forget)
-        pipe.start()

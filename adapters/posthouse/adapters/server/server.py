@@ -14,7 +14,7 @@ from posthouse.core.values.errors import DRAINING, RpcError, UsageError, refusal
 from posthouse.core.values.peers import ConnectionId, Identity, Kind
 from posthouse.core.values.stats import Health
 
-from .listeners import Bound
+from .entrances.listeners import Bound
 
 
 class Server:

@@ -8,7 +8,7 @@ import click
 from posthouse.adapters.command.loading import load_service
 from posthouse.adapters.command.options import Command, service_argument
 from posthouse.adapters.command.running import Running, prepare, run_service, running_options
-from posthouse.adapters.server.stdio import take_pipes
+from posthouse.adapters.server.entrances.stdio import take_pipes
 from posthouse.adapters.terminal import Failure
 from posthouse.core.values.lifecycle import ConnectionClosed
 

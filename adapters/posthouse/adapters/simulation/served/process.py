@@ -18,9 +18,10 @@ from posthouse.adapters.loop.alarm import SPACING
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.adapters.model.model import Model
-from posthouse.adapters.server.endpoints import Endpoint, Endpoints
-from posthouse.adapters.server.serve import BUILD, Build, serve
-from posthouse.adapters.server.stdio import Pipes
+from posthouse.adapters.server.build import BUILD, Build
+from posthouse.adapters.server.entrances.endpoints import Endpoint, Endpoints
+from posthouse.adapters.server.entrances.stdio import Pipes
+from posthouse.adapters.server.serve import serve
 from posthouse.adapters.simulation.chance import Chance, Stream
 from posthouse.adapters.simulation.handlers.handlers import HandlerFaults
 from posthouse.adapters.simulation.machine.links import LinkSink, LinkSource

@@ -13,8 +13,8 @@ from posthouse.adapters.invariants.ends_of_input import EndsOfInput
 from posthouse.adapters.invariants.violation import must
 from posthouse.adapters.journal.format import INPUTS
 from posthouse.adapters.loop.runner import Perform, Runner
-from posthouse.adapters.server.channel import Channel
-from posthouse.adapters.server.endpoints import Endpoints
+from posthouse.adapters.server.entrances.channel import Channel
+from posthouse.adapters.server.entrances.endpoints import Endpoints
 from posthouse.core.values.effects import Drained, Emit
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import Address, Identity, SocketId

@@ -136,7 +136,7 @@ async def test_a_server_that_is_cancelled_does_not_wait_for_its_input(ends: Ends
 
 PRINTING = """
 import sys
-from posthouse.adapters.server.stdio import take_pipes
+from posthouse.adapters.server.entrances.stdio import take_pipes
 pipes = take_pipes()
 print("imported")
 from posthouse.adapters import run
