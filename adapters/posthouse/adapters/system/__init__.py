@@ -1,5 +1,6 @@
 """The machine under a server: clock, entropy, sockets, descriptors, threads and signals.
 
-`system.py` says what a server needs of it. `machine.py` is the real one; the simulation has another. This folder knows
+`system.py` holds the protocols through which the server uses it. `machine.py` is the real machine; the simulation has
+another one. This folder knows
 neither switchboards nor event loops.
 """

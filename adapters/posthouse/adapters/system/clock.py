@@ -1,6 +1,6 @@
-"""Time and chance enter here. This is the only module that may read a clock.
+"""The source of time and chance. Only this module reads a clock.
 
-Everything inside is told `now` and is given `entropy`. A test passes its own.
+All other code is given `now` and `entropy`. A test passes its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The garbage collector of a process that is a server: nothing that lives as long as the process is looked at again.
+"""The garbage collector of a server process: it never again visits the objects that exist at the start.
 
-It does not know what a server holds. `docs/performance.md` has the figures.
+This module does not know the objects of a server. `docs/performance.md` has the figures.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from typing import Final
 
 UNTOUCHED: Final = ((700, 10, 10), (2_000, 10, 10))
-"""The thresholds with which Python starts. Others were chosen by the user, or mean something else: where the last one
-is 0, the collector works in steps by itself."""
+"""The default thresholds of Python. All others stay: either the user has chosen them, or they have another meaning
+(if the last one is 0, the collector is incremental)."""
 
 SERVING: Final = (5_000, 2, 100)
-"""A young collection looks at 5,000 objects, a middle one at 15,000: both take less than 5 ms. The calls of plain
-clients make no object that it looks at."""
+"""A young collection visits 5,000 objects, a middle one 15,000: both take less than 5 ms. A plain call creates no
+object that the collector visits."""
 
 
 @contextmanager
 def tuned_collector() -> Iterator[None]:
-    """While this is entered, leave out all objects that exist now, and use thresholds for a server."""
+    """Leave out all objects that exist now, and use thresholds for a server, until the context is left."""
     thresholds, frozen = gc.get_threshold(), gc.get_freeze_count()
     gc.collect()
     gc.freeze()

@@ -114,7 +114,7 @@ class MachineSignals:
 
 
 class Machine:
-    """This machine, by this clock."""
+    """This machine, with this clock."""
 
     def __init__(self, clock: Clock = Clock()) -> None:
         self.now: Callable[[], float] = clock.now

@@ -1,4 +1,4 @@
-"""What a server needs of `select.epoll`, for machines that have another mechanism."""
+"""A selector for machines without epoll, with the part of the interface of `select.epoll` that the server uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .system import READ, WRITE
 
 
 class PortableSelector:
-    """The best mechanism of this machine, with the interface and the numbers of epoll."""
+    """The default selector of this machine, with the methods and the event numbers of epoll."""
 
     __slots__ = ("_selector", "close", "fileno", "unregister")
 
@@ -24,9 +24,9 @@ class PortableSelector:
         self._selector.register(descriptor, events & READ | (events & WRITE) >> 1)
 
     def modify(self, descriptor: int, events: int) -> None:
-        """Watch for these events in place of others."""
+        """Replace the events to watch for."""
         self._selector.modify(descriptor, events & READ | (events & WRITE) >> 1)
 
     def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
-        """The descriptors that are ready, with their events."""
+        """The ready descriptors, with their events. More than `most` may be returned."""
         return [(key.fd, events & READ | (events & 2) << 1) for key, events in self._selector.select(timeout)]

@@ -1,7 +1,7 @@
-"""What a server needs of its machine. Everything by which it touches the world outside of its event loop is here.
+"""The machine of a server, as protocols. The server uses the world outside of its event loop only through them.
 
-The names, the arguments and the errors are those of the standard library, so that the objects of the standard library
-are an implementation. Nothing here is called for each message, except the methods of a socket itself.
+Names, arguments and errors are those of the standard library, so that its own objects implement the protocols. Only the
+methods of sockets are called for each message.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final, Never, Protocol
 
 READ: Final = 1
 WRITE: Final = 4
-"""Events of a selector, as epoll numbers them."""
+"""Events of a selector: EPOLLIN and EPOLLOUT."""
 
 Address = tuple[Any, ...]
 """A host, a port, and more for IPv6."""
@@ -77,15 +77,15 @@ class Selector(Protocol):
     def unregister(self, descriptor: int, /) -> object: ...
 
     def poll(self, timeout: float, most: int, /) -> list[tuple[int, int]]:
-        """At most so many descriptors that are ready, with their events. Greater numbers than `READ | WRITE` are
-        errors, and peers that hung up."""
+        """Wait up to `timeout` seconds. Returns about `most` ready descriptors, with their events. Further bits beside
+        `READ | WRITE` mean an error, or a peer that has hung up."""
         ...
 
     def close(self) -> None: ...
 
 
 class Sockets(Protocol):
-    """Sockets, and what finds the ready ones."""
+    """Sockets, selectors, and addresses."""
 
     def selector(self) -> Selector: ...
 
@@ -94,7 +94,7 @@ class Sockets(Protocol):
         ...
 
     def open(self, family: int) -> Socket:
-        """A socket for a stream."""
+        """A new stream socket of this family."""
         ...
 
     def addresses(self, host: str, port: int) -> list[tuple[int, Address]]:
@@ -107,14 +107,14 @@ class Sockets(Protocol):
 
 
 class Descriptors(Protocol):
-    """Descriptors of files and pipes. All but `wait` are the functions of `os`."""
+    """Descriptors of files and pipes. `pipe`, `dup`, `close`, `read` and `write` are those of `os`."""
 
     def limit(self) -> float:
-        """The first number that no descriptor of this process may have."""
+        """The limit of open descriptors: their numbers are smaller."""
         ...
 
     def null(self) -> int:
-        """A descriptor of the null device. Raises OSError when there are no more."""
+        """A new descriptor of the null device. Raises OSError if all are in use."""
         ...
 
     def pipe(self) -> tuple[int, int]: ...
@@ -128,12 +128,12 @@ class Descriptors(Protocol):
     def write(self, descriptor: int, data: bytes, /) -> int: ...
 
     def waiting(self, *, read: Sequence[int] = (), write: Sequence[int] = ()) -> Callable[[], object]:
-        """A function that blocks its thread until one of these descriptors is ready, or has an error."""
+        """Returns a function that blocks its thread until one of these descriptors is ready, or has an error."""
         ...
 
 
 class Condition(Protocol):
-    """A lock, and waiting for a change of what it guards."""
+    """A lock, on whose state threads can wait: `threading.Condition`."""
 
     def __enter__(self) -> bool: ...
 
@@ -147,22 +147,22 @@ class Condition(Protocol):
 
 
 class Queue(Protocol):
-    """A queue without a bound, whose `put` may interrupt itself."""
+    """A queue without a bound, with a reentrant `put`: `queue.SimpleQueue`."""
 
     def put(self, item: int | None, /) -> None: ...
 
     def get(self, *, timeout: float | None = None) -> int | None:
-        """The next item. Raises queue.Empty when the time is over."""
+        """Wait for the next item. Raises queue.Empty after `timeout` seconds."""
         ...
 
 
 class Threads(Protocol):
-    """Threads, which never hold up the end of the process, and the ways in which they wait for each other."""
+    """Threads, and the objects with which they wait for each other. No thread delays the exit of the process."""
 
     def start(self, work: Callable[[], None], name: str) -> None: ...
 
     def every(self, seconds: float, call: Callable[[], None], name: str) -> Callable[[], None]:
-        """Call this again and again, in a thread. Returns a function that ends it."""
+        """Call a function every so many seconds, in a thread. Returns a function that stops this."""
         ...
 
     def condition(self) -> Condition: ...
@@ -173,14 +173,14 @@ class Threads(Protocol):
 
 
 class Signals(Protocol):
-    """Signals, and the end of the process."""
+    """Signals, and the exit of the process."""
 
     def available(self) -> bool:
         """May this thread handle signals?"""
         ...
 
     def handle(self, number: int, handler: Any) -> Any:
-        """Handle a signal from now on. Returns the handler before."""
+        """Set the handler of a signal. Returns the previous one."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -217,5 +217,5 @@ class System(Protocol):
     def signals(self) -> Signals: ...
 
     def collector(self) -> AbstractContextManager[None]:
-        """While this is entered, the garbage collector of the process is set for a server."""
+        """Tune the garbage collector for a server, until the context is left."""
         ...

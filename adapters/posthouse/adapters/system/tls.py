@@ -1,4 +1,4 @@
-"""Certificates: files become a context for TLS. Each mistake has its own error, which names the file."""
+"""Makes a context for TLS from the files of a certificate. Each mistake has its own error, which names the file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from os import PathLike
 
 
 def tls_context(cert: str | PathLike[str], key: str | PathLike[str] | None = None) -> ssl.SSLContext:
-    """A context for TLS 1.2 and newer with the certificate of these PEM files. Raises OSError that names the file."""
+    """Returns a context for TLS 1.2 and newer with the certificate of these PEM files. Raises an OSError that names the
+    file."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
@@ -16,7 +17,7 @@ def tls_context(cert: str | PathLike[str], key: str | PathLike[str] | None = Non
     encrypted = f"the key in {os.fspath(key or cert)} is encrypted: remove its passphrase with `openssl pkey`"
 
     def refuse() -> str:
-        raise PermissionError(encrypted)  # without this callback OpenSSL would ask the terminal, and wait
+        raise PermissionError(encrypted)  # without a callback, OpenSSL would ask on the terminal
 
     try:
         context.load_cert_chain(cert, key, refuse)

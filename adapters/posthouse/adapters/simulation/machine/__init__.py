@@ -1,5 +1,5 @@
-"""A simulated machine: what the real server touches, on a virtual clock. It implements `posthouse.adapters.system`.
+"""A simulated machine for the real server, on a virtual clock. It implements `posthouse.adapters.system`.
 
-Sockets and pipes behave as those of a kernel, threads run one at a time, and the event loop never waits. Its faults and
-orders are drawn from a stream of choices. This folder does not know servers, clients or messages.
+Sockets and pipes behave as in a kernel, threads run one at a time, and the event loop never waits. A stream of choices
+decides on faults, and on the order of threads. This folder does not know servers, clients or messages.
 """

@@ -1,6 +1,6 @@
-"""Descriptors: the lowest free number is given to what is opened, as POSIX demands, so that numbers are used again.
+"""Descriptors: the numbers of the open files of a process. A new file gets the lowest free number, as POSIX demands.
 
-What is behind a number says which events are ready. Those who wait, selectors and threads, are told of each change.
+A file says which events are ready. Selectors and threads that wait for a file are called at each change.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from posthouse.adapters.system.system import READ, WRITE
 from .threads import SimulatedThreads
 
 GONE: Final = 16
-"""The event of a connection that is over in both directions, as epoll numbers it. It is told though nobody asks."""
+"""The event of a connection that has ended in both directions (EPOLLHUP). A selector always reports it."""
 
 FIRST: Final = 3
 """The first descriptor after input, output and errors."""
@@ -24,14 +24,14 @@ PIPE_BUF: Final = 4096
 
 
 class File(Protocol):
-    """What is behind a descriptor."""
+    """An open file: a socket, an end of a pipe, a selector, or the null device."""
 
     def ready(self) -> int:
         """The events that are ready now. An error makes all of them ready."""
         ...
 
     def release(self) -> None:
-        """Its last descriptor was closed."""
+        """Close the file: its last descriptor was closed."""
         ...
 
 
@@ -40,11 +40,11 @@ class ByteFile(File, Protocol):
     """A file whose bytes are read and written by descriptor."""
 
     def take(self, size: int) -> bytes | None:
-        """Up to so many bytes, b"" at the end; None: none have come yet. Raises OSError."""
+        """Read up to `size` bytes. Returns b"" at the end, None if nothing has come yet. Raises OSError."""
         ...
 
     def give(self, data: bytes) -> int:
-        """Write what fits. Returns how many bytes. Raises OSError."""
+        """Write the bytes that fit. Returns their number. Raises OSError."""
         ...
 
 
@@ -55,7 +55,7 @@ class Null:
         return READ | WRITE
 
     def release(self) -> None:
-        """Nothing is left."""
+        """Do nothing: the null device holds nothing."""
 
     def take(self, size: int) -> bytes:
         return b""
@@ -65,7 +65,7 @@ class Null:
 
 
 class Pipe:
-    """The bytes between two ends. `capacity` bytes fit."""
+    """A pipe: a buffer of `capacity` bytes between two ends. `changed` is called with each end after a change."""
 
     def __init__(self, changed: Callable[[File], None], capacity: int = 65536) -> None:
         self.data: Final = bytearray()
@@ -80,7 +80,7 @@ class Pipe:
 
 
 class PipeSource:
-    """The end that is read."""
+    """The end of a pipe that is read."""
 
     def __init__(self, pipe: Pipe) -> None:
         self._pipe: Final = pipe
@@ -107,7 +107,7 @@ class PipeSource:
 
 
 class PipeSink:
-    """The end that is written."""
+    """The end of a pipe that is written."""
 
     def __init__(self, pipe: Pipe) -> None:
         self._pipe: Final = pipe
@@ -136,7 +136,10 @@ class PipeSink:
 
 
 class Descriptors:
-    """The descriptors of one process. `most` may be open at once. `watch` has a function called for each change."""
+    """The descriptors of one process: numbers below `most`. They implement `Descriptors` of the system.
+
+    `watch` registers a function that is called at each change of a file.
+    """
 
     def __init__(self, threads: SimulatedThreads, most: int = 1024) -> None:
         self.most = most
@@ -144,10 +147,10 @@ class Descriptors:
         self._files: Final[list[File | None]] = [None] * FIRST
         self._watchers: Final[dict[File, dict[Callable[[], None], None]]] = {}
 
-    # What is open
+    # Open files
 
     def add(self, file: File) -> int:
-        """Give it the lowest free number. Raises OSError if there is none."""
+        """Give a file the lowest free number. Raises OSError (EMFILE) if all are in use."""
         files = self._files
         try:
             number = files.index(None, FIRST)
@@ -161,38 +164,38 @@ class Descriptors:
         return number
 
     def file(self, descriptor: int) -> File:
-        """What is behind a descriptor. Raises OSError."""
+        """The file of a descriptor. Raises OSError (EBADF) if the descriptor is not open."""
         file = self._files[descriptor] if 0 <= descriptor < len(self._files) else None
         if file is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return file
 
     def is_open(self, descriptor: int, file: File) -> bool:
-        """Is this file behind this descriptor?"""
+        """Is this descriptor open, with this file?"""
         return descriptor < len(self._files) and self._files[descriptor] is file
 
     def open(self) -> dict[int, File]:
-        """Everything that is open, by number."""
+        """All open files, by number."""
         return {number: file for number, file in enumerate(self._files) if file is not None}
 
     def watch(self, file: File, changed: Callable[[], None]) -> None:
-        """Call this whenever the events may have changed that are ready."""
+        """Call `changed` whenever the ready events of a file may have changed."""
         self._watchers.setdefault(file, {})[changed] = None
 
     def unwatch(self, file: File, changed: Callable[[], None]) -> None:
-        """Do not call it any more."""
+        """End a `watch`."""
         watchers = self._watchers.get(file)
         if watchers is not None and watchers.pop(changed, True) is None and not watchers:
             del self._watchers[file]
 
     def changed(self, file: File) -> None:
-        """The events that are ready may have changed."""
+        """Tell the watchers of a file that its ready events may have changed."""
         watchers = self._watchers.get(file)
         if watchers is not None:
             for changed in tuple(watchers):
                 changed()
 
-    # As the server sees them
+    # The interface of the system
 
     def limit(self) -> float:
         return self.most

@@ -1,4 +1,4 @@
-"""Two pipes that lead to a client elsewhere: what is behind the descriptors is a `Link`."""
+"""Two pipes between the server and a simulated client: their bytes travel over a `Link`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from posthouse.adapters.system.system import READ, WRITE
 from .descriptors import PIPE_BUF, File
 
 CAPACITY: Final = 65536
-"""The bytes that a pipe holds before they are read."""
+"""The number of bytes that a pipe holds until they are read."""
 
 
 class LinkSource:
-    """The end of a pipe that brings a client's bytes. `changed` is told when it may be ready."""
+    """The end of a pipe from which the server reads a client's bytes. `changed` is called when it may be ready."""
 
     def __init__(self, inbound: Direction, changed: Callable[[File], None]) -> None:
         self._inbound: Final = inbound
@@ -35,7 +35,7 @@ class LinkSource:
         self._changed(self)
 
     def end(self) -> None:
-        """The other end was closed."""
+        """The client has closed its end."""
         self._ended = True
         self._changed(self)
 
@@ -60,10 +60,10 @@ class LinkSource:
 
 
 class LinkSink:
-    """The end of a pipe that takes bytes for a client.
+    """The end of a pipe to which the server writes bytes for a client.
 
-    `told`: the server was told that nobody reads. `torn`: the server gave up, perhaps in the middle of a message. The
-    client is then told by `closed`, since the end of a pipe does not tell this.
+    `told`: a write has failed because the client does not read any more. `torn`: the server has aborted the connection,
+    perhaps in the middle of a message. Then `closed` tells the client: the end of a pipe alone would not.
     """
 
     def __init__(self, outbound: Direction, changed: Callable[[File], None], closed: Callable[[], None]) -> None:
@@ -79,7 +79,7 @@ class LinkSink:
         self._changed(self)
 
     def end(self) -> None:
-        """The other end was closed: nobody reads."""
+        """The client has closed its end: writes fail from now on."""
         self._broken = True
         self._changed(self)
 

@@ -1,4 +1,4 @@
-"""Two sockets of one process that are connected without a network: what one writes, the other can read at once."""
+"""Two connected sockets of one process, without a network: the bytes of a write can be read at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .unconnected import SimulatedSocket, failure
 
 
 class PairedSocket(SimulatedSocket):
-    """One of two sockets of this process, connected without a network."""
+    """One of two connected sockets. `peer`: the other one, None after it was closed."""
 
     def __init__(self, descriptors: Descriptors) -> None:
         super().__init__(descriptors, socket.AF_UNIX)

@@ -1,4 +1,4 @@
-"""A selector over simulated sockets, as epoll: what is ready stays so until it is read or written."""
+"""A selector over simulated files. It is level-triggered, as epoll: a file stays ready until it is read or written."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Watch:
 
 
 class SimulatedSelector:
-    """Which sockets are ready. A closed descriptor is forgotten by itself, as epoll does."""
+    """Tells which files are ready. It forgets a closed descriptor by itself, as epoll does."""
 
     def __init__(self, descriptors: Descriptors) -> None:
         self._descriptors: Final = descriptors
         self._watched: Final[dict[int, Watch]] = {}
-        self._candidates: Final[dict[int, None]] = {}  # those that may be ready
+        self._candidates: Final[dict[int, None]] = {}  # descriptors that may be ready
         self._descriptor = descriptors.add(self)
 
     def fileno(self) -> int:
@@ -70,7 +70,8 @@ class SimulatedSelector:
         self._descriptors.unwatch(watch.file, watch.changed)
 
     def poll(self, timeout: float, most: int) -> list[tuple[int, int]]:
-        """At most so many that are ready now. Does not wait. Those that were not told come first the next time."""
+        """Returns at most `most` ready descriptors, with their events, and never waits. The next poll returns the rest
+        first."""
         candidates, told = self._candidates, []
         for descriptor in tuple(candidates):
             watch = self._watched[descriptor]
@@ -87,7 +88,7 @@ class SimulatedSelector:
         return told
 
     def ready(self) -> int:
-        """A selector can itself be waited for."""
+        """Readable while one of its descriptors is ready: a selector can itself be waited for."""
         return READ if self._candidates and self.poll(0.0, 1) else 0
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Signals that a world sends, at any step, and the end of the process."""
+"""Signals, which a world sends at any step, and the exit of the process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Handler = Callable[[int, None], object]
 
 
 class Exited(BaseException):
-    """The process has ended by itself, with this code."""
+    """The process has exited with this code."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -18,7 +18,7 @@ class Exited(BaseException):
 
 
 class SimulatedSignals:
-    """The handlers of signals. `slept`: the seconds that handlers have blocked the process."""
+    """The signals of one process. `slept`: seconds for which their handlers have blocked it."""
 
     def __init__(self) -> None:
         self._handlers: Final[dict[int, Any]] = {}
@@ -39,7 +39,7 @@ class SimulatedSignals:
         raise Exited(code)
 
     def send(self, number: int) -> None:
-        """A signal comes. Raises Exited if the process ends at once."""
+        """Send a signal to the process. Raises Exited if it ends the process."""
         handler = self._handlers.get(number, signal.SIG_DFL)
         if handler is signal.SIG_DFL:
             raise Exited(128 + number)

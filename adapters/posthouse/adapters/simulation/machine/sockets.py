@@ -1,7 +1,7 @@
-"""Sockets as a kernel has them: bounded buffers, partial reads and writes, ends and errors of either direction.
+"""Sockets as in a kernel: bounded buffers, partial reads and writes, ends and errors of either direction.
 
-Between two sockets lies a `Link`: the network that delays, fragments and cuts. Its `Direction` holds the bytes that the
-receiver's buffer does not take, up to its capacity; then the sender's writes are partial, or would block.
+A `Link` connects the server's socket with a client: the network that delays, fragments and cuts. If the buffer of the
+receiver is full, the `Direction` holds further bytes, up to its capacity. Then writes are partial, or would block.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .descriptors import GONE, Descriptors
 from .unconnected import SimulatedSocket, failure
 
 RECEIVE_BUFFER: Final = 64 * 1024
-"""The bytes that a socket receives before they are read. More wait in the network."""
+"""The number of bytes that a socket holds until they are read. Further bytes wait in the network."""
 
 
 class SocketFaults(Struct, frozen=True):
@@ -46,7 +46,7 @@ ACCEPT_ERRORS: Final = (errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.EN
 
 
 class Kernel:
-    """What the sockets of a process share. `listening` are those that listen, by address."""
+    """The state that all sockets of a process share. `listening` holds the listening sockets, by address."""
 
     def __init__(self, schedule: Schedule, descriptors: Descriptors, stream: Stream) -> None:
         self.schedule: Final = schedule
@@ -57,9 +57,9 @@ class Kernel:
         self.next_port = 40_000
 
     def connect(self, address: Any, link: Link, peer: Any, on_reset: Callable[[], None]) -> StreamSocket | None:
-        """A client connects over this link. None: nobody listens there, or too many wait to be accepted.
+        """Connect a client over this link. Returns None if no socket listens at the address, or if its backlog is full.
 
-        `on_reset` is called when this side resets the connection.
+        `peer` is the address of the client. `on_reset` is called when the server resets the connection.
         """
         listening = self.listening.get(address)
         if listening is None or len(listening.waiting) >= listening.backlog:
@@ -71,7 +71,7 @@ class Kernel:
 
 
 class ListeningSocket(SimulatedSocket):
-    """A socket that is bound and listens. `waiting` are the clients that were not accepted yet."""
+    """A socket that listens for clients. `waiting` holds the connections that were not accepted yet."""
 
     def __init__(self, kernel: Kernel, family: int) -> None:
         super().__init__(kernel.descriptors, family)
@@ -122,7 +122,8 @@ class ListeningSocket(SimulatedSocket):
 
 
 class StreamSocket(SimulatedSocket):
-    """A connected socket. `inbound` brings bytes, `outbound` takes them; `on_reset` tells the peer of a reset."""
+    """A connected socket of the server. `inbound` brings bytes of the client, `outbound` takes bytes for it; `on_reset`
+    tells the client of a reset. `broken`: a call has reported an error of the connection."""
 
     def __init__(
         self, kernel: Kernel, family: int, inbound: Direction, outbound: Direction, on_reset: Callable[[], None]
@@ -134,13 +135,13 @@ class StreamSocket(SimulatedSocket):
         self._on_reset: Final = on_reset
         self._received: Final = bytearray()
         self._ended = False  # the peer has half-closed
-        self._error = 0  # told by the next call, once
+        self._error = 0  # the next call reports it, once
         self._dead = False  # the connection was reset, or has timed out
         self._broken = False  # the output is broken, the input is not
         self._shut = False
         self._lingers = True
         self._released = False
-        self.broken = False  # the server was told of an error
+        self.broken = False
         inbound.deliver = self._arrived
         inbound.deliver_eof = self._arrived_eof
         outbound.on_room = self._changed
@@ -152,7 +153,7 @@ class StreamSocket(SimulatedSocket):
     # The network
 
     def _arrived(self, data: bytes) -> None:
-        if self._released:  # "closed with data pending": the peer is told by a reset (RFC 1122 section 4.2.2.13)
+        if self._released:  # "closed with data pending": a reset tells the peer (RFC 1122 section 4.2.2.13)
             self._reset_peer()
             return
         self._received.extend(data)
@@ -165,7 +166,7 @@ class StreamSocket(SimulatedSocket):
         self._changed()
 
     def fail(self, number: int = errno.ECONNRESET) -> None:
-        """The network reports an error: the peer has reset the connection, or is not reached."""
+        """Report an error of the network: the peer has reset the connection, or cannot be reached."""
         if self._dead:
             return
         self._dead = True
@@ -176,7 +177,7 @@ class StreamSocket(SimulatedSocket):
         self._changed()
 
     def break_output(self) -> None:
-        """What is written fails from now on, while the peer's bytes still come."""
+        """Let writes fail from now on, while the peer's bytes still arrive."""
         self._broken = True
         self._outbound.drop()
         self._changed()
@@ -194,7 +195,7 @@ class StreamSocket(SimulatedSocket):
         self._outbound.drop()
         self._kernel.schedule.after(self._outbound.conditions.latency, self._on_reset)
 
-    # As the server sees it
+    # The interface of the system
 
     def ready(self) -> int:
         if self._dead:

@@ -1,4 +1,4 @@
-"""The simulated machine as a server sees it: an implementation of `posthouse.adapters.system.system`."""
+"""The simulated machine: an implementation of the protocols in `posthouse.adapters.system.system`."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class SimulatedSockets:
         return one, other
 
     def open(self, family: int) -> ListeningSocket:
-        """A socket that can listen. Clients connect from elsewhere."""
+        """A socket that can listen. It cannot connect: clients use `Kernel.connect`."""
         made = ListeningSocket(self._kernel, family)
         made.number()
         return made
 
     def addresses(self, host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
-        """Every host is one IPv4 address: its own, or the loopback one for a name."""
+        """One IPv4 address: the host itself if it is an address, 127.0.0.1 for every name."""
         named = not host.replace(".", "").isdigit()
         return [(socket.AF_INET, ("127.0.0.1" if named else host, port))]
 
@@ -54,7 +54,8 @@ class SimulatedSockets:
 
 
 class SimulatedSystem:
-    """The machine of one process, which starts at this Unix time. `wall_offset` is what its wall clock was set by."""
+    """The machine of one process. Its wall clock shows `wall_offset` seconds more than its monotonic clock: `wall` at
+    first. `stream` decides on faults and entropy, `threads` on the order of threads."""
 
     def __init__(self, schedule: Schedule, clock: ProcessClock, stream: Stream, threads: Stream, wall: float) -> None:
         self.now: Final[Callable[[], float]] = lambda: clock.now
@@ -69,7 +70,7 @@ class SimulatedSystem:
         self.loop: Final = SimulatedLoop(clock, self.descriptors)
 
     def collector(self) -> AbstractContextManager[None]:
-        """Nothing to set: the process is that of a test."""
+        """Change nothing: the process belongs to a test."""
         return nullcontext()
 
     @property

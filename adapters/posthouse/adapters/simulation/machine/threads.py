@@ -1,7 +1,7 @@
-"""Threads of which one runs at a time, and which one is drawn: a race is found, and found again, by its seed.
+"""Threads of which only one runs at a time. A stream decides on their order, so that a seed reproduces a race.
 
-They are real threads, so that user code in them sees what it sees in a server. A thread goes on until it waits or ends;
-the world waits for that. When it may go on is an event of the schedule, after a delay that is drawn.
+The threads are real: user code runs in them as it does in a server. A thread runs until it waits or ends, and the world
+waits for that. An event of the schedule resumes the thread, after a delay that the stream draws.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.schedule import ProcessClock
 
 DELAYS: Final = (0.0, 0.0, 0.0001, 0.003)
-"""Seconds until a thread that may go on does so."""
+"""The delays, in seconds, from which the stream draws. A thread that may run is resumed after one of them."""
 
 
 class Killed(BaseException):
-    """The process has ended: its threads end where they wait."""
+    """Raised in each thread of a killed process, where it waits."""
 
 
 class _Thread:
-    """One thread. `go` is released when it may go on. `waits_for`: the condition; `number` grows with each wait."""
+    """One thread. `go` is released to resume it. `waits_for`: the condition on which it waits. `number` grows each time
+    that it is resumed."""
 
     def __init__(self, name: str) -> None:
         self.name: Final = name
@@ -39,7 +40,7 @@ class _Thread:
 
 
 class SimulatedThreads:
-    """The threads of one process. `running` is the one that runs, None while the event loop's does."""
+    """The threads of one process. `running`: the thread that runs, None while the event loop's thread does."""
 
     def __init__(self, clock: ProcessClock, stream: Stream) -> None:
         self._clock: Final = clock
@@ -51,10 +52,10 @@ class SimulatedThreads:
 
     @property
     def alive(self) -> list[str]:
-        """The names of those that have not ended."""
+        """The names of the threads that have not ended."""
         return [thread.name for thread in self._threads]
 
-    # As the server sees them
+    # The interface of the system
 
     def start(self, work: Callable[[], None], name: str) -> None:
         thread = _Thread(name)
@@ -63,7 +64,7 @@ class SimulatedThreads:
         self._plan(thread)
 
     def every(self, seconds: float, call: Callable[[], None], name: str) -> Callable[[], None]:
-        """Without a thread: the function only looks."""
+        """Call a function again and again, without a thread: events of the schedule call it."""
         stopped = False
 
         def again() -> None:
@@ -83,13 +84,13 @@ class SimulatedThreads:
 
     def future(self) -> Future[Any]:
         future: Future[Any] = Future()
-        future.__dict__["_condition"] = self.condition()  # with which `result` waits
+        future.__dict__["_condition"] = self.condition()  # `result` waits on it
         return future
 
     def queue(self) -> SimulatedQueue:
         return SimulatedQueue(self.condition())
 
-    # The one that runs
+    # The thread that runs
 
     def _run(self, thread: _Thread, work: Callable[[], None]) -> None:
         thread.go.acquire()
@@ -107,7 +108,7 @@ class SimulatedThreads:
         self._clock.after(self._stream.pick(DELAYS), partial(self._resume, thread, thread.number))
 
     def _resume(self, thread: _Thread, number: int) -> None:
-        """Let a thread go on until it waits again. A plan for an earlier wait is over."""
+        """Resume a thread, until it waits again. `number` is that of the wait that this ends; a later wait goes on."""
         if thread.ended or thread.number != number:
             return
         assert self.running is None
@@ -122,12 +123,12 @@ class SimulatedThreads:
                 raise thread.error
 
     def wait(self, condition: SimulatedCondition, timeout: float | None) -> bool:
-        """Block the thread that runs until it is notified or the time is over. Returns whether it was notified."""
+        """Block the running thread until it is notified, or until `timeout` seconds are over. Was it notified?"""
         if self._killed:
             raise Killed
         thread = self.running
         if thread is None:
-            raise RuntimeError("the event loop's thread would wait for ever: nothing else runs meanwhile")
+            raise RuntimeError("the event loop's thread would wait for ever: no other thread runs meanwhile")
         thread.waits_for, thread.notified = condition, False
         condition.waiting.append(thread)
         if timeout is not None:
@@ -142,19 +143,19 @@ class SimulatedThreads:
         return thread.notified
 
     def notify(self, thread: _Thread) -> None:
-        """It may go on."""
+        """End the wait of a thread: it is resumed after a delay."""
         thread.notified = True
         self._plan(thread)
 
     def kill(self) -> None:
-        """The process has ended: every thread ends where it waits."""
+        """End every thread, where it waits: the process was killed."""
         self._killed = True
         for thread in list(self._threads):
             self._resume(thread, thread.number)
 
 
 class SimulatedCondition:
-    """A condition. Its lock is always free: a thread that runs is not interrupted."""
+    """A condition without a lock: a running thread is never interrupted."""
 
     def __init__(self, threads: SimulatedThreads) -> None:
         self._threads: Final = threads
@@ -164,7 +165,7 @@ class SimulatedCondition:
         return True
 
     def __exit__(self, *error: object) -> None:
-        """Nothing to release."""
+        """Do nothing: there is no lock."""
 
     def wait(self, timeout: float | None = None) -> bool:
         return self._threads.wait(self, timeout)

@@ -1,6 +1,6 @@
-"""TLS as a shim: bytes pass through unchanged. A handshake takes some turns, and it can fail.
+"""TLS as a shim: bytes pass through unchanged. A handshake waits for bytes of the client, and it can fail.
 
-What is decrypted already and not yet read, which a selector does not see, exists here too.
+As in OpenSSL, a whole record is decrypted at once. A selector does not see decrypted bytes: `pending` counts them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from posthouse.adapters.simulation.chance import Stream
 from .unconnected import SimulatedSocket
 
 RECORD: Final = 16_384
-"""The bytes that one record carries: so many are decrypted at once."""
+"""The number of bytes that one record carries."""
 
 
 class SimulatedTls:
-    """A context whose handshakes fail so often in a thousand."""
+    """A context for TLS. Of a thousand handshakes, about `failing` fail."""
 
     def __init__(self, stream: Stream) -> None:
         self.failing = 0
@@ -29,7 +29,7 @@ class SimulatedTls:
 
 
 class SimulatedTlsSocket:
-    """A socket under the shim. `fails`: its handshake does."""
+    """A socket that speaks TLS, over another one. `fails`: its handshake fails."""
 
     def __init__(self, under: SimulatedSocket, *, fails: bool) -> None:
         self.family: Final = under.family
@@ -49,11 +49,11 @@ class SimulatedTlsSocket:
 
     @property
     def broken(self) -> bool:
-        """The server was told of an error."""
+        """Has a call reported an error of the connection?"""
         return self._fails or getattr(self._under, "broken", False)
 
     def do_handshake(self) -> None:
-        """It needs the first bytes of the client, as a real one does."""
+        """Shake hands. As a real handshake, it needs the first bytes of the client."""
         if not self._fill():
             raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol")
         if self._fails:
@@ -61,7 +61,7 @@ class SimulatedTlsSocket:
         self._shaken = True
 
     def _fill(self) -> bool:
-        """Decrypt what has come. False: the input has ended."""
+        """Decrypt the bytes that have come. Returns False at the end of the input."""
         try:
             data = self._under.recv(RECORD)
         except BlockingIOError:
@@ -86,6 +86,6 @@ class SimulatedTlsSocket:
             raise ssl.SSLWantWriteError from None
 
     def unwrap(self) -> SimulatedSocket:
-        """Send close_notify: one direction is closed. The peer's has not come."""
+        """Send close_notify, which closes one direction. It does not wait for the close_notify of the peer."""
         self._under.shutdown(socket.SHUT_WR)
         raise ssl.SSLWantReadError

@@ -1,4 +1,4 @@
-"""A socket that is neither connected nor listening: what all of them have in common, and the errors of the rest."""
+"""The common part of all sockets: a descriptor, and an error for each operation that a kind of socket does not have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def failure(number: int) -> OSError:
 
 
 class SimulatedSocket:
-    """What connected and listening sockets have in common."""
+    """The base of connected and listening sockets. It has a descriptor; each operation on it fails."""
 
     def __init__(self, descriptors: Descriptors, family: int) -> None:
         self.family: Final = family
@@ -26,13 +26,13 @@ class SimulatedSocket:
         return self._descriptor
 
     def setblocking(self, flag: bool) -> None:
-        """Nothing here blocks."""
+        """Do nothing: no simulated socket blocks."""
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         self._must_be_open()
 
     def number(self) -> None:
-        """Give it a descriptor. Raises OSError."""
+        """Get a descriptor. Raises OSError if all are in use."""
         self._descriptor = self._descriptors.add(self)
 
     def _must_be_open(self) -> None:
@@ -48,9 +48,9 @@ class SimulatedSocket:
         return 0
 
     def release(self) -> None:
-        """Its descriptor was closed."""
+        """Release the connection: the descriptor was closed."""
 
-    # What only one kind of socket can do
+    # Operations that only connected or only listening sockets have
 
     def bind(self, address: Any) -> None:
         raise failure(errno.EINVAL)
