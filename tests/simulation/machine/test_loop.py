@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 
+import anyio
 import pytest
 from posthouse.adapters.invariants import Violation
 from posthouse.core.values.errors import UsageError
@@ -100,6 +101,19 @@ def test_a_callback_that_raises_is_a_defect(simulated: SimulatedBench) -> None:
 
     with pytest.raises(ValueError, match="invalid literal"):
         run(simulated, main)
+
+
+def test_cancel_scopes_are_ordered_by_their_tasks_in_the_loop_alone(simulated: SimulatedBench) -> None:
+    same_as: list[str] = []
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            hashes = {hash(asyncio.current_task()): "task", object.__hash__(group.cancel_scope): "object"}
+            same_as.append(hashes[hash(group.cancel_scope)])
+
+    run(simulated, main).result()
+    asyncio.run(main())
+    assert same_as == ["task", "object"]
 
 
 def test_an_earlier_timer_is_planned_beside_a_later_one(simulated: SimulatedBench) -> None:
