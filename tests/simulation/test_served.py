@@ -13,6 +13,7 @@ from posthouse.adapters import LifespanError
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation import Conditions, HandlerFaults, Monitoring, Seeded, Storm, World
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
+from posthouse.adapters.simulation.machine.links import LinkSink
 from posthouse.adapters.simulation.machine.sockets import SocketFaults
 from posthouse.adapters.simulation.served.process import ServedProcess
 from posthouse.adapters.simulation.storms.failures import silent_log
@@ -179,6 +180,29 @@ def test_handlers_fail_as_often_as_was_asked_for(faults: HandlerFaults, expected
     world.run(1)
     assert expected in [call.status for call in calls]
     world.finish()
+
+
+def test_the_exception_of_a_handler_of_the_real_server_is_the_cause_of_the_error() -> None:
+    world = World(service=shop(), monitoring=REAL)
+    broken = world.client("alice").call("breaks")
+    world.run(1)
+    assert broken.error is not None
+    assert isinstance(broken.error.__cause__, KeyError)
+    world.finish()
+
+
+def test_a_client_of_a_pipe_is_told_that_the_server_aborts_it() -> None:
+    world = World(service=shop(), monitoring=REAL)
+    alice = world.client("alice", "lines")
+    call = alice.call("wait", 30.0)
+    world.run(1)
+    process = process_of(world)
+    process.watch.dead = True  # the switchboard has not asked for it
+    (pipes,) = process.sockets.values()
+    (sink,) = [file for file in process.system.descriptors.open().values() if isinstance(file, LinkSink)]
+    pipes.close(abort=True)
+    world.run(1)
+    assert (sink.torn, call.status) == (True, "lost")
 
 
 def test_the_exception_of_a_hook_is_kept() -> None:

@@ -1,4 +1,4 @@
-"""One process of the real server: `serve` on a simulated machine, and everything that is seen of it.
+"""One process of the real server: `serve` on a simulated machine, its entrances for clients, and its observer.
 
-This folder does not know clients. It observes: nothing here decides what the server does.
+This folder does not know the clients themselves. It observes the server, and decides nothing in its place.
 """

@@ -1,4 +1,4 @@
-"""One process of the real server: `serve`, in an event loop on virtual time, on a machine of its own."""
+"""One process of the real server: `serve`, on a machine of its own. It starts here, runs in turns, and ends."""
 
 from __future__ import annotations
 
@@ -11,20 +11,15 @@ from msgspec import UNSET, Struct
 from posthouse.adapters.handlers.events import Events
 from posthouse.adapters.handlers.lifespans import LifespanError
 from posthouse.adapters.handlers.runs import Runs
-from posthouse.adapters.invariants import FirstBytes
-from posthouse.adapters.invariants.ends_of_input import EndsOfInput
 from posthouse.adapters.invariants.violation import must
 from posthouse.adapters.loop.alarm import SPACING
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.model.checked import CheckedGateway
-from posthouse.adapters.model.model import Model
 from posthouse.adapters.server.build import BUILD, Build
-from posthouse.adapters.server.entrances.endpoints import Endpoint, Endpoints
-from posthouse.adapters.server.entrances.stdio import Pipes
+from posthouse.adapters.server.entrances.endpoints import Endpoints
 from posthouse.adapters.server.serve import serve
 from posthouse.adapters.simulation.chance import Chance, Stream
 from posthouse.adapters.simulation.handlers.handlers import HandlerFaults
-from posthouse.adapters.simulation.machine.links import LinkSink, LinkSource
 from posthouse.adapters.simulation.machine.sockets import SocketFaults
 from posthouse.adapters.simulation.machine.system import SimulatedSystem
 from posthouse.adapters.simulation.network import Link
@@ -33,29 +28,29 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.lifecycle import EventName
-from posthouse.core.values.peers import Address, Identity, SocketId
+from posthouse.core.values.peers import Address, Identity
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.actions import Action
-from posthouse.transports.switchboard.switchboard import Switchboard
 
-from .application import ServedApplication
+from .entrances import PLACE, ServedEntrances
 from .handlers import ServedHandlers
+from .observed import ObservedProcess
 from .watch import Watch
 
-PLACE: Final = ("127.0.0.1", 8000)
-"""The address on which the server listens."""
-
 LATE: Final = SPACING + 1e-6
-"""Seconds by which a deadline may be handled late: what the alarm allows itself, and the rounding of two clocks."""
+"""Seconds by which a deadline may be handled late: the spacing of the alarm, and the rounding of two clocks."""
 
 LAST_ROUNDS: Final = 1000
-"""The most sleeps that a process may take to end when it is killed."""
+"""The most sleeps of a process that is killed, until its tasks have ended."""
 
 
 class Served(Struct, frozen=True):
-    """What a process serves. `state` stands for that of the service's own lifespan, which then does not run. `journal`
-    takes each line of its journal; with `model`, the reference model checks its gateway. `faults` are those of its
-    machine."""
+    """A service, the limits within which a process serves it, and the policy for its clients.
+
+    A `state` replaces that of the service's own lifespan, which then does not run. `wall`: the Unix time of the start.
+    `events` are told in any case. `journal` takes each line of the journal. With `model`, the reference model checks
+    the gateway. `faults` are those of the machine.
+    """
 
     service: Service
     config: Config
@@ -68,10 +63,11 @@ class Served(Struct, frozen=True):
     faults: SocketFaults = SocketFaults()
 
 
-class ServedProcess:
-    """A process, from its start on. `on_action` is called with each action before it is performed.
+class ServedProcess(ObservedProcess):
+    """A process, from its start on. `on_action` is called with each action before it is performed, `incident` with each
+    exception of a handler.
 
-    `performing`: the event loop runs, and handlers may.
+    `performing`: the event loop runs, and perhaps a handler.
     """
 
     def __init__(
@@ -89,18 +85,14 @@ class ServedProcess:
             return chance.stream(f"{actor} {number}")
 
         self.clock: Final = ProcessClock(schedule)
-        self.system: Final = SimulatedSystem(schedule, self.clock, stream("server"), stream("threads"), served.wall)
-        self.handlers: Final = ServedHandlers(faults, stream("handlers"), self.system.threads)
-        self.application: Final = ServedApplication()
-        self.system.kernel.faults = served.faults
+        system = SimulatedSystem(schedule, self.clock, stream("server"), stream("threads"), served.wall)
+        system.kernel.faults = served.faults
+        super().__init__(system, ServedHandlers(faults, stream("handlers"), system.threads), on_action)
         self.performing = False
         self._served: Final = served
-        self._on_action: Final = on_action
         self._incident: Final = incident
-        self._identities: Final[dict[tuple[str, int], Identity | None]] = {}
-        self._ends: Final[dict[Link, tuple[Callable[[], None], Callable[[], None]]]] = {}
+        self._entrances: Final = ServedEntrances(system)
         self._context: Final = copy_context()
-        self._watch: Watch | None = None
         self._task = self._start()
 
     def _start(self) -> asyncio.Task[None]:
@@ -130,15 +122,8 @@ class ServedProcess:
         return task
 
     def _built(self, runner: Runner, endpoints: Endpoints, runs: Runs, events: Events) -> None:
-        self._watch = Watch(runner, endpoints, runs, events, self._on_action, self._identify)
+        self._watch = Watch(runner, endpoints, events, self._on_action, self._incident, self._entrances.identify)
         self.handlers.runs = runs
-        explain = events.explain
-
-        def keep(incident: str, raised: BaseException) -> None:
-            self._incident(incident, raised)
-            explain(incident, raised)
-
-        events.__dict__["explain"] = keep
         own = self._served.service.own_lifespan
         if self._served.state is not UNSET and own is not None:
             events.states[own] = self._served.state
@@ -149,127 +134,22 @@ class ServedProcess:
         if isinstance(error, Exception):
             self.application.error = error
 
-    def _identify(self, address: Address) -> Identity | None:
-        return self._identities.get((address.host, address.port))
-
-    # What is seen of it
-
-    @property
-    def watch(self) -> Watch:
-        """What is seen of the server. Raises what `serve` raised, if it did not get so far."""
-        if self._watch is None:
-            raise self.application.error or RuntimeError("serve has not built its server")
-        return self._watch
-
-    @property
-    def board(self) -> Switchboard:
-        return self.watch.board
-
-    @property
-    def gateway(self) -> Gateway:
-        return self.board.gateway
-
-    @property
-    def model(self) -> Model | None:
-        """The reference model, if there is one."""
-        return self.gateway.model if isinstance(self.gateway, CheckedGateway) else None
-
-    @property
-    def sockets(self) -> dict[SocketId, Endpoint]:
-        """The open sockets and pipes."""
-        return self.watch.endpoints.by_id
-
-    @property
-    def touched(self) -> dict[SocketId, None]:
-        return self.watch.touched
-
-    @property
-    def first_bytes(self) -> FirstBytes:
-        return self.watch.first_bytes
-
-    @property
-    def ends_of_input(self) -> EndsOfInput:
-        return self.watch.ends_of_input
-
-    @property
-    def drained(self) -> bool:
-        return self.watch.drained
-
-    @property
-    def over(self) -> bool:
-        """Has `serve` returned, and has every thread ended?"""
-        return self.application.ended and not self.system.threads.alive
-
-    def check(self) -> None:
-        """What must be true of the server beside its switchboard. Raises Violation."""
-        if not self.application.ended:
-            self.handlers.check()
-
-    def check_at_rest(self) -> None:
-        """The server has ended: it has left nothing open. Raises Violation."""
-        for action in self.board.outbox:  # the ends of connections that were cut last: no hook is told of these
-            self._on_action(action)
-        left = self.system.descriptors.open()
-        must(not left, f"rest: no descriptor is left open ({', '.join(type(file).__name__ for file in left.values())})")
-
     # Clients
 
     def open(self, link: Link, address: Address, on_reset: Callable[[], None], identity: Identity | None) -> bool:
-        """A client connects. Returns False if it is refused. `on_reset` is called when the server cuts the link."""
+        """Connect a client. Returns False if it is refused. `on_reset` is called when the server cuts the link."""
         if not self.application.started or self.application.ended:
             return False
-        self._identities[address.host, address.port] = identity
-
-        def reset() -> None:
-            link.cut()
-            on_reset()
-
-        if address.transport == "pipe":
-            return self._open_pipes(link, address, reset)
-        end = self.system.kernel.connect(PLACE, link, (address.host, address.port), reset)
-        if end is None:
-            return False
-        self._ends[link] = end.fail, reset
-        return True
-
-    def _open_pipes(self, link: Link, address: Address, reset: Callable[[], None]) -> bool:
-        """As `serve` opens those that it is given at its start."""
-        watch, descriptors = self.watch, self.system.descriptors
-        id = watch.board.opened(address, self.clock.now)
-        if id is None:
-            return False
-        source = LinkSource(link.up, descriptors.changed)
-        sink = LinkSink(link.down, descriptors.changed, reset)
-        ends = descriptors.add(source), descriptors.add(sink)
-        pipes = watch.endpoints.by_id[id] = Pipes(id, *ends, watch.runner, watch.endpoints.forget)
-        close = pipes.close
-
-        def closing(*, abort: bool = False) -> None:
-            sink.torn = sink.torn or abort
-            close(abort=abort)
-
-        pipes.__dict__["close"] = closing
-        watch.broken[id] = lambda: sink.told
-        pipes.start()
-
-        def fail() -> None:
-            source.end()
-            sink.end()
-
-        self._ends[link] = fail, reset
-        return True
+        return self._entrances.open(self.watch, link, address, on_reset, identity)
 
     def reset(self, link: Link) -> None:
-        """The client or the network has cut this link."""
-        end = self._ends.pop(link, None)
-        if end is not None:
-            fail, _ = end
-            fail()
+        """Tell the server that the client or the network has cut this link."""
+        self._entrances.reset(link)
 
     # Time
 
     def perform(self) -> None:
-        """Run the event loop until it waits. Raises the first defect that was seen."""
+        """Run the event loop until it waits. Raises the first defect of the server."""
         if self.clock.asleep or self.application.ended:
             return
         watch = self._watch
@@ -299,15 +179,15 @@ class ServedProcess:
             raise _innermost(error)
 
     def next_timeout(self) -> float | None:
-        """None: the server has its own alarm."""
+        """Returns None: the server has its own alarm."""
         return None
 
     def sleep(self) -> None:
-        """Stop: its events wait, while the kernel receives for it."""
+        """Stop the process: its events wait, while the kernel receives for it."""
         self.clock.asleep = True
 
     def wake(self) -> None:
-        """Continue."""
+        """Let the process continue."""
         self.clock.wake()
 
     def kill(self) -> None:
@@ -315,10 +195,7 @@ class ServedProcess:
         watch, system = self._watch, self.system
         if watch is not None:
             watch.dead = True
-        for fail, reset in self._ends.values():
-            fail()
-            reset()
-        self._ends.clear()
+        self._entrances.reset_all()
         self.application.close()
         self.clock.asleep = False
         loop = system.loop

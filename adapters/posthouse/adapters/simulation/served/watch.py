@@ -1,4 +1,5 @@
-"""What is seen of a running server: each input of its switchboard and each action, with the first defect among them."""
+"""The observer of a running server. It sees each input and each action of the switchboard, and keeps the first
+defect."""
 
 from __future__ import annotations
 
@@ -7,7 +8,6 @@ from functools import partial
 from typing import Any, Final
 
 from posthouse.adapters.handlers.events import Events
-from posthouse.adapters.handlers.runs import Runs
 from posthouse.adapters.invariants import FirstBytes
 from posthouse.adapters.invariants.ends_of_input import EndsOfInput
 from posthouse.adapters.invariants.violation import must
@@ -17,35 +17,36 @@ from posthouse.adapters.server.entrances.channel import Channel
 from posthouse.adapters.server.entrances.endpoints import Endpoints
 from posthouse.core.values.effects import Drained, Emit
 from posthouse.core.values.errors import UsageError
+from posthouse.core.values.lifecycle import CallFailed, Event
 from posthouse.core.values.peers import Address, Identity, SocketId
 from posthouse.transports.switchboard.actions import Action, CloseSocket, Write
 
 Identify = Callable[[Address], Identity | None]
-"""Who the client at an address is, if the world says so."""
+"""Returns the identity of the client at an address, None if the world gave it none."""
 
 
 class Watch:
-    """Sees one server, until it is `dead`. `failed` is the first exception of the switchboard that is not misuse: a
-    firewall would take it for one of the service.
+    """Observes one server, until it is `dead`.
 
-    `unflushed`: there were inputs since that was last cleared. `touched` are the sockets that were used since that was
-    last cleared; `first_bytes` those of the last sockets. `broken` says of each socket whether it has an error.
+    `on_action` is called with each action before it is performed, `incident` with each exception of a handler.
+    `failed` is the first exception of the switchboard that is not misuse. (A firewall would take it for an exception of
+    the service.) `unflushed`: there were inputs since it was last cleared. `touched`: the sockets that were used since
+    it was last cleared. `first_bytes`: the first bytes of the latest sockets. `broken` has a function for each socket:
+    has the socket reported an error?
     """
 
     def __init__(
         self,
         runner: Runner,
         endpoints: Endpoints,
-        runs: Runs,
         events: Events,
         on_action: Callable[[Action], None],
+        incident: Callable[[str, BaseException], None],
         identify: Identify,
     ) -> None:
         self.runner: Final = runner
         self.board: Final = runner.board
         self.endpoints: Final = endpoints
-        self.runs: Final = runs
-        self.events: Final = events
         self.dead = False
         self.drained = False
         self.unflushed = False
@@ -54,8 +55,10 @@ class Watch:
         self.first_bytes: Final = FirstBytes()
         self.ends_of_input: Final = EndsOfInput()
         self.broken: Final[dict[SocketId, Callable[[], bool]]] = {}
-        self._asked: Final[dict[SocketId, None]] = {}  # the sockets that are to be closed
+        self._asked: Final[dict[SocketId, None]] = {}  # the sockets that the switchboard wants to be closed
+        self._events: Final = events
         self._on_action: Final = on_action
+        self._incident: Final = incident
         self._identify: Final = identify
         self._see: Final[dict[str, Callable[..., object]]] = {
             "received": self._received,
@@ -76,7 +79,7 @@ class Watch:
                 if type(action) is Write:
                     self.touched[action.socket] = None
                 elif type(action) is Emit:
-                    self.ends_of_input.see(action.event, self.board)
+                    self._told(action.event)
                 elif type(action) is CloseSocket:
                     self._asked[action.socket] = None
                 elif type(action) is Drained:
@@ -86,6 +89,13 @@ class Watch:
                 self._fail(error)
                 raise
         perform(action)
+
+    def _told(self, event: Event) -> None:
+        self.ends_of_input.see(event, self.board)
+        if type(event) is CallFailed:
+            raised = self._events._raised.get(event.incident)
+            if raised is not None:  # None: the result was invalid, and the handler raised nothing
+                self._incident(event.incident, raised)
 
     def _fail(self, error: Exception) -> None:
         if not self.dead:

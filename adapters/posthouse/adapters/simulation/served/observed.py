@@ -1,0 +1,91 @@
+"""A process as its world observes it: the parts of its server, and the invariants beside those of the switchboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from posthouse.adapters.invariants import FirstBytes
+from posthouse.adapters.invariants.ends_of_input import EndsOfInput
+from posthouse.adapters.invariants.violation import must
+from posthouse.adapters.model.checked import CheckedGateway
+from posthouse.adapters.model.model import Model
+from posthouse.adapters.server.entrances.endpoints import Endpoint
+from posthouse.adapters.simulation.machine.system import SimulatedSystem
+from posthouse.core.gateway import Gateway
+from posthouse.core.values.peers import SocketId
+from posthouse.transports.switchboard.actions import Action
+from posthouse.transports.switchboard.switchboard import Switchboard
+
+from .application import ServedApplication
+from .handlers import ServedHandlers
+from .watch import Watch
+
+
+class ObservedProcess:
+    """A process of the server, on its machine. `on_action` is called with each action before it is performed."""
+
+    def __init__(self, system: SimulatedSystem, handlers: ServedHandlers, on_action: Callable[[Action], None]) -> None:
+        self.system: Final = system
+        self.handlers: Final = handlers
+        self.application: Final = ServedApplication()
+        self._on_action: Final = on_action
+        self._watch: Watch | None = None
+
+    @property
+    def watch(self) -> Watch:
+        """The observer of the server. If `serve` failed before it built a server, this raises the error of `serve`."""
+        if self._watch is None:
+            raise self.application.error or RuntimeError("serve has not built its server")
+        return self._watch
+
+    @property
+    def board(self) -> Switchboard:
+        return self.watch.board
+
+    @property
+    def gateway(self) -> Gateway:
+        return self.board.gateway
+
+    @property
+    def model(self) -> Model | None:
+        """The reference model, if it checks the gateway."""
+        return self.gateway.model if isinstance(self.gateway, CheckedGateway) else None
+
+    @property
+    def sockets(self) -> dict[SocketId, Endpoint]:
+        """The open sockets and pipes."""
+        return self.watch.endpoints.by_id
+
+    @property
+    def touched(self) -> dict[SocketId, None]:
+        return self.watch.touched
+
+    @property
+    def first_bytes(self) -> FirstBytes:
+        return self.watch.first_bytes
+
+    @property
+    def ends_of_input(self) -> EndsOfInput:
+        return self.watch.ends_of_input
+
+    @property
+    def drained(self) -> bool:
+        return self.watch.drained
+
+    @property
+    def over(self) -> bool:
+        """Has `serve` returned, and has every thread ended?"""
+        return self.application.ended and not self.system.threads.alive
+
+    def check(self) -> None:
+        """Check the handlers and threads of the server. Raises Violation."""
+        if not self.application.ended:
+            self.handlers.check()
+
+    def check_at_rest(self) -> None:
+        """Check that the server, which has ended, has left no descriptor open. Raises Violation."""
+        for action in self.board.outbox:  # the ends of the last connections: no hook is told of them
+            self._on_action(action)
+        left = self.system.descriptors.open()
+        must(not left, f"rest: no descriptor is left open ({', '.join(type(file).__name__ for file in left.values())})")
