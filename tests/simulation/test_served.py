@@ -137,6 +137,35 @@ def test_a_call_in_process_is_made_and_hung_up() -> None:
     world.finish()
 
 
+def test_a_broadcast_is_made_outside_of_the_event_loop_in_a_handler_and_in_a_thread() -> None:
+    service = shop()
+    worlds: list[World] = []
+
+    def tell(text: str) -> int:
+        return worlds[0].server.broadcast("news", [text])
+
+    @service.method
+    async def in_loop() -> int:
+        return tell("in the loop")
+
+    @service.method(blocking=True)
+    def in_thread() -> int:
+        return tell("in a thread")
+
+    world = World(service=service, monitoring=REAL)
+    worlds.append(world)
+    alice = world.client("alice")
+    for method in ("in_loop", "in_thread"):
+        call = alice.call(method)
+        world.run(1)
+        assert call.result == 1
+    assert tell("outside") == 1
+    assert len(alice.notifications) == 2
+    world.run(1)
+    assert list(alice.notifications) == [("news", ["in the loop"]), ("news", ["in a thread"]), ("news", ["outside"])]
+    world.finish()
+
+
 def test_the_end_that_breaks_without_a_reason_is_a_violation() -> None:
     world = World(service=shop(), monitoring=REAL)
     world.client("alice").call("wait", 30.0)

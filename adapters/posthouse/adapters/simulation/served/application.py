@@ -1,30 +1,56 @@
-"""The real server as its application sees it, and the calls in process that a world makes without awaiting them."""
+"""The methods of the real server, for a world: it calls them outside of the event loop, and awaits nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
-from typing import Final
+from functools import partial, wraps
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from msgspec import Struct
 from posthouse.adapters.server.server import Server
 from posthouse.core.values.errors import ErrorObject
-from posthouse.core.values.peers import ConnectionId, Identity, Kind
-from posthouse.core.values.stats import Health
+from posthouse.core.values.peers import ConnectionId, Identity
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class LocalCall(Struct, eq=False):
-    """A call in process. `outcome`: its result as JSON, or its error; None before that. `ended` is called with it."""
+    """A call in process. `outcome`: its result as JSON, or its error; None until it ends. `ended` is called with the
+    outcome."""
 
     connection: ConnectionId
     outcome: bytes | ErrorObject | None = None
     ended: Callable[[bytes | ErrorObject], None] | None = None
 
 
+def _of_server(method: Callable[Concatenate[Server, P], T]) -> Callable[Concatenate[ServedApplication, P], T]:
+    """A method of the running server. If it is called outside of the event loop, the server performs the actions that
+    follow when the loop runs the next time."""
+
+    @wraps(method)
+    def called(self: ServedApplication, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        server = self.server
+        runner = server._runner
+        if asyncio._get_running_loop() is not None or not runner.in_loop_thread:
+            return method(server, *args, **kwargs)
+        runner._in_turn = True  # `flush_outbox` needs a running loop: let it do nothing
+        try:
+            return method(server, *args, **kwargs)
+        finally:
+            runner._in_turn = False
+
+    return called
+
+
 class ServedApplication:
-    """`started`: clients may come. `ended`: `serve` has returned; `error` is what it has raised. `calls` are those in
-    process without an outcome. Other methods are those of `posthouse.adapters.Server`."""
+    """The application of one process.
+
+    `started`: clients may come. `ended`: `serve` has returned, and `error` is the exception that it has raised. `calls`
+    holds the calls in process that have no outcome yet.
+    """
 
     bound: Final = ()
 
@@ -36,7 +62,7 @@ class ServedApplication:
         self._server: Server | None = None
 
     def accepts(self, server: Server) -> None:
-        """`serve` says that clients may come."""
+        """Keep the server: `serve` calls this when clients may come."""
         self._server = server
         self.started = True
 
@@ -66,46 +92,23 @@ class ServedApplication:
             call.ended(call.outcome)
 
     def hang_up(self, call: LocalCall) -> None:
-        """Do not wait for this call any more."""
+        """Cancel a call. Does nothing if it has its outcome."""
         if self.calls.pop(call.connection, None) is not None:
             server = self.server
             server._calls._waiting.pop(call.connection, None)
             server._board.hang_up(call.connection, server._runner.now())
 
-    def notify(self, to: ConnectionId, method: str, params: object = None) -> bool:
-        """As `Server.notify`."""
-        server = self.server
-        return server._board.notify(to, method, params, server._runner.now())
-
-    def broadcast(
-        self,
-        method: str,
-        params: object = None,
-        *,
-        kinds: Iterable[Kind] | None = None,
-        users: Iterable[str] | None = None,
-    ) -> int:
-        """As `Server.broadcast`."""
-        server = self.server
-        return server._board.broadcast(method, params, server._runner.now(), kinds=kinds, users=users)
-
-    def shut_down(self, grace: float | None = None) -> None:
-        """As `Server.shut_down`."""
-        self.server.shut_down(grace)
-
-    def health(self) -> Health:
-        """As `Server.health`."""
-        return self.server._board.health(self.server._runner.now())
-
-    def stats(self) -> dict[str, int]:
-        """As `Server.stats`."""
-        return self.server._board.stats()
+    notify = _of_server(Server.notify)
+    broadcast = _of_server(Server.broadcast)
+    shut_down = _of_server(Server.shut_down)
+    health = _of_server(Server.health)
+    stats = _of_server(Server.stats)
 
     def stop(self) -> None:
-        """End the server. `ended` says when that is done, and `error` what went wrong."""
+        """Begin to end the server. `ended` tells when it has ended, and `error` why it failed."""
         if not self.ended:
             self.server.shut_down()
 
     def close(self) -> None:
-        """The process has ended."""
+        """Forget all calls: the process has ended."""
         self.calls.clear()
