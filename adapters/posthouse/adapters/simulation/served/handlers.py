@@ -1,4 +1,4 @@
-"""The handlers of a real server: which run, their faults, and the exceptions that they and the hooks have raised."""
+"""The handlers and hooks of a real server: the calls that run, the faults of handlers, the exceptions of hooks."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from posthouse.core.service.service import Service
 from posthouse.core.values.effects import Invoke
 
 MAX_ERRORS: Final = 1000
-"""The number of exceptions of hooks that are kept."""
+"""The most exceptions of hooks that are kept."""
 
 
 class ServedHandlers:
-    """The handlers of one process. Their functions fail as often as the `faults` say, until `heal`."""
+    """The handlers of one process. `faults` decides how often their functions fail, until `heal`. `errors` holds the
+    latest exceptions of hooks."""
 
     def __init__(self, faults: HandlerFaults, stream: Stream, threads: SimulatedThreads) -> None:
         self.faults = faults
@@ -39,7 +40,7 @@ class ServedHandlers:
 
     @property
     def hooks(self) -> ServedHandlers:
-        """Whose `errors` are those of hooks."""
+        """The owner of `errors`: this object."""
         return self
 
     @property
@@ -48,7 +49,7 @@ class ServedHandlers:
         return [] if self.runs is None else [run.invoke for run in self.runs._runs.values()]
 
     def check(self) -> None:
-        """Nothing waits that could run. Raises Violation."""
+        """Check that no call waits that could run. Raises Violation."""
         if self.runs is None or self.runs._idle is not None:
             return  # the server ends
         runs, workers = self.runs._runs.values(), self.runs._workers
@@ -60,7 +61,7 @@ class ServedHandlers:
             must(len(workers._jobs) <= woken, "calls: a job wakes a thread that is idle")
 
     def heal(self) -> None:
-        """End all faults: every handler ends as it should."""
+        """End all faults: every handler then ends as it should."""
         self._whole = True
         self.faults = HandlerFaults()
         for event in self._healed:
@@ -68,7 +69,7 @@ class ServedHandlers:
         self._healed.clear()
 
     def prepare(self, service: Service) -> Service:
-        """A copy of a service whose functions fail, and whose hooks are listened to."""
+        """Returns a copy of a service, with functions that fail and hooks whose exceptions are kept."""
         prepared = copy(service)
         if self.faults != HandlerFaults():
             prepared.methods = {
@@ -81,7 +82,7 @@ class ServedHandlers:
         return prepared
 
     def close(self) -> None:
-        """Nothing is left: the process ends its tasks itself."""
+        """Do nothing: the process itself ends its tasks."""
 
     # Functions that fail
 
@@ -107,7 +108,7 @@ class ServedHandlers:
             raise InjectedError
 
     def _lateness(self) -> float | None:
-        """Seconds until a function ends that has its result; None: it ends at once."""
+        """Draws the seconds for which a function delays its end, None if it ends at once."""
         if self._stream.happens(self.faults.never):
             return float("inf")
         if self._stream.happens(self.faults.late):
@@ -115,7 +116,7 @@ class ServedHandlers:
         return None
 
     def _dawdle(self) -> None:
-        """Block the thread."""
+        """Block the thread for a while, or not at all."""
         seconds = self._lateness()
         if seconds is not None:
             self._threads.condition().wait(min(seconds, self.faults.max_delay))
@@ -132,7 +133,7 @@ class ServedHandlers:
         return result if seconds is None else await self._late(result, seconds)
 
     async def _wait(self, seconds: float) -> None:
-        """Wait so long, but not beyond the end of all faults."""
+        """Wait for so many seconds, or until all faults end."""
         if self._whole:
             return
         healed = anyio.Event()
