@@ -185,12 +185,14 @@ def record(
     events: tuple[EventName, ...] = (),
     about: Mapping[str, str | float] = {},
     gateway: type[Gateway] = Gateway,
+    direct: bool = True,
 ) -> Switchboard:
     """A switchboard of this service that is recorded from its first input on. `write` takes each line; `wall`,
-    `entropy` and `events` are as for a Gateway, `about` as for a Switchboard; `gateway` is the class to build."""
-    header = Header.of(service, config, wall=wall, policy=policy, events=events)
+    `entropy` and `events` are as for a Gateway, `about` and `direct` as for a Switchboard; `gateway` is the class to
+    build."""
+    header = Header.of(service, config, wall=wall, policy=policy, events=events, direct=direct)
     recorder = Recorder(service, header, write, entropy)
     core = gateway(recorder.service, config, wall=wall, entropy=recorder.entropy, events=events)
-    board = Switchboard(core, policy, about)
+    board = Switchboard(core, policy, about, direct=direct)
     recorder.watch(board)
     return board

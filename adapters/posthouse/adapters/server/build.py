@@ -30,7 +30,7 @@ class Build(Struct, frozen=True):
     """How servers are built. A simulation builds them for a machine of its own, with a gateway that it checks.
 
     `policy` stands for the one that follows from the arguments. `write` takes each line of a journal; `events` are told
-    in any case, and with `tell_exchanges` those of every exchange.
+    in any case, and with `tell_exchanges` those of every exchange. `direct` is as for a Switchboard.
     """
 
     machine: Callable[[Clock], System] = Machine
@@ -39,6 +39,7 @@ class Build(Struct, frozen=True):
     write: Callable[[bytes], object] | None = None
     events: tuple[EventName, ...] = ()
     tell_exchanges: bool = False
+    direct: bool = True
     watch: Watch | None = None
 
 

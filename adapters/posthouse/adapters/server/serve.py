@@ -141,7 +141,7 @@ async def serve(
             # An orderly exchange is only of interest to hooks, and in the log at DEBUG.
             told = build.tell_exchanges or is_logged(DEBUG) or takes_contexts(service)
             core = build.gateway(service, config, wall=wall, entropy=entropy, events=events, tell_exchanges=told)
-            board = Switchboard(core, policy, about)
+            board = Switchboard(core, policy, about, direct=build.direct)
         else:
             board = record(
                 service,
@@ -153,6 +153,7 @@ async def serve(
                 events=events,
                 about=about,
                 gateway=build.gateway,
+                direct=build.direct,
             )
         runner = Runner(board, system)
         stack.callback(runner.close)

@@ -48,8 +48,9 @@ class Served(Struct, frozen=True):
     """A service, the limits within which a process serves it, and the policy for its clients.
 
     A `state` replaces that of the service's own lifespan, which then does not run. `wall`: the Unix time of the start.
-    `events` are told in any case. `journal` takes each line of the journal. With `model`, the reference model checks
-    the gateway. `faults` are those of the machine.
+    `events` are told in any case, and with `tell_exchanges` or a journal those of every exchange. `journal` takes each
+    line of the journal. With `model`, the reference model checks the gateway. `faults` are those of the machine.
+    `direct` is as for a Switchboard.
     """
 
     service: Service
@@ -61,6 +62,8 @@ class Served(Struct, frozen=True):
     journal: Callable[[bytes], object] | None
     model: bool
     faults: SocketFaults = SocketFaults()
+    tell_exchanges: bool = True
+    direct: bool = True
 
 
 class ServedProcess(ObservedProcess):
@@ -107,7 +110,8 @@ class ServedProcess(ObservedProcess):
             policy=served.policy,
             write=served.journal,
             events=served.events,
-            tell_exchanges=True,
+            tell_exchanges=served.tell_exchanges,
+            direct=served.direct,
             watch=self._built,
         )
         context.run(BUILD.set, build)

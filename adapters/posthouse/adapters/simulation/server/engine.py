@@ -79,7 +79,7 @@ class Engine:
         self._processes = number = self._processes + 1
         journal = self._monitoring.journal
         if self.machine_faults is not None:
-            self._witness = Witness()
+            self._witness = Witness(exchanges_told=self.deployment.tell_exchanges)
             self.process: Process | ServedProcess = self._start_served(faults, number, self.machine_faults)
             return
         board, service = self.deployment.start(
@@ -107,6 +107,8 @@ class Engine:
             None if monitoring.journal is None else partial(monitoring.journal, number),
             monitoring.model,
             machine,
+            deployment.tell_exchanges,
+            deployment.direct,
         )
         streams = self.chance, number
         return ServedProcess(served, faults, self.schedule, streams, self._on_action, self._keep_incident)
