@@ -110,7 +110,7 @@ class Descriptors(Protocol):
     """Descriptors of files and pipes. `pipe`, `dup`, `close`, `read` and `write` are those of `os`."""
 
     def limit(self) -> float:
-        """The limit of open descriptors: their numbers are smaller."""
+        """The number below which all descriptors of this process stay."""
         ...
 
     def null(self) -> int:

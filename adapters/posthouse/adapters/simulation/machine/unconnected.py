@@ -15,7 +15,7 @@ def failure(number: int) -> OSError:
 
 
 class SimulatedSocket:
-    """The base of connected and listening sockets. It has a descriptor; each operation on it fails."""
+    """The base of connected and listening sockets. It has a descriptor; binding, reading and writing fail."""
 
     def __init__(self, descriptors: Descriptors, family: int) -> None:
         self.family: Final = family
@@ -48,7 +48,7 @@ class SimulatedSocket:
         return 0
 
     def release(self) -> None:
-        """Release the connection: the descriptor was closed."""
+        """Do nothing: there is no connection to release."""
 
     # Operations that only connected or only listening sockets have
 

@@ -134,7 +134,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 self._clock.after(self.wait, self._slept)
 
     def _slept(self) -> None:
-        """The next sleep has ended."""
+        """End a sleep: the next turn may run its callback."""
         self._planned = None
         self.woken = True
 
