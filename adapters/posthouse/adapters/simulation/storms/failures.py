@@ -128,7 +128,7 @@ def _run(make: MakeStorm, run: Run, journals: Journals | None = None) -> StormRe
 
 @contextmanager
 def silent_log() -> Iterator[None]:
-    """The real server logs every refusal and failure. Of a storm, that is nothing to read."""
+    """Log only what is critical: the real server logs each refusal and failure, thousands in a storm."""
     level = logger.level
     logger.setLevel(CRITICAL)
     try:
