@@ -32,6 +32,13 @@ from posthouse.transports.switchboard.switchboard import Switchboard
 HERE = Address("127.0.0.1", 50_000)
 PIPE = Address(transport="pipe")
 
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+)
+"""A handshake that agrees on compression."""
+
 
 def counter() -> Callable[[int], bytes]:
     """Entropy that can be told in advance and never repeats."""

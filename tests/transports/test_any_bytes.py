@@ -14,7 +14,7 @@ from posthouse.core.values.peers import SocketId
 from posthouse.transports.websocket.deflate import deflate
 from posthouse.transports.websocket.frames import CLOSE, CONTINUATION, FIN, PING, PONG, RSV1, TEXT, masked_frame
 
-from tests.transports.board import HERE, PIPE, Board, call, post
+from tests.transports.board import HERE, PIPE, UPGRADE, Board, call, post
 
 CONFIG = Config(
     allow_chunked=True,
@@ -49,12 +49,6 @@ CALLS = st.sampled_from(
         b'{"pad":"' + b"x" * 290 + b'"}',
         b'{"pad":"' + b"x" * 291 + b'"}',
     ]
-)
-
-UPGRADE = (
-    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
 )
 
 CHUNKED_HEAD = (

@@ -12,7 +12,7 @@ from posthouse.transports.websocket.deflate import deflate
 from posthouse.transports.websocket.frames import CLOSE, CONTINUATION, FIN, PING, RSV1, TEXT, masked_frame
 
 from tests.fuzz.target import Planted, Target
-from tests.transports.board import PIPE, Board, Ways, agree, calculator, call, post
+from tests.transports.board import PIPE, UPGRADE, Board, Ways, agree, calculator, call, post
 
 CONFIG = Config(
     max_connections=6,
@@ -42,12 +42,6 @@ CONFIG = Config(
 )
 
 SERVICE = calculator()
-
-UPGRADE = (
-    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
-)
 
 TEXTS = (
     call("add", b"[1,2]"),

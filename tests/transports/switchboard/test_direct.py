@@ -18,7 +18,7 @@ from posthouse.core.values.peers import SocketId
 from posthouse.transports.websocket.deflate import deflate
 from posthouse.transports.websocket.frames import CLOSE, CONTINUATION, FIN, PING, PONG, RSV1, TEXT, masked_frame
 
-from tests.transports.board import PIPE, Board, Ways, agree, calculator, call, post
+from tests.transports.board import PIPE, UPGRADE, Board, Ways, agree, calculator, call, post
 
 ROOMY = Config()
 NARROW = Config(
@@ -43,12 +43,6 @@ NARROW = Config(
 
 SERVICE = calculator()
 ADA = Identity("ada", ("broadcast",))
-
-UPGRADE = (
-    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
-)
 
 TEXTS = (
     call("add", b"[1,2]"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import NO_META, Meta
 from posthouse.transports.codec import Exchange
@@ -126,8 +127,9 @@ class RequestReader:
         options = ResponseOptions(head.persistent, head.method == b"HEAD", lines)
         length = None if head.chunked else head.length or 0
         call, path = isinstance(wanted, Call) and not wanted.awaited, PATHS.get(head.path) or head.path.decode("ascii")
-        self._known.keep(raw, head, JudgedHead(wanted, call, meta, length, path, head.headers, options))
-        return JudgedHead(wanted, call, meta, length, path, head.headers, options.naming(meta.request_id))
+        judged = JudgedHead(wanted, call, meta, length, path, head.headers, options)
+        self._known.keep(raw, head, judged)
+        return judged if meta.request_id is None else replace(judged, options=options.naming(meta.request_id))
 
     def read_body(self, data: bytes) -> Exchange | Refusal | None:
         """Read the body from the next bytes. The whole request; a refusal; or None: more bytes are needed."""
