@@ -14,7 +14,7 @@ import pytest
 from tests.adapters.loopback import ENVIRONMENT, PATIENCE, post, text
 
 SERVER = """
-import sys, threading
+import signal, sys, threading
 from posthouse.adapters import run
 from posthouse.core.values.config import Config
 from posthouse.core.service.service import Service
@@ -30,7 +30,12 @@ def stick() -> None:
 def draining(event) -> None:
     print("draining", flush=True)
 
+def signal_another_thread() -> None:
+    for line in sys.stdin:
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
 def started(server) -> None:
+    threading.Thread(target=signal_another_thread, daemon=True).start()
     print("started", server.bound[0].port, flush=True)
 
 config = Config(drain_spread=0.0, drain_notice=float(sys.argv[2]), drain_grace=0.1, drain_timeout=float(sys.argv[3]))
@@ -43,6 +48,7 @@ print("over", flush=True)
 def server(backend: str, notice: float, drain_timeout: float = 26.0) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-c", SERVER, backend, str(notice), str(drain_timeout)],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -63,6 +69,59 @@ def test_a_signal_drains_and_the_exit_code_is_zero(anyio_backend: str, number: s
         process.send_signal(number)
         assert process.stdout.read() == "draining\nover\n"
         assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
+def test_a_signal_that_does_not_interrupt_the_sleep_of_the_loop_is_noticed(backend: str) -> None:
+    with server(backend, 0.0) as process:
+        assert process.stdin is not None and process.stdout is not None
+        port = int(process.stdout.readline().split()[1])
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(post(text("connection.ping")))
+            assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
+        process.stdin.write("now\n")
+        process.stdin.flush()
+        assert process.stdout.read() == "draining\nover\n"
+        assert process.wait(PATIENCE) == 0
+
+
+HANDLERS = """
+import asyncio, signal, sys
+from posthouse.adapters import serve
+from posthouse.core import Config, Service
+
+async def main() -> None:
+    signalled = asyncio.Event()
+    if sys.argv[1] == "before":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, signalled.set)
+    descriptor = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(descriptor)
+
+    def started(server) -> None:
+        if sys.argv[1] == "while":
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, signalled.set)
+        signal.raise_signal(signal.SIGTERM)
+
+    await serve(Service("mortal"), port=0, signals=True, config=Config(drain_spread=0.0), started=started)
+    after = signal.set_wakeup_fd(-1)
+    signal.set_wakeup_fd(after)
+    print(after != -1 if sys.argv[1] == "while" else after == descriptor)
+    if sys.argv[1] != "none":
+        signal.raise_signal(signal.SIGUSR1)
+        await signalled.wait()
+        print("signalled")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "printed"), [("none", "True\n"), ("before", "True\nsignalled\n"), ("while", "True\nsignalled\n")]
+)
+def test_signal_handlers_of_asyncio_are_left_as_they_are(when: str, printed: str) -> None:
+    command = [sys.executable, "-c", HANDLERS, when]
+    ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE)
+    assert ended.stdout == printed
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

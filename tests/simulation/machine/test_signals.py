@@ -7,26 +7,74 @@ import signal
 import pytest
 from posthouse.adapters.simulation.machine.signals import Exited, SimulatedSignals
 
+from tests.simulation.machine.systems import SimulatedBench
 
-def test_a_signal_is_handled_by_the_last_handler() -> None:
-    signals, seen = SimulatedSignals(), []
-    assert signals.available()
+
+def signals_of(simulated: SimulatedBench) -> SimulatedSignals:
+    return simulated.machine.signals
+
+
+def test_a_signal_is_handled_by_the_last_handler(simulated: SimulatedBench) -> None:
+    signals, seen = signals_of(simulated), list[int]()
+    assert signals.available() and signals.untouched
     assert signals.handle(signal.SIGTERM, lambda number, frame: seen.append(number)) is signal.SIG_DFL
+    assert not signals.untouched
     signals.send(signal.SIGTERM)
+    signals.call_handlers()
     assert callable(signals.handle(signal.SIGTERM, signal.SIG_IGN))
     signals.send(signal.SIGTERM)
+    signals.call_handlers()
     assert seen == [signal.SIGTERM]
 
 
-def test_a_signal_without_a_handler_ends_the_process() -> None:
+def test_a_signal_does_not_end_the_sleep_of_the_loop(simulated: SimulatedBench) -> None:
+    signals, loop, seen = signals_of(simulated), simulated.machine.loop, list[int]()
+    signals.handle(signal.SIGTERM, lambda number, frame: seen.append(number))
+    signals.send(signal.SIGTERM)
+    loop.turn()
+    assert seen == []
+    loop.call_soon(lambda: None)
+    loop.turn()
+    assert seen == [signal.SIGTERM]
+
+
+def test_a_signal_writes_a_byte_to_the_descriptor_that_wakes_the_loop(simulated: SimulatedBench) -> None:
+    signals, loop, seen = signals_of(simulated), simulated.machine.loop, list[int]()
+    signals.handle(signal.SIGTERM, lambda number, frame: seen.append(number))
+    awake, waker = simulated.system.sockets.pair()
+    loop.add_reader(awake.fileno(), lambda: seen.append(awake.recv(10)[0]))
+    loop.turn()
+    assert signals.wake_up(waker.fileno()) == -1
+    assert not signals.untouched
+    signals.send(signal.SIGTERM)
+    loop.turn()
+    assert seen == [signal.SIGTERM, 0]
+    assert signals.wake_up(-1) == waker.fileno()
+
+
+def test_a_full_descriptor_takes_no_more_bytes_and_the_signal_is_kept(simulated: SimulatedBench) -> None:
+    signals, seen = signals_of(simulated), list[int]()
+    signals.handle(signal.SIGTERM, lambda number, frame: seen.append(number))
+    _, waker = simulated.system.sockets.pair()
+    signals.wake_up(waker.fileno())
+    with pytest.raises(BlockingIOError):
+        while True:
+            waker.send(bytes(4096))
+    signals.send(signal.SIGTERM)
+    signals.call_handlers()
+    assert seen == [signal.SIGTERM]
+
+
+def test_a_signal_without_a_handler_ends_the_process(simulated: SimulatedBench) -> None:
     with pytest.raises(Exited) as raised:
-        SimulatedSignals().send(signal.SIGINT)
+        signals_of(simulated).send(signal.SIGINT)
     assert raised.value.code == 130
 
 
-def test_a_process_that_exits_stops_where_it_is() -> None:
-    signals = SimulatedSignals()
+def test_a_process_that_exits_stops_where_it_is(simulated: SimulatedBench) -> None:
+    signals = signals_of(simulated)
     signals.sleep(0.2)
+    signals.flush()
     assert signals.slept == 0.2
     with pytest.raises(Exited) as raised:
         signals.exit(3)

@@ -51,6 +51,11 @@ class Poller:
         self._waker.setblocking(False)
         self.watch(self._awake, 0, READ, self)
 
+    @property
+    def waker(self) -> int:
+        """A descriptor that does not block. A byte that is written to it wakes the event loop."""
+        return self._waker.fileno()
+
     def watch(self, watched: Socket, before: int, events: int, watcher: Watcher) -> None:
         """Have `poll` return the watcher's `ready` when one of `events` occurs. `before`: the events watched until now.
         0: none."""

@@ -159,7 +159,7 @@ async def serve(
         stack.callback(runner.close)
         server = Server(runner, bound)
         if signals:
-            stack.enter_context(on_signals(system, server.shut_down, config.drain_timeout))
+            stack.enter_context(on_signals(system, server.shut_down, runner.poller.waker, config.drain_timeout))
 
         def accepts() -> None:
             for at in bound:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import signal
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from queue import Empty
 from types import FrameType
 from typing import Final, Never
@@ -19,13 +17,19 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 SPARE: Final = 2.0
 """Seconds after the time of a shut-down until the process ends, whatever holds it up."""
 
+NO_DESCRIPTOR: Final = -1
+
 LAST_LINE: Final = 0.2
 """Seconds that a second signal waits for the last line of the log."""
 
 
 @contextmanager
-def on_signals(system: System, shut_down: Callable[[], None], seconds: float) -> Iterator[None]:
+def on_signals(system: System, shut_down: Callable[[], None], waker: int, seconds: float) -> Iterator[None]:
     """While this is entered, the first signal calls `shut_down`, and a second one exits at once with 128 + n.
+
+    A signal that comes just before the loop sleeps does not interrupt the sleep, and Python calls its handler only when
+    the loop runs again. So each signal also writes a byte to `waker`, a descriptor that wakes the loop. An event loop
+    that has such a descriptor itself (uvloop, trio) keeps its own.
 
     A thread writes the last line of the log. A signal handler may have interrupted the code that holds the log's lock.
     If the shut-down takes much longer than `seconds`, because user code blocks the loop, the process exits with 1.
@@ -59,6 +63,9 @@ def on_signals(system: System, shut_down: Callable[[], None], seconds: float) ->
                 signals.exit(128 + second)
 
     before = {number: signals.handle(number, handle) for number in SIGNALS}
+    own = signals.wake_up(waker)
+    if own != NO_DESCRIPTOR:
+        signals.wake_up(own)
     system.threads.start(watch, "posthouse-shut-down")
     try:
         yield
@@ -66,12 +73,12 @@ def on_signals(system: System, shut_down: Callable[[], None], seconds: float) ->
         news.put(None)
         for number, handler in before.items():
             signals.handle(number, handler)
+        last = signals.wake_up(own)
+        if last != waker:
+            signals.wake_up(last)  # asyncio has set its own for a handler of the user's
 
 
 def end_process(signals: Signals) -> Never:
     """Exit with 1, without waiting for tasks and threads of user code that resist."""
-    with suppress(Exception):
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
+    signals.flush()
     signals.exit(1)

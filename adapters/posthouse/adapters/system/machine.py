@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import resource
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from os import PathLike
 from queue import SimpleQueue
 from typing import Any, Never
@@ -108,6 +110,15 @@ class MachineSignals:
 
     handle = staticmethod(signal.signal)
     sleep = staticmethod(time.sleep)
+
+    def wake_up(self, descriptor: int) -> int:
+        return signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+
+    def flush(self) -> None:
+        with suppress(Exception):
+            logging.shutdown()
+            sys.stdout.flush()
+            sys.stderr.flush()
 
     def exit(self, code: int) -> Never:
         os._exit(code)

@@ -183,8 +183,17 @@ class Signals(Protocol):
         """Set the handler of a signal. Returns the previous one."""
         ...
 
+    def wake_up(self, descriptor: int) -> int:
+        """Write a byte to this descriptor at each signal, to none if it is -1: `signal.set_wakeup_fd`. Returns the
+        previous descriptor."""
+        ...
+
     def sleep(self, seconds: float) -> None:
         """Block this thread."""
+        ...
+
+    def flush(self) -> None:
+        """Write the rest of the log and of the standard streams."""
         ...
 
     def exit(self, code: int) -> Never:

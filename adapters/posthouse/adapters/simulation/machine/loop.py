@@ -12,6 +12,7 @@ from posthouse.adapters.simulation.schedule import ProcessClock
 from posthouse.adapters.system.system import READ
 
 from .descriptors import Descriptors
+from .signals import SimulatedSignals
 from .virtual import Ready, VirtualLoop
 
 Ts = TypeVarTuple("Ts")
@@ -20,9 +21,10 @@ Ts = TypeVarTuple("Ts")
 class SimulatedLoop(VirtualLoop):
     """An event loop on virtual time, over these descriptors. A callback that raises is a defect."""
 
-    def __init__(self, clock: ProcessClock, descriptors: Descriptors) -> None:
+    def __init__(self, clock: ProcessClock, descriptors: Descriptors, signals: SimulatedSignals) -> None:
         super().__init__(clock, "time: the loop never waits and the clock does not advance")
         self._descriptors: Final = descriptors
+        self._signals: Final = signals
         self._readers: Final[dict[int, Ready]] = {}
         self.set_exception_handler(self._fail)
 
@@ -49,5 +51,6 @@ class SimulatedLoop(VirtualLoop):
         return True
 
     def _ready_callbacks(self) -> list[Ready]:
+        self._signals.call_handlers()
         file = self._descriptors.file
         return [reader for fd, reader in self._readers.items() if file(fd).ready() & READ]

@@ -1,10 +1,18 @@
-"""Signals, which a world sends at any step, and the exit of the process."""
+"""Signals, which a world sends at any step, and the exit of the process.
+
+A signal that comes while the event loop waits comes at the worst moment: after the loop's last instruction, and before
+its sleep. It does not end the sleep, and its handler is called when the loop runs again.
+"""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Never
+
+from .descriptors import Descriptors
+from .paired import PairedSocket
 
 Handler = Callable[[int, None], object]
 
@@ -18,11 +26,20 @@ class Exited(BaseException):
 
 
 class SimulatedSignals:
-    """The signals of one process. `slept`: seconds for which their handlers have blocked it."""
+    """The signals of one process. `slept`: seconds for which their handlers have blocked it. `waker`: the descriptor to
+    which each signal writes a byte, or -1."""
 
-    def __init__(self) -> None:
+    def __init__(self, descriptors: Descriptors) -> None:
+        self._descriptors: Final = descriptors
         self._handlers: Final[dict[int, Any]] = {}
+        self._arrived: Final[list[int]] = []
+        self.waker = -1
         self.slept = 0.0
+
+    @property
+    def untouched(self) -> bool:
+        """Is everything as at the start of the process?"""
+        return self.waker == -1 and all(handler is signal.SIG_DFL for handler in self._handlers.values())
 
     def available(self) -> bool:
         return True
@@ -32,16 +49,36 @@ class SimulatedSignals:
         self._handlers[number] = handler
         return before
 
+    def wake_up(self, descriptor: int) -> int:
+        before, self.waker = self.waker, descriptor
+        return before
+
     def sleep(self, seconds: float) -> None:
         self.slept += seconds
+
+    def flush(self) -> None:
+        """Do nothing: the log and the standard streams belong to the process of the test."""
 
     def exit(self, code: int) -> Never:
         raise Exited(code)
 
     def send(self, number: int) -> None:
-        """Send a signal to the process. Raises Exited if it ends the process."""
+        """Send a signal to the process. Raises Exited if it has no handler: it ends the process."""
         handler = self._handlers.get(number, signal.SIG_DFL)
         if handler is signal.SIG_DFL:
             raise Exited(128 + number)
-        if handler is not signal.SIG_IGN:
-            handler(number, None)
+        if handler is signal.SIG_IGN:
+            return
+        self._arrived.append(number)
+        if self.waker != -1:
+            waker = self._descriptors.file(self.waker)
+            assert isinstance(waker, PairedSocket)
+            with suppress(BlockingIOError):  # it is full: the loop will wake in any case
+                waker.send(b"\0")
+
+    def call_handlers(self) -> None:
+        """Call the handlers of the signals that have come: the event loop runs. Raises Exited if one ends the
+        process."""
+        while self._arrived:
+            number = self._arrived.pop(0)
+            self._handlers[number](number, None)

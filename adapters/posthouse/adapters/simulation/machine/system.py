@@ -66,8 +66,8 @@ class SimulatedSystem:
         self.kernel: Final = Kernel(schedule, self.descriptors, stream)
         self.tls: Final = SimulatedTls(stream)
         self.sockets: Final = SimulatedSockets(self.kernel, self.tls)
-        self.signals: Final = SimulatedSignals()
-        self.loop: Final = SimulatedLoop(clock, self.descriptors)
+        self.signals: Final = SimulatedSignals(self.descriptors)
+        self.loop: Final = SimulatedLoop(clock, self.descriptors, self.signals)
 
     def collector(self) -> AbstractContextManager[None]:
         """Change nothing: the process belongs to a test."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial, wraps
@@ -10,6 +11,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from msgspec import Struct
 from posthouse.adapters.server.server import Server
+from posthouse.adapters.simulation.machine.signals import SimulatedSignals
 from posthouse.core.values.errors import ErrorObject
 from posthouse.core.values.peers import ConnectionId, Identity
 
@@ -54,7 +56,8 @@ class ServedApplication:
 
     bound: Final = ()
 
-    def __init__(self) -> None:
+    def __init__(self, signals: SimulatedSignals) -> None:
+        self._signals: Final = signals
         self.started = False
         self.ended = False
         self.error: Exception | None = None
@@ -105,9 +108,9 @@ class ServedApplication:
     stats = _of_server(Server.stats)
 
     def stop(self) -> None:
-        """Begin to end the server. `ended` tells when it has ended, and `error` why it failed."""
+        """Begin to end the server, by a signal. `ended` tells when it has ended, and `error` why it failed."""
         if not self.ended:
-            self.server.shut_down()
+            self._signals.send(signal.SIGTERM)
 
     def close(self) -> None:
         """Forget all calls: the process has ended."""

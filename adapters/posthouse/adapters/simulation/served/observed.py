@@ -28,7 +28,7 @@ class ObservedProcess:
     def __init__(self, system: SimulatedSystem, handlers: ServedHandlers, on_action: Callable[[Action], None]) -> None:
         self.system: Final = system
         self.handlers: Final = handlers
-        self.application: Final = ServedApplication()
+        self.application: Final = ServedApplication(system.signals)
         self._on_action: Final = on_action
         self._watch: Watch | None = None
 
@@ -84,7 +84,9 @@ class ObservedProcess:
             self.handlers.check()
 
     def check_at_rest(self) -> None:
-        """Check that the server, which has ended, has left no descriptor open. Raises Violation."""
+        """Check that the server, which has ended, has left no descriptor open, and no handler of a signal. Raises
+        Violation."""
         must(not self.board.outbox, "rest: the server has ended, and an action was not performed")
         left = self.system.descriptors.open()
         must(not left, f"rest: no descriptor is left open ({', '.join(type(file).__name__ for file in left.values())})")
+        must(self.system.signals.untouched, "rest: the handlers of signals and their descriptor are those from before")

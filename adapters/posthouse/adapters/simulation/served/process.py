@@ -118,7 +118,13 @@ class ServedProcess(ObservedProcess):
         host, port = PLACE
         allow = served.policy.hosts or ("localhost",)
         main = serve(
-            service, host=host, port=port, config=served.config, allow_hosts=allow, started=self.application.accepts
+            service,
+            host=host,
+            port=port,
+            config=served.config,
+            allow_hosts=allow,
+            signals=True,
+            started=self.application.accepts,
         )
         task = loop.create_task(main, name="serve", context=context)
         task.add_done_callback(self._returned)
