@@ -15,6 +15,7 @@ import anyio
 import pytest
 from posthouse.core.service.context import Context
 from posthouse.core.service.method import Method, Outcome, Raised, Returned
+from posthouse.core.service.parameters import Arguments
 from posthouse.core.service.results import ResultError
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
@@ -225,6 +226,48 @@ async def test_a_call_that_waits_for_its_turn_is_cancelled_without_having_run() 
         gate.set()
         assert [(await client.next())["result"] for _ in range(2)] == [1, 3]
     assert ran == [1, 3]
+
+
+@pytest.mark.parametrize("intercepted", [None, "plain", "awaits"])
+async def test_the_next_of_a_line_begins_when_the_first_is_cancelled_while_it_waits_for_a_thread(
+    intercepted: str | None,
+) -> None:
+    service = Service("sequential", public=True)
+    ran: list[int] = []
+    occupied, gate = threading.Event(), threading.Event()
+
+    @service.method(blocking=True)
+    def occupy() -> None:
+        occupied.set()
+        gate.wait(PATIENCE)
+
+    @service.method(blocking=True, sequential=True)
+    def step(number: int) -> int:
+        ran.append(number)
+        return number
+
+    if intercepted == "plain":
+        service.on_call(lambda context, method, arguments: None)
+    elif intercepted == "awaits":
+
+        @service.on_call
+        async def pause(context: Context, method: Method, arguments: Arguments) -> None:
+            await anyio.lowlevel.checkpoint()
+
+    async with (
+        serving(service, config=Config(blocking_workers=1)) as server,
+        websocket(server) as client,
+        websocket(server) as other,
+    ):
+        await other.say(text("occupy"))
+        await anyio.to_thread.run_sync(occupied.wait)
+        for number in (1, 2, 3):
+            await client.say(text("step", [number], id=number))
+        await client.say(text("rpc.cancel", {"id": 1}, id=None))
+        assert (await client.next())["error"]["code"] == -32800
+        gate.set()
+        assert [(await client.next())["result"] for _ in range(2)] == [2, 3]
+    assert ran == [2, 3]
 
 
 async def test_a_cancelled_handler_is_stopped_and_its_slot_returns_when_it_has_ended() -> None:
