@@ -80,6 +80,8 @@ DEFAULTS: dict[str, Any] = {
     "max_blocking_queue": 256,
     "watchdog_warn": 0.1,
     "watchdog_log": 5.0,
+    "log_lines": 10,
+    "log_interval": 10.0,
     "write_ahead": 65536,
     "max_queued_replies_bytes": 16777216,
     "max_queued_pushes_bytes": 1048576,

@@ -18,7 +18,6 @@ from typing import Final
 
 import anyio
 from posthouse.adapters.loop.runner import Runner
-from posthouse.adapters.report import WARNING, report
 from posthouse.core.jsonrpc.messages import is_encodable
 from posthouse.core.service.method import Outcome, Raised, Returned
 from posthouse.core.values.effects import Cancel, Invoke
@@ -164,16 +163,10 @@ class Runs:
 
     def _name(self, run: Run, text: str) -> None:
         """Name a handler that resists, once."""
-        if not run.named:
-            run.named = True
-            report(
-                WARNING,
-                "handler.resists",
-                text,
-                method=run.invoke.method.name,
-                connection=run.invoke.caller.connection,
-                request_id=run.invoke.meta.request_id,
-            )
+        if run.named:
+            return
+        run.named = True
+        self._events.log.resists(run.invoke, text)
 
     # The end
 
@@ -330,8 +323,7 @@ class Runs:
     def _fail(self, invoke: Invoke, error: BaseException) -> None:
         if isinstance(error, RpcError):
             if error.data is not None and not is_encodable(error.data):
-                text = "sent an error without its data: the data cannot be encoded as JSON"
-                report(WARNING, "error.data_lost", text, method=invoke.method.name, code=error.code)
+                self._events.log.data_lost(invoke.method.name, error.code)
             self._board.fail(invoke.call, error, self._now())
             return
         incident = self._runner.system.entropy(6).hex()

@@ -96,7 +96,7 @@ async def drive(
                     events.finish()
                     with anyio.move_on_after(config.close_timeout):
                         await events.finished.wait()
-                began = runner.now() if events.draining_since is None else events.draining_since
+                began = runner.now() if events.log.draining_since is None else events.log.draining_since
                 until = began + config.drain_timeout
             finally:
                 cancelled = until is None
@@ -112,7 +112,7 @@ async def drive(
                 if cancelled:
                     log_errors(errors)
                 if started:
-                    events.report_end()
+                    events.log.report_end()
                 group.cancel_scope.cancel()
     return Ended(left, errors)
 

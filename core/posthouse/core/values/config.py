@@ -106,6 +106,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_blocking_queue: int = 256
     watchdog_warn: float = 0.1
     watchdog_log: float = 5.0
+    log_lines: int = 10
+    log_interval: float = 10.0
 
     # flow
     write_ahead: int = 64 * KIB

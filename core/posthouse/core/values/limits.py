@@ -119,6 +119,11 @@ Calls
       the method is named in the log
   watchdog_log = 5: seconds for which a plain handler may hold up the loop
       its stack is logged
+  log_lines = 10: lines of one event about one method or hook, in each log_interval, for [these
+      events](log.md#lines-that-repeat)
+      further lines are left out, and their number is logged
+  log_interval = 10: seconds in which the lines of one event and method are counted
+      counting begins anew
 
 Flow
   write_ahead = 64 KiB: bytes given to a socket before it takes them

@@ -93,7 +93,7 @@ class Watch:
     def _told(self, event: Event) -> None:
         self.ends_of_input.see(event, self.board)
         if type(event) is CallFailed:
-            raised = self._events._raised.get(event.incident)
+            raised = self._events.log.raised.get(event.incident)
             if raised is not None:  # None: the result was invalid, and the handler raised nothing
                 self._incident(event.incident, raised)
 

@@ -179,6 +179,8 @@ MACHINE_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
     "blocking_workers": (1, 2),
     "max_blocking_queue": (0, 1, 3),
     "cleanup_grace": (0.1, 1.0),
+    "log_lines": (1,),
+    "log_interval": (0.3,),
 }
 """Limits of the part of a server that runs handlers."""
 
