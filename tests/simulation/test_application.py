@@ -9,7 +9,7 @@ import anyio
 import pytest
 from posthouse.adapters.handlers.lifespans import LifespanError
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation import Conditions, World
+from posthouse.adapters.simulation import Conditions, Monitoring, World
 from posthouse.core import (
     Config,
     ConnectionOpened,
@@ -208,7 +208,7 @@ def test_calls_in_process_have_one_outcome_each() -> None:
 
 
 def test_a_call_in_process_that_gets_no_outcome_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World(service=clock([]))
+    world = World(service=clock([]), monitoring=Monitoring(check_every=10_000))  # the tables would tell sooner
     call = world.server.begin("rest")
     monkeypatch.setattr(LocalCalls, "answered", lambda self, effect, now: None)
     monkeypatch.setattr(LocalCalls, "refused", lambda self, effect, now: None)

@@ -12,7 +12,7 @@ import anyio
 import pytest
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation import Conditions, HandlerFaults, Model, World
-from posthouse.adapters.simulation.handlers.handlers import InjectedError
+from posthouse.adapters.simulation.served.faults import InjectedError
 from posthouse.core import Config, Context, RpcError, Service, UsageError
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.method import Method, Outcome, Raised

@@ -1,43 +1,18 @@
-"""Worlds in which the real server runs, on a simulated machine: what it answers, and what it leaves behind."""
+"""The server of a world: what it answers on its simulated machine, and what it leaves behind."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from posthouse.adapters import LifespanError
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation import Conditions, HandlerFaults, Monitoring, Seeded, Storm, World
+from posthouse.adapters.simulation import Conditions, HandlerFaults, SocketFaults, World
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.machine.links import LinkSink
-from posthouse.adapters.simulation.machine.sockets import SocketFaults
-from posthouse.adapters.simulation.served.process import ServedProcess
-from posthouse.adapters.simulation.storms.failures import silent_log
-from posthouse.adapters.simulation.storms.scenario import draw_machine_faults
-from posthouse.adapters.simulation.storms.storm import Part
 from posthouse.core import Config, Identity, Service, UsageError
 
 from .shop import TRANSPORTS, every_transport, pushable_transports, shop
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-REAL = Monitoring(machine=SocketFaults())
-TRACE = """
-import sys
-sys.path[:0] = {paths!r}
-from posthouse.adapters.simulation import attempt
-from posthouse.adapters.simulation.storms.storm import Part
-print(*(attempt(seed, 8.0, part=Part(real=True)).trace for seed in range(500, 506)))
-"""
-
-
-def process_of(world: World) -> ServedProcess:
-    """The process of a world with the real server."""
-    assert isinstance(world.process, ServedProcess)
-    return world.process
 
 
 @every_transport
@@ -48,7 +23,7 @@ def test_the_real_server_answers_in_the_loop_in_tasks_and_in_threads(transport: 
     def twice(number: int) -> int:
         return 2 * number
 
-    world = World(service=service, monitoring=REAL)
+    world = World(service=service)
     alice = world.client("alice", transport)
     plain, task, thread = alice.call("add", 1, 2), alice.call("wait", 2.5), alice.call("twice", 4)
     world.run(10)
@@ -58,7 +33,7 @@ def test_the_real_server_answers_in_the_loop_in_tasks_and_in_threads(transport: 
 
 @pushable_transports
 def test_the_real_server_calls_its_clients(transport: Transport) -> None:
-    world = World(service=shop(), monitoring=REAL)
+    world = World(service=shop())
     alice = world.client("alice", transport, identity=Identity("ada"))
     alice.answers["number"] = lambda params: params[0] + 1
     asked, told = alice.call("ask"), alice.call("tell")
@@ -69,25 +44,25 @@ def test_the_real_server_calls_its_clients(transport: Transport) -> None:
 
 
 def test_nothing_is_left_of_a_server_that_has_ended() -> None:
-    world = World(service=shop(), monitoring=REAL)
+    world = World(service=shop())
     for number, transport in enumerate(TRANSPORTS):
         world.client(f"client {number}", transport).call("add", 1, number)
     world.run(1)
-    process = process_of(world)
+    process = world.process
     assert process.system.descriptors.open() and process.system.threads.alive
     world.finish()
     assert (process.system.descriptors.open(), process.system.threads.alive, process.over) == ({}, [], True)
 
 
 def test_a_descriptor_that_is_left_open_is_a_violation() -> None:
-    world = World(service=shop(), monitoring=REAL)
-    process_of(world).system.descriptors.null()
+    world = World(service=shop())
+    world.process.system.descriptors.null()
     with pytest.raises(Violation, match=r"no descriptor is left open \(Null\)"):
         world.finish()
 
 
 def test_a_process_that_was_killed_is_followed_by_another() -> None:
-    world = World(service=shop(), monitoring=REAL)
+    world = World(service=shop())
     alice = world.client("alice")
     lost = alice.call("wait", 5.0)
     world.run(1)
@@ -100,7 +75,7 @@ def test_a_process_that_was_killed_is_followed_by_another() -> None:
 
 
 def test_a_process_that_stops_for_a_while_loses_nothing() -> None:
-    world = World(service=shop(), monitoring=REAL)
+    world = World(service=shop())
     alice = world.client("alice")
     alice.call("add", 1, 2)
     world.run(1)
@@ -113,17 +88,17 @@ def test_a_process_that_stops_for_a_while_loses_nothing() -> None:
 
 
 def test_a_shutdown_ends_the_process_after_its_calls() -> None:
-    world = World(service=shop(), monitoring=REAL)
+    world = World(service=shop())
     call = world.client("alice").call("wait", 3.0)
     world.run(1)
     world.shut_down()
     world.run(60)
-    assert (call.result, process_of(world).over) == (3.0, True)
+    assert (call.result, world.process.over) == (3.0, True)
     assert world.client("alice").call("add", 1, 2).status == "lost"
 
 
 def test_a_call_in_process_is_made_and_hung_up() -> None:
-    world = World(service=shop(), monitoring=REAL)
+    world = World(service=shop())
     made = world.server.begin("add", [1, 2])
     left = world.server.begin("wait", [30.0])
     world.run(1)
@@ -152,7 +127,7 @@ def test_a_broadcast_is_made_outside_of_the_event_loop_in_a_handler_and_in_a_thr
     def in_thread() -> int:
         return tell("in a thread")
 
-    world = World(service=service, monitoring=REAL)
+    world = World(service=service)
     worlds.append(world)
     alice = world.client("alice")
     for method in ("in_loop", "in_thread"):
@@ -167,10 +142,10 @@ def test_a_broadcast_is_made_outside_of_the_event_loop_in_a_handler_and_in_a_thr
 
 
 def test_the_end_that_breaks_without_a_reason_is_a_violation() -> None:
-    world = World(service=shop(), monitoring=REAL)
+    world = World(service=shop())
     world.client("alice").call("wait", 30.0)
     world.run(1)
-    for endpoint in list(process_of(world).watch.endpoints.by_id.values()):
+    for endpoint in list(world.process.watch.endpoints.by_id.values()):
         with pytest.raises(Violation, match="closed that nobody asked to close"):
             endpoint.close()
     world.close()
@@ -178,7 +153,7 @@ def test_the_end_that_breaks_without_a_reason_is_a_violation() -> None:
 
 def test_a_server_whose_accepting_fails_answers_all_the_same() -> None:
     faults = SocketFaults(accept=500, spurious=300, partial=500)
-    world = World(3, service=shop(), monitoring=Monitoring(machine=faults))
+    world = World(3, service=shop(), conditions=Conditions(sockets=faults))
     calls = [world.client(f"client {number}").call("add", 1, number) for number in range(20)]
     world.settle()
     assert {call.status for call in calls} <= {"result", "lost"}
@@ -203,7 +178,7 @@ def test_faults_have_weights_of_a_thousand() -> None:
 )
 def test_handlers_fail_as_often_as_was_asked_for(faults: HandlerFaults, expected: str) -> None:
     conditions = Conditions(handlers=faults)
-    world = World(service=shop(), conditions=conditions, monitoring=REAL, config=Config(cleanup_grace=0.1))
+    world = World(service=shop(), conditions=conditions, config=Config(cleanup_grace=0.1))
     alice = world.client("alice")
     calls = [alice.call("add", 1, 2, timeout_ms=500), alice.call("wait", 0.0, timeout_ms=500)]
     world.run(1)
@@ -212,7 +187,7 @@ def test_handlers_fail_as_often_as_was_asked_for(faults: HandlerFaults, expected
 
 
 def test_the_exception_of_a_handler_of_the_real_server_is_the_cause_of_the_error() -> None:
-    world = World(service=shop(), monitoring=REAL)
+    world = World(service=shop())
     broken = world.client("alice").call("breaks")
     world.run(1)
     assert broken.error is not None
@@ -221,11 +196,11 @@ def test_the_exception_of_a_handler_of_the_real_server_is_the_cause_of_the_error
 
 
 def test_a_client_of_a_pipe_is_told_that_the_server_aborts_it() -> None:
-    world = World(service=shop(), monitoring=REAL)
+    world = World(service=shop())
     alice = world.client("alice", "lines")
     call = alice.call("wait", 30.0)
     world.run(1)
-    process = process_of(world)
+    process = world.process
     process.watch.dead = True  # the switchboard has not asked for it
     (pipes,) = process.sockets.values()
     (sink,) = [file for file in process.system.descriptors.open().values() if isinstance(file, LinkSink)]
@@ -235,7 +210,7 @@ def test_a_client_of_a_pipe_is_told_that_the_server_aborts_it() -> None:
 
 
 def test_the_exception_of_a_hook_is_kept() -> None:
-    world = World(service=shop(), monitoring=REAL)
+    world = World(service=shop())
     world.client("alice").call("add", 1, 2)
     world.run(1)
     assert [type(error) for error in world.hook_errors] == [ValueError]
@@ -251,37 +226,4 @@ def test_a_service_that_does_not_start_is_told() -> None:
         yield
 
     with pytest.raises(LifespanError, match="failed to start"):
-        World(service=service, monitoring=REAL)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_a_storm_with_the_real_server_is_calm(seed: int) -> None:
-    with silent_log():
-        calm = Storm(seed, part=Part(real=True)).run(8.0)
-    assert calm.steps > 0
-
-
-def traces(seed: str) -> str:
-    """The traces of some storms, of a process of its own."""
-    paths = [str(ROOT / ring) for ring in ("core", "transports", "adapters")]
-    done = subprocess.run(
-        [sys.executable, "-c", TRACE.format(paths=paths)],
-        env={**os.environ, "PYTHONHASHSEED": seed},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_a_seed_makes_the_same_storm_of_the_real_server_in_every_process() -> None:
-    first = traces("0")
-    assert len(first.split()) == 6
-    assert traces("4242") == first
-
-
-def test_a_fair_machine_never_fails_to_accept() -> None:
-    drawn = [draw_machine_faults(Seeded(seed).stream("machine"), fair=True) for seed in range(40)]
-    assert {faults.accept for faults in drawn} == {0}
-    assert {faults.partial for faults in drawn} == {0, 20, 100, 500}
-    assert any(draw_machine_faults(Seeded(seed).stream("machine"), fair=False).accept for seed in range(40))
+        World(service=service)

@@ -18,7 +18,7 @@ from posthouse.adapters.simulation import Client, Drawn, PendingCall, Recorded, 
 from posthouse.adapters.simulation import __main__ as command
 from posthouse.adapters.simulation.journals import SavedJournal
 from posthouse.adapters.simulation.storms.failures import Error, Failed, Run
-from posthouse.adapters.simulation.storms.scenario import SMALL_LIMITS, draw_config, draw_scenario
+from posthouse.adapters.simulation.storms.scenario import SMALL_LIMITS, draw_config, draw_machine, draw_scenario
 from posthouse.adapters.simulation.storms.service import service as sample_service
 from posthouse.adapters.simulation.storms.storm import Part, StormReport
 from posthouse.core import Config, RpcError, Service, UsageError
@@ -97,6 +97,17 @@ def test_storms_differ_in_limits_and_faults() -> None:
     configs = [draw_config(Seeded(seed).stream("swarm")) for seed in range(300)]
     shrunk = {name for name in SMALL_LIMITS for config in configs if getattr(config, name) != getattr(Config(), name)}
     assert shrunk == SMALL_LIMITS.keys()
+
+
+def test_a_fair_machine_never_fails_to_accept() -> None:
+    swarms = [Seeded(seed).stream("swarm") for seed in range(400)]
+    machines = [Seeded(seed).stream("machine") for seed in range(400)]
+    scenarios = [draw_machine(machine, draw_scenario(swarm)) for machine, swarm in zip(machines, swarms, strict=True)]
+    fair = [scenario.conditions.sockets for scenario in scenarios if scenario.fair]
+    assert {faults.accept for faults in fair} == {0}
+    assert any(faults.partial for faults in fair)
+    assert {scenario.conditions.sockets.accept for scenario in scenarios} == {0, 20, 100, 500}
+    assert {scenario.config.max_blocking_queue for scenario in scenarios if scenario.fair} == {256}
 
 
 def test_a_storm_can_run_any_service() -> None:

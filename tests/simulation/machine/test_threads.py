@@ -7,6 +7,7 @@ from functools import partial
 from queue import Empty
 
 import pytest
+from posthouse.adapters.simulation import Drawn
 
 from tests.simulation.machine.systems import Bench, SimulatedBench
 
@@ -59,6 +60,40 @@ def test_a_future_is_waited_for(bench: Bench) -> None:
     seen: list[int] = []
     bench.in_thread(lambda: seen.append(future.result()))
     assert seen == [7]
+
+
+def test_a_result_is_waited_for_so_long(bench: Bench) -> None:
+    future = bench.system.threads.future()
+
+    def wait() -> None:
+        with pytest.raises(TimeoutError):
+            future.result(0.001)
+
+    bench.in_thread(wait)
+
+
+def test_a_thread_draws_in_the_thread_of_its_world(simulated: SimulatedBench) -> None:
+    drawn_in: list[int] = []
+    drawn: list[int] = []
+
+    def draw(n: int) -> int:
+        drawn_in.append(threading.get_ident())
+        return n - 1
+
+    stream = Drawn(draw).stream("threads")
+    simulated.in_thread(lambda: drawn.extend([stream.choose(5), stream.choose(7)]))
+    assert (drawn, drawn_in) == ([4, 6], [threading.get_ident()] * 2)
+
+
+def test_a_thread_whose_draw_fails_ends_with_its_process(simulated: SimulatedBench) -> None:
+    threads = simulated.machine.threads
+    drawn: list[int] = []
+    stream = Drawn(lambda n: 1 // 0).stream("threads")
+    with pytest.raises(ZeroDivisionError):
+        simulated.in_thread(lambda: drawn.append(stream.choose(5)))
+    assert (threads.running, len(threads.alive)) == (None, 1)
+    threads.kill()
+    assert (threads.alive, drawn) == ([], [])
 
 
 def test_a_queue_is_waited_for(bench: Bench) -> None:

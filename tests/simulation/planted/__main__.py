@@ -43,15 +43,7 @@ def plant(patch: Patch, first: int, seconds: float) -> Hunted:
         copy(tree)
         apply(patch, tree)
         paths = os.pathsep.join(str(tree / ring) for ring in RINGS)
-        command = [
-            sys.executable,
-            "-m",
-            f"{__package__}.hunt",
-            str(first),
-            str(seconds),
-            str(tree),
-            *(["real"] if patch.real else []),
-        ]
+        command = [sys.executable, "-m", f"{__package__}.hunt", str(first), str(seconds), str(tree)]
         environment = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE)

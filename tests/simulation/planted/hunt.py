@@ -1,10 +1,9 @@
 """Run storms from a first seed on until one fails or the time is over.
 
-    python -m tests.simulation.planted.hunt FIRST SECONDS TREE [real]
+    python -m tests.simulation.planted.hunt FIRST SECONDS TREE
 
 It runs in a process of its own and prints one line of JSON, `Hunted`. It verifies that every module of the product
-comes from the copy in TREE: a hunt in the unchanged product would find nothing. With `real`, the storms run the real
-server.
+comes from the copy in TREE: a hunt in the unchanged product would find nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Final
 
 from msgspec import Struct
 from msgspec.json import encode
-from posthouse.adapters.simulation import Failed, Part, attempt
+from posthouse.adapters.simulation import Failed, attempt
 from posthouse.adapters.simulation.storms.failures import leave_journal
 
 STORM: Final = 20.0
@@ -40,12 +39,12 @@ class Hunted(Struct, frozen=True):
     shrinking: float = 0.0
 
 
-def hunt(first: int, seconds: float, tree: Path, part: Part) -> Hunted:
+def hunt(first: int, seconds: float, tree: Path) -> Hunted:
     """Run storms from the seed `first` on, for these CPU seconds. The journal of a storm that fails is saved in
     `tree`."""
     began = process_time()
     for storms in count(1):
-        outcome = attempt(first + storms - 1, STORM, part=part)
+        outcome = attempt(first + storms - 1, STORM)
         took = process_time() - began
         if isinstance(outcome, Failed):
             left = leave_journal(outcome, tree)
@@ -72,7 +71,7 @@ def strays(tree: Path) -> list[str]:
 def main(argv: list[str]) -> int:
     """Hunt, and print the outcome."""
     first, seconds, tree = int(argv[0]), float(argv[1]), Path(argv[2]).resolve()
-    hunted = hunt(first, seconds, tree, Part(real="real" in argv))
+    hunted = hunt(first, seconds, tree)
     if found := strays(tree):
         sys.stderr.write(f"these modules do not come from {tree}: {', '.join(found)}\n")
         return 2

@@ -14,12 +14,11 @@ RINGS: Final = ("core", "transports", "adapters")
 
 
 class Patch(Struct, frozen=True):
-    """One planted bug. `wrong` is a sentence that describes it. `real`: it is in the server, which must run."""
+    """One planted bug. `wrong` is a sentence that describes it."""
 
     name: str
     wrong: str
     path: Path
-    real: bool = False
 
 
 class DoesNotApply(Exception):
@@ -34,11 +33,10 @@ def patches() -> dict[str, Patch]:
 
 def read(path: Path) -> Patch:
     """One patch. Its first line describes the bug. Raises ValueError if it does not."""
-    text = path.read_text(encoding="utf-8")
-    first = text.partition("\n")[0]
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
     if not first.startswith("# "):
         raise ValueError(f"{path.name} must begin with a line `# ...` that says what is wrong with it")
-    return Patch(path.stem, first[2:], path, "+++ b/adapters/" in text)
+    return Patch(path.stem, first[2:], path)
 
 
 def copy(tree: Path) -> None:

@@ -13,9 +13,10 @@ from .chance import Chance, Drawn, Recorded, Recording, Seeded, Stream
 from .clients.client import Client
 from .clients.pending import PendingCall
 from .clients.protocols.protocol import Transport
-from .handlers.handlers import HandlerFaults
+from .engine import Monitoring
+from .machine.sockets import SocketFaults
 from .network import LinkConditions
-from .server.engine import Monitoring
+from .served.faults import HandlerFaults
 from .storms.failures import Failed, attempt
 from .storms.scenario import Scenario, StormFaults
 from .storms.storm import Part, Storm, StormReport
@@ -39,6 +40,7 @@ __all__ = [
     "Recording",
     "Scenario",
     "Seeded",
+    "SocketFaults",
     "Storm",
     "StormFaults",
     "StormReport",

@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
-from typing import Protocol, TypeVar
+from threading import local
+from typing import Final, Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Asking(local):
+    """The way in which the current thread has a function called in the thread of its world. None: it is that thread."""
+
+    ask: Callable[[Callable[[], int]], int] | None = None
+
+
+ASKING: Final = Asking()
 
 
 class Stream(ABC):
@@ -70,7 +81,10 @@ class _SeededStream(Stream):
 
 
 class Drawn:
-    """Choices from a function `draw(n)`, for example of Hypothesis: `lambda n: data.draw(integers(0, n - 1))`."""
+    """Choices from a function `draw(n)`, for example of Hypothesis: `lambda n: data.draw(integers(0, n - 1))`.
+
+    It is only called in the thread of the world.
+    """
 
     def __init__(self, draw: Callable[[int], int]) -> None:
         self._stream = _DrawnStream(draw)
@@ -86,7 +100,8 @@ class _DrawnStream(Stream):
         self._made = 0
 
     def choose(self, n: int) -> int:
-        return self._draw(n)
+        ask = ASKING.ask
+        return self._draw(n) if ask is None else ask(partial(self._draw, n))
 
     def entropy(self, size: int) -> bytes:
         # In production these bytes must be unpredictable; here they must only differ, and a search prefers equal

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 import pytest
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation.server.engine import Monitoring
 
+from .engine import Monitoring
 from .journals import Journals, save, shrunk
 from .world import MakeWorld, World
 

@@ -7,7 +7,7 @@
     assert call.result == 19
     world.finish()
 
-The server and time are in `server/engine.py`. This module adds the clients and their links, and the second phase of a
+The server and time are in `engine.py`. This module adds the clients and their links, and the second phase of a
 run: the world heals, and then every call must get an outcome and every connection must be released.
 """
 
@@ -22,13 +22,10 @@ from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.clients.protocols.transports import PROTOCOLS
-from posthouse.adapters.simulation.handlers.handlers import HandlerFaults
 from posthouse.adapters.simulation.machine.sockets import SocketFaults
 from posthouse.adapters.simulation.served.application import ServedApplication
-from posthouse.adapters.simulation.served.process import ServedProcess
-from posthouse.adapters.simulation.server.application import Application
-from posthouse.adapters.simulation.server.deployment import Deployment
-from posthouse.adapters.simulation.server.engine import SETTLE_TIMEOUT, Engine, Monitoring
+from posthouse.adapters.simulation.served.deployment import Deployment
+from posthouse.adapters.simulation.served.faults import Faults, HandlerFaults
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
@@ -37,6 +34,7 @@ from posthouse.transports.policy import Policy
 from posthouse.transports.websocket.deflate import RATIO_FREE
 
 from .chance import Chance, Seeded
+from .engine import SETTLE_TIMEOUT, Engine, Monitoring
 from .network import Direction, Link, LinkConditions
 
 REFUSING_LIMITS: Final = (
@@ -48,7 +46,8 @@ REFUSING_LIMITS: Final = (
 
 
 class Conditions(Struct, frozen=True):
-    """The conditions of a world. By default its links are fast and reliable, and its handlers end as they should.
+    """The conditions of a world. By default its links are fast and reliable, its handlers end as they should, and
+    its machine does what it can.
 
     `state` is the `context.state` of the service in place of what its lifespan yields: that lifespan does not run, but
     those of included services do. `direct`: the server hands whole messages on directly. `tell_exchanges`: it tells
@@ -57,6 +56,7 @@ class Conditions(Struct, frozen=True):
 
     links: LinkConditions = LinkConditions()
     handlers: HandlerFaults = HandlerFaults()
+    sockets: SocketFaults = SocketFaults()
     state: Any = UNSET
     direct: bool = True
     tell_exchanges: bool = True
@@ -81,7 +81,7 @@ class World(Engine):
     ) -> None:
         chance = Seeded(seed) if isinstance(seed, int | str) else seed
         deployment = Deployment(service, config, policy, conditions.state, conditions.direct, conditions.tell_exchanges)
-        super().__init__(deployment, conditions.handlers, chance, monitoring)
+        super().__init__(deployment, Faults(conditions.handlers, conditions.sockets), chance, monitoring)
         self.links = conditions.links
         self.clients: Final[dict[str, Client]] = {}
         # Each blocked link, with its client. A client may have left it: the server does not know yet.
@@ -98,7 +98,7 @@ class World(Engine):
             raise application.error
 
     @property
-    def server(self) -> Application | ServedApplication:
+    def server(self) -> ServedApplication:
         """The server as its lifespans receive it: `begin` makes a call in process."""
         return self.process.application
 
@@ -190,11 +190,8 @@ class World(Engine):
             if client.link is not None:
                 client.link.change(self.links)
             self.unblock(client.name)
-        self.process.handlers.heal()
-        if isinstance(self.process, ServedProcess):
-            self.process.system.kernel.faults = SocketFaults()
-            self.machine_faults = SocketFaults()
-        self.process.perform()
+        self.faults = Faults()
+        self.process.heal()
 
     def settle(self) -> None:
         """Heal, then require an outcome for every call. Raises Violation."""

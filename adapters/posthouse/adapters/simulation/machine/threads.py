@@ -14,7 +14,7 @@ from functools import partial
 from queue import Empty
 from typing import Any, Final
 
-from posthouse.adapters.simulation.chance import Stream
+from posthouse.adapters.simulation.chance import ASKING, Stream
 from posthouse.adapters.simulation.schedule import ProcessClock
 
 DELAYS: Final = (0.0, 0.0, 0.0001, 0.003)
@@ -48,6 +48,8 @@ class SimulatedThreads:
         self._back: Final = threading.Semaphore(0)
         self._threads: Final[dict[_Thread, None]] = {}
         self._killed = False
+        self._asked: Callable[[], int] | None = None
+        self._answer = 0
         self.running: _Thread | None = None
 
     @property
@@ -82,10 +84,8 @@ class SimulatedThreads:
     def condition(self) -> SimulatedCondition:
         return SimulatedCondition(self)
 
-    def future(self) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.__dict__["_condition"] = self.condition()  # `result` waits on it
-        return future
+    def future(self) -> SimulatedFuture:
+        return SimulatedFuture(self.condition())
 
     def queue(self) -> SimulatedQueue:
         return SimulatedQueue(self.condition())
@@ -94,6 +94,7 @@ class SimulatedThreads:
 
     def _run(self, thread: _Thread, work: Callable[[], None]) -> None:
         thread.go.acquire()
+        ASKING.ask = partial(self._ask, thread)
         try:
             if not self._killed:
                 work()
@@ -114,13 +115,29 @@ class SimulatedThreads:
         assert self.running is None
         self.running = thread
         thread.number += 1
-        thread.go.release()
-        self._back.acquire()
-        self.running = None
+        try:
+            thread.go.release()
+            self._back.acquire()
+            while self._asked is not None:
+                asked, self._asked = self._asked, None
+                self._answer = asked()
+                thread.go.release()
+                self._back.acquire()
+        finally:
+            self.running = None
         if thread.ended:
             del self._threads[thread]
             if thread.error is not None:
                 raise thread.error
+
+    def _ask(self, thread: _Thread, asked: Callable[[], int]) -> int:
+        """Have the thread of the world call a function, and return its result."""
+        self._asked = asked
+        self._back.release()
+        thread.go.acquire()
+        if self._killed:
+            raise Killed
+        return self._answer
 
     def wait(self, condition: SimulatedCondition, timeout: float | None) -> bool:
         """Block the running thread until it is notified, or until `timeout` seconds are over. Was it notified?"""
@@ -176,6 +193,22 @@ class SimulatedCondition:
 
     def notify_all(self) -> None:
         self.notify(len(self.waiting))
+
+
+class SimulatedFuture(Future[Any]):
+    """A future whose result a simulated thread can wait for."""
+
+    def __init__(self, changed: SimulatedCondition) -> None:
+        super().__init__()
+        self._changed: Final = changed
+        self.add_done_callback(lambda _: changed.notify_all())
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The result, when there is one. Raises TimeoutError after so many seconds."""
+        while not self.done():
+            if not self._changed.wait(timeout):
+                raise TimeoutError
+        return super().result()
 
 
 class SimulatedQueue:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from copy import copy
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Final
 
 import anyio
@@ -14,12 +14,19 @@ from posthouse.adapters.handlers.firewall import must_wait
 from posthouse.adapters.handlers.runs import Runs
 from posthouse.adapters.invariants.violation import must
 from posthouse.adapters.simulation.chance import Stream
-from posthouse.adapters.simulation.handlers.handlers import HandlerFaults, InjectedError
 from posthouse.adapters.simulation.machine.threads import SimulatedCondition, SimulatedThreads
+from posthouse.adapters.simulation.schedule import ProcessClock
 from posthouse.core.service.hooks import DeclaredHook
 from posthouse.core.service.method import Method
 from posthouse.core.service.service import Service
 from posthouse.core.values.effects import Invoke
+from posthouse.core.values.peers import CallId
+from posthouse.transports.switchboard.switchboard import Switchboard
+
+from .faults import HandlerFaults, InjectedError
+
+Complete = Callable[[CallId, object, float], bool]
+"""Reports the result of a handler to the switchboard. Returns False if its call has ended."""
 
 MAX_ERRORS: Final = 1000
 """The most exceptions of hooks that are kept."""
@@ -36,12 +43,8 @@ class ServedHandlers:
         self._stream: Final = stream
         self._threads: Final = threads
         self._healed: Final[list[anyio.Event]] = []
+        self._shields: Final[dict[anyio.CancelScope, None]] = {}
         self._whole = False
-
-    @property
-    def hooks(self) -> ServedHandlers:
-        """The owner of `errors`: this object."""
-        return self
 
     @property
     def running(self) -> list[Invoke]:
@@ -61,12 +64,38 @@ class ServedHandlers:
             must(len(workers._jobs) <= woken, "calls: a job wakes a thread that is idle")
 
     def heal(self) -> None:
-        """End all faults: every handler then ends as it should."""
+        """End all faults: every handler then ends as it should. The event loop calls this."""
         self._whole = True
         self.faults = HandlerFaults()
         for event in self._healed:
             event.set()
         self._healed.clear()
+        for scope in self._shields:
+            scope.shield = False
+        self._shields.clear()
+
+    def attach(self, runs: Runs, board: Switchboard, clock: ProcessClock) -> None:
+        """Observe the runs of a server. The ends of its handlers are reported twice, as often as the faults say."""
+        self.runs = runs
+        if self.faults.twice:
+            for name in ("complete", "fail"):
+                setattr(board, name, partial(self._report, getattr(board, name), board.complete, clock))
+
+    def _report(
+        self, input: Callable[..., bool], complete: Complete, clock: ProcessClock, call: CallId, *rest: Any
+    ) -> bool:
+        if self._stream.happens(self.faults.twice):
+            seconds = self.faults.max_delay * self._stream.choose(1000) / 1000
+            clock.after(seconds, partial(self._report_again, complete, clock, call))
+        return input(call, *rest)
+
+    def _report_again(self, complete: Complete, clock: ProcessClock, call: CallId) -> None:
+        if self.runs is not None:
+            must(not complete(call, None, clock.now), "calls: the second end of a handler is ignored")
+
+    def close(self) -> None:
+        """Forget the runs: the process was killed."""
+        self.runs = None
 
     def prepare(self, service: Service) -> Service:
         """Returns a copy of a service, with functions that fail and hooks whose exceptions are kept."""
@@ -80,9 +109,6 @@ class ServedHandlers:
             for event, hooks in service.hooks.items()
         }
         return prepared
-
-    def close(self) -> None:
-        """Do nothing: the process itself ends its tasks."""
 
     # Functions that fail
 
@@ -122,15 +148,29 @@ class ServedHandlers:
             self._threads.condition().wait(min(seconds, self.faults.max_delay))
 
     async def _late(self, result: object, seconds: float) -> object:
-        with anyio.CancelScope(shield=self._stream.happens(self.faults.ignores_cancel)):
+        with self._scope() as scope:
             await self._wait(seconds)
+        self._shields.pop(scope, None)
         return result
 
     async def _awaited(self, waits: Any) -> object:
-        result = await waits
-        self._raise()
-        seconds = self._lateness()
-        return result if seconds is None else await self._late(result, seconds)
+        try:
+            with self._scope() as scope:
+                result = await waits
+                self._raise()
+                seconds = self._lateness()
+                if seconds is not None:
+                    await self._wait(seconds)
+        finally:
+            self._shields.pop(scope, None)
+        return result
+
+    def _scope(self) -> anyio.CancelScope:
+        """A scope that ignores the cancellation of its handler, as often as the faults say, until all faults end."""
+        scope = anyio.CancelScope(shield=self._stream.happens(self.faults.ignores_cancel))
+        if scope.shield:
+            self._shields[scope] = None
+        return scope
 
     async def _wait(self, seconds: float) -> None:
         """Wait for so many seconds, or until all faults end."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any, Final
+from typing import Final
 
 from msgspec import UNSET, Struct
 from posthouse.adapters.handlers.events import Events
@@ -19,20 +19,17 @@ from posthouse.adapters.server.build import BUILD, Build
 from posthouse.adapters.server.entrances.endpoints import Endpoints
 from posthouse.adapters.server.serve import serve
 from posthouse.adapters.simulation.chance import Chance, Stream
-from posthouse.adapters.simulation.handlers.handlers import HandlerFaults
 from posthouse.adapters.simulation.machine.sockets import SocketFaults
 from posthouse.adapters.simulation.machine.system import SimulatedSystem
 from posthouse.adapters.simulation.network import Link
 from posthouse.adapters.simulation.schedule import ProcessClock, Schedule
 from posthouse.core.gateway import Gateway
-from posthouse.core.service.service import Service
-from posthouse.core.values.config import Config
-from posthouse.core.values.lifecycle import EventName
 from posthouse.core.values.peers import Address, Identity
-from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.actions import Action
 
+from .deployment import EVENTS, WALL, Deployment
 from .entrances import PLACE, ServedEntrances
+from .faults import Faults
 from .handlers import ServedHandlers
 from .observed import ObservedProcess
 from .watch import Watch
@@ -45,25 +42,12 @@ LAST_ROUNDS: Final = 1000
 
 
 class Served(Struct, frozen=True):
-    """A service, the limits within which a process serves it, and the policy for its clients.
+    """What a process serves, and who observes it. `journal` takes each line of its journal. With `model`, the reference
+    model checks the gateway."""
 
-    A `state` replaces that of the service's own lifespan, which then does not run. `wall`: the Unix time of the start.
-    `events` are told in any case, and with `tell_exchanges` or a journal those of every exchange. `journal` takes each
-    line of the journal. With `model`, the reference model checks the gateway. `faults` are those of the machine.
-    `direct` is as for a Switchboard.
-    """
-
-    service: Service
-    config: Config
-    policy: Policy
-    state: Any
-    wall: float
-    events: tuple[EventName, ...]
+    deployment: Deployment
     journal: Callable[[bytes], object] | None
     model: bool
-    faults: SocketFaults = SocketFaults()
-    tell_exchanges: bool = True
-    direct: bool = True
 
 
 class ServedProcess(ObservedProcess):
@@ -76,7 +60,7 @@ class ServedProcess(ObservedProcess):
     def __init__(
         self,
         served: Served,
-        faults: HandlerFaults,
+        faults: Faults,
         schedule: Schedule,
         streams: tuple[Chance, int],
         on_action: Callable[[Action], None],
@@ -88,9 +72,9 @@ class ServedProcess(ObservedProcess):
             return chance.stream(f"{actor} {number}")
 
         self.clock: Final = ProcessClock(schedule)
-        system = SimulatedSystem(schedule, self.clock, stream("server"), stream("threads"), served.wall)
-        system.kernel.faults = served.faults
-        super().__init__(system, ServedHandlers(faults, stream("handlers"), system.threads), on_action)
+        system = SimulatedSystem(schedule, self.clock, stream("server"), stream("threads"), WALL)
+        system.kernel.faults = faults.sockets
+        super().__init__(system, ServedHandlers(faults.handlers, stream("handlers"), system.threads), on_action)
         self.performing = False
         self._served: Final = served
         self._incident: Final = incident
@@ -99,29 +83,29 @@ class ServedProcess(ObservedProcess):
         self._task = self._start()
 
     def _start(self) -> asyncio.Task[None]:
-        served, loop = self._served, self.system.loop
-        service = self.handlers.prepare(served.service)
-        if served.state is not UNSET:
+        deployment, served, loop = self._served.deployment, self._served, self.system.loop
+        service = self.handlers.prepare(deployment.service)
+        if deployment.state is not UNSET:
             service.own_lifespan = None
         context = self._context
         build = Build(
             machine=lambda _: self.system,
             gateway=CheckedGateway if served.model else Gateway,
-            policy=served.policy,
+            policy=deployment.policy,
             write=served.journal,
-            events=served.events,
-            tell_exchanges=served.tell_exchanges,
-            direct=served.direct,
+            events=EVENTS,
+            tell_exchanges=deployment.tell_exchanges,
+            direct=deployment.direct,
             watch=self._built,
         )
         context.run(BUILD.set, build)
         host, port = PLACE
-        allow = served.policy.hosts or ("localhost",)
+        allow = deployment.policy.hosts or ("localhost",)
         main = serve(
             service,
             host=host,
             port=port,
-            config=served.config,
+            config=deployment.config,
             allow_hosts=allow,
             signals=True,
             started=self.application.accepts,
@@ -133,10 +117,11 @@ class ServedProcess(ObservedProcess):
 
     def _built(self, runner: Runner, endpoints: Endpoints, runs: Runs, events: Events) -> None:
         self._watch = Watch(runner, endpoints, events, self._on_action, self._incident, self._entrances.identify)
-        self.handlers.runs = runs
-        own = self._served.service.own_lifespan
-        if self._served.state is not UNSET and own is not None:
-            events.states[own] = self._served.state
+        self.handlers.attach(runs, runner.board, self.clock)
+        deployment = self._served.deployment
+        own = deployment.service.own_lifespan
+        if deployment.state is not UNSET and own is not None:
+            events.states[own] = deployment.state
 
     def _returned(self, task: asyncio.Task[None]) -> None:
         self.application.ended = True
@@ -155,6 +140,12 @@ class ServedProcess(ObservedProcess):
     def reset(self, link: Link) -> None:
         """Tell the server that the client or the network has cut this link."""
         self._entrances.reset(link)
+
+    def heal(self) -> None:
+        """End all faults of the machine and of the handlers."""
+        self.system.kernel.faults = SocketFaults()
+        self.system.loop.call_soon(self.handlers.heal)
+        self.perform()
 
     # Time
 
@@ -188,10 +179,6 @@ class ServedProcess(ObservedProcess):
         if error is not None and not isinstance(error, LifespanError):
             raise _innermost(error)
 
-    def next_timeout(self) -> float | None:
-        """Returns None: the server has its own alarm."""
-        return None
-
     def sleep(self) -> None:
         """Stop the process: its events wait, while the kernel receives for it."""
         self.clock.asleep = True
@@ -205,6 +192,7 @@ class ServedProcess(ObservedProcess):
         watch, system = self._watch, self.system
         if watch is not None:
             watch.dead = True
+        self.handlers.close()
         self._entrances.reset_all()
         self.application.close()
         self.clock.asleep = False

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from posthouse.adapters.handlers.events import Events
-from posthouse.adapters.invariants import FirstBytes
+from posthouse.adapters.invariants import FirstBytes, time
 from posthouse.adapters.invariants.ends_of_input import EndsOfInput
 from posthouse.adapters.invariants.violation import must
 from posthouse.adapters.journal.format import INPUTS
@@ -56,7 +56,7 @@ class Watch:
         self.ends_of_input: Final = EndsOfInput()
         self.broken: Final[dict[SocketId, Callable[[], bool]]] = {}
         self._asked: Final[dict[SocketId, None]] = {}  # the sockets that the switchboard wants to be closed
-        self._events: Final = events
+        self._raised: Final = events.log.raised
         self._on_action: Final = on_action
         self._incident: Final = incident
         self._identify: Final = identify
@@ -66,6 +66,7 @@ class Watch:
             "closed": self._closed,
             "held": self._touch,
             "sent": self._touch,
+            "handle_timeout": self._handled_timeout,
         }
         for kind, perform in runner.actions.items():
             runner.actions[kind] = partial(self._perform, perform)
@@ -93,7 +94,7 @@ class Watch:
     def _told(self, event: Event) -> None:
         self.ends_of_input.see(event, self.board)
         if type(event) is CallFailed:
-            raised = self._events.log.raised.get(event.incident)
+            raised = self._raised.get(event.incident)
             if raised is not None:  # None: the result was invalid, and the handler raised nothing
                 self._incident(event.incident, raised)
 
@@ -156,6 +157,10 @@ class Watch:
         asked = socket in self._asked or self.drained or self.dead
         self._asked.pop(socket, None)
         must(asked or is_broken is None or is_broken(), "order: a socket is closed that nobody asked to close")
+
+    def _handled_timeout(self, now: float) -> None:
+        time(self.board, now)
+        self.ends_of_input.check(self.board, now)
 
     def _touch(self, socket: SocketId, size: int, now: float) -> None:
         self.touched[socket] = None

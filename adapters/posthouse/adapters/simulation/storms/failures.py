@@ -56,8 +56,6 @@ class Run(Struct, frozen=True):
             words.append(f"--clients {','.join(map(str, part.clients)) or 'none'}")
         if part.quiet_server:
             words.append("--quiet-server")
-        if part.real:
-            words.append("--real")
         return " ".join(words)
 
 

@@ -13,9 +13,9 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
-from posthouse.adapters.simulation.handlers.handlers import HandlerFaults
 from posthouse.adapters.simulation.machine.sockets import SocketFaults
 from posthouse.adapters.simulation.network import LinkConditions
+from posthouse.adapters.simulation.served.faults import HandlerFaults
 from posthouse.adapters.simulation.world import Conditions
 from posthouse.core.values.config import OBSERVABLE, Config
 
@@ -204,6 +204,7 @@ class Scenario(Struct, frozen=True):
             "limits": {name: value for name, value in asdict(self.config).items() if value != usual[name]},
             "faults": {name: weight for name, weight in asdict(self.faults).items() if weight},
             "handlers": {name: value for name, value in asdict(self.conditions.handlers).items() if value},
+            "sockets": {name: weight for name, weight in asdict(self.conditions.sockets).items() if weight},
             "links": asdict(self.conditions.links),
             "clients": clients.count,
             "transports": sorted(set(clients.transports)),
@@ -274,20 +275,23 @@ def draw_faults(stream: Stream, theme: tuple[str, ...]) -> StormFaults:
     return StormFaults(**weights)
 
 
-def draw_machine_faults(stream: Stream, *, fair: bool) -> SocketFaults:
-    """How often the kernel fails. A fair one only writes in parts and wakes for nothing."""
+def draw_machine(stream: Stream, scenario: Scenario) -> Scenario:
+    """The scenario on a machine that fails, with limits for its threads. The stream is used for nothing else.
+
+    A fair machine only writes in parts and wakes for nothing, and refuses no call for its limits.
+    """
     weights = {
         name: stream.pick((20, 100, 500)) if stream.happens(200) else 0 for name in SocketFaults.__struct_fields__
     }
-    return replace(SocketFaults(**weights), accept=0) if fair else SocketFaults(**weights)
-
-
-def draw_machine_limits(stream: Stream, scenario: Scenario) -> Scenario:
-    """The scenario with limits that only the real server has. A fair one refuses no call for them."""
-    values = {name: stream.pick(options) for name, options in MACHINE_LIMITS.items() if stream.happens(300)}
+    limits = {name: stream.pick(options) for name, options in MACHINE_LIMITS.items() if stream.happens(300)}
     if scenario.fair:
-        values.pop("max_blocking_queue", None)
-    return replace(scenario, config=replace(scenario.config, **values))
+        weights["accept"] = 0
+        limits.pop("max_blocking_queue", None)
+    return replace(
+        scenario,
+        config=replace(scenario.config, **limits),
+        conditions=replace(scenario.conditions, sockets=SocketFaults(**weights)),
+    )
 
 
 def draw_handler_faults(stream: Stream) -> HandlerFaults:

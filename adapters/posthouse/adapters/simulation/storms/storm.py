@@ -14,11 +14,9 @@ from msgspec import Struct
 from posthouse.adapters.simulation.chance import Chance, Seeded, Stream
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.protocols.transports import open_http
+from posthouse.adapters.simulation.engine import Monitoring
 from posthouse.adapters.simulation.journals import Journals
-from posthouse.adapters.simulation.machine.sockets import SocketFaults
 from posthouse.adapters.simulation.served.application import LocalCall, ServedApplication
-from posthouse.adapters.simulation.server.application import Application
-from posthouse.adapters.simulation.server.engine import Monitoring
 from posthouse.adapters.simulation.world import World
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import UsageError
@@ -28,7 +26,7 @@ from posthouse.transports.policy import Policy
 from .both_ways import compare
 from .malformed import MALFORMED_BYTES, MALFORMED_TEXTS
 from .misuse import MISUSES, misuse
-from .scenario import Scenario, draw_machine_faults, draw_machine_limits, draw_scenario
+from .scenario import Scenario, draw_machine, draw_scenario
 from .service import mirror
 from .service import service as sample_service
 from .workload import SampleWorkload
@@ -60,12 +58,11 @@ class Part(Struct, frozen=True, repr_omit_defaults=True):
 
     With `clients`, only the clients with these numbers act; the others send nothing before the second phase. With
     `quiet_server`, the server has no faults and sends nothing by itself. Clients draw from the same streams in every
-    part. With `real`, the real server runs on a simulated machine.
+    part.
     """
 
     clients: tuple[int, ...] | None = None
     quiet_server: bool = False
-    real: bool = False
 
 
 Workload = Callable[[Client], object]
@@ -94,12 +91,7 @@ class Storm:
             raise UsageError("a `service` of your own needs a `workload` that says what its clients do, and vice versa")
         self._repeat: Final = _repeat(seed, sample=service is None)
         chance = Seeded(seed) if isinstance(seed, int | str) else seed
-        machine: SocketFaults | None = None
-        scenario = draw_scenario(chance.stream("swarm"))
-        if part.real:
-            stream = chance.stream("machine")
-            machine = draw_machine_faults(stream, fair=scenario.fair)
-            scenario = draw_machine_limits(stream, scenario)
+        scenario = draw_machine(chance.stream("machine"), draw_scenario(chance.stream("swarm")))
         self.scenario: Final[Scenario] = scenario
         self._stream: Final[Stream] = chance.stream("fate")
         identity = self._stream.pick(identities)
@@ -115,7 +107,7 @@ class Storm:
             config=self.scenario.config,
             policy=Policy() if identity is None else Policy(identity=identity),
             conditions=self.scenario.conditions,
-            monitoring=Monitoring(journal=self._journals.add if self._journals else journal, machine=machine),
+            monitoring=Monitoring(journal=self._journals.add if self._journals else journal),
         )
         self._add_clients(chance, identities, part)
         if not part.quiet_server:
@@ -269,7 +261,7 @@ class Storm:
         if stream.happens(200):
             self.world.after(stream.choose(2000) / 1000, partial(self._hang_up, server, call))
 
-    def _hang_up(self, server: Application | ServedApplication, call: LocalCall) -> None:
+    def _hang_up(self, server: ServedApplication, call: LocalCall) -> None:
         if server is self.world.server:
             server.hang_up(call)
 

@@ -13,7 +13,7 @@ from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.pending import PendingCall
 from posthouse.adapters.simulation.clients.protocols.websocket import WebSocketProtocol
-from posthouse.adapters.simulation.handlers.handlers import InjectedError
+from posthouse.adapters.simulation.served.faults import InjectedError
 from posthouse.core.values.errors import (
     DRAINING,
     ERRORS,

@@ -14,20 +14,17 @@ from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
-from posthouse.adapters.invariants import Violation, Witness, check, check_at_rest, check_touched, time
-from posthouse.adapters.simulation.chance import Chance, Seeded
-from posthouse.adapters.simulation.handlers.handlers import HandlerFaults, Handlers
-from posthouse.adapters.simulation.machine.sockets import SocketFaults
-from posthouse.adapters.simulation.schedule import ProcessClock, Schedule
+from posthouse.adapters.invariants import Violation, Witness, check, check_at_rest, check_touched
+from posthouse.adapters.simulation.served.deployment import Deployment
+from posthouse.adapters.simulation.served.faults import Faults
 from posthouse.adapters.simulation.served.process import Served, ServedProcess
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
 from posthouse.transports.switchboard.actions import Action
 
-from .application import Application
-from .deployment import EVENTS, WALL, Deployment
-from .process import Process
+from .chance import Chance, Seeded
+from .schedule import Schedule
 from .trace import Trace
 
 MAX_STEPS_AT_ONE_TIME: Final = 100_000
@@ -44,26 +41,23 @@ class Monitoring(Struct, frozen=True):
     """How a world is observed. Every invariant is checked each `check_every` steps.
 
     `journal` is called with the number of the process, from 1, and each line of that process's journal. With `model`,
-    the reference model checks every gateway. With `machine`, the real server runs,
-    on a simulated machine with these faults.
+    the reference model checks every gateway.
     """
 
     check_every: int = 64
     journal: Callable[[int, bytes], object] | None = None
     model: bool = True
-    machine: SocketFaults | None = None
 
 
 class Engine:
-    """The processes of one server, one at a time. `steps` is the number of events so far; `failed` is the exception of
-    the last one that failed."""
+    """The processes of one server, one at a time. `faults` are those of a process that starts. `steps` is the number of
+    events so far; `failed` is the exception of the last one that failed."""
 
-    def __init__(
-        self, deployment: Deployment, handler_faults: HandlerFaults, chance: Chance, monitoring: Monitoring
-    ) -> None:
+    def __init__(self, deployment: Deployment, faults: Faults, chance: Chance, monitoring: Monitoring) -> None:
         self.deployment: Final = deployment
         self.chance: Final = chance
         self.schedule: Final = Schedule()
+        self.faults = faults
         self.steps = 0
         self.failed: Exception | None = None
         self._monitoring: Final = monitoring
@@ -72,46 +66,22 @@ class Engine:
         self._last_step_at = 0.0
         self._incidents: dict[str, tuple[float, BaseException]] = {}
         self._processes = 0
-        self.machine_faults = monitoring.machine
-        self._start_process(handler_faults)
+        with self._annotate_errors():
+            self._start_process()
 
-    def _start_process(self, faults: HandlerFaults) -> None:
+    def _start_process(self) -> None:
         self._processes = number = self._processes + 1
-        journal = self._monitoring.journal
-        if self.machine_faults is not None:
-            self._witness = Witness(exchanges_told=self.deployment.tell_exchanges)
-            self.process: Process | ServedProcess = self._start_served(faults, number, self.machine_faults)
-            return
-        board, service = self.deployment.start(
-            self.chance.stream(f"server {number}").entropy,
-            None if journal is None else partial(journal, number),
-            model=self._monitoring.model,
+        monitoring, deployment = self._monitoring, self.deployment
+        journal = None if monitoring.journal is None else partial(monitoring.journal, number)
+        self._witness = Witness(exchanges_told=deployment.tell_exchanges or journal is not None)
+        self.process = ServedProcess(
+            Served(deployment, journal, monitoring.model),
+            self.faults,
+            self.schedule,
+            (self.chance, number),
+            self._on_action,
+            self._keep_incident,
         )
-        self._witness = Witness(exchanges_told=board.gateway._shared.exchanges_told)
-        clock = ProcessClock(self.schedule)
-        stream = self.chance.stream(f"handlers {number}")
-        handlers = Handlers(board, service, clock, stream, faults, self._keep_incident)
-        application = Application(board, service, clock, handlers)
-        self.process = Process(board, handlers, application, clock, self._on_action)
-        application.start(self.deployment.state)
-
-    def _start_served(self, faults: HandlerFaults, number: int, machine: SocketFaults) -> ServedProcess:
-        deployment, monitoring = self.deployment, self._monitoring
-        served = Served(
-            deployment.service,
-            deployment.config,
-            deployment.policy,
-            deployment.state,
-            WALL,
-            EVENTS,
-            None if monitoring.journal is None else partial(monitoring.journal, number),
-            monitoring.model,
-            machine,
-            deployment.tell_exchanges,
-            deployment.direct,
-        )
-        streams = self.chance, number
-        return ServedProcess(served, faults, self.schedule, streams, self._on_action, self._keep_incident)
 
     def _on_action(self, action: Action) -> None:
         self._witness.see(action)
@@ -140,7 +110,7 @@ class Engine:
     @property
     def hook_errors(self) -> list[BaseException]:
         """The exceptions that hooks of the service have raised in the current process."""
-        return list(self.process.handlers.hooks.errors)
+        return list(self.process.handlers.errors)
 
     def incident(self, id: str) -> BaseException | None:
         """The exception of a handler, by the incident id in the error of its call.
@@ -189,11 +159,10 @@ class Engine:
         """
         if self.process.performing:
             raise UsageError("a handler cannot kill its own process: plan it, with `world.after(0, world.restart)`")
-        faults = self.process.handlers.faults
         with self._annotate_errors():
             self.process.first_bytes.check(self.config, self.deployment.policy)
-        self.process.kill()
-        self._start_process(faults)
+            self.process.kill()
+            self._start_process()
 
     def shut_down(self, *, grace: float | None = None) -> None:
         """Begin a graceful shutdown of the process."""
@@ -211,22 +180,12 @@ class Engine:
             return self._step(until)
 
     def _step(self, until: float) -> bool:
-        schedule, process = self.schedule, self.process
-        planned, due = schedule.next(), process.next_timeout()
-        if planned is not None and (planned <= schedule.now or due is None or planned <= due):
-            # Bytes that have arrived are read before deadlines are handled.
-            if planned > until:
-                return False
-            schedule.pop()()
-            self.process.perform()  # the event may have replaced the process
-        elif due is not None and due <= until:
-            schedule.now = max(schedule.now, due)
-            process.board.handle_timeout(schedule.now)
-            process.perform()
-            time(process.board, schedule.now)
-            process.ends_of_input.check(process.board, schedule.now)
-        else:
+        schedule = self.schedule
+        planned = schedule.next()
+        if planned is None or planned > until:
             return False
+        schedule.pop()()
+        self.process.perform()  # the event may have replaced the process
         self.steps += 1
         self._steps_at_this_time = self._steps_at_this_time + 1 if schedule.now == self._last_step_at else 0
         self._last_step_at = schedule.now
@@ -300,5 +259,4 @@ class Engine:
 
     def close(self) -> None:
         """End the world: stop everything that still runs."""
-        self.process.application.close()
-        self.process.handlers.close()
+        self.process.kill()
