@@ -82,7 +82,10 @@ class AwaitedRequests(Awaited[OutgoingId]):
     """Requests to clients whose outcomes are awaited."""
 
     def __init__(self, runner: Runner) -> None:
-        super().__init__(runner, runner.board.abandon, refusal(REQUEST_CANCELLED, reason="disconnected"))
+        super().__init__(runner, self._abandon_request, refusal(REQUEST_CANCELLED, reason="disconnected"))
+
+    def _abandon_request(self, request: OutgoingId, now: float) -> None:
+        self._runner.board.abandon(request, now)
 
     async def ask(self, to: ConnectionId, method: str, params: object, timeout: float) -> bytes:
         """Send a request and wait for its result as JSON. Raises RpcError. Cancelling the task cancels the request."""

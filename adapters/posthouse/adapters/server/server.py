@@ -27,9 +27,12 @@ class Server:
         self.bound: Final = bound
         self._runner: Final = runner
         self._board: Final = runner.board
-        self._calls: Final = Awaited[ConnectionId](runner, runner.board.hang_up, refusal(DRAINING))
+        self._calls: Final = Awaited[ConnectionId](runner, self._hang_up, refusal(DRAINING))
         self._lifespans: Lifespans | None = None
         self._ended: Final = anyio.Event()
+
+    def _hang_up(self, call: ConnectionId, now: float) -> None:
+        self._board.hang_up(call, now)
 
     def shut_down(self, grace: float | None = None) -> None:
         """Begin to shut down: refuse new calls, tell peers, let calls end within `grace` seconds (None: `drain_grace`),
