@@ -84,10 +84,11 @@ class ServedHandlers:
     def _report(
         self, input: Callable[..., bool], complete: Complete, clock: ProcessClock, call: CallId, *rest: Any
     ) -> bool:
+        replied = input(call, *rest)
         if self._stream.happens(self.faults.twice):
             seconds = self.faults.max_delay * self._stream.choose(1000) / 1000
             clock.after(seconds, partial(self._report_again, complete, clock, call))
-        return input(call, *rest)
+        return replied
 
     def _report_again(self, complete: Complete, clock: ProcessClock, call: CallId) -> None:
         if self.runs is not None:
