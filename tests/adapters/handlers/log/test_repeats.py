@@ -7,14 +7,11 @@ import logging
 import anyio
 import pytest
 from posthouse.adapters.handlers.log import repeats
-from posthouse.adapters.simulation import Monitoring, World
-from posthouse.adapters.simulation.machine.sockets import SocketFaults
+from posthouse.adapters.simulation import World
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import RpcError
 from posthouse.core.values.lifecycle import CallFailed, ConnectionClosed, ConnectionOpened
-
-REAL = Monitoring(machine=SocketFaults())
 
 
 def service() -> Service:
@@ -63,7 +60,7 @@ def test_lines_of_one_event_and_method_beyond_the_limit_are_counted_and_hooks_he
     def failed(event: CallFailed) -> None:
         heard.append(event.method)
 
-    world = World(service=failing, config=Config(log_lines=3, log_interval=5.0), monitoring=REAL)
+    world = World(service=failing, config=Config(log_lines=3, log_interval=5.0))
     fail(world, "fail", 3)
     fail(world, "break_differently", 4)
     logged = [vars(record)["method"] for record in lines(caplog, "call.failed")]
@@ -83,7 +80,7 @@ def test_lines_of_one_event_and_method_beyond_the_limit_are_counted_and_hooks_he
 
 
 def test_counting_begins_anew_after_each_interval(caplog: pytest.LogCaptureFixture) -> None:
-    world = World(service=service(), config=Config(log_lines=2, log_interval=5.0), monitoring=REAL)
+    world = World(service=service(), config=Config(log_lines=2, log_interval=5.0))
     for _ in range(3):
         fail(world, "fail", 3)
         world.run(6)
@@ -93,14 +90,14 @@ def test_counting_begins_anew_after_each_interval(caplog: pytest.LogCaptureFixtu
 
 
 def test_exactly_as_many_lines_as_allowed_leave_nothing_out(caplog: pytest.LogCaptureFixture) -> None:
-    world = World(service=service(), config=Config(log_lines=2, log_interval=5.0), monitoring=REAL)
+    world = World(service=service(), config=Config(log_lines=2, log_interval=5.0))
     fail(world, "fail", 2)
     world.finish()
     assert len(lines(caplog, "call.failed")) == 2 and left_out(caplog) == []
 
 
 def test_the_end_of_the_server_ends_the_interval(caplog: pytest.LogCaptureFixture) -> None:
-    world = World(service=service(), config=Config(log_lines=2), monitoring=REAL)
+    world = World(service=service(), config=Config(log_lines=2))
     fail(world, "fail", 5)
     world.finish()
     assert left_out(caplog) == [{"lines": 3, "of": "call.failed", "method": "fail"}]
@@ -119,7 +116,7 @@ def test_every_line_that_a_client_can_repeat_is_limited(caplog: pytest.LogCaptur
         raise ValueError
 
     config = Config(log_lines=1, log_interval=60.0, cleanup_grace=1.0)
-    world = World(service=failing, config=config, monitoring=REAL)
+    world = World(service=failing, config=config)
     for name in ("alice", "bob", "carol"):
         client = world.client(name)
         client.call("lose_data")
@@ -145,7 +142,7 @@ def test_methods_beyond_the_bound_of_the_table_count_together(
     monkeypatch.setattr(repeats, "MAX_COUNTED", 1)
     failing = service()
     failing.method("third")(lambda: 1 / 0)
-    world = World(service=failing, config=Config(log_lines=2, log_interval=5.0), monitoring=REAL)
+    world = World(service=failing, config=Config(log_lines=2, log_interval=5.0))
     fail(world, "fail", 3)
     fail(world, "break_differently", 2)
     fail(world, "third", 2)
