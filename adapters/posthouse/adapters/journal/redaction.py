@@ -1,12 +1,15 @@
-"""Hide secrets from a journal: credentials in the heads of HTTP requests, and the query strings of their targets.
+"""Hide secrets from a journal: the values of headers in HTTP requests, and the parameters of their targets.
+
+A header is hidden unless it is one of `KEPT`: a list of secret names would always miss one. Parameters are the query
+string, and everything behind the first `;` of a path.
 
 Each byte is replaced by another of its kind (`x` for visible characters), so that a replay decides the same. The bytes
 that the server decides on stay: spaces, control bytes, separators of query parameters, the beginnings of parameter
 names for which it refuses a request, and the version. Bytes come as the socket gave them, cut anywhere. One redactor
 follows one socket, until the server has made a WebSocket of it.
 
-It looks at lines, not at messages: any line that begins like a secret header or like a request line is treated as one,
-in a body too, since no JSON text has such a line. So no secret depends on how the bytes before were understood. It
+It looks at lines, not at messages: any line that begins like a header or like a request line is treated as one, in a
+body too, since no JSON text has such a line. So no secret depends on how the bytes before were understood. It
 follows bodies only to know where they end, since the next request begins in the middle of a line.
 """
 
@@ -16,27 +19,37 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from posthouse.core.values.peers import CREDENTIALS
 from posthouse.transports.fields import TCHAR
 from posthouse.transports.http.routes import SECRETS
 
-SECRET_HEADERS: Final = ("referer", *(name for name in CREDENTIALS if name != "sec-websocket-protocol"))
-"""The headers whose values are hidden, in lower case. The server does not read them."""
+DECIDING: Final = (
+    *("host", "origin", "connection", "upgrade", "expect", "transfer-encoding", "te", "trailer"),
+    *("content-length", "content-type", "content-encoding"),
+    *("access-control-request-method", "access-control-request-headers"),
+    *("sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol", "sec-websocket-extensions"),
+    *("idempotency-key", "posthouse-timeout-ms", "traceparent", "x-request-id"),
+)
+"""The headers that the server reads: without their values, a replay would decide otherwise."""
+
+KEPT: Final = (*DECIDING, "accept", "accept-encoding", "accept-language", "user-agent")
+"""The headers whose values are kept, in lower case. All others are hidden."""
 
 BLANK: Final = rb"[^!-~]"
 """Any byte that is not a visible character. Around a name there should be at most a space, but there may be others."""
 
-NAMES: Final = b"|".join(map(str.encode, SECRET_HEADERS))
-SECRET: Final = re.compile(rb"%b*(?:%b)%b*:" % (BLANK, NAMES, BLANK), re.IGNORECASE)
+NAMES: Final = b"|".join(map(str.encode, KEPT))
+SECRET: Final = re.compile(rb"%b*+(?!(?:%b)%b*:)%b++%b*+:" % (BLANK, NAMES, BLANK, TCHAR, BLANK), re.IGNORECASE)
+"""The beginning of a line with a header that is not kept."""
+
 LENGTH: Final = re.compile(rb"content-length%b*:%b*([0-9]{1,20})%b*" % (BLANK, BLANK, BLANK), re.IGNORECASE)
 KEY: Final = re.compile(rb"sec-websocket-key%b*:%b*[A-Za-z0-9+/]{22}==%b*" % (BLANK, BLANK, BLANK), re.IGNORECASE)
 
-PATH: Final = rb"%b++%b++(?:/|https?://)[^?]*+" % (TCHAR, BLANK)
-WORD: Final = rb"%b++%b++(?![],}])[!->@-~]*+" % (TCHAR, BLANK)
-"""A request line (RFC 9112 section 3) up to the end of its target: a path, which may contain spaces that are not
+PATH: Final = rb"%b++%b++(?:/|https?://)[^;?]*+" % (TCHAR, BLANK)
+WORD: Final = rb"%b++%b++(?![],}])[!-:<->@-~]*+" % (TCHAR, BLANK)
+"""A request line (RFC 9112 section 3) up to the parameters of its target: a path, which may contain spaces that are not
 allowed, or a word. A line of JSON does not match: after a number or a literal it can only have a comma or a bracket."""
 
-QUERY: Final = re.compile(rb"(?:%b|%b)\?([^ \t]*+)(.*+)" % (PATH, WORD), re.IGNORECASE)
+QUERY: Final = re.compile(rb"(?:%b|%b)[;?]([^ \t]*+)(.*+)" % (PATH, WORD), re.IGNORECASE)
 IN_PATH: Final = re.compile(rb"%b\Z" % PATH, re.IGNORECASE)
 IN_WORD: Final = re.compile(rb"%b\Z" % WORD)
 IN_NAME: Final = re.compile(rb"%b*+%b*+%b*+(?::%b*+[0-9A-Za-z+/=]*+%b*+)?\Z" % (BLANK, TCHAR, BLANK, BLANK, BLANK))
@@ -53,9 +66,11 @@ HIDDEN: Final = bytes(
 """The replacement of each byte of a secret."""
 
 HIDDEN_IN_QUERY: Final = bytes(byte if byte in b"#?=" else HIDDEN[byte] for byte in range(256))
-"""The replacement of each byte of a query parameter. `#` stays, since the server refuses fragments."""
+"""The replacement of each byte of a parameter. `#` stays, since the server refuses fragments."""
 
-SEPARATOR: Final = re.compile(rb"([&;])")
+SEPARATOR: Final = re.compile(rb"([&;?])")
+"""A question mark separates the parameters of a path from the query."""
+
 HALF_ESCAPE: Final = re.compile(rb"%[0-9A-Fa-f]?\Z")
 
 LONGEST_NAME: Final = 64
@@ -76,8 +91,8 @@ REMEMBERED: Final = 256
 """The number of bytes of a line that are remembered while its kind is not known."""
 
 BLANKS: Final = re.compile(rb"%b+" % BLANK)
-LONG_TOKEN: Final = re.compile(rb"\A%b{64,}+" % TCHAR)
-"""A token too long for a name that is searched for. It may still be a method."""
+LONG_TOKEN: Final = re.compile(rb"\A( ?)%b{64,}+" % TCHAR)
+"""A token too long for a name that is kept. It may still be another name, or a method."""
 
 
 class Redactor:
@@ -161,7 +176,7 @@ def as_remembered(line: bytes) -> bytes:
     if len(line) <= REMEMBERED:
         return line
     if IN_NAME.match(line) or IN_WORD.match(line):
-        line = LONG_TOKEN.sub(b"!", BLANKS.sub(b" ", line))
+        line = LONG_TOKEN.sub(rb"\1!", BLANKS.sub(b" ", line))
         if len(line) <= REMEMBERED:
             return line
         if IN_WORD.match(line):
