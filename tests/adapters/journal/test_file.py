@@ -11,7 +11,7 @@ from threading import Event
 
 import pytest
 from posthouse.adapters.journal import Header, JournalFile, read
-from posthouse.adapters.journal.file import CLOSED, FULL, MAX_UNWRITTEN, MIN_BYTES, SLOW
+from posthouse.adapters.journal.file import CLOSED, LAST, MAX_UNWRITTEN, MIN_BYTES, SLOW
 from posthouse.adapters.journal.format import Entry, encode_line
 from posthouse.core import Config, UsageError
 
@@ -68,15 +68,32 @@ def test_recording_ends_at_the_size_limit_with_a_last_line(
     over: int, tmp_path: Path, logs: pytest.LogCaptureFixture
 ) -> None:
     file = JournalFile(tmp_path / "journal", MIN_BYTES)
-    last = len(b'{"end":"the size limit was reached"}\n')
+    last = len(LAST)
     filler = encode_line(Entry("x" * (MIN_BYTES - last - len(HEADER) - len(encode_line(Entry("", {}))) + over), {}))
     assert file.write(HEADER)
     assert file.write(filler) == (over <= 0)
     assert file.write(LINE) is False
     file.close()
     assert (tmp_path / "journal").stat().st_size <= MIN_BYTES
-    assert (tmp_path / "journal").read_bytes().endswith(b'{"end":"the size limit was reached"}\n')
-    assert told(logs) == [FULL]
+    left, size = (len(filler) - 1, len(filler)) if over == 1 else (-over, len(LINE))
+    reason = f"the size limit was reached: {left} bytes were left, and the next entry has {size}"
+    assert (tmp_path / "journal").read_bytes().endswith(b'{"end":"%b"}\n' % reason.encode())
+    assert told(logs) == [reason]
+
+
+def test_an_input_that_is_larger_than_the_rest_is_told_with_both_sizes(
+    tmp_path: Path, logs: pytest.LogCaptureFixture
+) -> None:
+    file = JournalFile(tmp_path / "journal", MIN_BYTES)
+    assert file.write(HEADER)
+    large = encode_line(Entry("x" * MIN_BYTES, {}))
+    assert file.write(large) is False
+    file.close()
+    left = MIN_BYTES - len(LAST) - len(HEADER)
+    sizes = f"{left} bytes were left, and the next entry has {len(large)}"
+    assert read(tmp_path / "journal").end == f"the size limit was reached: {sizes}"
+    (record,) = logs.records
+    assert (vars(record)["left"], vars(record)["size"]) == (left, len(large))
 
 
 def test_a_disk_that_is_full_ends_the_recording_with_one_line(tmp_path: Path, logs: pytest.LogCaptureFixture) -> None:

@@ -28,8 +28,9 @@ MIN_BYTES: Final = 64 * 1024
 MAX_UNWRITTEN: Final = 8 * 1024 * 1024
 """The number of bytes that may wait for the disk. If more wait, recording ends."""
 
-FULL: Final = "the size limit was reached"
-LAST: Final = encode_line(End(FULL))
+FULL: Final = "the size limit was reached: {left} bytes were left, and the next entry has {size}"
+LAST: Final = encode_line(End(FULL.format(left=2**53, size=2**53)))
+"""The longest last line. There is always room for it."""
 
 CLOSED: Final = "the server stopped"
 SLOW: Final = "the disk was too slow"
@@ -67,7 +68,7 @@ class JournalFile:
         if self._ended or self._broken:
             return False
         if len(line) > self._left:
-            return self._stop(FULL)
+            return self._stop(FULL.format(left=self._left, size=len(line)), left=self._left, size=len(line))
         self._left -= len(line)
         with self._changed:
             slow = len(self._unwritten) > MAX_UNWRITTEN
@@ -82,14 +83,14 @@ class JournalFile:
             self._end(CLOSED)
         self._thread.join()
 
-    def _stop(self, reason: str) -> bool:
-        self._report_end(reason)
+    def _stop(self, reason: str, **sizes: int) -> bool:
+        self._report_end(reason, **sizes)
         self._end(reason)
         return False
 
-    def _report_end(self, reason: str) -> None:
+    def _report_end(self, reason: str, left: int | None = None, size: int | None = None) -> None:
         text = "stopped recording the journal: {reason}; the server continues"
-        report(WARNING, "journal.ended", text, path=self.path, reason=reason)
+        report(WARNING, "journal.ended", text, path=self.path, reason=reason, left=left, size=size)
 
     def _end(self, reason: str) -> None:
         with self._changed:
