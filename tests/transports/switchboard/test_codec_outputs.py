@@ -104,6 +104,30 @@ def test_health_is_answered_to_anybody_and_says_503_while_draining() -> None:
     assert msgspec.json.decode(body(draining))["status"] == "draining"
 
 
+@pytest.mark.parametrize("read_bytes", [1, 64 * 1024])
+def test_health_and_stats_tell_the_memory_that_is_held_at_that_moment(read_bytes: int) -> None:
+    board = Board(Config(read_bytes=read_bytes), identity=Identity("ada", ("admin",)))
+    socket, other = board.open(), board.open()
+    assert (
+        board.feed(
+            other,
+            b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+            + b"x" * 40,
+        )
+        == b""
+    )
+    health = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Pad: " + b"x" * 200 + b"\r\n\r\n"
+    assert board.feed(socket, health[:-1]) == b""
+    assert board.board.health(0.0).memory == len(health) - 1 + 40
+    assert board.board.stats()["memory.bytes"] == len(health) - 1 + 40
+    assert msgspec.json.decode(body(board.feed(socket, health[-1:])))["memory"] == 40
+    stats = health.replace(b"/health", b"/stats")
+    board.feed(socket, stats[:-1])
+    assert msgspec.json.decode(body(board.feed(socket, stats[-1:])))["memory.bytes"] == 40
+    board.drop(other)
+    assert (board.board.health(0.0).memory, board.board.stats()["memory.bytes"]) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("identity", "status"),
     [

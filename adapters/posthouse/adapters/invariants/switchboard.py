@@ -58,6 +58,8 @@ def tables(board: Switchboard) -> None:
         sockets.buffered == sum(state.buffered for state in sockets.records.values()),
         "flow: the sum of buffered bytes is right",
     )
+    held = board.gateway.memory - board.gateway._buffered + sockets.buffered
+    must(board.health(0.0).memory == held, "flow: health tells what is held now")
 
 
 def socket_of(board: Switchboard, state: SocketState) -> None:

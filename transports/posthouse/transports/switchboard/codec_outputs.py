@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from msgspec.json import encode
+from msgspec.structs import replace
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.effects import Emit
 from posthouse.core.values.lifecycle import RequestRefused
 from posthouse.core.values.peers import ConnectionId, Peer
-from posthouse.core.values.stats import Stats
+from posthouse.core.values.stats import Health, Stats
 from posthouse.transports.codec import (
     Answered,
     Ended,
@@ -69,9 +70,13 @@ class CodecOutputs:
             Shut: self._on_shut,
         }
 
+    def health(self, now: float) -> Health:
+        """The health of the gateway, with what the codecs hold now."""
+        return replace(self._gateway.health(now), memory=self._sockets.memory)
+
     def stats(self) -> dict[str, int]:
         """The counters and sizes of the gateway, and the counters of this class, by name. Changes nothing."""
-        return {**self._gateway.stats(), **self._refused.snapshot()}
+        return {**self._gateway.stats(), "memory.bytes": self._sockets.memory, **self._refused.snapshot()}
 
     def _on_head_read(self, state: SocketState, output: HeadRead, now: float) -> None:
         self._gateway.head_read(state.socket, now)
@@ -115,8 +120,9 @@ class CodecOutputs:
     def _on_probe(self, state: SocketState, output: Probe, now: float) -> None:
         codec, identity = state.codec, state.identity
         state.advance(ANSWER)
+        self._sockets.measure(state, now)  # it no longer holds the request
         if output.path == "/health":
-            health = self._gateway.health(now)
+            health = self.health(now)
             codec.respond(503 if health.status == "draining" else 200, encode(health), now)
         elif not identity.missing(STATS_SCOPES):
             codec.respond(200, encode({**self._about, **self.stats()}), now)

@@ -205,8 +205,12 @@ class Sockets:
     def exceeds(self, state: SocketState) -> bool:
         """Did this codec take in more since it was measured than the memory budget allows?"""
         grown = state.codec.buffered - state.buffered
-        held = self._gateway.memory - self._reported + self.buffered
-        return grown > 0 and held + grown > self._config.memory_budget
+        return grown > 0 and self.memory + grown > self._config.memory_budget
+
+    @property
+    def memory(self) -> int:
+        """The bytes that the gateway and the codecs hold. The gateway learns of those of the codecs late."""
+        return self._gateway.memory - self._reported + self.buffered
 
     def measure(self, state: SocketState, now: float) -> None:
         """Measure what the codec holds. Report the sum to the gateway when it has changed enough to matter."""

@@ -263,7 +263,7 @@ class Switchboard:
 
     def health(self, now: float) -> Health:
         """The health of the gateway. Changes nothing."""
-        return self.gateway.health(now)
+        return self._outputs.health(now)
 
     def stats(self) -> dict[str, int]:
         """All counters and sizes by name. Changes nothing."""
