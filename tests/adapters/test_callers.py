@@ -13,8 +13,9 @@ from tests.adapters.loopback import serving
 
 EVERYTHING = Identity(scopes=(ALL_SCOPES,))
 REMEDY = (
-    "this server cannot authenticate callers. To open them to everyone, declare public=True on the service or on each "
-    "method, without scopes; for development, use --dev (in code, dev=True)"
+    "this server cannot authenticate callers. To identify them, declare an authenticator (@service.authenticator); to "
+    "open the methods to everyone, declare public=True on the service or on each method, without scopes; for "
+    "development, use --dev (in code, dev=True)"
 )
 
 
@@ -87,3 +88,9 @@ async def test_a_server_warns_when_it_starts_and_says_where_it_listens(caplog: p
     assert records[0]["fields"] == {"service": "vault", "methods": "shut (needs an authenticated caller)"}
     assert records[1]["message"] == f"listening on {server.bound[0].url}"
     assert records[2]["message"] == "stopped without a shut-down: 0 connections were cut"
+
+
+def test_a_service_with_an_authenticator_can_have_any_caller_over_sockets_but_not_over_pipes() -> None:
+    service = closed(scopes=("a",))
+    assert warning(service, possible_callers(authenticated=True)) is None
+    assert warning(service, possible_callers(sockets=False, authenticated=True, pipes=True)) is not None

@@ -9,15 +9,37 @@ from typing import Any
 import pytest
 from msgspec import Struct
 from posthouse.core.gateway import Gateway
+from posthouse.core.operations.operations import Refused
 from posthouse.core.service.service import Service
+from posthouse.core.values.close_reasons import AUTHENTICATION_FAILED
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Accept, Answer, Drained, Emit, PauseReading, ResumeReading, Transmit
+from posthouse.core.values.effects import (
+    Accept,
+    Answer,
+    Disconnect,
+    Drained,
+    Emit,
+    PauseReading,
+    ResumeReading,
+    Transmit,
+)
 from posthouse.core.values.errors import RpcError, UsageError
 from posthouse.core.values.lifecycle import CallFailed, ConnectionOpened, LimitBreached
-from posthouse.core.values.peers import ANONYMOUS, Address, Caller, CallId, ConnectionId, OutgoingId, Peer, SocketId
+from posthouse.core.values.peers import (
+    ANONYMOUS,
+    Address,
+    Caller,
+    CallId,
+    ConnectionId,
+    OperationId,
+    OutgoingId,
+    Peer,
+    SocketId,
+)
 from posthouse.core.values.timers import SUSPENDED
 from pydantic import BaseModel, field_serializer
 
+from tests.core.identity.credentials import AuthWorld
 from tests.core.world import WALL, World, internal, request, result, service
 
 NEVER = 99
@@ -35,6 +57,7 @@ INPUTS: dict[str, Callable[[Gateway], object]] = {
     "disconnected": lambda gateway: gateway.disconnected(ConnectionId(1), None, 0.0),
     "complete": lambda gateway: gateway.complete(CallId(1), None, 0.0),
     "fail": lambda gateway: gateway.fail(CallId(1), RpcError(), 0.0),
+    "conclude": lambda gateway: gateway.conclude(OperationId(1), Refused(), 0.0),
     "notify": lambda gateway: gateway.notify(ConnectionId(1), "m", None, 0.0),
     "progress": lambda gateway: gateway.progress(CallId(1), 0.5, 0.0),
     "request": lambda gateway: gateway.request(ConnectionId(1), "m", None, 0.0, timeout=1.0),
@@ -57,7 +80,7 @@ def test_every_input_takes_the_time() -> None:
 SIGNATURES = {
     "accepted": "(self, address: 'Address', now: 'float') -> 'SocketId | None'",
     "released": "(self, socket: 'SocketId', now: 'float') -> 'None'",
-    "connect": "(self, peer: 'Peer', now: 'float') -> 'ConnectionId'",
+    "connect": "(self, peer: 'Peer', now: 'float', *, credentials: 'object' = None) -> 'ConnectionId'",
     "receive": "(self, connection: 'ConnectionId', data: 'bytes', now: 'float') -> 'None'",
     "heard": "(self, connection: 'ConnectionId', now: 'float') -> 'None'",
     "report_held": "(self, connection: 'ConnectionId', size: 'int', now: 'float') -> 'None'",
@@ -66,6 +89,7 @@ SIGNATURES = {
     "reason: 'str | None' = None) -> 'None'",
     "complete": "(self, call: 'CallId', result: 'object', now: 'float') -> 'bool'",
     "fail": "(self, call: 'CallId', error: 'RpcError', now: 'float') -> 'bool'",
+    "conclude": "(self, operation: 'OperationId', outcome: 'object', now: 'float') -> 'bool'",
     "notify": "(self, to: 'ConnectionId', method: 'str', params: 'object', now: 'float', *, "
     "after: 'CallId | None' = None) -> 'bool'",
     "progress": "(self, call: 'CallId', value: 'object', now: 'float') -> 'bool'",
@@ -814,3 +838,23 @@ def test_a_notification_may_follow_the_reply_of_a_call() -> None:
     assert not world.gateway.notify(one, "event", None, 0.0, after=call)
     with pytest.raises(UsageError, match="call 7 never existed"):
         world.gateway.notify(one, "event", None, 0.0, after=CallId(7))
+
+
+def test_an_operation_that_never_was_is_misuse_and_one_that_ended_is_not() -> None:
+    world = AuthWorld()
+    one = world.arrive()
+    operation = world.asked().operation
+    with pytest.raises(UsageError, match=r"^operation 2 never existed$"):
+        world.conclude(OperationId(2), Refused())
+    assert world.conclude(operation, Refused()) is True
+    assert world.conclude(operation, Refused()) is False
+    assert world.take() == [Disconnect(one, AUTHENTICATION_FAILED)]
+
+
+def test_a_text_that_comes_before_its_connection_is_admitted_is_held() -> None:
+    world = AuthWorld(memory_budget=100)
+    one = world.arrive(kind="http")
+    world.take()
+    world.receive(one, b"x" * 101)
+    assert world.gateway.memory == 101
+    assert world.take() == []

@@ -13,22 +13,34 @@ from msgspec import Struct
 from posthouse.core.dispatch.admission import uncallable
 from posthouse.core.service.method import Method
 from posthouse.core.service.service import Service
-from posthouse.core.values.peers import ANONYMOUS, Identity
+from posthouse.core.values.peers import ALL_SCOPES, ANONYMOUS, Identity
 
 MAX_NAMED: Final = 5
 """The number of methods that a warning names."""
 
 REMEDY: Final = (
-    "this server cannot authenticate callers. To open them to everyone, declare public=True on the service or on each "
-    "method, without scopes; for development, use --dev (in code, dev=True)"
+    "this server cannot authenticate callers. To identify them, declare an authenticator (@service.authenticator); to "
+    "open the methods to everyone, declare public=True on the service or on each method, without scopes; for "
+    "development, use --dev (in code, dev=True)"
 )
 
 
+AUTHENTICATED: Final = Identity("anybody", (ALL_SCOPES,))
+"""Stands for all callers that an authenticator can identify: they may have any scope."""
+
+
 def possible_callers(
-    *, sockets: bool = True, identity: Identity = ANONYMOUS, pipes: bool = False, pipe_identity: Identity = ANONYMOUS
+    *,
+    sockets: bool = True,
+    identity: Identity = ANONYMOUS,
+    authenticated: bool = False,
+    pipes: bool = False,
+    pipe_identity: Identity = ANONYMOUS,
 ) -> tuple[Identity, ...]:
-    """Every identity that a caller can have: over sockets, and at the other end of pipes."""
-    return (*([identity] if sockets else []), *([pipe_identity] if pipes else []))
+    """Every identity that a caller can have: over sockets, and at the other end of pipes. `authenticated`: the service
+    has authenticators."""
+    identities = [identity, *([AUTHENTICATED] if authenticated else [])]
+    return (*(identities if sockets else []), *([pipe_identity] if pipes else []))
 
 
 class Uncallable(Struct, frozen=True):

@@ -7,7 +7,9 @@ hooks and interceptors: the events and `Outcome`.
 from __future__ import annotations
 
 from .gateway import Gateway
-from .service.context import Context, HookContext
+from .operations.operations import Failed, Refused
+from .service.authenticators import Authenticator, Basic, Bearer, UnreadableCredentials
+from .service.context import AuthContext, Context, HookContext
 from .service.hooks import Hook
 from .service.method import Method, OnCall, OnOutcome, Outcome, Raised, Returned
 from .service.parameters import Arguments
@@ -32,11 +34,16 @@ from .values.effects import (
     ResumeReading,
     StopAccepting,
     Transmit,
+    Verify,
+    Withdraw,
 )
 from .values.errors import ERRORS, ErrorCode, ErrorObject, RpcError, UsageError, http_status
 from .values.lifecycle import (
     EVENTS,
     AcceptingStopped,
+    AuthFailed,
+    AuthFailure,
+    AuthSucceeded,
     CallCancelled,
     CallEnded,
     CallFailed,
@@ -59,6 +66,7 @@ from .values.peers import (
     Identity,
     Kind,
     Meta,
+    OperationId,
     OutgoingId,
     Peer,
     SocketId,
@@ -76,6 +84,13 @@ __all__ = [
     "Address",
     "Answer",
     "Arguments",
+    "AuthContext",
+    "AuthFailed",
+    "AuthFailure",
+    "AuthSucceeded",
+    "Authenticator",
+    "Basic",
+    "Bearer",
     "BeginDrain",
     "CallCancelled",
     "CallEnded",
@@ -99,6 +114,7 @@ __all__ = [
     "ErrorCode",
     "ErrorObject",
     "Event",
+    "Failed",
     "Gateway",
     "Health",
     "Heartbeat",
@@ -113,11 +129,13 @@ __all__ = [
     "Multicast",
     "OnCall",
     "OnOutcome",
+    "OperationId",
     "Outcome",
     "OutgoingId",
     "PauseReading",
     "Peer",
     "Raised",
+    "Refused",
     "RequestRefused",
     "Resolve",
     "ResultError",
@@ -128,6 +146,9 @@ __all__ = [
     "SocketId",
     "StopAccepting",
     "Transmit",
+    "UnreadableCredentials",
     "UsageError",
+    "Verify",
+    "Withdraw",
     "http_status",
 ]

@@ -21,6 +21,9 @@ from posthouse.core.connections.openings import Openings
 from posthouse.core.dispatch.builtin.builtins import Builtins
 from posthouse.core.dispatch.builtin.part import Tables
 from posthouse.core.dispatch.dispatch import Dispatch
+from posthouse.core.identity.arrivals import Arrivals
+from posthouse.core.identity.verifications import Verifications
+from posthouse.core.operations.operations import Operations
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Effect
@@ -29,7 +32,8 @@ from posthouse.core.values.shared import Entropy, Shared
 
 
 class Assembly:
-    """The tables of one gateway, and what all of its inputs share. `outbox` has the effects that are not performed."""
+    """The tables of one gateway, and what all of its inputs share. `outbox` has the effects that are not performed.
+    `authenticates`: the service has authenticators, so that credentials count."""
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Assembly:
         self.outbox: list[Effect] = shared.outbox
         self._busy = False
         self._buffered = 0
+        self.authenticates = bool(service.authenticators)
         self._connections = connections = Connections(shared)
         self._flow = Flow(shared)
         self._liveness = Liveness(shared, connections, self._flow)
@@ -60,11 +65,15 @@ class Assembly:
         self._requests = OutgoingRequests(shared, self._delivery)
         builtins = Builtins(service, Tables(shared, connections, self._delivery, self._calls, self._outcomes))
         self._dispatch = Dispatch(shared, service, self._calls, self._requests, self._replies, builtins)
-        self._drain = Drain(shared, connections, self._delivery, self._dispatch, self._outcomes)
+        self._operations = Operations(shared)
+        self._verifications = Verifications(shared, self._operations, service.authenticators.values())
+        self._arrivals = Arrivals(shared, connections, self._openings, self._verifications, self._dispatch.receive)
+        self._drain = Drain(shared, connections, self._delivery, self._dispatch, self._outcomes, self._arrivals)
         # When a connection ends, each table that holds facts about it forgets them.
         drops = (
             connections.drop,
             self._openings.drop,
+            self._arrivals.drop,
             self._liveness.drop,
             self._drain.drop,
             self._outcomes.drop,
@@ -75,4 +84,4 @@ class Assembly:
         # An exchange that was answered has left facts in these alone.
         drops_answered = (connections.drop, self._flow.drop)
         self._closing = Closing(shared, connections, drops, drops_answered)
-        self._limits = Limits(shared, connections, self._calls, self._closing, self._drain)
+        self._limits = Limits(shared, connections, self._calls, self._operations, self._closing, self._drain)

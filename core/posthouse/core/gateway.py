@@ -15,7 +15,7 @@ from posthouse.core.connections.delivery import Names
 from posthouse.core.connections.state import ASK, LIVING, OPEN, State
 from posthouse.core.jsonrpc.messages import encode_notification
 from posthouse.core.values.errors import RpcError, UsageError
-from posthouse.core.values.peers import Address, CallId, ConnectionId, OutgoingId, Peer, SocketId
+from posthouse.core.values.peers import Address, CallId, ConnectionId, OperationId, OutgoingId, Peer, SocketId
 from posthouse.core.values.stats import Health
 
 from .assembly import Assembly
@@ -51,11 +51,14 @@ class Gateway(Assembly):
 
     # Connections
 
-    def connect(self, peer: Peer, now: float) -> ConnectionId:
+    def connect(self, peer: Peer, now: float, *, credentials: object = None) -> ConnectionId:
         """A peer asks to be connected. `Accept` admits it (an HTTP exchange is admitted by its `Answer`), `Disconnect`
-        refuses it. Exactly one `disconnected` must follow."""
+        refuses it. Exactly one `disconnected` must follow. `credentials` (Bearer, Basic, or UnreadableCredentials for
+        others) are verified first. They are ignored if the service has no authenticator."""
         self._check_not_reentrant()
-        return self._openings.connect(peer, now, draining=self.draining)
+        if credentials is None or not self.authenticates:
+            return self._openings.connect(peer, now, draining=self.draining)
+        return self._arrivals.connect(peer, credentials, now)
 
     def receive(self, connection: ConnectionId, data: bytes, now: float) -> None:
         """One whole JSON text from a connection. Raises UsageError for a second text of an HTTP exchange."""
@@ -66,6 +69,9 @@ class Gateway(Assembly):
             record = self._connections.find(connection)
             if record is not None and record.state is State.ASKED:
                 raise UsageError(f"connection {connection} is an HTTP exchange: it has already received its one text")
+            if record is not None and record.state is State.AUTHENTICATING:
+                self._arrivals.hold(record, data)
+                self._limits.enforce(now)
             return
         if not record.pushable:
             record.move(ASK)
@@ -176,6 +182,21 @@ class Gateway(Assembly):
         self._limits.enforce(now)
         return pushed
 
+    # External operations
+
+    def conclude(self, operation: OperationId, outcome: object, now: float) -> bool:
+        """The outside has done what a `Verify` asked for: an Identity, Refused or Failed. Exactly once for each of
+        them. False: the operation has ended before, and the outcome does not count. Raises UsageError for an operation
+        that never was, and for an outcome that it cannot have."""
+        self._check_not_reentrant()
+        self._busy = True
+        try:
+            first = self._operations.conclude(operation, outcome, now)
+        finally:
+            self._busy = False
+        self._limits.enforce(now)
+        return first
+
     # Notifications and requests to peers
 
     def notify(self, to: ConnectionId, method: str, params: object, now: float, *, after: CallId | None = None) -> bool:
@@ -194,12 +215,20 @@ class Gateway(Assembly):
         return pushed
 
     def broadcast(
-        self, method: str, params: object, now: float, *, kinds: Names | None = None, users: Names | None = None
+        self,
+        method: str,
+        params: object,
+        now: float,
+        *,
+        kinds: Names | None = None,
+        users: Names | None = None,
+        namespace: str = "",
     ) -> int:
-        """Send a notification to every connection of these kinds and users (None: all). Returns how many there are."""
+        """Send a notification to every connection of these kinds and users (None: all). Returns how many there are.
+        `namespace` is that of the users."""
         self._check_not_reentrant()
         payload = self._encode(method, params)
-        delivered = self._delivery.multicast(payload, now, kinds=kinds, users=users)
+        delivered = self._delivery.multicast(payload, now, kinds=kinds, users=users, namespace=namespace)
         self._limits.enforce(now)
         return delivered
 
@@ -293,7 +322,7 @@ class Gateway(Assembly):
 
     def stats(self) -> dict[str, int]:
         """The counters and the sizes, by name (docs/protocol.md lists them). Changes nothing."""
-        return totals(self._shared, self._connections, self._calls, self._requests)
+        return totals(self._shared, self._connections, self._calls, self._requests, self._operations)
 
     def _check_not_reentrant(self) -> None:
         if self._busy:

@@ -10,17 +10,30 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 from msgspec import structs
-from posthouse.adapters.journal import Header, Journal, Recorder, read, replay, shown
+from posthouse.adapters.journal import Header, Journal, Recorder, read, record, replay, shown
 from posthouse.adapters.journal.arguments import NOTATIONS
 from posthouse.adapters.journal.format import CLASSES, INPUTS, Machine
-from posthouse.core import Address, Config, Context, Gateway, Invoke, Peer, RpcError, Service, UsageError
+from posthouse.core import (
+    Address,
+    Config,
+    Context,
+    Gateway,
+    Identity,
+    Invoke,
+    Peer,
+    RpcError,
+    Service,
+    UsageError,
+    Verify,
+)
 from posthouse.core.values.errors import INTERNAL_ERROR
 from posthouse.core.values.peers import CallId
-from posthouse.transports import Switchboard
+from posthouse.transports import Policy, Switchboard
 from posthouse.transports.websocket.frames import masked_frame
 from posthouse.transports.websocket.handshake import key_from, opening_request
 
 from tests.adapters.eventful import CONFIG, TEXTS, WALL, Recording, Unencodable
+from tests.core.identity.credentials import authenticated
 from tests.transports.board import Browser, body, calculator, call, counter, post, result
 
 from .test_redaction import CANARY, STREAMS
@@ -564,3 +577,33 @@ def test_a_notification_behind_a_reply_is_recorded_with_its_call_and_replayed() 
     without_call = [entry for entry in journal.entries if not entry.invoked]
     replayed = replay(Journal(journal.header, without_call), calculator())
     assert len(journal.entries) - replayed.given == 3, "the call, its notification, and its end"
+
+
+def test_a_service_with_authenticators_has_a_journal_of_its_gateway_without_a_secret() -> None:
+    lines: list[bytes] = []
+    service = authenticated(("bearer", "bearer", "a"), ("basic", "basic", "b"))
+    board = record(service, Config(), Policy(), lines.append, wall=WALL, entropy=counter())
+    followed: list[str] = []
+    socket = board.opened(Address("127.0.0.1"), 0.0)
+    assert socket is not None
+    for credentials in (b"Bearer canary-token", b"Bearer canary-token", b"Basic YWRhOmNhbmFyeQ==", b"Digest canary"):
+        board.received(socket, post(call("private"), more=b"Authorization: %b\r\n" % credentials), 0.0)
+        for effect in board.outbox:
+            if isinstance(effect, Verify):
+                board.conclude(effect.operation, Identity("ada"), 0.0)
+        for effect in board.outbox:
+            if isinstance(effect, Invoke):
+                board.complete(effect.call, None, 0.0)
+        followed += [shown(effect) for effect in board.outbox]
+        board.outbox.clear()
+    journal = read(lines)
+    assert journal.header.machine == "gateway"
+    assert not any(secret in b"".join(lines) for secret in (b"canary", b"YWRhOmNhbmFyeQ"))
+    done = replay(journal, service, check=True)
+    assert (done.failure, done.diverged_at, done.skipped) == (None, None, 0)
+    assert [entry.input for entry in journal.entries if entry.asked] == ["connect", "connect"]
+    written = [entry.arguments["credentials"] for entry in journal.entries if entry.input == "connect"]
+    assert written[0] == written[1]
+    assert len(written[0]["bearer"]["token"]) == len("canary-token")
+    assert (written[2]["basic"]["user"], len(written[2]["basic"]["password"])) == ("ada", len("canary"))
+    assert written[3] == {"unreadable": {}}

@@ -38,6 +38,7 @@ NOTHING = {
     "connections.opened.websocket": 0,
     "memory.bytes": 0,
     "messages.bad": 0,
+    "operations.pending": 0,
     "requests.pending": 0,
     "responses.unmatched": 0,
     "sockets.open": 0,
@@ -51,7 +52,7 @@ def changed(world: World) -> dict[str, int]:
 
 def test_every_figure_is_there_from_the_beginning_in_order() -> None:
     gateway = World().gateway
-    found = totals(gateway._shared, gateway._connections, gateway._calls, gateway._requests)
+    found = totals(gateway._shared, gateway._connections, gateway._calls, gateway._requests, gateway._operations)
     assert found == NOTHING == gateway.stats()
     assert list(found) == sorted(found)
 

@@ -142,10 +142,10 @@ def test_an_admitted_connection_is_found_by_kind_user_and_public_id_until_it_clo
     for record in (one, two, nobody):
         tables.index(record)
     assert [list(table) for table in tables.by_kind.values()] == [[3], [], [1, 2], []]
-    assert {user: list(table) for user, table in tables.by_user.items()} == {"ada": [1, 2]}
+    assert {user: list(table) for user, table in tables.by_user.items()} == {("", "ada"): [1, 2]}
     assert tables.by_public_id[two.public_id] is two
     tables.drop(one, 0.0)
-    assert list(tables.by_user["ada"]) == [2]
+    assert list(tables.by_user["", "ada"]) == [2]
     tables.drop(two, 0.0)
     tables.drop(two, 0.0)
     tables.drop(nobody, 0.0)

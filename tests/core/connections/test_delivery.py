@@ -8,7 +8,7 @@ import pytest
 from posthouse.core.values.close_reasons import MAX_QUEUED_PUSHES
 from posthouse.core.values.effects import Disconnect, Multicast, Transmit
 from posthouse.core.values.errors import UsageError
-from posthouse.core.values.peers import ConnectionId
+from posthouse.core.values.peers import ConnectionId, Identity
 
 from tests.core.world import World
 
@@ -50,6 +50,15 @@ def test_a_broadcast_is_one_payload_for_all_pushable_connections() -> None:
     two = world.connect()
     assert broadcast(world) == 3
     assert world.take() == [Multicast([one, two, pipe], NEWS)]
+
+
+def test_users_of_one_name_in_two_namespaces_are_two() -> None:
+    world = World()
+    here = world.connect(user="ada")
+    there = world.connect(identity=Identity("ada", namespace="idp"))
+    for to, expected in (({"users": ["ada"]}, here), ({"users": ["ada"], "namespace": "idp"}, there)):
+        assert broadcast(world, **to) == 1
+        assert world.take() == [Multicast([expected], NEWS)]
 
 
 def test_a_broadcast_can_be_for_some_kinds_and_some_users() -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from posthouse.core.values.close_reasons import DRAINING, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_USER, MEMORY_BUDGET
+from posthouse.core.connections.state import State
+from posthouse.core.values.close_reasons import (
+    AUTHENTICATION_FAILED,
+    DRAINING,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_USER,
+    MAX_EXTERNAL_OPERATIONS,
+    MEMORY_BUDGET,
+)
 from posthouse.core.values.config import OBSERVABLE
 from posthouse.core.values.effects import Accept, Disconnect, Emit
 from posthouse.core.values.errors import UsageError
@@ -29,6 +37,53 @@ def test_a_user_may_have_as_many_connections_as_the_limit_but_not_more() -> None
     world.gateway.outbox.clear()
     world.gateway.disconnected(third, None, 0.0)
     assert world.gateway.outbox == []
+
+
+def unverified(world: World, **peer: Any) -> Any:
+    """The record of a connection that is not admitted yet."""
+    id = world.gateway._openings.connect(Peer("websocket", HERE, **peer), 0.0, draining=False, unverified=True)
+    record = world.gateway._connections.records[id]
+    assert record.state is State.AUTHENTICATING
+    assert world.gateway.outbox == []
+    return record
+
+
+def test_a_connection_whose_credentials_were_verified_is_admitted_as_its_user() -> None:
+    world = World()
+    record = unverified(world)
+    world.gateway._openings.admit(record, Identity("ada"), 2.0, draining=False)
+    assert world.gateway.outbox[0] == Accept(record.id)
+    assert (record.identity, record.caller.identity, record.heard_at) == (Identity("ada"), Identity("ada"), 2.0)
+    assert list(world.gateway._connections.by_user) == [("", "ada")]
+
+
+def test_a_verified_connection_is_refused_during_a_shut_down_and_above_the_limit_of_its_user() -> None:
+    world = World(max_connections_per_user=1)
+    world.connect(user="ada")
+    one, two = unverified(world), unverified(world)
+    world.gateway._openings.admit(one, Identity("ada"), 0.0, draining=True)
+    assert world.take() == [Disconnect(one.id, DRAINING)]
+    world.gateway._openings.admit(two, Identity("ada"), 0.0, draining=False)
+    assert breached(world) == [("max_connections_per_user", None, True)]
+    assert (two.state, two.code) == (State.CLOSING, 4429)
+
+
+def test_a_limit_of_policy_may_be_observed_when_the_user_is_known() -> None:
+    world = World(max_connections_per_user=1, observe=["max_connections_per_user"])
+    world.connect(user="ada")
+    one = unverified(world)
+    world.gateway._openings.admit(one, Identity("ada"), 0.0, draining=False)
+    assert one.admitted
+
+
+def test_a_connection_is_refused_whose_credentials_are() -> None:
+    world = World()
+    one, two = unverified(world), unverified(world)
+    world.gateway._openings.refuse(one, AUTHENTICATION_FAILED, 0.0)
+    assert world.gateway.outbox == [Disconnect(one.id, AUTHENTICATION_FAILED)]
+    world.gateway.outbox.clear()
+    world.gateway._openings.refuse(two, MAX_EXTERNAL_OPERATIONS, 0.0)
+    assert breached(world) == [("max_external_operations", None, True)]
 
 
 def test_row_40_sockets_are_refused_unread_and_others_are_unaffected() -> None:

@@ -11,7 +11,14 @@ def test_the_state_table_is_complete_and_every_state_leads_to_gone() -> None:
     assert list(TRANSITIONS) == list(State)
     for state, row in TRANSITIONS.items():
         assert row.get(Trigger.DISCONNECTED) is (None if state is State.GONE else State.GONE)
-        assert State.OPEN not in row.values()
+    assert [state for state, row in TRANSITIONS.items() if State.OPEN in row.values()] == [State.AUTHENTICATING]
+
+
+def test_a_connection_opens_when_its_credentials_were_verified() -> None:
+    authenticating = TRANSITIONS[State.OPEN][Trigger.AUTHENTICATE]
+    assert authenticating is State.AUTHENTICATING
+    assert TRANSITIONS[authenticating][Trigger.VERIFIED] is State.OPEN
+    assert TRANSITIONS[authenticating][Trigger.REFUSE] is State.CLOSING
 
 
 def test_a_connection_can_be_closed_in_the_living_states() -> None:

@@ -7,7 +7,7 @@ from inspect import signature
 from typing import Any, ClassVar
 
 import pytest
-from posthouse.core.service.context import Context, HookContext
+from posthouse.core.service.context import AuthContext, Context, HookContext
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import NO_HEADERS, NO_META, Address, CallId, ConnectionId, Identity, Kind, Meta
 
@@ -72,7 +72,15 @@ class Bell(HookContext[str]):
         return False
 
 
-@pytest.mark.parametrize("context", [Desk(Identity()), Bell()])
+class Gate(AuthContext[str]):
+    public_id = "one"
+    kind: Kind = "http"
+    address = Address()
+    path = "/rpc"
+    headers: Mapping[str, str] = NO_HEADERS
+
+
+@pytest.mark.parametrize("context", [Desk(Identity()), Bell(), Gate()])
 def test_without_a_lifespan_there_is_no_state_and_the_error_says_how_to_have_one(context: Any) -> None:
     with pytest.raises(UsageError, match=r"no lifespan, so there is no state: declare one with @service\.lifespan"):
         _ = context.state

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, get_args
 
 import pytest
+from posthouse.core.service.authenticators import Basic, Bearer
 from posthouse.core.service.context import Context, HookContext
 from posthouse.core.service.method import Method, Outcome
 from posthouse.core.service.parameters import Arguments
 from posthouse.core.service.service import BUILTINS, Service
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import EVENTS, ConnectionClosed, ConnectionOpened, EventName
+from posthouse.core.values.peers import Identity
 
 
 def add(a: int, b: int) -> int:
@@ -474,3 +476,50 @@ def test_the_first_reason_to_freeze_appears_in_the_error() -> None:
     service.freeze("included in service 'other'")
     with pytest.raises(UsageError, match="service 's' is already served by a gateway: declare everything before that"):
         service.method(add)
+
+
+def bearer(credentials: Bearer) -> Identity | None: ...
+def basic(credentials: Basic) -> Identity | None: ...
+
+
+def test_a_service_declares_several_authenticators_with_names_and_namespaces() -> None:
+    service = Service("s")
+    assert service.authenticator("bearer")(bearer) is bearer
+    service.authenticator("bearer", name="jwt", namespace="idp")(bearer)
+    service.authenticator("basic", namespace="idp", blocking=True)(basic)
+    assert [(each.name, each.scheme, each.namespace, each.blocking) for each in service.authenticators.values()] == [
+        ("bearer", "bearer", "", False),
+        ("jwt", "bearer", "idp", False),
+        ("basic", "basic", "idp", True),
+    ]
+
+
+def test_two_authenticators_share_a_name_never_and_a_namespace_only_if_both_say_so() -> None:
+    service = Service("s")
+    service.authenticator("bearer")(bearer)
+    with pytest.raises(UsageError, match=r"^service 's' already has an authenticator 'bearer': give this one a name$"):
+        service.authenticator("bearer", namespace="other")(bearer)
+    with pytest.raises(UsageError, match=r"^the authenticators 'bearer' and 'basic' have no namespace: give one to"):
+        service.authenticator("basic")(basic)
+    assert list(service.authenticators) == ["bearer"]
+
+
+def test_authenticators_see_the_state_of_the_lifespan_wherever_they_are_declared() -> None:
+    service = Service("s")
+    service.authenticator("bearer")(bearer)
+
+    @service.lifespan
+    async def opens() -> AsyncIterator[None]:
+        yield
+
+    service.authenticator("basic", namespace="b")(basic)
+    assert [each.lifespan for each in service.authenticators.values()] == [service.own_lifespan] * 2
+
+
+def test_authenticators_of_an_included_service_do_not_count_and_a_frozen_one_gets_none() -> None:
+    outer, inner = Service("outer"), Service("inner")
+    inner.authenticator("bearer")(bearer)
+    outer.include(inner)
+    assert not outer.authenticators
+    with pytest.raises(UsageError, match=r"^service 'inner' is already included"):
+        inner.authenticator("basic", namespace="b")(basic)

@@ -21,6 +21,9 @@ def test_each_reason_has_its_close_code_and_says_whether_what_is_queued_is_sent(
         "idle_timeout": (1000, True),
         "max_connections": (1013, True),
         "max_connections_per_user": (4429, True),
+        "authentication_failed": (4401, True),
+        "credentials_expired": (4401, True),
+        "max_external_operations": (1013, True),
         "memory_budget": (1013, False),
         "max_bad_messages": (4400, True),
         "call_rate": (4429, True),
@@ -35,8 +38,12 @@ def test_each_reason_has_its_close_code_and_says_whether_what_is_queued_is_sent(
 
 def test_each_reason_is_a_setting_or_a_shut_down_and_is_found_by_its_name() -> None:
     assert list(CLOSE_REASONS) == [reason.name for reason in CLOSE_REASONS.values()]
-    assert [name for name in CLOSE_REASONS if name not in Config.__struct_fields__] == ["draining"]
-    assert [name for name, reason in CLOSE_REASONS.items() if not reason.is_limit] == ["draining", "drain_timeout"]
+    assert [name for name in CLOSE_REASONS if name not in Config.__struct_fields__] == [
+        *("draining", "authentication_failed", "credentials_expired"),
+    ]
+    assert [name for name, reason in CLOSE_REASONS.items() if not reason.is_limit] == [
+        *("draining", "drain_timeout", "authentication_failed", "credentials_expired"),
+    ]
 
 
 def test_an_http_exchange_is_refused_with_the_error_of_the_reason() -> None:
@@ -45,6 +52,8 @@ def test_an_http_exchange_is_refused_with_the_error_of_the_reason() -> None:
         "draining": -32050,
         "drain_timeout": -32050,
         "max_connections_per_user": -32029,
+        "authentication_failed": -32020,
+        "credentials_expired": -32022,
         "max_bad_messages": -32600,
         "call_rate": -32029,
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import asdict
+from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import (
     ALL_SCOPES,
     ANONYMOUS,
@@ -56,7 +57,7 @@ def test_a_peer_is_anonymous_and_has_no_socket_by_default() -> None:
 
 def test_a_peer_has_defaults() -> None:
     assert asdict(Address()) == {"host": "", "port": 0, "transport": "stream", "secure": False}
-    assert asdict(ANONYMOUS) == {"user": None, "scopes": (), "expires_at": None}
+    assert asdict(ANONYMOUS) == {"user": None, "scopes": (), "expires_at": None, "namespace": ""}
     members = ("idempotency_key", "timeout_ms", "traceparent", "progress_token", "request_id")
     assert asdict(NO_META) == dict.fromkeys(members)
     assert ALL_SCOPES == "*"
@@ -95,12 +96,12 @@ def test_a_peer_that_is_printed_shows_no_header() -> None:
     peer = Peer("http", path="/rpc", headers=FIELDS)
     assert repr(peer) == (
         "Peer('http', Address(host='', port=0, transport='stream', secure=False), None, "
-        "Identity(user=None, scopes=(), expires_at=None), "
+        "Identity(user=None, scopes=(), expires_at=None, namespace=''), "
         "Meta(idempotency_key=None, timeout_ms=None, traceparent=None, progress_token=None, request_id=None), "
         "'/rpc', headers=<2 fields>)"
     )
     caller = Caller(ConnectionId(1), "x", peer, ANONYMOUS)
-    assert repr(caller) == "Caller(1, 'x', 'http', Identity(user=None, scopes=(), expires_at=None))"
+    assert repr(caller) == "Caller(1, 'x', 'http', Identity(user=None, scopes=(), expires_at=None, namespace=''))"
 
 
 def test_the_size_of_headers_is_that_of_their_names_and_values() -> None:
@@ -156,3 +157,32 @@ def test_the_mapping_cannot_change(fields: Any) -> None:
     headers: Any = readable(fields)
     with pytest.raises(TypeError):
         headers["host"] = "other"
+
+
+def test_scopes_are_sorted_and_a_user_has_a_key() -> None:
+    scopes: Any = ["write", "read", "write"]
+    ada = Identity("ada", scopes, 7, "idp")
+    assert ada == Identity("ada", ("read", "write"), 7, "idp")
+    assert (ada.scopes, ada.key, ANONYMOUS.key) == (("read", "write"), ("idp", "ada"), None)
+    empty: Any = []
+    assert Identity("ada", empty).scopes == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({"scopes": "admin"}, r"^the scopes of an identity are 'admin': give a collection of strings$"),
+        ({"scopes": 3}, r"^the scopes of an identity are 3: give a collection of strings$"),
+        ({"scopes": ("",)}, r"^'' is not a scope: it must be a non-empty string$"),
+        ({"scopes": (3,)}, r"^3 is not a scope: it must be a non-empty string$"),
+        ({"user": ""}, r"^the user of an identity is '': it must be a non-empty string, or None$"),
+        ({"user": 3}, r"^the user of an identity is 3: it must be a non-empty string, or None$"),
+        ({"expires_at": float("inf")}, r"^expires_at of an identity is inf: it must be Unix seconds, or None$"),
+        ({"expires_at": True}, r"^expires_at of an identity is True: it must be Unix seconds, or None$"),
+        ({"expires_at": "soon"}, r"^expires_at of an identity is 'soon': it must be Unix seconds, or None$"),
+        ({"namespace": None}, r"^the namespace of an identity is None: it must be a string$"),
+    ],
+)
+def test_an_identity_that_cannot_be_is_not_built(fields: Any, fault: str) -> None:
+    with pytest.raises(UsageError, match=fault):
+        Identity(**fields)

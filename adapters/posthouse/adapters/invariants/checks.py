@@ -8,6 +8,7 @@ from posthouse.core.values.peers import SocketId
 from posthouse.transports.switchboard.switchboard import Switchboard
 
 from .gateway import calls, calls_of, flow, flow_of, shutdown
+from .identity import identity
 from .switchboard import socket_of, tables, totality
 from .violation import must
 
@@ -17,6 +18,7 @@ def check(board: Switchboard) -> None:
     gateway = board.gateway
     calls(gateway)
     tables(board)
+    identity(gateway)
     flow(gateway)
     shutdown(gateway)
     for record in gateway._connections.records.values():
@@ -61,6 +63,8 @@ def check_at_rest(board: Switchboard) -> None:
     must(not table.records, "rest: no call is left")
     must((table.handlers, table.waiting) == (0, 0), "rest: no slot is held")
     must(len(gateway._requests) == 0, "rest: no request is in flight")
+    must(not gateway._operations.records, "rest: no external operation is left")
+    must(not gateway._verifications.records, "rest: no verification is left")
     must(not connections.records, "rest: no connection is left")
     must(not connections.sockets, "rest: no socket is left")
     must(not connections.by_public_id, "rest: no public id is left")

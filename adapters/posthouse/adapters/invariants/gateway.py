@@ -87,6 +87,7 @@ def flow(gateway: Gateway) -> None:
     total = gateway._buffered
     total += sum(record.waiting_bytes + record.batch_reply_bytes + record.following_bytes for record in records)
     total += sum(record.peer.header_bytes for record in records if record.state is State.OPEN and record.pushable)
+    total += sum(len(arrival.text or b"") for arrival in gateway._arrivals.records.values())
     for id, backlog in gateway._flow.backlogs.items():
         flow_of(gateway, id, backlog)
         total += backlog.held + backlog.reply_bytes + backlog.push_bytes

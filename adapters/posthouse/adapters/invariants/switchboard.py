@@ -38,7 +38,7 @@ def tables(board: Switchboard) -> None:
         of_kind = {id for id, record in living.items() if record.peer.kind == kind}
         must(table.by_kind[kind].keys() == of_kind, "tables: a live connection is found by kind")
     by_user = sorted((user, id) for user, of_user in table.by_user.items() for id in of_user)
-    users = sorted((r.identity.user, id) for id, r in living.items() if r.identity.user is not None)
+    users = sorted((key, id) for id, record in living.items() if (key := record.identity.key) is not None)
     must(by_user == users, "tables: a live connection is found by user")
     must(all(table.by_user.values()), "tables: a user without connections is not kept")
     in_head = sum(socket.in_head for socket in table.sockets.values())

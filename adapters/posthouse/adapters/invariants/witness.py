@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting
+from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting, Verify, Withdraw
 from posthouse.core.values.lifecycle import (
     CallCancelled,
     CallEnded,
@@ -15,7 +15,7 @@ from posthouse.core.values.lifecycle import (
     DrainStarted,
     Event,
 )
-from posthouse.core.values.peers import PUSHABLE, CallId, ConnectionId, Kind, OutgoingId, SocketId
+from posthouse.core.values.peers import PUSHABLE, CallId, ConnectionId, Kind, OperationId, OutgoingId, SocketId
 from posthouse.transports.switchboard.actions import (
     Action,
     CloseSocket,
@@ -43,6 +43,8 @@ class Witness:
         self.cancelled: set[CallId] = set()
         self.ended_early: set[CallId] = set()
         self.ended: set[CallId] = set()
+        self.verifying: set[OperationId] = set()
+        self.withdrawn: set[OperationId] = set()
         self.resolved: set[OutgoingId] = set()
         self.replied: set[ConnectionId] = set()
         self.writing_ended: set[SocketId] = set()
@@ -60,6 +62,8 @@ class Witness:
             StartReading: self._see_start,
             Invoke: self._see_invoke,
             Cancel: self._see_cancel,
+            Verify: self._see_verify,
+            Withdraw: self._see_withdraw,
             Resolve: self._see_resolve,
             Reply: self._see_reply,
             StopAccepting: self._see_stop_accepting,
@@ -104,6 +108,15 @@ class Witness:
         must(action.call in self.invoked, "calls: a handler is cancelled that does not run")
         must(action.call not in self.cancelled, "calls: a handler is cancelled twice")
         self.cancelled.add(action.call)
+
+    def _see_verify(self, action: Verify) -> None:
+        must(action.operation not in self.verifying, "operations: an operation begins twice")
+        self.verifying.add(action.operation)
+
+    def _see_withdraw(self, action: Withdraw) -> None:
+        must(action.operation in self.verifying, "operations: an operation is withdrawn that never began")
+        must(action.operation not in self.withdrawn, "operations: an operation is withdrawn twice")
+        self.withdrawn.add(action.operation)
 
     def _see_resolve(self, action: Resolve) -> None:
         must(action.request not in self.resolved, "calls: a request has two outcomes")

@@ -16,8 +16,13 @@ from msgspec import Raw, Struct, convert, json, to_builtins
 from msgspec.structs import replace
 from posthouse.core.encoding.conversion import write_custom
 from posthouse.core.encoding.ordering import ordered
+from posthouse.core.operations.operations import Failed, Refused
+from posthouse.core.service.authenticators import Basic, Bearer, UnreadableCredentials
 from posthouse.core.values.errors import RpcError
 from posthouse.core.values.peers import Address, Identity, Peer
+
+OUTCOMES: Final[dict[type, str]] = {Identity: "identity", Refused: "refused", Failed: "failed"}
+CREDENTIALS: Final[dict[type, str]] = {Bearer: "bearer", Basic: "basic", UnreadableCredentials: "unreadable"}
 
 BYTES: Final = "latin-1"
 """An encoding in which every byte is one character."""
@@ -121,6 +126,25 @@ def _write_peer(peer: Peer) -> Any:
     return to_builtins(replace(peer, headers=()))
 
 
+def _write_named(names: dict[type, str], value: Any) -> dict[str, Any] | None:
+    """A value of one of these types, by the name of its type."""
+    return None if value is None else {names[type(value)]: to_builtins(value)}
+
+
+def _read_named(names: dict[type, str], written: dict[str, Any] | None) -> Any:
+    if written is None:
+        return None
+    ((name, value),) = written.items()
+    return convert(value, next(kind for kind, known in names.items() if known == name))
+
+
+def hide_credentials(credentials: Any, hide: Callable[[str], str]) -> Any:
+    """The same kind of credentials, with other secrets."""
+    if isinstance(credentials, Bearer):
+        return Bearer(hide(credentials.token))
+    return Basic(credentials.user, hide(credentials.password)) if isinstance(credentials, Basic) else credentials
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -150,6 +174,8 @@ NOTATIONS: Final[dict[str, Notation]] = {
     "call": PLAIN,
     "after": PLAIN,
     "request": PLAIN,
+    "operation": PLAIN,
+    "namespace": PLAIN,
     "size": PLAIN,
     "code": PLAIN,
     "reason": PLAIN,
@@ -163,6 +189,8 @@ NOTATIONS: Final[dict[str, Notation]] = {
     "value": JSON,
     "result": Notation(_write_result, _read_result),
     "error": Notation(_write_error, _read_error),
+    "outcome": Notation(partial(_write_named, OUTCOMES), partial(_read_named, OUTCOMES)),
+    "credentials": Notation(partial(_write_named, CREDENTIALS), partial(_read_named, CREDENTIALS)),
     "kinds": NAMES,
     "users": NAMES,
     "address": _of(Address),

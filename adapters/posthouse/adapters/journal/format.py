@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 Machine = Literal["switchboard", "gateway"]
 
-APPLICATION: Final = ("complete", "fail", "progress", "notify", "broadcast", "request", "abandon")
+APPLICATION: Final = ("complete", "fail", "conclude", "progress", "notify", "broadcast", "request", "abandon")
 LIFETIME: Final = ("shut_down", "set_wall", "handle_timeout")
 
 INPUTS: Final[dict[Machine, tuple[str, ...]]] = {
@@ -121,8 +121,8 @@ class Entry(Struct, frozen=True, omit_defaults=True):
     """One input. `arguments` has its arguments by name, as `arguments.py` writes them.
 
     `drawn` is the entropy that it drew. `returned` is the id, number or bool that it returned. `opened` and `invoked`
-    are the connections and calls that began with it; later entries name them. `raised` is the type of the exception
-    that it raised.
+    are the connections and calls that began with it, `asked` the external operations; later entries name them.
+    `raised` is the type of the exception that it raised.
     """
 
     input: str
@@ -132,6 +132,7 @@ class Entry(Struct, frozen=True, omit_defaults=True):
     opened: tuple[int, ...] = ()
     invoked: tuple[int, ...] = ()
     raised: str | None = None
+    asked: tuple[int, ...] = ()
 
 
 class End(Struct, frozen=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import copy
+from hashlib import shake_256
 from typing import Any, Final
 
 from msgspec import Raw
@@ -16,14 +17,14 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.service.results import Encoding, ResultError
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Emit, Invoke
+from posthouse.core.values.effects import Emit, Invoke, Verify
 from posthouse.core.values.lifecycle import ConnectionOpened, EventName
 from posthouse.core.values.peers import Address, SocketId
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.switchboard import Switchboard
 from posthouse.transports.websocket.server import WebSocket
 
-from .arguments import NOTATIONS, InvalidResult, as_json, encodable, write_argument
+from .arguments import NOTATIONS, InvalidResult, as_json, encodable, hide_credentials, write_argument
 from .format import INPUTS, Entry, Header, encode_line, parameters
 from .redaction import Redactor
 
@@ -49,6 +50,7 @@ class Recorder:
         }
         self._write: Final = write
         self._entropy: Final = entropy
+        self._hiding: bytes | None = None
         self._drawn: list[bytes] = []
         self._result: Raw | InvalidResult | None = None
         self._redactors: Final[dict[int, Redactor]] = {}
@@ -129,6 +131,8 @@ class Recorder:
         if name == "complete":
             unseen = self._result is None and raised is not None  # it raised before the result was encoded
             arguments["result"] = as_json(arguments.get("result")) if unseen else self._result
+        elif name == "connect" and "credentials" in arguments:
+            arguments["credentials"] = hide_credentials(arguments["credentials"], self._placeholder)
         elif name in ("opened", "received", "closed"):
             self._keep_secrets(arguments, returned)
         opened = [a.event for a in actions if type(a) is Emit and type(a.event) is ConnectionOpened]
@@ -145,6 +149,7 @@ class Recorder:
             tuple(event.connection for event in opened),
             tuple(action.call for action in actions if type(action) is Invoke),
             raised,
+            tuple(action.operation for action in actions if type(action) is Verify),
         )
         try:
             line = encode_line(entry)
@@ -153,6 +158,13 @@ class Recorder:
             line = encode_line(replace(entry, arguments=kept))
         if self._write(line) is False:
             self.stop()
+
+    def _placeholder(self, secret: str) -> str:
+        """Stands for a secret: the same for the same one, and of the same length. Nobody can guess secrets from it."""
+        if self._hiding is None:
+            self._hiding = self._entropy(32)
+        data = secret.encode("utf-8", "surrogatepass")
+        return shake_256(self._hiding + data).hexdigest(len(data))[: len(data)]
 
     def _keep_secrets(self, arguments: dict[str, Any], returned: Any) -> None:
         """Redact the bytes of each socket that may speak HTTP, until the socket closes or becomes a WebSocket."""
@@ -189,10 +201,11 @@ def record(
 ) -> Switchboard:
     """A switchboard of this service that is recorded from its first input on. `write` takes each line; `wall`,
     `entropy` and `events` are as for a Gateway, `about` and `direct` as for a Switchboard; `gateway` is the class to
-    build."""
-    header = Header.of(service, config, wall=wall, policy=policy, events=events, direct=direct)
+    build. If the service has authenticators, its gateway alone is recorded: bytes of sockets would be credentials."""
+    recorded = None if service.authenticators else policy
+    header = Header.of(service, config, wall=wall, policy=recorded, events=events, direct=direct)
     recorder = Recorder(service, header, write, entropy)
     core = gateway(recorder.service, config, wall=wall, entropy=recorder.entropy, events=events)
     board = Switchboard(core, policy, about, direct=direct)
-    recorder.watch(board)
+    recorder.watch(core if recorded is None else board)
     return board

@@ -20,7 +20,7 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.service.results import ResultError
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Effect, Emit, Invoke
+from posthouse.core.values.effects import Effect, Emit, Invoke, Verify
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import ConnectionOpened
 from posthouse.core.values.peers import Address, Peer, SocketId
@@ -35,7 +35,7 @@ Effects = Callable[[int, Action | Effect], object]
 """Called with each action, or effect, and the place (from 1) of the entry that caused it. An exception that it raises
 is a failure of that entry."""
 
-KINDS: Final = ("socket", "connection", "call", "request")
+KINDS: Final = ("socket", "connection", "call", "request", "operation")
 
 ID_ARGUMENTS: Final = {**dict(zip(KINDS, KINDS, strict=True)), "to": "connection", "after": "call"}
 """The arguments that are ids, and the kind of each."""
@@ -49,7 +49,7 @@ CREATES: Final = {
 }
 """The inputs that return a new id, and its kind."""
 
-ENDS: Final = {"closed": "socket", "released": "socket", "complete": "call", "fail": "call"}
+ENDS: Final = {"closed": "socket", "released": "socket", "complete": "call", "fail": "call", "conclude": "operation"}
 """The inputs that report the end of something, and its kind."""
 
 
@@ -207,9 +207,12 @@ class Run:
         opened = [a.event.connection for a in actions if type(a) is Emit and type(a.event) is ConnectionOpened]
         invoked = [action.call for action in actions if type(action) is Invoke]
         self._ids["connection"].update(zip(entry.opened, opened, strict=False))
+        asked = [action.operation for action in actions if type(action) is Verify]
         self._ids["call"].update(zip(entry.invoked, invoked, strict=False))
+        self._ids["operation"].update(zip(entry.asked, asked, strict=False))
+        self._unended.update((("operation", operation), None) for operation in asked)
         self._unended.update((("call", action.call), action) for action in actions if type(action) is Invoke)
-        same = (len(opened), len(invoked)) == (len(entry.opened), len(entry.invoked))
+        same = (len(opened), len(invoked), len(asked)) == (len(entry.opened), len(entry.invoked), len(entry.asked))
         made = CREATES.get(entry.input)
         if made is None:
             return same and returned == entry.returned
@@ -242,6 +245,7 @@ class Run:
             return
         invariants.calls(machine)
         invariants.flow(machine)
+        invariants.identity(machine)
         invariants.shutdown(machine)
         for record in machine._connections.records.values():
             invariants.calls_of(machine, record)

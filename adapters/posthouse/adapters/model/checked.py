@@ -56,11 +56,15 @@ class CheckedGateway(Gateway):
         tell_exchanges: bool = True,
     ) -> None:
         super().__init__(service, config, wall=wall, entropy=entropy, events=events, tell_exchanges=tell_exchanges)
-        self.model = Model(service, config, ends_are_told=CallEnded in self._shared.wanted)
+        told = CallEnded in self._shared.wanted
+        self.model = Model(service, config, ends_are_told=told, wall=lambda: self._shared.wall)
 
     accepted = checked(Gateway.accepted, lambda model, socket, address, now: model.accepted(socket))
     released = checked(Gateway.released, lambda model, _, socket, now: model.released(socket))
-    connect = checked(Gateway.connect, lambda model, connection, peer, now: model.connect(peer, connection))
+    connect = checked(
+        Gateway.connect,
+        lambda model, connection, peer, now, *, credentials=None: model.connect(peer, connection, credentials),
+    )
     receive = checked(Gateway.receive, lambda model, _, connection, data, now: model.receive(connection, data))
     heard = checked(Gateway.heard, lambda model, _, connection, now: model.heard(connection))
     disconnected = checked(
@@ -76,6 +80,9 @@ class CheckedGateway(Gateway):
     report_buffered = checked(Gateway.report_buffered, lambda model, _, size, now: None)  # only a limit can follow
     complete = checked(Gateway.complete, lambda model, accepted, call, result, now: model.complete(call, accepted))
     fail = checked(Gateway.fail, lambda model, accepted, call, error, now: model.fail(call, error, accepted))
+    conclude = checked(
+        Gateway.conclude, lambda model, first, operation, outcome, now: model.conclude(operation, outcome, first)
+    )
     progress = checked(Gateway.progress, lambda model, sent, call, value, now: model.progress(call, sent))
     notify = checked(
         Gateway.notify,
@@ -97,12 +104,13 @@ class CheckedGateway(Gateway):
         *,
         kinds: Iterable[str] | None = None,
         users: Iterable[str] | None = None,
+        namespace: str = "",
     ) -> int:
         """As in Gateway, and checked. Names that can be read only once are kept for the model."""
         before = len(self.outbox)
         kinds, users = reusable(kinds), reusable(users)
-        reached = super().broadcast(method, params, now, kinds=kinds, users=users)
-        tell = partial(self.model.broadcast, method, kinds, users, reached)
+        reached = super().broadcast(method, params, now, kinds=kinds, users=users, namespace=namespace)
+        tell = partial(self.model.broadcast, method, kinds, users, namespace, reached)
         self.model.check_input(tell, self.outbox[before:], now)
         return reached
 

@@ -68,7 +68,9 @@ class Expected:
         if not invokes or invokes[0].call != number:
             return False
         invoke = invokes.pop(0)
-        right = invoke.caller.connection == connection.number and invoke.method is method
+        caller = invoke.caller
+        right = caller.connection == connection.number and caller.identity == connection.identity
+        right = right and invoke.method is method
         must(right, "calls: a handler was started for the wrong caller or method", invoke)
         return True
 

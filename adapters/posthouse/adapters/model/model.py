@@ -31,6 +31,7 @@ from posthouse.core.values.lifecycle import LimitBreached
 from posthouse.core.values.peers import PUSHABLE, Peer
 
 from .expected import Expected
+from .identities import Identities
 from .limits import REACHED
 from .records import Connection
 from .requests import Requests
@@ -43,15 +44,24 @@ SERVICE_RESTART = 1012
 class Model:
     """The promises of one gateway that serves `service` within `config`. It has a method for each input.
 
-    These methods get the arguments of the input that matter here, then its return value if it has one.
+    These methods get the arguments of the input that matter here, then its return value if it has one. `wall` returns
+    Unix time at monotonic 0.
     """
 
-    def __init__(self, service: Service, config: Config, *, ends_are_told: bool = False) -> None:
+    def __init__(
+        self,
+        service: Service,
+        config: Config,
+        *,
+        ends_are_told: bool = False,
+        wall: Callable[[], float] = float,
+    ) -> None:
         self._config = config
         self._expected = Expected(config, ends_are_told=ends_are_told)
         self._requests = Requests(service, config, self._expected)
         self._calls = self._requests.calls
         self._shutdown: Shutdown | None = None
+        self._identities = Identities(service, config, self._expected, wall)
         self.connections = self._expected.connections
         self.sockets: dict[int, None] = {}
 
@@ -59,6 +69,7 @@ class Model:
         """An input had these effects at this time. `input` calls the method of the model for it. Raises Violation."""
         expected = self._expected
         expected.begin(effects, now)
+        self._identities.begin()
         input()
         for effect in effects:
             if type(effect) is Disconnect:
@@ -68,8 +79,9 @@ class Model:
             elif type(effect) is Emit and type(effect.event) is LimitBreached:
                 self._limit(effect.event)
         expected.compare()
+        self._identities.compare()
         if self._shutdown is not None:
-            busy = bool(self.connections or self.sockets or self._calls.handlers)
+            busy = bool(self.connections or self.sockets or self._calls.handlers or self._identities.outside)
             self._shutdown.check_drained(effects, self.connections.values(), busy=busy)
 
     # Sockets and connections
@@ -85,12 +97,13 @@ class Model:
         """A socket was closed."""
         self.sockets.pop(socket, None)
 
-    def connect(self, peer: Peer, number: int) -> None:
-        """A connection was opened, or refused at once."""
+    def connect(self, peer: Peer, number: int, credentials: object) -> None:
+        """A connection was opened, or refused at once, or its credentials must be verified first."""
         connection = self.connections[number] = Connection(number, peer, PUSHABLE[peer.kind])
-        connection.active_at = self._expected.now
+        connection.identity, connection.active_at = peer.identity, self._expected.now
+        self._identities.connect(connection, credentials)
         kinds = [type(effect) for effect in self._expected.effects]
-        lasting = connection.pushable and Disconnect not in kinds
+        lasting = connection.pushable and not connection.pending and Disconnect not in kinds
         must(not lasting or self._shutdown is None, "shutdown: a lasting connection was accepted", peer)
         must((Accept in kinds) is lasting, "answering: Accept was sent wrongly, or is missing", peer)
 
@@ -98,7 +111,11 @@ class Model:
         """The peer has left, or its connection was lost."""
         connection = self.connections.pop(number, None)
         if connection is not None and connection.open:
-            self._requests.drop(connection)
+            self._drop(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        self._requests.drop(connection)
+        self._identities.drop(connection)
 
     def report_held(self, number: int, size: int) -> None:
         """The socket holds these bytes."""
@@ -124,7 +141,7 @@ class Model:
         if effect.code == SERVICE_RESTART:
             must(self._shutdown is not None, "shutdown: close code 1012 without a shutdown", effect)
             must(not (effect.flush and connection.calls), "shutdown: a connection was closed before its calls", effect)
-        self._requests.drop(connection)
+        self._drop(connection)
 
     def _limit(self, event: LimitBreached) -> None:
         """A limit was reached, whether it closes or is only observed."""
@@ -145,7 +162,9 @@ class Model:
     def receive(self, number: int, data: bytes) -> None:
         """A text was received."""
         connection = self.connections.get(number)
-        if connection is not None and connection.open and not connection.exchange_used:
+        if connection is not None and connection.pending:
+            connection.text = data
+        elif connection is not None and connection.open and not connection.exchange_used:
             connection.exchange_used = not connection.pushable
             self._requests.receive(connection, data)
 
@@ -162,6 +181,14 @@ class Model:
     def fail(self, number: int, error: RpcError, accepted: bool) -> None:
         """A handler failed. An error that cannot be encoded becomes an internal error."""
         self._calls.failed(number, (error.code, INTERNAL_ERROR), accepted)
+
+    def conclude(self, operation: int, outcome: object, first: bool) -> None:
+        """The outside has concluded an operation."""
+        asked = self._identities.asked.get(operation)
+        text = self._identities.concluded(operation, outcome, first)
+        if asked is not None and text is not None:
+            asked.connection.exchange_used = not asked.connection.pushable
+            self._requests.receive(asked.connection, text)
 
     # Pushes
 
@@ -186,7 +213,12 @@ class Model:
             self._expected.push(connection, method)
 
     def broadcast(
-        self, method: str, kinds: Container[str] | None, users: Container[str | None] | None, reached: int
+        self,
+        method: str,
+        kinds: Container[str] | None,
+        users: Container[str | None] | None,
+        namespace: str,
+        reached: int,
     ) -> None:
         """The host notified all connections of these kinds and users."""
         connections = [
@@ -194,7 +226,7 @@ class Model:
             for connection in self.connections.values()
             if connection.reachable
             and (kinds is None or connection.peer.kind in kinds)
-            and (users is None or connection.peer.identity.user in users)
+            and (users is None or (connection.identity.user in users and connection.identity.namespace == namespace))
         ]
         must(reached == len(connections), "answering: broadcast returned the wrong number", reached)
         for connection in connections:
@@ -217,6 +249,7 @@ class Model:
         now, shutdown = self._expected.now, self._shutdown
         self._calls.expire(grace_over=shutdown is not None and shutdown.grace_over(now))
         self._requests.outgoing.expire(now)
+        self._identities.expire()
         if shutdown is not None:
             shutdown.advance(now)
 
@@ -243,7 +276,7 @@ class Model:
         must(health.waiting == waiting, "calls: health counts other calls than wait", health.waiting, waiting)
         must(health.sockets == len(self.sockets), "calls: health counts other sockets than are open", health.sockets)
         must(gateway.draining is (self._shutdown is not None), "shutdown: gateway.draining is wrong")
-        deadlines = self._requests.deadlines()
+        deadlines = self._requests.deadlines() + self._identities.deadlines()
         if self._shutdown is not None:
             deadlines += self._shutdown.deadlines()
             self._shutdown.check_idle_closed(self.connections.values())
@@ -256,5 +289,6 @@ class Model:
         calls, requests = self._calls.records, self._requests.outgoing.pending
         must(not calls, "rest: calls are left", *calls)
         must(not requests, "rest: requests to peers are left", *requests)
+        must(not self._identities.outside, "rest: operations are left", *self._identities.outside)
         due = [connection.number for connection in self.connections.values() if connection.due]
         must(not due, "rest: messages are due", *due)

@@ -6,7 +6,7 @@ from collections import deque
 
 from msgspec import Struct, field
 from posthouse.core.service.method import Method
-from posthouse.core.values.peers import Peer
+from posthouse.core.values.peers import ANONYMOUS, Identity, Peer
 
 from .messages import Codes
 
@@ -66,6 +66,7 @@ class TokenBucket(Struct, eq=False, gc=False):
 class Connection(Struct, eq=False):
     """One connection. `open` until it is closed or lost; after a `Disconnect` it is `closed`, and nothing may be sent.
 
+    - `pending`: its credentials are being verified; `text` was received meanwhile.
     - `exchange_used`: it is an HTTP exchange, and its one text was received.
     - `running` is the number of handlers that have not ended. `calls` have no outcome; they are found by their raw id,
       or by number if they have none. `waiting` calls wait for a slot. `requests` were sent to this peer.
@@ -79,6 +80,8 @@ class Connection(Struct, eq=False):
     peer: Peer
     pushable: bool
     open: bool = True
+    pending: bool = False
+    text: bytes | None = None
     closed: bool = False
     exchange_used: bool = False
     running: int = 0
@@ -94,11 +97,12 @@ class Connection(Struct, eq=False):
     active_at: float = 0.0
     heartbeat_at: float | None = None
     invalid_messages: int = 0
+    identity: Identity = ANONYMOUS
 
     @property
     def reachable(self) -> bool:
         """May the gateway push messages to it?"""
-        return self.pushable and self.open
+        return self.pushable and self.open and not self.pending
 
 
 class Call(Struct, eq=False):

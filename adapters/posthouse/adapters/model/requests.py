@@ -18,7 +18,7 @@ from posthouse.core.values.errors import (
     REQUEST_CANCELLED,
     UNAUTHENTICATED,
 )
-from posthouse.core.values.peers import Identity
+from posthouse.core.values.peers import Identity, UserKey
 
 from .calls import Calls
 from .ends import ANSWERED, TOO_LARGE, End
@@ -46,7 +46,7 @@ class Requests:
         self._service = service
         self._config = config
         self._expected = expected
-        self._user_buckets: dict[str, TokenBucket] = {}
+        self._user_buckets: dict[UserKey, TokenBucket] = {}
 
     def receive(self, connection: Connection, data: bytes) -> None:
         """A text was received on an open connection."""
@@ -95,7 +95,7 @@ class Requests:
             public, scopes = BUILTINS[name]
             if name in self._service.builtin_scopes:
                 public, scopes = False, self._service.builtin_scopes[name]
-        refusal = unauthorized(connection.peer.identity, public, scopes)
+        refusal = unauthorized(connection.identity, public, scopes)
         if refusal is not None:
             return (refusal,)
         if method is not None:
@@ -103,7 +103,7 @@ class Requests:
         return self._cancel(connection, request.params) if cancels else (None, INVALID_PARAMS)
 
     def _within_rate(self, connection: Connection) -> bool:
-        rate, user = self._config.call_rate, connection.peer.identity.user
+        rate, user = self._config.call_rate, connection.identity.key
         if rate is None or "call_rate" in self._config.observe:
             return True
         full = TokenBucket(max(rate, 1.0), self._expected.now)

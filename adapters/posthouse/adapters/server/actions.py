@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from posthouse.adapters.handlers.events import Events
+from posthouse.adapters.handlers.operations.verifications import Verifications
 from posthouse.adapters.handlers.runs import Runs
 from posthouse.adapters.handlers.served_context import Awaited, AwaitedRequests
 from posthouse.adapters.loop.runner import Perform
-from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting
+from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting, Verify, Withdraw
 from posthouse.core.values.peers import ConnectionId
 from posthouse.transports.switchboard.actions import CloseSocket, EndWriting, Reply, StartReading, StopReading, Write
 
@@ -22,6 +23,7 @@ from .entrances.endpoints import Endpoints
 def performers(
     endpoints: Endpoints,
     runs: Runs,
+    verifications: Verifications,
     requests: AwaitedRequests,
     calls: Awaited[ConnectionId],
     events: Events,
@@ -37,6 +39,8 @@ def performers(
         CloseSocket: endpoints.close,
         Invoke: runs.invoke,
         Cancel: runs.cancel,
+        Verify: verifications.verify,
+        Withdraw: verifications.withdraw,
         Reply: lambda action: calls.resolve(action.connection, action.outcome),
         Resolve: lambda action: requests.resolve(action.request, action.outcome),
         Emit: events.emit,

@@ -14,6 +14,7 @@ import anyio
 from msgspec import Struct
 from posthouse.adapters.handlers.events import Events
 from posthouse.adapters.handlers.lifespans import LifespanError, Lifespans
+from posthouse.adapters.handlers.operations.verifications import Verifications
 from posthouse.adapters.handlers.runs import Runs
 from posthouse.adapters.handlers.served_context import AwaitedRequests
 from posthouse.adapters.handlers.state.states import States
@@ -72,7 +73,10 @@ async def drive(
     endpoints = Endpoints()
     acceptor = Acceptor(entrances.listeners, runner, endpoints, entrances.tls)
     runs = Runs(runner, tasks, events, requests, watchdog, workers)
-    runner.actions.update(performers(endpoints, runs, requests, server._calls, events, acceptor, drained.set))
+    verifications = Verifications(runner, tasks, events, watchdog, workers)
+    runner.actions.update(
+        performers(endpoints, runs, verifications, requests, server._calls, events, acceptor, drained.set)
+    )
     if (watch := BUILD.get(Build()).watch) is not None:
         watch(runner, endpoints, runs, events)
     with ExitStack() as stack:
@@ -102,6 +106,7 @@ async def drive(
                 cancelled = until is None
                 until = until or runner.now() + config.cleanup_grace
                 left = await runs.stop(min(config.cleanup_grace, until - runner.now()))
+                left += await verifications.stop(min(config.cleanup_grace, until - runner.now()))
                 left += await events.stop()
                 server._calls.close()
                 if cancelled:

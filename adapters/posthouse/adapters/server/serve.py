@@ -123,7 +123,11 @@ async def serve(
             secure=tls is not None,
         )
         callers = possible_callers(
-            sockets=bool(bound), identity=identity, pipes=bool(pipes), pipe_identity=pipe_identity
+            sockets=bool(bound),
+            identity=identity,
+            authenticated=bool(service.authenticators),
+            pipes=bool(pipes),
+            pipe_identity=pipe_identity,
         )
         uncallable = warning(service, callers)
         if uncallable is not None:

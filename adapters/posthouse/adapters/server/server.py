@@ -92,10 +92,14 @@ class Server:
         *,
         kinds: Iterable[Kind] | None = None,
         users: Iterable[str] | None = None,
+        namespace: str = "",
     ) -> int:
-        """Send a notification to every connection of these kinds and users (None: all). Returns their number."""
+        """Send a notification to every connection of these kinds and users (None: all). Returns their number.
+        `namespace` is that of the users: that of the authenticator which identifies them."""
         runner, board = self._runner, self._board
-        return runner.run_in_loop(lambda: board.broadcast(method, params, runner.now(), kinds=kinds, users=users), 0)
+        return runner.run_in_loop(
+            lambda: board.broadcast(method, params, runner.now(), kinds=kinds, users=users, namespace=namespace), 0
+        )
 
     def health(self) -> Health:
         """The state that `/health` reports."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from posthouse.core.connections.connections import Connections
+from posthouse.core.operations.operations import Operations
 from posthouse.core.values.peers import KINDS
 from posthouse.core.values.shared import Shared
 
@@ -24,7 +25,9 @@ ALWAYS: Final = (
 """The counters that are there from the beginning. Those of limits appear when they are first breached."""
 
 
-def totals(shared: Shared, connections: Connections, calls: Calls, requests: OutgoingRequests) -> dict[str, int]:
+def totals(
+    shared: Shared, connections: Connections, calls: Calls, requests: OutgoingRequests, operations: Operations
+) -> dict[str, int]:
     """All counters and sizes, sorted by name. Changes nothing."""
     found = dict.fromkeys(ALWAYS, 0) | shared.stats.counters
     for change in ("opened", "closed"):
@@ -39,6 +42,7 @@ def totals(shared: Shared, connections: Connections, calls: Calls, requests: Out
         "calls.waiting": calls.waiting,
         "connections.open": sum(len(of_kind) for of_kind in connections.by_kind.values()),
         "memory.bytes": shared.held,
+        "operations.pending": len(operations.records),
         "requests.pending": len(requests),
         "sockets.open": len(connections.sockets),
     }

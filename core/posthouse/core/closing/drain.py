@@ -12,6 +12,7 @@ from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.connections.delivery import Delivery
 from posthouse.core.dispatch.dispatch import Dispatch
+from posthouse.core.identity.arrivals import Arrivals
 from posthouse.core.jsonrpc.messages import encode_notification
 from posthouse.core.values.close_reasons import DRAIN_TIMEOUT, DRAINING
 from posthouse.core.values.effects import BeginDrain, Drained, Emit, StopAccepting
@@ -32,13 +33,20 @@ class Drain:
     `over`: `Drained` was sent."""
 
     def __init__(
-        self, shared: Shared, connections: Connections, delivery: Delivery, dispatch: Dispatch, outcomes: Outcomes
+        self,
+        shared: Shared,
+        connections: Connections,
+        delivery: Delivery,
+        dispatch: Dispatch,
+        outcomes: Outcomes,
+        arrivals: Arrivals,
     ) -> None:
         self._shared = shared
         self._connections = connections
         self._delivery = delivery
         self._dispatch = dispatch
         self._outcomes = outcomes
+        self._arrivals = arrivals
         self._timetable: list[Timer] = []
         self.began: float | None = None
         self.accepting = True
@@ -53,7 +61,7 @@ class Drain:
         """Refuse new calls, tell peers and set the timetable. It ends after `drain_timeout` even if calls still run."""
         config, timers = self._shared.config, self._shared.timers
         self.began = now
-        self._dispatch.draining = True
+        self._dispatch.draining = self._arrivals.draining = True
         self._shared.outbox += (BeginDrain(), Emit(DrainStarted(now)))
         grace = config.drain_grace if grace is None else grace
         timetable = (

@@ -6,6 +6,7 @@ from typing import Final
 
 from posthouse.core.calls.calls import Calls
 from posthouse.core.connections.connections import Connections
+from posthouse.core.operations.operations import Operations
 from posthouse.core.values.close_reasons import MEMORY_BUDGET
 from posthouse.core.values.shared import Shared
 from posthouse.core.values.stats import Health
@@ -20,10 +21,19 @@ RELIEF: Final = 1.0
 class Limits:
     """Closes the connections that breached a limit, frees memory, and notices the end of a shut-down."""
 
-    def __init__(self, shared: Shared, connections: Connections, calls: Calls, closing: Closing, drain: Drain) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        connections: Connections,
+        calls: Calls,
+        operations: Operations,
+        closing: Closing,
+        drain: Drain,
+    ) -> None:
         self._shared = shared
         self._connections = connections
         self._calls = calls
+        self._operations = operations
         self._closing = closing
         self._drain = drain
         self._relieved_at = 0.0
@@ -38,7 +48,9 @@ class Limits:
         if shared.breaches:
             self._closing.close_breached(now)
         if not drain.accepting:
-            is_empty = not (self._connections.records or self._connections.sockets or self._calls.handlers)
+            connections = self._connections
+            outside = self._calls.handlers or self._operations.records
+            is_empty = not (connections.records or connections.sockets or outside)
             if drain.timed_out or is_empty:
                 drain.finish()
         shared.unsettled = shared.held > budget or drain.began is not None

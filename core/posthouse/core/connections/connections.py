@@ -32,6 +32,7 @@ from posthouse.core.values.peers import (
     OutgoingId,
     Peer,
     SocketId,
+    UserKey,
     WireId,
 )
 from posthouse.core.values.rates import Bucket, Buckets, Window
@@ -118,7 +119,7 @@ class Connections:
         self.sockets: dict[SocketId, Socket] = {}
         self.in_head = 0
         self.by_kind: dict[Kind, dict[ConnectionId, Connection]] = {kind: {} for kind in KINDS}
-        self.by_user: dict[str, dict[ConnectionId, Connection]] = {}
+        self.by_user: dict[UserKey, dict[ConnectionId, Connection]] = {}
         self.by_public_id: dict[str, Connection] = {}
         self.by_address: dict[str, int] = {}
 
@@ -189,11 +190,16 @@ class Connections:
         breached: list[CloseReason] = []
         if peer.socket is None and len(self.records) >= self._config.max_connections:
             breached.append(MAX_CONNECTIONS)
-        allowed = self._config.max_connections_per_user
-        user = peer.identity.user
-        if allowed is not None and user is not None and len(self.by_user.get(user, ())) >= allowed:
-            breached.append(MAX_CONNECTIONS_PER_USER)
+        if self._config.max_connections_per_user is not None:
+            breached += self.user_limits(peer.identity)
         return breached
+
+    def user_limits(self, identity: Identity) -> list[CloseReason]:
+        """The limits that one more connection of this user would breach."""
+        allowed, user = self._config.max_connections_per_user, identity.key
+        if allowed is not None and user is not None and len(self.by_user.get(user, ())) >= allowed:
+            return [MAX_CONNECTIONS_PER_USER]
+        return []
 
     def add(self, peer: Peer, now: float) -> Connection:
         """Record a new connection, not yet in any index."""
@@ -208,23 +214,29 @@ class Connections:
         self.records[id] = record
         return record
 
+    def identify(self, record: Connection, identity: Identity) -> None:
+        """Give a connection that is in no index its identity. Its handlers see it, with a new `connection_state`."""
+        record.identity = identity
+        record.caller = Caller(record.id, record.public_id, record.peer, identity)
+
     def index(self, record: Connection) -> None:
         """The connection is admitted: add it to the indexes."""
         record.admitted = True
         self.by_kind[record.peer.kind][record.id] = record
         self.by_public_id[record.public_id] = record
         if record.identity.user is not None:
-            self.by_user.setdefault(record.identity.user, {})[record.id] = record
+            self.by_user.setdefault((record.identity.namespace, record.identity.user), {})[record.id] = record
 
     def drop(self, record: Connection, now: float) -> None:
         """The connection is closing or gone: take it out of the indexes."""
         self.by_kind[record.peer.kind].pop(record.id, None)
         self.by_public_id.pop(record.public_id, None)
-        user = record.identity.user
-        if user is not None and user in self.by_user:
-            self.by_user[user].pop(record.id, None)
-            if not self.by_user[user]:
-                del self.by_user[user]
+        if record.identity.user is not None:
+            user = (record.identity.namespace, record.identity.user)
+            if user in self.by_user:
+                self.by_user[user].pop(record.id, None)
+                if not self.by_user[user]:
+                    del self.by_user[user]
 
     def remove(self, record: Connection) -> None:
         """The connection is gone: forget it."""

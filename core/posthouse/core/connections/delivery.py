@@ -32,8 +32,11 @@ class Delivery:
         self._flow.push(connection.id, payload, now)
         return True
 
-    def multicast(self, payload: bytes, now: float, *, kinds: Names | None, users: Names | None) -> int:
-        """Push to every connection of these kinds and users (None: all). Returns how many there are."""
+    def multicast(
+        self, payload: bytes, now: float, *, kinds: Names | None, users: Names | None, namespace: str = ""
+    ) -> int:
+        """Push to every connection of these kinds and users (None: all). Returns how many there are. `namespace` is
+        that of the users."""
         allowed = pushable_kinds(kinds)
         if users is None:
             tables = [self._connections.by_kind[kind] for kind in allowed]
@@ -41,7 +44,7 @@ class Delivery:
             tables = [
                 {
                     id: record
-                    for id, record in self._connections.by_user.get(user, {}).items()
+                    for id, record in self._connections.by_user.get((namespace, user), {}).items()
                     if record.peer.kind in allowed
                 }
                 for user in sorted(dict.fromkeys(several(users, "users")))

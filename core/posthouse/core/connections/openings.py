@@ -8,7 +8,7 @@ from posthouse.core.values.close_reasons import DRAINING, MEMORY_BUDGET, CloseRe
 from posthouse.core.values.effects import Accept, Disconnect, Emit
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import ConnectionOpened
-from posthouse.core.values.peers import KINDS, PUSHABLE, Address, ConnectionId, Kind, Peer, SocketId
+from posthouse.core.values.peers import KINDS, PUSHABLE, Address, ConnectionId, Identity, Kind, Peer, SocketId
 from posthouse.core.values.shared import Shared
 
 from .connections import Connection, Connections
@@ -37,8 +37,9 @@ class Openings:
                 return None
         return self._connections.add_socket(address)
 
-    def connect(self, peer: Peer, now: float, *, draining: bool) -> ConnectionId:
-        """Record a new connection, admitted or refused. Raises UsageError for an invalid peer."""
+    def connect(self, peer: Peer, now: float, *, draining: bool, unverified: bool = False) -> ConnectionId:
+        """Record a new connection, admitted or refused. `unverified`: it is not admitted before `admit`. Raises
+        UsageError for an invalid peer."""
         if not isinstance(peer, Peer):
             raise UsageError(f"the peer is {peer!r}: give a Peer, such as Peer('websocket')")
         if peer.kind not in KINDS:
@@ -50,13 +51,36 @@ class Openings:
         headers = peer.header_bytes if PUSHABLE[peer.kind] else 0
         obstacle = DRAINING if draining and PUSHABLE[peer.kind] else self._obstacle(peer, now)
         record = self._connections.add(peer, now)
-        if obstacle is None:
-            self._admit(record, headers, now)
+        if obstacle is not None:
+            self._refuse(record, obstacle)
+        elif unverified:
+            record.move(Trigger.AUTHENTICATE)
         else:
-            record.move(Trigger.REFUSE)
-            record.code = obstacle.code
-            self._shared.outbox.append(Disconnect(record.id, obstacle))
+            self._admit(record, headers, now)
         return record.id
+
+    def admit(self, record: Connection, identity: Identity, now: float, *, draining: bool) -> None:
+        """The credentials of a connection were verified: admit it as this caller, unless a limit refuses it."""
+        limits = [DRAINING] if draining and record.pushable else self._connections.user_limits(identity)
+        for obstacle in limits:
+            if not obstacle.is_limit or self._shared.enforces(obstacle, None, record.peer.address, now):
+                self._refuse(record, obstacle)
+                return
+        record.move(Trigger.VERIFIED)
+        record.heard_at = record.active_at = now
+        self._connections.identify(record, identity)
+        self._admit(record, record.peer.header_bytes if record.pushable else 0, now)
+
+    def refuse(self, record: Connection, reason: CloseReason, now: float) -> None:
+        """Refuse a connection whose credentials were not accepted, or could not be verified."""
+        if reason.is_limit:
+            self._shared.enforces(reason, None, record.peer.address, now)
+        self._refuse(record, reason)
+
+    def _refuse(self, record: Connection, reason: CloseReason) -> None:
+        record.move(Trigger.REFUSE)
+        record.code = reason.code
+        self._shared.outbox.append(Disconnect(record.id, reason))
 
     def _obstacle(self, peer: Peer, now: float) -> CloseReason | None:
         """The limit that refuses this peer, or None."""

@@ -11,6 +11,7 @@ from posthouse.core.values.transitions import table
 class State(StrEnum):
     """The state of a connection."""
 
+    AUTHENTICATING = "authenticating"  # its credentials are being verified, and it is not admitted yet
     OPEN = "open"  # it may send texts
     ASKED = "asked"  # the one text of an HTTP exchange was received
     ANSWERED = "answered"  # the answer of an HTTP exchange was sent
@@ -18,6 +19,7 @@ class State(StrEnum):
     GONE = "gone"  # it has no record any more
 
 
+AUTHENTICATING: Final = State.AUTHENTICATING
 OPEN: Final = State.OPEN
 ANSWERED: Final = State.ANSWERED
 CLOSING: Final = State.CLOSING
@@ -27,6 +29,8 @@ CLOSING: Final = State.CLOSING
 class Trigger(StrEnum):
     """An event that changes the state of a connection."""
 
+    AUTHENTICATE = "authenticate"
+    VERIFIED = "verified"
     REFUSE = "refuse"
     ASK = "ask"
     ANSWER = "answer"
@@ -41,7 +45,14 @@ DISCONNECTED: Final = Trigger.DISCONNECTED
 
 TRANSITIONS: Final = table(
     {
+        State.AUTHENTICATING: {
+            Trigger.VERIFIED: State.OPEN,
+            Trigger.REFUSE: State.CLOSING,
+            Trigger.DISCONNECT: State.CLOSING,
+            Trigger.DISCONNECTED: State.GONE,
+        },
         State.OPEN: {
+            Trigger.AUTHENTICATE: State.AUTHENTICATING,
             Trigger.REFUSE: State.CLOSING,
             Trigger.ASK: State.ASKED,
             Trigger.DISCONNECT: State.CLOSING,
@@ -63,5 +74,5 @@ TRANSITIONS: Final = table(
     }
 )
 
-LIVING: Final = (State.OPEN, State.ASKED, State.ANSWERED)
+LIVING: Final = (State.AUTHENTICATING, State.OPEN, State.ASKED, State.ANSWERED)
 """The states in which a connection can be closed."""

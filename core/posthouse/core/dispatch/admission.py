@@ -39,7 +39,7 @@ class CallRate:
         raise RpcError.of(refusal(RATE_LIMITED, retry_after_ms=wait, limit=CALL_RATE.name))
 
     def _bucket(self, connection: Connection, now: float) -> Bucket:
-        user = connection.identity.user
+        user = connection.identity.key
         if user is not None:
             return self._by_user.of(user, now)
         if connection.call_bucket is None:

@@ -151,6 +151,43 @@ class Context(ABC, Generic[State]):
         """
 
 
+class AuthContext(ABC, Generic[State]):
+    """The verification of credentials, as its authenticator sees it. An authenticator with two parameters receives it
+    as the second. `AuthContext[Pool]` says to type checkers that `state` is a Pool."""
+
+    __slots__ = ()
+
+    @property
+    def state(self) -> State:
+        """What the lifespan of the service has yielded. Raises UsageError if the service has no lifespan."""
+        raise UsageError(NO_STATE)
+
+    @property
+    @abstractmethod
+    def public_id(self) -> str:
+        """The id of the connection as peers see it."""
+
+    @property
+    @abstractmethod
+    def kind(self) -> Kind:
+        """The kind of the connection: "websocket", "http" or "cli"."""
+
+    @property
+    @abstractmethod
+    def address(self) -> Address:
+        """The other end of the socket. Behind a proxy it is the proxy's."""
+
+    @property
+    @abstractmethod
+    def path(self) -> str:
+        """The path of the request or handshake, such as "/rpc", without a query. Empty for pipes."""
+
+    @property
+    @abstractmethod
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the request or handshake, without credentials: names in lower case, as `Context.headers`."""
+
+
 class HookContext(ABC, Generic[State]):
     """An event as its hook sees it. A hook with two parameters receives it as the second."""
 

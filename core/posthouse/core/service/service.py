@@ -15,6 +15,7 @@ from typing import Any, Final, Never, TypeVar, overload
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import EVENTS, Event, EventName
 
+from .authenticators import Authenticator, check_label, check_scheme
 from .declarations import OnDisconnect, check_event, check_function, check_options, sorted_scopes
 from .hooks import DeclaredHook, Hook
 from .lifespan import Lifespan
@@ -22,6 +23,7 @@ from .method import Interceptor, Method, OnCall, OnOutcome
 
 F = TypeVar("F", bound=Callable[..., Any])
 H = TypeVar("H", bound=Hook)
+A = TypeVar("A", bound=Callable[..., Any])
 L = TypeVar("L", bound=Callable[..., AsyncIterator[Any] | AbstractAsyncContextManager[Any]])
 Before = TypeVar("Before", bound=OnCall)
 After = TypeVar("After", bound=OnOutcome)
@@ -39,8 +41,8 @@ class Service:
 
     `public`: callers need not be authenticated, unless a method says otherwise. `version` and `description` go into the
     OpenRPC document. `builtin_scopes`: the scopes that a built-in method requires, by its name; callers must then be
-    authenticated, even without scopes. `own_lifespan`: the lifespan that the service declares itself, or None.
-    `document`: the OpenRPC document, or None until a gateway serves it.
+    authenticated, even without scopes. `authenticators` by name. `own_lifespan`: the lifespan that the service declares
+    itself, or None. `document`: the OpenRPC document, or None until a gateway serves it.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Service:
         }
         self.methods: dict[str, Method] = {}
         self.hooks: dict[type[Event], tuple[DeclaredHook, ...]] = dict.fromkeys(EVENTS.values(), ())
+        self.authenticators: dict[str, Authenticator] = {}
         self.document: dict[str, Any] | None = None
         self._on_call: tuple[Interceptor, ...] = ()
         self._on_outcome: tuple[Interceptor, ...] = ()
@@ -131,6 +134,43 @@ class Service:
         if function_or_name is not None and not isinstance(function_or_name, str):
             check_function(function_or_name, "service.method")
         named = function_or_name
+        return declare
+
+    # Authenticators
+
+    def authenticator(
+        self, scheme: str, /, *, name: str | None = None, namespace: str = "", blocking: bool = False
+    ) -> Callable[[A], A]:
+        """Declare an authenticator: `@service.authenticator("bearer")` on a function of a `Bearer`, or "basic" on one
+        of a `Basic`. It returns the Identity of the caller, or None to refuse. Returns the function.
+
+        It may be a plain function, which runs at once, a coroutine function, or with `blocking=True` a plain function
+        for a worker thread. With a second parameter, it also receives an AuthContext. None, an exception, and no answer
+        within `Config.authentication_timeout` refuse the caller alike (-32020). Authenticators of one scheme are asked
+        in the order of declaration, until one does not return None or fail. `name` defaults to the scheme.
+
+        `namespace` is where its users are: two authenticators may share one only if both name it. Raises UsageError for
+        an invalid declaration.
+        """
+        check_scheme(scheme)
+        chosen, place = check_label(name or scheme, "name"), check_label(namespace, "namespace")
+
+        def declare(function: A) -> A:
+            self._check_not_frozen()
+            if chosen in self.authenticators:
+                raise UsageError(f"service {self.name!r} already has an authenticator {chosen!r}: give this one a name")
+            twin = next((other for other in self.authenticators.values() if other.namespace == place), None)
+            if twin is not None and not place:
+                raise UsageError(
+                    f"the authenticators {twin.name!r} and {chosen!r} have no namespace: give one to each, the same if "
+                    "their users are the same"
+                )
+            options: dict[str, Any] = {"name": chosen, "scheme": scheme, "namespace": place, "blocking": blocking}
+            declared = Authenticator.of(function, **options)
+            own = self.own_lifespan
+            self.authenticators[chosen] = declared if own is None else declared.within(own)
+            return function
+
         return declare
 
     # Hooks
@@ -202,6 +242,8 @@ class Service:
         self._on_outcome = tuple(each.within(lifespan) for each in self._on_outcome)
         for name, method in self.methods.items():
             self.methods[name] = method.within(lifespan)
+        for name, authenticator in self.authenticators.items():
+            self.authenticators[name] = authenticator.within(lifespan)
         for kind, hooks in self.hooks.items():
             self.hooks[kind] = tuple(hook.within(lifespan) for hook in hooks)
         return function
@@ -218,8 +260,9 @@ class Service:
 
         The interceptors of `other` apply to its methods only: ours run before its `on_call` and after its `on_outcome`.
         A hook and a lifespan run once, even if their service is included twice. Its lifespan starts before ours, and
-        ends after it. Its methods keep their `public`; its `builtin_scopes` are ignored. `other` is frozen, because
-        later declarations would be missing here. Raises UsageError for a name that is taken, and for a service that
+        ends after it. Its methods keep their `public`; its `builtin_scopes` and its authenticators are ignored: the
+        service that is served says who callers are. `other` is frozen, because later declarations would be missing
+        here. Raises UsageError for a name that is taken, and for a service that
         includes itself.
         """
         self._check_not_frozen()

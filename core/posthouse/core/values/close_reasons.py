@@ -10,8 +10,9 @@ from typing import Final
 
 from msgspec import Struct
 
+from .errors import CREDENTIALS_EXPIRED as EXPIRED_ERROR
 from .errors import DRAINING as DRAINING_ERROR
-from .errors import INVALID_REQUEST, RATE_LIMITED, SERVER_BUSY
+from .errors import INVALID_REQUEST, RATE_LIMITED, SERVER_BUSY, UNAUTHENTICATED
 
 
 class Limit(Struct, frozen=True):
@@ -46,6 +47,15 @@ IDLE_TIMEOUT: Final = CloseReason("idle_timeout", "no message for too long", cod
 MAX_CONNECTIONS: Final = CloseReason("max_connections", "the server has too many connections", code=1013)
 MAX_CONNECTIONS_PER_USER: Final = CloseReason(
     "max_connections_per_user", "too many connections of one user", code=4429, error=RATE_LIMITED
+)
+AUTHENTICATION_FAILED: Final = CloseReason(
+    "authentication_failed", "the credentials were refused", code=4401, error=UNAUTHENTICATED, is_limit=False
+)
+CREDENTIALS_EXPIRED: Final = CloseReason(
+    "credentials_expired", "the credentials have expired", code=4401, error=EXPIRED_ERROR, is_limit=False
+)
+MAX_EXTERNAL_OPERATIONS: Final = CloseReason(
+    "max_external_operations", "too many external operations are in flight", code=1013
 )
 MEMORY_BUDGET: Final = CloseReason("memory_budget", "the server is out of memory for peers", code=1013, flush=False)
 MAX_BAD_MESSAGES: Final = CloseReason("max_bad_messages", "too many invalid messages", code=4400, error=INVALID_REQUEST)

@@ -65,6 +65,14 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_headers: int = 100
     max_target_bytes: int = 4 * KIB
 
+    # authentication
+    authentication_timeout: float = 10.0
+    max_external_operations: int = 10_000
+    max_token_bytes: int = 8 * KIB
+    max_password_bytes: int = 1_024
+    credential_cache: float = 60.0
+    max_cached_credentials: int = 10_000
+
     # HTTP bodies
     max_body_bytes: int = 4 * MIB
     body_timeout: float = 30.0
@@ -160,6 +168,7 @@ MAY_BE_ZERO: Final = (
     "descriptor_reserve",
     "min_body_rate",
     "min_compress_bytes",
+    "credential_cache",
     "max_waiting_calls",
     "max_waiting_bytes",
     "max_blocking_queue",

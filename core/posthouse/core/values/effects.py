@@ -13,9 +13,10 @@ from msgspec import Struct
 from .close_reasons import CloseReason
 from .errors import ErrorObject
 from .lifecycle import Event
-from .peers import Caller, CallId, ConnectionId, Meta, OutgoingId
+from .peers import Caller, CallId, ConnectionId, Meta, OperationId, OutgoingId
 
 if TYPE_CHECKING:
+    from posthouse.core.service.authenticators import Authenticator
     from posthouse.core.service.method import Method
 
 
@@ -113,6 +114,22 @@ class Cancel(Struct, frozen=True, gc=False):
     call: CallId
 
 
+class Verify(Struct, frozen=True, gc=False):
+    """An external operation: run this authenticator with these credentials, then call `conclude` with an Identity,
+    Refused or Failed: exactly once for each Verify. `caller` is the connection, as it is before."""
+
+    operation: OperationId
+    authenticator: Authenticator
+    credentials: Any
+    caller: Caller
+
+
+class Withdraw(Struct, frozen=True, gc=False):
+    """Stop this external operation: its outcome does not count any more. `conclude` must still follow."""
+
+    operation: OperationId
+
+
 class Resolve(Struct, frozen=True, gc=False):
     """A request to a peer has its outcome: the result as JSON text, or an error."""
 
@@ -150,6 +167,8 @@ Effect = (
     | Heartbeat
     | Invoke
     | Cancel
+    | Verify
+    | Withdraw
     | Resolve
     | Emit
     | BeginDrain

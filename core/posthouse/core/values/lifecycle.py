@@ -101,6 +101,35 @@ class CallFailed(Struct, frozen=True):
     request_id: str | None = None
 
 
+AuthFailure = Literal["refused", "failed", "expired", "timed_out", "busy", "unreadable", "too_long"]
+"""Why credentials were not accepted. The peer is not told: every answer but that for expired ones is the same."""
+
+
+class AuthSucceeded(Struct, frozen=True):
+    """Credentials were verified. `authenticator` is its name. What the credential cache decides is not told."""
+
+    connection: ConnectionId
+    public_id: str
+    kind: Kind
+    address: Address
+    authenticator: str
+    user: str
+    namespace: str
+    now: float
+
+
+class AuthFailed(Struct, frozen=True):
+    """Credentials were not accepted. `authenticator` is the name of the last one that was asked, or None."""
+
+    connection: ConnectionId
+    public_id: str
+    kind: Kind
+    address: Address
+    authenticator: str | None
+    reason: AuthFailure
+    now: float
+
+
 class LimitBreached(Struct, frozen=True):
     """A limit was breached. `enforced` is False if `Config.observe` names it. `connection` is None for a socket."""
 
@@ -141,6 +170,8 @@ Event = (
     | CallCancelled
     | CallTimedOut
     | CallFailed
+    | AuthSucceeded
+    | AuthFailed
     | LimitBreached
     | RequestRefused
     | DrainStarted
@@ -154,6 +185,8 @@ EventName = Literal[
     "call.cancelled",
     "call.timed_out",
     "call.failed",
+    "auth.succeeded",
+    "auth.failed",
     "limit.breached",
     "request.refused",
     "gateway.draining",
@@ -170,6 +203,8 @@ EVENTS: Final[dict[EventName, type[Event]]] = {
     "call.cancelled": CallCancelled,
     "call.timed_out": CallTimedOut,
     "call.failed": CallFailed,
+    "auth.succeeded": AuthSucceeded,
+    "auth.failed": AuthFailed,
     "limit.breached": LimitBreached,
     "request.refused": RequestRefused,
     "gateway.draining": DrainStarted,

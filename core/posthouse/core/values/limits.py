@@ -36,6 +36,21 @@ Opening
   max_target_bytes = 4 KiB: bytes of the request's target
       414 and close
 
+Authentication
+  authentication_timeout = 10: seconds for all authenticators of a request or handshake
+      401 with -32020
+  max_external_operations = 10,000: authenticators that run, and those that go on although nobody
+      waits
+      the connection gets 1013, over HTTP 503 with -32009
+  max_token_bytes = 8 KiB: bytes of a bearer token
+      401 with -32020, and no authenticator is asked
+  max_password_bytes = 1,024: bytes of a password
+      401 with -32020, and no authenticator is asked
+  credential_cache = 60: seconds for which verified credentials are not verified again; 0 for never
+      they are verified again
+  max_cached_credentials = 10,000: verified credentials that are remembered, as hashes
+      the oldest one is forgotten
+
 HTTP bodies
   max_body_bytes = 4 MiB: bytes
       413 with -32007, and close

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, Final, Literal, NewType
 
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, force_setattr
+
+from .errors import UsageError
 
 SocketId = NewType("SocketId", int)
 ConnectionId = NewType("ConnectionId", int)
 CallId = NewType("CallId", int)
 OutgoingId = NewType("OutgoingId", int)
+OperationId = NewType("OperationId", int)
 
 WireId = NewType("WireId", bytes)
 """The id of a request as JSON text, echoed byte for byte."""
@@ -46,24 +50,63 @@ class Address(Struct, frozen=True, gc=False):
     secure: bool = False
 
 
+UserKey = tuple[str, str]
+"""A user: the namespace and the name."""
+
+
 class Identity(Struct, frozen=True, gc=False):
     """The identity of a caller. `user` is None for an anonymous one. `scopes` is sorted; `*` stands for every scope.
-    `expires_at` is Unix seconds, or None for never."""
+    `expires_at` is Unix seconds, or None for never.
+
+    A user is a name in a `namespace`: the same name in another namespace is another user. The identity that an
+    authenticator returns gets the namespace of the authenticator. `scopes` may be given as any collection of strings.
+    Raises UsageError for values that no identity can have.
+    """
 
     user: str | None = None
     scopes: tuple[str, ...] = ()
     expires_at: float | None = None
+    namespace: str = ""
+
+    def __post_init__(self) -> None:
+        if self.scopes != ():
+            force_setattr(self, "scopes", _sorted(self.scopes))
+        if self.user is not None and (type(self.user) is not str or not self.user):
+            raise UsageError(f"the user of an identity is {self.user!r}: it must be a non-empty string, or None")
+        if self.expires_at is not None and not _is_time(self.expires_at):
+            raise UsageError(f"expires_at of an identity is {self.expires_at!r}: it must be Unix seconds, or None")
+        if type(self.namespace) is not str:
+            raise UsageError(f"the namespace of an identity is {self.namespace!r}: it must be a string")
 
     @property
     def authenticated(self) -> bool:
         """Does this identity have a user, or every scope?"""
         return self.user is not None or ALL_SCOPES in self.scopes
 
+    @property
+    def key(self) -> UserKey | None:
+        """The user with the namespace, or None for an anonymous identity."""
+        return None if self.user is None else (self.namespace, self.user)
+
     def missing(self, required: tuple[str, ...]) -> tuple[str, ...]:
         """The scopes of `required` that this identity does not have, in the order of `required`."""
         if ALL_SCOPES in self.scopes:
             return ()
         return tuple(scope for scope in required if scope not in self.scopes)
+
+
+def _sorted(scopes: object) -> tuple[str, ...]:
+    if isinstance(scopes, str) or not isinstance(scopes, Iterable):
+        raise UsageError(f"the scopes of an identity are {scopes!r}: give a collection of strings")
+    given = tuple(scopes)
+    for scope in given:
+        if type(scope) is not str or not scope:
+            raise UsageError(f"{scope!r} is not a scope: it must be a non-empty string")
+    return tuple(sorted(dict.fromkeys(given)))
+
+
+def _is_time(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and isfinite(seconds)
 
 
 ANONYMOUS: Final = Identity()

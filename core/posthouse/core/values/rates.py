@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from msgspec import Struct
 
 
@@ -46,13 +48,13 @@ class Buckets:
     def __init__(self, rate: float, limit: int) -> None:
         self.rate = rate
         self._limit = limit
-        self._table: dict[str, Bucket] = {}
+        self._table: dict[Hashable, Bucket] = {}
 
     def __len__(self) -> int:
         """The number of buckets."""
         return len(self._table)
 
-    def of(self, key: str, now: float) -> Bucket:
+    def of(self, key: Hashable, now: float) -> Bucket:
         """The bucket of this key; a new one is full."""
         bucket = self._table.pop(key, None)
         if bucket is None:

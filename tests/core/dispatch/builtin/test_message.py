@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from posthouse.core.values.errors import INVALID_PARAMS
+from posthouse.core.values.peers import Identity
 
 from tests.core.dispatch.builtin.house import ADA, ADMIN, House, public_id
 from tests.values import changeable
@@ -33,8 +34,30 @@ def test_a_message_to_an_unknown_target_is_delivered_to_0_connections(to: dict[s
     assert house.call(house.connect(ADA), "message.send", {"to": to, "data": 1}) == {"delivered": 0}
 
 
+def test_a_user_is_a_name_in_a_namespace() -> None:
+    house = House()
+    root, ada = house.connect(ADMIN), house.connect(Identity("ada", namespace="idp"))
+    house.connect(ADA)
+    to = {"user": "ada", "namespace": "idp"}
+    assert house.call(ada, "message.send", {"to": to, "data": 1}) == {"delivered": 1}
+    sender = {"connection": public_id(2), "user": "ada", "namespace": "idp"}
+    assert house.received() == [(ada, {"from": sender, "data": 1})]
+    params = {"data": 1, "users": ["ada"], "namespace": "idp"}
+    assert house.call(root, "message.broadcast", params) == {"delivered": 1}
+    assert [target for target, _ in house.received()] == [ada]
+
+
 @pytest.mark.parametrize(
-    "to", [{}, {"connection": "a", "user": "b"}, {"topic": "t"}, {"user": "b", "topic": "t"}, "root", None]
+    "to",
+    [
+        {},
+        {"connection": "a", "namespace": "b"},
+        {"connection": "a", "user": "b"},
+        {"topic": "t"},
+        {"user": "b", "topic": "t"},
+        "root",
+        None,
+    ],
 )
 def test_a_message_has_exactly_one_target(to: Any) -> None:
     house = House()

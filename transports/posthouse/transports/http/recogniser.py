@@ -23,8 +23,8 @@ PLAIN_REQUEST: Final = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e]++) HTTP/1\.1
 
 
 SINGLE: Final = (
-    b"content-encoding content-length content-type expect host idempotency-key origin posthouse-timeout-ms traceparent "
-    b"transfer-encoding"
+    b"authorization content-encoding content-length content-type expect host idempotency-key origin "
+    b"posthouse-timeout-ms traceparent transfer-encoding"
 ).split()
 """Headers that are not lists: two of them contradict each other."""
 

@@ -50,7 +50,7 @@ PREFLIGHT_FIELDS: Final = (
     (b"Access-Control-Allow-Methods", b"POST"),
     (
         b"Access-Control-Allow-Headers",
-        b"Content-Type, Idempotency-Key, Posthouse-Timeout-Ms, Traceparent, X-Request-Id",
+        b"Authorization, Content-Type, Idempotency-Key, Posthouse-Timeout-Ms, Traceparent, X-Request-Id",
     ),
     (b"Access-Control-Max-Age", b"600"),
 )

@@ -6,7 +6,7 @@ Actions for sockets are defined here. Actions for handlers and hooks pass throug
 from __future__ import annotations
 
 from msgspec import Struct
-from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting
+from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting, Verify, Withdraw
 from posthouse.core.values.errors import ErrorObject
 from posthouse.core.values.peers import ConnectionId, SocketId
 
@@ -65,6 +65,8 @@ Action = (
     | Reply
     | Invoke
     | Cancel
+    | Verify
+    | Withdraw
     | Resolve
     | Emit
     | StopAccepting

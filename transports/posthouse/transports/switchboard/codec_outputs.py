@@ -32,6 +32,7 @@ from posthouse.transports.codec import (
     Text,
     Upgrade,
 )
+from posthouse.transports.credentials import read_authorization
 
 from .actions import Action
 from .common_fields import CommonFields
@@ -96,13 +97,14 @@ class CodecOutputs:
         state.advance(ASK)
         # A refusal comes as an effect. The gateway ignores the text of a connection that it has refused.
         peer = Peer("http", state.address, state.socket, state.identity, output.meta, output.path, output.headers)
-        self._gateway.receive(self._connect(state, peer, now), output.data, now)
+        credentials = read_authorization(output.headers) if self._gateway.authenticates else None
+        self._gateway.receive(self._connect(state, peer, now, credentials), output.data, now)
 
     def _on_upgrade(self, state: SocketState, output: Upgrade, now: float) -> None:
         state.advance(ASK)
         headers = self._common.share(output.headers)
         peer = Peer("websocket", state.address, state.socket, state.identity, output.meta, output.path, headers)
-        self._connect(state, peer, now)
+        self._connect(state, peer, now, read_authorization(headers) if self._gateway.authenticates else None)
 
     def _on_selected(self, state: SocketState, output: Selected, now: float) -> None:
         self._gateway.head_read(state.socket, now)
@@ -111,9 +113,9 @@ class CodecOutputs:
         self._connect(state, Peer("cli", state.address, state.socket, state.identity), now)
         state.codec.receive_data(output.rest, now)
 
-    def _connect(self, state: SocketState, peer: Peer, now: float) -> ConnectionId:
+    def _connect(self, state: SocketState, peer: Peer, now: float, credentials: object = None) -> ConnectionId:
         """Begin a connection on this socket: `Accept` or `Disconnect` follows, or for HTTP an `Answer`."""
-        connection = self._gateway.connect(peer, now)
+        connection = self._gateway.connect(peer, now, credentials=credentials)
         self._sockets.settle(state, connection)
         return connection
 

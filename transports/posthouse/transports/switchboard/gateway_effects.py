@@ -25,6 +25,8 @@ from posthouse.core.values.effects import (
     ResumeReading,
     StopAccepting,
     Transmit,
+    Verify,
+    Withdraw,
 )
 from posthouse.core.values.peers import SocketId
 
@@ -61,6 +63,8 @@ class GatewayEffects:
             Heartbeat: self._heartbeat,
             Invoke: self._pass_on,
             Cancel: self._pass_on,
+            Verify: self._pass_on,
+            Withdraw: self._pass_on,
             Resolve: self._pass_on,
             Emit: self._pass_on,
             BeginDrain: self._begin_drain,
@@ -68,7 +72,7 @@ class GatewayEffects:
             Drained: self._pass_on,
         }
 
-    def _pass_on(self, effect: Invoke | Cancel | Resolve | Emit | Drained, now: float) -> None:
+    def _pass_on(self, effect: Invoke | Cancel | Verify | Withdraw | Resolve | Emit | Drained, now: float) -> None:
         self._outbox.append(effect)
 
     def _begin_drain(self, effect: BeginDrain, now: float) -> None:
@@ -87,8 +91,9 @@ class GatewayEffects:
         codec = state.codec.accept(now)
         if codec is not state.codec:
             state.advance(SocketEvent.OPEN)
-            state.codec = codec
+            state.upgraded, state.codec = state.codec, codec
             self._sockets.unschedule(state)
+            self._pending[state.socket] = state  # its credentials may have been verified meanwhile
 
     def _transmit(self, effect: Transmit, now: float) -> None:
         state = self._sockets.by_connection[effect.connection]

@@ -110,7 +110,8 @@ class SocketState(Struct, eq=False):
     """One socket. `identity` is the caller's, unless they authenticate. `connection` lives here now, or None.
     `codec_closed` is a fact of the phase: the codec gets no more input. `stopped` has the reasons not to read.
     `buffered` is what the codec held when it was measured, `due` its deadline. `stalled` is the deadline of bytes that
-    are held for no connection; it moves with `progress_at`."""
+    are held for no connection; it moves with `progress_at`. `upgraded` is the codec before an upgrade: its outputs come
+    first."""
 
     socket: SocketId
     address: Address
@@ -125,6 +126,7 @@ class SocketState(Struct, eq=False):
     due: Timer | None = None
     stalled: Timer | None = None
     progress_at: float = 0.0
+    upgraded: Codec | None = None
 
     def advance(self, event: SocketEvent) -> None:
         """Change the phase. Raises IllegalEvent if this cannot happen now."""

@@ -58,6 +58,13 @@ class Sockets:
             raise UsageError(f"unknown socket {socket}")
         return state
 
+    def find_for(self, socket: SocketId, size: int) -> SocketState | None:
+        """The state of the socket that the report of `size` bytes is about. None if the report changes nothing."""
+        state = self.find(socket)
+        if size < 0:
+            raise UsageError(f"{size} bytes are reported of socket {socket}: give a number from 0 on")
+        return state if size else None
+
     def remove(self, state: SocketState, now: float) -> None:
         """Forget a socket that is closed."""
         del self.records[state.socket]

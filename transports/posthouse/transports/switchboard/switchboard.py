@@ -12,8 +12,8 @@ from typing import Final
 
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.config import Config
-from posthouse.core.values.errors import RpcError, UsageError
-from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity, Kind, OutgoingId, SocketId
+from posthouse.core.values.errors import RpcError
+from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity, Kind, OperationId, OutgoingId, SocketId
 from posthouse.core.values.stats import Health
 from posthouse.core.values.timers import Timers
 from posthouse.transports.codec import Text
@@ -108,7 +108,7 @@ class Switchboard:
 
     def held(self, socket: SocketId, size: int, now: float) -> None:
         """The socket did not take `size` bytes of Writes without `report`: they wait outside."""
-        state = self._find_for(socket, size)
+        state = self._sockets.find_for(socket, size)
         if state is not None:
             state.wire.owed += size
             self._sockets.count(state, size, now)
@@ -116,7 +116,7 @@ class Switchboard:
 
     def sent(self, socket: SocketId, size: int, now: float) -> None:
         """`size` of the held bytes went."""
-        state = self._find_for(socket, size)
+        state = self._sockets.find_for(socket, size)
         if state is not None:
             self._sockets.sent(state, size, now)
             self._run(now, state)
@@ -150,6 +150,12 @@ class Switchboard:
         self._run(now)
         return first
 
+    def conclude(self, operation: OperationId, outcome: object, now: float) -> bool:
+        """The outside has done what a `Verify` asked for. False: it had ended, and this outcome does not count."""
+        first = self.gateway.conclude(operation, outcome, now)
+        self._run(now)
+        return first
+
     def progress(self, call: CallId, value: object, now: float) -> bool:
         """Tell the caller how far its call is. False: the call had ended, or its caller gave no progress token."""
         told = self.gateway.progress(call, value, now)
@@ -171,9 +177,10 @@ class Switchboard:
         *,
         kinds: Iterable[Kind] | None = None,
         users: Iterable[str] | None = None,
+        namespace: str = "",
     ) -> int:
-        """Send a notification to every connection of these kinds and users (None: all). Returns how many those are."""
-        delivered = self.gateway.broadcast(method, params, now, kinds=kinds, users=users)
+        """Send a notification to every connection of these kinds and users (None: all). Returns their number."""
+        delivered = self.gateway.broadcast(method, params, now, kinds=kinds, users=users, namespace=namespace)
         self._run(now)
         return delivered
 
@@ -271,13 +278,6 @@ class Switchboard:
 
     # How inputs begin and end
 
-    def _find_for(self, socket: SocketId, size: int) -> SocketState | None:
-        """The state of the socket that the report of `size` bytes is about. None if the report changes nothing."""
-        state = self._sockets.find(socket)
-        if size < 0:
-            raise UsageError(f"{size} bytes are reported of socket {socket}: give a number from 0 on")
-        return state if size else None
-
     def _run(self, now: float, state: SocketState | None = None) -> None:
         """Work until none is left: effects first, then codec outputs. A loop, never a recursion."""
         pending = self._pending
@@ -308,7 +308,7 @@ class Switchboard:
             # Refuse this body before the gateway closes connections to make room for it.
             state.codec.shed(now)
         while True:
-            codec = state.codec
+            codec, state.upgraded = state.upgraded or state.codec, None
             done = 0
             for output in codec.output:
                 if type(output) is Text and state.stopped & BACKLOG:

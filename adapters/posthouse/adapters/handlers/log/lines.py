@@ -10,6 +10,7 @@ from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import DEBUG, ERROR, INFO, WARNING, access, is_logged, report
 from posthouse.core.values.effects import Invoke
 from posthouse.core.values.lifecycle import (
+    AuthFailed,
     CallEnded,
     CallFailed,
     CallTimedOut,
@@ -53,6 +54,7 @@ class EventLog:
             ConnectionClosed: _closed,
             CallFailed: self._failed,
             CallTimedOut: self._timed_out,
+            AuthFailed: self._auth_failed,
             LimitBreached: self._breached,
             RequestRefused: self._refused,
             DrainStarted: self._draining,
@@ -100,6 +102,24 @@ class EventLog:
         if self.repeats.allows("error.data_lost", "method", method):
             text = "sent an error without its data: the data cannot be encoded as JSON"
             report(WARNING, "error.data_lost", text, method=method, code=code)
+
+    def _auth_failed(self, event: AuthFailed) -> None:
+        report(
+            self._warn_once(f"auth.failed.{event.reason}", event.now),
+            "auth.failed",
+            "refused credentials",
+            reason=event.reason,
+            authenticator=event.authenticator,
+            connection=event.connection,
+            kind=event.kind,
+            peer=event.address.host or None,
+        )
+
+    def authenticator_failed(self, name: str, raised: BaseException) -> None:
+        """An authenticator raised an exception, or returned no identity."""
+        if self.repeats.allows("authenticator.failed", "authenticator", name):
+            text = "the authenticator {name} failed: the caller was refused"
+            report(ERROR, "authenticator.failed", text, raised=raised, name=name)
 
     def _breached(self, event: LimitBreached) -> None:
         report(

@@ -5,7 +5,7 @@ Hooks and counters are told of everything: only lines are left out, and their nu
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import WARNING, report
@@ -19,7 +19,7 @@ MAX_COUNTED: Final = 1024
 LEFT_OUT: Final = "left out {lines} lines like those before: to see more, raise log_lines"
 
 Kind = tuple[str, str, str]
-"""An event, what it is about (`method` or `hook`), and its name."""
+"""An event, what it is about (`method`, `hook` or `authenticator`), and its name."""
 
 
 class Repeats:
@@ -51,6 +51,5 @@ class Repeats:
         counts, self._counts = self._counts, {}
         for (event, about, name), count in counts.items():
             if count > self._most:
-                method, hook = (name, None) if about == "method" else (None, name)
-                lines = count - self._most
-                report(WARNING, "log.left_out", LEFT_OUT, lines=lines, of=event, method=method, hook=hook)
+                fields: dict[str, Any] = {"lines": count - self._most, "of": event, about: name}
+                report(WARNING, "log.left_out", LEFT_OUT, **fields)

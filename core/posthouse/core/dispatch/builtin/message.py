@@ -15,14 +15,18 @@ RECEIVED: Final = "message.received"
 
 
 class Target(Struct, frozen=True, forbid_unknown_fields=True):
-    """The receivers: one connection by its id, or every connection of a user. Give exactly one of the two."""
+    """The receivers: one connection by its id, or every connection of a user. Give exactly one of the two.
+    `namespace` is that of the user."""
 
     connection: str | UnsetType = UNSET
     user: str | UnsetType = UNSET
+    namespace: str = ""
 
     def __post_init__(self) -> None:
         if (self.connection is UNSET) == (self.user is UNSET):
             raise ValueError("expected exactly one of `connection` and `user`")
+        if self.namespace and self.user is UNSET:
+            raise ValueError("expected `namespace` only with `user`")
 
 
 class Delivered(Struct, frozen=True):
@@ -49,15 +53,21 @@ class MessageMethods(Part):
             targets = [] if found is None else [found]
         else:
             assert to.user is not UNSET
-            targets = list(connections.by_user.get(to.user, {}).values())
+            targets = list(connections.by_user.get((to.namespace, to.user), {}).values())
         return Delivered(sum(delivery.push(target, payload, self.now) for target in targets))
 
-    def broadcast(self, data: Any, kinds: list[Kind] | None = None, users: list[str] | None = None) -> Delivered:
+    def broadcast(
+        self, data: Any, kinds: list[Kind] | None = None, users: list[str] | None = None, namespace: str = ""
+    ) -> Delivered:
         """Send any JSON value to all connections, or to those of some kinds and users, as `message.received`. This may
-        include the caller."""
+        include the caller. `namespace` is that of the users."""
         payload = encode_notification(RECEIVED, self._message(data))
-        return Delivered(self.tables.delivery.multicast(payload, self.now, kinds=kinds, users=users))
+        delivery = self.tables.delivery
+        return Delivered(delivery.multicast(payload, self.now, kinds=kinds, users=users, namespace=namespace))
 
     def _message(self, data: object) -> dict[str, object]:
-        sender = {"connection": self.caller.public_id, "user": self.caller.identity.user}
+        identity = self.caller.identity
+        sender = {"connection": self.caller.public_id, "user": identity.user}
+        if identity.namespace:
+            sender["namespace"] = identity.namespace
         return {"from": sender, "data": data}

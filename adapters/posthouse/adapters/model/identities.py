@@ -1,0 +1,193 @@
+"""Identities as the model expects them: which credentials are verified, by whom, and who a connection is.
+
+The model keeps credentials as they are: it knows which ones were verified, and when. It must not use the cache of the
+gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+from posthouse.adapters.invariants import Violation, must
+from posthouse.core.service.authenticators import Authenticator, Basic, Bearer
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.effects import Accept, Disconnect, Effect, Verify, Withdraw
+from posthouse.core.values.peers import Identity
+
+from .expected import Expected
+from .records import Connection
+
+AUTHENTICATION_FAILED: Final = 4401
+
+
+class Asked(Struct, eq=False):
+    """One verification: the `place`-th authenticator of the `chain` is asked."""
+
+    connection: Connection
+    credentials: Any
+    chain: list[Authenticator]
+    deadline: float
+    place: int = 0
+
+
+class Verified(Struct, frozen=True):
+    """Credentials that an authenticator has accepted."""
+
+    identity: Identity
+    until: float
+
+
+class Identities:
+    """`asked` are the verifications in progress, by operation. `outside` are the operations that were not concluded."""
+
+    def __init__(self, service: Service, config: Config, expected: Expected, wall: Callable[[], float]) -> None:
+        self._config = config
+        self._expected = expected
+        self._authenticators = list(service.authenticators.values())
+        self._verified: dict[tuple[str, str], Verified] = {}
+        self._wall = wall
+        self._began = 0
+        self._begins: list[Verify] = []
+        self._withdrawn: dict[int, None] = {}
+        self.asked: dict[int, Asked] = {}
+        self.outside: dict[int, None] = {}
+
+    def begin(self) -> None:
+        """The next input has come."""
+        self._begins = list(self._effects(Verify))
+        self._withdrawn = {effect.operation: None for effect in self._effects(Withdraw)}
+
+    def compare(self) -> None:
+        """All operations that began or were withdrawn were expected. Raises Violation."""
+        must(not self._begins, "identity: an operation began that should not", *self._begins)
+        must(not self._withdrawn, "identity: an operation was withdrawn that is needed", *self._withdrawn)
+
+    def _effects(self, kind: type[Effect]) -> Iterator[Any]:
+        return (effect for effect in self._expected.effects if type(effect) is kind)
+
+    def _closed(self, connection: Connection) -> int | None:
+        """The code with which this input refuses the connection, or None."""
+        codes = [effect.code for effect in self._effects(Disconnect) if effect.connection == connection.number]
+        return codes[0] if codes else None
+
+    # Connections
+
+    def connect(self, connection: Connection, credentials: object) -> None:
+        """A connection was opened with these credentials."""
+        if credentials is None or not self._authenticators:
+            return
+        chain = [each for each in self._authenticators if type(credentials) is each.takes]
+        now, code = self._expected.now, self._closed(connection)
+        cached = [found for each in chain if (found := self._known(each, credentials)) is not None]
+        if code == AUTHENTICATION_FAILED:
+            must(not chain or self._too_long(credentials), "identity: credentials were refused that nobody judged")
+        elif code is None and self._begins:
+            must(not cached or self._may_forget(), "identity: credentials were verified again too early")
+            deadline = now + self._config.authentication_timeout
+            connection.pending = True
+            self._ask(Asked(connection, credentials, chain, deadline))
+        elif code is None:
+            must(cached, "identity: credentials were accepted that nobody has verified", connection.number)
+            connection.identity = cached[0].identity
+
+    def _known(self, authenticator: Authenticator, credentials: object) -> Verified | None:
+        """What the authenticator has said of these credentials, if that still counts."""
+        verified = self._verified.get((authenticator.name, text_of(credentials)))
+        now = self._expected.now
+        if verified is None or verified.until <= now:
+            return None
+        expires_at = verified.identity.expires_at
+        return verified if expires_at is None or self._wall() + now < expires_at else None
+
+    def _may_forget(self) -> bool:
+        return len(self._verified) > self._config.max_cached_credentials
+
+    def _too_long(self, credentials: object) -> bool:
+        if isinstance(credentials, Bearer):
+            return len(credentials.token.encode()) > self._config.max_token_bytes
+        return isinstance(credentials, Basic) and len(credentials.password.encode()) > self._config.max_password_bytes
+
+    def _ask(self, asked: Asked) -> None:
+        """The next operation must ask this authenticator."""
+        must(bool(self._begins), "identity: an authenticator was not asked", asked.connection.number)
+        effect = self._begins.pop(0)
+        self._began += 1
+        must(effect.operation == self._began, "order: operations are not numbered consecutively", effect.operation)
+        right = effect.authenticator is asked.chain[asked.place] and effect.credentials == asked.credentials
+        must(
+            right and effect.caller.connection == asked.connection.number, "identity: the wrong authenticator is asked"
+        )
+        self.asked[effect.operation] = asked
+        self.outside[effect.operation] = None
+
+    def concluded(self, operation: int, outcome: object, first: bool) -> bytes | None:
+        """An operation was concluded; the gateway says whether it was the `first` end. Returns the text of the
+        connection, if that is admitted now."""
+        self.outside.pop(operation, None)
+        asked = self.asked.pop(operation, None)
+        must(
+            first is (asked is not None), "identity: the end of an operation was accepted or ignored wrongly", operation
+        )
+        if asked is None:
+            return None
+        connection, authenticator = asked.connection, asked.chain[asked.place]
+        if isinstance(outcome, Identity) and outcome.user and outcome.namespace in ("", authenticator.namespace):
+            return self._accepted(asked, authenticator, replace(outcome, namespace=authenticator.namespace))
+        if asked.place + 1 < len(asked.chain) and self._closed(connection) is None:
+            asked.place += 1
+            self._ask(asked)
+            return None
+        self._refused(connection)
+        return None
+
+    def _accepted(self, asked: Asked, authenticator: Authenticator, identity: Identity) -> bytes | None:
+        connection, now = asked.connection, self._expected.now
+        if identity.expires_at is not None and identity.expires_at <= self._wall() + now:
+            self._refused(connection)
+            return None
+        if self._config.credential_cache:
+            place = authenticator.name, text_of(asked.credentials)
+            self._verified[place] = Verified(identity, now + self._config.credential_cache)
+        connection.pending = False
+        text, connection.text = connection.text, None
+        if self._closed(connection) is not None:
+            return None  # a limit, or a shutdown
+        accepted = any(effect.connection == connection.number for effect in self._effects(Accept))
+        must(accepted is connection.pushable, "identity: a verified connection was not admitted", connection.number)
+        connection.identity = identity
+        return text
+
+    def _refused(self, connection: Connection) -> None:
+        connection.pending, connection.text = False, None
+        if self._closed(connection) is None:
+            raise Violation("identity: a connection was not refused whose credentials were", connection.number)
+
+    def drop(self, connection: Connection) -> None:
+        """The connection is closed or lost: the operation that it waits for is withdrawn."""
+        for operation in [number for number, each in self.asked.items() if each.connection is connection]:
+            del self.asked[operation]
+            must(operation in self._withdrawn, "identity: an operation was not withdrawn", operation)
+            del self._withdrawn[operation]
+
+    def expire(self) -> None:
+        """End the verifications whose deadline has passed."""
+        now = self._expected.now
+        for asked in list(self.asked.values()):
+            if asked.deadline <= now:
+                self._refused(asked.connection)
+
+    def deadlines(self) -> list[float]:
+        """The deadlines of all verifications."""
+        return [each.deadline for each in self.asked.values()]
+
+
+def text_of(credentials: object) -> str:
+    """What tells these credentials from all others."""
+    if isinstance(credentials, Bearer):
+        return credentials.token
+    assert isinstance(credentials, Basic)
+    return f"{len(credentials.user)}:{credentials.user}{credentials.password}"

@@ -1,0 +1,112 @@
+"""Arrivals: connections whose credentials are verified before they are admitted.
+
+The peer gets nothing until then. The one text of an HTTP exchange that comes meanwhile is kept, and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+from posthouse.core.connections.connections import Connection, Connections
+from posthouse.core.connections.openings import Openings
+from posthouse.core.connections.state import ASK, AUTHENTICATING
+from posthouse.core.values.close_reasons import (
+    AUTHENTICATION_FAILED,
+    CREDENTIALS_EXPIRED,
+    MAX_EXTERNAL_OPERATIONS,
+    CloseReason,
+)
+from posthouse.core.values.errors import UsageError
+from posthouse.core.values.lifecycle import AuthFailure
+from posthouse.core.values.peers import ConnectionId, Identity, Peer
+from posthouse.core.values.shared import Shared
+
+from .verifications import Refusal, Verification, Verifications
+
+ARRIVAL: Final = "arrival"
+"""The purpose of this table's verifications."""
+
+REASONS: Final[dict[AuthFailure, CloseReason]] = {
+    "expired": CREDENTIALS_EXPIRED,
+    "busy": MAX_EXTERNAL_OPERATIONS,
+}
+"""Why a peer is refused, if not because its credentials were: no answer may tell more."""
+
+Receive = Callable[[Connection, bytes, float], None]
+"""Called with a connection that is admitted, its text, and the time."""
+
+
+class Arrival(Struct, eq=False, gc=False):
+    """One connection that is not admitted yet, and the text that it has sent."""
+
+    verification: Verification
+    text: bytes | None = None
+
+
+class Arrivals:
+    """The connections whose credentials are being verified. `receive` gets the texts of those that are admitted."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        connections: Connections,
+        openings: Openings,
+        verifications: Verifications,
+        receive: Receive,
+    ) -> None:
+        self._shared = shared
+        self._connections = connections
+        self._openings = openings
+        self._verifications = verifications
+        self._receive = receive
+        self.draining = False
+        self.records: dict[ConnectionId, Arrival] = {}
+        verifications.on(ARRIVAL, self._verified)
+
+    def connect(self, peer: Peer, credentials: object, now: float) -> ConnectionId:
+        """Record a new connection with these credentials: it is admitted or refused now, or when they are verified.
+        Raises UsageError for an invalid peer."""
+        id = self._openings.connect(peer, now, draining=self.draining, unverified=True)
+        record = self._connections.records[id]
+        if record.state is AUTHENTICATING:
+            result = self._verifications.begin(ARRIVAL, id, record.caller, credentials, now)
+            if isinstance(result, Verification):
+                self.records[id] = Arrival(result)
+            else:
+                self._decide(record, result, now)
+        return id
+
+    def hold(self, record: Connection, data: bytes) -> None:
+        """A text was received before the connection is admitted. Raises UsageError for a second one."""
+        arrival = self.records[record.id]
+        if record.pushable or arrival.text is not None:
+            raise UsageError(f"connection {record.id} is not admitted yet: it has no text, or its one text was given")
+        arrival.text = data
+        self._shared.hold(len(data))
+
+    def _verified(self, subject: int, result: Identity | Refusal, now: float) -> None:
+        id = ConnectionId(subject)
+        record, text = self._connections.records[id], self._forget(id).text
+        self._decide(record, result, now)
+        if text is not None and record.admitted:
+            record.move(ASK)
+            record.heard_at = record.active_at = now
+            self._receive(record, text, now)
+
+    def _decide(self, record: Connection, result: Identity | Refusal, now: float) -> None:
+        if isinstance(result, Identity):
+            self._openings.admit(record, result, now, draining=self.draining)
+        else:
+            self._openings.refuse(record, REASONS.get(result.reason, AUTHENTICATION_FAILED), now)
+
+    def _forget(self, id: ConnectionId) -> Arrival:
+        arrival = self.records.pop(id)
+        self._shared.hold(-len(arrival.text or b""))
+        return arrival
+
+    def drop(self, record: Connection, now: float) -> None:
+        """The connection is closing or gone: nobody waits for the verification any more."""
+        if record.state is AUTHENTICATING:
+            self._verifications.withdraw(self._forget(record.id).verification)

@@ -1,0 +1,74 @@
+"""Credentials that were verified a short time ago: they need not be verified again.
+
+A secret is not kept: an entry is found by its hash. The hash of a password is keyed, because a password can be guessed.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from hmac import digest
+
+from msgspec import Struct
+from posthouse.core.service.authenticators import Authenticator, Basic, Bearer
+from posthouse.core.values.peers import Identity
+from posthouse.core.values.shared import Shared
+
+KEY_BYTES = 32
+
+Digest = bytes
+"""Stands for one credential."""
+
+
+class Cached(Struct, frozen=True, gc=False):
+    """One verified credential, until a time in monotonic seconds."""
+
+    identity: Identity
+    until: float
+
+
+class CredentialCache:
+    """At most `max_cached_credentials`, each for at most `credential_cache` seconds and until it expires. The oldest
+    makes room for a new one."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._config = shared.config
+        self._key = b""
+        self.records: dict[tuple[str, Digest], Cached] = {}
+
+    def digest(self, credentials: Bearer | Basic) -> Digest:
+        """What stands for these credentials. Pairs of user and password are unequal if either differs."""
+        if isinstance(credentials, Bearer):
+            return sha256(encoded(credentials.token)).digest()
+        if not self._key:
+            self._key = self._shared.entropy(KEY_BYTES)
+        user, password = encoded(credentials.user), encoded(credentials.password)
+        return digest(self._key, b"%d:%b%b" % (len(user), user, password), "sha256")
+
+    def find(self, authenticator: Authenticator, credential: Digest, now: float) -> Identity | None:
+        """The identity that this authenticator has given, if it still counts."""
+        place = authenticator.name, credential
+        cached = self.records.get(place)
+        if cached is None:
+            return None
+        expires_at = cached.identity.expires_at
+        if now >= cached.until or (expires_at is not None and self._shared.wall + now >= expires_at):
+            del self.records[place]
+            return None
+        return cached.identity
+
+    def keep(self, authenticator: Authenticator, credential: Digest, identity: Identity, now: float) -> None:
+        """These credentials were verified."""
+        place = authenticator.name, credential
+        seconds = self._config.credential_cache
+        if not seconds:
+            return
+        self.records.pop(place, None)
+        if len(self.records) >= self._config.max_cached_credentials:
+            del self.records[next(iter(self.records))]
+        self.records[place] = Cached(identity, now + seconds)
+
+
+def encoded(text: str) -> bytes:
+    """A part of a credential as bytes. Host code may give any text, also one that is not valid Unicode."""
+    return text.encode("utf-8", "surrogatepass")

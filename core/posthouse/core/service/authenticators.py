@@ -1,0 +1,119 @@
+"""An authenticator: a function that turns the credentials of a caller into an identity, declared and checked here.
+
+Nothing here runs it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final, get_origin, get_type_hints
+
+from msgspec import Struct
+from posthouse.core.values.errors import UsageError
+
+from .context import AuthContext
+from .declarations import check_function, is_coroutine_function
+from .lifespan import Lifespan
+from .signature import POSITIONAL, is_required, underlying
+
+
+class Bearer(Struct, frozen=True):
+    """The token of an `Authorization: Bearer` header (RFC 6750). Its repr does not show the token."""
+
+    token: str
+
+    def __repr__(self) -> str:
+        return "Bearer(token=<hidden>)"
+
+
+class Basic(Struct, frozen=True):
+    """User and password of an `Authorization: Basic` header (RFC 7617). Its repr shows neither."""
+
+    user: str
+    password: str
+
+    def __repr__(self) -> str:
+        return "Basic(user=<hidden>, password=<hidden>)"
+
+
+class UnreadableCredentials(Struct, frozen=True, gc=False):
+    """Credentials that cannot be read, or of a scheme that nothing reads: they are refused."""
+
+
+SCHEMES: Final[dict[str, type]] = {"bearer": Bearer, "basic": Basic}
+"""The schemes of `Authorization`, and what an authenticator of each takes."""
+
+
+class Authenticator(Struct, frozen=True, eq=False):
+    """One authenticator. `scheme` says which credentials it takes, instances of `takes`. Its users are in `namespace`.
+
+    `takes_context`: it is called with the credentials and an AuthContext. `blocking`: it runs in a worker thread.
+    `lifespan` opens the state that it sees.
+    """
+
+    name: str
+    scheme: str
+    function: Callable[..., Any]
+    namespace: str
+    blocking: bool
+    takes: type
+    takes_context: bool
+    lifespan: Lifespan | None = None
+
+    @classmethod
+    def of(
+        cls, function: Callable[..., Any], *, name: str, scheme: str, namespace: str, blocking: bool
+    ) -> Authenticator:
+        """Check a declaration. Raises UsageError if it is invalid."""
+        where = f"authenticator {name!r}"
+        check_function(function, where)
+        if blocking and is_coroutine_function(function):
+            raise UsageError(f"{where} is an `async def`: `blocking=True` is for plain functions, run in a thread")
+        takes = SCHEMES[scheme]
+        return cls(name, scheme, function, namespace, blocking, takes, _takes_context(function, takes, where))
+
+    def within(self, lifespan: Lifespan) -> Authenticator:
+        """This authenticator, which sees the state of this lifespan."""
+        fields = (self.name, self.scheme, self.function, self.namespace, self.blocking, self.takes, self.takes_context)
+        return Authenticator(*fields, lifespan)
+
+
+def check_scheme(scheme: object) -> str:
+    """Raise UsageError unless this names the credentials that an authenticator takes."""
+    if isinstance(scheme, str) and scheme in SCHEMES:
+        return scheme
+    if callable(scheme):
+        raise UsageError('service.authenticator needs a scheme: write `@service.authenticator("bearer")`')
+    raise UsageError(f"scheme {scheme!r}: an authenticator takes {' or '.join(map(repr, SCHEMES))}")
+
+
+def check_label(value: object, what: str) -> str:
+    """Raise UsageError unless this can be the name or the namespace of an authenticator."""
+    if isinstance(value, str) and (value or what == "namespace"):
+        return value
+    raise UsageError(f"the {what} of an authenticator is {value!r}, but must be a string")
+
+
+def _takes_context(function: Callable[..., Any], takes: type, where: str) -> bool:
+    """Does it take an AuthContext behind the credentials? Raises UsageError for parameters that cannot be given."""
+    form = f"write `(credentials: {takes.__name__})` or `(credentials: {takes.__name__}, context: AuthContext)`"
+    try:
+        declared = list(inspect.signature(function).parameters.values())
+        hints = get_type_hints(underlying(function))
+    except NameError as error:
+        raise UsageError(f"{where}: the annotation {error.name!r} is not known in the module of its function") from None
+    except (TypeError, ValueError, SyntaxError, AttributeError):
+        raise UsageError(f"{where}: the signature of {function!r} cannot be read") from None
+    given = [parameter for parameter in declared if parameter.kind in POSITIONAL]
+    others = [parameter for parameter in declared if parameter.kind not in POSITIONAL]
+    if not 1 <= len(given) <= 2 or any(map(is_required, others)):
+        raise UsageError(f"{where} takes ({', '.join(parameter.name for parameter in declared)}): {form}")
+    credentials, *context = given
+    if hints.get(credentials.name, takes) is not takes:
+        raise UsageError(f"{where} takes {credentials.name}: {hints[credentials.name]!r}: {form}")
+    for parameter in context:
+        annotation = hints.get(parameter.name, AuthContext)
+        if (get_origin(annotation) or annotation) is not AuthContext:
+            raise UsageError(f"{where} takes {parameter.name}: {annotation!r}: {form}")
+    return bool(context)

@@ -1,0 +1,251 @@
+"""Arrivals: a connection with credentials gets nothing before they were verified."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from posthouse.core.values.close_reasons import (
+    AUTHENTICATION_FAILED,
+    CREDENTIALS_EXPIRED,
+    DRAIN_TIMEOUT,
+    DRAINING,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_USER,
+    MAX_EXTERNAL_OPERATIONS,
+)
+from posthouse.core.values.effects import Accept, Answer, Disconnect, Drained, Invoke, Withdraw
+from posthouse.core.values.errors import UsageError
+from posthouse.core.values.lifecycle import AuthFailed, AuthSucceeded, ConnectionOpened, LimitBreached
+from posthouse.core.values.peers import Identity, Kind, OperationId, Peer
+
+from tests.core.world import WALL, request
+
+from .credentials import ADA, BOB, FAILED, HERE, OTHER, REFUSED, TOKEN, AuthWorld
+
+CALL = request("private", (), 1)
+
+
+def test_a_websocket_is_accepted_when_its_credentials_were_verified() -> None:
+    world = AuthWorld()
+    one = world.arrive()
+    operation = world.asked().operation
+    assert world.gateway.health(0.0).connections == 0
+    world.now = 4.0
+    assert world.conclude(operation, ADA) is True
+    assert [type(event) for event in world.take_events()] == [AuthSucceeded, ConnectionOpened]
+    record = world.gateway._connections.records[one]
+    assert (record.identity, record.caller.identity, record.peer.identity) == (ADA, ADA, Identity())
+    assert (record.opened_at, record.heard_at, record.active_at) == (0.0, 4.0, 4.0)
+    assert world.gateway._connections.by_user == {("", "ada"): {one: record}}
+    world.call(one, "private")
+    assert [invoke.caller.identity for invoke in world.invoked()] == [ADA]
+
+
+def test_a_websocket_with_known_credentials_is_accepted_at_once() -> None:
+    world = AuthWorld()
+    world.arrive()
+    world.conclude(world.asked().operation, ADA)
+    world.take()
+    two = world.arrive()
+    assert world.take() == [Accept(two)]
+
+
+@pytest.mark.parametrize("outcome", [REFUSED, FAILED])
+def test_every_failure_refuses_alike(outcome: object) -> None:
+    world = AuthWorld()
+    one = world.arrive()
+    world.conclude(world.asked().operation, outcome)
+    assert world.take() == [Disconnect(one, AUTHENTICATION_FAILED)]
+    world.gateway.disconnected(one, None, 0.0)
+    assert world.take_events() == []
+    assert not world.gateway._connections.records
+
+
+def test_the_text_of_an_exchange_waits_and_is_counted() -> None:
+    world = AuthWorld()
+    one = world.arrive(kind="http")
+    operation = world.asked().operation
+    world.receive(one, CALL)
+    size = world.gateway.memory
+    assert (size, world.take()) == (len(world_text(world)), [])
+    world.now = 2.0
+    world.conclude(operation, ADA)
+    assert world.gateway.memory == 0
+    (invoke,) = world.invoked()
+    world.complete(invoke.call, None)
+    assert [type(effect) for effect in world.take()] == [Answer]
+
+
+def world_text(world: AuthWorld) -> bytes:
+    (arrival,) = world.gateway._arrivals.records.values()
+    assert arrival.text is not None
+    return arrival.text
+
+
+def test_an_exchange_may_be_verified_before_its_text_comes() -> None:
+    world = AuthWorld()
+    one = world.arrive(kind="http")
+    world.conclude(world.asked().operation, BOB)
+    assert world.take() == []
+    world.receive(one, CALL)
+    assert [invoke.caller.identity for invoke in world.invoked()] == [BOB]
+
+
+def test_an_exchange_whose_credentials_are_refused_runs_nothing() -> None:
+    world = AuthWorld()
+    one = world.arrive(kind="http")
+    operation = world.asked().operation
+    world.receive(one, CALL)
+    world.conclude(operation, REFUSED)
+    assert world.take() == [Disconnect(one, AUTHENTICATION_FAILED)]
+    assert world.gateway.memory == 0
+
+
+def test_only_the_one_text_of_an_exchange_may_come_before() -> None:
+    world = AuthWorld()
+    websocket, http = world.arrive(), world.arrive(kind="http")
+    with pytest.raises(UsageError, match=r"^connection 1 is not admitted yet: it has no text, or its one text was"):
+        world.receive(websocket, CALL)
+    world.receive(http, CALL)
+    with pytest.raises(UsageError, match=r"^connection 2 is not admitted yet"):
+        world.receive(http, CALL)
+
+
+def test_credentials_are_ignored_by_a_service_without_authenticators() -> None:
+    world = AuthWorld()
+    world.gateway.authenticates = False
+    one = world.arrive()
+    assert world.take() == [Accept(one)]
+
+
+def test_no_answer_in_time_is_a_refusal() -> None:
+    world = AuthWorld(authentication_timeout=10.0)
+    one = world.arrive()
+    operation = world.asked().operation
+    world.at(9.999)
+    assert world.take() == []
+    world.at(10.0)
+    assert world.take() == [Withdraw(operation), Disconnect(one, AUTHENTICATION_FAILED)]
+    assert world.conclude(operation, ADA) is False
+    assert world.take() == []
+
+
+@pytest.mark.parametrize("kind", ["websocket", "http"])
+def test_a_peer_that_leaves_meanwhile_is_forgotten(kind: Kind) -> None:
+    world = AuthWorld()
+    one = world.arrive(kind=kind)
+    operation = world.asked().operation
+    if kind == "http":
+        world.receive(one, CALL)
+    world.gateway.disconnected(one, None, 1.0)
+    assert world.take() == [Withdraw(operation)]
+    assert (world.gateway.memory, world.gateway._arrivals.records) == (0, {})
+    assert world.conclude(operation, ADA) is False
+    assert world.take() == []
+
+
+def test_limits_refuse_before_credentials_are_looked_at() -> None:
+    world = AuthWorld(max_connections=1)
+    world.arrive()
+    world.take()
+    two = world.arrive(OTHER)
+    assert world.take() == [Disconnect(two, MAX_CONNECTIONS)]
+
+
+@pytest.mark.parametrize(("allowed", "refused"), [(1, True), (2, False)])
+def test_the_limit_per_user_is_checked_when_the_user_is_known(allowed: int, refused: bool) -> None:
+    world = AuthWorld(max_connections_per_user=allowed)
+    world.arrive()
+    world.conclude(world.asked().operation, ADA)
+    world.take()
+    two = world.arrive(OTHER)
+    world.conclude(world.asked().operation, ADA)
+    assert world.take() == [Disconnect(two, MAX_CONNECTIONS_PER_USER) if refused else Accept(two)]
+
+
+def test_an_observed_limit_per_user_admits() -> None:
+    world = AuthWorld(max_connections_per_user=1, observe=["max_connections_per_user"])
+    world.arrive()
+    world.conclude(world.asked().operation, ADA)
+    world.take()
+    two = world.arrive(OTHER)
+    world.conclude(world.asked().operation, ADA)
+    assert world.take() == [Accept(two)]
+
+
+def test_expired_credentials_and_a_server_that_is_busy_have_their_own_reasons() -> None:
+    world = AuthWorld(max_external_operations=1)
+    one = world.arrive()
+    two = world.arrive(OTHER)
+    events = [effect for effect in world.gateway.outbox if not isinstance(effect, Disconnect)]
+    told = [effect.event for effect in events if hasattr(effect, "event")]
+    assert told[-1] == LimitBreached("max_external_operations", None, HERE, True, 0.0)
+    assert isinstance(told[0], AuthFailed)
+    assert world.take()[-1] == Disconnect(two, MAX_EXTERNAL_OPERATIONS)
+    world.conclude(OperationId(1), Identity("ada", expires_at=WALL))
+    assert world.take() == [Disconnect(one, CREDENTIALS_EXPIRED)]
+
+
+def test_a_websocket_that_is_verified_during_a_shut_down_is_refused_and_an_exchange_is_answered() -> None:
+    world = AuthWorld()
+    one, two = world.arrive(), world.arrive(OTHER, kind="http")
+    world.receive(two, CALL)
+    world.gateway.shut_down(0.0)
+    world.take()
+    world.conclude(OperationId(1), ADA)
+    assert world.take() == [Disconnect(one, DRAINING)]
+    world.conclude(OperationId(2), ADA)
+    (answer,) = world.take()
+    assert isinstance(answer, Answer)
+    assert answer.code == -32050
+
+
+def test_a_shut_down_waits_for_operations_but_not_longer_than_its_time() -> None:
+    world = AuthWorld(drain_timeout=30.0)
+    one = world.arrive()
+    world.gateway.disconnected(one, None, 0.0)
+    world.gateway.shut_down(0.0)
+    world.at(29.0)
+    assert Drained() not in world.take()
+    world.conclude(OperationId(1), REFUSED)
+    assert world.take() == [Drained()]
+
+
+def test_the_end_of_a_shut_down_closes_what_is_not_admitted() -> None:
+    world = AuthWorld(drain_timeout=5.0, authentication_timeout=10.0)
+    one = world.arrive()
+    world.gateway.shut_down(0.0)
+    world.take()
+    world.at(5.0)
+    effects = world.take()
+    assert Disconnect(one, DRAIN_TIMEOUT, False) in effects
+    assert Withdraw(OperationId(1)) in effects
+
+
+def test_invoke_is_told_the_identity_of_the_namespace() -> None:
+    world = AuthWorld(("bearer", "tokens", "idp"))
+    one = world.arrive()
+    world.conclude(world.asked().operation, ADA)
+    world.take()
+    world.call(one, "private")
+    (invoke,) = world.invoked()
+    assert isinstance(invoke, Invoke)
+    assert invoke.caller.identity == Identity("ada", ("read",), None, "idp")
+
+
+def test_an_invalid_peer_is_misuse_whatever_its_credentials() -> None:
+    world = AuthWorld()
+    pigeon: Any = "carrier pigeon"
+    with pytest.raises(UsageError, match=r"unknown kind"):
+        world.gateway.connect(Peer(pigeon), 0.0, credentials=TOKEN)
+
+
+def test_an_admitted_connection_leaves_as_every_other() -> None:
+    world = AuthWorld()
+    one = world.arrive()
+    world.conclude(world.asked().operation, ADA)
+    world.take()
+    world.gateway.disconnected(one, None, 1.0)
+    assert world.take() == []
+    assert not world.gateway._connections.by_user

@@ -1,0 +1,24 @@
+"""Every order of arrivals, answers, departures and time, and long random ones: the model and the invariants hold."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from .credentials import authenticated
+from .interleavings import Walk, enumerate_all
+
+
+def test_every_interleaving_of_four_steps_keeps_the_promises() -> None:
+    assert enumerate_all(4) == 2244
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_external_operations": 1}, {"max_connections_per_user": 1}])
+def test_long_random_interleavings_keep_the_promises(limits: dict[str, int]) -> None:
+    service = authenticated(("bearer", "one", "a"), ("bearer", "two", "a"))
+    for seed in range(30):
+        random, walked = Random(seed), Walk(service, **limits)
+        for _ in range(60):
+            random.choice(list(walked.steps()))()
+        walked.rest()

@@ -1,0 +1,126 @@
+"""Requests and handshakes with credentials: nothing is answered before they were verified."""
+
+from __future__ import annotations
+
+import pytest
+from posthouse.core import Bearer, Identity, Refused, Service, Verify
+
+from tests.transports.board import Board, body, call, result
+
+WHO = call("who")
+ADA = Identity("ada")
+
+
+def service() -> Service:
+    offered = Service("private")
+
+    @offered.authenticator("bearer")
+    def bearer(credentials: Bearer) -> Identity | None:
+        raise NotImplementedError
+
+    @offered.method
+    def who() -> str:
+        return "ada"
+
+    return offered
+
+
+def post(token: bytes, text: bytes = WHO) -> bytes:
+    head = b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return head + b"Authorization: Bearer %b\r\nContent-Length: %d\r\n\r\n%b" % (token, len(text), text)
+
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nAuthorization: Bearer x\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+class Doorway(Board):
+    """A board whose service has an authenticator. A test says what it decides."""
+
+    def __init__(self) -> None:
+        super().__init__(service=service())
+        self.socket = self.open()
+
+    def asked(self) -> list[Verify]:
+        return [action for action in self.actions if isinstance(action, Verify)]
+
+    def decide(self, outcome: object) -> None:
+        assert self.board.conclude(self.asked()[-1].operation, outcome, self.now)
+        self.run()
+
+
+def test_a_request_is_answered_when_its_token_was_verified_and_the_next_one_at_once() -> None:
+    door = Doorway()
+    assert door.feed(door.socket, post(b"secret") + post(b"secret")) == b""
+    assert [verify.credentials for verify in door.asked()] == [Bearer("secret")]
+    door.decide(ADA)
+    answers = door.take(door.socket)
+    assert answers.count(b"HTTP/1.1 200 OK\r\n") == 2
+    assert answers.endswith(b"\r\n\r\n" + result("ada"))
+    assert len(door.asked()) == 1
+
+
+def test_a_request_whose_token_is_refused_gets_401_and_the_socket_is_closed() -> None:
+    door = Doorway()
+    door.feed(door.socket, post(b"wrong"))
+    door.decide(Refused())
+    answer = door.take(door.socket)
+    assert answer.startswith(b"HTTP/1.1 401 Unauthorized\r\n")
+    assert b"\r\nWWW-Authenticate: Bearer\r\nConnection: close\r\n" in answer
+    assert body(answer) == b'{"jsonrpc":"2.0","error":{"code":-32020,"message":"Unauthenticated"},"id":null}'
+    assert door.half_closed == [door.socket]
+
+
+def test_a_handshake_is_answered_with_101_when_its_token_was_verified() -> None:
+    door = Doorway()
+    assert door.feed(door.socket, UPGRADE) == b""
+    door.decide(ADA)
+    assert door.take(door.socket).startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+
+
+def test_frames_behind_a_handshake_wait_for_its_token() -> None:
+    door = Doorway()
+    masked = b"\x81" + bytes([0x80 | len(WHO)]) + b"\0\0\0\0" + WHO
+    assert door.feed(door.socket, UPGRADE + masked) == b""
+    door.decide(ADA)
+    answer = door.take(door.socket)
+    head, _, frames = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101")
+    assert frames == bytes([0x81, len(result("ada"))]) + result("ada")
+
+
+def test_a_handshake_whose_token_is_refused_gets_401_and_never_101() -> None:
+    door = Doorway()
+    door.feed(door.socket, UPGRADE)
+    door.decide(Refused())
+    answer = door.take(door.socket)
+    assert answer.startswith(b"HTTP/1.1 401 Unauthorized\r\n")
+    assert body(answer) == b"Unauthenticated\n"
+
+
+@pytest.mark.parametrize("request_", [post(b"x"), UPGRADE], ids=["exchange", "handshake"])
+def test_a_client_that_leaves_meanwhile_is_forgotten(request_: bytes) -> None:
+    door = Doorway()
+    door.feed(door.socket, request_)
+    door.board.closed(door.socket, 1.0)
+    door.run()
+    assert door.board.conclude(door.asked()[0].operation, ADA, 2.0) is False
+    door.run()
+    assert door.board.stats()["connections.opened"] == 0
+    assert door.board.gateway.memory == 0
+
+
+def test_a_request_without_credentials_is_anonymous() -> None:
+    door = Doorway()
+    text = post(b"x").replace(b"Authorization: Bearer x\r\n", b"")
+    answer = door.feed(door.socket, text)
+    assert body(answer).startswith(b'{"jsonrpc":"2.0","error":{"code":-32020')
+    assert door.asked() == []
+
+
+def test_two_authorization_headers_are_refused() -> None:
+    door = Doorway()
+    twice = post(b"x").replace(b"Authorization", b"Authorization: Bearer y\r\nAuthorization")
+    assert door.feed(door.socket, twice).startswith(b"HTTP/1.1 400 Bad Request\r\n")
