@@ -190,3 +190,13 @@ def test_the_idlest_connection_was_heard_from_least_recently() -> None:
 
 def test_a_record_is_equal_to_itself_alone() -> None:
     assert told_apart("posthouse.core.connections.connections") == ["Socket"]
+
+
+def test_a_connection_that_is_not_indexed_gets_an_identity_and_a_new_state_for_its_handlers() -> None:
+    tables = connections()
+    record = tables.add(Peer("cli"), 0.0)
+    record.caller.connection_state["visits"] = 1
+    tables.identify(record, Identity("ada"))
+    assert (record.identity, record.caller.identity, record.caller.connection_state) == (*[Identity("ada")] * 2, {})
+    assert (record.caller.connection, record.caller.public_id) == (record.id, record.public_id)
+    assert not tables.by_user
