@@ -215,3 +215,11 @@ def test_an_event_of_a_connection_has_the_caller_that_its_calls_have() -> None:
     world.gateway.disconnected(one, None, 1.0)
     *_, closed = [effect for effect in world.gateway.outbox if isinstance(effect, Emit)]
     assert opened.caller is invoke.caller is closed.caller
+
+
+def test_an_exchange_that_opens_is_not_told_to_nobody() -> None:
+    world = World()
+    world.gateway._shared.exchanges_told = False
+    one = world.gateway.connect(Peer("http"), 0.0)
+    assert world.gateway.outbox == []
+    assert world.gateway._connections.records[one].admitted
