@@ -1,7 +1,8 @@
 """The simulator: how many steps and simulated seconds it runs in a second of the CPU.
 
 A world of 20 clients, over every transport, on links with jitter. Each client calls a method about every two seconds. A
-call takes three steps: it is sent, it arrives, its reply arrives. The invariants are checked after each step.
+call over a socket takes three steps: it is sent, it arrives, its reply arrives. Over pipes, the threads that read and
+write take three more; the watchdog of the server takes twenty in a second. The invariants are checked after each step.
 """
 
 from __future__ import annotations

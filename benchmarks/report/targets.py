@@ -119,8 +119,8 @@ TARGETS: Final = (
     Target("p99 beside batches of 100", value("good client beside batches", "posthouse", "p99", 1e3), 20, unit=" ms"),
     Target("a call among 10,000 held: × among 64", flat("connections 10000", "connections 64", "posthouse"), 1.2),
     Target("a disconnect among 10,000: × alone", flat("disconnects 10000", "disconnects 0", "posthouse"), 1.2),
-    Target("simulator, steps a CPU second", value("simulation", "invariants", "steps"), 20_000, rising=True),
-    Target("simulator, simulated seconds in one", value("simulation", "invariants", "seconds"), 500, rising=True),
+    Target("simulator, steps a CPU second", value("simulation", "invariants", "steps"), 12_000, rising=True),
+    Target("simulator, simulated seconds in one", value("simulation", "invariants", "seconds"), 300, rising=True),
 )
 
 

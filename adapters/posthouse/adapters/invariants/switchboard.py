@@ -122,31 +122,24 @@ def totality(board: Switchboard) -> None:
 
 def _is_full(codec: Codec, config: Config) -> bool:
     """Is its buffer so full that it must not be read for until its next turn?"""
-    match codec:
-        case Http1():
-            return len(codec._reader.buffer) > config.max_head_bytes
-        case WebSocket():
-            return codec._receiver.backlog
-        case Pipe():
-            return bool(codec._unread)
-        case _:
-            return False
+    if type(codec) is Http1:
+        return len(codec._reader.buffer) > config.max_head_bytes
+    if type(codec) is WebSocket:
+        return codec._receiver.backlog
+    return isinstance(codec, Pipe) and bool(codec._unread)
 
 
 def _waits(state: SocketState) -> bool:
     """Does it wait for its peer, which may never send?"""
-    match codec := state.codec:
-        case Http1():
-            if codec._state is HttpState.LINGERING:
-                return state.wire.clear and not codec.output
-            if codec._state is HttpState.ASKED:
-                return codec._gone_at is not None
-            return codec._state in (HttpState.IDLE, HttpState.HEAD, HttpState.BODY, HttpState.YIELDED)
-        case WebSocket():
-            if codec._state is WebSocketState.OPEN:
-                return codec._receiver.in_progress and not codec._output_paused
-            return codec._state is not WebSocketState.SHUT
-        case Pipe():
-            return codec.at_eof and not codec._done
-        case _:
-            return False
+    codec = state.codec
+    if type(codec) is Http1:
+        if codec._state is HttpState.LINGERING:
+            return state.wire.clear and not codec.output
+        if codec._state is HttpState.ASKED:
+            return codec._gone_at is not None
+        return codec._state in (HttpState.IDLE, HttpState.HEAD, HttpState.BODY, HttpState.YIELDED)
+    if type(codec) is WebSocket:
+        if codec._state is WebSocketState.OPEN:
+            return codec._receiver.in_progress and not codec._output_paused
+        return codec._state is not WebSocketState.SHUT
+    return isinstance(codec, Pipe) and codec.at_eof and not codec._done

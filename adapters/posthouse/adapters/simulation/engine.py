@@ -234,9 +234,11 @@ class Engine:
     # Checks
 
     def _check_step(self) -> None:
-        process = self.process
-        check_touched(process.board, process.touched)
-        process.touched.clear()
+        watch = self.process.watch
+        if watch.unchecked:
+            check_touched(watch.board, watch.touched)
+            watch.touched.clear()
+            watch.unchecked = False
         if self.steps % self._monitoring.check_every == 0:
             self.check()
 

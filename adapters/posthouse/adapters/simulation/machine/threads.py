@@ -25,13 +25,20 @@ class Killed(BaseException):
     """Raised in each thread of a killed process, where it waits."""
 
 
+def _closed() -> threading.Lock:
+    """A lock that is taken: the next one to acquire it waits until another thread releases it."""
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
 class _Thread:
     """One thread. `go` is released to resume it. `waits_for`: the condition on which it waits. `number` grows each time
     that it is resumed."""
 
     def __init__(self, name: str) -> None:
         self.name: Final = name
-        self.go: Final = threading.Semaphore(0)
+        self.go: Final = _closed()
         self.waits_for: SimulatedCondition | None = None
         self.number = 0
         self.notified = False
@@ -45,7 +52,7 @@ class SimulatedThreads:
     def __init__(self, clock: ProcessClock, stream: Stream) -> None:
         self._clock: Final = clock
         self._stream: Final = stream
-        self._back: Final = threading.Semaphore(0)
+        self._back: Final = _closed()
         self._threads: Final[dict[_Thread, None]] = {}
         self._killed = False
         self._asked: Callable[[], int] | None = None

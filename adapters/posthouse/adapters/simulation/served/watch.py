@@ -30,8 +30,8 @@ class Watch:
 
     `on_action` is called with each action before it is performed, `incident` with each exception of a handler.
     `failed` is the first exception of the switchboard that is not misuse. (A firewall would take it for an exception of
-    the service.) `unflushed`: there were inputs since it was last cleared. `touched`: the sockets that were used since
-    it was last cleared. `first_bytes`: the first bytes of the latest sockets. `broken` has a function for each socket:
+    the service.) `unflushed` and `unchecked`: there were inputs since it was last cleared. `touched`: the sockets that
+    were used since it was last cleared. `first_bytes`: the first bytes of the latest sockets. `broken` has a function for each socket:
     has the socket reported an error?
     """
 
@@ -50,6 +50,7 @@ class Watch:
         self.dead = False
         self.drained = False
         self.unflushed = False
+        self.unchecked = False
         self.failed: Exception | None = None
         self.touched: Final[dict[SocketId, None]] = {}
         self.first_bytes: Final = FirstBytes()
@@ -113,7 +114,7 @@ class Watch:
             except Exception as error:
                 self._fail(error)
                 raise
-            self.unflushed = True
+            self.unflushed = self.unchecked = True
             if see is not None:
                 try:
                     see(*arguments)
