@@ -31,8 +31,8 @@ class Watch:
     `on_action` is called with each action before it is performed, `incident` with each exception of a handler.
     `failed` is the first exception of the switchboard that is not misuse. (A firewall would take it for an exception of
     the service.) `unflushed` and `unchecked`: there were inputs since it was last cleared. `touched`: the sockets that
-    were used since it was last cleared. `first_bytes`: the first bytes of the latest sockets. `broken` has a function for each socket:
-    has the socket reported an error?
+    were used since it was last cleared. `first_bytes`: the first bytes of the latest sockets. `broken` has a function
+    for each socket: has the socket reported an error?
     """
 
     def __init__(
