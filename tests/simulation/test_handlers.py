@@ -190,7 +190,7 @@ def test_a_handler_that_uses_sockets_or_threads_gets_an_error_with_a_remedy(meth
     assert threading.active_count() <= threads + 1  # one that was stopped may still be on its way out
 
 
-def test_functions_for_a_thread_are_run_at_once() -> None:
+def test_functions_for_a_thread_are_run_in_a_thread_of_the_world() -> None:
     world = World(service=outside())
     alice = world.client("alice")
     calls = [alice.call("executor"), alice.call("broken_executor")]
@@ -198,6 +198,21 @@ def test_functions_for_a_thread_are_run_at_once() -> None:
     assert calls[0].result == 7
     assert calls[1].error is not None
     assert isinstance(calls[1].error.__cause__, ZeroDivisionError)
+
+
+def test_a_function_in_a_thread_of_the_world_may_notify_its_caller() -> None:
+    service = Service("telling", public=True)
+
+    @service.method
+    async def tell(context: Context) -> bool:
+        return await asyncio.to_thread(context.notify, "told", [1])
+
+    world = World(service=service)
+    alice = world.client("alice")
+    call = alice.call("tell")
+    world.run(1)
+    assert (call.result, list(alice.notifications)) == (True, [("told", [1])])
+    world.finish()
 
 
 def test_tasks_of_a_group_are_cancelled_in_the_same_order_in_every_run() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 
@@ -64,14 +65,32 @@ def test_a_reader_is_called_while_its_descriptor_is_ready_with_its_own_variables
     selector.close()
 
 
-def test_work_for_a_thread_of_asyncio_is_done_at_once(simulated: SimulatedBench) -> None:
-    async def main() -> tuple[int, str]:
+def test_work_for_a_thread_of_asyncio_is_done_in_one_of_the_machine(simulated: SimulatedBench) -> None:
+    async def main() -> tuple[bool, str]:
         loop = asyncio.get_running_loop()
         with pytest.raises(ZeroDivisionError):
             await loop.run_in_executor(None, lambda: 1 // 0)
-        return await asyncio.to_thread(int, "7"), await loop.run_in_executor(None, str, 8)
+        there = await asyncio.to_thread(threading.get_ident)
+        return there == threading.get_ident(), await loop.run_in_executor(None, str, 8)
 
-    assert run(simulated, main).result() == (7, "8")
+    assert run(simulated, main).result() == (False, "8")
+    assert simulated.machine.threads.alive == []
+
+
+def test_work_for_a_thread_that_nobody_waits_for_any_more_ends(simulated: SimulatedBench) -> None:
+    done: list[str] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(None, done.append, "cancelled").cancel()
+        loop.run_in_executor(None, done.append, "alone")
+
+    run(simulated, main)
+    simulated.machine.loop.run_in_executor(None, done.append, "late")
+    simulated.machine.loop.close()
+    while simulated.schedule.next() is not None:
+        simulated.pass_time()
+    assert sorted(done) == ["alone", "cancelled", "late"]
 
 
 def test_what_does_not_live_on_virtual_time_is_refused(simulated: SimulatedBench) -> None:

@@ -1,8 +1,8 @@
 """The event loop of a simulated process: asyncio on virtual time, over simulated descriptors. It never waits.
 
 `turn` runs everything that can run. When the loop would wait, the turn is over; the end of the next sleep is an event
-of the schedule. Functions that asyncio would run in a thread run at once. Real sockets, threads and processes do not
-live on virtual time, and are refused.
+of the schedule. Functions that asyncio runs in a thread run in one of the machine. Real sockets, threads and processes
+do not live on virtual time, and are refused.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from posthouse.core.values.errors import UsageError
 from .descriptors import Descriptors
 from .numbered import NOT_SIMULATED, NumberedTask, numbered_scopes
 from .signals import SimulatedSignals
+from .threads import SimulatedThreads
 
 Ts = TypeVarTuple("Ts")
 
@@ -52,11 +53,14 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     _ready: deque[Any]  # the handles that run in the next round
 
-    def __init__(self, clock: ProcessClock, descriptors: Descriptors, signals: SimulatedSignals) -> None:
+    def __init__(
+        self, clock: ProcessClock, descriptors: Descriptors, signals: SimulatedSignals, threads: SimulatedThreads
+    ) -> None:
         super().__init__()
         self._clock: Final = clock
         self._descriptors: Final = descriptors
         self._signals: Final = signals
+        self._threads: Final = threads
         self._readers: Final[dict[int, Ready]] = {}
         self._selector: Final = _Waiting(self)
         self._rounds = 0
@@ -173,12 +177,18 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return super().call_at(when, callback, *args, context=context)
 
     def run_in_executor(self, executor: Any, function: Callable[[*Ts], Any], *args: *Ts) -> asyncio.Future[Any]:
-        """Run this at once instead of in a thread."""
+        """Run this in a thread of the machine, also if an executor is given."""
         future = self.create_future()
-        try:
-            future.set_result(function(*args))
-        except Exception as error:
-            future.set_exception(error)
+
+        def work() -> None:
+            try:
+                end = partial(future.set_result, function(*args))
+            except Exception as error:
+                end = partial(future.set_exception, error)
+            if not self.is_closed():
+                self.call_soon_threadsafe(lambda: future.done() or end())
+
+        self._threads.start(work, "executor")
         return future
 
     def _write_to_self(self) -> None:

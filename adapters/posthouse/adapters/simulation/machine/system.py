@@ -67,7 +67,7 @@ class SimulatedSystem:
         self.tls: Final = SimulatedTls(stream)
         self.sockets: Final = SimulatedSockets(self.kernel, self.tls)
         self.signals: Final = SimulatedSignals(self.descriptors)
-        self.loop: Final = SimulatedLoop(clock, self.descriptors, self.signals)
+        self.loop: Final = SimulatedLoop(clock, self.descriptors, self.signals, self.threads)
 
     def collector(self) -> AbstractContextManager[None]:
         """Change nothing: the process belongs to a test."""
