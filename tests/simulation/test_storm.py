@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,13 +22,7 @@ from posthouse.adapters.simulation.storms.storm import Part, StormReport
 from posthouse.core import Config, RpcError, Service, UsageError
 from posthouse.core.calls.calls import Calls
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-TRACE = """
-import sys
-sys.path[:0] = {paths!r}
-from posthouse.adapters.simulation import Storm
-print(*(Storm(seed).run(8).trace for seed in range(500, 506)))
-"""
+from .traces import differences, main, traces
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -45,23 +37,24 @@ def test_equal_seeds_make_equal_storms() -> None:
     assert Storm(5).run(10.0).trace != Storm(6).run(10.0).trace
 
 
-def traces(python: str, seed: str) -> str:
-    """The traces of some storms, of a process of its own."""
-    paths = [str(ROOT / ring) for ring in ("core", "transports", "adapters")]
-    done = subprocess.run(
-        [python, "-c", TRACE.format(paths=paths)],
-        env={**os.environ, "PYTHONHASHSEED": seed},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_a_seed_makes_the_same_storm_in_every_process() -> None:
-    first = traces(sys.executable, "0")
-    assert len(first.split()) == 6
-    assert traces(sys.executable, "4242") == first
+    assert differences([sys.executable, sys.executable], first=500, seeds=6, seconds=8.0) == []
+
+
+def test_storms_that_differ_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def found(python: str, hash_seed: int, *_: float, trio: bool) -> dict[int, str]:
+        return {7: "same", 8: f"{python} {hash_seed}"}
+
+    monkeypatch.setattr("tests.simulation.traces.traces", found)
+    assert main(["other", "--first", "7", "--seeds", "2"]) == 1
+    python = sys.executable
+    first, second, third = f"{python} 7 ({python})", f"{python} 8 ({python})", "other 9 (other)"
+    assert capsys.readouterr().out == f"seed 8 differs: {first}, {second}, {third}\n2 storms, 1 differ\n"
+
+
+def test_an_interpreter_that_cannot_run_storms_is_named() -> None:
+    with pytest.raises(RuntimeError, match="does not run the storms"):
+        traces(sys.executable, 0, first=1, seeds=0, seconds=1.0)
 
 
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))

@@ -70,6 +70,48 @@ async def test_the_clean_up_may_await_again_and_again(wait: Callable[[], Awaitab
         await cleaned.wait()
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+async def test_a_coroutine_that_never_waits_for_anything_is_cancelled(turns: int) -> None:
+    cancellation, seen = Cancellation(), list[str]()
+
+    async def spin() -> None:
+        try:
+            for _ in range(100):
+                await anyio.sleep(0)
+            seen.append("not cancelled")
+        finally:
+            for _ in range(3):
+                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint_if_cancelled()
+            seen.append("cleaned up")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(cancellation.guard, spin())
+        for _ in range(turns):
+            await anyio.sleep(0)
+        cancellation.cancel()
+    assert seen == ["cleaned up"]
+
+
+async def test_a_checkpoint_that_is_shielded_is_not_cancelled_and_the_next_one_is() -> None:
+    cancellation, seen = Cancellation(), list[str]()
+
+    async def shielded() -> None:
+        with anyio.CancelScope(shield=True):
+            for _ in range(5):
+                await anyio.sleep(0)
+            seen.append("shielded")
+        await anyio.sleep(0)
+        seen.append("not cancelled")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(cancellation.guard, shielded())
+        await anyio.sleep(0)
+        await anyio.sleep(0)
+        cancellation.cancel()
+    assert seen == ["shielded"]
+
+
 async def test_what_a_handler_shields_is_not_cancelled() -> None:
     service = Service("shielded", public=True)
     begun, release, passed = anyio.Event(), anyio.Event(), anyio.Event()

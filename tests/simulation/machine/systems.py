@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from posthouse.adapters.simulation.chance import Seeded
+from posthouse.adapters.simulation.machine.loops.asyncio_loop import SimulatedLoop
 from posthouse.adapters.simulation.machine.sockets import StreamSocket
 from posthouse.adapters.simulation.machine.system import SimulatedSystem
 from posthouse.adapters.simulation.network import Direction, Link, LinkConditions
@@ -127,10 +128,15 @@ class SimulatedBench(Bench):
         chance = Seeded(seed)
         self.stream = chance.stream("network")
         clock = ProcessClock(self.schedule)
-        self.system = self.machine = SimulatedSystem(
-            self.schedule, clock, chance.stream("kernel"), chance.stream("threads"), 0.0
-        )
+        self.system = self.machine = SimulatedSystem(self.schedule, clock, chance.stream, 0.0)
         super().__init__()
+
+    @property
+    def loop(self) -> SimulatedLoop:
+        """The event loop of the machine."""
+        loop = self.machine.loop
+        assert isinstance(loop, SimulatedLoop)
+        return loop
 
     def link(self) -> Link:
         conditions = LinkConditions(capacity=100_000)

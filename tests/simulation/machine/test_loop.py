@@ -17,7 +17,7 @@ from tests.simulation.machine.systems import READ, SimulatedBench
 
 def run(simulated: SimulatedBench, main: Callable[[], Awaitable[object]]) -> asyncio.Task[object]:
     """Run this until nothing happens any more."""
-    loop = simulated.machine.loop
+    loop = simulated.loop
 
     async def started() -> object:
         return await main()
@@ -42,7 +42,7 @@ def test_a_reader_is_called_while_its_descriptor_is_ready_with_its_own_variables
     server, client = simulated.pair()
     selector = simulated.machine.sockets.selector()
     selector.register(server.fileno(), READ)
-    loop, read = simulated.machine.loop, bytearray()
+    loop, read = simulated.loop, bytearray()
     name = ContextVar("name", default="main")
     seen: list[str] = []
 
@@ -86,8 +86,8 @@ def test_work_for_a_thread_that_nobody_waits_for_any_more_ends(simulated: Simula
         loop.run_in_executor(None, done.append, "alone")
 
     run(simulated, main)
-    simulated.machine.loop.run_in_executor(None, done.append, "late")
-    simulated.machine.loop.close()
+    simulated.loop.run_in_executor(None, done.append, "late")
+    simulated.loop.close()
     while simulated.schedule.next() is not None:
         simulated.pass_time()
     assert sorted(done) == ["alone", "cancelled", "late"]
@@ -133,6 +133,75 @@ def test_cancel_scopes_are_ordered_by_their_tasks_in_the_loop_alone(simulated: S
     run(simulated, main).result()
     asyncio.run(main())
     assert same_as == ["task", "object"]
+
+
+def test_tasks_that_are_ready_run_in_a_drawn_order_and_callbacks_in_their_own(simulated: SimulatedBench) -> None:
+    tasks: list[str] = []
+    callbacks: list[str] = []
+
+    async def step(name: str) -> None:
+        tasks.append(name)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as group:
+            for name in "abcd":
+                group.create_task(step(name))
+                loop.call_soon(callbacks.append, name)
+
+    def order() -> str:
+        tasks.clear()
+        callbacks.clear()
+        run(simulated, main).result()
+        assert "".join(callbacks) == "abcd"
+        return "".join(tasks)
+
+    assert order() == "abcd"
+    simulated.loop.reordered = 1000
+    orders = {order() for _ in range(10)}
+    assert len(orders) > 3 and {"".join(sorted(each)) for each in orders} == {"abcd"}
+
+
+def test_a_callback_that_cancels_a_task_keeps_its_place(simulated: SimulatedBench) -> None:
+    simulated.loop.reordered = 1000
+    seen: list[str] = []
+
+    async def sleep(name: str) -> None:
+        try:
+            await asyncio.sleep(1.0)
+        except asyncio.CancelledError:
+            seen.append(name)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        tasks = [asyncio.create_task(sleep(name)) for name in "abc"]
+        await asyncio.sleep(0.5)
+        for task in tasks:
+            loop.call_soon(task.cancel)
+        loop.call_soon(seen.append, "all")
+        await asyncio.wait(tasks)
+
+    run(simulated, main).result()
+    assert (seen[0], sorted(seen[1:])) == ("all", ["a", "b", "c"])
+
+
+def test_a_descriptor_may_be_found_to_be_ready_a_round_later(simulated: SimulatedBench) -> None:
+    simulated.loop.reordered = 1000
+    server, client = simulated.pair()
+    seen: list[str] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(server.fileno(), lambda: seen.append(server.recv(9).decode()))
+        client.send(b"read")
+        simulated.until(server, READ)
+        for name in ("first", "second"):
+            await asyncio.sleep(0)
+            seen.append(name)
+        await asyncio.sleep(0.1)
+
+    run(simulated, main).result()
+    assert seen == ["first", "second", "read"]
 
 
 def test_an_earlier_timer_is_planned_beside_a_later_one(simulated: SimulatedBench) -> None:

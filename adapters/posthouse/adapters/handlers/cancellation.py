@@ -3,10 +3,16 @@
 Event loops that cancel by scopes would raise at every later await, and asyncio would try it again and again without a
 pause. One exception is trio's: a nursery that waits for its tasks takes the cancellation itself, so the first await
 after it raises, too. This module does not know why a coroutine is cancelled, or how long its clean-up may take.
+
+A checkpoint of trio, such as `anyio.sleep(0)`, opens a scope of its own when it finds itself cancelled. That scope
+takes the exception if the clean-up behind it is shielded by then. So a coroutine is cancelled before its checkpoint
+looks.
 """
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Coroutine, Generator
 from typing import Any, Final, Generic, TypeVar
 
@@ -67,9 +73,35 @@ class _Steps(Generic[T]):
                         self._shield.shield = True
                     wanted = throw(error)
                 else:
-                    if self._cancellation.called and self._cancellation.caused(getattr(value, "error", None)):
-                        self._shield.shield = True  # trio sends it as a value
+                    if self._cancellation.called and not self._shield.shield:
+                        if self._cancellation.caused(getattr(value, "error", None)):
+                            self._shield.shield = True  # trio sends it as a value
+                        elif anyio.current_effective_deadline() == -math.inf and _in_checkpoint(self._guarded):
+                            wanted = throw((yield from self._cancelled()))
+                            continue
                     wanted = send(value)
         except StopIteration as end:
             result: T = end.value
             return result
+
+    def _cancelled(self) -> Generator[Any, Any, BaseException]:
+        """Wait until this is cancelled, as it is already. Returns the exception, and shields what follows."""
+        try:
+            yield from anyio.sleep_forever().__await__()
+        except anyio.get_cancelled_exc_class() as error:
+            self._shield.shield = True
+            return error
+        raise AssertionError("a sleep without an end has ended")
+
+
+def _in_checkpoint(coroutine: Coroutine[Any, Any, object]) -> bool:
+    """Does this coroutine wait in a checkpoint of trio, which then looks whether it is cancelled?"""
+    if (trio := sys.modules.get("trio")) is None:
+        return False
+    checkpoint = [trio.lowlevel.checkpoint.__code__, trio.lowlevel.cancel_shielded_checkpoint.__code__]
+    inner: Any = coroutine
+    codes = []
+    while (code := getattr(inner, "cr_code", None)) is not None:
+        codes.append(code)
+        inner = inner.cr_await
+    return codes[-2:] == checkpoint

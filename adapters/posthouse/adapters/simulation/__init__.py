@@ -14,7 +14,7 @@ from .clients.client import Client
 from .clients.pending import PendingCall
 from .clients.protocols.protocol import Transport
 from .engine import Monitoring
-from .machine.sockets import SocketFaults
+from .machine.faults import SocketFaults
 from .network import LinkConditions
 from .served.faults import HandlerFaults
 from .storms.failures import Failed, attempt

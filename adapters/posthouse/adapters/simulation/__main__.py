@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     simulated = 0.0
     bar = tqdm(total=arguments.seeds, unit=" seeds", disable=arguments.quiet)
     seeds = islice(count(first), arguments.seeds)
-    part = Part(arguments.clients, arguments.quiet_server)
+    part = Part(arguments.clients, arguments.quiet_server, arguments.trio)
     run = partial(attempt, seconds=arguments.seconds, folder=arguments.journals, part=part)
     for outcome in outcomes(seeds, run, arguments.jobs, arguments.minutes):
         bar.update()
@@ -92,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--clients", type=numbers, metavar="N,N", help="only these clients act (none: no client acts)")
     parser.add_argument("--quiet-server", action="store_true", help="no faults or pushes of the server")
+    parser.add_argument("--trio", action="store_true", help="run the server on trio instead of asyncio")
     parser.add_argument("--quiet", action="store_true", help="show no progress bar")
     return parser
 

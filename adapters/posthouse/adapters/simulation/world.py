@@ -22,7 +22,7 @@ from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.clients.protocols.transports import PROTOCOLS
-from posthouse.adapters.simulation.machine.sockets import SocketFaults
+from posthouse.adapters.simulation.machine.faults import SocketFaults
 from posthouse.adapters.simulation.served.application import ServedApplication
 from posthouse.adapters.simulation.served.deployment import Deployment
 from posthouse.adapters.simulation.served.faults import Faults, HandlerFaults

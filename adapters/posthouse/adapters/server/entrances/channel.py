@@ -191,7 +191,10 @@ class Channel:
         self.open = False
         self._ask_for(0)
         if abort:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+            try:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+            except OSError:
+                pass  # macOS, EINVAL: the connection has ended already
         self._close_socket(abort=abort)
         self._unsent = NOTHING
         self._forget(self.id)

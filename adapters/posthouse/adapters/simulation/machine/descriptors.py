@@ -135,14 +135,21 @@ class PipeSink:
         return fits
 
 
+def _go_on() -> None:
+    """Interrupt no call."""
+
+
 class Descriptors:
     """The descriptors of one process: numbers below `most`. They implement `Descriptors` of the system.
 
-    `watch` registers a function that is called at each change of a file.
+    `watch` registers a function that is called at each change of a file. `crowded`: other processes have taken all
+    files of the machine. `interrupt` is called at each call of the kernel that uses a socket.
     """
 
     def __init__(self, threads: SimulatedThreads, most: int = 1024) -> None:
         self.most = most
+        self.crowded = False
+        self.interrupt: Callable[[], object] = _go_on
         self._threads: Final = threads
         self._files: Final[list[File | None]] = [None] * FIRST
         self._watchers: Final[dict[File, dict[Callable[[], None], None]]] = {}
@@ -150,7 +157,10 @@ class Descriptors:
     # Open files
 
     def add(self, file: File) -> int:
-        """Give a file the lowest free number. Raises OSError (EMFILE) if all are in use."""
+        """Give a file the lowest free number. Raises OSError if all are in use: EMFILE, or ENFILE on a machine that is
+        crowded."""
+        if self.crowded:
+            raise OSError(errno.ENFILE, os.strerror(errno.ENFILE))
         files = self._files
         try:
             number = files.index(None, FIRST)
@@ -173,6 +183,10 @@ class Descriptors:
     def is_open(self, descriptor: int, file: File) -> bool:
         """Is this descriptor open, with this file?"""
         return descriptor < len(self._files) and self._files[descriptor] is file
+
+    def has_room(self, count: int) -> bool:
+        """Can so many files be opened?"""
+        return not self.crowded and FIRST + len(self.open()) + count <= self.most
 
     def open(self) -> dict[int, File]:
         """All open files, by number."""

@@ -10,43 +10,25 @@ import errno
 import socket
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
-from msgspec import Struct
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.network import Direction, Link
 from posthouse.adapters.simulation.schedule import Schedule
 from posthouse.adapters.system.system import READ, WRITE
-from posthouse.core.values.errors import UsageError
 
 from .descriptors import GONE, Descriptors
+from .faults import ACCEPT_ERRORS, CROWDED, LAST_CALLS, NETWORK_ERRORS, NOTICED, Fate, SocketFaults
 from .unconnected import SimulatedSocket, failure
 
 RECEIVE_BUFFER: Final = 64 * 1024
 """The number of bytes that a socket holds until they are read. Further bytes wait in the network."""
 
 
-class SocketFaults(Struct, frozen=True):
-    """How often the kernel fails, in a thousand calls.
-
-    `accept`: `accept` has no descriptor, or its client has gone. `spurious`: a read finds nothing although the socket
-    was ready. `partial`: a write takes only a part of what fits. Raises UsageError for invalid values.
-    """
-
-    accept: int = 0
-    spurious: int = 0
-    partial: int = 0
-
-    def __post_init__(self) -> None:
-        if not all(0 <= weight <= 1000 for weight in (self.accept, self.spurious, self.partial)):
-            raise UsageError(f"{self} must have weights from 0 to 1000: it is how often in a thousand")
-
-
-ACCEPT_ERRORS: Final = (errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EINTR)
-
-
 class Kernel:
-    """The state that all sockets of a process share. `listening` holds the listening sockets, by address."""
+    """The state that all sockets of a process share. `listening` holds the listening sockets, by address. `accepted`:
+    the client of the connection that was accepted last."""
 
     def __init__(self, schedule: Schedule, descriptors: Descriptors, stream: Stream) -> None:
         self.schedule: Final = schedule
@@ -55,6 +37,7 @@ class Kernel:
         self.faults = SocketFaults()
         self.listening: Final[dict[Any, ListeningSocket]] = {}
         self.next_port = 40_000
+        self.accepted: Any = None
 
     def connect(self, address: Any, link: Link, peer: Any, on_reset: Callable[[], None]) -> StreamSocket | None:
         """Connect a client over this link. Returns None if no socket listens at the address, or if its backlog is full.
@@ -62,12 +45,42 @@ class Kernel:
         `peer` is the address of the client. `on_reset` is called when the server resets the connection.
         """
         listening = self.listening.get(address)
-        if listening is None or len(listening.waiting) >= listening.backlog:
+        if listening is None or len(listening.waiting) >= min(listening.backlog, self.faults.backlog):
             return None
         accepted = StreamSocket(self, listening.family, link.up, link.down, on_reset)
+        accepted.fate = self._fate(accepted)
         listening.waiting.append((accepted, peer))
         self.descriptors.changed(listening)
         return accepted
+
+    # Faults
+
+    def draw_fate(self, weight: int, meet: Callable[[], object]) -> Fate | None:
+        """What happens to a new connection at one of its first calls: `meet`, or nothing."""
+        stream = self.stream
+        return Fate(stream.choose(stream.pick(LAST_CALLS)), meet) if stream.happens(weight) else None
+
+    def _fate(self, connection: StreamSocket) -> Fate | None:
+        faults = self.faults
+        if self.stream.happens(faults.crowded):
+            self.crowd()
+        return self.draw_fate(faults.failing, partial(self._cut, connection)) or self.draw_fate(
+            faults.broken_output, partial(self._break_output, connection)
+        )
+
+    def crowd(self) -> None:
+        """Let other processes take all files of the machine for a while."""
+        self.descriptors.crowded = True
+        self.schedule.after(self.stream.pick(CROWDED), partial(setattr, self.descriptors, "crowded", False))
+
+    def _cut(self, connection: StreamSocket) -> None:
+        if self.faults.failing:  # not if the world has healed
+            connection.fail(self.stream.pick(NETWORK_ERRORS))
+            connection.tell_client(self.stream.pick(NOTICED))
+
+    def _break_output(self, connection: StreamSocket) -> None:
+        if self.faults.broken_output:
+            connection.break_output()
 
 
 class ListeningSocket(SimulatedSocket):
@@ -81,6 +94,9 @@ class ListeningSocket(SimulatedSocket):
         self._address: Any = None
 
     def bind(self, address: Any) -> None:
+        if self.family == socket.AF_UNIX:
+            self._address = address
+            return
         host, port, *rest = address
         if not port:
             self._kernel.next_port += 1
@@ -91,7 +107,10 @@ class ListeningSocket(SimulatedSocket):
 
     def listen(self, backlog: int) -> None:
         self.backlog = backlog
-        self._kernel.listening[self._address[:2]] = self
+        self._kernel.listening[self._key()] = self
+
+    def _key(self) -> Any:
+        return self._address if self.family == socket.AF_UNIX else self._address[:2]
 
     def getsockname(self) -> Any:
         return self._address
@@ -109,21 +128,23 @@ class ListeningSocket(SimulatedSocket):
         accepted, peer = self.waiting[0]
         accepted.number()
         self.waiting.popleft()
-        return accepted, peer
+        kernel.accepted = peer
+        return accepted, "" if self.family == socket.AF_UNIX else peer
 
     def ready(self) -> int:
         return READ if self.waiting else 0
 
     def release(self) -> None:
-        if self._address is not None and self._kernel.listening.get(self._address[:2]) is self:
-            del self._kernel.listening[self._address[:2]]
+        if self._address is not None and self._kernel.listening.get(self._key()) is self:
+            del self._kernel.listening[self._key()]
         while self.waiting:
             self.waiting.popleft()[0].abort()
 
 
 class StreamSocket(SimulatedSocket):
     """A connected socket of the server. `inbound` brings bytes of the client, `outbound` takes bytes for it; `on_reset`
-    tells the client of a reset. `broken`: a call has reported an error of the connection."""
+    tells the client of a reset. `broken`: a call has reported an error of the connection. `fate`: what happens to
+    it."""
 
     def __init__(
         self, kernel: Kernel, family: int, inbound: Direction, outbound: Direction, on_reset: Callable[[], None]
@@ -142,6 +163,7 @@ class StreamSocket(SimulatedSocket):
         self._lingers = True
         self._released = False
         self.broken = False
+        self.fate: Fate | None = None
         inbound.deliver = self._arrived
         inbound.deliver_eof = self._arrived_eof
         outbound.on_room = self._changed
@@ -176,6 +198,10 @@ class StreamSocket(SimulatedSocket):
         self._outbound.drop()
         self._changed()
 
+    def tell_client(self, seconds: float) -> None:
+        """Let the client notice after this time that the connection is broken."""
+        self._kernel.schedule.after(seconds, self._on_reset)
+
     def break_output(self) -> None:
         """Let writes fail from now on, while the peer's bytes still arrive."""
         self._broken = True
@@ -195,7 +221,17 @@ class StreamSocket(SimulatedSocket):
         self._outbound.drop()
         self._kernel.schedule.after(self._outbound.conditions.latency, self._on_reset)
 
+    @property
+    def unread(self) -> int:
+        """The number of bytes that have come and were not read."""
+        return len(self._received)
+
     # The interface of the system
+
+    def _must_be_open(self) -> None:
+        super()._must_be_open()
+        if self.fate is not None:
+            self.fate.call()
 
     def ready(self) -> int:
         if self._dead:
@@ -245,6 +281,10 @@ class StreamSocket(SimulatedSocket):
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         super().setsockopt(level, option, value)
+        if self.family == socket.AF_UNIX and level == socket.IPPROTO_TCP:
+            raise failure(errno.EOPNOTSUPP)
+        if self._dead and self._kernel.stream.happens(self._kernel.faults.options):
+            raise failure(errno.EINVAL)
         if option == socket.SO_LINGER and level == socket.SOL_SOCKET:
             self._lingers = False  # the server sets it only to reset
 
@@ -261,7 +301,7 @@ class StreamSocket(SimulatedSocket):
 
     def release(self) -> None:
         self._released = True
-        if self._received or not self._lingers:
+        if self._received or self._broken or not self._lingers:
             self._reset_peer()
         elif not self._dead:
             self._outbound.end()

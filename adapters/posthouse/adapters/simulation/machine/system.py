@@ -12,7 +12,9 @@ from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.schedule import ProcessClock, Schedule
 
 from .descriptors import Descriptors
-from .loop import SimulatedLoop
+from .faults import SocketFaults
+from .loops.asyncio_loop import SimulatedLoop
+from .loops.loop import Loop
 from .paired import PairedSocket
 from .selector import SimulatedSelector
 from .signals import SimulatedSignals
@@ -55,19 +57,52 @@ class SimulatedSockets:
 
 class SimulatedSystem:
     """The machine of one process. Its wall clock shows `wall_offset` seconds more than its monotonic clock: `wall` at
-    first. `stream` decides on faults and entropy, `threads` on the order of threads."""
+    first.
 
-    def __init__(self, schedule: Schedule, clock: ProcessClock, stream: Stream, threads: Stream, wall: float) -> None:
+    `stream` gives the stream of an actor. Those of the machine are "server" for entropy and faults, "threads" for the
+    order of threads, and "loop" for the order of tasks.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        clock: ProcessClock,
+        stream: Callable[[str], Stream],
+        wall: float,
+        faults: SocketFaults = SocketFaults(),
+    ) -> None:
+        chance = stream("server")
         self.now: Final[Callable[[], float]] = lambda: clock.now
-        self.entropy: Final[Callable[[int], bytes]] = stream.entropy
+        self.entropy: Final[Callable[[int], bytes]] = chance.entropy
         self.wall_offset = wall
-        self.threads: Final = SimulatedThreads(clock, threads)
-        self.descriptors: Final = Descriptors(self.threads)
-        self.kernel: Final = Kernel(schedule, self.descriptors, stream)
-        self.tls: Final = SimulatedTls(stream)
-        self.sockets: Final = SimulatedSockets(self.kernel, self.tls)
+        self.threads: Final = SimulatedThreads(clock, stream("threads"))
+        self.descriptors: Final = Descriptors(self.threads, faults.descriptors)
+        self.kernel: Final = Kernel(schedule, self.descriptors, chance)
+        self.kernel.faults = faults
+        self.sockets: Final = SimulatedSockets(self.kernel, SimulatedTls(self.kernel))
         self.signals: Final = SimulatedSignals(self.descriptors)
-        self.loop: Final = SimulatedLoop(clock, self.descriptors, self.signals, self.threads)
+        self.descriptors.interrupt = self._interrupt
+        self.loop: Final = self._new_loop(clock, stream("loop"), on_trio=faults.trio)
+        self.loop.reordered = faults.reordered
+
+    def _new_loop(self, clock: ProcessClock, stream: Stream, *, on_trio: bool) -> Loop:
+        if not on_trio:
+            return SimulatedLoop(clock, self.descriptors, self.signals, self.threads, stream)
+        from .loops.trio_loop import TrioLoop  # trio may not be installed
+
+        return TrioLoop(clock, self.descriptors, self.signals, stream)
+
+    def _interrupt(self) -> None:
+        """The kernel is called: signals may come, to the thread of the event loop."""
+        if self.threads.running is None and self.loop.is_running():
+            self.signals.interrupt()
+
+    def heal(self) -> None:
+        """End all faults. Clients find room, and the network is whole."""
+        self.kernel.faults = SocketFaults()
+        self.descriptors.most = max(self.descriptors.most, self.kernel.faults.descriptors)
+        self.descriptors.crowded = False
+        self.signals.forget()
 
     def collector(self) -> AbstractContextManager[None]:
         """Change nothing: the process belongs to a test."""

@@ -21,6 +21,14 @@ DELAYS: Final = (0.0, 0.0, 0.0001, 0.003)
 """The delays, in seconds, from which the stream draws. A thread that may run is resumed after one of them."""
 
 
+class Exited(BaseException):
+    """The process has exited with this code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code: Final = code
+
+
 class Killed(BaseException):
     """Raised in each thread of a killed process, where it waits."""
 
@@ -105,7 +113,7 @@ class SimulatedThreads:
         try:
             if not self._killed:
                 work()
-        except Killed:
+        except (Killed, Exited):
             pass
         except BaseException as error:
             thread.error = error

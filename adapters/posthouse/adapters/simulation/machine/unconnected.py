@@ -36,6 +36,7 @@ class SimulatedSocket:
         self._descriptor = self._descriptors.add(self)
 
     def _must_be_open(self) -> None:
+        self._descriptors.interrupt()
         if self._descriptor < 0:
             raise failure(errno.EBADF)
 

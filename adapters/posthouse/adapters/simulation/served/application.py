@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -11,6 +10,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from msgspec import Struct
 from posthouse.adapters.server.server import Server
+from posthouse.adapters.simulation.machine.loops.loop import Loop
 from posthouse.adapters.simulation.machine.signals import SimulatedSignals
 from posthouse.core.values.errors import ErrorObject
 from posthouse.core.values.peers import ConnectionId, Identity
@@ -36,7 +36,7 @@ def _of_server(method: Callable[Concatenate[Server, P], T]) -> Callable[Concaten
     def called(self: ServedApplication, /, *args: P.args, **kwargs: P.kwargs) -> T:
         server = self.server
         runner = server._runner
-        if asyncio._get_running_loop() is not None or not runner.in_loop_thread:
+        if self._loop.is_running() or not runner.in_loop_thread:
             return method(server, *args, **kwargs)
         runner._in_turn = True  # `flush_outbox` needs a running loop: let it do nothing
         try:
@@ -56,8 +56,9 @@ class ServedApplication:
 
     bound: Final = ()
 
-    def __init__(self, signals: SimulatedSignals) -> None:
+    def __init__(self, signals: SimulatedSignals, loop: Loop) -> None:
         self._signals: Final = signals
+        self._loop: Final = loop
         self.started = False
         self.ended = False
         self.error: Exception | None = None
@@ -109,7 +110,7 @@ class ServedApplication:
 
     def stop(self) -> None:
         """Begin to end the server, by a signal. `ended` tells when it has ended, and `error` why it failed."""
-        if not self.ended:
+        if not self.ended and not self._signals.signalled:
             self._signals.send(signal.SIGTERM)
 
     def close(self) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
+from posthouse.adapters.invariants.violation import must
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.server.entrances.stdio import Pipes
 from posthouse.adapters.simulation.machine.links import LinkSink, LinkSource
@@ -17,6 +19,16 @@ from .watch import Watch
 
 PLACE: Final = ("127.0.0.1", 8000)
 """The address on which the server listens."""
+
+UNIX: Final = "/simulated/service.sock"
+"""The path of its unix socket. There is no such folder on a real machine."""
+
+PIPE_DESCRIPTORS: Final = 4
+"""The number of descriptors that two pipes take in the server."""
+
+
+NOWHERE: Final = (Address().host, Address().port)
+"""The address of clients over pipes and unix sockets."""
 
 
 class LinkedPipes(Pipes):
@@ -55,7 +67,10 @@ class ServedEntrances:
 
     def identify(self, address: Address) -> Identity | None:
         """The identity of the client at this address, None if the world gave it none."""
-        return self._identities.get((address.host, address.port))
+        known = address.host, address.port
+        if address.transport != "pipe" and known == NOWHERE:  # a unix socket: the client was accepted just now
+            known = self._system.kernel.accepted or known
+        return self._identities.get(known)
 
     def open(
         self, watch: Watch, link: Link, address: Address, on_reset: Callable[[], None], identity: Identity | None
@@ -78,21 +93,38 @@ class ServedEntrances:
         return True
 
     def _connect(self, link: Link, address: Address, reset: Callable[[], None]) -> Callable[[], None] | None:
-        """Connect to the listening socket. Returns the function that fails the connection, None if it is refused."""
-        socket = self._system.kernel.connect(PLACE, link, (address.host, address.port), reset)
-        return None if socket is None else socket.fail
+        """Connect to a listening socket. Returns the function that fails the connection, None if it is refused."""
+        kernel = self._system.kernel
+        place = UNIX if kernel.stream.happens(kernel.faults.unix) else PLACE
+        socket = kernel.connect(place, link, (address.host, address.port), reset)
+        if socket is not None:
+            return socket.fail
+        listening = kernel.listening.get(place)
+        full = listening is None or len(listening.waiting) >= kernel.faults.backlog
+        must(full, "limits: a client is refused although the machine lets more clients wait")
+        return None
 
     def _open_pipes(
         self, watch: Watch, link: Link, address: Address, reset: Callable[[], None]
     ) -> Callable[[], None] | None:
         """Open two pipes, as `serve` does at its start. Returns the function that fails them, None if they are
         refused."""
-        descriptors = self._system.descriptors
+        descriptors, kernel = self._system.descriptors, self._system.kernel
+        if not descriptors.has_room(PIPE_DESCRIPTORS):
+            return None
         id = watch.board.opened(address, watch.runner.now())
         if id is None:
             return None
         source = LinkSource(link.up, descriptors.changed)
         sink = LinkSink(link.down, descriptors.changed, reset)
+
+        def hang_up() -> None:
+            source.hang_up()
+            sink.end()
+            reset()
+
+        source.fate = kernel.draw_fate(kernel.faults.hung_up, partial(self._meet, "hung_up", hang_up))
+        sink.fate = kernel.draw_fate(kernel.faults.broken_output, partial(self._meet, "broken_output", sink.end))
         numbers = descriptors.add(source), descriptors.add(sink)
         pipes = LinkedPipes(id, numbers, sink, watch.runner, watch.endpoints.forget)
         watch.endpoints.by_id[id] = pipes
@@ -104,6 +136,11 @@ class ServedEntrances:
             sink.end()
 
         return fail
+
+    def _meet(self, fault: str, happen: Callable[[], None]) -> None:
+        """A fault of a pipe happens, unless the world has healed."""
+        if getattr(self._system.kernel.faults, fault):
+            happen()
 
     def reset(self, link: Link) -> None:
         """Tell the server that the client or the network has cut this link."""

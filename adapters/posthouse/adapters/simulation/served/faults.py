@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from msgspec import Struct
-from posthouse.adapters.simulation.machine.sockets import SocketFaults
+from posthouse.adapters.simulation.machine.faults import SocketFaults
 from posthouse.core.values.errors import UsageError
 
 

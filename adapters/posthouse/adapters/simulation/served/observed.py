@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Final
 
@@ -10,7 +11,9 @@ from posthouse.adapters.invariants.ends_of_input import EndsOfInput
 from posthouse.adapters.invariants.violation import must
 from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.adapters.model.model import Model
+from posthouse.adapters.server.entrances.channel import Channel
 from posthouse.adapters.server.entrances.endpoints import Endpoint
+from posthouse.adapters.server.entrances.tls_channel import TlsChannel
 from posthouse.adapters.simulation.machine.system import SimulatedSystem
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.peers import SocketId
@@ -21,14 +24,20 @@ from .application import ServedApplication
 from .handlers import ServedHandlers
 from .watch import Watch
 
+SOON: Final = 0.5
+"""Seconds in which a socket that is broken is closed."""
+
 
 class ObservedProcess:
-    """A process of the server, on its machine. `on_action` is called with each action before it is performed."""
+    """A process of the server, on its machine. `on_action` is called with each action before it is performed. `secure`:
+    its sockets speak TLS, except unix sockets. `broken_since`: when a socket was first found to be broken."""
 
     def __init__(self, system: SimulatedSystem, handlers: ServedHandlers, on_action: Callable[[Action], None]) -> None:
         self.system: Final = system
         self.handlers: Final = handlers
-        self.application: Final = ServedApplication(system.signals)
+        self.application: Final = ServedApplication(system.signals, system.loop)
+        self.secure = False
+        self.broken_since: Final[dict[SocketId, float]] = {}
         self._on_action: Final = on_action
         self._watch: Watch | None = None
 
@@ -79,9 +88,32 @@ class ObservedProcess:
         return self.application.ended and not self.system.threads.alive
 
     def check(self) -> None:
-        """Check the handlers and threads of the server. Raises Violation."""
+        """Check the handlers, threads and sockets of the server. Raises Violation."""
         if not self.application.ended:
             self.handlers.check()
+            self._check_sockets()
+            self._check_broken()
+
+    def _check_sockets(self) -> None:
+        limit = self.system.descriptors.most
+        usable = limit - min(self.board.config.descriptor_reserve, limit // 4)
+        for channel in self.sockets.values():
+            if isinstance(channel, Channel):
+                must(channel.socket.fileno() < usable, "limits: a client uses a descriptor that is reserved")
+                secure = self.secure and channel.socket.family != socket.AF_UNIX
+                must(
+                    isinstance(channel, TlsChannel) is secure,
+                    "policy: TLS is spoken where it should be, and nowhere else",
+                )
+
+    def _check_broken(self) -> None:
+        """A socket or pipe that has reported an error is closed soon."""
+        now, since = self.system.now(), self.broken_since
+        broken = [id for id, is_broken in self.watch.broken.items() if id in self.sockets and is_broken()]
+        for id in broken:
+            must(now <= since.setdefault(id, now) + SOON, "closing: a broken socket or pipe was not closed")
+        for id in since.keys() - broken:
+            del since[id]
 
     def check_at_rest(self) -> None:
         """Check that the server, which has ended, has left no descriptor open, and no handler of a signal. Raises

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from typing import Final
 
 from msgspec import UNSET, Struct
@@ -19,8 +20,9 @@ from posthouse.adapters.server.build import BUILD, Build
 from posthouse.adapters.server.entrances.endpoints import Endpoints
 from posthouse.adapters.server.serve import serve
 from posthouse.adapters.simulation.chance import Chance, Stream
-from posthouse.adapters.simulation.machine.sockets import SocketFaults
+from posthouse.adapters.simulation.machine.faults import SocketFaults
 from posthouse.adapters.simulation.machine.system import SimulatedSystem
+from posthouse.adapters.simulation.machine.threads import Exited
 from posthouse.adapters.simulation.network import Link
 from posthouse.adapters.simulation.schedule import ProcessClock, Schedule
 from posthouse.core.gateway import Gateway
@@ -28,7 +30,8 @@ from posthouse.core.values.peers import Address, Identity
 from posthouse.transports.switchboard.actions import Action
 
 from .deployment import EVENTS, WALL, Deployment
-from .entrances import PLACE, ServedEntrances
+from .entrances import PLACE, UNIX, ServedEntrances
+from .exits import Exits
 from .faults import Faults
 from .handlers import ServedHandlers
 from .observed import ObservedProcess
@@ -72,18 +75,21 @@ class ServedProcess(ObservedProcess):
             return chance.stream(f"{actor} {number}")
 
         self.clock: Final = ProcessClock(schedule)
-        system = SimulatedSystem(schedule, self.clock, stream("server"), stream("threads"), WALL)
-        system.kernel.faults = faults.sockets
+        system = SimulatedSystem(schedule, self.clock, stream, WALL, faults.sockets)
+        system.signals.on_exit = self._exit
+        self.exits: Final = Exits(system.signals, served.deployment.config)
         super().__init__(system, ServedHandlers(faults.handlers, stream("handlers"), system.threads), on_action)
+        self.secure = faults.sockets.secure
         self.performing = False
         self._served: Final = served
         self._incident: Final = incident
         self._entrances: Final = ServedEntrances(system)
         self._context: Final = copy_context()
-        self._task = self._start()
+        self._doomed = False
+        self._start(faults.sockets)
 
-    def _start(self) -> asyncio.Task[None]:
-        deployment, served, loop = self._served.deployment, self._served, self.system.loop
+    def _start(self, machine: SocketFaults) -> None:
+        deployment, served = self._served.deployment, self._served
         service = self.handlers.prepare(deployment.service)
         if deployment.state is not UNSET:
             service.own_lifespan = None
@@ -105,15 +111,15 @@ class ServedProcess(ObservedProcess):
             service,
             host=host,
             port=port,
+            unix=UNIX if machine.unix else None,
+            tls_cert="simulated.pem" if machine.secure else None,
             config=deployment.config,
             allow_hosts=allow,
             signals=True,
             started=self.application.accepts,
         )
-        task = loop.create_task(main, name="serve", context=context)
-        task.add_done_callback(self._returned)
+        self.system.loop.begin(main, context, self._returned)
         self.perform()
-        return task
 
     def _built(self, runner: Runner, endpoints: Endpoints, runs: Runs, events: Events) -> None:
         self._watch = Watch(runner, endpoints, events, self._on_action, self._incident, self._entrances.identify)
@@ -123,9 +129,8 @@ class ServedProcess(ObservedProcess):
         if deployment.state is not UNSET and own is not None:
             events.states[own] = deployment.state
 
-    def _returned(self, task: asyncio.Task[None]) -> None:
+    def _returned(self, error: BaseException | None) -> None:
         self.application.ended = True
-        error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
             self.application.error = error
 
@@ -143,9 +148,37 @@ class ServedProcess(ObservedProcess):
 
     def heal(self) -> None:
         """End all faults of the machine and of the handlers."""
-        self.system.kernel.faults = SocketFaults()
-        self.system.loop.call_soon(self.handlers.heal)
+        self.system.heal()
+        if not self.application.ended:
+            self.system.loop.run_soon(self.handlers.heal, self._context)
         self.perform()
+
+    # Signals
+
+    @property
+    def exited(self) -> bool:
+        """Has the process exited, by a signal or by itself?"""
+        return self.system.signals.code is not None
+
+    def signal(self, number: int, calls: int | None = None) -> None:
+        """Send a signal, now or during a call of the kernel, after `calls` others. One that is stopped gets it when it
+        continues."""
+        if calls is None:
+            self.clock.run(partial(self._signal, number))
+        else:
+            self.system.signals.plan(number, calls)
+
+    def _signal(self, number: int) -> None:
+        if not self.application.ended:
+            with suppress(Exited):
+                self.system.signals.send(number)
+
+    def _exit(self) -> None:
+        """The process exits: nothing that it does from now on counts."""
+        self._doomed = True
+        if self._watch is not None:
+            self._watch.dead = True
+        self._entrances.reset_all()
 
     # Time
 
@@ -155,24 +188,33 @@ class ServedProcess(ObservedProcess):
             return
         watch = self._watch
         if watch is not None and watch.unflushed:  # inputs came from outside of the loop
-            self.system.loop.call_soon(watch.runner.flush_outbox, context=self._context)
+            self.system.loop.run_soon(watch.runner.flush_outbox, self._context)
         self._turn()
+        self.exits.signalled(self.clock.now, ended=self.application.ended)
+        if self._doomed:
+            self.kill()
+            self.exits.exited()
+            return
+        self.exits.check(self.clock.now, ended=self.application.ended)
         watch = self._watch
         if watch is not None and not self.application.ended:
-            due = watch.board.next_timeout()
-            must(
-                due is None or due > self.clock.now - LATE,
-                "time: a deadline has passed and did not wake the server",
-            )
+            for due in (watch.board.next_timeout(), watch.runner.timers.next()):
+                must(
+                    due is None or due > self.clock.now - LATE,
+                    "time: a deadline has passed and did not wake the server",
+                )
 
     def _turn(self) -> None:
         self.performing = True
         try:
-            self.system.loop.turn()
+            with suppress(Exited):
+                self.system.loop.turn()
         finally:
             self.performing = False
             if self._watch is not None:
                 self._watch.unflushed = False
+        if self._doomed:
+            return
         if self._watch is not None and self._watch.failed is not None:
             raise self._watch.failed
         error = self.application.error
@@ -181,6 +223,8 @@ class ServedProcess(ObservedProcess):
 
     def sleep(self) -> None:
         """Stop the process: its events wait, while the kernel receives for it."""
+        self.exits.held_up = True
+        self.broken_since.clear()
         self.clock.asleep = True
 
     def wake(self) -> None:
@@ -199,15 +243,14 @@ class ServedProcess(ObservedProcess):
         loop = system.loop
         if loop.is_closed():
             return
-        for task in sorted(asyncio.all_tasks(loop), key=hash):
-            task.cancel()
+        loop.cancel_all()
         for _ in range(LAST_ROUNDS):
             loop.failed = None
             try:
                 loop.turn()
-            except Exception:
+            except (Exception, Exited):
                 continue
-            if self._task.done() or loop.wait is None:
+            if loop.over or loop.wait is None:
                 break
             self.clock.skip(loop.wait)
             loop.wake_up()

@@ -56,6 +56,8 @@ class Run(Struct, frozen=True):
             words.append(f"--clients {','.join(map(str, part.clients)) or 'none'}")
         if part.quiet_server:
             words.append("--quiet-server")
+        if part.trio:
+            words.append("--trio")
         return " ".join(words)
 
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
-from posthouse.adapters.simulation.machine.sockets import SocketFaults
+from posthouse.adapters.simulation.machine.faults import BACKLOG, DESCRIPTORS, WEIGHTS, SocketFaults
 from posthouse.adapters.simulation.network import LinkConditions
 from posthouse.adapters.simulation.served.faults import HandlerFaults
 from posthouse.adapters.simulation.world import Conditions
@@ -179,10 +179,19 @@ MACHINE_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
     "blocking_workers": (1, 2),
     "max_blocking_queue": (0, 1, 3),
     "cleanup_grace": (0.1, 1.0),
+    "tls_timeout": (0.2, 2.0),
+    "descriptor_reserve": (0, 2, 8),
     "log_lines": (1,),
     "log_interval": (0.3,),
 }
-"""Limits of the part of a server that runs handlers."""
+"""Limits of the part of a server that runs handlers and accepts clients."""
+
+
+HARMLESS_FAULTS: Final = ("spurious", "partial", "unix", "handshake_writing", "reordered")
+"""Faults of the machine that let no call of a well-behaved client fail."""
+
+OFTEN: Final[dict[str, tuple[int, ...]]] = {"unix": (500, 1000), "options": (1000,), "signals": (20, 5, 100)}
+"""How often a fault occurs, if not as often as the others."""
 
 
 class Scenario(Struct, frozen=True):
@@ -199,12 +208,12 @@ class Scenario(Struct, frozen=True):
     def __str__(self) -> str:
         """What differs from the defaults, in one line."""
         usual = asdict(Config())
-        clients = self.clients
+        clients, machine = self.clients, asdict(self.conditions.sockets)
         parts = {
             "limits": {name: value for name, value in asdict(self.config).items() if value != usual[name]},
             "faults": {name: weight for name, weight in asdict(self.faults).items() if weight},
             "handlers": {name: value for name, value in asdict(self.conditions.handlers).items() if value},
-            "sockets": {name: weight for name, weight in asdict(self.conditions.sockets).items() if weight},
+            "sockets": {name: value for name, value in machine.items() if value != asdict(SocketFaults())[name]},
             "links": asdict(self.conditions.links),
             "clients": clients.count,
             "transports": sorted(set(clients.transports)),
@@ -275,22 +284,34 @@ def draw_faults(stream: Stream, theme: tuple[str, ...]) -> StormFaults:
     return StormFaults(**weights)
 
 
-def draw_machine(stream: Stream, scenario: Scenario) -> Scenario:
-    """The scenario on a machine that fails, with limits for its threads. The stream is used for nothing else.
-
-    A fair machine only writes in parts and wakes for nothing, and refuses no call for its limits.
-    """
-    weights = {
-        name: stream.pick((20, 100, 500)) if stream.happens(200) else 0 for name in SocketFaults.__struct_fields__
+def draw_machine_faults(stream: Stream, *, fair: bool) -> SocketFaults:
+    """What goes wrong in the machine. Most faults do not occur in most storms. In a fair one, none lets a call fail."""
+    likely = stream.pick((0, 200, 400, 600))
+    weights: dict[str, Any] = {
+        name: stream.pick(OFTEN.get(name, (20, 100, 500))) if stream.happens(likely) else 0
+        for name in WEIGHTS
+        if not fair or name in HARMLESS_FAULTS
     }
+    secure = stream.happens(250)
+    if fair:
+        return SocketFaults(**weights, secure=secure)
+    descriptors = stream.pick((14, 24, 60)) if stream.happens(250) else DESCRIPTORS
+    backlog = stream.pick((1, 2, 5)) if stream.happens(200) else BACKLOG
+    return SocketFaults(**weights, secure=secure, descriptors=descriptors, backlog=backlog)
+
+
+def draw_machine(stream: Stream, scenario: Scenario) -> Scenario:
+    """The scenario on a machine that fails, with limits that only a machine reaches. The stream is used for nothing
+    else. A fair machine refuses no call for its limits."""
+    sockets = draw_machine_faults(stream, fair=scenario.fair)
     limits = {name: stream.pick(options) for name, options in MACHINE_LIMITS.items() if stream.happens(300)}
     if scenario.fair:
-        weights["accept"] = 0
-        limits.pop("max_blocking_queue", None)
+        for name in ("max_blocking_queue", "tls_timeout"):
+            limits.pop(name, None)
     return replace(
         scenario,
         config=replace(scenario.config, **limits),
-        conditions=replace(scenario.conditions, sockets=SocketFaults(**weights)),
+        conditions=replace(scenario.conditions, sockets=sockets),
     )
 
 

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from signal import SIGINT, SIGTERM
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 from posthouse.adapters.simulation.chance import Chance, Seeded, Stream
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.protocols.transports import open_http
 from posthouse.adapters.simulation.engine import Monitoring
 from posthouse.adapters.simulation.journals import Journals
 from posthouse.adapters.simulation.served.application import LocalCall, ServedApplication
+from posthouse.adapters.simulation.served.process import ServedProcess
 from posthouse.adapters.simulation.world import World
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import UsageError
@@ -58,11 +61,12 @@ class Part(Struct, frozen=True, repr_omit_defaults=True):
 
     With `clients`, only the clients with these numbers act; the others send nothing before the second phase. With
     `quiet_server`, the server has no faults and sends nothing by itself. Clients draw from the same streams in every
-    part.
+    part. With `trio`, the server runs on trio.
     """
 
     clients: tuple[int, ...] | None = None
     quiet_server: bool = False
+    trio: bool = False
 
 
 Workload = Callable[[Client], object]
@@ -92,8 +96,12 @@ class Storm:
         self._repeat: Final = _repeat(seed, sample=service is None)
         chance = Seeded(seed) if isinstance(seed, int | str) else seed
         scenario = draw_machine(chance.stream("machine"), draw_scenario(chance.stream("swarm")))
+        if part.trio:
+            conditions = replace(scenario.conditions, sockets=replace(scenario.conditions.sockets, trio=True))
+            scenario = replace(scenario, conditions=conditions)
         self.scenario: Final[Scenario] = scenario
         self._stream: Final[Stream] = chance.stream("fate")
+        self._signals: Final[Stream] = chance.stream("signals")
         identity = self._stream.pick(identities)
         self._local: Final[Stream] = chance.stream("local calls")
         self._raging = True
@@ -151,6 +159,8 @@ class Storm:
     def end_faults(self) -> None:
         """End the first phase: from now on clients and server do nothing by themselves."""
         self._raging = False
+        if self.world.process.exited:
+            self.world.restart()  # the second phase needs a server
         for client in self.world.clients.values():
             if client.broke_protocol:
                 self.world.cut(client.name)  # its replies cannot be checked
@@ -205,8 +215,10 @@ class Storm:
         if process.clock.asleep:
             world.after(self.scenario.clients.pause, self._server_turn)
             return
-        if process.drained or stream.happens(faults.kill):
+        if process.drained or process.application.ended or stream.happens(faults.kill):
             world.restart()
+        elif self._signals.happens(self.scenario.conditions.sockets.signals):
+            self._signal(process)
         elif stream.happens(faults.shut_down):
             self._shut_down_under_load(stream.pick((0.0, 1.0, None)))
         elif stream.happens(faults.stall):
@@ -232,6 +244,18 @@ class Storm:
     def _shut_down(self, grace: float | None) -> None:
         if self._raging:  # in the second phase the server must answer everything
             self.world.shut_down(grace=grace)
+
+    def _signal(self, process: ServedProcess) -> None:
+        """Signals come to the process: one or two, now or during one of its next calls of the kernel."""
+        stream = self._signals
+        for _ in range(stream.pick((1, 1, 2))):
+            number = stream.pick((SIGTERM, SIGINT))
+            calls = stream.pick((None, stream.choose(40)))
+            self.world.after(stream.pick((0.0, 0.0, 0.3)), partial(self._send_signal, process, number, calls))
+
+    def _send_signal(self, process: ServedProcess, number: int, calls: int | None) -> None:
+        if self._raging:  # in the second phase the server must answer everything
+            process.signal(number, calls)
 
     def _send_from_server(self) -> None:
         stream, board, now = self._stream, self.world.process.board, self.world.now

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from functools import partial
 from itertools import count
+from types import BuiltinMethodType
 from typing import Any, Final, TypeVarTuple
 
 from posthouse.adapters.invariants import Violation
+from posthouse.adapters.simulation.chance import Stream
+from posthouse.adapters.simulation.machine.descriptors import Descriptors
+from posthouse.adapters.simulation.machine.numbered import NOT_SIMULATED, NumberedTask, numbered_scopes
+from posthouse.adapters.simulation.machine.signals import SimulatedSignals
+from posthouse.adapters.simulation.machine.threads import SimulatedThreads
 from posthouse.adapters.simulation.schedule import ProcessClock
 from posthouse.adapters.system.system import READ
 from posthouse.core.values.errors import UsageError
-
-from .descriptors import Descriptors
-from .numbered import NOT_SIMULATED, NumberedTask, numbered_scopes
-from .signals import SimulatedSignals
-from .threads import SimulatedThreads
 
 Ts = TypeVarTuple("Ts")
 
@@ -47,6 +48,10 @@ class _Waiting:
 class SimulatedLoop(asyncio.BaseEventLoop):
     """An event loop on virtual time. A callback that raises is a defect, and so is a loop that never waits.
 
+    `reordered`: in so many of a thousand rounds, tasks run in an order that the stream draws, or descriptors are found
+    to be ready one round later. asyncio promises neither. It promises the order of callbacks (`call_soon`) among
+    themselves, and that is kept.
+
     `woken`: something may be ready to run. `wait`: seconds until the next sleep ends, when a turn is over. `failed`: a
     defect, which `turn` raises.
     """
@@ -54,9 +59,17 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     _ready: deque[Any]  # the handles that run in the next round
 
     def __init__(
-        self, clock: ProcessClock, descriptors: Descriptors, signals: SimulatedSignals, threads: SimulatedThreads
+        self,
+        clock: ProcessClock,
+        descriptors: Descriptors,
+        signals: SimulatedSignals,
+        threads: SimulatedThreads,
+        stream: Stream,
     ) -> None:
         super().__init__()
+        self._stream: Final = stream
+        self._main: asyncio.Task[None] | None = None
+        self.reordered = 0
         self._clock: Final = clock
         self._descriptors: Final = descriptors
         self._signals: Final = signals
@@ -75,6 +88,31 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
         self.set_task_factory(begin)
         self.set_exception_handler(self._fail)
+
+    def begin(
+        self, main: Coroutine[Any, Any, None], context: Context, ended: Callable[[BaseException | None], None]
+    ) -> None:
+        """Begin to run this. `ended` is called with the exception that it has raised, or None."""
+
+        def done(task: asyncio.Task[None]) -> None:
+            ended(None if task.cancelled() else task.exception())
+
+        self._main = self.create_task(main, name="serve", context=context)
+        self._main.add_done_callback(done)
+
+    def run_soon(self, callback: Callable[[], object], context: Context) -> None:
+        """Run this in the next turn, with these variables."""
+        self.call_soon(callback, context=context)
+
+    @property
+    def over(self) -> bool:
+        """Has the main task ended?"""
+        return self._main is not None and self._main.done()
+
+    def cancel_all(self) -> None:
+        """Cancel every task."""
+        for task in sorted(asyncio.all_tasks(self), key=hash):
+            task.cancel()
 
     def _fail(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Keep the exception of a callback. That of a task is raised in the task that awaits it."""
@@ -146,6 +184,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def _ready_callbacks(self) -> list[Ready]:
         self._signals.call_handlers()
+        if self._ready and self._stream.happens(self.reordered):
+            return []  # the kernel tells of them in the next round
         file = self._descriptors.file
         return [reader for fd, reader in self._readers.items() if file(fd).ready() & READ]
 
@@ -154,6 +194,16 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def _process_events(self, event_list: list[Ready]) -> None:
         for callback, context in event_list:
             self.call_soon(callback, context=context)
+        if self._stream.happens(self.reordered):
+            self._reorder_tasks()
+
+    def _reorder_tasks(self) -> None:
+        """Let the tasks that are ready run in a drawn order. Callbacks keep their places."""
+        ready = self._ready
+        places = [place for place, handle in enumerate(ready) if _is_step(handle)]
+        steps = [ready[place] for place in places]
+        for place in places:
+            ready[place] = steps.pop(self._stream.choose(len(steps)))
 
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
@@ -210,3 +260,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     sock_connect = sock_accept = sock_recv = sock_sendall = _not_simulated
     create_unix_connection = create_unix_server = connect_read_pipe = connect_write_pipe = _not_simulated
     _make_socket_transport = _make_datagram_transport = _make_subprocess_transport = _not_simulated
+
+
+def _is_step(handle: Any) -> bool:
+    """Does this callback continue a task?"""
+    callback = handle._callback
+    if not isinstance(getattr(callback, "__self__", None), NumberedTask):
+        return False
+    return not isinstance(callback, BuiltinMethodType) or callback.__name__ == "task_wakeup"
