@@ -88,10 +88,17 @@ class Machine(Protocol):
 
 class Play:
     """One codec and its conduct. `react` is told of each output behind the conduct; `most_held` is what the codec may
-    hold while nothing is left to do. `may_pause`: something is left to others."""
+    hold while nothing is left to do. `may_pause`: something is left to others. `direct`: messages that the codec, that
+    of a server, can hand on without its output are taken from it that way."""
 
     def __init__(
-        self, codec: Machine, *, most_text: int, most_held: int, react: Callable[[Any], None] | None = None
+        self,
+        codec: Machine,
+        *,
+        most_text: int,
+        most_held: int,
+        react: Callable[[Any], None] | None = None,
+        direct: bool = False,
     ) -> None:
         self.codec = codec
         self.conduct = Conduct(most_text)
@@ -99,6 +106,7 @@ class Play:
         self.may_pause = False
         self._most_held = most_held
         self.react = react
+        self._direct = direct
 
     def feed(self, pieces: Iterable[bytes]) -> None:
         """All pieces, one after the other, until the codec is done with its socket."""
@@ -106,8 +114,17 @@ class Play:
         for piece in pieces:
             if self.conduct.shut:
                 return
-            self.codec.receive_data(piece, self.now)
+            if not (self._direct and self._handed_on(piece)):
+                self.codec.receive_data(piece, self.now)
             self.drain()
+
+    def _handed_on(self, piece: bytes) -> bool:
+        """Is this piece nothing but whole messages? They are seen."""
+        codec: Any = self.codec
+        messages = codec.receive_whole(piece, self.now)
+        for message in messages:
+            self.see(message)
+        return bool(messages)
 
     def end_input(self) -> None:
         """The peer half-closes, if the socket is still there."""
@@ -135,9 +152,13 @@ class Play:
             outputs = list(self.codec.output)
             self.codec.output.clear()
             for output in outputs:
-                self.conduct.see(output)
-                if self.react is not None:
-                    self.react(output)
+                self.see(output)
+
+    def see(self, output: object) -> None:
+        """The codec says this, and whoever reacts is told."""
+        self.conduct.see(output)
+        if self.react is not None:
+            self.react(output)
 
     def pass_deadlines(self) -> None:
         """Let time go on from deadline to deadline until there is none."""

@@ -95,7 +95,8 @@ def test_the_inherited_verbs_do_nothing() -> None:
     assert codec.output == []
     assert (codec.at_eof, codec.abnormal_code) == (False, None)
     assert codec.accept(0.0) is codec
-    assert codec.receive_whole(b"{}", 0.0) is None
+    assert not codec.receive_whole(b"{}", 0.0)
+    assert codec.answer_whole(b"{}", None, 0.0) is None
 
 
 @pytest.mark.parametrize(

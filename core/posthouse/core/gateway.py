@@ -55,9 +55,10 @@ class Gateway(Assembly):
         """A peer asks to be connected. `Accept` admits it (an HTTP exchange is admitted by its `Answer`), `Disconnect`
         refuses it. Exactly one `disconnected` must follow. `credentials` (Bearer, Basic, or UnreadableCredentials for
         others) are verified first. They are ignored if the service has no authenticator."""
-        self._check_not_reentrant()
+        if self._busy:
+            self._check_not_reentrant()
         if credentials is None or not self.authenticates:
-            return self._openings.connect(peer, now, draining=self.draining)
+            return self._openings.connect(peer, now, draining=self._drain.began is not None)
         return self._arrivals.connect(peer, credentials, now)
 
     def receive(self, connection: ConnectionId, data: bytes, now: float) -> None:
@@ -96,9 +97,11 @@ class Gateway(Assembly):
     ) -> None:
         """The connection is gone. Exactly one for each `connect`. `code`: the peer's close code, or None. `reason`: the
         rule that the peer broke (for logs), or None."""
-        self._check_not_reentrant()
-        record = self._connections.find(connection)
+        if self._busy:
+            self._check_not_reentrant()
+        record = self._connections.records.get(connection)
         if record is None:
+            self._connections.find(connection)
             return
         self._closing.end(record, code, now, reason)
         if self._shared.unsettled:

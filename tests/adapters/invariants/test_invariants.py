@@ -162,6 +162,7 @@ TOUCHED: list[tuple[Change, str]] = [
         lambda scene: http(scene).codec._reader.buffer.extend(b"x" * 70_000),
         "flow: a codec with a full buffer is not read for",
     ),
+    (change(http, "buffered", 7), "flow: the bytes that a codec holds are counted"),
     (
         lambda scene: setattr(http(scene).wire, "waiting_bytes", 26),
         "flow: an exchange begins when the one before has ended",

@@ -50,7 +50,7 @@ def run(data: bytes) -> None:
     A peer's bytes lead to `Text`, `Heard`, pongs, one close frame, and one `Ended`: with the peer's own code, or 1002,
     1003, 1007, 1008 or 1009 by what it broke. No text follows the end, and what is held is bounded. A plain reader of
     whole frames sees the same texts, the same pings and whether it failed; pieces say the same as the whole; and what
-    the codec frames the client's codec reads as what it was.
+    the codec frames the client's codec reads as what it was. Texts that are handed on directly are the same texts.
 
     Bytes are the wire's own, or with the option `SCRIPTED` a list of (first byte, size, payload) that is masked here:
     else hardly a frame that the fuzzer makes would have anything but noise in it.
@@ -60,6 +60,8 @@ def run(data: bytes) -> None:
         sent = Sent(sent.options, sent.sizes, masked(sent.wire))
     said = play(sent)
     assert said == play(sent.whole()), "pieces mean something else than the whole"
+    assert said == play(sent, direct=True), "the direct way means something else"
+    assert said == play(sent.whole(), direct=True), "the direct way means something else in one piece"
     compare(said, told(sent.wire, sent))
 
 
@@ -77,10 +79,10 @@ def masked(script: bytes) -> bytes:
     return b"".join(frames)
 
 
-def play(sent: Sent) -> list[Any]:
-    """What the codec says."""
+def play(sent: Sent, *, direct: bool = False) -> list[Any]:
+    """What the codec says, and what it hands on directly."""
     codec = WebSocket(CONFIG, deflate=sent.option(DEFLATES), binary=sent.option(ALLOWS_BINARY), now=0.0)
-    stage = Play(codec, most_text=CONFIG.max_message_bytes, most_held=MOST_WIRE)
+    stage = Play(codec, most_text=CONFIG.max_message_bytes, most_held=MOST_WIRE, direct=direct)
     if sent.option(CLOSES):
         codec.close(1001, 0.0)
     stage.feed(sent.pieces())

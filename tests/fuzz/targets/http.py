@@ -50,8 +50,8 @@ def run(data: bytes) -> None:
     and the end; nothing raises, nothing is parsed or sent behind the half-close, bodies and what waits are bounded, and
     a request is read only when the one before it was answered. It makes no difference how the bytes are cut, nor
     whether an answer comes at once or when everything has come, nor whether heads are known and plain ones read at
-    once. Every request begins and ends where h11, reading alone and bounded by nothing, says that it does: what follows
-    it is never part of it, nor it of what follows.
+    once, nor whether requests and answers take the direct way. Every request begins and ends where h11, reading alone
+    and bounded by nothing, says that it does: what follows it is never part of it, nor it of what follows.
     """
     sent = read(data)
     said = play(sent, late=sent.option(ANSWERS_LATE))
@@ -59,26 +59,28 @@ def run(data: bytes) -> None:
     known = KnownHeads()
     for _ in range(2):
         assert said == play(sent, late=sent.option(ANSWERS_LATE), known=known), "the shorter way means something else"
+        assert said == play(sent, late=False, known=known, direct=True), "the direct way means something else"
     compare(said, sent.wire)
 
 
 class Served:
     """The codec behind a switchboard that answers everything, at once or `late`: when reading stops."""
 
-    def __init__(self, sent: Sent, known: KnownHeads, *, late: bool) -> None:
+    def __init__(self, sent: Sent, known: KnownHeads, *, late: bool, direct: bool) -> None:
         self.codec = Http1(CHUNKED if sent.option(ALLOWS_CHUNKED) else CONFIG, POLICY, 0.0, known)
         if sent.option(DRAINS):
             self.codec.drain()
         largest = max((len(piece) for piece in sent.pieces()), default=0) if late else 0
         body = 2 * CONFIG.max_body_bytes + MAX_CHUNK_OVERHEAD if sent.option(ALLOWS_CHUNKED) else CONFIG.max_body_bytes
         held = CONFIG.max_head_bytes + body + largest
-        self.stage = Play(self.codec, most_text=CONFIG.max_body_bytes, most_held=held, react=self.react)
+        self.stage = Play(self.codec, most_text=CONFIG.max_body_bytes, most_held=held, react=self.react, direct=direct)
         self.stage.may_pause = late
         self.upgrade: Upgrade | None = None
         self.behind = b""
         self.pending: Any = None
         self._accepts = sent.option(ACCEPTS_UPGRADE)
         self._late = late
+        self._direct = direct
         self._count = 0
 
     def react(self, output: object) -> None:
@@ -106,12 +108,21 @@ class Served:
         elif isinstance(request, Probe):
             self.codec.respond(200, request.path.encode(), now)
         elif self._count % 4 == 0:
-            self.codec.answer(None, None, None, now)
+            self.answer_with(None, None, None)
         elif self._count % 4 == 3:
-            self.codec.answer(b"[%d]" % len(request.data) * 30, -32009, 1.5, now)
+            self.answer_with(b"[%d]" % len(request.data) * 30, -32009, 1.5)
         else:
-            self.codec.answer(request.data, None, None, now)
+            self.answer_with(request.data, None, None)
         self.codec.proceed(now)
+
+    def answer_with(self, data: bytes | None, code: int | None, retry_after: float | None) -> None:
+        """End an exchange, directly if that is wanted and can be."""
+        codec, now = self.codec, self.stage.now
+        whole = codec.answer_whole(data, code, now) if self._direct and not codec.output else None
+        if whole is None:
+            codec.answer(data, code, retry_after, now)
+        else:
+            self.stage.conduct.see(Send(whole))
 
     def answer_all(self) -> None:
         """Answer until nothing waits."""
@@ -120,9 +131,9 @@ class Served:
             self.stage.drain()
 
 
-def play(sent: Sent, *, late: bool, known: KnownHeads = NO_HEADS) -> list[object]:
+def play(sent: Sent, *, late: bool, known: KnownHeads = NO_HEADS, direct: bool = False) -> list[object]:
     """What the codec says until it is over."""
-    served = Served(sent, known, late=late)
+    served = Served(sent, known, late=late, direct=direct)
     stage = served.stage
     pieces = list(sent.pieces())
     while pieces and served.upgrade is None:

@@ -26,6 +26,7 @@ from posthouse.transports.http.answers import (
     field_lines,
     not_admitted_answer,
     refusal_answer,
+    result_answer,
     retry_line,
     switching_head,
 )
@@ -136,6 +137,12 @@ def test_a_caller_who_is_not_admitted_gets_retry_after(reason: CloseReason, stat
     answer = not_admitted_answer(reason, in_json=False)
     assert (answer.status, answer.media, answer.fields) == (status, TEXT, b"Retry-After: 1\r\n")
     assert answer.data == b"%b\n" % ERRORS[error].message.encode()
+
+
+def test_a_result_is_written_at_once_as_any_answer_is() -> None:
+    options = ResponseOptions(persistent=True, bodiless=False, lines=b"X-Request-Id: 7\r\n")
+    head, data = exchange_answer(b"[1]", None, None).write(options, close=False)
+    assert result_answer(b"[1]", options) == head + data
 
 
 def test_a_refusal_says_why_in_words() -> None:

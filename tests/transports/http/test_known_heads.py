@@ -165,10 +165,9 @@ def outputs(codec: Http1, pieces: list[bytes], *, answered: bool) -> list[tuple[
     seen: list[tuple[object, ...]] = []
     for piece in pieces:
         whole = codec.receive_whole(piece, 0.0)
-        if whole is None:
+        codec.output += whole
+        if not whole:
             codec.receive_data(piece, 0.0)
-        else:
-            codec.output.append(whole)
         told: list[Output] = []
         while codec.output:
             output = codec.output.pop(0)

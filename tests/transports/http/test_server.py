@@ -951,16 +951,19 @@ def test_a_request_whose_head_came_before_is_handed_on_in_the_same_way() -> None
 
 def test_a_whole_request_with_a_known_head_is_handed_on_directly() -> None:
     http = Http1(Config(), POLICY, 0.0, KnownHeads())
-    assert http.receive_whole(post(b"[1]"), 0.0) is None  # the first head of a socket is told
+    assert not http.receive_whole(post(b"[1]"), 0.0)  # the first head of a socket is told
     http.receive_data(post(b"[1]"), 0.0)
     (_, exchange) = http.output
-    assert http.receive_whole(post(b"[1]"), 0.0) is None
+    assert not http.receive_whole(post(b"[1]"), 0.0)
     http.output.clear()
     http.answer(b"1", None, None, 0.0)
     http.output.clear()
     http.proceed(2.0)
-    assert http.receive_whole(post(b"[1]")[:-1], 3.0) is None
-    assert (http.next_timeout(), http.receive_whole(post(b"[1]"), 3.0)) == (2.0 + Config().keep_alive_timeout, exchange)
+    assert not http.receive_whole(post(b"[1]")[:-1], 3.0)
+    assert (http.next_timeout(), http.receive_whole(post(b"[1]"), 3.0)) == (
+        2.0 + Config().keep_alive_timeout,
+        (exchange,),
+    )
     assert (http.next_timeout(), http.output, http.buffered) == (None, [], 0)
     http.answer(b"2", None, None, 3.0)
     assert [output.data[-5:] for output in http.output if isinstance(output, Send)] == [b"\r\n\r\n2"]
@@ -972,4 +975,39 @@ def test_no_request_is_handed_on_directly_behind_the_end_of_the_input() -> None:
     http.receive_eof(0.0)
     http.answer(b"1", None, None, 0.0)
     http.proceed(0.0)
-    assert http.receive_whole(post(b"[1]"), 0.0) is None
+    assert not http.receive_whole(post(b"[1]"), 0.0)
+
+
+def test_a_result_on_a_socket_that_stays_open_is_handed_over_directly() -> None:
+    direct, general = (Http1(Config(write_ahead=4), POLICY, 0.0) for _ in range(2))
+    for http in (direct, general):
+        http.receive_data(post(b"[1]", b"X-Request-Id: 7"), 0.0)
+        http.output.clear()
+    whole = direct.answer_whole(b"1234", None, 0.0)
+    general.answer(b"1234", None, None, 0.0)
+    assert (direct.output, general.output) == ([], [Send(whole or b"")])
+    assert (direct.next_timeout(), general.next_timeout()) == (None, None)
+    assert (whole or b"").endswith(b"Content-Length: 4\r\nX-Request-Id: 7\r\n\r\n1234")
+
+
+@pytest.mark.parametrize(
+    ("data", "code", "more", "draining"),
+    [
+        (None, None, b"X: y", False),
+        (b"1", -32000, b"X: y", False),
+        (b"12345", None, b"X: y", False),
+        (b"1", None, b"Connection: close", False),
+        (b"1", None, b"X: y", True),
+    ],
+)
+def test_any_other_answer_is_put_into_the_output(
+    data: bytes | None, code: int | None, more: bytes, draining: bool
+) -> None:
+    http = Http1(Config(write_ahead=4), POLICY, 0.0)
+    http.receive_data(post(b"[1]", more), 0.0)
+    if draining:
+        http.drain()
+    http.output.clear()
+    assert http.answer_whole(data, code, 0.0) is None
+    http.answer(data, code, None, 0.0)
+    assert http.output

@@ -131,6 +131,25 @@ def test_an_exchange_that_is_closed_for_its_rate_gets_its_answer_first() -> None
     assert board.board.health(board.now).connections == 0
 
 
+def test_an_answer_that_is_larger_with_its_head_than_may_be_ahead_leaves_in_slices_before_the_next_request() -> None:
+    board = Board(Config(write_ahead=200))
+    answers = board.feed(board.open(), post(call("blob", b"[150]")) + post(call("add", b"[1,2]")))
+    assert all(len(action.data) <= 200 for action in board.actions if isinstance(action, Write))
+    assert answers.endswith(result(3))
+    assert board.board.health(0.0).connections == 0
+
+
+def test_bytes_behind_an_answered_request_are_counted_until_they_are_read() -> None:
+    board = Board(Config(read_bytes=100))
+    socket = board.open()
+    request = post(call("add", b"[1,2]"))
+    board.feed(socket, request + request[:-1])
+    assert board.board.health(0.0).memory == len(request) - 1
+    assert board.feed(socket, request[-1:]).endswith(result(3))
+    board.drop(socket)
+    assert board.board.health(0.0).memory == 0
+
+
 def test_a_shut_down_tells_refuses_waits_closes_and_ends() -> None:
     board = Board(Config(drain_notice=1.0, drain_spread=2.0, drain_grace=10.0))
     first, second = Browser(board), Browser(board)

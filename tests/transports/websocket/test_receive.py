@@ -451,11 +451,20 @@ def test_abandoned_it_holds_nothing_and_parses_nothing() -> None:
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 300, 65_535, 65_536])
 def test_a_whole_plain_text_is_taken_without_a_turn(size: int) -> None:
     machine = receiver()
-    assert machine.whole(sent(FIN | TEXT, b"x" * size)) == Text(b"x" * size)
+    assert machine.whole_texts(sent(FIN | TEXT, b"x" * size)) == [Text(b"x" * size)]
     assert (machine.buffered, machine.in_progress, machine.backlog) == (0, False, False)
     client = Receiver(Config(), deflate=False, binary=False, client=True)
-    assert client.whole(frame(FIN | TEXT, b"x" * size)) == Text(b"x" * size)
-    assert client.whole(sent(FIN | TEXT, b"x" * size)) is None
+    assert client.whole_texts(frame(FIN | TEXT, b"x" * size)) == [Text(b"x" * size)]
+    assert client.whole_texts(sent(FIN | TEXT, b"x" * size)) == []
+
+
+def test_the_plain_texts_of_one_read_are_taken_in_order_and_no_more_than_one_turn_has() -> None:
+    machine = receiver(frames_per_turn=3)
+    texts = [b"", b"x" * 126, "ü".encode()]
+    data = b"".join(sent(FIN | TEXT, text) for text in texts)
+    assert machine.whole_texts(data) == [Text(text) for text in texts]
+    assert machine.whole_texts(data + sent(FIN | TEXT, b"4")) == []
+    assert machine.turn(data + sent(FIN | TEXT, b"4")) == [Text(text) for text in texts]
 
 
 @pytest.mark.parametrize(
@@ -464,7 +473,9 @@ def test_a_whole_plain_text_is_taken_without_a_turn(size: int) -> None:
         b"\x81",
         sent(FIN | TEXT, b"Hello")[:-1],
         sent(FIN | TEXT, b"Hello") + b"\x81",
-        sent(FIN | TEXT, b"Hello") * 2,
+        sent(FIN | TEXT, b"Hello") + sent(FIN | TEXT, b"world")[:-1],
+        sent(FIN | TEXT, b"Hello") + sent(FIN | PING, b""),
+        sent(FIN | TEXT, b"Hello") * 4,
         sent(TEXT, b"Hello"),
         sent(FIN | RSV1 | TEXT, deflate(b"Hello")),
         sent(FIN | BINARY, b"Hello"),
@@ -477,18 +488,18 @@ def test_a_whole_plain_text_is_taken_without_a_turn(size: int) -> None:
     ],
 )
 def test_any_other_bytes_are_left_to_a_turn(data: bytes) -> None:
-    machine, other = (receiver(deflate=True, max_message_bytes=300) for _ in range(2))
-    assert machine.whole(data) is None
+    machine, other = (receiver(deflate=True, max_message_bytes=300, frames_per_turn=3) for _ in range(2))
+    assert machine.whole_texts(data) == []
     assert machine.turn(data) == other.turn(data)
 
 
 def test_no_text_is_whole_while_another_message_has_begun_or_waits() -> None:
     machine = receiver(frames_per_turn=1)
     machine.turn(sent(TEXT, b"He"))
-    assert machine.whole(sent(FIN | TEXT, b"llo")) is None
+    assert machine.whole_texts(sent(FIN | TEXT, b"llo")) == []
     assert machine.turn(sent(FIN | CONTINUATION, b"llo")) == [Text(b"Hello")]
     assert machine.turn(sent(FIN | TEXT, b"1") + sent(FIN | TEXT, b"2")) == [Text(b"1")]
-    assert machine.whole(sent(FIN | TEXT, b"3")) is None
+    assert machine.whole_texts(sent(FIN | TEXT, b"3")) == []
     assert machine.turn(sent(FIN | TEXT, b"3")) == [Text(b"2")]
 
 
@@ -527,14 +538,13 @@ def test_any_bytes_raise_nothing_and_mean_the_same_at_every_split(
 
 
 @given(st.lists(PARTS, max_size=8))
-def test_a_text_that_is_whole_is_the_text_of_its_turn(reads: list[bytes]) -> None:
+def test_texts_that_are_whole_are_the_texts_of_their_turn(reads: list[bytes]) -> None:
     direct, general = (
         receiver(deflate=True, max_message_bytes=300, max_fragments=4, frames_per_turn=3) for _ in range(2)
     )
     for data in reads:
         if not general.backlog and not general.over:
-            text = direct.whole(data)
-            assert ([text] if text is not None else direct.turn(data)) == general.turn(data)
+            assert (direct.whole_texts(data) or direct.turn(data)) == general.turn(data)
             assert (direct.buffered, direct.in_progress) == (general.buffered, general.in_progress)
 
 

@@ -7,7 +7,7 @@ clock and holds no socket. It may not know the gateway, its connections or its c
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Final, Literal, Protocol
 
 from msgspec import Struct
@@ -172,10 +172,10 @@ class Codec(Protocol):
     def receive_data(self, data: bytes, now: float) -> None:
         """Take bytes from the socket: never empty, cut anywhere."""
 
-    def receive_whole(self, data: bytes, now: float) -> Text | Exchange | None:
-        """The direct way in. If the bytes are one whole message, and nothing else is received or sent: the message that
-        `receive_data` would put into `output`, and no deadline changes. None: nothing has changed."""
-        return None
+    def receive_whole(self, data: bytes, now: float) -> Sequence[Text | Exchange]:
+        """The direct way in. If the bytes are whole messages, and nothing else is received or sent: the messages that
+        `receive_data` would put into `output`, and no deadline changes. Empty: nothing has changed."""
+        return ()
 
     def receive_eof(self, now: float) -> None:
         """The peer half-closed: no more bytes come."""
@@ -227,6 +227,11 @@ class Codec(Protocol):
     def answer(self, data: bytes | None, code: int | None, retry_after: float | None, now: float) -> None:
         """End an `Exchange`. `data` None: there is nothing to say. `code` is the JSON-RPC error's, or None."""
         raise UsageError(f"{type(self).__name__} has no request to answer")
+
+    def answer_whole(self, data: bytes | None, code: int | None, now: float) -> bytes | None:
+        """The direct way out, while `output` is empty. If `answer` would put one `Send` into it and nothing else: its
+        bytes. None: nothing has changed."""
+        return None
 
     def respond(self, status: int, data: bytes, now: float) -> None:
         """End a `Probe` with JSON."""

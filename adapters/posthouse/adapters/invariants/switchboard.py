@@ -91,6 +91,7 @@ def socket_of(board: Switchboard, state: SocketState) -> None:
             full = _is_full(state.codec, config)
             must(full is bool(state.stopped & BUFFER), "flow: a codec with a full buffer is not read for")
     buffered = state.codec.buffered
+    must(state.codec_closed or state.buffered == buffered, "flow: the bytes that a codec holds are counted")
     if buffered:
         body = config.max_body_bytes * 2 + MAX_CHUNK_OVERHEAD
         message = config.max_message_bytes * 2 + config.max_fragments * FRAGMENT_CHARGE

@@ -50,8 +50,8 @@ class Replies:
         Room is reserved to refuse the entries that have not reported, so that the array stays within
         `max_batch_reply_bytes` (unless the refusals alone are larger).
         """
-        reserved = sum(self._left_out_bytes + len(id) for id in ids if id is not None)
-        return Batch(len(ids), [None] * len(ids), reserved=reserved)
+        sizes = [len(id) for id in ids if id is not None]
+        return Batch(len(ids), [None] * len(ids), reserved=len(sizes) * self._left_out_bytes + sum(sizes))
 
     def result(
         self, connection: Connection, batch: Batch | None, entry: int, id: WireId | None, result: bytes
@@ -111,28 +111,28 @@ class Replies:
         if batch.size + len(data) + 1 + batch.reserved > self._config.max_batch_reply_bytes:
             data = encode_error(id, self._left_out)
             replaced = self._left_out.code
-        batch.size += len(data) + 1
+        size = len(data) + 1
+        batch.size += size
         batch.replies[entry] = data
-        self._gather(connection, len(data) + 1)
+        connection.batch_reply_bytes += size
+        self._shared.hold(size)
         batch.left -= 1
         if not batch.left:
             self._finish(connection, batch)
         return replaced
 
-    def _gather(self, connection: Connection, size: int) -> None:
-        connection.batch_reply_bytes += size
-        self._shared.hold(size)
-
     def drop(self, connection: Connection, now: float) -> None:
         """The connection is closing: its incomplete batches are dropped."""
-        self._gather(connection, -connection.batch_reply_bytes)
+        self._shared.hold(-connection.batch_reply_bytes)
+        connection.batch_reply_bytes = 0
 
     def _too_large(self, code: int, limit: str) -> ErrorObject:
         return ErrorObject.of(code, {"limit": limit, "allowed": getattr(self._config, limit)})
 
     def _finish(self, connection: Connection, batch: Batch) -> None:
         replies = [reply for reply in batch.replies if reply is not None]
-        self._gather(connection, 1 - batch.size)
+        connection.batch_reply_bytes += 1 - batch.size
+        self._shared.hold(1 - batch.size)
         data = join_batch(replies) if replies else None
         if not connection.pushable:
             connection.move(ANSWER)

@@ -48,8 +48,9 @@ class Openings:
             raise UsageError("the headers are not a tuple: give pairs of bytes, such as ((b'host', b'example.org'),)")
         if peer.socket is not None and not self._connections.has_socket(peer.socket):
             raise UsageError(f"socket {peer.socket} was released: no peer can connect through it")
-        headers = peer.header_bytes if PUSHABLE[peer.kind] else 0
-        obstacle = DRAINING if draining and PUSHABLE[peer.kind] else self._obstacle(peer, now)
+        pushable = PUSHABLE[peer.kind]
+        headers = peer.header_bytes if pushable else 0
+        obstacle = DRAINING if draining and pushable else self._obstacle(peer, now)
         record = self._connections.add(peer, now)
         if obstacle is not None:
             self._refuse(record, obstacle)
@@ -84,8 +85,15 @@ class Openings:
 
     def _obstacle(self, peer: Peer, now: float) -> CloseReason | None:
         """The limit that refuses this peer, or None."""
+        config = self._shared.config
+        if (
+            peer.socket is not None
+            and config.max_connections_per_user is None
+            and self._shared.held <= config.memory_budget
+        ):
+            return None
         limits = self._connections.connection_limits(peer)
-        if self._shared.held > self._shared.config.memory_budget:
+        if self._shared.held > config.memory_budget:
             limits.append(MEMORY_BUDGET)
         for limit in limits:
             if self._shared.enforces(limit, None, peer.address, now):

@@ -70,16 +70,17 @@ class Dispatch:
             batch = self._replies.batch([reply_id(entry) for entry in message])
             batch.first = self._calls.made + 1
             for place, entry in enumerate(message):
-                self._entry(connection, entry, now, batch, place)
+                if type(entry) is Request:
+                    self._request(connection, entry, now, batch, place)
+                else:
+                    self._other(connection, entry, now, batch, place)
             batch.last = self._calls.made
         else:
-            self._entry(connection, message, now, None, 0)
+            self._other(connection, message, now, None, 0)
         self._count_bad(connection, message, now)
 
-    def _entry(self, connection: Connection, message: Message, now: float, batch: Batch | None, entry: int) -> None:
-        if type(message) is Request:
-            self._request(connection, message, now, batch, entry)
-        elif type(message) is Invalid and message.answer:
+    def _other(self, connection: Connection, message: Message, now: float, batch: Batch | None, entry: int) -> None:
+        if type(message) is Invalid and message.answer:
             self._replies.error(connection, batch, entry, message.id, message.error)
         else:
             if type(message) is Response and not self._requests.answered(message.id, connection, message.outcome):

@@ -76,6 +76,8 @@ HEADS: Final[dict[tuple[int, bytes, bool], bytes]] = {
 }
 """The part of each head before the length (204: before the empty line)."""
 
+RESULT_HEAD: Final = HEADS[200, JSON, False]
+
 
 class ResponseOptions(Struct, frozen=True, gc=False):
     """How to answer one request. `persistent`: the client can send another one behind it. `bodiless`: it was a HEAD.
@@ -119,6 +121,11 @@ def exchange_answer(data: bytes | None, code: int | None, retry_after: float | N
     if data is None:
         return Answer(204)
     return Answer(http_status(code), data, fields=retry_line(retry_after))
+
+
+def result_answer(data: bytes, options: ResponseOptions) -> bytes:
+    """The whole answer with a result, on a socket that stays open. Exchanges have no HEAD: its body is always sent."""
+    return b"%b%d\r\n%b\r\n%b" % (RESULT_HEAD, len(data), options.lines, data)
 
 
 def not_admitted_answer(reason: CloseReason, *, in_json: bool) -> Answer:

@@ -10,8 +10,9 @@ import re
 from typing import Final
 
 import h11
+from posthouse.core.values.close_reasons import MEMORY_BUDGET
 from posthouse.core.values.config import KIB, Config
-from posthouse.core.values.errors import REQUEST_TOO_LARGE, ErrorObject
+from posthouse.core.values.errors import REQUEST_TOO_LARGE, SERVER_BUSY, ErrorObject, refusal
 from posthouse.transports.assembly import Assembly
 from posthouse.transports.refusal import Refusal
 
@@ -28,6 +29,13 @@ CLEAN_BETWEEN: Final = re.compile(rb"(?:[\t\x20-\x7e\x80-\xff]++|\r\n(?![ \t]))*
 """The bytes allowed around chunks, where h11 accepts any: no control bytes, no bare CR or LF, no folded lines (RFC 9112
 section 2.2). The last byte so far may be a CR."""
 
+BODY_TIMED_OUT: Final = Refusal(408, "The request body took too long.")
+NO_MEMORY: Final = Refusal(
+    503,
+    "The server has no memory left for the request body.",
+    ((b"Retry-After", b"1"),),
+    refusal(SERVER_BUSY, limit=MEMORY_BUDGET.name),
+)
 MALFORMED_CHUNKS: Final = Refusal(400, "The chunked body is malformed.")
 WASTEFUL_CHUNKS: Final = Refusal(400, "The body has too many chunks, or too much between them.")
 

@@ -30,6 +30,7 @@ ABSOLUTE: Final = re.compile(rb"https?://([^/?]+)(/[^?]*)?(\?.*)?", re.IGNORECAS
 HOST: Final = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(?::[0-9]*)?")
 """RFC 9110 section 7.2: uri-host [ ":" port ]."""
 
+HEAD_TIMED_OUT: Final = Refusal(408, "The request head took too long.")
 BAD_BYTES: Final = Refusal(400, "The request head has an invalid character, or a line that does not end with CR LF.")
 BAD_LINE: Final = Refusal(400, "The first line is not an HTTP/1.1 request line.")
 BAD_VERSION: Final = Refusal(505, "This server speaks HTTP/1.1 and HTTP/1.0 only.")

@@ -15,9 +15,13 @@ from posthouse.core.values.config import KIB
 from posthouse.core.values.peers import CREDENTIALS, NO_META, Meta
 from posthouse.transports.fields import VALUE, Fields
 
-from .answers import ResponseOptions
+from .answers import FIELD_VALUE, ResponseOptions
 from .head import Head
 from .routes import Call, Wanted, read_meta
+
+FORBIDDEN: Final = 1
+MARKED: Final = bytes([0 if FIELD_VALUE.fullmatch(bytes((byte,))) else FORBIDDEN for byte in range(256)])
+"""Translates the bytes that no value may have to `FORBIDDEN`, and all others to 0."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -60,17 +64,33 @@ class JudgedHead(Struct, frozen=True, gc=False):
 
 
 class CutHead(Struct, frozen=True, gc=False):
-    """How a head was judged but for the values that differ. `cut` are the places of their headers."""
+    """How a head was judged but for the values that differ. `before` are the bytes before each of them, with their
+    number, `behind` those after the last. `cut` are the places of their headers, with their names."""
 
     judged: JudgedHead
-    cut: tuple[int, ...]
+    before: list[tuple[bytes, int]]
+    behind: bytes
+    cut: list[tuple[int, bytes]]
+
+    def values(self, raw: bytes) -> list[bytes] | None:
+        """The values in a head that differs only by them. None if it differs otherwise."""
+        values = []
+        end = 0
+        for piece, size in self.before:
+            if not raw.startswith(piece, end):
+                return None
+            begin = end + size
+            end = raw.find(b"\r", begin)
+            values.append(raw[begin:end])
+        if raw[end:] != self.behind or FORBIDDEN in b"".join(values).translate(MARKED):
+            return None
+        return values
 
     def fill(self, values: list[bytes]) -> JudgedHead | None:
         """The judgement of the head with these values. None if it must be judged anew."""
         known = self.judged
         headers, fields = list(known.headers), {}
-        for place, value in zip(self.cut, values, strict=True):
-            name, _ = headers[place]
+        for (place, name), value in zip(self.cut, values, strict=True):
             fields[name] = stripped = value.strip(b" \t")
             headers[place] = (name, stripped)
         meta = read_meta(fields)
@@ -88,13 +108,17 @@ class KnownHeads:
         self._most: Final = most
         self._whole: Final[dict[bytes, JudgedHead]] = {}
         self._cut: Final[dict[tuple[bytes, ...], CutHead]] = {}
+        self._recent: CutHead | None = None
         self.find: Final = self._whole.get
 
     def find_cut(self, raw: bytes) -> JudgedHead | None:
         """How a head is judged that `find` does not find, if it is known but for the values that differ."""
-        parts, values = _cut(raw)
-        known = self._cut.get(parts)
-        return None if known is None else known.fill(values)
+        recent = self._recent
+        values = None if recent is None else recent.values(raw)
+        if recent is None or values is None:
+            parts, values = _cut(raw)
+            self._recent = recent = self._cut.get(parts)
+        return None if recent is None else recent.fill(values)
 
     def keep(self, raw: bytes, head: Head, judged: JudgedHead) -> None:
         """Keep how this head was judged, if it is likely to come again. The options do not have its X-Request-Id."""
@@ -104,7 +128,7 @@ class KnownHeads:
             return
         parts, values = _cut(raw)
         if values:
-            self._put(self._cut, parts, _without_values(judged))
+            self._put(self._cut, parts, _without_values(judged, parts))
         else:
             self._put(self._whole, raw, judged)
 
@@ -116,12 +140,15 @@ class KnownHeads:
         heads[key] = judged
 
 
-def _without_values(judged: JudgedHead) -> CutHead:
+def _without_values(judged: JudgedHead, parts: tuple[bytes, ...]) -> CutHead:
     headers = judged.headers
-    cut = tuple([place for place, (name, _) in enumerate(headers) if name in DIFFERING])
+    cut = [(place, name) for place, (name, _) in enumerate(headers) if name in DIFFERING]
+    pieces = [b"%b\r\n%b:" % (text, name) for text, name in zip(parts[:-1:2], parts[1::2], strict=True)]
+    before = [(piece, len(piece)) for piece in pieces]
     kept = tuple([(name, b"" if name in DIFFERING else value) for name, value in headers])
     call = Call(NO_META, awaited=False)
-    return CutHead(JudgedHead(call, True, NO_META, judged.length, judged.path, kept, judged.options), cut)
+    known = JudgedHead(call, True, NO_META, judged.length, judged.path, kept, judged.options)
+    return CutHead(known, before, parts[-1], cut)
 
 
 def _cut(raw: bytes) -> tuple[tuple[bytes, ...], list[bytes]]:

@@ -7,11 +7,11 @@ know what a body says.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from posthouse.core.values.close_reasons import MEMORY_BUDGET, CloseReason
+from posthouse.core.values.close_reasons import CloseReason
 from posthouse.core.values.config import Config
-from posthouse.core.values.errors import SERVER_BUSY, refusal
 from posthouse.transports.codec import (
     DISCARD_BYTES,
     DISCARD_SECONDS,
@@ -40,21 +40,15 @@ from .answers import (
     field_lines,
     not_admitted_answer,
     refusal_answer,
+    result_answer,
     switching_head,
 )
+from .bodies import BODY_TIMED_OUT, NO_MEMORY
+from .head import HEAD_TIMED_OUT
 from .known_heads import NO_HEADS, KnownHeads
 from .requests import RequestReader
 from .routes import PREFLIGHT_FIELDS, Call, Preflight
 from .state import TRANSITIONS, HttpEvent, HttpState
-
-HEAD_TIMED_OUT: Final = Refusal(408, "The request head took too long.")
-BODY_TIMED_OUT: Final = Refusal(408, "The request body took too long.")
-NO_MEMORY: Final = Refusal(
-    503,
-    "The server has no memory left for the request body.",
-    ((b"Retry-After", b"1"),),
-    refusal(SERVER_BUSY, limit=MEMORY_BUDGET.name),
-)
 
 CLIENT_GONE: Final = "a client ended its input, and had no answer within half_close_timeout"
 
@@ -77,9 +71,8 @@ PROCEED: Final = HttpEvent.PROCEED
 class Http1(Codec):
     """The codec of one accepted socket.
 
-    At most one request is pending at a time. An `Exchange` is owed `answer` or `refuse`, a `Probe` is owed `respond`,
-    an `Upgrade` is owed `accept` or `refuse`. After each of them, and after `Answered`, `proceed` is owed when all sent
-    bytes have been handed over.
+    At most one request is pending at a time. An `Exchange` is owed `answer` or `refuse`, a `Probe` `respond`, an `Upgrade`
+    `accept` or `refuse`. After each, and after `Answered`, `proceed` is owed when all bytes have been handed over.
 
     A client that ended its input is taken for gone `half_close_timeout` later: the exchange that has no answer then
     ends, and no other begins. An answer that was given is still sent to its end.
@@ -115,16 +108,15 @@ class Http1(Codec):
                 self._read_head(now)
         self._hold_back()
 
-    def receive_whole(self, data: bytes, now: float) -> Exchange | None:
+    def receive_whole(self, data: bytes, now: float) -> Sequence[Exchange]:
         """The direct way in, for a request with a known head on a socket that is idle."""
-        if self._state is not IDLE or self._gone_at is not None:
-            return None
-        request = self._reader.read_whole(data)
-        if request is not None:
-            self._parsed = 0
-            self._state = TRANSITIONS[TRANSITIONS[IDLE][BODY_EXPECTED]][REQUEST]
-            self._deadline = None
-        return request
+        idle = self._state is IDLE and self._gone_at is None
+        if not idle or (request := self._reader.read_whole(data)) is None:
+            return ()
+        self._parsed = 0
+        self._state = TRANSITIONS[TRANSITIONS[IDLE][BODY_EXPECTED]][REQUEST]
+        self._deadline = None
+        return (request,)
 
     def receive_eof(self, now: float) -> None:
         """The peer half-closed. Whole requests are still answered, for a while."""
@@ -240,9 +232,23 @@ class Http1(Codec):
 
     def answer(self, data: bytes | None, code: int | None, retry_after: float | None, now: float) -> None:
         """End the exchange. `data` None: there is nothing to say. `code` is the JSON-RPC error's, or None."""
+        whole = self.answer_whole(data, code, now)
+        if whole is None:
+            self._state = TRANSITIONS[self._state][ANSWER]
+            self._deadline = None
+            self._answer(exchange_answer(data, code, retry_after))
+        else:
+            self.output.append(Send(whole))
+
+    def answer_whole(self, data: bytes | None, code: int | None, now: float) -> bytes | None:
+        """The direct way out, for a result on a socket that stays open."""
+        options = self._reader.options
+        stays = options.persistent and not self._draining
+        if not stays or data is None or code is not None or len(data) > self._config.write_ahead:
+            return None
         self._state = TRANSITIONS[self._state][ANSWER]
         self._deadline = None
-        self._answer(exchange_answer(data, code, retry_after))
+        return result_answer(data, options)
 
     def respond(self, status: int, data: bytes, now: float) -> None:
         """End the probe with JSON. The answer to a HEAD has no body."""
@@ -318,8 +324,7 @@ class Http1(Codec):
     # Time
 
     def next_timeout(self) -> float | None:
-        """The deadline of a head, a body, an idle socket, of lingering, or of a client that ended its input. A time in
-        the past after yielding."""
+        """The deadline of what is awaited; a time in the past after yielding."""
         return self._deadline
 
     def handle_timeout(self, now: float) -> None:
@@ -340,6 +345,6 @@ class Http1(Codec):
             self._close()
 
     def _time_out(self, refusal: Refusal) -> None:
-        """Refuse and close at once, without waiting for a slow client again."""
+        """Refuse, and do not wait for a slow client again."""
         self._refuse(refusal)
         self._close()

@@ -32,8 +32,10 @@ from posthouse.core.values.peers import SocketId
 
 from .actions import Action
 from .local_calls import LocalCalls
-from .socket_state import ANSWER, SocketEvent, SocketPhase, SocketState
+from .socket_state import ANSWER, DELIVER, SocketEvent, SocketPhase, SocketState
 from .sockets import BACKLOG, Sockets
+
+ANSWERED: Final = SocketPhase.ANSWERED
 
 
 class GatewayEffects:
@@ -46,12 +48,16 @@ class GatewayEffects:
         local_calls: LocalCalls,
         outbox: list[Action],
         pending: dict[SocketId, SocketState],
+        *,
+        direct: bool,
     ) -> None:
         self._gateway: Final = gateway
+        self._effects: Final = gateway.outbox
         self._sockets: Final = sockets
         self._local_calls: Final = local_calls
         self._outbox: Final = outbox
         self._pending: Final = pending
+        self._direct: Final = direct
         self.perform: Final[dict[type, Callable[[Any, float], None]]] = {
             Accept: self._accept,
             Transmit: self._transmit,
@@ -119,7 +125,34 @@ class GatewayEffects:
             self._local_calls.answered(effect, now)
             return
         state.advance(ANSWER)
-        state.codec.answer(effect.data, effect.code, effect.retry_after, now)
+        codec = state.codec
+        if self._goes_directly(effect, state):
+            whole = codec.answer_whole(effect.data, effect.code, now)
+            if whole is not None:
+                self._sockets.write(state, whole, now)
+                self._hand_over(state, effect, now)
+                return
+        codec.answer(effect.data, effect.code, effect.retry_after, now)
+        self._pending[state.socket] = state
+
+    def _goes_directly(self, effect: Answer, state: SocketState) -> bool:
+        """Is there nothing that must go before this answer, or before what follows it?"""
+        if not self._direct or self._pending or state.codec.output or effect is not self._effects[-1]:
+            return False
+        return state.phase is ANSWERED and state.wire.clear
+
+    def _hand_over(self, state: SocketState, effect: Answer, now: float) -> None:
+        """The exchange ends when its answer has left, and the next request may begin."""
+        if state.wire.clear:
+            self._sockets.part(state, now)
+            self._gateway.disconnected(effect.connection, None, now)
+            state.advance(DELIVER)
+            state.codec.proceed(now)
+            if not state.codec.output:
+                self._sockets.schedule(state)
+                if state.buffered:
+                    self._sockets.measure(state, now)
+                return
         self._pending[state.socket] = state
 
     def _disconnect(self, effect: Disconnect, now: float) -> None:

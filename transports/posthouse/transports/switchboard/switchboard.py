@@ -16,7 +16,6 @@ from posthouse.core.values.errors import RpcError
 from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity, Kind, OperationId, OutgoingId, SocketId
 from posthouse.core.values.stats import Health
 from posthouse.core.values.timers import Timers
-from posthouse.transports.codec import Text
 from posthouse.transports.policy import Policy
 
 from .actions import Action
@@ -24,13 +23,9 @@ from .codec_outputs import CodecOutputs
 from .first_codec import first_codecs
 from .gateway_effects import GatewayEffects
 from .local_calls import LocalCalls
-from .socket_state import DELIVER, SocketEvent, SocketPhase, SocketState
-from .sockets import BACKLOG, WIRE_STALLED, Sockets
-
-ANSWERED: Final = SocketPhase.ANSWERED
-FLUSHING: Final = SocketPhase.FLUSHING
-
-NORMAL: Final = 1000
+from .socket_state import SocketEvent, SocketState
+from .sockets import WIRE_STALLED, Sockets
+from .work import Work
 
 
 class Switchboard:
@@ -58,13 +53,12 @@ class Switchboard:
         self._first_codec = first_codecs(gateway.config, policy, direct=direct)
         self._timers = Timers()
         self._sockets = Sockets(gateway, self.outbox, self._timers)
-        self._at_eof: dict[SocketId, SocketState] = {}
-        self._pending: dict[SocketId, SocketState] = {}
+        pending: dict[SocketId, SocketState] = {}
         self._outputs = CodecOutputs(gateway, self._sockets, self.outbox, about)
-        self._tell = self._outputs.tell
         self._local_calls = LocalCalls(gateway, self.outbox)
-        effects = GatewayEffects(gateway, self._sockets, self._local_calls, self.outbox, self._pending)
-        self._perform = effects.perform
+        effects = GatewayEffects(gateway, self._sockets, self._local_calls, self.outbox, pending, direct=direct)
+        self._work = Work(gateway, self._sockets, self._outputs, effects, pending)
+        self._run = self._work.run
 
     # Inputs: sockets
 
@@ -89,10 +83,9 @@ class Switchboard:
         if state is None or state.codec_closed:
             return
         if self._direct and not state.stopped:
-            message = state.codec.receive_whole(data, now)
-            if message is not None:
-                self._tell[type(message)](state, message, now)
-                self._run(now)
+            messages = state.codec.receive_whole(data, now)
+            if messages:
+                self._work.hand_on(state, messages, now)
                 return
         state.codec.receive_data(data, now)
         self._run(now, state)
@@ -103,7 +96,7 @@ class Switchboard:
         if state is not None and not state.codec_closed:
             state.codec.receive_eof(now)
             if state.address.transport == "pipe":
-                self._at_eof[socket] = state
+                self._work.at_eof[socket] = state
             self._run(now, state)
 
     def held(self, socket: SocketId, size: int, now: float) -> None:
@@ -132,7 +125,7 @@ class Switchboard:
             self._sockets.part(state, now)
             self.gateway.disconnected(connection, state.codec.abnormal_code, now)
         self._sockets.remove(state, now)
-        self._at_eof.pop(socket, None)
+        self._work.at_eof.pop(socket, None)
         self.gateway.released(socket, now)
         self._run(now)
 
@@ -275,76 +268,3 @@ class Switchboard:
     def stats(self) -> dict[str, int]:
         """All counters and sizes by name. Changes nothing."""
         return self._outputs.stats()
-
-    # How inputs begin and end
-
-    def _run(self, now: float, state: SocketState | None = None) -> None:
-        """Work until none is left: effects first, then codec outputs. A loop, never a recursion."""
-        pending = self._pending
-        if self.gateway.outbox:
-            self._flush_effects(now)
-        if state is not None:
-            pending.pop(state.socket, None)
-            self._take(state, now)
-        while pending or (self._at_eof and self._close_at_eof(now)):
-            self._take(pending.pop(next(iter(pending))), now)
-
-    def _close_at_eof(self, now: float) -> bool:
-        """Close the pipes whose input has ended and whose peers are owed nothing. False if there was none."""
-        for state in self._at_eof.values():
-            codec, connection = state.codec, state.connection
-            if state.phase is not SocketPhase.OPEN or connection is None or not codec.at_eof or codec.output:
-                continue
-            if state.wire.clear and not self.gateway.busy(connection):
-                state.advance(SocketEvent.CLOSE)
-                codec.close(NORMAL, now)
-                self._pending[state.socket] = state
-        return bool(self._pending)
-
-    def _take(self, state: SocketState, now: float) -> None:
-        """Process a codec's outputs, including new ones. After an upgrade, finish the old codec's first."""
-        sockets, effects = self._sockets, self.gateway.outbox
-        if state.connection is None and sockets.exceeds(state):
-            # Refuse this body before the gateway closes connections to make room for it.
-            state.codec.shed(now)
-        while True:
-            codec, state.upgraded = state.upgraded or state.codec, None
-            done = 0
-            for output in codec.output:
-                if type(output) is Text and state.stopped & BACKLOG:
-                    break  # a peer that does not take answers gets no more requests processed
-                done += 1
-                self._tell[type(output)](state, output, now)
-                if effects:
-                    self._flush_effects(now)
-            del codec.output[:done]
-            if state.codec is codec:
-                break
-        if (state.phase is ANSWERED or state.phase is FLUSHING) and state.wire.clear:
-            self._handed_over(state, now)
-            if codec.output:
-                self._pending[state.socket] = state  # the codec goes on: the rest is done behind its next outputs
-                return
-        sockets.schedule(state)
-        sockets.measure(state, now)
-        if effects:
-            self._flush_effects(now)
-
-    def _handed_over(self, state: SocketState, now: float) -> None:
-        """An answer has gone: the exchange's connection ends, and the next request may begin."""
-        connection = state.connection
-        if connection is not None:
-            self._sockets.part(state, now)
-            self.gateway.disconnected(connection, None, now)
-            self._flush_effects(now)
-        if state.phase is ANSWERED:
-            state.advance(DELIVER)
-            state.codec.proceed(now)
-
-    def _flush_effects(self, now: float) -> None:
-        """Perform the gateway's effects, including new ones. Codecs that they move become pending."""
-        perform = self._perform
-        effects = self.gateway.outbox
-        for effect in effects:
-            perform[type(effect)](effect, now)
-        effects.clear()

@@ -101,21 +101,34 @@ class Receiver:
             assembled += self._text.size
         return len(self._buffer) + assembled + self._fragments * FRAGMENT_CHARGE
 
-    def whole(self, data: bytes) -> Text | None:
-        """The text that these bytes are, if they are one plain frame, and nothing was received before. None: nothing
-        has changed; ask `turn`."""
-        if self.in_progress or self.backlog or len(data) < SHORT or data[0] != WHOLE_TEXT:
-            return None
-        length = data[1] & 0x7F
-        body = SHORT if self._client else SHORT + KEY
-        if length > MAX_CONTROL_BYTES:
-            extended = 2 if length == 126 else 8
-            length = int.from_bytes(data[SHORT : SHORT + extended], "big")
-            body += extended
-        if body + length != len(data) or length > self._config.max_message_bytes:
-            return None
-        text = recognise_text(data, 0, body, len(data), masked=not self._client)
-        return None if text is None else Text(text)
+    def whole_texts(self, data: bytes) -> list[Text]:
+        """The texts that these bytes are, if they are whole plain frames of one turn, and nothing was received before.
+        Empty: nothing has changed; ask `turn`."""
+        texts: list[Text] = []
+        if self.in_progress or self.backlog:
+            return texts
+        config, masked = self._config, not self._client
+        at, end = 0, len(data)
+        while at < end:
+            if end - at < SHORT or data[at] != WHOLE_TEXT or len(texts) == config.frames_per_turn:
+                return []
+            length = data[at + 1] & 0x7F
+            body = at + SHORT
+            if length > MAX_CONTROL_BYTES:
+                extended = 2 if length == 126 else 8
+                length = int.from_bytes(data[body : body + extended], "big")
+                body += extended
+            if masked:
+                body += KEY
+            stop = body + length
+            if stop > end or length > config.max_message_bytes:
+                return []
+            text = recognise_text(data, at, body, stop, masked=masked)
+            if text is None:
+                return []
+            texts.append(Text(text))
+            at = stop
+        return texts
 
     def keep(self, data: bytes) -> None:
         """Keep bytes that came during a backlog."""

@@ -6,7 +6,7 @@ the connection, and has their deadlines. It may not know what a text says.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Final
 
 from posthouse.core.values.config import Config
@@ -140,9 +140,9 @@ class WebSocket(Codec):
         elif self._state is not SHUT:
             self._turn(data, now)
 
-    def receive_whole(self, data: bytes, now: float) -> Text | None:
-        """The direct way in, for a text in one plain frame while nothing has begun."""
-        return self._receiver.whole(data) if self._state is OPEN else None
+    def receive_whole(self, data: bytes, now: float) -> Sequence[Text]:
+        """The direct way in, for texts in plain frames while nothing has begun."""
+        return self._receiver.whole_texts(data) if self._state is OPEN else ()
 
     def receive_eof(self, now: float) -> None:
         """The peer half-closed. A backlog is parsed before the connection ends."""
