@@ -71,8 +71,8 @@ PROCEED: Final = HttpEvent.PROCEED
 class Http1(Codec):
     """The codec of one accepted socket.
 
-    At most one request is pending at a time. An `Exchange` is owed `answer` or `refuse`, a `Probe` `respond`, an `Upgrade`
-    `accept` or `refuse`. After each, and after `Answered`, `proceed` is owed when all bytes have been handed over.
+    At most one request is pending at a time. An `Exchange` is owed `answer` or `refuse`, a `Probe` `respond`, and an
+    `Upgrade` `accept` or `refuse`. After each, and after `Answered`, `proceed` is owed when all bytes have left.
 
     A client that ended its input is taken for gone `half_close_timeout` later: the exchange that has no answer then
     ends, and no other begins. An answer that was given is still sent to its end.
