@@ -142,9 +142,10 @@ def test_an_answer_that_is_larger_with_its_head_than_may_be_ahead_leaves_in_slic
 def test_bytes_behind_an_answered_request_are_counted_until_they_are_read() -> None:
     board = Board(Config(read_bytes=100))
     socket = board.open()
-    request = post(call("add", b"[1,2]"))
+    text = call("add", b"[1,2]")
+    request = post(text)
     board.feed(socket, request + request[:-1])
-    assert board.board.health(0.0).memory == len(request) - 1
+    assert board.board.health(0.0).memory == len(text) - 1
     assert board.feed(socket, request[-1:]).endswith(result(3))
     board.drop(socket)
     assert board.board.health(0.0).memory == 0
