@@ -2,20 +2,22 @@
 
     python -m benchmarks [websocket | http | growth | ... ] [--runs 5]
 
-Without names everything is measured. Only then, and with at least five rounds, is the document written.
+Without names everything is measured. Only then, and with at least five rounds, is the document written. What cannot be
+measured is named; the exit code is 1 then, and the rest is written all the same.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Callable
 from importlib import import_module
 from time import perf_counter
 from typing import Final
 
 from . import environment, machine
-from .figures import Figures, Question, save
+from .figures import Figures, Question, Questions, save
 from .servers.catalogue import missing
 
 MEASUREMENTS: Final = {
@@ -41,13 +43,21 @@ ENOUGH: Final = 5
 """Rounds of a run that is written down."""
 
 
-def measure(name: str, runs: int) -> dict[str, Question]:
-    """Make one measurement."""
+def measure(name: str, runs: int, questions: Questions) -> None:
+    """Make one measurement, and add its figures. If it fails, those of the others stay."""
     module, _, function = MEASUREMENTS[name].partition(".")
     measurement: Callable[[int], dict[str, Question]] = getattr(
         import_module(f"benchmarks.measurements.{module}"), function
     )
-    return measurement(runs)
+    try:
+        measured = measurement(runs)
+    except Exception as error:
+        traceback.print_exc()
+        questions.lost.append(f"{name} was not measured: {error or type(error).__name__}")
+        return
+    questions.update(measured)
+    if isinstance(measured, Questions):
+        questions.lost += measured.lost
 
 
 def main() -> None:
@@ -63,11 +73,14 @@ def main() -> None:
     notes = [machine.pin_load(), *filter(None, [missing()])]
     for note in notes:
         print(note, file=sys.stderr)
-    questions: dict[str, Question] = {}
+    questions = Questions()
     for name in arguments.names or MEASUREMENTS:
         began = perf_counter()
-        questions |= measure(name, arguments.runs)
+        measure(name, arguments.runs, questions)
         print(f"{name}: {perf_counter() - began:.0f} s", file=sys.stderr)
+    for lost in questions.lost:
+        print(lost, file=sys.stderr)
+    notes += questions.lost
     figures = Figures(environment.describe(), environment.versions(), notes, arguments.runs, questions)
     from .report.document import text, write
 
@@ -75,6 +88,8 @@ def main() -> None:
     if not arguments.names and arguments.runs >= ENOUGH:
         save(figures)
         write(figures)
+    if questions.lost:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,21 @@ LIST: Final = re.compile(rb"\[[^][{}]*\]")
 FILE: Final = Path(__file__).parents[1] / "docs" / "performance" / "figures.json"
 
 
+class Questions(dict[str, Question]):
+    """What was measured, by question. `lost` says of what could not be measured why."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost: list[str] = []
+
+    def ask(self, name: str, measure: Callable[[], Question]) -> None:
+        """Measure one question. If that fails, those that were asked before keep their figures."""
+        try:
+            self[name] = measure()
+        except Exception as error:
+            self.lost.append(f"{name} was not measured: {error or type(error).__name__}")
+
+
 class Figures(msgspec.Struct):
     """All figures of one run, and what they were measured on."""
 

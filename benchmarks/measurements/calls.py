@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
-from benchmarks.figures import Question, rounds_of
+from benchmarks.figures import Question, Questions, rounds_of
 from benchmarks.load.closed_loop import Point, load, warm
 from benchmarks.servers.catalogue import OURS, Server, Transport, available, speaking
 from benchmarks.servers.host import Host, host
@@ -46,8 +46,11 @@ def calls(first: Point, runs: int) -> dict[str, Question]:
     with ExitStack() as stack:
         hosts = {server.name: started(server, first, stack) for server in speaking(first.transport)}
         rivals = [hosts[server.name] for server in available(*RIVALS[first.transport])]
-        questions = {first.name: at(first, list(hosts.values()), runs)}
-        return questions | {point.name: at(point, rivals, runs) for point in FURTHER[first.transport]}
+        questions = Questions()
+        questions.ask(first.name, partial(at, first, list(hosts.values()), runs))
+        for point in FURTHER[first.transport]:
+            questions.ask(point.name, partial(at, point, rivals, runs))
+        return questions
 
 
 def started(server: Server, point: Point, stack: ExitStack) -> Host:

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from benchmarks.figures import Question, rounds_of
+from benchmarks.figures import Question, Questions, rounds_of
 from benchmarks.load.closed_loop import Point
 from benchmarks.load.holder import held
 from benchmarks.load.plain import open_websockets
@@ -52,7 +52,7 @@ def with_depth(runs: int) -> dict[str, Question]:
 
 def curve(points: list[Point], runs: int) -> dict[str, Question]:
     """Each server at each point."""
-    questions = {}
+    questions = Questions()
     with ExitStack() as stack:
         hosts = {
             server.name: started(server, Point(server.transports[0]), stack)
@@ -60,29 +60,38 @@ def curve(points: list[Point], runs: int) -> dict[str, Question]:
         }
         for point in points:
             rivals = [hosts[name] for name in CURVES[point.transport] if name in hosts]
-            questions[f"growth {point.name}"] = at(point, rivals, min(runs, ROUNDS), 0.25, warm_up=False)
+            questions.ask(f"growth {point.name}", partial(at, point, rivals, min(runs, ROUNDS), 0.25, warm_up=False))
     return questions
 
 
 def with_connections(runs: int) -> dict[str, Question]:
     """Cost against connections: 1, 8 and 64 that are active, then others that are held beside the 64."""
-    questions = {}
+    questions = Questions()
     most = allow_descriptors() - 200
     with ExitStack() as stack:
         hosts = [started(server, Point("websocket"), stack) for server in available(*AMONG_OTHERS)]
         rounds = min(runs, ROUNDS)
+
+        def ask(name: str, active: int) -> None:
+            point = Point("websocket", active)
+            questions.ask(f"connections {name}", partial(at, point, hosts, rounds, 0.25, warm_up=False))
+
         for active in ACTIVE:
-            questions[f"connections {active}"] = at(Point("websocket", active), hosts, rounds, 0.25, warm_up=False)
-        questions["disconnects 0"] = disconnects(hosts, rounds)
+            ask(str(active), active)
+        questions.ask("disconnects 0", partial(disconnects, hosts, rounds))
         before = 0
         for number in HELD:
             if number > most:
                 break
-            for each in hosts:
-                stack.enter_context(held(each.port, number - before))
+            try:
+                for each in hosts:
+                    stack.enter_context(held(each.port, number - before))
+            except ConnectionError as error:
+                questions.lost.append(f"connections {number} were not measured: {error}")
+                break
             before = number
-            questions[f"connections {number}"] = at(Point("websocket"), hosts, rounds, 0.25, warm_up=False)
-            questions[f"disconnects {number}"] = disconnects(hosts, rounds)
+            ask(str(number), 64)
+            questions.ask(f"disconnects {number}", partial(disconnects, hosts, rounds))
     return questions
 
 

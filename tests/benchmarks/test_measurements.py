@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.__main__ import MEASUREMENTS
+from benchmarks.__main__ import MEASUREMENTS, measure
+from benchmarks.figures import Question, Questions
 from benchmarks.load.closed_loop import Point, load
 from benchmarks.load.holder import held
 from benchmarks.load.open_loop import paced
@@ -117,3 +118,22 @@ def test_every_measurement_has_its_function() -> None:
     for place in MEASUREMENTS.values():
         module, _, function = place.partition(".")
         assert module not in modules or callable(getattr(modules[module], function))
+
+
+def test_a_measurement_that_fails_leaves_the_figures_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(runs: int) -> dict[str, Question]:
+        raise OSError("no room")
+
+    def partly(runs: int) -> dict[str, Question]:
+        measured = Questions()
+        measured.ask("connections 1", lambda: {"floor": {"cpu": [float(runs)]}})
+        measured.lost.append("connections 8 was not measured: no room")
+        return measured
+
+    monkeypatch.setattr(growth, "with_connections", partly)
+    monkeypatch.setattr(growth, "with_size", fails)
+    questions = Questions()
+    for name in ("connections", "size"):
+        measure(name, 2, questions)
+    assert questions == {"connections 1": {"floor": {"cpu": [2.0]}}}
+    assert questions.lost == ["connections 8 was not measured: no room", "size was not measured: no room"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.figures import Figures, Question, interleaved, ratio, read, save
+from benchmarks.figures import Figures, Question, Questions, interleaved, ratio, read, save
 from benchmarks.report.document import DOCUMENT, text
 from benchmarks.report.tables import table
 from benchmarks.report.targets import TARGETS, Target
@@ -37,6 +37,20 @@ def test_a_ratio_is_the_median_of_the_ratios_within_each_run() -> None:
 def test_a_table_has_its_heads_and_rows() -> None:
     assert table(("a", "b"), [("1", "2")]) == "| a | b |\n|---|---:|\n| 1 | 2 |"
     assert table(("a", "b"), []) == ""
+
+
+def test_a_question_that_cannot_be_measured_is_named_and_the_others_keep_their_figures() -> None:
+    questions = Questions()
+    rounds: Question = {"floor": {"cpu": [1.0]}}
+
+    def fails() -> Question:
+        raise ConnectionError("9800 connections could not be opened")
+
+    questions.ask("connections 1000", lambda: rounds)
+    questions.ask("connections 10000", fails)
+    questions.ask("disconnects 0", lambda: rounds)
+    assert questions == {"connections 1000": rounds, "disconnects 0": rounds}
+    assert questions.lost == ["connections 10000 was not measured: 9800 connections could not be opened"]
 
 
 def test_without_figures_the_text_is_only_about_the_machine() -> None:
