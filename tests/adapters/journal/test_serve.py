@@ -68,8 +68,7 @@ async def test_the_inputs_of_a_server_are_recorded_and_replay_to_the_same(tmp_pa
             assert (await client.call("fail"))["error"]["code"] == -32603
         server.shut_down()
         with anyio.fail_after(PATIENCE):
-            while not path.read_bytes().endswith(b'{"end":"the server stopped"}\n'):
-                await anyio.sleep(0.01)
+            await server.ended()
     assert events == ["opened", "opened"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert CANARY not in path.read_text()

@@ -263,17 +263,23 @@ async def test_a_client_that_comes_during_the_start_is_served_when_it_is_over() 
 async def test_tasks_of_a_lifespan_run_while_it_serves_and_may_push_and_call() -> None:
     service = Service("pushing", public=True)
     ended: list[str] = []
+    connected = anyio.Event()
 
     @service.method
     def double(value: int, context: Context[str]) -> list[Any]:
         return [value * 2, context.state, context.user, context.kind]
 
+    @service.on("connection.opened")
+    def opened(event: ConnectionOpened) -> None:
+        if event.kind == "websocket":
+            connected.set()
+
     async def pushes(server: Server) -> None:
         try:
-            while True:
-                result = await server.call("double", [21], identity=Identity("clock"), result_type=list[Any])
-                server.broadcast("ticked", result)
-                await anyio.sleep(0.01)
+            result = await server.call("double", [21], identity=Identity("clock"), result_type=list[Any])
+            await connected.wait()
+            server.broadcast("ticked", result)
+            await anyio.sleep_forever()
         finally:
             ended.append("pushes")
 

@@ -9,7 +9,7 @@ import errno
 import os
 import socket
 import stat
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import closing
 from ipaddress import ip_address
 from typing import Final
@@ -20,6 +20,9 @@ from posthouse.core.values.errors import UsageError
 
 BACKLOG: Final = 1024
 """The number of connections that the kernel queues until they are accepted."""
+
+PICKS: Final = 16
+"""How often a free port is picked for several addresses. Another program may use it on one of them."""
 
 
 class Bound(Struct, frozen=True):
@@ -80,9 +83,22 @@ def _resolve(sockets: Sockets, host: str, port: int) -> list[tuple[int, Address]
         raise OSError(errno.EADDRNOTAVAIL, f"cannot resolve {host!r}: {reason}") from None
 
 
-def listen_tcp(sockets: Sockets, hosts: Iterable[str], port: int, *, secure: bool = False) -> list[Listener]:
+def listen_tcp(sockets: Sockets, hosts: Sequence[str], port: int, *, secure: bool = False) -> list[Listener]:
     """Listen on every address of `hosts`, all on the same port. Addresses of a name that this machine does not have are
-    skipped. Raises OSError if a host has no other address, and then listens on none."""
+    skipped. Raises OSError if a host has no other address, and then listens on none.
+
+    Port 0 picks a port that is free on the first address. If it is in use on another one, pick again.
+    """
+    for _ in range(PICKS - 1 if port == 0 else 0):
+        try:
+            return _listen_all(sockets, hosts, port, secure=secure)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    return _listen_all(sockets, hosts, port, secure=secure)
+
+
+def _listen_all(sockets: Sockets, hosts: Sequence[str], port: int, *, secure: bool) -> list[Listener]:
     listeners: list[Listener] = []
     try:
         for host in hosts:
