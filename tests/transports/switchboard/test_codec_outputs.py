@@ -124,6 +124,7 @@ def test_health_and_stats_tell_the_memory_that_is_held_at_that_moment(read_bytes
     stats = health.replace(b"/health", b"/stats")
     board.feed(socket, stats[:-1])
     assert msgspec.json.decode(body(board.feed(socket, stats[-1:])))["memory.bytes"] == 40
+    assert board.feed(socket, health * 3).count(b'"memory":40}') == 3
     board.drop(other)
     assert (board.board.health(0.0).memory, board.board.stats()["memory.bytes"]) == (0, 0)
 

@@ -122,12 +122,12 @@ class CodecOutputs:
     def _on_probe(self, state: SocketState, output: Probe, now: float) -> None:
         codec, identity = state.codec, state.identity
         state.advance(ANSWER)
-        self._sockets.measure(state, now)  # it no longer holds the request
+        held = self._sockets.memory - state.buffered  # what came behind the request depends on how bytes were cut
         if output.path == "/health":
-            health = self.health(now)
+            health = replace(self._gateway.health(now), memory=held)
             codec.respond(503 if health.status == "draining" else 200, encode(health), now)
         elif not identity.missing(STATS_SCOPES):
-            codec.respond(200, encode({**self._about, **self.stats()}), now)
+            codec.respond(200, encode({**self._about, **self.stats(), "memory.bytes": held}), now)
         else:
             codec.respond(403 if identity.authenticated else 401, encode({"scopes": STATS_SCOPES}), now)
 
