@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,9 @@ settings.register_profile(
 )
 settings.register_profile("search", settings.get_profile("suite"), derandomize=False)
 settings.load_profile("suite")
+
+# In debug mode (`python -X dev`), asyncio warns of callbacks that took 100 ms, as they do on a busy machine.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 
 RINGS = tuple(Path(__file__).parent / ring for ring in ("core", "transports"))
 

@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 RINGS = os.pathsep.join(str(ROOT / ring) for ring in ("core", "transports", "adapters"))
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": RINGS}
-"""For a server in a process of its own."""
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDEVMODE"} | {"PYTHONPATH": RINGS}
+"""For a server in a process of its own. In development mode, asyncio would write further lines on a busy machine."""
 
 PATIENCE = 120.0
 """Seconds after which a test that waits has failed. No outcome depends on it."""
