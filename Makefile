@@ -7,6 +7,7 @@ PYTHON = .venv/bin/python
 SUITE = $(PYTHON) -m pytest -q -n $(WORKERS) --maxprocesses 8
 SERVING = .venv/serving
 READY = .venv/ready
+UV = $(or $(shell command -v uv),.setup/bin/uv)
 LOCK = --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
 .PHONY: help serve test setup lint types contracts suite coverage coverage-own states limits simulate planted fuzz conformance attack mutate \
@@ -29,6 +30,7 @@ help:
 	@echo 'make interop       clients from npm against the server (needs node)'
 	@echo 'make autobahn      the Autobahn WebSocket suite against our codec (needs a Python 2.7)'
 	@echo 'make bench         the measurements of docs/performance.md, beside other servers (node for some): 10 minutes'
+	@echo 'make lock          the newest versions of all packages that are used (requirements*.lock)'
 	@echo 'make calls         accepts how many Python calls an echo makes now: tests/benchmarks/python_calls.toml'
 
 serve: $(SERVING)
@@ -103,11 +105,15 @@ bench: $(READY)
 calls: $(READY)
 	$(PYTHON) -m tests.benchmarks.python_calls
 
-lock:
-	uv pip compile $(LOCK) --extra dev --upgrade pyproject.toml --output-file requirements-dev.lock
-	echo 'hatchling>=1.26' | uv pip compile $(LOCK) --constraint requirements-dev.lock pyproject.toml - \
+.setup/bin/uv:
+	$(PYTHON) -m venv .setup
+	.setup/bin/python -m pip --disable-pip-version-check install --quiet uv
+
+lock: $(SERVING) $(UV)
+	$(UV) pip compile $(LOCK) --extra dev --upgrade pyproject.toml --output-file requirements-dev.lock
+	echo 'hatchling>=1.26' | $(UV) pip compile $(LOCK) --constraint requirements-dev.lock pyproject.toml - \
 		--output-file requirements.lock
-	uv pip compile $(LOCK) --extra bench --constraint requirements-dev.lock --upgrade pyproject.toml \
+	$(UV) pip compile $(LOCK) --extra bench --constraint requirements-dev.lock --upgrade pyproject.toml \
 		--output-file requirements-bench.lock
 
 clean:
