@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import asdict, replace
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.server.entrances.channel import Channel
+from posthouse.adapters.server.entrances.tls_channel import TlsChannel
 from posthouse.adapters.simulation import Conditions, Seeded, Storm, World
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.machine.faults import SocketFaults
@@ -212,6 +213,18 @@ def test_a_socket_that_is_broken_must_be_closed_soon() -> None:
     process.check()
     with pytest.raises(Violation, match="a broken socket or pipe was not closed"):
         world.run(1)
+
+
+def test_a_handshake_that_outlives_its_deadline_is_a_violation() -> None:
+    world = world_with(SocketFaults(secure=True, handshake_stalling=1000), Config(tls_timeout=2.0))
+    world.client("alice").call("add", 1, 2)
+    world.run(0.1)
+    (channel,) = channels(world)
+    assert isinstance(channel, TlsChannel)
+    world.process.watch.runner.timers.disarm(channel._timer)
+    world.run(2.0)
+    with pytest.raises(Violation, match="a TLS handshake takes longer than tls_timeout"):
+        world.run(1.0)
 
 
 def test_a_client_may_not_use_a_reserved_descriptor_and_speaks_tls_where_it_should() -> None:

@@ -30,7 +30,8 @@ SOON: Final = 0.5
 
 class ObservedProcess:
     """A process of the server, on its machine. `on_action` is called with each action before it is performed. `secure`:
-    its sockets speak TLS, except unix sockets. `broken_since`: when a socket was first found to be broken."""
+    its sockets speak TLS, except unix sockets. `broken_since` and
+    `opening_since`: when a socket was first found to be broken, or in its TLS handshake."""
 
     def __init__(self, system: SimulatedSystem, handlers: ServedHandlers, on_action: Callable[[Action], None]) -> None:
         self.system: Final = system
@@ -38,6 +39,7 @@ class ObservedProcess:
         self.application: Final = ServedApplication(system.signals, system.loop)
         self.secure = False
         self.broken_since: Final[dict[SocketId, float]] = {}
+        self.opening_since: Final[dict[SocketId, float]] = {}
         self._on_action: Final = on_action
         self._watch: Watch | None = None
 
@@ -93,6 +95,7 @@ class ObservedProcess:
             self.handlers.check()
             self._check_sockets()
             self._check_broken()
+            self._check_handshakes()
 
     def _check_sockets(self) -> None:
         limit = self.system.descriptors.most
@@ -108,11 +111,21 @@ class ObservedProcess:
 
     def _check_broken(self) -> None:
         """A socket or pipe that has reported an error is closed soon."""
-        now, since = self.system.now(), self.broken_since
         broken = [id for id, is_broken in self.watch.broken.items() if id in self.sockets and is_broken()]
-        for id in broken:
-            must(now <= since.setdefault(id, now) + SOON, "closing: a broken socket or pipe was not closed")
-        for id in since.keys() - broken:
+        self._must_end(broken, self.broken_since, SOON, "closing: a broken socket or pipe was not closed")
+
+    def _check_handshakes(self) -> None:
+        """A TLS handshake ends within `tls_timeout`."""
+        opening = [id for id, channel in self.sockets.items() if isinstance(channel, TlsChannel) and channel._opening]
+        seconds = self.board.config.tls_timeout + SOON
+        self._must_end(opening, self.opening_since, seconds, "time: a TLS handshake takes longer than tls_timeout")
+
+    def _must_end(self, ids: list[SocketId], since: dict[SocketId, float], seconds: float, sentence: str) -> None:
+        """No socket is in this state for longer than so many seconds. `since` says when each was first found in it."""
+        now = self.system.now()
+        for id in ids:
+            must(now <= since.setdefault(id, now) + seconds, sentence)
+        for id in since.keys() - ids:
             del since[id]
 
     def check_at_rest(self) -> None:

@@ -225,6 +225,7 @@ class ServedProcess(ObservedProcess):
         """Stop the process: its events wait, while the kernel receives for it."""
         self.exits.held_up = True
         self.broken_since.clear()
+        self.opening_since.clear()
         self.clock.asleep = True
 
     def wake(self) -> None:
