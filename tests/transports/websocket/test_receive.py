@@ -484,6 +484,8 @@ def test_the_plain_texts_of_one_read_are_taken_in_order_and_no_more_than_one_tur
         sent(FIN | TEXT, b"\xff"),
         sent(FIN | TEXT, b"x" * 301),
         frame(FIN | TEXT, b"Hello"),
+        frame(FIN | TEXT, b"Hello") + b"abcd",
+        frame(FIN | TEXT, bytes(4) + b"Hello") + bytes(4),
         b"\x81\xfe\x00\x05" + sent(FIN | TEXT, b"Hello")[2:],
     ],
 )

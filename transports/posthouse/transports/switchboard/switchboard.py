@@ -79,8 +79,9 @@ class Switchboard:
 
     def received(self, socket: SocketId, data: bytes, now: float) -> None:
         """Bytes came. At most `config.read_bytes` of them."""
-        state = self._sockets.find(socket)
+        state = self._sockets.records.get(socket)
         if state is None or state.codec_closed:
+            self._sockets.find(socket)
             return
         if self._direct and not state.stopped:
             messages = state.codec.receive_whole(data, now)

@@ -109,26 +109,29 @@ class Receiver:
             return texts
         config, masked = self._config, not self._client
         at, end = 0, len(data)
-        while at < end:
-            if end - at < SHORT or data[at] != WHOLE_TEXT or len(texts) == config.frames_per_turn:
-                return []
-            length = data[at + 1] & 0x7F
-            body = at + SHORT
+        while end - at >= SHORT and data[at] == WHOLE_TEXT:
+            second = data[at + 1]
+            if (second >= MASKED) is not masked:
+                break
+            length = second & 0x7F
+            body = at + (SHORT + KEY if masked else SHORT)
             if length > MAX_CONTROL_BYTES:
                 extended = 2 if length == 126 else 8
-                length = int.from_bytes(data[body : body + extended], "big")
+                length = int.from_bytes(data[at + SHORT : at + SHORT + extended], "big")
                 body += extended
-            if masked:
-                body += KEY
             stop = body + length
             if stop > end or length > config.max_message_bytes:
-                return []
+                break
             text = recognise_text(data, at, body, stop, masked=masked)
             if text is None:
-                return []
+                break
             texts.append(Text(text))
+            if stop == end:
+                return texts
+            if len(texts) == config.frames_per_turn:
+                break
             at = stop
-        return texts
+        return []
 
     def keep(self, data: bytes) -> None:
         """Keep bytes that came during a backlog."""
