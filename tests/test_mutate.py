@@ -1,6 +1,6 @@
 """The tool that mutates: it makes the mistakes that it says, and tells tests that notice them from tests that do not.
 
-Each project here is a small one of the same layout: whole runs over core and transports are `make mutate`.
+Each project here is a small one of the same layout: whole runs are `make mutate`.
 """
 
 from __future__ import annotations
@@ -108,6 +108,7 @@ def changes(source: str) -> list[str]:
         ("while a:\n        break", "break -> continue"),
         ("while a:\n        continue", "continue -> break"),
         ("def inner(a=b): c", "b -> None"),
+        ("async def inner(): a(b)", "a(b) -> pass"),
     ],
 )
 def test_each_small_mistake_is_made(code: str, change: str) -> None:
@@ -140,6 +141,12 @@ def test_the_words_for_a_programmer_are_left_alone_and_the_raising_is_not() -> N
     assert changes("def function():\n    raise UsageError('words')\n") == ["raise UsageError('words') -> pass"]
 
 
+def test_the_functions_of_a_mutant_are_those_whose_bodies_it_is_in() -> None:
+    source = "def one(a=4):\n    @two\n    async def three():\n        five(6)\n"
+    lines = {mutant.change: mutant.functions for mutant in mutants(source)}
+    assert (lines["4 -> 5"], lines["five(6) -> pass"]) == ([], [1, 2])
+
+
 def test_what_compiles_to_the_same_code_is_no_mutant() -> None:
     assert changes("def function():\n    while a:\n        b = 1\n        continue\n") == [
         "a -> not a",
@@ -149,7 +156,7 @@ def test_what_compiles_to_the_same_code_is_no_mutant() -> None:
     ]
 
 
-def test_every_module_of_core_and_transports_has_mutants_and_its_tree_is_left_as_it_was() -> None:
+def test_every_module_has_its_own_tests_and_its_tree_is_left_as_it_was() -> None:
     (rates,) = find_modules(ROOT, ["core/values/rates"])
     made = mutants(rates.file.read_text())
     assert len(made) > 50
@@ -157,7 +164,13 @@ def test_every_module_of_core_and_transports_has_mutants_and_its_tree_is_left_as
     assert [mutant.key for mutant in mutants(rates.file.read_text())] == [mutant.key for mutant in made]
     modules = find_modules(ROOT, [])
     assert all(module.own.exists() for module in modules)
-    assert {str(module) for module in modules} > {"core/gateway", "transports/switchboard/switchboard"}
+    names = {str(module) for module in modules}
+    assert names > {"core/gateway", "transports/switchboard/switchboard", "adapters/server/serve"}
+    assert {name.split("/")[1] for name in names if name.startswith("adapters/")} == {
+        *("handlers", "loop", "server", "system")
+    }
+    loop = [str(module) for module in find_modules(ROOT, ["adapters/loop"])]
+    assert loop == ["adapters/loop/alarm", "adapters/loop/named", "adapters/loop/poller", "adapters/loop/runner"]
 
 
 def test_tests_that_notice_every_mistake_leave_no_survivor_and_weak_ones_do(tmp_path: Path) -> None:
@@ -183,3 +196,40 @@ def test_tests_that_notice_every_mistake_leave_no_survivor_and_weak_ones_do(tmp_
     assert not [line for line in survivors if "/watched.py" in line]
     assert not [line for line in survivors if "self.room >= 0" in line]
     assert done.stdout.splitlines()[-1] == "25 of 34 mutants killed: 73.5 %; 1 survivors are explained, 8 are not"
+
+
+WAITING = """
+import threading
+
+class Door:
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+
+    def open(self) -> None:
+        self.opened.set()
+"""
+
+
+def test_a_mutant_that_makes_its_tests_wait_for_ever_is_ended(tmp_path: Path) -> None:
+    for name, text in {
+        "adapters/posthouse/adapters/__init__.py": "",
+        "adapters/posthouse/adapters/loop/__init__.py": "",
+        "adapters/posthouse/adapters/loop/door.py": WAITING,
+        "tests/adapters/loop/test_door.py": """
+            import pytest
+            from posthouse.adapters.loop.door import Door
+
+            @pytest.mark.anyio
+            async def test_those_who_wait_enter() -> None:
+                door = Door()
+                door.open()
+                assert door.opened.wait()
+            """,
+        "pyproject.toml": '[tool.pytest.ini_options]\naddopts = ["--import-mode=importlib"]\npythonpath = ["adapters"]\n',
+    }.items():
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(dedent(text))
+    command = [sys.executable, "-m", "tools.mutate", "--own", "--jobs", "1", "--root", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.splitlines()[0].split() == ["adapters/loop/door", "1", "of", "1", "100.0", "%"], done.stderr

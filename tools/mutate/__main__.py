@@ -1,4 +1,4 @@
-"""Mutation testing of core and transports: does a module's own test file notice each small mistake in it?
+"""Mutation testing of core, transports and the server: does a module's own test file notice each small mistake in it?
 
 `python -m tools.mutate [MODULE ...]`, as `make mutate MODULES="flow http1"`. It works on a copy, so that editing may go
 on, and keeps what it found in `.setup/mutation`: the next run takes up from there, but for modules that changed, or
@@ -163,7 +163,7 @@ def mutate(modules: list[Module], chosen: argparse.Namespace, folder: Path) -> l
 def main(arguments: list[str]) -> int:
     """Make the mutants, try them, and report."""
     parser = argparse.ArgumentParser(
-        prog="python -m tools.mutate", description="Mutation testing of core and transports."
+        prog="python -m tools.mutate", description="Mutation testing of core, transports and the server."
     )
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="flow or core/flow; all when none is named")
     parser.add_argument("--own", action="store_true", help="ask a module's own tests only")

@@ -50,9 +50,10 @@ ARITHMETIC: Final[dict[type[ast.operator], type[ast.operator]]] = {
     ast.BitXor: ast.BitAnd,
 }
 
+FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
+
 FOR_TYPES: Final = ("NewType", "TypeVar", "cast", "Literal", "Callable", "assert_never")
 """What is called or subscripted with these names speaks to the type checker."""
-
 
 FILLED: Final[dict[type, str | bytes]] = {str: "~", bytes: b"~"}
 """What an empty text becomes. One that is not becomes empty."""
@@ -102,7 +103,7 @@ class Mutant:
     def functions(self) -> list[int]:
         """The first lines of the functions in whose bodies it is, the outermost first."""
         functions = [
-            place.parent for place in self.path if place.field == "body" and isinstance(place.parent, ast.FunctionDef)
+            place.parent for place in self.path if place.field == "body" and isinstance(place.parent, FUNCTIONS)
         ]
         return [min([function.lineno, *(line.lineno for line in function.decorator_list)]) for function in functions]
 
@@ -158,7 +159,7 @@ def _places(node: ast.AST, path: tuple[Place, ...], function: bool) -> Iterator[
                 continue
             here = (*path, Place(node, field, index))
             yield here
-            yield from _places(child, here, function or isinstance(child, ast.FunctionDef))
+            yield from _places(child, here, function or isinstance(child, FUNCTIONS))
 
 
 def _untouched(node: ast.AST, field: str, value: object) -> bool:
@@ -255,7 +256,7 @@ def _other_constants(value: object, parent: ast.AST, path: tuple[Place, ...]) ->
 
 def _forgettable(node: ast.Assign, path: tuple[Place, ...]) -> bool:
     """Can this assignment be left out, so that what was assigned before stays?"""
-    functions = [place.parent for place in path if isinstance(place.parent, ast.FunctionDef)]
+    functions = [place.parent for place in path if isinstance(place.parent, FUNCTIONS)]
     if not functions or functions[-1].name == "__init__":
         return False
     for target in node.targets:

@@ -14,6 +14,9 @@ from .trial import Subject
 
 RINGS: Final = ("core", "transports")
 
+SERVER: Final = ("handlers", "loop", "server", "system")
+"""The folders of adapters that run in a server. The other folders are not mutated."""
+
 OTHERS: Final = ("tests/abuse/test_*.py", "tests/transports/test_switchboard_machine.py")
 """Beside the tests that import a module themselves, these may notice what its own tests do not."""
 
@@ -63,7 +66,8 @@ class Module:
 
     def others(self) -> list[str]:
         """The test files beside its own that are asked about a survivor."""
-        files = [file for ring in RINGS for file in sorted((self.root / "tests" / ring).rglob("test_*.py"))]
+        rings = RINGS if self.ring in RINGS else (self.ring,)
+        files = [file for ring in rings for file in sorted((self.root / "tests" / ring).rglob("test_*.py"))]
         naming = re.compile(rf"\b{re.escape(self.imported)}\b")
         chosen = [file for file in files if naming.search(file.read_text())]
         chosen += [file for pattern in OTHERS for file in sorted(self.root.glob(pattern)) if file not in chosen]
@@ -72,7 +76,8 @@ class Module:
     def subject(self, copy: Path) -> Subject:
         """What a trial has to know of it, in a copy of the project."""
         own = str(self.own.relative_to(self.root))
-        return Subject(copy, self.imported, copy / self.file.relative_to(self.root), own, tuple(self.others()))
+        file = copy / self.file.relative_to(self.root)
+        return Subject(copy, self.imported, file, own, tuple(self.others()), loops=self.ring not in RINGS)
 
     @property
     def killed(self) -> int:
@@ -110,16 +115,20 @@ class Module:
 
 
 def find_modules(root: Path, names: list[str]) -> list[Module]:
-    """The modules of these names (`flow`, `connections/flow` or `core/connections/flow`), or all of both rings."""
-    rings = [(ring, root / ring / "posthouse" / ring) for ring in RINGS]
+    """The modules of these names (`flow`, `connections/flow` or `core/connections/flow`) and of these folders
+    (`adapters/loop`), or all: both rings, and the server's code."""
+    rings = [(ring, root / ring / "posthouse" / ring) for ring in (*RINGS, "adapters")]
     modules = [
         Module(root, ring, file.relative_to(folder).with_suffix("").as_posix())
         for ring, folder in rings
         for file in sorted(folder.rglob("*.py"))
-        if file.stem != "__init__"
+        if file.stem != "__init__" and (ring in RINGS or file.relative_to(folder).parts[0] in SERVER)
     ]
-    chosen = [[module for module in modules if f"/{module}".endswith(f"/{name}")] for name in names]
+    chosen = [
+        [module for module in modules if f"/{module}".endswith(f"/{name}") or f"{module}".startswith(f"{name}/")]
+        for name in names
+    ]
     for name, found in zip(names, chosen, strict=True):
         if not found:
-            raise SystemExit(f"there is no module {name!r} in {' or '.join(RINGS)}")
+            raise SystemExit(f"there is no module {name!r} in {', '.join(RINGS)} or the server")
     return [module for module in modules if not names or any(module in found for found in chosen)]

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import os
 import resource
+import select
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +26,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
 from pathlib import Path
+from time import process_time
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Final
 
@@ -46,14 +50,26 @@ MANY: Final = 254
 OTHERS_SECONDS: Final = 200.0
 """Of processor time, for the tests beside a module's own."""
 
-LIBRARIES: Final = "anyio _hypothesis_pytestplugin h11 msgspec trio wsproto".split()
+SLEEP: Final = 4.0
+"""Seconds for which a trial may use no processor time: a mutant that never wakes its tests up is not noticed sooner."""
+
+SAMPLE: Final = 0.5
+"""Seconds between two looks at a trial."""
+
+AWAKE: Final = 2
+"""The clock ticks that a trial uses within `SLEEP` seconds if it does anything. A thread that looks now and then uses
+fewer."""
+
+LIBRARIES: Final = (
+    *"_hypothesis_pytestplugin anyio anyio._backends._asyncio anyio._backends._trio asyncio coverage h11".split(),
+    *"importlib.metadata logging.config msgspec trio trustme wsproto".split(),
+)
 """Imported before the first fork, so that no child does it again."""
 
-UNUSED: Final = (
-    *"anyio cacheprovider debugging doctest faulthandler junitxml logging pastebin stepwise".split(),
-    *"threadexception unraisableexception".split(),
-)
-"""Plugins of pytest that none of these tests needs, and that cost a child more than most mutants do."""
+USELESS: Final = "cacheprovider debugging doctest faulthandler junitxml pastebin stepwise".split()
+UNUSED: Final = (*USELESS, *"anyio logging threadexception unraisableexception".split())
+"""Plugins of pytest that the tests of the server do not need, and those of core and transports. They cost a child more
+than most mutants do."""
 
 
 class Broken(Exception):
@@ -62,13 +78,15 @@ class Broken(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """The module to mutate, in the copy of the project at `root`, and the paths of its own tests and of others."""
+    """The module to mutate, in the copy of the project at `root`, and the paths of its own tests and of others. With
+    `loops`, the tests run event loops and read the log."""
 
     root: Path
     imported: str
     file: Path
     own: str
     others: tuple[str, ...]
+    loops: bool = False
 
 
 class Planted(MetaPathFinder, Loader):
@@ -94,14 +112,23 @@ class Planted(MetaPathFinder, Loader):
 class Quick:
     """A plugin of pytest that, when the tests are collected, forks for each mutant instead of running them. Writes a
     line for each trial: its wait status, and whether that is all that there is to know; for the first, of the module as
-    it is, its seconds."""
+    it is, its seconds.
 
-    def __init__(self, subject: Subject, mutants: Sequence[Mutant], results: int) -> None:
+    The first trial also notes which functions each test calls. A mutant is tried with the tests that call its function.
+    `notes`: the file for that.
+    """
+
+    def __init__(self, subject: Subject, mutants: Sequence[Mutant], results: int, notes: Path) -> None:
         self._file = str(subject.file)
         self._mutants = mutants
         self._results = results
+        self._notes = notes
         self._called: set[int] = set()  # the first lines of functions; only asked whether a line is among them
-        sys.setprofile(self._notice)
+        self._profile(self._notice)
+
+    def _profile(self, notice: Callable[[FrameType, str, object], None] | None) -> None:
+        threading.setprofile(notice)
+        sys.setprofile(notice)
 
     def _notice(self, frame: FrameType, event: str, _argument: object) -> None:
         if event == "call" and frame.f_code.co_filename == self._file:
@@ -110,23 +137,47 @@ class Quick:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """In place of the loop over the tests."""
-        sys.setprofile(None)
+        self._profile(None)
         if session.testsfailed:
             return False  # and pytest says what could not be collected
-        items = sorted(session.items, key=lambda item: hasattr(getattr(item, "obj", None), "hypothesis"))
-        status, seconds = _ended(_fork(partial(_loop, items), None))
+        items = session.items
+        status, seconds = _ended(_fork(partial(self._clean, items), None))
         os.write(self._results, f"{status} {seconds}\n".encode())
+        calling: dict[pytest.Item, list[int]] = {}
+        if status == 0:
+            noted = json.loads(self._notes.read_text())
+            calling = {item: lines for item, (_, lines) in zip(items, noted, strict=True)}
+            items = [items[place] for place in sorted(range(len(items)), key=lambda place: noted[place][0])]
         functions = self._functions()
         for mutant in self._mutants:
-            status, _ = _ended(_fork(partial(self._mutated, items, functions, mutant), allowed(seconds)))
+            chosen = [item for item in items if mutant.functions[-1] in calling.get(item, ())]
+            status, _ = _ended(_fork(partial(self._mutated, chosen, functions, mutant), allowed(seconds)))
             if unfit := os.waitstatus_to_exitcode(status) == UNFIT:
                 status = 0
             known = status != 0 or (not unfit and self._called.isdisjoint(mutant.functions))
             os.write(self._results, f"{status} {known:d}\n".encode())
             if os.WIFEXITED(status) and 0 < os.WEXITSTATUS(status) < MANY:
                 # Who notices one mutant is likely to notice the next, too.
-                items.insert(0, items.pop(os.WEXITSTATUS(status) - 1))
+                noticed = chosen[os.WEXITSTATUS(status) - 1]
+                items.remove(noticed)
+                items.insert(0, noticed)
         return True
+
+    def _clean(self, items: Sequence[pytest.Item]) -> int:
+        """Run the tests without a mutant. Note the seconds of each test, and the functions that it calls."""
+        noted: list[tuple[float, list[int]]] = []
+
+        def begin() -> None:
+            self._called = set()
+            self._profile(self._notice)
+
+        def end(seconds: float) -> None:
+            self._profile(None)
+            noted.append((seconds, sorted(self._called)))
+
+        status = _loop(items, begin, end)
+        self._notes.write_text(json.dumps(noted))
+        return status
 
     def _functions(self) -> list[FunctionType]:
         """Every function of the module, wherever it is by now."""
@@ -163,7 +214,8 @@ def statuses(subject: Subject, mutants: Sequence[Mutant], log: Path, ready: Call
     before each of the thorough trials. Raises Broken."""
     reading, writing = os.pipe()
     within = [mutant for mutant in mutants if mutant.functions]
-    warm = _fork(lambda: _pytest(subject.root, [subject.own], log, [Quick(subject, within, writing)]), None)
+    quick = partial(Quick, subject, within, writing, log.with_suffix(".calls"))
+    warm = _fork(lambda: _pytest(subject, [subject.own], log, [quick()]), None)
     os.close(writing)
     with os.fdopen(reading) as results:
         clean, _, seconds = (results.readline() or "1 0").partition(" ")
@@ -183,7 +235,7 @@ def thorough(subject: Subject, mutant: Mutant, tests: Sequence[str], seconds: fl
 
     def run() -> int:
         sys.meta_path.insert(0, Planted(subject, mutant))
-        return _pytest(subject.root, tests, log, [])
+        return _pytest(subject, tests, log, [])
 
     return _ended(_fork(run, seconds))[0]
 
@@ -205,7 +257,7 @@ def _fork(work: Callable[[], int], seconds: float | None) -> int:
         if seconds is not None:
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
             signal.setitimer(signal.ITIMER_PROF, seconds)
-            # Nothing here waits for anything; if a mutant made it wait, processor time would not pass.
+            # If a mutant makes a test wait, processor time does not pass.
             signal.setitimer(signal.ITIMER_REAL, 60 + 10 * seconds)
         status = work()
     finally:
@@ -213,27 +265,63 @@ def _fork(work: Callable[[], int], seconds: float | None) -> int:
 
 
 def _ended(pid: int) -> tuple[int, float]:
-    """Wait for its end: its wait status and its seconds of processor time."""
+    """Wait for its end, or end it when it sleeps for too long: its wait status and its seconds of processor time."""
+    ended = select.poll()
+    process = os.pidfd_open(pid)
+    ended.register(process, select.POLLIN)
+    asleep, before = 0.0, 0
+    while not ended.poll(SAMPLE * 1000):
+        ticks = _ticks(pid)
+        if ticks is None or ticks - before >= AWAKE:
+            asleep, before = 0.0, ticks or 0
+            continue
+        asleep += SAMPLE
+        if asleep >= SLEEP:
+            os.kill(pid, signal.SIGKILL)
+            break
+    os.close(process)
     _pid, status, usage = os.wait4(pid, 0)
     return status, usage.ru_utime + usage.ru_stime
 
 
-def _pytest(root: Path, tests: Sequence[str], log: Path, plugins: list[object]) -> int:
-    os.chdir(root)
+def _ticks(pid: int) -> int | None:
+    """The processor time of a process until now, in clock ticks. None: it runs, or has children that may run."""
+    ticks = 0
+    try:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            fields = (thread / "stat").read_text().rpartition(")")[2].split()
+            if fields[0] != "S" or (thread / "children").read_text():
+                return None
+            ticks += int(fields[11]) + int(fields[12])
+    except OSError:
+        return None  # it ends
+    return ticks
+
+
+def _pytest(subject: Subject, tests: Sequence[str], log: Path, plugins: list[object]) -> int:
+    os.chdir(subject.root)
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (written, 1), (written, 2)):
         os.dup2(source, target)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     options = ["-x", "-q", "-s", "--tb=short", "--assert=plain", "-c", "pyproject.toml", "--rootdir=."]
-    without = [word for name in UNUSED for word in ("-p", f"no:{name}")]
+    without = [word for name in (USELESS if subject.loops else UNUSED) for word in ("-p", f"no:{name}")]
     return int(pytest.main([*options, *without, *tests], plugins))
 
 
-def _loop(items: Sequence[pytest.Item]) -> int:
-    """Run these tests up to the first that fails: its place, from 1, or 0 when none did."""
-    for place, (item, following) in enumerate(zip(items, [*items[1:], None], strict=True), 1):
+def _loop(
+    items: Sequence[pytest.Item],
+    begins: Callable[[], object] = lambda: None,
+    ends: Callable[[float], object] = lambda seconds: None,
+) -> int:
+    """Run these tests up to the first that fails: its place, from 1, or 0 when none did. `begins` and `ends` are called
+    around each test."""
+    for place, (item, following) in enumerate(zip(items, [*items[1:], None] if items else [], strict=True), 1):
+        began = process_time()
+        begins()
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        ends(process_time() - began)
         if item.session.testsfailed:
             return min(place, MANY)
     return 0
