@@ -19,7 +19,10 @@ settings.load_profile("suite")
 # In debug mode (`python -X dev`), asyncio warns of callbacks that took 100 ms, as they do on a busy machine.
 logging.getLogger("asyncio").setLevel(logging.ERROR)
 
-RINGS = tuple(Path(__file__).parent / ring for ring in ("core", "transports"))
+TESTS = Path(__file__).parent
+
+SERVER = tuple(f"adapters/posthouse/adapters/{folder}" for folder in ("handlers", "loop", "server", "system"))
+"""The folders of adapters whose branches are measured: what runs in a server."""
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["direct", "general"])
@@ -35,34 +38,43 @@ def either_way(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 class Measurement:
-    """Measures core and transports during collection, which imports them, and during the tests of these two rings.
+    """Measures core, transports and the server during collection, which imports them, and then each by its own tests:
+    those of `tests/core` and `tests/transports`, and those of `tests/adapters`.
 
-    A line that only a test of another ring runs counts as not covered, and those tests run at full speed.
+    A line of core that only a test of the server runs counts as not covered. All other tests run at full speed.
     """
 
     def __init__(self) -> None:
-        self.coverage = coverage.Coverage(data_suffix=True)
-        self.coverage.start()
-        self.running = True
+        self._kinds = {"core": coverage.Coverage(data_suffix=True)}
+        self._kinds["transports"] = self._kinds["core"]
+        self._running: coverage.Coverage | None = None
+        self._switch("core")
 
-    def switch(self, on: bool) -> None:
-        """Start or stop to measure."""
-        if on != self.running:
-            self.running = on
-            (self.coverage.start if on else self.coverage.stop)()
+    def _switch(self, kind: str) -> None:
+        """Measure this kind of tests from now on."""
+        if kind == "adapters" and kind not in self._kinds:
+            self._kinds[kind] = coverage.Coverage(data_suffix=True, source=list(SERVER))
+        measured = self._kinds.get(kind)
+        if measured is not self._running:
+            if self._running is not None:
+                self._running.stop()
+            if measured is not None:
+                measured.start()
+            self._running = measured
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> object:
-        self.switch(any(item.path.is_relative_to(ring) for ring in RINGS))
+        self._switch(item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else "")
         return (yield)
 
     def pytest_unconfigure(self) -> None:
-        self.switch(False)
-        self.coverage.save()
+        self._switch("")
+        for measured in dict.fromkeys(self._kinds.values()):
+            measured.save()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--coverage", action="store_true", help="measure how the tests of core and transports cover them")
+    parser.addoption("--coverage", action="store_true", help="measure how core, transports and the server are covered")
 
 
 def pytest_configure(config: pytest.Config) -> None:

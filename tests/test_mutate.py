@@ -66,6 +66,12 @@ def test_a_hall_has_room_for_one_more() -> None:
     assert Hall(3).empty() == 4
 """
 
+SETTINGS = """
+[tool.pytest.ini_options]
+addopts = ["--import-mode=importlib"]
+pythonpath = ["core"]
+"""
+
 DROWSY = """
 from posthouse.core.unwatched import Door
 
@@ -180,7 +186,7 @@ def test_tests_that_notice_every_mistake_leave_no_survivor_and_weak_ones_do(tmp_
         "tests/core/test_watched.py": WATCHFUL,
         "core/posthouse/core/unwatched.py": DOOR,
         "tests/core/test_unwatched.py": DROWSY,
-        "pyproject.toml": '[tool.pytest.ini_options]\naddopts = ["--import-mode=importlib"]\npythonpath = ["core"]\n',
+        "pyproject.toml": SETTINGS,
         "docs/internals/mutation.md": "- `core/unwatched` `` self.room > 0 -> self.room >= 0 ``\n",
     }.items():
         file = tmp_path / name
@@ -225,7 +231,7 @@ def test_a_mutant_that_makes_its_tests_wait_for_ever_is_ended(tmp_path: Path) ->
                 door.open()
                 assert door.opened.wait()
             """,
-        "pyproject.toml": '[tool.pytest.ini_options]\naddopts = ["--import-mode=importlib"]\npythonpath = ["adapters"]\n',
+        "pyproject.toml": SETTINGS.replace("core", "adapters"),
     }.items():
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from functools import partial
+from typing import Any
 
 import anyio
 import pytest
 from posthouse.adapters import Server, serve
 from posthouse.adapters.handlers import events
 from posthouse.adapters.report import INFO, clean, report
+from posthouse.core.service.context import Context, HookContext
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
-from posthouse.core.values.lifecycle import ConnectionClosed
+from posthouse.core.values.effects import Emit
+from posthouse.core.values.lifecycle import (
+    ConnectionClosed,
+    ConnectionOpened,
+    Event,
+)
+from posthouse.core.values.peers import Address, Caller, ConnectionId, Identity, Peer
 
-from tests.adapters.loopback import PATIENCE, connected, post, serving, text, websocket
+from tests.adapters.loopback import PATIENCE, UPGRADE, connected, post, serving, text, websocket
+from tests.adapters.simulated import SimulatedServer
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -275,3 +286,244 @@ async def test_the_lines_of_a_call_have_the_id_of_its_request(caplog: pytest.Log
     assert [line["request_id"] for line in lines(caplog, "call.timed_out")] == ["r-late"]
     ended = [(line["request_id"], line["outcome"], line["code"]) for line in lines(caplog, "call.ended")]
     assert ended == [("r-broken", "error", -32603), ("r-late", "timed_out", -32030)]
+
+
+# On a simulated machine
+
+
+def world(caplog: pytest.LogCaptureFixture, service: Service | None = None, **options: Any) -> SimulatedServer:
+    caplog.set_level(logging.DEBUG, "posthouse")
+    options.setdefault("config", Config(drain_notice=0.0, drain_spread=0.0, drain_grace=0.0))
+    return SimulatedServer(service or Service("events", public=True), port=8000, **options)
+
+
+def facts(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, Any]]:
+    """The facts of each line of this event, with its level and its text."""
+    lines = [vars(record) for record in caplog.records if vars(record).get("event") == event]
+    return [{"level": line["levelno"], "text": str(line["args"][0]), **line["fields"]} for line in lines]
+
+
+def emit(server: SimulatedServer, event: Event) -> None:
+    server.do(lambda: server.events.emit(Emit(event)))
+
+
+PLACE = Address("10.0.0.9", 4321)
+
+
+class Hooked:
+    """A service whose hooks await `release`, one after another. `seen` has what they have seen."""
+
+    def __init__(self) -> None:
+        self.service = Service("hooked", public=True)
+        self.seen: list[Any] = []
+        self.release: list[asyncio.Future[None]] = []
+        self.service.on("connection.opened")(self.opened)
+
+    async def opened(self, event: ConnectionOpened) -> None:
+        self.seen.append(f"begins {event.connection}")
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.release.append(future)
+        try:
+            await future
+        finally:
+            self.seen.append(f"ends {event.connection}")
+
+
+def opened(number: int) -> Emit:
+    event = ConnectionOpened(ConnectionId(number), f"c{number}", "websocket", PLACE, None, 0.0)
+    return Emit(event, Caller(ConnectionId(number), f"c{number}", Peer("websocket"), Identity()))
+
+
+def test_hooks_that_await_run_one_after_another(caplog: pytest.LogCaptureFixture) -> None:
+    hooked = Hooked()
+    server = world(caplog, hooked.service)
+    for number in (1, 2, 3):
+        server.do(partial(server.events.emit, opened(number)))
+    assert hooked.seen == ["begins 1"]
+    for place in range(2):
+        hooked.release[place].set_result(None)
+        server.settle()
+        server.loop.wake_up()
+        server.settle()
+    assert hooked.seen == ["begins 1", "ends 1", "begins 2", "ends 2", "begins 3"]
+
+
+def test_at_most_1024_events_wait_for_a_hook_and_the_others_are_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    hooked = Hooked()
+    server = world(caplog, hooked.service)
+
+    def emit_many(count: int) -> None:
+        def emit_all() -> None:
+            for number in range(count):
+                server.events.emit(opened(number))
+
+        server.do(emit_all)
+
+    emit_many(1025)
+    assert facts(caplog, "hook.overrun") == []
+    emit_many(2)
+    text_ = "dropped an event for Hooked.opened, which is slower than the events: make it faster"
+    assert facts(caplog, "hook.overrun") == [{"level": 40, "text": text_, "hook": "Hooked.opened"}]
+    server.pass_time(9.9)
+    emit_many(1)
+    assert len(facts(caplog, "hook.overrun")) == 1
+    server.pass_time(0.1)
+    emit_many(1)
+    assert len(facts(caplog, "hook.overrun")) == 2
+    assert len(server.events._waiting) == 1024
+
+
+def test_a_hook_that_fails_has_a_line_and_the_next_ones_run(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service("hooked", public=True)
+    seen: list[str] = []
+
+    @service.on("connection.opened")
+    def plain(event: ConnectionOpened) -> None:
+        raise ArithmeticError("plain")
+
+    @service.on("connection.opened")
+    async def awaiting(event: ConnectionOpened) -> None:
+        raise ArithmeticError("awaiting")
+
+    @service.on("connection.opened")
+    async def last(event: ConnectionOpened) -> None:
+        seen.append("last")
+
+    server = world(caplog, service)
+    server.websocket()
+    assert seen == ["last"]
+    lines = facts(caplog, "hook.failed")
+    assert [line["level"] for line in lines] == [40, 40]
+    here = "test_a_hook_that_fails_has_a_line_and_the_next_ones_run.<locals>."
+    assert [line["text"] for line in lines] == [
+        f"{here}{name} raised an exception: nothing else is affected" for name in ("plain", "awaiting")
+    ]
+    raised = [record.exc_info for record in caplog.records if vars(record)["event"] == "hook.failed"]
+    assert [str(info and info[1]) for info in raised] == ["plain", "awaiting"]
+
+
+def test_a_hook_without_a_name_is_named_by_its_type_and_one_behind_a_partial_by_its_function(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Nameless:
+        def __call__(self, event: Event) -> None:
+            raise ArithmeticError
+
+    def named(word: str, event: Event) -> None:
+        raise ArithmeticError
+
+    service = Service("hooked", public=True)
+    service.on("connection.opened")(Nameless())
+    service.on("connection.opened")(partial(named, "x"))
+    server = world(caplog, service)
+    server.websocket()
+    names = [line["hook"].rpartition(".")[2] for line in facts(caplog, "hook.failed")]
+    assert names == ["Nameless", "named"]
+
+
+def test_a_plain_hook_that_is_slow_ends_the_turn(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service("hooked", public=True)
+    ended: list[bool] = []
+
+    @service.on("connection.opened")
+    def slow(event: ConnectionOpened) -> None:
+        server.clock.skip(0.006)
+
+    server = world(caplog, service)
+    end = server.runner.end_turn_if_slow
+
+    def note(now: float) -> None:
+        ended.append(now >= server.runner._turn_ends)
+        end(now)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server.runner, "end_turn_if_slow", note)
+        server.websocket()
+    assert ended == [True]
+
+
+def test_hooks_with_a_context_notify_the_connection_of_their_event(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service("hooked", public=True)
+    told: list[bool] = []
+    happened: list[Event] = []
+
+    @service.on("connection.opened")
+    def greet(event: ConnectionOpened, context: HookContext[Any]) -> None:
+        context.connection_state["greeted"] = True
+        happened.append(event)
+        told.append(context.notify("hello", [1]))
+
+    @service.method
+    def greeted(context: Context) -> bool:
+        return context.connection_state["greeted"] is True
+
+    server = world(caplog, service)
+    client = server.client()
+    client.send(UPGRADE)
+    head, _, rest = client.take().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 ")
+    client.received.extend(rest)
+    assert [message["params"] for message in client.messages()] == [[1]]
+    assert told == [True]
+    assert client.call("greeted")["result"] is True
+    client.reset()
+    emit(server, happened[0])
+    assert told == [True, False]
+
+
+@pytest.mark.parametrize("resists", [False, True])
+def test_the_end_of_the_server_waits_for_hooks_and_then_cancels_them(
+    resists: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = Service("hooked", public=True)
+    seen: list[str] = []
+
+    @service.on("connection.closed")
+    async def closed(event: ConnectionClosed) -> None:
+        seen.append("begins")
+        try:
+            await anyio.sleep(100.0)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(5.0 if resists else 0.05)
+            seen.append("ends")
+
+    config = Config(drain_notice=0.0, drain_spread=0.0, drain_grace=0.0, close_timeout=2.0)
+    server = world(caplog, service, config=config)
+    for _ in range(3):
+        server.websocket()
+    ended: list[tuple[float, list[str]]] = []
+    server.task.add_done_callback(lambda _: ended.append((round(server.clock.now, 2), list(seen))))
+    server.server.shut_down()
+    server.pass_time(30.0)
+    ((when, then),) = ended
+    assert then == (["begins"] if resists else ["begins", "ends"])
+    assert facts(caplog, "hook.failed") == []
+    lines = facts(caplog, "hook.resists")
+    assert [line["level"] for line in lines] == ([30] if resists else [])
+    if resists:
+        text_ = f"{lines[0]['hook']} was cancelled, but goes on: the server ends without it"
+        assert lines[0]["text"] == text_ and lines[0]["hook"].endswith("closed")
+    assert 2.0 <= when <= 5.0
+    assert not server.events._waiting
+
+
+def test_the_server_ends_as_soon_as_its_last_hook_has(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service("hooked", public=True)
+
+    @service.on("connection.closed")
+    async def closed(event: ConnectionClosed) -> None:
+        await anyio.sleep(0.5)
+
+    server = world(caplog, service)
+    for _ in range(2):
+        server.websocket().reset()
+    server.server.shut_down()
+    server.pass_time(0.9)
+    assert not server.task.done()
+    server.pass_time(0.2)
+    assert server.task.done()
+    idle = world(caplog)
+    idle.server.shut_down()
+    idle.pass_time(0.1)
+    assert idle.task.done()

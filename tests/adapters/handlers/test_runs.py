@@ -1,4 +1,7 @@
-"""User code behind the firewall: how it runs, how it is stopped, and the outcome that its caller gets."""
+"""User code behind the firewall: how it runs, how it is stopped, and the outcome that its caller gets.
+
+The first part is over real sockets, with both event loops; the second is on a simulated machine.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import anyio
@@ -23,6 +27,7 @@ from posthouse.core.values.errors import RpcError
 from posthouse.core.values.lifecycle import CallFailed, ConnectionClosed, ConnectionOpened
 
 from tests.adapters.loopback import PATIENCE, connected, serving, text, websocket
+from tests.adapters.simulated import SimulatedClient, SimulatedServer, logged
 
 pytestmark = pytest.mark.anyio
 
@@ -677,3 +682,526 @@ def test_a_blocking_call_that_outlives_the_event_loop_is_dropped_quietly(
     release.set()
     gc.collect()
     assert raised == []
+
+
+# On a simulated machine
+
+
+def cancel(id: object) -> bytes:
+    return text("$/cancelRequest", {"id": id}, id=None)
+
+
+def ids(client: SimulatedClient) -> list[tuple[Any, Any]]:
+    """The answers that have come: their ids, and their results or the codes of their errors."""
+    return [
+        (message["id"], message["result"] if "result" in message else message["error"]["code"])
+        for message in client.messages()
+        if "id" in message
+    ]
+
+
+class World(SimulatedServer):
+    """A server with one WebSocket. Handlers that block wait at `gate`, others at `released`. `seen` is for the test."""
+
+    def __init__(self, declare: Callable[[World, Service], None], **config: Any) -> None:
+        self.seen: list[Any] = []
+        self.kept: list[Context] = []
+        service = Service("world", public=True)
+        declare(self, service)
+        super().__init__(service, port=8000, config=Config(**config))
+        self.gate = self.system.threads.condition()
+        self.released = self.system.threads.condition()
+        self.ws = self.websocket()
+
+    def say(self, method: str, params: object = (), id: object = 1) -> None:
+        self.ws.say(text(method, params, id))
+
+    def step(self) -> list[tuple[Any, Any]]:
+        """Let threads run, and return the answers."""
+        self.pass_time(0.02)
+        return ids(self.ws)
+
+    def open(self) -> list[tuple[Any, Any]]:
+        """Let the threads that wait at the gate go on."""
+        self.gate.notify_all()
+        return self.step()
+
+
+def blocks(world: World, service: Service) -> None:
+    @service.method(blocking=True)
+    def block(name: str) -> str:
+        world.seen.append(name)
+        world.gate.wait()
+        return name
+
+
+def test_a_blocking_call_has_a_thread_and_its_result_is_told() -> None:
+    world = World(blocks)
+    world.say("block", ["a"], id=1)
+    assert (world.step(), world.seen) == ([], ["a"])
+    assert world.open() == [(1, "a")]
+    assert world.server.health().calls == 0
+    world.end()
+
+
+def test_more_blocking_calls_than_threads_wait_and_more_than_may_wait_are_refused() -> None:
+    world = World(blocks, blocking_workers=1, max_blocking_queue=1)
+    for id in (1, 2, 3):
+        world.say("block", [str(id)], id=id)
+    assert world.step() == [(3, -32009)]
+    assert world.server.health().calls == 2
+    assert (world.open(), world.open()) == ([(1, "1")], [(2, "2")])
+    assert world.seen == ["1", "2"]
+
+
+def test_a_refusal_for_want_of_threads_names_the_limit() -> None:
+    world = World(blocks, blocking_workers=1, max_blocking_queue=0)
+    world.say("block", ["a"], id=1)
+    world.say("block", ["b"], id=2)
+    (refused,) = world.ws.messages()
+    assert refused["error"]["data"]["limit"] == "max_blocking_queue"
+
+
+def test_a_blocking_call_that_is_cancelled_while_it_waits_for_a_thread_never_runs() -> None:
+    world = World(blocks, blocking_workers=1, max_blocking_queue=5)
+    for id in (1, 2, 3):
+        world.say("block", [str(id)], id=id)
+    world.step()
+    world.ws.say(cancel(2))
+    assert world.step() == [(2, -32800)]
+    assert world.server.health().calls == 2
+    assert world.open() + world.open() == [(1, "1"), (3, "3")]
+    assert world.seen == ["1", "3"]
+
+
+def test_a_blocking_call_that_is_cancelled_while_it_runs_keeps_its_slot_until_its_thread_has_ended() -> None:
+    world = World(blocks)
+    world.say("block", ["a"], id=1)
+    world.step()
+    world.ws.say(cancel(1))
+    assert world.step() == [(1, -32800)]
+    assert (world.server.health().calls, [*world.runs._runs]) != (0, [])
+    assert world.open() == []
+    assert (world.server.health().calls, [*world.runs._runs]) == (0, [])
+
+
+def blocks_in_line(world: World, service: Service) -> None:
+    @service.method(blocking=True, sequential=True)
+    def block(name: str) -> str:
+        world.seen.append(name)
+        world.gate.wait()
+        return name
+
+    @service.method(sequential=True)
+    async def wait(name: str) -> str:
+        world.seen.append(name)
+        await anyio.sleep(1.0)
+        return name
+
+
+def test_calls_of_sequential_methods_run_one_after_another_on_their_connection() -> None:
+    world = World(blocks_in_line)
+    other = world.websocket()
+    for id, method in ((1, "block"), (2, "wait"), (3, "block")):
+        world.say(method, [str(id)], id=id)
+    other.say(text("block", ["other"], id=9))
+    assert (world.step(), world.seen) == ([], ["1", "other"])
+    assert (world.open(), ids(other)) == ([(1, "1")], [(9, "other")])
+    assert world.seen == ["1", "other", "2"]
+    world.pass_time(1.0)
+    assert (ids(world.ws), world.step(), world.seen[3:]) == ([(2, "2")], [], ["3"])
+    assert world.open() == [(3, "3")]
+    assert world.runs._queues == {}
+    world.say("block", ["again"], id=4)
+    world.step()
+    assert world.open() == [(4, "again")]
+
+
+def test_a_sequential_call_that_is_cancelled_leaves_its_place_in_the_line() -> None:
+    world = World(blocks_in_line)
+    for id in (1, 2, 3, 4):
+        world.say("wait", [str(id)], id=id)
+    world.ws.say(cancel(3))
+    assert ids(world.ws) == [(3, -32800)]
+    world.ws.say(cancel(1))
+    world.settle()
+    assert ids(world.ws) == [(1, -32800)]
+    assert world.seen == ["1", "2"]
+    world.pass_time(2.0)
+    assert ids(world.ws) == [(2, "2"), (4, "4")]
+    assert world.runs._queues == {}
+
+
+def test_a_sequential_call_that_finds_no_thread_lets_the_next_begin() -> None:
+    world = World(blocks_in_line, blocking_workers=1, max_blocking_queue=0)
+    other = world.websocket()
+    other.say(text("block", ["other"], id=9))
+    world.step()
+    for id, method in ((1, "block"), (2, "block"), (3, "wait")):
+        world.say(method, [str(id)], id=id)
+    assert ids(world.ws) == [(1, -32009), (2, -32009)]
+    world.pass_time(1.0)
+    assert ids(world.ws) == [(3, "3")]
+    world.open()
+    assert (ids(other), world.runs._queues) == ([(9, "other")], {})
+
+
+def returns_something_to_await(world: World, service: Service) -> None:
+    async def later(name: str) -> str:
+        world.seen.append(name)
+        await anyio.sleep(1.0)
+        if name == "bad":
+            raise RpcError(7)
+        return name
+
+    @service.method
+    def plain(name: str) -> Any:
+        return later(name)
+
+    @service.method
+    def plain_with_context(context: Context, name: str) -> Any:
+        world.kept.append(context)
+        return later(name)
+
+    @service.method(blocking=True)
+    def thread(name: str) -> Any:
+        return later(name)
+
+    @service.method(blocking=True, sequential=True)
+    def in_line(name: str) -> Any:
+        return later(name)
+
+
+@pytest.mark.parametrize("method", ["plain", "plain_with_context", "thread", "in_line"])
+def test_what_a_function_returns_is_awaited_in_a_task(method: str) -> None:
+    world = World(returns_something_to_await)
+    for id, word, answer in ((1, "good", "good"), (2, "bad", 7), (3, "cancelled", -32800)):
+        world.say(method, [word], id=id)
+        assert world.step() == []
+        if word == "cancelled":
+            world.ws.say(cancel(3))
+        else:
+            world.pass_time(1.0)
+        assert world.step() == [(id, answer)]
+    assert (world.seen, world.runs._runs, world.runs._queues) == (["good", "bad", "cancelled"], {}, {})
+    assert [context.cancelled for context in world.kept] == [True] * len(world.kept)
+
+
+def between(world: World, service: Service) -> None:
+    """Blocking methods between interceptors. Those of the first do not await."""
+    plain, awaiting = Service("plain", public=True), Service("awaiting", public=True)
+
+    @plain.on_call
+    def before(context: Context, method: Method, arguments: Any) -> None:
+        world.seen.append("before")
+
+    @plain.on_outcome
+    def after(context: Context, method: Method, outcome: Outcome) -> Outcome | None:
+        world.seen.append("after")
+        return Returned("mended") if isinstance(outcome, Raised) and isinstance(outcome.error, KeyError) else None
+
+    @awaiting.on_call
+    async def before_later(context: Context, method: Method, arguments: Any) -> None:
+        WORD.set("of the interceptor")
+
+    @awaiting.on_outcome
+    async def after_later(context: Context, method: Method, outcome: Outcome) -> None:
+        world.seen.append((type(outcome).__name__, WORD.get()))
+
+    def block(name: str) -> str:
+        world.seen.append((name, WORD.get()))
+        WORD.set(f"of {name}")
+        world.gate.wait()
+        if name == "missing":
+            raise KeyError(name)
+        if name == "refused":
+            raise RpcError(7)
+        return name
+
+    plain.method("plain", blocking=True)(block)
+    plain.method("line", blocking=True, sequential=True)(block)
+    awaiting.method("awaiting", blocking=True)(block)
+    service.include(plain)
+    service.include(awaiting)
+
+
+WORD: ContextVar[str] = ContextVar("word", default="of nobody")
+
+
+def test_a_blocking_call_runs_between_plain_interceptors() -> None:
+    world = World(between)
+    for id, name, answer in ((1, "good", "good"), (2, "missing", "mended"), (3, "refused", 7)):
+        world.say("plain", [name], id=id)
+        world.step()
+        assert world.seen == ["before", (name, "of nobody")]
+        assert world.open() == [(id, answer)]
+        assert world.seen.pop() == "after"
+        world.seen.clear()
+    assert world.runs._runs == {}
+
+
+def test_an_interceptor_sees_that_there_was_no_thread() -> None:
+    world = World(between, blocking_workers=1, max_blocking_queue=0)
+    world.say("plain", ["good"], id=1)
+    world.step()
+    world.say("plain", ["busy"], id=2)
+    world.say("line", ["busy"], id=3)
+    assert ids(world.ws) == [(2, -32009), (3, -32009)]
+    assert world.seen == ["before", ("good", "of nobody"), "before", "after", "before", "after"]
+    world.say("awaiting", ["busy"], id=4)
+    assert ids(world.ws) == [(4, -32009)]
+    assert world.seen[6:] == [("Raised", "of the interceptor")]
+    assert world.open() == [(1, "good")]
+    assert (world.runs._runs, world.runs._queues) == ({}, {})
+
+
+def test_an_interceptor_does_not_see_the_outcome_of_a_blocking_call_that_was_cancelled() -> None:
+    world = World(between)
+    world.say("plain", ["good"], id=1)
+    world.say("line", ["good"], id=2)
+    world.say("line", ["next"], id=3)
+    world.step()
+    world.ws.say(cancel(1))
+    world.ws.say(cancel(2))
+    assert sorted(world.step()) == [(1, -32800), (2, -32800)]
+    assert world.open() == []
+    assert "after" not in world.seen
+    assert world.open() == [(3, "next")]
+    assert (world.runs._runs, world.runs._queues) == ({}, {})
+
+
+def test_a_blocking_call_between_interceptors_that_await_shares_their_variables() -> None:
+    world = World(between)
+    for id, name, answer, outcome in ((1, "good", "good", "Returned"), (2, "refused", 7, "Raised")):
+        world.say("awaiting", [name], id=id)
+        world.step()
+        assert world.seen == [(name, "of the interceptor")]
+        assert world.open() == [(id, answer)]
+        assert world.seen.pop() == (outcome, f"of {name}")
+        world.seen.clear()
+    assert world.runs._runs == {}
+
+
+def test_a_blocking_call_between_interceptors_that_await_can_be_cancelled_at_any_time() -> None:
+    world = World(between, blocking_workers=1, max_blocking_queue=1)
+    world.say("awaiting", ["runs"], id=1)
+    world.step()
+    world.say("awaiting", ["waits"], id=2)
+    world.ws.say(cancel(2))
+    assert world.step() == [(2, -32800)]
+    assert len(world.runs._runs) == 1
+    world.ws.say(cancel(1))
+    assert world.step() == [(1, -32800)]
+    assert len(world.runs._runs) == 1, "its thread runs"
+    assert world.open() == []
+    assert world.runs._runs == {}
+    assert world.seen == [("runs", "of the interceptor")]
+
+
+def fails(world: World, service: Service) -> None:
+    def fail(name: str) -> None:
+        if name == "data":
+            raise RpcError(7, "no", data={"why": object()})
+        if name == "refused":
+            raise RpcError(7, "no", data={"why": 1})
+        if name == "bare":
+            raise RpcError(8)
+        raise ArithmeticError(name)
+
+    async def fail_later(name: str) -> None:
+        fail(name)
+
+    service.method("plain")(fail)
+    service.method("task")(fail_later)
+    service.method("thread", blocking=True)(fail)
+
+
+@pytest.mark.parametrize("method", ["plain", "task", "thread"])
+def test_an_exception_is_an_error_of_the_caller_or_has_an_incident(
+    method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(fails)
+
+    def call(name: str) -> dict[str, Any]:
+        world.say(method, [name])
+        world.pass_time(0.02)
+        (message,) = world.ws.messages()
+        error: dict[str, Any] = message["error"]
+        return error
+
+    assert call("refused") == {"code": 7, "message": "no", "data": {"why": 1}}
+    assert call("bare")["code"] == 8
+    assert logged(caplog) == []
+    assert call("data") == {"code": 7, "message": "no"}
+    text = f"sent an error without its data: the data cannot be encoded as JSON, method={method}, code=7"
+    assert logged(caplog) == [(logging.WARNING, "error.data_lost", text)]
+    caplog.clear()
+    error = call("bug")
+    incident = error["data"]["incident"]
+    assert (error["code"], len(incident), int(incident, 16) >= 0) == (-32603, 12, True)
+    (record,) = caplog.records
+    assert (vars(record)["event"], vars(record)["incident"], vars(record)["method"]) == (
+        "call.failed",
+        incident,
+        method,
+    )
+    assert record.exc_info is not None and str(record.exc_info[1]) == "bug"
+    assert world.events.log.raised == {}
+
+
+def plain_functions(world: World, service: Service) -> None:
+    @service.method
+    def add(a: int, b: int = 1) -> int:
+        return a + b
+
+    @service.method
+    def progress(context: Context, value: int) -> int:
+        world.kept.append(context)
+        context.progress(value)
+        context.notify("behind", [value], after_reply=True)
+        return value
+
+
+def test_a_plain_function_is_answered_in_the_turn_of_its_request() -> None:
+    world = World(plain_functions)
+    assert world.ws.call("add", {"a": 1, "b": 2})["result"] == 3
+    assert world.ws.call("add", [4])["result"] == 5
+    assert world.ws.call("add", ["x"])["error"]["code"] == -32602
+    world.ws.say(b'{"jsonrpc":"2.0","method":"progress","params":[7],"id":1,"meta":{"progress_token":"t"}}')
+    told, answer, behind = world.ws.messages()
+    assert (told["params"]["value"], answer["result"], behind["params"]) == ({"fraction": 7}, 7, [7])
+    (context,) = world.kept
+    assert (context.cancelled, context.notify("later"), context.progress(1.0)) == (True, True, False)
+    assert world.runs._runs == {}
+
+
+def test_a_context_of_a_call_without_a_result_may_not_follow_it() -> None:
+    def declare(world: World, service: Service) -> None:
+        @service.method
+        def fail(context: Context) -> None:
+            world.kept.append(context)
+            raise RpcError(7)
+
+        @service.method
+        async def fail_later(context: Context) -> None:
+            world.kept.append(context)
+            raise RpcError(7)
+
+        @service.method
+        async def good(context: Context) -> None:
+            world.kept.append(context)
+
+        @service.method
+        def lost(context: Context) -> object:
+            world.kept.append(context)
+            return object()
+
+    world = World(declare)
+    for method, may_follow in (("fail", False), ("fail_later", False), ("good", True), ("lost", False)):
+        world.ws.call(method)
+        assert world.kept[-1].cancelled
+        assert world.kept[-1].notify("behind", after_reply=True) is may_follow
+        assert len(world.ws.messages()) == may_follow
+
+
+def test_each_call_has_context_variables_of_its_own() -> None:
+    def declare(world: World, service: Service) -> None:
+        def change(word: str) -> str:
+            before = WORD.get()
+            WORD.set(word)
+            return before
+
+        async def change_later(word: str) -> str:
+            return change(word)
+
+        service.method("plain")(change)
+        service.method("task")(change_later)
+        service.method("thread", blocking=True)(change)
+
+    world = World(declare)
+    for method in ("plain", "task", "thread") * 2:
+        world.say(method, [method])
+        assert world.step() == [(1, "of nobody")]
+
+
+def cleans_up(world: World, service: Service) -> None:
+    @service.method
+    async def work(seconds: float) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(seconds)
+            world.seen.append(seconds)
+
+    @service.method
+    async def finish() -> str:
+        return "finished"
+
+
+def test_a_handler_that_goes_on_after_its_clean_up_time_is_named_once_and_keeps_its_slot(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(cleans_up, cleanup_grace=2.0)
+    world.ws.say(
+        b'{"jsonrpc":"2.0","method":"work","params":[5],"id":1,"meta":{"request_id":"r1"}}',
+    )
+    world.say("work", [1.9], id=2)
+    world.ws.say(cancel(1))
+    world.ws.say(cancel(2))
+    assert ids(world.ws) == [(1, -32800), (2, -32800)]
+    world.pass_time(1.95)
+    assert (world.seen, len(world.runs._runs), logged(caplog)) == ([1.9], 1, [])
+    world.pass_time(0.1)
+    text = "work was cancelled, but goes on after its clean-up time: it keeps its slot until it ends"
+    line = f"{text}, connection={world.started[0].health().connections}, request_id=r1"
+    assert logged(caplog) == [(logging.WARNING, "handler.resists", line)]
+    world.pass_time(3.0)
+    assert (world.seen, world.runs._runs, len(logged(caplog))) == ([1.9, 5], {}, 1)
+
+
+@pytest.mark.parametrize(("seconds", "waits"), [(0.5, True), (1.05, True), (1.2, False)])
+@pytest.mark.parametrize("way", ["drained", "cancelled"])
+def test_the_end_of_the_server_waits_for_clean_up_but_not_for_longer_than_its_time(
+    way: str, seconds: float, waits: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = {"drain_timeout": 1.0} if way == "drained" else {"cleanup_grace": 1.1}
+    world = World(cleans_up, drain_notice=0.0, drain_spread=0.0, drain_grace=0.0, **limits)
+    world.say("work", [seconds], id=1)
+    ended: list[list[Any]] = []
+    world.task.add_done_callback(lambda _: ended.append(list(world.seen)))
+    if way == "drained":
+        world.server.shut_down()
+    else:
+        world.task.cancel()
+    world.pass_time(2.0)
+    assert ended == [[seconds] if waits else []]
+    text = "work was cancelled, but goes on after its clean-up time: the server ends without it"
+    assert [line[2].partition(", connection")[0] for line in logged(caplog, "handler.resists")] == (
+        [] if waits else [text]
+    )
+
+
+def test_no_call_begins_a_task_when_the_server_ends_and_no_line_goes_on() -> None:
+    world = World(blocks_in_line, drain_notice=0.0, drain_spread=0.0, drain_grace=0.0)
+    for id in (1, 2):
+        world.say("block", [str(id)], id=id)
+    world.step()
+    world.server.shut_down(0.0)
+    world.pass_time(0.0)
+    world.open()
+    world.pass_time(5.0)
+    assert world.seen == ["1"]
+    assert world.task.done()
+
+
+def test_a_thread_that_never_ends_does_not_delay_the_end_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(blocks, drain_notice=0.0, drain_spread=0.0)
+    world.say("block", ["a"])
+    world.step()
+    world.end()
+    assert [line for line in logged(caplog) if "the server ends without it" in line[2]] == []
+    assert world.system.threads.alive == ["posthouse-worker-1"]
+    world.gate.notify_all()
+    world.pass_time(0.1)
+    assert world.system.threads.alive == []

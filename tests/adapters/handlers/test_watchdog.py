@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 import pytest
 from posthouse.adapters.handlers.watchdog import SLOW, Watchdog
+from posthouse.adapters.system.machine import MachineThreads
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 
@@ -68,6 +70,55 @@ def test_what_waits_is_sent_before_code_that_was_slow_the_last_time() -> None:
         assert watchdog.ends() == clock.time
         sent.append("|")
     assert "".join(sent) == "|||a|a||"
+
+
+def test_code_is_slow_that_takes_longer_than_a_millisecond() -> None:
+    clock = Clock()
+    sent: list[float] = []
+    watchdog = Watchdog(clock, lambda: sent.append(clock.time), warn=0.1, log=5.0)
+    for begins, seconds in [(0.0, 0.001), (0.0, 0.0011), (1.0, 0.0), (2.0, 0.0)]:
+        clock.time = begins
+        watchdog.begins("a")
+        clock.time += seconds
+        watchdog.ends()
+    assert sent == [1.0]
+
+
+def test_code_is_named_at_the_very_times_that_are_given(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    clock.time = 0.0
+    watchdog = Watchdog(clock, lambda: None, warn=0.1234, log=5.0)
+    watchdog.begins("slow")
+    clock.time = 0.1235
+    watchdog.look()
+    assert caplog.records == [], "0.1235 is shown, and compared, as 0.123"
+    watchdog = Watchdog(clock, lambda: None, warn=0.125, log=5.0)
+    clock.time = 0.0
+    watchdog.begins("slow")
+    clock.time = 0.125
+    watchdog.look()
+    assert events(caplog) == ["loop.blocked"]
+    clock.time = 5.0
+    watchdog.look()
+    assert events(caplog) == ["loop.blocked", "loop.stuck"]
+    assert caplog.records[1].getMessage() == "slow still blocks the event loop; its stack:, seconds=5.0"
+    stack = caplog.records[1].stack_info
+    assert stack is not None and all(line.startswith("  ") for line in stack.splitlines())
+
+
+def test_it_looks_twice_within_the_time_after_which_code_is_named() -> None:
+    told: list[tuple[float, Callable[[], None], str]] = []
+
+    class Threads(MachineThreads):
+        def every(self, seconds: float, call: Callable[[], None], name: str) -> Callable[[], None]:
+            told.append((seconds, call, name))
+            return stop
+
+    def stop() -> None: ...
+
+    watchdog = Watchdog(Clock(), lambda: None, warn=0.5, log=5.0)
+    assert watchdog.start(Threads()) is stop
+    assert told == [(0.25, watchdog.look, "posthouse-watchdog")]
 
 
 @pytest.mark.anyio

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
+import logging
 import os
+import signal
 import socket
 import ssl
 import stat
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 import trustme
-from posthouse.adapters import Server, serve
-from posthouse.core.service.context import Context
+from posthouse.adapters import Server, run, serve
+from posthouse.adapters.handlers.lifespans import LifespanError
+from posthouse.adapters.journal.file import MIN_BYTES
+from posthouse.adapters.loop.named import asyncio_loop
+from posthouse.adapters.server.build import Build
+from posthouse.adapters.server.entrances.tls_channel import TlsChannel
+from posthouse.adapters.simulation.machine.signals import SimulatedSignals
+from posthouse.adapters.simulation.machine.system import SimulatedSockets, SimulatedSystem
+from posthouse.adapters.simulation.machine.threads import Exited
+from posthouse.adapters.version import installed_version
+from posthouse.core.gateway import Gateway
+from posthouse.core.service.context import Context, HookContext
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
-from posthouse.core.values.lifecycle import ConnectionClosed
+from posthouse.core.values.lifecycle import CallEnded, ConnectionClosed
 from posthouse.core.values.peers import Identity
+from posthouse.transports.policy import Policy
 
-from tests.adapters.loopback import PATIENCE, Client, connected, serving, text, websocket
+from tests.adapters.loopback import PATIENCE, UPGRADE, Client, connected, serving, text, websocket
+from tests.adapters.simulated import SimulatedServer, logged
 
 pytestmark = pytest.mark.anyio
 
@@ -287,3 +307,360 @@ async def test_hooks_hear_of_the_clients_that_have_not_left_when_a_shut_down_is_
                 server.shut_down()
                 await ended.wait()
     assert heard == ["the server shuts down"]
+
+
+# On a simulated machine
+
+
+def world(service: Service = service, **options: Any) -> SimulatedServer:
+    options.setdefault("port", 8000)
+    return SimulatedServer(service, **options)
+
+
+def mistake(**options: Any) -> str:
+    """The mistake in these arguments, with which no server starts."""
+    made = world(**options)
+    error = made.task.exception()
+    assert isinstance(error, UsageError)
+    assert (made.started, made.system.descriptors.open(), made.system.kernel.listening) == ([], {}, {})
+    return str(error)
+
+
+def test_it_listens_on_loopback_unless_it_is_told_otherwise(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "posthouse")
+    assert [bound.url for bound in world().server.bound] == ["http://127.0.0.1:8000"]
+    assert logged(caplog) == [(logging.INFO, "server.listening", "listening on http://127.0.0.1:8000")]
+    caplog.clear()
+    served = world(host=["10.0.0.1", "10.0.0.2"], port=80, allow_hosts=["example.org"])
+    assert [bound.url for bound in served.server.bound] == ["http://10.0.0.1:80", "http://10.0.0.2:80"]
+    assert [line[2] for line in logged(caplog)] == [
+        "listening on http://10.0.0.1:80",
+        "listening on http://10.0.0.2:80",
+    ]
+    assert world(host=()).server.bound == ()
+    assert world(host=(), tls_cert="cert.pem").server.bound == ()
+
+
+def test_all_that_it_opened_is_closed_in_the_end() -> None:
+    served = world(host=["127.0.0.1", "127.0.0.2"])
+    served.websocket()
+    served.client()
+    served.end()
+    assert (served.system.descriptors.open(), served.system.kernel.listening) == ({}, {})
+    assert served.system.threads.alive == []
+
+
+def test_an_address_that_is_in_use_closes_what_was_opened_before() -> None:
+    made = world(host=["127.0.0.1", "127.0.0.2", "127.0.0.1"])
+    error = made.task.exception()
+    assert isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+    assert (made.system.descriptors.open(), made.system.kernel.listening) == ({}, {})
+
+
+def test_arguments_that_do_not_fit_together_are_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert mistake(tls_key="key.pem") == "tls_key needs tls_cert: TLS needs a certificate"
+    assert mistake(dev=1) == "dev is 1, but must be True or False"
+    assert mistake(port="80") == "port is '80', but must be a whole number from 0 to 65535"
+    assert mistake(host=1) == "host is 1, but must be a string, or several"
+    assert mistake(pipes=[1]).startswith("pipes contains 1")
+    assert mistake(config={}).startswith("config is a mapping")
+    assert mistake(signals=None) == "signals is None, but must be True or False"
+    assert mistake(allow_hosts="a") == "allow_hosts is a single string: give a list, ['a']"
+    assert mistake(allow_origins="a") == "allow_origins is a single string: give a list, ['a']"
+    assert mistake(access_log="yes") == "access_log is 'yes', but must be True or False"
+    assert mistake(started=1) == "started is 1, but must be a function that takes the Server"
+    assert mistake(reload=True).startswith("serve has no argument 'reload': nothing is reloaded")
+    assert mistake(host="10.0.0.1").startswith("10.0.0.1 is not a loopback address")
+    assert mistake(host="10.0.0.1", dev=True, allow_hosts=["a"]).startswith("dev=True is only for loopback addresses")
+    assert mistake(host=[]).startswith("there is nothing to listen on")
+    monkeypatch.setattr(SimulatedSignals, "available", lambda self: False)
+    assert mistake(signals=True) == (
+        "signals=True needs the main thread: use signals=False, and end the server with shut_down"
+    )
+    assert world(signals=False).server.bound
+
+
+def refusals(served: SimulatedServer, head: str) -> int:
+    """The status with which a WebSocket with these headers begins."""
+    client = served.client()
+    client.send(UPGRADE.replace(b"Host: localhost\r\n", head.encode()))
+    return int(client.take().split()[1])
+
+
+def test_only_names_and_origins_that_are_allowed_may_call() -> None:
+    usual = world()
+    assert [refusals(usual, f"Host: {name}\r\n") for name in ("localhost", "127.0.0.1", "evil.example")] == [
+        101,
+        101,
+        421,
+    ]
+    named = world(allow_hosts=["example.org"], allow_origins=["https://pages.example"])
+    assert [refusals(named, f"Host: {name}\r\n") for name in ("localhost", "example.org")] == [421, 101]
+    page = "Host: example.org\r\nOrigin: https://{}.example\r\n"
+    assert [refusals(named, page.format(name)) for name in ("pages", "evil")] == [101, 403]
+    loopback = "Host: localhost:8000\r\nOrigin: http://localhost:3000\r\n"
+    assert [refusals(served, loopback) for served in (usual, world(dev=True))] == [403, 101]
+
+
+def test_development_mode_is_said_and_gives_every_caller_every_scope(caplog: pytest.LogCaptureFixture) -> None:
+    served = world(private, dev=True)
+    text = "development mode: every caller has every scope"
+    assert logged(caplog) == [(logging.WARNING, "dev", text)]
+    assert served.websocket().call("secret")["result"] == "for friends"
+
+
+def test_methods_that_nobody_can_call_are_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    world(private)
+    (record,) = [record for record in caplog.records if vars(record)["event"] == "methods.uncallable"]
+    assert (record.levelno, vars(record)["service"]) == (logging.WARNING, "private")
+    assert record.getMessage().startswith("no caller can call any method of service private")
+    caplog.clear()
+    half = Service("half", public=True)
+    half.method("open")(lambda: None)
+    half.method("closed", public=False)(lambda: None)
+    world(half)
+    (record,) = [record for record in caplog.records if vars(record)["event"] == "methods.uncallable"]
+    assert vars(record)["methods"] == "closed (needs an authenticated caller)"
+    caplog.clear()
+    world(service)
+    assert logged(caplog, "methods.uncallable") == []
+
+
+def test_tls_is_for_every_client_and_the_addresses_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Any, ...]] = []
+    tls = SimulatedSockets.tls
+
+    def note(self: SimulatedSockets, *files: Any) -> Any:
+        asked.append(files)
+        return tls(self, *files)
+
+    monkeypatch.setattr(SimulatedSockets, "tls", note)
+    served = world(tls_cert="cert.pem")
+    assert [bound.url for bound in served.server.bound] == ["https://127.0.0.1:8000"]
+    client = served.websocket()
+    assert client.call("echo", ["secret"])["result"] == "secret"
+    (endpoint,) = served.endpoints.by_id.values()
+    assert isinstance(endpoint, TlsChannel)
+    assert served.runner.board.gateway.config == Config()
+    page = "Host: localhost:8000\r\nOrigin: https://localhost:8000\r\n"
+    assert refusals(served, page) == 101
+    assert refusals(served, page.replace("https", "http")) == 403
+    world(tls_cert="cert.pem", tls_key="key.pem")
+    assert asked == [("cert.pem", None), ("cert.pem", "key.pem")]
+
+
+def test_it_tells_its_version_and_the_time_of_its_start() -> None:
+    scoped = world(service, dev=True)
+    client = scoped.client()
+    client.send(b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    status, stats = client.response()
+    assert (status, stats["version"], stats["started_at"]) == (200, installed_version(), 1_700_000_000.0)
+    assert scoped.websocket().call("connection.ping")["result"]["timestamp"] == 1_700_000_000.0
+    scoped.pass_time(100.0)
+    assert scoped.websocket().call("connection.ping")["result"]["timestamp"] == 1_700_000_100.0
+
+
+def test_started_is_called_and_the_task_told_when_it_accepts(caplog: pytest.LogCaptureFixture) -> None:
+    told: list[Server] = []
+
+    class Status:
+        def started(self, value: Server) -> None:
+            told.append(value)
+
+    status: Any = Status()
+    served = world(task_status=status)
+    assert told == served.started == [served.server]
+
+
+def test_a_journal_is_kept_in_a_file_and_holds_every_input(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    served = world(journal=path)
+    served.websocket().call("echo", ["written down"])
+    served.end()
+    assert "written down" in path.read_text()
+    small = tmp_path / "small"
+    served = world(journal=str(small), journal_bytes=MIN_BYTES)
+    for _ in range(10):
+        served.websocket().call("echo", ["x" * (MIN_BYTES // 10)])
+    served.end()
+    assert 0 < small.stat().st_size <= MIN_BYTES
+    served = world(journal=tmp_path)
+    assert isinstance(served.task.exception(), UsageError)
+    assert (served.system.descriptors.open(), served.system.kernel.listening) == ({}, {})
+
+
+@pytest.mark.parametrize("journal", [False, True])
+def test_a_server_is_built_as_a_simulation_asks_for(journal: bool, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "posthouse")
+    lines: list[bytes] = []
+
+    class Checked(Gateway):
+        """Another class of gateways."""
+
+    build = Build(
+        gateway=Checked,
+        policy=Policy(("example.org",)),
+        write=lines.append if journal else None,
+        events=("call.ended",),
+        tell_exchanges=True,
+        direct=False,
+    )
+    served = SimulatedServer(service, build=build, port=8000)
+    board = served.runner.board
+    assert (type(board.gateway), board._direct, bool(lines)) == (Checked, False, journal)
+    assert (board.gateway._shared.exchanges_told, refusals(served, "Host: localhost\r\n")) == (True, 421)
+    seen: list[type] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(served.events.log.of, CallEnded, lambda event: seen.append(type(event)))
+        client = served.client()
+        client.send(UPGRADE.replace(b"localhost", b"example.org"))
+        client.take()
+        assert client.call("echo", ["x"])["result"] == "x"
+    assert seen == [CallEnded]
+
+
+@pytest.mark.parametrize(("level", "told"), [(logging.DEBUG, True), (logging.INFO, False)])
+def test_every_exchange_is_told_only_to_hooks_and_in_the_log_for_debugging(
+    level: int, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(level, "posthouse")
+    assert world().runner.board.gateway._shared.exchanges_told is told
+    hooked = Service("hooked", public=True)
+
+    @hooked.on("connection.closed")
+    def closed(event: ConnectionClosed, context: HookContext[Any]) -> None: ...
+
+    assert world(hooked).runner.board.gateway._shared.exchanges_told
+
+
+def test_a_call_has_a_line_in_the_access_log_if_there_is_one(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "posthouse")
+    for access_log in (False, True):
+        caplog.clear()
+        served = world(access_log=access_log)
+        served.websocket().call("echo", ["x"])
+        assert len(logged(caplog, "call.ended")) == access_log
+
+
+# With signals
+
+
+def test_a_signal_shuts_down_and_the_collector_is_tuned_while_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned: list[str] = []
+
+    @contextmanager
+    def collector(self: SimulatedSystem) -> Iterator[None]:
+        tuned.append("tuned")
+        yield
+        tuned.append("as before")
+
+    monkeypatch.setattr(SimulatedSystem, "collector", collector)
+    served = world(signals=True, config=QUICK)
+    assert tuned == ["tuned"]
+    served.pass_time(5.0)
+    served.system.signals.send(signal.SIGTERM)
+    served.pass_time(20.0)
+    assert (served.task.done(), served.task.exception()) == (True, None)
+    assert (tuned, served.system.signals.untouched, served.system.threads.alive) == (["tuned", "as before"], True, [])
+    tuned.clear()
+    world(signals=False)
+    assert tuned == []
+
+
+def resisting() -> Service:
+    """A service whose handler resists its cancellation, and whose lifespan fails at its end."""
+    stubborn = Service("stubborn", public=True)
+
+    @stubborn.method
+    async def work() -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(1000.0)
+
+    @stubborn.lifespan
+    async def life() -> AsyncIterator[None]:
+        yield
+        raise ArithmeticError("no luck")
+
+    return stubborn
+
+
+@pytest.mark.parametrize("signals", [True, False])
+def test_a_process_with_signals_exits_although_a_handler_resists(
+    signals: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    flushed: list[bool] = []
+    served = world(resisting(), signals=signals, config=HASTY)
+    served.websocket().say(text("work"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SimulatedSignals, "flush", lambda self: flushed.append(True))
+        served.server.shut_down()
+        served.pass_time(30.0)
+    error = served.task.exception()
+    if signals:
+        assert isinstance(error, Exited) and error.code == 1
+    else:
+        assert isinstance(error, LifespanError)
+    assert flushed == [True] * signals
+    assert [line[1] for line in logged(caplog, "lifespan.failed")] == ["lifespan.failed"] * signals
+
+
+def test_the_first_error_of_lifespans_is_raised_and_the_others_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    outer, inner = Service("outer", public=True), Service("inner", public=True)
+    for each in (outer, inner):
+
+        @each.lifespan
+        async def life(name: str = each.name) -> AsyncIterator[None]:
+            yield
+            raise ArithmeticError("no luck")
+
+    outer.include(inner)
+    served = world(outer, config=QUICK)
+    served.server.shut_down()
+    served.pass_time(30.0)
+    error = served.task.exception()
+    assert isinstance(error, LifespanError)
+    logged_services = [line[2] for line in logged(caplog, "lifespan.failed")]
+    assert len(logged_services) == 1
+    assert {error.service, "outer" if "'outer'" in logged_services[0] else "inner"} == {"outer", "inner"}
+
+
+# `run`
+
+
+def test_run_has_signals_in_the_main_thread_and_an_event_loop_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = []
+
+    async def served(service: Service, **options: Any) -> None:
+        given.append({**options, "backend": type(anyio.get_current_task()).__module__, "loop": asyncio_loop()})
+
+    monkeypatch.setattr("posthouse.adapters.server.serve.serve", served)
+    run(service)
+    run(service, backend="trio", signals=False, port=1)
+    run(service, backend="uvloop")
+    thread = threading.Thread(target=run, args=(service,))
+    thread.start()
+    thread.join()
+    loops = [type(each.pop("loop")).__module__.partition(".")[0] for each in given]
+    assert loops == ["asyncio", "builtins", "uvloop", "asyncio"]
+    for each in given:
+        each.pop("backend")
+    assert given == [{"signals": True}, {"signals": False, "port": 1}, {"signals": True}, {"signals": False}]
+
+
+def test_run_in_a_loop_that_runs_already_is_a_mistake() -> None:
+    async def main() -> None:
+        with pytest.raises(UsageError, match="an event loop runs in this thread already: use `await serve"):
+            run(service)
+
+    asyncio.run(main())
+    with pytest.raises(UsageError, match="backend is 'curio'"):
+        run(service, backend="curio")  # type: ignore[arg-type]
+
+
+def test_an_error_of_the_service_is_not_taken_for_a_loop_that_runs_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def served(service: Service, **options: Any) -> None:
+        raise RuntimeError("of the service")
+
+    monkeypatch.setattr("posthouse.adapters.server.serve.serve", served)
+    with pytest.raises(RuntimeError, match="of the service"):
+        run(service)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Never
 
 import pytest
+from posthouse.adapters.server.signals import on_signals
+from posthouse.adapters.simulation.machine.threads import Exited
 
 from tests.adapters.loopback import ENVIRONMENT, PATIENCE, post, text
+from tests.adapters.simulated import SimulatedMachine, logged
 
 SERVER = """
 import signal, sys, threading
@@ -148,3 +153,100 @@ def test_a_handler_that_is_stuck_in_its_thread_does_not_hold_up_the_exit(anyio_b
             process.send_signal(signal.SIGTERM)
             assert process.stdout.read() == "draining\nover\n"
             assert process.wait(PATIENCE) == 0
+
+
+# On a simulated machine
+
+
+class Bench(SimulatedMachine):
+    """A server that takes 3 seconds to shut down, and notes each request for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.signals = self.system.signals
+        self.asked: list[str] = []
+        self.waker, _ = self.system.sockets.pair()
+        self.codes: list[int] = []
+        vars(self.signals)["exit"] = self.exit
+        self.entered = on_signals(self.system, lambda: self.asked.append("shut down"), self.waker.fileno(), 3.0)
+
+    def send(self, number: int) -> None:
+        self.signals.send(number)
+        self.signals.call_handlers()
+
+    def exit(self, code: int) -> Never:
+        self.codes.append(code)
+        raise Exited(code)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_asks_for_a_shut_down_and_wakes_the_loop(number: int) -> None:
+    bench = Bench()
+    with bench.entered:
+        assert bench.signals.waker == bench.waker.fileno()
+        assert bench.system.threads.alive == ["posthouse-shut-down"]
+        bench.send(number)
+        assert bench.asked == ["shut down"]
+        bench.pass_time(4.9)
+    assert bench.signals.untouched
+    bench.pass_time(10.0)
+    assert bench.system.threads.alive == []
+    assert bench.signals.slept == 0.0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_exits_when_the_last_line_was_logged(number: int, caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    with bench.entered:
+        bench.send(signal.SIGTERM)
+        bench.pass_time(1.0)
+        with pytest.raises(Exited):
+            bench.send(number)
+        assert (bench.codes, bench.signals.slept, bench.asked) == ([128 + number], 0.2, ["shut down"])
+        bench.pass_time(0.1)
+        assert bench.codes == [128 + number] * 2, "the thread that has written the line exits, too"
+    text = "exits now: a second signal came before the shut-down had ended"
+    assert logged(caplog) == [(logging.WARNING, "server.stopped", text)]
+
+
+def test_a_shut_down_that_takes_two_seconds_too_long_ends_the_process(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench()
+    flushed: list[bool] = []
+    monkeypatch.setattr(bench.signals, "flush", lambda: flushed.append(True))
+    with bench.entered:
+        bench.pass_time(100.0)
+        bench.send(signal.SIGTERM)
+        bench.pass_time(4.99)
+        assert (logged(caplog), flushed) == ([], [])
+        bench.pass_time(0.05)
+        assert bench.codes == [1]
+    text = "the event loop is blocked and the time to shut down is over: exits now"
+    assert (logged(caplog), flushed) == ([(logging.ERROR, "shutdown.overrun", text)], [True])
+
+
+def test_without_a_signal_nothing_happens(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench()
+    bench.signals.handle(signal.SIGTERM, signal.SIG_IGN)
+    with bench.entered:
+        bench.pass_time(100.0)
+    bench.pass_time(1.0)
+    assert (bench.system.threads.alive, bench.asked, logged(caplog)) == ([], [], [])
+    assert bench.signals.handle(signal.SIGTERM, None) == signal.SIG_IGN
+    assert bench.signals.handle(signal.SIGINT, None) == signal.SIG_DFL
+
+
+def test_a_loop_that_wakes_up_by_itself_keeps_its_descriptor() -> None:
+    bench = Bench()
+    bench.signals.waker = 77
+    with bench.entered:
+        assert bench.signals.waker == 77
+    assert bench.signals.waker == 77
+
+
+def test_a_descriptor_that_was_set_meanwhile_stays() -> None:
+    bench = Bench()
+    with bench.entered:
+        bench.signals.waker = 88
+    assert bench.signals.waker == 88

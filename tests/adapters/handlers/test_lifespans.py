@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -33,8 +34,10 @@ from posthouse.core import (
     Service,
     UsageError,
 )
+from posthouse.core.service.lifespan import Lifespan
 
 from tests.adapters.loopback import PATIENCE, connected, serving, text, websocket
+from tests.adapters.simulated import SimulatedMachine, logged
 
 pytestmark = pytest.mark.anyio
 
@@ -735,3 +738,261 @@ def test_a_task_group_of_asyncio_works_in_a_lifespan() -> None:
     with pytest.raises(LifespanError, match="'native' failed while it was serving: ValueError: native"):
         asyncio.run(until_it_ends(service, config=QUICK))
     assert log == []
+
+
+# On a simulated machine, without a server
+
+
+class Bench(SimulatedMachine):
+    """Lifespans of some services, by name. `seen` says what happens, and when; `gates` lets a phase of a service wait
+    for so many seconds, or raise."""
+
+    def __init__(self, *names: str, **gates: float | BaseException) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, float]] = []
+        self.gates = gates
+        self.states = States()
+        self.broken: list[str] = []
+        declared = tuple(Lifespan(name, self.opens(name), False) for name in names)
+        made: list[Lifespans] = []
+
+        async def make() -> None:
+            made.append(Lifespans(declared, "the server", self.states, self.begin, lambda: self.broken.append("broke")))
+
+        self.run(make)
+        (self.lifespans,) = made
+        self.declared = declared
+
+    def begin(self, begin: Callable[[], Any], name: str) -> None:
+        self.seen.append((name, self.schedule.now))
+        self.loop.create_task(begin())
+
+    def opens(self, name: str) -> Callable[[], AbstractAsyncContextManager[str]]:
+        @asynccontextmanager
+        async def life() -> AsyncIterator[str]:
+            await self.gate(f"{name}_start")
+            yield f"state of {name}"
+            await self.gate(f"{name}_end")
+
+        return life
+
+    async def gate(self, phase: str) -> None:
+        gate = self.gates.get(phase, 0.0)
+        if isinstance(gate, BaseException):
+            raise gate
+        if gate < 0:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(-gate)
+        elif gate:
+            await anyio.sleep(gate)
+        self.seen.append((phase, self.schedule.now))
+
+    def start(self) -> asyncio.Task[bool]:
+        return self.run(self.lifespans.start)
+
+    def abort(self) -> bool:
+        async def abort() -> bool:
+            return self.lifespans.abort()
+
+        aborted: bool = self.run(abort).result()
+        return aborted
+
+    def stop(self, seconds: float = 5.0) -> asyncio.Task[list[str]]:
+        return self.run(lambda: self.lifespans.stop(seconds))
+
+
+def test_they_start_one_after_another_and_end_in_the_reverse_order() -> None:
+    bench = Bench("a", "b", a_start=1.0, b_start=2.0, b_end=0.5)
+    started = bench.start()
+    bench.pass_time(1.5)
+    assert (bench.seen, started.done()) == (
+        [("lifespan of a", 0.0), ("a_start", 1.0), ("lifespan of b", 1.0)],
+        False,
+    )
+    assert bench.states == {bench.declared[0]: "state of a"}
+    assert not bench.lifespans.over.is_set()
+    bench.pass_time(2.0)
+    assert (started.result(), bench.lifespans.over.is_set()) == (True, True)
+    bench.seen.clear()
+    stopped = bench.stop()
+    bench.pass_time(1.0)
+    assert (stopped.result(), bench.seen) == ([], [("b_end", 4.0), ("a_end", 4.0)])
+    assert [*bench.lifespans.errors()] == []
+
+
+def test_no_lifespan_at_all_has_started_at_once() -> None:
+    bench = Bench()
+    assert (bench.start().result(), bench.stop().result()) == (True, [])
+    assert bench.run(bench.lifespans.started).result() is True
+
+
+@pytest.mark.parametrize(
+    ("cause", "text"),
+    [(ArithmeticError("no luck"), "ArithmeticError: no luck"), (KeyboardInterrupt(), "KeyboardInterrupt")],
+)
+def test_one_that_fails_to_start_is_named_and_the_later_ones_do_not_start(cause: BaseException, text: str) -> None:
+    bench = Bench("a", "b", "c", b_start=cause)
+    assert bench.start().result() is False
+    assert [what for what, _ in bench.seen] == ["lifespan of a", "a_start", "lifespan of b"]
+    assert bench.run(bench.lifespans.started).result() is False
+    bench.stop()
+    (error,) = bench.lifespans.errors()
+    assert str(error) == f"the lifespan of service 'b' failed to start: {text}"
+    assert (error.service, error.phase, error.__cause__) == ("b", "start", cause)
+    assert bench.broken == []
+
+
+def test_the_error_that_ended_the_server_comes_first() -> None:
+    bench = Bench("a", "b", "c", a_end=ArithmeticError("a"), b_end=ArithmeticError("b"))
+    bench.start()
+    broken = bench.lifespans._open[2]
+    bench.stop()
+    broken.error, broken.phase = ExceptionGroup("tasks", [ArithmeticError("c")]), "serving"
+    assert [str(error) for error in bench.lifespans.errors()] == [
+        "the lifespan of service 'c' failed while it was serving: ArithmeticError: c",
+        "the lifespan of service 'a' failed at its end: ArithmeticError: a",
+        "the lifespan of service 'b' failed at its end: ArithmeticError: b",
+    ]
+
+
+def test_a_start_that_is_aborted_starts_no_more_of_them() -> None:
+    bench = Bench("a", "b", a_start=1.0, b_start=2.0)
+    started = bench.start()
+    bench.pass_time(1.5)
+    assert bench.abort()
+    bench.settle()
+    assert started.result() is False
+    assert not bench.abort(), "the start is over"
+    bench.seen.clear()
+    assert bench.stop().result() == []
+    assert bench.seen == [("a_end", 1.5)], "the one that was starting is cancelled"
+    assert [*bench.lifespans.errors()] == []
+
+
+def test_an_abort_of_a_start_that_is_over_is_told() -> None:
+    bench = Bench("a")
+    bench.start()
+    assert not bench.abort()
+    assert bench.run(bench.lifespans.started).result() is True
+
+
+def test_those_that_wait_for_the_start_are_told_whether_it_succeeded() -> None:
+    bench = Bench("a", a_start=1.0)
+    waits = bench.run(bench.lifespans.started)
+    bench.start()
+    assert not waits.done()
+    bench.pass_time(1.0)
+    assert waits.result() is True
+
+
+def test_those_that_wait_for_a_start_that_never_was_are_told_at_the_end() -> None:
+    bench = Bench("a")
+    waits = bench.run(bench.lifespans.started)
+    assert bench.stop().result() == []
+    assert waits.result() is False
+
+
+def test_a_lifespan_that_would_wait_for_its_own_start_is_told_so() -> None:
+    bench = Bench("a", a_start=1.0)
+    raised: list[str] = []
+
+    async def gate(phase: str) -> None:
+        if phase == "a_start":
+            with pytest.raises(UsageError) as caught:
+                await bench.lifespans.started()
+            raised.append(str(caught.value))
+
+    bench.gate = gate  # type: ignore[method-assign]
+    assert bench.start().result() is True
+    assert raised == [
+        "a lifespan cannot call its service before `yield`, because no service has started yet: start a task that "
+        "calls it"
+    ]
+
+
+def test_one_that_does_not_end_in_time_is_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench("a", "b", b_end=60.0)
+    bench.start()
+    stopped = bench.stop(3.0)
+    bench.pass_time(2.9)
+    assert (stopped.done(), logged(caplog)) == (False, [])
+    bench.pass_time(0.2)
+    assert stopped.result() == []
+    text = "the lifespan of service b does not end in time: it is cancelled"
+    assert logged(caplog) == [(logging.WARNING, "lifespan.overrun", text)]
+    assert bench.seen[-1] == ("a_end", 3.0)
+
+
+def test_one_that_resists_its_cancellation_is_left_behind_and_the_others_still_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench("a", "b", a_end=0.05, b_end=-60.0)
+    bench.start()
+    stopped = bench.stop(3.0)
+    bench.pass_time(3.05)
+    assert not stopped.done()
+    bench.pass_time(0.15)
+    assert stopped.result() == ["b"]
+    assert bench.seen[-1] == ("a_end", 3.15), "each has a tenth of a second, whatever the time is"
+    assert [line[1:] for line in logged(caplog)] == [
+        ("lifespan.overrun", "the lifespan of service b does not end in time: it is cancelled"),
+        ("lifespan.resists", "the lifespan of service b was cancelled, but goes on: the server ends without it"),
+    ]
+    assert [line[0] for line in logged(caplog)] == [logging.WARNING] * 2
+
+
+def test_one_that_is_starting_is_cancelled_at_the_end() -> None:
+    bench = Bench("a", a_start=60.0)
+    bench.run(bench.lifespans.start).cancel()
+    bench.settle()
+    stopped = bench.stop(3.0)
+    bench.settle()
+    assert stopped.result() == []
+    assert bench.seen == [("lifespan of a", 0.0)]
+
+
+def test_one_that_ends_by_itself_is_told_at_once_and_cleans_up_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    bench = Bench("a")
+    scopes: list[anyio.CancelScope] = []
+
+    @asynccontextmanager
+    async def life() -> AsyncIterator[str]:
+        with anyio.CancelScope() as scope:
+            scopes.append(scope)
+            try:
+                yield "state"
+            finally:
+                bench.seen.append(("cleaned up", bench.schedule.now))
+
+    bench.lifespans._declared = (Lifespan("a", life, False),)  # type: ignore[misc]
+    bench.start()
+    bench.pass_time(1.0)
+    assert bench.broken == []
+    bench.loop.call_soon(scopes[0].cancel)
+    bench.settle()
+    assert bench.broken == ["broke"]
+    text = "the lifespan of service a has ended by itself: the server shuts down"
+    assert logged(caplog) == [(logging.ERROR, "lifespan.ended", text)]
+    bench.pass_time(1.0)
+    assert bench.seen == [("lifespan of a", 0.0)]
+    bench.stop()
+    bench.settle()
+    assert bench.seen[1:] == [("cleaned up", 2.0)]
+
+
+def test_lifespans_of_a_process_that_has_ended_need_not_wait() -> None:
+    bench = Bench("a", "b")
+    bench.start()
+    bench.lifespans.drop()
+    bench.settle()
+    assert [what for what, _ in bench.seen if what.endswith("_end")] == ["a_end", "b_end"]
+
+
+def test_an_error_whose_text_raises_is_named_by_its_type() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise LookupError
+
+    assert str(LifespanError("a", "serving", Mute())) == (
+        "the lifespan of service 'a' failed while it was serving: Mute: its text cannot be shown"
+    )
