@@ -240,12 +240,14 @@ class Descriptors:
         file = self._bytes(descriptor)
         while (data := file.take(size)) is None:
             self.waiting(read=(descriptor,))()
+        self._threads.pause()
         return data
 
     def write(self, descriptor: int, data: bytes) -> int:
         file = self._bytes(descriptor)
         while not (written := file.give(data)) and data:
             self.waiting(write=(descriptor,))()
+        self._threads.pause()
         return written
 
     def _bytes(self, descriptor: int) -> ByteFile:

@@ -20,6 +20,9 @@ from posthouse.adapters.simulation.schedule import ProcessClock
 DELAYS: Final = (0.0, 0.0, 0.0001, 0.003)
 """The delays, in seconds, from which the stream draws. A thread that may run is resumed after one of them."""
 
+PAUSES: Final = 100
+"""How often, in a thousand calls of the kernel, other threads run before the one that made the call goes on."""
+
 
 class Exited(BaseException):
     """The process has exited with this code."""
@@ -173,6 +176,11 @@ class SimulatedThreads:
         if self._killed:
             raise Killed
         return thread.notified
+
+    def pause(self) -> None:
+        """The running thread has called the kernel: others may run before it goes on."""
+        if self.running is not None and self._stream.happens(PAUSES):
+            self.wait(SimulatedCondition(self), self._stream.pick(DELAYS))
 
     def notify(self, thread: _Thread) -> None:
         """End the wait of a thread: it is resumed after a delay."""

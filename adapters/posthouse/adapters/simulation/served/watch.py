@@ -10,7 +10,7 @@ from typing import Any, Final
 from posthouse.adapters.handlers.events import Events
 from posthouse.adapters.invariants import FirstBytes, time
 from posthouse.adapters.invariants.ends_of_input import EndsOfInput
-from posthouse.adapters.invariants.violation import must
+from posthouse.adapters.invariants.violation import Violation, must
 from posthouse.adapters.journal.format import INPUTS
 from posthouse.adapters.loop.runner import Perform, Runner
 from posthouse.adapters.server.entrances.channel import Channel
@@ -19,7 +19,9 @@ from posthouse.core.values.effects import Drained, Emit
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import CallFailed, Event
 from posthouse.core.values.peers import Address, Identity, SocketId
+from posthouse.transports.codec import Text
 from posthouse.transports.switchboard.actions import Action, CloseSocket, Write
+from posthouse.transports.switchboard.socket_state import SocketState
 
 Identify = Callable[[Address], Identity | None]
 """Returns the identity of the client at an address, None if the world gave it none."""
@@ -69,6 +71,8 @@ class Watch:
             "sent": self._touch,
             "handle_timeout": self._handled_timeout,
         }
+        tell = self.board._tell
+        tell[Text] = partial(self._told_text, tell[Text])
         for kind, perform in runner.actions.items():
             runner.actions[kind] = partial(self._perform, perform)
         for name in INPUTS["switchboard"]:
@@ -91,6 +95,14 @@ class Watch:
                 self._fail(error)
                 raise
         perform(action)
+
+    def _told_text(
+        self, tell: Callable[[SocketState, Text, float], None], state: SocketState, text: Text, now: float
+    ) -> None:
+        waiting = [output for output in state.codec.output if type(output) is Text]
+        if waiting and not any(output is text for output in waiting):
+            self._fail(Violation("order: a text is handed on before an earlier one", state.socket))
+        tell(state, text, now)
 
     def _told(self, event: Event) -> None:
         self.ends_of_input.see(event, self.board)
