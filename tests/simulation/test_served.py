@@ -11,6 +11,7 @@ from posthouse.adapters.simulation import Conditions, HandlerFaults, SocketFault
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.machine.links import LinkSink
 from posthouse.core import Config, Identity, Service, UsageError
+from posthouse.transports.codec import Text
 
 from .shop import TRANSPORTS, every_transport, pushable_transports, shop
 
@@ -149,6 +150,28 @@ def test_the_end_that_breaks_without_a_reason_is_a_violation() -> None:
         with pytest.raises(Violation, match="closed that nobody asked to close"):
             endpoint.close()
     world.close()
+
+
+def test_a_text_that_overtakes_one_that_waits_is_a_violation() -> None:
+    world = World(service=shop())
+    world.client("alice", "lines").call("add", 1, 2)
+    world.run(1)
+    board = world.process.board
+    (state,) = board._sockets.records.values()
+    state.codec.output.append(Text(b"{}"))
+    board._tell[Text](state, Text(b"{}"), world.now)
+    with pytest.raises(Violation, match="order: a text is handed on before an earlier one"):
+        world.run(1)
+
+
+def test_a_pipe_is_refused_if_there_is_no_room_for_its_descriptors() -> None:
+    world = World(service=shop())
+    world.process.system.descriptors.most = len(world.process.system.descriptors.open()) + 6
+    assert world.client("alice", "lines").call("add", 1, 2).status == "lost"
+    world.process.system.descriptors.most += 1
+    call = world.client("bob", "lines").call("add", 1, 2)
+    world.run(1)
+    assert call.result == 3
 
 
 def test_a_server_whose_accepting_fails_answers_all_the_same() -> None:

@@ -8,6 +8,9 @@ from queue import Empty
 
 import pytest
 from posthouse.adapters.simulation import Drawn
+from posthouse.adapters.simulation.machine.descriptors import Descriptors
+from posthouse.adapters.simulation.machine.threads import SimulatedThreads
+from posthouse.adapters.simulation.schedule import ProcessClock
 
 from tests.simulation.machine.systems import Bench, SimulatedBench
 
@@ -70,6 +73,26 @@ def test_a_result_is_waited_for_so_long(bench: Bench) -> None:
             future.result(0.001)
 
     bench.in_thread(wait)
+
+
+def test_other_threads_run_after_a_call_of_the_kernel(simulated: SimulatedBench) -> None:
+    machine = simulated.machine
+    seen: list[str] = []
+    always = SimulatedThreads(ProcessClock(simulated.schedule), Drawn(lambda n: n - 1).stream("threads"))
+    descriptors = Descriptors(always)
+    null = descriptors.null()
+
+    def read(name: str) -> None:
+        for _ in range(2):
+            descriptors.read(null, 1)
+            seen.append(name)
+
+    always.start(partial(read, "one"), "one")
+    always.start(partial(read, "other"), "other")
+    while always.alive:
+        simulated.pass_time()
+    assert seen == ["one", "other", "one", "other"]
+    assert machine.descriptors.read(machine.descriptors.null(), 1) == b""
 
 
 def test_a_thread_draws_in_the_thread_of_its_world(simulated: SimulatedBench) -> None:
