@@ -11,6 +11,7 @@ from posthouse.adapters.simulation import Drawn
 from posthouse.adapters.simulation.machine.descriptors import Descriptors
 from posthouse.adapters.simulation.machine.threads import SimulatedThreads
 from posthouse.adapters.simulation.schedule import ProcessClock
+from posthouse.core import UsageError
 
 from tests.simulation.machine.systems import Bench, SimulatedBench
 
@@ -93,6 +94,23 @@ def test_other_threads_run_after_a_call_of_the_kernel(simulated: SimulatedBench)
         simulated.pass_time()
     assert seen == ["one", "other", "one", "other"]
     assert machine.descriptors.read(machine.descriptors.null(), 1) == b""
+
+
+def test_a_thread_that_waits_for_something_else_is_a_misuse(
+    simulated: SimulatedBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("posthouse.adapters.simulation.machine.threads.PATIENCE", 0.01)
+    lock = threading.Lock()
+
+    def work() -> None:
+        with lock:
+            """Another thread holds it."""
+
+    with lock, pytest.raises(UsageError, match=r"stuck does not come back: .* must not wait for another thread"):
+        simulated.machine.threads.start(work, "stuck")
+        while True:
+            simulated.pass_time()
+    assert simulated.machine.threads.alive == []
 
 
 def test_a_thread_draws_in_the_thread_of_its_world(simulated: SimulatedBench) -> None:

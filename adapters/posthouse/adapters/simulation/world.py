@@ -99,7 +99,7 @@ class World(Engine):
 
     @property
     def server(self) -> ServedApplication:
-        """The server as its lifespans receive it: `begin` makes a call in process."""
+        """The methods of the running server, for the test: `begin` makes a call in process."""
         return self.process.application
 
     # Clients and links

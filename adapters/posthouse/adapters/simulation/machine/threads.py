@@ -16,9 +16,15 @@ from typing import Any, Final
 
 from posthouse.adapters.simulation.chance import ASKING, Stream
 from posthouse.adapters.simulation.schedule import ProcessClock
+from posthouse.core.values.errors import UsageError
 
 DELAYS: Final = (0.0, 0.0, 0.0001, 0.003)
 """The delays, in seconds, from which the stream draws. A thread that may run is resumed after one of them."""
+
+PATIENCE: Final = 60.0
+"""Seconds of real time after which a thread that runs is taken for stuck."""
+
+STRAY: Final = "in a simulation, a function in a thread must not wait for another thread, as for a lock or a queue"
 
 PAUSES: Final = 100
 """How often, in a thousand calls of the kernel, other threads run before the one that made the call goes on."""
@@ -134,19 +140,25 @@ class SimulatedThreads:
         self.running = thread
         thread.number += 1
         try:
-            thread.go.release()
-            self._back.acquire()
+            self._let(thread)
             while self._asked is not None:
                 asked, self._asked = self._asked, None
                 self._answer = asked()
-                thread.go.release()
-                self._back.acquire()
+                self._let(thread)
         finally:
             self.running = None
         if thread.ended:
             del self._threads[thread]
             if thread.error is not None:
                 raise thread.error
+
+    def _let(self, thread: _Thread) -> None:
+        """Let a thread run until it waits. Raises UsageError if it waits for something outside of this machine."""
+        thread.go.release()
+        if not self._back.acquire(timeout=PATIENCE):
+            thread.ended = True
+            del self._threads[thread]
+            raise UsageError(f"{thread.name} does not come back: {STRAY}")
 
     def _ask(self, thread: _Thread, asked: Callable[[], int]) -> int:
         """Have the thread of the world call a function, and return its result."""
