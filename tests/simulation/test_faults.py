@@ -11,7 +11,7 @@ from msgspec.structs import asdict, replace
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.server.entrances.channel import Channel
 from posthouse.adapters.server.entrances.tls_channel import TlsChannel
-from posthouse.adapters.simulation import Conditions, Seeded, Storm, World
+from posthouse.adapters.simulation import Conditions, HandlerFaults, Seeded, Storm, World
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.machine.faults import SocketFaults
 from posthouse.adapters.simulation.machine.signals import SimulatedSignals
@@ -181,12 +181,26 @@ def test_the_exit_code_is_that_of_the_second_signal_or_1_if_the_process_was_held
     exits, signals = exits_of(world_with(SocketFaults()))
     signals.handled.extend([15, 2])
     signals.code = 130
-    exits.exited()
+    exits.exited(resisted=False)
     signals.code = 1
     with pytest.raises(Violation, match="the exit code is wrong"):
-        exits.exited()
+        exits.exited(resisted=False)
+    exits.exited(resisted=True)
     exits.held_up = True
-    exits.exited()
+    exits.exited(resisted=False)
+
+
+def test_a_process_that_leaves_a_handler_behind_exits_with_1() -> None:
+    world = World(
+        service=shop(),
+        config=Config(cleanup_grace=0.1, drain_grace=0.1, drain_timeout=1.0),
+        conditions=Conditions(handlers=HandlerFaults(ignores_cancel=1000)),
+    )
+    world.client("alice").call("wait", 500.0)
+    world.run(1)
+    world.shut_down()
+    world.run(10)
+    assert world.process.system.signals.code == 1
 
 
 def test_a_client_that_is_refused_without_need_is_a_violation() -> None:

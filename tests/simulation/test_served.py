@@ -159,7 +159,7 @@ def test_a_text_that_overtakes_one_that_waits_is_a_violation() -> None:
     board = world.process.board
     (state,) = board._sockets.records.values()
     state.codec.output.append(Text(b"{}"))
-    board._tell[Text](state, Text(b"{}"), world.now)
+    board._outputs.tell[Text](state, Text(b"{}"), world.now)
     with pytest.raises(Violation, match="order: a text is handed on before an earlier one"):
         world.run(1)
 
@@ -172,6 +172,16 @@ def test_a_pipe_is_refused_if_there_is_no_room_for_its_descriptors() -> None:
     call = world.client("bob", "lines").call("add", 1, 2)
     world.run(1)
     assert call.result == 3
+
+
+def test_clients_hear_nothing_of_the_end_of_their_world() -> None:
+    world = World(service=shop())
+    call = world.client("alice").call("wait", 30.0)
+    piped = world.client("bob", "lines").call("wait", 30.0)
+    world.run(1)
+    world.close()
+    assert (call.status, piped.status) == ("pending", "pending")
+    assert world.process.system.threads.alive == []
 
 
 def test_a_server_whose_accepting_fails_answers_all_the_same() -> None:

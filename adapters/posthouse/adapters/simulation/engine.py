@@ -261,4 +261,4 @@ class Engine:
 
     def close(self) -> None:
         """End the world: stop everything that still runs."""
-        self.process.kill()
+        self.process.close()

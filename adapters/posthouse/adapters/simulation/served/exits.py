@@ -36,8 +36,8 @@ class Exits:
             due = self._signalled_at + self._config.drain_timeout + SPARE + LAST_LINE + SLACK
             must(now < due, "shutdown: a process that got a signal did not end in time")
 
-    def exited(self) -> None:
-        """The process has exited. The code tells why."""
+    def exited(self, *, resisted: bool) -> None:
+        """The process has exited. The code tells why. `resisted`: handlers ignored their cancellation."""
         code, handled = self._signals.code, self._signals.handled
         second = len(handled) > 1 and code == 128 + handled[-1]
-        must(second or (code == 1 and self.held_up), "shutdown: the exit code is wrong", code, handled)
+        must(second or (code == 1 and (self.held_up or resisted)), "shutdown: the exit code is wrong", code, handled)

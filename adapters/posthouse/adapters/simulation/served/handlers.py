@@ -51,6 +51,11 @@ class ServedHandlers:
         """The calls whose handlers have not ended."""
         return [] if self.runs is None else [run.invoke for run in self.runs._runs.values()]
 
+    @property
+    def resist(self) -> bool:
+        """Are there handlers that ignore their cancellation?"""
+        return bool(self._shields)
+
     def check(self) -> None:
         """Check that no call waits that could run. Raises Violation."""
         if self.runs is None or self.runs._idle is not None:

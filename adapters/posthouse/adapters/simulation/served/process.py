@@ -192,8 +192,9 @@ class ServedProcess(ObservedProcess):
         self._turn()
         self.exits.signalled(self.clock.now, ended=self.application.ended)
         if self._doomed:
+            resisted = self.handlers.resist
             self.kill()
-            self.exits.exited()
+            self.exits.exited(resisted=resisted)
             return
         self.exits.check(self.clock.now, ended=self.application.ended)
         watch = self._watch
@@ -234,11 +235,17 @@ class ServedProcess(ObservedProcess):
 
     def kill(self) -> None:
         """End the process, and all its links, at once."""
-        watch, system = self._watch, self.system
-        if watch is not None:
-            watch.dead = True
-        self.handlers.close()
+        if self._watch is not None:
+            self._watch.dead = True
         self._entrances.reset_all()
+        self.close()
+
+    def close(self) -> None:
+        """End the process with its world, in which no client hears of it."""
+        system = self.system
+        if self._watch is not None:
+            self._watch.dead = True
+        self.handlers.close()
         self.application.close()
         self.clock.asleep = False
         loop = system.loop

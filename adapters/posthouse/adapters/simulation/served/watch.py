@@ -71,7 +71,7 @@ class Watch:
             "sent": self._touch,
             "handle_timeout": self._handled_timeout,
         }
-        tell = self.board._tell
+        tell = self.board._outputs.tell
         tell[Text] = partial(self._told_text, tell[Text])
         for kind, perform in runner.actions.items():
             runner.actions[kind] = partial(self._perform, perform)
