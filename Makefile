@@ -10,7 +10,7 @@ READY = .venv/ready
 UV = $(or $(shell command -v uv),.setup/bin/uv)
 LOCK = --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help serve test setup lint types contracts suite coverage coverage-own states limits simulate planted fuzz conformance attack mutate \
+.PHONY: help serve test setup lint types contracts suite coverage coverage-own states limits simulate planted hunt fuzz conformance attack mutate \
 	interop autobahn bench calls lock clean
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo 'make limits        draws the help text about each limit from docs/limits.md'
 	@echo 'make simulate      storms over the whole system on a virtual clock: SEEDS=… SECONDS=… FIRST=…'
 	@echo 'make planted       does the simulator find the bugs that are planted for it?'
+	@echo 'make hunt          do storms find mutants that are drawn at random? SAMPLE=… SECONDS=… SEED=… (docs/internals/simulation.md)'
 	@echo 'make fuzz          coverage-guided fuzzing: TARGET=… SECONDS=… or MINIMISE=1 (python -m tests.fuzz --list)'
 	@echo 'make conformance   every table over every transport and event loop; writes docs/internals/conformance.md'
 	@echo 'make attack        the abuses of docs/limits.md against a running server; writes docs/internals/attack.md'
@@ -81,6 +82,9 @@ simulate: $(READY)
 
 planted: $(READY)
 	$(PYTHON) -m tests.simulation.planted
+
+hunt: $(READY)
+	$(PYTHON) -m tools.hunt --sample $(or $(SAMPLE),200) --seconds $(or $(SECONDS),20) $(if $(SEED),--seed $(SEED))
 
 fuzz: $(READY)
 	$(PYTHON) -m tests.fuzz $(TARGET) $(if $(MINIMISE),--minimise,--seconds $(or $(SECONDS),60))

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any, Final
 
+from .essence import essence
+from .nodes import binds, is_text, is_turned
+
 WIDTH: Final = 100
 """A mutant is shown with as much around it as fits into so many characters."""
 
@@ -31,9 +34,6 @@ COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
     ast.NotIn: ast.In,
 }
 """An order is moved across its boundary; what has no boundary is turned round."""
-
-TURNED: Final = (ast.Eq, ast.NotEq, ast.Is, ast.IsNot, ast.In, ast.NotIn)
-"""A condition of one of these, turned round, is that condition negated: once is enough."""
 
 ARITHMETIC: Final[dict[type[ast.operator], type[ast.operator]]] = {
     ast.Add: ast.Sub,
@@ -72,6 +72,13 @@ class Place:
     parent: ast.AST
     field: str
     index: int | None = None
+
+    @property
+    def node(self) -> ast.AST:
+        """The node that hangs there now."""
+        value = getattr(self.parent, self.field)
+        node: ast.AST = value if self.index is None else value[self.index]
+        return node
 
     def put(self, node: ast.AST | None) -> None:
         """Hang this node there instead; None takes one out of its list."""
@@ -127,22 +134,35 @@ class Mutant:
             place.restore(before)
 
 
+class Source:
+    """A module, and the `changes` that make its mutants: where, and what stands there instead. Most compile."""
+
+    def __init__(self, source: str) -> None:
+        self._tree = tree = ast.parse(source)
+        self._clean = essence(compile(tree, "", "exec", dont_inherit=True))
+        self.changes = [
+            (path, other) for path in _places(tree, (), False) for other in _replacements(path[-1].node, path)
+        ]
+
+    def mutant(self, number: int) -> Mutant | None:
+        """The mutant of the change with this number. None if it does not compile, or to the code of the module."""
+        path, replacement = self.changes[number]
+        mutant = _mutant(self._tree, path, path[-1].node, replacement)
+        try:
+            code = mutant.code("")
+        except (SyntaxError, ValueError):
+            return None
+        return mutant if essence(code) != self._clean else None
+
+
 def mutants(source: str) -> list[Mutant]:
     """Every mutant of this module that compiles to other code than the module does, in order of lines."""
-    tree = ast.parse(source)
-    clean = _essence(compile(tree, "", "exec", dont_inherit=True))
+    module = Source(source)
     made: dict[str, Mutant] = {}
-    for path in _places(tree, (), False):
-        place = path[-1]
-        node = _at(place)
-        for replacement in _replacements(node, path):
-            mutant = _mutant(tree, path, node, replacement)
-            try:
-                code = mutant.code("")
-            except (SyntaxError, ValueError):
-                continue
-            if _essence(code) != clean:
-                made.setdefault(mutant.key, mutant)
+    for number in range(len(module.changes)):
+        mutant = module.mutant(number)
+        if mutant is not None:
+            made.setdefault(mutant.key, mutant)
     return sorted(made.values(), key=lambda mutant: (mutant.line, mutant.column))
 
 
@@ -211,7 +231,7 @@ def _replacements(node: ast.AST, path: tuple[Place, ...]) -> Iterator[ast.AST | 
             for index, operator in enumerate(node.ops):
                 ops = [*node.ops[:index], COMPARISONS[type(operator)](), *node.ops[index + 1 :]]
                 yield ast.Compare(node.left, ops, node.comparators)
-        case ast.BinOp() if not _is_text(node.left):
+        case ast.BinOp() if not is_text(node.left):
             yield ast.BinOp(node.left, ARITHMETIC[type(node.op)](), node.right)
         case ast.BoolOp():
             yield ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values)
@@ -229,13 +249,13 @@ def _replacements(node: ast.AST, path: tuple[Place, ...]) -> Iterator[ast.AST | 
             yield ast.Break()
         case ast.AugAssign():
             yield ast.Pass()
-            if not _is_text(node.value):
+            if not is_text(node.value):
                 yield ast.AugAssign(node.target, ARITHMETIC[type(node.op)](), node.value)
         case ast.Expr(value=ast.Call()) | ast.Delete() | ast.Raise():
             yield ast.Pass()
         case ast.Assign() if _forgettable(node, path):
             yield ast.Pass()
-    if path[-1].field in ("test", "ifs") and isinstance(node, ast.expr) and not _is_turned(node):
+    if path[-1].field in ("test", "ifs") and isinstance(node, ast.expr) and not is_turned(node):
         yield ast.UnaryOp(ast.Not(), node)
     if path[-1].field in ("defaults", "kw_defaults") and not isinstance(node, ast.Constant):
         yield ast.Constant(None)
@@ -261,7 +281,7 @@ def _forgettable(node: ast.Assign, path: tuple[Place, ...]) -> bool:
         return False
     for target in node.targets:
         if isinstance(target, ast.Name):
-            others = [inner for inner in ast.walk(functions[-1]) if _binds(inner, target.id) and inner is not target]
+            others = [inner for inner in ast.walk(functions[-1]) if binds(inner, target.id) and inner is not target]
             if not others:
                 return False
         elif not isinstance(target, ast.Attribute | ast.Subscript):
@@ -269,30 +289,7 @@ def _forgettable(node: ast.Assign, path: tuple[Place, ...]) -> bool:
     return True
 
 
-def _binds(node: ast.AST, name: str) -> bool:
-    if isinstance(node, ast.arg):
-        return node.arg == name
-    return isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
-
-
-def _is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str | bytes))
-
-
-def _is_turned(node: ast.AST) -> bool:
-    """Is this condition, negated, a mutant already?"""
-    if isinstance(node, ast.Compare):
-        return len(node.ops) == 1 and isinstance(node.ops[0], TURNED)
-    return isinstance(node, ast.Constant) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))
-
-
 # How it is put, and shown
-
-
-def _at(place: Place) -> ast.AST:
-    value = getattr(place.parent, place.field)
-    node: ast.AST = value if place.index is None else value[place.index]
-    return node
 
 
 def _put(place: Place, node: ast.AST | None) -> Any:
@@ -338,13 +335,3 @@ def _short(code: str) -> str:
     """One line, of a width that can be read."""
     line = " ".join(code.split())
     return line if len(line) <= WIDTH + 40 else f"{line[: WIDTH + 37]}..."
-
-
-def _essence(code: CodeType) -> tuple[Any, ...]:
-    """What of compiled code decides what it does: two of equal essence behave the same."""
-    constants = tuple(
-        _essence(value) if isinstance(value, CodeType) else (type(value).__name__, repr(value))
-        for value in code.co_consts
-    )
-    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
-    return (code.co_code, constants, names, code.co_exceptiontable, code.co_flags, code.co_argcount)

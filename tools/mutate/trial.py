@@ -22,18 +22,16 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from importlib.util import spec_from_loader
 from pathlib import Path
 from time import process_time
-from types import CodeType, FrameType, FunctionType, ModuleType
+from types import CodeType, FrameType, FunctionType
 from typing import Final
 
 import pytest
 from hypothesis import Phase, settings
 
 from .mutants import Mutant
+from .planting import Planted
 
 MEMORY: Final = 2 << 30
 """Bytes of addresses that one trial may have: a mutant that collects without end runs into it."""
@@ -87,26 +85,6 @@ class Subject:
     own: str
     others: tuple[str, ...]
     loops: bool = False
-
-
-class Planted(MetaPathFinder, Loader):
-    """An import hook that gives one module other code."""
-
-    def __init__(self, subject: Subject, mutant: Mutant) -> None:
-        self._module = subject.imported
-        self._file = str(subject.file)
-        self._mutant = mutant
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """This module's, and no other's."""
-        return spec_from_loader(fullname, self, origin=self._file) if fullname == self._module else None
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Run the mutant under the module's own file name."""
-        module.__file__ = self._file
-        exec(self._mutant.code(self._file), module.__dict__)
 
 
 class Quick:
@@ -234,7 +212,7 @@ def thorough(subject: Subject, mutant: Mutant, tests: Sequence[str], seconds: fl
     """The wait status of a mutant's trial before these tests, from the first import on."""
 
     def run() -> int:
-        sys.meta_path.insert(0, Planted(subject, mutant))
+        sys.meta_path.insert(0, Planted(subject.imported, subject.file, mutant))
         return _pytest(subject, tests, log, [])
 
     return _ended(_fork(run, seconds))[0]
