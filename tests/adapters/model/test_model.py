@@ -49,8 +49,9 @@ from posthouse.core.connections.openings import Openings
 from posthouse.core.dispatch.dispatch import Dispatch
 from posthouse.core.jsonrpc.messages import encode_result
 from posthouse.core.values.close_reasons import CloseReason
+from posthouse.core.values.effects import Emit, StopAccepting
 from posthouse.core.values.errors import ErrorObject
-from posthouse.core.values.lifecycle import EventName
+from posthouse.core.values.lifecycle import AcceptingStopped, EventName
 from posthouse.core.values.peers import Address, CallId, ConnectionId, Kind, OutgoingId, WireId
 
 from tests.transports.board import calculator, call, counter
@@ -690,6 +691,7 @@ def has_no_end_to_its_grace(plant: pytest.MonkeyPatch) -> None:
 def bids_nobody_farewell(plant: pytest.MonkeyPatch) -> None:
     def notice_over(self: Drain, key: int, now: float) -> None:
         self.accepting = False
+        self._shared.outbox += (StopAccepting(), Emit(AcceptingStopped(now)))
 
     plant.setattr(Drain, "_notice_over", notice_over)
 

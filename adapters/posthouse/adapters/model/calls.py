@@ -23,24 +23,25 @@ from posthouse.core.values.errors import (
 )
 from posthouse.core.values.lifecycle import CallOutcome
 
-from .ends import ANSWERED, End
 from .expected import Expected
 from .messages import NULL, Codes, Request
 from .records import Batch, Call, Connection, ReplySlot
+from .reports.ends import ANSWERED, End
 
 UNFIT: Final[Codes] = (INTERNAL_ERROR, RESPONSE_TOO_LARGE, BATCH_REPLY_TOO_LARGE)
 """The codes of a call whose handler has returned, but whose result cannot be sent."""
 
 
 class Calls:
-    """`records` are the calls that wait, or whose handlers have not ended, by number. `handlers` counts the latter."""
+    """`records` are the calls that wait, or whose handlers have not ended, by number. `handlers` counts the latter,
+    `made` all calls."""
 
     def __init__(self, config: Config, expected: Expected) -> None:
         self.records: dict[int, Call] = {}
         self.handlers = 0
         self._config = config
         self._expected = expected
-        self._made = 0
+        self.made = 0
         self._batches: dict[int, Batch] = {}
 
     def admit(self, slot: ReplySlot, request: Request, method: Method) -> Codes | None:
@@ -60,7 +61,7 @@ class Calls:
             several = slot.batch is not None and slot.batch.array
             if several and not fits(method, request.params):
                 return (INVALID_PARAMS,)
-            if not self._expected.started(self._made + 1, connection, method):
+            if not self._expected.started(self.made + 1, connection, method):
                 return misfit(method, request.params)
         call = self._record(slot, request, method, waits=waits)
         if waits:
@@ -75,7 +76,7 @@ class Calls:
         return len(connection.waiting) < config.max_waiting_calls and size <= config.max_waiting_bytes
 
     def _record(self, slot: ReplySlot, request: Request, method: Method, *, waits: bool) -> Call:
-        self._made = number = self._made + 1
+        self.made = number = self.made + 1
         meta = slot.connection.peer.meta
         timeout = self._config.call_timeout if method.timeout is None else method.timeout
         timeout_ms = meta.timeout_ms if request.timeout_ms is None else request.timeout_ms
@@ -87,6 +88,7 @@ class Calls:
         request_id = request.request_id or meta.request_id
         now = self._expected.now
         call = Call(number, slot, key, method, request.params, now, now + timeout, request_id, token, waits)
+        slot.connection.made += 1
         self.records[number] = slot.connection.calls[key] = call
         if slot.batch is not None:
             self._batches[number] = slot.batch
@@ -102,6 +104,7 @@ class Calls:
             del call.slot.connection.waiting[call.number], self.records[call.number]
         else:
             self._expected.cancel(call)
+        self._expected.told.ended_early(call, outcomes)
         self._settle(call, codes, outcomes)
 
     def _settle(self, call: Call, codes: Codes, outcomes: tuple[CallOutcome, ...], *, result: bool = False) -> None:
@@ -168,6 +171,8 @@ class Calls:
         connection.running -= 1
         if call.open:
             late = now >= call.deadline
+            if late:
+                self._expected.told.ended_early(call, ("timed_out",))
             self._settle(
                 call, (DEADLINE_EXCEEDED,) if late else codes, ("timed_out",) if late else ANSWERED, result=result
             )
@@ -191,15 +196,20 @@ class Calls:
                 self._forget(call.slot.batch)
             if call.waiting:
                 del self.records[call.number]
-                self._ended(call, (None,), ("disconnected",))
+                self._left(call)
             elif call.method.on_disconnect == "finish":
                 call.detached = True
             else:
                 call.open = False
                 self._expected.cancel(call)
-                self._ended(call, (None,), ("disconnected",))
+                self._left(call)
         connection.calls.clear()
         connection.waiting.clear()
+
+    def _left(self, call: Call) -> None:
+        """A call has ended with its connection."""
+        self._expected.told.ended_early(call, ("disconnected",))
+        self._ended(call, (None,), ("disconnected",))
 
     def expire(self, *, grace_over: bool) -> None:
         """End the calls whose deadlines have passed, or all of them if the grace of a shutdown is over."""

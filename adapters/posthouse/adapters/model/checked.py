@@ -42,7 +42,7 @@ def checked(
 class CheckedGateway(Gateway):
     """A Gateway with its `model`. Its inputs also raise Violation, when their effects differ from the model.
 
-    `head_read` and `set_wall` are not checked: they have no effects but a later deadline.
+    `head_read` is not checked: it has no effect but a later deadline.
     """
 
     def __init__(
@@ -56,8 +56,14 @@ class CheckedGateway(Gateway):
         tell_exchanges: bool = True,
     ) -> None:
         super().__init__(service, config, wall=wall, entropy=entropy, events=events, tell_exchanges=tell_exchanges)
-        told = CallEnded in self._shared.wanted
-        self.model = Model(service, config, ends_are_told=told, wall=lambda: self._shared.wall)
+        self.model = Model(
+            service,
+            config,
+            ends_are_told=CallEnded in self._shared.wanted,
+            exchanges_told=self._shared.exchanges_told,
+            wall=lambda: self._shared.wall,
+        )
+        self.model.wall = wall
 
     accepted = checked(Gateway.accepted, lambda model, socket, address, now: model.accepted(socket))
     released = checked(Gateway.released, lambda model, _, socket, now: model.released(socket))
@@ -69,7 +75,7 @@ class CheckedGateway(Gateway):
     heard = checked(Gateway.heard, lambda model, _, connection, now: model.heard(connection))
     disconnected = checked(
         Gateway.disconnected,
-        lambda model, _, connection, code, now, *, reason=None: model.disconnected(connection),
+        lambda model, _, connection, code, now, *, reason=None: model.disconnected(connection, code, reason),
     )
     report_held = checked(
         Gateway.report_held, lambda model, _, connection, size, now: model.report_held(connection, size)
@@ -95,6 +101,11 @@ class CheckedGateway(Gateway):
     abandon = checked(Gateway.abandon, lambda model, _, request, now: model.abandon(request))
     shut_down = checked(Gateway.shut_down, lambda model, _, now, *, grace=None: model.shut_down(grace))
     handle_timeout = checked(Gateway.handle_timeout, lambda model, _, now: model.handle_timeout())
+
+    def set_wall(self, unix: float, now: float) -> None:
+        """As in Gateway, and told to the model."""
+        super().set_wall(unix, now)
+        self.model.wall = unix - now
 
     def broadcast(
         self,

@@ -19,9 +19,11 @@ from posthouse.core.values.errors import BATCH_REPLY_TOO_LARGE, RESPONSE_TOO_LAR
 from posthouse.core.values.lifecycle import CallEnded
 from posthouse.core.values.peers import ConnectionId
 
-from .ends import TOO_LARGE, End
 from .messages import Codes, Sent, read_sent, text_of
 from .records import Call, Connection, DueMessage, ReplySlot
+from .reports.ends import TOO_LARGE, End
+from .reports.statistics import Statistics
+from .reports.told import Told
 
 RECEIVED: Final = "message.received"
 """The push with which callers of built-in methods reach each other. The model only checks that its target is open."""
@@ -30,11 +32,13 @@ RECEIVED: Final = "message.received"
 class Expected:
     """What is expected of the current input. `connections` are those that are known, by number."""
 
-    def __init__(self, config: Config, *, ends_are_told: bool) -> None:
+    def __init__(self, config: Config, *, ends_are_told: bool, exchanges_told: bool = True) -> None:
         self._config = config
         self._ends_are_told = ends_are_told
         self._ends: list[CallEnded] = []
         self.connections: dict[int, Connection] = {}
+        self.told = Told(config, exchanges=exchanges_told)
+        self.statistics = Statistics(ends_are_told=ends_are_told)
         self.input = 0
         self.now = 0.0
         self.effects: Sequence[Effect] = ()
@@ -57,6 +61,8 @@ class Expected:
         self.now = now
         self.effects = effects
         self._invokes = [effect for effect in effects if type(effect) is Invoke]
+        self.told.begin(effects, now)
+        self.statistics.see(effects)
         events = [effect.event for effect in effects if type(effect) is Emit]
         self._ends = [event for event in events if type(event) is CallEnded]
 
@@ -133,6 +139,7 @@ class Expected:
         must(not self._cancels, "calls: a handler was not cancelled", *self._cancels)
         must(not self._resolves, "answering: a request of the server got no outcome", *self._resolves)
         must(not self._ends, "calls: an end was told that no call has", *self._ends)
+        self.told.compare(self.connections)
         for connection in self._touched.values():
             if connection.due and not connection.held and connection.open:
                 first = connection.due[0]

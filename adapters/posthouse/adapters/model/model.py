@@ -13,12 +13,12 @@ these are not what the rules require.
 | shutdown | refusals, the end of the grace, Drained | how closing is spread over time |
 | slow peers | queued messages are sent in order, before the peer is read again | in which portions |
 
-The only event that is compared is `call.ended`, if it is made: one for each request that named a method, with its
-outcome.
+Events are compared with all their facts: `call.ended` (if it is made), and those in `reports/told.py`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Container, Sequence
 
 from posthouse.adapters.invariants import Violation, must
@@ -34,6 +34,7 @@ from .expected import Expected
 from .identities import Identities
 from .limits import REACHED
 from .records import Connection
+from .reports.statistics import KINDS
 from .requests import Requests
 from .shutdown import Shutdown
 
@@ -54,16 +55,18 @@ class Model:
         config: Config,
         *,
         ends_are_told: bool = False,
+        exchanges_told: bool = True,
         wall: Callable[[], float] = float,
     ) -> None:
         self._config = config
-        self._expected = Expected(config, ends_are_told=ends_are_told)
+        self._expected = Expected(config, ends_are_told=ends_are_told, exchanges_told=exchanges_told)
         self._requests = Requests(service, config, self._expected)
         self._calls = self._requests.calls
         self._shutdown: Shutdown | None = None
         self._identities = Identities(service, config, self._expected, wall)
         self.connections = self._expected.connections
         self.sockets: dict[int, None] = {}
+        self.wall = 0.0
 
     def check_input(self, input: Callable[[], None], effects: Sequence[Effect], now: float) -> None:
         """An input had these effects at this time. `input` calls the method of the model for it. Raises Violation."""
@@ -101,17 +104,30 @@ class Model:
         """A connection was opened, or refused at once, or its credentials must be verified first."""
         connection = self.connections[number] = Connection(number, peer, PUSHABLE[peer.kind])
         connection.identity, connection.active_at = peer.identity, self._expected.now
+        connection.opened_at = self._expected.now
         self._identities.connect(connection, credentials)
+        if not connection.pending:
+            self._admit(connection)
         kinds = [type(effect) for effect in self._expected.effects]
         lasting = connection.pushable and not connection.pending and Disconnect not in kinds
         must(not lasting or self._shutdown is None, "shutdown: a lasting connection was accepted", peer)
         must((Accept in kinds) is lasting, "answering: Accept was sent wrongly, or is missing", peer)
 
-    def disconnected(self, number: int) -> None:
+    def disconnected(self, number: int, code: int | None, reason: str | None) -> None:
         """The peer has left, or its connection was lost."""
         connection = self.connections.pop(number, None)
         if connection is not None and connection.open:
             self._drop(connection)
+        if connection is not None:
+            self._expected.told.closed(connection, code, reason)
+            if connection.admitted:
+                self._expected.statistics.count(f"connections.closed.{connection.peer.kind}")
+
+    def _admit(self, connection: Connection) -> None:
+        """A connection is admitted, unless this input refuses it."""
+        self._expected.told.opened(connection, self._expected.effects)
+        if connection.admitted:
+            self._expected.statistics.count(f"connections.opened.{connection.peer.kind}")
 
     def _drop(self, connection: Connection) -> None:
         self._requests.drop(connection)
@@ -141,6 +157,7 @@ class Model:
         if effect.code == SERVICE_RESTART:
             must(self._shutdown is not None, "shutdown: close code 1012 without a shutdown", effect)
             must(not (effect.flush and connection.calls), "shutdown: a connection was closed before its calls", effect)
+        connection.closing = effect.code, effect.reason.text
         self._drop(connection)
 
     def _limit(self, event: LimitBreached) -> None:
@@ -186,6 +203,8 @@ class Model:
         """The outside has concluded an operation."""
         asked = self._identities.asked.get(operation)
         text = self._identities.concluded(operation, outcome, first)
+        if asked is not None and not asked.connection.pending:
+            self._admit(asked.connection)
         if asked is not None and text is not None:
             asked.connection.exchange_used = not asked.connection.pushable
             self._requests.receive(asked.connection, text)
@@ -251,7 +270,10 @@ class Model:
         self._requests.outgoing.expire(now)
         self._identities.expire()
         if shutdown is not None:
+            accepting = shutdown.accepting
             shutdown.advance(now)
+            if accepting and not shutdown.accepting:
+                self._expected.told.stopped()
 
     def shut_down(self, grace: float | None) -> None:
         """A shutdown began, unless one had begun before."""
@@ -259,6 +281,7 @@ class Model:
             return
         self._shutdown = Shutdown(self._expected.now, grace, self._config)
         self._requests.draining = True
+        self._expected.told.draining()
         for connection in self.connections.values():
             self._expected.push(connection, "connection.draining")
 
@@ -269,12 +292,7 @@ class Model:
 
         The cost grows with the number of calls and connections.
         """
-        health = gateway.health(now)
-        handlers = self._calls.handlers
-        waiting = len(self._calls.records) - handlers
-        must(health.calls == handlers, "calls: health counts other handlers than run", health.calls, handlers)
-        must(health.waiting == waiting, "calls: health counts other calls than wait", health.waiting, waiting)
-        must(health.sockets == len(self.sockets), "calls: health counts other sockets than are open", health.sockets)
+        self._check_figures(gateway, now)
         must(gateway.draining is (self._shutdown is not None), "shutdown: gateway.draining is wrong")
         deadlines = self._requests.deadlines() + self._identities.deadlines()
         if self._shutdown is not None:
@@ -283,6 +301,36 @@ class Model:
         due = gateway.next_timeout()
         late = bool(deadlines) and (due is None or due > min(deadlines))
         must(not late, "time: next_timeout is later than a deadline", due, min(deadlines, default=None))
+
+    def _check_figures(self, gateway: Gateway, now: float) -> None:
+        """What `health` and `stats` say is right."""
+        handlers, config = self._calls.handlers, self._config
+        waiting = len(self._calls.records) - handlers
+        health = gateway.health(now)
+        must(health.calls == handlers, "calls: health counts other handlers than run", health.calls, handlers)
+        must(health.waiting == waiting, "calls: health counts other calls than wait", health.waiting, waiting)
+        must(health.sockets == len(self.sockets), "calls: health counts other sockets than are open", health.sockets)
+        living = [connection for connection in self.connections.values() if connection.open and connection.admitted]
+        must(health.connections == len(living), "stats: health counts other connections than are open", health)
+        must(health.memory == gateway.memory, "stats: health tells another size of memory", health)
+        must(health.timestamp == round(self.wall + now, 3), "stats: health tells another time", health, self.wall + now)
+        full = max(len(living), len(self.sockets)) >= config.max_connections or handlers >= config.max_calls
+        degraded = "degraded" if full or gateway.memory > config.memory_budget else "healthy"
+        must(health.status == ("draining" if self._shutdown else degraded), "stats: health is not right", health)
+        of_kinds = Counter(connection.peer.kind for connection in living)
+        sizes = {
+            **{f"connections.open.{kind}": of_kinds[kind] for kind in KINDS},
+            "calls.made": self._calls.made,
+            "calls.running": handlers,
+            "calls.waiting": waiting,
+            "calls.unanswered": sum(call.open for call in self._calls.records.values()),
+            "connections.open": len(living),
+            "memory.bytes": gateway.memory,
+            "operations.pending": len(self._identities.asked),
+            "requests.pending": len(self._requests.outgoing.pending),
+            "sockets.open": len(self.sockets),
+        }
+        self._expected.statistics.check(gateway.stats(), sizes)
 
     def check_at_rest(self) -> None:
         """No call, no request and no due message is left. Raises Violation."""

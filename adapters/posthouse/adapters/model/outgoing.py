@@ -34,12 +34,15 @@ class OutgoingRequests:
             connection.requests[number] = None
             self._expected.push(connection, method)
 
-    def answered(self, connection: Connection, response: Response) -> None:
-        """A response was received. It counts if this connection was asked and the request is pending."""
+    def answered(self, connection: Connection, response: Response) -> bool:
+        """A response was received. It counts if this connection was asked and the request is pending. Returns whether
+        it counts."""
         number = int(response.id) if response.id.isdigit() and len(response.id) < 19 else 0
-        if number in connection.requests:
-            self._remove(number)
-            self._expected.resolve(number, (response.code,))
+        if number not in connection.requests:
+            return False
+        self._remove(number)
+        self._expected.resolve(number, (response.code,))
+        return True
 
     def abandon(self, number: int) -> None:
         """The outcome is not wanted any more: the peer is told to cancel."""

@@ -74,6 +74,8 @@ class Connection(Struct, eq=False):
     - `due` messages must be sent. `held` bytes wait at the socket; it took some of them at `taken_at`.
     - `heard_at`: the last sign of life. `active_at`: the last text, or end of a handler. `heartbeat_at`: the last
       heartbeat that was sent. `invalid_messages` were received.
+    - `public_id` is the id that peers see. `admitted`: it was not refused. It has `made` so many calls. `closing` has
+      the code and the reason with which the gateway closed it.
     """
 
     number: int
@@ -98,6 +100,11 @@ class Connection(Struct, eq=False):
     heartbeat_at: float | None = None
     invalid_messages: int = 0
     identity: Identity = ANONYMOUS
+    public_id: str = ""
+    admitted: bool = False
+    opened_at: float = 0.0
+    made: int = 0
+    closing: tuple[int, str] | None = None
 
     @property
     def reachable(self) -> bool:

@@ -21,11 +21,11 @@ from posthouse.core.values.errors import (
 from posthouse.core.values.peers import Identity, UserKey
 
 from .calls import Calls
-from .ends import ANSWERED, TOO_LARGE, End
 from .expected import Expected
 from .messages import NULL, Codes, Entry, Invalid, Request, Response, read_message
 from .outgoing import CANCEL_REQUEST, OutgoingRequests
 from .records import Batch, Connection, ReplySlot, TokenBucket
+from .reports.ends import ANSWERED, TOO_LARGE, End
 
 CANCEL: Final = "rpc.cancel"
 
@@ -56,14 +56,17 @@ class Requests:
         array = isinstance(message, list)
         entries = message if isinstance(message, list) else [message]
         connection.heard_at = connection.active_at = self._expected.now
-        connection.invalid_messages += any(type(entry) is Invalid for entry in entries)
+        if any(type(entry) is Invalid for entry in entries):
+            connection.invalid_messages += 1
+            self._expected.statistics.count("messages.bad")
         batch = Batch([None] * len(entries), len(entries), array) if array or not connection.pushable else None
         for place, entry in enumerate(entries):
             self._entry(connection, entry, batch, place)
 
     def _entry(self, connection: Connection, entry: Entry, batch: Batch | None, place: int) -> None:
         if isinstance(entry, Response):
-            self.outgoing.answered(connection, entry)
+            if not self.outgoing.answered(connection, entry):
+                self._expected.statistics.count("responses.unmatched")
             self._expected.reply(ReplySlot(connection, None, batch, place), ())
             return
         slot = ReplySlot(connection, entry.id, batch, place)

@@ -6,6 +6,8 @@ from math import isclose
 from typing import Final
 
 from msgspec import Struct
+from posthouse.adapters.model.messages import Codes
+from posthouse.adapters.model.records import Connection
 from posthouse.core.values.errors import (
     BATCH_REPLY_TOO_LARGE,
     DEADLINE_EXCEEDED,
@@ -14,9 +16,6 @@ from posthouse.core.values.errors import (
     RESPONSE_TOO_LARGE,
 )
 from posthouse.core.values.lifecycle import CallEnded, CallOutcome
-
-from .messages import Codes
-from .records import Connection
 
 ANSWERED: Final[tuple[CallOutcome, ...]] = ("result", "error")
 """A handler has ended, or the request was answered at once: the code says which of the two."""

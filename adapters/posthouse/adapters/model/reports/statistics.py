@@ -1,0 +1,77 @@
+"""The counters of a gateway, as they follow from what the model knows: `stats()` must show the same."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from posthouse.adapters.invariants import must
+from posthouse.core.values.effects import Effect, Emit
+from posthouse.core.values.lifecycle import CallEnded, CallFailed, LimitBreached
+from posthouse.core.values.peers import Kind
+
+KINDS: Final[tuple[Kind, ...]] = ("websocket", "http", "cli", "local")
+
+OUTCOMES: Final = {
+    "error": "calls.errors",
+    "cancelled": "calls.cancelled",
+    "timed_out": "calls.timed_out",
+    "disconnected": "calls.disconnected",
+    "drained": "calls.drained",
+}
+"""The counter of each outcome of a call. Results are those that are left."""
+
+IN_ONE: Final = ("calls.refused", "calls.builtin")
+"""Requests that did not become calls: refused, or answered by the gateway itself. The model tells only their sum."""
+
+
+class Statistics:
+    """Counts what happens. `ends_are_told`: every end of a request is an event."""
+
+    def __init__(self, *, ends_are_told: bool) -> None:
+        self._ends_are_told = ends_are_told
+        self._counted: Counter[str] = Counter()
+        self._answered_at_once = 0
+
+    def see(self, effects: Sequence[Effect]) -> None:
+        """The next input had these effects."""
+        for effect in effects:
+            if type(effect) is not Emit:
+                continue
+            event = effect.event
+            if type(event) is CallEnded:
+                if event.call is None:
+                    self._answered_at_once += 1
+                elif event.outcome in OUTCOMES:
+                    self._counted[OUTCOMES[event.outcome]] += 1
+            elif type(event) is CallFailed:
+                self._counted["calls.failed"] += 1
+            elif type(event) is LimitBreached:
+                self._counted[f"limit.{event.limit}{'' if event.enforced else '.would_refuse'}"] += 1
+
+    def count(self, name: str) -> None:
+        """Add one to a counter."""
+        self._counted[name] += 1
+
+    def check(self, told: Mapping[str, int], sizes: Mapping[str, int]) -> None:
+        """The gateway tells the same numbers, and these `sizes`. Raises Violation."""
+        must(list(told) == sorted(told), "stats: the names are in order")
+        expected = dict(sizes)
+        for change in ("opened", "closed"):
+            of_kinds = {f"connections.{change}.{kind}": self._counted[f"connections.{change}.{kind}"] for kind in KINDS}
+            expected |= of_kinds | {f"connections.{change}": sum(of_kinds.values())}
+        for name in ("calls.failed", "messages.bad", "responses.unmatched"):
+            expected[name] = self._counted[name]
+        if self._ends_are_told:
+            expected |= {name: self._counted[name] for name in OUTCOMES.values()}
+            at_once = sum(told[name] for name in IN_ONE)
+            must(at_once == self._answered_at_once, "stats: requests that were answered at once are counted", at_once)
+            ended = sum(self._counted[name] for name in OUTCOMES.values())
+            expected["calls.results"] = sizes["calls.made"] - sizes["calls.unanswered"] - ended
+        expected.pop("calls.unanswered", None)
+        expected |= {name: number for name, number in self._counted.items() if name.startswith("limit.")}
+        wrong = {name: (told.get(name), number) for name, number in expected.items() if told.get(name) != number}
+        must(not wrong, "stats: a counter is wrong", wrong)
+        unknown = [name for name in told if name not in expected and name not in (*OUTCOMES.values(), *IN_ONE)]
+        must(not [name for name in unknown if name != "calls.results"], "stats: an unknown counter", unknown)
