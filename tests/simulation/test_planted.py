@@ -26,7 +26,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_there_are_many_bugs() -> None:
-    assert len(PATCHES) >= 24
+    assert len(PATCHES) >= 120
 
 
 @pytest.mark.parametrize("patch", PATCHES.values(), ids=PATCHES)

@@ -17,7 +17,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.json import encode
 from posthouse.adapters.simulation import Failed, attempt
-from posthouse.adapters.simulation.storms.failures import leave_journal
+from posthouse.adapters.simulation.storms.failures import COMMAND, leave_journal
 
 STORM: Final = 20.0
 """The simulated length of each storm: that of `make simulate`."""
@@ -27,6 +27,7 @@ class Hunted(Struct, frozen=True):
     """The outcome. `found` is the sentence of the failure, or None; it took `storms` and `took` CPU seconds.
 
     The journal has `entries` of `recorded` inputs after `shrinking` seconds. `replays`: it fails without the simulator.
+    `repeat` is a command that runs the storm again. `false` has the commands of storms that fail without the bug, too.
     """
 
     storms: int
@@ -37,6 +38,8 @@ class Hunted(Struct, frozen=True):
     recorded: int = 0
     replays: bool = False
     shrinking: float = 0.0
+    repeat: str = ""
+    false: list[str] = []
 
 
 def hunt(first: int, seconds: float, tree: Path) -> Hunted:
@@ -55,7 +58,9 @@ def hunt(first: int, seconds: float, tree: Path) -> Hunted:
             if journal is None:
                 raise AssertionError(left.error.text)
             seed = outcome.run.seed
-            return Hunted(storms, took, found, seed, journal.entries, journal.recorded, journal.replays, shrinking)
+            repeat = f"{COMMAND} --first {seed} --seeds 1 --seconds {STORM:g}"
+            sizes = (journal.entries, journal.recorded, journal.replays)
+            return Hunted(storms, took, found, seed, *sizes, shrinking, repeat)
         if took > seconds:
             return Hunted(storms, took)
     raise AssertionError("seeds do not end")
