@@ -17,7 +17,7 @@ from posthouse.adapters.simulation.machine.faults import SocketFaults
 from posthouse.adapters.simulation.machine.signals import SimulatedSignals
 from posthouse.adapters.simulation.served.exits import Exits
 from posthouse.adapters.simulation.served.process import ServedProcess
-from posthouse.adapters.simulation.storms.failures import silent_log
+from posthouse.adapters.simulation.storms.failures import kept_log
 from posthouse.adapters.simulation.storms.scenario import HARMLESS_FAULTS, draw_machine_faults
 from posthouse.core import Config, Context, Identity
 
@@ -278,7 +278,7 @@ def test_storms_send_signals_and_go_on_with_another_process() -> None:
     for seed in range(40):
         storm = Storm(seed)
         if storm.scenario.conditions.sockets.signals:
-            with silent_log():
+            with kept_log():
                 storm.run(5.0)
             exited += storm.world._processes > 1
     assert exited

@@ -96,9 +96,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     file = folder / f"{seed}-{arguments.seconds:g}-{digest(root, PRODUCT)}.jsonl"
     sample = draw(root, arguments.sample, seed)
     if arguments.again:
-        earlier = max(
-            (each for each in folder.glob(f"{seed}-*.jsonl") if each != file), key=lambda each: each.stat().st_mtime
-        )
+        others = [each for each in folder.glob(f"{seed}-*.jsonl") if each != file]
+        if not others:
+            raise SystemExit(f"there is no earlier hunt with the seed {seed}")
+        earlier = max(others, key=lambda each: each.stat().st_mtime)
         found = {key for key, hunted in Kept(earlier).all().items() if hunted.found is not None}
         sample = [each for each in sample if each.key not in found]
     os.nice(max(NICE - os.nice(0), 0))

@@ -93,6 +93,14 @@ class Client(Receiver):
         self._send_calls(request, [call])
         return call
 
+    def call_text(self, text: str) -> PendingCall:
+        """Send this text in place of a call, whose id stands where the text has `@`. It counts as a call without
+        params, with the outcome of the reply."""
+        call = self._calls.make({"method": ""}, self._schedule.now)
+        self._calls.add([call])
+        self._send(text.replace("@", call.id).encode(), [call])
+        return call
+
     def notify(self, method: str, /, *args: Any, **kwargs: Any) -> None:
         """Send a notification."""
         self._send(encode(notification(method, one_kind(args, kwargs))), ())

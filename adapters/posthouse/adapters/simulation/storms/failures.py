@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from logging import CRITICAL
+from logging import INFO
 from pathlib import Path
 from traceback import walk_tb
 from typing import Final
@@ -19,6 +19,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 from posthouse.adapters.invariants import Violation
+from posthouse.adapters.invariants.logbook import Logbook
 from posthouse.adapters.journal import Journal
 from posthouse.adapters.simulation.journals import Journals, SavedJournal, save, shrunk
 from posthouse.core.service.service import Service
@@ -116,10 +117,12 @@ def attempt(
 
 
 def _run(make: MakeStorm, run: Run, journals: Journals | None = None) -> StormReport | Failed:
-    with silent_log():
+    with kept_log() as logbook:
         storm = make(run.seed, part=run.part, journal=None if journals is None else journals.add)
         try:
-            return storm.run(run.seconds)
+            report = storm.run(run.seconds)
+            logbook.check()
+            return report
         except Exception as error:
             kind, world = type(error).__name__, storm.world
             sentence, place = (error.sentence, "") if isinstance(error, Violation) else (kind, _place(error))
@@ -127,14 +130,17 @@ def _run(make: MakeStorm, run: Run, journals: Journals | None = None) -> StormRe
 
 
 @contextmanager
-def silent_log() -> Iterator[None]:
-    """Log only what is critical: the real server logs each refusal and failure, thousands in a storm."""
-    level = logger.level
-    logger.setLevel(CRITICAL)
+def kept_log() -> Iterator[Logbook]:
+    """Give the lines of the log to a logbook, and to nobody else: there are thousands in a storm."""
+    level, handlers, propagate = logger.level, logger.handlers, logger.propagate
+    logbook = Logbook()
+    logger.setLevel(INFO)
+    logger.handlers, logger.propagate = [logbook], False
     try:
-        yield
+        yield logbook
     finally:
         logger.setLevel(level)
+        logger.handlers, logger.propagate = handlers, propagate
 
 
 def _place(error: Exception) -> str:

@@ -24,6 +24,12 @@ from posthouse.core.values.errors import (
     RpcError,
 )
 
+from .catalogue.calls import PREFIX
+from .catalogue.declarations import catalogue
+from .insight import ERROR_CODES as INSIGHT_CODES
+from .insight import RESULTS as INSIGHT_RESULTS
+from .insight import guard, insight
+
 REFUSED: Final = 7
 """The error code of `refuses`."""
 
@@ -82,6 +88,9 @@ def as_it_is(context: Context, method: Method, outcome: Outcome) -> None:
 
 
 service.include(shelf, prefix="shelf.")
+service.include(catalogue, prefix=PREFIX)
+service.include(insight, prefix="insight.")
+service.include(guard, prefix="guard.")
 
 
 @service.on("call.timed_out")
@@ -266,14 +275,16 @@ RESULTS: Final[dict[str, Callable[[dict[str, Any]], Any]]] = {
     "shelf.total": lambda params: sum(params["numbers"]),
     "spread": lambda params: list(params.values()),
     "paired": lambda params: len({pair["left"] for pair in params["pairs"]}),
+    **INSIGHT_RESULTS,
     "tags": lambda params: {"names": sorted(set(params["names"])), "pairs": [["pair", 0], ["pair", 1]]},
 }
 """The result of each method, from the parameters of the call."""
 
-WITH_PROGRESS: Final = ("tell", "climb")
+WITH_PROGRESS: Final = ("tell", "climb", "insight.in_thread")
 """Methods that send progress, and return how often. The caller must have `received` it as often."""
 
 ERROR_CODES: Final[dict[str, tuple[int, ...]]] = {
+    **INSIGHT_CODES,
     "refuses": (REFUSED,),
     "subscribe": (REFUSED,),
     "breaks": (INTERNAL_ERROR,),

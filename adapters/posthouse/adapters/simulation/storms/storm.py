@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
+from posthouse.adapters.invariants.documented import documented
 from posthouse.adapters.simulation.chance import Chance, Seeded, Stream
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.protocols.transports import open_http
@@ -21,12 +22,15 @@ from posthouse.adapters.simulation.journals import Journals
 from posthouse.adapters.simulation.served.application import LocalCall, ServedApplication
 from posthouse.adapters.simulation.served.process import ServedProcess
 from posthouse.adapters.simulation.world import World
+from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import ALL_SCOPES, Identity, Kind
 from posthouse.transports.policy import Policy
 
 from .both_ways import compare
+from .catalogue.document import check_document
+from .insight import known_of
 from .malformed import MALFORMED_BYTES, MALFORMED_TEXTS
 from .misuse import MISUSES, misuse
 from .scenario import Scenario, draw_machine, draw_scenario
@@ -93,6 +97,8 @@ class Storm:
     ) -> None:
         if (service is None) is not (workload is None):
             raise UsageError("a `service` of your own needs a `workload` that says what its clients do, and vice versa")
+        if service is None and sample_service.document is None:
+            Gateway(sample_service, wall=0.0, entropy=bytes)  # describes the service once, for all processes
         self._repeat: Final = _repeat(seed, sample=service is None)
         chance = Seeded(seed) if isinstance(seed, int | str) else seed
         scenario = draw_machine(chance.stream("machine"), draw_scenario(chance.stream("swarm")))
@@ -105,7 +111,7 @@ class Storm:
         identity = self._stream.pick(identities)
         self._local: Final[Stream] = chance.stream("local calls")
         self._raging = True
-        self._sample: Final = SampleWorkload(self.scenario, lambda: self._raging)
+        self._sample: Final = SampleWorkload(self.scenario, lambda: self._raging, self._known_of)
         self._workload: Final[Workload] = self._sample.act if workload is None else workload
         self._acting: Final[list[Client]] = []
         self._journals: Final = Journals(journal) if scenario.both_ways else None
@@ -117,6 +123,9 @@ class Storm:
             conditions=self.scenario.conditions,
             monitoring=Monitoring(journal=self._journals.add if self._journals else journal),
         )
+        if service is None:
+            documented()
+            self.world.server.begin("rpc.discover").ended = check_document
         self._add_clients(chance, identities, part)
         if not part.quiet_server:
             self.world.after(self.scenario.clients.pause, self._server_turn)
@@ -166,6 +175,12 @@ class Storm:
                 self.world.cut(client.name)  # its replies cannot be checked
 
     # Clients
+
+    def _known_of(self, client: Client, token: str) -> dict[str, Any]:
+        """What a handler must know of a call of this client."""
+        transport, identity = self.world._transports[client.name]
+        identity = identity or self.world.deployment.policy.identity
+        return known_of(token, transport, b"localhost", identity)
 
     def _client_turn(self, client: Client) -> None:
         """A client may meet faults, and sends something."""

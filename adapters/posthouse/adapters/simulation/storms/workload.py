@@ -9,11 +9,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from posthouse.adapters.invariants import Violation
+from posthouse.adapters.invariants import Violation, must
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.pending import PendingCall
+from posthouse.adapters.simulation.clients.protocols.http import HttpProtocol
 from posthouse.adapters.simulation.clients.protocols.websocket import WebSocketProtocol
 from posthouse.adapters.simulation.served.faults import InjectedError
+from posthouse.core.values.config import Config
 from posthouse.core.values.errors import (
     DRAINING,
     ERRORS,
@@ -29,12 +31,17 @@ from posthouse.core.values.errors import (
     RpcError,
 )
 
+from .catalogue.calls import LIMITS, PREFIX, ROWS, TEXTS, Row
+from .insight import META
 from .scenario import Scenario
 from .service import ERROR_CODES, EVENT, RESULTS, WITH_PROGRESS
 from .subscriptions import MAX_CALLS, Subscriptions, Visits
 
 BATCH_NOTIFICATIONS: Final = ("echo", "echo", "x" * 200)
 """Methods of notifications in batches. The last name is over every limit: it is refused with an error without an id."""
+
+MAX_ROWS: Final = 8
+"""The most calls of the catalogue in one batch."""
 
 CALLS: Final = ("echo", "echo", *RESULTS, *ERROR_CODES)
 REAL_NAMES: Final = {"echo.wrongly": "echo"}
@@ -56,12 +63,21 @@ REFUSALS: Final = (SERVER_BUSY, RATE_LIMITED, DRAINING, REQUEST_TOO_LARGE, PARSE
 
 
 class SampleWorkload:
-    """The calls of all clients of a storm. `raging` says whether its first phase goes on."""
+    """The calls of all clients of a storm. `raging` says whether its first phase goes on, `identify` what a handler
+    must know of a call with this token."""
 
-    def __init__(self, scenario: Scenario, raging: Callable[[], bool]) -> None:
+    def __init__(
+        self, scenario: Scenario, raging: Callable[[], bool], identify: Callable[[Client, str], dict[str, Any]]
+    ) -> None:
         self._scenario: Final = scenario
         self._raging: Final = raging
+        self._identify: Final = identify
         self._calls = 0
+        config, usual = scenario.config, Config()
+        # A text may be invalid, and too many invalid texts are refused.
+        self._takes_texts: Final = not scenario.fair and all(
+            getattr(config, name) == getattr(usual, name) for name in LIMITS
+        )
         self._made_by: Final[dict[str, int]] = {}
         self._subscriptions: Final = Subscriptions()
         self._visits: Final = Visits()
@@ -69,7 +85,7 @@ class SampleWorkload:
     def act(self, client: Client) -> None:
         """Send something, in the turn of a client."""
         stream = client.stream
-        match stream.choose(16):
+        match stream.choose(19):
             case 0:
                 max_batch = self._scenario.config.max_batch
                 calls = [self._draw_call(client) for _ in range(1 + stream.choose(min(max_batch, MAX_CALLS)))]
@@ -93,6 +109,23 @@ class SampleWorkload:
             case 5 if isinstance(client.protocol, WebSocketProtocol):
                 for _ in range(stream.pick((1, 3))):
                     self._expect(client, client.ping(), "ping", {})
+            case 6 | 7 | 8:
+                rows = [
+                    stream.pick(ROWS) for _ in range(1 + stream.choose(min(self._scenario.config.max_batch, MAX_ROWS)))
+                ]
+                for row, call in zip(
+                    rows, client.batch([(PREFIX + row.method, row.params) for row in rows]), strict=True
+                ):
+                    call.then(partial(self._check_row, client, row))
+            case 9 if self._takes_texts and client.protocol is not None:
+                text = stream.pick(TEXTS)
+                if not (text.null and isinstance(client.protocol, HttpProtocol)):
+                    client.call_text(text.text).then(partial(self._check_row, client, text))
+            case 10:
+                self._calls += 1
+                whoami = f"{client.name}/{self._calls}"
+                call = client.call("insight.whoami", **META, params={"token": whoami})
+                call.then(partial(self._check_known, client, whoami))
             case _:
                 method, params = self._draw_call(client)
                 timeout = stream.pick((None, None, None, 1, 300))
@@ -118,9 +151,9 @@ class SampleWorkload:
                 return method, {"a": stream.choose(100), "b": made}
             case "blob":
                 return method, {"token": token, "size": stream.pick((10, 200, 5000))}
-            case "tell":
+            case "tell" | "insight.in_thread":
                 return method, {"token": token, "times": 1 + stream.choose(4)}
-            case "wait" | "finish" | "climb":
+            case "wait" | "finish" | "climb" | "insight.tidies":
                 return method, {"token": token, "seconds": stream.pick((0.0, 0.2, 3.0))}
             case "subscribe":
                 seconds = stream.pick((0.0, 0.1, 2.0))
@@ -154,21 +187,42 @@ class SampleWorkload:
             self._subscriptions.expect(call, params["token"])
         call.then(partial(self._check, client, method, params))
 
+    def _check_row(self, client: Client, row: Row, call: PendingCall) -> None:
+        """Raise Violation unless this call of the catalogue may have its outcome."""
+        self._check_fair(call)
+        row.check(call)
+        if call.error is not None and not client.broke_protocol and not row.may_fail_with(call.error):
+            self._check_error("", call, call.error)
+
+    def _check_known(self, client: Client, token: str, call: PendingCall) -> None:
+        """Raise Violation unless a handler has told what its client knows, too."""
+        if call.status == "result" and not client.broke_protocol:
+            known = self._identify(client, token)
+            must(call.value == known, "answering: a handler knows something else of its call", call.value, known)
+        self._check(client, "insight.whoami", {}, call)
+
+    def _check_fair(self, call: PendingCall) -> None:
+        refused = call.status == "lost" or (call.error is not None and call.error.code in REFUSALS)
+        if refused and self._scenario.fair and self._raging():
+            raise Violation("answering: a call failed without a fault or a small limit", call, call.error)
+
+    def _check_error(self, method: str, call: PendingCall, error: RpcError) -> None:
+        if not may_fail_with(method, error):
+            raise Violation("answering: a call got an error that it cannot have", call, repr(error))
+
     def _check(self, client: Client, method: str, params: dict[str, Any], call: PendingCall) -> None:
         """Raise Violation unless this call may have its outcome."""
         if client.broke_protocol and (method == "ask" or method in WITH_PROGRESS):
             return  # malformed input may have answered for the client, or may have hidden its progress
-        refused = call.status == "lost" or (call.error is not None and call.error.code in REFUSALS)
-        if refused and self._scenario.fair and self._raging():
-            raise Violation("answering: a call failed without a fault or a small limit", call, call.error)
+        self._check_fair(call)
         if call.status == "result":
             received = {"received": len(call.progress)} if method in WITH_PROGRESS else {}
             if method == "visit":
                 received = {"received": self._visits.checked(client, call)}
             if call.value != RESULTS[method](params | received) if method in RESULTS else method in ERROR_CODES:
                 raise Violation("answering: a call got a wrong result", call, call.value)
-        elif call.error is not None and not client.broke_protocol and not may_fail_with(method, call.error):
-            raise Violation("answering: a call got an error that it cannot have", call, repr(call.error))
+        elif call.error is not None and not client.broke_protocol:
+            self._check_error(method, call, call.error)
 
 
 def may_fail_with(method: str, error: RpcError) -> bool:

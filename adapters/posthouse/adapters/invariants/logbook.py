@@ -1,0 +1,86 @@
+"""The lines of the server's log: each names a known event, at its level and with its facts."""
+
+from __future__ import annotations
+
+from logging import ERROR, INFO, WARNING, Handler, LogRecord
+from typing import Final
+
+from msgspec import Struct
+
+from .violation import Violation, must
+
+
+class Line(Struct, frozen=True):
+    """A kind of line: its level, the facts that it always has, and those that it may have. `or_level`: it may also have
+    this level."""
+
+    level: int
+    facts: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
+    or_level: int | None = None
+
+
+LINES: Final[dict[str, Line]] = {
+    "accept.exhausted": Line(WARNING),
+    "authenticator.failed": Line(ERROR, ("name",)),
+    "authenticator.resists": Line(WARNING, ("name",)),
+    "call.failed": Line(ERROR, ("method", "incident", "reason", "connection"), ("request_id",)),
+    "call.timed_out": Line(WARNING, ("method", "connection"), ("request_id",)),
+    "connection.closed": Line(
+        INFO, ("connection", "public_id", "kind", "seconds", "calls"), ("peer", "user", "code", "reason")
+    ),
+    "error.data_lost": Line(WARNING, ("method", "code")),
+    "gateway.draining": Line(INFO),
+    "handler.resists": Line(WARNING, ("method", "connection"), ("request_id",)),
+    "hook.failed": Line(ERROR, ("hook",)),
+    "hook.overrun": Line(ERROR, ("hook",)),
+    "hook.resists": Line(WARNING, ("hook",)),
+    "lifespan.ended": Line(ERROR, ("service",)),
+    "lifespan.failed": Line(ERROR),
+    "lifespan.overrun": Line(WARNING, ("service",)),
+    "lifespan.resists": Line(WARNING, ("service",)),
+    "limit.breached": Line(WARNING, ("limit",), ("connection", "peer")),
+    "log.left_out": Line(WARNING, ("lines", "of"), ("method", "hook", "authenticator")),
+    "loop.blocked": Line(WARNING, ("method", "seconds")),
+    "loop.stuck": Line(WARNING, ("method", "seconds")),
+    "methods.uncallable": Line(WARNING, ("service",), ("methods",)),
+    "request.refused": Line(WARNING, ("status", "reason"), ("host", "origin", "peer")),
+    "server.listening": Line(INFO, ("url",)),
+    "server.stopped": Line(INFO, (), ("connections", "seconds", "calls"), WARNING),
+    "shutdown.overrun": Line(ERROR),
+    "tls.failed": Line(INFO, ("socket",), ("reason",)),
+}
+"""Every line from INFO on, by its event."""
+
+
+class Logbook(Handler):
+    """Keeps the first line that is wrong. (An exception in a handler would only reach stderr.)"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wrong: Violation | None = None
+
+    def emit(self, record: LogRecord) -> None:
+        try:
+            check_line(record)
+        except Violation as violation:
+            self._wrong = self._wrong or violation
+
+    def check(self) -> None:
+        """Every line was right. Raises Violation."""
+        if self._wrong is not None:
+            raise self._wrong
+
+
+def check_line(record: LogRecord) -> None:
+    """The line of this record is right. Raises Violation."""
+    event, facts = getattr(record, "event", None), getattr(record, "fields", {})
+    line = LINES.get(str(event))
+    if line is None:
+        raise Violation("log: a line has an unknown event", event, record.getMessage())
+    must(record.levelno in (line.level, line.or_level), "log: a line has another level", event, record.levelname)
+    missing = [name for name in line.facts if name not in facts]
+    must(not missing, "log: a line has no such fact", event, missing)
+    surplus = [name for name in facts if name not in (*line.facts, *line.more)]
+    must(not surplus, "log: a line has a fact that it should not have", event, surplus)
+    must(bool(record.getMessage()), "log: a line has no text", event)
