@@ -20,7 +20,6 @@ RINGS: Final[dict[str, tuple[str, ...]]] = {
 
 OF_LIBRARIES: Final = "types and constraints of pydantic, attrs and annotated_types, which a simulation cannot import"
 ARGUMENTS: Final = "checks of the arguments of `serve`: a storm serves with arguments that are right"
-UNIX: Final = "unix sockets: files are not simulated"
 
 UNREACHED: Final[dict[str, str]] = {
     "core/encoding/models": OF_LIBRARIES,
@@ -29,9 +28,6 @@ UNREACHED: Final[dict[str, str]] = {
     "core/encoding/members:_of_attrs": OF_LIBRARIES,
     "adapters/server/arguments": ARGUMENTS,
     "adapters/server/entrances/hosts": ARGUMENTS,
-    "adapters/server/entrances/listeners:listen_unix": UNIX,
-    "adapters/server/entrances/listeners:_answers": UNIX,
-    "adapters/server/entrances/listeners:_identity": UNIX,
     "adapters/server/serve:run": "starts an event loop of the real machine",
 }
 """Modules, and functions of modules (after a colon), that no storm can reach, and why."""
