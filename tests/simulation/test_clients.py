@@ -406,7 +406,7 @@ def test_storms_send_pings_and_progress_tokens(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(Client, "ping", counted_ping)
     monkeypatch.setattr(Client, "call", counted_call)
-    for seed in range(6):
+    for seed in range(16):
         Storm(seed).run(10.0)
     assert any(each.method == "ping" and each.status == "result" for each in made)
     assert any(each.method == "tell" and len(each.progress) > 1 for each in made)

@@ -253,9 +253,10 @@ class Engine:
 
     def _check_at_rest(self) -> None:
         self.process.check_at_rest()
-        check_at_rest(self.process.board)
-        if self.process.model is not None:
-            self.process.model.check_at_rest()
+        if not self.process.handlers.left:
+            check_at_rest(self.process.board)
+            if self.process.model is not None:
+                self.process.model.check_at_rest()
         self._witness.at_rest()
         self.process.first_bytes.check(self.config, self.deployment.policy)
 

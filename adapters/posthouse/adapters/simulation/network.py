@@ -51,6 +51,9 @@ class Direction:
     The receiver sets `deliver(data)`, which gets at most `read_size` bytes, and `deliver_eof()`; it clears `reading` to
     stop deliveries, and a process that is asleep sets `asleep`. The sender sets `on_room()`, which is called when bytes
     have left the pipe. `ended`: the sender has half-closed; `closed`: nothing is delivered any more.
+
+    An observer sets `on_end()`, which is called when the sender half-closes. `delivered` is the number of bytes that
+    the receiver got, and `eof_at` the time at which it got the end.
     """
 
     def __init__(self, schedule: Schedule, stream: Stream, conditions: LinkConditions) -> None:
@@ -60,6 +63,9 @@ class Direction:
         self.deliver: Callable[[bytes], None] = _ignore
         self.deliver_eof: Callable[[], None] = _ignore
         self.on_room: Callable[[], None] = _ignore
+        self.on_end: Callable[[], None] = _ignore
+        self.delivered = 0
+        self.eof_at: float | None = None
         self._pieces: deque[tuple[float, bytes]] = deque()  # each with its arrival time
         self._size = self._start = 0  # bytes in the pipe, and the offset of the first one in the first piece
         self._last = self._end_at = 0.0
@@ -70,6 +76,11 @@ class Direction:
         self.blocked = False
         self.ended = False
         self.closed = False
+
+    @property
+    def now(self) -> float:
+        """The time of the schedule."""
+        return self._schedule.now
 
     @property
     def room(self) -> int:
@@ -104,6 +115,7 @@ class Direction:
         if not self.ended:
             self.ended = True
             self._end_at = self._arrival()
+            self.on_end()
             self.plan_delivery()
 
     def drop(self) -> None:
@@ -126,11 +138,13 @@ class Direction:
             return
         if not self._pieces:
             self.closed = True
+            self.eof_at = self._schedule.now
             self.deliver_eof()
             return
         size = self._available()
         if self.conditions.fragment and self._stream.happens(self.conditions.fragment):
             size = min(size, 1 + self._stream.choose(self._stream.pick((size, 20, 3, 1))))
+        self.delivered += size
         self.deliver(self._take(size))
         self.on_room()
         self.plan_delivery()

@@ -35,6 +35,9 @@ from posthouse.transports.websocket.deflate import RATIO_FREE
 
 from .chance import Chance, Seeded
 from .engine import SETTLE_TIMEOUT, Engine, Monitoring
+from .judges.judge import Facts, Judge
+from .judges.pipes import PipeJudge
+from .judges.sockets import SocketJudge
 from .network import Direction, Link, LinkConditions
 
 REFUSING_LIMITS: Final = (
@@ -143,6 +146,12 @@ class World(Engine):
             link.block()
             self._blocked.append((client.name, link))
         return link
+
+    def judge(self, client: Client) -> Judge:
+        """The judge of a new link of this client."""
+        transport, _ = self._transports[client.name]
+        facts = Facts(self.config, client.name, lambda: self.process.board.draining)
+        return PipeJudge(facts) if transport in ("lines", "headers") else SocketJudge(facts)
 
     def accepts_size(self, size: int) -> bool:
         """Does the server accept every text of this size, however well it was compressed?"""

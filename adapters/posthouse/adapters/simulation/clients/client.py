@@ -13,9 +13,11 @@ from typing import Any, Final, Protocol
 
 from msgspec.json import encode
 from posthouse.adapters.simulation.chance import Stream
+from posthouse.adapters.simulation.judges.judge import Judge
 from posthouse.adapters.simulation.network import Link
 from posthouse.core.values.errors import UsageError
 
+from .judged import JudgedLink
 from .pending import PendingCall, checked_pairs, notification, one_kind
 from .protocols.http import HttpProtocol
 from .protocols.protocol import ClientProtocol, Event
@@ -28,6 +30,10 @@ class ClientHost(ReceiverHost, Protocol):
 
     def connect(self, client: Client) -> Link | None:
         """A new link to the server, or None if the server refuses it."""
+        ...
+
+    def judge(self, client: Client) -> Judge:
+        """The judge of a new link of this client."""
         ...
 
 
@@ -50,6 +56,8 @@ class Client(Receiver):
         self.protocol: ClientProtocol | None = None
         self.blocked = False
         self._connect: Final = host.connect
+        self._new_judge: Final = host.judge
+        self._judged: JudgedLink | None = None  # the link, with its judge
         self._to_send: Final[deque[Callable[[], None]]] = deque()  # until the protocol is ready
         self._unsent = bytearray()  # until the link has room
         self._timer_planned = False
@@ -99,6 +107,15 @@ class Client(Receiver):
         call = self._calls.make({"method": ""}, self._schedule.now)
         self._calls.add([call])
         self._send(text.replace("@", call.id).encode(), [call])
+        return call
+
+    def call_sized(self, size: int, method: str, /, **params: Any) -> PendingCall:
+        """Call a method with a text of this size in bytes, or larger if the call needs more: spaces fill it."""
+        request = notification(method, params)
+        call = self._calls.make(request, self._schedule.now)
+        text = encode(request)
+        self._calls.add([call])
+        self._send(text[:-1].ljust(size - 1) + b"}", [call])
         return call
 
     def notify(self, method: str, /, *args: Any, **kwargs: Any) -> None:
@@ -191,9 +208,9 @@ class Client(Receiver):
         self._largest = 0
         self._half_closing = False
         self._closing = None
+        received, received_eof = partial(self._received, link), partial(self._received_eof, link)
+        self._judged = JudgedLink(link, self._new_judge(self), received, received_eof)
         link.down.reading = self._reads
-        link.down.deliver = partial(self._received, link)
-        link.down.deliver_eof = partial(self._received_eof, link)
         link.up.on_room = self._flush
         self.protocol = self.new_protocol(self.stream, self._schedule.now)
         self._process_events()
@@ -235,14 +252,15 @@ class Client(Receiver):
         if self.link is link and self.protocol is not None:
             self.protocol.receive_eof(self._schedule.now)
             self._process_events()
-            if self.link is link:
-                link.up.end()
+            if self._judged is not None and self.link is link:
+                self._judged.end()
                 self._lose()
 
     def _lose(self) -> None:
         """The connection is over: pending calls get no reply."""
         self.link = None
         self.protocol = None
+        self._judged = None
         self._to_send.clear()
         self._unsent.clear()
         self._refusals.clear()
@@ -250,19 +268,19 @@ class Client(Receiver):
         self._pings.lose(self._schedule.now)
 
     def _write(self, data: bytes) -> None:
-        if self.link is None or self._half_closing:
+        if self._judged is None or self._half_closing:
             return
-        taken = 0 if self._unsent else self.link.up.write(data)
+        taken = 0 if self._unsent else self._judged.write(data)
         self._unsent += data[taken:]
 
     def _flush(self) -> None:
-        if self.link is None:
+        if self._judged is None:
             return
         if self._unsent:
-            taken = self.link.up.write(bytes(self._unsent[:65536]))
+            taken = self._judged.write(bytes(self._unsent[:65536]))
             del self._unsent[:taken]
         if self._half_closing and not self._unsent:
-            self.link.up.end()
+            self._judged.end()
 
     # Events of the protocol
 
@@ -282,9 +300,8 @@ class Client(Receiver):
                 self._process(event)
         if self.link is link and link is not None and protocol.closed:
             self.half_close()
-            if not protocol.server_ends:
-                link.up.end()
-                link.down.drop()
+            if self._judged is not None and not protocol.server_ends:
+                self._judged.leave(waits=self.connections % 2 == 1)
                 self._lose()
         elif not self._timer_planned and (due := protocol.next_timeout()) is not None:
             self._timer_planned = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from copy import copy
 from functools import partial, wraps
 from typing import Any, Final
@@ -39,6 +39,7 @@ class ServedHandlers:
     def __init__(self, faults: HandlerFaults, stream: Stream, threads: SimulatedThreads) -> None:
         self.faults = faults
         self.runs: Runs | None = None
+        self.left = False
         self.errors: Final[deque[BaseException]] = deque(maxlen=MAX_ERRORS)
         self._stream: Final = stream
         self._threads: Final = threads
@@ -82,9 +83,17 @@ class ServedHandlers:
     def attach(self, runs: Runs, board: Switchboard, clock: ProcessClock) -> None:
         """Observe the runs of a server. The ends of its handlers are reported twice, as often as the faults say."""
         self.runs = runs
+        stop = "stop"
+        setattr(runs, stop, partial(self._stop, runs, runs.stop))
         if self.faults.twice:
             for name in ("complete", "fail"):
                 setattr(board, name, partial(self._report, getattr(board, name), board.complete, clock))
+
+    async def _stop(self, runs: Runs, stop: Callable[[float], Awaitable[list[str]]], seconds: float) -> list[str]:
+        in_threads = any(run.job is not None for run in runs._runs.values())
+        names = await stop(seconds)
+        self.left = in_threads or bool(names)
+        return names
 
     def _report(
         self, input: Callable[..., bool], complete: Complete, clock: ProcessClock, call: CallId, *rest: Any

@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct
 from posthouse.adapters.handlers.events import Events
 from posthouse.adapters.handlers.lifespans import LifespanError
 from posthouse.adapters.handlers.runs import Runs
-from posthouse.adapters.invariants.violation import must
+from posthouse.adapters.invariants.violation import Violation, must
 from posthouse.adapters.loop.alarm import SPACING
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.model.checked import CheckedGateway
@@ -20,6 +20,7 @@ from posthouse.adapters.server.build import BUILD, Build
 from posthouse.adapters.server.entrances.endpoints import Endpoints
 from posthouse.adapters.server.serve import serve
 from posthouse.adapters.simulation.chance import Chance, Stream
+from posthouse.adapters.simulation.judges.log import LogJudge, watch_log
 from posthouse.adapters.simulation.machine.faults import SocketFaults
 from posthouse.adapters.simulation.machine.system import SimulatedSystem
 from posthouse.adapters.simulation.machine.threads import Exited
@@ -85,6 +86,8 @@ class ServedProcess(ObservedProcess):
         self._incident: Final = incident
         self._entrances: Final = ServedEntrances(system)
         self._context: Final = copy_context()
+        self.log: Final = LogJudge(served.deployment.config, lambda: self.clock.now)
+        watch_log()
         self._doomed = False
         self._start(faults.sockets)
 
@@ -133,6 +136,11 @@ class ServedProcess(ObservedProcess):
         self.application.ended = True
         if isinstance(error, Exception):
             self.application.error = error
+        elif error is None and not self._doomed and not self.watch.dead:
+            try:
+                self.log.ended(0)
+            except Violation as violation:
+                self.application.error = violation
 
     # Clients
 
@@ -195,6 +203,7 @@ class ServedProcess(ObservedProcess):
             resisted = self.handlers.resist
             self.kill()
             self.exits.exited(resisted=resisted)
+            self.log.ended(self.system.signals.code or 0)
             return
         self.exits.check(self.clock.now, ended=self.application.ended)
         watch = self._watch
@@ -207,17 +216,21 @@ class ServedProcess(ObservedProcess):
 
     def _turn(self) -> None:
         self.performing = True
+        LogJudge.current = self.log
         try:
             with suppress(Exited):
                 self.system.loop.turn()
         finally:
             self.performing = False
+            LogJudge.current = None
             if self._watch is not None:
                 self._watch.unflushed = False
         if self._doomed:
             return
         if self._watch is not None and self._watch.failed is not None:
             raise self._watch.failed
+        if self.log.failed is not None:
+            raise self.log.failed
         error = self.application.error
         if error is not None and not isinstance(error, LifespanError):
             raise _innermost(error)
@@ -231,6 +244,7 @@ class ServedProcess(ObservedProcess):
 
     def wake(self) -> None:
         """Let the process continue."""
+        self.log.woke()
         self.clock.wake()
 
     def kill(self) -> None:

@@ -102,6 +102,7 @@ THEMES: Final[tuple[tuple[str, ...], ...]] = (
     ("read_bytes", "frames_per_turn", "max_fragments", "message_timeout", "min_compress_bytes", "max_head_bytes"),
     ("idle_timeout", "heartbeat_interval", "heartbeat_timeout", "write_timeout", "slow_reader", "block"),
     ("half_close_timeout", "call_timeout", "write_ahead", "half_close", "slow_reader", "block"),
+    ("half_close", "cut", "max_calls_per_connection", "frames_per_turn"),
     ("drain_notice", "drain_grace", "drain_spread", "max_calls_per_connection", "flood", "shut_down"),
     ("drain_notice", "drain_timeout", "max_waiting_calls", "max_calls", "block", "flood", "shut_down"),
     ("max_bad_messages", "control_rate", "control_burst", "heartbeat_interval", "call_rate", "malformed", "misuse"),

@@ -113,6 +113,7 @@ class Storm:
         self._raging = True
         self._sample: Final = SampleWorkload(self.scenario, lambda: self._raging, self._known_of)
         self._workload: Final[Workload] = self._sample.act if workload is None else workload
+        self._slowly: Final[Workload] = self._sample.call_slowly if workload is None else workload
         self._acting: Final[list[Client]] = []
         self._journals: Final = Journals(journal) if scenario.both_ways else None
         self.world: Final = World(
@@ -138,7 +139,9 @@ class Storm:
             transport = stream.pick(clients.transports)
             client = self.world.client(name, transport, identity=stream.pick(identities))
             if transport == "http":
-                client.new_protocol = partial(open_http, b"localhost", foreign=clients.foreign)
+                client.new_protocol = partial(
+                    open_http, b"localhost", foreign=clients.foreign, closes=not self.scenario.fair
+                )
             client.answers["mirror"] = mirror
             if part.clients is None or number in part.clients:
                 self._acting.append(client)
@@ -188,9 +191,9 @@ class Storm:
             return
         stream, faults, world = client.stream, self.scenario.faults, self.world
         if stream.happens(faults.cut):
-            world.cut(client.name)
+            self._cut_under_load(client)
         if stream.happens(faults.half_close):
-            client.half_close()
+            self._half_close_under_load(client)
         if stream.happens(faults.block):
             world.block(client.name)
             world.after(stream.choose(20), partial(world.unblock, client.name))
@@ -204,6 +207,24 @@ class Storm:
             if len(client.pending) < MAX_PENDING:
                 self._workload(client)
         world.after(self._pause(stream), partial(self._client_turn, client))
+
+    def _send_some(self, client: Client, most: int) -> None:
+        for _ in range(client.stream.choose(most)):
+            if len(client.pending) < MAX_PENDING:
+                self._workload(client)
+
+    def _cut_under_load(self, client: Client) -> None:
+        """Cut a link, at once or while messages or their replies are on the way."""
+        on_the_way = 3 * self.scenario.conditions.links.latency
+        self._send_some(client, 4)
+        self.world.after(on_the_way * client.stream.choose(1000) / 1000, partial(self.world.cut, client.name))
+
+    def _half_close_under_load(self, client: Client) -> None:
+        """End the output of a client, behind requests that it has just sent, and that may take a while."""
+        for _ in range(client.stream.choose(6)):
+            if len(client.pending) < MAX_PENDING:
+                self._slowly(client)
+        client.half_close()
 
     def _pause(self, stream: Stream) -> float:
         """Seconds until the next turn."""
@@ -251,9 +272,8 @@ class Storm:
     def _shut_down_under_load(self, grace: float | None) -> None:
         """Let clients send more, then shut down: the shutdown must end the calls that are pending."""
         for client in self.world.clients.values():
-            for _ in range(self._stream.choose(12)):
-                if client in self._acting and len(client.pending) < MAX_PENDING:
-                    self._workload(client)
+            if client in self._acting:
+                self._send_some(client, 12)
         self.world.after(2 * self.scenario.conditions.links.latency, partial(self._shut_down, grace))
 
     def _shut_down(self, grace: float | None) -> None:

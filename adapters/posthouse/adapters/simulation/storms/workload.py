@@ -44,6 +44,14 @@ MAX_ROWS: Final = 8
 """The most calls of the catalogue in one batch."""
 
 CALLS: Final = ("echo", "echo", *RESULTS, *ERROR_CODES)
+TIMEOUTS: Final = (None, None, None, None, 1, 50, 300, 3_000, 100_000, 0)
+"""Milliseconds: the longest is longer than that of any method. 0 is invalid, and ten of these close a connection."""
+
+LARGEST: Final = 5_000
+"""Larger messages than this are not made to reach a limit."""
+
+CANCELLED: Final = ({"cancelled": True}, {"cancelled": False})
+
 REAL_NAMES: Final = {"echo.wrongly": "echo"}
 """The names of methods that are listed here under another name."""
 
@@ -96,8 +104,8 @@ class SampleWorkload:
                 batch = client.batch([by_position(method, params) for method, params in calls], others)
                 for call, (method, params) in zip(batch, calls, strict=True):
                     self._expect(client, call, method, params)
-            case 1 if client.pending:
-                client.cancel(stream.pick(client.pending))
+            case 1:
+                self._cancel(client)
             case 2:
                 client.notify("echo", "nobody")
             case 3:
@@ -126,9 +134,15 @@ class SampleWorkload:
                 whoami = f"{client.name}/{self._calls}"
                 call = client.call("insight.whoami", **META, params={"token": whoami})
                 call.then(partial(self._check_known, client, whoami))
+            case 11:
+                self._call_in_line(client)
+            case 12 if self._scenario.config.max_message_bytes <= LARGEST:
+                size = self._scenario.config.max_message_bytes + stream.pick((-1, 0, 1))
+                params = {"token": f"{client.name}/sized"}
+                self._expect(client, client.call_sized(size, "echo", **params), "echo", params)
             case _:
                 method, params = self._draw_call(client)
-                timeout = stream.pick((None, None, None, 1, 300))
+                timeout = stream.pick(TIMEOUTS[:-1] if self._scenario.fair else TIMEOUTS)
                 token = stream.pick((None, self._calls)) if method in WITH_PROGRESS else None
                 call = client.call(
                     REAL_NAMES.get(method, method),
@@ -138,6 +152,45 @@ class SampleWorkload:
                     **params,
                 )
                 self._expect(client, call, method, params)
+
+    def call_slowly(self, client: Client) -> None:
+        """Call a method that takes a while, or another one."""
+        self._calls += 1
+        params: dict[str, Any] = {"token": f"{client.name}/slowly/{self._calls}", "seconds": 0.1}
+        method = client.stream.pick(("wait", "wait", "finish", "echo"))
+        if method == "echo":
+            del params["seconds"]
+        self._expect(client, client.call(method, **params), method, params)
+
+    def _cancel(self, client: Client) -> None:
+        """Cancel a call that waits or runs, that has ended, or that was never made."""
+        stream, pending = client.stream, client.pending
+        match stream.choose(5):
+            case 0:
+                client.notify("$/cancelRequest", id=stream.pick((f"{client.name}-1", f"{client.name}-999999", 7)))
+            case 1:
+                known = pending[stream.choose(len(pending))].id if pending else f"{client.name}-1"
+                self._expect(client, client.call("rpc.cancel", id=known), "rpc.cancel", {})
+            case 2:
+                method, params = self._draw_call(client)
+                call = client.call(REAL_NAMES.get(method, method), **params)
+                self._expect(client, call, method, params)
+                client.cancel(call)  # at once: it may not have begun
+            case _ if pending:
+                client.cancel(stream.pick(pending))
+
+    def _call_in_line(self, client: Client) -> None:
+        """Calls that wait for each other or for a thread. Some are cancelled, in any place of the line."""
+        stream = client.stream
+        calls = []
+        for _ in range(2 + stream.choose(5)):
+            self._calls += 1
+            params: dict[str, Any] = {"token": f"{client.name}/line/{self._calls}"}
+            method = stream.pick(("queue", "queue", "brief"))
+            calls.append(client.call(method, timeout_ms=stream.pick((None, None, 50)), **params))
+            self._expect(client, calls[-1], method, params)
+        for _ in range(stream.choose(len(calls))):
+            client.cancel(stream.pick(calls))
 
     def _draw_call(self, client: Client) -> tuple[str, dict[str, Any]]:
         """Draw a method and its parameters."""
@@ -219,6 +272,8 @@ class SampleWorkload:
             received = {"received": len(call.progress)} if method in WITH_PROGRESS else {}
             if method == "visit":
                 received = {"received": self._visits.checked(client, call)}
+            if method == "rpc.cancel" and call.value not in CANCELLED:
+                raise Violation("answering: a call got a wrong result", call, call.value)
             if call.value != RESULTS[method](params | received) if method in RESULTS else method in ERROR_CODES:
                 raise Violation("answering: a call got a wrong result", call, call.value)
         elif call.error is not None and not client.broke_protocol:

@@ -19,6 +19,7 @@ from .protocol import CLIENT_CONFIG, Closed, Event, HttpReply
 MAX_PIPELINED: Final = 5
 """The most requests that a pipelining client sends before it gets a response."""
 
+CONTINUE: Final = b"HTTP/1.1 100 "
 CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length: ([0-9]+)\r\n", re.IGNORECASE)
 
 
@@ -152,10 +153,11 @@ def _events(codec: Http1Client, request: bytes, page: Page) -> list[Event]:
 
 
 def _response_size(data: bytearray) -> int | None:
-    """The size of the first response, including its body. None if it is not complete."""
-    end = data.find(b"\r\n\r\n")
+    """The size of the first response, including its body and 100 (Continue). None if it is not complete."""
+    begin = data.find(b"\r\n\r\n") + 4 if data.startswith(CONTINUE) else 0
+    end = data.find(b"\r\n\r\n", begin)
     if end < 0:
         return None
-    length = CONTENT_LENGTH.search(data, 0, end + 2)
+    length = CONTENT_LENGTH.search(data, begin, end + 2)
     size = end + 4 + (0 if length is None else int(length[1]))
     return size if len(data) >= size else None

@@ -19,28 +19,34 @@ CHUNK_SIZES: Final = (0, 0, 20, 500)
 REQUEST_IDS: Final = (None, None, b"simulated/1", b"simulated/2")
 """Half of the clients give none. The server knows the heads of the others but for the id."""
 
+ASKED: Final = (None, None, None, None, (b"Expect", b"100-continue"), (b"Connection", b"close"))
+"""A client may send its body without waiting for 100 (Continue) (RFC 9110 section 10.1.1)."""
+
 OTHER: Final = b"other.example"
 
 
 class Page(Struct, frozen=True):
     """The habits of one connection. `origin` None: no page. `chunk`: the size of chunks, 0 for a Content-Length.
-    `request_id`: that of every second request, or None. `foreign`: the server must refuse every request."""
+    `request_id`: that of every second request, or None. `foreign`: the server must refuse every request. `asks`: a
+    header that asks the server for something in every second request."""
 
     host: bytes
     origin: bytes | None = None
     chunk: int = 0
     request_id: bytes | None = None
     foreign: bool = False
+    asks: tuple[bytes, bytes] | None = None
 
     @property
     def headers(self) -> Fields:
         """The headers of a request, beside those that every client sends."""
         fields = ((b"Content-Type", b"application/json"), (b"Origin", self.origin), (b"X-Request-Id", self.request_id))
-        return tuple((name, value) for name, value in fields if value is not None)
+        given = tuple((name, value) for name, value in fields if value is not None)
+        return given if self.asks is None else (*given, self.asks)
 
     def of(self, number: int) -> Page:
         """The page of the request with this number on its connection."""
-        return replace(self, request_id=None) if number % 2 else self
+        return replace(self, request_id=None, asks=None) if number % 2 else self
 
     def write(self, request: bytes) -> bytes:
         """A request with a Content-Length, as this client writes it."""
@@ -52,9 +58,14 @@ class Page(Struct, frozen=True):
         return b"%b\r\n\r\n%b0\r\n\r\n" % (LENGTH.sub(CHUNKED, head), chunks)
 
 
-def draw_page(host: bytes, stream: Stream, foreign: int = 0) -> Page:
-    """Draw the habits of a connection to this host. `foreign` in a thousand are those of a page that may not call."""
-    chunk, request_id = stream.pick(CHUNK_SIZES), stream.pick(REQUEST_IDS)
+def draw_page(host: bytes, stream: Stream, foreign: int = 0, *, closes: bool = False) -> Page:
+    """Draw the habits of a connection to this host. `foreign` in a thousand are those of a page that may not call.
+    `closes`: some ask for the end of the connection, and lose what waits behind the answer."""
+    chunk, request_id, asks = (
+        stream.pick(CHUNK_SIZES),
+        stream.pick(REQUEST_IDS),
+        stream.pick(ASKED if closes else ASKED[:-1]),
+    )
     if stream.happens(foreign):
         called, origin = stream.pick(
             (
@@ -64,5 +75,6 @@ def draw_page(host: bytes, stream: Stream, foreign: int = 0) -> Page:
                 (OTHER, b"http://" + OTHER),  # a name that was bound anew to the server's address
             )
         )
-        return Page(called, origin, chunk, request_id, foreign=True)
-    return Page(host, stream.pick((None, b"http://" + host, b"https://%b:443" % host)), chunk, request_id)
+        return Page(called, origin, chunk, request_id, foreign=True, asks=asks)
+    own = stream.pick((None, b"http://" + host, b"https://%b:443" % host))
+    return Page(host, own, chunk, request_id, asks=asks)

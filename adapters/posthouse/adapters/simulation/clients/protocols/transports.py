@@ -16,10 +16,10 @@ from .protocol import CLIENT_CONFIG, ClientProtocol, Transport
 from .websocket import WebSocketProtocol
 
 
-def open_http(host: bytes, stream: Stream, now: float, *, foreign: int = 0) -> HttpProtocol:
-    """An HTTP connection. `foreign` in a thousand are those of a page that may not call."""
+def open_http(host: bytes, stream: Stream, now: float, *, foreign: int = 0, closes: bool = False) -> HttpProtocol:
+    """An HTTP connection. `foreign` and `closes` are as for `draw_page`."""
     protocol = PipeliningHttpProtocol if stream.happens(500) else HttpProtocol
-    return protocol(draw_page(host, stream, foreign))
+    return protocol(draw_page(host, stream, foreign, closes=closes))
 
 
 PROTOCOLS: Final[dict[Transport, Callable[[bytes, Stream, float], ClientProtocol]]] = {

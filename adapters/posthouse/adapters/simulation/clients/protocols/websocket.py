@@ -7,11 +7,15 @@ from typing import Final
 
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.transports.client.websocket import OpeningRequest, WebSocketClient
+from posthouse.transports.websocket.handshake import SUBPROTOCOL
 from posthouse.transports.websocket.receive import Event as FrameEvent
 from wsproto import events as wsproto
 
 from .codec import CodecProtocol
 from .protocol import CLIENT_CONFIG, Pong
+
+SUBPROTOCOLS: Final = ((SUBPROTOCOL,), (), (b"another", SUBPROTOCOL), (b"another",))
+"""The subprotocols that clients offer."""
 
 
 class WebSocketProtocol(CodecProtocol[WebSocketClient]):
@@ -20,7 +24,8 @@ class WebSocketProtocol(CodecProtocol[WebSocketClient]):
     server_ends: Final = False
 
     def __init__(self, host: bytes, stream: Stream, now: float, *, deflate: bool = False) -> None:
-        codec = _PingingClient(CLIENT_CONFIG, OpeningRequest(host, deflate=deflate), entropy=stream.entropy, now=now)
+        request = OpeningRequest(host, deflate=deflate, subprotocols=stream.pick(SUBPROTOCOLS))
+        codec = _PingingClient(CLIENT_CONFIG, request, entropy=stream.entropy, now=now)
         codec.on_pong = lambda payload: self._events.append(Pong(payload))
         super().__init__(codec)
 
