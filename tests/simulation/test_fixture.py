@@ -115,14 +115,14 @@ def test_the_test_itself_is_wrong(world):
 
 def test_a_world_is_finished_after_a_test_that_passed(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TESTS)
-    done = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:randomly")
     done.assert_outcomes(passed=4, errors=1, failed=1)
     done.stdout.fnmatch_lines(["*Violation: calls: *"])
 
 
 def test_a_violation_leaves_a_journal(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(BROKEN)
-    done = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:randomly")
     done.assert_outcomes(passed=1, failed=5)
     done.stdout.fnmatch_lines(["*test_the_core_raises-0.journal (* of * inputs; fails by itself)"])
     done.stdout.fnmatch_lines(["*test_only_the_world_sees-0.journal (* inputs; fails only in the simulator)"])

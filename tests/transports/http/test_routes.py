@@ -175,7 +175,7 @@ def test_33_a_preflight_says_what_may_be_asked_and_for_how_long() -> None:
     assert dict(PREFLIGHT_FIELDS) == {
         b"Access-Control-Allow-Methods": b"POST",
         b"Access-Control-Allow-Headers": (
-            b"Content-Type, Idempotency-Key, Posthouse-Timeout-Ms, Traceparent, X-Request-Id"
+            b"Authorization, Content-Type, Idempotency-Key, Posthouse-Timeout-Ms, Traceparent, X-Request-Id"
         ),
         b"Access-Control-Max-Age": b"600",
     }

@@ -470,7 +470,7 @@ def test_33_a_preflight_and_the_answer_behind_it_name_the_allowed_origin() -> No
     assert line.statuses == [204, 200]
     first, second = line.sent.split(b"\r\n\r\n")[:2]
     assert b"Access-Control-Allow-Methods: POST\r\n" in first
-    assert b"Access-Control-Allow-Headers: Content-Type," in first
+    assert b"Access-Control-Allow-Headers: Authorization, Content-Type," in first
     for head in (first, second):
         assert b"Access-Control-Allow-Origin: https://good.example\r\n" in head
         assert b"Vary: Origin" in head
