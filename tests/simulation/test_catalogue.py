@@ -12,6 +12,7 @@ from posthouse.adapters.simulation.clients.pending import PendingCall
 from posthouse.adapters.simulation.storms.catalogue.calls import PREFIX, ROWS, TEXTS, Row, Text
 from posthouse.adapters.simulation.storms.catalogue.declarations import catalogue
 from posthouse.adapters.simulation.storms.catalogue.document import DOCUMENT, check_document
+from posthouse.adapters.simulation.storms.guards import guarded
 from posthouse.adapters.simulation.storms.service import service
 from posthouse.core import Config, Gateway, RpcError
 from posthouse.core.values.errors import ErrorObject
@@ -89,6 +90,14 @@ def test_the_document_is_that_of_the_sample_service() -> None:
     Gateway(described, wall=0.0, entropy=bytes)
     check_document(encode(described.document))
     check_document(ErrorObject(-32009, "Server busy"))
+
+
+def test_the_document_of_a_service_with_authenticators_has_log_ins_besides() -> None:
+    described = guarded()
+    Gateway(described, wall=0.0, entropy=bytes)
+    check_document(encode(described.document), guarded=True)
+    with pytest.raises(Violation, match=r"documented: rpc\.discover .*'methods', 'components'"):
+        check_document(encode(described.document))
 
 
 def test_another_document_is_a_violation() -> None:

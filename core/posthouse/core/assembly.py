@@ -21,6 +21,7 @@ from posthouse.core.connections.openings import Openings
 from posthouse.core.dispatch.builtin.builtins import Builtins
 from posthouse.core.dispatch.builtin.part import Tables
 from posthouse.core.dispatch.dispatch import Dispatch
+from posthouse.core.dispatch.logins import Logins
 from posthouse.core.identity.arrivals import Arrivals
 from posthouse.core.identity.verifications import Verifications
 from posthouse.core.operations.operations import Operations
@@ -63,10 +64,13 @@ class Assembly:
         self._followers = Followers(shared, self._calls, self._delivery)
         self._outcomes = Outcomes(shared, connections, self._calls, self._replies, self._followers)
         self._requests = OutgoingRequests(shared, self._delivery)
-        builtins = Builtins(service, Tables(shared, connections, self._delivery, self._calls, self._outcomes))
-        self._dispatch = Dispatch(shared, service, self._calls, self._requests, self._replies, builtins)
         self._operations = Operations(shared)
         self._verifications = Verifications(shared, self._operations, service.authenticators.values())
+        self._logins = Logins(shared, connections, self._verifications, self._calls, self._outcomes)
+        schemes = {each.scheme: each.takes for each in service.authenticators.values()}
+        tables = Tables(shared, connections, self._delivery, self._calls, self._outcomes, self._logins, schemes)
+        builtins = Builtins(service, tables)
+        self._dispatch = Dispatch(shared, service, self._calls, self._requests, self._replies, builtins)
         self._arrivals = Arrivals(shared, connections, self._openings, self._verifications, self._dispatch.receive)
         self._drain = Drain(shared, connections, self._delivery, self._dispatch, self._outcomes, self._arrivals)
         # When a connection ends, each table that holds facts about it forgets them.

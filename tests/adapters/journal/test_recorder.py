@@ -607,3 +607,33 @@ def test_a_service_with_authenticators_has_a_journal_of_its_gateway_without_a_se
     assert len(written[0]["bearer"]["token"]) == len("canary-token")
     assert (written[2]["basic"]["user"], len(written[2]["basic"]["password"])) == ("ada", len("canary"))
     assert written[3] == {"unreadable": {}}
+
+
+def test_the_credentials_of_a_log_in_are_in_no_journal_however_it_is_written() -> None:
+    service = authenticated(("bearer", "bearer", "a"), ("basic", "basic", "b"))
+    host = Host(service)
+    one = host.gateway.connect(Peer("websocket"), 0.0)
+    texts = (
+        b'{"jsonrpc":"2.0","method":"auth.login","params":{"method":"bearer","token":"canary"},"id":1}',
+        b'{"jsonrpc":"2.0","\\u006dethod":"auth\\u002elogin","params":{"method":"password","user":"ada",'
+        b'"password":"canary"},"id":1.0}',
+        b'[{"jsonrpc":"2.0","method":"auth.refresh","params":["bearer",["canary"],{"a":"canary"}],"id":2}, 7]',
+        b'{"method":"auth.login","params":{"token":"canary"',
+        b'{"jsonrpc":"2.0","method":"auth.logout","id":3}',
+        b'{"jsonrpc":"2.0","method":"private","params":["an author"],"id":4}',
+    )
+    operation = 0
+    for text in texts:
+        host.gateway.receive(one, text, 0.0)
+        for effect in list(host.gateway.outbox):
+            if isinstance(effect, Verify) and effect.operation > operation:
+                operation = effect.operation
+                host.gateway.conclude(effect.operation, Identity("ada"), 0.0)
+    journal = read(host.lines)
+    assert b"canary" not in b"".join(host.lines)
+    done = replay(journal, service, check=True)
+    assert (done.failure, done.diverged_at) == (None, None)
+    written = [entry.arguments["data"] for entry in journal.entries if entry.input == "receive"]
+    assert written[3] == "x" * len(texts[3])
+    assert written[4:] == [text.decode() for text in texts[4:]]
+    assert '"id":1.0' in written[1]

@@ -646,7 +646,7 @@ def answers_a_batch_out_of_order(plant: pytest.MonkeyPatch) -> None:
 
 
 def lets_who_waits_wait(plant: pytest.MonkeyPatch) -> None:
-    plant.setattr(Outcomes, "_run_waiting", lambda self, connection, now: None)
+    plant.setattr(Outcomes, "run_waiting", lambda self, connection, now: None)
 
 
 def starts_the_last_that_waits(plant: pytest.MonkeyPatch) -> None:

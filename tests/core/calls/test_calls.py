@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from posthouse.core.values.effects import Cancel, Invoke, Transmit
+from posthouse.core.values.effects import Cancel, Invoke, Transmit, Withdraw
 from posthouse.core.values.errors import RpcError, UsageError
 from posthouse.core.values.lifecycle import ConnectionClosed
-from posthouse.core.values.peers import CallId, Meta
+from posthouse.core.values.peers import CallId, Meta, OperationId
 
-from tests.core.world import World, data_of, request, result
+from tests.core.identity.credentials import ADA, AuthWorld
+from tests.core.world import World, code_of, data_of, request, result
 from tests.values import told_apart
 
 BUSY = {"retryable": True}
@@ -396,3 +397,70 @@ def test_when_a_call_began_follows_from_its_deadline(method: str, timeout_ms: in
     call = world.begin(world.connect(), method, **({} if timeout_ms is None else {"timeout_ms": timeout_ms}))
     calls = world.gateway._calls
     assert calls.began(calls.records[call]) == 16.0
+
+
+LOGIN = {"method": "bearer", "token": "canary-token"}
+
+
+def test_calls_behind_one_that_changes_the_identity_wait_and_are_authorised_when_they_start() -> None:
+    world = AuthWorld(max_waiting_calls=3)
+    one = world.connect()
+    world.call(one, "auth.login", LOGIN, 1)
+    for id, method in ((2, "private"), (3, "guarded"), (4, "connection.ping"), (5, "echo")):
+        world.call(one, method, (), id)
+    assert [code_of(reply) for reply in world.said()] == [-32009]
+    assert (world.gateway.health(0.0).calls, world.gateway.health(0.0).waiting) == (1, 3)
+    world.gateway.conclude(OperationId(1), ADA, 0.0)
+    effects = world.take()
+    assert [effect.method.name for effect in effects if isinstance(effect, Invoke)] == ["private"]
+    assert (world.gateway.health(0.0).calls, world.gateway.health(0.0).waiting) == (1, 0)
+
+
+def test_a_method_of_the_gateway_that_ends_early_frees_its_slot_and_is_withdrawn() -> None:
+    world = AuthWorld()
+    one = world.connect()
+    world.call(one, "auth.login", LOGIN, 1)
+    world.call(one, "connection.ping", {}, 2)
+    world.take()
+    world.call(one, "rpc.cancel", {"id": 1}, 3)
+    assert Withdraw(OperationId(1)) in world.take()
+    assert world.gateway._connections.records[one].changing is None
+    assert (world.gateway.health(0.0).calls, world.gateway.health(0.0).waiting) == (0, 0)
+
+
+def test_a_log_in_that_waits_for_a_slot_may_be_cancelled() -> None:
+    world = AuthWorld(max_calls_per_connection=1)
+    one = world.connect()
+    first = world.begin(one, "echo", (), 1)
+    world.call(one, "auth.login", LOGIN, 2)
+    world.call(one, "echo", (), 3)
+    world.call(one, "rpc.cancel", {"id": 2}, 4)
+    world.take()
+    world.complete(first)
+    assert len(world.invoked()) == 1
+
+
+def test_a_call_that_runs_keeps_its_caller_when_the_identity_changes() -> None:
+    world = AuthWorld()
+    one = world.connect()
+    before = world.begin(one, "echo", (), 1)
+    world.call(one, "auth.login", LOGIN, 2)
+    world.take()
+    world.gateway.conclude(OperationId(1), ADA, 0.0)
+    after = world.begin(one, "echo", (), 3)
+    world.call(one, "auth.logout", {}, 4)
+    callers = [world.gateway._calls.records[call].caller for call in (before, after)]
+    assert [caller and caller.identity.user for caller in callers] == [None, "ada"]
+    assert world.complete(before)
+
+
+def test_calls_that_waited_for_a_log_in_do_not_exceed_the_limit_of_handlers() -> None:
+    world = AuthWorld(max_calls=2)
+    one = world.connect()
+    world.call(one, "auth.login", LOGIN, 1)
+    for id in (2, 3, 4):
+        world.call(one, "echo", (), id)
+    world.take()
+    world.gateway.conclude(OperationId(1), ADA, 0.0)
+    assert world.gateway.health(0.0).calls == 2
+    assert [(reply["id"], code_of(reply)) for reply in world.said()] == [(1, None), (4, -32009)]

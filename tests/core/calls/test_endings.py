@@ -10,8 +10,9 @@ from posthouse.core.calls.endings import Endings
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import RpcError
 from posthouse.core.values.lifecycle import CallEnded, EventName
-from posthouse.core.values.peers import Address, Meta
+from posthouse.core.values.peers import Address, Meta, OperationId
 
+from tests.core.identity.credentials import ADA, AuthWorld
 from tests.core.world import World, internal, request, service, shared
 
 ENDED: tuple[EventName, ...] = ("call.ended",)
@@ -239,3 +240,16 @@ def test_an_end_is_counted_even_if_nobody_listens() -> None:
     world.call(one, "connection.ping")
     counted = world.gateway.stats()
     assert [counted[f"calls.{name}"] for name in ("made", "errors", "refused", "builtin")] == [1, 1, 1, 1]
+
+
+def test_the_end_of_a_call_names_the_user_who_made_it() -> None:
+    world = AuthWorld()
+    world.gateway._outcomes._endings.wanted = world.gateway._outcomes._every_end_is_told = True
+    one = world.connect()
+    before = world.begin(one, "echo", (), 1)
+    world.call(one, "auth.login", {"method": "bearer", "token": "canary-token"}, 2)
+    world.take()
+    world.gateway.conclude(OperationId(1), ADA, 0.0)
+    world.complete(before)
+    ended = [event for event in world.take_events() if isinstance(event, CallEnded)]
+    assert [(event.method, event.user) for event in ended] == [("auth.login", "ada"), ("echo", None)]

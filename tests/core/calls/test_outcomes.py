@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from posthouse.core.values.effects import Cancel, Emit, Transmit
+from posthouse.core.values.effects import Cancel, Emit, Invoke, Transmit
 from posthouse.core.values.errors import RpcError, UsageError
 from posthouse.core.values.lifecycle import CallCancelled, CallFailed, CallTimedOut
-from posthouse.core.values.peers import CallId
+from posthouse.core.values.peers import CallId, OperationId
 
+from tests.core.identity.credentials import ADA, REFUSED, AuthWorld
 from tests.core.world import World, code_of, internal, request, service
 
 CANCEL = request("$/cancelRequest", {"id": 1}, None)
@@ -397,3 +398,44 @@ def test_what_waits_for_a_reply_leaves_behind_a_result_and_is_dropped_with_an_er
     world.gateway.disconnected(one, None, 0.0)
     assert world.said() == []
     assert world.gateway.memory == 0
+
+
+LOGIN = {"method": "bearer", "token": "canary-token"}
+
+
+def test_a_method_of_the_gateway_may_answer_later_with_a_result_or_an_error() -> None:
+    world = AuthWorld()
+    one, two = world.connect(), world.connect()
+    for connection in (one, two):
+        world.call(connection, "auth.login", LOGIN, 1)
+        world.call(connection, "connection.ping", {}, 2)
+        world.call(connection, "private", {}, 3)
+    world.take()
+    world.gateway.conclude(OperationId(1), ADA, 1.0)
+    assert [reply["id"] for reply in world.said()] == [1, 2]
+    world.gateway.conclude(OperationId(2), REFUSED, 1.0)
+    assert [(reply["id"], code_of(reply)) for reply in world.said()] == [(1, -32020), (2, None), (3, -32020)]
+    assert world.gateway._connections.records[two].active_at == 1.0
+
+
+def test_a_method_of_the_gateway_answers_too_late_at_its_deadline() -> None:
+    world = AuthWorld()
+    one = world.connect()
+    world.call(one, "auth.login", LOGIN, 1, timeout_ms=500)
+    world.call(one, "echo", {}, 2)
+    world.take()
+    world.now = 0.5
+    world.gateway.conclude(OperationId(1), ADA, world.now)
+    effects = world.take()
+    assert [effect.caller.identity.user for effect in effects if isinstance(effect, Invoke)] == [None]
+    assert world.gateway.stats()["calls.timed_out"] == 1
+
+
+def test_a_method_of_the_gateway_that_is_cancelled_lets_the_next_call_run() -> None:
+    world = AuthWorld()
+    one = world.connect()
+    world.call(one, "auth.login", LOGIN, 1)
+    world.call(one, "echo", {}, 2)
+    world.take()
+    world.call(one, "rpc.cancel", {"id": 1}, 3)
+    assert [effect.method.name for effect in world.take() if isinstance(effect, Invoke)] == ["echo"]

@@ -200,3 +200,24 @@ def test_a_connection_that_is_not_indexed_gets_an_identity_and_a_new_state_for_i
     assert (record.identity, record.caller.identity, record.caller.connection_state) == (*[Identity("ada")] * 2, {})
     assert (record.caller.connection, record.caller.public_id) == (record.id, record.public_id)
     assert not tables.by_user
+
+
+def test_a_connection_that_is_indexed_is_found_by_its_new_user() -> None:
+    tables = connections()
+    record, other = (tables.add(Peer("cli", identity=Identity("ada")), 0.0) for _ in range(2))
+    tables.index(record)
+    tables.index(other)
+    record.caller.connection_state["visits"] = 1
+    tables.identify(record, Identity("ada", ("read",)), keep_state=True)
+    assert record.caller.connection_state == {"visits": 1}
+    tables.identify(record, Identity("bob"), keep_state=False)
+    assert {user: list(found) for user, found in tables.by_user.items()} == {("", "ada"): [2], ("", "bob"): [1]}
+    assert record.caller.connection_state == {}
+    tables.identify(record, Identity(), keep_state=True)
+    assert {user: list(found) for user, found in tables.by_user.items()} == {("", "ada"): [2]}
+
+
+def test_a_connection_may_have_another_identity_than_its_peer() -> None:
+    tables = connections()
+    record = tables.add(Peer("cli"), 0.0, Identity("ada"))
+    assert (record.identity, record.caller.identity, record.peer.identity) == (*[Identity("ada")] * 2, Identity())

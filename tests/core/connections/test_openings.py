@@ -223,3 +223,10 @@ def test_an_exchange_that_opens_is_not_told_to_nobody() -> None:
     one = world.gateway.connect(Peer("http"), 0.0)
     assert world.gateway.outbox == []
     assert world.gateway._connections.records[one].admitted
+
+
+def test_a_peer_on_a_socket_of_ours_is_not_counted_again() -> None:
+    world = World(max_connections=1)
+    socket = world.gateway.accepted(HERE, 0.0)
+    one = world.gateway.connect(Peer("websocket", HERE, socket), 0.0)
+    assert world.gateway.outbox[0] == Accept(one)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from posthouse.core.dispatch.admission import authorize, uncallable
-from posthouse.core.service.service import Service
-from posthouse.core.values.errors import RpcError
+from posthouse.core.dispatch.admission import uncallable
 from posthouse.core.values.lifecycle import LimitBreached
 from posthouse.core.values.peers import ALL_SCOPES, Address, Identity, Kind
 
@@ -49,14 +47,6 @@ def test_row_36_a_refusal_names_the_missing_scopes(name: str, identity: Identity
     else:
         (reply,) = world.said()
         assert (code_of(reply), reply["error"].get("data")) == refusal
-
-
-def test_an_anonymous_caller_is_told_authentication_and_scopes_at_once() -> None:
-    offered = Service("closed")
-    offered.method("f", scopes={"read"})(lambda: None)
-    with pytest.raises(RpcError) as refused:
-        authorize(offered.methods["f"], Identity())
-    assert refused.value.data == {"requires": "authentication", "scopes": ["read"]}
 
 
 def test_row_22_calls_above_their_rate_are_refused_with_the_time_to_wait() -> None:

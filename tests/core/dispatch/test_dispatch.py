@@ -10,8 +10,9 @@ from posthouse.core.dispatch.dispatch import reply_id
 from posthouse.core.jsonrpc.messages import Decoder
 from posthouse.core.values.effects import Answer, Cancel, Transmit
 from posthouse.core.values.errors import RpcError
-from posthouse.core.values.peers import Meta
+from posthouse.core.values.peers import Meta, OperationId
 
+from tests.core.identity.credentials import ADA, AuthWorld
 from tests.core.world import ADMIN, World, code_of, data_of, request, result, service
 
 CANCEL = request("$/cancelRequest", {"id": 1}, None)
@@ -241,3 +242,16 @@ def test_a_method_refuses_callers_without_its_scopes() -> None:
     world = World()
     world.call(world.connect(), "private")
     assert world.codes() == [-32020]
+
+
+def test_a_request_behind_one_that_changes_the_identity_waits_and_a_second_change_is_refused() -> None:
+    world = AuthWorld()
+    one = world.connect()
+    world.call(one, "auth.login", {"method": "bearer", "token": "canary-token"}, 1)
+    world.call(one, "private", {}, 2)
+    world.call(one, "connection.info", {}, 3)
+    world.call(one, "auth.logout", {}, 4)
+    world.call(one, "rpc.cancel", {"id": 2}, 5)
+    assert [(reply["id"], code_of(reply)) for reply in world.said()] == [(4, -32009), (2, -32800), (5, None)]
+    world.gateway.conclude(OperationId(1), ADA, 0.0)
+    assert [reply["result"]["user"] for reply in world.said()] == ["ada", "ada"]

@@ -22,7 +22,6 @@ from tests.core.world import WALL, request
 
 from .credentials import FAILED, REFUSED, authenticated
 
-CALL = encode(request("private", (), 1))
 TOKENS = ("first", "second")
 USERS = {"first": Identity("ada"), "second": Identity("bob", expires_at=WALL + 20.0)}
 """The tokens of clients, and the users to whom they belong."""
@@ -32,17 +31,21 @@ MOST = 2
 
 
 class Walk:
-    """One gateway, and what the outside knows: who is connected, which operations and handlers run."""
+    """One gateway, and what the outside knows: who is connected, which operations and handlers run. `anonymous`: it
+    begins with a WebSocket that is open, and has no credentials."""
 
-    def __init__(self, service: Service, **limits: Any) -> None:
+    def __init__(self, service: Service, *, anonymous: bool = False, **limits: Any) -> None:
         self.now = 0.0
-        config = Config.from_mapping({"heartbeat_interval": None, "authentication_timeout": 10.0, **limits})
+        config = Config.from_mapping({"heartbeat_interval": None, "authentication_timeout": 7.0, **limits})
         self.gateway = CheckedGateway(service, config, wall=WALL, entropy=bytes)
         self.connected: dict[ConnectionId, tuple[Kind, bool]] = {}
         self.operations: dict[OperationId, str] = {}
         self.ended: list[OperationId] = []
         self.handlers: dict[CallId, ConnectionId] = {}
-        self.users: dict[ConnectionId, str] = {}
+        self.said = 0
+        if anonymous:
+            self.connected[self.gateway.connect(Peer("websocket"), 0.0)] = ("websocket", False)
+            self.check()
 
     def steps(self) -> Iterator[Callable[[], None]]:
         """The inputs that are possible now."""
@@ -60,6 +63,13 @@ class Walk:
             yield partial(self.disconnect, connection)
             if (kind == "http" and not asked) or self.gateway._connections.records[connection].state == "open":
                 yield partial(self.receive, connection)
+            if kind == "websocket" and self.gateway._connections.records[connection].state == "open":
+                yield partial(self.say, connection, "auth.login", {"method": "bearer", "token": "second"})
+                yield partial(self.say, connection, "auth.refresh", {"method": "bearer", "token": "first"})
+                yield partial(self.say, connection, "auth.logout", {})
+                yield partial(self.say, connection, "connection.info", {})
+                if self.said:
+                    yield partial(self.say, connection, "rpc.cancel", {"id": self.said})
         for call in self.handlers:
             yield partial(self.complete, call)
         yield partial(self.pass_time, 10.0)
@@ -74,8 +84,6 @@ class Walk:
                 assert isinstance(effect.credentials, Bearer)
                 self.operations[effect.operation] = effect.credentials.token
             elif isinstance(effect, Invoke):
-                user = USERS[self.users[effect.caller.connection]].user
-                assert effect.caller.identity.user == user, "no call runs under an identity that it does not have"
                 self.handlers[effect.call] = effect.caller.connection
         gone = [effect.connection for effect in self.gateway.outbox if isinstance(effect, Disconnect)]
         self.gateway.outbox.clear()
@@ -91,7 +99,6 @@ class Walk:
         peer = Peer(kind, Address("192.0.2.1", 5000))
         connection = self.gateway.connect(peer, self.now, credentials=Bearer(token))
         self.connected[connection] = (kind, False)
-        self.users[connection] = token
         self.check()
 
     def conclude(self, operation: OperationId, outcome: object) -> None:
@@ -108,7 +115,11 @@ class Walk:
     def receive(self, connection: ConnectionId) -> None:
         kind, _ = self.connected[connection]
         self.connected[connection] = (kind, True)
-        self.gateway.receive(connection, CALL, self.now)
+        self.say(connection, "private", {})
+
+    def say(self, connection: ConnectionId, method: str, params: dict[str, Any]) -> None:
+        self.said += 1
+        self.gateway.receive(connection, encode(request(method, params, self.said)), self.now)
         self.check()
 
     def complete(self, call: CallId) -> None:

@@ -249,3 +249,12 @@ def test_an_admitted_connection_leaves_as_every_other() -> None:
     world.gateway.disconnected(one, None, 1.0)
     assert world.take() == []
     assert not world.gateway._connections.by_user
+
+
+def test_a_user_who_is_known_is_refused_above_the_limit_of_connections() -> None:
+    world = AuthWorld(max_connections_per_user=1)
+    world.arrive()
+    world.conclude(world.asked().operation, ADA)
+    world.take()
+    two = world.arrive()
+    assert world.take() == [Disconnect(two, MAX_CONNECTIONS_PER_USER)]

@@ -11,14 +11,27 @@ from .interleavings import Walk, enumerate_all
 
 
 def test_every_interleaving_of_four_steps_keeps_the_promises() -> None:
-    assert enumerate_all(4) == 2244
+    assert enumerate_all(4) == 2480
 
 
-@pytest.mark.parametrize("limits", [{}, {"max_external_operations": 1}, {"max_connections_per_user": 1}])
+def test_every_interleaving_of_three_steps_of_an_open_connection_keeps_the_promises() -> None:
+    assert enumerate_all(3, anonymous=True) > 100
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {},
+        {"max_external_operations": 1},
+        {"max_connections_per_user": 1},
+        {"max_calls_per_connection": 1},
+        {"max_waiting_calls": 1},
+    ],
+)
 def test_long_random_interleavings_keep_the_promises(limits: dict[str, int]) -> None:
     service = authenticated(("bearer", "one", "a"), ("bearer", "two", "a"))
     for seed in range(30):
-        random, walked = Random(seed), Walk(service, **limits)
+        random, walked = Random(seed), Walk(service, anonymous=True, **limits)
         for _ in range(60):
             random.choice(list(walked.steps()))()
         walked.rest()

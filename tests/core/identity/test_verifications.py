@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import Struct
+from posthouse.core.gateway import Gateway
 from posthouse.core.identity.verifications import Refusal, Verification
 from posthouse.core.service.authenticators import Basic, Bearer, UnreadableCredentials
 from posthouse.core.values.effects import Emit, Verify, Withdraw
@@ -13,7 +15,7 @@ from posthouse.core.values.peers import Caller, ConnectionId, Identity, Operatio
 
 from tests.core.world import WALL
 
-from .credentials import ADA, BOB, FAILED, HERE, LOGIN, OTHER, REFUSED, TOKEN, AuthWorld
+from .credentials import ADA, BOB, FAILED, HERE, LOGIN, OTHER, REFUSED, TOKEN, AuthWorld, authenticated
 
 WHO = Caller(ConnectionId(7), "c7", Peer("http", HERE), Identity())
 ONE, TWO = OperationId(1), OperationId(2)
@@ -45,7 +47,7 @@ class Verifying(AuthWorld):
 def test_an_authenticator_is_asked_and_its_identity_is_the_result() -> None:
     world = Verifying(("bearer", "tokens", "idp"))
     world.begun()
-    (authenticator,) = world.table._chains[Bearer]
+    (authenticator,) = world.table._chains["bearer"]
     assert world.gateway.outbox == [Verify(ONE, authenticator, TOKEN, WHO)]
     world.gateway.outbox.clear()
     world.now = 3.0
@@ -192,3 +194,27 @@ def test_a_verification_that_nobody_waits_for_is_withdrawn() -> None:
     assert world.gateway.outbox == [Withdraw(ONE)]
     assert world.conclude(ONE, ADA) is False
     assert (world.results, world.table.records, world.table.cache.records) == ([], {}, {})
+
+
+class Ticket(Struct):
+    number: int
+
+
+def test_credentials_of_a_scheme_of_ones_own_are_verified_each_time() -> None:
+    offered = authenticated()
+
+    def ticket(credentials: Ticket) -> Identity | None:
+        raise NotImplementedError
+
+    ticket.__annotations__["credentials"] = Ticket
+    offered.authenticator("ticket", namespace="t")(ticket)
+    table = Gateway(offered, wall=WALL, entropy=bytes)._verifications
+    results: list[Identity | Refusal] = []
+    table.on("test", lambda subject, result, now: results.append(result))
+    for operation in (1, 2):
+        begun = table.begin("test", 5, WHO, Ticket(7), 0.0, scheme="ticket")
+        assert isinstance(begun, Verification)
+        assert table._operations.conclude(OperationId(operation), ADA, 0.0)
+    assert results == [Identity("ada", ("read",), None, "t")] * 2
+    assert table.known(Ticket(7), 0.0) is None
+    assert not table.cache.records

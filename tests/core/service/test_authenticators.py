@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import Struct
 from posthouse.core.service.authenticators import Authenticator, Basic, Bearer, check_label, check_scheme
 from posthouse.core.service.context import AuthContext
 from posthouse.core.service.lifespan import Lifespan
@@ -80,12 +81,34 @@ def test_it_sees_the_state_of_a_lifespan() -> None:
     assert (within.lifespan, within.function, within.takes_context) == (lifespan, waits, True)
 
 
-def test_a_scheme_is_one_of_two() -> None:
-    assert [check_scheme("bearer"), check_scheme("basic")] == ["bearer", "basic"]
-    with pytest.raises(UsageError, match=r"^scheme 'digest': an authenticator takes 'bearer' or 'basic'$"):
-        check_scheme("digest")
+def test_a_scheme_is_one_of_two_or_a_name_of_ones_own() -> None:
+    assert [check_scheme(scheme) for scheme in ("bearer", "basic", "ticket-1")] == ["bearer", "basic", "ticket-1"]
+    for scheme in ("Digest", "", 3):
+        with pytest.raises(UsageError, match=r"it must be 'bearer' or 'basic', or a name of your own in lower case"):
+            check_scheme(scheme)
+    with pytest.raises(UsageError, match=r"^scheme 'password': write 'basic', which also reads the method password"):
+        check_scheme("password")
     with pytest.raises(UsageError, match=r'needs a scheme: write `@service.authenticator\("bearer"\)`'):
         check_scheme(plain)
+
+
+class Ticket(Struct):
+    number: int
+
+
+def redeem(credentials: Ticket) -> Identity | None:
+    return None
+
+
+def test_a_scheme_of_ones_own_takes_a_struct() -> None:
+    assert declare(redeem, "ticket").takes is Ticket
+
+    def unknown(credentials: Ticket) -> None: ...
+
+    unknown.__annotations__["credentials"] = "Missing"
+    for function in (lambda credentials: None, lambda: None, unknown):
+        with pytest.raises(UsageError, match=r"annotate it with a Struct of the members|annotations cannot be read"):
+            declare(function, "ticket")
 
 
 @pytest.mark.parametrize(("value", "what"), [("", "name"), (3, "name"), (None, "namespace")])

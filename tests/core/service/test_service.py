@@ -185,6 +185,9 @@ def test_built_in_methods_have_their_documented_access() -> None:
         "message.broadcast": (False, ("broadcast",)),
         "rpc.cancel": (True, ()),
         "rpc.discover": (True, ()),
+        "auth.login": (True, ()),
+        "auth.refresh": (False, ()),
+        "auth.logout": (False, ()),
     }
 
 

@@ -64,6 +64,7 @@ def check_at_rest(board: Switchboard) -> None:
     must((table.handlers, table.waiting) == (0, 0), "rest: no slot is held")
     must(len(gateway._requests) == 0, "rest: no request is in flight")
     must(not gateway._operations.records, "rest: no external operation is left")
+    must(not gateway._logins.records, "rest: no log-in is left")
     must(not gateway._verifications.records, "rest: no verification is left")
     must(not connections.records, "rest: no connection is left")
     must(not connections.sockets, "rest: no socket is left")

@@ -151,6 +151,9 @@ BUILT_IN: Final = {
     "message.broadcast": (False, ("broadcast",)),
     "rpc.cancel": (True, ()),
     "rpc.discover": (True, ()),
+    "auth.login": (True, ()),
+    "auth.refresh": (False, ()),
+    "auth.logout": (False, ()),
 }
 """The methods of every gateway: are they public, and which scopes do they need?"""
 

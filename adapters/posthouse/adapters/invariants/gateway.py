@@ -56,8 +56,9 @@ def calls_of(gateway: Gateway, record: Connection) -> None:
             must((call.key, call.connection) == (key, record.id), "calls: a call is found by its own key")
             must(call.phase is not Phase.ENDED, "calls: a call with an outcome belongs to no connection")
     if record.waiting:
-        full = record.running == config.max_calls_per_connection
-        must(full, "calls: no call waits while a slot is free")
+        first = next(iter(record.waiting))
+        held_up = record.changing is not None and first > record.changing
+        must(held_up or record.running == config.max_calls_per_connection, "calls: no call waits while a slot is free")
         must(len(record.waiting) <= config.max_waiting_calls, "calls: no more waiting calls than max_waiting_calls")
         waiting = [table[number] for number in record.waiting]
         size = sum(len(call.params or b"") for call in waiting)

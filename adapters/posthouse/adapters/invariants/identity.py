@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from posthouse.core.calls.calls import Phase
 from posthouse.core.connections.state import State
 from posthouse.core.gateway import Gateway
 
@@ -19,14 +20,28 @@ def identity(gateway: Gateway) -> None:
         all(not records[id].admitted and not records[id].calls for id in waiting),
         "identity: nothing runs for a connection that is not admitted",
     )
-    subjects = {number: each.verification for number, each in arrivals.items()}
-    must(len(verifications) == len(subjects), "identity: somebody waits for each verification")
-    for subject, verification in subjects.items():
-        known = verifications.get(verification.operation) is verification and verification.subject == subject
+    calls = gateway._calls.records
+    for number, login in gateway._logins.records.items():
+        must(number in calls and calls[number].phase is Phase.RUNNING, "identity: a log-in is a call that runs")
+        changing = records[calls[number].connection].changing
+        must(changing == number, "identity: nothing overtakes a log-in on its connection")
+        must(login.verification.subject == number, "identity: a verification is found by its operation")
+    for record in records.values():
+        known = record.changing is None or record.changing in record.calls.values()
+        must(known, "identity: the call that changes an identity is in flight")
+    must(
+        all(record.caller.identity == record.identity for record in records.values()),
+        "identity: handlers see the identity of their connection",
+    )
+    waited_for = [each.verification for each in arrivals.values()]
+    waited_for += [each.verification for each in gateway._logins.records.values()]
+    must(len(verifications) == len(waited_for), "identity: somebody waits for each verification")
+    for verification in waited_for:
+        known = verifications.get(verification.operation) is verification
         must(known, "identity: a verification is found by its operation")
-    for operation, record in operations.items():
-        live = record.timer is not None and record.timer.live
-        must(live == (record.timer is not None), "time: an operation that somebody waits for has a deadline")
+    for operation, pending in operations.items():
+        live = pending.timer is not None and pending.timer.live
+        must(live == (pending.timer is not None), "time: an operation that somebody waits for has a deadline")
         must(live == (operation in verifications), "operations: somebody waits for each operation that has not ended")
     must(
         len(gateway._verifications.cache.records) <= gateway.config.max_cached_credentials,

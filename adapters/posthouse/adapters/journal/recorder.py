@@ -26,6 +26,7 @@ from posthouse.transports.websocket.server import WebSocket
 
 from .arguments import NOTATIONS, InvalidResult, as_json, encodable, hide_credentials, write_argument
 from .format import INPUTS, Entry, Header, encode_line, parameters
+from .logins import hide_logins
 from .redaction import Redactor
 
 Write = Callable[[bytes], object]
@@ -131,6 +132,8 @@ class Recorder:
         if name == "complete":
             unseen = self._result is None and raised is not None  # it raised before the result was encoded
             arguments["result"] = as_json(arguments.get("result")) if unseen else self._result
+        elif name == "receive" and self.service.authenticators and type(arguments.get("data")) is bytes:
+            arguments["data"] = hide_logins(arguments["data"], self._placeholder)
         elif name == "connect" and "credentials" in arguments:
             arguments["credentials"] = hide_credentials(arguments["credentials"], self._placeholder)
         elif name in ("opened", "received", "closed"):

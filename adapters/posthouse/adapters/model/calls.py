@@ -24,8 +24,9 @@ from posthouse.core.values.errors import (
 from posthouse.core.values.lifecycle import CallOutcome
 
 from .expected import Expected
+from .identities import Identities, unauthorized
 from .messages import NULL, Codes, Request
-from .records import Batch, Call, Connection, ReplySlot
+from .records import Batch, Builtin, Call, Connection, ReplySlot
 from .reports.ends import ANSWERED, End
 
 UNFIT: Final[Codes] = (INTERNAL_ERROR, RESPONSE_TOO_LARGE, BATCH_REPLY_TOO_LARGE)
@@ -36,7 +37,8 @@ class Calls:
     """`records` are the calls that wait, or whose handlers have not ended, by number. `handlers` counts the latter,
     `made` all calls."""
 
-    def __init__(self, config: Config, expected: Expected) -> None:
+    def __init__(self, config: Config, expected: Expected, identities: Identities) -> None:
+        self._identities = identities
         self.records: dict[int, Call] = {}
         self.handlers = 0
         self._config = config
@@ -51,7 +53,8 @@ class Calls:
             return (ID_IN_FLIGHT,)
         if self.handlers >= config.max_calls:
             return (SERVER_BUSY,)
-        waits = bool(connection.waiting) or connection.running >= config.max_calls_per_connection
+        full = connection.running >= config.max_calls_per_connection
+        waits = bool(connection.waiting) or full or connection.changing is not None
         if waits:
             if not self._may_wait(connection, request):
                 return (SERVER_BUSY,)
@@ -67,7 +70,28 @@ class Calls:
         if waits:
             connection.waiting[call.number] = call
         else:
+            call.identity = connection.identity
             self._take_slot(connection)
+        return None
+
+    def admit_builtin(self, slot: ReplySlot, request: Request, method: Builtin) -> Codes | None:
+        """A request for a method of the gateway becomes a call, because it changes the identity, or comes behind one
+        that does. Returns the codes of its refusal, or None."""
+        connection, config = slot.connection, self._config
+        if method.changes and connection.changing is not None:
+            return (SERVER_BUSY,)
+        if request.id in connection.calls:
+            return (ID_IN_FLIGHT,)
+        if self.handlers >= config.max_calls:
+            return (SERVER_BUSY,)
+        full = connection.running >= config.max_calls_per_connection
+        if (full or connection.waiting or connection.changing is not None) and not self._may_wait(connection, request):
+            return (SERVER_BUSY,)
+        call = self._record(slot, request, method, waits=True)
+        connection.waiting[call.number] = call
+        if method.changes:
+            connection.changing = call.number
+        self._run_waiting(connection)
         return None
 
     def _may_wait(self, connection: Connection, request: Request) -> bool:
@@ -75,7 +99,7 @@ class Calls:
         size = sum(len(call.params or b"") for call in connection.waiting.values()) + len(request.params or b"")
         return len(connection.waiting) < config.max_waiting_calls and size <= config.max_waiting_bytes
 
-    def _record(self, slot: ReplySlot, request: Request, method: Method, *, waits: bool) -> Call:
+    def _record(self, slot: ReplySlot, request: Request, method: Method | Builtin, *, waits: bool) -> Call:
         self.made = number = self.made + 1
         meta = slot.connection.peer.meta
         timeout = self._config.call_timeout if method.timeout is None else method.timeout
@@ -100,12 +124,47 @@ class Calls:
 
     def end(self, call: Call, codes: Codes, *outcomes: CallOutcome) -> None:
         """A call gets its outcome before its handler has ended: the handler is cancelled, or never starts."""
+        self._stop(call, codes, outcomes)
+        if isinstance(call.method, Builtin) and call.slot.connection.open:
+            self._run_waiting(call.slot.connection)
+
+    def _stop(self, call: Call, codes: Codes, outcomes: tuple[CallOutcome, ...]) -> None:
+        connection = call.slot.connection
         if call.waiting:
-            del call.slot.connection.waiting[call.number], self.records[call.number]
+            del connection.waiting[call.number], self.records[call.number]
+        elif isinstance(call.method, Builtin):
+            self._free(call)
+            self._identities.withdraw(call.number)
         else:
             self._expected.cancel(call)
+        if connection.changing == call.number:
+            connection.changing = None
         self._expected.told.ended_early(call, outcomes)
         self._settle(call, codes, outcomes)
+
+    def _free(self, call: Call) -> None:
+        """The slot of a method of the gateway is free."""
+        del self.records[call.number]
+        self.handlers -= 1
+        call.slot.connection.running -= 1
+
+    def logged_in(self, number: int, codes: Codes) -> None:
+        """The credentials of a call were judged: it has one of these codes."""
+        call = self.records[number]
+        connection = call.slot.connection
+        self._free(call)
+        connection.active_at = self._expected.now
+        connection.changing = None
+        self._answered(call, codes)
+        self._run_waiting(connection)
+
+    def _answered(self, call: Call, codes: Codes, *, result: bool = False) -> None:
+        """A handler has ended, or a method of the gateway: that is the outcome of the call, unless it comes too
+        late."""
+        late = self._expected.now >= call.deadline
+        if late:
+            self._expected.told.ended_early(call, ("timed_out",))
+        self._settle(call, (DEADLINE_EXCEEDED,) if late else codes, ("timed_out",) if late else ANSWERED, result=result)
 
     def _settle(self, call: Call, codes: Codes, outcomes: tuple[CallOutcome, ...], *, result: bool = False) -> None:
         call.open = False
@@ -170,24 +229,46 @@ class Calls:
         self.handlers -= 1
         connection.running -= 1
         if call.open:
-            late = now >= call.deadline
-            if late:
-                self._expected.told.ended_early(call, ("timed_out",))
-            self._settle(
-                call, (DEADLINE_EXCEEDED,) if late else codes, ("timed_out",) if late else ANSWERED, result=result
-            )
+            self._answered(call, codes, result=result)
+        self._run_waiting(connection)
+
+    def _run_waiting(self, connection: Connection) -> None:
         while connection.waiting and connection.running < self._config.max_calls_per_connection:
-            self._start(next(iter(connection.waiting.values())))
+            number, call = next(iter(connection.waiting.items()))
+            if connection.changing is not None and number > connection.changing:
+                return
+            self._start(call)
 
     def _start(self, call: Call) -> None:
         """The first call that waits gets a slot."""
-        connection = call.slot.connection
-        if not self._expected.started(call.number, connection, call.method):
-            self.end(call, misfit(call.method, call.params), "error")
-            return
-        del connection.waiting[call.number]
+        connection, method = call.slot.connection, call.method
+        refusal = unauthorized(connection.identity, method.public, method.scopes)
+        if self.handlers >= self._config.max_calls:
+            self._stop(call, (SERVER_BUSY,), ("error",))
+        elif refusal is not None:
+            self._stop(call, (refusal,), ("error",))
+        elif isinstance(method, Builtin):
+            codes: Codes | None = (None, INVALID_PARAMS)
+            if method.changes:
+                codes = self._identities.log_in(connection, call.number, method.name, call.params)
+            self._begun(call)
+            if codes is not None:
+                self._free(call)
+                connection.active_at = self._expected.now
+                if connection.changing == call.number:
+                    connection.changing = None
+                self._answered(call, codes)
+        elif not self._expected.started(call.number, connection, method):
+            self._stop(call, misfit(method, call.params), ("error",))
+        else:
+            self._begun(call)
+
+    def _begun(self, call: Call) -> None:
+        if not isinstance(call.method, Builtin):
+            call.identity = call.slot.connection.identity
+        del call.slot.connection.waiting[call.number]
         call.waiting = False
-        self._take_slot(connection)
+        self._take_slot(call.slot.connection)
 
     def drop(self, connection: Connection) -> None:
         """The connection is closed or lost: its calls end, except those that finish without their caller."""
@@ -199,6 +280,11 @@ class Calls:
                 self._left(call)
             elif call.method.on_disconnect == "finish":
                 call.detached = True
+            elif isinstance(call.method, Builtin):
+                call.open = False
+                self._free(call)
+                self._identities.withdraw(call.number)
+                self._left(call)
             else:
                 call.open = False
                 self._expected.cancel(call)
@@ -219,13 +305,15 @@ class Calls:
                 late: tuple[CallOutcome, ...] = ("timed_out",) if call.deadline <= now else ()
                 codes: Codes = (DEADLINE_EXCEEDED,) if late else ()
                 if grace_over:
-                    self.end(call, (*codes, DRAINING), *late, "drained")
+                    self._stop(call, (*codes, DRAINING), (*late, "drained"))
                 else:
                     self.end(call, codes, *late)
 
     def _ended(self, call: Call, codes: Codes, outcomes: tuple[CallOutcome, ...]) -> Codes:
         connection, name = call.slot.connection, call.method.name
-        return self._expected.ended(End(connection, call.number, name, call.request_id, call.began, outcomes, codes))
+        identity = call.identity or connection.identity
+        end = End(connection, call.number, name, call.request_id, call.began, outcomes, codes, identity)
+        return self._expected.ended(end)
 
 
 def fits(method: Method, params: bytes | None) -> bool:

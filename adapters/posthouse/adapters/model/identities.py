@@ -6,20 +6,29 @@ gateway.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct, json
 from msgspec.structs import replace
 from posthouse.adapters.invariants import Violation, must
 from posthouse.core.service.authenticators import Authenticator, Basic, Bearer
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Accept, Disconnect, Effect, Verify, Withdraw
+from posthouse.core.values.errors import (
+    CREDENTIALS_EXPIRED,
+    FORBIDDEN,
+    INVALID_PARAMS,
+    RATE_LIMITED,
+    SERVER_BUSY,
+    UNAUTHENTICATED,
+)
 from posthouse.core.values.peers import Identity
 
 from .expected import Expected
-from .records import Connection
+from .messages import Codes
+from .records import Call, Connection
 
 AUTHENTICATION_FAILED: Final = 4401
 
@@ -32,6 +41,8 @@ class Asked(Struct, eq=False):
     chain: list[Authenticator]
     deadline: float
     place: int = 0
+    call: int | None = None
+    refresh: bool = False
 
 
 class Verified(Struct, frozen=True):
@@ -92,7 +103,11 @@ class Identities:
             self._ask(Asked(connection, credentials, chain, deadline))
         elif code is None:
             must(cached, "identity: credentials were accepted that nobody has verified", connection.number)
+            self._expected.statistics.count("auth.cached")
             connection.identity = cached[0].identity
+        elif cached:
+            # It is refused, whether its credentials were known or not.
+            self._expected.statistics.count("auth.cached", certain=not self._may_forget())
 
     def _known(self, authenticator: Authenticator, credentials: object) -> Verified | None:
         """What the authenticator has said of these credentials, if that still counts."""
@@ -124,6 +139,88 @@ class Identities:
         self.asked[effect.operation] = asked
         self.outside[effect.operation] = None
 
+    # Calls
+
+    def log_in(self, connection: Connection, call: int, method: str, params: bytes | None) -> Codes | None:
+        """A call of `auth.*` starts. Returns the codes of its outcome; None: an authenticator is asked."""
+        if method == "auth.logout":
+            if params not in (None, b"{}", b"[]"):
+                return (INVALID_PARAMS,)
+            connection.identity = connection.peer.identity
+            return (None,)
+        credentials = read_credentials(params, [each.takes for each in self._authenticators])
+        if credentials is None:
+            return (INVALID_PARAMS,)
+        refresh = method == "auth.refresh"
+        chain = [each for each in self._authenticators if type(credentials) is each.takes]
+        cached = [found for each in chain if (found := self._known(each, credentials)) is not None]
+        if self._begins and self._begins[0].credentials == credentials:
+            must(not cached or self._may_forget(), "identity: credentials were verified again too early")
+            deadline = self._expected.now + self._config.authentication_timeout
+            self._ask(Asked(connection, credentials, chain, deadline, call=call, refresh=refresh))
+            return None
+        if cached:
+            self._expected.statistics.count("auth.cached")
+            return self._change(connection, cached[0].identity, refresh=refresh)
+        must(
+            self._too_long(credentials) or len(self.outside) >= self._config.max_external_operations,
+            "identity: credentials were refused that nobody judged",
+        )
+        return (UNAUTHENTICATED, SERVER_BUSY)
+
+    def _change(self, connection: Connection, identity: Identity, *, refresh: bool) -> Codes:
+        same = identity.key == connection.identity.key
+        if refresh and not same:
+            return (FORBIDDEN,)
+        allowed = self._config.max_connections_per_user
+        others = [
+            each for each in self._expected.connections.values() if each.open and each.identity.key == identity.key
+        ]
+        enforced = allowed is not None and "max_connections_per_user" not in self._config.observe
+        if enforced and not same and len(others) >= (allowed or 0):
+            return (RATE_LIMITED,)
+        connection.identity = identity
+        return (None,)
+
+    def withdraw(self, call: int) -> None:
+        """A call has ended without an answer: its operation is withdrawn."""
+        for operation in [number for number, each in self.asked.items() if each.call == call]:
+            self._withdraw(operation)
+
+    def _withdraw(self, operation: int) -> None:
+        del self.asked[operation]
+        must(operation in self._withdrawn, "identity: an operation was not withdrawn", operation)
+        del self._withdrawn[operation]
+
+    def concluded_login(self, operation: int, outcome: object, *, late: bool) -> tuple[int, Codes] | None:
+        """An operation of a call was concluded. `late`: the deadline of the call has come, so that it changes nothing.
+        Returns the call and the codes of its outcome, if it has one."""
+        asked = self.asked.pop(operation)
+        self.outside.pop(operation)
+        assert asked.call is not None
+        authenticator = asked.chain[asked.place]
+        if isinstance(outcome, Identity) and outcome.user and outcome.namespace in ("", authenticator.namespace):
+            identity = replace(outcome, namespace=authenticator.namespace)
+            return asked.call, self._judged(asked, authenticator, identity, late=late)
+        if asked.place + 1 < len(asked.chain) and self._begins:
+            asked.place += 1
+            self._ask(asked)
+            return None
+        return asked.call, (UNAUTHENTICATED, SERVER_BUSY)
+
+    def _judged(self, asked: Asked, authenticator: Authenticator, identity: Identity, *, late: bool) -> Codes:
+        now = self._expected.now
+        if identity.expires_at is not None and identity.expires_at <= self._wall() + now:
+            return (CREDENTIALS_EXPIRED,)
+        self._remember(authenticator, asked, identity)
+        return () if late else self._change(asked.connection, identity, refresh=asked.refresh)
+
+    def _remember(self, authenticator: Authenticator, asked: Asked, identity: Identity) -> None:
+        self._expected.told.verified(asked.connection, authenticator.name, identity)
+        if self._config.credential_cache:
+            until = self._expected.now + self._config.credential_cache
+            self._verified[authenticator.name, text_of(asked.credentials)] = Verified(identity, until)
+
     def concluded(self, operation: int, outcome: object, first: bool) -> bytes | None:
         """An operation was concluded; the gateway says whether it was the `first` end. Returns the text of the
         connection, if that is admitted now."""
@@ -149,9 +246,7 @@ class Identities:
         if identity.expires_at is not None and identity.expires_at <= self._wall() + now:
             self._refused(connection)
             return None
-        if self._config.credential_cache:
-            place = authenticator.name, text_of(asked.credentials)
-            self._verified[place] = Verified(identity, now + self._config.credential_cache)
+        self._remember(authenticator, asked, identity)
         connection.pending = False
         text, connection.text = connection.text, None
         if self._closed(connection) is not None:
@@ -169,20 +264,47 @@ class Identities:
     def drop(self, connection: Connection) -> None:
         """The connection is closed or lost: the operation that it waits for is withdrawn."""
         for operation in [number for number, each in self.asked.items() if each.connection is connection]:
-            del self.asked[operation]
-            must(operation in self._withdrawn, "identity: an operation was not withdrawn", operation)
-            del self._withdrawn[operation]
+            self._withdraw(operation)
 
-    def expire(self) -> None:
-        """End the verifications whose deadline has passed."""
-        now = self._expected.now
-        for asked in list(self.asked.values()):
+    def expire(self, waiting: Mapping[int, Call]) -> list[int]:
+        """End the verifications whose deadline has passed. Returns the calls, of those that are waiting, that end with
+        them: their own deadlines are later."""
+        now, calls = self._expected.now, []
+        for operation, asked in list(self.asked.items()):
             if asked.deadline <= now:
-                self._refused(asked.connection)
+                if asked.call is None:
+                    self._refused(asked.connection)
+                elif asked.deadline <= waiting[asked.call].deadline:
+                    self._withdraw(operation)
+                    calls.append(asked.call)
+        return calls
 
     def deadlines(self) -> list[float]:
         """The deadlines of all verifications."""
         return [each.deadline for each in self.asked.values()]
+
+
+class BearerLogin(Struct, forbid_unknown_fields=True, tag_field="method", tag="bearer"):
+    """The params of a log-in with a token."""
+
+    token: str
+
+
+class PasswordLogin(Struct, forbid_unknown_fields=True, tag_field="method", tag="password"):
+    """The params of a log-in with a password."""
+
+    user: str
+    password: str
+
+
+def read_credentials(params: bytes | None, known: list[type]) -> Bearer | Basic | None:
+    """The credentials in the params of a log-in, of one of these types. None: they are invalid."""
+    try:
+        given = json.decode(params or b"", type=BearerLogin | PasswordLogin)
+    except DecodeError:
+        return None
+    read = Bearer(given.token) if isinstance(given, BearerLogin) else Basic(given.user, given.password)
+    return read if type(read) in known else None
 
 
 def text_of(credentials: object) -> str:
@@ -191,3 +313,10 @@ def text_of(credentials: object) -> str:
         return credentials.token
     assert isinstance(credentials, Basic)
     return f"{len(credentials.user)}:{credentials.user}{credentials.password}"
+
+
+def unauthorized(identity: Identity, public: bool, scopes: tuple[str, ...]) -> int | None:
+    """The code that refuses this identity, or None. An anonymous identity may have scopes, too."""
+    if not identity.authenticated:
+        return UNAUTHENTICATED if not public or identity.missing(scopes) else None
+    return FORBIDDEN if identity.missing(scopes) else None

@@ -26,7 +26,7 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Accept, Disconnect, Effect, Emit, Heartbeat
-from posthouse.core.values.errors import INTERNAL_ERROR, RpcError
+from posthouse.core.values.errors import INTERNAL_ERROR, UNAUTHENTICATED, RpcError
 from posthouse.core.values.lifecycle import LimitBreached
 from posthouse.core.values.peers import PUSHABLE, Peer
 
@@ -60,10 +60,10 @@ class Model:
     ) -> None:
         self._config = config
         self._expected = Expected(config, ends_are_told=ends_are_told, exchanges_told=exchanges_told)
-        self._requests = Requests(service, config, self._expected)
+        self._identities = Identities(service, config, self._expected, wall)
+        self._requests = Requests(service, config, self._expected, self._identities)
         self._calls = self._requests.calls
         self._shutdown: Shutdown | None = None
-        self._identities = Identities(service, config, self._expected, wall)
         self.connections = self._expected.connections
         self.sockets: dict[int, None] = {}
         self.wall = 0.0
@@ -202,6 +202,13 @@ class Model:
     def conclude(self, operation: int, outcome: object, first: bool) -> None:
         """The outside has concluded an operation."""
         asked = self._identities.asked.get(operation)
+        if asked is not None and asked.call is not None:
+            must(first, "identity: the end of an operation was accepted or ignored wrongly", operation)
+            late = self._calls.records[asked.call].deadline <= self._expected.now
+            ended = self._identities.concluded_login(operation, outcome, late=late)
+            if ended is not None:
+                self._calls.logged_in(*ended)
+            return
         text = self._identities.concluded(operation, outcome, first)
         if asked is not None and not asked.connection.pending:
             self._admit(asked.connection)
@@ -266,9 +273,10 @@ class Model:
     def handle_timeout(self) -> None:
         """Every deadline that has passed was handled."""
         now, shutdown = self._expected.now, self._shutdown
+        for call in self._identities.expire(self._calls.records):
+            self._calls.logged_in(call, (UNAUTHENTICATED,))
         self._calls.expire(grace_over=shutdown is not None and shutdown.grace_over(now))
         self._requests.outgoing.expire(now)
-        self._identities.expire()
         if shutdown is not None:
             accepting = shutdown.accepting
             shutdown.advance(now)
@@ -326,7 +334,7 @@ class Model:
             "calls.unanswered": sum(call.open for call in self._calls.records.values()),
             "connections.open": len(living),
             "memory.bytes": gateway.memory,
-            "operations.pending": len(self._identities.asked),
+            "operations.pending": len(self._identities.outside),
             "requests.pending": len(self._requests.outgoing.pending),
             "sockets.open": len(self.sockets),
         }

@@ -63,9 +63,21 @@ class TokenBucket(Struct, eq=False, gc=False):
         return True
 
 
+class Builtin(Struct, frozen=True):
+    """A method of the gateway, as far as its calls are concerned. `changes`: it may change the identity."""
+
+    name: str
+    public: bool
+    scopes: tuple[str, ...]
+    changes: bool
+    timeout: float | None = None
+    on_disconnect: str = "cancel"
+
+
 class Connection(Struct, eq=False):
     """One connection. `open` until it is closed or lost; after a `Disconnect` it is `closed`, and nothing may be sent.
 
+    - `changing`: the call that may change its identity.
     - `pending`: its credentials are being verified; `text` was received meanwhile.
     - `exchange_used`: it is an HTTP exchange, and its one text was received.
     - `running` is the number of handlers that have not ended. `calls` have no outcome; they are found by their raw id,
@@ -83,6 +95,7 @@ class Connection(Struct, eq=False):
     pushable: bool
     open: bool = True
     pending: bool = False
+    changing: int | None = None
     text: bytes | None = None
     closed: bool = False
     exchange_used: bool = False
@@ -113,14 +126,17 @@ class Connection(Struct, eq=False):
 
 
 class Call(Struct, eq=False):
-    """One call. `waiting`: it has no slot yet. `open`: it has no outcome. `detached`: its handler finishes, but its
-    outcome is not sent. `key` is that in the connection's `calls`; `token` is the progress token. `followers` are the
-    methods of the notifications that leave behind its reply."""
+    """One call.
+
+    `waiting`: it has no slot yet. `open`: it has no outcome. `detached`: its handler finishes, but its outcome is not
+    sent. `identity`: that of its caller when it started. `key` is that in the connection's `calls`; `token` is the
+    progress token. `followers` are the methods of the notifications that leave behind its reply.
+    """
 
     number: int
     slot: ReplySlot
     key: bytes | int
-    method: Method
+    method: Method | Builtin
     params: bytes | None
     began: float
     deadline: float
@@ -129,4 +145,5 @@ class Call(Struct, eq=False):
     waiting: bool
     open: bool = True
     detached: bool = False
+    identity: Identity | None = None
     followers: list[str] = field(default_factory=list)

@@ -10,24 +10,25 @@ from posthouse.core.service.service import BUILTINS, Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import (
     DRAINING,
-    FORBIDDEN,
     INVALID_PARAMS,
     INVALID_REQUEST,
     METHOD_NOT_FOUND,
     RATE_LIMITED,
     REQUEST_CANCELLED,
-    UNAUTHENTICATED,
 )
-from posthouse.core.values.peers import Identity, UserKey
+from posthouse.core.values.peers import UserKey
 
 from .calls import Calls
 from .expected import Expected
+from .identities import Identities, unauthorized
 from .messages import NULL, Codes, Entry, Invalid, Request, Response, read_message
 from .outgoing import CANCEL_REQUEST, OutgoingRequests
-from .records import Batch, Connection, ReplySlot, TokenBucket
+from .records import Batch, Builtin, Connection, ReplySlot, TokenBucket
 from .reports.ends import ANSWERED, TOO_LARGE, End
 
 CANCEL: Final = "rpc.cancel"
+CHANGES: Final = ("auth.login", "auth.refresh", "auth.logout")
+"""The methods that may change the identity of a connection."""
 
 
 class CancelParams(Struct, forbid_unknown_fields=True):
@@ -39,8 +40,8 @@ class CancelParams(Struct, forbid_unknown_fields=True):
 class Requests:
     """Decides for each entry. `draining`: a shutdown refuses new calls."""
 
-    def __init__(self, service: Service, config: Config, expected: Expected) -> None:
-        self.calls = Calls(config, expected)
+    def __init__(self, service: Service, config: Config, expected: Expected, identities: Identities) -> None:
+        self.calls = Calls(config, expected, identities)
         self.outgoing = OutgoingRequests(config, expected)
         self.draining = False
         self._service = service
@@ -76,7 +77,8 @@ class Requests:
         codes = self._request(slot, entry)
         if codes is not None:
             request_id = entry.request_id or connection.peer.meta.request_id
-            end = End(connection, None, entry.method, request_id, self._expected.now, ANSWERED, codes)
+            now, identity = self._expected.now, connection.identity
+            end = End(connection, None, entry.method, request_id, now, ANSWERED, codes, identity)
             self._expected.reply(slot, self._expected.ended(end))
 
     def _request(self, slot: ReplySlot, request: Request) -> Codes | None:
@@ -93,16 +95,20 @@ class Requests:
             public, scopes = method.public, method.scopes
         else:
             name = CANCEL if cancels else request.method
-            if name not in BUILTINS:
+            if name not in BUILTINS or (name in CHANGES and not self._service.authenticators):
                 return (METHOD_NOT_FOUND,)
             public, scopes = BUILTINS[name]
             if name in self._service.builtin_scopes:
                 public, scopes = False, self._service.builtin_scopes[name]
-        refusal = unauthorized(connection.identity, public, scopes)
-        if refusal is not None:
-            return (refusal,)
+        if connection.changing is None or cancels:
+            refusal = unauthorized(connection.identity, public, scopes)
+            if refusal is not None:
+                return (refusal,)
         if method is not None:
             return self.calls.admit(slot, request, method)
+        changes = request.method in CHANGES
+        if not cancels and (changes or connection.changing is not None):
+            return self.calls.admit_builtin(slot, request, Builtin(request.method, public, scopes, changes))
         return self._cancel(connection, request.params) if cancels else (None, INVALID_PARAMS)
 
     def _within_rate(self, connection: Connection) -> bool:
@@ -141,10 +147,3 @@ class Requests:
         """The deadlines of calls and of requests to peers."""
         ends = [call.deadline for call in self.calls.records.values() if call.open]
         return ends + [deadline for _, deadline in self.outgoing.pending.values()]
-
-
-def unauthorized(identity: Identity, public: bool, scopes: tuple[str, ...]) -> int | None:
-    """The code that refuses this identity, or None. An anonymous identity may have scopes, too."""
-    if not identity.authenticated:
-        return UNAUTHENTICATED if not public or identity.missing(scopes) else None
-    return FORBIDDEN if identity.missing(scopes) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
-from posthouse.core.values.effects import Invoke, Resolve
+from posthouse.core.values.effects import Invoke, Resolve, Verify
 from posthouse.transports.switchboard.actions import Action, Write
 
 
@@ -23,6 +23,8 @@ class Trace:
             text = b"I%d %.9f %b" % (action.call, now, action.method.name.encode())
         elif isinstance(action, Resolve):
             text = b"R%d %.9f" % (action.request, now)
+        elif isinstance(action, Verify):
+            text = b"V%d %.9f %b" % (action.operation, now, action.authenticator.name.encode())
         else:
             text = b"%b %.9f" % (repr(action).encode(), now)
         self._hash.update(text)

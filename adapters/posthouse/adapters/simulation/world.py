@@ -248,9 +248,10 @@ class World(Engine):
                 raise Violation("liveness: every client gets an answer", *unanswered[:3])
 
     def empty(self) -> bool:
-        """Has every client left, and has every handler ended?"""
+        """Has every client left, and has every handler ended, and every authenticator?"""
         left = all(client.link is None for client in self.clients.values())
-        return left and not self.process.sockets and not self.process.handlers.running
+        idle = not self.process.handlers.running and not self.process.gateway._operations.records
+        return left and idle and not self.process.sockets
 
     def _oldest_pending(self) -> float:
         return min((call.sent_at for client in self.clients.values() for call in client.pending), default=self.now)

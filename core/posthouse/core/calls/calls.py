@@ -7,19 +7,20 @@ run. It may not know outcomes (`outcomes.py`) or replies (`replies.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from itertools import count
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from msgspec import Struct
 from posthouse.core.connections.connections import NOTHING, Connection
+from posthouse.core.identity.authorization import authorize
 from posthouse.core.jsonrpc.envelope import text_of
 from posthouse.core.jsonrpc.messages import NULL, Request
 from posthouse.core.service.method import Method
 from posthouse.core.values.effects import Cancel, Invoke
 from posthouse.core.values.errors import ID_IN_FLIGHT, SERVER_BUSY, RpcError, UsageError, refusal
-from posthouse.core.values.peers import CallId, ConnectionId, Meta, WireId
+from posthouse.core.values.peers import Caller, CallId, ConnectionId, Meta, WireId
 from posthouse.core.values.shared import Shared
 from posthouse.core.values.timers import Timer
 
@@ -46,7 +47,8 @@ class Call(Struct, eq=False, gc=False):
 
     `wire_id`: None for a notification. `key`: its wire id, or its number if it has none or null. `entry`: its place in
     `batch`. `params`: kept only while it waits. `detached`: it runs on although its connection, this one, is gone.
-    `followers`: notifications that leave behind its reply (`followers.py`).
+    `caller`: who made it, if the identity of the connection has changed since. `followers`: notifications that leave
+    behind its reply (`followers.py`).
     """
 
     number: CallId
@@ -62,11 +64,26 @@ class Call(Struct, eq=False, gc=False):
     params: bytes | None = None
     timer: Timer | None = None
     detached: Connection | None = None
+    caller: Caller | None = None
     followers: list[bytes] | None = None
 
 
+Answer = tuple[Any]
+"""The result of a method of the gateway."""
+
+RunBuiltin = Callable[[Connection, CallId, Method, tuple[Any, ...], dict[str, Any], float], Answer | None]
+"""Runs a method of the gateway for a call. None: it answers later. Raises RpcError."""
+
+
 class Calls:
-    """The table of calls. `made`: how many were made. `handlers`: how many hold a slot. `waiting`: how many wait."""
+    """The table of calls. `made`: how many were made. `handlers`: how many hold a slot. `waiting`: how many wait.
+
+    Methods of the gateway become calls if they must wait, or answer later: `run_builtin` runs one, `withdraw_builtin`
+    is called for one that ends before it has answered.
+    """
+
+    run_builtin: RunBuiltin
+    withdraw_builtin: Callable[[CallId], None]
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -93,18 +110,24 @@ class Calls:
         batch: Batch | None,
         entry: int,
         now: float,
+        *,
+        queued: bool = False,
     ) -> None:
-        """Record a call and start its handler, or let it wait. Raises RpcError to refuse it, before any change."""
+        """Record a call and start its handler, or let it wait. Raises RpcError to refuse it, before any change. With
+        `queued` it waits even if nothing is in its way: the caller starts it."""
         id = request.id
         if id is not None and id in connection.calls:
             raise RpcError(ID_IN_FLIGHT)
         config = self._config
         if self.handlers >= config.max_calls:
             raise RpcError.of(refusal(SERVER_BUSY, limit="max_calls"))
-        waits = connection.waiting or connection.running >= config.max_calls_per_connection
+        full = connection.running >= config.max_calls_per_connection
+        blocked = full or connection.waiting or connection.changing is not None
+        waits = blocked or queued
         if waits:
             params = b"" if request.params is None else text_of((request.params,))
-            self._check_room(connection, len(params))
+            if blocked:
+                self._check_room(connection, len(params))
         else:
             args, kwargs = method.bind(request.params)
         meta = connection.peer.meta if request.meta is None else request.meta.or_else(connection.peer.meta)
@@ -162,19 +185,42 @@ class Calls:
         self._shared.hold(-size)
 
     def next_waiting(self, connection: Connection) -> Call | None:
-        """The first waiting call of this connection, if it may run now."""
+        """The first waiting call of this connection, if it may run now. Behind one that changes the identity of the
+        connection, none may."""
         if not connection.waiting or connection.running >= self._config.max_calls_per_connection:
             return None
-        return self.records[next(iter(connection.waiting))]
+        number = next(iter(connection.waiting))
+        if connection.changing is not None and number > connection.changing:
+            return None
+        return self.records[number]
 
-    def start(self, connection: Connection, call: Call) -> None:
-        """Start the handler of a waiting call. Raises RpcError for invalid params; the call then still waits."""
-        args, kwargs = call.method.bind(call.params or None)
+    def start(self, connection: Connection, call: Call, now: float) -> Answer | None:
+        """Start a waiting call. Returns the answer of a method of the gateway that gives it at once. Raises RpcError if
+        the caller may not call it (any more), for invalid params, and if too many handlers run; the call then still
+        waits."""
+        if self.handlers >= self._config.max_calls:
+            raise RpcError.of(refusal(SERVER_BUSY, limit="max_calls"))  # several calls waited for a log-in alone
+        method = call.method
+        if not method.public or method.scopes:
+            authorize(method, connection.identity)
+        args, kwargs = method.bind(call.params or None)
+        answer = None
+        if method.builtin:
+            answer = self.run_builtin(connection, call.number, method, args, kwargs, now)
         self._stop_waiting(connection, call)
         call.phase = RUNNING
         connection.running += 1
         self.handlers += 1
-        self._outbox.append(Invoke(call.number, connection.caller, call.method, args, kwargs, call.meta))
+        if not method.builtin:
+            self._outbox.append(Invoke(call.number, connection.caller, method, args, kwargs, call.meta))
+        return answer
+
+    def identity_changes(self, connection: Connection, but: CallId) -> None:
+        """The identity of a connection is about to change: calls that run keep their caller, but for this one."""
+        for number in connection.calls.values():
+            call = self.records[number]
+            if call.phase is RUNNING and call.caller is None and number != but:
+                call.caller = connection.caller
 
     def handler_ended(self, call: Call, connection: Connection | None) -> bool:
         """The handler has ended: free its slot. If the call has no outcome yet, free its id, too, and return True."""
@@ -191,13 +237,21 @@ class Calls:
 
     def settle(self, call: Call, connection: Connection | None) -> None:
         """Settle a call before its handler ends: free its id, cancel the handler. The slot stays taken until the
-        handler ends."""
+        handler ends. A method of the gateway has no handler: its slot is free."""
         if call.phase is WAITING:
             assert connection is not None  # a closed connection has no waiting calls
             self._stop_waiting(connection, call)
             del self.records[call.number]
+        elif call.method.builtin:
+            assert connection is not None  # it does not finish without its connection
+            del self.records[call.number]
+            self.handlers -= 1
+            connection.running -= 1
+            self.withdraw_builtin(call.number)
         else:
             self._outbox.append(Cancel(call.number))
         call.phase = ENDED
+        if connection is not None and connection.changing == call.number:
+            connection.changing = None
         if connection is not None and not call.detached:
             del connection.calls[call.key]

@@ -11,7 +11,7 @@ from posthouse.core.connections.connections import Connection
 from posthouse.core.jsonrpc.messages import Request
 from posthouse.core.values.effects import Emit
 from posthouse.core.values.lifecycle import CallEnded, CallOutcome
-from posthouse.core.values.peers import CallId
+from posthouse.core.values.peers import CallId, Identity
 from posthouse.core.values.shared import Shared
 
 from .calls import Call, Calls
@@ -49,7 +49,8 @@ class Endings:
             owner = call.detached or connection
             assert owner is not None  # a call ends with its connection, or is detached from it
             seconds, request_id = max(0.0, now - self._calls.began(call)), call.meta.request_id
-            self._tell(owner, call.number, call.method.name, outcome, code, seconds, request_id, now)
+            identity = owner.identity if call.caller is None else call.caller.identity
+            self._tell(owner, identity, call.number, call.method.name, outcome, code, seconds, request_id, now)
 
     def request(self, request: Request, connection: Connection, code: int | None, now: float, *, refused: bool) -> None:
         """A request was answered at once: refused, or by a method of the gateway."""
@@ -59,11 +60,12 @@ class Endings:
             if request.meta is not None and request.meta.request_id is not None:
                 request_id = request.meta.request_id
             outcome: CallOutcome = "result" if code is None else "error"
-            self._tell(connection, None, request.method, outcome, code, 0.0, request_id, now)
+            self._tell(connection, connection.identity, None, request.method, outcome, code, 0.0, request_id, now)
 
     def _tell(
         self,
         connection: Connection,
+        identity: Identity,
         call: CallId | None,
         method: str,
         outcome: CallOutcome,
@@ -79,7 +81,7 @@ class Endings:
             connection.public_id,
             peer.kind,
             peer.address,
-            connection.identity.user,
+            identity.user,
             method,
             outcome,
             code,

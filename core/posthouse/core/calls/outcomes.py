@@ -104,15 +104,37 @@ class Outcomes:
         if connection is not None:
             connection.active_at = now
             if connection.waiting:
-                self._run_waiting(connection, now)
+                self.run_waiting(connection, now)
         return result
 
-    def _run_waiting(self, connection: Connection, now: float) -> None:
+    def run_waiting(self, connection: Connection, now: float) -> None:
+        """Start the calls that wait, in order, as long as the next one may run."""
         while (call := self._calls.next_waiting(connection)) is not None:
             try:
-                self._calls.start(connection, call)
+                answer = self._calls.start(connection, call, now)
             except RpcError as error:
-                self._end_early(call, connection, error.error_object, "error", now)
+                self._stop(call, connection, error.error_object, "error", now)
+            else:
+                if answer is not None:
+                    self._builtin_ended(call, connection, answer[0], now)
+
+    def answered(self, call: Call, connection: Connection, outcome: object, now: float) -> None:
+        """A method of the gateway has its result, or its error, after a while."""
+        self._builtin_ended(call, connection, outcome, now)
+        self.run_waiting(connection, now)
+
+    def _builtin_ended(self, call: Call, connection: Connection, outcome: object, now: float) -> None:
+        if connection.changing == call.number:
+            connection.changing = None
+        connection.active_at = now
+        self._calls.handler_ended(call, connection)
+        self._timers.disarm(call.timer)
+        if now >= call.deadline:
+            self._answer_early(call, connection, self._timed_out(call, now), "timed_out", now)
+            return
+        result = outcome if isinstance(outcome, ErrorObject) else call.method.encode_result(outcome)
+        code = self._answer(call, connection, result, now)
+        self._endings.call(call, connection, "result" if code is None else "error", code, now)
 
     # A call ends before its handler
 
@@ -167,9 +189,16 @@ class Outcomes:
             if call.phase is not ENDED:
                 self._cancelled(call, "draining", now)
                 connection = self._connections.records.get(call.connection)
-                self._end_early(call, connection, refusal(DRAINING_ERROR), "drained", now)
+                self._stop(call, connection, refusal(DRAINING_ERROR), "drained", now)
 
     def _end_early(
+        self, call: Call, connection: Connection | None, error: ErrorObject, outcome: CallOutcome, now: float
+    ) -> None:
+        self._stop(call, connection, error, outcome, now)
+        if call.method.builtin and connection is not None:
+            self.run_waiting(connection, now)  # calls may have waited for it, or for its slot
+
+    def _stop(
         self, call: Call, connection: Connection | None, error: ErrorObject, outcome: CallOutcome, now: float
     ) -> None:
         self._settle(call, connection)

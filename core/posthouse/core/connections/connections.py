@@ -54,11 +54,11 @@ class Connection:
     `calls`: its calls without an outcome, by `Call.key`. `running`: how many of its handlers have not ended.
     `waiting`: its calls whose handlers have not started, with `waiting_bytes` of params. `batch_reply_bytes`: bytes
     of replies in incomplete batches. `following`: notifications, of `following_bytes`, that wait for the replies of its
-    calls. `requests`: requests to it without an outcome. `made`: how many calls it made.
-    `code` and `reason`: why it was closed. `flush`: queued payloads are sent before it is closed. `admitted`: it
-    was not refused. `farewell_due`: a shut-down closes it as soon as it has no calls. `heard_at`: when bytes were
-    last received. `active_at`: when a text was last received or a handler ended. `asked_at`: when the unanswered
-    heartbeat was sent, or None.
+    calls. `changing`: the call that may change its identity. `requests`: requests to it without an outcome. `made`: how
+    many calls it made. `code` and `reason`: why it was closed. `flush`: queued payloads are sent before it is closed.
+    `admitted`: it was not refused. `farewell_due`: a shut-down closes it as soon as it has no calls. `heard_at`: when
+    bytes were last received. `active_at`: when a text was last received or a handler ended. `asked_at`: when the
+    unanswered heartbeat was sent, or None.
     """
 
     id: ConnectionId
@@ -79,6 +79,7 @@ class Connection:
     batch_reply_bytes: int = 0
     following: int = 0
     following_bytes: int = 0
+    changing: CallId | None = None
     made: int = 0
     code: int | None = None
     reason: str | None = None
@@ -185,13 +186,13 @@ class Connections:
 
     # Connections
 
-    def connection_limits(self, peer: Peer) -> list[CloseReason]:
-        """The limits that one more connection from this peer would breach."""
+    def connection_limits(self, peer: Peer, identity: Identity | None = None) -> list[CloseReason]:
+        """The limits that one more connection from this peer would breach. `identity` None: that of the peer."""
         breached: list[CloseReason] = []
         if peer.socket is None and len(self.records) >= self._config.max_connections:
             breached.append(MAX_CONNECTIONS)
         if self._config.max_connections_per_user is not None:
-            breached += self.user_limits(peer.identity)
+            breached += self.user_limits(identity or peer.identity)
         return breached
 
     def user_limits(self, identity: Identity) -> list[CloseReason]:
@@ -201,23 +202,43 @@ class Connections:
             return [MAX_CONNECTIONS_PER_USER]
         return []
 
-    def add(self, peer: Peer, now: float) -> Connection:
-        """Record a new connection, not yet in any index."""
+    def add(self, peer: Peer, now: float, identity: Identity | None = None) -> Connection:
+        """Record a new connection, not yet in any index. `identity` None: that of the peer."""
         self._last_connection += 1
         id = ConnectionId(self._last_connection)
         public_id = self._entropy(12).hex()
-        caller = Caller(id, public_id, peer, peer.identity)
+        if identity is None:
+            identity = peer.identity
+        caller = Caller(id, public_id, peer, identity)
         pushable = PUSHABLE[peer.kind]
-        record = Connection(
-            id, public_id, peer, peer.identity, now, now, now, pushable, caller, NOTHING, NOTHING, NOTHING
-        )
+        record = Connection(id, public_id, peer, identity, now, now, now, pushable, caller, NOTHING, NOTHING, NOTHING)
         self.records[id] = record
         return record
 
-    def identify(self, record: Connection, identity: Identity) -> None:
-        """Give a connection that is in no index its identity. Its handlers see it, with a new `connection_state`."""
+    def identify(self, record: Connection, identity: Identity, *, keep_state: bool = False) -> None:
+        """The one place where an identity changes. Handlers of later calls see it, with a new `connection_state` unless
+        `keep_state` says that the user is the same."""
+        state = record.caller.__dict__.get("connection_state") if keep_state else None
+        if record.admitted:
+            self._forget_user(record)
         record.identity = identity
         record.caller = Caller(record.id, record.public_id, record.peer, identity)
+        if state is not None:
+            record.caller.__dict__["connection_state"] = state
+        if record.admitted:
+            self._find_by_user(record)
+
+    def _find_by_user(self, record: Connection) -> None:
+        user = record.identity.key
+        if user is not None:
+            self.by_user.setdefault(user, {})[record.id] = record
+
+    def _forget_user(self, record: Connection) -> None:
+        user = record.identity.key
+        if user is not None and user in self.by_user:
+            self.by_user[user].pop(record.id, None)
+            if not self.by_user[user]:
+                del self.by_user[user]
 
     def index(self, record: Connection) -> None:
         """The connection is admitted: add it to the indexes."""
@@ -225,18 +246,14 @@ class Connections:
         self.by_kind[record.peer.kind][record.id] = record
         self.by_public_id[record.public_id] = record
         if record.identity.user is not None:
-            self.by_user.setdefault((record.identity.namespace, record.identity.user), {})[record.id] = record
+            self._find_by_user(record)
 
     def drop(self, record: Connection, now: float) -> None:
         """The connection is closing or gone: take it out of the indexes."""
         self.by_kind[record.peer.kind].pop(record.id, None)
         self.by_public_id.pop(record.public_id, None)
         if record.identity.user is not None:
-            user = (record.identity.namespace, record.identity.user)
-            if user in self.by_user:
-                self.by_user[user].pop(record.id, None)
-                if not self.by_user[user]:
-                    del self.by_user[user]
+            self._forget_user(record)
 
     def remove(self, record: Connection) -> None:
         """The connection is gone: forget it."""

@@ -37,9 +37,17 @@ class Openings:
                 return None
         return self._connections.add_socket(address)
 
-    def connect(self, peer: Peer, now: float, *, draining: bool, unverified: bool = False) -> ConnectionId:
-        """Record a new connection, admitted or refused. `unverified`: it is not admitted before `admit`. Raises
-        UsageError for an invalid peer."""
+    def connect(
+        self,
+        peer: Peer,
+        now: float,
+        *,
+        draining: bool,
+        identity: Identity | None = None,
+        unverified: bool = False,
+    ) -> ConnectionId:
+        """Record a new connection, admitted or refused. `identity`: that of its credentials, if they are known.
+        `unverified`: it is not admitted before `admit`. Raises UsageError for an invalid peer."""
         if not isinstance(peer, Peer):
             raise UsageError(f"the peer is {peer!r}: give a Peer, such as Peer('websocket')")
         if peer.kind not in KINDS:
@@ -50,8 +58,8 @@ class Openings:
             raise UsageError(f"socket {peer.socket} was released: no peer can connect through it")
         pushable = PUSHABLE[peer.kind]
         headers = peer.header_bytes if pushable else 0
-        obstacle = DRAINING if draining and pushable else self._obstacle(peer, now)
-        record = self._connections.add(peer, now)
+        obstacle = DRAINING if draining and pushable else self._obstacle(peer, identity, now)
+        record = self._connections.add(peer, now, identity)
         if obstacle is not None:
             self._refuse(record, obstacle)
         elif unverified:
@@ -83,7 +91,7 @@ class Openings:
         record.code = reason.code
         self._shared.outbox.append(Disconnect(record.id, reason))
 
-    def _obstacle(self, peer: Peer, now: float) -> CloseReason | None:
+    def _obstacle(self, peer: Peer, identity: Identity | None, now: float) -> CloseReason | None:
         """The limit that refuses this peer, or None."""
         config = self._shared.config
         if (
@@ -92,7 +100,7 @@ class Openings:
             and self._shared.held <= config.memory_budget
         ):
             return None
-        limits = self._connections.connection_limits(peer)
+        limits = self._connections.connection_limits(peer, identity)
         if self._shared.held > config.memory_budget:
             limits.append(MEMORY_BUDGET)
         for limit in limits:

@@ -1,4 +1,4 @@
-"""Admission: may this caller call this method now? The rate of calls, and authorization."""
+"""Admission: may this caller call this method now? The rate of calls, and who can call a method at all."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from posthouse.core.connections.connections import Connection
+from posthouse.core.identity.authorization import authorize
 from posthouse.core.service.method import Method
 from posthouse.core.values.close_reasons import CALL_RATE
-from posthouse.core.values.errors import FORBIDDEN, RATE_LIMITED, UNAUTHENTICATED, RpcError, refusal
+from posthouse.core.values.errors import RATE_LIMITED, RpcError, refusal
 from posthouse.core.values.peers import Identity
 from posthouse.core.values.rates import Bucket, Buckets
 from posthouse.core.values.shared import Shared
@@ -58,17 +59,3 @@ def _may_call(method: Method, caller: Identity) -> bool:
     except RpcError:
         return False
     return True
-
-
-def authorize(method: Method, identity: Identity) -> None:
-    """Raise RpcError (-32020, -32021) unless this identity may call the method. Its data names what is missing."""
-    if not method.public and not identity.authenticated:
-        needed: dict[str, object] = {"requires": "authentication"}
-        if method.scopes:
-            needed["scopes"] = list(method.scopes)
-        raise RpcError(UNAUTHENTICATED, data=needed)
-    missing = identity.missing(method.scopes)
-    if missing and not identity.authenticated:
-        raise RpcError(UNAUTHENTICATED, data={"requires": "authentication", "scopes": list(missing)})
-    if missing:
-        raise RpcError(FORBIDDEN, data={"scopes": list(missing)})

@@ -13,16 +13,17 @@ from posthouse.core.calls.endings import Endings
 from posthouse.core.calls.outgoing import CANCEL_REQUEST, OutgoingRequests
 from posthouse.core.calls.replies import Batch, Replies
 from posthouse.core.connections.connections import Connection
+from posthouse.core.identity.authorization import authorize
 from posthouse.core.jsonrpc.envelope import invalid_request
 from posthouse.core.jsonrpc.messages import NULL, Decoder, Invalid, Message, Request, Response
 from posthouse.core.service.service import Service
 from posthouse.core.values.close_reasons import MAX_BAD_MESSAGES
-from posthouse.core.values.errors import DRAINING, METHOD_NOT_FOUND, RpcError, refusal
-from posthouse.core.values.peers import WireId
+from posthouse.core.values.errors import DRAINING, METHOD_NOT_FOUND, SERVER_BUSY, RpcError, refusal
+from posthouse.core.values.peers import CallId, WireId
 from posthouse.core.values.rates import Window
 from posthouse.core.values.shared import Shared
 
-from .admission import CallRate, authorize
+from .admission import CallRate
 from .builtin.builtins import Builtins
 from .builtin.rpc import CANCEL
 
@@ -109,7 +110,7 @@ class Dispatch:
                 return
             if self.draining or self._rate is not None:
                 self._admit(connection, now)
-            if not method.public or method.scopes:
+            if connection.changing is None and (not method.public or method.scopes):
                 authorize(method, connection.identity)
             self._calls.admit(connection, request, method, batch, entry, now)
         except RpcError as error:
@@ -130,7 +131,17 @@ class Dispatch:
         method = self._builtins.methods.get(name)
         if method is None:
             raise RpcError(METHOD_NOT_FOUND)
-        authorize(method, connection.identity)
+        if connection.changing is None or name == CANCEL:
+            authorize(method, connection.identity)
+        changes = method.name in self._builtins.changing
+        if name != CANCEL and (changes or connection.changing is not None):
+            if changes and connection.changing is not None:
+                raise RpcError.of(refusal(SERVER_BUSY, reason="the identity of the connection is changing already"))
+            self._calls.admit(connection, request, method, batch, entry, now, queued=True)
+            if changes:
+                connection.changing = CallId(self._calls.made)
+            self._builtins.outcomes.run_waiting(connection, now)
+            return
         result = self._builtins.run(method, request.params, connection, now)
         code = self._replies.result(connection, batch, entry, request.id, encode(result))
         self._endings.request(request, connection, code, now, refused=False)

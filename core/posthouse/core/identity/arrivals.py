@@ -68,6 +68,9 @@ class Arrivals:
     def connect(self, peer: Peer, credentials: object, now: float) -> ConnectionId:
         """Record a new connection with these credentials: it is admitted or refused now, or when they are verified.
         Raises UsageError for an invalid peer."""
+        identity = self._verifications.known(credentials, now)
+        if identity is not None:
+            return self._openings.connect(peer, now, draining=self.draining, identity=identity)
         id = self._openings.connect(peer, now, draining=self.draining, unverified=True)
         record = self._connections.records[id]
         if record.state is AUTHENTICATING:

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 from posthouse.core.operations.operations import Expired, Failed, Operations, Refused
-from posthouse.core.service.authenticators import Authenticator, Basic, Bearer
+from posthouse.core.service.authenticators import SCHEMES, Authenticator, Basic, Bearer
 from posthouse.core.values.effects import Emit, Verify
 from posthouse.core.values.lifecycle import AuthFailed, AuthFailure, AuthSucceeded
 from posthouse.core.values.peers import Caller, Identity, OperationId
@@ -21,6 +21,10 @@ from .cache import CredentialCache, Digest, encoded
 
 VERIFY: Final = "verify"
 """The kind of this table's operations."""
+
+
+SCHEME_OF: Final = {takes: scheme for scheme, takes in SCHEMES.items()}
+"""The schemes of `Authorization`, by the types of their credentials."""
 
 
 class Refusal(Struct, frozen=True, gc=False):
@@ -36,8 +40,8 @@ class Verification(Struct, eq=False, gc=False):
     purpose: str
     subject: int
     caller: Caller
-    credentials: Bearer | Basic
-    digest: Digest
+    credentials: object
+    digest: Digest | None
     chain: tuple[Authenticator, ...]
     deadline: float
     place: int = 0
@@ -55,9 +59,9 @@ class Verifications:
         self._shared = shared
         self._config = shared.config
         self._operations = operations
-        self._chains: dict[type, tuple[Authenticator, ...]] = {}
+        self._chains: dict[str, tuple[Authenticator, ...]] = {}
         for each in authenticators:
-            self._chains[each.takes] = (*self._chains.get(each.takes, ()), each)
+            self._chains[each.scheme] = (*self._chains.get(each.scheme, ()), each)
         self._verified: dict[str, Verified] = {}
         self.cache = CredentialCache(shared)
         self.records: dict[OperationId, Verification] = {}
@@ -67,21 +71,32 @@ class Verifications:
         """Call `verified` with the result of each verification for this purpose that was not decided at once."""
         self._verified[purpose] = verified
 
-    def begin(
-        self, purpose: str, subject: int, caller: Caller, credentials: object, now: float
-    ) -> Identity | Refusal | Verification:
-        """Verify credentials. Returns the result, or the verification if an authenticator must be asked."""
-        chain = self._chains.get(type(credentials), ())
-        if not chain or not isinstance(credentials, Bearer | Basic):
-            return self._fail(caller, None, "unreadable", now)
-        if self._too_long(credentials):
-            return self._fail(caller, None, "too_long", now)
+    def known(self, credentials: object, now: float) -> Identity | None:
+        """The identity of these credentials, if they were verified a short time ago."""
+        if not isinstance(credentials, Bearer | Basic) or not self.cache.records:
+            return None
         digest = self.cache.digest(credentials)
-        for authenticator in chain:
+        for authenticator in self._chains.get(SCHEME_OF[type(credentials)], ()):
             identity = self.cache.find(authenticator, digest, now)
             if identity is not None:
                 self._shared.stats.count("auth.cached")
                 return identity
+        return None
+
+    def begin(
+        self, purpose: str, subject: int, caller: Caller, credentials: object, now: float, *, scheme: str | None = None
+    ) -> Identity | Refusal | Verification:
+        """Verify credentials of this scheme (None: that of their type). Returns the result, or the verification if an
+        authenticator must be asked."""
+        chain = self._chains.get(scheme or SCHEME_OF.get(type(credentials), ""), ())
+        if not chain:
+            return self._fail(caller, None, "unreadable", now)
+        if self._too_long(credentials):
+            return self._fail(caller, None, "too_long", now)
+        identity = self.known(credentials, now)
+        if identity is not None:
+            return identity
+        digest = self.cache.digest(credentials) if isinstance(credentials, Bearer | Basic) else None
         deadline = now + self._config.authentication_timeout
         verification = Verification(purpose, subject, caller, credentials, digest, chain, deadline)
         return verification if self._ask(verification) else self._fail(caller, None, "busy", now)
@@ -91,10 +106,10 @@ class Verifications:
         del self.records[verification.operation]
         self._operations.withdraw(verification.operation)
 
-    def _too_long(self, credentials: Bearer | Basic) -> bool:
+    def _too_long(self, credentials: object) -> bool:
         if isinstance(credentials, Bearer):
             return len(encoded(credentials.token)) > self._config.max_token_bytes
-        return len(encoded(credentials.password)) > self._config.max_password_bytes
+        return isinstance(credentials, Basic) and len(encoded(credentials.password)) > self._config.max_password_bytes
 
     def _ask(self, verification: Verification) -> bool:
         """Ask the next authenticator. False: too many operations are in flight."""
@@ -135,7 +150,8 @@ class Verifications:
         assert user is not None
         if identity.expires_at is not None and self._shared.wall + now >= identity.expires_at:
             return self._fail(caller, authenticator, "expired", now)
-        self.cache.keep(authenticator, verification.digest, identity, now)
+        if verification.digest is not None:
+            self.cache.keep(authenticator, verification.digest, identity, now)
         self._shared.stats.count("auth.succeeded")
         peer, namespace = caller.peer, identity.namespace
         succeeded = AuthSucceeded(

@@ -6,6 +6,7 @@ Nothing here runs it.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any, Final, get_origin, get_type_hints
 
@@ -41,6 +42,9 @@ class UnreadableCredentials(Struct, frozen=True, gc=False):
     """Credentials that cannot be read, or of a scheme that nothing reads: they are refused."""
 
 
+OWN: Final = re.compile(r"[a-z][a-z0-9_.-]*")
+"""The name of a method of `auth.login`."""
+
 SCHEMES: Final[dict[str, type]] = {"bearer": Bearer, "basic": Basic}
 """The schemes of `Authorization`, and what an authenticator of each takes."""
 
@@ -70,7 +74,7 @@ class Authenticator(Struct, frozen=True, eq=False):
         check_function(function, where)
         if blocking and is_coroutine_function(function):
             raise UsageError(f"{where} is an `async def`: `blocking=True` is for plain functions, run in a thread")
-        takes = SCHEMES[scheme]
+        takes = SCHEMES.get(scheme) or _own_credentials(function, where)
         return cls(name, scheme, function, namespace, blocking, takes, _takes_context(function, takes, where))
 
     def within(self, lifespan: Lifespan) -> Authenticator:
@@ -80,12 +84,28 @@ class Authenticator(Struct, frozen=True, eq=False):
 
 
 def check_scheme(scheme: object) -> str:
-    """Raise UsageError unless this names the credentials that an authenticator takes."""
-    if isinstance(scheme, str) and scheme in SCHEMES:
-        return scheme
+    """Raise UsageError unless this can name the credentials that an authenticator takes."""
     if callable(scheme):
         raise UsageError('service.authenticator needs a scheme: write `@service.authenticator("bearer")`')
-    raise UsageError(f"scheme {scheme!r}: an authenticator takes {' or '.join(map(repr, SCHEMES))}")
+    if scheme == "password":
+        raise UsageError("scheme 'password': write 'basic', which also reads the method password of auth.login")
+    if not isinstance(scheme, str) or not OWN.fullmatch(scheme):
+        known = " or ".join(map(repr, SCHEMES))
+        raise UsageError(f"scheme {scheme!r}: it must be {known}, or a name of your own in lower case, for auth.login")
+    return scheme
+
+
+def _own_credentials(function: Callable[..., Any], where: str) -> type:
+    """The Struct that a function takes which reads a method of its own of `auth.login`."""
+    try:
+        hints = get_type_hints(underlying(function))
+        first = next(iter(inspect.signature(function).parameters), "")
+    except (TypeError, ValueError, SyntaxError, AttributeError, NameError) as error:
+        raise UsageError(f"{where}: its annotations cannot be read: {error}") from None
+    takes = hints.get(first)
+    if isinstance(takes, type) and issubclass(takes, Struct):
+        return takes
+    raise UsageError(f"{where} takes {first}: {takes!r}: annotate it with a Struct of the members of auth.login")
 
 
 def check_label(value: object, what: str) -> str:

@@ -83,7 +83,7 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
     sequential. `timeout` is in seconds, None for `Config.call_timeout`. `scopes` is sorted. `on_call` and `on_outcome`
     run in order, before and after the function. `context_parameter` is the name of the parameter that takes the
     Context; `context_position` is its place if it must be given by position. `lifespan` opens the
-    state that the function sees.
+    state that the function sees. `builtin`: the gateway answers it itself.
     """
 
     name: str
@@ -106,6 +106,7 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
     on_call: tuple[Interceptor, ...] = ()
     on_outcome: tuple[Interceptor, ...] = ()
     lifespan: Lifespan | None = None
+    builtin: bool = False
 
     @classmethod
     def of(

@@ -143,6 +143,20 @@ async def test_a_websocket_has_the_identity_of_its_handshake() -> None:
         assert (await client.call("who"))["result"] == ["async", "async"]
 
 
+async def test_a_websocket_logs_in_and_what_comes_behind_runs_as_the_new_caller() -> None:
+    async with serving(doors()) as server, connected(server) as client:
+        await client.upgrade()
+        login = {"method": "bearer", "token": "async"}
+        for id, method, params in ((1, "who", {}), (2, "auth.login", login), (3, "who", {}), (4, "auth.logout", {})):
+            await client.say(text(method, params, id))
+        await client.say(text("who", {}, 5))
+        replies = {reply["id"]: reply for reply in [await client.next() for _ in range(5)]}
+        assert replies[1]["error"]["code"] == replies[5]["error"]["code"] == -32020
+        assert replies[2]["result"] == {"user": "async", "scopes": ["read"], "expires_at": None}
+        assert replies[3]["result"] == ["async", "async"]
+        assert replies[4]["result"] == {}
+
+
 async def test_an_authenticator_is_cancelled_when_its_client_leaves() -> None:
     service = doors()
     gates: list[Gate] = []

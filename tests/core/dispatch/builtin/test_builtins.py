@@ -13,6 +13,8 @@ from posthouse.core.values.errors import FORBIDDEN, UNAUTHENTICATED, UsageError
 from posthouse.core.values.peers import ANONYMOUS, Identity, Peer
 
 from tests.core.dispatch.builtin.house import ADA, House
+from tests.core.identity.credentials import ADA as ADA_OF_WORLD
+from tests.core.identity.credentials import AuthWorld
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,28 @@ def test_each_file_declares_its_methods_under_its_prefix_and_no_service_can_take
         "message.broadcast",
         "rpc.cancel",
         "rpc.discover",
+        "auth.login",
+        "auth.refresh",
+        "auth.logout",
     ]
     for name in BUILTINS:
         with pytest.raises(UsageError, match="is taken: the gateway answers it itself"):
             Service("s").method(name)(lambda: None)
+
+
+def test_methods_that_change_the_identity_run_as_calls_and_may_answer_later() -> None:
+    world = AuthWorld()
+    one = world.connect()
+    builtins = world.gateway._dispatch._builtins
+    assert builtins.changing == ["auth.login", "auth.refresh", "auth.logout"]
+    assert all(method.builtin for method in builtins.methods.values())
+    world.call(one, "auth.login", {"method": "bearer", "token": "canary-token"}, 1)
+    world.call(one, "connection.ping", {}, 2)
+    world.conclude(world.asked().operation, ADA_OF_WORLD)
+    assert [reply["id"] for reply in world.said()] == [1, 2]
+
+
+def test_a_service_without_authenticators_has_no_methods_that_change_the_identity() -> None:
+    house = House()
+    assert house.gateway._dispatch._builtins.changing == []
+    assert "auth.login" not in house.gateway._dispatch._builtins.methods

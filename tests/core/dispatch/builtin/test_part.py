@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from posthouse.core.dispatch.builtin.part import Declared, Part, Tables
+from posthouse.core.service.service import Service
 
 from tests.values import changeable, told_apart
 
@@ -16,12 +17,13 @@ def test_a_new_part_has_no_caller() -> None:
 
 
 def test_a_method_requires_no_scopes_by_default() -> None:
-    assert Declared(public=True).scopes == ()
+    assert (Declared(public=True).scopes, Declared(public=True).changes) == ((), False)
+    assert Part.enabled(Service("any"))
 
 
 def test_new_tables_have_an_empty_document_and_compare_by_identity() -> None:
     nothing: Any = None
-    one, two = (Tables(nothing, nothing, nothing, nothing, nothing) for _ in range(2))
+    one, two = (Tables(nothing, nothing, nothing, nothing, nothing, nothing) for _ in range(2))
     assert one.document == {}
     assert one.document is not two.document
     assert changeable("posthouse.core.dispatch.builtin.part") == ["Tables"]

@@ -16,6 +16,7 @@ from posthouse.core.values.errors import (
     RESPONSE_TOO_LARGE,
 )
 from posthouse.core.values.lifecycle import CallEnded, CallOutcome
+from posthouse.core.values.peers import Identity
 
 ANSWERED: Final[tuple[CallOutcome, ...]] = ("result", "error")
 """A handler has ended, or the request was answered at once: the code says which of the two."""
@@ -36,7 +37,8 @@ TOO_LARGE: Final = (RESPONSE_TOO_LARGE, BATCH_REPLY_TOO_LARGE)
 
 
 class End(Struct, frozen=True):
-    """One request with its possible `outcomes` and `codes`. `number` is None if it did not become a call."""
+    """One request of a caller with this `identity`, and its possible `outcomes` and `codes`. `number` is None if it did
+    not become a call."""
 
     connection: Connection
     number: int | None
@@ -45,6 +47,7 @@ class End(Struct, frozen=True):
     began: float
     outcomes: tuple[CallOutcome, ...]
     codes: Codes
+    identity: Identity
 
     def is_told_by(self, event: CallEnded, now: float) -> bool:
         """Does this event tell this end?"""
@@ -52,7 +55,7 @@ class End(Struct, frozen=True):
         about = (self.number, self.connection.number, self.method, self.request_id)
         return (
             about == (event.call, event.connection, event.method, event.request_id)
-            and (peer.kind, peer.address, peer.identity.user) == (event.kind, event.address, event.user)
+            and (peer.kind, peer.address, self.identity.user) == (event.kind, event.address, event.user)
             and event.now == now
             and isclose(event.seconds, now - self.began, abs_tol=EXACT)
             and event.outcome in self.outcomes

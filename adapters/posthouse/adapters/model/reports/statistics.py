@@ -8,7 +8,7 @@ from typing import Final
 
 from posthouse.adapters.invariants import must
 from posthouse.core.values.effects import Effect, Emit
-from posthouse.core.values.lifecycle import CallEnded, CallFailed, LimitBreached
+from posthouse.core.values.lifecycle import AuthFailed, AuthSucceeded, CallEnded, CallFailed, LimitBreached
 from posthouse.core.values.peers import Kind
 
 KINDS: Final[tuple[Kind, ...]] = ("websocket", "http", "cli", "local")
@@ -22,6 +22,12 @@ OUTCOMES: Final = {
 }
 """The counter of each outcome of a call. Results are those that are left."""
 
+AUTH: Final = ("auth.cached", "auth.failed", "auth.succeeded")
+"""Counters of credentials that were judged."""
+
+COUNTED: Final = ("calls.failed", "messages.bad", "responses.unmatched")
+"""Counters of what happens, at any time."""
+
 IN_ONE: Final = ("calls.refused", "calls.builtin")
 """Requests that did not become calls: refused, or answered by the gateway itself. The model tells only their sum."""
 
@@ -32,6 +38,7 @@ class Statistics:
     def __init__(self, *, ends_are_told: bool) -> None:
         self._ends_are_told = ends_are_told
         self._counted: Counter[str] = Counter()
+        self._uncertain: dict[str, None] = {}
         self._answered_at_once = 0
 
     def see(self, effects: Sequence[Effect]) -> None:
@@ -47,12 +54,18 @@ class Statistics:
                     self._counted[OUTCOMES[event.outcome]] += 1
             elif type(event) is CallFailed:
                 self._counted["calls.failed"] += 1
+            elif type(event) is AuthSucceeded:
+                self._counted["auth.succeeded"] += 1
+            elif type(event) is AuthFailed:
+                self._counted["auth.failed"] += 1
             elif type(event) is LimitBreached:
                 self._counted[f"limit.{event.limit}{'' if event.enforced else '.would_refuse'}"] += 1
 
-    def count(self, name: str) -> None:
-        """Add one to a counter."""
+    def count(self, name: str, *, certain: bool = True) -> None:
+        """Add one to a counter. If that is not `certain`, the counter is not compared from now on."""
         self._counted[name] += 1
+        if not certain:
+            self._uncertain[name] = None
 
     def check(self, told: Mapping[str, int], sizes: Mapping[str, int]) -> None:
         """The gateway tells the same numbers, and these `sizes`. Raises Violation."""
@@ -61,8 +74,8 @@ class Statistics:
         for change in ("opened", "closed"):
             of_kinds = {f"connections.{change}.{kind}": self._counted[f"connections.{change}.{kind}"] for kind in KINDS}
             expected |= of_kinds | {f"connections.{change}": sum(of_kinds.values())}
-        for name in ("calls.failed", "messages.bad", "responses.unmatched"):
-            expected[name] = self._counted[name]
+        for name in (*COUNTED, *(name for name in AUTH if name in told or self._counted[name])):
+            expected[name] = told[name] if name in self._uncertain and name in told else self._counted[name]
         if self._ends_are_told:
             expected |= {name: self._counted[name] for name in OUTCOMES.values()}
             at_once = sum(told[name] for name in IN_ONE)

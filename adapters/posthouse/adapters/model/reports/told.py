@@ -11,6 +11,8 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Disconnect, Effect, Emit
 from posthouse.core.values.lifecycle import (
     AcceptingStopped,
+    AuthFailed,
+    AuthSucceeded,
     CallCancelled,
     CallFailed,
     CallOutcome,
@@ -21,9 +23,10 @@ from posthouse.core.values.lifecycle import (
     Event,
     LimitBreached,
 )
-from posthouse.core.values.peers import CallId, ConnectionId
+from posthouse.core.values.peers import CallId, ConnectionId, Identity
 
 PREDICTED: Final = (
+    AuthSucceeded,
     ConnectionOpened,
     ConnectionClosed,
     CallCancelled,
@@ -93,6 +96,15 @@ class Told:
         if events:
             self._must_tell(*events)
 
+    def verified(self, connection: Connection, authenticator: str, identity: Identity) -> None:
+        """An authenticator has accepted the credentials of a connection."""
+        told = next((event for event in self._events if type(event) is AuthSucceeded), None)
+        if told is not None and not connection.public_id:
+            connection.public_id = told.public_id  # it is not admitted yet
+        peer, user = connection.peer, identity.user or ""
+        about = (connection.public_id, peer.kind, peer.address, authenticator, user, identity.namespace)
+        self._must_tell(AuthSucceeded(ConnectionId(connection.number), *about, self._now))
+
     def draining(self) -> None:
         """A shut-down has begun."""
         self._must_tell(DrainStarted(self._now))
@@ -124,5 +136,10 @@ class Told:
                 known = None if event.connection is None else connections.get(event.connection)
                 right = known is None or known.peer.address == event.address
                 must(right, "events: the breach of a limit is told with other facts", event)
+            elif type(event) is AuthFailed:
+                known = connections.get(event.connection)
+                right = known is None or (known.peer.kind, known.peer.address) == (event.kind, event.address)
+                right = right and event.now == self._now
+                must(right, "events: the refusal of credentials is told with other facts", event)
             elif type(event) is CallFailed:
                 must(event.now == self._now, "events: the failure of a call is told with other facts", event)

@@ -109,12 +109,18 @@ def _answers_to(entry: Any, config: Config) -> tuple[str, ...]:
         or type(method) is not str
         or not 0 < len(method.encode("utf-8", "surrogatepass")) <= config.max_method_bytes
         or (params is not None and not isinstance(params, list | dict))
-        or ("id" in entry and (key is None or len(key) > config.max_id_bytes))
+        or ("id" in entry and (key is None or _size_of(key) > config.max_id_bytes))
     ):
         return (key or NULL, NULL)
     if "meta" in entry:
         return (NULL, NOTHING) if key is None else (key, NULL)
     return () if key is None else (key,)
+
+
+def _size_of(key: str) -> int:
+    """The bytes of an id as it is written, at least: a string has two quotation marks, and its key one mark."""
+    size = len(key.encode("utf-8", "surrogatepass"))
+    return size + 1 if key.startswith("$") else size - 1
 
 
 def fault_of(entry: Any) -> str | None:

@@ -16,11 +16,12 @@ from posthouse.adapters.invariants.violation import must
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.machine.threads import SimulatedCondition, SimulatedThreads
 from posthouse.adapters.simulation.schedule import ProcessClock
+from posthouse.core.service.authenticators import Authenticator
 from posthouse.core.service.hooks import DeclaredHook
 from posthouse.core.service.method import Method
 from posthouse.core.service.service import Service
 from posthouse.core.values.effects import Invoke
-from posthouse.core.values.peers import CallId
+from posthouse.core.values.peers import CallId, Identity, OperationId
 from posthouse.transports.switchboard.switchboard import Switchboard
 
 from .faults import HandlerFaults, InjectedError
@@ -30,6 +31,9 @@ Complete = Callable[[CallId, object, float], bool]
 
 MAX_ERRORS: Final = 1000
 """The most exceptions of hooks that are kept."""
+
+
+CONCLUDE: Final = "conclude"
 
 
 class ServedHandlers:
@@ -88,6 +92,7 @@ class ServedHandlers:
         if self.faults.twice:
             for name in ("complete", "fail"):
                 setattr(board, name, partial(self._report, getattr(board, name), board.complete, clock))
+            setattr(board, CONCLUDE, partial(self._conclude, board.conclude, clock))
 
     async def _stop(self, runs: Runs, stop: Callable[[float], Awaitable[list[str]]], seconds: float) -> list[str]:
         in_threads = any(run.job is not None for run in runs._runs.values())
@@ -104,6 +109,21 @@ class ServedHandlers:
             clock.after(seconds, partial(self._report_again, complete, clock, call))
         return replied
 
+    def _conclude(
+        self, conclude: Callable[..., bool], clock: ProcessClock, operation: OperationId, outcome: object, now: float
+    ) -> bool:
+        """An authenticator decides twice, as often as the faults say."""
+        first = conclude(operation, outcome, now)
+        if self._stream.happens(self.faults.twice):
+            seconds = self.faults.max_delay * self._stream.choose(1000) / 1000
+            clock.after(seconds, partial(self._conclude_again, conclude, clock, operation))
+        return first
+
+    def _conclude_again(self, conclude: Callable[..., bool], clock: ProcessClock, operation: OperationId) -> None:
+        if self.runs is not None:
+            again = conclude(operation, Identity("eve"), clock.now)
+            must(not again, "operations: the second end of an operation is ignored")
+
     def _report_again(self, complete: Complete, clock: ProcessClock, call: CallId) -> None:
         if self.runs is not None:
             must(not complete(call, None, clock.now), "calls: the second end of a handler is ignored")
@@ -119,6 +139,9 @@ class ServedHandlers:
             prepared.methods = {
                 name: replace(method, function=self._failing(method)) for name, method in service.methods.items()
             }
+            prepared.authenticators = {
+                name: replace(each, function=self._failing(each)) for name, each in service.authenticators.items()
+            }
         prepared.hooks = {
             event: tuple(replace(hook, function=self._heard(hook)) for hook in hooks)
             for event, hooks in service.hooks.items()
@@ -127,7 +150,7 @@ class ServedHandlers:
 
     # Functions that fail
 
-    def _failing(self, method: Method) -> Callable[..., object]:
+    def _failing(self, method: Method | Authenticator) -> Callable[..., object]:
         function = method.function
 
         @wraps(function)

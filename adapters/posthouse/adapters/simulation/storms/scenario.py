@@ -73,6 +73,11 @@ SMALL_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
     "drain_timeout": (1.0, 5.0),
     "drain_spread": (0.0, 1.0),
     "stdio_grace": (0.0, 0.5),
+    "authentication_timeout": (0.1, 1.0),
+    "max_external_operations": (1, 3),
+    "max_token_bytes": (10,),
+    "credential_cache": (0.0, 1.0),
+    "max_cached_credentials": (1,),
 }
 """The small values of each limit. A client that keeps the protocol can still make calls with them."""
 
@@ -148,6 +153,10 @@ BOTH_WAYS: Final = 100
 """In how many storms, in a thousand, the journals are given to both ways. Those storms take twice as long."""
 
 
+GUARDED: Final = 300
+"""In how many storms, in a thousand, the service has authenticators. They are not fair, and take one way."""
+
+
 class StormFaults(Struct, frozen=True):
     """How often each fault occurs, in a thousand turns: those up to `malformed` in turns of a client, the others in
     turns of the server."""
@@ -197,7 +206,8 @@ OFTEN: Final[dict[str, tuple[int, ...]]] = {"unix": (500, 1000), "options": (100
 
 class Scenario(Struct, frozen=True):
     """Everything that is drawn for a storm. `fair`: there are no faults and no small limits, so that no call of a
-    well-behaved client may fail. `both_ways`: the journals are also given to a server that takes the other way."""
+    well-behaved client may fail. `both_ways`: the journals are also given to a server that takes the other way.
+    `guarded`: the service has authenticators, and clients log in."""
 
     config: Config
     faults: StormFaults
@@ -205,6 +215,7 @@ class Scenario(Struct, frozen=True):
     clients: ClientMix
     fair: bool
     both_ways: bool = False
+    guarded: bool = False
 
     def __str__(self) -> str:
         """What differs from the defaults, in one line."""
@@ -224,6 +235,7 @@ class Scenario(Struct, frozen=True):
             "direct": self.conditions.direct,
             "tell_exchanges": self.conditions.tell_exchanges,
             "both_ways": self.both_ways,
+            "guarded": self.guarded,
         }
         return ", ".join(f"{name} {value}" for name, value in parts.items())
 
@@ -252,7 +264,8 @@ def draw_scenario(stream: Stream) -> Scenario:
     direct = not stream.happens(250)
     told, both_ways = not stream.happens(500), stream.happens(BOTH_WAYS)
     conditions = Conditions(links, handlers, direct=direct, tell_exchanges=told)
-    return Scenario(config, faults, conditions, clients, fair, both_ways)
+    guarded = stream.happens(GUARDED) and not fair
+    return Scenario(config, faults, conditions, clients, fair, both_ways and not guarded, guarded)
 
 
 def draw_fair_config(stream: Stream) -> Config:

@@ -30,6 +30,7 @@ from posthouse.transports.policy import Policy
 
 from .both_ways import compare
 from .catalogue.document import check_document
+from .guards import USERS, guarded
 from .insight import known_of
 from .malformed import MALFORMED_BYTES, MALFORMED_TEXTS
 from .misuse import MISUSES, misuse
@@ -118,7 +119,7 @@ class Storm:
         self._journals: Final = Journals(journal) if scenario.both_ways else None
         self.world: Final = World(
             chance,
-            service=sample_service if service is None else service,
+            service=service or (guarded() if scenario.guarded else sample_service),
             config=self.scenario.config,
             policy=Policy() if identity is None else Policy(identity=identity),
             conditions=self.scenario.conditions,
@@ -126,7 +127,7 @@ class Storm:
         )
         if service is None:
             documented()
-            self.world.server.begin("rpc.discover").ended = check_document
+            self.world.server.begin("rpc.discover").ended = partial(check_document, guarded=scenario.guarded)
         self._add_clients(chance, identities, part)
         if not part.quiet_server:
             self.world.after(self.scenario.clients.pause, self._server_turn)
@@ -179,11 +180,12 @@ class Storm:
 
     # Clients
 
-    def _known_of(self, client: Client, token: str) -> dict[str, Any]:
-        """What a handler must know of a call of this client."""
+    def _known_of(self, client: Client, token: str) -> list[dict[str, Any]]:
+        """What a handler may know of a call of this client: who it is, or as whom it may have logged in."""
         transport, identity = self.world._transports[client.name]
         identity = identity or self.world.deployment.policy.identity
-        return known_of(token, transport, b"localhost", identity)
+        users = USERS.values() if self.scenario.guarded and transport != "http" else ()
+        return [known_of(token, transport, b"localhost", each) for each in (identity, *users)]
 
     def _client_turn(self, client: Client) -> None:
         """A client may meet faults, and sends something."""

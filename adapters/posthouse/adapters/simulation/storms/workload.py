@@ -31,6 +31,7 @@ from posthouse.core.values.errors import (
     RpcError,
 )
 
+from . import guards
 from .catalogue.calls import LIMITS, PREFIX, ROWS, TEXTS, Row
 from .insight import META
 from .scenario import Scenario
@@ -60,6 +61,7 @@ BUILTIN_CODES: Final[dict[str, tuple[int, ...]]] = {
     "connection.info": (FORBIDDEN, UNAUTHENTICATED),
     "connection.stats": (FORBIDDEN, UNAUTHENTICATED),
     "message.broadcast": (FORBIDDEN, UNAUTHENTICATED),
+    "auth": guards.LOGIN_CODES,
 }
 """Built-in methods, and the errors that each may have for its own reasons."""
 
@@ -72,10 +74,10 @@ REFUSALS: Final = (SERVER_BUSY, RATE_LIMITED, DRAINING, REQUEST_TOO_LARGE, PARSE
 
 class SampleWorkload:
     """The calls of all clients of a storm. `raging` says whether its first phase goes on, `identify` what a handler
-    must know of a call with this token."""
+    may know of a call with this token."""
 
     def __init__(
-        self, scenario: Scenario, raging: Callable[[], bool], identify: Callable[[Client, str], dict[str, Any]]
+        self, scenario: Scenario, raging: Callable[[], bool], identify: Callable[[Client, str], list[dict[str, Any]]]
     ) -> None:
         self._scenario: Final = scenario
         self._raging: Final = raging
@@ -93,6 +95,9 @@ class SampleWorkload:
     def act(self, client: Client) -> None:
         """Send something, in the turn of a client."""
         stream = client.stream
+        if self._scenario.guarded and not isinstance(client.protocol, HttpProtocol) and stream.happens(150):
+            self._expect(client, guards.act(client, stream), "auth", {})
+            return
         match stream.choose(19):
             case 0:
                 max_batch = self._scenario.config.max_batch
@@ -251,7 +256,7 @@ class SampleWorkload:
         """Raise Violation unless a handler has told what its client knows, too."""
         if call.status == "result" and not client.broke_protocol:
             known = self._identify(client, token)
-            must(call.value == known, "answering: a handler knows something else of its call", call.value, known)
+            must(call.value in known, "answering: a handler knows something else of its call", call.value, *known)
         self._check(client, "insight.whoami", {}, call)
 
     def _check_fair(self, call: PendingCall) -> None:
@@ -270,6 +275,8 @@ class SampleWorkload:
         self._check_fair(call)
         if call.status == "result":
             received = {"received": len(call.progress)} if method in WITH_PROGRESS else {}
+            if method == "visit" and self._scenario.guarded:
+                return  # a log-in begins the state of a connection anew
             if method == "visit":
                 received = {"received": self._visits.checked(client, call)}
             if method == "rpc.cancel" and call.value not in CANCELLED:

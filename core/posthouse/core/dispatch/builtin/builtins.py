@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Raw
 from msgspec.structs import replace
+from posthouse.core.calls.calls import Answer
 from posthouse.core.connections.connections import Connection
 from posthouse.core.service.method import Method
 from posthouse.core.service.openrpc import document
 from posthouse.core.service.service import BUILTINS, Service
+from posthouse.core.values.peers import CallId
 
+from .auth import AuthMethods
 from .connection import ConnectionMethods
 from .message import MessageMethods
-from .part import Part, Tables
+from .part import Later, Part, Tables
 from .rpc import RpcMethods
 
-PARTS: Final[tuple[type[Part], ...]] = (ConnectionMethods, MessageMethods, RpcMethods)
+PARTS: Final[tuple[type[Part], ...]] = (ConnectionMethods, MessageMethods, RpcMethods, AuthMethods)
 
 for part in PARTS:
     for name, declared in part.declared.items():
@@ -25,12 +28,18 @@ for part in PARTS:
 
 
 class Builtins:
-    """The built-in methods of one gateway: `methods` by name. Building it freezes the service and describes it."""
+    """The built-in methods of one gateway: `methods` by name, `changing` those that may change the identity of their
+    caller. Building it freezes the service and describes it."""
 
     def __init__(self, service: Service, tables: Tables) -> None:
         self._parts: dict[str, Part] = {}
+        self.outcomes = tables.outcomes
         self.methods: dict[str, Method] = {}
+        self.changing: list[str] = []
+        tables.calls.run_builtin = self._run_call
         for kind in PARTS:
+            if not kind.enabled(service):
+                continue
             part = kind(tables)
             for function, declared in kind.declared.items():
                 name = kind.prefix + function
@@ -39,12 +48,30 @@ class Builtins:
                     public, scopes = False, service.builtin_scopes[name]
                 self._parts[name] = part
                 self.methods[name] = replace(
-                    _compiled()[name], function=getattr(part, function), public=public, scopes=scopes
+                    _compiled()[name], function=getattr(part, function), public=public, scopes=scopes, builtin=True
                 )
+                if declared.changes:
+                    self.changing.append(name)
         service.freeze("served by a gateway")
         if service.document is None:
             service.document = document(service, self.methods.values())
         tables.document = service.document
+
+    def _run_call(
+        self,
+        caller: Connection,
+        call: CallId,
+        method: Method,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        now: float,
+    ) -> Answer | None:
+        part = self._parts[method.name]
+        part.caller, part.call, part.now = caller, call, now
+        try:
+            return (method.function(*args, **kwargs),)
+        except Later:
+            return None
 
     def run(self, method: Method, params: Raw | None, caller: Connection, now: float) -> object:
         """Run a built-in method and return its result. Raises RpcError."""

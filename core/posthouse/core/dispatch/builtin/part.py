@@ -9,35 +9,53 @@ from posthouse.core.calls.calls import Calls
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.connections.delivery import Delivery
+from posthouse.core.dispatch.logins import Logins
+from posthouse.core.service.service import Service
+from posthouse.core.values.peers import CallId
 from posthouse.core.values.shared import Shared
 
 
 class Tables(Struct, eq=False):
-    """The tables that built-in methods read and change. `document` is the OpenRPC document of the service."""
+    """The tables that built-in methods read and change. `schemes`: what authenticators take, by the scheme that
+    they read. `document` is the OpenRPC document of the service."""
 
     shared: Shared
     connections: Connections
     delivery: Delivery
     calls: Calls
     outcomes: Outcomes
+    logins: Logins
+    schemes: dict[str, type] = {}
     document: dict[str, Any] = {}
 
 
 class Declared(Struct, frozen=True):
-    """Whether a built-in method is public and which scopes it requires, unless the service says otherwise."""
+    """Whether a built-in method is public and which scopes it requires, unless the service says otherwise. `changes`:
+    it may change the identity of its caller."""
 
     public: bool
     scopes: tuple[str, ...] = ()
+    changes: bool = False
+
+
+class Later(Exception):
+    """A method of the gateway answers later: its call goes on. Only one that `changes` may raise it."""
 
 
 class Part:
     """The methods of one prefix. `declared`: the functions that peers may call, by their names without the prefix.
-    While a method runs, `caller` is its caller and `now` the time."""
+    While a method runs, `caller` is its caller and `now` the time; if it runs as a call, `call` is its number."""
 
     prefix: ClassVar[str]
     declared: ClassVar[dict[str, Declared]]
 
+    @classmethod
+    def enabled(cls, service: Service) -> bool:
+        """Has a gateway of this service these methods?"""
+        return True
+
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
         self.caller: Connection
+        self.call = CallId(0)
         self.now = 0.0

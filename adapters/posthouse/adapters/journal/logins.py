@@ -1,0 +1,52 @@
+"""Texts that log in: their credentials are replaced before they are written.
+
+A text is decoded for that: no way to write a method's name hides it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec import DecodeError, Raw, json
+
+LOGINS: Final = ("auth.login", "auth.refresh")
+
+METHOD: Final = "method"
+
+
+def hide_logins(data: bytes, hide: Callable[[str], str]) -> bytes:
+    """The same text, with other strings in the parameters of log-ins. A text that is not valid is replaced as a whole,
+    by another one that is not, if it may be a log-in."""
+    if b"auth" not in data and b"\\u" not in data:
+        return data
+    try:
+        message: Any = json.decode(data, type=dict[str, Raw] | list[Raw])
+        if isinstance(message, dict):
+            return json.encode(_hidden(message, hide))
+        return json.encode([_hidden_entry(entry, hide) for entry in message])
+    except (DecodeError, UnicodeError, RecursionError):
+        return b"x" * len(data)
+
+
+def _hidden_entry(entry: Raw, hide: Callable[[str], str]) -> Any:
+    return _hidden(json.decode(entry, type=dict[str, Raw]), hide) if bytes(entry).lstrip()[:1] == b"{" else entry
+
+
+def _hidden(request: dict[str, Raw], hide: Callable[[str], str]) -> dict[str, Any]:
+    if "params" not in request or METHOD not in request or json.decode(request[METHOD]) not in LOGINS:
+        return dict(request)
+    params = json.decode(request["params"])
+    return {**request, "params": _hide(params, hide, keep=True)}
+
+
+def _hide(value: Any, hide: Callable[[str], str], *, keep: bool = False) -> Any:
+    """Every string, but the name of the method."""
+    if isinstance(value, str):
+        return hide(value)
+    if isinstance(value, list):
+        return [_hide(item, hide) for item in value]
+    if isinstance(value, dict):
+        kept = (METHOD, "user") if keep else ()
+        return {name: item if name in kept else _hide(item, hide) for name, item in value.items()}
+    return value

@@ -1,0 +1,73 @@
+"""The sample service with authenticators, and clients that log in, refresh and log out: rightly, wrongly, and again.
+
+This module does not know which faults links and server have.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any, Final
+
+import anyio
+from posthouse.adapters.simulation.chance import Stream
+from posthouse.adapters.simulation.clients.client import Client
+from posthouse.adapters.simulation.clients.pending import PendingCall
+from posthouse.core.service.authenticators import Basic, Bearer
+from posthouse.core.service.service import Service
+from posthouse.core.values.errors import CREDENTIALS_EXPIRED, FORBIDDEN, UNAUTHENTICATED
+from posthouse.core.values.peers import Identity
+
+from .service import service as sample_service
+
+USERS: Final = {
+    "ada": Identity("ada", ("vault",)),
+    "ada too": Identity("ada", ("broadcast",)),
+    "bob": Identity("bob"),
+    "eve": Identity("eve", expires_at=1.0),
+}
+"""The users by the tokens that stand for them. One has two, with other scopes. The credentials of one have expired."""
+
+TOKENS: Final = ("ada", "ada", "ada too", "bob", "eve", "wrong", "slow ada", "raises", "x" * 20)
+
+PASSWORDS: Final = (("ada", "right"), ("bob", "right"), ("ada", "wrong"))
+
+LOGIN_CODES: Final = (UNAUTHENTICATED, FORBIDDEN, CREDENTIALS_EXPIRED)
+"""The errors that a log-in may have for its own reasons."""
+
+
+def guarded() -> Service:
+    """A copy of the sample service that has authenticators."""
+    service = copy(sample_service)
+    service.authenticators = {}
+    service.document = service._frozen = None
+
+    @service.authenticator("bearer", name="first", namespace="tokens")
+    async def first(credentials: Bearer) -> Identity | None:
+        if credentials.token == "raises":
+            raise ValueError
+        if credentials.token.startswith("slow "):
+            await anyio.sleep(0.3)
+        return USERS.get(credentials.token)
+
+    @service.authenticator("bearer", name="second", namespace="others")
+    def second(credentials: Bearer) -> Identity | None:
+        return USERS["ada"] if credentials.token == "slow ada" else None
+
+    @service.authenticator("basic", namespace="tokens", blocking=True)
+    def basic(credentials: Basic) -> Identity | None:
+        return USERS[credentials.user] if credentials.password == "right" else None
+
+    return service
+
+
+def act(client: Client, stream: Stream) -> PendingCall:
+    """Log in, refresh or log out."""
+    method = stream.pick(("auth.login", "auth.login", "auth.refresh", "auth.logout"))
+    params: dict[str, Any] = {}
+    if method != "auth.logout":
+        if stream.happens(700):
+            params = {"method": "bearer", "token": stream.pick(TOKENS)}
+        else:
+            user, password = stream.pick(PASSWORDS)
+            params = {"method": "password", "user": user, "password": password}
+    return client.call(method, params=params)

@@ -1,0 +1,112 @@
+"""Log-ins: calls of the gateway's own methods that change the identity of their connection.
+
+One may take a while, because its credentials are verified outside. Calls behind it wait, and are authorised when they
+start. This module may not know how credentials are written in a request.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+from posthouse.core.calls.calls import Calls
+from posthouse.core.calls.outcomes import Outcomes
+from posthouse.core.connections.connections import Connection, Connections
+from posthouse.core.identity.verifications import Refusal, Verification, Verifications
+from posthouse.core.values.errors import (
+    CREDENTIALS_EXPIRED,
+    DEADLINE_EXCEEDED,
+    FORBIDDEN,
+    RATE_LIMITED,
+    SERVER_BUSY,
+    UNAUTHENTICATED,
+    ErrorObject,
+    RpcError,
+    refusal,
+)
+from posthouse.core.values.peers import CallId, Identity
+from posthouse.core.values.shared import Shared
+
+LOGIN: Final = "login"
+"""The purpose of this table's verifications."""
+
+
+class LoggedIn(Struct, frozen=True):
+    """The caller of a connection from now on. `expires_at` is Unix seconds, or null for never."""
+
+    user: str
+    scopes: tuple[str, ...]
+    expires_at: float | None
+
+
+class Login(Struct, eq=False):
+    """One log-in whose credentials are being verified. `refresh`: the user must stay the same."""
+
+    verification: Verification
+    refresh: bool
+
+
+class Logins:
+    """The log-ins in progress, by their calls."""
+
+    def __init__(
+        self, shared: Shared, connections: Connections, verifications: Verifications, calls: Calls, outcomes: Outcomes
+    ) -> None:
+        self._shared = shared
+        self._connections = connections
+        self._verifications = verifications
+        self._calls = calls
+        self._outcomes = outcomes
+        self.records: dict[CallId, Login] = {}
+        verifications.on(LOGIN, self._verified)
+        calls.withdraw_builtin = self.withdraw
+
+    def begin(
+        self, connection: Connection, call: CallId, scheme: str, credentials: object, now: float, *, refresh: bool
+    ) -> LoggedIn | None:
+        """Verify credentials for a call. Returns the new caller; None: the call is answered later. Raises RpcError."""
+        result = self._verifications.begin(LOGIN, call, connection.caller, credentials, now, scheme=scheme)
+        if isinstance(result, Verification):
+            self.records[call] = Login(result, refresh)
+            return None
+        return self._decide(connection, call, result, now, refresh=refresh)
+
+    def log_out(self, connection: Connection, call: CallId) -> None:
+        """The caller is from now on who the connection was when it opened, before any credentials."""
+        self._calls.identity_changes(connection, call)
+        self._connections.identify(connection, connection.peer.identity)
+
+    def withdraw(self, call: CallId) -> None:
+        """The call has ended without an answer: nobody waits for the verification any more."""
+        self._verifications.withdraw(self.records.pop(call).verification)
+
+    def _verified(self, subject: int, result: Identity | Refusal, now: float) -> None:
+        number = CallId(subject)
+        call, login = self._calls.records[number], self.records.pop(number)
+        connection = self._connections.records[call.connection]
+        outcome: LoggedIn | ErrorObject = refusal(DEADLINE_EXCEEDED)
+        if now < call.deadline:
+            try:
+                outcome = self._decide(connection, number, result, now, refresh=login.refresh)
+            except RpcError as error:
+                outcome = error.error_object
+        self._outcomes.answered(call, connection, outcome, now)
+
+    def _decide(
+        self, connection: Connection, call: CallId, result: Identity | Refusal, now: float, *, refresh: bool
+    ) -> LoggedIn:
+        """Change the identity of the connection, or raise RpcError."""
+        if isinstance(result, Refusal):
+            if result.reason == "busy":
+                raise RpcError.of(refusal(SERVER_BUSY, limit="max_external_operations"))
+            raise RpcError(CREDENTIALS_EXPIRED if result.reason == "expired" else UNAUTHENTICATED)
+        same = result.key == connection.identity.key
+        if refresh and not same:
+            raise RpcError(FORBIDDEN, data={"reason": "the credentials are those of another user"})
+        for limit in [] if same else self._connections.user_limits(result):
+            if self._shared.enforces(limit, connection.id, connection.peer.address, now):
+                raise RpcError.of(refusal(RATE_LIMITED, limit=limit.name))
+        self._calls.identity_changes(connection, call)
+        self._connections.identify(connection, result, keep_state=same)
+        assert result.user is not None
+        return LoggedIn(result.user, result.scopes, result.expires_at)
