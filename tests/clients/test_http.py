@@ -95,11 +95,14 @@ def by_requests_chunked(url: str, bodies: list[bytes]) -> list[tuple[int, bytes]
 def by_aiohttp(url: str, bodies: list[bytes], *, chunked: bool = False) -> list[tuple[int, bytes]]:
     async def main() -> list[tuple[int, bytes]]:
         answers = []
-        async with aiohttp.ClientSession() as session:
-            for body in bodies:
-                content = halves_async(body) if chunked else io.BytesIO(body)
-                async with session.post(url, data=content, headers=JSON) as answer:
-                    answers.append((answer.status, await answer.read()))
+        try:
+            async with aiohttp.ClientSession() as session:
+                for body in bodies:
+                    content = halves_async(body) if chunked else io.BytesIO(body)
+                    async with session.post(url, data=content, headers=JSON) as answer:
+                        answers.append((answer.status, await answer.read()))
+        finally:
+            await asyncio.sleep(0)  # a transport that broke closes its socket in the loop's next turn
         return answers
 
     return asyncio.run(main())

@@ -77,6 +77,15 @@ def test_ids_that_were_never_given_out_are_misuse() -> None:
             sockets.find(SocketId(never))
 
 
+def test_a_report_is_about_a_socket_unless_it_tells_nothing_or_is_misuse() -> None:
+    table = Table()
+    socket = table.state.socket
+    assert table.sockets.find_for(socket, 1) is table.state
+    assert table.sockets.find_for(socket, 0) is None
+    with pytest.raises(UsageError, match="-1 bytes are reported of socket 1: give a number from 0 on"):
+        table.sockets.find_for(socket, -1)
+
+
 def test_a_socket_that_is_removed_leaves_no_deadline() -> None:
     table = Table()
     table.codec.due = 5.0
@@ -193,6 +202,13 @@ def test_a_connection_that_parts_leaves_its_held_bytes_and_reading_goes_on() -> 
     assert (table.state.connection, table.state.wire.reported, table.sockets.by_connection) == (None, 0, {})
     assert table.outbox[-1] == StartReading(table.state.socket)
     assert table.due(10.0) == [WIRE_STALLED]
+
+
+def test_a_connection_that_parts_leaves_nothing_to_do_if_all_was_written_and_reading_goes_on() -> None:
+    table = Table()
+    table.sockets.settle(table.state, table.connection)
+    table.sockets.part(table.state, 0.0)
+    assert (table.state.connection, table.sockets.by_connection, table.outbox) == (None, {}, [])
 
 
 def test_bytes_held_while_the_gateway_closes_belong_to_no_connection() -> None:

@@ -6,7 +6,18 @@ from typing import Any
 
 import msgspec
 import pytest
-from posthouse.core import Config, ConnectionClosed, Emit, Gateway, Identity, RpcError, UsageError
+from posthouse.core import (
+    Bearer,
+    Config,
+    ConnectionClosed,
+    Emit,
+    Gateway,
+    Identity,
+    RpcError,
+    Service,
+    UsageError,
+    Verify,
+)
 from posthouse.core.values.peers import SocketId
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.actions import Reply, Write
@@ -30,6 +41,28 @@ def test_the_answer_is_still_sent_after_the_end_of_input() -> None:
     board.run()
     assert body(board.take(socket)) == result(7)
     assert board.closed == {socket: True}
+
+
+def test_a_request_whose_credentials_were_verified_is_answered_and_a_second_outcome_does_not_count() -> None:
+    private = Service("private")
+
+    @private.authenticator("bearer")
+    def bearer(credentials: Bearer) -> Identity | None:
+        raise NotImplementedError
+
+    @private.method
+    def who() -> str:
+        return "ada"
+
+    board = Board(service=private)
+    socket = board.open()
+    request = post(call("who")).replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer secret\r\n\r\n", 1)
+    assert board.feed(socket, request) == b""
+    (asked,) = [action for action in board.actions if isinstance(action, Verify)]
+    assert board.board.conclude(asked.operation, Identity("ada"), 0.0) is True
+    board.run()
+    assert body(board.take(socket)) == result("ada")
+    assert board.board.conclude(asked.operation, Identity("ada"), 0.0) is False
 
 
 def test_a_reset_during_an_exchange_stops_its_handler() -> None:
