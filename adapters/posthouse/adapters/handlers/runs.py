@@ -143,10 +143,13 @@ class Runs:
         if run is None:
             return
         self._cancel(run)
+        withdrawn = run.job is not None and self._workers.withdraw(run.job)
+        if withdrawn:
+            run.job = None
         if run.queued:
             self._queues[run.invoke.caller.connection].remove(run)
             self._ended(run, CANCELLED)
-        elif run.task is None and run.job is not None and self._workers.withdraw(run.job):
+        elif withdrawn and run.task is None:
             self._thread_ended(run, CANCELLED)
         else:
             run.cleanup = self._runner.arm(self._board.config.cleanup_grace, CLEANUP_OVER, run.invoke.call)
@@ -264,7 +267,7 @@ class Runs:
         try:
             await done.wait()
         except BaseException:
-            if not self._workers.withdraw(run.job):
+            if run.job is not None and not self._workers.withdraw(run.job):
                 await done.wait()
             raise
         finally:

@@ -147,10 +147,14 @@ async def test_a_websocket_logs_in_and_what_comes_behind_runs_as_the_new_caller(
     async with serving(doors()) as server, connected(server) as client:
         await client.upgrade()
         login = {"method": "bearer", "token": "async"}
-        for id, method, params in ((1, "who", {}), (2, "auth.login", login), (3, "who", {}), (4, "auth.logout", {})):
-            await client.say(text(method, params, id))
-        await client.say(text("who", {}, 5))
-        replies = {reply["id"]: reply for reply in [await client.next() for _ in range(5)]}
+        replies: dict[int, Any] = {}
+        # A second change of the identity is refused while the first one is pending.
+        first: list[tuple[int, str, object]] = [(1, "who", {}), (2, "auth.login", login), (3, "who", {})]
+        second: list[tuple[int, str, object]] = [(4, "auth.logout", {}), (5, "who", {})]
+        for requests in (first, second):
+            for id, method, params in requests:
+                await client.say(text(method, params, id))
+            replies |= {reply["id"]: reply for reply in [await client.next() for _ in requests]}
         assert replies[1]["error"]["code"] == replies[5]["error"]["code"] == -32020
         assert replies[2]["result"] == {"user": "async", "scopes": ["read"], "expires_at": None}
         assert replies[3]["result"] == ["async", "async"]
