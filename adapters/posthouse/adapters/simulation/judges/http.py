@@ -164,5 +164,7 @@ class HttpJudge(Judge):
         grace = config.half_close_timeout
         if end.input_ended is not None and end.at >= end.input_ended + grace:
             return  # the client was taken for gone
-        due = [sent for sent in self._waiting if sent.end is not None and sent.end <= end.delivered]
+        # A drain closes connections in the middle of a head: TLS may have decrypted more than the server has read.
+        reached = end.delivered - end.unread if self._draining else end.delivered
+        due = [sent for sent in self._waiting if sent.end is not None and sent.end <= reached]
         self._must(not due, "http: the connection ends, and a request has no answer", *(sent.body[:80] for sent in due))

@@ -57,6 +57,7 @@ class SimulatedTlsSocket:
         self.accept: Final = under.accept
         self.shutdown: Final = under.shutdown
         self.close: Final = under.close
+        under.read_through(self.pending)
 
     @property
     def broken(self) -> bool:
