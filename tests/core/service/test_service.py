@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, get_args
 
 import pytest
+from posthouse.adapters.invariants.documented import BUILT_IN
 from posthouse.core.service.authenticators import Basic, Bearer
 from posthouse.core.service.context import Context, HookContext
 from posthouse.core.service.method import Method, Outcome
@@ -177,18 +178,7 @@ def test_a_service_has_defaults_for_its_description() -> None:
 
 
 def test_built_in_methods_have_their_documented_access() -> None:
-    assert BUILTINS == {
-        "connection.ping": (True, ()),
-        "connection.info": (True, ()),
-        "connection.stats": (False, ("admin",)),
-        "message.send": (False, ()),
-        "message.broadcast": (False, ("broadcast",)),
-        "rpc.cancel": (True, ()),
-        "rpc.discover": (True, ()),
-        "auth.login": (True, ()),
-        "auth.refresh": (False, ()),
-        "auth.logout": (False, ()),
-    }
+    assert BUILTINS == BUILT_IN
 
 
 def test_builtin_scopes_are_sorted_by_name_and_scope() -> None:

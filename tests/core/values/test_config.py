@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec import ValidationError, convert
 from msgspec.structs import asdict, fields
+from posthouse.adapters.invariants.documented import DEFAULTS
 from posthouse.core.values.config import AT_MOST, MAY_BE_ZERO, OBSERVABLE, Config
 from posthouse.core.values.errors import UsageError
 
@@ -31,80 +32,6 @@ def refusal(**values: Any) -> str:
     with pytest.raises(UsageError) as caught:
         Config(**values)
     return str(caught.value)
-
-
-DEFAULTS: dict[str, Any] = {
-    "max_connections": 10000,
-    "max_in_head": 1000,
-    "max_connections_per_address": None,
-    "max_connections_per_user": None,
-    "accept_rate_per_address": None,
-    "descriptor_reserve": 64,
-    "memory_budget": 1073741824,
-    "tls_timeout": 5.0,
-    "head_timeout": 5.0,
-    "max_head_bytes": 16384,
-    "max_headers": 100,
-    "max_target_bytes": 4096,
-    "authentication_timeout": 10.0,
-    "max_external_operations": 10000,
-    "max_token_bytes": 8192,
-    "max_password_bytes": 1024,
-    "credential_cache": 60.0,
-    "max_cached_credentials": 10000,
-    "max_body_bytes": 4194304,
-    "body_timeout": 30.0,
-    "min_body_rate": 1024.0,
-    "allow_chunked": True,
-    "keep_alive_timeout": 75.0,
-    "half_close_timeout": 5.0,
-    "idle_timeout": None,
-    "max_message_bytes": 4194304,
-    "max_inflate_ratio": 100,
-    "min_compress_bytes": 1024,
-    "max_fragments": 1024,
-    "message_timeout": 10.0,
-    "control_rate": 10.0,
-    "control_burst": 32,
-    "read_bytes": 65536,
-    "frames_per_turn": 64,
-    "max_depth": 64,
-    "max_method_bytes": 128,
-    "max_id_bytes": 128,
-    "max_batch": 100,
-    "max_batch_reply_bytes": 10485760,
-    "max_response_bytes": 10485760,
-    "max_bad_messages": 10,
-    "max_calls_per_connection": 64,
-    "max_waiting_calls": 256,
-    "max_waiting_bytes": 1048576,
-    "max_calls": 10000,
-    "call_timeout": 30.0,
-    "cleanup_grace": 5.0,
-    "call_rate": None,
-    "blocking_workers": 40,
-    "max_blocking_queue": 256,
-    "watchdog_warn": 0.1,
-    "watchdog_log": 5.0,
-    "log_lines": 10,
-    "log_interval": 10.0,
-    "write_ahead": 65536,
-    "max_queued_replies_bytes": 16777216,
-    "max_queued_pushes_bytes": 1048576,
-    "max_queued_pushes": 1024,
-    "max_push_age": 10.0,
-    "write_timeout": 10.0,
-    "close_timeout": 5.0,
-    "heartbeat_interval": 25.0,
-    "heartbeat_timeout": 10.0,
-    "drain_notice": 0.0,
-    "drain_grace": 10.0,
-    "drain_timeout": 30.0,
-    "drain_spread": 5.0,
-    "stdio_grace": 5.0,
-    "observe": (),
-}
-"""In seconds and bytes, as `docs/limits.md` says."""
 
 
 def test_each_limit_has_the_default_that_is_documented() -> None:
