@@ -12,6 +12,7 @@ from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.machine.links import LinkSink
 from posthouse.core import Config, Identity, Service, UsageError
 from posthouse.transports.codec import Text
+from posthouse.transports.switchboard.sockets import BACKLOG
 
 from .shop import TRANSPORTS, every_transport, pushable_transports, shop
 
@@ -161,6 +162,18 @@ def test_a_text_that_overtakes_one_that_waits_is_a_violation() -> None:
     state.codec.output.append(Text(b"{}"))
     board._outputs.tell[Text](state, Text(b"{}"), world.now)
     with pytest.raises(Violation, match="order: a text is handed on before an earlier one"):
+        world.run(1)
+
+
+def test_a_text_of_a_peer_that_takes_no_answers_is_a_violation() -> None:
+    world = World(service=shop())
+    world.client("alice", "lines").call("add", 1, 2)
+    world.run(1)
+    board = world.process.board
+    (state,) = board._sockets.records.values()
+    state.stopped = BACKLOG
+    board._outputs.tell[Text](state, Text(b"{}"), world.now)
+    with pytest.raises(Violation, match="flow: a text is handed on although its peer takes no answers"):
         world.run(1)
 
 

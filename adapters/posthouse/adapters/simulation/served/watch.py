@@ -22,6 +22,7 @@ from posthouse.core.values.peers import Address, Identity, SocketId
 from posthouse.transports.codec import Text
 from posthouse.transports.switchboard.actions import Action, CloseSocket, Write
 from posthouse.transports.switchboard.socket_state import SocketState
+from posthouse.transports.switchboard.sockets import BACKLOG
 
 Identify = Callable[[Address], Identity | None]
 """Returns the identity of the client at an address, None if the world gave it none."""
@@ -102,6 +103,8 @@ class Watch:
         waiting = [output for output in state.codec.output if type(output) is Text]
         if waiting and not any(output is text for output in waiting):
             self._fail(Violation("order: a text is handed on before an earlier one", state.socket))
+        if state.stopped & BACKLOG:
+            self._fail(Violation("flow: a text is handed on although its peer takes no answers", state.socket))
         tell(state, text, now)
 
     def _told(self, event: Event) -> None:
