@@ -13,7 +13,7 @@ from posthouse.adapters.server.entrances.channel import Channel
 from posthouse.adapters.server.entrances.tls_channel import TlsChannel
 from posthouse.adapters.simulation import Conditions, HandlerFaults, Seeded, Storm, World
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
-from posthouse.adapters.simulation.machine.faults import SocketFaults
+from posthouse.adapters.simulation.machine.faults import MachineFaults
 from posthouse.adapters.simulation.machine.signals import SimulatedSignals
 from posthouse.adapters.simulation.served.exits import Exits
 from posthouse.adapters.simulation.served.process import ServedProcess
@@ -26,14 +26,14 @@ from .shop import every_transport, shop
 STREAMS: Final[tuple[Transport, ...]] = ("websocket", "http")
 
 
-def world_with(faults: SocketFaults, config: Config = Config(), seed: int = 1) -> World:
+def world_with(faults: MachineFaults, config: Config = Config(), seed: int = 1) -> World:
     service = shop()
 
     @service.method
     def whoami(context: Context) -> str | None:
         return context.identity.user
 
-    return World(seed, service=service, config=config, conditions=Conditions(sockets=faults))
+    return World(seed, service=service, config=config, conditions=Conditions(machine=faults))
 
 
 def process_of(world: World) -> ServedProcess:
@@ -44,15 +44,15 @@ def process_of(world: World) -> ServedProcess:
 @pytest.mark.parametrize(
     "faults",
     [
-        SocketFaults(failing=1000, options=1000),
-        SocketFaults(broken_output=1000),
-        SocketFaults(hung_up=1000),
-        SocketFaults(crowded=1000),
-        SocketFaults(descriptors=14, accept=100),
-        SocketFaults(backlog=1, secure=True, handshake_failing=300, handshake_stalling=300, unix=500),
+        MachineFaults(failing=1000, options=1000),
+        MachineFaults(broken_output=1000),
+        MachineFaults(hung_up=1000),
+        MachineFaults(crowded=1000),
+        MachineFaults(descriptors=14, accept=100),
+        MachineFaults(backlog=1, secure=True, handshake_failing=300, handshake_stalling=300, unix=500),
     ],
 )
-def test_a_call_is_answered_or_lost_and_a_healed_server_answers(transport: Transport, faults: SocketFaults) -> None:
+def test_a_call_is_answered_or_lost_and_a_healed_server_answers(transport: Transport, faults: MachineFaults) -> None:
     world = world_with(faults)
     calls = []
     for turn in range(10):
@@ -73,7 +73,7 @@ def channels(world: World) -> list[Channel]:
 
 @pytest.mark.parametrize("transport", STREAMS)
 def test_clients_come_over_unix_sockets_and_over_tls_with_their_identities(transport: Transport) -> None:
-    world = world_with(SocketFaults(unix=500, secure=True, handshake_writing=500, partial=500, reordered=500))
+    world = world_with(MachineFaults(unix=500, secure=True, handshake_writing=500, partial=500, reordered=500))
     clients = [world.client(f"{n}", transport, identity=Identity(f"user {n}")) for n in range(12)]
     calls = [client.call("whoami") for client in clients]
     world.run(1)
@@ -84,8 +84,8 @@ def test_clients_come_over_unix_sockets_and_over_tls_with_their_identities(trans
 
 
 @pytest.mark.parametrize("transport", STREAMS)
-@pytest.mark.parametrize("faults", [SocketFaults(handshake_failing=1000), SocketFaults(handshake_stalling=1000)])
-def test_a_handshake_that_fails_or_stalls_loses_the_calls(transport: Transport, faults: SocketFaults) -> None:
+@pytest.mark.parametrize("faults", [MachineFaults(handshake_failing=1000), MachineFaults(handshake_stalling=1000)])
+def test_a_handshake_that_fails_or_stalls_loses_the_calls(transport: Transport, faults: MachineFaults) -> None:
     world = world_with(replace(faults, secure=True), Config(tls_timeout=2.0))
     call = world.client("alice", transport).call("add", 1, 2)
     world.run(1.9)
@@ -99,7 +99,7 @@ def test_a_handshake_that_fails_or_stalls_loses_the_calls(transport: Transport, 
 
 
 def test_a_signal_lets_calls_end_and_the_process_exits_by_itself() -> None:
-    world = world_with(SocketFaults())
+    world = world_with(MachineFaults())
     call = world.client("alice").call("wait", 3.0)
     world.run(1)
     process = process_of(world)
@@ -113,7 +113,7 @@ def test_a_signal_lets_calls_end_and_the_process_exits_by_itself() -> None:
 
 @pytest.mark.parametrize("calls", [None, 0, 3])
 def test_a_second_signal_ends_the_process_at_once_and_another_one_follows(calls: int | None) -> None:
-    world = world_with(SocketFaults())
+    world = world_with(MachineFaults())
     alice = world.client("alice")
     call = alice.call("wait", 30.0)
     world.run(1)
@@ -135,7 +135,7 @@ def test_a_second_signal_ends_the_process_at_once_and_another_one_follows(calls:
 
 
 def test_a_process_that_is_stopped_gets_its_signal_when_it_continues() -> None:
-    world = world_with(SocketFaults())
+    world = world_with(MachineFaults())
     process = process_of(world)
     process.sleep()
     process.signal(signal.SIGTERM)
@@ -155,7 +155,7 @@ def exits_of(world: World) -> tuple[Exits, SimulatedSignals]:
 
 
 def test_a_second_signal_that_does_not_end_the_process_is_a_violation() -> None:
-    exits, signals = exits_of(world_with(SocketFaults()))
+    exits, signals = exits_of(world_with(MachineFaults()))
     signals.handled.append(15)
     exits.signalled(1.0, ended=False)
     signals.handled.append(15)
@@ -165,7 +165,7 @@ def test_a_second_signal_that_does_not_end_the_process_is_a_violation() -> None:
 
 
 def test_a_shut_down_that_takes_too_long_is_a_violation_unless_the_process_was_held_up() -> None:
-    exits, signals = exits_of(world_with(SocketFaults()))
+    exits, signals = exits_of(world_with(MachineFaults()))
     exits.check(100.0, ended=False)
     signals.handled.append(15)
     exits.signalled(1.0, ended=False)
@@ -178,7 +178,7 @@ def test_a_shut_down_that_takes_too_long_is_a_violation_unless_the_process_was_h
 
 
 def test_the_exit_code_is_that_of_the_second_signal_or_1_if_the_process_was_held_up() -> None:
-    exits, signals = exits_of(world_with(SocketFaults()))
+    exits, signals = exits_of(world_with(MachineFaults()))
     signals.handled.extend([15, 2])
     signals.code = 130
     exits.exited(resisted=False)
@@ -204,7 +204,7 @@ def test_a_process_that_leaves_a_handler_behind_exits_with_1() -> None:
 
 
 def test_a_client_that_is_refused_without_need_is_a_violation() -> None:
-    world = world_with(SocketFaults())
+    world = world_with(MachineFaults())
     (listening,) = process_of(world).system.kernel.listening.values()
     listening.backlog = 0
     with pytest.raises(Violation, match="lets more clients wait"):
@@ -212,7 +212,7 @@ def test_a_client_that_is_refused_without_need_is_a_violation() -> None:
 
 
 def test_a_socket_that_is_broken_must_be_closed_soon() -> None:
-    world = world_with(SocketFaults())
+    world = world_with(MachineFaults())
     world.client("alice", "lines").call("wait", 30.0)
     world.run(1)
     process = process_of(world)
@@ -230,7 +230,7 @@ def test_a_socket_that_is_broken_must_be_closed_soon() -> None:
 
 
 def test_a_handshake_that_outlives_its_deadline_is_a_violation() -> None:
-    world = world_with(SocketFaults(secure=True, handshake_stalling=1000), Config(tls_timeout=2.0))
+    world = world_with(MachineFaults(secure=True, handshake_stalling=1000), Config(tls_timeout=2.0))
     world.client("alice").call("add", 1, 2)
     world.run(0.1)
     (channel,) = channels(world)
@@ -242,7 +242,7 @@ def test_a_handshake_that_outlives_its_deadline_is_a_violation() -> None:
 
 
 def test_a_client_may_not_use_a_reserved_descriptor_and_speaks_tls_where_it_should() -> None:
-    world = world_with(SocketFaults())
+    world = world_with(MachineFaults())
     world.client("alice").call("wait", 30.0)
     world.run(1)
     process = process_of(world)
@@ -259,14 +259,14 @@ def test_a_client_may_not_use_a_reserved_descriptor_and_speaks_tls_where_it_shou
 
 def test_a_fair_machine_lets_no_call_fail() -> None:
     drawn = [draw_machine_faults(Seeded(seed).stream("machine"), fair=True) for seed in range(200)]
-    usual = asdict(SocketFaults())
+    usual = asdict(MachineFaults())
     unusual = {name for faults in drawn for name, value in asdict(faults).items() if value != usual[name]}
     assert unusual == {*HARMLESS_FAULTS, "secure"}
 
 
 def test_each_fault_of_the_machine_is_drawn_in_some_storms_and_not_in_others() -> None:
     drawn = [draw_machine_faults(Seeded(seed).stream("machine"), fair=False) for seed in range(200)]
-    usual_values = asdict(SocketFaults())
+    usual_values = asdict(MachineFaults())
     del usual_values["trio"]  # the part of a storm decides
     for name, usual in usual_values.items():
         times = sum(getattr(faults, name) != usual for faults in drawn)
@@ -277,7 +277,7 @@ def test_storms_send_signals_and_go_on_with_another_process() -> None:
     exited = 0
     for seed in range(40):
         storm = Storm(seed)
-        if storm.scenario.conditions.sockets.signals:
+        if storm.scenario.conditions.machine.signals:
             with kept_log():
                 storm.run(5.0)
             exited += storm.world._processes > 1

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from posthouse.adapters import LifespanError
 from posthouse.adapters.invariants import Violation
-from posthouse.adapters.simulation import Conditions, HandlerFaults, SocketFaults, World
+from posthouse.adapters.simulation import Conditions, HandlerFaults, MachineFaults, World
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.machine.links import LinkSink
 from posthouse.core import Config, Identity, Service, UsageError
@@ -198,8 +198,8 @@ def test_clients_hear_nothing_of_the_end_of_their_world() -> None:
 
 
 def test_a_server_whose_accepting_fails_answers_all_the_same() -> None:
-    faults = SocketFaults(accept=500, spurious=300, partial=500)
-    world = World(3, service=shop(), conditions=Conditions(sockets=faults))
+    faults = MachineFaults(accept=500, spurious=300, partial=500)
+    world = World(3, service=shop(), conditions=Conditions(machine=faults))
     calls = [world.client(f"client {number}").call("add", 1, number) for number in range(20)]
     world.settle()
     assert {call.status for call in calls} <= {"result", "lost"}
@@ -209,7 +209,7 @@ def test_a_server_whose_accepting_fails_answers_all_the_same() -> None:
 
 def test_faults_have_weights_of_a_thousand() -> None:
     with pytest.raises(UsageError, match="how often in a thousand"):
-        SocketFaults(accept=1001)
+        MachineFaults(accept=1001)
 
 
 @pytest.mark.parametrize(

@@ -96,10 +96,10 @@ def test_a_fair_machine_never_fails_to_accept() -> None:
     swarms = [Seeded(seed).stream("swarm") for seed in range(400)]
     machines = [Seeded(seed).stream("machine") for seed in range(400)]
     scenarios = [draw_machine(machine, draw_scenario(swarm)) for machine, swarm in zip(machines, swarms, strict=True)]
-    fair = [scenario.conditions.sockets for scenario in scenarios if scenario.fair]
+    fair = [scenario.conditions.machine for scenario in scenarios if scenario.fair]
     assert {faults.accept for faults in fair} == {0}
     assert any(faults.partial for faults in fair)
-    assert {scenario.conditions.sockets.accept for scenario in scenarios} == {0, 20, 100, 500}
+    assert {scenario.conditions.machine.accept for scenario in scenarios} == {0, 20, 100, 500}
     assert {scenario.config.max_blocking_queue for scenario in scenarios if scenario.fair} == {256}
 
 

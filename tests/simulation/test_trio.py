@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation import Conditions, HandlerFaults, World, attempt
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
-from posthouse.adapters.simulation.machine.faults import SocketFaults
+from posthouse.adapters.simulation.machine.faults import MachineFaults
 from posthouse.adapters.simulation.machine.loops.trio_loop import TrioLoop
 from posthouse.adapters.simulation.storms.storm import Part, StormReport
 from posthouse.core import Identity, Service
@@ -20,7 +20,7 @@ from posthouse.core import Identity, Service
 from .shop import every_transport, shop
 from .traces import differences
 
-ON_TRIO = Conditions(sockets=SocketFaults(trio=True))
+ON_TRIO = Conditions(machine=MachineFaults(trio=True))
 
 
 def loop_of(world: World) -> TrioLoop:

@@ -6,7 +6,7 @@ import errno
 import socket
 
 import pytest
-from posthouse.adapters.simulation.machine.faults import CROWDED, NETWORK_ERRORS, SocketFaults
+from posthouse.adapters.simulation.machine.faults import CROWDED, NETWORK_ERRORS, MachineFaults
 from posthouse.adapters.simulation.machine.links import LinkSink, LinkSource
 from posthouse.adapters.system.system import Socket
 from posthouse.core.values.errors import UsageError
@@ -14,20 +14,20 @@ from posthouse.core.values.errors import UsageError
 from tests.simulation.machine.systems import READ, SimulatedBench
 
 
-def pair_with(simulated: SimulatedBench, faults: SocketFaults) -> tuple[Socket, Socket]:
+def pair_with(simulated: SimulatedBench, faults: MachineFaults) -> tuple[Socket, Socket]:
     simulated.machine.kernel.faults = faults
     return simulated.pair()
 
 
 def test_weights_are_of_a_thousand() -> None:
     with pytest.raises(UsageError, match="how often in a thousand"):
-        SocketFaults(failing=1001)
+        MachineFaults(failing=1001)
     with pytest.raises(UsageError, match="how often in a thousand"):
-        SocketFaults(reordered=-1)
+        MachineFaults(reordered=-1)
 
 
 def test_the_network_cuts_a_connection_at_one_of_its_first_calls(simulated: SimulatedBench) -> None:
-    server, client = pair_with(simulated, SocketFaults(failing=1000))
+    server, client = pair_with(simulated, MachineFaults(failing=1000))
     with pytest.raises(OSError) as raised:
         for _ in range(30):
             server.send(b"x")
@@ -42,7 +42,7 @@ def test_the_network_cuts_a_connection_at_one_of_its_first_calls(simulated: Simu
 
 
 def test_an_output_breaks_while_the_input_still_comes(simulated: SimulatedBench) -> None:
-    server, client = pair_with(simulated, SocketFaults(broken_output=1000))
+    server, client = pair_with(simulated, MachineFaults(broken_output=1000))
     with pytest.raises(BrokenPipeError):
         for _ in range(31):
             server.send(b"x")
@@ -55,14 +55,14 @@ def test_an_output_breaks_while_the_input_still_comes(simulated: SimulatedBench)
 
 
 def test_nothing_breaks_in_a_machine_that_has_healed(simulated: SimulatedBench) -> None:
-    for faults in (SocketFaults(failing=1000), SocketFaults(broken_output=1000)):
+    for faults in (MachineFaults(failing=1000), MachineFaults(broken_output=1000)):
         server, _ = pair_with(simulated, faults)
         simulated.machine.heal()
         assert [server.send(b"x") for _ in range(40)] == [1] * 40
 
 
 def test_other_processes_take_all_files_for_a_while(simulated: SimulatedBench) -> None:
-    simulated.machine.kernel.faults = SocketFaults(crowded=1000)
+    simulated.machine.kernel.faults = MachineFaults(crowded=1000)
     kernel, descriptors = simulated.machine.kernel, simulated.machine.descriptors
     assert kernel.connect(simulated.listening.getsockname(), simulated.link(), "alice", print) is not None
     with pytest.raises(OSError) as raised:
@@ -78,7 +78,7 @@ def test_other_processes_take_all_files_for_a_while(simulated: SimulatedBench) -
 
 
 def test_the_options_of_a_connection_that_has_ended_cannot_be_set(simulated: SimulatedBench) -> None:
-    server, client = pair_with(simulated, SocketFaults(options=1000))
+    server, client = pair_with(simulated, MachineFaults(options=1000))
     server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes(8))
     client.close()
@@ -105,7 +105,7 @@ def test_a_unix_socket_has_a_path_and_no_options_of_tcp(simulated: SimulatedBenc
 
 
 def test_the_machine_bounds_the_clients_that_wait(simulated: SimulatedBench) -> None:
-    simulated.machine.kernel.faults = SocketFaults(backlog=1)
+    simulated.machine.kernel.faults = MachineFaults(backlog=1)
     simulated.opened.append(simulated.connect())
     with pytest.raises(ConnectionRefusedError):
         simulated.connect()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ssl
 
 import pytest
-from posthouse.adapters.simulation.machine.faults import SocketFaults
+from posthouse.adapters.simulation.machine.faults import MachineFaults
 from posthouse.adapters.simulation.machine.sockets import StreamSocket
 from posthouse.adapters.system.system import Socket, TlsSocket
 
 from tests.simulation.machine.systems import READ, SimulatedBench
 
 
-def wrapped(simulated: SimulatedBench, faults: SocketFaults = SocketFaults()) -> tuple[TlsSocket, Socket]:
+def wrapped(simulated: SimulatedBench, faults: MachineFaults = MachineFaults()) -> tuple[TlsSocket, Socket]:
     simulated.machine.kernel.faults = faults
     server, client = simulated.pair()
     context = simulated.machine.sockets.tls("any.pem", None)
@@ -40,7 +40,7 @@ def test_a_handshake_fails_when_the_client_goes(simulated: SimulatedBench) -> No
 
 
 def test_a_handshake_fails_as_often_as_was_asked_for(simulated: SimulatedBench) -> None:
-    server, client = wrapped(simulated, SocketFaults(handshake_failing=1000))
+    server, client = wrapped(simulated, MachineFaults(handshake_failing=1000))
     client.send(b"x")
     simulated.until(server, READ)
     with pytest.raises(ssl.SSLError, match="no shared cipher"):
@@ -57,7 +57,7 @@ def shaken(simulated: SimulatedBench) -> tuple[TlsSocket, Socket]:
 
 
 def test_a_handshake_stalls_until_the_client_goes(simulated: SimulatedBench) -> None:
-    server, client = wrapped(simulated, SocketFaults(handshake_stalling=1000))
+    server, client = wrapped(simulated, MachineFaults(handshake_stalling=1000))
     for _ in range(2):
         client.send(b"x")
         simulated.until(server, READ)
@@ -70,7 +70,7 @@ def test_a_handshake_stalls_until_the_client_goes(simulated: SimulatedBench) -> 
 
 
 def test_a_handshake_waits_once_until_it_can_write(simulated: SimulatedBench) -> None:
-    server, client = wrapped(simulated, SocketFaults(handshake_writing=1000))
+    server, client = wrapped(simulated, MachineFaults(handshake_writing=1000))
     client.send(b"x")
     simulated.until(server, READ)
     with pytest.raises(ssl.SSLWantWriteError):
@@ -112,7 +112,7 @@ def test_the_end_of_output_leaves_the_input(simulated: SimulatedBench) -> None:
 
 
 def test_bytes_that_are_decrypted_and_not_read_count_as_unread(simulated: SimulatedBench) -> None:
-    simulated.machine.kernel.faults = SocketFaults()
+    simulated.machine.kernel.faults = MachineFaults()
     under, client = simulated.pair()
     assert isinstance(under, StreamSocket)
     inbound = under._inbound

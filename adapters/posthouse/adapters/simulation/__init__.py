@@ -14,7 +14,7 @@ from .clients.client import Client
 from .clients.pending import PendingCall
 from .clients.protocols.protocol import Transport
 from .engine import Monitoring
-from .machine.faults import SocketFaults
+from .machine.faults import MachineFaults
 from .network import LinkConditions
 from .served.faults import HandlerFaults
 from .storms.failures import Failed, attempt
@@ -31,6 +31,7 @@ __all__ = [
     "Failed",
     "HandlerFaults",
     "LinkConditions",
+    "MachineFaults",
     "MakeWorld",
     "Model",
     "Monitoring",
@@ -40,7 +41,6 @@ __all__ = [
     "Recording",
     "Scenario",
     "Seeded",
-    "SocketFaults",
     "Storm",
     "StormFaults",
     "StormReport",

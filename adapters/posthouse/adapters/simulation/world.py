@@ -22,7 +22,7 @@ from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.clients.protocols.transports import PROTOCOLS
-from posthouse.adapters.simulation.machine.faults import SocketFaults
+from posthouse.adapters.simulation.machine.faults import MachineFaults
 from posthouse.adapters.simulation.served.application import ServedApplication
 from posthouse.adapters.simulation.served.deployment import Deployment
 from posthouse.adapters.simulation.served.faults import Faults, HandlerFaults
@@ -59,7 +59,7 @@ class Conditions(Struct, frozen=True):
 
     links: LinkConditions = LinkConditions()
     handlers: HandlerFaults = HandlerFaults()
-    sockets: SocketFaults = SocketFaults()
+    machine: MachineFaults = MachineFaults()
     state: Any = UNSET
     direct: bool = True
     tell_exchanges: bool = True
@@ -84,7 +84,7 @@ class World(Engine):
     ) -> None:
         chance = Seeded(seed) if isinstance(seed, int | str) else seed
         deployment = Deployment(service, config, policy, conditions.state, conditions.direct, conditions.tell_exchanges)
-        super().__init__(deployment, Faults(conditions.handlers, conditions.sockets), chance, monitoring)
+        super().__init__(deployment, Faults(conditions.handlers, conditions.machine), chance, monitoring)
         self.links = conditions.links
         self.clients: Final[dict[str, Client]] = {}
         # Each blocked link, with its client. A client may have left it: the server does not know yet.

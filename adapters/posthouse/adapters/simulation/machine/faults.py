@@ -28,7 +28,7 @@ BACKLOG: Final = 4096
 """The usual limits of a process on Linux: its descriptors, and the clients that wait until they are accepted."""
 
 
-class SocketFaults(Struct, frozen=True):
+class MachineFaults(Struct, frozen=True):
     """What goes wrong in a machine. Weights say how often, in a thousand. Raises UsageError for invalid values.
 
     In calls: `accept` has no descriptor, or its client has gone. `spurious`: a read finds nothing although the socket
@@ -74,7 +74,7 @@ class SocketFaults(Struct, frozen=True):
 
 
 WEIGHTS: Final = tuple(
-    name for name in SocketFaults.__struct_fields__ if name not in ("secure", "trio", "descriptors", "backlog")
+    name for name in MachineFaults.__struct_fields__ if name not in ("secure", "trio", "descriptors", "backlog")
 )
 """The names of the faults that have a weight."""
 

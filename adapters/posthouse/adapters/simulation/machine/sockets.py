@@ -19,7 +19,7 @@ from posthouse.adapters.simulation.schedule import Schedule
 from posthouse.adapters.system.system import READ, WRITE
 
 from .descriptors import GONE, Descriptors
-from .faults import ACCEPT_ERRORS, CROWDED, LAST_CALLS, NETWORK_ERRORS, NOTICED, Fate, SocketFaults
+from .faults import ACCEPT_ERRORS, CROWDED, LAST_CALLS, NETWORK_ERRORS, NOTICED, Fate, MachineFaults
 from .unconnected import SimulatedSocket, failure
 
 RECEIVE_BUFFER: Final = 64 * 1024
@@ -34,7 +34,7 @@ class Kernel:
         self.schedule: Final = schedule
         self.descriptors: Final = descriptors
         self.stream: Final = stream
-        self.faults = SocketFaults()
+        self.faults = MachineFaults()
         self.listening: Final[dict[Any, ListeningSocket]] = {}
         self.next_port = 40_000
         self.accepted: Any = None

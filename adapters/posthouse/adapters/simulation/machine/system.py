@@ -12,7 +12,7 @@ from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.schedule import ProcessClock, Schedule
 
 from .descriptors import Descriptors
-from .faults import SocketFaults
+from .faults import MachineFaults
 from .loops.asyncio_loop import SimulatedLoop
 from .loops.loop import Loop
 from .paired import PairedSocket
@@ -69,7 +69,7 @@ class SimulatedSystem:
         clock: ProcessClock,
         stream: Callable[[str], Stream],
         wall: float,
-        faults: SocketFaults = SocketFaults(),
+        faults: MachineFaults = MachineFaults(),
     ) -> None:
         chance = stream("server")
         self.now: Final[Callable[[], float]] = lambda: clock.now
@@ -99,7 +99,7 @@ class SimulatedSystem:
 
     def heal(self) -> None:
         """End all faults. Clients find room, and the network is whole."""
-        self.kernel.faults = SocketFaults()
+        self.kernel.faults = MachineFaults()
         self.descriptors.most = max(self.descriptors.most, self.kernel.faults.descriptors)
         self.descriptors.crowded = False
         self.signals.forget()

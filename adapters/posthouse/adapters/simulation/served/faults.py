@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 
 from msgspec import Struct
-from posthouse.adapters.simulation.machine.faults import SocketFaults
+from posthouse.adapters.simulation.machine.faults import MachineFaults
 from posthouse.core.values.errors import UsageError
 
 
@@ -39,4 +39,4 @@ class Faults(Struct, frozen=True):
     """The faults of a process, until the world heals."""
 
     handlers: HandlerFaults = HandlerFaults()
-    sockets: SocketFaults = SocketFaults()
+    machine: MachineFaults = MachineFaults()

@@ -21,7 +21,7 @@ from posthouse.adapters.server.entrances.endpoints import Endpoints
 from posthouse.adapters.server.serve import serve
 from posthouse.adapters.simulation.chance import Chance, Stream
 from posthouse.adapters.simulation.judges.log import LogJudge, watch_log
-from posthouse.adapters.simulation.machine.faults import SocketFaults
+from posthouse.adapters.simulation.machine.faults import MachineFaults
 from posthouse.adapters.simulation.machine.system import SimulatedSystem
 from posthouse.adapters.simulation.machine.threads import Exited
 from posthouse.adapters.simulation.network import Link
@@ -76,11 +76,11 @@ class ServedProcess(ObservedProcess):
             return chance.stream(f"{actor} {number}")
 
         self.clock: Final = ProcessClock(schedule)
-        system = SimulatedSystem(schedule, self.clock, stream, WALL, faults.sockets)
+        system = SimulatedSystem(schedule, self.clock, stream, WALL, faults.machine)
         system.signals.on_exit = self._exit
         self.exits: Final = Exits(system.signals, served.deployment.config)
         super().__init__(system, ServedHandlers(faults.handlers, stream("handlers"), system.threads), on_action)
-        self.secure = faults.sockets.secure
+        self.secure = faults.machine.secure
         self.performing = False
         self._served: Final = served
         self._incident: Final = incident
@@ -89,9 +89,9 @@ class ServedProcess(ObservedProcess):
         self.log: Final = LogJudge(served.deployment.config, lambda: self.clock.now)
         watch_log()
         self._doomed = False
-        self._start(faults.sockets)
+        self._start(faults.machine)
 
-    def _start(self, machine: SocketFaults) -> None:
+    def _start(self, machine: MachineFaults) -> None:
         deployment, served = self._served.deployment, self._served
         service = self.handlers.prepare(deployment.service)
         if deployment.state is not UNSET:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
-from posthouse.adapters.simulation.machine.faults import BACKLOG, DESCRIPTORS, WEIGHTS, SocketFaults
+from posthouse.adapters.simulation.machine.faults import BACKLOG, DESCRIPTORS, WEIGHTS, MachineFaults
 from posthouse.adapters.simulation.network import LinkConditions
 from posthouse.adapters.simulation.served.faults import HandlerFaults
 from posthouse.adapters.simulation.world import Conditions
@@ -220,12 +220,12 @@ class Scenario(Struct, frozen=True):
     def __str__(self) -> str:
         """What differs from the defaults, in one line."""
         usual = asdict(Config())
-        clients, machine = self.clients, asdict(self.conditions.sockets)
+        clients, machine = self.clients, asdict(self.conditions.machine)
         parts = {
             "limits": {name: value for name, value in asdict(self.config).items() if value != usual[name]},
             "faults": {name: weight for name, weight in asdict(self.faults).items() if weight},
             "handlers": {name: value for name, value in asdict(self.conditions.handlers).items() if value},
-            "sockets": {name: value for name, value in machine.items() if value != asdict(SocketFaults())[name]},
+            "machine": {name: value for name, value in machine.items() if value != asdict(MachineFaults())[name]},
             "links": asdict(self.conditions.links),
             "clients": clients.count,
             "transports": sorted(set(clients.transports)),
@@ -298,7 +298,7 @@ def draw_faults(stream: Stream, theme: tuple[str, ...]) -> StormFaults:
     return StormFaults(**weights)
 
 
-def draw_machine_faults(stream: Stream, *, fair: bool) -> SocketFaults:
+def draw_machine_faults(stream: Stream, *, fair: bool) -> MachineFaults:
     """What goes wrong in the machine. Most faults do not occur in most storms. In a fair one, none lets a call fail."""
     likely = stream.pick((0, 200, 400, 600))
     weights: dict[str, Any] = {
@@ -308,16 +308,16 @@ def draw_machine_faults(stream: Stream, *, fair: bool) -> SocketFaults:
     }
     secure = stream.happens(250)
     if fair:
-        return SocketFaults(**weights, secure=secure)
+        return MachineFaults(**weights, secure=secure)
     descriptors = stream.pick((14, 24, 60)) if stream.happens(250) else DESCRIPTORS
     backlog = stream.pick((1, 2, 5)) if stream.happens(200) else BACKLOG
-    return SocketFaults(**weights, secure=secure, descriptors=descriptors, backlog=backlog)
+    return MachineFaults(**weights, secure=secure, descriptors=descriptors, backlog=backlog)
 
 
 def draw_machine(stream: Stream, scenario: Scenario) -> Scenario:
     """The scenario on a machine that fails, with limits that only a machine reaches. The stream is used for nothing
     else. A fair machine refuses no call for its limits."""
-    sockets = draw_machine_faults(stream, fair=scenario.fair)
+    machine = draw_machine_faults(stream, fair=scenario.fair)
     limits = {name: stream.pick(options) for name, options in MACHINE_LIMITS.items() if stream.happens(300)}
     if scenario.fair:
         for name in ("max_blocking_queue", "tls_timeout"):
@@ -325,7 +325,7 @@ def draw_machine(stream: Stream, scenario: Scenario) -> Scenario:
     return replace(
         scenario,
         config=replace(scenario.config, **limits),
-        conditions=replace(scenario.conditions, sockets=sockets),
+        conditions=replace(scenario.conditions, machine=machine),
     )
 
 

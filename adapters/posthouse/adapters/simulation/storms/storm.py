@@ -104,7 +104,7 @@ class Storm:
         chance = Seeded(seed) if isinstance(seed, int | str) else seed
         scenario = draw_machine(chance.stream("machine"), draw_scenario(chance.stream("swarm")))
         if part.trio:
-            conditions = replace(scenario.conditions, sockets=replace(scenario.conditions.sockets, trio=True))
+            conditions = replace(scenario.conditions, machine=replace(scenario.conditions.machine, trio=True))
             scenario = replace(scenario, conditions=conditions)
         self.scenario: Final[Scenario] = scenario
         self._stream: Final[Stream] = chance.stream("fate")
@@ -255,7 +255,7 @@ class Storm:
             return
         if process.drained or process.application.ended or stream.happens(faults.kill):
             world.restart()
-        elif self._signals.happens(self.scenario.conditions.sockets.signals):
+        elif self._signals.happens(self.scenario.conditions.machine.signals):
             self._signal(process)
         elif stream.happens(faults.shut_down):
             self._shut_down_under_load(stream.pick((0.0, 1.0, None)))
