@@ -6,17 +6,47 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, Final
 
-from posthouse.core.service.context import Context
+from posthouse.core.service.context import Context, PeerContext
 from posthouse.core.service.lifespan import Lifespan
 from posthouse.core.service.results import answers
 from posthouse.core.values.effects import Invoke
-from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity, Kind, Meta
+from posthouse.core.values.peers import Address, Caller, CallId, ConnectionId, Identity, Kind, Meta
 
 from .state.states import States
 from .state.views import OtherState
 
 
-class InvokedContext(Context[Any]):
+class CallerContext(PeerContext[Any]):
+    """The peer of a context, whose `_caller` a subclass knows."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def _caller(self) -> Caller: ...
+
+    @property
+    def public_id(self) -> str:
+        return self._caller.public_id
+
+    @property
+    def kind(self) -> Kind:
+        return self._caller.kind
+
+    @property
+    def address(self) -> Address:
+        return self._caller.peer.address
+
+    @property
+    def path(self) -> str:
+        return self._caller.peer.path
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._caller.headers
+
+
+class InvokedContext(CallerContext, Context[Any]):
     """The context of one call. It stays valid after the call. The code that runs the call sets `ended`, and `replied`
     if `complete` says that the caller gets the result."""
 
@@ -37,28 +67,12 @@ class InvokedContext(Context[Any]):
         return self if lifespan is self._invoke.method.lifespan else OtherState(self, lifespan, self._states)
 
     @property
+    def _caller(self) -> Caller:
+        return self._invoke.caller
+
+    @property
     def connection(self) -> ConnectionId:
         return self._invoke.caller.connection
-
-    @property
-    def public_id(self) -> str:
-        return self._invoke.caller.public_id
-
-    @property
-    def kind(self) -> Kind:
-        return self._invoke.caller.kind
-
-    @property
-    def address(self) -> Address:
-        return self._invoke.caller.peer.address
-
-    @property
-    def path(self) -> str:
-        return self._invoke.caller.peer.path
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._invoke.caller.headers
 
     @property
     def connection_state(self) -> dict[str, Any]:

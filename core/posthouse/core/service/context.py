@@ -21,12 +21,8 @@ else:
 NO_STATE: Final = "the service has no lifespan, so there is no state: declare one with @service.lifespan"
 
 
-class Context(ABC, Generic[State]):
-    """One call as its handler sees it: the caller, and ways to send to the caller before the answer.
-
-    A parameter annotated with `Context` receives it. `Context[Pool]` says to type checkers that `state` is a Pool.
-    Tests of a service without a server subclass it.
-    """
+class PeerContext(ABC, Generic[State]):
+    """What a handler and an authenticator see alike: the state of the service, and the peer at the other end."""
 
     __slots__ = ()
 
@@ -37,11 +33,6 @@ class Context(ABC, Generic[State]):
         An included service without a lifespan of its own has the state of the service that includes it.
         """
         raise UsageError(NO_STATE)
-
-    @property
-    @abstractmethod
-    def connection(self) -> ConnectionId:
-        """The id of the connection inside this process: a counter, never reused."""
 
     @property
     @abstractmethod
@@ -69,8 +60,23 @@ class Context(ABC, Generic[State]):
         """The headers of the request or handshake. Over HTTP each request has its own; pipes have none.
 
         Names are in lower case, values are decoded as latin-1, and the values of a repeated header are joined by ", "
-        (RFC 9110 section 5.3). Credentials are left out: use `identity`.
+        (RFC 9110 section 5.3). Credentials are left out: a handler has `identity`.
         """
+
+
+class Context(PeerContext[State]):
+    """One call as its handler sees it: the caller, and ways to send to the caller before the answer.
+
+    A parameter annotated with `Context` receives it. `Context[Pool]` says to type checkers that `state` is a Pool.
+    Tests of a service without a server subclass it.
+    """
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def connection(self) -> ConnectionId:
+        """The id of the connection inside this process: a counter, never reused."""
 
     @property
     @abstractmethod
@@ -151,41 +157,11 @@ class Context(ABC, Generic[State]):
         """
 
 
-class AuthContext(ABC, Generic[State]):
+class AuthContext(PeerContext[State]):
     """The verification of credentials, as its authenticator sees it. An authenticator with two parameters receives it
     as the second. `AuthContext[Pool]` says to type checkers that `state` is a Pool."""
 
     __slots__ = ()
-
-    @property
-    def state(self) -> State:
-        """What the lifespan of the service has yielded. Raises UsageError if the service has no lifespan."""
-        raise UsageError(NO_STATE)
-
-    @property
-    @abstractmethod
-    def public_id(self) -> str:
-        """The id of the connection as peers see it."""
-
-    @property
-    @abstractmethod
-    def kind(self) -> Kind:
-        """The kind of the connection: "websocket", "http" or "cli"."""
-
-    @property
-    @abstractmethod
-    def address(self) -> Address:
-        """The other end of the socket. Behind a proxy it is the proxy's."""
-
-    @property
-    @abstractmethod
-    def path(self) -> str:
-        """The path of the request or handshake, such as "/rpc", without a query. Empty for pipes."""
-
-    @property
-    @abstractmethod
-    def headers(self) -> Mapping[str, str]:
-        """The headers of the request or handshake, without credentials: names in lower case, as `Context.headers`."""
 
 
 class HookContext(ABC, Generic[State]):

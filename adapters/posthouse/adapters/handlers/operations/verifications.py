@@ -6,7 +6,7 @@ firewall: an exception refuses the caller, is logged, and does nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from contextvars import Context as Variables
 from functools import partial
 from typing import Any, Final
@@ -16,6 +16,7 @@ from msgspec import Struct
 from posthouse.adapters.handlers.cancellation import Cancellation
 from posthouse.adapters.handlers.events import Events
 from posthouse.adapters.handlers.firewall import InThread, alone, drop, must_wait
+from posthouse.adapters.handlers.invoked_context import CallerContext
 from posthouse.adapters.handlers.run import job
 from posthouse.adapters.handlers.state.states import States
 from posthouse.adapters.handlers.tasks import Tasks
@@ -27,13 +28,13 @@ from posthouse.core.operations.operations import Failed, Refused
 from posthouse.core.service.context import AuthContext
 from posthouse.core.service.method import Outcome, Raised, Returned
 from posthouse.core.values.effects import Verify, Withdraw
-from posthouse.core.values.peers import Address, Identity, Kind, OperationId
+from posthouse.core.values.peers import Caller, Identity, OperationId
 
 LAST_GRACE: Final = 0.1
 """Seconds that authenticators have at least to end, when the time of a shut-down is over."""
 
 
-class ServedAuthContext(AuthContext[Any]):
+class ServedAuthContext(CallerContext, AuthContext[Any]):
     """The context of one verification."""
 
     __slots__ = ("_action", "_states")
@@ -47,24 +48,8 @@ class ServedAuthContext(AuthContext[Any]):
         return self._states.of(self._action.authenticator.lifespan)
 
     @property
-    def public_id(self) -> str:
-        return self._action.caller.public_id
-
-    @property
-    def kind(self) -> Kind:
-        return self._action.caller.kind
-
-    @property
-    def address(self) -> Address:
-        return self._action.caller.peer.address
-
-    @property
-    def path(self) -> str:
-        return self._action.caller.peer.path
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._action.caller.headers
+    def _caller(self) -> Caller:
+        return self._action.caller
 
 
 class Verifying(Struct, eq=False):
