@@ -156,8 +156,8 @@ class Lifespans:
         self._broke()
 
     async def stop(self, seconds: float) -> list[str]:
-        """End the lifespans in reverse order, within this time. One that takes longer is cancelled, and left if it
-        resists. Returns the names of the services whose lifespans were left behind."""
+        """End the lifespans in reverse order, within this time. A lifespan that takes longer is cancelled, and
+        left if it resists. Returns the names of the services whose lifespans were left behind."""
         self.over.set()  # also if the start was cancelled: nobody may wait for it any more
         left: list[str] = []
         until = anyio.current_time() + seconds

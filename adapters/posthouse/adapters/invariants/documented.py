@@ -1,4 +1,4 @@
-"""What the documents promise to peers and to operators, as literals: error codes, close codes, limits, kinds.
+"""The tables of the documents as literals: error codes, close codes, limits, kinds.
 
 A storm begins by comparing the tables of the server with these (docs/protocol.md, docs/limits.md). Without this, a
 changed constant would change what is sent and what is expected in the same way.

@@ -10,7 +10,7 @@ from .violation import must
 
 
 def identity(gateway: Gateway) -> None:
-    """Each verification has one operation with a deadline, and whoever waits for it is there."""
+    """Each verification has one operation with a deadline, and a connection or a call that waits for it."""
     records, arrivals = gateway._connections.records, gateway._arrivals.records
     verifications, operations = gateway._verifications.records, gateway._operations.records
     must(len(operations) <= gateway.config.max_external_operations, "operations: no more than max_external_operations")

@@ -163,7 +163,7 @@ class Recorder:
             self.stop()
 
     def _placeholder(self, secret: str) -> str:
-        """Stands for a secret: the same for the same one, and of the same length. Nobody can guess secrets from it."""
+        """A text in place of a secret. Equal secrets have equal texts. It does not help to guess one."""
         if self._hiding is None:
             self._hiding = self._entropy(32)
         data = secret.encode("utf-8", "surrogatepass")

@@ -110,7 +110,7 @@ class Identities:
             self._expected.statistics.count("auth.cached", certain=not self._may_forget())
 
     def _known(self, authenticator: Authenticator, credentials: object) -> Verified | None:
-        """What the authenticator has said of these credentials, if that still counts."""
+        """The answer of the authenticator about these credentials, if it still counts."""
         verified = self._verified.get((authenticator.name, text_of(credentials)))
         now = self._expected.now
         if verified is None or verified.until <= now:
@@ -308,7 +308,7 @@ def read_credentials(params: bytes | None, known: list[type]) -> Bearer | Basic 
 
 
 def text_of(credentials: object) -> str:
-    """What tells these credentials from all others."""
+    """A hash that tells these credentials from all others."""
     if isinstance(credentials, Bearer):
         return credentials.token
     assert isinstance(credentials, Basic)

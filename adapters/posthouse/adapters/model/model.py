@@ -311,7 +311,7 @@ class Model:
         must(not late, "time: next_timeout is later than a deadline", due, min(deadlines, default=None))
 
     def _check_figures(self, gateway: Gateway, now: float) -> None:
-        """What `health` and `stats` say is right."""
+        """The figures of `health` and `stats` are right."""
         handlers, config = self._calls.handlers, self._config
         waiting = len(self._calls.records) - handlers
         health = gateway.health(now)

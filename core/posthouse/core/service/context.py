@@ -22,7 +22,7 @@ NO_STATE: Final = "the service has no lifespan, so there is no state: declare on
 
 
 class PeerContext(ABC, Generic[State]):
-    """What a handler and an authenticator see alike: the state of the service, and the peer at the other end."""
+    """The facts that handlers and authenticators see alike: the state of the service, and the peer at the other end."""
 
     __slots__ = ()
 

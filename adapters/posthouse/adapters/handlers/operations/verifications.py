@@ -112,7 +112,7 @@ class Verifications:
         self._returned(run, outcome)
 
     def _returned(self, run: Verifying, outcome: Outcome) -> None:
-        """The function has returned or raised. What it returned may have to be awaited."""
+        """The function has returned or raised. Its value may have to be awaited."""
         if not isinstance(outcome, Returned) or not must_wait(outcome.value):
             self._ended(run, outcome)
         elif run.withdrawn:

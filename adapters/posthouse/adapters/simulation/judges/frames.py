@@ -20,7 +20,7 @@ CONTROLS: Final[dict[int, Literal["close", "ping", "pong"]]] = {CLOSE: "close", 
 
 MAX_CONTROL: Final = 125
 TAIL: Final = b"\x00\x00\xff\xff"
-"""What a sender removes from the end of a compressed message (RFC 7692 section 7.2.1)."""
+"""The bytes that a sender removes from the end of a compressed message (RFC 7692 section 7.2.1)."""
 
 
 class Received(Struct, frozen=True, gc=False):

@@ -25,7 +25,7 @@ Parameters = dict[bytes, bytes | None]
 
 
 class Agreed(Struct, frozen=True):
-    """What a handshake has agreed on. `takeover`: messages of the server may refer to earlier ones."""
+    """The terms on which a handshake has agreed. `takeover`: messages of the server may refer to earlier ones."""
 
     deflate: bool
     takeover: bool
@@ -49,7 +49,7 @@ def is_opening(request: Request) -> bool:
 
 
 def judge(request: Request, response: Response) -> Agreed:
-    """What the 101 has agreed on. Raises ValueError with a sentence if it breaks a rule."""
+    """The terms of the 101. Raises ValueError with a sentence if it breaks a rule."""
     asked, fields = request.fields, response.fields
     if not is_opening(request):
         raise ValueError("a request that is no opening handshake got a 101")

@@ -1,4 +1,4 @@
-"""What a judge is: the observer of one link, and the facts that it must know beside the bytes."""
+"""A judge: the observer of one link. And the facts that it must know beside the bytes."""
 
 from __future__ import annotations
 

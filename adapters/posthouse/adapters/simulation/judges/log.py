@@ -104,7 +104,7 @@ class LogJudge:
             raise Violation("log: there are too many lines of one kind", event, kind)
 
     def woke(self) -> None:
-        """The process was asleep. What happened meanwhile, at any time, is logged now."""
+        """The process was asleep. Everything that happened meanwhile is logged now."""
         self._woke_at = self._now()
         self._times.clear()
 
