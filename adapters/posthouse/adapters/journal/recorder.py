@@ -163,7 +163,7 @@ class Recorder:
             self.stop()
 
     def _placeholder(self, secret: str) -> str:
-        """A text in place of a secret. Equal secrets have equal texts. It does not help to guess one."""
+        """A text in place of a secret, of its length. Equal secrets have equal texts. It does not help to guess one."""
         if self._hiding is None:
             self._hiding = self._entropy(32)
         data = secret.encode("utf-8", "surrogatepass")
