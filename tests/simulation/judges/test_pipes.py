@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 from posthouse.adapters.simulation.judges.judge import Facts, ServerEnd
@@ -144,6 +145,23 @@ def test_a_request_before_the_end_of_the_input_must_be_answered(write: Write) ->
     judge.server_ended(end(at=4.9, input_ended=0.0))
     with violates("answering: a pipe ends, and a request before its end has no answer"):
         judge.received_end()
+
+
+def test_a_request_needs_no_answer_if_a_head_behind_it_ends_the_connection() -> None:
+    request = framed(CALL % 1)
+    reached = len(request) + 1
+    for head, delivered, accused in (
+        (b"no head", reached, False),
+        (b"no head", len(request), True),
+        (b"Content-Length: 67108865", reached, False),
+        (b"Content-Length: 67108864", reached, True),
+    ):
+        judge = judged(request)
+        judge.sent(head + b"\r\n\r\n")
+        judge.sent_end()
+        judge.server_ended(end(input_ended=0.0, delivered=delivered))
+        with violates("a request before its end has no answer") if accused else nullcontext():
+            judge.received_end()
 
 
 def test_a_message_above_the_limit_must_be_answered() -> None:

@@ -16,6 +16,7 @@ HEAD: Final = re.compile(rb"Content-Length: (0|[1-9][0-9]*)\r\n\r\n")
 LENGTH_FIELD: Final = re.compile(rb"content-length:[ \t]*([0-9]{1,19})[ \t]*", re.IGNORECASE)
 OTHER_FIELD: Final = re.compile(rb"(?!content-)[a-z0-9-]+:[\t\x20-\x7e]*", re.IGNORECASE)
 LONGEST_HEAD: Final = 8192
+LONGEST_CONTENT: Final = 64 << 20
 FRAMED: Final = b"content-"
 
 CLOSING_LIMITS: Final = (
@@ -27,19 +28,21 @@ BLANK: Final = b" \t\r\n"
 
 
 class Outbound(ABC):
-    """The messages in the bytes of a client, from the offset `size` on. `lost`: nobody knows where the next one
-    begins."""
+    """The messages in the bytes of a client, from the offset `size` on. `lost`: it is not known where the next one
+    begins, for a reason that stands behind the offset `lost_behind`."""
 
     def __init__(self, size: int = 0) -> None:
         self.lost = False
+        self.lost_behind = 0
         self._buffer: Final = bytearray()
         self._size = size
 
     def add(self, data: bytes) -> list[tuple[bytes, int]]:
         """Take bytes. Returns the messages that they end, each with the offset of its end."""
-        self._size += len(data)
         if self.lost:
             return []
+        self.lost_behind = self._size
+        self._size += len(data)
         self._buffer.extend(data)
         messages = []
         while (message := self._take()) is not None:
@@ -104,7 +107,7 @@ class SentFrames(Outbound):
         lines = bytes(buffer[:end]).split(b"\r\n")
         lengths = [int(length[1]) for line in lines if (length := LENGTH_FIELD.fullmatch(line)) is not None]
         others = sum(OTHER_FIELD.fullmatch(line) is not None for line in lines)
-        if len(lengths) != 1 or others != len(lines) - 1:
+        if len(lengths) != 1 or others != len(lines) - 1 or lengths[0] > LONGEST_CONTENT:
             self.lost = True
             return None
         begin = end + 4
@@ -229,6 +232,9 @@ class PipeJudge(Judge):
         end = self._end
         if end is None or end.input_ended is None or end.full or self._lenient or self._draining:
             return
+        outbound = self._outbound
+        if outbound is not None and outbound.lost and end.delivered > outbound.lost_behind:
+            return  # a head that cannot be read ends the connection
         if end.at < end.input_ended + self._facts.config.stdio_grace:
             unanswered = self._conversation.unanswered(end.delivered)
             self._must(not unanswered, "answering: a pipe ends, and a request before its end has no answer", unanswered)
