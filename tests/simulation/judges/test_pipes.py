@@ -183,7 +183,8 @@ def test_a_request_needs_no_answer_after_the_grace_or_if_the_pipe_is_full(ending
 def test_a_request_needs_no_answer_during_a_shut_down_or_if_small_limits_may_close_the_pipe() -> None:
     draining = judged(lines(CALL % 1), Facts(Config(), "alice", lambda: True))
     small = judged(lines(CALL % 1), Facts(Config(max_queued_pushes=1), "alice"))
-    for judge in (draining, small):
+    alone = judged(lines(CALL % 1), Facts(Config(max_connections_per_user=1), "alice"))
+    for judge in (draining, small, alone):
         judge.server_ended(end(input_ended=0.0))
         judge.received_end()
 

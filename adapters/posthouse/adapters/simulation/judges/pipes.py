@@ -20,6 +20,7 @@ LONGEST_CONTENT: Final = 64 << 20
 FRAMED: Final = b"content-"
 
 CLOSING_LIMITS: Final = (
+    *("max_connections", "max_connections_per_user"),
     *("memory_budget", "call_rate", "max_bad_messages", "idle_timeout", "write_timeout", "write_ahead"),
     *("max_queued_replies_bytes", "max_queued_pushes_bytes", "max_queued_pushes", "max_push_age"),
 )
