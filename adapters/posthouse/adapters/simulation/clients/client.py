@@ -158,9 +158,8 @@ class Client(Receiver):
     def send_text(self, text: bytes) -> None:
         """Send any text as one message. From then on this client counts as one that broke the protocol, on this link:
         replies are not checked."""
-        self.connect()
+        self._send(text, ())  # perhaps over a new link, if the server closes this one meanwhile
         self.broke_protocol = True
-        self._send(text, ())
 
     def send_bytes(self, data: bytes) -> None:
         """Send any bytes, without the codec. From then on this client counts as one that broke the protocol, on this
