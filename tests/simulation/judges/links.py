@@ -18,7 +18,7 @@ def violates(sentence: str) -> AbstractContextManager[pytest.ExceptionInfo[Viola
 
 
 def end(
-    *, at: float = 1.0, delivered: int = 1 << 30, input_ended: float | None = None, full: bool = False, unread: int = 0
+    *, at: float = 1.0, delivered: int = 1 << 30, input_ended: float | None = None, full: bool = False
 ) -> ServerEnd:
     """The end of the server's output. By default everything that the client has sent was delivered."""
-    return ServerEnd(at, delivered, input_ended, full, unread)
+    return ServerEnd(at, delivered, input_ended, full)

@@ -6,7 +6,6 @@ import ssl
 
 import pytest
 from posthouse.adapters.simulation.machine.faults import MachineFaults
-from posthouse.adapters.simulation.machine.sockets import StreamSocket
 from posthouse.adapters.system.system import Socket, TlsSocket
 
 from tests.simulation.machine.systems import READ, SimulatedBench
@@ -109,17 +108,3 @@ def test_the_end_of_output_leaves_the_input(simulated: SimulatedBench) -> None:
     client.close()
     simulated.until(server, READ)
     assert server.recv(1) == b""
-
-
-def test_bytes_that_are_decrypted_and_not_read_count_as_unread(simulated: SimulatedBench) -> None:
-    simulated.machine.kernel.faults = MachineFaults()
-    under, client = simulated.pair()
-    assert isinstance(under, StreamSocket)
-    inbound = under._inbound
-    context = simulated.machine.sockets.tls("any.pem", None)
-    server = context.wrap_socket(under, server_side=True, do_handshake_on_connect=False)
-    client.send(b"first bytes")
-    simulated.until(server, READ)
-    server.do_handshake()
-    assert inbound.unread() == 11
-    assert (server.recv(5), under.unread, inbound.unread()) == (b"first", 0, 6)

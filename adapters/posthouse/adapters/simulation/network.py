@@ -45,11 +45,6 @@ def _ignore(*_: object) -> None:
     """The callback of a direction that has no receiver or no waiting sender."""
 
 
-def _nothing() -> int:
-    """The unread bytes of a receiver that reads everything at once."""
-    return 0
-
-
 class Direction:
     """One direction of a link.
 
@@ -58,8 +53,7 @@ class Direction:
     have left the pipe. `ended`: the sender has half-closed; `closed`: nothing is delivered any more.
 
     An observer sets `on_end()`, which is called when the sender half-closes. `delivered` is the number of bytes that
-    the receiver got, `unread()` how many of them its program has not read, and `eof_at` the time at which it got the
-    end.
+    the receiver got, and `eof_at` the time at which it got the end.
     """
 
     def __init__(self, schedule: Schedule, stream: Stream, conditions: LinkConditions) -> None:
@@ -70,7 +64,6 @@ class Direction:
         self.deliver_eof: Callable[[], None] = _ignore
         self.on_room: Callable[[], None] = _ignore
         self.on_end: Callable[[], None] = _ignore
-        self.unread: Callable[[], int] = _nothing
         self.delivered = 0
         self.eof_at: float | None = None
         self._pieces: deque[tuple[float, bytes]] = deque()  # each with its arrival time

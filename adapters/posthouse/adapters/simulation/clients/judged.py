@@ -34,7 +34,7 @@ class JudgedLink:
     def _server_ended(self) -> None:
         up, down = self._link.up, self._link.down
         full = 2 * down.room < down.conditions.capacity
-        self._judge.server_ended(ServerEnd(down.now, up.delivered, up.eof_at, full, up.unread()))
+        self._judge.server_ended(ServerEnd(down.now, up.delivered, up.eof_at, full))
 
     def write(self, data: bytes) -> int:
         """Write the bytes for which the link has room. Returns their number."""

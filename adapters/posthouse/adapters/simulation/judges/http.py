@@ -161,10 +161,10 @@ class HttpJudge(Judge):
         config = self._facts.config
         if self._over or self.requests.unknown or end is None or config.call_rate is not None:
             return  # a client that exceeds call_rate for long is closed between two answers
+        if self._draining:
+            return  # requests that the server has not begun end with it; an invariant judges those that it has begun
         grace = config.half_close_timeout
         if end.input_ended is not None and end.at >= end.input_ended + grace:
             return  # the client was taken for gone
-        # A drain closes connections in the middle of a head: TLS may have decrypted more than the server has read.
-        reached = end.delivered - end.unread if self._draining else end.delivered
-        due = [sent for sent in self._waiting if sent.end is not None and sent.end <= reached]
+        due = [sent for sent in self._waiting if sent.end is not None and sent.end <= end.delivered]
         self._must(not due, "http: the connection ends, and a request has no answer", *(sent.body[:80] for sent in due))

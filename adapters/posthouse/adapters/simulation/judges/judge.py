@@ -24,14 +24,13 @@ class ServerEnd(Struct, frozen=True):
 
     `at`: its time. `delivered`: how many bytes of the client had reached the server's machine. `input_ended`: when the
     end of the client's output had reached it, None if it had not. `full`: the client is slow, and has not
-    received much. `unread`: how many of the delivered bytes the server had not read.
+    received much.
     """
 
     at: float
     delivered: int
     input_ended: float | None
     full: bool = False
-    unread: int = 0
 
 
 class Judge(ABC):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from posthouse.adapters.simulation.network import Direction
@@ -31,7 +30,6 @@ class LinkSource:
         self.fate: Fate | None = None
         inbound.deliver = self._arrived
         inbound.deliver_eof = self.end
-        inbound.unread = partial(len, self._data)
         inbound.plan_delivery()
 
     def _arrived(self, data: bytes) -> None:

@@ -166,7 +166,6 @@ class StreamSocket(SimulatedSocket):
         self.fate: Fate | None = None
         inbound.deliver = self._arrived
         inbound.deliver_eof = self._arrived_eof
-        inbound.unread = partial(len, self._received)
         outbound.on_room = self._changed
         inbound.plan_delivery()
 
@@ -226,10 +225,6 @@ class StreamSocket(SimulatedSocket):
     def unread(self) -> int:
         """The number of bytes that have come and were not read."""
         return len(self._received)
-
-    def read_through(self, pending: Callable[[], int]) -> None:
-        """Somebody reads this socket for a program, and holds bytes that the program has not read."""
-        self._inbound.unread = lambda: self.unread + pending()
 
     # The interface of the system
 

@@ -57,7 +57,6 @@ class SimulatedTlsSocket:
         self.accept: Final = under.accept
         self.shutdown: Final = under.shutdown
         self.close: Final = under.close
-        under.read_through(self.pending)
 
     @property
     def broken(self) -> bool:
