@@ -424,6 +424,11 @@ def rates(desk: Desk) -> None:
         desk.receive(connection, call("connection.ping"))
         assert desk.codes() == [None], "of more users than connections the first is forgotten"
         desk.disconnected(connection, None)
+    for last, code in ((1, None), (2, -32029), (1, -32029)):
+        exchange = ConnectionId(desk.connect(Peer("http", Address(f"2001:db8::{last}"))))
+        desk.receive(exchange, call("connection.ping"))
+        assert desk.codes() == [code], "over HTTP the addresses of one subnet count as one"
+        desk.disconnected(exchange, None)
 
 
 def built_in_scopes(desk: Desk) -> None:

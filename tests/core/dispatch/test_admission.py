@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from posthouse.core.dispatch.admission import uncallable
+from posthouse.core.values.effects import Answer
 from posthouse.core.values.lifecycle import LimitBreached
 from posthouse.core.values.peers import ALL_SCOPES, Address, Identity, Kind
 
@@ -83,6 +84,67 @@ def test_a_user_has_one_rate_over_all_connections_and_from_one_to_the_next() -> 
     world.call(one, "connection.ping")
     world.call(two, "connection.ping")
     assert world.codes() == [-32029, None]
+
+
+def asks(world: World, host: str, **peer: Any) -> int | None:
+    """One HTTP request from this address: the code of its answer."""
+    exchange = world.connect("http", address=Address(host, 5000), **peer)
+    world.call(exchange, "connection.ping")
+    (code,) = world.codes()
+    world.gateway.disconnected(exchange, None, world.now)
+    return code
+
+
+def test_row_22_anonymous_http_callers_have_one_rate_for_each_address() -> None:
+    world = World(call_rate=2.0)
+    here, there = "192.0.2.1", "192.0.2.2"
+    assert [asks(world, here) for _ in range(4)] == [None, None, -32029, -32029]
+    assert [asks(world, there) for _ in range(3)] == [None, None, -32029]
+    world.at(0.5)
+    assert [asks(world, here) for _ in range(2)] == [None, -32029]
+
+
+def test_row_22_an_anonymous_http_caller_is_told_how_long_to_wait() -> None:
+    world = World(call_rate=2.0)
+    asks(world, "192.0.2.1"), asks(world, "192.0.2.1")
+    exchange = world.connect("http", address=Address("192.0.2.1", 5001))
+    world.call(exchange, "connection.ping")
+    (answer,) = world.take()
+    assert isinstance(answer, Answer)
+    assert (answer.code, answer.retry_after) == (-32029, 0.501)
+
+
+def test_row_22_the_addresses_of_one_ipv6_subnet_have_one_rate() -> None:
+    world = World(call_rate=1.0)
+    assert [asks(world, f"2001:db8::{last}") for last in (1, 2)] == [None, -32029]
+    assert asks(world, "2001:db8:0:1::1") is None
+
+
+def test_the_rate_of_an_address_is_not_that_of_its_users_websockets_and_unix_sockets() -> None:
+    world = World(call_rate=1.0)
+    assert [asks(world, "192.0.2.1") for _ in range(2)] == [None, -32029]
+    assert asks(world, "192.0.2.1", user="ada") is None
+    websocket = world.connect(address=Address("192.0.2.1", 5001))
+    world.call(websocket, "connection.ping")
+    assert world.codes() == [None]
+    assert [asks(world, "") for _ in range(3)] == [None, None, None]
+
+
+def test_no_more_addresses_are_remembered_than_connections_may_be_open() -> None:
+    world = World(call_rate=1.0, max_connections=2)
+    assert [asks(world, f"192.0.2.{last}") for last in (1, 2, 1, 3, 2)] == [None, None, -32029, None, None]
+
+
+def test_row_22_ten_seconds_of_refusals_close_the_sockets_of_an_anonymous_http_caller() -> None:
+    world = World(call_rate=1.0)
+    closed: list[float] = []
+    for half in range(22):
+        world.now = half / 2
+        exchange = world.connect("http", address=Address("192.0.2.1", 5000))
+        world.call(exchange, "connection.ping")
+        closed += [world.now for _ in world.closes()]
+        world.gateway.disconnected(exchange, None, world.now)
+    assert closed == [10.5]
 
 
 def test_row_22_a_call_of_an_unknown_method_costs_the_same() -> None:

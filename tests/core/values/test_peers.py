@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import asdict
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import (
@@ -53,6 +56,35 @@ def test_a_peer_is_anonymous_and_has_no_socket_by_default() -> None:
     assert (peer.identity, peer.socket, peer.meta, peer.address) == (ANONYMOUS, None, NO_META, Address())
     assert (peer.path, peer.headers) == ("", ())
     assert Meta() == NO_META
+
+
+@pytest.mark.parametrize(
+    ("host", "key"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("2001:0DB8:0001:0002:0003:0004:0005:0006", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::1", "::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::ffff:c000:201", "192.0.2.1"),
+        ("", ""),
+        ("pipe", "pipe"),
+        ("not:an:address", "not:an:address"),
+    ],
+)
+def test_an_ipv6_address_counts_by_its_64_and_others_by_themselves(host: str, key: str) -> None:
+    assert Address(host, 5000).key == key
+
+
+@given(st.ip_addresses(v=6), st.integers(0, 2**64 - 1))
+def test_a_host_that_changes_its_last_64_bits_keeps_its_key(address: IPv6Address, interface: int) -> None:
+    other = IPv6Address(int(address) >> 64 << 64 | interface)
+    if address.ipv4_mapped is None and other.ipv4_mapped is None:
+        assert Address(str(address)).key == Address(str(other)).key
 
 
 def test_a_peer_has_defaults() -> None:

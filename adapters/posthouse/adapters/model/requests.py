@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from ipaddress import IPv6Interface
+from typing import Any, Final
 
 from msgspec import DecodeError, Raw, Struct
 from msgspec.json import decode
@@ -47,7 +48,8 @@ class Requests:
         self._service = service
         self._config = config
         self._expected = expected
-        self._user_buckets: dict[UserKey, TokenBucket] = {}
+        self._buckets: dict[UserKey, TokenBucket] = {}
+        self._address_buckets: dict[str, TokenBucket] = {}
 
     def receive(self, connection: Connection, data: bytes) -> None:
         """A text was received on an open connection."""
@@ -116,14 +118,21 @@ class Requests:
         if rate is None or "call_rate" in self._config.observe:
             return True
         full = TokenBucket(max(rate, 1.0), self._expected.now)
-        if user is None:
-            bucket = connection.bucket = connection.bucket or full
+        host = connection.peer.address.host
+        if user is not None:
+            bucket = self._bucket(self._buckets, user, full)
+        elif host and not connection.pushable:
+            bucket = self._bucket(self._address_buckets, subnet(host), full)
         else:
-            # At most `max_connections` users are kept: the least recent one is dropped.
-            bucket = self._user_buckets[user] = self._user_buckets.pop(user, full)
-            if len(self._user_buckets) > self._config.max_connections:
-                del self._user_buckets[next(iter(self._user_buckets))]
+            bucket = connection.bucket = connection.bucket or full
         return bucket.take(rate, self._expected.now)
+
+    def _bucket(self, buckets: dict[Any, TokenBucket], key: UserKey | str, full: TokenBucket) -> TokenBucket:
+        """The bucket of this key. At most `max_connections` of them are kept: the least recent one is dropped."""
+        bucket = buckets[key] = buckets.pop(key, full)
+        if len(buckets) > self._config.max_connections:
+            del buckets[next(iter(buckets))]
+        return bucket
 
     def _cancel(self, connection: Connection, params: bytes | None) -> Codes:
         try:
@@ -147,3 +156,8 @@ class Requests:
         """The deadlines of calls and of requests to peers."""
         ends = [call.deadline for call in self.calls.records.values() if call.open]
         return ends + [deadline for _, deadline in self.outgoing.pending.values()]
+
+
+def subnet(host: str) -> str:
+    """By this, an address counts: the network of 64 bits of an IPv6 address, else the address."""
+    return str(IPv6Interface(f"{host}/64").network) if ":" in host else host

@@ -19,11 +19,13 @@ FLOODED: Final = 10.0
 
 
 class CallRate:
-    """The limit on calls per second, for each user and for each connection without a user."""
+    """The limit on calls per second, for each user and for each connection without a user. Over HTTP every request is
+    a connection of its own: those without a user count by their address."""
 
     def __init__(self, shared: Shared, rate: float) -> None:
         self._shared = shared
         self._by_user = Buckets(rate, shared.config.max_connections)
+        self._by_address = Buckets(rate, shared.config.max_connections)
         self._observed = CALL_RATE.name in shared.config.observe
 
     def take(self, connection: Connection, now: float) -> None:
@@ -43,6 +45,9 @@ class CallRate:
         user = connection.identity.key
         if user is not None:
             return self._by_user.of(user, now)
+        address = connection.peer.address
+        if not connection.pushable and address.host:
+            return self._by_address.of(address.key, now)
         if connection.call_bucket is None:
             connection.call_bucket = Bucket(self._by_user.rate, now)
         return connection.call_bucket

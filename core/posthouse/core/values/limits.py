@@ -124,7 +124,8 @@ Calls
   cleanup_grace = 5: seconds in which the clean-up of a cancelled handler (finally) may await
       the handler is named in the log; it keeps its slot until it ends, and the server ends without
       it
-  call_rate ° = off: calls a second of one user, or of one connection without a user
+  call_rate ° = off: calls a second of one user; without a user, of one connection, over HTTP of one
+      address (IPv6: /64)
       -32029; after ten seconds, close 4429
   blocking_workers = 40: threads for blocking handlers
       further handlers wait for a thread

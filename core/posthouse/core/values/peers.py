@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from ipaddress import AddressValueError, IPv6Address
 from math import isfinite
 from types import MappingProxyType
 from typing import Any, Final, Literal, NewType
@@ -40,6 +41,10 @@ REQUEST_ID: Final = re.compile(r"[!-~]{1,128}")
 """An id that a client or a proxy gives to a request, for logs: 1 to 128 visible characters of ASCII."""
 
 
+SUBNET: Final = -1 << 64
+"""RFC 4291 section 2.5.4: the last 64 bits of an IPv6 address name an interface. A host may use all of them."""
+
+
 class Address(Struct, frozen=True, gc=False):
     """The other end of a socket. `host` is an IP address as text. It is empty for unix sockets and pipes: limits per
     address do not apply to them. `transport` says which first bytes to expect."""
@@ -48,6 +53,21 @@ class Address(Struct, frozen=True, gc=False):
     port: int = 0
     transport: Literal["stream", "pipe"] = "stream"
     secure: bool = False
+
+    @property
+    def key(self) -> str:
+        """By this, limits count addresses: the /64 of an IPv6 address, else the host itself. An IPv4 address that is
+        written as an IPv6 one (`::ffff:192.0.2.1`) is the IPv4 address."""
+        host = self.host
+        if ":" not in host:
+            return host
+        try:
+            address = IPv6Address(host.partition("%")[0])
+        except AddressValueError:
+            return host
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return f"{IPv6Address(int(address) & SUBNET)}/64"
 
 
 UserKey = tuple[str, str]
