@@ -99,6 +99,19 @@ def test_an_address_may_open_sockets_at_its_rate_and_others_are_unaffected() -> 
     assert limits(tables, now=1.0) == ()
 
 
+def test_all_addresses_of_one_ipv6_network_of_64_bits_share_their_limits() -> None:
+    tables = connections(max_connections_per_address=2, accept_rate_per_address=3.0)
+    one, other, next_door = (Address(f"2001:db8:0:{host}") for host in ("1::1", "1:9:9:9:9", "2::1"))
+    assert [limits(tables, address) for address in (one, other)] == [(), ()]
+    assert tables.by_address == {"2001:db8:0:1::/64": 2}
+    assert limits(tables, one) == ("max_connections_per_address",)
+    assert limits(tables, other) == ("max_connections_per_address", "accept_rate_per_address")
+    assert limits(tables, next_door) == ()
+    for socket in list(tables.sockets):
+        tables.remove_socket(socket)
+    assert tables.by_address == {}
+
+
 def test_limits_per_address_do_not_apply_without_an_address() -> None:
     tables = connections(max_connections_per_address=1, accept_rate_per_address=1.0)
     assert [limits(tables, UNIX) for _ in range(5)] == [()] * 5

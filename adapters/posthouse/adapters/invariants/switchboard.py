@@ -43,8 +43,8 @@ def tables(board: Switchboard) -> None:
     must(all(table.by_user.values()), "tables: a user without connections is not kept")
     in_head = sum(socket.in_head for socket in table.sockets.values())
     must(table.in_head == in_head, "tables: sockets in their head are counted")
-    hosts = Counter(socket.address.host for socket in table.sockets.values() if socket.address.host)
-    must(table.by_address == hosts, "tables: sockets are counted by address")
+    counted = Counter(socket.address.key for socket in table.sockets.values() if socket.address.host)
+    must(table.by_address == counted, "tables: sockets are counted by address")
     must(sockets.records.keys() == table.sockets.keys(), "tables: switchboard and gateway have the same sockets")
     must(sockets.by_connection.keys() | local.keys() == table.records.keys(), "tables: every connection has a socket")
     for connection in local:

@@ -100,9 +100,11 @@ class Connection:
 
 
 class Socket(Struct, eq=False, gc=False):
-    """One accepted socket. `in_head`: its first whole head has not been read yet."""
+    """One accepted socket. `counted` is the key under which limits per address count it, or empty. `in_head`: its first
+    whole head has not been read yet."""
 
     address: Address
+    counted: str
     in_head: bool = True
 
 
@@ -147,12 +149,13 @@ class Connections:
             breached.append(MAX_CONNECTIONS)
         if self.in_head >= config.max_in_head:
             breached.append(MAX_IN_HEAD)
-        if not address.host:
+        key = address.key
+        if not key:
             return breached
         allowed = config.max_connections_per_address
-        if allowed is not None and self.by_address.get(address.host, 0) >= allowed:
+        if allowed is not None and self.by_address.get(key, 0) >= allowed:
             breached.append(MAX_CONNECTIONS_PER_ADDRESS)
-        if self._accepts is not None and not self._accepts.of(address.host, now).take(now):
+        if self._accepts is not None and not self._accepts.of(key, now).take(now):
             breached.append(ACCEPT_RATE_PER_ADDRESS)
         return breached
 
@@ -160,10 +163,11 @@ class Connections:
         """Record a new socket."""
         self._last_socket += 1
         socket = SocketId(self._last_socket)
-        self.sockets[socket] = Socket(address)
+        key = address.key
+        self.sockets[socket] = Socket(address, key)
         self.in_head += 1
-        if address.host:
-            self.by_address[address.host] = self.by_address.get(address.host, 0) + 1
+        if key:
+            self.by_address[key] = self.by_address.get(key, 0) + 1
         return socket
 
     def head_read(self, socket: SocketId) -> None:
@@ -176,13 +180,13 @@ class Connections:
     def remove_socket(self, socket: SocketId) -> None:
         """The socket is closed."""
         self.head_read(socket)
-        host = self.sockets.pop(socket).address.host
-        if host:
-            left = self.by_address[host] - 1
+        key = self.sockets.pop(socket).counted
+        if key:
+            left = self.by_address[key] - 1
             if left:
-                self.by_address[host] = left
+                self.by_address[key] = left
             else:
-                del self.by_address[host]
+                del self.by_address[key]
 
     # Connections
 

@@ -12,11 +12,11 @@ Sockets and connections
       the socket is closed without reading; a connection gets 1013, over HTTP 503
   max_in_head = 1,000: sockets before their first complete head
       the socket is closed without reading
-  max_connections_per_address ° = off: sockets of one IP address
+  max_connections_per_address ° = off: sockets of one IP address (IPv6: /64)
       the socket is closed without reading
   max_connections_per_user ° = off: connections of one user
       close 4429, over HTTP 429
-  accept_rate_per_address ° = off: sockets a second of one IP address
+  accept_rate_per_address ° = off: sockets a second of one IP address (IPv6: /64)
       the socket is closed without reading
   descriptor_reserve = 64: file descriptors kept free
       accepting stops, and resumes by itself
