@@ -23,6 +23,7 @@ from posthouse.core.dispatch.builtin.part import Tables
 from posthouse.core.dispatch.dispatch import Dispatch
 from posthouse.core.dispatch.logins import Logins
 from posthouse.core.identity.arrivals import Arrivals
+from posthouse.core.identity.hashing import beside_hashes
 from posthouse.core.identity.verifications import Verifications
 from posthouse.core.operations.operations import Operations
 from posthouse.core.service.service import Service
@@ -46,6 +47,7 @@ class Assembly:
         events: EventNames = (),
         tell_exchanges: bool = True,
     ) -> None:
+        config = beside_hashes(config, service.authenticators.values())
         wanted = wanted_events(service.hooks, events)
         told = tell_exchanges or ConnectionOpened in wanted or ConnectionClosed in wanted
         self._shared = shared = Shared(config, wall, entropy, wanted, told)

@@ -67,7 +67,7 @@ async def test_every_action_has_a_row_and_nothing_else_has() -> None:
     runs = Runs(runner, tasks, events, requests, watchdog, workers)
     calls = Awaited[ConnectionId](runner, runner.board.hang_up, refusal(DRAINING))
     acceptor = Acceptor((), runner, endpoints, None)
-    verifications = Verifications(runner, tasks, events, watchdog, workers)
+    verifications = Verifications(runner, tasks, events, watchdog, workers, workers)
     actions = performers(endpoints, runs, verifications, requests, calls, events, acceptor, drained.set)
     assert actions.keys() == {*get_args(Action)}
 

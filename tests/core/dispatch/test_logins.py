@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from posthouse.core.operations.operations import Busy
 from posthouse.core.service.authenticators import Bearer
 from posthouse.core.values.effects import Invoke, Verify, Withdraw
 from posthouse.core.values.lifecycle import CallEnded, CallTimedOut
@@ -264,6 +265,13 @@ def test_a_log_in_is_refused_while_too_many_operations_run() -> None:
     login(world, one)
     world.take()
     login(world, two, OTHER)
+    assert outcomes(world) == {1: -32009}
+
+
+def test_a_log_in_is_refused_while_too_many_passwords_wait_to_be_hashed() -> None:
+    world = AuthWorld()
+    login(world, world.connect())
+    world.conclude(OperationId(1), Busy())
     assert outcomes(world) == {1: -32009}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from posthouse.core.operations.operations import Busy
 from posthouse.core.values.close_reasons import (
     AUTHENTICATION_FAILED,
     CREDENTIALS_EXPIRED,
@@ -13,6 +14,7 @@ from posthouse.core.values.close_reasons import (
     MAX_CONNECTIONS,
     MAX_CONNECTIONS_PER_USER,
     MAX_EXTERNAL_OPERATIONS,
+    MAX_HASHING_QUEUE,
 )
 from posthouse.core.values.effects import Accept, Answer, Disconnect, Drained, Invoke, Withdraw
 from posthouse.core.values.errors import UsageError
@@ -21,7 +23,7 @@ from posthouse.core.values.peers import Identity, Kind, OperationId, Peer
 
 from tests.core.world import WALL, request
 
-from .credentials import ADA, BOB, FAILED, HERE, OTHER, REFUSED, TOKEN, AuthWorld
+from .credentials import ADA, BOB, FAILED, HERE, LOGIN, OTHER, REFUSED, TOKEN, AuthWorld
 
 CALL = request("private", (), 1)
 
@@ -185,6 +187,13 @@ def test_expired_credentials_and_a_server_that_is_busy_have_their_own_reasons() 
     assert world.take()[-1] == Disconnect(two, MAX_EXTERNAL_OPERATIONS)
     world.conclude(OperationId(1), Identity("ada", expires_at=WALL))
     assert world.take() == [Disconnect(one, CREDENTIALS_EXPIRED)]
+
+
+def test_a_full_queue_of_hashes_has_a_reason_of_its_own() -> None:
+    world = AuthWorld(("basic", "basic", ""))
+    one = world.arrive(LOGIN)
+    world.conclude(world.asked().operation, Busy())
+    assert world.take()[-1] == Disconnect(one, MAX_HASHING_QUEUE)
 
 
 def test_a_websocket_that_is_verified_during_a_shut_down_is_refused_and_an_exchange_is_answered() -> None:

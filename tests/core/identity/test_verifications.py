@@ -8,6 +8,7 @@ import pytest
 from msgspec import Struct
 from posthouse.core.gateway import Gateway
 from posthouse.core.identity.verifications import Refusal, Verification
+from posthouse.core.operations.operations import Busy, Refused
 from posthouse.core.service.authenticators import Basic, Bearer, UnreadableCredentials
 from posthouse.core.values.effects import Emit, Verify, Withdraw
 from posthouse.core.values.lifecycle import AuthFailed, AuthSucceeded
@@ -184,6 +185,26 @@ def test_the_next_authenticator_is_not_asked_if_too_many_operations_are_in_fligh
     world.table._operations._most = 0
     world.conclude(ONE, REFUSED)
     assert world.results == [(5, Refusal("busy"), 0.0)]
+
+
+def test_an_authenticator_with_a_full_queue_is_the_last_one() -> None:
+    world = Verifying(*CHAIN)
+    world.begun()
+    world.conclude(ONE, Busy())
+    assert world.results == [(5, Refusal("queue_full"), 0.0)]
+    assert world.take_events() == world.failed("first", "queue_full")
+
+
+def test_the_log_and_hooks_are_told_why_each_authenticator_has_refused() -> None:
+    world = Verifying(*CHAIN, ("bearer", "third", "c"))
+    world.begun()
+    world.conclude(ONE, Refused("it has expired"))
+    world.conclude(TWO, REFUSED)
+    world.conclude(OperationId(3), Refused("unknown"))
+    assert world.results == [(5, Refusal("refused"), 0.0)]
+    (told,) = world.take_events()
+    assert isinstance(told, AuthFailed)
+    assert told.why == "first: it has expired; third: unknown"
 
 
 def test_a_verification_that_nobody_waits_for_is_withdrawn() -> None:

@@ -15,8 +15,10 @@ from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import Identity
 
 
-def declare(function: Callable[..., Any], scheme: str = "bearer", *, blocking: bool = False) -> Authenticator:
-    return Authenticator.of(function, name="mine", scheme=scheme, namespace="", blocking=blocking)
+def declare(
+    function: Callable[..., Any], scheme: str = "bearer", *, blocking: bool = False, hashing: bool = False
+) -> Authenticator:
+    return Authenticator.of(function, name="mine", scheme=scheme, namespace="", blocking=blocking, hashing=hashing)
 
 
 def plain(credentials: Bearer) -> Identity | None:
@@ -37,6 +39,11 @@ def test_an_authenticator_takes_the_credentials_of_its_scheme_and_a_context_if_i
     assert declare(functools.partial(lambda prefix, credentials: None, "x")).takes_context is False
     assert declare(lambda credentials, *, verbose=False, **more: None).takes_context is False
     assert declare(plain, blocking=True).blocking
+
+
+def test_one_that_hashes_blocks_too() -> None:
+    found = [declare(plain), declare(plain, blocking=True), declare(plain, hashing=True)]
+    assert [(each.blocking, each.hashing) for each in found] == [(False, False), (True, False), (True, True)]
 
 
 @pytest.mark.parametrize(

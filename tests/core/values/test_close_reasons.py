@@ -24,6 +24,7 @@ def test_each_reason_has_its_close_code_and_says_whether_what_is_queued_is_sent(
         "authentication_failed": (4401, True),
         "credentials_expired": (4401, True),
         "max_external_operations": (1013, True),
+        "max_hashing_queue": (1013, True),
         "memory_budget": (1013, False),
         "max_bad_messages": (4400, True),
         "call_rate": (4429, True),

@@ -16,12 +16,12 @@ from msgspec import Raw, Struct, convert, json, to_builtins
 from msgspec.structs import replace
 from posthouse.core.encoding.conversion import write_custom
 from posthouse.core.encoding.ordering import ordered
-from posthouse.core.operations.operations import Failed, Refused
+from posthouse.core.operations.operations import Busy, Failed, Refused
 from posthouse.core.service.authenticators import Basic, Bearer, UnreadableCredentials
 from posthouse.core.values.errors import RpcError
 from posthouse.core.values.peers import Address, Identity, Peer
 
-OUTCOMES: Final[dict[type, str]] = {Identity: "identity", Refused: "refused", Failed: "failed"}
+OUTCOMES: Final[dict[type, str]] = {Identity: "identity", Refused: "refused", Failed: "failed", Busy: "busy"}
 CREDENTIALS: Final[dict[type, str]] = {Bearer: "bearer", Basic: "basic", UnreadableCredentials: "unreadable"}
 
 BYTES: Final = "latin-1"

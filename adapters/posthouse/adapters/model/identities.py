@@ -12,6 +12,7 @@ from typing import Any, Final
 from msgspec import DecodeError, Struct, json
 from msgspec.structs import replace
 from posthouse.adapters.invariants import Violation, must
+from posthouse.core.operations.operations import Busy
 from posthouse.core.service.authenticators import Authenticator, Basic, Bearer
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
@@ -202,7 +203,7 @@ class Identities:
         if isinstance(outcome, Identity) and outcome.user and outcome.namespace in ("", authenticator.namespace):
             identity = replace(outcome, namespace=authenticator.namespace)
             return asked.call, self._judged(asked, authenticator, identity, late=late)
-        if asked.place + 1 < len(asked.chain) and self._begins:
+        if not isinstance(outcome, Busy) and asked.place + 1 < len(asked.chain) and self._begins:
             asked.place += 1
             self._ask(asked)
             return None
@@ -234,7 +235,8 @@ class Identities:
         connection, authenticator = asked.connection, asked.chain[asked.place]
         if isinstance(outcome, Identity) and outcome.user and outcome.namespace in ("", authenticator.namespace):
             return self._accepted(asked, authenticator, replace(outcome, namespace=authenticator.namespace))
-        if asked.place + 1 < len(asked.chain) and self._closed(connection) is None:
+        following = not isinstance(outcome, Busy) and asked.place + 1 < len(asked.chain)
+        if following and self._closed(connection) is None:
             asked.place += 1
             self._ask(asked)
             return None

@@ -63,6 +63,7 @@ async def drive(
     drained = anyio.Event()
     watchdog = Watchdog(runner.now, runner.send_written, config.watchdog_warn, config.watchdog_log)
     workers = Workers(runner.system.threads, config.blocking_workers, config.max_blocking_queue)
+    hashing = Workers(runner.system.threads, config.hashing_workers, config.max_hashing_queue)
     tasks = Tasks(runner)
     states = States()
     events = Events(service, runner, tasks, watchdog, states, access_log=access_log)
@@ -73,14 +74,21 @@ async def drive(
     endpoints = Endpoints()
     acceptor = Acceptor(entrances.listeners, runner, endpoints, entrances.tls)
     runs = Runs(runner, tasks, events, requests, watchdog, workers)
-    verifications = Verifications(runner, tasks, events, watchdog, workers)
+    verifications = Verifications(runner, tasks, events, watchdog, workers, hashing)
     runner.actions.update(
         performers(endpoints, runs, verifications, requests, server._calls, events, acceptor, drained.set)
     )
     if (watch := BUILD.get(Build()).watch) is not None:
         watch(runner, endpoints, runs, events)
     with ExitStack() as stack:
-        for cleanup in (requests.close, server._calls.close, workers.close, endpoints.abort, acceptor.close):
+        for cleanup in (
+            requests.close,
+            server._calls.close,
+            workers.close,
+            hashing.close,
+            endpoints.abort,
+            acceptor.close,
+        ):
             stack.callback(cleanup)
         stack.callback(server._ended.set)
         stack.callback(watchdog.start(runner.system.threads))

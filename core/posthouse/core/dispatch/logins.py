@@ -24,8 +24,12 @@ from posthouse.core.values.errors import (
     RpcError,
     refusal,
 )
+from posthouse.core.values.lifecycle import AuthFailure
 from posthouse.core.values.peers import CallId, Identity
 from posthouse.core.values.shared import Shared
+
+BUSY: Final[dict[AuthFailure, str]] = {"busy": "max_external_operations", "queue_full": "max_hashing_queue"}
+"""The limits that keep credentials from being verified."""
 
 LOGIN: Final = "login"
 """The purpose of this table's verifications."""
@@ -97,8 +101,8 @@ class Logins:
     ) -> LoggedIn:
         """Change the identity of the connection, or raise RpcError."""
         if isinstance(result, Refusal):
-            if result.reason == "busy":
-                raise RpcError.of(refusal(SERVER_BUSY, limit="max_external_operations"))
+            if result.reason in BUSY:
+                raise RpcError.of(refusal(SERVER_BUSY, limit=BUSY[result.reason]))
             raise RpcError(CREDENTIALS_EXPIRED if result.reason == "expired" else UNAUTHENTICATED)
         same = result.key == connection.identity.key
         if refresh and not same:

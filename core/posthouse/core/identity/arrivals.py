@@ -16,6 +16,7 @@ from posthouse.core.values.close_reasons import (
     AUTHENTICATION_FAILED,
     CREDENTIALS_EXPIRED,
     MAX_EXTERNAL_OPERATIONS,
+    MAX_HASHING_QUEUE,
     CloseReason,
 )
 from posthouse.core.values.errors import UsageError
@@ -31,6 +32,7 @@ ARRIVAL: Final = "arrival"
 REASONS: Final[dict[AuthFailure, CloseReason]] = {
     "expired": CREDENTIALS_EXPIRED,
     "busy": MAX_EXTERNAL_OPERATIONS,
+    "queue_full": MAX_HASHING_QUEUE,
 }
 """Why a peer is refused, if not because its credentials were: no answer may tell more."""
 

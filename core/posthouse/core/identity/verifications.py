@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
-from posthouse.core.operations.operations import Expired, Failed, Operations, Refused
+from posthouse.core.operations.operations import Busy, Expired, Failed, Operations, Refused
 from posthouse.core.service.authenticators import SCHEMES, Authenticator, Basic, Bearer
 from posthouse.core.values.effects import Emit, Verify
 from posthouse.core.values.lifecycle import AuthFailed, AuthFailure, AuthSucceeded
@@ -27,6 +27,10 @@ SCHEME_OF: Final = {takes: scheme for scheme, takes in SCHEMES.items()}
 """The schemes of `Authorization`, by the types of their credentials."""
 
 
+REASONS: Final[dict[type, AuthFailure]] = {Refused: "refused", Expired: "timed_out", Busy: "queue_full"}
+"""Why credentials were not accepted, by the outcome of an operation. Others: the authenticator has failed."""
+
+
 class Refusal(Struct, frozen=True, gc=False):
     """Credentials were not accepted. The reason is not for the peer."""
 
@@ -35,7 +39,8 @@ class Refusal(Struct, frozen=True, gc=False):
 
 class Verification(Struct, eq=False, gc=False):
     """Credentials that are being verified for a `purpose`: the `place`-th authenticator of the `chain` is asked, with
-    this operation. `subject` is the id of the thing that waits for it. `deadline`: that of the whole chain."""
+    this operation. `subject` is the id of the thing that waits for it. `deadline`: that of the whole chain. `why`: the
+    texts of authenticators that have refused."""
 
     purpose: str
     subject: int
@@ -46,6 +51,7 @@ class Verification(Struct, eq=False, gc=False):
     deadline: float
     place: int = 0
     operation: OperationId = OperationId(0)
+    why: str = ""
 
 
 Verified = Callable[[int, Identity | Refusal, float], None]
@@ -65,7 +71,7 @@ class Verifications:
         self._verified: dict[str, Verified] = {}
         self.cache = CredentialCache(shared)
         self.records: dict[OperationId, Verification] = {}
-        operations.on(VERIFY, (Identity, Refused, Failed), self._concluded)
+        operations.on(VERIFY, (Identity, Refused, Failed, Busy), self._concluded)
 
     def on(self, purpose: str, verified: Verified) -> None:
         """Call `verified` with the result of each verification for this purpose that was not decided at once."""
@@ -132,15 +138,15 @@ class Verifications:
         authenticator = verification.chain[verification.place]
         if isinstance(outcome, Identity) and outcome.user and outcome.namespace in ("", authenticator.namespace):
             return self._accept(verification, authenticator, outcome, now)
-        reason: AuthFailure = "refused" if isinstance(outcome, Refused) else "failed"
-        if isinstance(outcome, Expired):
-            reason = "timed_out"
-        elif verification.place + 1 < len(verification.chain):
+        reason = REASONS.get(type(outcome), "failed")
+        if isinstance(outcome, Refused) and outcome.why:
+            verification.why += f"{'; ' if verification.why else ''}{authenticator.name}: {outcome.why}"
+        if reason in ("refused", "failed") and verification.place + 1 < len(verification.chain):
             verification.place += 1
             if self._ask(verification):
                 return None
             reason = "busy"
-        return self._fail(verification.caller, authenticator, reason, now)
+        return self._fail(verification.caller, authenticator, reason, now, verification.why)
 
     def _accept(
         self, verification: Verification, authenticator: Authenticator, given: Identity, now: float
@@ -160,9 +166,11 @@ class Verifications:
         self._shared.outbox.append(Emit(succeeded))
         return identity
 
-    def _fail(self, caller: Caller, authenticator: Authenticator | None, reason: AuthFailure, now: float) -> Refusal:
+    def _fail(
+        self, caller: Caller, authenticator: Authenticator | None, reason: AuthFailure, now: float, why: str = ""
+    ) -> Refusal:
         self._shared.stats.count("auth.failed")
         name, peer = None if authenticator is None else authenticator.name, caller.peer
-        failed = AuthFailed(caller.connection, caller.public_id, peer.kind, peer.address, name, reason, now)
+        failed = AuthFailed(caller.connection, caller.public_id, peer.kind, peer.address, name, reason, now, why)
         self._shared.outbox.append(Emit(failed))
         return Refusal(reason)

@@ -21,11 +21,17 @@ OPERATION_EXPIRES: Final = "operation"
 
 
 class Refused(Struct, frozen=True, gc=False):
-    """The outcome of an operation: the outside has refused it."""
+    """The outcome of an operation: the outside has refused it. `why` is for the log and for hooks, never for a peer."""
+
+    why: str = ""
 
 
 class Failed(Struct, frozen=True, gc=False):
     """The outcome of an operation: the outside could not do it."""
+
+
+class Busy(Struct, frozen=True, gc=False):
+    """The outcome of an operation: the outside did not begin: too much waits there (`max_hashing_queue`)."""
 
 
 class Expired(Struct, frozen=True, gc=False):

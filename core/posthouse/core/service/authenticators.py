@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, get_origin, get_type_hints
 
 from msgspec import Struct
+from msgspec.structs import replace
 from posthouse.core.values.errors import UsageError
 
 from .context import AuthContext
@@ -52,8 +53,8 @@ SCHEMES: Final[dict[str, type]] = {"bearer": Bearer, "basic": Basic}
 class Authenticator(Struct, frozen=True, eq=False):
     """One authenticator. `scheme` says which credentials it takes, instances of `takes`. Its users are in `namespace`.
 
-    `takes_context`: it is called with the credentials and an AuthContext. `blocking`: it runs in a worker thread.
-    `lifespan` opens the state that it sees.
+    `takes_context`: it is called with the credentials and an AuthContext. `blocking`: it runs in a worker thread, which
+    is one of the `hashing_workers` if it is `hashing`. `lifespan` opens the state that it sees.
     """
 
     name: str
@@ -63,24 +64,26 @@ class Authenticator(Struct, frozen=True, eq=False):
     blocking: bool
     takes: type
     takes_context: bool
+    hashing: bool = False
     lifespan: Lifespan | None = None
 
     @classmethod
     def of(
-        cls, function: Callable[..., Any], *, name: str, scheme: str, namespace: str, blocking: bool
+        cls, function: Callable[..., Any], *, name: str, scheme: str, namespace: str, blocking: bool, hashing: bool
     ) -> Authenticator:
         """Check a declaration. Raises UsageError if it is invalid."""
         where = f"authenticator {name!r}"
         check_function(function, where)
-        if blocking and is_coroutine_function(function):
-            raise UsageError(f"{where} is an `async def`: `blocking=True` is for plain functions, run in a thread")
+        if (blocking or hashing) and is_coroutine_function(function):
+            option = "hashing" if hashing else "blocking"
+            raise UsageError(f"{where} is an `async def`: `{option}=True` is for plain functions, run in a thread")
         takes = SCHEMES.get(scheme) or _own_credentials(function, where)
-        return cls(name, scheme, function, namespace, blocking, takes, _takes_context(function, takes, where))
+        takes_context = _takes_context(function, takes, where)
+        return cls(name, scheme, function, namespace, blocking or hashing, takes, takes_context, hashing)
 
     def within(self, lifespan: Lifespan) -> Authenticator:
         """This authenticator, which sees the state of this lifespan."""
-        fields = (self.name, self.scheme, self.function, self.namespace, self.blocking, self.takes, self.takes_context)
-        return Authenticator(*fields, lifespan)
+        return replace(self, lifespan=lifespan)
 
 
 def check_scheme(scheme: object) -> str:

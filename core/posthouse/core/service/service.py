@@ -139,15 +139,25 @@ class Service:
     # Authenticators
 
     def authenticator(
-        self, scheme: str, /, *, name: str | None = None, namespace: str = "", blocking: bool = False
+        self,
+        scheme: str,
+        /,
+        *,
+        name: str | None = None,
+        namespace: str = "",
+        blocking: bool = False,
+        hashing: bool = False,
     ) -> Callable[[A], A]:
         """Declare an authenticator: `@service.authenticator("bearer")` on a function of a `Bearer`, or "basic" on one
         of a `Basic`. It returns the Identity of the caller, or None to refuse. Returns the function.
 
         It may be a plain function, which runs at once, a coroutine function, or with `blocking=True` a plain function
-        for a worker thread. With a second parameter, it also receives an AuthContext. None, an exception, and no answer
-        within `Config.authentication_timeout` refuse the caller alike (-32020). Authenticators of one scheme are asked
-        in the order of declaration, until one does not return None or fail. `name` defaults to the scheme.
+        for a worker thread. `hashing=True` gives it one of the few threads that hash passwords
+        (`Config.hashing_workers`). With a second parameter, it also receives an AuthContext.
+
+        None, `Refused(why)` with a text for the log, an exception, and no answer within `authentication_timeout` refuse
+        the caller alike (-32020). Authenticators of one scheme are asked in the order of declaration, until one
+        accepts. `name` defaults to the scheme.
 
         `namespace` is where its users are: two authenticators may share one only if both name it. Raises UsageError for
         an invalid declaration.
@@ -166,7 +176,7 @@ class Service:
                     "their users are the same"
                 )
             options: dict[str, Any] = {"name": chosen, "scheme": scheme, "namespace": place, "blocking": blocking}
-            declared = Authenticator.of(function, **options)
+            declared = Authenticator.of(function, **options, hashing=hashing)
             own = self.own_lifespan
             self.authenticators[chosen] = declared if own is None else declared.within(own)
             return function

@@ -57,6 +57,7 @@ CREDENTIALS_EXPIRED: Final = CloseReason(
 MAX_EXTERNAL_OPERATIONS: Final = CloseReason(
     "max_external_operations", "too many external operations are in flight", code=1013
 )
+MAX_HASHING_QUEUE: Final = CloseReason("max_hashing_queue", "too many passwords wait to be hashed", code=1013)
 MEMORY_BUDGET: Final = CloseReason("memory_budget", "the server is out of memory for peers", code=1013, flush=False)
 MAX_BAD_MESSAGES: Final = CloseReason("max_bad_messages", "too many invalid messages", code=4400, error=INVALID_REQUEST)
 CALL_RATE: Final = CloseReason("call_rate", "calls come too fast for too long", code=4429, error=RATE_LIMITED)

@@ -72,6 +72,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_password_bytes: int = 1_024
     credential_cache: float = 60.0
     max_cached_credentials: int = 10_000
+    hashing_workers: int = 4
+    max_hashing_queue: int = 32
+    argon2_memory: int = 64 * MIB
+    argon2_passes: int = 3
+    argon2_lanes: int = 4
 
     # HTTP bodies
     max_body_bytes: int = 4 * MIB
@@ -172,6 +177,7 @@ MAY_BE_ZERO: Final = (
     "max_waiting_calls",
     "max_waiting_bytes",
     "max_blocking_queue",
+    "max_hashing_queue",
     "cleanup_grace",
     "drain_notice",
     "drain_grace",
@@ -180,7 +186,11 @@ MAY_BE_ZERO: Final = (
 )
 """The fields that may be 0. All other numbers must be above 0."""
 
-AT_MOST: Final[dict[str, int]] = {"max_depth": MAX_PROVABLE_DEPTH}
+AT_MOST: Final[dict[str, int]] = {
+    "max_depth": MAX_PROVABLE_DEPTH,
+    "argon2_passes": 2**32 - 1,
+    "argon2_lanes": 2**24 - 1,
+}
 """The greatest value of a field, if it is not `EXACT`."""
 
 EXACT: Final = 2**53

@@ -101,7 +101,7 @@ class CallFailed(Struct, frozen=True):
     request_id: str | None = None
 
 
-AuthFailure = Literal["refused", "failed", "expired", "timed_out", "busy", "unreadable", "too_long"]
+AuthFailure = Literal["refused", "failed", "expired", "timed_out", "busy", "queue_full", "unreadable", "too_long"]
 """Why credentials were not accepted. The peer is not told: every answer but that for expired ones is the same."""
 
 
@@ -119,7 +119,8 @@ class AuthSucceeded(Struct, frozen=True):
 
 
 class AuthFailed(Struct, frozen=True):
-    """Credentials were not accepted. `authenticator` is the name of the last one that was asked, or None."""
+    """Credentials were not accepted. `authenticator` is the name of the last one that was asked, or None. `why` has the
+    texts of those that said why they refused, or is empty."""
 
     connection: ConnectionId
     public_id: str
@@ -128,6 +129,7 @@ class AuthFailed(Struct, frozen=True):
     authenticator: str | None
     reason: AuthFailure
     now: float
+    why: str = ""
 
 
 class LimitBreached(Struct, frozen=True):

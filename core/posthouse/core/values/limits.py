@@ -50,6 +50,17 @@ Authentication
       they are verified again
   max_cached_credentials = 10,000: verified credentials that are remembered, as hashes
       the oldest one is forgotten
+  hashing_workers = 4: threads that hash passwords
+      further log-ins wait for a thread
+  max_hashing_queue = 32: log-ins that wait for such a thread
+      the connection gets 1013, over HTTP 503 with -32009
+  argon2_memory = 64 MiB: bytes for one hash; of each thread, they are taken off memory_budget if an
+      authenticator hashes
+      a password file with a hash that needs more is refused at the start
+  argon2_passes = 3: passes over this memory
+      hashes with other parameters are accepted, and named in the log
+  argon2_lanes = 4: lanes, which are threads of one hash
+      the same
 
 HTTP bodies
   max_body_bytes = 4 MiB: bytes

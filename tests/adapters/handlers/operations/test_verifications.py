@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from threading import Event
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
+from posthouse.core.operations.operations import Refused
 from posthouse.core.service.authenticators import Basic, Bearer
 from posthouse.core.service.context import AuthContext, Context
 from posthouse.core.service.service import Service
@@ -192,6 +193,57 @@ async def test_the_end_of_the_server_cancels_authenticators_and_names_one_that_r
         gates[0].resists.set()
     messages = [record.getMessage() for record in caplog.records]
     assert "authenticator async was cancelled, but goes on: the server ends" in messages
+
+
+@pytest.mark.parametrize(("queue", "refused"), [(0, 2), (1, 1), (2, 0)])
+async def test_no_more_passwords_wait_to_be_hashed_than_the_limit(queue: int, refused: int) -> None:
+    service = Service("hashes")
+
+    @service.authenticator("basic", hashing=True)
+    def basic(credentials: Basic) -> Identity:
+        started.set()
+        release.wait(60)
+        return Identity(credentials.user)
+
+    started, release = Event(), Event()
+    config = Config(hashing_workers=1, max_hashing_queue=queue, drain_grace=0.0)
+    body = text("connection.ping")
+    head = b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    request = head + b"Authorization: Basic %b\r\nContent-Length: %d\r\n\r\n%b"
+    async with (
+        serving(service, config=config) as server,
+        connected(server) as first,
+        connected(server) as second,
+        connected(server) as third,
+    ):
+        await first.send(request % (b"YWRhOnB3", len(body), body))
+        await anyio.to_thread.run_sync(started.wait)
+        await second.send(request % (b"Ym9iOnB3", len(body), body))
+        await third.send(request % (b"ZXZlOnB3", len(body), body))
+        waiting = [second, third]
+        for client in waiting[len(waiting) - refused :]:
+            status, answer = await client.response()
+            assert (status, answer["error"]["code"]) == (503, -32009)
+        release.set()
+        for client in [first, *waiting[: len(waiting) - refused]]:
+            assert (await client.response())[0] == 200
+
+
+async def test_the_log_says_why_an_authenticator_has_refused(caplog: pytest.LogCaptureFixture) -> None:
+    service = Service("refuses")
+
+    @service.authenticator("bearer", name="tokens")
+    def bearer(credentials: Bearer) -> Any:
+        return Refused("the account is locked") if credentials.token == "locked" else wrong
+
+    wrong: Any = Refused(cast("Any", 3))
+    async with serving(service) as server:
+        for token in (b"Bearer locked", b"Bearer other"):
+            async with connected(server) as client:
+                assert await call(client, token) == (401, REFUSAL)
+    messages = [record.getMessage() for record in caplog.records]
+    assert any("refused credentials, reason=refused, why=tokens: the account is locked" in line for line in messages)
+    assert "the authenticator tokens failed: the caller was refused" in messages
 
 
 async def test_a_pool_that_is_full_refuses(caplog: pytest.LogCaptureFixture) -> None:

@@ -109,6 +109,7 @@ class EventLog:
             "auth.failed",
             "refused credentials",
             reason=event.reason,
+            why=event.why or None,
             authenticator=event.authenticator,
             connection=event.connection,
             kind=event.kind,

@@ -24,7 +24,7 @@ from posthouse.adapters.handlers.watchdog import Watchdog
 from posthouse.adapters.handlers.workers import Job, Workers
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import WARNING, report
-from posthouse.core.operations.operations import Failed, Refused
+from posthouse.core.operations.operations import Busy, Failed, Refused
 from posthouse.core.service.context import AuthContext
 from posthouse.core.service.method import Outcome, Raised, Returned
 from posthouse.core.values.effects import Verify, Withdraw
@@ -32,6 +32,12 @@ from posthouse.core.values.peers import Caller, Identity, OperationId
 
 LAST_GRACE: Final = 0.1
 """Seconds that authenticators have at least to end, when the time of a shut-down is over."""
+
+
+BUSY: Final = Returned(Busy())
+"""The outcome of an authenticator for which there is no room in the queue of those that hash."""
+
+NO_THREAD: Final = "every worker thread is busy"
 
 
 class ServedAuthContext(CallerContext, AuthContext[Any]):
@@ -64,13 +70,16 @@ class Verifying(Struct, eq=False):
 
 
 class Verifications:
-    """Performs `Verify` and `Withdraw`."""
+    """Performs `Verify` and `Withdraw`. Functions that block run in `workers`, those that hash in `hashing`."""
 
-    def __init__(self, runner: Runner, tasks: Tasks, events: Events, watchdog: Watchdog, workers: Workers) -> None:
+    def __init__(
+        self, runner: Runner, tasks: Tasks, events: Events, watchdog: Watchdog, workers: Workers, hashing: Workers
+    ) -> None:
         self._runner: Final = runner
         self._tasks: Final = tasks
         self._watchdog: Final = watchdog
         self._workers: Final = workers
+        self._hashing: Final = hashing
         self._states: Final = events.states
         self._log: Final = events.log
         self._running: Final[dict[OperationId, Verifying]] = {}
@@ -84,9 +93,9 @@ class Verifications:
         if authenticator.blocking:
             waits = InThread(authenticator.function, arguments, {})
             run.job = job(self._runner.poller.call_soon, run.variables, waits, partial(self._thread_ended, run))
-            if not self._workers.submit(run.job):
+            if not self._pool_of(action).submit(run.job):
                 run.job = None
-                self._ended(run, Raised(BlockingIOError("every worker thread is busy")))
+                self._ended(run, BUSY if authenticator.hashing else Raised(BlockingIOError(NO_THREAD)))
             return
         self._watchdog.begins(_name(action))
         outcome: Outcome
@@ -97,6 +106,9 @@ class Verifications:
         self._returned(run, outcome)
         self._runner.end_turn_if_slow(self._watchdog.ends())
 
+    def _pool_of(self, action: Verify) -> Workers:
+        return self._hashing if action.authenticator.hashing else self._workers
+
     def withdraw(self, action: Withdraw) -> None:
         run = self._running.get(action.operation)
         if run is None:
@@ -104,7 +116,7 @@ class Verifications:
         run.withdrawn = True
         if run.task is not None:
             run.task.cancel()
-        elif run.job is not None and self._workers.withdraw(run.job):
+        elif run.job is not None and self._pool_of(run.action).withdraw(run.job):
             self._ended(run, Returned(None))
 
     def _thread_ended(self, run: Verifying, outcome: Outcome) -> None:
@@ -140,13 +152,17 @@ class Verifications:
         if self._idle is not None and not self._tasks_left():
             self._idle.set()
 
-    def _conclusion(self, action: Verify, outcome: Outcome) -> Identity | Refused | Failed:
+    def _conclusion(self, action: Verify, outcome: Outcome) -> Identity | Refused | Failed | Busy:
         if isinstance(outcome, Returned):
             value = outcome.value
             if isinstance(value, Identity) and value.user is not None:
                 return value
             if value is None:
                 return Refused()
+            if outcome is BUSY:
+                return Busy()
+            if isinstance(value, Refused) and isinstance(value.why, str):
+                return value
             kind = "an Identity without a user" if isinstance(value, Identity) else f"a {type(value).__name__}"
             raised: BaseException = TypeError(f"it returned {kind}: it must return an Identity with a user, or None")
         else:
