@@ -14,7 +14,7 @@ from posthouse.adapters.journal import read, replay
 from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.adapters.simulation import Client, Drawn, PendingCall, Recorded, Recording, Seeded, Storm, attempt
 from posthouse.adapters.simulation import __main__ as command
-from posthouse.adapters.simulation.journals import SavedJournal
+from posthouse.adapters.simulation.journals import Journals, SavedJournal
 from posthouse.adapters.simulation.storms.failures import Error, Failed, Run
 from posthouse.adapters.simulation.storms.scenario import SMALL_LIMITS, draw_config, draw_machine, draw_scenario
 from posthouse.adapters.simulation.storms.service import service as sample_service
@@ -39,6 +39,14 @@ def test_equal_seeds_make_equal_storms() -> None:
 
 def test_a_seed_makes_the_same_storm_in_every_process() -> None:
     assert differences([sys.executable, sys.executable], first=500, seeds=6, seconds=8.0) == []
+
+
+@pytest.mark.parametrize("seed", range(5000, 5010))
+def test_a_journal_changes_nothing_in_its_storm(seed: int) -> None:
+    alone, recorded = Storm(seed), Storm(seed, journal=Journals().add)
+    for storm in (alone, recorded):
+        storm.run(4.0)
+    assert (recorded.world.steps, recorded.world.now) == (alone.world.steps, alone.world.now)
 
 
 def test_storms_that_differ_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

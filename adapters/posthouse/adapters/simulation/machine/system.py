@@ -59,8 +59,9 @@ class SimulatedSystem:
     """The machine of one process. Its wall clock shows `wall_offset` seconds more than its monotonic clock: `wall` at
     first.
 
-    `stream` gives the stream of an actor. Those of the machine are "server" for entropy and faults, "threads" for the
-    order of threads, and "loop" for the order of tasks.
+    `stream` gives the stream of an actor. Those of the machine are "server" for faults, "threads" for the order of
+    threads, and "loop" for the order of tasks. Entropy has a stream for each size: a journal needs ids and a key that a
+    run without one does not draw, and changes no jitter by them.
     """
 
     def __init__(
@@ -71,19 +72,22 @@ class SimulatedSystem:
         wall: float,
         faults: MachineFaults = MachineFaults(),
     ) -> None:
-        chance = stream("server")
         self.now: Final[Callable[[], float]] = lambda: clock.now
-        self.entropy: Final[Callable[[int], bytes]] = chance.entropy
+        self._stream: Final = stream
         self.wall_offset = wall
         self.threads: Final = SimulatedThreads(clock, stream("threads"))
         self.descriptors: Final = Descriptors(self.threads, faults.descriptors)
-        self.kernel: Final = Kernel(schedule, self.descriptors, chance)
+        self.kernel: Final = Kernel(schedule, self.descriptors, stream("server"))
         self.kernel.faults = faults
         self.sockets: Final = SimulatedSockets(self.kernel, SimulatedTls(self.kernel))
         self.signals: Final = SimulatedSignals(self.descriptors)
         self.descriptors.interrupt = self._interrupt
         self.loop: Final = self._new_loop(clock, stream("loop"), on_trio=faults.trio)
         self.loop.reordered = faults.reordered
+
+    def entropy(self, size: int) -> bytes:
+        """Bytes that follow from the seed."""
+        return self._stream(f"entropy {size}").entropy(size)
 
     def _new_loop(self, clock: ProcessClock, stream: Stream, *, on_trio: bool) -> Loop:
         if not on_trio:
