@@ -248,12 +248,19 @@ def test_pages_differ_and_some_may_not_call() -> None:
     stream = Seeded(1).stream("pages")
     pages = [draw_page(HOST, stream, 500) for _ in range(100)]
     assert {page.origin for page in pages if not page.foreign} == {None, b"http://localhost", b"https://localhost:443"}
-    foreign = {(page.host, page.origin) for page in pages if page.foreign}
+    assert {page.host for page in pages if not page.foreign} == {b"localhost", b"LOCALHOST"}
+    assert {page.media for page in pages if not page.foreign} == {
+        b"application/json",
+        b"application/json-rpc",
+        b"Application/JSON; charset=UTF-8",
+    }
+    foreign = {(page.host, page.origin, page.media) for page in pages if page.foreign}
     assert foreign == {
-        (HOST, b"http://other.example"),
-        (HOST, b"http://localhost:8001"),
-        (HOST, b"null"),
-        (b"other.example", b"http://other.example"),
+        (HOST, b"http://other.example", b"application/json"),
+        (HOST, b"http://localhost:8001", b"application/json"),
+        (HOST, b"null", b"application/json"),
+        (b"other.example", b"http://other.example", b"application/json"),
+        (HOST, None, b"text/plain"),
     }
     assert not any(draw_page(HOST, stream).foreign for _ in range(100))
 

@@ -35,6 +35,9 @@ PLAIN_REFUSALS: Final = (403, 408, 414, 421, 429, 431, 503)
 """The statuses with which a valid request may be refused in plain text: for its time or size, for its origin or host,
 and because the server is full or shutting down."""
 
+FOREIGN_REFUSALS: Final = (*PLAIN_REFUSALS, 415)
+"""The statuses with which a page that may not call is refused: also for its media type."""
+
 UNREAD: Final = (400, 408, 414, 431)
 """The statuses of requests whose head may not have been read, so that nothing in it is known."""
 
@@ -127,7 +130,7 @@ class Receiver(ABC):
         request = decoded(event.request)
         reply = None if event.body is None else self._decode(event.body)
         if event.page.foreign:
-            if event.status not in PLAIN_REFUSALS or event.body is not None:
+            if event.status not in FOREIGN_REFUSALS or event.body is not None:
                 self._violated("a page that may not call was answered", event)
         elif event.status == LENGTH_REQUIRED and event.page.chunk:
             if self._host.config.allow_chunked:

@@ -24,11 +24,16 @@ ASKED: Final = (None, None, None, None, (b"Expect", b"100-continue"), (b"Connect
 
 OTHER: Final = b"other.example"
 
+JSON: Final = b"application/json"
+
+MEDIA: Final = (JSON, JSON, b"application/json-rpc", b"Application/JSON; charset=UTF-8")
+"""Content types that a server takes. It knows the heads with the first one."""
+
 
 class Page(Struct, frozen=True):
     """The habits of one connection. `origin` None: no page. `chunk`: the size of chunks, 0 for a Content-Length.
     `request_id`: that of every second request, or None. `foreign`: the server must refuse every request. `asks`: a
-    header that asks the server for something in every second request."""
+    header that asks the server for something in every second request. `media`: the Content-Type."""
 
     host: bytes
     origin: bytes | None = None
@@ -36,11 +41,12 @@ class Page(Struct, frozen=True):
     request_id: bytes | None = None
     foreign: bool = False
     asks: tuple[bytes, bytes] | None = None
+    media: bytes = JSON
 
     @property
     def headers(self) -> Fields:
         """The headers of a request, beside those that every client sends."""
-        fields = ((b"Content-Type", b"application/json"), (b"Origin", self.origin), (b"X-Request-Id", self.request_id))
+        fields = ((b"Content-Type", self.media), (b"Origin", self.origin), (b"X-Request-Id", self.request_id))
         given = tuple((name, value) for name, value in fields if value is not None)
         return given if self.asks is None else (*given, self.asks)
 
@@ -67,14 +73,16 @@ def draw_page(host: bytes, stream: Stream, foreign: int = 0, *, closes: bool = F
         stream.pick(ASKED if closes else ASKED[:-1]),
     )
     if stream.happens(foreign):
-        called, origin = stream.pick(
+        called, origin, media = stream.pick(
             (
-                (host, b"http://" + OTHER),
-                (host, b"http://%b:8001" % host),  # the same host, and another port
-                (host, b"null"),
-                (OTHER, b"http://" + OTHER),  # a name that was bound anew to the server's address
+                (host, b"http://" + OTHER, JSON),
+                (host, b"http://%b:8001" % host, JSON),  # the same host, and another port
+                (host, b"null", JSON),
+                (OTHER, b"http://" + OTHER, JSON),  # a name that was bound anew to the server's address
+                (host, None, b"text/plain"),  # a form may send it to any site
             )
         )
-        return Page(called, origin, chunk, request_id, foreign=True, asks=asks)
+        return Page(called, origin, chunk, request_id, foreign=True, asks=asks, media=media)
     own = stream.pick((None, b"http://" + host, b"https://%b:443" % host))
-    return Page(host, own, chunk, request_id, asks=asks)
+    called = stream.pick((host, host, host.upper()))
+    return Page(called, own, chunk, request_id, asks=asks, media=stream.pick(MEDIA))
