@@ -207,6 +207,16 @@ def test_calls_in_process_have_one_outcome_each() -> None:
     world.finish()
 
 
+def test_an_exception_at_the_end_of_a_call_in_process_is_raised() -> None:
+    def fail(outcome: bytes | ErrorObject) -> None:
+        raise Violation("the outcome is wrong", outcome)
+
+    world = World(service=clock([]))
+    world.server.begin("ticks").ended = fail
+    with pytest.raises(Violation, match="the outcome is wrong"):
+        world.run(1.0)
+
+
 def test_a_call_in_process_that_gets_no_outcome_is_a_violation(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(service=clock([]), monitoring=Monitoring(check_every=10_000))  # the tables would tell sooner
     call = world.server.begin("rest")

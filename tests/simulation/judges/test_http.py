@@ -13,7 +13,9 @@ ALWAYS = b"\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
 CALL = b'{"jsonrpc":"2.0","method":"a","id":%d}'
 RESULT = b'{"jsonrpc":"2.0","result":0,"id":%d}'
 NOTE = b'{"jsonrpc":"2.0","method":"a"}'
+PLAIN = b"text/plain; charset=utf-8"
 CLOSE = b"Connection: close\r\n"
+GET_HEALTH = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def post(body: bytes, fields: bytes = b"") -> bytes:
@@ -72,12 +74,13 @@ def test_answers_in_another_order_are_a_violation() -> None:
             answer(b"no\n", media=b"text/plain; charset=utf-8"),
             "http: a request was not answered with JSON",
         ),
+        (GET_HEALTH, answer(b"no\n", b"404 Not Found", b"", PLAIN), "http: a server does not tell its health"),
         (post(CALL % 1), answer(b"{"), "answering: a text is not JSON"),
         (post(CALL % 1), answer(b"{}"), "answering: a message is not JSON-RPC: it is not an object with the version"),
         (post(CALL % 1), answer(CALL % 1), "answering: a message is not JSON-RPC: it is a request"),
         (post(CALL % 1), answer(b"[%b]" % (RESULT % 1)), "answering: a response has other ids"),
         (post(b"[%b]" % (CALL % 1)), answer(RESULT % 1), "answering: a response has other ids"),
-        (post(CALL % 1), answer(refused(-32601, b"1"), b"404 No"), "http: the status does not match the error"),
+        (post(CALL % 1), answer(refused(-32601, b"1"), b"404 Not Found"), "http: the status does not match the error"),
         (post(CALL % 1), answer(refused(-32600)), "http: the status does not match the error"),
         (
             post(b"[%b,%b]" % (CALL % 1, CALL % 2)),
@@ -97,19 +100,23 @@ def test_a_response_that_breaks_a_rule_is_a_violation(sent: bytes, received: byt
     ("sent", "received"),
     [
         (post(CALL % 1), answer(refused(-32601, b"1"))),
-        (post(CALL % 1), answer(refused(-32009), b"503 Busy", b"Retry-After: 1\r\n")),
+        (post(CALL % 1), answer(refused(-32009), b"503 Service Unavailable", b"Retry-After: 1\r\n")),
         (post(b"[%b]" % (CALL % 1)), answer(b"[%b]" % (RESULT % 1))),
         (post(b"[%b,7]" % (CALL % 1)), answer(b"[%b,%b]" % (RESULT % 1, refused(-32600)))),
-        (post(b"{"), answer(refused(-32700), b"400 Bad")),
-        (post(b" "), answer(refused(-32700), b"400 Bad")),
-        (post(CALL % 1), answer(b"no\n", b"403 No", CLOSE, b"text/plain; charset=utf-8")),
-        (post(CALL % 1, b"X-Request-Id: me\r\n"), answer(b"no\n", b"431 No", CLOSE, b"text/plain; charset=utf-8")),
+        (post(b"{"), answer(refused(-32700), b"400 Bad Request")),
+        (post(b" "), answer(refused(-32700), b"400 Bad Request")),
+        (post(CALL % 1), answer(b"no\n", b"403 Forbidden", CLOSE, b"text/plain; charset=utf-8")),
+        (
+            post(CALL % 1, b"X-Request-Id: me\r\n"),
+            answer(b"no\n", b"431 Request Header Fields Too Large", CLOSE, b"text/plain; charset=utf-8"),
+        ),
         (post(NOTE, b"Expect: 100-continue\r\n"), b"HTTP/1.1 100 Continue\r\n\r\n" + nothing()),
-        (post(NOTE)[:-1], answer(b"no\n", b"408 Late", CLOSE, b"text/plain; charset=utf-8")),
-        (b"POST /r", answer(b"no\n", b"408 Late", CLOSE, b"text/plain; charset=utf-8")),
-        (b"\x16\x03\r\n\r\n", answer(b"no\n", b"400 Bad", CLOSE, b"text/plain; charset=utf-8")),
+        (post(NOTE)[:-1], answer(b"no\n", b"408 Request Timeout", CLOSE, b"text/plain; charset=utf-8")),
+        (b"POST /r", answer(b"no\n", b"408 Request Timeout", CLOSE, b"text/plain; charset=utf-8")),
+        (b"\x16\x03\r\n\r\n", answer(b"no\n", b"400 Bad Request", CLOSE, b"text/plain; charset=utf-8")),
         (b"HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n" + post(NOTE), answer(b"{}")[:-2] + nothing()),
-        (b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n", answer(b"{}")),
+        (GET_HEALTH, answer(b"{}")),
+        (GET_HEALTH.replace(b"GET", b"PUT"), answer(b"no\n", b"405 Method Not Allowed", b"Allow: GET\r\n", PLAIN)),
     ],
 )
 def test_a_response_that_breaks_no_rule_is_accepted(sent: bytes, received: bytes) -> None:

@@ -42,11 +42,11 @@ def test_a_wrong_101_is_a_violation() -> None:
 
 def test_a_refused_handshake_leaves_http() -> None:
     judge = SocketJudge(FACTS)
-    judge.sent(OPENING + END + b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+    judge.sent(OPENING + END + b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
     always = b"\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
     upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
     text = b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 3\r\n\r\nno\n"
-    judge.received(b"HTTP/1.1 426 No" + always + upgrade + text)
-    judge.received(b"HTTP/1.1 404 No" + always + text)
+    judge.received(b"HTTP/1.1 426 Upgrade Required" + always + upgrade + text)
+    judge.received(b"HTTP/1.1 404 Not Found" + always + text)
     with violates("a response answers no request"):
-        judge.received(b"HTTP/1.1 404 No" + always + text)
+        judge.received(b"HTTP/1.1 404 Not Found" + always + text)

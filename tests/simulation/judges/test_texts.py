@@ -10,6 +10,8 @@ from posthouse.core import Config
 
 LIMITS = Config(max_method_bytes=8, max_id_bytes=8, max_depth=4, max_batch=3)
 
+RATED = b'{"jsonrpc":"2.0","error":{"code":-32029,"message":"","data":{"limit":"call_rate"%b}},"id":1}'
+
 
 @pytest.mark.parametrize(
     "text", [b"", b"{", b"NaN", b"[Infinity]", b'"\xff"', b"\xef\xbb\xbf{}", b"[" * 100_000, b"1 2"]
@@ -107,6 +109,10 @@ def test_the_answers_to_a_batch_have_the_order_of_its_entries() -> None:
         (b'{"jsonrpc":"2.0","error":{"code":1,"message":"","more":0},"id":1}', "its error is not an error object"),
         (b'{"jsonrpc":"2.0","error":{"code":1.0,"message":""},"id":1}', "the code of its error is not an integer"),
         (b'{"jsonrpc":"2.0","error":{"code":1},"id":1}', "its error has no message"),
+        (RATED % b"", "its error does not say when to try again"),
+        (RATED % b',"retry_after_ms":"1"', "its error does not say when to try again"),
+        (RATED % b',"retry_after_ms":250', None),
+        (b'{"jsonrpc":"2.0","error":{"code":-32029,"message":"","data":{"limit":"max_users"}},"id":1}', None),
     ],
 )
 def test_a_message_of_the_server_has_a_fault_or_none(text: bytes, fault: str | None) -> None:

@@ -13,6 +13,11 @@ from .texts import NULL, asked, error_code, fault_of, key_of, parse
 UNREAD: Final = (400, 408, 414, 431)
 """The statuses for a request whose head may not have been read, so that nothing in it is known."""
 
+HEALTH: Final = (200, 401, 503, *UNREAD)
+"""The statuses of a request for `/health` with a method of HEALTH_METHODS."""
+
+HEALTH_METHODS: Final = (b"GET", b"HEAD")
+
 STATUSES: Final[dict[int, int]] = {
     **dict.fromkeys((-32700, -32600), 400),
     **dict.fromkeys((-32007, -32010), 413),
@@ -103,6 +108,9 @@ class HttpJudge(Judge):
         self._must(known, "http: a response does not have the X-Request-Id of its request", named)
         # RFC 9112 section 9.6: "a server [...] that receives a "close" connection option MUST initiate closure"
         self._must(response.last or not request.last, "http: the last response does not say that it is the last")
+        if request.target == b"/health" and not request.upgrades:
+            known = request.method not in HEALTH_METHODS or status in HEALTH
+            self._must(known, "http: a server does not tell its health", request.method, status)
         whole = sent.end is not None or self.requests.unknown
         self._must(
             whole or (status >= 400 and response.last), "http: a request was answered before it was whole", status

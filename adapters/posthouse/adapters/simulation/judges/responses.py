@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from .requests import TOKEN
 
-STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) [\x20-\x7e]*")
+STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) ([\x20-\x7e]*)")
 FIELD: Final = re.compile(rb"(%b): ([\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)" % TOKEN)
 NUMBER: Final = re.compile(rb"0|[1-9][0-9]{0,14}")
 MEDIA: Final = (b"application/json", b"text/plain; charset=utf-8")
@@ -21,6 +21,33 @@ MEDIA: Final = (b"application/json", b"text/plain; charset=utf-8")
 CONTINUE: Final = 100
 SWITCHING: Final = 101
 NO_CONTENT: Final = 204
+
+REASONS: Final[dict[int, bytes]] = {
+    100: b"Continue",
+    101: b"Switching Protocols",
+    200: b"OK",
+    204: b"No Content",
+    400: b"Bad Request",
+    401: b"Unauthorized",
+    403: b"Forbidden",
+    404: b"Not Found",
+    405: b"Method Not Allowed",
+    408: b"Request Timeout",
+    411: b"Length Required",
+    413: b"Content Too Large",
+    414: b"URI Too Long",
+    415: b"Unsupported Media Type",
+    417: b"Expectation Failed",
+    421: b"Misdirected Request",
+    426: b"Upgrade Required",
+    429: b"Too Many Requests",
+    431: b"Request Header Fields Too Large",
+    500: b"Internal Server Error",
+    501: b"Not Implemented",
+    503: b"Service Unavailable",
+    505: b"HTTP Version Not Supported",
+}
+"""The reason phrase of each status that a server may send (RFC 9110 section 15, RFC 6585)."""
 
 REQUIRED: Final[dict[int, tuple[bytes, ...]]] = {
     401: (b"www-authenticate",),  # RFC 9110 section 15.5.2
@@ -73,6 +100,8 @@ def read_response(raw: bytes) -> Response:
             raise ValueError("a response has a field twice")
         fields[name] = value
     status = int(line[1])
+    if REASONS.get(status) != line[2]:
+        raise ValueError("a response has another reason than its status")
     if status in (CONTINUE, SWITCHING):
         return _read_interim(status, fields)
     if b"transfer-encoding" in fields or b"trailer" in fields:

@@ -146,7 +146,16 @@ def _fault_of_error(error: Any) -> str | None:
     code = error.get("code")
     if type(code) is not Number or not code.removeprefix("-").isdigit():
         return "the code of its error is not an integer"
-    return None if type(error.get("message")) is str else "its error has no message"
+    if type(error.get("message")) is not str:
+        return "its error has no message"
+    return None if _says_when(int(code), error.get("data")) else "its error does not say when to try again"
+
+
+def _says_when(code: int, data: Any) -> bool:
+    """Does an error that is over after a time say when (docs/errors.md)?"""
+    if code != -32029 or not isinstance(data, dict) or data.get("limit") != "call_rate":
+        return True
+    return type(data.get("retry_after_ms")) is Number
 
 
 def error_code(entry: dict[str, Any]) -> int | None:

@@ -50,8 +50,8 @@ def _of_server(method: Callable[Concatenate[Server, P], T]) -> Callable[Concaten
 class ServedApplication:
     """The application of one process.
 
-    `started`: clients may come. `ended`: `serve` has returned, and `error` is the exception that it has raised. `calls`
-    holds the calls in process that have no outcome yet.
+    `started`: clients may come. `ended`: `serve` has returned. `error` is the exception that it, or the end of a call,
+    has raised. `calls` holds the calls in process that have no outcome yet.
     """
 
     bound: Final = ()
@@ -92,8 +92,11 @@ class ServedApplication:
     def _replied(self, call: LocalCall, outcome: Future[bytes | ErrorObject]) -> None:
         self.calls.pop(call.connection, None)
         call.outcome = outcome.result()
-        if call.ended is not None:
-            call.ended(call.outcome)
+        try:
+            if call.ended is not None:
+                call.ended(call.outcome)
+        except Exception as error:  # a future would only log it
+            self.error = error
 
     def hang_up(self, call: LocalCall) -> None:
         """Cancel a call. Does nothing if it has its outcome."""
