@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.clients.pending import PendingCall
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
-from posthouse.adapters.simulation.storms.subscriptions import MAX_CALLS, Subscriptions, Visits
+from posthouse.adapters.simulation.storms.subscriptions import MAX_CALLS, Subscriptions, Visits, check_news
 from posthouse.adapters.simulation.world import World
 from posthouse.core.service.service import Service
 
@@ -63,3 +64,23 @@ def test_an_http_exchange_has_no_more_than_the_calls_of_one_batch() -> None:
         assert visits.checked(alice, ended(value=["a", MAX_CALLS])) == MAX_CALLS
     with pytest.raises(Violation, match="the state of a connection"):
         visits.checked(alice, ended(value=["a", MAX_CALLS + 1]))
+
+
+@pytest.mark.parametrize(
+    ("transport", "kinds", "users", "fault"),
+    [
+        ("websocket", None, None, None),
+        ("websocket", ["websocket"], ["ada"], None),
+        ("lines", ["cli"], ["bob", "ada"], None),
+        ("lines", ["websocket"], None, "another kind"),
+        ("websocket", ["cli"], ["ada"], "another kind"),
+        ("websocket", None, ["bob"], "another user"),
+    ],
+)
+def test_a_broadcast_is_only_for_its_kinds_and_users(
+    transport: str, kinds: list[str] | None, users: list[str] | None, fault: str | None
+) -> None:
+    news = {"kinds": kinds, "users": users}
+    with nullcontext() if fault is None else pytest.raises(Violation, match=fault):
+        check_news(transport, ("ada", None), news)
+    check_news(transport, ("ada",), ["no filter"])

@@ -37,6 +37,7 @@ from .misuse import MISUSES, misuse
 from .scenario import Scenario, draw_machine, draw_scenario
 from .service import mirror
 from .service import service as sample_service
+from .subscriptions import check_news
 from .workload import SampleWorkload
 
 LOCAL_PARAMS: Final[tuple[Any, ...]] = (None, [1, 2], {"token": "local"}, {"token": "local", "seconds": 3.0})
@@ -138,12 +139,16 @@ class Storm:
             name = f"client {number}"
             stream = chance.stream(name)
             transport = stream.pick(clients.transports)
-            client = self.world.client(name, transport, identity=stream.pick(identities))
+            identity = stream.pick(identities)
+            client = self.world.client(name, transport, identity=identity)
             if transport == "http":
                 client.new_protocol = partial(
                     open_http, b"localhost", foreign=clients.foreign, closes=not self.scenario.fair
                 )
             client.answers["mirror"] = mirror
+            user = (identity or self.world.deployment.policy.identity).user
+            users = (user, *(each.user for each in USERS.values() if self.scenario.guarded))
+            client.on_notification["news"] = partial(check_news, transport, users)
             if part.clients is None or number in part.clients:
                 self._acting.append(client)
                 self.world.after(clients.pause * stream.choose(1000) / 1000, partial(self._client_turn, client))
@@ -299,12 +304,13 @@ class Storm:
         connections = list(board.gateway._connections.records)  # also those that are being closed and must get nothing
         match stream.choose(5):
             case 0:
-                board.broadcast("news", ["x" * stream.pick((5, 300, 3000))], now)
+                self.world.server.broadcast("news", ["x" * stream.pick((5, 300, 3000))])
             case 4:
                 kinds, users = stream.pick(KIND_FILTERS), stream.pick((None, ("ada",), ("bob", "nobody")))
-                board.broadcast("news", {"seen": {2, 1}, "by": [{"a"}]}, now, kinds=kinds, users=users)
+                news = {"seen": {2, 1}, "by": [{"a"}], "kinds": kinds, "users": users}
+                self.world.server.broadcast("news", news, kinds=kinds, users=users)
             case 1 if connections:
-                board.notify(stream.pick(connections), "news", [1], now)
+                self.world.server.notify(stream.pick(connections), "news", [1])
             case 2 if connections:
                 request = board.request(stream.pick(connections), "mirror", ["?"], now, timeout=stream.pick((0.1, 5.0)))
                 if stream.happens(200):

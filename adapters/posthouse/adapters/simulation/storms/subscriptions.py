@@ -1,4 +1,4 @@
-"""Checks of clients that take several messages: the events of subscriptions, and the state of connections.
+"""Checks of what clients receive: broadcasts, the events of subscriptions, and the state of connections.
 
 This module does not know which calls are made, nor why.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from posthouse.adapters.invariants import Violation
+from posthouse.adapters.invariants import Violation, must
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.pending import PendingCall
 from posthouse.adapters.simulation.clients.protocols.http import HttpProtocol
@@ -57,3 +57,14 @@ class Visits:
         if not right:
             raise Violation("answering: the state of a connection was lost, or is another one's", call, call.value)
         return number
+
+
+def check_news(transport: str, users: tuple[str | None, ...], news: Any) -> None:
+    """A broadcast was received, perhaps with the `kinds` and `users` that it is for. Raises Violation unless a client
+    over this transport, who is one of these users, is among them."""
+    if not isinstance(news, dict):
+        return
+    kind = transport if transport == "websocket" else "cli"
+    must(news["kinds"] is None or kind in news["kinds"], "flow: a broadcast came to a client of another kind", kind)
+    meant = news["users"] is None or any(user in news["users"] for user in users)
+    must(meant, "flow: a broadcast came to a client of another user", users, news["users"])
