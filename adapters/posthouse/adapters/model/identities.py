@@ -268,15 +268,16 @@ class Identities:
         for operation in [number for number, each in self.asked.items() if each.connection is connection]:
             self._withdraw(operation)
 
-    def expire(self, waiting: Mapping[int, Call]) -> list[int]:
+    def expire(self, waiting: Mapping[int, Call], all_ended_at: float | None) -> list[int]:
         """End the verifications whose deadline has passed. Returns the calls, of those that are waiting, that end with
-        them: their own deadlines are later."""
+        them: their own deadlines are later, and a shutdown has not ended all calls before, at this time (None: it
+        has not)."""
         now, calls = self._expected.now, []
         for operation, asked in list(self.asked.items()):
             if asked.deadline <= now:
                 if asked.call is None:
                     self._refused(asked.connection)
-                elif asked.deadline <= waiting[asked.call].deadline:
+                elif asked.deadline <= min(waiting[asked.call].deadline, all_ended_at or asked.deadline):
                     self._withdraw(operation)
                     calls.append(asked.call)
         return calls

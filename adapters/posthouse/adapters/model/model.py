@@ -273,7 +273,7 @@ class Model:
     def handle_timeout(self) -> None:
         """Every deadline that has passed was handled."""
         now, shutdown = self._expected.now, self._shutdown
-        for call in self._identities.expire(self._calls.records):
+        for call in self._identities.expire(self._calls.records, shutdown.all_ended_at(now) if shutdown else None):
             self._calls.logged_in(call, (UNAUTHENTICATED,))
         self._calls.expire(grace_over=shutdown is not None and shutdown.grace_over(now))
         self._requests.outgoing.expire(now)

@@ -33,6 +33,11 @@ class Shutdown:
         """Must every call end now? The end of the shutdown cuts a longer grace."""
         return not self.drained and self._grace_at <= now and self._grace_at <= self._over_at
 
+    def all_ended_at(self, now: float) -> float | None:
+        """When every call has ended. None: calls may go on."""
+        at = min(self._grace_at, self._over_at)
+        return None if self.drained or at > now else at
+
     def advance(self, now: float) -> None:
         """Time has passed."""
         if self.drained:

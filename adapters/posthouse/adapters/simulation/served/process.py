@@ -88,6 +88,7 @@ class ServedProcess(ObservedProcess):
         self._context: Final = copy_context()
         self.log: Final = LogJudge(served.deployment.config, lambda: self.clock.now)
         watch_log()
+        LogJudge.current = self.log  # until it ends: also for lines of its threads
         self._doomed = False
         self._start(faults.machine)
 
@@ -216,13 +217,11 @@ class ServedProcess(ObservedProcess):
 
     def _turn(self) -> None:
         self.performing = True
-        LogJudge.current = self.log
         try:
             with suppress(Exited):
                 self.system.loop.turn()
         finally:
             self.performing = False
-            LogJudge.current = None
             if self._watch is not None:
                 self._watch.unflushed = False
         if self._doomed:
@@ -257,6 +256,7 @@ class ServedProcess(ObservedProcess):
     def close(self) -> None:
         """End the process with its world, in which no client hears of it."""
         system = self.system
+        LogJudge.current = None
         if self._watch is not None:
             self._watch.dead = True
         self.handlers.close()
