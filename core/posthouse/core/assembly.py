@@ -23,6 +23,7 @@ from posthouse.core.dispatch.builtin.part import Tables
 from posthouse.core.dispatch.dispatch import Dispatch
 from posthouse.core.dispatch.logins import Logins
 from posthouse.core.identity.arrivals import Arrivals
+from posthouse.core.identity.expiry import Expiry
 from posthouse.core.identity.hashing import beside_hashes
 from posthouse.core.identity.verifications import Verifications
 from posthouse.core.operations.operations import Operations
@@ -61,6 +62,7 @@ class Assembly:
         self._liveness = Liveness(shared, connections, self._flow)
         self._openings = Openings(shared, connections, self._liveness)
         self._delivery = Delivery(shared, connections, self._flow)
+        self._expiry = Expiry(shared, connections, self._delivery)
         self._calls = Calls(shared)
         self._replies = Replies(shared, self._flow)
         self._followers = Followers(shared, self._calls, self._delivery)
@@ -81,6 +83,7 @@ class Assembly:
             self._openings.drop,
             self._arrivals.drop,
             self._liveness.drop,
+            self._expiry.drop,
             self._drain.drop,
             self._outcomes.drop,
             self._replies.drop,

@@ -289,9 +289,10 @@ class Gateway(Assembly):
     # Time
 
     def set_wall(self, unix: float, now: float) -> None:
-        """Unix time is `unix` at `now`. Only timestamps depend on it."""
+        """Unix time is `unix` at `now`. Only timestamps depend on it, and when identities expire."""
         self._check_not_reentrant()
         self._shared.wall = unix - now
+        self._expiry.wall_moved(now)
 
     def next_timeout(self) -> float | None:
         """When to call `handle_timeout`, in monotonic seconds. None: no deadline is armed."""

@@ -21,7 +21,14 @@ UNIX = Address()
 
 
 def connections(**limits: Any) -> Connections:
-    return Connections(World(**limits).gateway._shared)
+    tables = Connections(World(**limits).gateway._shared)
+    tables.identified = lambda record, now: told.append((record.id, now))
+    told.clear()
+    return tables
+
+
+told: list[tuple[ConnectionId, float]] = []
+"""The connections of which was told that they have another identity, and when."""
 
 
 def limits(tables: Connections, address: Address = HERE, now: float = 0.0) -> tuple[str, ...]:
@@ -209,7 +216,7 @@ def test_a_connection_that_is_not_indexed_gets_an_identity_and_a_new_state_for_i
     tables = connections()
     record = tables.add(Peer("cli"), 0.0)
     record.caller.connection_state["visits"] = 1
-    tables.identify(record, Identity("ada"))
+    tables.identify(record, Identity("ada"), 0.0)
     assert (record.identity, record.caller.identity, record.caller.connection_state) == (*[Identity("ada")] * 2, {})
     assert (record.caller.connection, record.caller.public_id) == (record.id, record.public_id)
     assert not tables.by_user
@@ -221,13 +228,22 @@ def test_a_connection_that_is_indexed_is_found_by_its_new_user() -> None:
     tables.index(record)
     tables.index(other)
     record.caller.connection_state["visits"] = 1
-    tables.identify(record, Identity("ada", ("read",)), keep_state=True)
+    tables.identify(record, Identity("ada", ("read",)), 0.0, keep_state=True)
     assert record.caller.connection_state == {"visits": 1}
-    tables.identify(record, Identity("bob"), keep_state=False)
+    tables.identify(record, Identity("bob"), 0.0, keep_state=False)
     assert {user: list(found) for user, found in tables.by_user.items()} == {("", "ada"): [2], ("", "bob"): [1]}
     assert record.caller.connection_state == {}
-    tables.identify(record, Identity(), keep_state=True)
+    tables.identify(record, Identity(), 7.0, keep_state=True)
     assert {user: list(found) for user, found in tables.by_user.items()} == {("", "ada"): [2]}
+    assert told == [(1, 0.0), (1, 0.0), (1, 7.0)]
+
+
+def test_an_exchange_that_gets_another_identity_has_no_deadline_for_it() -> None:
+    tables = connections()
+    record = tables.add(Peer("http"), 0.0)
+    tables.index(record)
+    tables.identify(record, Identity("ada", expires_at=1.0), 0.0)
+    assert tables.by_user[("", "ada")] and told == []
 
 
 def test_a_connection_may_have_another_identity_than_its_peer() -> None:

@@ -89,7 +89,7 @@ def test_a_host_that_changes_its_last_64_bits_keeps_its_key(address: IPv6Address
 
 def test_a_peer_has_defaults() -> None:
     assert asdict(Address()) == {"host": "", "port": 0, "transport": "stream", "secure": False}
-    assert asdict(ANONYMOUS) == {"user": None, "scopes": (), "expires_at": None, "namespace": ""}
+    assert asdict(ANONYMOUS) == {"user": None, "scopes": (), "expires_at": None, "namespace": "", "issued_at": None}
     members = ("idempotency_key", "timeout_ms", "traceparent", "progress_token", "request_id")
     assert asdict(NO_META) == dict.fromkeys(members)
     assert ALL_SCOPES == "*"
@@ -128,12 +128,15 @@ def test_a_peer_that_is_printed_shows_no_header() -> None:
     peer = Peer("http", path="/rpc", headers=FIELDS)
     assert repr(peer) == (
         "Peer('http', Address(host='', port=0, transport='stream', secure=False), None, "
-        "Identity(user=None, scopes=(), expires_at=None, namespace=''), "
+        "Identity(user=None, scopes=(), expires_at=None, namespace='', issued_at=None), "
         "Meta(idempotency_key=None, timeout_ms=None, traceparent=None, progress_token=None, request_id=None), "
         "'/rpc', headers=<2 fields>)"
     )
     caller = Caller(ConnectionId(1), "x", peer, ANONYMOUS)
-    assert repr(caller) == "Caller(1, 'x', 'http', Identity(user=None, scopes=(), expires_at=None, namespace=''))"
+    assert (
+        repr(caller)
+        == "Caller(1, 'x', 'http', Identity(user=None, scopes=(), expires_at=None, namespace='', issued_at=None))"
+    )
 
 
 def test_the_size_of_headers_is_that_of_their_names_and_values() -> None:
@@ -212,6 +215,7 @@ def test_scopes_are_sorted_and_a_user_has_a_key() -> None:
         ({"expires_at": float("inf")}, r"^expires_at of an identity is inf: it must be Unix seconds, or None$"),
         ({"expires_at": True}, r"^expires_at of an identity is True: it must be Unix seconds, or None$"),
         ({"expires_at": "soon"}, r"^expires_at of an identity is 'soon': it must be Unix seconds, or None$"),
+        ({"issued_at": "now"}, r"^issued_at of an identity is 'now': it must be Unix seconds, or None$"),
         ({"namespace": None}, r"^the namespace of an identity is None: it must be a string$"),
     ],
 )

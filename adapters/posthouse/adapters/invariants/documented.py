@@ -90,6 +90,8 @@ DEFAULTS: Final = {
     "max_password_bytes": 1024,
     "credential_cache": 60.0,
     "max_cached_credentials": 10000,
+    "auth_notice": 60.0,
+    "auth_grace": 10.0,
     "hashing_workers": 4,
     "max_hashing_queue": 32,
     "argon2_memory": 67108864,

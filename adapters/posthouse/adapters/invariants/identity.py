@@ -5,6 +5,7 @@ from __future__ import annotations
 from posthouse.core.calls.calls import Phase
 from posthouse.core.connections.state import State
 from posthouse.core.gateway import Gateway
+from posthouse.core.identity.expiry import GRACE_OVER, IDENTITY_EXPIRES, NOTICE_DUE
 
 from .violation import must
 
@@ -33,6 +34,15 @@ def identity(gateway: Gateway) -> None:
         all(record.caller.identity == record.identity for record in records.values()),
         "identity: handlers see the identity of their connection",
     )
+    expiring = gateway._expiry.records
+    lasting = {id for id, each in records.items() if each.pushable and each.admitted and each.state is State.OPEN}
+    expected = {id for id in lasting if records[id].identity.expires_at is not None}
+    must(expiring.keys() == expected, "identity: the identities that expire have a deadline, and no others")
+    for id, each in expiring.items():
+        right = each.timer.live and each.timer.key == id
+        must(right, "time: an identity that expires has a deadline")
+        reason = GRACE_OVER if each.expired else IDENTITY_EXPIRES if each.told else NOTICE_DUE
+        must(each.timer.reason == reason, "time: the deadline of an identity is that of its state")
     waited_for = [each.verification for each in arrivals.values()]
     waited_for += [each.verification for each in gateway._logins.records.values()]
     must(len(verifications) == len(waited_for), "identity: somebody waits for each verification")

@@ -22,6 +22,7 @@ class Line(Struct, frozen=True):
 
 LINES: Final[dict[str, Line]] = {
     "accept.exhausted": Line(WARNING),
+    "auth.expired": Line(INFO, ("connection", "kind"), ("user", "namespace", "peer")),
     "auth.failed": Line(WARNING, ("reason", "connection", "kind"), ("authenticator", "peer")),
     "authenticator.failed": Line(ERROR, ("name",)),
     "authenticator.resists": Line(WARNING, ("name",)),

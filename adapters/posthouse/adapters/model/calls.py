@@ -12,6 +12,7 @@ from posthouse.core.service.method import Method
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import (
     BATCH_REPLY_TOO_LARGE,
+    CREDENTIALS_EXPIRED,
     DEADLINE_EXCEEDED,
     DRAINING,
     ID_IN_FLIGHT,
@@ -245,6 +246,10 @@ class Calls:
         refusal = unauthorized(connection.identity, method.public, method.scopes)
         if self.handlers >= self._config.max_calls:
             self._stop(call, (SERVER_BUSY,), ("error",))
+        elif not (isinstance(method, Builtin) and method.changes) and self._identities.validity.expired(
+            connection.identity
+        ):
+            self._stop(call, (CREDENTIALS_EXPIRED,), ("error",))
         elif refusal is not None:
             self._stop(call, (refusal,), ("error",))
         elif isinstance(method, Builtin):

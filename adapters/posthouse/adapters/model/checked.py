@@ -89,23 +89,23 @@ class CheckedGateway(Gateway):
     conclude = checked(
         Gateway.conclude, lambda model, first, operation, outcome, now: model.conclude(operation, outcome, first)
     )
-    progress = checked(Gateway.progress, lambda model, sent, call, value, now: model.progress(call, sent))
+    progress = checked(Gateway.progress, lambda model, sent, call, value, now: model.pushes.progress(call, sent))
     notify = checked(
         Gateway.notify,
-        lambda model, sent, to, method, params, now, *, after=None: model.notify(to, method, sent, after),
+        lambda model, sent, to, method, params, now, *, after=None: model.pushes.notify(to, method, sent, after),
     )
     request = checked(
         Gateway.request,
-        lambda model, number, to, method, params, now, *, timeout: model.request(to, method, timeout, number),
+        lambda model, number, to, method, params, now, *, timeout: model.pushes.request(to, method, timeout, number),
     )
-    abandon = checked(Gateway.abandon, lambda model, _, request, now: model.abandon(request))
+    abandon = checked(Gateway.abandon, lambda model, _, request, now: model.pushes.abandon(request))
     shut_down = checked(Gateway.shut_down, lambda model, _, now, *, grace=None: model.shut_down(grace))
     handle_timeout = checked(Gateway.handle_timeout, lambda model, _, now: model.handle_timeout())
 
     def set_wall(self, unix: float, now: float) -> None:
         """As in Gateway, and told to the model."""
         super().set_wall(unix, now)
-        self.model.wall = unix - now
+        self.model.set_wall(unix, now)
 
     def broadcast(
         self,
@@ -121,7 +121,7 @@ class CheckedGateway(Gateway):
         before = len(self.outbox)
         kinds, users = reusable(kinds), reusable(users)
         reached = super().broadcast(method, params, now, kinds=kinds, users=users, namespace=namespace)
-        tell = partial(self.model.broadcast, method, kinds, users, namespace, reached)
+        tell = partial(self.model.pushes.broadcast, method, kinds, users, namespace, reached)
         self.model.check_input(tell, self.outbox[before:], now)
         return reached
 

@@ -6,7 +6,7 @@ gateway.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import DecodeError, Struct, json
@@ -30,6 +30,7 @@ from posthouse.core.values.peers import Identity
 from .expected import Expected
 from .messages import Codes
 from .records import Call, Connection
+from .validity import Validity
 
 AUTHENTICATION_FAILED: Final = 4401
 
@@ -56,12 +57,12 @@ class Verified(Struct, frozen=True):
 class Identities:
     """`asked` are the verifications in progress, by operation. `outside` are the operations that were not concluded."""
 
-    def __init__(self, service: Service, config: Config, expected: Expected, wall: Callable[[], float]) -> None:
+    def __init__(self, service: Service, config: Config, expected: Expected, validity: Validity) -> None:
         self._config = config
         self._expected = expected
         self._authenticators = list(service.authenticators.values())
         self._verified: dict[tuple[str, str], Verified] = {}
-        self._wall = wall
+        self.validity = validity
         self._began = 0
         self._begins: list[Verify] = []
         self._withdrawn: dict[int, None] = {}
@@ -116,8 +117,7 @@ class Identities:
         now = self._expected.now
         if verified is None or verified.until <= now:
             return None
-        expires_at = verified.identity.expires_at
-        return verified if expires_at is None or self._wall() + now < expires_at else None
+        return None if self.validity.expired(verified.identity) else verified
 
     def _may_forget(self) -> bool:
         return len(self._verified) > self._config.max_cached_credentials
@@ -148,6 +148,7 @@ class Identities:
             if params not in (None, b"{}", b"[]"):
                 return (INVALID_PARAMS,)
             connection.identity = connection.peer.identity
+            self.validity.changed(connection)
             return (None,)
         credentials = read_credentials(params, [each.takes for each in self._authenticators])
         if credentials is None:
@@ -181,6 +182,7 @@ class Identities:
         if enforced and not same and len(others) >= (allowed or 0):
             return (RATE_LIMITED,)
         connection.identity = identity
+        self.validity.changed(connection)
         return (None,)
 
     def withdraw(self, call: int) -> None:
@@ -210,8 +212,7 @@ class Identities:
         return asked.call, (UNAUTHENTICATED, SERVER_BUSY)
 
     def _judged(self, asked: Asked, authenticator: Authenticator, identity: Identity, *, late: bool) -> Codes:
-        now = self._expected.now
-        if identity.expires_at is not None and identity.expires_at <= self._wall() + now:
+        if self.validity.expired(identity):
             return (CREDENTIALS_EXPIRED,)
         self._remember(authenticator, asked, identity)
         return () if late else self._change(asked.connection, identity, refresh=asked.refresh)
@@ -244,8 +245,8 @@ class Identities:
         return None
 
     def _accepted(self, asked: Asked, authenticator: Authenticator, identity: Identity) -> bytes | None:
-        connection, now = asked.connection, self._expected.now
-        if identity.expires_at is not None and identity.expires_at <= self._wall() + now:
+        connection = asked.connection
+        if self.validity.expired(identity):
             self._refused(connection)
             return None
         self._remember(authenticator, asked, identity)

@@ -19,7 +19,7 @@ Events are compared with all their facts: `call.ended` (if it is made), and thos
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 
 from posthouse.adapters.invariants import Violation, must
 from posthouse.core.gateway import Gateway
@@ -33,17 +33,20 @@ from posthouse.core.values.peers import PUSHABLE, Peer
 from .expected import Expected
 from .identities import Identities
 from .limits import REACHED
+from .outgoing import Pushes
 from .records import Connection
 from .reports.statistics import KINDS
 from .requests import Requests
 from .shutdown import Shutdown
+from .validity import Validity
 
 SERVICE_RESTART = 1012
 """The close code of a shutdown."""
 
 
 class Model:
-    """The promises of one gateway that serves `service` within `config`. It has a method for each input.
+    """The promises of one gateway that serves `service` within `config`. It has a method for each input, `pushes` those
+    for what the gateway sends by itself.
 
     These methods get the arguments of the input that matter here, then its return value if it has one. `wall` returns
     Unix time at monotonic 0.
@@ -60,9 +63,11 @@ class Model:
     ) -> None:
         self._config = config
         self._expected = Expected(config, ends_are_told=ends_are_told, exchanges_told=exchanges_told)
-        self._identities = Identities(service, config, self._expected, wall)
+        self._validity = Validity(config, self._expected, wall)
+        self._identities = Identities(service, config, self._expected, self._validity)
         self._requests = Requests(service, config, self._expected, self._identities)
         self._calls = self._requests.calls
+        self.pushes = Pushes(self._expected, self._calls, self._requests.outgoing)
         self._shutdown: Shutdown | None = None
         self.connections = self._expected.connections
         self.sockets: dict[int, None] = {}
@@ -126,6 +131,7 @@ class Model:
     def _admit(self, connection: Connection) -> None:
         """A connection is admitted, unless this input refuses it."""
         self._expected.told.opened(connection, self._expected.effects)
+        self._validity.changed(connection)
         if connection.admitted:
             self._expected.statistics.count(f"connections.opened.{connection.peer.kind}")
 
@@ -157,6 +163,8 @@ class Model:
         if effect.code == SERVICE_RESTART:
             must(self._shutdown is not None, "shutdown: close code 1012 without a shutdown", effect)
             must(not (effect.flush and connection.calls), "shutdown: a connection was closed before its calls", effect)
+        if connection.admitted:
+            self._validity.check_closed(connection, effect)
         connection.closing = effect.code, effect.reason.text
         self._drop(connection)
 
@@ -216,58 +224,6 @@ class Model:
             asked.connection.exchange_used = not asked.connection.pushable
             self._requests.receive(asked.connection, text)
 
-    # Pushes
-
-    def progress(self, number: int, sent: bool) -> None:
-        """A handler sent progress."""
-        call = self._calls.records.get(number)
-        if call is None or not (call.open and call.slot.connection.reachable) or call.waiting or call.token is None:
-            must(not sent, "calls: progress was accepted for a call that cannot have any", number)
-            return
-        must(sent, "calls: progress was refused", number)
-        self._expected.push(call.slot.connection, "$/progress")
-
-    def notify(self, to: int, method: str, sent: bool, after: int | None) -> None:
-        """The host notified one connection: at once, or behind the reply of a call."""
-        connection = self.connections.get(to)
-        if after is not None and connection is not None:
-            self._calls.follow(after, connection, method, sent)
-            return
-        reachable = connection is not None and connection.reachable
-        must(sent is reachable, "answering: notify returned the wrong value", to)
-        if connection is not None:
-            self._expected.push(connection, method)
-
-    def broadcast(
-        self,
-        method: str,
-        kinds: Container[str] | None,
-        users: Container[str | None] | None,
-        namespace: str,
-        reached: int,
-    ) -> None:
-        """The host notified all connections of these kinds and users."""
-        connections = [
-            connection
-            for connection in self.connections.values()
-            if connection.reachable
-            and (kinds is None or connection.peer.kind in kinds)
-            and (users is None or (connection.identity.user in users and connection.identity.namespace == namespace))
-        ]
-        must(reached == len(connections), "answering: broadcast returned the wrong number", reached)
-        for connection in connections:
-            self._expected.push(connection, method)
-
-    def request(self, to: int, method: str, timeout: float, number: int) -> None:
-        """The host sent a request to a peer."""
-        outgoing = self._requests.outgoing
-        must(number == outgoing.made + 1, "order: requests are not numbered consecutively", number)
-        outgoing.send(number, self.connections.get(to), method, self._expected.now + timeout)
-
-    def abandon(self, request: int) -> None:
-        """The host does not wait for a request any more."""
-        self._requests.outgoing.abandon(request)
-
     # Time and shutdown
 
     def handle_timeout(self) -> None:
@@ -277,11 +233,17 @@ class Model:
             self._calls.logged_in(call, (UNAUTHENTICATED,))
         self._calls.expire(grace_over=shutdown is not None and shutdown.grace_over(now))
         self._requests.outgoing.expire(now)
+        self._validity.advance(self.connections.values())
         if shutdown is not None:
             accepting = shutdown.accepting
             shutdown.advance(now)
             if accepting and not shutdown.accepting:
                 self._expected.told.stopped()
+
+    def set_wall(self, unix: float, now: float) -> None:
+        """Unix time is `unix` now."""
+        self.wall = unix - now
+        self._validity.wall_moved(self.connections.values(), now)
 
     def shut_down(self, grace: float | None) -> None:
         """A shutdown began, unless one had begun before."""
@@ -303,6 +265,7 @@ class Model:
         self._check_figures(gateway, now)
         must(gateway.draining is (self._shutdown is not None), "shutdown: gateway.draining is wrong")
         deadlines = self._requests.deadlines() + self._identities.deadlines()
+        deadlines += self._validity.deadlines(self.connections.values())
         if self._shutdown is not None:
             deadlines += self._shutdown.deadlines()
             self._shutdown.check_idle_closed(self.connections.values())

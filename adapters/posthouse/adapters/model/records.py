@@ -86,6 +86,8 @@ class Connection(Struct, eq=False):
     - `due` messages must be sent. `held` bytes wait at the socket; it took some of them at `taken_at`.
     - `heard_at`: the last sign of life. `active_at`: the last text, or end of a handler. `heartbeat_at`: the last
       heartbeat that was sent. `invalid_messages` were received.
+    - `warned`: it was told that its identity will expire. `closes_at`: its identity has expired, and this is the end of
+      its grace. `valid_since`: when its identity, or Unix time, last changed.
     - `public_id` is the id that peers see. `admitted`: it was not refused. It has `made` so many calls. `closing` has
       the code and the reason with which the gateway closed it.
     """
@@ -113,6 +115,9 @@ class Connection(Struct, eq=False):
     heartbeat_at: float | None = None
     invalid_messages: int = 0
     identity: Identity = ANONYMOUS
+    warned: bool = False
+    closes_at: float | None = None
+    valid_since: float = 0.0
     public_id: str = ""
     admitted: bool = False
     opened_at: float = 0.0

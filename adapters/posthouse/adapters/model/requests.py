@@ -10,6 +10,7 @@ from msgspec.json import decode
 from posthouse.core.service.service import BUILTINS, Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import (
+    CREDENTIALS_EXPIRED,
     DRAINING,
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -45,6 +46,7 @@ class Requests:
         self.calls = Calls(config, expected, identities)
         self.outgoing = OutgoingRequests(config, expected)
         self.draining = False
+        self._identities = identities
         self._service = service
         self._config = config
         self._expected = expected
@@ -103,6 +105,8 @@ class Requests:
             if name in self._service.builtin_scopes:
                 public, scopes = False, self._service.builtin_scopes[name]
         if connection.changing is None or cancels:
+            if request.method not in CHANGES and not cancels and self._identities.validity.expired(connection.identity):
+                return (CREDENTIALS_EXPIRED,)
             refusal = unauthorized(connection.identity, public, scopes)
             if refusal is not None:
                 return (refusal,)

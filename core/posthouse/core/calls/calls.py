@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 from msgspec import Struct
 from posthouse.core.connections.connections import NOTHING, Connection
-from posthouse.core.identity.authorization import authorize
+from posthouse.core.identity.authorization import authorize, check_expiry
 from posthouse.core.jsonrpc.envelope import text_of
 from posthouse.core.jsonrpc.messages import NULL, Request
 from posthouse.core.service.method import Method
@@ -201,6 +201,8 @@ class Calls:
         if self.handlers >= self._config.max_calls:
             raise RpcError.of(refusal(SERVER_BUSY, limit="max_calls"))  # several calls waited for a log-in alone
         method = call.method
+        if not method.changes:
+            check_expiry(connection.identity, self._shared, now)
         if not method.public or method.scopes:
             authorize(method, connection.identity)
         args, kwargs = method.bind(call.params or None)

@@ -6,6 +6,7 @@ by kind, user and public id hold open connections only.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -99,6 +100,10 @@ class Connection:
         self.state = TRANSITIONS[self.state][trigger]
 
 
+Identified = Callable[[Connection, float], None]
+"""Called with a connection that lasts and the time: it was admitted with its identity, or has got another one."""
+
+
 class Socket(Struct, eq=False, gc=False):
     """One accepted socket. `counted` is the key under which limits per address count it, or empty. `in_head`: its first
     whole head has not been read yet."""
@@ -109,7 +114,10 @@ class Socket(Struct, eq=False, gc=False):
 
 
 class Connections:
-    """The tables of sockets and connections. `in_head`: the number of sockets whose first head has not been read."""
+    """The tables of sockets and connections. `in_head`: the number of sockets whose first head has not been read.
+    `identified` is told of identities."""
+
+    identified: Identified
 
     def __init__(self, shared: Shared) -> None:
         self._config = config = shared.config
@@ -219,7 +227,7 @@ class Connections:
         self.records[id] = record
         return record
 
-    def identify(self, record: Connection, identity: Identity, *, keep_state: bool = False) -> None:
+    def identify(self, record: Connection, identity: Identity, now: float, *, keep_state: bool = False) -> None:
         """The one place where an identity changes. Handlers of later calls see it, with a new `connection_state` unless
         `keep_state` says that the user is the same."""
         state = record.caller.__dict__.get("connection_state") if keep_state else None
@@ -231,6 +239,8 @@ class Connections:
             record.caller.__dict__["connection_state"] = state
         if record.admitted:
             self._find_by_user(record)
+            if record.pushable:
+                self.identified(record, now)
 
     def _find_by_user(self, record: Connection) -> None:
         user = record.identity.key

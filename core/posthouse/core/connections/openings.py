@@ -77,7 +77,7 @@ class Openings:
                 return
         record.move(Trigger.VERIFIED)
         record.heard_at = record.active_at = now
-        self._connections.identify(record, identity)
+        self._connections.identify(record, identity, now)
         self._admit(record, record.peer.header_bytes if record.pushable else 0, now)
 
     def refuse(self, record: Connection, reason: CloseReason, now: float) -> None:
@@ -113,6 +113,8 @@ class Openings:
         self._shared.stats.count(OPENED[record.peer.kind])
         if record.pushable:
             self._liveness.begin(record, now)
+            if record.identity.expires_at is not None:
+                self._connections.identified(record, now)
             self._shared.hold(headers)  # they are kept until it ends; an exchange ends soon
             self._shared.outbox.append(Accept(record.id))
         elif not self._shared.exchanges_told:

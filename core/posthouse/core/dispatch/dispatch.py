@@ -13,7 +13,7 @@ from posthouse.core.calls.endings import Endings
 from posthouse.core.calls.outgoing import CANCEL_REQUEST, OutgoingRequests
 from posthouse.core.calls.replies import Batch, Replies
 from posthouse.core.connections.connections import Connection
-from posthouse.core.identity.authorization import authorize
+from posthouse.core.identity.authorization import authorize, check_expiry
 from posthouse.core.jsonrpc.envelope import invalid_request
 from posthouse.core.jsonrpc.messages import NULL, Decoder, Invalid, Message, Request, Response
 from posthouse.core.service.service import Service
@@ -110,8 +110,11 @@ class Dispatch:
                 return
             if self.draining or self._rate is not None:
                 self._admit(connection, now)
-            if connection.changing is None and (not method.public or method.scopes):
-                authorize(method, connection.identity)
+            if connection.changing is None:
+                if connection.identity.expires_at is not None:
+                    check_expiry(connection.identity, self._shared, now)
+                if not method.public or method.scopes:
+                    authorize(method, connection.identity)
             self._calls.admit(connection, request, method, batch, entry, now)
         except RpcError as error:
             code = self._replies.error(connection, batch, entry, request.id, error.error_object)
@@ -132,13 +135,14 @@ class Dispatch:
         if method is None:
             raise RpcError(METHOD_NOT_FOUND)
         if connection.changing is None or name == CANCEL:
+            if name != CANCEL and not method.changes:
+                check_expiry(connection.identity, self._shared, now)
             authorize(method, connection.identity)
-        changes = method.name in self._builtins.changing
-        if name != CANCEL and (changes or connection.changing is not None):
-            if changes and connection.changing is not None:
+        if name != CANCEL and (method.changes or connection.changing is not None):
+            if method.changes and connection.changing is not None:
                 raise RpcError.of(refusal(SERVER_BUSY, reason="the identity of the connection is changing already"))
             self._calls.admit(connection, request, method, batch, entry, now, queued=True)
-            if changes:
+            if method.changes:
                 connection.changing = CallId(self._calls.made)
             self._builtins.outcomes.run_waiting(connection, now)
             return

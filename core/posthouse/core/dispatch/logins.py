@@ -75,10 +75,10 @@ class Logins:
             return None
         return self._decide(connection, call, result, now, refresh=refresh)
 
-    def log_out(self, connection: Connection, call: CallId) -> None:
+    def log_out(self, connection: Connection, call: CallId, now: float) -> None:
         """The caller is from now on who the connection was when it opened, before any credentials."""
         self._calls.identity_changes(connection, call)
-        self._connections.identify(connection, connection.peer.identity)
+        self._connections.identify(connection, connection.peer.identity, now)
 
     def withdraw(self, call: CallId) -> None:
         """The call has ended without an answer: nobody waits for the verification any more."""
@@ -111,6 +111,6 @@ class Logins:
             if self._shared.enforces(limit, connection.id, connection.peer.address, now):
                 raise RpcError.of(refusal(RATE_LIMITED, limit=limit.name))
         self._calls.identity_changes(connection, call)
-        self._connections.identify(connection, result, keep_state=same)
+        self._connections.identify(connection, result, now, keep_state=same)
         assert result.user is not None
         return LoggedIn(result.user, result.scopes, result.expires_at)

@@ -1,4 +1,4 @@
 """Who is calling: credentials are verified, and connections get their identities.
 
-It knows connections by their records. It may not know calls or JSON-RPC, nor close a connection that is open.
+It knows connections by their records. It may not know calls, nor close a connection that is open: it notes why.
 """

@@ -51,8 +51,7 @@ class CredentialCache:
         cached = self.records.get(place)
         if cached is None:
             return None
-        expires_at = cached.identity.expires_at
-        if now >= cached.until or (expires_at is not None and self._shared.wall + now >= expires_at):
+        if now >= cached.until or self._shared.expired(cached.identity, now):
             del self.records[place]
             return None
         return cached.identity

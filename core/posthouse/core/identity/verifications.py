@@ -154,7 +154,7 @@ class Verifications:
         identity = replace(given, namespace=authenticator.namespace)
         caller, user = verification.caller, identity.user
         assert user is not None
-        if identity.expires_at is not None and self._shared.wall + now >= identity.expires_at:
+        if self._shared.expired(identity, now):
             return self._fail(caller, authenticator, "expired", now)
         if verification.digest is not None:
             self.cache.keep(authenticator, verification.digest, identity, now)

@@ -83,7 +83,8 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
     sequential. `timeout` is in seconds, None for `Config.call_timeout`. `scopes` is sorted. `on_call` and `on_outcome`
     run in order, before and after the function. `context_parameter` is the name of the parameter that takes the
     Context; `context_position` is its place if it must be given by position. `lifespan` opens the
-    state that the function sees. `builtin`: the gateway answers it itself.
+    state that the function sees. `builtin`: the gateway answers it itself. `changes`: it may change the identity of
+    its caller.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
     on_outcome: tuple[Interceptor, ...] = ()
     lifespan: Lifespan | None = None
     builtin: bool = False
+    changes: bool = False
 
     @classmethod
     def of(

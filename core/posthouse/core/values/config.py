@@ -72,6 +72,8 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_password_bytes: int = 1_024
     credential_cache: float = 60.0
     max_cached_credentials: int = 10_000
+    auth_notice: float = 60.0
+    auth_grace: float = 10.0
     hashing_workers: int = 4
     max_hashing_queue: int = 32
     argon2_memory: int = 64 * MIB
@@ -174,6 +176,8 @@ MAY_BE_ZERO: Final = (
     "min_body_rate",
     "min_compress_bytes",
     "credential_cache",
+    "auth_notice",
+    "auth_grace",
     "max_waiting_calls",
     "max_waiting_bytes",
     "max_blocking_queue",

@@ -132,6 +132,19 @@ class AuthFailed(Struct, frozen=True):
     why: str = ""
 
 
+class AuthExpired(Struct, frozen=True):
+    """The identity of a connection that lasts has expired: its calls are refused. It is closed after `auth_grace`,
+    unless it gets another one."""
+
+    connection: ConnectionId
+    public_id: str
+    kind: Kind
+    address: Address
+    user: str | None
+    namespace: str
+    now: float
+
+
 class LimitBreached(Struct, frozen=True):
     """A limit was breached. `enforced` is False if `Config.observe` names it. `connection` is None for a socket."""
 
@@ -174,6 +187,7 @@ Event = (
     | CallFailed
     | AuthSucceeded
     | AuthFailed
+    | AuthExpired
     | LimitBreached
     | RequestRefused
     | DrainStarted
@@ -189,6 +203,7 @@ EventName = Literal[
     "call.failed",
     "auth.succeeded",
     "auth.failed",
+    "auth.expired",
     "limit.breached",
     "request.refused",
     "gateway.draining",
@@ -207,6 +222,7 @@ EVENTS: Final[dict[EventName, type[Event]]] = {
     "call.failed": CallFailed,
     "auth.succeeded": AuthSucceeded,
     "auth.failed": AuthFailed,
+    "auth.expired": AuthExpired,
     "limit.breached": LimitBreached,
     "request.refused": RequestRefused,
     "gateway.draining": DrainStarted,

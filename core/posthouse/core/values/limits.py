@@ -50,6 +50,11 @@ Authentication
       they are verified again
   max_cached_credentials = 10,000: verified credentials that are remembered, as hashes
       the oldest one is forgotten
+  auth_notice = 60: seconds before an identity expires, on WebSocket and stdio; 0 for no notice
+      the notification auth.expiring
+  auth_grace = 10: seconds for which a connection may still log in or refresh after its identity has
+      expired
+      close 4401
   hashing_workers = 4: threads that hash passwords
       further log-ins wait for a thread
   max_hashing_queue = 32: log-ins that wait for such a thread

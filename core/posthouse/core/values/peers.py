@@ -76,7 +76,8 @@ UserKey = tuple[str, str]
 
 class Identity(Struct, frozen=True, gc=False):
     """The identity of a caller. `user` is None for an anonymous one. `scopes` is sorted; `*` stands for every scope.
-    `expires_at` is Unix seconds, or None for never.
+    `expires_at` is Unix seconds, or None for never. `issued_at`, in Unix seconds too, is when its credentials were made
+    (None: that is not known).
 
     A user is a name in a `namespace`: the same name in another namespace is another user. The identity that an
     authenticator returns gets the namespace of the authenticator. `scopes` may be given as any collection of strings.
@@ -87,14 +88,16 @@ class Identity(Struct, frozen=True, gc=False):
     scopes: tuple[str, ...] = ()
     expires_at: float | None = None
     namespace: str = ""
+    issued_at: float | None = None
 
     def __post_init__(self) -> None:
         if self.scopes != ():
             force_setattr(self, "scopes", _sorted(self.scopes))
         if self.user is not None and (type(self.user) is not str or not self.user):
             raise UsageError(f"the user of an identity is {self.user!r}: it must be a non-empty string, or None")
-        if self.expires_at is not None and not _is_time(self.expires_at):
-            raise UsageError(f"expires_at of an identity is {self.expires_at!r}: it must be Unix seconds, or None")
+        for name, seconds in (("expires_at", self.expires_at), ("issued_at", self.issued_at)):
+            if seconds is not None and not _is_time(seconds):
+                raise UsageError(f"{name} of an identity is {seconds!r}: it must be Unix seconds, or None")
         if type(self.namespace) is not str:
             raise UsageError(f"the namespace of an identity is {self.namespace!r}: it must be a string")
 

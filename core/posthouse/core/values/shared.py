@@ -13,7 +13,7 @@ from .close_reasons import CloseReason, Limit
 from .config import Config
 from .effects import Effect, Emit
 from .lifecycle import Event, LimitBreached
-from .peers import Address, ConnectionId
+from .peers import Address, ConnectionId, Identity
 from .stats import Stats
 from .timers import Timers
 
@@ -44,6 +44,14 @@ class Shared:
     def timestamp(self, now: float) -> float:
         """`now` as Unix seconds, rounded to milliseconds."""
         return round(self.wall + now, 3)
+
+    def monotonic(self, unix: float) -> float:
+        """The monotonic seconds of a Unix time, as far as is known now."""
+        return unix - self.wall
+
+    def expired(self, identity: Identity, now: float) -> bool:
+        """Has this identity expired?"""
+        return identity.expires_at is not None and now >= self.monotonic(identity.expires_at)
 
     def breach(self, connection: ConnectionId, reason: CloseReason) -> None:
         """Close this connection at the end of the input, unless the limit is only observed."""

@@ -222,7 +222,7 @@ class Switchboard:
         self._run(now)
 
     def set_wall(self, unix: float, now: float) -> None:
-        """Unix time is `unix` at `now`. Only timestamps depend on it."""
+        """Unix time is `unix` at `now`. Only timestamps depend on it, and when identities expire."""
         self.gateway.set_wall(unix, now)
 
     # Time

@@ -10,6 +10,7 @@ from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import DEBUG, ERROR, INFO, WARNING, access, is_logged, report
 from posthouse.core.values.effects import Invoke
 from posthouse.core.values.lifecycle import (
+    AuthExpired,
     AuthFailed,
     CallEnded,
     CallFailed,
@@ -55,6 +56,7 @@ class EventLog:
             CallFailed: self._failed,
             CallTimedOut: self._timed_out,
             AuthFailed: self._auth_failed,
+            AuthExpired: _auth_expired,
             LimitBreached: self._breached,
             RequestRefused: self._refused,
             DrainStarted: self._draining,
@@ -195,6 +197,19 @@ def _closed(event: ConnectionClosed) -> None:
         reason=event.reason,
         seconds=round(event.duration, 3),
         calls=event.calls,
+    )
+
+
+def _auth_expired(event: AuthExpired) -> None:
+    report(
+        INFO,
+        "auth.expired",
+        "the identity of a connection has expired",
+        user=event.user,
+        namespace=event.namespace or None,
+        connection=event.connection,
+        kind=event.kind,
+        peer=event.address.host or None,
     )
 
 

@@ -11,6 +11,7 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Disconnect, Effect, Emit
 from posthouse.core.values.lifecycle import (
     AcceptingStopped,
+    AuthExpired,
     AuthFailed,
     AuthSucceeded,
     CallCancelled,
@@ -27,6 +28,7 @@ from posthouse.core.values.peers import CallId, ConnectionId, Identity
 
 PREDICTED: Final = (
     AuthSucceeded,
+    AuthExpired,
     ConnectionOpened,
     ConnectionClosed,
     CallCancelled,
@@ -104,6 +106,15 @@ class Told:
         peer, user = connection.peer, identity.user or ""
         about = (connection.public_id, peer.kind, peer.address, authenticator, user, identity.namespace)
         self._must_tell(AuthSucceeded(ConnectionId(connection.number), *about, self._now))
+
+    def expired(self, connection: Connection) -> None:
+        """The identity of a connection has expired."""
+        told = next((event for event in self._events if type(event) is AuthExpired), None)
+        if told is not None and not connection.public_id:
+            connection.public_id = told.public_id
+        peer, identity = connection.peer, connection.identity
+        about = (connection.public_id, peer.kind, peer.address, identity.user, identity.namespace)
+        self._must_tell(AuthExpired(ConnectionId(connection.number), *about, self._now))
 
     def draining(self) -> None:
         """A shut-down has begun."""

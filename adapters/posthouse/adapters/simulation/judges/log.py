@@ -16,6 +16,7 @@ LEVELS: Final[dict[str, tuple[int, ...]]] = {
     **dict.fromkeys(("dev", "methods.uncallable", "call.timed_out", "error.data_lost"), (WARNING,)),
     "authenticator.failed": (ERROR,),
     "authenticator.resists": (WARNING,),
+    "auth.expired": (INFO,),
     "auth.failed": (WARNING, DEBUG),
     **dict.fromkeys(("handler.resists", "hook.resists", "lifespan.resists", "lifespan.overrun"), (WARNING,)),
     **dict.fromkeys(("loop.blocked", "loop.stuck", "accept.exhausted", "journal.ended", "log.left_out"), (WARNING,)),

@@ -12,6 +12,7 @@ import anyio
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.pending import PendingCall
+from posthouse.adapters.simulation.served.deployment import WALL
 from posthouse.core.service.authenticators import Basic, Bearer
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import CREDENTIALS_EXPIRED, FORBIDDEN, UNAUTHENTICATED
@@ -19,14 +20,20 @@ from posthouse.core.values.peers import Identity
 
 from .service import service as sample_service
 
+LIVES: Final = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0, 15.0)
+"""Seconds from the start of a storm until a token expires."""
+
 USERS: Final = {
     "ada": Identity("ada", ("vault",)),
     "ada too": Identity("ada", ("broadcast",)),
     "bob": Identity("bob"),
     "eve": Identity("eve", expires_at=1.0),
+    **{f"ada {life}": Identity("ada", ("vault",), expires_at=WALL + life) for life in LIVES},
 }
-"""The users by the tokens that stand for them. One has two, with other scopes. The credentials of one have expired."""
+"""The users by the tokens that stand for them. One has several, with other scopes, or which expire. The credentials of
+one have expired."""
 
+BRIEF: Final = tuple(f"ada {life}" for life in LIVES)
 TOKENS: Final = ("ada", "ada", "ada too", "bob", "eve", "wrong", "slow ada", "raises", "x" * 20)
 
 PASSWORDS: Final = (("ada", "right"), ("bob", "right"), ("ada", "wrong"))
@@ -66,7 +73,7 @@ def act(client: Client, stream: Stream) -> PendingCall:
     params: dict[str, Any] = {}
     if method != "auth.logout":
         if stream.happens(700):
-            params = {"method": "bearer", "token": stream.pick(TOKENS)}
+            params = {"method": "bearer", "token": stream.pick(TOKENS if stream.happens(600) else BRIEF)}
         else:
             user, password = stream.pick(PASSWORDS)
             params = {"method": "password", "user": user, "password": password}

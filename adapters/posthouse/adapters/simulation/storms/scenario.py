@@ -78,6 +78,8 @@ SMALL_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
     "max_token_bytes": (10,),
     "credential_cache": (0.0, 1.0),
     "max_cached_credentials": (1,),
+    "auth_notice": (0.0, 0.5),
+    "auth_grace": (0.0, 0.3, 1.0),
 }
 """The small values of each limit. A client that keeps the protocol can still make calls with them."""
 

@@ -20,6 +20,7 @@ from posthouse.adapters.simulation.clients.protocols.transports import open_http
 from posthouse.adapters.simulation.engine import Monitoring
 from posthouse.adapters.simulation.journals import Journals
 from posthouse.adapters.simulation.served.application import LocalCall, ServedApplication
+from posthouse.adapters.simulation.served.deployment import WALL
 from posthouse.adapters.simulation.served.process import ServedProcess
 from posthouse.adapters.simulation.world import World
 from posthouse.core.gateway import Gateway
@@ -271,7 +272,8 @@ class Storm:
         elif stream.happens(faults.misuse):
             misuse(process.board, world.now, stream.choose(len(MISUSES)))
         elif stream.happens(faults.wall_clock):
-            process.board.set_wall(stream.choose(2_000_000_000), world.now)
+            near = WALL + world.now + stream.choose(12) - 6
+            process.board.set_wall(near if stream.happens(500) else stream.choose(2_000_000_000), world.now)
         else:
             self._send_from_server()
         world.after(self._pause(stream), self._server_turn)

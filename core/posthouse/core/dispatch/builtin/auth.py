@@ -52,7 +52,7 @@ class AuthMethods(Part):
 
     def logout(self) -> LoggedOut:
         """Log out: the caller of this connection is then who it was when it opened."""
-        self.tables.logins.log_out(self.caller, self.call)
+        self.tables.logins.log_out(self.caller, self.call, self.now)
         return LoggedOut()
 
     def _begin(self, method: str, given: dict[str, Any], *, refresh: bool) -> LoggedIn:

@@ -28,14 +28,12 @@ for part in PARTS:
 
 
 class Builtins:
-    """The built-in methods of one gateway: `methods` by name, `changing` those that may change the identity of their
-    caller. Building it freezes the service and describes it."""
+    """The built-in methods of one gateway, by name. Building it freezes the service and describes it."""
 
     def __init__(self, service: Service, tables: Tables) -> None:
         self._parts: dict[str, Part] = {}
         self.outcomes = tables.outcomes
         self.methods: dict[str, Method] = {}
-        self.changing: list[str] = []
         tables.calls.run_builtin = self._run_call
         for kind in PARTS:
             if not kind.enabled(service):
@@ -48,10 +46,13 @@ class Builtins:
                     public, scopes = False, service.builtin_scopes[name]
                 self._parts[name] = part
                 self.methods[name] = replace(
-                    _compiled()[name], function=getattr(part, function), public=public, scopes=scopes, builtin=True
+                    _compiled()[name],
+                    function=getattr(part, function),
+                    public=public,
+                    scopes=scopes,
+                    builtin=True,
+                    changes=declared.changes,
                 )
-                if declared.changes:
-                    self.changing.append(name)
         service.freeze("served by a gateway")
         if service.document is None:
             service.document = document(service, self.methods.values())
