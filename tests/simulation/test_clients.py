@@ -248,6 +248,9 @@ def test_pages_differ_and_some_may_not_call() -> None:
     stream = Seeded(1).stream("pages")
     pages = [draw_page(HOST, stream, 500) for _ in range(100)]
     assert {page.origin for page in pages if not page.foreign} == {None, b"http://localhost", b"https://localhost:443"}
+    assert any(
+        draw_page(HOST, stream, origins=(b"https://a.example",)).origin == b"https://a.example" for _ in range(50)
+    )
     assert {page.host for page in pages if not page.foreign} == {b"localhost", b"LOCALHOST"}
     assert {page.media for page in pages if not page.foreign} == {
         b"application/json",

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import pytest
 from posthouse.adapters.invariants import Violation
+from posthouse.adapters.model.outgoing import Pushes
 from posthouse.adapters.simulation import Conditions, HandlerFaults, Model, World
 from posthouse.adapters.simulation.served.faults import InjectedError
 from posthouse.core import Config, Context, RpcError, Service, UsageError
@@ -73,7 +74,7 @@ def test_a_violation_inside_a_handler_passes_its_firewall(
     def planted(self: Model, *arguments: Any) -> None:
         raise Violation(f"planted: in {input}")
 
-    monkeypatch.setattr(Model, input, planted)
+    monkeypatch.setattr(Model if input == "complete" else Pushes, input, planted)
     world = World(service=talkative())
     alice = world.client("alice")
     alice.answers["double"] = lambda params: 2 * params[0]

@@ -9,7 +9,9 @@ from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.judges.judge import Facts, ServerEnd
 from posthouse.core import Config
 
-FACTS = Facts(Config(max_message_bytes=80, half_close_timeout=5.0, stdio_grace=5.0), "alice")
+FACTS = Facts(
+    Config(max_message_bytes=80, half_close_timeout=5.0, stdio_grace=5.0), "alice", origins=(b"https://app.example",)
+)
 
 
 def violates(sentence: str) -> AbstractContextManager[pytest.ExceptionInfo[Violation]]:

@@ -15,6 +15,8 @@ RESULT = b'{"jsonrpc":"2.0","result":0,"id":%d}'
 NOTE = b'{"jsonrpc":"2.0","method":"a"}'
 PLAIN = b"text/plain; charset=utf-8"
 CLOSE = b"Connection: close\r\n"
+FROM_APP = b"Origin: https://app.example\r\n"
+ALLOWED = b"Access-Control-Allow-Origin: https://app.example\r\nVary: Origin\r\n"
 GET_HEALTH = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -75,6 +77,10 @@ def test_answers_in_another_order_are_a_violation() -> None:
             "http: a request was not answered with JSON",
         ),
         (GET_HEALTH, answer(b"no\n", b"404 Not Found", b"", PLAIN), "http: a server does not tell its health"),
+        (post(NOTE, FROM_APP), nothing(ALLOWED.replace(b"app", b"evil")), "http: an answer names another origin"),
+        (post(NOTE), nothing(ALLOWED), "http: an answer names another origin"),
+        (post(NOTE, FROM_APP), nothing(ALLOWED[: ALLOWED.index(b"Vary")]), "http: an answer for one origin does not"),
+        (post(NOTE, FROM_APP), nothing(), "http: a page that may call cannot read its answer"),
         (post(CALL % 1), answer(b"{"), "answering: a text is not JSON"),
         (post(CALL % 1), answer(b"{}"), "answering: a message is not JSON-RPC: it is not an object with the version"),
         (post(CALL % 1), answer(CALL % 1), "answering: a message is not JSON-RPC: it is a request"),
@@ -116,6 +122,8 @@ def test_a_response_that_breaks_a_rule_is_a_violation(sent: bytes, received: byt
         (b"\x16\x03\r\n\r\n", answer(b"no\n", b"400 Bad Request", CLOSE, b"text/plain; charset=utf-8")),
         (b"HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n" + post(NOTE), answer(b"{}")[:-2] + nothing()),
         (GET_HEALTH, answer(b"{}")),
+        (post(NOTE, FROM_APP), nothing(ALLOWED)),
+        (post(NOTE, b"Origin: http://a\r\n"), nothing()),
         (GET_HEALTH.replace(b"GET", b"PUT"), answer(b"no\n", b"405 Method Not Allowed", b"Allow: GET\r\n", PLAIN)),
     ],
 )

@@ -68,6 +68,7 @@ def test_the_reader_gives_up_at_bytes_that_are_no_plain_request(data: bytes) -> 
     [
         (b"POST / HTTP/1.1\r\nHost: a", False, False, None),
         (b"POST / HTTP/1.1\r\nHost: a\r\nConnection: x, Close", True, False, None),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nConnection: x\r\nConnection: close", True, False, None),
         (b"POST / HTTP/1.0\r\nExpect: 100-continue", True, False, None),
         (b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nX-Request-Id: me/1", False, True, b"me/1"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nX-Request-Id: two words", False, False, None),

@@ -150,7 +150,8 @@ class World(Engine):
     def judge(self, client: Client) -> Judge:
         """The judge of a new link of this client."""
         transport, _ = self._transports[client.name]
-        facts = Facts(self.config, client.name, lambda: self.process.board.draining)
+        origins = tuple(origin.encode() for origin in self.deployment.policy.origins)
+        facts = Facts(self.config, client.name, lambda: self.process.board.draining, origins)
         return PipeJudge(facts) if transport in ("lines", "headers") else SocketJudge(facts)
 
     def accepts_size(self, size: int) -> bool:

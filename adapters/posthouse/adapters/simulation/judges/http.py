@@ -111,10 +111,20 @@ class HttpJudge(Judge):
         if request.target == b"/health" and not request.upgrades:
             known = request.method not in HEALTH_METHODS or status in HEALTH
             self._must(known, "http: a server does not tell its health", request.method, status)
+        self._judge_origin(request, response)
         whole = sent.end is not None or self.requests.unknown
         self._must(
             whole or (status >= 400 and response.last), "http: a request was answered before it was whole", status
         )
+
+    def _judge_origin(self, request: Request, response: Response) -> None:
+        """A page may read the answer only if its own origin is named (Fetch, section 3.2.3)."""
+        named, varies = response.fields.get(b"access-control-allow-origin"), response.fields.get(b"vary")
+        right = named is None or named == request.fields.get(b"origin")
+        self._must(right, "http: an answer names another origin than that of its page", named)
+        self._must(named is None or varies == b"Origin", "http: an answer for one origin does not say so", varies)
+        readable = named is not None or request.fields.get(b"origin") not in self._facts.origins
+        self._must(readable or response.status in UNREAD, "http: a page that may call cannot read its answer", named)
 
     def _take_body(self, body: bytes) -> None:
         response = self._response

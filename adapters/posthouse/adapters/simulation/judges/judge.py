@@ -12,11 +12,13 @@ from posthouse.core.values.config import Config
 
 
 class Facts(Struct, frozen=True):
-    """The limits of the server, and the `name` of the client for messages. `draining`: does the server shut down?"""
+    """The limits of the server, and the `name` of the client for messages. `draining`: does the server shut down?
+    `origins`: those of the pages that the server names as allowed."""
 
     config: Config
     name: str
     draining: Callable[[], bool] = lambda: False
+    origins: tuple[bytes, ...] = ()
 
 
 class ServerEnd(Struct, frozen=True):

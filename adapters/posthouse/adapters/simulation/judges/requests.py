@@ -18,6 +18,9 @@ CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(;[\t\x20-\x7e]*)?\r\n")
 REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 END: Final = b"\r\n\r\n"
 
+LISTS: Final = (b"connection", b"sec-websocket-protocol", b"sec-websocket-extensions")
+"""Fields that may be cut into several (RFC 9110 section 5.3)."""
+
 
 class Request(Struct, frozen=True):
     """The head of one request. `length`: that of its body, None for chunks. `last`: the client cannot send another one
@@ -148,9 +151,12 @@ def read_request(raw: bytes) -> Request | None:
     fields: dict[bytes, bytes] = {}
     for text in lines:
         field = FIELD.fullmatch(text)
-        if field is None or field[1].lower() in fields:
+        if field is None:
             return None
-        fields[field[1].lower()] = field[2] or b""
+        name, value = field[1].lower(), field[2] or b""
+        if name in fields and name not in LISTS:
+            return None
+        fields[name] = b"%b, %b" % (fields[name], value) if name in fields else value
     if line is None or (line[3] == b"1" and b"host" not in fields):
         return None
     coding, counted = fields.get(b"transfer-encoding"), fields.get(b"content-length", b"0")

@@ -38,6 +38,19 @@ TOKENS: Final = ("ada", "ada", "ada too", "bob", "eve", "wrong", "slow ada", "ra
 
 PASSWORDS: Final = (("ada", "right"), ("bob", "right"), ("ada", "wrong"))
 
+WRONG_PARAMS: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {"method": "bearer"},
+    {"method": "bearer", "token": 7},
+    {"method": "bearer", "token": "ada", "user": "ada"},
+    {"method": "password", "user": "ada", "token": "ada"},
+    {"method": "carrier pigeon", "token": "ada"},
+)
+"""The params of log-ins that cannot be read."""
+
+WRONG: Final = "auth.wrong"
+"""The name of a log-in that cannot be read, for the check of its outcome."""
+
 LOGIN_CODES: Final = (UNAUTHENTICATED, FORBIDDEN, CREDENTIALS_EXPIRED)
 """The errors that a log-in may have for its own reasons."""
 
@@ -67,14 +80,16 @@ def guarded() -> Service:
     return service
 
 
-def act(client: Client, stream: Stream) -> PendingCall:
-    """Log in, refresh or log out."""
+def act(client: Client, stream: Stream) -> tuple[str, PendingCall]:
+    """Log in, refresh or log out. Returns the name by which to check the call, and the call."""
     method = stream.pick(("auth.login", "auth.login", "auth.refresh", "auth.logout"))
     params: dict[str, Any] = {}
     if method != "auth.logout":
+        if stream.happens(100):
+            return WRONG, client.call(method, params=stream.pick(WRONG_PARAMS))
         if stream.happens(700):
             params = {"method": "bearer", "token": stream.pick(TOKENS if stream.happens(600) else BRIEF)}
         else:
             user, password = stream.pick(PASSWORDS)
             params = {"method": "password", "user": user, "password": password}
-    return client.call(method, params=params)
+    return "auth", client.call(method, params=params)

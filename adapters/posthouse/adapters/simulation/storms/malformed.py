@@ -112,6 +112,7 @@ MALFORMED_BYTES: Final = (
     b"GET /rpc?token=secret" + HOST + b"\r\n",
     b"DELETE /rpc" + HOST + b"\r\n",
     b"OPTIONS /rpc" + HOST + b"Origin: https://evil.example\r\nAccess-Control-Request-Method: POST\r\n\r\n",
+    b"OPTIONS /rpc" + HOST + b"Origin: https://app.example\r\nAccess-Control-Request-Method: POST\r\n\r\n",
     b"POST /rpc HTTP/1.1\r\nHost: evil.example\r\n" + JSON + b"Content-Length: 2\r\n\r\n{}",
     b"POST /rpc" + HOST + b"Origin: null\r\n" + JSON + b"Content-Length: 2\r\n\r\n{}",
     b"POST /rpc" + HOST + b"Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}",

@@ -26,7 +26,7 @@ from posthouse.adapters.simulation.world import World
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import UsageError
-from posthouse.core.values.peers import ALL_SCOPES, Identity, Kind
+from posthouse.core.values.peers import ALL_SCOPES, ANONYMOUS, Identity, Kind
 from posthouse.transports.policy import Policy
 
 from .both_ways import compare
@@ -46,6 +46,9 @@ LOCAL_PARAMS: Final[tuple[Any, ...]] = (None, [1, 2], {"token": "local"}, {"toke
 
 KIND_FILTERS: Final[tuple[tuple[Kind, ...] | None, ...]] = (None, ("cli",), ("websocket", "http"))
 IDENTITIES: Final = (None, Identity("ada"), Identity("ada", ("broadcast",)), Identity("bob", (ALL_SCOPES,)))
+
+APP: Final = "https://app.example"
+"""The origin of pages that may call, beside those of the server's own."""
 
 MAX_PENDING: Final = 60
 """A client with this many pending calls makes no more: they would only wait in its own queue."""
@@ -123,7 +126,7 @@ class Storm:
             chance,
             service=service or (guarded() if scenario.guarded else sample_service),
             config=self.scenario.config,
-            policy=Policy() if identity is None else Policy(identity=identity),
+            policy=Policy(origins=(APP,), identity=identity or ANONYMOUS),
             conditions=self.scenario.conditions,
             monitoring=Monitoring(journal=self._journals.add if self._journals else journal),
         )
@@ -143,9 +146,8 @@ class Storm:
             identity = stream.pick(identities)
             client = self.world.client(name, transport, identity=identity)
             if transport == "http":
-                client.new_protocol = partial(
-                    open_http, b"localhost", foreign=clients.foreign, closes=not self.scenario.fair
-                )
+                habits: dict[str, Any] = {"foreign": clients.foreign, "closes": not self.scenario.fair}
+                client.new_protocol = partial(open_http, b"localhost", **habits, origins=(APP.encode(),))
             client.answers["mirror"] = mirror
             user = (identity or self.world.deployment.policy.identity).user
             users = (user, *(each.user for each in USERS.values() if self.scenario.guarded))

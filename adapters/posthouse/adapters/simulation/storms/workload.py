@@ -51,6 +51,9 @@ TIMEOUTS: Final = (None, None, None, None, 1, 50, 300, 3_000, 100_000, 0)
 LARGEST: Final = 5_000
 """Larger messages than this are not made to reach a limit."""
 
+LONG: Final = 70_000
+"""The size of a text whose frame has its length in eight bytes."""
+
 CANCELLED: Final = ({"cancelled": True}, {"cancelled": False})
 
 REAL_NAMES: Final = {"echo.wrongly": "echo"}
@@ -62,6 +65,7 @@ BUILTIN_CODES: Final[dict[str, tuple[int, ...]]] = {
     "connection.stats": (FORBIDDEN, UNAUTHENTICATED),
     "message.broadcast": (FORBIDDEN, UNAUTHENTICATED),
     "auth": guards.LOGIN_CODES,
+    guards.WRONG: (*guards.LOGIN_CODES, INVALID_PARAMS),
 }
 """Built-in methods, and the errors that each may have for its own reasons."""
 
@@ -96,7 +100,8 @@ class SampleWorkload:
         """Send something, in the turn of a client."""
         stream = client.stream
         if self._scenario.guarded and not isinstance(client.protocol, HttpProtocol) and stream.happens(150):
-            self._expect(client, guards.act(client, stream), "auth", {})
+            name, call = guards.act(client, stream)
+            self._expect(client, call, name, {})
             return
         match stream.choose(19):
             case 0:
@@ -145,6 +150,9 @@ class SampleWorkload:
                 size = self._scenario.config.max_message_bytes + stream.pick((-1, 0, 1))
                 params = {"token": f"{client.name}/sized"}
                 self._expect(client, client.call_sized(size, "echo", **params), "echo", params)
+            case 13 if not self._scenario.fair and stream.happens(100):
+                params = {"token": stream.entropy(LONG // 2).hex()}
+                self._expect(client, client.call("echo", **params), "echo", params)
             case _:
                 method, params = self._draw_call(client)
                 timeout = stream.pick(TIMEOUTS[:-1] if self._scenario.fair else TIMEOUTS)
@@ -284,7 +292,8 @@ class SampleWorkload:
                 received = {"received": self._visits.checked(client, call)}
             if method == "rpc.cancel" and call.value not in CANCELLED:
                 raise Violation("answering: a call got a wrong result", call, call.value)
-            if call.value != RESULTS[method](params | received) if method in RESULTS else method in ERROR_CODES:
+            fails = method in ERROR_CODES or method == guards.WRONG
+            if call.value != RESULTS[method](params | received) if method in RESULTS else fails:
                 raise Violation("answering: a call got a wrong result", call, call.value)
         elif call.error is not None and not client.broke_protocol:
             self._check_error(method, call, call.error)

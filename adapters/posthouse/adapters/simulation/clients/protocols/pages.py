@@ -64,9 +64,12 @@ class Page(Struct, frozen=True):
         return b"%b\r\n\r\n%b0\r\n\r\n" % (LENGTH.sub(CHUNKED, head), chunks)
 
 
-def draw_page(host: bytes, stream: Stream, foreign: int = 0, *, closes: bool = False) -> Page:
+def draw_page(
+    host: bytes, stream: Stream, foreign: int = 0, *, closes: bool = False, origins: tuple[bytes, ...] = ()
+) -> Page:
     """Draw the habits of a connection to this host. `foreign` in a thousand are those of a page that may not call.
-    `closes`: some ask for the end of the connection, and lose what waits behind the answer."""
+    `closes`: some ask for the end of the connection, and lose what waits behind the answer. `origins`: those of pages
+    that the server allows besides its own."""
     chunk, request_id, asks = (
         stream.pick(CHUNK_SIZES),
         stream.pick(REQUEST_IDS),
@@ -83,6 +86,6 @@ def draw_page(host: bytes, stream: Stream, foreign: int = 0, *, closes: bool = F
             )
         )
         return Page(called, origin, chunk, request_id, foreign=True, asks=asks, media=media)
-    own = stream.pick((None, b"http://" + host, b"https://%b:443" % host))
+    own = stream.pick((None, b"http://" + host, b"https://%b:443" % host, *origins))
     called = stream.pick((host, host, host.upper()))
     return Page(called, own, chunk, request_id, asks=asks, media=stream.pick(MEDIA))

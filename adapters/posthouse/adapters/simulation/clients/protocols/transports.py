@@ -16,10 +16,18 @@ from .protocol import CLIENT_CONFIG, ClientProtocol, Transport
 from .websocket import WebSocketProtocol
 
 
-def open_http(host: bytes, stream: Stream, now: float, *, foreign: int = 0, closes: bool = False) -> HttpProtocol:
-    """An HTTP connection. `foreign` and `closes` are as for `draw_page`."""
+def open_http(
+    host: bytes,
+    stream: Stream,
+    now: float,
+    *,
+    foreign: int = 0,
+    closes: bool = False,
+    origins: tuple[bytes, ...] = (),
+) -> HttpProtocol:
+    """An HTTP connection. `foreign`, `closes` and `origins` are as for `draw_page`."""
     protocol = PipeliningHttpProtocol if stream.happens(500) else HttpProtocol
-    return protocol(draw_page(host, stream, foreign, closes=closes))
+    return protocol(draw_page(host, stream, foreign, closes=closes, origins=origins))
 
 
 PROTOCOLS: Final[dict[Transport, Callable[[bytes, Stream, float], ClientProtocol]]] = {

@@ -7,6 +7,7 @@ from typing import Final
 
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.transports.client.websocket import OpeningRequest, WebSocketClient
+from posthouse.transports.fields import Fields
 from posthouse.transports.websocket.handshake import SUBPROTOCOL
 from posthouse.transports.websocket.receive import Event as FrameEvent
 from wsproto import events as wsproto
@@ -17,6 +18,14 @@ from .protocol import CLIENT_CONFIG, Pong
 SUBPROTOCOLS: Final = ((SUBPROTOCOL,), (), (b"another", SUBPROTOCOL), (b"another",))
 """The subprotocols that clients offer."""
 
+MORE_LINES: Final[tuple[Fields, ...]] = (
+    *((), (), ()),
+    ((b"Connection", b"keep-alive"),),
+    ((b"Sec-WebSocket-Extensions", b"x-another; a=1"),),
+    ((b"Origin", b"http://localhost"),),
+)
+"""More lines of a handshake. A list may be cut into several fields (RFC 9110 section 5.3)."""
+
 
 class WebSocketProtocol(CodecProtocol[WebSocketClient]):
     """One WebSocket connection. Its server has closed TCP before it is `closed` (RFC 6455 section 7.1.1)."""
@@ -24,7 +33,8 @@ class WebSocketProtocol(CodecProtocol[WebSocketClient]):
     server_ends: Final = False
 
     def __init__(self, host: bytes, stream: Stream, now: float, *, deflate: bool = False) -> None:
-        request = OpeningRequest(host, deflate=deflate, subprotocols=stream.pick(SUBPROTOCOLS))
+        subprotocols, more = stream.pick(SUBPROTOCOLS), stream.pick(MORE_LINES)
+        request = OpeningRequest(host, headers=more, deflate=deflate, subprotocols=subprotocols)
         codec = _PingingClient(CLIENT_CONFIG, request, entropy=stream.entropy, now=now)
         codec.on_pong = lambda payload: self._events.append(Pong(payload))
         super().__init__(codec)
