@@ -128,7 +128,11 @@ ROWS: Final = (
     Row(35, "control characters in text that is logged", "escaped, at most 256 characters"),
     Row(36, "a broadcast by an anonymous caller", "-32020; over HTTP 401"),
     Row(37, "an identity, roles or unknown names in parameters", "-32602; the identity comes from the connection only"),
-    Row(38, "guessed passwords", "-32023, then close 4401, at equal cost", waits_for="authentication"),
+    Row(
+        38,
+        "guessed passwords and tokens",
+        "-32023 after five failures of a user, fifty of an address; then close 4401; the same for unknown users",
+    ),
     Row(39, "a token that expires, a user who is banned", "-32022, 4401; 4403 at once", waits_for="authentication"),
     Row(
         40,

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from posthouse.core.operations.operations import Busy
 from posthouse.core.service.authenticators import Bearer
-from posthouse.core.values.effects import Invoke, Verify, Withdraw
+from posthouse.core.values.close_reasons import TOO_MANY_FAILED_AUTHENTICATIONS
+from posthouse.core.values.effects import Disconnect, Invoke, Transmit, Verify, Withdraw
 from posthouse.core.values.lifecycle import CallEnded, CallTimedOut
 from posthouse.core.values.peers import ConnectionId, Identity, OperationId
 
-from tests.core.identity.credentials import ADA, BOB, FAILED, OTHER, REFUSED, TOKEN, AuthWorld, authenticated
+from tests.core.identity.credentials import ADA, BOB, FAILED, HERE, OTHER, REFUSED, TOKEN, AuthWorld, authenticated
 from tests.core.world import WALL, World, code_of
 
 ONE, TWO = OperationId(1), OperationId(2)
@@ -298,3 +299,57 @@ def test_a_service_without_authenticators_has_no_log_in() -> None:
     login(world, one)
     assert outcomes(world) == {1: -32601}
     assert authenticated().authenticators
+
+
+def test_row_38_a_log_in_whose_budget_is_spent_is_told_how_long_to_wait() -> None:
+    world = AuthWorld(max_auth_failures_per_address=1)
+    one = world.connect(address=HERE)
+    login(world, one)
+    world.conclude(ONE, REFUSED)
+    world.take()
+    login(world, one, OTHER)
+    (reply,) = world.said()
+    assert reply["error"] == {
+        "code": -32023,
+        "message": "Too many failed authentications",
+        "data": {"retryable": True, "retry_after_ms": 1000},
+    }
+
+
+def test_row_38_a_connection_that_waits_is_not_closed_and_one_that_goes_on_guessing_is() -> None:
+    world = AuthWorld(max_auth_failures_per_address=1)
+    one, two = world.connect(address=HERE), world.connect(address=HERE)
+    login(world, one)
+    world.conclude(ONE, REFUSED)
+    world.take()
+    for connection in (one, two):
+        login(world, connection, OTHER)
+        assert outcomes(world) == {1: -32023}
+    world.now = 1.0
+    login(world, one, OTHER)
+    world.conclude(TWO, REFUSED)
+    assert outcomes(world) == {1: -32020}
+    login(world, two, OTHER)
+    assert outcomes(world) == {1: -32023}, "somebody else has used the chance"
+    world.now = 2.999
+    login(world, two, OTHER)
+    effects = world.take()
+    assert [type(effect) for effect in effects] == [Transmit, Disconnect]
+    assert effects[1:] == [Disconnect(two, TOO_MANY_FAILED_AUTHENTICATIONS)]
+    world.now = 3.0
+    login(world, one, TOKEN)
+    assert world.asked().credentials == TOKEN
+
+
+def test_a_log_in_that_waits_for_a_hash_is_refused_as_busy_after_its_time() -> None:
+    world = AuthWorld(("basic", "passwords", "local"))
+    one, two = world.connect(), world.connect()
+    for number, connection in enumerate((one, two)):
+        world.now = float(number)
+        world.call(connection, "auth.login", {"method": "password", "user": "ada", "password": "x"})
+    world.take()
+    world.at(10.0)
+    assert outcomes(world) == {1: -32020}
+    world.at(11.0)
+    (reply,) = world.said()
+    assert (code_of(reply), reply["error"]["data"]["limit"]) == (-32009, "max_hashes_per_user")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from posthouse.core.operations.operations import Busy
+from posthouse.core.service.authenticators import Basic
 from posthouse.core.values.close_reasons import (
     AUTHENTICATION_FAILED,
     CREDENTIALS_EXPIRED,
@@ -14,7 +15,9 @@ from posthouse.core.values.close_reasons import (
     MAX_CONNECTIONS,
     MAX_CONNECTIONS_PER_USER,
     MAX_EXTERNAL_OPERATIONS,
+    MAX_HASHES_PER_USER,
     MAX_HASHING_QUEUE,
+    TOO_MANY_FAILED_AUTHENTICATIONS,
 )
 from posthouse.core.values.effects import Accept, Answer, Disconnect, Drained, Invoke, Withdraw
 from posthouse.core.values.errors import UsageError
@@ -267,3 +270,33 @@ def test_a_user_who_is_known_is_refused_above_the_limit_of_connections() -> None
     world.take()
     two = world.arrive()
     assert world.take() == [Disconnect(two, MAX_CONNECTIONS_PER_USER)]
+
+
+@pytest.mark.parametrize("kind", ["websocket", "http"])
+def test_row_38_a_caller_whose_budget_is_spent_is_refused_with_the_time_to_wait(kind: Kind) -> None:
+    world = AuthWorld(("basic", "passwords", "local"), max_auth_failures=1)
+    one = world.arrive(LOGIN)
+    world.conclude(world.asked().operation, REFUSED)
+    world.now = 0.25
+    two = world.arrive(Basic("ada", "another"), kind)
+    assert world.take()[1:] == [Disconnect(two, TOO_MANY_FAILED_AUTHENTICATIONS, retry_after_ms=750)]
+    assert one != two
+
+
+def test_a_caller_whose_turn_does_not_come_is_refused_for_the_limit() -> None:
+    world = AuthWorld(("basic", "passwords", "local"))
+    world.arrive(LOGIN)
+    world.now = 1.0
+    two = world.arrive(Basic("ada", "another"), "http")
+    world.take()
+    world.at(11.0)
+    assert world.take()[-1:] == [Disconnect(two, MAX_HASHES_PER_USER)]
+    assert world.gateway.stats()["limit.max_hashes_per_user"] == 1
+
+
+def test_a_caller_that_leaves_the_line_is_forgotten() -> None:
+    world = AuthWorld(("basic", "passwords", "local"))
+    world.arrive(LOGIN)
+    two = world.arrive(Basic("ada", "another"))
+    world.gateway.disconnected(two, None, 0.0)
+    assert not world.gateway._verifications.waiting

@@ -10,6 +10,12 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.identity.verifications import Refusal, Verification
 from posthouse.core.operations.operations import Busy, Refused
 from posthouse.core.service.authenticators import Basic, Bearer, UnreadableCredentials
+from posthouse.core.values.close_reasons import (
+    MAX_EXTERNAL_OPERATIONS,
+    MAX_HASHES_PER_ADDRESS,
+    MAX_HASHES_PER_USER,
+    MAX_HASHING_QUEUE,
+)
 from posthouse.core.values.effects import Emit, Verify, Withdraw
 from posthouse.core.values.lifecycle import AuthFailed, AuthSucceeded
 from posthouse.core.values.peers import Caller, ConnectionId, Identity, OperationId, Peer
@@ -176,7 +182,7 @@ def test_a_password_is_not_hashed_above_its_limit(size: int, asked: bool) -> Non
 def test_no_more_operations_are_in_flight_than_the_limit(begun: int, refused: bool) -> None:
     world = Verifying(max_external_operations=2)
     results = [world.verify(Bearer(f"t{number}")) for number in range(begun)]
-    assert (results[-1] == Refusal("busy")) is refused
+    assert (results[-1] == Refusal("busy", MAX_EXTERNAL_OPERATIONS)) is refused
 
 
 def test_the_next_authenticator_is_not_asked_if_too_many_operations_are_in_flight() -> None:
@@ -184,14 +190,14 @@ def test_the_next_authenticator_is_not_asked_if_too_many_operations_are_in_fligh
     world.begun()
     world.table._operations._most = 0
     world.conclude(ONE, REFUSED)
-    assert world.results == [(5, Refusal("busy"), 0.0)]
+    assert world.results == [(5, Refusal("busy", MAX_EXTERNAL_OPERATIONS), 0.0)]
 
 
 def test_an_authenticator_with_a_full_queue_is_the_last_one() -> None:
     world = Verifying(*CHAIN)
     world.begun()
     world.conclude(ONE, Busy())
-    assert world.results == [(5, Refusal("queue_full"), 0.0)]
+    assert world.results == [(5, Refusal("queue_full", MAX_HASHING_QUEUE), 0.0)]
     assert world.take_events() == world.failed("first", "queue_full")
 
 
@@ -239,3 +245,232 @@ def test_credentials_of_a_scheme_of_ones_own_are_verified_each_time() -> None:
     assert results == [Identity("ada", ("read",), None, "t")] * 2
     assert table.known(Ticket(7), 0.0) is None
     assert not table.cache.records
+
+
+# Budgets
+
+BASIC = (("basic", "passwords", "local"),)
+
+
+def password(number: int, user: str = "ada") -> Basic:
+    return Basic(user, f"guess {number}")
+
+
+def guess(world: Verifying, number: int, user: str = "ada") -> Identity | Refusal | Verification:
+    """One wrong guess of this user's password: an authenticator refuses it, or is not asked."""
+    begun = world.verify(password(number, user))
+    if isinstance(begun, Verification):
+        world.conclude(begun.operation, REFUSED)
+    return begun
+
+
+def test_row_38_a_user_whose_budget_is_spent_is_refused_before_an_authenticator_is_asked() -> None:
+    world = Verifying(*BASIC)
+    for number in range(5):
+        assert isinstance(guess(world, number), Verification)
+    world.gateway.outbox.clear()
+    assert guess(world, 5) == Refusal("too_many", retry_after_ms=1000)
+    assert world.take_events()[1:] == world.failed(None, "too_many")
+    assert world.gateway.stats()["limit.max_auth_failures"] == 1
+    world.now = 1.0
+    assert isinstance(guess(world, 6), Verification)
+    assert guess(world, 7) == Refusal("too_many", retry_after_ms=2000)
+
+
+def test_row_38_unknown_and_known_users_have_the_same_budget() -> None:
+    answers: list[list[type]] = []
+    for user in ("ada", "nobody"):
+        world = Verifying(*BASIC)
+        answers.append([type(guess(world, number, user)) for number in range(7)])
+        answers.append([type(effect) for effect in world.gateway.outbox])
+    assert answers[:2] == answers[2:]
+
+
+def test_row_38_known_credentials_are_never_refused() -> None:
+    world = Verifying(*BASIC, max_auth_failures_per_address=6)
+    begun = world.begun(LOGIN)
+    world.conclude(begun.operation, ADA)
+    for number in range(9):
+        guess(world, number), guess(world, number, "bob")
+    assert guess(world, 9) == Refusal("too_many", retry_after_ms=1000)
+    assert world.verify(LOGIN) == Identity("ada", ("read",), None, "local")
+
+
+def test_a_user_counts_in_each_namespace_that_is_asked() -> None:
+    world = Verifying(("basic", "one", "a"), ("basic", "two", "b"), ("basic", "three", "b"))
+    begun = world.begun(LOGIN)
+    assert len(world.table.budgets.pairs.records) == 2
+    for operation in (1, 2):
+        world.conclude(OperationId(operation), REFUSED)
+    world.conclude(OperationId(3), ADA)
+    assert world.results == [(5, Identity("ada", ("read",), None, "b"), 0.0)]
+    assert not world.table.budgets.pairs.records
+    ((user, host),) = world.table.budgets.known
+    assert (user, host) == (begun.users[2], "192.0.2.1")
+
+
+def test_expired_credentials_are_no_failed_authentication() -> None:
+    world = Verifying(*BASIC)
+    for number in range(9):
+        begun = world.begun(password(number))
+        world.conclude(begun.operation, Identity("ada", expires_at=WALL))
+    assert world.results == [(5, Refusal("expired"), 0.0)] * 9
+
+
+@pytest.mark.parametrize("ends", ["refused", "failed", "timed out", "withdrawn"])
+def test_every_other_end_of_an_authenticator_is_one(ends: str) -> None:
+    world = Verifying(*BASIC, authentication_timeout=1.0, max_auth_failures=1)
+    begun = world.begun(password(0))
+    if ends == "withdrawn":
+        world.table.withdraw(begun)
+    elif ends == "timed out":
+        world.at(1.0)
+    world.conclude(begun.operation, FAILED if ends == "failed" else REFUSED)
+    assert isinstance(world.verify(password(1)), Refusal) is (ends != "timed out")
+    if ends == "timed out":
+        assert world.table.budgets.pairs.records[begun.users[0], "192.0.2.1"].strikes == 1
+
+
+@pytest.mark.parametrize("credentials", [Bearer("x" * 11), Basic("ada", "x" * 11), UnreadableCredentials()])
+def test_credentials_that_no_authenticator_would_see_are_not_counted(credentials: object) -> None:
+    world = Verifying(*BASIC, ("bearer", "tokens", "idp"), max_token_bytes=10, max_password_bytes=10)
+    for _ in range(99):
+        assert isinstance(world.verify(credentials), Refusal)
+    assert not world.table.budgets.addresses.records
+
+
+def test_an_authenticator_that_is_not_asked_for_another_limit_is_no_failure() -> None:
+    world = Verifying(*BASIC, max_external_operations=1)
+    world.begun(Basic("bob", "x"))
+    for number in range(9):
+        assert guess(world, number) == Refusal("busy", MAX_EXTERNAL_OPERATIONS)
+    assert len(world.table.budgets.pairs.records) == 1
+
+
+def test_tokens_count_by_their_address_alone() -> None:
+    world = Verifying(max_auth_failures_per_address=2)
+    for number in range(2):
+        world.conclude(world.begun(Bearer(f"guess {number}")).operation, REFUSED)
+    assert world.verify(Bearer("guess 2")) == Refusal("too_many", retry_after_ms=1000)
+    assert not world.table.budgets.pairs.records
+
+
+def test_a_token_that_has_left_the_cache_is_not_refused_beside_a_guesser() -> None:
+    world = Verifying(max_auth_failures_per_address=2, credential_cache=0.0)
+    world.conclude(world.begun().operation, ADA)
+    for number in range(2):
+        world.conclude(world.begun(Bearer(f"guess {number}")).operation, REFUSED)
+    assert isinstance(world.verify(OTHER), Refusal)
+    assert isinstance(world.verify(TOKEN), Verification)
+
+
+# Turns
+
+
+def test_row_38_one_hash_runs_for_a_user_and_the_next_waits_for_it() -> None:
+    world = Verifying(*BASIC)
+    first, second, third = (world.begun(password(number)) for number in range(3))
+    assert [first.operation, second.operation, third.operation] == [1, 0, 0]
+    assert len(world.table.waiting) == 2
+    world.conclude(ONE, REFUSED)
+    assert (second.operation, third.operation) == (2, 0)
+    world.conclude(TWO, REFUSED)
+    assert (third.operation, world.table.waiting) == (3, {})
+    world.conclude(OperationId(3), ADA)
+    assert [result for _, result, _ in world.results[:2]] == [Refusal("refused")] * 2
+    assert not world.table.hashing
+
+
+def test_tokens_do_not_wait_for_turns() -> None:
+    world = Verifying()
+    assert [world.begun(Bearer(f"t{number}")).operation for number in range(5)] == [1, 2, 3, 4, 5]
+
+
+def test_a_hash_holds_its_turn_until_the_outside_has_ended_it() -> None:
+    world = Verifying(*BASIC)
+    first, second = world.begun(password(0)), world.begun(password(1))
+    world.table.withdraw(first)
+    assert second.operation == 0
+    world.conclude(ONE, REFUSED)
+    assert second.operation == 2
+    world.at(10.0)
+    assert world.results == [(5, Refusal("timed_out"), 10.0)]
+    assert isinstance(world.verify(password(2)), Verification)
+    assert len(world.table.waiting) == 1
+    world.conclude(TWO, REFUSED)
+    assert not world.table.waiting
+
+
+def test_a_verification_that_waits_is_withdrawn_without_a_word_to_the_outside() -> None:
+    world = Verifying(*BASIC)
+    world.begun(password(0))
+    second = world.begun(password(1))
+    world.gateway.outbox.clear()
+    world.table.withdraw(second)
+    assert (world.gateway.outbox, world.table.waiting, world.table.turns.waiting) == ([], {}, {})
+    assert len(world.gateway._shared.timers) == 1
+
+
+def test_a_turn_that_does_not_come_in_time_is_refused_as_busy_and_costs_nothing() -> None:
+    world = Verifying(*BASIC, max_auth_failures=2)
+    world.begun(password(0))
+    world.now = 4.0
+    world.begun(password(1))
+    world.at(10.0)
+    assert world.results == [(5, Refusal("timed_out"), 10.0)]
+    world.results.clear()
+    world.at(13.999)
+    assert world.results == []
+    world.at(14.0)
+    assert world.results == [(5, Refusal("waited", MAX_HASHES_PER_USER), 14.0)]
+    assert world.take_events()[-1:] == world.failed(None, "waited")
+    world.conclude(ONE, REFUSED)
+    assert isinstance(guess(world, 2), Verification)
+    assert isinstance(guess(world, 3), Refusal)
+
+
+def test_the_limit_of_an_address_is_named_to_those_that_waited_for_it() -> None:
+    world = Verifying(*BASIC, max_hashes_per_address=1)
+    world.begun(password(0))
+    world.now = 1.0
+    world.begun(password(0, "bob"))
+    world.at(11.0)
+    assert world.results[1:] == [(5, Refusal("waited", MAX_HASHES_PER_ADDRESS), 11.0)]
+
+
+def test_those_whose_turns_come_while_too_many_operations_run_are_refused() -> None:
+    world = Verifying(*BASIC)
+    world.begun(password(0))
+    for number in range(1, 4):
+        world.begun(password(number))
+    world.table._operations._most = 0
+    world.conclude(ONE, REFUSED)
+    assert world.results[1:] == [(5, Refusal("busy", MAX_EXTERNAL_OPERATIONS), 0.0)] * 3
+    assert (world.table.waiting, world.table.hashing, world.table.turns.by_user) == ({}, {}, {})
+
+
+def test_the_second_authenticator_is_asked_in_turn() -> None:
+    world = Verifying(("basic", "one", "a"), ("basic", "two", "b"), max_hashes_per_address=1)
+    first, second = world.begun(password(0)), world.begun(password(0, "bob"))
+    world.conclude(ONE, REFUSED)
+    assert (first.operation, second.operation) == (1, 2)
+    world.conclude(TWO, REFUSED)
+    assert (first.operation, second.operation) == (3, 2)
+    world.at(10.0)
+    assert world.results == [
+        (5, Refusal("waited", MAX_HASHES_PER_ADDRESS), 10.0),
+        (5, Refusal("timed_out"), 10.0),
+    ]
+    assert world.take_events()[-2:] == [*world.failed("one", "waited"), *world.failed("two", "timed_out")]
+    assert all(failures.count for failures in world.table.budgets.pairs.records.values())
+
+
+def test_a_user_for_whom_too_many_have_failed_is_verified_once_a_second() -> None:
+    world = Verifying(*BASIC, max_auth_failures_per_user=1)
+    guess(world, 0), guess(world, 1)
+    begun = world.begun(password(2))
+    assert begun.operation == 0
+    world.at(0.999)
+    assert begun.operation == 0
+    world.at(1.0)
+    assert begun.operation == 3

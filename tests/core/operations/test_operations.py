@@ -17,7 +17,11 @@ Ends = list[tuple[OperationId, object, float]]
 def operations(**limits: int) -> tuple[Operations, Ends]:
     """A table with one kind of operations, and how these ended."""
     table, ends = Operations(shared(**limits)), Ends()
-    table.on("ask", (Refused, Failed), lambda operation, outcome, now: ends.append((operation, outcome, now)))
+
+    def ended(operation: OperationId, outcome: object, now: float) -> None:
+        ends.append((operation, outcome, now))
+
+    table.on("ask", (Refused, Failed), ended, lambda operation, now: ends.append((operation, "left", now)))
     return table, ends
 
 
@@ -59,7 +63,7 @@ def test_an_operation_expires_at_its_deadline_and_is_withdrawn_but_holds_its_pla
     assert table._outbox == [Withdraw(ONE)]
     assert table.full
     assert table.conclude(ONE, Refused(), 6.0) is False
-    assert ends == [(ONE, Expired(), 5.0)]
+    assert ends == [(ONE, Expired(), 5.0), (ONE, "left", 6.0)]
     assert not table.full
 
 
@@ -73,4 +77,4 @@ def test_a_withdrawn_operation_has_no_outcome_and_holds_its_place_until_it_is_co
     table.begin("ask", 5.0)
     assert table.full
     assert table.conclude(ONE, Refused(), 1.0) is False
-    assert (ends, list(table.records)) == ([], [TWO])
+    assert (ends, list(table.records)) == ([(ONE, "left", 1.0)], [TWO])

@@ -23,6 +23,9 @@ def test_each_reason_has_its_close_code_and_says_whether_what_is_queued_is_sent(
         "max_connections_per_user": (4429, True),
         "authentication_failed": (4401, True),
         "credentials_expired": (4401, True),
+        "too_many_failed_authentications": (4401, True),
+        "max_hashes_per_address": (1013, True),
+        "max_hashes_per_user": (1013, True),
         "max_external_operations": (1013, True),
         "max_hashing_queue": (1013, True),
         "memory_budget": (1013, False),
@@ -40,10 +43,11 @@ def test_each_reason_has_its_close_code_and_says_whether_what_is_queued_is_sent(
 def test_each_reason_is_a_setting_or_a_shut_down_and_is_found_by_its_name() -> None:
     assert list(CLOSE_REASONS) == [reason.name for reason in CLOSE_REASONS.values()]
     assert [name for name in CLOSE_REASONS if name not in Config.__struct_fields__] == [
-        *("draining", "authentication_failed", "credentials_expired"),
+        *("draining", "authentication_failed", "credentials_expired", "too_many_failed_authentications"),
     ]
     assert [name for name, reason in CLOSE_REASONS.items() if not reason.is_limit] == [
         *("draining", "drain_timeout", "authentication_failed", "credentials_expired"),
+        "too_many_failed_authentications",
     ]
 
 
@@ -55,6 +59,7 @@ def test_an_http_exchange_is_refused_with_the_error_of_the_reason() -> None:
         "max_connections_per_user": -32029,
         "authentication_failed": -32020,
         "credentials_expired": -32022,
+        "too_many_failed_authentications": -32023,
         "max_bad_messages": -32600,
         "call_rate": -32029,
     }

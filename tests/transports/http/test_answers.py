@@ -130,13 +130,16 @@ def test_an_answer_of_the_gateway_has_the_status_of_its_error_code() -> None:
     [(DRAINING, 503, -32050), (MAX_CONNECTIONS, 503, -32009), (MAX_CONNECTIONS_PER_USER, 429, -32029)],
 )
 def test_a_caller_who_is_not_admitted_gets_retry_after(reason: CloseReason, status: int, error: int) -> None:
-    answer = not_admitted_answer(reason, in_json=True)
+    answer = not_admitted_answer(reason, None, in_json=True)
     assert (answer.status, answer.media, answer.fields) == (status, JSON, b"Retry-After: 1\r\n")
     assert b'"code":%d' % error in answer.data
     assert answer.data.endswith(b',"id":null}')
-    answer = not_admitted_answer(reason, in_json=False)
+    answer = not_admitted_answer(reason, None, in_json=False)
     assert (answer.status, answer.media, answer.fields) == (status, TEXT, b"Retry-After: 1\r\n")
     assert answer.data == b"%b\n" % ERRORS[error].message.encode()
+    answer = not_admitted_answer(reason, 60_000, in_json=True)
+    assert (answer.status, answer.fields) == (status, b"Retry-After: 60\r\n")
+    assert b'"data":{"retryable":true,"retry_after_ms":60000}' in answer.data
 
 
 def test_a_result_is_written_at_once_as_any_answer_is() -> None:

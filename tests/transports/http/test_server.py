@@ -13,6 +13,7 @@ from posthouse.core.values.close_reasons import (
     DRAINING,
     MAX_CONNECTIONS,
     MAX_CONNECTIONS_PER_USER,
+    TOO_MANY_FAILED_AUTHENTICATIONS,
     WRITE_TIMEOUT,
     CloseReason,
 )
@@ -574,6 +575,15 @@ def test_an_exchange_that_is_not_admitted_is_answered_and_closed(reason: CloseRe
     line.http.refuse(reason, 0.0)
     line.take()
     assert (line.statuses, b"{" in line.sent, b"Retry-After: 1\r\n" in line.sent) == ([status], False, True)
+
+
+def test_a_refusal_may_say_how_long_to_wait() -> None:
+    for request, body in ((post(), b'"data":{"retryable":true,"retry_after_ms":1500}'), (UPGRADE, b"authentications")):
+        line = Line(answering=False)
+        line.receive(request)
+        line.http.refuse(TOO_MANY_FAILED_AUTHENTICATIONS, 0.0, 1500)
+        line.take()
+        assert (line.statuses, body in line.sent, b"Retry-After: 2\r\n" in line.sent) == ([429], True, True)
 
 
 def test_an_exchange_behind_a_refused_upgrade_would_be_refused_as_one() -> None:

@@ -237,7 +237,7 @@ class Codec(Protocol):
         """End a `Probe` with JSON."""
         raise UsageError(f"{type(self).__name__} has no probe to respond to")
 
-    def refuse(self, reason: CloseReason, now: float) -> None:
+    def refuse(self, reason: CloseReason, now: float, retry_after_ms: int | None = None) -> None:
         """End an `Exchange` or an `Upgrade` that was not admitted, with the error of this reason."""
         raise UsageError(f"{type(self).__name__} has no request to refuse")
 

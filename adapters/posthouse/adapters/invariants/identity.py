@@ -45,10 +45,15 @@ def identity(gateway: Gateway) -> None:
         must(each.timer.reason == reason, "time: the deadline of an identity is that of its state")
     waited_for = [each.verification for each in arrivals.values()]
     waited_for += [each.verification for each in gateway._logins.records.values()]
-    must(len(verifications) == len(waited_for), "identity: somebody waits for each verification")
+    lines = gateway._verifications.waiting
+    must(len(verifications) + len(lines) == len(waited_for), "identity: somebody waits for each verification")
     for verification in waited_for:
         known = verifications.get(verification.operation) is verification
-        must(known, "identity: a verification is found by its operation")
+        if not known:
+            known = verification.number in lines and lines[verification.number][0] is verification
+            live = verification.timer is not None and verification.timer.live
+            must(live, "time: a verification that waits for its turn has a deadline")
+        must(known, "identity: a verification is found by its operation, or waits for its turn")
     for operation, pending in operations.items():
         live = pending.timer is not None and pending.timer.live
         must(live == (pending.timer is not None), "time: an operation that somebody waits for has a deadline")

@@ -24,8 +24,9 @@ from posthouse.core.values.errors import (
 )
 from posthouse.core.values.lifecycle import CallOutcome
 
+from .credentials.rights import unauthorized
 from .expected import Expected
-from .identities import Identities, unauthorized
+from .identities import Identities
 from .messages import NULL, Codes, Request
 from .records import Batch, Builtin, Call, Connection, ReplySlot
 from .reports.ends import ANSWERED, End

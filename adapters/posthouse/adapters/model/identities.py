@@ -9,73 +9,66 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from msgspec import DecodeError, Struct, json
 from msgspec.structs import replace
 from posthouse.adapters.invariants import Violation, must
 from posthouse.core.operations.operations import Busy
-from posthouse.core.service.authenticators import Authenticator, Basic, Bearer
+from posthouse.core.service.authenticators import Authenticator
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Accept, Disconnect, Effect, Verify, Withdraw
+from posthouse.core.values.effects import Accept, Disconnect, Effect, Emit, Verify, Withdraw
 from posthouse.core.values.errors import (
     CREDENTIALS_EXPIRED,
     FORBIDDEN,
     INVALID_PARAMS,
     RATE_LIMITED,
     SERVER_BUSY,
+    TOO_MANY_FAILED_AUTHENTICATIONS,
     UNAUTHENTICATED,
 )
+from posthouse.core.values.lifecycle import AuthFailed
 from posthouse.core.values.peers import Identity
 
+from .credentials.asked import Asked
+from .credentials.guesses import Guesses
+from .credentials.reading import read_credentials, too_long
+from .credentials.verified import Verified
 from .expected import Expected
 from .messages import Codes
 from .records import Call, Connection
 from .validity import Validity
 
-AUTHENTICATION_FAILED: Final = 4401
-
-
-class Asked(Struct, eq=False):
-    """One verification: the `place`-th authenticator of the `chain` is asked."""
-
-    connection: Connection
-    credentials: Any
-    chain: list[Authenticator]
-    deadline: float
-    place: int = 0
-    call: int | None = None
-    refresh: bool = False
-
-
-class Verified(Struct, frozen=True):
-    """Credentials that an authenticator has accepted."""
-
-    identity: Identity
-    until: float
+TOO_MANY: Final = "too_many_failed_authentications"
 
 
 class Identities:
-    """`asked` are the verifications in progress, by operation. `outside` are the operations that were not concluded."""
+    """`asked` are the verifications in progress, by operation; `waiting` those that wait for their turns. `outside` are
+    the operations that were not concluded."""
 
     def __init__(self, service: Service, config: Config, expected: Expected, validity: Validity) -> None:
         self._config = config
         self._expected = expected
         self._authenticators = list(service.authenticators.values())
-        self._verified: dict[tuple[str, str], Verified] = {}
+        self._verified = Verified(config, validity)
         self.validity = validity
         self._began = 0
         self._begins: list[Verify] = []
         self._withdrawn: dict[int, None] = {}
+        self._guesses = Guesses(config)
         self.asked: dict[int, Asked] = {}
+        self.waiting: list[Asked] = []
         self.outside: dict[int, None] = {}
 
     def begin(self) -> None:
         """The next input has come."""
         self._begins = list(self._effects(Verify))
+        for effect in self._begins:
+            self._began += 1
+            must(effect.operation == self._began, "order: operations are not numbered consecutively", effect.operation)
         self._withdrawn = {effect.operation: None for effect in self._effects(Withdraw)}
 
     def compare(self) -> None:
         """All operations that began or were withdrawn were expected. Raises Violation."""
+        self._take_turns()
         must(not self._begins, "identity: an operation began that should not", *self._begins)
         must(not self._withdrawn, "identity: an operation was withdrawn that is needed", *self._withdrawn)
 
@@ -94,51 +87,101 @@ class Identities:
         if credentials is None or not self._authenticators:
             return
         chain = [each for each in self._authenticators if type(credentials) is each.takes]
-        now, code = self._expected.now, self._closed(connection)
-        cached = [found for each in chain if (found := self._known(each, credentials)) is not None]
-        if code == AUTHENTICATION_FAILED:
-            must(not chain or self._too_long(credentials), "identity: credentials were refused that nobody judged")
-        elif code is None and self._begins:
-            must(not cached or self._may_forget(), "identity: credentials were verified again too early")
-            deadline = now + self._config.authentication_timeout
-            connection.pending = True
-            self._ask(Asked(connection, credentials, chain, deadline))
-        elif code is None:
-            must(cached, "identity: credentials were accepted that nobody has verified", connection.number)
-            self._expected.statistics.count("auth.cached")
-            connection.identity = cached[0].identity
-        elif cached:
-            # It is refused, whether its credentials were known or not.
-            self._expected.statistics.count("auth.cached", certain=not self._may_forget())
+        refused = [effect for effect in self._effects(Disconnect) if effect.connection == connection.number]
+        cached = self._verified.find(chain, credentials, self._expected.now)
+        if not cached or (self._verified.may_forget and not refused and self._begins):
+            connection.pending = self._judge(connection, credentials, chain) is None
+            return
+        self._expected.statistics.count("auth.cached", certain=not (refused and self._verified.may_forget))
+        if not refused:
+            connection.identity = cached[0]
 
-    def _known(self, authenticator: Authenticator, credentials: object) -> Verified | None:
-        """The answer of the authenticator about these credentials, if it still counts."""
-        verified = self._verified.get((authenticator.name, text_of(credentials)))
+    def _judge(
+        self,
+        connection: Connection,
+        credentials: Any,
+        chain: list[Authenticator],
+        login: tuple[int, bool] | None = None,
+    ) -> Codes | None:
+        """Credentials are not known: those of a connection, or of a call that logs in or refreshes. Returns the codes
+        of the refusal. None: an authenticator is asked, or waited for."""
         now = self._expected.now
-        if verified is None or verified.until <= now:
-            return None
-        return None if self.validity.expired(verified.identity) else verified
+        refused = [effect for effect in self._effects(Disconnect) if effect.connection == connection.number]
+        reason = refused[0].reason.name if refused and login is None else None
+        if not chain or too_long(credentials, self._config):
+            must(login or reason, "identity: credentials were not refused that are too long", connection.number)
+            return (UNAUTHENTICATED,)
+        must(reason != "authentication_failed", "identity: credentials were refused that nobody judged")
+        if reason not in (None, TOO_MANY, "max_external_operations"):
+            return ()  # before anybody looked at its credentials
+        attempt = self._guesses.attempt(connection, credentials, chain, now)
+        wait, certain = self._guesses.wait(attempt, now), self._guesses.certain
+        if wait is not None if certain else self._told_to_wait(connection):
+            if certain and login is None:
+                told = refused[0].retry_after_ms if reason == TOO_MANY else None
+                must(told == wait, "identity: a caller must wait after too many failures", wait, told)
+            if login is not None:
+                self._be_patient(connection, wait)
+            return (TOO_MANY_FAILED_AUTHENTICATIONS,)
+        must(reason != TOO_MANY, "identity: a caller had to wait who has not failed too often", connection.number)
+        full = len(self.outside) >= self._config.max_external_operations
+        if reason is not None or full:
+            must(full, "identity: credentials were refused that nobody judged", reason)
+            return (SERVER_BUSY,)
+        self._guesses.count(attempt, now)
+        call, refresh = login or (None, False)
+        deadline = now + self._config.authentication_timeout
+        self._ask(Asked(connection, credentials, chain, attempt, deadline, call=call, refresh=refresh))
+        return None
 
-    def _may_forget(self) -> bool:
-        return len(self._verified) > self._config.max_cached_credentials
+    def _told_to_wait(self, connection: Connection) -> bool:
+        events = [effect.event for effect in self._effects(Emit) if type(effect.event) is AuthFailed]
+        return any(event.reason == "too_many" and event.connection == connection.number for event in events)
 
-    def _too_long(self, credentials: object) -> bool:
-        if isinstance(credentials, Bearer):
-            return len(credentials.token.encode()) > self._config.max_token_bytes
-        return isinstance(credentials, Basic) and len(credentials.password.encode()) > self._config.max_password_bytes
+    def _be_patient(self, connection: Connection, wait: int | None) -> None:
+        """A log-in must wait. A connection that was told so before, and did not, is closed."""
+        now = self._expected.now
+        reasons = [each.reason.name for each in self._effects(Disconnect) if each.connection == connection.number]
+        if now < connection.patient_at:
+            must(reasons, "identity: a connection that goes on guessing was not closed", connection.number)
+        else:
+            closed = TOO_MANY in reasons
+            must(not closed, "identity: a connection was closed for guessing that waits", connection.number)
+        connection.patient_at = now + (wait or 0) / 1000
 
     def _ask(self, asked: Asked) -> None:
-        """The next operation must ask this authenticator."""
-        must(bool(self._begins), "identity: an authenticator was not asked", asked.connection.number)
-        effect = self._begins.pop(0)
-        self._began += 1
-        must(effect.operation == self._began, "order: operations are not numbered consecutively", effect.operation)
-        right = effect.authenticator is asked.chain[asked.place] and effect.credentials == asked.credentials
-        must(
-            right and effect.caller.connection == asked.connection.number, "identity: the wrong authenticator is asked"
-        )
-        self.asked[effect.operation] = asked
-        self.outside[effect.operation] = None
+        """The next authenticator must be asked. If it hashes, its turn may not have come yet."""
+        if self._is_asked(asked):
+            return
+        must(asked.authenticator.in_turns, "identity: an authenticator was not asked", asked.connection.number)
+        self.waiting.append(asked)
+
+    def _is_asked(self, asked: Asked) -> bool:
+        """Has this input begun the operation of this verification?"""
+        for effect in self._begins:
+            about = effect.caller.connection, effect.authenticator, effect.credentials
+            if about == (asked.connection.number, asked.authenticator, asked.credentials):
+                self._begins.remove(effect)
+                self.asked[effect.operation] = asked
+                self.outside[effect.operation] = None
+                if asked.authenticator.in_turns:
+                    may = self._guesses.may_hash(asked.attempt, asked.place) or not self._guesses.certain
+                    must(may, "identity: more authenticators run for an address or a user than may", effect.operation)
+                    self._guesses.hash(effect.operation, asked.attempt, asked.place, self._expected.now)
+                return True
+        return False
+
+    def _take_turns(self) -> None:
+        """Those whose turns have come were asked, in order, and nobody waits whose turn has come."""
+        for asked in list(self.waiting):
+            if self._is_asked(asked):
+                place = self.waiting.index(asked)
+                passed = any(each.line == asked.line for each in self.waiting[:place])
+                must(not passed, "order: somebody was passed who waits for the same turn", asked.connection.number)
+                del self.waiting[place]
+        for asked in self.waiting:
+            idle = self._guesses.certain and self._guesses.may_hash(asked.attempt, asked.place)
+            must(not idle, "identity: somebody waits although his turn has come", asked.connection.number)
 
     # Calls
 
@@ -155,20 +198,11 @@ class Identities:
             return (INVALID_PARAMS,)
         refresh = method == "auth.refresh"
         chain = [each for each in self._authenticators if type(credentials) is each.takes]
-        cached = [found for each in chain if (found := self._known(each, credentials)) is not None]
-        if self._begins and self._begins[0].credentials == credentials:
-            must(not cached or self._may_forget(), "identity: credentials were verified again too early")
-            deadline = self._expected.now + self._config.authentication_timeout
-            self._ask(Asked(connection, credentials, chain, deadline, call=call, refresh=refresh))
-            return None
-        if cached:
+        cached = self._verified.find(chain, credentials, self._expected.now)
+        if cached and not (self._verified.may_forget and self._begins):
             self._expected.statistics.count("auth.cached")
-            return self._change(connection, cached[0].identity, refresh=refresh)
-        must(
-            self._too_long(credentials) or len(self.outside) >= self._config.max_external_operations,
-            "identity: credentials were refused that nobody judged",
-        )
-        return (UNAUTHENTICATED, SERVER_BUSY)
+            return self._change(connection, cached[0], refresh=refresh)
+        return self._judge(connection, credentials, chain, (call, refresh))
 
     def _change(self, connection: Connection, identity: Identity, *, refresh: bool) -> Codes:
         same = identity.key == connection.identity.key
@@ -187,6 +221,7 @@ class Identities:
 
     def withdraw(self, call: int) -> None:
         """A call has ended without an answer: its operation is withdrawn."""
+        self.waiting = [each for each in self.waiting if each.call != call]
         for operation in [number for number, each in self.asked.items() if each.call == call]:
             self._withdraw(operation)
 
@@ -196,22 +231,32 @@ class Identities:
         del self._withdrawn[operation]
 
     def concluded_login(self, operation: int, outcome: object, *, late: bool) -> tuple[int, Codes] | None:
-        """An operation of a call was concluded. `late`: the deadline of the call has come, so that it changes nothing.
-        Returns the call and the codes of its outcome, if it has one."""
+        """An operation of a call was concluded, too `late` for the call, or not. Returns the call and the codes of its
+        outcome, if it has one."""
         asked = self.asked.pop(operation)
         self.outside.pop(operation)
+        self._guesses.ended(operation)
         assert asked.call is not None
         authenticator = asked.chain[asked.place]
         if isinstance(outcome, Identity) and outcome.user and outcome.namespace in ("", authenticator.namespace):
             identity = replace(outcome, namespace=authenticator.namespace)
             return asked.call, self._judged(asked, authenticator, identity, late=late)
-        if not isinstance(outcome, Busy) and asked.place + 1 < len(asked.chain) and self._begins:
+        if not isinstance(outcome, Busy) and asked.place + 1 < len(asked.chain):
             asked.place += 1
-            self._ask(asked)
-            return None
-        return asked.call, (UNAUTHENTICATED, SERVER_BUSY)
+            if len(self.outside) < self._config.max_external_operations:
+                self._ask(asked)
+                return None
+            return asked.call, (SERVER_BUSY,)
+        self._excuse(asked, outcome)
+        return asked.call, (SERVER_BUSY,) if isinstance(outcome, Busy) else (UNAUTHENTICATED,)
+
+    def _excuse(self, asked: Asked, outcome: object) -> None:
+        """An authenticator that was too busy has judged nothing."""
+        if isinstance(outcome, Busy) and not asked.place:
+            self._guesses.forgive(asked.attempt)
 
     def _judged(self, asked: Asked, authenticator: Authenticator, identity: Identity, *, late: bool) -> Codes:
+        self._guesses.forgive(asked.attempt)
         if self.validity.expired(identity):
             return (CREDENTIALS_EXPIRED,)
         self._remember(authenticator, asked, identity)
@@ -219,14 +264,14 @@ class Identities:
 
     def _remember(self, authenticator: Authenticator, asked: Asked, identity: Identity) -> None:
         self._expected.told.verified(asked.connection, authenticator.name, identity)
-        if self._config.credential_cache:
-            until = self._expected.now + self._config.credential_cache
-            self._verified[authenticator.name, text_of(asked.credentials)] = Verified(identity, until)
+        self._guesses.got_in(asked.attempt, asked.place, asked.credentials)
+        self._verified.keep(authenticator, asked.credentials, identity, self._expected.now)
 
     def concluded(self, operation: int, outcome: object, first: bool) -> bytes | None:
         """An operation was concluded; the gateway says whether it was the `first` end. Returns the text of the
         connection, if that is admitted now."""
         self.outside.pop(operation, None)
+        self._guesses.ended(operation)
         asked = self.asked.pop(operation, None)
         must(
             first is (asked is not None), "identity: the end of an operation was accepted or ignored wrongly", operation
@@ -241,10 +286,12 @@ class Identities:
             asked.place += 1
             self._ask(asked)
             return None
+        self._excuse(asked, outcome)
         self._refused(connection)
         return None
 
     def _accepted(self, asked: Asked, authenticator: Authenticator, identity: Identity) -> bytes | None:
+        self._guesses.forgive(asked.attempt)
         connection = asked.connection
         if self.validity.expired(identity):
             self._refused(connection)
@@ -266,61 +313,37 @@ class Identities:
 
     def drop(self, connection: Connection) -> None:
         """The connection is closed or lost: the operation that it waits for is withdrawn."""
+        self.waiting = [each for each in self.waiting if each.connection is not connection]
         for operation in [number for number, each in self.asked.items() if each.connection is connection]:
             self._withdraw(operation)
 
-    def expire(self, waiting: Mapping[int, Call], all_ended_at: float | None) -> list[int]:
+    def expire(self, waiting: Mapping[int, Call], all_ended_at: float | None) -> list[tuple[int, int]]:
         """End the verifications whose deadline has passed. Returns the calls, of those that are waiting, that end with
-        them: their own deadlines are later, and a shutdown has not ended all calls before, at this time (None: it
-        has not)."""
+        them, and their codes: their own deadlines are later, and a shutdown has not ended all calls before, at this
+        time (None: it has not)."""
         now, calls = self._expected.now, []
+        self._guesses.pass_time(now)
+        for waits in list(self.waiting):
+            if waits.deadline <= now and not self._is_asked(waits):
+                if not waits.place:
+                    self._guesses.forgive(waits.attempt)
+                if waits.call is None:
+                    self._refused(waits.connection)
+                elif waits.deadline <= waiting[waits.call].deadline:
+                    calls.append((waits.call, SERVER_BUSY))
+            else:
+                continue
+            self.waiting.remove(waits)
         for operation, asked in list(self.asked.items()):
             if asked.deadline <= now:
                 if asked.call is None:
                     self._refused(asked.connection)
                 elif asked.deadline <= min(waiting[asked.call].deadline, all_ended_at or asked.deadline):
                     self._withdraw(operation)
-                    calls.append(asked.call)
+                    calls.append((asked.call, UNAUTHENTICATED))
         return calls
 
     def deadlines(self) -> list[float]:
         """The deadlines of all verifications."""
-        return [each.deadline for each in self.asked.values()]
-
-
-class BearerLogin(Struct, forbid_unknown_fields=True, tag_field="method", tag="bearer"):
-    """The params of a log-in with a token."""
-
-    token: str
-
-
-class PasswordLogin(Struct, forbid_unknown_fields=True, tag_field="method", tag="password"):
-    """The params of a log-in with a password."""
-
-    user: str
-    password: str
-
-
-def read_credentials(params: bytes | None, known: list[type]) -> Bearer | Basic | None:
-    """The credentials in the params of a log-in, of one of these types. None: they are invalid."""
-    try:
-        given = json.decode(params or b"", type=BearerLogin | PasswordLogin)
-    except DecodeError:
-        return None
-    read = Bearer(given.token) if isinstance(given, BearerLogin) else Basic(given.user, given.password)
-    return read if type(read) in known else None
-
-
-def text_of(credentials: object) -> str:
-    """A hash that tells these credentials from all others."""
-    if isinstance(credentials, Bearer):
-        return credentials.token
-    assert isinstance(credentials, Basic)
-    return f"{len(credentials.user)}:{credentials.user}{credentials.password}"
-
-
-def unauthorized(identity: Identity, public: bool, scopes: tuple[str, ...]) -> int | None:
-    """The code that refuses this identity, or None. An anonymous identity may have scopes, too."""
-    if not identity.authenticated:
-        return UNAUTHENTICATED if not public or identity.missing(scopes) else None
-    return FORBIDDEN if identity.missing(scopes) else None
+        deadlines = [each.deadline for each in (*self.asked.values(), *self.waiting)]
+        return deadlines + self._guesses.deadlines()

@@ -26,7 +26,7 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Accept, Disconnect, Effect, Emit, Heartbeat
-from posthouse.core.values.errors import INTERNAL_ERROR, UNAUTHENTICATED, RpcError
+from posthouse.core.values.errors import INTERNAL_ERROR, RpcError
 from posthouse.core.values.lifecycle import LimitBreached
 from posthouse.core.values.peers import PUSHABLE, Peer
 
@@ -229,8 +229,10 @@ class Model:
     def handle_timeout(self) -> None:
         """Every deadline that has passed was handled."""
         now, shutdown = self._expected.now, self._shutdown
-        for call in self._identities.expire(self._calls.records, shutdown.all_ended_at(now) if shutdown else None):
-            self._calls.logged_in(call, (UNAUTHENTICATED,))
+        for call, code in self._identities.expire(
+            self._calls.records, shutdown.all_ended_at(now) if shutdown else None
+        ):
+            self._calls.logged_in(call, (code,))
         self._calls.expire(grace_over=shutdown is not None and shutdown.grace_over(now))
         self._requests.outgoing.expire(now)
         self._validity.advance(self.connections.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from ipaddress import IPv6Interface
 
 from msgspec import Struct, field
 from posthouse.core.service.method import Method
@@ -88,6 +89,7 @@ class Connection(Struct, eq=False):
       heartbeat that was sent. `invalid_messages` were received.
     - `warned`: it was told that its identity will expire. `closes_at`: its identity has expired, and this is the end of
       its grace. `valid_since`: when its identity, or Unix time, last changed.
+    - `patient_at`: until then it was told to try no credentials.
     - `public_id` is the id that peers see. `admitted`: it was not refused. It has `made` so many calls. `closing` has
       the code and the reason with which the gateway closed it.
     """
@@ -123,6 +125,7 @@ class Connection(Struct, eq=False):
     opened_at: float = 0.0
     made: int = 0
     closing: tuple[int, str] | None = None
+    patient_at: float = 0.0
 
     @property
     def reachable(self) -> bool:
@@ -152,3 +155,8 @@ class Call(Struct, eq=False):
     detached: bool = False
     identity: Identity | None = None
     followers: list[str] = field(default_factory=list)
+
+
+def subnet(host: str) -> str:
+    """By this, an address counts: the network of 64 bits of an IPv6 address, else the address."""
+    return str(IPv6Interface(f"{host}/64").network) if ":" in host else host

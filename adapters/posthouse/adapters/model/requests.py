@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Interface
 from typing import Any, Final
 
 from msgspec import DecodeError, Raw, Struct
@@ -21,11 +20,12 @@ from posthouse.core.values.errors import (
 from posthouse.core.values.peers import UserKey
 
 from .calls import Calls
+from .credentials.rights import unauthorized
 from .expected import Expected
-from .identities import Identities, unauthorized
+from .identities import Identities
 from .messages import NULL, Codes, Entry, Invalid, Request, Response, read_message
 from .outgoing import CANCEL_REQUEST, OutgoingRequests
-from .records import Batch, Builtin, Connection, ReplySlot, TokenBucket
+from .records import Batch, Builtin, Connection, ReplySlot, TokenBucket, subnet
 from .reports.ends import ANSWERED, TOO_LARGE, End
 
 CANCEL: Final = "rpc.cancel"
@@ -160,8 +160,3 @@ class Requests:
         """The deadlines of calls and of requests to peers."""
         ends = [call.deadline for call in self.calls.records.values() if call.open]
         return ends + [deadline for _, deadline in self.outgoing.pending.values()]
-
-
-def subnet(host: str) -> str:
-    """By this, an address counts: the network of 64 bits of an IPv6 address, else the address."""
-    return str(IPv6Interface(f"{host}/64").network) if ":" in host else host

@@ -137,9 +137,11 @@ class World(Engine):
         transport, identity = self._transports[client.name]
         stream = self.chance.stream(f"link of {client.name}")
         link = Link(Direction(self.schedule, stream, self.links), Direction(self.schedule, stream, self.links))
-        host = 2 + list(self.clients).index(client.name)
+        host, known = 2 + list(self.clients).index(client.name), identity is not None
+        if not known:
+            host //= 2  # two clients share an address
         piped = transport in ("lines", "headers")
-        address = Address(transport="pipe") if piped else Address(f"10.0.{host >> 8}.{host & 255}", 40_000)
+        address = Address(transport="pipe") if piped else Address(f"10.{known:d}.{host >> 8}.{host & 255}", 40_000)
         if not self.process.open(link, address, partial(client.connection_lost, link), identity):
             return None
         if client.blocked:

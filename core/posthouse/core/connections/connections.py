@@ -59,7 +59,7 @@ class Connection:
     many calls it made. `code` and `reason`: why it was closed. `flush`: queued payloads are sent before it is closed.
     `admitted`: it was not refused. `farewell_due`: a shut-down closes it as soon as it has no calls. `heard_at`: when
     bytes were last received. `active_at`: when a text was last received or a handler ended. `asked_at`: when the
-    unanswered heartbeat was sent, or None.
+    unanswered heartbeat was sent, or None. `patient_at`: until then it was told to try no credentials.
     """
 
     id: ConnectionId
@@ -94,6 +94,7 @@ class Connection:
     farewell: Timer | None = None
     call_bucket: Bucket | None = None
     invalid_window: Window | None = None
+    patient_at: float = 0.0
 
     def move(self, trigger: Trigger) -> None:
         """Go to the next state by `TRANSITIONS`. Raises IllegalEvent if the table has none."""

@@ -80,16 +80,16 @@ class Openings:
         self._connections.identify(record, identity, now)
         self._admit(record, record.peer.header_bytes if record.pushable else 0, now)
 
-    def refuse(self, record: Connection, reason: CloseReason, now: float) -> None:
+    def refuse(self, record: Connection, reason: CloseReason, now: float, *, retry_after_ms: int | None = None) -> None:
         """Refuse a connection whose credentials were not accepted, or could not be verified."""
         if reason.is_limit:
             self._shared.enforces(reason, None, record.peer.address, now)
-        self._refuse(record, reason)
+        self._refuse(record, reason, retry_after_ms)
 
-    def _refuse(self, record: Connection, reason: CloseReason) -> None:
+    def _refuse(self, record: Connection, reason: CloseReason, retry_after_ms: int | None = None) -> None:
         record.move(Trigger.REFUSE)
         record.code = reason.code
-        self._shared.outbox.append(Disconnect(record.id, reason))
+        self._shared.outbox.append(Disconnect(record.id, reason, retry_after_ms=retry_after_ms))
 
     def _obstacle(self, peer: Peer, identity: Identity | None, now: float) -> CloseReason | None:
         """The limit that refuses this peer, or None."""

@@ -6,30 +6,28 @@ start. This module may not know how credentials are written in a request.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NoReturn
 
 from msgspec import Struct
 from posthouse.core.calls.calls import Calls
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.identity.verifications import Refusal, Verification, Verifications
+from posthouse.core.values.close_reasons import TOO_MANY_FAILED_AUTHENTICATIONS as TOO_MANY
 from posthouse.core.values.errors import (
     CREDENTIALS_EXPIRED,
     DEADLINE_EXCEEDED,
     FORBIDDEN,
     RATE_LIMITED,
     SERVER_BUSY,
+    TOO_MANY_FAILED_AUTHENTICATIONS,
     UNAUTHENTICATED,
     ErrorObject,
     RpcError,
     refusal,
 )
-from posthouse.core.values.lifecycle import AuthFailure
 from posthouse.core.values.peers import CallId, Identity
 from posthouse.core.values.shared import Shared
-
-BUSY: Final[dict[AuthFailure, str]] = {"busy": "max_external_operations", "queue_full": "max_hashing_queue"}
-"""The limits that keep credentials from being verified."""
 
 LOGIN: Final = "login"
 """The purpose of this table's verifications."""
@@ -101,8 +99,10 @@ class Logins:
     ) -> LoggedIn:
         """Change the identity of the connection, or raise RpcError."""
         if isinstance(result, Refusal):
-            if result.reason in BUSY:
-                raise RpcError.of(refusal(SERVER_BUSY, limit=BUSY[result.reason]))
+            if result.limit is not None:
+                raise RpcError.of(refusal(SERVER_BUSY, limit=result.limit.name))
+            if result.retry_after_ms is not None:
+                self._slow_down(connection, result.retry_after_ms, now)
             raise RpcError(CREDENTIALS_EXPIRED if result.reason == "expired" else UNAUTHENTICATED)
         same = result.key == connection.identity.key
         if refresh and not same:
@@ -114,3 +114,10 @@ class Logins:
         self._connections.identify(connection, result, now, keep_state=same)
         assert result.user is not None
         return LoggedIn(result.user, result.scopes, result.expires_at)
+
+    def _slow_down(self, connection: Connection, retry_after_ms: int, now: float) -> NoReturn:
+        """Too many authentications have failed. A connection that was told so, and does not wait, is closed."""
+        if now < connection.patient_at:
+            self._shared.breach(connection.id, TOO_MANY)
+        connection.patient_at = now + retry_after_ms / 1000
+        raise RpcError.of(refusal(TOO_MANY_FAILED_AUTHENTICATIONS, retry_after_ms=retry_after_ms))

@@ -15,8 +15,7 @@ from posthouse.core.connections.state import ASK, AUTHENTICATING
 from posthouse.core.values.close_reasons import (
     AUTHENTICATION_FAILED,
     CREDENTIALS_EXPIRED,
-    MAX_EXTERNAL_OPERATIONS,
-    MAX_HASHING_QUEUE,
+    TOO_MANY_FAILED_AUTHENTICATIONS,
     CloseReason,
 )
 from posthouse.core.values.errors import UsageError
@@ -31,10 +30,9 @@ ARRIVAL: Final = "arrival"
 
 REASONS: Final[dict[AuthFailure, CloseReason]] = {
     "expired": CREDENTIALS_EXPIRED,
-    "busy": MAX_EXTERNAL_OPERATIONS,
-    "queue_full": MAX_HASHING_QUEUE,
+    "too_many": TOO_MANY_FAILED_AUTHENTICATIONS,
 }
-"""Why a peer is refused, if not because its credentials were: no answer may tell more."""
+"""Why a peer is refused, if not because its credentials were, or for a limit: no answer may tell more."""
 
 Receive = Callable[[Connection, bytes, float], None]
 """Called with a connection that is admitted, its text, and the time."""
@@ -104,7 +102,8 @@ class Arrivals:
         if isinstance(result, Identity):
             self._openings.admit(record, result, now, draining=self.draining)
         else:
-            self._openings.refuse(record, REASONS.get(result.reason, AUTHENTICATION_FAILED), now)
+            reason = result.limit or REASONS.get(result.reason, AUTHENTICATION_FAILED)
+            self._openings.refuse(record, reason, now, retry_after_ms=result.retry_after_ms)
 
     def _forget(self, id: ConnectionId) -> Arrival:
         arrival = self.records.pop(id)

@@ -12,35 +12,45 @@ from msgspec import Struct
 from msgspec.structs import replace
 from posthouse.core.operations.operations import Busy, Expired, Failed, Operations, Refused
 from posthouse.core.service.authenticators import SCHEMES, Authenticator, Basic, Bearer
+from posthouse.core.values.close_reasons import MAX_EXTERNAL_OPERATIONS, MAX_HASHING_QUEUE, CloseReason
 from posthouse.core.values.effects import Emit, Verify
 from posthouse.core.values.lifecycle import AuthFailed, AuthFailure, AuthSucceeded
 from posthouse.core.values.peers import Caller, Identity, OperationId
 from posthouse.core.values.shared import Shared
+from posthouse.core.values.timers import Timer
 
+from .budgets import Budgets, Charge, user_digest, user_of
 from .cache import CredentialCache, Digest, encoded
+from .turns import Turn, Turns
 
 VERIFY: Final = "verify"
 """The kind of this table's operations."""
 
+WAITS: Final = "turn"
+"""The reason of the deadlines of those that wait for their turns."""
 
 SCHEME_OF: Final = {takes: scheme for scheme, takes in SCHEMES.items()}
 """The schemes of `Authorization`, by the types of their credentials."""
 
 
-REASONS: Final[dict[type, AuthFailure]] = {Refused: "refused", Expired: "timed_out", Busy: "queue_full"}
+REASONS: Final[dict[type, AuthFailure]] = {Refused: "refused", Expired: "timed_out"}
 """Why credentials were not accepted, by the outcome of an operation. Others: the authenticator has failed."""
 
 
 class Refusal(Struct, frozen=True, gc=False):
-    """Credentials were not accepted. The reason is not for the peer."""
+    """Credentials were not accepted. The reason is not for the peer. `limit`: the one for which they were not verified,
+    or None. `retry_after_ms`: when they will be, if too many authentications have failed."""
 
     reason: AuthFailure
+    limit: CloseReason | None = None
+    retry_after_ms: int | None = None
 
 
 class Verification(Struct, eq=False, gc=False):
     """Credentials that are being verified for a `purpose`: the `place`-th authenticator of the `chain` is asked, with
-    this operation. `subject` is the id of the thing that waits for it. `deadline`: that of the whole chain. `why`: the
-    texts of authenticators that have refused."""
+    this operation, or its turn is waited for. Then the verification has a `number`, and a `timer` ends it. `subject` is
+    the id of the thing that waits. `users`: the user of the credentials, as each authenticator would count it.
+    `deadline`: that of the whole chain. `why`: the texts of authenticators that have refused."""
 
     purpose: str
     subject: int
@@ -48,10 +58,19 @@ class Verification(Struct, eq=False, gc=False):
     credentials: object
     digest: Digest | None
     chain: tuple[Authenticator, ...]
+    users: tuple[Digest | None, ...]
+    charge: Charge
     deadline: float
     place: int = 0
     operation: OperationId = OperationId(0)
     why: str = ""
+    number: int = 0
+    timer: Timer | None = None
+
+    @property
+    def authenticator(self) -> Authenticator:
+        """The one that is asked, or waited for."""
+        return self.chain[self.place]
 
 
 Verified = Callable[[int, Identity | Refusal, float], None]
@@ -59,7 +78,9 @@ Verified = Callable[[int, Identity | Refusal, float], None]
 
 
 class Verifications:
-    """Verifies credentials. `records` are the verifications in progress, by their operations."""
+    """Verifies credentials. `records` are the verifications whose authenticators run, by their operations; `waiting`
+    those that wait for their turns, by number; `hashing` the turns of the operations that the outside has not
+    concluded."""
 
     def __init__(self, shared: Shared, operations: Operations, authenticators: Iterable[Authenticator]) -> None:
         self._shared = shared
@@ -69,9 +90,15 @@ class Verifications:
         for each in authenticators:
             self._chains[each.scheme] = (*self._chains.get(each.scheme, ()), each)
         self._verified: dict[str, Verified] = {}
+        self._last_number = 0
         self.cache = CredentialCache(shared)
+        self.budgets = Budgets(shared)
+        self.turns = Turns(shared, self._turns_came)
         self.records: dict[OperationId, Verification] = {}
-        operations.on(VERIFY, (Identity, Refused, Failed, Busy), self._concluded)
+        self.waiting: dict[int, tuple[Verification, Turn]] = {}
+        self.hashing: dict[OperationId, Turn] = {}
+        operations.on(VERIFY, (Identity, Refused, Failed, Busy), self._concluded, self._left)
+        shared.timers.on(WAITS, self._waited)
 
     def on(self, purpose: str, verified: Verified) -> None:
         """Call `verified` with the result of each verification for this purpose that was not decided at once."""
@@ -96,57 +123,132 @@ class Verifications:
         authenticator must be asked."""
         chain = self._chains.get(scheme or SCHEME_OF.get(type(credentials), ""), ())
         if not chain:
-            return self._fail(caller, None, "unreadable", now)
+            return self._fail(caller, None, Refusal("unreadable"), now)
         if self._too_long(credentials):
-            return self._fail(caller, None, "too_long", now)
+            return self._fail(caller, None, Refusal("too_long"), now)
         identity = self.known(credentials, now)
         if identity is not None:
             return identity
         digest = self.cache.digest(credentials) if isinstance(credentials, Bearer | Basic) else None
+        user = user_of(credentials)
+        users = tuple(None if user is None else user_digest(each.namespace, user) for each in chain)
+        counted = dict.fromkeys(each for each in users if each is not None)
+        charge = self.budgets.charge(caller, tuple(counted), digest, now)
+        if isinstance(charge, int):
+            return self._fail(caller, None, Refusal("too_many", retry_after_ms=charge), now)
         deadline = now + self._config.authentication_timeout
-        verification = Verification(purpose, subject, caller, credentials, digest, chain, deadline)
-        return verification if self._ask(verification) else self._fail(caller, None, "busy", now)
+        verification = Verification(purpose, subject, caller, credentials, digest, chain, users, charge, deadline)
+        refusal = self._ask(verification, now)
+        return verification if refusal is None else refusal
 
     def withdraw(self, verification: Verification) -> None:
         """Nobody waits for this verification any more."""
-        del self.records[verification.operation]
-        self._operations.withdraw(verification.operation)
+        if self.records.pop(verification.operation, None) is verification:
+            self._operations.withdraw(verification.operation)
+        else:
+            self._leave_line(verification.number)
 
     def _too_long(self, credentials: object) -> bool:
         if isinstance(credentials, Bearer):
             return len(encoded(credentials.token)) > self._config.max_token_bytes
         return isinstance(credentials, Basic) and len(encoded(credentials.password)) > self._config.max_password_bytes
 
-    def _ask(self, verification: Verification) -> bool:
-        """Ask the next authenticator. False: too many operations are in flight."""
+    # Asking
+
+    def _ask(self, verification: Verification, now: float) -> Refusal | None:
+        """Ask the next authenticator, or wait for its turn. Returns a refusal if too many operations are in flight."""
         if self._operations.full:
-            return False
+            return self._not_asked(verification, Refusal("busy", MAX_EXTERNAL_OPERATIONS), now)
+        if not verification.authenticator.in_turns:
+            self._begin(verification, None)
+            return None
+        charge, user = verification.charge, verification.users[verification.place]
+        self._last_number += 1
+        turn = Turn(self._last_number, verification.caller.peer.address.key, user, charge.known, charge.slow)
+        if self.turns.take(turn, now):
+            self._begin(verification, turn)
+            return None
+        verification.number = turn.number
+        verification.timer = self._shared.timers.arm(verification.deadline, WAITS, turn.number)
+        self.waiting[turn.number] = verification, turn
+        self.turns.wait(turn)
+        return None
+
+    def _begin(self, verification: Verification, turn: Turn | None) -> None:
         operation = verification.operation = self._operations.begin(VERIFY, verification.deadline)
         self.records[operation] = verification
-        authenticator = verification.chain[verification.place]
-        self._shared.outbox.append(Verify(operation, authenticator, verification.credentials, verification.caller))
-        return True
+        if turn is not None:
+            self.hashing[operation] = turn
+        asks = Verify(operation, verification.authenticator, verification.credentials, verification.caller)
+        self._shared.outbox.append(asks)
+
+    def _not_asked(self, verification: Verification, refusal: Refusal, now: float) -> Refusal:
+        """The server could not ask an authenticator. If it has asked none, this is no failed authentication."""
+        asked = verification.chain[: verification.place]
+        if not asked:
+            self.budgets.refund(verification.charge)
+        return self._fail(verification.caller, asked[-1] if asked else None, refusal, now, verification.why)
+
+    # Turns
+
+    def _turns_came(self, come: list[Turn], now: float) -> None:
+        """Verifications that waited have their turns. If no operation can begin, the next ones have theirs."""
+        while come:
+            turn = come.pop(0)
+            verification, _ = self.waiting.pop(turn.number)
+            self._shared.timers.disarm(verification.timer)
+            if self._operations.full:
+                come += self.turns.release(turn, now)
+                refusal = self._not_asked(verification, Refusal("busy", MAX_EXTERNAL_OPERATIONS), now)
+                self._verified[verification.purpose](verification.subject, refusal, now)
+            else:
+                self._begin(verification, turn)
+
+    def _waited(self, number: int, now: float) -> None:
+        """The turn of a verification has not come in time."""
+        verification, turn = self.waiting[number]
+        limit = self.turns.obstacle(turn, now)
+        self._leave_line(number)
+        refusal = self._not_asked(verification, Refusal("waited", limit), now)
+        self._verified[verification.purpose](verification.subject, refusal, now)
+
+    def _leave_line(self, number: int) -> None:
+        verification, turn = self.waiting.pop(number)
+        self._shared.timers.disarm(verification.timer)
+        self.turns.leave(turn)
+
+    def _left(self, operation: OperationId, now: float) -> None:
+        """The outside has concluded an operation: if it has hashed, others have their turns."""
+        turn = self.hashing.pop(operation, None)
+        if turn is not None:
+            self._turns_came(self.turns.release(turn, now), now)
+
+    # Results
 
     def _concluded(self, operation: OperationId, outcome: object, now: float) -> None:
         verification = self.records.pop(operation)
         result = self._result(verification, outcome, now)
         if result is not None:
             self._verified[verification.purpose](verification.subject, result, now)
+        if not isinstance(outcome, Expired):  # the outside goes on
+            self._left(operation, now)
 
     def _result(self, verification: Verification, outcome: object, now: float) -> Identity | Refusal | None:
         """The result. None: the next authenticator is asked."""
-        authenticator = verification.chain[verification.place]
+        caller, authenticator = verification.caller, verification.authenticator
         if isinstance(outcome, Identity) and outcome.user and outcome.namespace in ("", authenticator.namespace):
             return self._accept(verification, authenticator, outcome, now)
+        if isinstance(outcome, Busy):
+            if not verification.place:
+                self.budgets.refund(verification.charge)
+            return self._fail(caller, authenticator, Refusal("queue_full", MAX_HASHING_QUEUE), now, verification.why)
         reason = REASONS.get(type(outcome), "failed")
         if isinstance(outcome, Refused) and outcome.why:
             verification.why += f"{'; ' if verification.why else ''}{authenticator.name}: {outcome.why}"
         if reason in ("refused", "failed") and verification.place + 1 < len(verification.chain):
             verification.place += 1
-            if self._ask(verification):
-                return None
-            reason = "busy"
-        return self._fail(verification.caller, authenticator, reason, now, verification.why)
+            return self._ask(verification, now)
+        return self._fail(caller, authenticator, Refusal(reason), now, verification.why)
 
     def _accept(
         self, verification: Verification, authenticator: Authenticator, given: Identity, now: float
@@ -154,8 +256,10 @@ class Verifications:
         identity = replace(given, namespace=authenticator.namespace)
         caller, user = verification.caller, identity.user
         assert user is not None
+        self.budgets.refund(verification.charge)
         if self._shared.expired(identity, now):
-            return self._fail(caller, authenticator, "expired", now)
+            return self._fail(caller, authenticator, Refusal("expired"), now)
+        self.budgets.got_in(caller, verification.users[verification.place] or verification.digest)
         if verification.digest is not None:
             self.cache.keep(authenticator, verification.digest, identity, now)
         self._shared.stats.count("auth.succeeded")
@@ -167,10 +271,10 @@ class Verifications:
         return identity
 
     def _fail(
-        self, caller: Caller, authenticator: Authenticator | None, reason: AuthFailure, now: float, why: str = ""
+        self, caller: Caller, authenticator: Authenticator | None, refusal: Refusal, now: float, why: str = ""
     ) -> Refusal:
         self._shared.stats.count("auth.failed")
         name, peer = None if authenticator is None else authenticator.name, caller.peer
-        failed = AuthFailed(caller.connection, caller.public_id, peer.kind, peer.address, name, reason, now, why)
-        self._shared.outbox.append(Emit(failed))
-        return Refusal(reason)
+        about = caller.connection, caller.public_id, peer.kind, peer.address
+        self._shared.outbox.append(Emit(AuthFailed(*about, name, refusal.reason, now, why)))
+        return refusal

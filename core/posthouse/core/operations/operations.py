@@ -41,6 +41,9 @@ class Expired(Struct, frozen=True, gc=False):
 Ended = Callable[[OperationId, object, float], None]
 """Called with an operation, its outcome, and the time. Once for each operation, unless it was withdrawn."""
 
+Left = Callable[[OperationId, float], None]
+"""Called with an operation that ended before, when the outside has concluded it, and the time."""
+
 
 class Operation(Struct, eq=False, gc=False):
     """One operation that the outside has not concluded. `timer`: its deadline, None when it has ended."""
@@ -58,13 +61,14 @@ class Operations:
         self._outbox = shared.outbox
         self._timers = shared.timers
         self._last = 0
-        self._kinds: dict[str, tuple[tuple[type, ...], Ended]] = {}
+        self._kinds: dict[str, tuple[tuple[type, ...], Ended, Left]] = {}
         self.records: dict[OperationId, Operation] = {}
         self._timers.on(OPERATION_EXPIRES, self._expire)
 
-    def on(self, kind: str, outcomes: tuple[type, ...], ended: Ended) -> None:
-        """Operations of this kind have one of these outcomes, or Expired; `ended` is called with it."""
-        self._kinds[kind] = outcomes, ended
+    def on(self, kind: str, outcomes: tuple[type, ...], ended: Ended, left: Left) -> None:
+        """Operations of this kind have one of these outcomes, or Expired; `ended` is called with it. `left` is called
+        when the outside has concluded one that had ended before."""
+        self._kinds[kind] = outcomes, ended, left
 
     @property
     def full(self) -> bool:
@@ -80,7 +84,7 @@ class Operations:
         return operation
 
     def conclude(self, operation: OperationId, outcome: object, now: float) -> bool:
-        """The outside has done it. False: it has ended before, and this changes nothing but to free its place.
+        """The outside has done it. False: it has ended before, and this changes nothing but to free its places.
 
         Raises UsageError, before any change, for one that never was, and for an outcome that it cannot have.
         """
@@ -89,13 +93,14 @@ class Operations:
             if not 0 < operation <= self._last:
                 raise UsageError(f"operation {operation} never existed")
             return False
-        outcomes, ended = self._kinds[record.kind]
+        outcomes, ended, left = self._kinds[record.kind]
         if not isinstance(outcome, outcomes):
             names = ", ".join(each.__name__ for each in outcomes)
             raise UsageError(f"the outcome of operation {operation} is a {type(outcome).__name__}: it may be {names}")
         del self.records[operation]
         timer = record.timer
         if timer is None:
+            left(operation, now)
             return False
         self._timers.disarm(timer)
         ended(operation, outcome, now)
@@ -110,6 +115,6 @@ class Operations:
 
     def _expire(self, key: int, now: float) -> None:
         operation = OperationId(key)
-        _, ended = self._kinds[self.records[operation].kind]
+        _, ended, _ = self._kinds[self.records[operation].kind]
         self.withdraw(operation)
         ended(operation, Expired(), now)

@@ -81,6 +81,12 @@ class Authenticator(Struct, frozen=True, eq=False):
         takes_context = _takes_context(function, takes, where)
         return cls(name, scheme, function, namespace, blocking or hashing, takes, takes_context, hashing)
 
+    @property
+    def in_turns(self) -> bool:
+        """May only few of its runs go on at once for an address and for a user? Those for `basic` and those that block
+        may hash a password."""
+        return self.scheme == "basic" or self.blocking
+
     def within(self, lifespan: Lifespan) -> Authenticator:
         """This authenticator, which sees the state of this lifespan."""
         return replace(self, lifespan=lifespan)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from .errors import CREDENTIALS_EXPIRED as EXPIRED_ERROR
 from .errors import DRAINING as DRAINING_ERROR
 from .errors import INVALID_REQUEST, RATE_LIMITED, SERVER_BUSY, UNAUTHENTICATED
+from .errors import TOO_MANY_FAILED_AUTHENTICATIONS as TOO_MANY_ERROR
 
 
 class Limit(Struct, frozen=True):
@@ -38,6 +39,13 @@ class CloseReason(Limit, frozen=True, kw_only=True):
 MAX_IN_HEAD: Final = Limit("max_in_head", "too many sockets have not sent their first request")
 MAX_CONNECTIONS_PER_ADDRESS: Final = Limit("max_connections_per_address", "too many sockets of one address")
 ACCEPT_RATE_PER_ADDRESS: Final = Limit("accept_rate_per_address", "sockets of one address come too fast")
+MAX_AUTH_FAILURES: Final = Limit("max_auth_failures", "too many failed authentications of one user from one address")
+MAX_AUTH_FAILURES_PER_ADDRESS: Final = Limit(
+    "max_auth_failures_per_address", "too many failed authentications from one address"
+)
+MAX_AUTH_FAILURES_PER_USER: Final = Limit(
+    "max_auth_failures_per_user", "too many failed authentications of one user, from all addresses"
+)
 
 DRAINING: Final = CloseReason("draining", "the server shuts down", code=1012, error=DRAINING_ERROR, is_limit=False)
 DRAIN_TIMEOUT: Final = CloseReason(
@@ -54,6 +62,17 @@ AUTHENTICATION_FAILED: Final = CloseReason(
 CREDENTIALS_EXPIRED: Final = CloseReason(
     "credentials_expired", "the credentials have expired", code=4401, error=EXPIRED_ERROR, is_limit=False
 )
+TOO_MANY_FAILED_AUTHENTICATIONS: Final = CloseReason(
+    "too_many_failed_authentications",
+    "too many failed authentications",
+    code=4401,
+    error=TOO_MANY_ERROR,
+    is_limit=False,
+)
+MAX_HASHES_PER_ADDRESS: Final = CloseReason(
+    "max_hashes_per_address", "too many authenticators run for one address", code=1013
+)
+MAX_HASHES_PER_USER: Final = CloseReason("max_hashes_per_user", "too many authenticators run for one user", code=1013)
 MAX_EXTERNAL_OPERATIONS: Final = CloseReason(
     "max_external_operations", "too many external operations are in flight", code=1013
 )

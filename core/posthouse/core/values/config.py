@@ -37,6 +37,9 @@ OBSERVABLE: Final = (
     "call_rate",
     "max_bad_messages",
     "max_push_age",
+    "max_auth_failures",
+    "max_auth_failures_per_address",
+    "max_auth_failures_per_user",
 )
 """The limits of policy, which `Config.observe` may name."""
 
@@ -79,6 +82,12 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     argon2_memory: int = 64 * MIB
     argon2_passes: int = 3
     argon2_lanes: int = 4
+    max_auth_failures: int | None = 5
+    max_auth_failures_per_address: int | None = 50
+    max_auth_failures_per_user: int | None = 20
+    max_hashes_per_address: int = 2
+    max_hashes_per_user: int = 1
+    max_remembered_callers: int = 10_000
 
     # HTTP bodies
     max_body_bytes: int = 4 * MIB

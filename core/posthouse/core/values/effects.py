@@ -62,13 +62,14 @@ class Answer(Struct, frozen=True, gc=False):
 class Disconnect(Struct, frozen=True, gc=False):
     """Close the connection with the close code of this reason, and report `disconnected`.
 
-    Before `Accept` it is a refusal: an HTTP exchange is answered with the reason's `error`. Without `flush`, drop the
-    frames that are not begun.
+    Before `Accept` it is a refusal: an HTTP exchange is answered with the reason's `error`, and with `retry_after_ms`
+    unless that is None. Without `flush`, drop the frames that are not begun.
     """
 
     connection: ConnectionId
     reason: CloseReason
     flush: bool = True
+    retry_after_ms: int | None = None
 
     @property
     def code(self) -> int:

@@ -101,7 +101,9 @@ class CallFailed(Struct, frozen=True):
     request_id: str | None = None
 
 
-AuthFailure = Literal["refused", "failed", "expired", "timed_out", "busy", "queue_full", "unreadable", "too_long"]
+AuthFailure = Literal[
+    "refused", "failed", "expired", "timed_out", "busy", "queue_full", "waited", "unreadable", "too_long", "too_many"
+]
 """Why credentials were not accepted. The peer is not told: every answer but that for expired ones is the same."""
 
 

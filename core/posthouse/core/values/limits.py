@@ -66,6 +66,25 @@ Authentication
       hashes with other parameters are accepted, and named in the log
   argon2_lanes = 4: lanes, which are threads of one hash
       the same
+  max_auth_failures ° = 5: failed authentications a minute of one user from one address; may be off
+      -32023, over HTTP 429, until 1 s, then 2 s, 4 s, … 60 s have passed since the last failure; a
+      connection that does not wait: close 4401
+  max_auth_failures_per_address ° = 50: failed authentications a minute from one address (IPv6:
+      /64); may be off
+      the same as for max_auth_failures
+  max_auth_failures_per_user ° = 20: failed authentications a minute of one user from all addresses;
+      may be off
+      verifications of this user wait for each other: one begins a second
+  max_hashes_per_address = 2: authenticators that hash ([security.md](security.md#guessing)) and run
+      for one address
+      further ones wait, in order; after authentication_timeout a log-in gets -32009, a connection
+      1013, over HTTP 503
+  max_hashes_per_user = 1: authenticators that hash and run for one user
+      further ones wait, in order; after authentication_timeout a log-in gets -32009, a connection
+      1013, over HTTP 503
+  max_remembered_callers = 10,000: users, and addresses, and pairs of both whose authentications are
+      remembered
+      of each, the oldest one is forgotten
 
 HTTP bodies
   max_body_bytes = 4 MiB: bytes

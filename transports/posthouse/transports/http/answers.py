@@ -128,9 +128,10 @@ def result_answer(data: bytes, options: ResponseOptions) -> bytes:
     return b"%b%d\r\n%b\r\n%b" % (RESULT_HEAD, len(data), options.lines, data)
 
 
-def not_admitted_answer(reason: CloseReason, *, in_json: bool) -> Answer:
+def not_admitted_answer(reason: CloseReason, retry_after_ms: int | None, *, in_json: bool) -> Answer:
     """The refusal of an exchange or an upgrade for this reason: a JSON-RPC error response, or text."""
-    error = ErrorObject.of(reason.error)
+    data = None if retry_after_ms is None else {"retryable": True, "retry_after_ms": retry_after_ms}
+    error = ErrorObject.of(reason.error, data)
     fields = retry_line(error.retry_after)
     return _refused(http_status(error.code), error.message, error if in_json else None, fields)
 

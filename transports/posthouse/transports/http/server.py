@@ -254,11 +254,11 @@ class Http1(Codec):
         """End the probe with JSON. The answer to a HEAD has no body."""
         self._answer(Answer(status, data))
 
-    def refuse(self, reason: CloseReason, now: float) -> None:
+    def refuse(self, reason: CloseReason, now: float, retry_after_ms: int | None = None) -> None:
         """End an exchange or an upgrade that was not admitted, with the error of this reason."""
         self._state = TRANSITIONS[self._state][ANSWER]
         self._deadline = None
-        self._answer(not_admitted_answer(reason, in_json=self._upgrade is None), last=True)
+        self._answer(not_admitted_answer(reason, retry_after_ms, in_json=self._upgrade is None), last=True)
 
     def shed(self, now: float) -> None:
         """Refuse the body that is being received, if there is one."""

@@ -175,7 +175,7 @@ class GatewayEffects:
         self._sockets.part(state, now)
         if state.phase is SocketPhase.ASKED:
             state.advance(ANSWER)
-            state.codec.refuse(effect.reason, now)
+            state.codec.refuse(effect.reason, now, effect.retry_after_ms)
         elif effect.flush:
             state.codec.close(effect.code, now)
         else:

@@ -51,6 +51,9 @@ WRONG_PARAMS: Final[tuple[dict[str, Any], ...]] = (
 WRONG: Final = "auth.wrong"
 """The name of a log-in that cannot be read, for the check of its outcome."""
 
+GUESSING: Final = 700
+"""How often, in a thousand turns, clients log in where they guess passwords."""
+
 LOGIN_CODES: Final = (UNAUTHENTICATED, FORBIDDEN, CREDENTIALS_EXPIRED)
 """The errors that a log-in may have for its own reasons."""
 
@@ -78,6 +81,15 @@ def guarded() -> Service:
         return USERS[credentials.user] if credentials.password == "right" else None
 
     return service
+
+
+def guess(client: Client, stream: Stream) -> tuple[str, PendingCall]:
+    """Log in with a password or a token that may be right."""
+    params: dict[str, Any] = {"method": "bearer", "token": stream.pick(("bob", "wrong", "no"))}
+    if stream.happens(700):
+        user, password = stream.pick(("ada", "ada", "bob")), stream.pick(("right", "wrong", "no", "never"))
+        params = {"method": "password", "user": user, "password": password}
+    return "auth", client.call("auth.login", params=params)
 
 
 def act(client: Client, stream: Stream) -> tuple[str, PendingCall]:

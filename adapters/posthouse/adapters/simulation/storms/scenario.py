@@ -19,6 +19,8 @@ from posthouse.adapters.simulation.served.faults import HandlerFaults
 from posthouse.adapters.simulation.world import Conditions
 from posthouse.core.values.config import OBSERVABLE, Config
 
+from .guards import GUESSING
+
 SMALL_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
     "max_connections": (3, 8, 20),
     "max_in_head": (2, 5),
@@ -80,6 +82,12 @@ SMALL_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
     "max_cached_credentials": (1,),
     "auth_notice": (0.0, 0.5),
     "auth_grace": (0.0, 0.3, 1.0),
+    "max_auth_failures": (1, 2, None),
+    "max_auth_failures_per_address": (1, 3, None),
+    "max_auth_failures_per_user": (1, 3, None),
+    "max_hashes_per_address": (1,),
+    "max_hashes_per_user": (2,),
+    "max_remembered_callers": (1, 3),
 }
 """The small values of each limit. A client that keeps the protocol can still make calls with them."""
 
@@ -112,6 +120,7 @@ THEMES: Final[tuple[tuple[str, ...], ...]] = (
     ("half_close", "cut", "max_calls_per_connection", "frames_per_turn"),
     ("drain_notice", "drain_grace", "drain_spread", "max_calls_per_connection", "flood", "shut_down"),
     ("drain_notice", "drain_timeout", "max_waiting_calls", "max_calls", "block", "flood", "shut_down"),
+    ("max_auth_failures", "max_auth_failures_per_user", "max_hashes_per_address", "authentication_timeout", "cut"),
     ("max_bad_messages", "control_rate", "control_burst", "heartbeat_interval", "call_rate", "malformed", "misuse"),
 )
 """Limits and faults that interact. Their combinations are tested only if several of them occur in one storm."""
@@ -139,7 +148,6 @@ NARROW_CAPACITIES: Final = (4_000, 500)
 
 TRANSPORTS: Final[tuple[Transport, ...]] = ("websocket", "lines", "lines", "http", "websocket", "headers")
 """Every transport, as often as it should occur."""
-
 TRANSPORT_MIXES: Final[tuple[tuple[Transport, ...], ...]] = (
     TRANSPORTS,
     TRANSPORTS,
@@ -150,10 +158,8 @@ TRANSPORT_MIXES: Final[tuple[tuple[Transport, ...], ...]] = (
 )
 """The transports of the clients of a storm. With only one of them, its clients interact more."""
 
-
 BOTH_WAYS: Final = 100
 """In how many storms, in a thousand, the journals are given to both ways. Those storms take twice as long."""
-
 
 GUARDED: Final = 300
 """In how many storms, in a thousand, the service has authenticators. They are not fair, and take one way."""
@@ -198,7 +204,6 @@ MACHINE_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
 }
 """Limits of the part of a server that runs handlers and accepts clients."""
 
-
 HARMLESS_FAULTS: Final = ("spurious", "partial", "unix", "handshake_writing", "reordered")
 """Faults of the machine that let no call of a well-behaved client fail."""
 
@@ -209,7 +214,7 @@ OFTEN: Final[dict[str, tuple[int, ...]]] = {"unix": (500, 1000), "options": (100
 class Scenario(Struct, frozen=True):
     """Everything that is drawn for a storm. `fair`: there are no faults and no small limits, so that no call of a
     well-behaved client may fail. `both_ways`: the journals are also given to a server that takes the other way.
-    `guarded`: the service has authenticators, and clients log in."""
+    `guarded`: the service has authenticators, and clients log in, in so many of a thousand turns as `log_ins` says."""
 
     config: Config
     faults: StormFaults
@@ -218,6 +223,7 @@ class Scenario(Struct, frozen=True):
     fair: bool
     both_ways: bool = False
     guarded: bool = False
+    log_ins: int = 150
 
     def __str__(self) -> str:
         """What differs from the defaults, in one line."""
@@ -238,6 +244,7 @@ class Scenario(Struct, frozen=True):
             "tell_exchanges": self.conditions.tell_exchanges,
             "both_ways": self.both_ways,
             "guarded": self.guarded,
+            "log_ins": self.log_ins,
         }
         return ", ".join(f"{name} {value}" for name, value in parts.items())
 
@@ -267,7 +274,8 @@ def draw_scenario(stream: Stream) -> Scenario:
     told, both_ways = not stream.happens(500), stream.happens(BOTH_WAYS)
     conditions = Conditions(links, handlers, direct=direct, tell_exchanges=told)
     guarded = stream.happens(GUARDED) and not fair
-    return Scenario(config, faults, conditions, clients, fair, both_ways and not guarded, guarded)
+    log_ins = stream.pick((150, GUESSING))
+    return Scenario(config, faults, conditions, clients, fair, both_ways and not guarded, guarded, log_ins)
 
 
 def draw_fair_config(stream: Stream) -> Config:

@@ -99,10 +99,12 @@ class SampleWorkload:
     def act(self, client: Client) -> None:
         """Send something, in the turn of a client."""
         stream = client.stream
-        if self._scenario.guarded and not isinstance(client.protocol, HttpProtocol) and stream.happens(150):
-            name, call = guards.act(client, stream)
-            self._expect(client, call, name, {})
-            return
+        if self._scenario.guarded and stream.happens(self._scenario.log_ins):
+            act = guards.guess if self._scenario.log_ins == guards.GUESSING else guards.act
+            if act is guards.guess or not isinstance(client.protocol, HttpProtocol):
+                name, call = act(client, stream)
+                self._expect(client, call, name, {})
+                return
         match stream.choose(19):
             case 0:
                 max_batch = self._scenario.config.max_batch
