@@ -14,7 +14,7 @@ from .expected import Expected
 from .records import Connection
 
 EXPIRING: Final = "auth.expiring"
-EXPIRED: Final = 4401
+EXPIRED: Final = "credentials_expired"
 
 
 class Validity:
@@ -64,7 +64,7 @@ class Validity:
         expired, and they have not."""
         closes_at = connection.closes_at
         over = closes_at is not None and closes_at <= self._expected.now
-        must(over or effect.code != EXPIRED, "identity: a connection was closed that has not expired", effect)
+        must(over or effect.reason.name != EXPIRED, "identity: a connection was closed that has not expired", effect)
 
     def deadlines(self, connections: Iterable[Connection]) -> list[float]:
         """The times at which the gateway must act at the latest."""
