@@ -47,6 +47,7 @@ NEVER = 99
 INPUTS: dict[str, Callable[[Gateway], object]] = {
     "accepted": lambda gateway: gateway.accepted(Address(), 0.0),
     "head_read": lambda gateway: gateway.head_read(SocketId(1), 0.0),
+    "arrived": lambda gateway: gateway.arrived(SocketId(1), Address(), 0.0),
     "released": lambda gateway: gateway.released(SocketId(1), 0.0),
     "connect": lambda gateway: gateway.connect(Peer("websocket"), 0.0),
     "receive": lambda gateway: gateway.receive(ConnectionId(1), b"{}", 0.0),
@@ -78,7 +79,8 @@ def test_every_input_takes_the_time() -> None:
 
 
 SIGNATURES = {
-    "accepted": "(self, address: 'Address', now: 'float') -> 'SocketId | None'",
+    "accepted": "(self, address: 'Address', now: 'float', *, trusted: 'bool' = False) -> 'SocketId | None'",
+    "arrived": "(self, socket: 'SocketId', address: 'Address', now: 'float') -> 'bool'",
     "released": "(self, socket: 'SocketId', now: 'float') -> 'None'",
     "connect": "(self, peer: 'Peer', now: 'float', *, credentials: 'object' = None) -> 'ConnectionId'",
     "receive": "(self, connection: 'ConnectionId', data: 'bytes', now: 'float') -> 'None'",

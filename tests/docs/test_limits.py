@@ -14,7 +14,7 @@ from tools import limits
 
 PAGE: Final = (Path(__file__).parents[2] / "docs" / "limits.md").read_text(encoding="utf-8")
 UNITS: Final = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
-VALUES: Final[dict[str, object]] = {"off": None, "false": False, "true": True}
+VALUES: Final[dict[str, object]] = {"off": None, "false": False, "true": True, "none": (), "x-forwarded": "x-forwarded"}
 
 
 def rows(section: str) -> list[list[str]]:

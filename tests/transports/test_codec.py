@@ -105,6 +105,7 @@ def test_the_inherited_verbs_do_nothing() -> None:
         lambda codec: codec.answer(b"{}", None, None, 0.0),
         lambda codec: codec.respond(200, b"{}", 0.0),
         lambda codec: codec.refuse(MAX_CONNECTIONS, 0.0),
+        lambda codec: codec.admit(0.0),
         lambda codec: codec.proceed(0.0),
     ],
 )
@@ -122,4 +123,4 @@ def test_a_value_that_was_built_cannot_change() -> None:
 
 
 def test_an_answer_is_no_refusal_unless_it_says_so() -> None:
-    assert (Answered(200).reason, Answered(200).rejected_value) == (None, None)
+    assert (Answered(200).reason, Answered(200).rejected_value, Answered(200).client) == (None, None, None)

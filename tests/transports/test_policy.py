@@ -119,6 +119,18 @@ def test_where_the_server_does_tls_a_page_loaded_without_it_is_not_of_the_same_o
     assert not policy.is_same_origin(b"http://example.com", b"example.com")
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_the_word_of_a_trusted_proxy_about_tls_counts_more_than_the_servers_own(own: bool) -> None:
+    policy = Policy(hosts=("example.com",), secure=own)
+    schemes = (b"http://example.com", b"https://example.com")
+    assert [policy.is_same_origin(origin, b"example.com", True) for origin in schemes] == [False, True]
+    assert [policy.is_same_origin(origin, b"example.com", False) for origin in schemes] == [True, True]
+    refusal = authorize_open(policy, b"GET", b"example.com", b"http://example.com", None, True)
+    assert refusal is not None
+    assert refusal.status == 403
+    assert authorize_open(policy, b"GET", b"example.com", b"http://example.com", None, False) is None
+
+
 @pytest.mark.parametrize(
     "origin",
     [

@@ -54,6 +54,7 @@ from .values.lifecycle import (
     ConnectionOpened,
     DrainStarted,
     Event,
+    ForwardingIgnored,
     LimitBreached,
     RequestRefused,
 )
@@ -117,6 +118,7 @@ __all__ = [
     "ErrorObject",
     "Event",
     "Failed",
+    "ForwardingIgnored",
     "Gateway",
     "Health",
     "Heartbeat",

@@ -31,10 +31,17 @@ class Gateway(Assembly):
 
     # Sockets
 
-    def accepted(self, address: Address, now: float) -> SocketId | None:
-        """A socket was accepted and nothing was read from it. None: it is refused; close it unread."""
+    def accepted(self, address: Address, now: float, *, trusted: bool = False) -> SocketId | None:
+        """A socket was accepted and nothing was read from it. None: it is refused; close it unread. `trusted`: it is
+        that of a proxy that names its clients. Limits per address then apply to them, when their requests arrive."""
         self._check_not_reentrant()
-        return self._openings.accept(address, now, accepting=self._drain.accepting)
+        return self._openings.accept(address, now, accepting=self._drain.accepting, trusted=trusted)
+
+    def arrived(self, socket: SocketId, address: Address, now: float) -> bool:
+        """The head of a request was read from a trusted proxy, and names this client. False: a limit per address
+        refuses it. If the whole request is here, `connect` alone does the same."""
+        self._check_not_reentrant()
+        return not self._connections.has_socket(socket) or self._openings.arrive(socket, address, now) is None
 
     def head_read(self, socket: SocketId, now: float) -> None:
         """The socket's first whole head was read (or its equivalent in another protocol)."""

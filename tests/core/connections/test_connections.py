@@ -250,3 +250,54 @@ def test_a_connection_may_have_another_identity_than_its_peer() -> None:
     tables = connections()
     record = tables.add(Peer("cli"), 0.0, Identity("ada"))
     assert (record.identity, record.caller.identity, record.peer.identity) == (*[Identity("ada")] * 2, Identity())
+
+
+def test_a_trusted_proxy_counts_for_no_address_and_has_no_limit_of_its_own() -> None:
+    tables = connections(max_connections_per_address=1, accept_rate_per_address=1.0)
+    for _ in range(3):
+        assert tables.socket_limits(HERE, 0.0, trusted=True) == []
+        tables.add_socket(HERE, trusted=True)
+    assert tables.by_address == {}
+    assert limits(tables) == ()
+
+
+def test_a_trusted_proxy_is_refused_where_the_server_is_full() -> None:
+    tables = connections(max_connections=1, max_in_head=1)
+    tables.add_socket(HERE, trusted=True)
+    names = [limit.name for limit in tables.socket_limits(HERE, 0.0, trusted=True)]
+    assert names == ["max_connections", "max_in_head"]
+
+
+def test_a_socket_is_counted_under_one_key_at_a_time() -> None:
+    tables = connections()
+    socket, other = tables.add_socket(HERE, trusted=True), tables.add_socket(THERE)
+    for key, counted in (
+        ("192.0.2.9", {"192.0.2.2": 1, "192.0.2.9": 1}),
+        ("192.0.2.2", {"192.0.2.2": 2}),
+        ("", {"192.0.2.2": 1}),
+        ("", {"192.0.2.2": 1}),
+    ):
+        tables.count(socket, key)
+        assert tables.by_address == counted
+    tables.remove_socket(other)
+    tables.remove_socket(socket)
+    assert tables.by_address == {}
+
+
+def test_the_end_of_a_connection_behind_a_proxy_ends_the_count_of_its_client() -> None:
+    tables = connections()
+    socket = tables.add_socket(HERE, trusted=True)
+    for client, left in ((Address("192.0.2.9", proxy="192.0.2.1"), {}), (HERE, {"192.0.2.9": 1})):
+        tables.count(socket, "192.0.2.9")
+        tables.remove(tables.add(Peer("http", client, socket), 0.0))
+        assert tables.by_address == left
+    late = tables.add(Peer("http", Address("192.0.2.9", proxy="192.0.2.1"), socket), 0.0)
+    tables.remove_socket(socket)
+    tables.remove(late)
+    assert tables.by_address == {}
+
+
+@pytest.mark.parametrize(("field", "value"), [("max_connections_per_address", 1), ("accept_rate_per_address", 1.0)])
+def test_the_table_knows_whether_a_limit_per_address_is_set(field: str, value: float) -> None:
+    assert connections(**{field: value}).limits_addresses
+    assert not connections().limits_addresses

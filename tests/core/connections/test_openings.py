@@ -8,6 +8,7 @@ import pytest
 from posthouse.core.connections.state import State
 from posthouse.core.values.close_reasons import (
     AUTHENTICATION_FAILED,
+    CLOSE_REASONS,
     DRAINING,
     MAX_CONNECTIONS,
     MAX_CONNECTIONS_PER_USER,
@@ -230,3 +231,84 @@ def test_a_peer_on_a_socket_of_ours_is_not_counted_again() -> None:
     socket = world.gateway.accepted(HERE, 0.0)
     one = world.gateway.connect(Peer("websocket", HERE, socket), 0.0)
     assert world.gateway.outbox[0] == Accept(one)
+
+
+def client(host: str) -> Address:
+    return Address(host, proxy="192.0.2.1")
+
+
+@pytest.mark.parametrize(("limit", "value"), [("max_connections_per_address", 2), ("accept_rate_per_address", 2.0)])
+def test_clients_behind_a_proxy_may_fill_their_limit_and_one_more_is_refused(limit: str, value: float) -> None:
+    world = World(**{limit: value})
+    for number in range(1, 4):
+        socket = world.gateway.accepted(HERE, 0.0, trusted=True)
+        connection = world.gateway.connect(Peer("websocket", client("192.0.2.9"), socket), 0.0)
+        effects = [effect for effect in world.gateway.outbox if not isinstance(effect, Emit)]
+        wanted = Accept(connection) if number < 3 else Disconnect(connection, CLOSE_REASONS[limit])
+        assert effects[-1:] == [wanted]
+    assert breached(world) == [(limit, None, True)]
+    last = world.gateway.accepted(HERE, 0.0, trusted=True)
+    other = world.gateway.connect(Peer("websocket", client("192.0.2.8"), last), 0.0)
+    assert Accept(other) in world.gateway.outbox
+
+
+def test_a_client_that_has_arrived_is_counted_once_and_judged_once() -> None:
+    world = World(max_connections_per_address=1, accept_rate_per_address=1.0)
+    sockets = [world.gateway.accepted(HERE, 0.0, trusted=True) for _ in range(2)]
+    assert [world.gateway.arrived(socket, client("192.0.2.9"), 0.0) for socket in sockets if socket] == [True, False]
+    assert breached(world) == [
+        ("max_connections_per_address", None, True),
+    ]
+    connection = world.gateway.connect(Peer("websocket", client("192.0.2.9"), sockets[0]), 0.0)
+    assert Accept(connection) in world.gateway.outbox
+    assert world.gateway._connections.by_address == {"192.0.2.9": 1}
+    world.gateway.disconnected(connection, None, 0.0)
+    assert world.gateway._connections.by_address == {}
+
+
+def test_a_client_that_is_only_observed_is_counted() -> None:
+    world = World(max_connections_per_address=1, observe=["max_connections_per_address"])
+    for _ in range(2):
+        socket = world.gateway.accepted(HERE, 0.0, trusted=True)
+        assert socket is not None
+        assert world.gateway.arrived(socket, client("192.0.2.9"), 0.0)
+    assert breached(world) == [("max_connections_per_address", None, False)]
+    assert world.gateway._connections.by_address == {"192.0.2.9": 2}
+
+
+def test_without_limits_per_address_no_client_of_a_proxy_is_counted() -> None:
+    world = World()
+    socket = world.gateway.accepted(HERE, 0.0, trusted=True)
+    assert socket is not None
+    assert world.gateway.arrived(socket, client("192.0.2.9"), 0.0)
+    world.gateway.connect(Peer("websocket", client("192.0.2.9"), socket), 0.0)
+    assert world.gateway._connections.by_address == {}
+
+
+def test_a_client_of_a_host_that_owns_the_sockets_is_not_counted() -> None:
+    world = World(max_connections_per_address=1)
+    for _ in range(2):
+        connection = world.gateway.connect(Peer("websocket", client("192.0.2.9")), 0.0)
+        assert Accept(connection) in world.gateway.outbox
+
+
+def test_a_client_that_a_limit_per_user_refuses_is_counted_until_it_is_gone() -> None:
+    world = World(max_connections_per_address=5, max_connections_per_user=1)
+    world.connect(user="ada")
+    socket = world.gateway.accepted(HERE, 0.0, trusted=True)
+    peer = Peer("websocket", client("192.0.2.9"), socket, identity=Identity("ada"))
+    refused = world.gateway.connect(peer, 0.0)
+    assert world.gateway._connections.by_address == {"192.0.2.9": 1}
+    world.gateway.disconnected(refused, None, 0.0)
+    assert world.gateway._connections.by_address == {}
+
+
+def test_an_arrival_on_a_socket_that_is_closed_changes_nothing_and_on_an_unknown_one_is_misuse() -> None:
+    world = World(max_connections_per_address=1)
+    socket = world.gateway.accepted(HERE, 0.0, trusted=True)
+    assert socket is not None
+    world.gateway.released(socket, 0.0)
+    assert world.gateway.arrived(socket, client("192.0.2.9"), 0.0)
+    assert world.gateway._connections.by_address == {}
+    with pytest.raises(UsageError, match="socket 7 never existed"):
+        world.gateway.arrived(SocketId(7), client("192.0.2.9"), 0.0)

@@ -20,6 +20,8 @@ def test_each_reason_has_its_close_code_and_says_whether_what_is_queued_is_sent(
         "drain_timeout": (1012, False),
         "idle_timeout": (1000, True),
         "max_connections": (1013, True),
+        "max_connections_per_address": (4429, True),
+        "accept_rate_per_address": (4429, True),
         "max_connections_per_user": (4429, True),
         "authentication_failed": (4401, True),
         "credentials_expired": (4401, True),
@@ -56,6 +58,8 @@ def test_an_http_exchange_is_refused_with_the_error_of_the_reason() -> None:
     assert {name: error for name, error in errors.items() if error != -32009} == {
         "draining": -32050,
         "drain_timeout": -32050,
+        "max_connections_per_address": -32029,
+        "accept_rate_per_address": -32029,
         "max_connections_per_user": -32029,
         "authentication_failed": -32020,
         "credentials_expired": -32022,

@@ -10,7 +10,7 @@ import pytest
 from msgspec import ValidationError, convert
 from msgspec.structs import asdict, fields
 from posthouse.adapters.invariants.documented import DEFAULTS
-from posthouse.core.values.config import AT_MOST, MAY_BE_ZERO, OBSERVABLE, Config
+from posthouse.core.values.config import AT_MOST, MAY_BE_ZERO, OBSERVABLE, PROXY_HEADERS, Config
 from posthouse.core.values.errors import UsageError
 
 from tests.values import changeable
@@ -118,6 +118,9 @@ def test_none_turns_off_optional_limits_only(name: str) -> None:
         ("head_timeout", False, "a number"),
         ("allow_chunked", 1, "true or false"),
         ("observe", "call_rate", "a tuple of names"),
+        ("trust_proxies", "10.0.0.1", "a tuple of names"),
+        ("proxy_headers", 1, "a text"),
+        ("trust_forwarded_host", 1, "true or false"),
         ("observe", ["call_rate"], "a tuple of names"),
     ],
 )
@@ -133,6 +136,30 @@ def test_limits_of_policy_can_be_observed(name: str) -> None:
 @pytest.mark.parametrize("name", ["max_message_bytes", "max_depth", "nothing", ""])
 def test_limits_that_guard_memory_or_a_parser_cannot_be_observed(name: str) -> None:
     assert refusal(observe=("call_rate", name)).startswith(f"observe contains {name!r}: only limits of policy")
+
+
+@pytest.mark.parametrize(
+    "proxies", [(), ("127.0.0.1",), ("::1", "10.0.0.0/8"), ("unix", "fd00::/8"), ("10.1.2.3/8",), ("0.0.0.0/0",)]
+)
+def test_proxies_are_trusted_by_address_by_network_or_as_peers_of_unix_sockets(proxies: tuple[str, ...]) -> None:
+    assert Config(trust_proxies=proxies).trust_proxies == proxies
+    assert Config.from_mapping({"trust_proxies": list(proxies)}) == Config(trust_proxies=proxies)
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["", "10.0.0.0/33", "10.0.0", "10.0.0.0/8/8", "::1/129", "proxy.example", "Unix", "*", "10.0.0.1-9", " ::1"],
+)
+def test_what_is_no_network_cannot_be_trusted(proxy: str) -> None:
+    assert refusal(trust_proxies=("10.0.0.1", proxy)) == (
+        f"trust_proxies contains {proxy!r}: give a network such as 10.0.0.0/8 or fd00::/8, an IP address, or unix for "
+        "the peers of a unix socket"
+    )
+
+
+def test_there_are_two_families_of_headers_of_proxies() -> None:
+    assert [Config(proxy_headers=family).proxy_headers for family in PROXY_HEADERS] == ["x-forwarded", "forwarded"]
+    assert refusal(proxy_headers="via") == "proxy_headers is 'via': it must be x-forwarded or forwarded"
 
 
 def test_every_name_in_the_tables_of_config_is_a_field() -> None:

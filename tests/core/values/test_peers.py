@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from typing import Any
 
 import pytest
@@ -24,6 +24,7 @@ from posthouse.core.values.peers import (
     Identity,
     Meta,
     Peer,
+    read_network,
     readable,
 )
 
@@ -88,7 +89,7 @@ def test_a_host_that_changes_its_last_64_bits_keeps_its_key(address: IPv6Address
 
 
 def test_a_peer_has_defaults() -> None:
-    assert asdict(Address()) == {"host": "", "port": 0, "transport": "stream", "secure": False}
+    assert asdict(Address()) == {"host": "", "port": 0, "transport": "stream", "secure": False, "proxy": ""}
     assert asdict(ANONYMOUS) == {"user": None, "scopes": (), "expires_at": None, "namespace": "", "issued_at": None}
     members = ("idempotency_key", "timeout_ms", "traceparent", "progress_token", "request_id")
     assert asdict(NO_META) == dict.fromkeys(members)
@@ -127,7 +128,7 @@ FIELDS = ((b"host", b"example.org"), (b"authorization", b"Bearer secret"))
 def test_a_peer_that_is_printed_shows_no_header() -> None:
     peer = Peer("http", path="/rpc", headers=FIELDS)
     assert repr(peer) == (
-        "Peer('http', Address(host='', port=0, transport='stream', secure=False), None, "
+        "Peer('http', Address(host='', port=0, transport='stream', secure=False, proxy=''), None, "
         "Identity(user=None, scopes=(), expires_at=None, namespace='', issued_at=None), "
         "Meta(idempotency_key=None, timeout_ms=None, traceparent=None, progress_token=None, request_id=None), "
         "'/rpc', headers=<2 fields>)"
@@ -222,3 +223,11 @@ def test_scopes_are_sorted_and_a_user_has_a_key() -> None:
 def test_an_identity_that_cannot_be_is_not_built(fields: Any, fault: str) -> None:
     with pytest.raises(UsageError, match=fault):
         Identity(**fields)
+
+
+def test_a_network_of_proxies_is_read_as_cidr_or_as_one_address() -> None:
+    assert read_network("10.1.2.3/8") == IPv4Network("10.0.0.0/8")
+    assert read_network("192.0.2.1") == IPv4Network("192.0.2.1/32")
+    assert read_network("fd00::/8") == IPv6Network("fd00::/8")
+    with pytest.raises(UsageError, match=r"trust_proxies contains 'proxy.example': give a network such as"):
+        read_network("proxy.example")

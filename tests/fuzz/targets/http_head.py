@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address
 
 import h11
 from posthouse.core.values.config import Config
+from posthouse.core.values.peers import Address
+from posthouse.transports.forwarding import Client, Networks, Proxy
 from posthouse.transports.http.head import Head, HeadScanner, parse, read_plain
 from posthouse.transports.http.recogniser import SINGLE
 from posthouse.transports.refusal import Refusal
@@ -14,6 +17,9 @@ from tests.fuzz.cutting import Sent, read, written
 from tests.fuzz.target import Planted, Target
 
 CONFIG = Config(max_head_bytes=400, max_headers=8, max_target_bytes=60)
+
+TRUSTING = (Config(trust_proxies=("10.0.0.0/8",)), Config(trust_proxies=("10.0.0.0/8",), proxy_headers="forwarded"))
+PROXIES = [Proxy(config, Networks(config.trust_proxies), Address("10.0.0.1", 1)) for config in TRUSTING]
 
 TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 BAD = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -41,6 +47,8 @@ def run(data: bytes) -> None:
         assert whole is not None, "there is no whole head"
         compare_with_h11(verdict, whole)
         assert verdict.persistent == persists(verdict), "it is wrong about what follows"
+        for proxy in PROXIES:
+            check_client(proxy, verdict)
     if whole is not None:
         assert isinstance(verdict, Head) == understood(whole), "it is refused or let through against the rules"
 
@@ -59,6 +67,18 @@ def judge(sent: Sent) -> Head | Refusal | None:
             return verdict
         assert len(buffer) < CONFIG.max_head_bytes, "more is waited for than a head may have"
     return None
+
+
+def check_client(proxy: Proxy, head: Head) -> None:
+    """A trusted proxy names an address, or its fields are refused. Fields left of those that it adds change nothing."""
+    said = proxy.client_of(head.headers)
+    if isinstance(said, Client):
+        assert said.address.proxy == "10.0.0.1", "a client has no proxy"
+        assert ip_address(said.address.host), "a client has no address"
+    added = ((b"x-forwarded-for", b"192.0.2.1"), (b"x-forwarded-proto", b"https"), (b"forwarded", b"for=192.0.2.1"))
+    known = proxy.client_of((*head.headers, *added))
+    assert isinstance(known, Client), "a client makes the word of its proxy malformed"
+    assert known.address.host == "192.0.2.1", "a client changes its address"
 
 
 def head_of(wire: bytes) -> bytes | None:
@@ -151,6 +171,8 @@ TARGET = Target(
             sizes=b"\x01\x01\x01",
         ),
         written(b"POST /rpc HTTP/1.1\r\nHost: [::1]:80\r\nTransfer-Encoding: chunked\r\nX: a\tb\r\nX:\r\n\r\n"),
+        written(b"GET /ws HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.1.1.1, 10.0.0.5\r\nX-Forwarded-Proto: wss\r\n\r\n"),
+        written(b'GET / HTTP/1.1\r\nHost: a\r\nForwarded: for="[2001:db8::1]:4711";proto=https, for=_x\r\n\r\n'),
         written(b"OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n", sizes=b"\x20\x03\x07"),
     ),
     tokens=(
@@ -175,6 +197,20 @@ TARGET = Target(
         b"transfer-encoding",
         b"identity",
         b"Expect: 100-continue\r\n",
+        b"X-Forwarded-For: 1.1.1.1\r\n",
+        b"X-Forwarded-For: ",
+        b"X-Forwarded-Proto: https\r\n",
+        b"X-Forwarded-Host: a\r\n",
+        b"Forwarded: for=1.1.1.1\r\n",
+        b"Forwarded: ",
+        b"for=",
+        b";proto=https",
+        b'"[2001:db8::1]:4711"',
+        b", 10.0.0.5",
+        b", for=10.0.0.5",
+        b"unknown",
+        b"_hidden",
+        b'"',
         b"Connection: close\r\n",
         b"\x00",
         b"\x7f",

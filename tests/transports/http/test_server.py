@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from posthouse.core.values.close_reasons import (
     DRAINING,
     MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_ADDRESS,
     MAX_CONNECTIONS_PER_USER,
     TOO_MANY_FAILED_AUTHENTICATIONS,
     WRITE_TIMEOUT,
@@ -19,9 +20,10 @@ from posthouse.core.values.close_reasons import (
 )
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import PARSE_ERROR
-from posthouse.core.values.peers import Meta
+from posthouse.core.values.peers import Address, Meta
 from posthouse.transports.codec import (
     Answered,
+    Arrived,
     Ended,
     Exchange,
     Finish,
@@ -35,6 +37,7 @@ from posthouse.transports.codec import (
     Text,
     Upgrade,
 )
+from posthouse.transports.forwarding import Networks, Proxy
 from posthouse.transports.http.known_heads import KnownHeads
 from posthouse.transports.http.server import Http1
 from posthouse.transports.policy import Policy
@@ -65,8 +68,8 @@ def post(body: bytes = b"{}", *headers: bytes, length: int | None = None, versio
 class Line:
     """A codec, and what a switchboard does with its output: everything pending is answered, in order, at once."""
 
-    def __init__(self, config: Config = Config(), *, answering: bool = True) -> None:
-        self.http = Http1(config, POLICY, 0.0)
+    def __init__(self, config: Config = Config(), *, answering: bool = True, proxy: Proxy | None = None) -> None:
+        self.http = Http1(config, POLICY, 0.0, proxy=proxy)
         self.answering = answering
         self.sent = b""
         self.seen: list[Output] = []
@@ -93,6 +96,10 @@ class Line:
             for each in taken:
                 if isinstance(each, Exchange) and self.answering:
                     self.http.answer(each.data, None, None, now)
+                elif isinstance(each, Arrived):
+                    self.http.admit(now)
+                    self.take(now)
+                    continue
                 elif isinstance(each, Probe) and self.answering:
                     self.http.respond(200, each.path.encode(), now)
                 elif not isinstance(each, Answered):
@@ -122,11 +129,11 @@ def cuts(data: bytes) -> list[list[bytes]]:
     return [[data], [data[i : i + 1] for i in range(len(data))], *halves]
 
 
-def run(data: bytes, config: Config = Config()) -> Line:
+def run(data: bytes, config: Config = Config(), proxy: Proxy | None = None) -> Line:
     """The same bytes at every split must give the same answers, requests and end."""
     lines = []
     for pieces in cuts(data):
-        line = Line(config)
+        line = Line(config, proxy=proxy)
         for piece in pieces:
             line.receive(piece)
         lines.append(line)
@@ -137,6 +144,86 @@ def run(data: bytes, config: Config = Config()) -> Line:
         assert line.http.next_timeout() == lines[0].http.next_timeout()
         assert line.http.buffered == lines[0].http.buffered
     return lines[0]
+
+
+# Clients behind a proxy
+
+TRUSTING = Config(trust_proxies=("10.0.0.1",))
+PROXY = Proxy(TRUSTING, Networks(TRUSTING.trust_proxies), Address("10.0.0.1", 4_000))
+ONE = Address("192.0.2.1", proxy="10.0.0.1")
+TWO = Address("192.0.2.2", 4711, secure=True, proxy="10.0.0.1")
+
+
+def test_each_request_through_a_proxy_has_its_client_at_every_split() -> None:
+    line = run(
+        post(b"1", b"X-Forwarded-For: 192.0.2.1")
+        + PROBE
+        + post(b"2", b"X-Forwarded-For: 192.0.2.2:4711", b"X-Forwarded-Proto: https"),
+        TRUSTING,
+        PROXY,
+    )
+    assert line.of(Arrived) == [Arrived(ONE), Arrived(TWO)]
+    assert [(each.data, each.client) for each in line.seen if isinstance(each, Exchange)] == [(b"1", ONE), (b"2", TWO)]
+    assert line.statuses == [200, 200, 200]
+
+
+def test_a_client_is_named_before_its_body_is_asked_for() -> None:
+    http = Http1(TRUSTING, POLICY, 0.0, proxy=PROXY)
+    http.receive_data(post(b"", b"X-Forwarded-For: 192.0.2.1", b"Expect: 100-continue", length=2), 0.0)
+    assert http.output == [HeadRead(), Arrived(ONE)]
+    http.output.clear()
+    http.admit(1.0)
+    assert (http.output, http.next_timeout()) == ([Send(b"HTTP/1.1 100 Continue\r\n\r\n")], 2.0)
+
+
+def test_a_client_that_is_not_admitted_is_answered_and_its_body_is_not_read() -> None:
+    http = Http1(TRUSTING, POLICY, 0.0, proxy=PROXY)
+    http.receive_data(post(b"{}", b"X-Forwarded-For: 192.0.2.1") + PROBE, 0.0)
+    http.output.clear()
+    http.refuse(MAX_CONNECTIONS_PER_ADDRESS, 0.0)
+    sent, finish = http.output
+    assert isinstance(sent, Send)
+    assert sent.data.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
+    assert sent.data.endswith(b'"code":-32029,"message":"Rate limited"},"id":null}')
+    assert (finish, http.buffered) == (Finish(), 0)
+
+
+def test_a_large_body_through_a_proxy_does_not_pause_reading() -> None:
+    line = Line(TRUSTING, proxy=PROXY)
+    line.receive(post(bytes(40_000), b"X-Forwarded-For: 192.0.2.1", length=50_000))
+    assert line.of(Arrived, Pause, Resume) == [Arrived(ONE)]
+    assert line.http.buffered == 40_000
+
+
+def test_the_input_may_end_while_a_client_is_judged() -> None:
+    http = Http1(TRUSTING, POLICY, 0.0, proxy=PROXY)
+    http.receive_data(post(b"{}", b"X-Forwarded-For: 192.0.2.1"), 0.0)
+    http.receive_eof(0.0)
+    http.output.clear()
+    http.admit(0.0)
+    assert [each.data for each in http.output if isinstance(each, Exchange)] == [b"{}"]
+
+
+def test_a_malformed_client_is_refused_and_has_no_address() -> None:
+    line = run(post(b"1", b"X-Forwarded-For: 192.0.2.1") + post(b"2", b"X-Forwarded-For: x"), TRUSTING, PROXY)
+    assert line.statuses == [200, 400]
+    assert [each.client for each in line.seen if isinstance(each, Answered)] == [None]
+    assert line.shut is False
+
+
+def test_a_refusal_and_a_handshake_have_the_client_of_their_request() -> None:
+    forwarded = b"X-Forwarded-For: 192.0.2.1\r\n\r\n"
+    line = run(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n" + forwarded, TRUSTING, PROXY)
+    assert [(each.status, each.client) for each in line.seen if isinstance(each, Answered)] == [(404, ONE)]
+    line = Line(TRUSTING, proxy=PROXY)
+    line.receive(UPGRADE.replace(b"\r\n\r\n", b"\r\n" + forwarded))
+    assert [each.client for each in line.seen if isinstance(each, Upgrade)] == [ONE]
+
+
+def test_a_field_of_a_peer_that_is_not_trusted_is_named_with_each_request() -> None:
+    line = run(post(b"1", b"X-Forwarded-For: 192.0.2.1") + post(b"2"))
+    exchanges = [each for each in line.seen if isinstance(each, Exchange)]
+    assert [(each.client, each.ignored) for each in exchanges] == [(None, b"x-forwarded-for"), (None, None)]
 
 
 # Exchanges

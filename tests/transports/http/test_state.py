@@ -16,7 +16,7 @@ ROWS = {
     },
     "head": {"body expected": "body", "request": "asked", "answer": "answering", "close": "closed"},
     "body": {"request": "asked", "answer": "answering", "close": "closed"},
-    "asked": {"answer": "answering", "upgrade": "closed", "close": "closed"},
+    "asked": {"admit": "body", "answer": "answering", "upgrade": "closed", "close": "closed"},
     "answering": {"proceed": "idle", "yield": "yielded", "last answer": "lingering", "close": "closed"},
     "yielded": {"resume": "idle", "close": "closed"},
     "lingering": {"close": "closed"},

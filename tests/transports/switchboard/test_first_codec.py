@@ -38,7 +38,7 @@ def test_sockets_share_the_heads_that_they_know_unless_shorter_ways_are_off(
     judged: list[bytes] = []
     scanned: list[bytes] = []
 
-    def counted(head: Head, policy: Policy, config: Config) -> Wanted:
+    def counted(head: Head, policy: Policy, config: Config, secure: bool | None = None) -> Wanted:
         judged.append(head.path)
         return judge(head, policy, config)
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 from posthouse.core.values.close_reasons import CloseReason
 from posthouse.core.values.config import KIB
 from posthouse.core.values.errors import UsageError
-from posthouse.core.values.peers import NO_META, Meta
+from posthouse.core.values.peers import NO_META, Address, Meta
 
 from .fields import Fields
 
@@ -56,12 +56,22 @@ class Heard(Struct, frozen=True, gc=False):
 
 class Exchange(Struct, frozen=True, gc=False):
     """One whole HTTP request for the gateway. It is a connection of its own and is owed exactly one `answer`. `headers`
-    are all that were received, with names in lower case."""
+    are all that were received, with names in lower case. `client` is the address that a trusted proxy gives for its
+    client. None: the peer is no such proxy. Then `ignored` is a field in which it named another client, if it did."""
 
     data: bytes
     meta: Meta
     path: str
     headers: Fields
+    client: Address | None = None
+    ignored: bytes | None = None
+
+
+class Arrived(Struct, frozen=True, gc=False):
+    """The head of a request came through a trusted proxy, and its body is still to come. Owed one `admit` or
+    `refuse`."""
+
+    client: Address
 
 
 class Probe(Struct, frozen=True, gc=False):
@@ -74,12 +84,13 @@ class Answered(Struct, frozen=True, gc=False):
     """The codec answered a request by itself, with this status. `proceed` is owed when the answer was handed over.
 
     For a refusal, `reason` is the text that the peer was sent, and `rejected_value` the host or origin that is not
-    allowed.
+    allowed. `client` as in `Exchange`.
     """
 
     status: int
     reason: str | None = None
     rejected_value: bytes | None = None
+    client: Address | None = None
 
 
 class Handshake(Struct, frozen=True):
@@ -94,13 +105,15 @@ class Handshake(Struct, frozen=True):
 
 
 class Upgrade(Struct, frozen=True, gc=False):
-    """A valid WebSocket handshake, owed one `accept` or `refuse`. `headers` as in `Exchange`. `meta` is the default of
-    its calls."""
+    """A valid WebSocket handshake, owed one `accept` or `refuse`. `headers`, `client` and `ignored` as in `Exchange`.
+    `meta` is the default of its calls."""
 
     handshake: Handshake
     path: str
     headers: Fields
     meta: Meta = NO_META
+    client: Address | None = None
+    ignored: bytes | None = None
 
 
 class Selected(Struct, frozen=True, gc=False):
@@ -145,6 +158,7 @@ Output = (
     | Text
     | Heard
     | Exchange
+    | Arrived
     | Probe
     | Answered
     | Upgrade
@@ -219,6 +233,10 @@ class Codec(Protocol):
         return
 
     # Requests: only codecs that output `Exchange`, `Probe`, `Upgrade` or `Answered` implement these
+
+    def admit(self, now: float) -> None:
+        """No limit refuses the client that `Arrived` named: read its body."""
+        raise UsageError(f"{type(self).__name__} has no client to admit")
 
     def accept(self, now: float) -> Codec:
         """The gateway admitted the connection. Returns the codec that reads on: another one after an `Upgrade`."""

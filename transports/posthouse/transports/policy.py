@@ -84,14 +84,15 @@ class Policy(Struct, frozen=True):
         text = origin.decode("latin-1")
         return text in self.origins or (self.loopback_origins and LOOPBACK_ORIGIN.fullmatch(text) is not None)
 
-    def is_same_origin(self, origin: bytes, host: bytes | None) -> bool:
+    def is_same_origin(self, origin: bytes, host: bytes | None, secure: bool | None = None) -> bool:
         """Is this Origin header that of a page from the host and port of this Host header?
 
-        A missing port is the default one of the origin's scheme. Both schemes are taken unless the server itself does
-        TLS: a proxy may, and the Host header does not tell.
+        A missing port is the default one of the origin's scheme. Both schemes are taken, unless the request came over
+        TLS: to this server (`secure` None), or to a trusted proxy that says so. Another proxy may do TLS unseen.
         """
         page = PAGE_ORIGIN.fullmatch(origin.decode("latin-1"))
-        if page is None or host is None or (self.secure and page[1] != "https"):
+        over_tls = self.secure if secure is None else secure
+        if page is None or host is None or (over_tls and page[1] != "https"):
             return False
         default = DEFAULT_PORTS[page[1]]
         text = host.decode("latin-1").lower()
@@ -101,9 +102,15 @@ class Policy(Struct, frozen=True):
 
 
 def authorize_open(
-    policy: Policy, method: bytes, host: bytes | None, origin: bytes | None, content_type: bytes | None
+    policy: Policy,
+    method: bytes,
+    host: bytes | None,
+    origin: bytes | None,
+    content_type: bytes | None,
+    secure: bool | None = None,
 ) -> Refusal | None:
     """Judge the opening of a connection by its headers (None: absent). Returns a refusal, or None if it is allowed.
+    `secure`: what a trusted proxy says of TLS.
 
     An absent Origin is allowed: browsers send one with each request that could do harm. Whether Host may be absent
     depends on the version of HTTP.
@@ -111,7 +118,7 @@ def authorize_open(
     if host is not None and not policy.allows_host(host):
         # RFC 9110 section 15.5.20. This check stops DNS rebinding, also by a page that is of the same origin then.
         return Refusal(421, "This server does not answer for that host.", rejected_value=host)
-    if origin is not None and not policy.allows_origin(origin) and not policy.is_same_origin(origin, host):
+    if origin is not None and not policy.allows_origin(origin) and not policy.is_same_origin(origin, host, secure):
         return Refusal(403, "This origin is not allowed here.", rejected_value=origin)
     if method != b"POST" or content_type == USUAL_MEDIA_TYPE:
         return None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any, Final, Literal, Unpack
 
 import click
 from click.exceptions import Exit
 from msgspec import Struct
+from msgspec.structs import replace
 from posthouse.adapters.handlers.lifespans import LifespanError
 from posthouse.adapters.journal.file import DEFAULT_BYTES
 from posthouse.adapters.report import ERROR, report
@@ -107,6 +108,24 @@ def prepare(running: Running) -> Config:
         hint = f"to use --backend {backend}, run: pip install 'posthouse[{extra}]'"
         raise Misuse(f"{backend} is not installed", hint=hint)
     return Config() if running.config is None else load_config(running.config)
+
+
+def with_proxies(config: Config, trusted: Sequence[str], headers: str | None, *, trust_forwarded_host: bool) -> Config:
+    """The limits, with the options about proxies where they are given. Raises Failure."""
+    given: dict[str, Any] = {} if headers is None else {"proxy_headers": headers}
+    if trusted:
+        given["trust_proxies"] = tuple(trusted)
+    if trust_forwarded_host:
+        given["trust_forwarded_host"] = True
+    try:
+        config = replace(config, **given)
+    except UsageError as error:
+        raise Misuse(str(error).replace("trust_proxies", "--trust-proxy")) from None
+    for option, value in (("--proxy-headers", headers), ("--trust-forwarded-host", trust_forwarded_host)):
+        if value and not config.trust_proxies:
+            hint = "add --trust-proxy with the address of the proxy, such as --trust-proxy 127.0.0.1"
+            raise Misuse(f"{option} is about trusted proxies, and there is none", hint=hint)
+    return config
 
 
 def run_service(running: Running, service: Service, **options: Unpack[Options]) -> None:

@@ -9,6 +9,7 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.peers import Address, SocketId
 from posthouse.transports.codec import (
     Answered,
+    Arrived,
     Codec,
     Ended,
     Exchange,
@@ -105,6 +106,10 @@ def _answered(codec: Http1, output: Output, said: list[object]) -> Codec:
     if isinstance(output, Exchange):
         said.append((output.data, output.meta))
         codec.answer(None, None, None, 0.0)
+    elif isinstance(output, Arrived):
+        said.append(output.client)
+        codec.admit(0.0)
+        return codec
     elif isinstance(output, Probe):
         codec.respond(200, b"{}", 0.0)
     elif isinstance(output, Upgrade):

@@ -53,6 +53,8 @@ CLOSES: Final = (
     ("drain_timeout", 1012, -32050, False, False),
     ("idle_timeout", 1000, -32009, True, True),
     ("max_connections", 1013, -32009, True, True),
+    ("max_connections_per_address", 4429, -32029, True, True),
+    ("accept_rate_per_address", 4429, -32029, True, True),
     ("max_connections_per_user", 4429, -32029, True, True),
     ("authentication_failed", 4401, -32020, True, False),
     ("credentials_expired", 4401, -32022, True, False),
@@ -156,6 +158,9 @@ DEFAULTS: Final = {
     "drain_timeout": 30.0,
     "drain_spread": 5.0,
     "stdio_grace": 5.0,
+    "trust_proxies": (),
+    "proxy_headers": "x-forwarded",
+    "trust_forwarded_host": False,
     "observe": (),
 }
 """The default of each limit."""

@@ -22,16 +22,17 @@ class Line(Struct, frozen=True):
 
 LINES: Final[dict[str, Line]] = {
     "accept.exhausted": Line(WARNING),
-    "auth.expired": Line(INFO, ("connection", "kind"), ("user", "namespace", "peer")),
-    "auth.failed": Line(WARNING, ("reason", "connection", "kind"), ("authenticator", "peer")),
+    "auth.expired": Line(INFO, ("connection", "kind"), ("user", "namespace", "peer", "proxy")),
+    "auth.failed": Line(WARNING, ("reason", "connection", "kind"), ("authenticator", "peer", "proxy")),
     "authenticator.failed": Line(ERROR, ("name",)),
     "authenticator.resists": Line(WARNING, ("name",)),
     "call.failed": Line(ERROR, ("method", "incident", "reason", "connection"), ("request_id",)),
     "call.timed_out": Line(WARNING, ("method", "connection"), ("request_id",)),
     "connection.closed": Line(
-        INFO, ("connection", "public_id", "kind", "seconds", "calls"), ("peer", "user", "code", "reason")
+        INFO, ("connection", "public_id", "kind", "seconds", "calls"), ("peer", "proxy", "user", "code", "reason")
     ),
     "error.data_lost": Line(WARNING, ("method", "code")),
+    "forwarding.ignored": Line(WARNING, ("header", "peer")),
     "gateway.draining": Line(INFO),
     "handler.resists": Line(WARNING, ("method", "connection"), ("request_id",)),
     "hook.failed": Line(ERROR, ("hook",)),
@@ -41,12 +42,13 @@ LINES: Final[dict[str, Line]] = {
     "lifespan.failed": Line(ERROR),
     "lifespan.overrun": Line(WARNING, ("service",)),
     "lifespan.resists": Line(WARNING, ("service",)),
-    "limit.breached": Line(WARNING, ("limit",), ("connection", "peer")),
+    "limit.breached": Line(WARNING, ("limit",), ("connection", "peer", "proxy")),
     "log.left_out": Line(WARNING, ("lines", "of"), ("method", "hook", "authenticator")),
     "loop.blocked": Line(WARNING, ("method", "seconds")),
     "loop.stuck": Line(WARNING, ("method", "seconds")),
     "methods.uncallable": Line(WARNING, ("service",), ("methods",)),
-    "request.refused": Line(WARNING, ("status", "reason"), ("host", "origin", "peer")),
+    "proxies.everyone": Line(WARNING, ("network",)),
+    "request.refused": Line(WARNING, ("status", "reason"), ("host", "origin", "peer", "proxy")),
     "server.listening": Line(INFO, ("url",)),
     "server.stopped": Line(INFO, (), ("connections", "seconds", "calls"), WARNING),
     "shutdown.overrun": Line(ERROR),

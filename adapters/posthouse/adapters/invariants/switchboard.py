@@ -43,8 +43,11 @@ def tables(board: Switchboard) -> None:
     must(all(table.by_user.values()), "tables: a user without connections is not kept")
     in_head = sum(socket.in_head for socket in table.sockets.values())
     must(table.in_head == in_head, "tables: sockets in their head are counted")
-    counted = Counter(socket.address.key for socket in table.sockets.values() if socket.address.host)
+    counted = Counter(socket.counted for socket in table.sockets.values() if socket.counted)
     must(table.by_address == counted, "tables: sockets are counted by address")
+    for number, socket in table.sockets.items():
+        right = _counted(board, sockets.records[number]) if number in sockets.records else (socket.counted,)
+        must(socket.counted in right, "tables: a socket is counted for its peer, or for the client of its request")
     must(sockets.records.keys() == table.sockets.keys(), "tables: switchboard and gateway have the same sockets")
     must(sockets.by_connection.keys() | local.keys() == table.records.keys(), "tables: every connection has a socket")
     for connection in local:
@@ -60,6 +63,21 @@ def tables(board: Switchboard) -> None:
     )
     held = board.gateway.memory - board.gateway._buffered + sockets.buffered
     must(board.health(0.0).memory == held, "flow: health tells what is held now")
+
+
+def _counted(board: Switchboard, state: SocketState) -> tuple[str, ...]:
+    """The keys under which limits per address may count this socket."""
+    if not board._networks.trust(state.address):
+        return (state.address.key,)
+    table = board.gateway._connections
+    if state.connection is not None:
+        record = table.records[state.connection]
+        key = record.peer.address.key
+        return (key,) if table.limits_addresses and record.admitted else (key, "")
+    if type(state.codec) is Http1 and state.codec._state is not HttpState.IDLE:
+        client = state.codec._reader.client
+        return ("",) if client is None else ("", client.key)
+    return ("",)
 
 
 def socket_of(board: Switchboard, state: SocketState) -> None:

@@ -176,6 +176,7 @@ NOTATIONS: Final[dict[str, Notation]] = {
     "request": PLAIN,
     "operation": PLAIN,
     "namespace": PLAIN,
+    "trusted": PLAIN,
     "size": PLAIN,
     "code": PLAIN,
     "reason": PLAIN,

@@ -40,7 +40,7 @@ INPUTS: Final[dict[Machine, tuple[str, ...]]] = {
         *("call", "hang_up", *APPLICATION, *LIFETIME),
     ),
     "gateway": (
-        *("accepted", "head_read", "released", "connect", "receive", "heard", "disconnected"),
+        *("accepted", "head_read", "arrived", "released", "connect", "receive", "heard", "disconnected"),
         *("report_held", "report_sent", "report_buffered", *APPLICATION, *LIFETIME),
     ),
 }

@@ -65,7 +65,11 @@ class CheckedGateway(Gateway):
         )
         self.model.wall = wall
 
-    accepted = checked(Gateway.accepted, lambda model, socket, address, now: model.accepted(socket))
+    accepted = checked(
+        Gateway.accepted,
+        lambda model, socket, address, now, *, trusted=False: model.accepted(socket),
+    )
+    arrived = checked(Gateway.arrived, lambda model, admitted, socket, address, now: None)
     released = checked(Gateway.released, lambda model, _, socket, now: model.released(socket))
     connect = checked(
         Gateway.connect,

@@ -34,7 +34,7 @@ from posthouse.transports.switchboard.switchboard import Switchboard
 from .arguments import Options, check_arguments, check_backend
 from .build import BUILD, Build
 from .driving import Entrances, drive, log_errors
-from .entrances.hosts import allowed_names, check_hosts, hosts_to_bind
+from .entrances.hosts import allowed_names, check_hosts, hosts_to_bind, warn_of_trust
 from .entrances.listeners import listen_tcp, listen_unix
 from .server import Server
 from .signals import end_process, on_signals
@@ -97,6 +97,7 @@ async def serve(
     system = build.machine(clock)
     hosts = hosts_to_bind(host, elsewhere=unix is not None or bool(pipes))
     check_hosts(system.sockets, hosts, allow_hosts, dev=dev)
+    warn_of_trust(config)
     if tls_key is not None and tls_cert is None:
         raise UsageError("tls_key needs tls_cert: TLS needs a certificate")
     if signals and not system.signals.available():

@@ -106,8 +106,8 @@ Identified = Callable[[Connection, float], None]
 
 
 class Socket(Struct, eq=False, gc=False):
-    """One accepted socket. `counted` is the key under which limits per address count it, or empty. `in_head`: its first
-    whole head has not been read yet."""
+    """One accepted socket. `counted` is the key under which limits per address count it, or empty: behind a trusted
+    proxy, that of the client whose request it carries. `in_head`: its first whole head has not been read yet."""
 
     address: Address
     counted: str
@@ -116,7 +116,7 @@ class Socket(Struct, eq=False, gc=False):
 
 class Connections:
     """The tables of sockets and connections. `in_head`: the number of sockets whose first head has not been read.
-    `identified` is told of identities."""
+    `limits_addresses`: a limit per address is set. `identified` is told of identities."""
 
     identified: Identified
 
@@ -127,6 +127,7 @@ class Connections:
         self._last_socket = 0
         rate = config.accept_rate_per_address
         self._accepts = None if rate is None else Buckets(rate, config.max_connections)
+        self.limits_addresses = rate is not None or config.max_connections_per_address is not None
         self.records: dict[ConnectionId, Connection] = {}
         self.sockets: dict[SocketId, Socket] = {}
         self.in_head = 0
@@ -150,34 +151,52 @@ class Connections:
 
     # Sockets
 
-    def socket_limits(self, address: Address, now: float) -> list[Limit]:
-        """The limits that one more socket from this address would breach."""
-        config = self._config
+    def socket_limits(self, address: Address, now: float, *, trusted: bool = False) -> list[Limit]:
+        """The limits that one more socket from this address would breach. Those per address do not apply to a `trusted`
+        proxy: they apply to its clients."""
         breached: list[Limit] = []
-        if len(self.sockets) >= config.max_connections:
+        if len(self.sockets) >= self._config.max_connections:
             breached.append(MAX_CONNECTIONS)
-        if self.in_head >= config.max_in_head:
+        if self.in_head >= self._config.max_in_head:
             breached.append(MAX_IN_HEAD)
+        return breached if trusted else [*breached, *self.address_limits(address, now)]
+
+    def address_limits(self, address: Address, now: float) -> list[CloseReason]:
+        """The limits that one more socket, or one more request through a trusted proxy, from this address would
+        breach."""
+        breached: list[CloseReason] = []
         key = address.key
         if not key:
             return breached
-        allowed = config.max_connections_per_address
+        allowed = self._config.max_connections_per_address
         if allowed is not None and self.by_address.get(key, 0) >= allowed:
             breached.append(MAX_CONNECTIONS_PER_ADDRESS)
         if self._accepts is not None and not self._accepts.of(key, now).take(now):
             breached.append(ACCEPT_RATE_PER_ADDRESS)
         return breached
 
-    def add_socket(self, address: Address) -> SocketId:
-        """Record a new socket."""
+    def add_socket(self, address: Address, *, trusted: bool = False) -> SocketId:
+        """Record a new socket. That of a `trusted` proxy is counted for its clients."""
         self._last_socket += 1
         socket = SocketId(self._last_socket)
-        key = address.key
-        self.sockets[socket] = Socket(address, key)
+        self.sockets[socket] = Socket(address, "")
         self.in_head += 1
+        if not trusted:
+            self.count(socket, address.key)
+        return socket
+
+    def count(self, socket: SocketId, key: str) -> None:
+        """Count this socket under this key, and no longer under the one before it. Empty: under none."""
+        record = self.sockets[socket]
+        before, record.counted = record.counted, key
+        if before:
+            left = self.by_address[before] - 1
+            if left:
+                self.by_address[before] = left
+            else:
+                del self.by_address[before]
         if key:
             self.by_address[key] = self.by_address.get(key, 0) + 1
-        return socket
 
     def head_read(self, socket: SocketId) -> None:
         """The socket's first whole head was read."""
@@ -189,13 +208,8 @@ class Connections:
     def remove_socket(self, socket: SocketId) -> None:
         """The socket is closed."""
         self.head_read(socket)
-        key = self.sockets.pop(socket).counted
-        if key:
-            left = self.by_address[key] - 1
-            if left:
-                self.by_address[key] = left
-            else:
-                del self.by_address[key]
+        self.count(socket, "")
+        del self.sockets[socket]
 
     # Connections
 
@@ -271,8 +285,10 @@ class Connections:
             self._forget_user(record)
 
     def remove(self, record: Connection) -> None:
-        """The connection is gone: forget it."""
+        """The connection is gone: forget it. The next request of its socket may come from another client."""
         del self.records[record.id]
+        if record.peer.address.proxy and record.peer.socket in self.sockets:
+            self.count(record.peer.socket, "")
 
     def idlest(self) -> Connection | None:
         """The admitted connection that was heard from least recently, or None."""

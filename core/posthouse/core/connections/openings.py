@@ -26,16 +26,29 @@ class Openings:
         self._connections = connections
         self._liveness = liveness
 
-    def accept(self, address: Address, now: float, *, accepting: bool) -> SocketId | None:
-        """Record one more socket. None: a limit or a shut-down refuses it. Raises UsageError if it has no Address."""
+    def accept(self, address: Address, now: float, *, accepting: bool, trusted: bool = False) -> SocketId | None:
+        """Record one more socket, of a `trusted` proxy if that is so. None: a limit or a shut-down refuses it. Raises
+        UsageError if it has no Address."""
         if not isinstance(address, Address):
             raise UsageError(f"the address is {address!r}: give an Address, such as Address('127.0.0.1', 5000)")
         if not accepting:
             return None
-        for limit in self._connections.socket_limits(address, now):
+        for limit in self._connections.socket_limits(address, now, trusted=trusted):
             if self._shared.enforces(limit, None, address, now):
                 return None
-        return self._connections.add_socket(address)
+        return self._connections.add_socket(address, trusted=trusted)
+
+    def arrive(self, socket: SocketId, address: Address, now: float) -> CloseReason | None:
+        """A trusted proxy sends a request of this client: count its socket for the client. Returns the limit that
+        refuses the request."""
+        if not self._connections.limits_addresses:
+            return None
+        self._connections.count(socket, "")
+        for limit in self._connections.address_limits(address, now):
+            if self._shared.enforces(limit, None, address, now):
+                return limit
+        self._connections.count(socket, address.key)
+        return None
 
     def connect(
         self,
@@ -93,13 +106,18 @@ class Openings:
 
     def _obstacle(self, peer: Peer, identity: Identity | None, now: float) -> CloseReason | None:
         """The limit that refuses this peer, or None."""
-        config = self._shared.config
+        config, address = self._shared.config, peer.address
         if (
             peer.socket is not None
             and config.max_connections_per_user is None
             and self._shared.held <= config.memory_budget
+            and not (address.proxy and self._connections.limits_addresses)
         ):
             return None
+        if peer.socket is not None and address.proxy and not self._connections.sockets[peer.socket].counted:
+            refused = self.arrive(peer.socket, address, now)
+            if refused is not None:
+                return refused
         limits = self._connections.connection_limits(peer, identity)
         if self._shared.held > config.memory_budget:
             limits.append(MEMORY_BUDGET)

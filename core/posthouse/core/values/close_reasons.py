@@ -37,8 +37,6 @@ class CloseReason(Limit, frozen=True, kw_only=True):
 
 
 MAX_IN_HEAD: Final = Limit("max_in_head", "too many sockets have not sent their first request")
-MAX_CONNECTIONS_PER_ADDRESS: Final = Limit("max_connections_per_address", "too many sockets of one address")
-ACCEPT_RATE_PER_ADDRESS: Final = Limit("accept_rate_per_address", "sockets of one address come too fast")
 MAX_AUTH_FAILURES: Final = Limit("max_auth_failures", "too many failed authentications of one user from one address")
 MAX_AUTH_FAILURES_PER_ADDRESS: Final = Limit(
     "max_auth_failures_per_address", "too many failed authentications from one address"
@@ -53,6 +51,12 @@ DRAIN_TIMEOUT: Final = CloseReason(
 )
 IDLE_TIMEOUT: Final = CloseReason("idle_timeout", "no message for too long", code=1000)
 MAX_CONNECTIONS: Final = CloseReason("max_connections", "the server has too many connections", code=1013)
+MAX_CONNECTIONS_PER_ADDRESS: Final = CloseReason(
+    "max_connections_per_address", "too many sockets of one address", code=4429, error=RATE_LIMITED
+)
+ACCEPT_RATE_PER_ADDRESS: Final = CloseReason(
+    "accept_rate_per_address", "sockets of one address come too fast", code=4429, error=RATE_LIMITED
+)
 MAX_CONNECTIONS_PER_USER: Final = CloseReason(
     "max_connections_per_user", "too many connections of one user", code=4429, error=RATE_LIMITED
 )

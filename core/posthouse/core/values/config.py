@@ -18,6 +18,7 @@ from msgspec.structs import fields
 
 from .errors import UsageError
 from .limits import LIMITS
+from .peers import UNIX, read_network
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -29,6 +30,10 @@ INTRODUCTION: Final = """
 Each limit below has its default, the unit that it counts, and the effect of a breach. A limit that is marked ° is one
 of policy, which `observe` may name: it is then counted and not enforced.
 """
+
+PROXY_HEADERS: Final = ("x-forwarded", "forwarded")
+"""The families of header fields in which a proxy names its client: `X-Forwarded-For` and its like, or `Forwarded` (RFC
+7239)."""
 
 OBSERVABLE: Final = (
     "max_connections_per_address",
@@ -151,6 +156,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     drain_spread: float = 5.0
     stdio_grace: float = 5.0
 
+    # proxies
+    trust_proxies: tuple[str, ...] = ()
+    proxy_headers: str = "x-forwarded"
+    trust_forwarded_host: bool = False
+
     observe: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -158,6 +168,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             value = getattr(self, name)
             if value is not None or not optional:
                 _check(name, kind, value)
+        for proxy in self.trust_proxies:
+            if proxy != UNIX:
+                read_network(proxy)
+        if self.proxy_headers not in PROXY_HEADERS:
+            raise UsageError(f"proxy_headers is {self.proxy_headers!r}: it must be {' or '.join(PROXY_HEADERS)}")
         for name in self.observe:
             if name not in OBSERVABLE:
                 raise UsageError(
@@ -215,6 +230,7 @@ SHAPES: Final[dict[Any, tuple[type, bool]]] = {
     float: (float, False),
     float | None: (float, True),
     bool: (bool, False),
+    str: (str, False),
     tuple[str, ...]: (tuple, False),
 }
 """The type that an annotation asks for, and whether None (off) is allowed."""
@@ -223,6 +239,7 @@ EXPECTED: Final[dict[type, str]] = {
     int: "a whole number",
     float: "a number",
     bool: "true or false",
+    str: "a text",
     tuple: "a tuple of names",
 }
 

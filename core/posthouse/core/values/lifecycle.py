@@ -168,6 +168,15 @@ class RequestRefused(Struct, frozen=True):
     now: float
 
 
+class ForwardingIgnored(Struct, frozen=True):
+    """A peer that is no trusted proxy named another client in this header: it is taken for the client itself. Only the
+    switchboard emits this, and only once."""
+
+    header: str
+    address: Address
+    now: float
+
+
 class DrainStarted(Struct, frozen=True):
     """`shut_down` was called: new calls get -32050."""
 
@@ -192,6 +201,7 @@ Event = (
     | AuthExpired
     | LimitBreached
     | RequestRefused
+    | ForwardingIgnored
     | DrainStarted
     | AcceptingStopped
 )
@@ -208,6 +218,7 @@ EventName = Literal[
     "auth.expired",
     "limit.breached",
     "request.refused",
+    "forwarding.ignored",
     "gateway.draining",
     "gateway.accepting_stopped",
 ]
@@ -227,6 +238,7 @@ EVENTS: Final[dict[EventName, type[Event]]] = {
     "auth.expired": AuthExpired,
     "limit.breached": LimitBreached,
     "request.refused": RequestRefused,
+    "forwarding.ignored": ForwardingIgnored,
     "gateway.draining": DrainStarted,
     "gateway.accepting_stopped": AcceptingStopped,
 }

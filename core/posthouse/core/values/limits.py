@@ -12,12 +12,14 @@ Sockets and connections
       the socket is closed without reading; a connection gets 1013, over HTTP 503
   max_in_head = 1,000: sockets before their first complete head
       the socket is closed without reading
-  max_connections_per_address ° = off: sockets of one IP address (IPv6: /64)
-      the socket is closed without reading
+  max_connections_per_address ° = off: sockets of one IP address (IPv6: /64); behind a [trusted
+      proxy](#proxies), requests and WebSockets
+      the socket is closed without reading; behind a proxy 429 with -32029, at the head (code 4429)
   max_connections_per_user ° = off: connections of one user
       close 4429, over HTTP 429
-  accept_rate_per_address ° = off: sockets a second of one IP address (IPv6: /64)
-      the socket is closed without reading
+  accept_rate_per_address ° = off: sockets a second of one IP address (IPv6: /64); behind a [trusted
+      proxy](#proxies), requests and WebSockets
+      the socket is closed without reading; behind a proxy 429 with -32029, at the head (code 4429)
   descriptor_reserve = 64: file descriptors kept free
       accepting stops, and resumes by itself
   memory_budget = 1 GiB: bytes held for all peers, with the headers of open WebSockets
@@ -208,4 +210,13 @@ Life and end
       close 1012, each connection at its own time
   stdio_grace = 5: seconds for running calls after the end of input
       the process exits
+
+Proxies
+  trust_proxies = none: addresses and networks (CIDR), or unix for the peers of unix sockets
+      what all others say about their clients is ignored
+  proxy_headers = x-forwarded: x-forwarded or forwarded: the headers that trusted proxies set
+      the other family is ignored; a malformed header is refused with 400
+  trust_forwarded_host = false: true or false: their X-Forwarded-Host, or host=, is the host that
+      the client used
+      a host that is not allowed is refused with 421
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from ipaddress import AddressValueError, IPv6Address
+from ipaddress import AddressValueError, IPv4Network, IPv6Address, IPv6Network, ip_network
 from math import isfinite
 from types import MappingProxyType
 from typing import Any, Final, Literal, NewType
@@ -46,13 +46,18 @@ SUBNET: Final = -1 << 64
 
 
 class Address(Struct, frozen=True, gc=False):
-    """The other end of a socket. `host` is an IP address as text. It is empty for unix sockets and pipes: limits per
-    address do not apply to them. `transport` says which first bytes to expect."""
+    """The address of a peer. `host` is an IP address as text. It is empty for unix sockets and pipes: limits per
+    address do not apply to them. `transport` says which first bytes to expect. `secure`: the peer speaks TLS.
+
+    `proxy` is the address of the trusted proxy at the other end of the socket, or `unix`. Then `host` and `port` are
+    those of the client behind it, and `secure` says how this client speaks to the proxy. Empty: there is no proxy.
+    """
 
     host: str = ""
     port: int = 0
     transport: Literal["stream", "pipe"] = "stream"
     secure: bool = False
+    proxy: str = ""
 
     @property
     def key(self) -> str:
@@ -68,6 +73,21 @@ class Address(Struct, frozen=True, gc=False):
         if address.ipv4_mapped is not None:
             return str(address.ipv4_mapped)
         return f"{IPv6Address(int(address) & SUBNET)}/64"
+
+
+UNIX: Final = "unix"
+"""Names the peers of a unix socket, which have no IP address."""
+
+Network = IPv4Network | IPv6Network
+
+
+def read_network(text: str) -> Network:
+    """The network of trusted proxies that is written as CIDR, or as one address. Raises UsageError if it is neither."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        forms = f"a network such as 10.0.0.0/8 or fd00::/8, an IP address, or {UNIX} for the peers of a unix socket"
+        raise UsageError(f"trust_proxies contains {text!r}: give {forms}") from None
 
 
 UserKey = tuple[str, str]

@@ -78,6 +78,7 @@ def test_every_option_of_the_command_is_passed_to_serve(ran: dict[str, Any], tmp
     (tmp_path / "limits.toml").write_text("max_batch = 7\n")
     words = "serve calculator:service --host ::1 --host 127.0.0.1 --port 0 --unix /tmp/s --tls-cert c --tls-key k"
     words += f" --backend trio --config {tmp_path}/limits.toml --allow-host a --allow-host b --allow-origin https://o"
+    words += " --trust-proxy 10.0.0.0/8 --trust-proxy unix --proxy-headers forwarded --trust-forwarded-host"
     words += " --dev --log-level debug --log-format json --access-log --journal j --journal-bytes 70000"
     assert main(words.split()) == 0
     assert ran["service"].name == "calculator"
@@ -89,7 +90,12 @@ def test_every_option_of_the_command_is_passed_to_serve(ran: dict[str, Any], tmp
         "unix": "/tmp/s",
         "tls_cert": "c",
         "tls_key": "k",
-        "config": Config(max_batch=7),
+        "config": Config(
+            max_batch=7,
+            trust_proxies=("10.0.0.0/8", "unix"),
+            proxy_headers="forwarded",
+            trust_forwarded_host=True,
+        ),
         "allow_hosts": ["a", "b"],
         "allow_origins": ["https://o"],
         "dev": True,
@@ -153,6 +159,30 @@ def test_options_for_tcp_are_refused_with_a_unix_socket_alone(
     assert main(["serve", "--unix", "/tmp/s", "--host", "127.0.0.1", *option]) == 0
     assert main(["serve", "--unix", "/tmp/s"]) == 0
     assert (ran["unix"], ran["host"], ran["port"]) == ("/tmp/s", None, 8000)
+
+
+def test_proxies_are_trusted_by_the_configuration_file_unless_the_command_line_names_some(
+    ran: dict[str, Any], tmp_path: Path
+) -> None:
+    lines = ('trust_proxies = ["10.0.0.1"]', 'proxy_headers = "forwarded"', "trust_forwarded_host = true")
+    (tmp_path / "limits.toml").write_text("\n".join(lines) + "\n")
+    words = ["serve", "--config", f"{tmp_path}/limits.toml"]
+    assert main(words) == 0
+    assert ran["config"] == Config(trust_proxies=("10.0.0.1",), proxy_headers="forwarded", trust_forwarded_host=True)
+    assert main([*words, "--trust-proxy", "::1", "--proxy-headers", "x-forwarded"]) == 0
+    assert ran["config"] == Config(trust_proxies=("::1",), trust_forwarded_host=True)
+
+
+def test_a_proxy_that_is_no_address_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    said = complaint(capsys, "serve", "--trust-proxy", "10.0.0.0/33")
+    assert said.startswith("posthouse: --trust-proxy contains '10.0.0.0/33': give a network such as 10.0.0.0/8 or ")
+    assert "proxy.example" in complaint(capsys, "serve", "--trust-proxy", "proxy.example")
+
+
+@pytest.mark.parametrize("option", [("--proxy-headers", "forwarded"), ("--trust-forwarded-host",)])
+def test_options_about_trusted_proxies_need_one(option: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    said = complaint(capsys, "serve", *option)
+    assert said.startswith(f"posthouse: {option[0]} is about trusted proxies, and there is none\n  add --trust-proxy")
 
 
 def test_listening_beyond_this_machine_needs_allowed_host_names(capsys: pytest.CaptureFixture[str]) -> None:

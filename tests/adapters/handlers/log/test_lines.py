@@ -14,6 +14,7 @@ from posthouse.core.values.lifecycle import (
     CallFailed,
     CallTimedOut,
     ConnectionClosed,
+    ForwardingIgnored,
     LimitBreached,
     RequestRefused,
 )
@@ -244,3 +245,24 @@ def test_the_access_log_has_the_facts_of_each_call(caplog: pytest.LogCaptureFixt
     caplog.clear()
     emit(world(caplog), event)
     assert facts(caplog, "call.ended") == []
+
+
+def test_a_line_about_a_client_behind_a_proxy_names_both(caplog: pytest.LogCaptureFixture) -> None:
+    server = world(caplog)
+    client = Address("192.0.2.1", proxy="10.0.0.9")
+    emit(server, RequestRefused(400, "why", None, client, 0.0))
+    emit(server, LimitBreached("max_batch", ConnectionId(5), client, True, 0.0))
+    for event in ("request.refused", "limit.breached"):
+        (line,) = facts(caplog, event)
+        assert (line["peer"], line["proxy"]) == ("192.0.2.1", "10.0.0.9")
+        assert line["text"].endswith(", peer=192.0.2.1, proxy=10.0.0.9")
+
+
+@pytest.mark.parametrize(("place", "peer"), [(PLACE, "10.0.0.9"), (Address(), "unix")])
+def test_a_header_that_was_ignored_is_a_warning_with_the_remedy(
+    caplog: pytest.LogCaptureFixture, place: Address, peer: str
+) -> None:
+    emit(world(caplog), ForwardingIgnored("x-forwarded-for", place, 0.0))
+    (line,) = facts(caplog, "forwarding.ignored")
+    text = f"ignored x-forwarded-for of {peer}: if it is a proxy of yours, use --trust-proxy {peer}"
+    assert line == {"level": 30, "text": f"{text} (in code, trust_proxies)", "header": "x-forwarded-for", "peer": peer}

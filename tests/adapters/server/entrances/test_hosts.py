@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from posthouse.adapters.server.entrances.hosts import allowed_names, check_hosts, hosts_to_bind
+from posthouse.adapters.server.entrances.hosts import allowed_names, check_hosts, hosts_to_bind, warn_of_trust
 from posthouse.adapters.server.entrances.listeners import Bound
 from posthouse.adapters.system.machine import MachineSockets
+from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
 
 SOCKETS = MachineSockets()
@@ -60,3 +61,14 @@ def test_the_names_are_those_of_loopback_and_the_addresses(hosts: list[str], nam
     bound = tuple(Bound(host, 8000) for host in hosts)
     assert allowed_names(bound, ()) == names
     assert allowed_names(bound, ["example.org"]) == ("example.org",)
+
+
+def test_a_server_that_trusts_every_address_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_trust(Config(trust_proxies=("unix", "10.0.0.0/8", "::1")))
+    assert caplog.messages == []
+    warn_of_trust(Config(trust_proxies=("10.0.0.0/8", "0.0.0.0/0", "::/0")))
+    assert caplog.messages == [
+        f"every client may name any address as its own: {network} in --trust-proxy (in code, trust_proxies) contains "
+        "all addresses"
+        for network in ("0.0.0.0/0", "::/0")
+    ]

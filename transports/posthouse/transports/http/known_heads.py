@@ -2,7 +2,8 @@
 
 A head is looked up by its bytes, so that no other head gets its judgement. The values of `DIFFERING` fields are cut
 out before that: the judgement never says who calls, and a request id or a trace makes no head a new one. A head is only
-kept if it is short, asks for a call, and repeats no field. This module may not know how a head is judged.
+kept if it is short, asks for a call, and repeats no field. The client that a proxy names is no part of a judgement: it
+is read from the headers of each request. This module may not know how a head is judged.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from typing import Final, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 from posthouse.core.values.config import KIB
 from posthouse.core.values.peers import CREDENTIALS, NO_META, Meta
 from posthouse.transports.fields import VALUE, Fields
@@ -51,7 +53,9 @@ class JudgedHead(Struct, frozen=True, gc=False):
     """A head: the purpose of its request, and how to answer it.
 
     `call`: a body follows, and its client does not wait for 100 Continue. `length` is that of the body, None for
-    chunks. `meta` is that of the call, or of the calls behind a handshake.
+    chunks. `meta` is that of the call, or of the calls behind a handshake. `secure` and `host` are what a trusted proxy
+    said when the head was judged: where it says something else, the head must be judged anew. `ignored` is a field in
+    which a peer that is no such proxy named a client.
     """
 
     wanted: Wanted
@@ -61,6 +65,9 @@ class JudgedHead(Struct, frozen=True, gc=False):
     path: str
     headers: Fields
     options: ResponseOptions
+    secure: bool | None = None
+    host: bytes | None = None
+    ignored: bytes | None = None
 
 
 class CutHead(Struct, frozen=True, gc=False):
@@ -97,12 +104,13 @@ class CutHead(Struct, frozen=True, gc=False):
         if not isinstance(meta, Meta):
             return None
         call, options = Call(meta, awaited=False), known.options.naming(meta.request_id)
-        return JudgedHead(call, True, meta, known.length, known.path, tuple(headers), options)
+        said = known.secure, known.host, known.ignored
+        return JudgedHead(call, True, meta, known.length, known.path, tuple(headers), options, *said)
 
 
 class KnownHeads:
     """At most `most` heads, and as many with values cut out, of at most `MAX_HEAD_BYTES` each. The oldest one makes
-    room. All sockets of one policy and one config share it."""
+    room. All sockets of one policy and one config share it, those of trusted proxies another one."""
 
     def __init__(self, most: int = MAX_HEADS) -> None:
         self._most: Final = most
@@ -147,7 +155,7 @@ def _without_values(judged: JudgedHead, parts: tuple[bytes, ...]) -> CutHead:
     before = [(piece, len(piece)) for piece in pieces]
     kept = tuple([(name, b"" if name in DIFFERING else value) for name, value in headers])
     call = Call(NO_META, awaited=False)
-    known = JudgedHead(call, True, NO_META, judged.length, judged.path, kept, judged.options)
+    known = replace(judged, wanted=call, meta=NO_META, headers=kept)
     return CutHead(known, before, parts[-1], cut)
 
 

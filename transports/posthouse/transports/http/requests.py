@@ -10,15 +10,16 @@ from typing import Final
 
 from msgspec.structs import replace
 from posthouse.core.values.config import Config
-from posthouse.core.values.peers import NO_META, Meta
+from posthouse.core.values.peers import NO_META, Address, Meta
 from posthouse.transports.codec import Exchange
 from posthouse.transports.fields import Fields
+from posthouse.transports.forwarding import FORWARDING_FIELDS, Proxy
 from posthouse.transports.policy import Policy
 from posthouse.transports.refusal import Refusal
 
 from .answers import UNKNOWN, ResponseOptions, cors_lines
 from .bodies import Body, ChunkedBody, CountedBody
-from .head import Head, HeadScanner, parse, read_plain
+from .head import BAD_HOST, HOST, Head, HeadScanner, parse, read_plain
 from .known_heads import NO_HEADS, JudgedHead, KnownHeads
 from .routes import PATHS, Call, Wanted, judge, read_request_id
 
@@ -30,12 +31,13 @@ RATE_GRACE: Final = 2.0
 
 class RequestReader:
     """The received bytes of one socket. `buffer` has those that were not read yet. `head_read`: a whole head was found.
-    `options` (how to answer) are those of the request whose head was read last, and so are `path`, `headers` and `meta`
-    unless that was an `Exchange`."""
+    `options` (how to answer) are those of the request whose head was read last, and so are `path`, `headers`, `meta`
+    and `ignored` unless that was an `Exchange`. `client` is its client, if the peer is a trusted `proxy`."""
 
-    def __init__(self, config: Config, policy: Policy, known: KnownHeads) -> None:
+    def __init__(self, config: Config, policy: Policy, known: KnownHeads, proxy: Proxy | None = None) -> None:
         self._config: Final = config
         self._policy: Final = policy
+        self._proxy: Final = proxy
         self._known: Final = known
         self._direct: Final = known is not NO_HEADS
         self._scanner: Final = HeadScanner(config)
@@ -47,6 +49,8 @@ class RequestReader:
         self.path = ""
         self.headers: Fields = ()
         self.options = UNKNOWN
+        self.client: Address | None = None
+        self.ignored: bytes | None = None
 
     def read_whole(self, data: bytes) -> Exchange | None:
         """The call that these bytes are, if its head is known or plain and nothing else was received. None: nothing has
@@ -58,8 +62,10 @@ class RequestReader:
         judged = self._known.find(raw) or self._read_new(raw)
         if judged is None or judged.length != len(data) - end or not judged.call:
             return None
+        if self._proxy is not None and not self._names_client(self._proxy, judged):
+            return None
         self.options = judged.options
-        return Exchange(data[end:], judged.meta, judged.path, judged.headers)
+        return Exchange(data[end:], judged.meta, judged.path, judged.headers, self.client, judged.ignored)
 
     def read_head(self, now: float) -> Wanted | Exchange | None:
         """The purpose of the next request, a refusal, or None if it needs more bytes. After a `Call`, read its body. An
@@ -67,6 +73,7 @@ class RequestReader:
         judged = (self._direct and self._take_whole()) or self._take_general()
         if not isinstance(judged, JudgedHead):
             self.options = UNKNOWN
+            self.client = None
             return judged
         self.head_read = True
         self.options = judged.options
@@ -74,11 +81,11 @@ class RequestReader:
         if self._direct and judged.call and length is not None and len(buffer) >= length:
             body = bytes(buffer[:length])
             del buffer[:length]
-            return Exchange(body, judged.meta, judged.path, judged.headers)
+            return Exchange(body, judged.meta, judged.path, judged.headers, self.client, judged.ignored)
         if isinstance(wanted, Call):
             self._body = ChunkedBody(self._config) if length is None else CountedBody(length)
             self._body_since = now
-        self.path, self.headers, self.meta = judged.path, judged.headers, judged.meta
+        self.path, self.headers, self.meta, self.ignored = judged.path, judged.headers, judged.meta, judged.ignored
         return wanted
 
     def _take_whole(self) -> JudgedHead | None:
@@ -89,9 +96,18 @@ class RequestReader:
             return None
         raw = bytes(buffer[:end])
         judged = self._known.find(raw) or self._read_new(raw)
-        if judged is not None:
-            del buffer[:end]
+        if judged is None or (self._proxy is not None and not self._names_client(self._proxy, judged)):
+            return None
+        del buffer[:end]
         return judged
+
+    def _names_client(self, proxy: Proxy, judged: JudgedHead) -> bool:
+        """Read the client of this request. False: the judgement of its head is not that of this client's request."""
+        client = proxy.client_of(judged.headers)
+        if isinstance(client, Refusal) or (client.address.secure, client.host) != (judged.secure, judged.host):
+            return False
+        self.client = client.address
+        return True
 
     def _read_new(self, raw: bytes) -> JudgedHead | None:
         """How this whole head is judged, if it is known but for the values that differ, or if it is plain."""
@@ -116,7 +132,15 @@ class RequestReader:
 
     def _judge(self, raw: bytes, head: Head) -> JudgedHead:
         fields = head.fields
-        wanted = judge(head, self._policy, self._config)
+        secure, host, ignored = None, None, None
+        if self._proxy is None:
+            for name in FORWARDING_FIELDS:
+                if name in fields:
+                    ignored = name
+                    break
+            wanted = judge(head, self._policy, self._config)
+        else:
+            wanted, secure, host = self._judge_forwarded(self._proxy, head)
         if isinstance(wanted, Call):
             meta = wanted.meta
         else:
@@ -127,9 +151,22 @@ class RequestReader:
         options = ResponseOptions(head.persistent, head.method == b"HEAD", lines)
         length = None if head.chunked else head.length or 0
         call, path = isinstance(wanted, Call) and not wanted.awaited, PATHS.get(head.path) or head.path.decode("ascii")
-        judged = JudgedHead(wanted, call, meta, length, path, head.headers, options)
+        judged = JudgedHead(wanted, call, meta, length, path, head.headers, options, secure, host, ignored)
         self._known.keep(raw, head, judged)
         return judged if meta.request_id is None else replace(judged, options=options.naming(meta.request_id))
+
+    def _judge_forwarded(self, proxy: Proxy, head: Head) -> tuple[Wanted, bool | None, bytes | None]:
+        """The purpose of a request through a trusted proxy, and what the proxy says of TLS and of the host."""
+        client = proxy.client_of(head.headers)
+        if isinstance(client, Refusal):
+            self.client = None
+            return client, None, None
+        self.client = client.address
+        secure, host = client.address.secure, client.host
+        if host is not None and not HOST.fullmatch(host):
+            return BAD_HOST, secure, host
+        used = head if host is None else replace(head, host=host)
+        return judge(used, self._policy, self._config, secure), secure, host
 
     def read_body(self, data: bytes) -> Exchange | Refusal | None:
         """Read the body from the next bytes. The whole request; a refusal; or None: more bytes are needed."""
@@ -140,7 +177,7 @@ class RequestReader:
             return rest
         self._body = None
         self.buffer += rest
-        return Exchange(body.join(), self.meta, self.path, self.headers)
+        return Exchange(body.join(), self.meta, self.path, self.headers, self.client, self.ignored)
 
     @property
     def body_deadline(self) -> float:

@@ -78,8 +78,8 @@ class Preflight(Struct, frozen=True, gc=False):
 Wanted = Call | Probe | Handshake | Preflight | Refusal
 
 
-def judge(head: Head, policy: Policy, config: Config) -> Wanted:
-    """The purpose of this request, or why it is refused."""
+def judge(head: Head, policy: Policy, config: Config, secure: bool | None = None) -> Wanted:
+    """The purpose of this request, or why it is refused. `secure`: what a trusted proxy says of TLS."""
     if head.query and _names_secret(head.query):
         return SECRET_IN_URL
     methods = METHODS.get(head.path)
@@ -98,7 +98,8 @@ def judge(head: Head, policy: Policy, config: Config) -> Wanted:
         return Refusal(405, f"Use {wanted} for {head.path.decode()}.", allow, keep=head.bodiless)
     if head.path != b"/health":
         # Probes name the machine's address in Host. The answer has only counts: a page that rebinds DNS may read them.
-        refusal = authorize_open(policy, head.method, head.host, fields.get(b"origin"), fields.get(b"content-type"))
+        origin, media_type = fields.get(b"origin"), fields.get(b"content-type")
+        refusal = authorize_open(policy, head.method, head.host, origin, media_type, secure)
         if refusal is not None:
             return refusal
     if head.method == b"POST":

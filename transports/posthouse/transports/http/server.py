@@ -13,22 +13,18 @@ from typing import Final
 from posthouse.core.values.close_reasons import CloseReason
 from posthouse.core.values.config import Config
 from posthouse.transports.codec import (
-    DISCARD_BYTES,
     DISCARD_SECONDS,
     Answered,
+    Arrived,
     Codec,
     Ended,
     Exchange,
-    Finish,
     Handshake,
     HeadRead,
-    Output,
-    Pause,
-    Resume,
     Send,
-    Shut,
     Upgrade,
 )
+from posthouse.transports.forwarding import Proxy
 from posthouse.transports.policy import Policy
 from posthouse.transports.refusal import Refusal
 from posthouse.transports.websocket.server import WebSocket
@@ -44,31 +40,32 @@ from .answers import (
     switching_head,
 )
 from .bodies import BODY_TIMED_OUT, NO_MEMORY
+from .ending import Ending
 from .head import HEAD_TIMED_OUT
 from .known_heads import NO_HEADS, KnownHeads
 from .requests import RequestReader
 from .routes import PREFLIGHT_FIELDS, Call, Preflight
-from .state import TRANSITIONS, HttpEvent, HttpState
+from .state import (
+    ANSWER,
+    ANSWERING,
+    ASKED,
+    BODY,
+    BODY_EXPECTED,
+    CLOSED,
+    HEAD,
+    IDLE,
+    LINGERING,
+    PROCEED,
+    REQUEST,
+    TRANSITIONS,
+    YIELDED,
+    HttpEvent,
+)
 
 CLIENT_GONE: Final = "a client ended its input, and had no answer within half_close_timeout"
 
-IDLE: Final = HttpState.IDLE
-HEAD: Final = HttpState.HEAD
-BODY: Final = HttpState.BODY
-ASKED: Final = HttpState.ASKED
-ANSWERING: Final = HttpState.ANSWERING
-YIELDED: Final = HttpState.YIELDED
-LINGERING: Final = HttpState.LINGERING
-CLOSED: Final = HttpState.CLOSED
 
-# The events of every request: to look up a member of an enumeration takes longer than to follow the table.
-BODY_EXPECTED: Final = HttpEvent.BODY_EXPECTED
-REQUEST: Final = HttpEvent.REQUEST
-ANSWER: Final = HttpEvent.ANSWER
-PROCEED: Final = HttpEvent.PROCEED
-
-
-class Http1(Codec):
+class Http1(Ending):
     """The codec of one accepted socket.
 
     At most one request is pending at a time. An `Exchange` is owed `answer` or `refuse`, a `Probe` `respond`, and an
@@ -78,19 +75,13 @@ class Http1(Codec):
     ends, and no other begins. An answer that was given is still sent to its end.
     """
 
-    def __init__(self, config: Config, policy: Policy, now: float, known: KnownHeads = NO_HEADS) -> None:
-        self.output: list[Output] = []
-        self._config: Final = config
+    def __init__(
+        self, config: Config, policy: Policy, now: float, known: KnownHeads = NO_HEADS, proxy: Proxy | None = None
+    ) -> None:
+        super().__init__(config, RequestReader(config, policy, known, proxy), now)
         self._policy: Final = policy
-        self._reader: Final = RequestReader(config, policy, known)
-        self._state = HEAD
-        self._deadline: float | None = now + config.head_timeout
-        self._draining = False
         self._parsed = 0
         self._upgrade: Handshake | None = None
-        self._paused = False
-        self._gone_at: float | None = None  # the input has ended, and the client waits so long
-        self._discarded = 0
 
     # Bytes in
 
@@ -146,6 +137,7 @@ class Http1(Codec):
     def _await_head(self, event: HttpEvent, now: float) -> None:
         self._state = TRANSITIONS[self._state][event]
         self._deadline = now + self._config.keep_alive_timeout
+        self._reader.client = None
         if self._gone_at is not None and (now >= self._gone_at or not self._reader.buffer):
             self._close()
         elif self._reader.buffer:
@@ -169,20 +161,27 @@ class Http1(Codec):
                 self._deadline = now + self._config.head_timeout
         elif isinstance(wanted, Call):
             self._state = TRANSITIONS[self._state][BODY_EXPECTED]
-            if wanted.awaited:
-                self.output.append(Send(CONTINUE))
-            self._read_body(reader.take(), now)
+            if reader.client is None:
+                self._begin_body(wanted, now)
+            else:
+                self._arriving = wanted
+                self._hand_on(Arrived(reader.client))
         elif isinstance(wanted, Refusal):
             self._refuse(wanted)
         elif isinstance(wanted, Preflight):
             self._answer_alone(Answered(204), Answer(204, fields=field_lines(PREFLIGHT_FIELDS)))
         elif isinstance(wanted, Handshake):
             self._upgrade = wanted
-            self._hand_on(Upgrade(wanted, reader.path, reader.headers, reader.meta))
+            self._hand_on(Upgrade(wanted, reader.path, reader.headers, reader.meta, reader.client, reader.ignored))
         else:
             self._state = TRANSITIONS[self._state][ANSWER]
             self._deadline = None
             self.output.append(wanted)
+
+    def _begin_body(self, call: Call, now: float) -> None:
+        if call.awaited:
+            self.output.append(Send(CONTINUE))
+        self._read_body(self._reader.take(), now)
 
     def _read_body(self, data: bytes, now: float) -> None:
         request = self._reader.read_body(data)
@@ -195,24 +194,20 @@ class Http1(Codec):
         else:
             self._deadline = self._reader.body_deadline
 
-    def _hand_on(self, request: Exchange | Upgrade) -> None:
+    def _hand_on(self, request: Exchange | Upgrade | Arrived) -> None:
         self._state = TRANSITIONS[self._state][REQUEST]
         self._deadline = self._gone_at
         self.output.append(request)
 
-    def _hold_back(self) -> None:
-        """Pause while more bytes wait than the largest head has."""
-        full = len(self._reader.buffer) > self._config.max_head_bytes
-        if full != self._paused and self._state is not CLOSED:
-            self._paused = full
-            self.output.append(Pause() if full else Resume())
-
-    def _discard(self, size: int) -> None:
-        self._discarded += size
-        if self._discarded > DISCARD_BYTES:
-            self._close()
-
     # Answers
+
+    def admit(self, now: float) -> None:
+        """Read the body of the call whose client was named."""
+        call, self._arriving = self._arriving, None
+        assert call is not None
+        self._state = TRANSITIONS[self._state][HttpEvent.ADMIT]
+        self._begin_body(call, now)
+        self._hold_back()
 
     def accept(self, now: float) -> Codec:
         """Send the 101 after an `Upgrade`. Bytes behind the handshake, and the end of input, go to the new codec."""
@@ -255,7 +250,10 @@ class Http1(Codec):
         self._answer(Answer(status, data))
 
     def refuse(self, reason: CloseReason, now: float, retry_after_ms: int | None = None) -> None:
-        """End an exchange or an upgrade that was not admitted, with the error of this reason."""
+        """End an exchange or an upgrade that was not admitted, or a call whose client was not, with the error of this
+        reason."""
+        self._reader.drop_body()
+        self._arriving = None
         self._state = TRANSITIONS[self._state][ANSWER]
         self._deadline = None
         self._answer(not_admitted_answer(reason, retry_after_ms, in_json=self._upgrade is None), last=True)
@@ -267,7 +265,7 @@ class Http1(Codec):
 
     def _refuse(self, refusal: Refusal) -> None:
         self._reader.drop_body()
-        answered = Answered(refusal.status, refusal.reason, refusal.rejected_value)
+        answered = Answered(refusal.status, refusal.reason, refusal.rejected_value, self._reader.client)
         self._answer_alone(answered, refusal_answer(refusal), last=not refusal.keep)
 
     def _answer_alone(self, answered: Answered, answer: Answer, *, last: bool = False) -> None:
@@ -287,39 +285,6 @@ class Http1(Codec):
             self.output += (Send(head), Send(data))
         if close:
             self._linger()
-
-    # The end
-
-    def drain(self) -> None:
-        """A shut-down has begun: from now on the socket is closed behind the next answer, and the answer says so."""
-        self._draining = True
-
-    def close_idle(self, now: float) -> None:
-        """Close, unless a request is being answered or its body is being received."""
-        if self._state is IDLE or self._state is HEAD or self._state is YIELDED:
-            self._close()
-
-    def close(self, code: int, now: float) -> None:
-        """Close behind all sent bytes. HTTP cannot carry the code."""
-        self._close()
-
-    def _linger(self) -> None:
-        """Nothing follows: half-close, and give the client some time to close first."""
-        self._state = TRANSITIONS[self._state][HttpEvent.LAST_ANSWER]
-        self.output.append(Finish())
-        waiting = len(self._reader.take())
-        self._hold_back()
-        if self._gone_at is not None:
-            self._close()
-        else:
-            self._discard(waiting)
-
-    def _close(self, *, flush: bool = True) -> None:
-        if self._state is not CLOSED:
-            self._state = TRANSITIONS[self._state][HttpEvent.CLOSE]
-            self._deadline = None
-            self._reader.drop()
-            self.output.append(Shut(flush))
 
     # Time
 

@@ -12,12 +12,14 @@ from typing import Any, Final
 from msgspec.json import encode
 from msgspec.structs import replace
 from posthouse.core.gateway import Gateway
+from posthouse.core.values.close_reasons import MAX_CONNECTIONS_PER_ADDRESS
 from posthouse.core.values.effects import Emit
-from posthouse.core.values.lifecycle import RequestRefused
+from posthouse.core.values.lifecycle import ForwardingIgnored, RequestRefused
 from posthouse.core.values.peers import ConnectionId, Peer
 from posthouse.core.values.stats import Health, Stats
 from posthouse.transports.codec import (
     Answered,
+    Arrived,
     Ended,
     Exchange,
     Finish,
@@ -54,12 +56,14 @@ class CodecOutputs:
         self._about: Final = about
         self._refused: Final = Stats()
         self._common: Final = CommonFields()
+        self._ignored_told = False
         self.tell: Final[dict[type, Callable[[SocketState, Any, float], None]]] = {
             HeadRead: self._on_head_read,
             Send: self._on_send,
             Text: self._on_text,
             Heard: self._on_heard,
             Exchange: self._on_exchange,
+            Arrived: self._on_arrived,
             Probe: self._on_probe,
             Answered: self._on_answered,
             Upgrade: self._on_upgrade,
@@ -96,15 +100,31 @@ class CodecOutputs:
     def _on_exchange(self, state: SocketState, output: Exchange, now: float) -> None:
         state.advance(ASK)
         # A refusal comes as an effect. The gateway ignores the text of a connection that it has refused.
-        peer = Peer("http", state.address, state.socket, state.identity, output.meta, output.path, output.headers)
+        if output.ignored is not None and not self._ignored_told:
+            self._tell_ignored(state, output.ignored, now)
+        address = output.client or state.address
+        peer = Peer("http", address, state.socket, state.identity, output.meta, output.path, output.headers)
         credentials = read_authorization(output.headers) if self._gateway.authenticates else None
         self._gateway.receive(self._connect(state, peer, now, credentials), output.data, now)
 
     def _on_upgrade(self, state: SocketState, output: Upgrade, now: float) -> None:
         state.advance(ASK)
-        headers = self._common.share(output.headers)
-        peer = Peer("websocket", state.address, state.socket, state.identity, output.meta, output.path, headers)
+        if output.ignored is not None and not self._ignored_told:
+            self._tell_ignored(state, output.ignored, now)
+        address, headers = output.client or state.address, self._common.share(output.headers)
+        peer = Peer("websocket", address, state.socket, state.identity, output.meta, output.path, headers)
         self._connect(state, peer, now, read_authorization(headers) if self._gateway.authenticates else None)
+
+    def _on_arrived(self, state: SocketState, output: Arrived, now: float) -> None:
+        if self._gateway.arrived(state.socket, output.client, now):
+            state.codec.admit(now)
+        else:
+            state.advance(ANSWER)
+            state.codec.refuse(MAX_CONNECTIONS_PER_ADDRESS, now)  # the other limit per address has the same answer
+
+    def _tell_ignored(self, state: SocketState, field: bytes, now: float) -> None:
+        self._ignored_told = True
+        self._outbox.append(Emit(ForwardingIgnored(field.decode("ascii"), state.address, now)))
 
     def _on_selected(self, state: SocketState, output: Selected, now: float) -> None:
         self._gateway.head_read(state.socket, now)
@@ -136,7 +156,8 @@ class CodecOutputs:
         if output.reason is not None:
             self._refused.count(f"http.refused.{output.status}")
             rejected_value = None if output.rejected_value is None else output.rejected_value.decode("latin-1")
-            self._outbox.append(Emit(RequestRefused(output.status, output.reason, rejected_value, state.address, now)))
+            address = output.client or state.address
+            self._outbox.append(Emit(RequestRefused(output.status, output.reason, rejected_value, address, now)))
 
     def _on_pause(self, state: SocketState, output: Pause, now: float) -> None:
         self._sockets.stop_reading(state, BUFFER)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import Address
 from posthouse.transports.codec import Codec
+from posthouse.transports.forwarding import Networks, Proxy
 from posthouse.transports.http.known_heads import NO_HEADS, KnownHeads
 from posthouse.transports.http.server import Http1
 from posthouse.transports.pipes.detect import PipeDetector
@@ -18,10 +19,15 @@ from posthouse.transports.policy import Policy
 
 def first_codecs(config: Config, policy: Policy, *, direct: bool) -> Callable[[Address, float], Codec]:
     """A function that makes the codec for the first bytes of a new socket. With `direct`, all HTTP codecs share the
-    heads that they know."""
-    known = KnownHeads() if direct else NO_HEADS
+    heads that they know: those of trusted proxies do among themselves, for they are judged otherwise."""
+    known, forwarded = (KnownHeads(), KnownHeads()) if direct else (NO_HEADS, NO_HEADS)
+    networks = Networks(config.trust_proxies)
 
     def first_codec(address: Address, now: float) -> Codec:
-        return Http1(config, policy, now, known) if address.transport == "stream" else PipeDetector(config)
+        if address.transport == "pipe":
+            return PipeDetector(config)
+        if networks.trust(address):
+            return Http1(config, policy, now, forwarded, Proxy(config, networks, address))
+        return Http1(config, policy, now, known)
 
     return first_codec

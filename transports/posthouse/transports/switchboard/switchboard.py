@@ -16,6 +16,7 @@ from posthouse.core.values.errors import RpcError
 from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity, Kind, OperationId, OutgoingId, SocketId
 from posthouse.core.values.stats import Health
 from posthouse.core.values.timers import Timers
+from posthouse.transports.forwarding import Networks
 from posthouse.transports.policy import Policy
 
 from .actions import Action
@@ -51,6 +52,7 @@ class Switchboard:
         self._policy = policy
         self._direct: Final = direct
         self._first_codec = first_codecs(gateway.config, policy, direct=direct)
+        self._networks: Final = Networks(gateway.config.trust_proxies)
         self._timers = Timers()
         self._sockets = Sockets(gateway, self.outbox, self._timers)
         pending: dict[SocketId, SocketState] = {}
@@ -67,7 +69,7 @@ class Switchboard:
 
         `identity` is the peer's, if the adapter knows it. None: the identity that the policy gives to everybody.
         """
-        socket = self.gateway.accepted(address, now)
+        socket = self.gateway.accepted(address, now, trusted=self._networks.trust(address))
         if socket is not None:
             codec = self._first_codec(address, now)
             if self.gateway.draining:

@@ -8,12 +8,13 @@ from typing import Final
 import click
 from posthouse.adapters.command.loading import load_service
 from posthouse.adapters.command.options import Command, Option, service_argument, whole_number
-from posthouse.adapters.command.running import Running, prepare, run_service, running_options
+from posthouse.adapters.command.running import Running, prepare, run_service, running_options, with_proxies
 from posthouse.adapters.command.suggestions import suggestions
 from posthouse.adapters.report import LISTENING
 from posthouse.adapters.server.server import Server
 from posthouse.adapters.terminal import Misuse, say
 from posthouse.core.service.service import Service
+from posthouse.core.values.config import PROXY_HEADERS
 
 PORT: Final = 8000
 
@@ -25,6 +26,8 @@ Examples:
     posthouse serve calculator:service --port 0
   A unix socket, for programs of this user:
     posthouse serve calculator:service --unix /run/calculator.sock
+  Behind a proxy on this machine:
+    posthouse serve calculator:service --allow-host api.example.org --trust-proxy 127.0.0.1
   Other machines, with TLS:
     posthouse serve calculator:service --host 0.0.0.0 --allow-host api.example.org \\
         --allow-origin https://app.example.org --tls-cert cert.pem --tls-key key.pem
@@ -36,6 +39,7 @@ Settings of a proxy in front of the server: docs/deploy.md.
 
 listening = partial(click.option, cls=Option, section="Listening")
 callers = partial(click.option, cls=Option, section="Callers")
+proxies = partial(click.option, cls=Option, section="Proxies")
 
 
 @click.command(cls=Command, epilog=EPILOG)
@@ -68,6 +72,24 @@ callers = partial(click.option, cls=Option, section="Callers")
     help="Development: every caller has every scope, and pages of every loopback origin may call. Only on loopback "
     "addresses.",
 )
+@proxies(
+    "--trust-proxy",
+    multiple=True,
+    metavar="CIDR",
+    help="A proxy in front of the server, as an address or a network, or `unix` for the peers of --unix; repeatable. "
+    "What it says about its clients counts: address and scheme. From all others it is ignored.",
+)
+@proxies(
+    "--proxy-headers",
+    type=click.Choice(PROXY_HEADERS),
+    help="The headers of these proxies: X-Forwarded-For and X-Forwarded-Proto, or Forwarded (RFC 7239).  "
+    f"[default: {PROXY_HEADERS[0]}]",
+)
+@proxies(
+    "--trust-forwarded-host",
+    is_flag=True,
+    help="The host name that clients used is X-Forwarded-Host (or host= in Forwarded) instead of Host.",
+)
 @running_options
 def command(
     target: str | None,
@@ -79,6 +101,9 @@ def command(
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
     dev: bool,
+    trust_proxy: tuple[str, ...],
+    proxy_headers: str | None,
+    trust_forwarded_host: bool,
     running: Running,
 ) -> int:
     """Serve a service over WebSocket and HTTP.
@@ -95,7 +120,7 @@ def command(
             if value is not None:
                 hint = "to listen on TCP too, add --host, such as --host 127.0.0.1"
                 raise Misuse(f"{option} is for TCP, but --unix alone listens on no TCP port", hint=hint)
-    config = prepare(running)
+    config = with_proxies(prepare(running), trust_proxy, proxy_headers, trust_forwarded_host=trust_forwarded_host)
     service = Service("posthouse", public=True) if target is None else load_service(target)
 
     def started(server: Server) -> None:

@@ -18,9 +18,11 @@ from posthouse.core.values.lifecycle import (
     ConnectionClosed,
     DrainStarted,
     Event,
+    ForwardingIgnored,
     LimitBreached,
     RequestRefused,
 )
+from posthouse.core.values.peers import UNIX
 
 from .repeats import Repeats
 
@@ -59,6 +61,7 @@ class EventLog:
             AuthExpired: _auth_expired,
             LimitBreached: self._breached,
             RequestRefused: self._refused,
+            ForwardingIgnored: _ignored,
             DrainStarted: self._draining,
         }
         if access_log:
@@ -116,6 +119,7 @@ class EventLog:
             connection=event.connection,
             kind=event.kind,
             peer=event.address.host or None,
+            proxy=event.address.proxy or None,
         )
 
     def authenticator_failed(self, name: str, raised: BaseException) -> None:
@@ -132,6 +136,7 @@ class EventLog:
             limit=event.limit,
             connection=event.connection,
             peer=event.address.host or None,
+            proxy=event.address.proxy or None,
         )
 
     def _refused(self, event: RequestRefused) -> None:
@@ -145,6 +150,7 @@ class EventLog:
             status=event.status,
             reason=event.reason,
             peer=event.address.host or None,
+            proxy=event.address.proxy or None,
         )
 
     def _draining(self, event: DrainStarted) -> None:
@@ -179,6 +185,11 @@ class EventLog:
         return WARNING
 
 
+def _ignored(event: ForwardingIgnored) -> None:
+    text = "ignored {header} of {peer}: if it is a proxy of yours, use --trust-proxy {peer} (in code, trust_proxies)"
+    report(WARNING, "forwarding.ignored", text, header=event.header, peer=event.address.host or UNIX)
+
+
 def _closed(event: ConnectionClosed) -> None:
     # Each HTTP request is a connection of its own: the line of an ordinary one belongs in the access log.
     level = DEBUG if event.kind == "http" and event.reason is None else INFO
@@ -192,6 +203,7 @@ def _closed(event: ConnectionClosed) -> None:
         public_id=event.public_id,
         kind=event.kind,
         peer=event.address.host or None,
+        proxy=event.address.proxy or None,
         user=event.user,
         code=event.code,
         reason=event.reason,
@@ -210,6 +222,7 @@ def _auth_expired(event: AuthExpired) -> None:
         connection=event.connection,
         kind=event.kind,
         peer=event.address.host or None,
+        proxy=event.address.proxy or None,
     )
 
 
@@ -226,6 +239,7 @@ def _ended(event: CallEnded) -> None:
         connection=event.connection,
         kind=event.kind,
         peer=event.address.host or None,
+        proxy=event.address.proxy or None,
         user=event.user,
         request_id=event.request_id,
     )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from posthouse.adapters.report import WARNING, report
 from posthouse.adapters.system.system import Sockets
+from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
+from posthouse.core.values.peers import UNIX, read_network
 
 from .listeners import Bound, is_loopback
 
@@ -40,6 +43,14 @@ def check_hosts(sockets: Sockets, hosts: tuple[str, ...], allow_hosts: Sequence[
             )
         if not allow_hosts:
             raise UsageError(f"{host} is not a loopback address: list the host names of the server with allow_hosts")
+
+
+def warn_of_trust(config: Config) -> None:
+    """Warn if every address is a trusted proxy."""
+    for network in config.trust_proxies:
+        if network != UNIX and read_network(network).prefixlen == 0:
+            text = "every client may name any address as its own: {network} in --trust-proxy (in code, trust_proxies) "
+            report(WARNING, "proxies.everyone", f"{text}contains all addresses", network=network)
 
 
 def allowed_names(bound: tuple[Bound, ...], allow_hosts: Sequence[str]) -> tuple[str, ...]:

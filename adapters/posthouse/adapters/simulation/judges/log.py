@@ -14,6 +14,7 @@ from posthouse.core.values.config import Config
 
 LEVELS: Final[dict[str, tuple[int, ...]]] = {
     **dict.fromkeys(("dev", "methods.uncallable", "call.timed_out", "error.data_lost"), (WARNING,)),
+    **dict.fromkeys(("forwarding.ignored", "proxies.everyone"), (WARNING,)),
     "authenticator.failed": (ERROR,),
     "authenticator.resists": (WARNING,),
     "auth.expired": (INFO,),
