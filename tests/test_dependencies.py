@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {
     "At run time": ("dependencies",),
-    "Optional": ("trio", "fast", "simulation"),
+    "Optional": ("trio", "fast", "jwt", "passwords", "simulation"),
     "To develop": ("dev",),
     "To measure": ("bench",),
 }

@@ -48,6 +48,9 @@ RUN: Final = {"posthouse", "curl", "pytest"}
 CALCULATOR: Final = "posthouse serve calculator:service --dev"
 """What `make serve` runs."""
 
+TYPED: Final = "the password of a reader\n"
+"""What the reader types if a command asks."""
+
 IMPORTED: Final = re.compile(r"^\s*(?:from|import) (\w+)", re.MULTILINE)
 
 
@@ -137,7 +140,13 @@ class Reader:
 
     def _run(self, command: list[str]) -> str:
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=PATIENCE
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            input=TYPED,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

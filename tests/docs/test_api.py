@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Final
 
 import posthouse.adapters
+import posthouse.adapters.authenticators
 import posthouse.adapters.invariants
 import posthouse.adapters.journal
 import posthouse.adapters.simulation
@@ -22,6 +23,7 @@ PACKAGES: Final = (
     posthouse.core,
     posthouse.transports,
     posthouse.adapters,
+    posthouse.adapters.authenticators,
     posthouse.adapters.invariants,
     posthouse.adapters.journal,
     posthouse.adapters.simulation,

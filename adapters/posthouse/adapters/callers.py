@@ -5,12 +5,14 @@ A way to authenticate adds its identities to `possible_callers`; everything that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
 from msgspec import Struct
+from posthouse.adapters.authenticators.ready_made import ReadyMade
 from posthouse.core.dispatch.admission import uncallable
+from posthouse.core.service.authenticators import Authenticator
 from posthouse.core.service.method import Method
 from posthouse.core.service.service import Service
 from posthouse.core.values.peers import ALL_SCOPES, ANONYMOUS, Identity
@@ -24,23 +26,35 @@ REMEDY: Final = (
     "development, use --dev (in code, dev=True)"
 )
 
+REMEDY_OF_USERS: Final = (
+    "no user in the files of its authenticators may: add an entry for one, or scopes to an entry, such as "
+    'scopes = ["write"]'
+)
+"""The remedy if every user is known: they stand in files."""
 
 AUTHENTICATED: Final = Identity("anybody", (ALL_SCOPES,))
 """Stands for all callers that an authenticator can identify: they may have any scope."""
 
 
 def possible_callers(
+    service: Service,
     *,
     sockets: bool = True,
     identity: Identity = ANONYMOUS,
-    authenticated: bool = False,
     pipes: bool = False,
     pipe_identity: Identity = ANONYMOUS,
 ) -> tuple[Identity, ...]:
-    """Every identity that a caller can have: over sockets, and at the other end of pipes. `authenticated`: the service
-    has authenticators."""
-    identities = [identity, *([AUTHENTICATED] if authenticated else [])]
+    """Every identity that a caller of this service can have: over sockets, and at the other end of pipes."""
+    identities = [identity, *_authenticated(service.authenticators.values())]
     return (*(identities if sockets else []), *([pipe_identity] if pipes else []))
+
+
+def _authenticated(authenticators: Iterable[Authenticator]) -> Iterator[Identity]:
+    """Those that an authenticator can give: some have a list of their users."""
+    for authenticator in authenticators:
+        function = authenticator.function
+        known = function.identities() if isinstance(function, ReadyMade) else None
+        yield from (AUTHENTICATED,) if known is None else known
 
 
 class Uncallable(Struct, frozen=True):
@@ -60,11 +74,13 @@ def warning(service: Service, callers: Sequence[Identity]) -> Uncallable | None:
     refused = uncallable(service.methods.values(), callers)
     if not refused:
         return None
+    remedy = REMEDY_OF_USERS if service.authenticators else REMEDY
     if len(refused) == len(service.methods):
         needs = _needs(refused).replace("{", "{{").replace("}", "}}")  # a scope may have them in its name
-        text = f"no caller can call any method of service {{service}}: {needs}, and {REMEDY}"
+        text = f"no caller can call any method of service {{service}}: {needs}, and {remedy}"
         return Uncallable(text, service.name, None)
-    return Uncallable(f"no caller can call {{methods}} of service {{service}}: {REMEDY}", service.name, _named(refused))
+    text = f"no caller can call {{methods}} of service {{service}}: {remedy}"
+    return Uncallable(text, service.name, _named(refused))
 
 
 def _needs(methods: Iterable[Method]) -> str:

@@ -18,7 +18,21 @@ COMMAND = [sys.executable, "-m", "posthouse.adapters"]
 # Help
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["stdio"], ["call"], ["check"], ["replay"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["serve"],
+        ["stdio"],
+        ["call"],
+        ["check"],
+        ["token"],
+        ["token", "hash"],
+        ["password"],
+        ["password", "hash"],
+        ["replay"],
+    ],
+)
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_every_command_has_help_with_examples(
     command: list[str], option: str, capsys: pytest.CaptureFixture[str]
@@ -43,11 +57,13 @@ def test_the_help_lists_the_subcommands_with_their_summaries(capsys: pytest.Capt
     assert main(["--help"]) == 0
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     for line in (
-        "serve   Serve a service over WebSocket and HTTP.",
-        "stdio   Serve a service over standard input and output.",
-        "call    Call one method and print its result as JSON.",
-        "check   List the methods of a service, or report what is wrong with it.",
-        "replay  Replay a recorded journal, offline.",
+        "serve     Serve a service over WebSocket and HTTP.",
+        "stdio     Serve a service over standard input and output.",
+        "call      Call one method and print its result as JSON.",
+        "check     List the methods of a service, or report what is wrong with it.",
+        "token     Make entries for a file of tokens.",
+        "password  Make entries for a file of passwords.",
+        "replay    Replay a recorded journal, offline.",
     ):
         assert line in lines
 
@@ -77,7 +93,8 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "lines"),
     [
-        (["fly"], ["no such command 'fly'", "  the commands are serve, stdio, call, check, replay"]),
+        (["token", "hsh"], ["no such command 'hsh'", "  did you mean hash?"]),
+        (["fly"], ["no such command 'fly'", "  the commands are serve, stdio, call, check, token, password, replay"]),
         (["srve"], ["no such command 'srve'", "  did you mean serve?"]),
         (["--versoin"], ["no such option '--versoin'. Did you mean '--version'?"]),
         (["serve", "--prot", "1"], ["no such option '--prot'. (Did you mean one of: '--host', '--port'?)"]),
@@ -115,8 +132,8 @@ def test_no_command_prints_the_help_on_stderr_and_is_exit_code_2(capsys: pytest.
 
 
 def test_options_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "--hos", "x"]) == 2
-    assert "no such option '--hos'. Did you mean '--host'?" in capsys.readouterr().err
+    assert main(["serve", "--por", "x"]) == 2
+    assert "no such option '--por'. Did you mean '--port'?" in capsys.readouterr().err
 
 
 # Imports

@@ -24,6 +24,8 @@ SUBCOMMANDS: Final = {
     "stdio": "Serve a service over standard input and output.",
     "call": "Call one method and print its result as JSON.",
     "check": "List the methods of a service, or report what is wrong with it.",
+    "token": "Make entries for a file of tokens.",
+    "password": "Make entries for a file of passwords.",
     "replay": "Replay a recorded journal, offline.",
 }
 """One line per file in `subcommands/`: its name, and its summary for `posthouse --help`. The file of `token-hash` is

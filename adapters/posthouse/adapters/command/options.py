@@ -27,6 +27,10 @@ class HelpPage(click.Command):
             formatter.write(f"\n{self.epilog}")
 
 
+class CommandGroup(HelpPage, click.Group):
+    """A subcommand that has subcommands of its own."""
+
+
 class Command(HelpPage):
     """A subcommand. Its options stand under their headings."""
 

@@ -17,6 +17,7 @@ def report_usage(error: click.UsageError) -> None:
     assert context is not None, "click sets it, and `Command` where click does not"
     if isinstance(error, click.NoSuchCommand) and isinstance(context.command, click.Group):
         names = context.command.list_commands(context)
+        text = f"no such command {error.command_name!r}"  # click has a suggestion of its own in it
         near = get_close_matches(error.command_name, names)
         hint = f"did you mean {' or '.join(near)}?" if near else f"the commands are {', '.join(names)}"
     complain(

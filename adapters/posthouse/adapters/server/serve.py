@@ -14,6 +14,7 @@ from typing import Any, Literal, Never, Unpack
 
 import anyio
 from anyio.abc import TaskStatus
+from posthouse.adapters.authenticators.ready_made import ReadyMade
 from posthouse.adapters.callers import possible_callers, warning
 from posthouse.adapters.handlers.state.views import takes_contexts
 from posthouse.adapters.journal import JournalFile, record
@@ -102,6 +103,9 @@ async def serve(
         raise UsageError("tls_key needs tls_cert: TLS needs a certificate")
     if signals and not system.signals.available():
         raise UsageError("signals=True needs the main thread: use signals=False, and end the server with shut_down")
+    for authenticator in service.authenticators.values():
+        if isinstance(authenticator.function, ReadyMade):
+            authenticator.function.prepare(config)
     tls = None if tls_cert is None else system.sockets.tls(tls_cert, tls_key)
     identity = ANONYMOUS
     if dev:
@@ -124,9 +128,9 @@ async def serve(
             secure=tls is not None,
         )
         callers = possible_callers(
+            service,
             sockets=bool(bound),
             identity=identity,
-            authenticated=bool(service.authenticators),
             pipes=bool(pipes),
             pipe_identity=pipe_identity,
         )

@@ -22,12 +22,7 @@ def beside_hashes(config: Config, authenticators: Iterable[Authenticator]) -> Co
     UsageError if nothing is left, or if no hash can have these parameters."""
     if not any(authenticator.hashing for authenticator in authenticators):
         return config
-    least = MIN_BLOCKS * KIB * config.argon2_lanes
-    if config.argon2_memory < least or config.argon2_memory % KIB:
-        raise UsageError(
-            f"argon2_memory is {config.argon2_memory}: it must be a multiple of 1024, and with argon2_lanes = "
-            f"{config.argon2_lanes} at least {least}"
-        )
+    check_parameters(config)
     reserved = config.hashing_workers * config.argon2_memory
     left = config.memory_budget - reserved
     if left <= 0:
@@ -36,3 +31,13 @@ def beside_hashes(config: Config, authenticators: Iterable[Authenticator]) -> Co
             f"{config.hashing_workers}, argon2_memory = {config.argon2_memory}): raise memory_budget, or lower these"
         )
     return replace(config, memory_budget=left)
+
+
+def check_parameters(config: Config) -> None:
+    """Raise UsageError if no hash can have these parameters."""
+    least = MIN_BLOCKS * KIB * config.argon2_lanes
+    if config.argon2_memory < least or config.argon2_memory % KIB:
+        raise UsageError(
+            f"argon2_memory is {config.argon2_memory}: it must be a multiple of 1024, and with argon2_lanes = "
+            f"{config.argon2_lanes} at least {least}"
+        )

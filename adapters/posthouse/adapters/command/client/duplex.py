@@ -16,7 +16,7 @@ from posthouse.transports.client.websocket import OpeningRequest, WebSocketClien
 from posthouse.transports.codec import Ended, Send, Text
 from posthouse.transports.pipes.newline import NewlineFraming
 
-from .http import STATUS_HINTS, Options, read_response, refusal_text
+from .http import Options, read_response, refusal_text, status_hint
 from .streams import Deadline, NoConnection, Stream
 
 NORMAL_CLOSURE: Final = 1000
@@ -100,6 +100,7 @@ class WebSocketConnection(DuplexConnection):
     def __init__(self, stream: Stream, config: Config, host: str, target: str, options: Options) -> None:
         request = OpeningRequest(host.encode(), target.encode(), tuple(options.headers), deflate=False)
         self._client: Final = WebSocketClient(config, request, entropy=os.urandom, now=time.monotonic())
+        self._options: Final = options
         super().__init__(stream, self._client)
         self._perform()
         head = b""
@@ -122,7 +123,7 @@ class WebSocketConnection(DuplexConnection):
         else:
             text = refusal_text(response) if isinstance(response, Response) else ""
         status = int(found[1])
-        hint = UPGRADE_DROPPED if status == 426 else STATUS_HINTS.get(status, "")
+        hint = UPGRADE_DROPPED if status == 426 else status_hint(status, self._options)
         return NoConnection(f"no WebSocket: {reason}{text}", hint=hint)
 
     def send(self, text: bytes) -> None:

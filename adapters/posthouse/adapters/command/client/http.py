@@ -14,6 +14,9 @@ from posthouse.transports.codec import Send
 
 from .streams import NoConnection, Stream
 
+CREDENTIALS_MISSING: Final = "to send a token, use --token-file FILE or the environment variable POSTHOUSE_TOKEN"
+CREDENTIALS_REFUSED: Final = "the server does not accept these credentials: its log says why (auth.failed)"
+
 STATUS_HINTS: Final = {
     403: "the server does not allow this origin: start it with --allow-origin",
     404: "check the path: Posthouse has /rpc for HTTP and /ws for WebSocket",
@@ -30,6 +33,11 @@ class Options(Struct, frozen=True):
     authority: str | None = None
     insecure: bool = False
 
+    @property
+    def has_credentials(self) -> bool:
+        """Is there a header Authorization?"""
+        return any(name.lower() == b"authorization" for name, _ in self.headers)
+
 
 class HttpConnection:
     """One POST and its response."""
@@ -40,6 +48,7 @@ class HttpConnection:
         self._stream: Final = stream
         self._client: Final = Http1Client(config, host.encode())
         self._target: Final = target.encode()
+        self._options: Final = options
         given = [name.lower() for name, _ in options.headers]
         usual = () if b"content-type" in given else ((b"Content-Type", b"application/json"),)
         self._headers: Final = (*usual, *options.headers)
@@ -55,7 +64,7 @@ class HttpConnection:
         response = read_response(self._client, self._stream, self._stream.receive())
         if isinstance(response, Failed):
             raise NoConnection(response.reason)
-        return _body(response)
+        return _body(response, self._options)
 
     def finish(self) -> None:
         """HTTP has no closing handshake."""
@@ -84,7 +93,14 @@ def refusal_text(response: Response) -> str:
     return f": {printable(text)}" if text else ""
 
 
-def _body(response: Response) -> bytes:
+def status_hint(status: int, options: Options) -> str:
+    """The remedy for an answer with this status; empty if there is none."""
+    if status == 401:
+        return CREDENTIALS_REFUSED if options.has_credentials else CREDENTIALS_MISSING
+    return STATUS_HINTS.get(status, "")
+
+
+def _body(response: Response, options: Options) -> bytes:
     if response.status in (200, 204) or b'"jsonrpc"' in response.body:
         return response.body
     try:
@@ -92,4 +108,4 @@ def _body(response: Response) -> bytes:
     except ValueError:
         phrase = ""
     text = f"the server answered {response.status} {phrase}".rstrip() + refusal_text(response)
-    raise Failure(text, hint=STATUS_HINTS.get(response.status, ""))
+    raise Failure(text, hint=status_hint(response.status, options))

@@ -11,13 +11,15 @@ from typing import Any, Final
 
 import click
 from msgspec import UNSET, DecodeError, Raw, Struct, UnsetType, json
+from msgspec.structs import replace
 from posthouse.adapters.command.client.address import Connection, connect
-from posthouse.adapters.command.client.http import Options
+from posthouse.adapters.command.client.http import Options, status_hint
 from posthouse.adapters.command.client.streams import Deadline
 from posthouse.adapters.command.options import Command, seconds
 from posthouse.adapters.command.parameters import read_params, utf8
+from posthouse.adapters.command.secret import token_to_send
 from posthouse.adapters.terminal import Failure, Misuse, complain, paint, printable, say
-from posthouse.core.values.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RpcError
+from posthouse.core.values.errors import INVALID_PARAMS, METHOD_NOT_FOUND, UNAUTHENTICATED, RpcError
 
 EPILOG: Final = """\
 URL is one of:
@@ -26,6 +28,9 @@ URL is one of:
   unix:/PATH/TO.sock        HTTP over a unix socket
   stdio:'COMMAND'           a new process, with one JSON text per line
 
+A token is sent as `Authorization: Bearer`. It comes from --token-file, or from the environment
+variable POSTHOUSE_TOKEN: a command line can be read by other users.
+
 Exit codes: 0 a result, 1 an error, 2 wrong usage, 3 no connection.
 
 Examples:
@@ -33,9 +38,11 @@ Examples:
   posthouse call ws://127.0.0.1:8000 sum.slowly '{"terms": [1, 2, 3]}' --progress
   posthouse call unix:/run/calculator.sock add '[1, 2, 3]'
   posthouse call stdio:'posthouse stdio calculator:service' rpc.discover
-  posthouse call https://api.example.org/rpc report.build year:=2026 \\
-      --header 'Authorization: Bearer ...'
+  posthouse call https://api.example.org/rpc report.build year:=2026 --token-file token
 """
+
+PLAIN_TEXT: Final = re.compile(r"(?:http|ws)://", re.IGNORECASE)
+LOOPBACK: Final = re.compile(r"[a-z]+://(?:127\.[0-9.]+|localhost|\[::1\])(?:[:/?]|$)", re.IGNORECASE)
 
 ID: Final = b"1"
 """The id of the request, which is also its progress token."""
@@ -95,6 +102,7 @@ def header(text: str) -> tuple[bytes, bytes]:
 @click.option("--progress", is_flag=True, help="Ask for progress (ws, wss and stdio).")
 @click.option("--quiet", is_flag=True, help="Do not print notifications.")
 @click.option("--header", multiple=True, type=header, metavar="'NAME: VALUE'", help="Add an HTTP header; repeatable.")
+@click.option("--token-file", metavar="FILE", help="Send the token in this file.  [default: $POSTHOUSE_TOKEN]")
 @click.option("--ca", metavar="FILE", help="Trust only the authorities in this PEM file.")
 @click.option("--insecure", is_flag=True, help="Trust any certificate.")
 def command(
@@ -106,6 +114,7 @@ def command(
     progress: bool,
     quiet: bool,
     header: tuple[tuple[bytes, bytes], ...],
+    token_file: str | None,
     ca: str | None,
     insecure: bool,
 ) -> int:
@@ -123,7 +132,8 @@ def command(
         request["id"] = Raw(ID)
         if progress:
             request["meta"] = {"progress_token": Raw(ID)}
-    connection = connect(url, Options(header, ca, insecure), Deadline(timeout))
+    options = _with_token(url, Options(header, ca, insecure), token_file)
+    connection = connect(url, options, Deadline(timeout))
     try:
         if progress and not connection.duplex:
             raise Misuse("HTTP carries no progress", hint="to see progress, call over ws:// or wss://")
@@ -137,7 +147,25 @@ def command(
         connection.finish()
     finally:
         connection.close()
-    return _print_answer(answer, method, params)
+    return _print_answer(answer, method, params, options)
+
+
+def _with_token(url: str, options: Options, file: str | None) -> Options:
+    """The options, with the token that is to be sent. Warns if others can read it on its way."""
+    if url.startswith("stdio:"):
+        if file is not None:
+            raise Misuse("--token-file is for HTTP and WebSocket: a process has no headers")
+        return options
+    if options.has_credentials:
+        if file is not None:
+            raise Misuse("--token-file and --header 'Authorization: ...' exclude each other")
+        return options
+    token = token_to_send(file)
+    if token is None:
+        return options
+    if PLAIN_TEXT.match(url) and not LOOPBACK.match(url):
+        say(f"{paint('warning:', 'yellow', sys.stderr)} the token is sent without encryption: use https:// or wss://")
+    return replace(options, headers=(*options.headers, (b"Authorization", b"Bearer " + token.encode())))
 
 
 def _wait(connection: Connection, *, quiet: bool) -> Incoming:
@@ -169,11 +197,14 @@ def _print_message(method: str, params: Raw) -> None:
     say(paint(f"{printable(method)} {text}".rstrip(), "dim", sys.stderr))
 
 
-def _print_answer(answer: Incoming, method: str, words: tuple[str, ...]) -> int:
+def _print_answer(answer: Incoming, method: str, words: tuple[str, ...], options: Options) -> int:
     if answer.error is not UNSET:
         error = answer.error
         data = _json_text(bytes(error.data)) if bytes(error.data) else ""
-        complain(f"error {error.code}: {printable(error.message)}", [data, _error_hint(error, method, words)])
+        complain(
+            f"error {error.code}: {printable(error.message)}",
+            [data, _error_hint(error, method, words, options)],
+        )
         return 1
     result = b"null" if answer.result is UNSET else bytes(answer.result)
     text = _json_text(result, indent=sys.stdout.isatty())
@@ -182,8 +213,10 @@ def _print_answer(answer: Incoming, method: str, words: tuple[str, ...]) -> int:
     return 0
 
 
-def _error_hint(error: ErrorObject, method: str, words: tuple[str, ...]) -> str:
+def _error_hint(error: ErrorObject, method: str, words: tuple[str, ...], options: Options) -> str:
     """The remedy for an error that comes from the command line; empty if there is none."""
+    if error.code == UNAUTHENTICATED:
+        return status_hint(401, options)
     if error.code == METHOD_NOT_FOUND and method != "rpc.discover":
         return "to list the methods of the server, call rpc.discover"
     if error.code == INVALID_PARAMS:

@@ -44,7 +44,7 @@ def command(target: str) -> int:
     except UsageError as error:
         raise Failure(f"cannot serve {target}: {error}") from None
     sys.stdout.write("\n".join((*describe(service), "")))
-    uncallable = warning(service, possible_callers(authenticated=bool(service.authenticators)))
+    uncallable = warning(service, possible_callers(service))
     if uncallable is not None:
         sys.stdout.flush()
         say(f"{paint('warning:', 'yellow', sys.stderr)} {uncallable}")

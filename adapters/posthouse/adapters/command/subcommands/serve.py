@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 import click
+from posthouse.adapters.authenticators.static_tokens import StaticTokens
 from posthouse.adapters.command.loading import load_service
 from posthouse.adapters.command.options import Command, Option, service_argument, whole_number
 from posthouse.adapters.command.running import Running, prepare, run_service, running_options, with_proxies
@@ -15,13 +16,20 @@ from posthouse.adapters.server.server import Server
 from posthouse.adapters.terminal import Misuse, say
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import PROXY_HEADERS
+from posthouse.core.values.errors import UsageError
 
 PORT: Final = 8000
+
+TOKENS: Final = "tokens"
+"""The name and the namespace of the users of `--tokens`."""
 
 EPILOG: Final = """\
 Examples:
   Development, on http://127.0.0.1:8000:
     posthouse serve calculator:service --dev
+  For callers with a token:
+    posthouse token hash --new --user ada >> tokens.toml
+    posthouse serve calculator:service --tokens tokens.toml
   A free port, which is printed:
     posthouse serve calculator:service --port 0
   A unix socket, for programs of this user:
@@ -67,6 +75,12 @@ proxies = partial(click.option, cls=Option, section="Proxies")
     "server's own host and port may call anyway.",
 )
 @callers(
+    "--tokens",
+    metavar="FILE",
+    help="Accept the bearer tokens of this file, beside the service's own authenticators; posthouse token hash makes "
+    "its entries.",
+)
+@callers(
     "--dev",
     is_flag=True,
     help="Development: every caller has every scope, and pages of every loopback origin may call. Only on loopback "
@@ -100,6 +114,7 @@ def command(
     tls_key: str | None,
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
+    tokens: str | None,
     dev: bool,
     trust_proxy: tuple[str, ...],
     proxy_headers: str | None,
@@ -122,6 +137,8 @@ def command(
                 raise Misuse(f"{option} is for TCP, but --unix alone listens on no TCP port", hint=hint)
     config = with_proxies(prepare(running), trust_proxy, proxy_headers, trust_forwarded_host=trust_forwarded_host)
     service = Service("posthouse", public=True) if target is None else load_service(target)
+    if tokens is not None:
+        _accept_tokens(service, tokens)
 
     def started(server: Server) -> None:
         for bound in server.bound:
@@ -147,3 +164,10 @@ def command(
         started=started,
     )
     return 0
+
+
+def _accept_tokens(service: Service, file: str) -> None:
+    try:
+        StaticTokens(file).declare(service, name=TOKENS, namespace=TOKENS)
+    except UsageError as error:
+        raise Misuse(str(error)) from None
