@@ -1,23 +1,26 @@
-"""The Authorization header: Bearer and Basic are read, and everything else is unreadable."""
+"""The credentials in a head: an Authorization header, and a token among the subprotocols of a handshake."""
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 
 import pytest
-from posthouse.core.service.authenticators import Basic, Bearer, UnreadableCredentials
-from posthouse.transports.credentials import read_authorization
+from hypothesis import given
+from hypothesis import strategies as st
+from posthouse.core.service.authenticators import Basic, Bearer, CrossSiteCredentials, UnreadableCredentials
+from posthouse.transports.credentials import BEARER_PROTOCOL, read_credentials
 
 UNREADABLE = UnreadableCredentials()
+CROSS_SITE = CrossSiteCredentials()
 
 
 def read(value: bytes) -> object:
-    return read_authorization(((b"host", b"x"), (b"authorization", value), (b"accept", b"*/*")))
+    return read_credentials(((b"host", b"x"), (b"authorization", value), (b"accept", b"*/*")))
 
 
 def test_without_the_header_there_are_no_credentials() -> None:
-    assert read_authorization(()) is None
-    assert read_authorization(((b"host", b"x"), (b"proxy-authorization", b"Bearer x"))) is None
+    assert read_credentials(()) is None
+    assert read_credentials(((b"host", b"x"), (b"proxy-authorization", b"Bearer x"))) is None
 
 
 @pytest.mark.parametrize(
@@ -44,3 +47,76 @@ def test_without_the_header_there_are_no_credentials() -> None:
 )
 def test_the_header_is_read(value: bytes, credentials: object) -> None:
     assert read(value) == credentials
+
+
+def offered(*values: bytes) -> object:
+    return read_credentials(tuple((b"sec-websocket-protocol", value) for value in values), handshake=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "credentials"),
+    [
+        (b"posthouse.v1.json", None),
+        (b"posthouse.v1.json, posthouse.bearer.c2VjcmV0", Bearer("secret")),
+        (b"posthouse.bearer.c2VjcmV0 ,posthouse.v1.json", Bearer("secret")),
+        (b"posthouse.bearer.w6k", Bearer("\xe9")),
+        (b"posthouse.bearer.-_-_", UNREADABLE),  # not UTF-8
+        (b"posthouse.bearer.c2VjcmV", UNREADABLE),  # bits are left over
+        (b"posthouse.bearer.c2Vjc", UNREADABLE),
+        (b"posthouse.bearer.c2VjcmV0+", UNREADABLE),
+        (b"posthouse.bearer.c2Vj!cmV0", UNREADABLE),
+        (b"posthouse.bearer.c2VjcmU=", UNREADABLE),
+        (b"posthouse.bearer.", UNREADABLE),
+        (b"Posthouse.bearer.c2VjcmV0", None),
+        (b"posthouse.bearer", None),
+        (b",,", None),
+    ],
+)
+def test_a_token_is_read_among_the_subprotocols_of_a_handshake(value: bytes, credentials: object) -> None:
+    assert offered(value) == credentials
+
+
+def test_subprotocols_are_read_in_every_field_and_in_handshakes_alone() -> None:
+    assert offered(b"posthouse.v1.json", b"posthouse.bearer.c2VjcmV0") == Bearer("secret")
+    assert read_credentials(((b"sec-websocket-protocol", b"posthouse.bearer.c2VjcmV0"),)) is None
+
+
+def test_several_credentials_are_all_read_in_their_order() -> None:
+    fields = ((b"sec-websocket-protocol", b"posthouse.bearer.c2VjcmV0"), (b"authorization", b"Basic YTpi"))
+    assert read_credentials(fields, handshake=True) == (Bearer("secret"), Basic("a", "b"))
+
+
+@given(st.text(min_size=1).filter(lambda text: text.isprintable()))
+def test_every_token_can_be_offered(token: str) -> None:
+    word = urlsafe_b64encode(token.encode()).rstrip(b"=")
+    assert offered(b"posthouse.v1.json, " + BEARER_PROTOCOL + word) == Bearer(token)
+
+
+@given(st.binary(max_size=12))
+def test_a_subprotocol_means_one_token_at_most_and_one_token_has_one_subprotocol(word: bytes) -> None:
+    read = offered(BEARER_PROTOCOL + word.replace(b",", b"").strip(b" \t"))
+    if isinstance(read, Bearer):
+        assert urlsafe_b64encode(read.token.encode()).rstrip(b"=") == word.replace(b",", b"").strip(b" \t")
+    else:
+        assert read == UNREADABLE
+
+
+@pytest.mark.parametrize(
+    ("fields", "refused"),
+    [
+        ((), False),
+        (((b"sec-fetch-site", b"same-origin"),), False),
+        (((b"sec-fetch-site", b"none"),), False),
+        (((b"sec-fetch-site", b"same-site"),), True),
+        (((b"sec-fetch-site", b"cross-site"), (b"sec-fetch-mode", b"no-cors")), True),
+        (((b"sec-fetch-mode", b"no-cors"),), True),
+        (((b"origin", b"http://localhost"), (b"sec-fetch-site", b"cross-site")), False),
+    ],
+)
+def test_a_browser_may_not_add_a_password_to_the_request_of_another_site(
+    fields: tuple[tuple[bytes, bytes], ...], refused: bool
+) -> None:
+    basic, bearer = (b"authorization", b"Basic YTpi"), (b"authorization", b"Bearer x")
+    assert read_credentials((*fields, basic)) == (CROSS_SITE if refused else Basic("a", "b"))
+    assert read_credentials((*fields, bearer)) == Bearer("x")
+    assert read_credentials(fields) is None

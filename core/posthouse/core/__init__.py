@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .gateway import Gateway
 from .operations.operations import Failed, Refused
-from .service.authenticators import Authenticator, Basic, Bearer, UnreadableCredentials
+from .service.authenticators import Authenticator, Basic, Bearer, CrossSiteCredentials, UnreadableCredentials
 from .service.context import AuthContext, Context, HookContext
 from .service.hooks import Hook
 from .service.method import Method, OnCall, OnOutcome, Outcome, Raised, Returned
@@ -109,6 +109,7 @@ __all__ = [
     "ConnectionId",
     "ConnectionOpened",
     "Context",
+    "CrossSiteCredentials",
     "Disconnect",
     "DrainStarted",
     "Drained",

@@ -36,7 +36,7 @@ from posthouse.core.values.shared import Entropy, Shared
 
 class Assembly:
     """The tables of one gateway, and what all of its inputs share. `outbox` has the effects that are not performed.
-    `authenticates`: the service has authenticators, so that credentials count."""
+    `authenticates`: the service has authenticators, so that credentials count. `schemes`: those which they read."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Assembly:
         self._operations = Operations(shared)
         self._verifications = Verifications(shared, self._operations, service.authenticators.values())
         self._logins = Logins(shared, connections, self._verifications, self._calls, self._outcomes)
-        schemes = {each.scheme: each.takes for each in service.authenticators.values()}
+        self.schemes = schemes = {each.scheme: each.takes for each in service.authenticators.values()}
         tables = Tables(shared, connections, self._delivery, self._calls, self._outcomes, self._logins, schemes)
         builtins = Builtins(service, tables)
         self._dispatch = Dispatch(shared, service, self._calls, self._requests, self._replies, builtins)

@@ -61,7 +61,8 @@ class Gateway(Assembly):
     def connect(self, peer: Peer, now: float, *, credentials: object = None) -> ConnectionId:
         """A peer asks to be connected. `Accept` admits it (an HTTP exchange is admitted by its `Answer`), `Disconnect`
         refuses it. Exactly one `disconnected` must follow. `credentials` (Bearer, Basic, or UnreadableCredentials for
-        others) are verified first. They are ignored if the service has no authenticator."""
+        others; a tuple of several, which must be those of one user) are verified first. They are ignored if the service
+        has no authenticator."""
         if self._busy:
             self._check_not_reentrant()
         if credentials is None or not self.authenticates:

@@ -15,8 +15,11 @@ from posthouse.adapters.journal.arguments import NOTATIONS
 from posthouse.adapters.journal.format import CLASSES, INPUTS, Machine
 from posthouse.core import (
     Address,
+    Basic,
+    Bearer,
     Config,
     Context,
+    CrossSiteCredentials,
     Gateway,
     Identity,
     Invoke,
@@ -607,6 +610,20 @@ def test_a_service_with_authenticators_has_a_journal_of_its_gateway_without_a_se
     assert len(written[0]["bearer"]["token"]) == len("canary-token")
     assert (written[2]["basic"]["user"], len(written[2]["basic"]["password"])) == ("ada", len("canary"))
     assert written[3] == {"unreadable": {}}
+
+
+def test_several_credentials_of_one_request_are_in_no_journal() -> None:
+    service = authenticated(("bearer", "bearer", "a"), ("basic", "basic", "b"))
+    host = Host(service)
+    for credentials in ((Bearer("canary"), Basic("ada", "canary")), CrossSiteCredentials()):
+        host.gateway.connect(Peer("websocket"), 0.0, credentials=credentials)
+    journal = read(host.lines)
+    assert b"canary" not in b"".join(host.lines)
+    done = replay(journal, service, check=True)
+    assert (done.failure, done.diverged_at) == (None, None)
+    one, two = [entry.arguments["credentials"] for entry in journal.entries if entry.input == "connect"]
+    assert [list(each) for each in one] == [["bearer"], ["basic"]]
+    assert two == {"cross_site": {}}
 
 
 def test_the_credentials_of_a_log_in_are_in_no_journal_however_it_is_written() -> None:

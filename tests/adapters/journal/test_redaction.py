@@ -62,6 +62,11 @@ STREAMS = {
     ),
     "a name as long as a line": b"GET / HTTP/1.1\r\n" + b"X" * 300 + b": c4n4ry\r\n \t" + b"y" * 300 + b" :c4n4ry\r\n",
     "parameters of a path": b"POST /rpc;token=c4n4ry;v=c4n4ry?q=c4n4ry HTTP/1.1\r\nHost: h\r\n\r\n",
+    "a token in a subprotocol": UPGRADE.replace(
+        b"\r\n\r\n",
+        b"\r\nSec-WebSocket-Protocol: posthouse.v1.json,posthouse.bearer.c4n4ry , other\r\n"
+        b" Sec-WebSocket-Protocol :Posthouse.bearer.c4n4ry\r\n\tposthouse.bearer.c4n4ry\r\n\r\n",
+    ),
     "parameters of a word": b"OPTIONS *;c4n4ry HTTP/1.1\r\nHost: h\r\n\r\n",
     "parameters behind a host": b"GET http://h:80/a;c4n4ry HTTP/1.1\r\nHost: h\r\n\r\n",
     "a long method": b"G" * 300 + b" *?c4n4ry HTTP/1.1\r\n" + b"G" * 70 + b" " + b"a" * 300 + b"?c4n4ry HTTP/1.1\r\n",
@@ -134,6 +139,23 @@ def test_the_version_after_a_query_stays(line: bytes, kept: bytes) -> None:
     assert redacted(line) == kept
     for cut in range(len(line)):
         assert redacted(line[:cut], line[cut:]) == kept
+
+
+@pytest.mark.parametrize(
+    ("offered", "kept"),
+    [
+        (b"posthouse.v1.json, posthouse.bearer.abc", b"posthouse.v1.json, posthouse.bearer.xxx"),
+        (b"posthouse.bearer.abc,posthouse.bearer.d, e", b"posthouse.bearer.xxx,posthouse.bearer.x, e"),
+        (b"xposthouse.bearer.abc:d", b"xposthouse.bearer.xxxxx"),
+        (b"posthouse.bearer", b"posthouse.bearer"),
+        (b"", b""),
+    ],
+)
+def test_of_offered_subprotocols_only_tokens_are_hidden(offered: bytes, kept: bytes) -> None:
+    line, hidden = b"Sec-WebSocket-Protocol: " + offered, b"Sec-WebSocket-Protocol: " + kept
+    assert redacted(line) == hidden
+    for cut in range(len(line)):
+        assert redacted(line[:cut], line[cut:]) == hidden
 
 
 def test_the_headers_that_are_kept_are_these() -> None:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from posthouse.core.operations.operations import Busy
-from posthouse.core.service.authenticators import Basic
+from posthouse.core.service.authenticators import Basic, CrossSiteCredentials, UnreadableCredentials
 from posthouse.core.values.close_reasons import (
     AUTHENTICATION_FAILED,
     CREDENTIALS_EXPIRED,
+    CROSS_SITE,
+    DIFFERENT_USERS,
     DRAIN_TIMEOUT,
     DRAINING,
     MAX_CONNECTIONS,
@@ -300,3 +302,89 @@ def test_a_caller_that_leaves_the_line_is_forgotten() -> None:
     two = world.arrive(Basic("ada", "another"))
     world.gateway.disconnected(two, None, 0.0)
     assert not world.gateway._verifications.waiting
+
+
+# Several credentials
+
+
+def several() -> AuthWorld:
+    return AuthWorld(("bearer", "tokens", "home"), ("basic", "passwords", "home"), authentication_timeout=10.0)
+
+
+def test_several_credentials_of_one_user_are_verified_in_order_and_the_first_ones_count() -> None:
+    world = several()
+    one = world.arrive((TOKEN, LOGIN), kind="http")
+    world.receive(one, CALL)
+    first = world.asked()
+    assert first.credentials == TOKEN
+    world.conclude(first.operation, ADA)
+    second = world.asked()
+    assert second.credentials == LOGIN
+    world.conclude(second.operation, Identity("ada", ("write",)))
+    (invoke,) = world.invoked()
+    assert invoke.caller.identity == Identity("ada", ("read",), None, "home")
+
+
+def test_credentials_that_name_different_users_are_refused() -> None:
+    world = several()
+    one = world.arrive((TOKEN, LOGIN))
+    world.conclude(world.asked().operation, ADA)
+    world.conclude(world.asked().operation, BOB)
+    (event,) = (event for event in world.take_events() if isinstance(event, AuthFailed))
+    assert (event.reason, event.authenticator) == ("different_users", None)
+    assert world.gateway._connections.records[one].state == "closing"
+
+
+def test_credentials_of_different_users_that_are_known_are_refused_at_once() -> None:
+    world = several()
+    for credentials, user in ((TOKEN, ADA), (LOGIN, BOB)):
+        world.arrive(credentials)
+        world.conclude(world.asked().operation, user)
+    world.take()
+    two = world.arrive((TOKEN, LOGIN))
+    assert world.take() == [Disconnect(two, DIFFERENT_USERS)]
+    three = world.arrive((TOKEN, TOKEN))
+    assert world.take() == [Accept(three)]
+
+
+def test_the_same_name_in_another_namespace_is_another_user() -> None:
+    world = AuthWorld(("bearer", "tokens", "one"), ("basic", "passwords", "two"))
+    one = world.arrive((TOKEN, LOGIN))
+    world.conclude(world.asked().operation, ADA)
+    world.conclude(world.asked().operation, ADA)
+    assert world.take() == [Disconnect(one, DIFFERENT_USERS)]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_credentials_that_are_refused_beside_accepted_ones_are_refused(place: int) -> None:
+    world = several()
+    one = world.arrive((TOKEN, LOGIN))
+    for credentials in (TOKEN, LOGIN)[: place + 1]:
+        verify = world.asked()
+        assert verify.credentials == credentials
+        world.conclude(verify.operation, REFUSED if credentials == (TOKEN, LOGIN)[place] else ADA)
+    assert world.take() == [Disconnect(one, AUTHENTICATION_FAILED)]
+    two = world.arrive((UnreadableCredentials(), TOKEN))
+    assert world.take() == [Disconnect(two, AUTHENTICATION_FAILED)]
+
+
+def test_all_credentials_of_a_request_have_one_deadline() -> None:
+    world = several()
+    one = world.arrive((TOKEN, LOGIN))
+    world.now = 9.0
+    world.conclude(world.asked().operation, ADA)
+    operation = world.asked().operation
+    world.at(9.999)
+    assert world.take() == []
+    world.at(10.0)
+    assert world.take() == [Withdraw(operation), Disconnect(one, AUTHENTICATION_FAILED)]
+
+
+def test_credentials_that_a_page_of_another_site_sends_are_forbidden() -> None:
+    world = AuthWorld()
+    one = world.arrive(CrossSiteCredentials())
+    (event,) = (event for event in world.take_events() if isinstance(event, AuthFailed))
+    assert event.reason == "cross_site"
+    two = world.arrive(CrossSiteCredentials())
+    assert world.take() == [Disconnect(two, CROSS_SITE)]
+    assert one != two

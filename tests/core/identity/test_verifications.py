@@ -9,7 +9,7 @@ from msgspec import Struct
 from posthouse.core.gateway import Gateway
 from posthouse.core.identity.verifications import Refusal, Verification
 from posthouse.core.operations.operations import Busy, Refused
-from posthouse.core.service.authenticators import Basic, Bearer, UnreadableCredentials
+from posthouse.core.service.authenticators import Basic, Bearer, CrossSiteCredentials, UnreadableCredentials
 from posthouse.core.values.close_reasons import (
     MAX_EXTERNAL_OPERATIONS,
     MAX_HASHES_PER_ADDRESS,
@@ -117,6 +117,15 @@ def test_the_deadline_is_that_of_all_authenticators_together() -> None:
     assert not world.table.cache.records
 
 
+def test_a_deadline_that_was_set_before_counts() -> None:
+    world = Verifying(authentication_timeout=10.0)
+    begun = world.table.begin("test", 5, WHO, TOKEN, 8.0, deadline=10.0)
+    assert isinstance(begun, Verification)
+    assert begun.deadline == 10.0
+    world.at(10.0)
+    assert world.results == [(5, Refusal("timed_out"), 10.0)]
+
+
 def test_an_authenticator_that_times_out_is_the_last_one() -> None:
     world = Verifying(*CHAIN)
     world.begun()
@@ -157,6 +166,7 @@ def test_an_identity_that_has_expired_is_not_accepted(expires_at: float, accepte
     ("credentials", "reason"),
     [
         (UnreadableCredentials(), "unreadable"),
+        (CrossSiteCredentials(), "cross_site"),
         (LOGIN, "unreadable"),
         ("a string", "unreadable"),
         (Bearer("x" * 11), "too_long"),

@@ -104,6 +104,10 @@ def acceptable(headers: list[Field]) -> bool:
     lists = {name: tokens_of(headers, name) for name in LISTS[:3]}
     if any(tokens is None for tokens in lists.values()) or extensions_of(headers) is None:
         return False
+    protocols = lists[b"sec-websocket-protocol"] or []
+    tokens = [name for name in protocols if name.startswith(b"posthouse.bearer.")]
+    if len(tokens) > 1 or (tokens and SUBPROTOCOL not in protocols):
+        return False
     upgrade, connection = ([token.lower() for token in lists[name] or []] for name in LISTS[:2])
     keys = [value for name, value in headers if name == b"sec-websocket-key"]
     return (
@@ -239,6 +243,7 @@ TARGET = Target(
         written(opening_request(b"a", b"/ws", KEY).partition(b"\r\n")[2]),
         written(b'Sec-WebSocket-Extensions: x; y="z", permessage-deflate; client_max_window_bits\n', IS_COMPLETE),
         written(b"sec-websocket-protocol: a, posthouse.v1.json\nconnection: keep-alive", IS_COMPLETE),
+        written(b"sec-websocket-protocol: posthouse.bearer.eA, posthouse.v1.json", IS_COMPLETE),
         written(b"sec-websocket-extensions: " + OFFER + b"\nsec-websocket-protocol: posthouse.v1.json", 0, 1, 2),
         written(b"".join(b"%b: %b\n" % field for field in COMPLETE_ANSWER), IS_ANSWER, OFFERS_DEFLATE),
     ),
@@ -249,6 +254,7 @@ TARGET = Target(
         b"\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==",
         b"\nsec-websocket-accept: " + accept_for(KEY),
         b"\nsec-websocket-protocol: posthouse.v1.json",
+        b", posthouse.bearer.eA",
         b"\nsec-websocket-extensions: ",
         b"permessage-deflate",
         b"; server_no_context_takeover",

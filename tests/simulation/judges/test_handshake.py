@@ -62,6 +62,11 @@ def test_a_valid_101_is_accepted(asked: bytes, answered: bytes, agreed: Agreed) 
         (OPENING, ACCEPTED + b"\r\nContent-Type: a", "a field that it does not need"),
         (OPENING, ACCEPTED + SUBPROTOCOL + b"a", "a subprotocol that was not offered"),
         (OPENING + SUBPROTOCOL + b"b", ACCEPTED + SUBPROTOCOL + b"a", "a subprotocol that was not offered"),
+        (
+            OPENING + SUBPROTOCOL + b"posthouse.bearer.eA",
+            ACCEPTED + SUBPROTOCOL + b"posthouse.bearer.eA",
+            "the subprotocol that carries a token",
+        ),
         (OPENING, ACCEPTED + CHOSEN + b"permessage-deflate", "that were not offered"),
         (OPENING + OFFERED + b"x", ACCEPTED + CHOSEN + b"x", "an unknown extension"),
     ],

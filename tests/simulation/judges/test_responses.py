@@ -19,6 +19,10 @@ TEXT = b"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 2"
         (b"HTTP/1.1 404 Not Found" + ALWAYS + TEXT, (404, 2, False, False)),
         (b"HTTP/1.1 503 Service Unavailable" + ALWAYS + JSON + b"\r\nRetry-After: 1", (503, 2, False, True)),
         (b"HTTP/1.1 401 Unauthorized" + ALWAYS + JSON + b"\r\nWWW-Authenticate: Bearer", (401, 2, False, True)),
+        (
+            b"HTTP/1.1 401 Unauthorized" + ALWAYS + JSON + b"\r\nWWW-Authenticate: Bearer\r\nWWW-Authenticate: Basic",
+            (401, 2, False, True),
+        ),
         (b"HTTP/1.1 405 Method Not Allowed" + ALWAYS + TEXT + b"\r\nAllow: POST", (405, 2, False, False)),
         (
             b"HTTP/1.1 426 Upgrade Required"

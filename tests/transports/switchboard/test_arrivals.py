@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from posthouse.core import Bearer, Identity, Refused, Service, Verify
+from posthouse.core import Basic, Bearer, Identity, Refused, Service, Verify
 
 from tests.transports.board import Board, body, call, result
 
@@ -14,8 +14,12 @@ ADA = Identity("ada")
 def service() -> Service:
     offered = Service("private")
 
-    @offered.authenticator("bearer")
+    @offered.authenticator("bearer", namespace="tokens")
     def bearer(credentials: Bearer) -> Identity | None:
+        raise NotImplementedError
+
+    @offered.authenticator("basic", namespace="passwords")
+    def basic(credentials: Basic) -> Identity | None:
         raise NotImplementedError
 
     @offered.method
@@ -68,7 +72,8 @@ def test_a_request_whose_token_is_refused_gets_401_and_the_socket_is_closed() ->
     door.decide(Refused())
     answer = door.take(door.socket)
     assert answer.startswith(b"HTTP/1.1 401 Unauthorized\r\n")
-    assert b"\r\nWWW-Authenticate: Bearer\r\nConnection: close\r\n" in answer
+    assert b'\r\nWWW-Authenticate: Bearer\r\nWWW-Authenticate: Basic realm="posthouse", charset="UTF-8"\r\n' in answer
+    assert b"\r\nConnection: close\r\n" in answer
     assert body(answer) == b'{"jsonrpc":"2.0","error":{"code":-32020,"message":"Unauthenticated"},"id":null}'
     assert door.half_closed == [door.socket]
 
@@ -124,3 +129,45 @@ def test_two_authorization_headers_are_refused() -> None:
     door = Doorway()
     twice = post(b"x").replace(b"Authorization", b"Authorization: Bearer y\r\nAuthorization")
     assert door.feed(door.socket, twice).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
+def test_a_page_in_a_browser_offers_its_token_as_a_subprotocol() -> None:
+    door = Doorway()
+    offer = b"Sec-WebSocket-Protocol: posthouse.v1.json, posthouse.bearer.c2VjcmV0\r\nOrigin: http://localhost\r\n"
+    assert door.feed(door.socket, UPGRADE.replace(b"Authorization: Bearer x\r\n", offer)) == b""
+    assert [verify.credentials for verify in door.asked()] == [Bearer("secret")]
+    assert "sec-websocket-protocol" not in door.asked()[0].caller.headers
+    door.decide(ADA)
+    head = door.take(door.socket)
+    assert head.startswith(b"HTTP/1.1 101")
+    assert b"\r\nSec-WebSocket-Protocol: posthouse.v1.json\r\n" in head
+    assert b"posthouse.bearer" not in head
+
+
+def test_a_handshake_with_the_credentials_of_two_users_gets_400() -> None:
+    door = Doorway()
+    offer = b"Sec-WebSocket-Protocol: posthouse.v1.json, posthouse.bearer.c2VjcmV0\r\n"
+    assert door.feed(door.socket, UPGRADE.replace(b"Sec-WebSocket-Key", offer + b"Sec-WebSocket-Key")) == b""
+    door.decide(ADA)
+    door.decide(Identity("bob"))
+    answer = door.take(door.socket)
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert body(answer) == b"Invalid Request\n"
+
+
+def test_a_password_that_a_browser_adds_to_the_request_of_another_site_gets_403() -> None:
+    door = Doorway()
+    basic = b"Authorization: Basic YTpi\r\nSec-Fetch-Site: cross-site"
+    answer = door.feed(door.socket, post(b"x").replace(b"Authorization: Bearer x", basic))
+    assert answer.startswith(b"HTTP/1.1 403 Forbidden\r\n")
+    assert door.asked() == []
+
+
+def test_a_page_gets_no_challenge_of_basic() -> None:
+    door = Doorway()
+    door.feed(door.socket, post(b"wrong").replace(b"Host: ", b"Sec-Fetch-Site: same-origin\r\nHost: "))
+    door.decide(Refused())
+    answer = door.take(door.socket)
+    assert answer.startswith(b"HTTP/1.1 401 Unauthorized\r\n")
+    assert answer.count(b"WWW-Authenticate: ") == 1
+    assert b"\r\nWWW-Authenticate: Bearer\r\n" in answer

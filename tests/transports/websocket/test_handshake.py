@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from posthouse.transports.codec import Handshake
 from posthouse.transports.refusal import Refusal
 from posthouse.transports.websocket.handshake import (
+    BAD_BEARER,
     BAD_REQUEST,
     OFFER,
     SUBPROTOCOL,
@@ -124,6 +125,29 @@ def test_our_subprotocol_is_selected_when_it_was_offered() -> None:
 @pytest.mark.parametrize("offered", [b"", b"chat", b"posthouse.v2.json", b"POSTHOUSE.V1.JSON", b"posthouse.v1.jsonx"])
 def test_no_other_subprotocol_is_ever_selected(offered: bytes) -> None:
     assert b"Sec-WebSocket-Protocol" not in answer(judge(request((b"sec-websocket-protocol", offered))))
+
+
+@pytest.mark.parametrize(
+    ("values", "refused"),
+    [
+        ([b"posthouse.v1.json, posthouse.bearer.eA"], False),
+        ([b"posthouse.bearer.eA", b"other", b"posthouse.v1.json"], False),
+        ([b"posthouse.v1.json, posthouse.bearer.!"], False),  # unreadable: the gateway refuses it with 401
+        ([b"posthouse.bearer.eA"], True),
+        ([b"posthouse.bearer.eA, other"], True),
+        ([b"posthouse.v1.json, posthouse.bearer.eA, posthouse.bearer.eQ"], True),
+        ([b"posthouse.bearer.eA", b"posthouse.v1.json", b"posthouse.bearer.eA"], True),
+        ([b"posthouse.bearer."], True),
+        ([b"Posthouse.bearer.eA"], False),
+    ],
+)
+def test_a_token_is_offered_once_beside_our_subprotocol_and_never_selected(values: list[bytes], refused: bool) -> None:
+    verdict = judge(request(*((b"sec-websocket-protocol", value) for value in values)))
+    if refused:
+        assert verdict == BAD_BEARER
+        assert (BAD_BEARER.status, BAD_BEARER.keep) == (400, False)
+    else:
+        assert answer(verdict).get(b"Sec-WebSocket-Protocol") in (None, SUBPROTOCOL)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,8 @@ CLOSES: Final = (
     ("too_many_failed_authentications", 4401, -32023, True, False),
     ("max_hashes_per_address", 1013, -32009, True, True),
     ("max_hashes_per_user", 1013, -32009, True, True),
+    ("different_users", 4400, -32600, True, False),
+    ("cross_site", 4403, -32021, True, False),
     ("max_external_operations", 1013, -32009, True, True),
     ("max_hashing_queue", 1013, -32009, True, True),
     ("memory_budget", 1013, -32009, False, True),

@@ -43,7 +43,8 @@ def identity(gateway: Gateway) -> None:
         must(right, "time: an identity that expires has a deadline")
         reason = GRACE_OVER if each.expired else IDENTITY_EXPIRES if each.told else NOTICE_DUE
         must(each.timer.reason == reason, "time: the deadline of an identity is that of its state")
-    waited_for = [each.verification for each in arrivals.values()]
+    must(all(each.verification for each in arrivals.values()), "identity: an arrival waits for a verification")
+    waited_for = [each.verification for each in arrivals.values() if each.verification is not None]
     waited_for += [each.verification for each in gateway._logins.records.values()]
     lines = gateway._verifications.waiting
     must(len(verifications) + len(lines) == len(waited_for), "identity: somebody waits for each verification")

@@ -17,12 +17,17 @@ from msgspec.structs import replace
 from posthouse.core.encoding.conversion import write_custom
 from posthouse.core.encoding.ordering import ordered
 from posthouse.core.operations.operations import Busy, Failed, Refused
-from posthouse.core.service.authenticators import Basic, Bearer, UnreadableCredentials
+from posthouse.core.service.authenticators import Basic, Bearer, CrossSiteCredentials, UnreadableCredentials
 from posthouse.core.values.errors import RpcError
 from posthouse.core.values.peers import Address, Identity, Peer
 
 OUTCOMES: Final[dict[type, str]] = {Identity: "identity", Refused: "refused", Failed: "failed", Busy: "busy"}
-CREDENTIALS: Final[dict[type, str]] = {Bearer: "bearer", Basic: "basic", UnreadableCredentials: "unreadable"}
+CREDENTIALS: Final[dict[type, str]] = {
+    Bearer: "bearer",
+    Basic: "basic",
+    UnreadableCredentials: "unreadable",
+    CrossSiteCredentials: "cross_site",
+}
 
 BYTES: Final = "latin-1"
 """An encoding in which every byte is one character."""
@@ -138,8 +143,23 @@ def _read_named(names: dict[type, str], written: dict[str, Any] | None) -> Any:
     return convert(value, next(kind for kind, known in names.items() if known == name))
 
 
+def _write_credentials(given: Any) -> Any:
+    """One kind of credentials, or a list of several."""
+    if isinstance(given, tuple):
+        return [_write_named(CREDENTIALS, each) for each in given]
+    return _write_named(CREDENTIALS, given)
+
+
+def _read_credentials(written: Any) -> Any:
+    if isinstance(written, list):
+        return tuple(_read_named(CREDENTIALS, each) for each in written)
+    return _read_named(CREDENTIALS, written)
+
+
 def hide_credentials(credentials: Any, hide: Callable[[str], str]) -> Any:
     """The same kind of credentials, with other secrets."""
+    if isinstance(credentials, tuple):
+        return tuple(hide_credentials(each, hide) for each in credentials)
     if isinstance(credentials, Bearer):
         return Bearer(hide(credentials.token))
     return Basic(credentials.user, hide(credentials.password)) if isinstance(credentials, Basic) else credentials
@@ -191,7 +211,7 @@ NOTATIONS: Final[dict[str, Notation]] = {
     "result": Notation(_write_result, _read_result),
     "error": Notation(_write_error, _read_error),
     "outcome": Notation(partial(_write_named, OUTCOMES), partial(_read_named, OUTCOMES)),
-    "credentials": Notation(partial(_write_named, CREDENTIALS), partial(_read_named, CREDENTIALS)),
+    "credentials": Notation(_write_credentials, _read_credentials),
     "kinds": NAMES,
     "users": NAMES,
     "address": _of(Address),

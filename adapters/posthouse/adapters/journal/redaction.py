@@ -1,7 +1,8 @@
 """Hide secrets from a journal: the values of headers in HTTP requests, and the parameters of their targets.
 
-A header is hidden unless it is one of `KEPT`: a list of secret names would always miss one. Parameters are the query
-string, and everything behind the first `;` of a path.
+A header is hidden unless it is one of `KEPT`: a list of secret names would always miss one. Of the subprotocols that a
+handshake offers, the token in one is hidden. Parameters are the query string, and everything behind the first `;` of a
+path.
 
 Each byte is replaced by another of its kind (`x` for visible characters), so that a replay decides the same. The bytes
 that the server decides on stay: spaces, control bytes, separators of query parameters, the beginnings of parameter
@@ -19,6 +20,7 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from posthouse.transports.credentials import BEARER_PROTOCOL
 from posthouse.transports.fields import TCHAR
 from posthouse.transports.http.routes import SECRETS
 
@@ -40,6 +42,12 @@ BLANK: Final = rb"[^!-~]"
 NAMES: Final = b"|".join(map(str.encode, KEPT))
 SECRET: Final = re.compile(rb"%b*+(?!(?:%b)%b*:)%b++%b*+:" % (BLANK, NAMES, BLANK, TCHAR, BLANK), re.IGNORECASE)
 """The beginning of a line with a header that is not kept."""
+
+PROTOCOLS: Final = re.compile(rb"%b*+sec-websocket-protocol%b*+:" % (BLANK, BLANK), re.IGNORECASE)
+"""The beginning of a line with offered subprotocols."""
+
+TOKEN: Final = re.compile(rb"(%b)([!-+\--~]*+)" % re.escape(BEARER_PROTOCOL), re.IGNORECASE)
+"""A token among subprotocols, which ends with a comma or a blank."""
 
 LENGTH: Final = re.compile(rb"content-length%b*:%b*([0-9]{1,20})%b*" % (BLANK, BLANK, BLANK), re.IGNORECASE)
 KEY: Final = re.compile(rb"sec-websocket-key%b*:%b*[A-Za-z0-9+/]{22}==%b*" % (BLANK, BLANK, BLANK), re.IGNORECASE)
@@ -80,6 +88,7 @@ VERSION: Final = re.compile(rb"(?<![^ \t])H(?:T(?:T(?:P(?:/(?:[0-9](?:\.[0-9]?)?
 """The part of a word that it has in common with the version of a request line."""
 
 SECRET_LINE: Final = b"cookie:"
+PROTOCOL_LINE: Final = b"sec-websocket-protocol:"
 IN_QUERY: Final = b"GET /?"
 BEHIND_QUERY: Final = b"GET /?x "
 PATH_LINE: Final = b"GET /"
@@ -140,7 +149,8 @@ class Redactor:
     def _end_line(self) -> None:
         line, self._line = self._line, b""
         self._ends = 0
-        self._hiding = line if line == SECRET_LINE else BEHIND_QUERY if line.startswith(IN_QUERY) else b""
+        folds = line if line.startswith((SECRET_LINE, PROTOCOL_LINE)) else b""
+        self._hiding = BEHIND_QUERY if line.startswith(IN_QUERY) else folds
         if self._body:
             return
         if (length := LENGTH.fullmatch(line)) is not None:
@@ -158,6 +168,10 @@ class Redactor:
         if (secret := SECRET.match(line)) is not None:
             shown = line[: secret.end()] + line[secret.end() :].translate(HIDDEN)
             self._line = SECRET_LINE
+        elif (offered := PROTOCOLS.match(line)) is not None:
+            names, name = hide_tokens(line[offered.end() :])
+            shown = line[: offered.end()] + names
+            self._line = PROTOCOL_LINE + name
         elif (query := QUERY.match(line)) is not None:
             parameters, parameter = hide_parameters(query[1])
             words, word = hide_words(query[2])
@@ -182,6 +196,15 @@ def as_remembered(line: bytes) -> bytes:
         if IN_WORD.match(line):
             return WORD_LINE
     return HARMLESS
+
+
+def hide_tokens(offered: bytes) -> tuple[bytes, bytes]:
+    """Offered subprotocols with the tokens in them hidden; and the part of the last one to remember: it may go on."""
+    shown, rest = bytearray(offered), offered
+    for token in TOKEN.finditer(offered):
+        shown[token.start(2) : token.end(2)] = token[2].translate(HIDDEN)
+        rest = BEARER_PROTOCOL if token.end() == len(offered) else offered[token.end() :]
+    return bytes(shown), rest[-len(BEARER_PROTOCOL) :]
 
 
 def hide_words(words: bytes) -> tuple[bytes, bytes]:

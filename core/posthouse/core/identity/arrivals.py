@@ -15,6 +15,8 @@ from posthouse.core.connections.state import ASK, AUTHENTICATING
 from posthouse.core.values.close_reasons import (
     AUTHENTICATION_FAILED,
     CREDENTIALS_EXPIRED,
+    CROSS_SITE,
+    DIFFERENT_USERS,
     TOO_MANY_FAILED_AUTHENTICATIONS,
     CloseReason,
 )
@@ -31,6 +33,8 @@ ARRIVAL: Final = "arrival"
 REASONS: Final[dict[AuthFailure, CloseReason]] = {
     "expired": CREDENTIALS_EXPIRED,
     "too_many": TOO_MANY_FAILED_AUTHENTICATIONS,
+    "different_users": DIFFERENT_USERS,
+    "cross_site": CROSS_SITE,
 }
 """Why a peer is refused, if not because its credentials were, or for a limit: no answer may tell more."""
 
@@ -38,10 +42,14 @@ Receive = Callable[[Connection, bytes, float], None]
 """Called with a connection that is admitted, its text, and the time."""
 
 
-class Arrival(Struct, eq=False, gc=False):
-    """One connection that is not admitted yet, and the text that it has sent."""
+class Arrival(Struct, eq=False):
+    """One connection that is not admitted yet, and the text that it has sent. `left`: its credentials that were not
+    looked at. `identity`: that of those which were verified. `deadline`: when all of them must be."""
 
-    verification: Verification
+    left: list[object]
+    deadline: float
+    verification: Verification | None = None
+    identity: Identity | None = None
     text: bytes | None = None
 
 
@@ -74,11 +82,9 @@ class Arrivals:
         id = self._openings.connect(peer, now, draining=self.draining, unverified=True)
         record = self._connections.records[id]
         if record.state is AUTHENTICATING:
-            result = self._verifications.begin(ARRIVAL, id, record.caller, credentials, now)
-            if isinstance(result, Verification):
-                self.records[id] = Arrival(result)
-            else:
-                self._decide(record, result, now)
+            left = list(credentials) if isinstance(credentials, tuple) else [credentials]
+            self.records[id] = arrival = Arrival(left, now + self._shared.config.authentication_timeout)
+            self._verify_next(record, arrival, now)
         return id
 
     def hold(self, record: Connection, data: bytes) -> None:
@@ -89,21 +95,48 @@ class Arrivals:
         arrival.text = data
         self._shared.hold(len(data))
 
+    def _verify_next(self, record: Connection, arrival: Arrival, now: float) -> None:
+        """Verify the credentials that are left, until an authenticator must be asked."""
+        while arrival.left:
+            credentials = arrival.left.pop(0)
+            result = self._verifications.begin(
+                ARRIVAL, record.id, record.caller, credentials, now, deadline=arrival.deadline
+            )
+            if isinstance(result, Verification):
+                arrival.verification = result
+                return
+            if not self._agrees(record, arrival, result, now):
+                return
+        self._admit(record, arrival, now)
+
     def _verified(self, subject: int, result: Identity | Refusal, now: float) -> None:
         id = ConnectionId(subject)
-        record, text = self._connections.records[id], self._forget(id).text
-        self._decide(record, result, now)
-        if text is not None and record.admitted:
+        record, arrival = self._connections.records[id], self.records[id]
+        arrival.verification = None
+        if self._agrees(record, arrival, result, now):
+            self._verify_next(record, arrival, now)
+
+    def _agrees(self, record: Connection, arrival: Arrival, result: Identity | Refusal, now: float) -> bool:
+        """Are these credentials accepted, and those of the same user as the others? If not, the peer is refused."""
+        if isinstance(result, Identity):
+            if arrival.identity is None:
+                arrival.identity = result
+            if arrival.identity.key == result.key:
+                return True
+            result = self._verifications.fail(record.caller, None, Refusal("different_users"), now)
+        self._forget(record.id)
+        reason = result.limit or REASONS.get(result.reason, AUTHENTICATION_FAILED)
+        self._openings.refuse(record, reason, now, retry_after_ms=result.retry_after_ms)
+        return False
+
+    def _admit(self, record: Connection, arrival: Arrival, now: float) -> None:
+        assert arrival.identity is not None
+        self._forget(record.id)
+        self._openings.admit(record, arrival.identity, now, draining=self.draining)
+        if arrival.text is not None and record.admitted:
             record.move(ASK)
             record.heard_at = record.active_at = now
-            self._receive(record, text, now)
-
-    def _decide(self, record: Connection, result: Identity | Refusal, now: float) -> None:
-        if isinstance(result, Identity):
-            self._openings.admit(record, result, now, draining=self.draining)
-        else:
-            reason = result.limit or REASONS.get(result.reason, AUTHENTICATION_FAILED)
-            self._openings.refuse(record, reason, now, retry_after_ms=result.retry_after_ms)
+            self._receive(record, arrival.text, now)
 
     def _forget(self, id: ConnectionId) -> Arrival:
         arrival = self.records.pop(id)
@@ -113,4 +146,6 @@ class Arrivals:
     def drop(self, record: Connection, now: float) -> None:
         """The connection is closing or gone: nobody waits for the verification any more."""
         if record.state is AUTHENTICATING:
-            self._verifications.withdraw(self._forget(record.id).verification)
+            verification = self._forget(record.id).verification
+            assert verification is not None
+            self._verifications.withdraw(verification)

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 from posthouse.core.operations.operations import Busy, Expired, Failed, Operations, Refused
-from posthouse.core.service.authenticators import SCHEMES, Authenticator, Basic, Bearer
+from posthouse.core.service.authenticators import SCHEMES, Authenticator, Basic, Bearer, CrossSiteCredentials
 from posthouse.core.values.close_reasons import MAX_EXTERNAL_OPERATIONS, MAX_HASHING_QUEUE, CloseReason
 from posthouse.core.values.effects import Emit, Verify
 from posthouse.core.values.lifecycle import AuthFailed, AuthFailure, AuthSucceeded
@@ -117,15 +117,24 @@ class Verifications:
         return None
 
     def begin(
-        self, purpose: str, subject: int, caller: Caller, credentials: object, now: float, *, scheme: str | None = None
+        self,
+        purpose: str,
+        subject: int,
+        caller: Caller,
+        credentials: object,
+        now: float,
+        *,
+        scheme: str | None = None,
+        deadline: float | None = None,
     ) -> Identity | Refusal | Verification:
         """Verify credentials of this scheme (None: that of their type). Returns the result, or the verification if an
-        authenticator must be asked."""
+        authenticator must be asked. `deadline` None: that of verifications which begin now."""
         chain = self._chains.get(scheme or SCHEME_OF.get(type(credentials), ""), ())
         if not chain:
-            return self._fail(caller, None, Refusal("unreadable"), now)
+            reason: AuthFailure = "cross_site" if isinstance(credentials, CrossSiteCredentials) else "unreadable"
+            return self.fail(caller, None, Refusal(reason), now)
         if self._too_long(credentials):
-            return self._fail(caller, None, Refusal("too_long"), now)
+            return self.fail(caller, None, Refusal("too_long"), now)
         identity = self.known(credentials, now)
         if identity is not None:
             return identity
@@ -135,8 +144,9 @@ class Verifications:
         counted = dict.fromkeys(each for each in users if each is not None)
         charge = self.budgets.charge(caller, tuple(counted), digest, now)
         if isinstance(charge, int):
-            return self._fail(caller, None, Refusal("too_many", retry_after_ms=charge), now)
-        deadline = now + self._config.authentication_timeout
+            return self.fail(caller, None, Refusal("too_many", retry_after_ms=charge), now)
+        if deadline is None:
+            deadline = now + self._config.authentication_timeout
         verification = Verification(purpose, subject, caller, credentials, digest, chain, users, charge, deadline)
         refusal = self._ask(verification, now)
         return verification if refusal is None else refusal
@@ -187,7 +197,7 @@ class Verifications:
         asked = verification.chain[: verification.place]
         if not asked:
             self.budgets.refund(verification.charge)
-        return self._fail(verification.caller, asked[-1] if asked else None, refusal, now, verification.why)
+        return self.fail(verification.caller, asked[-1] if asked else None, refusal, now, verification.why)
 
     # Turns
 
@@ -241,14 +251,14 @@ class Verifications:
         if isinstance(outcome, Busy):
             if not verification.place:
                 self.budgets.refund(verification.charge)
-            return self._fail(caller, authenticator, Refusal("queue_full", MAX_HASHING_QUEUE), now, verification.why)
+            return self.fail(caller, authenticator, Refusal("queue_full", MAX_HASHING_QUEUE), now, verification.why)
         reason = REASONS.get(type(outcome), "failed")
         if isinstance(outcome, Refused) and outcome.why:
             verification.why += f"{'; ' if verification.why else ''}{authenticator.name}: {outcome.why}"
         if reason in ("refused", "failed") and verification.place + 1 < len(verification.chain):
             verification.place += 1
             return self._ask(verification, now)
-        return self._fail(caller, authenticator, Refusal(reason), now, verification.why)
+        return self.fail(caller, authenticator, Refusal(reason), now, verification.why)
 
     def _accept(
         self, verification: Verification, authenticator: Authenticator, given: Identity, now: float
@@ -258,7 +268,7 @@ class Verifications:
         assert user is not None
         self.budgets.refund(verification.charge)
         if self._shared.expired(identity, now):
-            return self._fail(caller, authenticator, Refusal("expired"), now)
+            return self.fail(caller, authenticator, Refusal("expired"), now)
         self.budgets.got_in(caller, verification.users[verification.place] or verification.digest)
         if verification.digest is not None:
             self.cache.keep(authenticator, verification.digest, identity, now)
@@ -270,9 +280,10 @@ class Verifications:
         self._shared.outbox.append(Emit(succeeded))
         return identity
 
-    def _fail(
+    def fail(
         self, caller: Caller, authenticator: Authenticator | None, refusal: Refusal, now: float, why: str = ""
     ) -> Refusal:
+        """Report that credentials of this caller were not accepted. `authenticator`: the last one that was asked."""
         self._shared.stats.count("auth.failed")
         name, peer = None if authenticator is None else authenticator.name, caller.peer
         about = caller.connection, caller.public_id, peer.kind, peer.address

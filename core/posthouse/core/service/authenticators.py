@@ -43,6 +43,10 @@ class UnreadableCredentials(Struct, frozen=True, gc=False):
     """Credentials that cannot be read, or of a scheme that nothing reads: they are refused."""
 
 
+class CrossSiteCredentials(Struct, frozen=True, gc=False):
+    """Credentials that a browser has added to the request of a page of another site: they are refused."""
+
+
 OWN: Final = re.compile(r"[a-z][a-z0-9_.-]*")
 """The name of a method of `auth.login`."""
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from .errors import CREDENTIALS_EXPIRED as EXPIRED_ERROR
 from .errors import DRAINING as DRAINING_ERROR
-from .errors import INVALID_REQUEST, RATE_LIMITED, SERVER_BUSY, UNAUTHENTICATED
+from .errors import FORBIDDEN, INVALID_REQUEST, RATE_LIMITED, SERVER_BUSY, UNAUTHENTICATED
 from .errors import TOO_MANY_FAILED_AUTHENTICATIONS as TOO_MANY_ERROR
 
 
@@ -77,6 +77,12 @@ MAX_HASHES_PER_ADDRESS: Final = CloseReason(
     "max_hashes_per_address", "too many authenticators run for one address", code=1013
 )
 MAX_HASHES_PER_USER: Final = CloseReason("max_hashes_per_user", "too many authenticators run for one user", code=1013)
+DIFFERENT_USERS: Final = CloseReason(
+    "different_users", "the credentials are those of different users", code=4400, error=INVALID_REQUEST, is_limit=False
+)
+CROSS_SITE: Final = CloseReason(
+    "cross_site", "the credentials come from a page of another site", code=4403, error=FORBIDDEN, is_limit=False
+)
 MAX_EXTERNAL_OPERATIONS: Final = CloseReason(
     "max_external_operations", "too many external operations are in flight", code=1013
 )

@@ -102,9 +102,20 @@ class CallFailed(Struct, frozen=True):
 
 
 AuthFailure = Literal[
-    "refused", "failed", "expired", "timed_out", "busy", "queue_full", "waited", "unreadable", "too_long", "too_many"
+    "refused",
+    "failed",
+    "expired",
+    "timed_out",
+    "busy",
+    "queue_full",
+    "waited",
+    "unreadable",
+    "too_long",
+    "too_many",
+    "different_users",
+    "cross_site",
 ]
-"""Why credentials were not accepted. The peer is not told: every answer but that for expired ones is the same."""
+"""Why credentials were not accepted. The peer is not told whether they are wrong, unknown or unreadable."""
 
 
 class AuthSucceeded(Struct, frozen=True):

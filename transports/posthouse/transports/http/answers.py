@@ -16,6 +16,8 @@ from posthouse.core.values.errors import ErrorObject, UsageError, http_status
 from posthouse.transports.fields import TOKEN, VALUE, Fields
 from posthouse.transports.refusal import Refusal
 
+from .challenges import BEARER
+
 REASONS: Final[dict[int, bytes]] = {
     200: b"OK",
     204: b"No Content",
@@ -56,9 +58,6 @@ def _head(status: int, media: bytes, *, close: bool) -> bytes:
         b"Cache-Control: no-store",
         b"X-Content-Type-Options: nosniff",
     ]
-    if status == 401:
-        # RFC 9110 section 15.5.2: it "MUST send a WWW-Authenticate header field".
-        lines.append(b"WWW-Authenticate: Bearer")
     if close:
         lines.append(b"Connection: close")
     if status != 204:
@@ -81,18 +80,19 @@ RESULT_HEAD: Final = HEADS[200, JSON, False]
 
 class ResponseOptions(Struct, frozen=True, gc=False):
     """How to answer one request. `persistent`: the client can send another one behind it. `bodiless`: it was a HEAD.
-    `lines`: header lines that the request asks for: CORS, and its X-Request-Id."""
+    `lines`: header lines that the request asks for: CORS, and its X-Request-Id. `challenge`: those of a 401."""
 
     persistent: bool
     bodiless: bool
     lines: bytes
+    challenge: bytes = BEARER
 
     def naming(self, request_id: str | None) -> ResponseOptions:
         """The same, and the answer has this X-Request-Id. The same, if that is None."""
         if request_id is None:
             return self
         lines = b"%bX-Request-Id: %b\r\n" % (self.lines, request_id.encode("ascii"))
-        return ResponseOptions(self.persistent, self.bodiless, lines)
+        return ResponseOptions(self.persistent, self.bodiless, lines, self.challenge)
 
 
 UNKNOWN: Final = ResponseOptions(persistent=False, bodiless=False, lines=b"")
@@ -109,10 +109,12 @@ class Answer(Struct, frozen=True, gc=False):
 
     def write(self, options: ResponseOptions, *, close: bool) -> tuple[bytes, bytes]:
         """Its head and its body. The body is not copied."""
-        head = HEADS[self.status, self.media, close]
+        head, lines = HEADS[self.status, self.media, close], self.fields
         if self.status == 204:
-            return b"%b%b%b\r\n" % (head, self.fields, options.lines), b""
-        written = b"%b%d\r\n%b%b\r\n" % (head, len(self.data), self.fields, options.lines)
+            return b"%b%b%b\r\n" % (head, lines, options.lines), b""
+        if self.status == 401:
+            lines += options.challenge
+        written = b"%b%d\r\n%b%b\r\n" % (head, len(self.data), lines, options.lines)
         return written, b"" if options.bodiless else self.data
 
 

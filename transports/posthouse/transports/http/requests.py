@@ -19,6 +19,7 @@ from posthouse.transports.refusal import Refusal
 
 from .answers import UNKNOWN, ResponseOptions, cors_lines
 from .bodies import Body, ChunkedBody, CountedBody
+from .challenges import Challenges
 from .head import BAD_HOST, HOST, Head, HeadScanner, parse, read_plain
 from .known_heads import NO_HEADS, JudgedHead, KnownHeads
 from .routes import PATHS, Call, Wanted, judge, read_request_id
@@ -34,11 +35,19 @@ class RequestReader:
     `options` (how to answer) are those of the request whose head was read last, and so are `path`, `headers`, `meta`
     and `ignored` unless that was an `Exchange`. `client` is its client, if the peer is a trusted `proxy`."""
 
-    def __init__(self, config: Config, policy: Policy, known: KnownHeads, proxy: Proxy | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        policy: Policy,
+        known: KnownHeads,
+        proxy: Proxy | None = None,
+        challenges: Challenges = Challenges(),
+    ) -> None:
         self._config: Final = config
         self._policy: Final = policy
         self._proxy: Final = proxy
         self._known: Final = known
+        self._challenges: Final = challenges
         self._direct: Final = known is not NO_HEADS
         self._scanner: Final = HeadScanner(config)
         self.buffer = bytearray()
@@ -148,7 +157,7 @@ class RequestReader:
             meta = NO_META if request_id is None else Meta(request_id=request_id.decode("ascii"))
         origin = fields.get(b"origin")
         lines = b"" if origin is None or not self._policy.allows_origin(origin) else cors_lines(origin)
-        options = ResponseOptions(head.persistent, head.method == b"HEAD", lines)
+        options = ResponseOptions(head.persistent, head.method == b"HEAD", lines, self._challenges.answer(fields))
         length = None if head.chunked else head.length or 0
         call, path = isinstance(wanted, Call) and not wanted.awaited, PATHS.get(head.path) or head.path.decode("ascii")
         judged = JudgedHead(wanted, call, meta, length, path, head.headers, options, secure, host, ignored)

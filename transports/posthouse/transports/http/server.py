@@ -40,6 +40,7 @@ from .answers import (
     switching_head,
 )
 from .bodies import BODY_TIMED_OUT, NO_MEMORY
+from .challenges import Challenges
 from .ending import Ending
 from .head import HEAD_TIMED_OUT
 from .known_heads import NO_HEADS, KnownHeads
@@ -76,9 +77,15 @@ class Http1(Ending):
     """
 
     def __init__(
-        self, config: Config, policy: Policy, now: float, known: KnownHeads = NO_HEADS, proxy: Proxy | None = None
+        self,
+        config: Config,
+        policy: Policy,
+        now: float,
+        known: KnownHeads = NO_HEADS,
+        proxy: Proxy | None = None,
+        challenges: Challenges = Challenges(),
     ) -> None:
-        super().__init__(config, RequestReader(config, policy, known, proxy), now)
+        super().__init__(config, RequestReader(config, policy, known, proxy, challenges), now)
         self._policy: Final = policy
         self._parsed = 0
         self._upgrade: Handshake | None = None

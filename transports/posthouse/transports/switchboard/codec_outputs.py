@@ -34,7 +34,7 @@ from posthouse.transports.codec import (
     Text,
     Upgrade,
 )
-from posthouse.transports.credentials import read_authorization
+from posthouse.transports.credentials import read_credentials
 
 from .actions import Action
 from .common_fields import CommonFields
@@ -104,7 +104,7 @@ class CodecOutputs:
             self._tell_ignored(state, output.ignored, now)
         address = output.client or state.address
         peer = Peer("http", address, state.socket, state.identity, output.meta, output.path, output.headers)
-        credentials = read_authorization(output.headers) if self._gateway.authenticates else None
+        credentials = read_credentials(output.headers) if self._gateway.authenticates else None
         self._gateway.receive(self._connect(state, peer, now, credentials), output.data, now)
 
     def _on_upgrade(self, state: SocketState, output: Upgrade, now: float) -> None:
@@ -113,7 +113,8 @@ class CodecOutputs:
             self._tell_ignored(state, output.ignored, now)
         address, headers = output.client or state.address, self._common.share(output.headers)
         peer = Peer("websocket", address, state.socket, state.identity, output.meta, output.path, headers)
-        self._connect(state, peer, now, read_authorization(headers) if self._gateway.authenticates else None)
+        credentials = read_credentials(headers, handshake=True) if self._gateway.authenticates else None
+        self._connect(state, peer, now, credentials)
 
     def _on_arrived(self, state: SocketState, output: Arrived, now: float) -> None:
         if self._gateway.arrived(state.socket, output.client, now):

@@ -5,29 +5,34 @@ A stream speaks HTTP, and a WebSocket begins as HTTP. The first bytes of a pipe 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import Address
 from posthouse.transports.codec import Codec
 from posthouse.transports.forwarding import Networks, Proxy
+from posthouse.transports.http.challenges import Challenges
 from posthouse.transports.http.known_heads import NO_HEADS, KnownHeads
 from posthouse.transports.http.server import Http1
 from posthouse.transports.pipes.detect import PipeDetector
 from posthouse.transports.policy import Policy
 
 
-def first_codecs(config: Config, policy: Policy, *, direct: bool) -> Callable[[Address, float], Codec]:
+def first_codecs(
+    config: Config, policy: Policy, *, direct: bool, schemes: Container[str] = ()
+) -> Callable[[Address, float], Codec]:
     """A function that makes the codec for the first bytes of a new socket. With `direct`, all HTTP codecs share the
-    heads that they know: those of trusted proxies do among themselves, for they are judged otherwise."""
+    heads that they know: those of trusted proxies do among themselves, for they are judged otherwise.
+    `schemes` are those of the service's authenticators."""
     known, forwarded = (KnownHeads(), KnownHeads()) if direct else (NO_HEADS, NO_HEADS)
     networks = Networks(config.trust_proxies)
+    challenges = Challenges.of(schemes)
 
     def first_codec(address: Address, now: float) -> Codec:
         if address.transport == "pipe":
             return PipeDetector(config)
         if networks.trust(address):
-            return Http1(config, policy, now, forwarded, Proxy(config, networks, address))
-        return Http1(config, policy, now, known)
+            return Http1(config, policy, now, forwarded, Proxy(config, networks, address), challenges)
+        return Http1(config, policy, now, known, challenges=challenges)
 
     return first_codec

@@ -51,7 +51,7 @@ class Switchboard:
         self.config: Final[Config] = gateway.config
         self._policy = policy
         self._direct: Final = direct
-        self._first_codec = first_codecs(gateway.config, policy, direct=direct)
+        self._first_codec = first_codecs(gateway.config, policy, direct=direct, schemes=gateway.schemes)
         self._networks: Final = Networks(gateway.config.trust_proxies)
         self._timers = Timers()
         self._sockets = Sockets(gateway, self.outbox, self._timers)

@@ -14,6 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 from posthouse.transports.codec import Handshake
+from posthouse.transports.credentials import BEARER_PROTOCOL
 from posthouse.transports.fields import TCHAR, TOKEN
 from posthouse.transports.refusal import Refusal
 
@@ -61,6 +62,9 @@ UPGRADE_REQUIRED: Final = Refusal(
 
 BAD_REQUEST: Final = Refusal(400, "The WebSocket handshake is malformed.")
 
+BAD_BEARER: Final = Refusal(400, "Offer posthouse.v1.json with posthouse.bearer, and only one token.")
+"""A browser fails a WebSocket if it has offered subprotocols and none is selected. That of a token never is."""
+
 
 def judge(headers: Fields) -> Handshake | Refusal:
     """Judge the headers of a GET for a WebSocket (RFC 6455 section 4.2). Never raises for any bytes.
@@ -87,6 +91,9 @@ def judge(headers: Fields) -> Handshake | Refusal:
     offers = _extensions(headers)
     if protocols is None or offers is None:
         return BAD_REQUEST
+    bearers = [name for name in protocols if name.startswith(BEARER_PROTOCOL)]
+    if bearers and (len(bearers) > 1 or SUBPROTOCOL not in protocols):
+        return BAD_BEARER
     response = [
         (b"Upgrade", b"websocket"),
         (b"Connection", b"Upgrade"),

@@ -7,12 +7,23 @@ from typing import Any
 from msgspec import Struct
 from posthouse.adapters.model.records import Connection
 from posthouse.core.service.authenticators import Authenticator
+from posthouse.core.values.peers import Identity
 
 from .guesses import Attempt
 
 
+class Others(Struct, frozen=True):
+    """The other credentials of one request: those that are `left`, and the identity of those before. All of them have
+    one deadline."""
+
+    left: tuple[Any, ...]
+    deadline: float
+    identity: Identity | None = None
+
+
 class Asked(Struct, eq=False):
-    """One verification: the `place`-th authenticator of the `chain` is asked, or waited for."""
+    """One verification: the `place`-th authenticator of the `chain` is asked, or waited for. `others`: its request has
+    several credentials."""
 
     connection: Connection
     credentials: Any
@@ -22,6 +33,7 @@ class Asked(Struct, eq=False):
     place: int = 0
     call: int | None = None
     refresh: bool = False
+    others: Others | None = None
 
     @property
     def authenticator(self) -> Authenticator:

@@ -77,7 +77,10 @@ class Statistics:
             of_kinds = {f"connections.{change}.{kind}": self._counted[f"connections.{change}.{kind}"] for kind in KINDS}
             expected |= of_kinds | {f"connections.{change}": sum(of_kinds.values())}
         for name in (*COUNTED, *(name for name in AUTH if name in told or self._counted[name])):
-            expected[name] = told[name] if name in self._uncertain and name in told else self._counted[name]
+            if name not in self._uncertain:
+                expected[name] = self._counted[name]
+            elif name in told:
+                expected[name] = told[name]
         if self._ends_are_told:
             expected |= {name: self._counted[name] for name in OUTCOMES.values()}
             at_once = sum(told[name] for name in IN_ONE)

@@ -15,6 +15,7 @@ from .responses import Response
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 WINDOW: Final = re.compile(rb"[89]|1[0-5]")
+TOKEN: Final = b"posthouse.bearer."
 FLAGS: Final = (b"server_no_context_takeover", b"client_no_context_takeover")
 WINDOWS: Final = (b"server_max_window_bits", b"client_max_window_bits")
 MAY_HAVE: Final = frozenset(
@@ -65,6 +66,8 @@ def judge(request: Request, response: Response) -> Agreed:
         # "if the client's handshake did not contain such a header field or if the server does not agree [...] the only
         # acceptable value is null" (section 4.2.2)
         raise ValueError("a 101 selects a subprotocol that was not offered")
+    if protocol is not None and protocol.startswith(TOKEN):
+        raise ValueError("a 101 selects the subprotocol that carries a token")
     chosen = fields.get(b"sec-websocket-extensions")
     return Agreed(False, False) if chosen is None else _extension(asked.get(b"sec-websocket-extensions", b""), chosen)
 

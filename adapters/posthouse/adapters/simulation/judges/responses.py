@@ -18,6 +18,8 @@ FIELD: Final = re.compile(rb"(%b): ([\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)" 
 NUMBER: Final = re.compile(rb"0|[1-9][0-9]{0,14}")
 MEDIA: Final = (b"application/json", b"text/plain; charset=utf-8")
 
+LISTS: Final = (b"connection", b"www-authenticate")
+
 CONTINUE: Final = 100
 SWITCHING: Final = 101
 NO_CONTENT: Final = 204
@@ -94,7 +96,7 @@ def read_response(raw: bytes) -> Response:
         if field is None:
             raise ValueError("a response has a line that is no field")
         name, value = field[1].lower(), field[2]
-        if name == b"connection" and name in fields:  # a list, which may be cut (RFC 9110 section 5.3)
+        if name in LISTS and name in fields:  # a list may be cut (RFC 9110 section 5.3)
             value = b"%b, %b" % (fields.pop(name), value)
         if name in fields:
             raise ValueError("a response has a field twice")

@@ -5,6 +5,8 @@ This module does not know which faults links and server have.
 
 from __future__ import annotations
 
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from copy import copy
 from typing import Any, Final
 
@@ -12,11 +14,14 @@ import anyio
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.pending import PendingCall
+from posthouse.adapters.simulation.clients.protocols.pages import Credentials
 from posthouse.adapters.simulation.served.deployment import WALL
 from posthouse.core.service.authenticators import Basic, Bearer
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import CREDENTIALS_EXPIRED, FORBIDDEN, UNAUTHENTICATED
 from posthouse.core.values.peers import Identity
+from posthouse.transports.credentials import BEARER_PROTOCOL
+from posthouse.transports.fields import Fields
 
 from .service import service as sample_service
 
@@ -54,6 +59,16 @@ WRONG: Final = "auth.wrong"
 GUESSING: Final = 700
 """How often, in a thousand turns, clients log in where they guess passwords."""
 
+NOTHING, BEARER, BASIC, OFFERED = 0, 1, 2, 4
+"""The places of credentials in a head."""
+
+FETCHED: Final[tuple[Fields, ...]] = (
+    (),
+    ((b"Sec-Fetch-Site", b"same-origin"),),
+    ((b"Sec-Fetch-Site", b"cross-site"),),
+)
+"""What a browser says of the page that caused a request, or nothing."""
+
 LOGIN_CODES: Final = (UNAUTHENTICATED, FORBIDDEN, CREDENTIALS_EXPIRED)
 """The errors that a log-in may have for its own reasons."""
 
@@ -90,6 +105,26 @@ def guess(client: Client, stream: Stream) -> tuple[str, PendingCall]:
         user, password = stream.pick(("ada", "ada", "bob")), stream.pick(("right", "wrong", "no", "never"))
         params = {"method": "password", "user": user, "password": password}
     return "auth", client.call("auth.login", params=params)
+
+
+def draw_credentials(raging: Callable[[], bool], stream: Stream) -> Credentials:
+    """The credentials of a request or a handshake: none, one kind, or several, of one user or of two. In the second
+    phase of a storm there are none: the server must answer everybody."""
+    if not raging():
+        return Credentials()
+    kind = stream.pick((NOTHING, NOTHING, BEARER, BASIC, OFFERED, BEARER + OFFERED, BASIC + OFFERED))
+    token = stream.pick(TOKENS)
+    headers: Fields = ()
+    if kind & BEARER:
+        headers = ((b"Authorization", b"Bearer " + token.encode() if " " not in token else b"Bearer"),)
+    elif kind & BASIC:
+        word = b64encode(":".join(stream.pick(PASSWORDS)).encode())
+        headers = ((b"Authorization", b"Basic " + word), *stream.pick(FETCHED))
+    offers: tuple[bytes, ...] = ()
+    if kind & OFFERED:
+        other = stream.pick((token, token, stream.pick(TOKENS)))
+        offers = (BEARER_PROTOCOL + urlsafe_b64encode(other.encode()).rstrip(b"="),)
+    return Credentials(headers, offers)
 
 
 def act(client: Client, stream: Stream) -> tuple[str, PendingCall]:

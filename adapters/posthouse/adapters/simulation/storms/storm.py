@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from posthouse.adapters.invariants.documented import documented
 from posthouse.adapters.simulation.chance import Chance, Seeded, Stream
 from posthouse.adapters.simulation.clients.client import Client
-from posthouse.adapters.simulation.clients.protocols.transports import open_http
+from posthouse.adapters.simulation.clients.protocols.transports import open_http, open_websocket
 from posthouse.adapters.simulation.engine import Monitoring
 from posthouse.adapters.simulation.journals import Journals
 from posthouse.adapters.simulation.served.application import LocalCall, ServedApplication
@@ -31,7 +31,7 @@ from posthouse.transports.policy import Policy
 
 from .both_ways import compare
 from .catalogue.document import check_document
-from .guards import USERS, guarded
+from .guards import USERS, draw_credentials, guarded
 from .insight import known_of
 from .malformed import MALFORMED_BYTES, MALFORMED_TEXTS
 from .misuse import MISUSES, misuse
@@ -139,6 +139,7 @@ class Storm:
 
     def _add_clients(self, chance: Chance, identities: Sequence[Identity | None], part: Part) -> None:
         clients = self.scenario.clients
+        draw = partial(draw_credentials, lambda: self._raging) if self.scenario.guarded else None
         for number in range(clients.count):
             name = f"client {number}"
             stream = chance.stream(name)
@@ -147,7 +148,9 @@ class Storm:
             client = self.world.client(name, transport, identity=identity)
             if transport == "http":
                 habits: dict[str, Any] = {"foreign": clients.foreign, "closes": not self.scenario.fair}
-                client.new_protocol = partial(open_http, b"localhost", **habits, origins=(APP.encode(),))
+                client.new_protocol = partial(open_http, b"localhost", **habits, origins=(APP.encode(),), draw=draw)
+            elif transport == "websocket":
+                client.new_protocol = partial(open_websocket, b"localhost", draw=draw)
             client.answers["mirror"] = mirror
             user = (identity or self.world.deployment.policy.identity).user
             users = (user, *(each.user for each in USERS.values() if self.scenario.guarded))
@@ -192,7 +195,7 @@ class Storm:
         """What a handler may know of a call of this client: who it is, or as whom it may have logged in."""
         transport, identity = self.world._transports[client.name]
         identity = identity or self.world.deployment.policy.identity
-        users = USERS.values() if self.scenario.guarded and transport != "http" else ()
+        users = USERS.values() if self.scenario.guarded else ()
         return [known_of(token, transport, b"localhost", each) for each in (identity, *users)]
 
     def _client_turn(self, client: Client) -> None:

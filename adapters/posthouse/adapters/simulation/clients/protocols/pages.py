@@ -30,10 +30,18 @@ MEDIA: Final = (JSON, JSON, b"application/json-rpc", b"Application/JSON; charset
 """Content types that a server takes. It knows the heads with the first one."""
 
 
+class Credentials(Struct, frozen=True):
+    """The credentials in a head: header fields, and subprotocols of a handshake."""
+
+    headers: Fields = ()
+    subprotocols: tuple[bytes, ...] = ()
+
+
 class Page(Struct, frozen=True):
     """The habits of one connection. `origin` None: no page. `chunk`: the size of chunks, 0 for a Content-Length.
     `request_id`: that of every second request, or None. `foreign`: the server must refuse every request. `asks`: a
-    header that asks the server for something in every second request. `media`: the Content-Type."""
+    header that asks the server for something in every second request. `media`: the Content-Type. `sent`: the
+    credentials of every request."""
 
     host: bytes
     origin: bytes | None = None
@@ -42,12 +50,13 @@ class Page(Struct, frozen=True):
     foreign: bool = False
     asks: tuple[bytes, bytes] | None = None
     media: bytes = JSON
+    sent: Credentials = Credentials()
 
     @property
     def headers(self) -> Fields:
         """The headers of a request, beside those that every client sends."""
         fields = ((b"Content-Type", self.media), (b"Origin", self.origin), (b"X-Request-Id", self.request_id))
-        given = tuple((name, value) for name, value in fields if value is not None)
+        given = (*((name, value) for name, value in fields if value is not None), *self.sent.headers)
         return given if self.asks is None else (*given, self.asks)
 
     def of(self, number: int) -> Page:

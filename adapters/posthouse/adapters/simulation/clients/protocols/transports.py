@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.transports.pipes.content_length import ContentLengthFraming
 from posthouse.transports.pipes.newline import NewlineFraming
 
 from .codec import PipeProtocol
 from .http import HttpProtocol, PipeliningHttpProtocol
-from .pages import draw_page
+from .pages import Credentials, draw_page
 from .protocol import CLIENT_CONFIG, ClientProtocol, Transport
 from .websocket import WebSocketProtocol
 
@@ -24,14 +25,24 @@ def open_http(
     foreign: int = 0,
     closes: bool = False,
     origins: tuple[bytes, ...] = (),
+    draw: Callable[[Stream], Credentials] | None = None,
 ) -> HttpProtocol:
-    """An HTTP connection. `foreign`, `closes` and `origins` are as for `draw_page`."""
+    """An HTTP connection. `foreign`, `closes` and `origins` are as for `draw_page`. `draw` draws credentials."""
     protocol = PipeliningHttpProtocol if stream.happens(500) else HttpProtocol
-    return protocol(draw_page(host, stream, foreign, closes=closes, origins=origins))
+    page = draw_page(host, stream, foreign, closes=closes, origins=origins)
+    return protocol(page if draw is None else replace(page, sent=draw(stream)))
+
+
+def open_websocket(
+    host: bytes, stream: Stream, now: float, *, draw: Callable[[Stream], Credentials] | None = None
+) -> WebSocketProtocol:
+    """A WebSocket. `draw` draws the credentials of its handshake."""
+    sent = Credentials() if draw is None else draw(stream)
+    return WebSocketProtocol(host, stream, now, deflate=stream.happens(250), sent=sent)
 
 
 PROTOCOLS: Final[dict[Transport, Callable[[bytes, Stream, float], ClientProtocol]]] = {
-    "websocket": lambda host, stream, now: WebSocketProtocol(host, stream, now, deflate=stream.happens(250)),
+    "websocket": open_websocket,
     "http": open_http,
     "lines": lambda host, stream, now: PipeProtocol(NewlineFraming(CLIENT_CONFIG)),
     "headers": lambda host, stream, now: PipeProtocol(ContentLengthFraming(CLIENT_CONFIG)),

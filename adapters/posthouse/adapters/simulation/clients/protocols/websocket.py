@@ -13,6 +13,7 @@ from posthouse.transports.websocket.receive import Event as FrameEvent
 from wsproto import events as wsproto
 
 from .codec import CodecProtocol
+from .pages import Credentials
 from .protocol import CLIENT_CONFIG, Pong
 
 SUBPROTOCOLS: Final = ((SUBPROTOCOL,), (), (b"another", SUBPROTOCOL), (b"another",))
@@ -32,9 +33,12 @@ class WebSocketProtocol(CodecProtocol[WebSocketClient]):
 
     server_ends: Final = False
 
-    def __init__(self, host: bytes, stream: Stream, now: float, *, deflate: bool = False) -> None:
-        subprotocols, more = stream.pick(SUBPROTOCOLS), stream.pick(MORE_LINES)
-        request = OpeningRequest(host, headers=more, deflate=deflate, subprotocols=subprotocols)
+    def __init__(
+        self, host: bytes, stream: Stream, now: float, *, deflate: bool = False, sent: Credentials = Credentials()
+    ) -> None:
+        subprotocols = (*sent.subprotocols, SUBPROTOCOL) if sent.subprotocols else stream.pick(SUBPROTOCOLS)
+        headers = (*stream.pick(MORE_LINES), *sent.headers)
+        request = OpeningRequest(host, headers=headers, deflate=deflate, subprotocols=subprotocols)
         codec = _PingingClient(CLIENT_CONFIG, request, entropy=stream.entropy, now=now)
         codec.on_pong = lambda payload: self._events.append(Pong(payload))
         super().__init__(codec)

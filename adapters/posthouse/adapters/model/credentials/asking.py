@@ -1,0 +1,114 @@
+"""Verifications in progress: operations begin and are withdrawn as expected, and turns come in order.
+
+It may not know what a verification is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from posthouse.adapters.invariants import must
+from posthouse.adapters.model.expected import Expected
+from posthouse.adapters.model.records import Connection
+from posthouse.adapters.model.validity import Validity
+from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
+from posthouse.core.values.effects import Disconnect, Effect, Emit, Verify, Withdraw
+from posthouse.core.values.lifecycle import AuthFailed
+
+from .asked import Asked
+from .guesses import Guesses
+from .verified import Verified
+
+TOO_MANY: Final = "too_many_failed_authentications"
+
+
+class Asking:
+    """`asked` are the verifications in progress, by operation; `waiting` those that wait for their turns. `outside` are
+    the operations that were not concluded."""
+
+    def __init__(self, service: Service, config: Config, expected: Expected, validity: Validity) -> None:
+        self._config = config
+        self._expected = expected
+        self._authenticators = list(service.authenticators.values())
+        self._verified = Verified(config, validity)
+        self.validity = validity
+        self._began = 0
+        self._begins: list[Verify] = []
+        self._withdrawn: dict[int, None] = {}
+        self._guesses = Guesses(config)
+        self.asked: dict[int, Asked] = {}
+        self.waiting: list[Asked] = []
+        self.outside: dict[int, None] = {}
+
+    def begin(self) -> None:
+        """The next input has come."""
+        self._begins = list(self._effects(Verify))
+        for effect in self._begins:
+            self._began += 1
+            must(effect.operation == self._began, "order: operations are not numbered consecutively", effect.operation)
+        self._withdrawn = {effect.operation: None for effect in self._effects(Withdraw)}
+
+    def compare(self) -> None:
+        """All operations that began or were withdrawn were expected. Raises Violation."""
+        self._take_turns()
+        must(not self._begins, "identity: an operation began that should not", *self._begins)
+        must(not self._withdrawn, "identity: an operation was withdrawn that is needed", *self._withdrawn)
+
+    def _effects(self, kind: type[Effect]) -> Iterator[Any]:
+        return (effect for effect in self._expected.effects if type(effect) is kind)
+
+    def _closed(self, connection: Connection) -> int | None:
+        """The code with which this input refuses the connection, or None."""
+        codes = [effect.code for effect in self._effects(Disconnect) if effect.connection == connection.number]
+        return codes[0] if codes else None
+
+    def _told_to_wait(self, connection: Connection) -> bool:
+        events = [effect.event for effect in self._effects(Emit) if type(effect.event) is AuthFailed]
+        return any(event.reason == "too_many" and event.connection == connection.number for event in events)
+
+    def _be_patient(self, connection: Connection, wait: int | None) -> None:
+        """A log-in must wait. A connection that was told so before, and did not, is closed."""
+        now = self._expected.now
+        reasons = [each.reason.name for each in self._effects(Disconnect) if each.connection == connection.number]
+        if now < connection.patient_at:
+            must(reasons, "identity: a connection that goes on guessing was not closed", connection.number)
+        else:
+            closed = TOO_MANY in reasons
+            must(not closed, "identity: a connection was closed for guessing that waits", connection.number)
+        connection.patient_at = now + (wait or 0) / 1000
+
+    def _ask(self, asked: Asked) -> None:
+        """The next authenticator must be asked. If it hashes, its turn may not have come yet."""
+        if self._is_asked(asked):
+            return
+        must(asked.authenticator.in_turns, "identity: an authenticator was not asked", asked.connection.number)
+        self.waiting.append(asked)
+
+    def _is_asked(self, asked: Asked) -> bool:
+        """Has this input begun the operation of this verification?"""
+        for effect in self._begins:
+            about = effect.caller.connection, effect.authenticator, effect.credentials
+            if about == (asked.connection.number, asked.authenticator, asked.credentials):
+                self._begins.remove(effect)
+                self.asked[effect.operation] = asked
+                self.outside[effect.operation] = None
+                if asked.authenticator.in_turns:
+                    may = self._guesses.may_hash(asked.attempt, asked.place) or not self._guesses.certain
+                    must(may, "identity: more authenticators run for an address or a user than may", effect.operation)
+                    self._guesses.hash(effect.operation, asked.attempt, asked.place, self._expected.now)
+                return True
+        return False
+
+    def _take_turns(self) -> None:
+        """Those whose turns have come were asked, in order, and nobody waits whose turn has come."""
+        for asked in list(self.waiting):
+            if self._is_asked(asked):
+                place = self.waiting.index(asked)
+                passed = any(each.line == asked.line for each in self.waiting[:place])
+                must(not passed, "order: somebody was passed who waits for the same turn", asked.connection.number)
+                del self.waiting[place]
+        for asked in self.waiting:
+            idle = self._guesses.certain and self._guesses.may_hash(asked.attempt, asked.place)
+            must(not idle, "identity: somebody waits although his turn has come", asked.connection.number)
