@@ -59,6 +59,7 @@ INPUTS: dict[str, Callable[[Gateway], object]] = {
     "complete": lambda gateway: gateway.complete(CallId(1), None, 0.0),
     "fail": lambda gateway: gateway.fail(CallId(1), RpcError(), 0.0),
     "conclude": lambda gateway: gateway.conclude(OperationId(1), Refused(), 0.0),
+    "revoke": lambda gateway: gateway.revoke("ada", 0.0),
     "notify": lambda gateway: gateway.notify(ConnectionId(1), "m", None, 0.0),
     "progress": lambda gateway: gateway.progress(CallId(1), 0.5, 0.0),
     "request": lambda gateway: gateway.request(ConnectionId(1), "m", None, 0.0, timeout=1.0),
@@ -92,6 +93,7 @@ SIGNATURES = {
     "complete": "(self, call: 'CallId', result: 'object', now: 'float') -> 'bool'",
     "fail": "(self, call: 'CallId', error: 'RpcError', now: 'float') -> 'bool'",
     "conclude": "(self, operation: 'OperationId', outcome: 'object', now: 'float') -> 'bool'",
+    "revoke": "(self, user: 'str', now: 'float', *, namespace: 'str' = '', not_before: 'float | None' = None) -> 'int'",
     "notify": "(self, to: 'ConnectionId', method: 'str', params: 'object', now: 'float', *, "
     "after: 'CallId | None' = None) -> 'bool'",
     "progress": "(self, call: 'CallId', value: 'object', now: 'float') -> 'bool'",

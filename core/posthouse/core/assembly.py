@@ -13,6 +13,7 @@ from posthouse.core.calls.replies import Replies
 from posthouse.core.closing.closing import Closing
 from posthouse.core.closing.drain import Drain
 from posthouse.core.closing.limits import Limits
+from posthouse.core.closing.revocation import Revocation
 from posthouse.core.connections.connections import Connections
 from posthouse.core.connections.delivery import Delivery
 from posthouse.core.connections.flow import Flow
@@ -93,4 +94,5 @@ class Assembly:
         # An exchange that was answered has left facts in these alone.
         drops_answered = (connections.drop, self._flow.drop)
         self._closing = Closing(shared, connections, drops, drops_answered)
+        self._revocation = Revocation(shared, connections, self._verifications, self._outcomes)
         self._limits = Limits(shared, connections, self._calls, self._operations, self._closing, self._drain)

@@ -208,6 +208,15 @@ class Gateway(Assembly):
         self._limits.enforce(now)
         return first
 
+    def revoke(self, user: str, now: float, *, namespace: str = "", not_before: float | None = None) -> int:
+        """Revoke a user: close its connections (4403), cancel its calls, forget that its credentials were verified.
+        Returns the number of connections. With `not_before` (Unix seconds) this is about credentials that were made
+        before, or nobody knows when; they are refused from now on, too."""
+        self._check_not_reentrant()
+        closed = self._revocation.revoke(user, namespace, not_before, now)
+        self._limits.enforce(now)
+        return closed
+
     # Notifications and requests to peers
 
     def notify(self, to: ConnectionId, method: str, params: object, now: float, *, after: CallId | None = None) -> bool:

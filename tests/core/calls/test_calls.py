@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from posthouse.core.values.effects import Cancel, Invoke, Transmit, Withdraw
 from posthouse.core.values.errors import RpcError, UsageError
 from posthouse.core.values.lifecycle import ConnectionClosed
-from posthouse.core.values.peers import CallId, Meta, OperationId
+from posthouse.core.values.peers import CallId, Identity, Meta, OperationId
 
 from tests.core.identity.credentials import ADA, AuthWorld
-from tests.core.world import World, code_of, data_of, request, result
+from tests.core.world import WALL, World, code_of, data_of, request, result
 from tests.values import told_apart
 
 BUSY = {"retryable": True}
@@ -464,3 +464,44 @@ def test_calls_that_waited_for_a_log_in_do_not_exceed_the_limit_of_handlers() ->
     world.gateway.conclude(OperationId(1), ADA, 0.0)
     assert world.gateway.health(0.0).calls == 2
     assert [(reply["id"], code_of(reply)) for reply in world.said()] == [(1, None), (4, -32009)]
+
+
+def test_a_call_that_its_connection_does_not_lead_to_is_found_by_its_user() -> None:
+    world = AuthWorld()
+    one, two, nobody = world.connect(user="ada"), world.connect(user="ada"), world.connect()
+    running = [world.begin(one, "finish", id=id) for id in (1, 2)]
+    detached = [world.begin(each, "finish") for each in (two, nobody)]
+    assert world.gateway._calls.strays == {}
+    world.call(one, "auth.login", {"method": "bearer", "token": "x"}, 3)
+    world.conclude(world.asked().operation, Identity("bob"))
+    world.gateway.disconnected(two, None, 0.0)
+    world.gateway.disconnected(nobody, None, 0.0)
+    mine = world.begin(one, "finish", id=4)
+    strays = world.gateway._calls.strays
+    assert strays == {("", "ada"): dict.fromkeys((*running, detached[0]))}
+    world.gateway.disconnected(one, None, 0.0)
+    assert strays == {("", "ada"): dict.fromkeys((*running, detached[0])), ("", "bob"): {mine: None}}
+    for call in (*running, *detached, mine):
+        world.complete(call)
+    assert strays == {}
+
+
+def test_a_call_of_a_former_user_that_is_cancelled_is_no_stray_any_more() -> None:
+    world = AuthWorld()
+    one = world.connect(user="ada")
+    world.begin(one, id="old")
+    world.call(one, "auth.login", {"method": "bearer", "token": "x"}, 2)
+    world.conclude(world.asked().operation, Identity("bob"))
+    assert list(world.gateway._calls.strays) == [("", "ada")]
+    world.call(one, "rpc.cancel", {"id": "old"}, 3)
+    assert world.gateway._calls.strays == {}
+
+
+def test_a_call_that_waited_is_compared_with_the_time_when_it_starts() -> None:
+    world = World(max_calls_per_connection=1)
+    one = world.connect(identity=Identity("ada", expires_at=WALL + 5.0))
+    running = world.begin(one, id=1)
+    world.call(one, "echo", {}, 2)
+    world.now = 5.0
+    world.complete(running)
+    assert world.codes() == [None, -32022]

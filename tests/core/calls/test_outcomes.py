@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from posthouse.core.calls.calls import Phase
 from posthouse.core.values.effects import Cancel, Emit, Invoke, Transmit
 from posthouse.core.values.errors import RpcError, UsageError
 from posthouse.core.values.lifecycle import CallCancelled, CallFailed, CallTimedOut
-from posthouse.core.values.peers import CallId, OperationId
+from posthouse.core.values.peers import CallId, Identity, OperationId
 
 from tests.core.identity.credentials import ADA, REFUSED, AuthWorld
-from tests.core.world import World, code_of, internal, request, service
+from tests.core.world import WALL, World, code_of, internal, request, service
 
 CANCEL = request("$/cancelRequest", {"id": 1}, None)
 
@@ -439,3 +440,38 @@ def test_a_method_of_the_gateway_that_is_cancelled_lets_the_next_call_run() -> N
     world.take()
     world.call(one, "rpc.cancel", {"id": 1}, 3)
     assert [effect.method.name for effect in world.take() if isinstance(effect, Invoke)] == ["echo"]
+
+
+def test_a_revocation_ends_the_calls_of_the_user_those_of_its_connections_and_strays() -> None:
+    world = AuthWorld()
+    one, two = world.connect(user="ada"), world.connect(user="ada")
+    former, gone = world.begin(one, "finish", id=1), world.begin(two, "finish")
+    world.call(one, "auth.login", {"method": "bearer", "token": "x"}, 2)
+    world.conclude(world.asked().operation, ADA)
+    outcomes, connection = world.gateway._outcomes, world.gateway._connections.records[one]
+    fresh = world.begin(one, "finish", id=3)
+    world.gateway.disconnected(two, None, 0.0)
+    outcomes.revoke(connection, ("", "bob"), 1.0)
+    outcomes.revoke_strays(("", "bob"), None, 1.0)
+    world.take()
+    outcomes.revoke_strays(("", "ada"), None, 2.0)
+    assert world.gateway._calls.strays == {}
+    events = [effect.event for effect in world.gateway.outbox if isinstance(effect, Emit)]
+    assert events == [
+        CallCancelled(former, one, "finish", "revoked", 2.0),
+        CallCancelled(gone, two, "finish", "revoked", 2.0),
+    ]
+    (reply,) = world.said()
+    assert (reply["id"], reply["error"]["data"]) == (1, {"reason": "the user was revoked"})
+    outcomes.revoke(connection, ("", "ada"), 3.0)
+    assert world.take_events() == [CallCancelled(fresh, one, "finish", "revoked", 3.0)]
+    assert world.gateway._calls.records[fresh].phase is Phase.ENDED
+
+
+def test_a_stray_that_is_as_young_as_a_revocation_asks_for_goes_on() -> None:
+    world = World()
+    one = world.connect(identity=Identity("ada", issued_at=WALL))
+    call = world.begin(one, "finish")
+    world.gateway.disconnected(one, None, 0.0)
+    world.gateway._outcomes.revoke_strays(("", "ada"), WALL, 1.0)
+    assert world.complete(call) is True

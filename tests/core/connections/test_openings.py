@@ -21,7 +21,7 @@ from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import ConnectionClosed, ConnectionOpened, LimitBreached
 from posthouse.core.values.peers import Address, Identity, Peer, SocketId
 
-from tests.core.world import World, breached
+from tests.core.world import WALL, World, breached
 
 HERE = Address("192.0.2.1", 5000)
 
@@ -312,3 +312,12 @@ def test_an_arrival_on_a_socket_that_is_closed_changes_nothing_and_on_an_unknown
     assert world.gateway._connections.by_address == {}
     with pytest.raises(UsageError, match="socket 7 never existed"):
         world.gateway.arrived(SocketId(7), client("192.0.2.9"), 0.0)
+
+
+def test_a_peer_whose_identity_expires_has_a_deadline_for_it_if_its_connection_lasts() -> None:
+    world = World()
+    identity = Identity("ada", expires_at=WALL + 100.0)
+    one = world.gateway.connect(Peer("websocket", identity=identity), 0.0)
+    world.gateway.connect(Peer("http", identity=identity), 0.0)
+    world.gateway.connect(Peer("websocket", identity=Identity("ada")), 0.0)
+    assert list(world.gateway._expiry.records) == [one]

@@ -10,10 +10,10 @@ from posthouse.core.dispatch.dispatch import reply_id
 from posthouse.core.jsonrpc.messages import Decoder
 from posthouse.core.values.effects import Answer, Cancel, Transmit
 from posthouse.core.values.errors import RpcError
-from posthouse.core.values.peers import Meta, OperationId
+from posthouse.core.values.peers import Identity, Meta, OperationId
 
 from tests.core.identity.credentials import ADA, AuthWorld
-from tests.core.world import ADMIN, World, code_of, data_of, request, result, service
+from tests.core.world import ADMIN, WALL, World, code_of, data_of, request, result, service
 
 CANCEL = request("$/cancelRequest", {"id": 1}, None)
 
@@ -255,3 +255,17 @@ def test_a_request_behind_one_that_changes_the_identity_waits_and_a_second_chang
     assert [(reply["id"], code_of(reply)) for reply in world.said()] == [(4, -32009), (2, -32800), (5, None)]
     world.gateway.conclude(OperationId(1), ADA, 0.0)
     assert [reply["result"]["user"] for reply in world.said()] == ["ada", "ada"]
+
+
+def test_an_expired_caller_is_refused_whatever_it_calls_except_to_cancel_or_to_log_in() -> None:
+    world = AuthWorld()
+    one = world.connect(identity=Identity("ada", expires_at=WALL + 5.0))
+    world.call(one, "echo", {}, 1)
+    world.now = 5.0
+    world.take()
+    for method in ("echo", "private", "guarded", "connection.ping"):
+        world.call(one, method, {}, 2)
+    assert world.codes() == [-32022] * 4
+    world.call(one, "rpc.cancel", {"id": 1}, 3)
+    world.call(one, "auth.logout", {}, 4)
+    assert world.codes() == [-32800, None, None]

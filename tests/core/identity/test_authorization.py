@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from posthouse.core.identity.authorization import authorize
+from posthouse.core.identity.authorization import authorize, check_expiry
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import RpcError
 from posthouse.core.values.peers import ALL_SCOPES, Identity
 
-from tests.core.world import service
+from tests.core.world import WALL, service, shared
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,11 @@ def test_an_anonymous_caller_is_told_authentication_and_scopes_at_once() -> None
     with pytest.raises(RpcError) as refused:
         authorize(offered.methods["f"], Identity())
     assert refused.value.data == {"requires": "authentication", "scopes": ["read"]}
+
+
+def test_an_identity_that_has_expired_may_call_nothing() -> None:
+    around = shared()
+    check_expiry(Identity("ada", expires_at=WALL + 1.0), around, 0.999)
+    with pytest.raises(RpcError) as refused:
+        check_expiry(Identity("ada", (ALL_SCOPES,), WALL + 1.0), around, 1.0)
+    assert (refused.value.code, refused.value.data) == (-32022, None)

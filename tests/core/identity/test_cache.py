@@ -71,3 +71,27 @@ def test_nothing_is_kept_if_the_cache_is_off() -> None:
     found = cache(credential_cache=0.0)
     found.keep(BEARER, b"x", ADA, 0.0)
     assert not found.records
+
+
+def test_a_user_that_is_revoked_has_no_credentials_left_and_others_keep_theirs() -> None:
+    found = cache(max_cached_credentials=3)
+    found.keep(BEARER, b"x", ADA, 0.0)
+    found.keep(BEARER, b"y", ADA, 0.0)
+    found.keep(OTHER, b"z", BOB, 0.0)
+    found.revoke(("", "ada"))
+    found.revoke(("", "eve"))
+    assert [found.find(BEARER, each, 1.0) for each in (b"x", b"y")] == [None, None]
+    assert found.find(OTHER, b"z", 1.0) == BOB
+    assert found.by_user == {("", "bob"): {("other", b"z"): None}}
+
+
+def test_credentials_are_found_by_the_user_to_whom_they_belong_now() -> None:
+    found = cache(max_cached_credentials=2)
+    found.keep(BEARER, b"x", ADA, 0.0)
+    found.keep(BEARER, b"x", BOB, 0.0)
+    assert list(found.by_user) == [("", "bob")]
+    found.keep(BEARER, b"y", ADA, 0.0)
+    found.keep(BEARER, b"z", ADA, 0.0)
+    assert found.by_user == {("", "ada"): {("bearer", b"y"): None, ("bearer", b"z"): None}}
+    assert found.find(BEARER, b"y", 1e9) is None
+    assert found.by_user == {("", "ada"): {("bearer", b"z"): None}}

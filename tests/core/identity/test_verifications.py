@@ -484,3 +484,41 @@ def test_a_user_for_whom_too_many_have_failed_is_verified_once_a_second() -> Non
     assert begun.operation == 0
     world.at(1.0)
     assert begun.operation == 3
+
+
+def test_what_is_in_flight_when_its_user_is_revoked_is_refused_and_not_cached() -> None:
+    world = Verifying()
+    world.verify(TOKEN)
+    world.verify(OTHER)
+    world.table.revoke(("", "ada"), None, 1.0)
+    world.take_events()
+    world.conclude(ONE, ADA)
+    assert [event.reason for event in world.take_events() if isinstance(event, AuthFailed)] == ["revoked"]
+    assert world.table.revocations.recent
+    world.conclude(TWO, BOB)
+    assert world.table.revocations.recent == {}
+    assert [result for _, result, _ in world.results] == [Refusal("revoked"), BOB]
+    assert list(world.table.cache.by_user) == [("", "bob")]
+
+
+def test_a_revocation_is_forgotten_with_the_last_verification_that_began_before() -> None:
+    world = Verifying()
+    verification = world.verify(TOKEN)
+    assert isinstance(verification, Verification)
+    world.table.revoke(("", "ada"), None, 1.0)
+    assert world.table.revocations.recent
+    world.table.withdraw(verification)
+    assert world.table.revocations.recent == {}
+    world.table.revoke(("", "ada"), None, 1.0)
+    assert world.table.revocations.recent == {}
+
+
+def test_revoked_credentials_are_verified_again() -> None:
+    world = Verifying()
+    world.verify(TOKEN)
+    world.conclude(ONE, ADA)
+    assert world.verify(TOKEN) == ADA
+    world.table.revoke(("", "ada"), 2000.0, 1.0)
+    assert isinstance(world.verify(TOKEN), Verification)
+    world.conclude(TWO, Identity("ada", issued_at=1999.0))
+    assert [result for _, result, _ in world.results] == [ADA, Refusal("revoked")]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from posthouse.core.values.close_reasons import MAX_BAD_MESSAGES, WRITE_TIMEOUT
 from posthouse.core.values.effects import Emit
 from posthouse.core.values.lifecycle import LimitBreached
-from posthouse.core.values.peers import Address, ConnectionId
+from posthouse.core.values.peers import Address, ConnectionId, Identity
 
-from tests.core.world import shared
+from tests.core.world import WALL, shared
 
 ONE = ConnectionId(1)
 HERE = Address("192.0.2.1", 5000)
@@ -49,3 +49,13 @@ def test_timestamps_are_unix_seconds_with_milliseconds() -> None:
     around = shared()
     around.wall = 1_700_000_000.0
     assert around.timestamp(1.23456) == 1_700_000_001.235
+
+
+def test_an_identity_has_expired_from_its_time_on_and_one_without_never() -> None:
+    around = shared()
+    identity = Identity("ada", expires_at=WALL + 5.0)
+    assert around.monotonic(WALL + 5.0) == 5.0
+    assert [around.expired(identity, now) for now in (4.999, 5.0)] == [False, True]
+    around.wall -= 10.0
+    assert [around.expired(identity, now) for now in (14.999, 15.0)] == [False, True]
+    assert around.expired(Identity("ada"), 1e12) is False

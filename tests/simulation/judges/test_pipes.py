@@ -184,7 +184,8 @@ def test_a_request_needs_no_answer_during_a_shut_down_or_if_small_limits_may_clo
     draining = judged(lines(CALL % 1), Facts(Config(), "alice", lambda: True))
     small = judged(lines(CALL % 1), Facts(Config(max_queued_pushes=1), "alice"))
     alone = judged(lines(CALL % 1), Facts(Config(max_connections_per_user=1), "alice"))
-    for judge in (draining, small, alone):
+    revoked = judged(lines(CALL % 1), Facts(Config(), "alice", shuts_out=lambda: True))
+    for judge in (draining, small, alone, revoked):
         judge.server_ended(end(input_ended=0.0))
         judge.received_end()
 

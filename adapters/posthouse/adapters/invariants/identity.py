@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from posthouse.core.calls.calls import Phase
-from posthouse.core.connections.state import State
+from posthouse.core.connections.state import LIVING, State
 from posthouse.core.gateway import Gateway
 from posthouse.core.identity.expiry import GRACE_OVER, IDENTITY_EXPIRES, NOTICE_DUE
+from posthouse.core.identity.revocations import made_since
 
 from .violation import must
 
@@ -34,15 +35,6 @@ def identity(gateway: Gateway) -> None:
         all(record.caller.identity == record.identity for record in records.values()),
         "identity: handlers see the identity of their connection",
     )
-    expiring = gateway._expiry.records
-    lasting = {id for id, each in records.items() if each.pushable and each.admitted and each.state is State.OPEN}
-    expected = {id for id in lasting if records[id].identity.expires_at is not None}
-    must(expiring.keys() == expected, "identity: the identities that expire have a deadline, and no others")
-    for id, each in expiring.items():
-        right = each.timer.live and each.timer.key == id
-        must(right, "time: an identity that expires has a deadline")
-        reason = GRACE_OVER if each.expired else IDENTITY_EXPIRES if each.told else NOTICE_DUE
-        must(each.timer.reason == reason, "time: the deadline of an identity is that of its state")
     must(all(each.verification for each in arrivals.values()), "identity: an arrival waits for a verification")
     waited_for = [each.verification for each in arrivals.values() if each.verification is not None]
     waited_for += [each.verification for each in gateway._logins.records.values()]
@@ -63,3 +55,52 @@ def identity(gateway: Gateway) -> None:
         len(gateway._verifications.cache.records) <= gateway.config.max_cached_credentials,
         "identity: no more credentials are kept than max_cached_credentials",
     )
+    expiry(gateway)
+    strays(gateway)
+    revocations(gateway)
+
+
+def expiry(gateway: Gateway) -> None:
+    """Each identity that expires, of a connection that lasts, has the one deadline that is next; no other has one."""
+    records, expiring = gateway._connections.records, gateway._expiry.records
+    lasting = {id for id, each in records.items() if each.pushable and each.admitted and each.state is State.OPEN}
+    expected = {id for id in lasting if records[id].identity.expires_at is not None}
+    must(expiring.keys() == expected, "identity: the identities that expire have a deadline, and no others")
+    for id, each in expiring.items():
+        must(each.timer.live and each.timer.key == id, "time: an identity that expires has a deadline")
+        reason = GRACE_OVER if each.expired else IDENTITY_EXPIRES if each.told else NOTICE_DUE
+        must(each.timer.reason == reason, "time: the deadline of an identity is that of its state")
+
+
+def strays(gateway: Gateway) -> None:
+    """The calls to which no connection of their user leads are found by their user."""
+    indexed = {number: user for user, numbers in gateway._calls.strays.items() for number in numbers}
+    must(all(gateway._calls.strays.values()), "identity: a user without stray calls has no entry")
+    for number, call in gateway._calls.records.items():
+        caller = call.caller or (call.detached and call.detached.caller)
+        user = None if caller is None or call.phase is Phase.ENDED else caller.identity.key
+        must(indexed.pop(number, None) == call.stray == user, "identity: a stray call is found by its user")
+    must(not indexed, "identity: a call that has ended is no stray")
+
+
+def revocations(gateway: Gateway) -> None:
+    """A revoked identity has no live connection, and nothing of it is kept."""
+    verifications = gateway._verifications
+    cache, revoked = verifications.cache, verifications.revocations
+    found = {place: user for user, places in cache.by_user.items() for place in places}
+    users = {place: cached.identity.key for place, cached in cache.records.items()}
+    must(found == users and all(cache.by_user.values()), "identity: a cached credential is found by its user")
+    most = gateway.config.max_revocations
+    must(
+        max(len(revoked.records), len(revoked.recent)) <= most,
+        "identity: no more revocations are kept than max_revocations",
+    )
+    must(bool(verifications.records) or not revoked.recent, "identity: a revocation is kept that nothing needs")
+    verified = [each.identity for each in cache.records.values()]
+    for record in gateway._connections.records.values():
+        if record.admitted and record.state in LIVING and record.identity is not record.peer.identity:
+            verified.append(record.identity)  # that of a peer is trusted
+    for identity in verified:
+        user = identity.key
+        stale = user in revoked.records and not made_since(revoked.records[user], identity)
+        must(not stale, "identity: a revoked identity counts")

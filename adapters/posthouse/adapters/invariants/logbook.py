@@ -24,6 +24,7 @@ LINES: Final[dict[str, Line]] = {
     "accept.exhausted": Line(WARNING),
     "auth.expired": Line(INFO, ("connection", "kind"), ("user", "namespace", "peer", "proxy")),
     "auth.failed": Line(WARNING, ("reason", "connection", "kind"), ("authenticator", "peer", "proxy")),
+    "auth.revoked": Line(INFO, ("user", "connections"), ("namespace", "not_before")),
     "authenticator.failed": Line(ERROR, ("name",)),
     "authenticator.resists": Line(WARNING, ("name",)),
     "call.failed": Line(ERROR, ("method", "incident", "reason", "connection"), ("request_id",)),

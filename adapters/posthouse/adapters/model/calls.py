@@ -18,11 +18,13 @@ from posthouse.core.values.errors import (
     ID_IN_FLIGHT,
     INTERNAL_ERROR,
     INVALID_PARAMS,
+    REQUEST_CANCELLED,
     RESPONSE_TOO_LARGE,
     SERVER_BUSY,
     RpcError,
 )
 from posthouse.core.values.lifecycle import CallOutcome
+from posthouse.core.values.peers import UserKey
 
 from .credentials.rights import unauthorized
 from .expected import Expected
@@ -30,6 +32,7 @@ from .identities import Identities
 from .messages import NULL, Codes, Request
 from .records import Batch, Builtin, Call, Connection, ReplySlot
 from .reports.ends import ANSWERED, End
+from .validity import made_before
 
 UNFIT: Final[Codes] = (INTERNAL_ERROR, RESPONSE_TOO_LARGE, BATCH_REPLY_TOO_LARGE)
 """The codes of a call whose handler has returned, but whose result cannot be sent."""
@@ -130,7 +133,7 @@ class Calls:
         if isinstance(call.method, Builtin) and call.slot.connection.open:
             self._run_waiting(call.slot.connection)
 
-    def _stop(self, call: Call, codes: Codes, outcomes: tuple[CallOutcome, ...]) -> None:
+    def _stop(self, call: Call, codes: Codes, outcomes: tuple[CallOutcome, ...], reason: str | None = None) -> None:
         connection = call.slot.connection
         if call.waiting:
             del connection.waiting[call.number], self.records[call.number]
@@ -141,7 +144,7 @@ class Calls:
             self._expected.cancel(call)
         if connection.changing == call.number:
             connection.changing = None
-        self._expected.told.ended_early(call, outcomes)
+        self._expected.told.ended_early(call, outcomes, reason)
         self._settle(call, codes, outcomes)
 
     def _free(self, call: Call) -> None:
@@ -284,7 +287,7 @@ class Calls:
             if call.waiting:
                 del self.records[call.number]
                 self._left(call)
-            elif call.method.on_disconnect == "finish":
+            elif call.method.on_disconnect == "finish" and not call.revoked:
                 call.detached = True
             elif isinstance(call.method, Builtin):
                 call.open = False
@@ -300,8 +303,18 @@ class Calls:
 
     def _left(self, call: Call) -> None:
         """A call has ended with its connection."""
-        self._expected.told.ended_early(call, ("disconnected",))
+        self._expected.told.ended_early(call, ("disconnected",), "revoked" if call.revoked else None)
         self._ended(call, (None,), ("disconnected",))
+
+    def revoke(self, user: UserKey, not_before: float | None, revoked: list[Connection]) -> None:
+        """A user was revoked: the calls end that it has made on other connections than those that are closed for it."""
+        for call in list(self.records.values()):
+            if call.open and not call.waiting and call.identity is not None and call.identity.key == user:
+                connection = call.slot.connection
+                fresh = not_before is not None and not made_before(not_before, call.identity)
+                former = call.detached or connection.identity is not call.identity
+                if former and not fresh and connection not in revoked:
+                    self._stop(call, (REQUEST_CANCELLED,), ("cancelled",), "revoked")
 
     def expire(self, *, grace_over: bool) -> None:
         """End the calls whose deadlines have passed, or all of them if the grace of a shutdown is over."""

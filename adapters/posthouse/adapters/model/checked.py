@@ -93,6 +93,12 @@ class CheckedGateway(Gateway):
     conclude = checked(
         Gateway.conclude, lambda model, first, operation, outcome, now: model.conclude(operation, outcome, first)
     )
+    revoke = checked(
+        Gateway.revoke,
+        lambda model, closed, user, now, *, namespace="", not_before=None: model.revoke(
+            user, namespace, not_before, closed
+        ),
+    )
     progress = checked(Gateway.progress, lambda model, sent, call, value, now: model.pushes.progress(call, sent))
     notify = checked(
         Gateway.notify,

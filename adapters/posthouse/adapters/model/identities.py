@@ -15,7 +15,6 @@ from posthouse.core.operations.operations import Busy
 from posthouse.core.service.authenticators import Authenticator
 from posthouse.core.values.effects import Accept, Disconnect
 from posthouse.core.values.errors import (
-    CREDENTIALS_EXPIRED,
     FORBIDDEN,
     INVALID_PARAMS,
     RATE_LIMITED,
@@ -46,11 +45,11 @@ class Identities(Asking):
             return
         chain = [each for each in self._authenticators if type(credentials) is each.takes]
         refused = [effect for effect in self._effects(Disconnect) if effect.connection == connection.number]
-        cached = self._verified.find(chain, credentials, self._expected.now)
-        if not cached or (self._verified.may_forget and not refused and self._begins):
+        cached = self.verified.find(chain, credentials, self._expected.now)
+        if not cached or (self.verified.may_forget and not refused and self._begins):
             connection.pending = self._judge(connection, credentials, chain) is None
             return
-        self._expected.statistics.count("auth.cached", certain=not (refused and self._verified.may_forget))
+        self._expected.statistics.count("auth.cached", certain=not (refused and self.verified.may_forget))
         if not refused:
             connection.identity = cached[0]
 
@@ -61,8 +60,8 @@ class Identities(Asking):
             credentials = others.left[0]
             others = Others(others.left[1:], others.deadline, others.identity)
             chain = [each for each in self._authenticators if type(credentials) is each.takes]
-            cached = self._verified.find(chain, credentials, self._expected.now)
-            if not cached or (self._verified.may_forget and not refused and self._begins):
+            cached = self.verified.find(chain, credentials, self._expected.now)
+            if not cached or (self.verified.may_forget and not refused and self._begins):
                 connection.pending = self._judge(connection, credentials, chain, others=others) is None
                 return None
             self._expected.statistics.count("auth.cached", certain=not refused)
@@ -75,6 +74,7 @@ class Identities(Asking):
         if refused:
             return None
         assert others.identity is not None
+        must(not self.validity.outdated(others.identity), "identity: a revoked identity counts", connection.number)
         connection.identity = others.identity
         return text
 
@@ -125,16 +125,15 @@ class Identities(Asking):
         if method == "auth.logout":
             if params not in (None, b"{}", b"[]"):
                 return (INVALID_PARAMS,)
-            connection.identity = connection.peer.identity
-            self.validity.changed(connection)
+            self.validity.identify(connection, connection.peer.identity)
             return (None,)
         credentials = read_credentials(params, [each.takes for each in self._authenticators])
         if credentials is None:
             return (INVALID_PARAMS,)
         refresh = method == "auth.refresh"
         chain = [each for each in self._authenticators if type(credentials) is each.takes]
-        cached = self._verified.find(chain, credentials, self._expected.now)
-        if cached and not (self._verified.may_forget and self._begins):
+        cached = self.verified.find(chain, credentials, self._expected.now)
+        if cached and not (self.verified.may_forget and self._begins):
             self._expected.statistics.count("auth.cached")
             return self._change(connection, cached[0], refresh=refresh)
         return self._judge(connection, credentials, chain, (call, refresh))
@@ -150,8 +149,7 @@ class Identities(Asking):
         enforced = allowed is not None and "max_connections_per_user" not in self._config.observe
         if enforced and not same and len(others) >= (allowed or 0):
             return (RATE_LIMITED,)
-        connection.identity = identity
-        self.validity.changed(connection)
+        self.validity.identify(connection, identity)
         return (None,)
 
     def withdraw(self, call: int) -> None:
@@ -192,15 +190,16 @@ class Identities(Asking):
 
     def _judged(self, asked: Asked, authenticator: Authenticator, identity: Identity, *, late: bool) -> Codes:
         self._guesses.forgive(asked.attempt)
-        if self.validity.expired(identity):
-            return (CREDENTIALS_EXPIRED,)
+        code = self.validity.refusal(identity, asked.doubt)
+        if code is not None:
+            return (code,)
         self._remember(authenticator, asked, identity)
         return () if late else self._change(asked.connection, identity, refresh=asked.refresh)
 
     def _remember(self, authenticator: Authenticator, asked: Asked, identity: Identity) -> None:
         self._expected.told.verified(asked.connection, authenticator.name, identity)
         self._guesses.got_in(asked.attempt, asked.place, asked.credentials)
-        self._verified.keep(authenticator, asked.credentials, identity, self._expected.now)
+        self.verified.keep(authenticator, asked.credentials, identity, self._expected.now)
 
     def concluded(self, operation: int, outcome: object, first: bool) -> bytes | None:
         """An operation was concluded; the gateway says whether it was the `first` end. Returns the text of the
@@ -228,7 +227,7 @@ class Identities(Asking):
     def _accepted(self, asked: Asked, authenticator: Authenticator, identity: Identity) -> bytes | None:
         self._guesses.forgive(asked.attempt)
         connection = asked.connection
-        if self.validity.expired(identity):
+        if self.validity.refusal(identity, asked.doubt) is not None:
             self._refused(connection)
             return None
         self._remember(authenticator, asked, identity)

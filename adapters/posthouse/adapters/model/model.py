@@ -131,7 +131,7 @@ class Model:
     def _admit(self, connection: Connection) -> None:
         """A connection is admitted, unless this input refuses it."""
         self._expected.told.opened(connection, self._expected.effects)
-        self._validity.changed(connection)
+        self._validity.identify(connection, connection.identity)
         if connection.admitted:
             self._expected.statistics.count(f"connections.opened.{connection.peer.kind}")
 
@@ -223,6 +223,20 @@ class Model:
         if asked is not None and text is not None:
             asked.connection.exchange_used = not asked.connection.pushable
             self._requests.receive(asked.connection, text)
+
+    def revoke(self, user: str, namespace: str, not_before: float | None, closed: int) -> None:
+        """A user was revoked. `closed` connections are closed for it."""
+        key = (namespace, user)
+        self._identities.verified.revoke(key)
+        revoked = self._validity.revoke(key, not_before, self.connections.values())
+        for connection in revoked:
+            connection.revoked = key
+        must(closed == len(revoked), "identity: the wrong number of connections are revoked", closed, len(revoked))
+        self._calls.revoke(key, not_before, revoked)
+        self._expected.told.revoked(key, not_before, closed)
+        must_close = {each.number for each in revoked}
+        closes = {effect.connection for effect in self._expected.effects if type(effect) is Disconnect}
+        must(must_close <= closes, "identity: a connection of a revoked user is not closed", must_close - closes)
 
     # Time and shutdown
 

@@ -7,7 +7,7 @@ from ipaddress import IPv6Interface
 
 from msgspec import Struct, field
 from posthouse.core.service.method import Method
-from posthouse.core.values.peers import ANONYMOUS, Identity, Peer
+from posthouse.core.values.peers import ANONYMOUS, Identity, Peer, UserKey
 
 from .messages import Codes
 
@@ -88,7 +88,7 @@ class Connection(Struct, eq=False):
     - `heard_at`: the last sign of life. `active_at`: the last text, or end of a handler. `heartbeat_at`: the last
       heartbeat that was sent. `invalid_messages` were received.
     - `warned`: it was told that its identity will expire. `closes_at`: its identity has expired, and this is the end of
-      its grace. `valid_since`: when its identity, or Unix time, last changed.
+      its grace. `valid_since`: when its identity, or Unix time, last changed. `revoked`: its user, if that was revoked.
     - `patient_at`: until then it was told to try no credentials.
     - `public_id` is the id that peers see. `admitted`: it was not refused. It has `made` so many calls. `closing` has
       the code and the reason with which the gateway closed it.
@@ -120,6 +120,7 @@ class Connection(Struct, eq=False):
     warned: bool = False
     closes_at: float | None = None
     valid_since: float = 0.0
+    revoked: UserKey | None = None
     public_id: str = ""
     admitted: bool = False
     opened_at: float = 0.0
@@ -155,6 +156,13 @@ class Call(Struct, eq=False):
     detached: bool = False
     identity: Identity | None = None
     followers: list[str] = field(default_factory=list)
+
+    @property
+    def revoked(self) -> bool:
+        """Is its connection closed because its own caller was revoked?"""
+        connection = self.slot.connection
+        user = (self.identity or connection.identity).key
+        return user is not None and user == connection.revoked
 
 
 def subnet(host: str) -> str:

@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from msgspec import Struct, field
 from posthouse.adapters.invariants import must
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Disconnect
-from posthouse.core.values.peers import Identity
+from posthouse.core.values.errors import CREDENTIALS_EXPIRED, UNAUTHENTICATED
+from posthouse.core.values.peers import Identity, UserKey
 
 from .expected import Expected
 from .records import Connection
 
 EXPIRING: Final = "auth.expiring"
 EXPIRED: Final = "credentials_expired"
+REVOKED: Final = "revoked"
+
+
+class Doubt(Struct, eq=False):
+    """The users that were revoked outright since an authenticator was asked. `of_all`: too many to keep them apart."""
+
+    users: list[UserKey] = field(default_factory=list)
+    of_all: bool = False
 
 
 class Validity:
@@ -24,13 +34,23 @@ class Validity:
         self._config = config
         self._expected = expected
         self._wall = wall
+        self._not_before: dict[UserKey, float] = {}
+        self._doubts: list[Doubt] = []
+        self._recent: dict[UserKey, None] = {}
 
     def expired(self, identity: Identity) -> bool:
         """Has this identity expired?"""
         return identity.expires_at is not None and self._expected.now >= identity.expires_at - self._wall()
 
-    def changed(self, connection: Connection) -> None:
-        """The connection was admitted, or has another identity."""
+    def refusal(self, identity: Identity, doubt: Doubt) -> int | None:
+        """The code that refuses this answer of an authenticator, or None."""
+        if self.expired(identity):
+            return CREDENTIALS_EXPIRED
+        return UNAUTHENTICATED if self._revoked(identity, doubt) else None
+
+    def identify(self, connection: Connection, identity: Identity) -> None:
+        """The connection has another identity, or was admitted with this one."""
+        connection.identity = identity
         connection.warned, connection.closes_at, connection.valid_since = False, None, self._expected.now
 
     def wall_moved(self, connections: Iterable[Connection], now: float) -> None:
@@ -64,7 +84,49 @@ class Validity:
         expired, and they have not."""
         closes_at = connection.closes_at
         over = closes_at is not None and closes_at <= self._expected.now
+        revoked = effect.reason.name == REVOKED
+        must(revoked is (connection.revoked is not None), "identity: the wrong user is revoked", effect)
         must(over or effect.reason.name != EXPIRED, "identity: a connection was closed that has not expired", effect)
+
+    def revoke(self, user: UserKey, not_before: float | None, connections: Iterable[Connection]) -> list[Connection]:
+        """A user was revoked. Returns the connections that must be closed for it."""
+        most = self._config.max_revocations
+        if not_before is None:
+            self._recent[user] = None
+            overflow = len(self._recent) > most
+            if overflow:
+                self._recent = {user: None}
+            for doubt in self._doubts:
+                doubt.users.append(user)
+                doubt.of_all = doubt.of_all or overflow
+        else:
+            self._not_before[user] = max(not_before, self._not_before.pop(user, not_before))
+            if len(self._not_before) > most:
+                del self._not_before[next(iter(self._not_before))]
+        revoked = [each for each in connections if each.open and each.admitted and each.identity.key == user]
+        return [each for each in revoked if not_before is None or made_before(not_before, each.identity)]
+
+    def asked(self) -> Doubt:
+        """An authenticator is asked: revocations from now on count for what it answers."""
+        self._doubts.append(Doubt())
+        return self._doubts[-1]
+
+    def wait_for(self, doubts: list[Doubt]) -> None:
+        """These are the authenticators whose answers are waited for."""
+        self._doubts = doubts
+        if not doubts:
+            self._recent.clear()
+
+    def _revoked(self, identity: Identity, doubt: Doubt) -> bool:
+        """Is this answer of an authenticator refused, because the user was revoked?"""
+        user = identity.key
+        assert user is not None
+        return doubt.of_all or user in doubt.users or self.outdated(identity)
+
+    def outdated(self, identity: Identity) -> bool:
+        """Was this identity made too early for a revocation?"""
+        user = identity.key
+        return user in self._not_before and made_before(self._not_before[user], identity)
 
     def deadlines(self, connections: Iterable[Connection]) -> list[float]:
         """The times at which the gateway must act at the latest."""
@@ -76,3 +138,8 @@ class Validity:
             next_at = ends_at if connection.warned else ends_at - self._config.auth_notice
             found.append(max(next_at, connection.valid_since) if connection.closes_at is None else connection.closes_at)
         return found
+
+
+def made_before(time: float, identity: Identity) -> bool:
+    """Were the credentials of this identity made before this time, or is that possible?"""
+    return identity.issued_at is None or identity.issued_at < time

@@ -101,6 +101,20 @@ class Server:
             lambda: board.broadcast(method, params, runner.now(), kinds=kinds, users=users, namespace=namespace), 0
         )
 
+    def revoke(self, user: str, *, namespace: str = "", not_before: float | None = None) -> int:
+        """Revoke a user: close its connections (4403), cancel its calls, also those that finish without their caller,
+        and forget that its credentials were verified. Returns the number of connections. `namespace` is that of the
+        user.
+
+        Its credentials are verified anew from then on: an authenticator must refuse them before you call this. With
+        `not_before` (Unix seconds) the server refuses every identity whose `issued_at` is earlier, or None, and closes
+        only the connections with such an identity.
+        """
+        runner, board = self._runner, self._board
+        return runner.run_in_loop(
+            lambda: board.revoke(user, runner.now(), namespace=namespace, not_before=not_before), 0
+        )
+
     def health(self) -> Health:
         """The state that `/health` reports."""
         board, runner = self._board, self._runner

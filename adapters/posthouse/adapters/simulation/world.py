@@ -153,8 +153,12 @@ class World(Engine):
         """The judge of a new link of this client."""
         transport, _ = self._transports[client.name]
         origins = tuple(origin.encode() for origin in self.deployment.policy.origins)
-        facts = Facts(self.config, client.name, lambda: self.process.board.draining, origins)
+        facts = Facts(self.config, client.name, lambda: self.process.board.draining, origins, self._shuts_out)
         return PipeJudge(facts) if transport in ("lines", "headers") else SocketJudge(facts)
+
+    def _shuts_out(self) -> bool:
+        """May the server have closed a connection because of its user?"""
+        return any(name in self.process.board.stats() for name in ("auth.expired", "auth.revoked"))
 
     def accepts_size(self, size: int) -> bool:
         """Does the server accept every text of this size, however well it was compressed?"""

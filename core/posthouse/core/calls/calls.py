@@ -20,7 +20,7 @@ from posthouse.core.jsonrpc.messages import NULL, Request
 from posthouse.core.service.method import Method
 from posthouse.core.values.effects import Cancel, Invoke
 from posthouse.core.values.errors import ID_IN_FLIGHT, SERVER_BUSY, RpcError, UsageError, refusal
-from posthouse.core.values.peers import Caller, CallId, ConnectionId, Meta, WireId
+from posthouse.core.values.peers import Caller, CallId, ConnectionId, Identity, Meta, UserKey, WireId
 from posthouse.core.values.shared import Shared
 from posthouse.core.values.timers import Timer
 
@@ -47,8 +47,9 @@ class Call(Struct, eq=False, gc=False):
 
     `wire_id`: None for a notification. `key`: its wire id, or its number if it has none or null. `entry`: its place in
     `batch`. `params`: kept only while it waits. `detached`: it runs on although its connection, this one, is gone.
-    `caller`: who made it, if the identity of the connection has changed since. `followers`: notifications that leave
-    behind its reply (`followers.py`).
+    `caller`: who made it, if the identity of the connection has changed since. `stray`: its user, if its connection is
+    gone or has had another identity since, and so does not lead to it. `followers`: notifications that leave behind its
+    reply (`followers.py`).
     """
 
     number: CallId
@@ -65,6 +66,7 @@ class Call(Struct, eq=False, gc=False):
     timer: Timer | None = None
     detached: Connection | None = None
     caller: Caller | None = None
+    stray: UserKey | None = None
     followers: list[bytes] | None = None
 
 
@@ -77,6 +79,7 @@ RunBuiltin = Callable[[Connection, CallId, Method, tuple[Any, ...], dict[str, An
 
 class Calls:
     """The table of calls. `made`: how many were made. `handlers`: how many hold a slot. `waiting`: how many wait.
+    `strays`: the calls without an outcome that are strays, by user.
 
     Methods of the gateway become calls if they must wait, or answer later: `run_builtin` runs one, `withdraw_builtin`
     is called for one that ends before it has answered.
@@ -94,6 +97,7 @@ class Calls:
         self.records: dict[CallId, Call] = {}
         self.handlers = 0
         self.waiting = 0
+        self.strays: dict[UserKey, dict[CallId, None]] = {}
 
     def find(self, call: CallId) -> Call | None:
         """The call of this id, or None if it was forgotten. Raises UsageError if it never existed."""
@@ -223,6 +227,24 @@ class Calls:
             call = self.records[number]
             if call.phase is RUNNING and call.caller is None and number != but:
                 call.caller = connection.caller
+                self._stray(call, connection.identity)
+
+    def detach(self, call: Call, connection: Connection) -> None:
+        """This connection is gone, and the call goes on."""
+        call.detached = connection
+        if call.caller is None:
+            self._stray(call, connection.identity)
+
+    def _stray(self, call: Call, identity: Identity) -> None:
+        call.stray = identity.key
+        if call.stray is not None:
+            self.strays.setdefault(call.stray, {})[call.number] = None
+
+    def _end_stray(self, call: Call, user: UserKey) -> None:
+        call.stray = None
+        del self.strays[user][call.number]
+        if not self.strays[user]:
+            del self.strays[user]
 
     def handler_ended(self, call: Call, connection: Connection | None) -> bool:
         """The handler has ended: free its slot. If the call has no outcome yet, free its id, too, and return True."""
@@ -233,6 +255,8 @@ class Calls:
         if call.phase is ENDED:
             return False
         call.phase = ENDED
+        if call.stray is not None:
+            self._end_stray(call, call.stray)
         if connection is not None and not call.detached:
             del connection.calls[call.key]
         return True
@@ -253,6 +277,8 @@ class Calls:
         else:
             self._outbox.append(Cancel(call.number))
         call.phase = ENDED
+        if call.stray is not None:
+            self._end_stray(call, call.stray)
         if connection is not None and connection.changing == call.number:
             connection.changing = None
         if connection is not None and not call.detached:

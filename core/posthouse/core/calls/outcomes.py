@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 from posthouse.core.connections.connections import NOTHING, Connection, Connections
+from posthouse.core.identity.revocations import made_since
 from posthouse.core.service.results import ResultError
-from posthouse.core.values.close_reasons import DRAINING
+from posthouse.core.values.close_reasons import DRAINING, REVOKED
 from posthouse.core.values.effects import Emit
 from posthouse.core.values.errors import (
     DEADLINE_EXCEEDED,
@@ -22,7 +23,7 @@ from posthouse.core.values.errors import (
 )
 from posthouse.core.values.errors import DRAINING as DRAINING_ERROR
 from posthouse.core.values.lifecycle import CallCancelled, CallFailed, CallOutcome, CallTimedOut
-from posthouse.core.values.peers import CallId, WireId
+from posthouse.core.values.peers import CallId, UserKey, WireId
 from posthouse.core.values.shared import Shared
 
 from .calls import ENDED, RUNNING, WAITING, Call, Calls
@@ -176,12 +177,36 @@ class Outcomes:
         for number in list(connection.calls.values()):
             call = self._calls.records[number]
             if call.phase is RUNNING and call.method.on_disconnect == "finish":
-                call.detached = connection
+                self._calls.detach(call, connection)
             else:
-                self._cancelled(call, "disconnected", now)
-                self._settle(call, connection)
-                self._endings.call(call, connection, "disconnected", None, now)
+                self._leave(call, connection, "disconnected", now)
         connection.calls = NOTHING
+
+    def _leave(self, call: Call, connection: Connection, reason: str, now: float) -> None:
+        """End a call because its connection ends."""
+        self._cancelled(call, reason, now)
+        self._settle(call, connection)
+        self._endings.call(call, connection, "disconnected", None, now)
+
+    def revoke(self, connection: Connection, user: UserKey, now: float) -> None:
+        """This user of the connection is revoked, and the connection will be closed: end the calls of the user, also
+        those whose methods are declared to finish."""
+        for number in list(connection.calls.values()):
+            call = self._calls.records[number]
+            if (connection.identity if call.caller is None else call.caller.identity).key == user:
+                self._leave(call, connection, "revoked", now)
+
+    def revoke_strays(self, user: UserKey, not_before: float | None, now: float) -> None:
+        """A user is revoked: end its calls on connections that are gone, or have another user now."""
+        for number in list(self._calls.strays.get(user, ())):
+            call = self._calls.records[number]
+            caller = call.caller or (call.detached and call.detached.caller)
+            assert caller is not None
+            if not made_since(not_before, caller.identity):
+                self._cancelled(call, "revoked", now)
+                connection = self._connections.records.get(call.connection)
+                error = ErrorObject.of(REQUEST_CANCELLED, {"reason": REVOKED.text})
+                self._end_early(call, connection, error, "cancelled", now)
 
     def drain(self, now: float) -> None:
         """The grace of a shut-down is over: answer every call without an outcome with -32050."""

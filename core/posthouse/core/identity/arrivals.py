@@ -124,13 +124,20 @@ class Arrivals:
             if arrival.identity.key == result.key:
                 return True
             result = self._verifications.fail(record.caller, None, Refusal("different_users"), now)
-        self._forget(record.id)
-        reason = result.limit or REASONS.get(result.reason, AUTHENTICATION_FAILED)
-        self._openings.refuse(record, reason, now, retry_after_ms=result.retry_after_ms)
+        self._refuse(record, result, now)
         return False
+
+    def _refuse(self, record: Connection, refusal: Refusal, now: float) -> None:
+        self._forget(record.id)
+        reason = refusal.limit or REASONS.get(refusal.reason, AUTHENTICATION_FAILED)
+        self._openings.refuse(record, reason, now, retry_after_ms=refusal.retry_after_ms)
 
     def _admit(self, record: Connection, arrival: Arrival, now: float) -> None:
         assert arrival.identity is not None
+        if self._verifications.revocations.outdated(arrival.identity):
+            # The first of several credentials was accepted before the user was revoked.
+            self._refuse(record, self._verifications.fail(record.caller, None, Refusal("revoked"), now), now)
+            return
         self._forget(record.id)
         self._openings.admit(record, arrival.identity, now, draining=self.draining)
         if arrival.text is not None and record.admitted:

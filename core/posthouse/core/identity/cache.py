@@ -10,13 +10,17 @@ from hmac import digest
 
 from msgspec import Struct
 from posthouse.core.service.authenticators import Authenticator, Basic, Bearer
-from posthouse.core.values.peers import Identity
+from posthouse.core.values.peers import Identity, UserKey
 from posthouse.core.values.shared import Shared
 
 KEY_BYTES = 32
 
 Digest = bytes
 """Stands for one credential."""
+
+
+Place = tuple[str, Digest]
+"""Finds one credential: the name of the authenticator that has accepted it, and the digest."""
 
 
 class Cached(Struct, frozen=True, gc=False):
@@ -34,7 +38,8 @@ class CredentialCache:
         self._shared = shared
         self._config = shared.config
         self._key = b""
-        self.records: dict[tuple[str, Digest], Cached] = {}
+        self.records: dict[Place, Cached] = {}
+        self.by_user: dict[UserKey, dict[Place, None]] = {}
 
     def digest(self, credentials: Bearer | Basic) -> Digest:
         """What stands for these credentials. Pairs of user and password are unequal if either differs."""
@@ -52,7 +57,7 @@ class CredentialCache:
         if cached is None:
             return None
         if now >= cached.until or self._shared.expired(cached.identity, now):
-            del self.records[place]
+            self._remove(place)
             return None
         return cached.identity
 
@@ -62,10 +67,29 @@ class CredentialCache:
         seconds = self._config.credential_cache
         if not seconds:
             return
-        self.records.pop(place, None)
+        if place in self.records:
+            self._remove(place)
         if len(self.records) >= self._config.max_cached_credentials:
-            del self.records[next(iter(self.records))]
+            self._remove(next(iter(self.records)))
         self.records[place] = Cached(identity, now + seconds)
+        self.by_user.setdefault(user_of(identity), {})[place] = None
+
+    def revoke(self, user: UserKey) -> None:
+        """Forget all credentials of a user."""
+        for place in self.by_user.pop(user, {}):
+            del self.records[place]
+
+    def _remove(self, place: Place) -> None:
+        user = user_of(self.records.pop(place).identity)
+        del self.by_user[user][place]
+        if not self.by_user[user]:
+            del self.by_user[user]
+
+
+def user_of(identity: Identity) -> UserKey:
+    """The user of an identity that an authenticator has given."""
+    assert identity.key is not None
+    return identity.key
 
 
 def encoded(text: str) -> bytes:

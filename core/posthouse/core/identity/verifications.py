@@ -15,12 +15,13 @@ from posthouse.core.service.authenticators import SCHEMES, Authenticator, Basic,
 from posthouse.core.values.close_reasons import MAX_EXTERNAL_OPERATIONS, MAX_HASHING_QUEUE, CloseReason
 from posthouse.core.values.effects import Emit, Verify
 from posthouse.core.values.lifecycle import AuthFailed, AuthFailure, AuthSucceeded
-from posthouse.core.values.peers import Caller, Identity, OperationId
+from posthouse.core.values.peers import Caller, Identity, OperationId, UserKey
 from posthouse.core.values.shared import Shared
 from posthouse.core.values.timers import Timer
 
 from .budgets import Budgets, Charge, user_digest, user_of
 from .cache import CredentialCache, Digest, encoded
+from .revocations import Revocations
 from .turns import Turn, Turns
 
 VERIFY: Final = "verify"
@@ -48,9 +49,10 @@ class Refusal(Struct, frozen=True, gc=False):
 
 class Verification(Struct, eq=False, gc=False):
     """Credentials that are being verified for a `purpose`: the `place`-th authenticator of the `chain` is asked, with
-    this operation, or its turn is waited for. Then the verification has a `number`, and a `timer` ends it. `subject` is
-    the id of the thing that waits. `users`: the user of the credentials, as each authenticator would count it.
-    `deadline`: that of the whole chain. `why`: the texts of authenticators that have refused."""
+    this operation, begun in this `generation` of revocations, or its turn is waited for. Then the verification has a
+    `number`, and a `timer` ends it. `subject` is the id of the thing that waits. `users`: the user of the credentials,
+    as each authenticator would count it. `deadline`: that of the whole chain. `why`: the texts of authenticators that
+    have refused."""
 
     purpose: str
     subject: int
@@ -63,6 +65,7 @@ class Verification(Struct, eq=False, gc=False):
     deadline: float
     place: int = 0
     operation: OperationId = OperationId(0)
+    generation: int = 0
     why: str = ""
     number: int = 0
     timer: Timer | None = None
@@ -92,6 +95,7 @@ class Verifications:
         self._verified: dict[str, Verified] = {}
         self._last_number = 0
         self.cache = CredentialCache(shared)
+        self.revocations = Revocations(shared)
         self.budgets = Budgets(shared)
         self.turns = Turns(shared, self._turns_came)
         self.records: dict[OperationId, Verification] = {}
@@ -154,9 +158,20 @@ class Verifications:
     def withdraw(self, verification: Verification) -> None:
         """Nobody waits for this verification any more."""
         if self.records.pop(verification.operation, None) is verification:
+            self._rest()
             self._operations.withdraw(verification.operation)
         else:
             self._leave_line(verification.number)
+
+    def revoke(self, user: UserKey, not_before: float | None, now: float) -> None:
+        """A user is revoked: its credentials are verified anew, and what is in flight does not count for it."""
+        self.cache.revoke(user)
+        self.revocations.add(user, not_before, now)
+        self._rest()
+
+    def _rest(self) -> None:
+        if not self.records:
+            self.revocations.forget_recent()
 
     def _too_long(self, credentials: object) -> bool:
         if isinstance(credentials, Bearer):
@@ -186,6 +201,7 @@ class Verifications:
 
     def _begin(self, verification: Verification, turn: Turn | None) -> None:
         operation = verification.operation = self._operations.begin(VERIFY, verification.deadline)
+        verification.generation = self.revocations.generation
         self.records[operation] = verification
         if turn is not None:
             self.hashing[operation] = turn
@@ -238,6 +254,7 @@ class Verifications:
     def _concluded(self, operation: OperationId, outcome: object, now: float) -> None:
         verification = self.records.pop(operation)
         result = self._result(verification, outcome, now)
+        self._rest()
         if result is not None:
             self._verified[verification.purpose](verification.subject, result, now)
         if not isinstance(outcome, Expired):  # the outside goes on
@@ -269,6 +286,8 @@ class Verifications:
         self.budgets.refund(verification.charge)
         if self._shared.expired(identity, now):
             return self.fail(caller, authenticator, Refusal("expired"), now)
+        if self.revocations.refuses(identity, verification.generation):
+            return self.fail(caller, authenticator, Refusal("revoked"), now)
         self.budgets.got_in(caller, verification.users[verification.place] or verification.digest)
         if verification.digest is not None:
             self.cache.keep(authenticator, verification.digest, identity, now)

@@ -44,6 +44,7 @@ MAX_AUTH_FAILURES_PER_ADDRESS: Final = Limit(
 MAX_AUTH_FAILURES_PER_USER: Final = Limit(
     "max_auth_failures_per_user", "too many failed authentications of one user, from all addresses"
 )
+MAX_REVOCATIONS: Final = Limit("max_revocations", "too many users are revoked: the oldest revocation is forgotten")
 
 DRAINING: Final = CloseReason("draining", "the server shuts down", code=1012, error=DRAINING_ERROR, is_limit=False)
 DRAIN_TIMEOUT: Final = CloseReason(
@@ -83,6 +84,7 @@ DIFFERENT_USERS: Final = CloseReason(
 CROSS_SITE: Final = CloseReason(
     "cross_site", "the credentials come from a page of another site", code=4403, error=FORBIDDEN, is_limit=False
 )
+REVOKED: Final = CloseReason("revoked", "the user was revoked", code=4403, error=FORBIDDEN, flush=False, is_limit=False)
 MAX_EXTERNAL_OPERATIONS: Final = CloseReason(
     "max_external_operations", "too many external operations are in flight", code=1013
 )

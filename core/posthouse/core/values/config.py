@@ -82,6 +82,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_cached_credentials: int = 10_000
     auth_notice: float = 60.0
     auth_grace: float = 10.0
+    max_revocations: int = 10_000
     hashing_workers: int = 4
     max_hashing_queue: int = 32
     argon2_memory: int = 64 * MIB

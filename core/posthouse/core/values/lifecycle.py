@@ -69,7 +69,7 @@ class CallEnded(Struct, frozen=True):
 
 
 class CallCancelled(Struct, frozen=True):
-    """A call ended before its handler. `reason` is "client", "disconnected" or "draining"."""
+    """A call ended before its handler. `reason` is "client", "disconnected", "revoked" or "draining"."""
 
     call: CallId
     connection: ConnectionId
@@ -114,6 +114,7 @@ AuthFailure = Literal[
     "too_many",
     "different_users",
     "cross_site",
+    "revoked",
 ]
 """Why credentials were not accepted. The peer is not told whether they are wrong, unknown or unreadable."""
 
@@ -155,6 +156,17 @@ class AuthExpired(Struct, frozen=True):
     address: Address
     user: str | None
     namespace: str
+    now: float
+
+
+class AuthRevoked(Struct, frozen=True):
+    """A user was revoked: so many `connections` are closed. `not_before`: only what was made before this time (Unix
+    seconds), or None for everything."""
+
+    user: str
+    namespace: str
+    not_before: float | None
+    connections: int
     now: float
 
 
@@ -210,6 +222,7 @@ Event = (
     | AuthSucceeded
     | AuthFailed
     | AuthExpired
+    | AuthRevoked
     | LimitBreached
     | RequestRefused
     | ForwardingIgnored
@@ -227,6 +240,7 @@ EventName = Literal[
     "auth.succeeded",
     "auth.failed",
     "auth.expired",
+    "auth.revoked",
     "limit.breached",
     "request.refused",
     "forwarding.ignored",
@@ -247,6 +261,7 @@ EVENTS: Final[dict[EventName, type[Event]]] = {
     "auth.succeeded": AuthSucceeded,
     "auth.failed": AuthFailed,
     "auth.expired": AuthExpired,
+    "auth.revoked": AuthRevoked,
     "limit.breached": LimitBreached,
     "request.refused": RequestRefused,
     "forwarding.ignored": ForwardingIgnored,

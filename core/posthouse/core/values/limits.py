@@ -57,6 +57,10 @@ Authentication
   auth_grace = 10: seconds for which a connection may still log in or refresh after its identity has
       expired
       close 4401
+  max_revocations = 10,000: users that are revoked with not_before; users that are revoked without
+      it while authenticators run
+      the oldest one is forgotten, with the event limit.breached; all authenticators that run are
+      refused
   hashing_workers = 4: threads that hash passwords
       further log-ins wait for a thread
   max_hashing_queue = 32: log-ins that wait for such a thread

@@ -116,7 +116,7 @@ class Identity(Struct, frozen=True, gc=False):
         if self.user is not None and (type(self.user) is not str or not self.user):
             raise UsageError(f"the user of an identity is {self.user!r}: it must be a non-empty string, or None")
         for name, seconds in (("expires_at", self.expires_at), ("issued_at", self.issued_at)):
-            if seconds is not None and not _is_time(seconds):
+            if seconds is not None and not is_time(seconds):
                 raise UsageError(f"{name} of an identity is {seconds!r}: it must be Unix seconds, or None")
         if type(self.namespace) is not str:
             raise UsageError(f"the namespace of an identity is {self.namespace!r}: it must be a string")
@@ -148,7 +148,8 @@ def _sorted(scopes: object) -> tuple[str, ...]:
     return tuple(sorted(dict.fromkeys(given)))
 
 
-def _is_time(seconds: object) -> bool:
+def is_time(seconds: object) -> bool:
+    """Is this a time in Unix seconds?"""
     return isinstance(seconds, int | float) and not isinstance(seconds, bool) and isfinite(seconds)
 
 

@@ -191,6 +191,13 @@ class Switchboard:
         self.gateway.abandon(request, now)
         self._run(now)
 
+    def revoke(self, user: str, now: float, *, namespace: str = "", not_before: float | None = None) -> int:
+        """Revoke a user: close its connections, cancel its calls, and verify its credentials anew. Returns the number
+        of connections. `not_before`: only credentials that were made before, which are then refused."""
+        closed = self.gateway.revoke(user, now, namespace=namespace, not_before=not_before)
+        self._run(now)
+        return closed
+
     # Inputs: calls that this process makes itself
 
     def call(

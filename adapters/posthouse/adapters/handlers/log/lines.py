@@ -12,6 +12,7 @@ from posthouse.core.values.effects import Invoke
 from posthouse.core.values.lifecycle import (
     AuthExpired,
     AuthFailed,
+    AuthRevoked,
     CallEnded,
     CallFailed,
     CallTimedOut,
@@ -59,6 +60,7 @@ class EventLog:
             CallTimedOut: self._timed_out,
             AuthFailed: self._auth_failed,
             AuthExpired: _auth_expired,
+            AuthRevoked: _auth_revoked,
             LimitBreached: self._breached,
             RequestRefused: self._refused,
             ForwardingIgnored: _ignored,
@@ -223,6 +225,18 @@ def _auth_expired(event: AuthExpired) -> None:
         kind=event.kind,
         peer=event.address.host or None,
         proxy=event.address.proxy or None,
+    )
+
+
+def _auth_revoked(event: AuthRevoked) -> None:
+    report(
+        INFO,
+        "auth.revoked",
+        "a user was revoked",
+        user=event.user,
+        namespace=event.namespace or None,
+        not_before=event.not_before,
+        connections=event.connections,
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from posthouse.adapters.model.records import Connection
+from posthouse.adapters.model.validity import Doubt
 from posthouse.core.service.authenticators import Authenticator
 from posthouse.core.values.peers import Identity
 
@@ -34,6 +35,7 @@ class Asked(Struct, eq=False):
     call: int | None = None
     refresh: bool = False
     others: Others | None = None
+    doubt: Doubt = field(default_factory=Doubt)
 
     @property
     def authenticator(self) -> Authenticator:

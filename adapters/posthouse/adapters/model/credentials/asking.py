@@ -26,13 +26,13 @@ TOO_MANY: Final = "too_many_failed_authentications"
 
 class Asking:
     """`asked` are the verifications in progress, by operation; `waiting` those that wait for their turns. `outside` are
-    the operations that were not concluded."""
+    the operations that were not concluded. `verified` are the credentials that were accepted."""
 
     def __init__(self, service: Service, config: Config, expected: Expected, validity: Validity) -> None:
         self._config = config
         self._expected = expected
         self._authenticators = list(service.authenticators.values())
-        self._verified = Verified(config, validity)
+        self.verified = Verified(config, validity)
         self.validity = validity
         self._began = 0
         self._begins: list[Verify] = []
@@ -55,6 +55,7 @@ class Asking:
         self._take_turns()
         must(not self._begins, "identity: an operation began that should not", *self._begins)
         must(not self._withdrawn, "identity: an operation was withdrawn that is needed", *self._withdrawn)
+        self.validity.wait_for([asked.doubt for asked in self.asked.values()])
 
     def _effects(self, kind: type[Effect]) -> Iterator[Any]:
         return (effect for effect in self._expected.effects if type(effect) is kind)
@@ -92,6 +93,7 @@ class Asking:
             about = effect.caller.connection, effect.authenticator, effect.credentials
             if about == (asked.connection.number, asked.authenticator, asked.credentials):
                 self._begins.remove(effect)
+                asked.doubt = self.validity.asked()
                 self.asked[effect.operation] = asked
                 self.outside[effect.operation] = None
                 if asked.authenticator.in_turns:

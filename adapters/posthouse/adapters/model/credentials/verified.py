@@ -5,7 +5,7 @@ from __future__ import annotations
 from posthouse.adapters.model.validity import Validity
 from posthouse.core.service.authenticators import Authenticator
 from posthouse.core.values.config import Config
-from posthouse.core.values.peers import Identity
+from posthouse.core.values.peers import Identity, UserKey
 
 from .reading import text_of
 
@@ -27,6 +27,11 @@ class Verified:
         """The answers of these authenticators about the credentials that still count."""
         found = [self._identities.get((each.name, text_of(credentials))) for each in chain]
         return [each[0] for each in found if each and now < each[1] and not self._validity.expired(each[0])]
+
+    def revoke(self, user: UserKey) -> None:
+        """The credentials of a user are verified anew."""
+        for place in [place for place, (identity, _) in self._identities.items() if identity.key == user]:
+            del self._identities[place]
 
     def keep(self, authenticator: Authenticator, credentials: object, identity: Identity, now: float) -> None:
         """An authenticator has accepted credentials."""

@@ -8,7 +8,15 @@ from typing import Final
 
 from posthouse.adapters.invariants import must
 from posthouse.core.values.effects import Effect, Emit
-from posthouse.core.values.lifecycle import AuthExpired, AuthFailed, AuthSucceeded, CallEnded, CallFailed, LimitBreached
+from posthouse.core.values.lifecycle import (
+    AuthExpired,
+    AuthFailed,
+    AuthRevoked,
+    AuthSucceeded,
+    CallEnded,
+    CallFailed,
+    LimitBreached,
+)
 from posthouse.core.values.peers import Kind
 
 KINDS: Final[tuple[Kind, ...]] = ("websocket", "http", "cli", "local")
@@ -22,7 +30,7 @@ OUTCOMES: Final = {
 }
 """The counter of each outcome of a call. Results are those that are left."""
 
-AUTH: Final = ("auth.cached", "auth.expired", "auth.failed", "auth.succeeded")
+AUTH: Final = ("auth.cached", "auth.expired", "auth.failed", "auth.revoked", "auth.succeeded")
 """Counters of credentials that were judged."""
 
 COUNTED: Final = ("calls.failed", "messages.bad", "responses.unmatched")
@@ -56,6 +64,8 @@ class Statistics:
                 self._counted["calls.failed"] += 1
             elif type(event) is AuthSucceeded:
                 self._counted["auth.succeeded"] += 1
+            elif type(event) is AuthRevoked:
+                self._counted["auth.revoked"] += 1
             elif type(event) is AuthExpired:
                 self._counted["auth.expired"] += 1
             elif type(event) is AuthFailed:

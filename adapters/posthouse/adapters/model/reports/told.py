@@ -13,6 +13,7 @@ from posthouse.core.values.lifecycle import (
     AcceptingStopped,
     AuthExpired,
     AuthFailed,
+    AuthRevoked,
     AuthSucceeded,
     CallCancelled,
     CallFailed,
@@ -24,11 +25,12 @@ from posthouse.core.values.lifecycle import (
     Event,
     LimitBreached,
 )
-from posthouse.core.values.peers import CallId, ConnectionId, Identity
+from posthouse.core.values.peers import CallId, ConnectionId, Identity, UserKey
 
 PREDICTED: Final = (
     AuthSucceeded,
     AuthExpired,
+    AuthRevoked,
     ConnectionOpened,
     ConnectionClosed,
     CallCancelled,
@@ -84,14 +86,15 @@ class Told:
         number = ConnectionId(connection.number)
         self._must_tell(ConnectionClosed(number, *about, code, duration, connection.made, now, reason))
 
-    def ended_early(self, call: Call, outcomes: Sequence[CallOutcome]) -> None:
-        """A call has ended before its handler, or too late, with one of these outcomes."""
+    def ended_early(self, call: Call, outcomes: Sequence[CallOutcome], reason: str | None = None) -> None:
+        """A call has ended before its handler, or too late, with one of these outcomes. `reason`: of a cancellation, if
+        not the usual one of the outcome."""
         number, connection = CallId(call.number), ConnectionId(call.slot.connection.number)
         about = (number, connection, call.method.name)
         events: list[Event] = [
             CallTimedOut(*about, self._now, call.request_id)
             if outcome == "timed_out"
-            else CallCancelled(*about, REASONS[outcome], self._now, call.request_id)
+            else CallCancelled(*about, reason or REASONS[outcome], self._now, call.request_id)
             for outcome in outcomes
             if outcome != "error"
         ]
@@ -115,6 +118,11 @@ class Told:
         peer, identity = connection.peer, connection.identity
         about = (connection.public_id, peer.kind, peer.address, identity.user, identity.namespace)
         self._must_tell(AuthExpired(ConnectionId(connection.number), *about, self._now))
+
+    def revoked(self, user: UserKey, not_before: float | None, connections: int) -> None:
+        """A user was revoked."""
+        namespace, name = user
+        self._must_tell(AuthRevoked(name, namespace, not_before, connections, self._now))
 
     def draining(self) -> None:
         """A shut-down has begun."""

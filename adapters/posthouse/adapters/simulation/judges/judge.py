@@ -13,12 +13,14 @@ from posthouse.core.values.config import Config
 
 class Facts(Struct, frozen=True):
     """The limits of the server, and the `name` of the client for messages. `draining`: does the server shut down?
-    `origins`: those of the pages that the server names as allowed."""
+    `shuts_out`: has a user been revoked, or an identity expired, for which it closes connections? `origins`: those of
+    the pages that the server names as allowed."""
 
     config: Config
     name: str
     draining: Callable[[], bool] = lambda: False
     origins: tuple[bytes, ...] = ()
+    shuts_out: Callable[[], bool] = lambda: False
 
 
 class ServerEnd(Struct, frozen=True):
@@ -46,6 +48,7 @@ class Judge(ABC):
         self._facts: Final = facts
         self._end: ServerEnd | None = None
         self._draining = False
+        self._shuts_out = False
 
     @abstractmethod
     def sent(self, data: bytes) -> None:
@@ -63,6 +66,7 @@ class Judge(ABC):
         """The server has ended its output. The client may still have to receive some of it."""
         self._end = end
         self._draining = self._facts.draining()
+        self._shuts_out = self._facts.shuts_out()
 
     @abstractmethod
     def received_end(self) -> None:

@@ -18,6 +18,7 @@ LEVELS: Final[dict[str, tuple[int, ...]]] = {
     "authenticator.failed": (ERROR,),
     "authenticator.resists": (WARNING,),
     "auth.expired": (INFO,),
+    "auth.revoked": (INFO,),
     "auth.failed": (WARNING, DEBUG),
     **dict.fromkeys(("handler.resists", "hook.resists", "lifespan.resists", "lifespan.overrun"), (WARNING,)),
     **dict.fromkeys(("loop.blocked", "loop.stuck", "accept.exhausted", "journal.ended", "log.left_out"), (WARNING,)),

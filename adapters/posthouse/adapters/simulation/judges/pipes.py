@@ -231,7 +231,7 @@ class PipeJudge(Judge):
     def received_end(self) -> None:
         self._must(not self._inbound, "pipes: the output ends within a message", bytes(self._inbound[:80]))
         end = self._end
-        if end is None or end.input_ended is None or end.full or self._lenient or self._draining:
+        if end is None or end.input_ended is None or end.full or self._lenient or self._draining or self._shuts_out:
             return
         outbound = self._outbound
         if outbound is not None and outbound.lost and end.delivered > outbound.lost_behind:

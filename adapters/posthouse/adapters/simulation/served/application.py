@@ -107,6 +107,7 @@ class ServedApplication:
 
     notify = _of_server(Server.notify)
     broadcast = _of_server(Server.broadcast)
+    revoke = _of_server(Server.revoke)
     shut_down = _of_server(Server.shut_down)
     health = _of_server(Server.health)
     stats = _of_server(Server.stats)

@@ -6,8 +6,9 @@ This module does not know which faults links and server have.
 from __future__ import annotations
 
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -16,6 +17,7 @@ from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.pending import PendingCall
 from posthouse.adapters.simulation.clients.protocols.pages import Credentials
 from posthouse.adapters.simulation.served.deployment import WALL
+from posthouse.adapters.simulation.world import World
 from posthouse.core.service.authenticators import Basic, Bearer
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import CREDENTIALS_EXPIRED, FORBIDDEN, UNAUTHENTICATED
@@ -33,13 +35,16 @@ USERS: Final = {
     "ada too": Identity("ada", ("broadcast",)),
     "bob": Identity("bob"),
     "eve": Identity("eve", expires_at=1.0),
-    **{f"ada {life}": Identity("ada", ("vault",), expires_at=WALL + life) for life in LIVES},
+    **{f"ada {life}": Identity("ada", ("vault",), expires_at=WALL + life, issued_at=WALL + life / 2) for life in LIVES},
 }
 """The users by the tokens that stand for them. One has several, with other scopes, or which expire. The credentials of
 one have expired."""
 
 BRIEF: Final = tuple(f"ada {life}" for life in LIVES)
-TOKENS: Final = ("ada", "ada", "ada too", "bob", "eve", "wrong", "slow ada", "raises", "x" * 20)
+LATE: Final = "late "
+"""Before a token: its authenticator takes a while to accept it."""
+
+TOKENS: Final = ("ada", "ada", "ada too", "bob", "eve", "wrong", "slow ada", "late ada", "raises", "x" * 20)
 
 PASSWORDS: Final = (("ada", "right"), ("bob", "right"), ("ada", "wrong"))
 
@@ -83,9 +88,9 @@ def guarded() -> Service:
     async def first(credentials: Bearer) -> Identity | None:
         if credentials.token == "raises":
             raise ValueError
-        if credentials.token.startswith("slow "):
+        if credentials.token.startswith(("slow ", LATE)):
             await anyio.sleep(0.3)
-        return USERS.get(credentials.token)
+        return USERS.get(credentials.token.removeprefix(LATE))
 
     @service.authenticator("bearer", name="second", namespace="others")
     def second(credentials: Bearer) -> Identity | None:
@@ -96,6 +101,22 @@ def guarded() -> Service:
         return USERS[credentials.user] if credentials.password == "right" else None
 
     return service
+
+
+def revoke_under_load(world: World, clients: Iterable[Client], stream: Stream, raging: Callable[[], bool]) -> None:
+    """Let clients log in, and revoke a user meanwhile, whether it is known or not."""
+    for client in clients:
+        if stream.happens(500):
+            client.call("auth.login", method="bearer", token=LATE + stream.pick(("ada", "bob")))
+    user, namespace = stream.pick(("ada", "ada", "bob")), stream.pick(("tokens", "tokens", "others", ""))
+    not_before = stream.pick((None, None, WALL + world.now - 2.0 + stream.choose(4)))
+    world.after(stream.pick((0.0, 0.1, 0.3)), partial(_revoke, world, raging, user, namespace, not_before))
+
+
+def _revoke(world: World, raging: Callable[[], bool], user: str, namespace: str, not_before: float | None) -> None:
+    server = world.server
+    if raging() and server.started and not (server.ended or world.process.clock.asleep):
+        server.revoke(user, namespace=namespace, not_before=not_before)
 
 
 def guess(client: Client, stream: Stream) -> tuple[str, PendingCall]:

@@ -88,6 +88,7 @@ SMALL_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
     "max_hashes_per_address": (1,),
     "max_hashes_per_user": (2,),
     "max_remembered_callers": (1, 3),
+    "max_revocations": (1, 2),
 }
 """The small values of each limit. A client that keeps the protocol can still make calls with them."""
 
@@ -121,6 +122,7 @@ THEMES: Final[tuple[tuple[str, ...], ...]] = (
     ("drain_notice", "drain_grace", "drain_spread", "max_calls_per_connection", "flood", "shut_down"),
     ("drain_notice", "drain_timeout", "max_waiting_calls", "max_calls", "block", "flood", "shut_down"),
     ("max_auth_failures", "max_auth_failures_per_user", "max_hashes_per_address", "authentication_timeout", "cut"),
+    ("authentication_timeout", "credential_cache", "auth_notice", "auth_grace", "wall_clock", "revoke"),
     ("max_bad_messages", "control_rate", "control_burst", "heartbeat_interval", "call_rate", "malformed", "misuse"),
 )
 """Limits and faults that interact. Their combinations are tested only if several of them occur in one storm."""
@@ -162,7 +164,7 @@ BOTH_WAYS: Final = 100
 """In how many storms, in a thousand, the journals are given to both ways. Those storms take twice as long."""
 
 GUARDED: Final = 300
-"""In how many storms, in a thousand, the service has authenticators. They are not fair, and take one way."""
+"""In how many storms, in a thousand, and with this theme, the service has authenticators. They take one way."""
 
 
 class StormFaults(Struct, frozen=True):
@@ -180,6 +182,7 @@ class StormFaults(Struct, frozen=True):
     kill: int = 0
     shut_down: int = 0
     wall_clock: int = 0
+    revoke: int = 0
     misuse: int = 0
 
 
@@ -256,12 +259,11 @@ def draw_scenario(stream: Stream) -> Scenario:
     config = draw_fair_config(stream) if fair else draw_config(stream, theme)
     faults = StormFaults() if fair else draw_faults(stream, theme)
     handlers = draw_handler_faults(stream)
+    capacities = (256 * 1024, 64 * 1024) if fair else NARROW_CAPACITIES if "slow_reader" in theme else CAPACITIES
     links = LinkConditions(
         latency=stream.pick((0.001, 0.0, 0.05) if fair else (0.001, 0.0, 0.05, 0.5)),
         jitter=stream.pick((0.0, 0.01) if fair else (0.0, 0.01, 0.3)),
-        capacity=stream.pick(
-            (256 * 1024, 64 * 1024) if fair else NARROW_CAPACITIES if "slow_reader" in theme else CAPACITIES
-        ),
+        capacity=stream.pick(capacities),
         fragment=stream.pick((0, 100, 700)),
     )
     clients = ClientMix(
@@ -273,7 +275,7 @@ def draw_scenario(stream: Stream) -> Scenario:
     direct = not stream.happens(250)
     told, both_ways = not stream.happens(500), stream.happens(BOTH_WAYS)
     conditions = Conditions(links, handlers, direct=direct, tell_exchanges=told)
-    guarded = stream.happens(GUARDED) and not fair
+    guarded = (stream.happens(GUARDED) or "revoke" in theme) and not fair
     log_ins = stream.pick((150, GUESSING))
     return Scenario(config, faults, conditions, clients, fair, both_ways and not guarded, guarded, log_ins)
 
@@ -329,9 +331,8 @@ def draw_machine(stream: Stream, scenario: Scenario) -> Scenario:
     else. A fair machine refuses no call for its limits."""
     machine = draw_machine_faults(stream, fair=scenario.fair)
     limits = {name: stream.pick(options) for name, options in MACHINE_LIMITS.items() if stream.happens(300)}
-    if scenario.fair:
-        for name in ("max_blocking_queue", "tls_timeout"):
-            limits.pop(name, None)
+    refusing = ("max_blocking_queue", "tls_timeout") if scenario.fair else ()
+    limits = {name: value for name, value in limits.items() if name not in refusing}
     return replace(
         scenario,
         config=replace(scenario.config, **limits),

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from posthouse.adapters.invariants.documented import documented
 from posthouse.adapters.simulation.chance import Chance, Seeded, Stream
 from posthouse.adapters.simulation.clients.client import Client
+from posthouse.adapters.simulation.clients.protocols.http import HttpProtocol
 from posthouse.adapters.simulation.clients.protocols.transports import open_http, open_websocket
 from posthouse.adapters.simulation.engine import Monitoring
 from posthouse.adapters.simulation.journals import Journals
@@ -31,7 +32,7 @@ from posthouse.transports.policy import Policy
 
 from .both_ways import compare
 from .catalogue.document import check_document
-from .guards import USERS, draw_credentials, guarded
+from .guards import USERS, draw_credentials, guarded, revoke_under_load
 from .insight import known_of
 from .malformed import MALFORMED_BYTES, MALFORMED_TEXTS
 from .misuse import MISUSES, misuse
@@ -279,6 +280,9 @@ class Storm:
         elif stream.happens(faults.wall_clock):
             near = WALL + world.now + stream.choose(12) - 6
             process.board.set_wall(near if stream.happens(500) else stream.choose(2_000_000_000), world.now)
+        elif stream.happens(faults.revoke):
+            lasting = [client for client in self._acting if not isinstance(client.protocol, HttpProtocol)]
+            revoke_under_load(world, lasting if self.scenario.guarded else (), stream, lambda: self._raging)
         else:
             self._send_from_server()
         world.after(self._pause(stream), self._server_turn)

@@ -278,8 +278,9 @@ class SampleWorkload:
             raise Violation("answering: a call failed without a fault or a small limit", call, call.error)
 
     def _check_error(self, method: str, call: PendingCall, error: RpcError) -> None:
-        # A request whose credentials were refused gets the error for all of its calls.
+        # A request whose credentials were refused gets the error for all of its calls, and so does one that is revoked.
         refused = self._scenario.guarded and error.code in (UNAUTHENTICATED, FORBIDDEN)
+        refused = refused or (self._scenario.faults.revoke > 0 and error.code == FORBIDDEN)
         if not refused and not may_fail_with(method, error):
             raise Violation("answering: a call got an error that it cannot have", call, repr(error))
 
