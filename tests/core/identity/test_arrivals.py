@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from posthouse.core.connections.state import State
 from posthouse.core.operations.operations import Busy
 from posthouse.core.service.authenticators import Basic, CrossSiteCredentials, UnreadableCredentials
 from posthouse.core.values.close_reasons import (
@@ -388,3 +389,16 @@ def test_credentials_that_a_page_of_another_site_sends_are_forbidden() -> None:
     two = world.arrive(CrossSiteCredentials())
     assert world.take() == [Disconnect(two, CROSS_SITE)]
     assert one != two
+
+
+def test_a_user_that_is_revoked_between_two_credentials_of_one_request_is_refused() -> None:
+    world = AuthWorld(("bearer", "bearer", "a"), ("basic", "basic", "a"))
+    one = world.arrive((TOKEN, LOGIN))
+    world.conclude(world.asked().operation, Identity("ada", issued_at=5.0))
+    operation = world.asked().operation
+    world.gateway.revoke("ada", 1.0, namespace="a", not_before=10.0)
+    world.conclude(operation, Identity("ada", issued_at=10.0))
+    failed = [event for event in world.take_events() if isinstance(event, AuthFailed)]
+    assert [event.reason for event in failed] == ["revoked"]
+    assert world.gateway._connections.records[one].state is State.CLOSING
+    assert not world.gateway._arrivals.records

@@ -133,7 +133,8 @@ class Identities(Asking):
         refresh = method == "auth.refresh"
         chain = [each for each in self._authenticators if type(credentials) is each.takes]
         cached = self.verified.find(chain, credentials, self._expected.now)
-        if cached and not (self.verified.may_forget and self._begins):
+        forgotten = self.verified.may_forget and (self._begins or self._told_to_wait(connection))
+        if cached and not forgotten:
             self._expected.statistics.count("auth.cached")
             return self._change(connection, cached[0], refresh=refresh)
         return self._judge(connection, credentials, chain, (call, refresh))

@@ -15,6 +15,7 @@ import anyio
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.pending import PendingCall
+from posthouse.adapters.simulation.clients.protocols.http import HttpProtocol
 from posthouse.adapters.simulation.clients.protocols.pages import Credentials
 from posthouse.adapters.simulation.served.deployment import WALL
 from posthouse.adapters.simulation.world import World
@@ -106,7 +107,7 @@ def guarded() -> Service:
 def revoke_under_load(world: World, clients: Iterable[Client], stream: Stream, raging: Callable[[], bool]) -> None:
     """Let clients log in, and revoke a user meanwhile, whether it is known or not."""
     for client in clients:
-        if stream.happens(500):
+        if stream.happens(500) and not isinstance(client.protocol, HttpProtocol):
             client.call("auth.login", method="bearer", token=LATE + stream.pick(("ada", "bob")))
     user, namespace = stream.pick(("ada", "ada", "bob")), stream.pick(("tokens", "tokens", "others", ""))
     not_before = stream.pick((None, None, WALL + world.now - 2.0 + stream.choose(4)))

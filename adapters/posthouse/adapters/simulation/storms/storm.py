@@ -16,7 +16,6 @@ from msgspec.structs import replace
 from posthouse.adapters.invariants.documented import documented
 from posthouse.adapters.simulation.chance import Chance, Seeded, Stream
 from posthouse.adapters.simulation.clients.client import Client
-from posthouse.adapters.simulation.clients.protocols.http import HttpProtocol
 from posthouse.adapters.simulation.clients.protocols.transports import open_http, open_websocket
 from posthouse.adapters.simulation.engine import Monitoring
 from posthouse.adapters.simulation.journals import Journals
@@ -281,8 +280,7 @@ class Storm:
             near = WALL + world.now + stream.choose(12) - 6
             process.board.set_wall(near if stream.happens(500) else stream.choose(2_000_000_000), world.now)
         elif stream.happens(faults.revoke):
-            lasting = [client for client in self._acting if not isinstance(client.protocol, HttpProtocol)]
-            revoke_under_load(world, lasting if self.scenario.guarded else (), stream, lambda: self._raging)
+            revoke_under_load(world, self._acting if self.scenario.guarded else (), stream, lambda: self._raging)
         else:
             self._send_from_server()
         world.after(self._pause(stream), self._server_turn)
