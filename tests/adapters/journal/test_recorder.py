@@ -635,6 +635,7 @@ def test_the_credentials_of_a_log_in_are_in_no_journal_however_it_is_written() -
         b'{"jsonrpc":"2.0","\\u006dethod":"auth\\u002elogin","params":{"method":"password","user":"ada",'
         b'"password":"canary"},"id":1.0}',
         b'[{"jsonrpc":"2.0","method":"auth.refresh","params":["bearer",["canary"],{"a":"canary"}],"id":2}, 7]',
+        b'["auth.login", "canary", ["canary"], 7]',
         b'{"method":"auth.login","params":{"token":"canary"',
         b'{"jsonrpc":"2.0","method":"auth.logout","id":3}',
         b'{"jsonrpc":"2.0","method":"private","params":["an author"],"id":4}',
@@ -651,6 +652,6 @@ def test_the_credentials_of_a_log_in_are_in_no_journal_however_it_is_written() -
     done = replay(journal, service, check=True)
     assert (done.failure, done.diverged_at) == (None, None)
     written = [entry.arguments["data"] for entry in journal.entries if entry.input == "receive"]
-    assert written[3] == "x" * len(texts[3])
-    assert written[4:] == [text.decode() for text in texts[4:]]
+    assert written[4] == "x" * len(texts[4])
+    assert written[5:] == [text.decode() for text in texts[5:]]
     assert '"id":1.0' in written[1]

@@ -203,6 +203,18 @@ def test_the_next_authenticator_is_not_asked_if_too_many_operations_are_in_fligh
     assert world.results == [(5, Refusal("busy", MAX_EXTERNAL_OPERATIONS), 0.0)]
 
 
+@pytest.mark.parametrize(("refused", "charged"), [(False, 0), (True, 1)])
+def test_a_full_queue_is_no_failed_authentication_unless_another_authenticator_has_refused(
+    refused: bool, charged: int
+) -> None:
+    world = Verifying(*CHAIN)
+    world.begun()
+    if refused:
+        world.conclude(ONE, REFUSED)
+    world.conclude(TWO if refused else ONE, Busy())
+    assert len(world.table.budgets.addresses.records) == charged
+
+
 def test_an_authenticator_with_a_full_queue_is_the_last_one() -> None:
     world = Verifying(*CHAIN)
     world.begun()

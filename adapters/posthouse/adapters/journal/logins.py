@@ -30,7 +30,10 @@ def hide_logins(data: bytes, hide: Callable[[str], str]) -> bytes:
 
 
 def _hidden_entry(entry: Raw, hide: Callable[[str], str]) -> Any:
-    return _hidden(json.decode(entry, type=dict[str, Raw]), hide) if bytes(entry).lstrip()[:1] == b"{" else entry
+    first = bytes(entry).lstrip()[:1]
+    if first == b"{":
+        return _hidden(json.decode(entry, type=dict[str, Raw]), hide)
+    return _hide(json.decode(entry), hide) if first in b'"[' else entry  # it may have been meant as a log-in
 
 
 def _hidden(request: dict[str, Raw], hide: Callable[[str], str]) -> dict[str, Any]:

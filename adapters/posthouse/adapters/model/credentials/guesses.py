@@ -52,7 +52,7 @@ class Attempt(Struct, eq=False):
 
 
 class Guesses:
-    """Counts failures. `hashing` are the attempts whose hashes run, by operation, with their users."""
+    """Counts failures, and the hashes that run. `certain`: the gateway has forgotten nobody."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -60,12 +60,7 @@ class Guesses:
         self._known: dict[tuple[Hashable, str], None] = {}
         self._hashing: dict[int, tuple[str, UserKey | None]] = {}
         self._pauses: dict[UserKey, float] = {}
-
-    @property
-    def certain(self) -> bool:
-        """Has the gateway forgotten nobody?"""
-        sizes = [len(self._known), *(len(table) for table in self._failed.values())]
-        return max(sizes) <= self._config.max_remembered_callers
+        self.certain = True
 
     # Failures
 
@@ -100,6 +95,7 @@ class Guesses:
                 failed.allowed += 1
             else:
                 failed.above = min(failed.above + 1, 10)
+        self._remember()
 
     def forgive(self, attempt: Attempt) -> None:
         """The attempt was no failure."""
@@ -119,6 +115,12 @@ class Guesses:
         """The credentials were accepted by this authenticator of the chain."""
         if attempt.address:
             self._known[self._subject(attempt.users[place], credentials), attempt.address] = None
+            self._remember()
+
+    def _remember(self) -> None:
+        """The gateway may forget somebody from now on, if there are more than it remembers."""
+        sizes = [len(self._known), *(len(table) for table in self._failed.values())]
+        self.certain = self.certain and max(sizes) <= self._config.max_remembered_callers
 
     def _subject(self, user: UserKey | None, credentials: Any) -> Hashable:
         return user or credentials.token
@@ -156,7 +158,7 @@ class Guesses:
         """A hash has begun."""
         user = attempt.users[place]
         self._hashing[operation] = attempt.address, user
-        if attempt.slow and user is not None:
+        if attempt.slow and user is not None and self.certain:
             self._pauses[user] = now + PAUSE
 
     def ended(self, operation: int) -> None:
@@ -169,4 +171,4 @@ class Guesses:
 
     def deadlines(self) -> list[float]:
         """The ends of all pauses."""
-        return list(self._pauses.values())
+        return list(self._pauses.values()) if self.certain else []

@@ -1,0 +1,266 @@
+"""A secret goes through a server in every way, and comes out of it in none."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import zlib
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from anyio import connect_tcp
+from msgspec import Struct
+from msgspec.json import encode
+from posthouse.core import EVENTS, AuthContext, Basic, Bearer, Config, Context, Event, Identity, Service
+from posthouse.transports.websocket.frames import FIN, RSV1, TEXT, masked_frame
+
+from .canary import CANARY, has_canary
+from .loopback import UPGRADE, Client, post, serving, text
+
+RIGHT = f"right-{CANARY}-7f3a"
+WRONG = f"wrong-{CANARY}-91bc"
+
+
+# The search
+
+
+def deflated(data: bytes) -> bytes:
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "upper case": bytes.upper,
+    "JSON escapes": lambda data: b"".join(b"\\u%04x" % byte for byte in data),
+    "JSON in JSON": lambda data: encode(encode(b"".join(b"\\u%04X" % byte for byte in data).decode()).decode()),
+    "percent": lambda data: b"".join(b"%%%02X" % byte for byte in data),
+    "base64": b64encode,
+    "base64, 1 before": lambda data: b64encode(b"a" + data),
+    "base64, 2 before": lambda data: b64encode(b"ab" + data),
+    "base64, cut": lambda data: b64encode(data)[1:],
+    "base64url without padding": lambda data: urlsafe_b64encode(b"\xff\xfe" + data).rstrip(b"="),
+    "base64 twice": lambda data: b64encode(b64encode(data)),
+    "hex": lambda data: data.hex().encode(),
+    "hex in upper case": lambda data: data.hex().upper().encode(),
+    "hex, cut": lambda data: data.hex().encode()[1:],
+    "hex with colons": lambda data: data.hex(":").encode(),
+    "deflate": deflated,
+    "gzip": gzip.compress,
+    "zlib": zlib.compress,
+    "a frame": lambda data: masked_frame(FIN | TEXT, data, b"\x81\x02\x93\xf4"),
+    "a long frame": lambda data: masked_frame(FIN | TEXT, data + b"x" * 200, b"\x81\x02\x93\xf4"),
+    "a compressed frame": lambda data: masked_frame(FIN | RSV1 | TEXT, deflated(data), b"\x81\x02\x93\xf4"),
+    "hex of a compressed frame with base64": lambda data: (
+        masked_frame(FIN | RSV1 | TEXT, deflated(b64encode(data)), b"\x81\x02\x93\xf4").hex().encode()
+    ),
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("around", [(b"", b""), (b'{"seen": "', b'"}'), (b"\x82\x00\x8a\x01", b"\x00\xff\x00")])
+def test_the_search_finds_a_canary_in_every_encoding(encoding: str, around: tuple[bytes, bytes]) -> None:
+    before, behind = around
+    assert has_canary(before + ENCODINGS[encoding](RIGHT.encode()) + behind)
+
+
+def test_the_search_finds_nothing_where_nothing_is() -> None:
+    assert not has_canary(b"")
+    for encoding in ENCODINGS.values():
+        assert not has_canary(encoding(b"a text without any bird, 0123456789abcdef"))
+
+
+# The server
+
+
+class Key(Struct):
+    user: str
+    key: str
+
+
+class Seen:
+    """Everything that may be seen from outside, but by the caller itself."""
+
+    def __init__(self) -> None:
+        self.logged: list[str] = []
+        self.events: list[Event] = []
+        self.told: list[bytes] = []
+        self.answered: list[bytes] = []
+
+
+def guarded(seen: Seen) -> Service:
+    """A service with an authenticator of each kind, and a method that shows all of its context."""
+    service = Service("guarded", public=True)
+
+    @service.method
+    def look(context: Context) -> list[str]:
+        shown = [context, context.headers, context.connection_state, context.user, context.scopes]
+        return [repr(each) for each in shown] + [str(context.headers)]
+
+    @service.authenticator("bearer", namespace="tokens")
+    async def bearer(credentials: Bearer, context: AuthContext) -> Identity | None:
+        seen.logged += [repr(credentials), repr(context), repr(dict(context.headers))]
+        return Identity("ada") if credentials.token == RIGHT else None
+
+    @service.authenticator("basic", namespace="passwords", blocking=True)
+    def basic(credentials: Basic) -> Identity | None:
+        seen.logged.append(repr(credentials))
+        if credentials.user == "raises":
+            raise ValueError("the table is broken")
+        return Identity("ada", ("admin", "broadcast")) if credentials.password == RIGHT else None
+
+    @service.authenticator("key", namespace="keys")
+    def key(credentials: Key) -> Identity | None:
+        return Identity("ada") if credentials.key == RIGHT else None
+
+    for name in EVENTS:
+        service.on(name)(seen.events.append)
+    return service
+
+
+@pytest.fixture
+def seen() -> Iterator[Seen]:
+    """What is logged goes there, with every attribute of each record."""
+    seen = Seen()
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.logged.append(f"{self.format(record)} {record.__dict__}")
+
+    handler, logger = Handler(), logging.getLogger("posthouse")
+    level = logger.level
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(handler)
+    yield seen
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+def basic(user: str, password: str) -> bytes:
+    return b"Basic " + b64encode(f"{user}:{password}".encode())
+
+
+def headers() -> Iterator[tuple[bytes, bytes]]:
+    """The fields of requests that carry a secret, in every way that clients have."""
+    for secret in (RIGHT.encode(), WRONG.encode(), b"%b-%b" % (WRONG.encode(), b"x" * 9_000)):
+        yield b"Authorization", b"Bearer " + secret
+        yield b"authorization", b"bearer   " + secret
+        yield b"Authorization", b"Bearer %b %b" % (secret, secret)
+        yield b"Authorization", b"Digest username=%b" % secret
+        yield b"Authorization", secret
+        yield b"Authorization", b"Basic " + secret
+        yield b"Authorization", basic("ada", secret.decode())
+        yield b"Authorization", basic("raises", secret.decode())
+        yield b"Authorization", basic("nobody", secret.decode())
+        yield b"Authorization", b"Basic " + b64encode(secret)
+        yield b"Cookie", b"__Host-posthouse=%b; other=%b" % (secret, secret)
+        for name in (b"Proxy-Authorization", b"X-Api-Key", b"X-Auth-Token", b"Posthouse-Session", b"X-CSRF-Token"):
+            yield name, secret
+
+
+def log_ins() -> Iterator[dict[str, Any]]:
+    """The params of log-ins, good and bad."""
+    for secret in (RIGHT, WRONG):
+        yield {"method": "bearer", "token": secret}
+        yield {"method": "password", "user": "ada", "password": secret}
+        yield {"method": "password", "user": "raises", "password": secret}
+        yield {"method": "key", "user": "ada", "key": secret}
+        yield {"method": "bearer", "token": [secret]}
+        yield {"method": "bearer", "token": {"value": secret}}
+        yield {"method": "password", "password": secret}
+        yield {"method": "password", "user": "ada", "password": secret * 200}
+
+
+LIMITS = Config(
+    max_auth_failures=None,
+    max_auth_failures_per_address=None,
+    max_auth_failures_per_user=None,
+    max_bad_messages=None,
+)
+
+
+async def call_over_http(seen: Seen, port: int) -> None:
+    """Requests whose heads carry secrets."""
+    body = text("look")
+    for name, value in headers():
+        client = Client(await connect_tcp("127.0.0.1", port))
+        await client.send(post(body).replace(b"\r\n", b"\r\nConnection: close\r\n%b: %b\r\n" % (name, value), 1))
+        seen.answered.append(await client.rest())
+        await client.stream.aclose()
+    for target in (b"/rpc?access_token=%b", b"/%b", b"/rpc?x=%b", b"/ws?token=%b#%b"):
+        client = Client(await connect_tcp("127.0.0.1", port))
+        filled = target.replace(b"%b", WRONG.encode())
+        await client.send(b"GET %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % filled)
+        seen.answered.append(await client.rest())
+        await client.stream.aclose()
+
+
+async def open_websockets(seen: Seen, port: int) -> None:
+    """Handshakes whose heads carry secrets."""
+    subprotocol = b"posthouse.bearer." + urlsafe_b64encode(WRONG.encode()).rstrip(b"=")
+    for name, value in (*headers(), (b"Sec-WebSocket-Protocol", subprotocol)):
+        client = Client(await connect_tcp("127.0.0.1", port))
+        await client.send(UPGRADE.replace(b"\r\n", b"\r\n%b: %b\r\n" % (name, value), 1))
+        answer = await client.take_until(b"\r\n\r\n")
+        seen.answered.append(answer)
+        if answer.startswith(b"HTTP/1.1 101 "):
+            await client.say(text("look"))
+            seen.answered.append((await client.hear())[1])
+        await client.stream.aclose()
+
+
+async def log_in(seen: Seen, port: int) -> None:
+    """Log-ins over one WebSocket, plain and compressed, well-formed and torn."""
+    client = Client(await connect_tcp("127.0.0.1", port))
+    await client.upgrade()
+    for method in ("auth.login", "auth.refresh"):
+        for params in log_ins():
+            await client.say(text(method, params))
+            seen.answered.append((await client.hear())[1])
+            await client.say(text("look"))
+            seen.answered.append((await client.hear())[1])
+    # Texts that are no log-ins, but were meant as such.
+    for torn in (b'{"jsonrpc":"2.0","method":"auth.login","params":{"token":"%b"', b'["auth.login","%b"]', b"auth %b"):
+        await client.say(torn.replace(b"%b", WRONG.encode()))
+        seen.answered.append((await client.hear())[1])
+    await client.stream.aclose()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+@pytest.mark.anyio
+async def test_row_29_no_secret_is_in_a_log_an_event_an_answer_a_statistic_or_a_journal(
+    seen: Seen, tmp_path: Path
+) -> None:
+    journal = tmp_path / "journal"
+    service = guarded(seen)
+    async with serving(service, journal=journal, config=LIMITS, access_log=True) as server:
+        port = server.bound[0].port
+        other = Client(await connect_tcp("127.0.0.1", port))
+        await other.upgrade()
+        await call_over_http(seen, port)
+        await open_websockets(seen, port)
+        await log_in(seen, port)
+        admin = post(text("connection.stats")).replace(b"\r\n", b"\r\nAuthorization: %b\r\n" % basic("ada", RIGHT), 1)
+        client = Client(await connect_tcp("127.0.0.1", port))
+        await client.send(admin)
+        status, statistics = await client.response()
+        assert status == 200
+        await client.post("message.broadcast", {"data": "over"})
+        seen.told += [msgspec.json.encode(statistics), repr(server.stats()).encode()]
+        await other.say(text("look"))
+        seen.told.append((await other.hear())[1])
+        for each in (client, other):
+            await each.stream.aclose()
+    for place, found in {
+        "log": [line.encode() for line in seen.logged],
+        "events": [repr(event).encode() for event in seen.events],
+        "answers": seen.answered,
+        "others": seen.told,
+        "journal": journal.read_bytes().splitlines(),
+    }.items():
+        assert found, place
+        assert [each[:300] for each in found if has_canary(each)] == [], place
