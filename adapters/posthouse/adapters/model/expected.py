@@ -11,7 +11,7 @@ from itertools import repeat
 from typing import Any, Final
 
 from msgspec import DecodeError
-from posthouse.adapters.invariants import Violation, must
+from posthouse.adapters.invariants import Violation, keeps_secrets, must
 from posthouse.core.service.method import Method
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Answer, Cancel, Disconnect, Effect, Emit, Invoke, Multicast, Resolve, Transmit
@@ -176,6 +176,7 @@ class Expected:
         return connection
 
     def _parse(self, data: bytes) -> list[Sent] | Sent:
+        keeps_secrets("a message", data)
         try:
             sent = read_sent(data)
         except DecodeError as error:

@@ -46,12 +46,12 @@ class Identities(Asking):
         chain = [each for each in self._authenticators if type(credentials) is each.takes]
         refused = [effect for effect in self._effects(Disconnect) if effect.connection == connection.number]
         cached = self.verified.find(chain, credentials, self._expected.now)
-        if not cached or (self.verified.may_forget and not refused and self._begins):
+        if cached is None:
             connection.pending = self._judge(connection, credentials, chain) is None
             return
-        self._expected.statistics.count("auth.cached", certain=not (refused and self.verified.may_forget))
+        self._expected.statistics.count("auth.cached")
         if not refused:
-            connection.identity = cached[0]
+            connection.identity = cached
 
     def _look_at(self, connection: Connection, others: Others) -> bytes | None:
         """Several credentials of one connection, one after the other. Returns its text if it is admitted."""
@@ -61,14 +61,14 @@ class Identities(Asking):
             others = Others(others.left[1:], others.deadline, others.identity)
             chain = [each for each in self._authenticators if type(credentials) is each.takes]
             cached = self.verified.find(chain, credentials, self._expected.now)
-            if not cached or (self.verified.may_forget and not refused and self._begins):
+            if cached is None:
                 connection.pending = self._judge(connection, credentials, chain, others=others) is None
                 return None
             self._expected.statistics.count("auth.cached", certain=not refused)
-            if others.identity is not None and others.identity.key != cached[0].key:
+            if others.identity is not None and others.identity.key != cached.key:
                 must(refused, "identity: a request has the credentials of two users", connection.number)
                 break
-            others = Others(others.left, others.deadline, others.identity or cached[0])
+            others = Others(others.left, others.deadline, others.identity or cached)
         connection.pending = False
         text, connection.text = connection.text, None
         if refused:
@@ -133,10 +133,9 @@ class Identities(Asking):
         refresh = method == "auth.refresh"
         chain = [each for each in self._authenticators if type(credentials) is each.takes]
         cached = self.verified.find(chain, credentials, self._expected.now)
-        forgotten = self.verified.may_forget and (self._begins or self._told_to_wait(connection))
-        if cached and not forgotten:
+        if cached is not None:
             self._expected.statistics.count("auth.cached")
-            return self._change(connection, cached[0], refresh=refresh)
+            return self._change(connection, cached, refresh=refresh)
         return self._judge(connection, credentials, chain, (call, refresh))
 
     def _change(self, connection: Connection, identity: Identity, *, refresh: bool) -> Codes:
@@ -264,16 +263,14 @@ class Identities(Asking):
         time (None: it has not)."""
         now, calls = self._expected.now, []
         self._guesses.pass_time(now)
-        for waits in list(self.waiting):
-            if waits.deadline <= now and not self._is_asked(waits):
-                if not waits.place:
-                    self._guesses.forgive(waits.attempt)
-                if waits.call is None:
-                    self._refused(waits.connection)
-                elif waits.deadline <= waiting[waits.call].deadline:
-                    calls.append((waits.call, SERVER_BUSY))
-            else:
-                continue
+        self._take_turns()
+        for waits in [each for each in self.waiting if each.deadline <= now]:
+            if not waits.place:
+                self._guesses.forgive(waits.attempt)
+            if waits.call is None:
+                self._refused(waits.connection)
+            elif waits.deadline <= min(waiting[waits.call].deadline, all_ended_at or waits.deadline):
+                calls.append((waits.call, SERVER_BUSY))
             self.waiting.remove(waits)
         for operation, asked in list(self.asked.items()):
             if asked.deadline <= now:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
+from posthouse.adapters.invariants import keeps_secrets
 from posthouse.adapters.journal import Journal, read, replay, shrink
 from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.core.service.service import Service
@@ -25,6 +26,7 @@ class Journals:
 
     def add(self, process: int, line: bytes) -> None:
         """Add a line of the journal of the process with this number."""
+        keeps_secrets("a journal", line)
         self._lines.setdefault(process, []).append(line)
         if self._other is not None:
             self._other(process, line)

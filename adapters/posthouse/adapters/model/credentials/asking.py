@@ -53,6 +53,9 @@ class Asking:
     def compare(self) -> None:
         """All operations that began or were withdrawn were expected. Raises Violation."""
         self._take_turns()
+        for asked in self.waiting:
+            idle = self._guesses.certain and self._guesses.may_hash(asked.attempt, asked.place)
+            must(not idle, "identity: somebody waits although his turn has come", asked.connection.number)
         must(not self._begins, "identity: an operation began that should not", *self._begins)
         must(not self._withdrawn, "identity: an operation was withdrawn that is needed", *self._withdrawn)
         self.validity.wait_for([asked.doubt for asked in self.asked.values()])
@@ -104,13 +107,10 @@ class Asking:
         return False
 
     def _take_turns(self) -> None:
-        """Those whose turns have come were asked, in order, and nobody waits whose turn has come."""
+        """Those whose turns have come were asked, in order."""
         for asked in list(self.waiting):
             if self._is_asked(asked):
                 place = self.waiting.index(asked)
                 passed = any(each.line == asked.line for each in self.waiting[:place])
                 must(not passed, "order: somebody was passed who waits for the same turn", asked.connection.number)
                 del self.waiting[place]
-        for asked in self.waiting:
-            idle = self._guesses.certain and self._guesses.may_hash(asked.attempt, asked.place)
-            must(not idle, "identity: somebody waits although his turn has come", asked.connection.number)

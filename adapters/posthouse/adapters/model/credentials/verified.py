@@ -11,22 +11,22 @@ from .reading import text_of
 
 
 class Verified:
-    """The identities of credentials, by authenticator, each until a time. The model forgets none before."""
+    """The identities of credentials, by authenticator, each until a time. The oldest make room."""
 
     def __init__(self, config: Config, validity: Validity) -> None:
         self._config = config
         self._validity = validity
         self._identities: dict[tuple[str, str], tuple[Identity, float]] = {}
 
-    @property
-    def may_forget(self) -> bool:
-        """May the gateway have forgotten some?"""
-        return len(self._identities) > self._config.max_cached_credentials
-
-    def find(self, chain: list[Authenticator], credentials: object, now: float) -> list[Identity]:
-        """The answers of these authenticators about the credentials that still count."""
-        found = [self._identities.get((each.name, text_of(credentials))) for each in chain]
-        return [each[0] for each in found if each and now < each[1] and not self._validity.expired(each[0])]
+    def find(self, chain: list[Authenticator], credentials: object, now: float) -> Identity | None:
+        """The first answer of these authenticators about the credentials that still counts."""
+        for each in chain:
+            key = each.name, text_of(credentials)
+            identity, until = self._identities.get(key, (None, 0.0))
+            if identity is not None and now < until and not self._validity.expired(identity):
+                return identity
+            self._identities.pop(key, None)
+        return None
 
     def revoke(self, user: UserKey) -> None:
         """The credentials of a user are verified anew."""
@@ -35,6 +35,10 @@ class Verified:
 
     def keep(self, authenticator: Authenticator, credentials: object, identity: Identity, now: float) -> None:
         """An authenticator has accepted credentials."""
-        if self._config.credential_cache:
-            until = now + self._config.credential_cache
-            self._identities[authenticator.name, text_of(credentials)] = identity, until
+        key = authenticator.name, text_of(credentials)
+        if not self._config.credential_cache:
+            return
+        self._identities.pop(key, None)
+        while len(self._identities) >= self._config.max_cached_credentials:
+            del self._identities[next(iter(self._identities))]
+        self._identities[key] = identity, now + self._config.credential_cache

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from logging import DEBUG, ERROR, INFO, WARNING, LogRecord
 from typing import Final
 
-from posthouse.adapters.invariants import Violation
+from posthouse.adapters.invariants import Violation, keeps_secrets
 from posthouse.core.values.config import Config
 
 LEVELS: Final[dict[str, tuple[int, ...]]] = {
@@ -76,6 +76,7 @@ class LogJudge:
         if not ONE_LINE.fullmatch(text):
             raise Violation("log: a line is not one line", repr(text))
         fields = getattr(record, "fields", {})
+        keeps_secrets("the log", text, *fields.values())
         if any(isinstance(value, str) and len(value) > LONGEST_VALUE for value in fields.values()):
             raise Violation("log: a value is too long", text)
         if record.exc_info is not None and event not in WITH_TRACEBACK:

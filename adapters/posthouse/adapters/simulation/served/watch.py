@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from posthouse.adapters.handlers.events import Events
-from posthouse.adapters.invariants import FirstBytes, time
+from posthouse.adapters.invariants import FirstBytes, keeps_secrets, time
 from posthouse.adapters.invariants.ends_of_input import EndsOfInput
 from posthouse.adapters.invariants.violation import Violation, must
 from posthouse.adapters.journal.format import INPUTS
@@ -17,7 +17,7 @@ from posthouse.adapters.server.entrances.channel import Channel
 from posthouse.adapters.server.entrances.endpoints import Endpoints
 from posthouse.core.values.effects import Drained, Emit
 from posthouse.core.values.errors import UsageError
-from posthouse.core.values.lifecycle import CallFailed, Event
+from posthouse.core.values.lifecycle import AuthFailed, AuthSucceeded, CallFailed, Event
 from posthouse.core.values.peers import Address, Identity, SocketId
 from posthouse.transports.codec import Text
 from posthouse.transports.switchboard.actions import Action, CloseSocket, Write
@@ -109,6 +109,8 @@ class Watch:
 
     def _told(self, event: Event) -> None:
         self.ends_of_input.see(event, self.board)
+        if type(event) is AuthFailed or type(event) is AuthSucceeded:
+            keeps_secrets("an event", event)
         if type(event) is CallFailed:
             raised = self._raised.get(event.incident)
             if raised is not None:  # None: the result was invalid, and the handler raised nothing

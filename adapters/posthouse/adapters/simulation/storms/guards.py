@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 import anyio
+from posthouse.adapters.invariants import marked, unmarked
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.pending import PendingCall
@@ -53,9 +54,9 @@ WRONG_PARAMS: Final[tuple[dict[str, Any], ...]] = (
     {},
     {"method": "bearer"},
     {"method": "bearer", "token": 7},
-    {"method": "bearer", "token": "ada", "user": "ada"},
-    {"method": "password", "user": "ada", "token": "ada"},
-    {"method": "carrier pigeon", "token": "ada"},
+    {"method": "bearer", "token": marked("ada"), "user": "ada"},
+    {"method": "password", "user": "ada", "token": marked("ada")},
+    {"method": "carrier pigeon", "token": marked("ada")},
 )
 """The params of log-ins that cannot be read."""
 
@@ -87,19 +88,20 @@ def guarded() -> Service:
 
     @service.authenticator("bearer", name="first", namespace="tokens")
     async def first(credentials: Bearer) -> Identity | None:
-        if credentials.token == "raises":
+        token = unmarked(credentials.token)
+        if token == "raises":
             raise ValueError
-        if credentials.token.startswith(("slow ", LATE)):
+        if token.startswith(("slow ", LATE)):
             await anyio.sleep(0.3)
-        return USERS.get(credentials.token.removeprefix(LATE))
+        return USERS.get(token.removeprefix(LATE))
 
     @service.authenticator("bearer", name="second", namespace="others")
     def second(credentials: Bearer) -> Identity | None:
-        return USERS["ada"] if credentials.token == "slow ada" else None
+        return USERS["ada"] if unmarked(credentials.token) == "slow ada" else None
 
     @service.authenticator("basic", namespace="tokens", blocking=True)
     def basic(credentials: Basic) -> Identity | None:
-        return USERS[credentials.user] if credentials.password == "right" else None
+        return USERS[credentials.user] if unmarked(credentials.password) == "right" else None
 
     return service
 
@@ -108,7 +110,7 @@ def revoke_under_load(world: World, clients: Iterable[Client], stream: Stream, r
     """Let clients log in, and revoke a user meanwhile, whether it is known or not."""
     for client in clients:
         if stream.happens(500) and not isinstance(client.protocol, HttpProtocol):
-            client.call("auth.login", method="bearer", token=LATE + stream.pick(("ada", "bob")))
+            client.call("auth.login", method="bearer", token=marked(LATE + stream.pick(("ada", "bob"))))
     user, namespace = stream.pick(("ada", "ada", "bob")), stream.pick(("tokens", "tokens", "others", ""))
     not_before = stream.pick((None, None, WALL + world.now - 2.0 + stream.choose(4)))
     world.after(stream.pick((0.0, 0.1, 0.3)), partial(_revoke, world, raging, user, namespace, not_before))
@@ -122,10 +124,10 @@ def _revoke(world: World, raging: Callable[[], bool], user: str, namespace: str,
 
 def guess(client: Client, stream: Stream) -> tuple[str, PendingCall]:
     """Log in with a password or a token that may be right."""
-    params: dict[str, Any] = {"method": "bearer", "token": stream.pick(("bob", "wrong", "no"))}
+    params: dict[str, Any] = {"method": "bearer", "token": marked(stream.pick(("bob", "wrong", "no")))}
     if stream.happens(700):
         user, password = stream.pick(("ada", "ada", "bob")), stream.pick(("right", "wrong", "no", "never"))
-        params = {"method": "password", "user": user, "password": password}
+        params = {"method": "password", "user": user, "password": marked(password)}
     return "auth", client.call("auth.login", params=params)
 
 
@@ -157,8 +159,8 @@ def act(client: Client, stream: Stream) -> tuple[str, PendingCall]:
         if stream.happens(100):
             return WRONG, client.call(method, params=stream.pick(WRONG_PARAMS))
         if stream.happens(700):
-            params = {"method": "bearer", "token": stream.pick(TOKENS if stream.happens(600) else BRIEF)}
+            params = {"method": "bearer", "token": marked(stream.pick(TOKENS if stream.happens(600) else BRIEF))}
         else:
             user, password = stream.pick(PASSWORDS)
-            params = {"method": "password", "user": user, "password": password}
+            params = {"method": "password", "user": user, "password": marked(password)}
     return "auth", client.call(method, params=params)

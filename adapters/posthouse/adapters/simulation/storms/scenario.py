@@ -77,7 +77,7 @@ SMALL_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
     "stdio_grace": (0.0, 0.5),
     "authentication_timeout": (0.1, 1.0),
     "max_external_operations": (1, 3),
-    "max_token_bytes": (10,),
+    "max_token_bytes": (18,),
     "credential_cache": (0.0, 1.0),
     "max_cached_credentials": (1,),
     "auth_notice": (0.0, 0.5),

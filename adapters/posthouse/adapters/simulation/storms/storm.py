@@ -121,7 +121,7 @@ class Storm:
         self._workload: Final[Workload] = self._sample.act if workload is None else workload
         self._slowly: Final[Workload] = self._sample.call_slowly if workload is None else workload
         self._acting: Final[list[Client]] = []
-        self._journals: Final = Journals(journal) if scenario.both_ways else None
+        self._journals: Final = Journals(journal) if scenario.both_ways or scenario.guarded else None
         self.world: Final = World(
             chance,
             service=service or (guarded() if scenario.guarded else sample_service),
@@ -168,7 +168,7 @@ class Storm:
             for _ in range(FINAL_MISUSES):
                 misuse(world.process.board, world.now, self._stream.choose(len(MISUSES)))
             world.finish()
-            for recorded in self._journals.all() if self._journals else ():
+            for recorded in self._journals.all() if self._journals and self.scenario.both_ways else ():
                 compare(recorded, world.service)
         except Exception as error:
             error.add_note(f"in a storm of {seconds:g} s with {self.scenario}")
