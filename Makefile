@@ -11,7 +11,7 @@ UV = $(or $(shell command -v uv),.setup/bin/uv)
 LOCK = --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
 .PHONY: help serve test setup lint types contracts suite coverage coverage-own states limits simulate planted hunt fuzz conformance attack mutate \
-	interop autobahn bench calls lock clean
+	interop autobahn bench timing calls lock clean
 
 help:
 	@echo 'make serve         run the reference server with examples/calculator.py on 127.0.0.1:$(PORT)'
@@ -32,6 +32,7 @@ help:
 	@echo 'make autobahn      the Autobahn WebSocket suite against our codec (needs a Python 2.7)'
 	@echo 'make bench         the measurements of docs/performance.md, beside other servers (node for some): 10 minutes'
 	@echo 'make lock          the newest versions of all packages that are used (requirements*.lock)'
+	@echo 'make timing        does the time of a refused log-in tell who exists? 20 seconds'
 	@echo 'make calls         accepts how many Python calls an echo makes now: tests/benchmarks/python_calls.toml'
 
 serve: $(SERVING)
@@ -106,6 +107,9 @@ autobahn: $(READY)
 
 bench: $(READY)
 	$(PYTHON) -m benchmarks
+
+timing: $(READY)
+	$(PYTHON) tools/timing.py $(TRIES)
 
 calls: $(READY)
 	$(PYTHON) -m tests.benchmarks.python_calls

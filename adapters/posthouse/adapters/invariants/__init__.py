@@ -9,7 +9,7 @@ actions alone.
 |---|---|
 | calls: slots, caps, one outcome | `calls`, `calls_of`, `Witness` |
 | tables: a connection is found wherever it should be | `tables`, `socket_of` |
-| identity: who waits for a verification, operations that have not ended, secrets | `identity`, `keeps_secrets` |
+| identity: who waits for a verification, operations that have not ended | `identity` |
 | flow: the sums of held and queued bytes are right | `flow`, `flow_of`, `socket_of` |
 | time: nothing is overdue, everything that waits has a deadline | `time`, `socket_of` |
 | totality: an input leaves no work behind | `totality` |
@@ -23,7 +23,6 @@ know event loops, handlers or journals.
 
 from __future__ import annotations
 
-from .canary import keeps_secrets, marked, unmarked
 from .checks import check, check_at_rest, check_touched
 from .chunking import FirstBytes, chunking
 from .gateway import calls, calls_of, flow, flow_of, shutdown
@@ -45,13 +44,10 @@ __all__ = [
     "flow",
     "flow_of",
     "identity",
-    "keeps_secrets",
-    "marked",
     "must",
     "shutdown",
     "socket_of",
     "tables",
     "time",
     "totality",
-    "unmarked",
 ]

@@ -11,7 +11,8 @@ from itertools import repeat
 from typing import Any, Final
 
 from msgspec import DecodeError
-from posthouse.adapters.invariants import Violation, keeps_secrets, must
+from posthouse.adapters.invariants import Violation, must
+from posthouse.adapters.invariants.canary import keeps_secrets
 from posthouse.core.service.method import Method
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Answer, Cancel, Disconnect, Effect, Emit, Invoke, Multicast, Resolve, Transmit

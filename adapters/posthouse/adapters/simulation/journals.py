@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
-from posthouse.adapters.invariants import keeps_secrets
+from posthouse.adapters.invariants.canary import keeps_secrets
 from posthouse.adapters.journal import Journal, read, replay, shrink
 from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.core.service.service import Service

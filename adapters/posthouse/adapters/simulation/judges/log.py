@@ -9,7 +9,8 @@ from collections.abc import Callable
 from logging import DEBUG, ERROR, INFO, WARNING, LogRecord
 from typing import Final
 
-from posthouse.adapters.invariants import Violation, keeps_secrets
+from posthouse.adapters.invariants import Violation
+from posthouse.adapters.invariants.canary import keeps_secrets
 from posthouse.core.values.config import Config
 
 LEVELS: Final[dict[str, tuple[int, ...]]] = {

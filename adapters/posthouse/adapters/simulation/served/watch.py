@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any, Final
 
 from posthouse.adapters.handlers.events import Events
-from posthouse.adapters.invariants import FirstBytes, keeps_secrets, time
+from posthouse.adapters.invariants import FirstBytes, time
+from posthouse.adapters.invariants.canary import keeps_secrets
 from posthouse.adapters.invariants.ends_of_input import EndsOfInput
 from posthouse.adapters.invariants.violation import Violation, must
 from posthouse.adapters.journal.format import INPUTS

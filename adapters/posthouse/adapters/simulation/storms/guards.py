@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 import anyio
-from posthouse.adapters.invariants import marked, unmarked
+from posthouse.adapters.invariants.canary import marked, unmarked
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.pending import PendingCall

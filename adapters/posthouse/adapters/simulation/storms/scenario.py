@@ -125,7 +125,7 @@ THEMES: Final[tuple[tuple[str, ...], ...]] = (
     ("authentication_timeout", "credential_cache", "auth_notice", "auth_grace", "wall_clock", "revoke"),
     ("max_bad_messages", "control_rate", "control_burst", "heartbeat_interval", "call_rate", "malformed", "misuse"),
 )
-"""Limits and faults that interact. Their combinations are tested only if several of them occur in one storm."""
+"""Limits and faults that interact, which is tested only if several of them occur in one storm."""
 
 IN_THEME: Final = 600
 """How much more often, in a thousand, the limits and faults of its theme occur in a storm."""
@@ -162,7 +162,6 @@ TRANSPORT_MIXES: Final[tuple[tuple[Transport, ...], ...]] = (
 
 BOTH_WAYS: Final = 100
 """In how many storms, in a thousand, the journals are given to both ways. Those storms take twice as long."""
-
 GUARDED: Final = 300
 """In how many storms, in a thousand, and with this theme, the service has authenticators. They take one way."""
 
@@ -277,6 +276,8 @@ def draw_scenario(stream: Stream) -> Scenario:
     conditions = Conditions(links, handlers, direct=direct, tell_exchanges=told)
     guarded = (stream.happens(GUARDED) or "revoke" in theme) and not fair
     log_ins = stream.pick((150, GUESSING))
+    if guarded and log_ins == GUESSING and stream.happens(500):
+        config = replace(config, credential_cache=0.0, max_auth_failures_per_address=3)
     return Scenario(config, faults, conditions, clients, fair, both_ways and not guarded, guarded, log_ins)
 
 
