@@ -62,6 +62,8 @@ class Model:
         wall: Callable[[], float] = float,
     ) -> None:
         self._config = config
+        hashes = any(authenticator.hashing for authenticator in service.authenticators.values())
+        self._budget = config.memory_budget - (config.hashing_workers * config.argon2_memory if hashes else 0)
         self._expected = Expected(config, ends_are_told=ends_are_told, exchanges_told=exchanges_told)
         self._validity = Validity(config, self._expected, wall)
         self._identities = Identities(service, config, self._expected, self._validity)
@@ -302,7 +304,7 @@ class Model:
         must(health.memory == gateway.memory, "stats: health tells another size of memory", health)
         must(health.timestamp == round(self.wall + now, 3), "stats: health tells another time", health, self.wall + now)
         full = max(len(living), len(self.sockets)) >= config.max_connections or handlers >= config.max_calls
-        degraded = "degraded" if full or gateway.memory > config.memory_budget else "healthy"
+        degraded = "degraded" if full or gateway.memory > self._budget else "healthy"
         must(health.status == ("draining" if self._shutdown else degraded), "stats: health is not right", health)
         of_kinds = Counter(connection.peer.kind for connection in living)
         sizes = {

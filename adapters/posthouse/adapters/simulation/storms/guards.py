@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 import anyio
+from msgspec.structs import replace
 from posthouse.adapters.invariants.canary import marked, unmarked
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.clients.client import Client
@@ -22,6 +23,7 @@ from posthouse.adapters.simulation.served.deployment import WALL
 from posthouse.adapters.simulation.world import World
 from posthouse.core.service.authenticators import Basic, Bearer
 from posthouse.core.service.service import Service
+from posthouse.core.values.config import Config
 from posthouse.core.values.errors import CREDENTIALS_EXPIRED, FORBIDDEN, UNAUTHENTICATED
 from posthouse.core.values.peers import Identity
 from posthouse.transports.credentials import BEARER_PROTOCOL
@@ -31,6 +33,9 @@ from .service import service as sample_service
 
 LIVES: Final = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 9.0, 15.0)
 """Seconds from the start of a storm until a token expires."""
+
+HASHING_LIMITS: Final[dict[str, tuple[Any, ...]]] = {"hashing_workers": (1, 2), "max_hashing_queue": (0, 1)}
+"""Small limits of the threads that hash passwords."""
 
 USERS: Final = {
     "ada": Identity("ada", ("vault",)),
@@ -99,7 +104,7 @@ def guarded() -> Service:
     def second(credentials: Bearer) -> Identity | None:
         return USERS["ada"] if unmarked(credentials.token) == "slow ada" else None
 
-    @service.authenticator("basic", namespace="tokens", blocking=True)
+    @service.authenticator("basic", namespace="tokens", hashing=True)
     def basic(credentials: Basic) -> Identity | None:
         return USERS[credentials.user] if unmarked(credentials.password) == "right" else None
 
@@ -120,6 +125,13 @@ def _revoke(world: World, raging: Callable[[], bool], user: str, namespace: str,
     server = world.server
     if raging() and server.started and not (server.ended or world.process.clock.asleep):
         server.revoke(user, namespace=namespace, not_before=not_before)
+
+
+def beside_hashes(config: Config, *, guarded: bool) -> Config:
+    """The limits of a server that may hash passwords. If a small memory budget was drawn, it is what hashes leave."""
+    if not guarded or config.memory_budget == Config().memory_budget:
+        return config
+    return replace(config, memory_budget=config.memory_budget + config.hashing_workers * config.argon2_memory)
 
 
 def guess(client: Client, stream: Stream) -> tuple[str, PendingCall]:

@@ -19,7 +19,7 @@ from posthouse.adapters.simulation.served.faults import HandlerFaults
 from posthouse.adapters.simulation.world import Conditions
 from posthouse.core.values.config import OBSERVABLE, Config
 
-from .guards import GUESSING
+from .guards import GUESSING, HASHING_LIMITS, beside_hashes
 
 SMALL_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
     "max_connections": (3, 8, 20),
@@ -185,6 +185,7 @@ class ClientMix(Struct, frozen=True):
 MACHINE_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
     "blocking_workers": (1, 2),
     "max_blocking_queue": (0, 1, 3),
+    **HASHING_LIMITS,
     "cleanup_grace": (0.1, 1.0),
     "tls_timeout": (0.2, 2.0),
     "descriptor_reserve": (0, 2, 8),
@@ -323,7 +324,7 @@ def draw_machine(stream: Stream, scenario: Scenario) -> Scenario:
     limits = {name: value for name, value in limits.items() if name not in refusing}
     return replace(
         scenario,
-        config=replace(scenario.config, **limits),
+        config=beside_hashes(replace(scenario.config, **limits), guarded=scenario.guarded),
         conditions=replace(scenario.conditions, machine=machine),
     )
 
