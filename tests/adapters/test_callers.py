@@ -19,9 +19,9 @@ PLAIN = Service("plain")
 
 EVERYTHING = Identity(scopes=(ALL_SCOPES,))
 REMEDY = (
-    "this server cannot authenticate callers. To identify them, declare an authenticator (@service.authenticator); to "
-    "open the methods to everyone, declare public=True on the service or on each method, without scopes; for "
-    "development, use --dev (in code, dev=True)"
+    "this server cannot authenticate callers. To identify them, use --tokens FILE or declare an authenticator "
+    "(@service.authenticator); to open the methods to everyone, declare public=True on the service or on each method, "
+    "without scopes; for development, use --dev (in code, dev=True)"
 )
 
 

@@ -21,9 +21,9 @@ MAX_NAMED: Final = 5
 """The number of methods that a warning names."""
 
 REMEDY: Final = (
-    "this server cannot authenticate callers. To identify them, declare an authenticator (@service.authenticator); to "
-    "open the methods to everyone, declare public=True on the service or on each method, without scopes; for "
-    "development, use --dev (in code, dev=True)"
+    "this server cannot authenticate callers. To identify them, use --tokens FILE or declare an authenticator "
+    "(@service.authenticator); to open the methods to everyone, declare public=True on the service or on each method, "
+    "without scopes; for development, use --dev (in code, dev=True)"
 )
 
 REMEDY_OF_USERS: Final = (

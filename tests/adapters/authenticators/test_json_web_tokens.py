@@ -252,7 +252,7 @@ def test_without_its_libraries_the_remedy_is_named(monkeypatch: pytest.MonkeyPat
         return None
 
     monkeypatch.setattr(sys.modules["posthouse.adapters.authenticators.ready_made"], "find_spec", nothing)
-    with pytest.raises(UsageError, match=r"needs jwt and cryptography: run pip install 'posthouse\[jwt\]'$"):
+    with pytest.raises(UsageError, match=r"needs PyJWT and cryptography: run pip install 'posthouse\[jwt\]'$"):
         JsonWebTokens("key.pem", ANY)
 
 

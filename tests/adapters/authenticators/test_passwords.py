@@ -146,7 +146,7 @@ def test_without_its_library_the_remedy_is_named(file: Path, monkeypatch: pytest
         return None
 
     monkeypatch.setattr(sys.modules["posthouse.adapters.authenticators.ready_made"], "find_spec", nothing)
-    with pytest.raises(UsageError, match=r"^Passwords needs argon2: run pip install 'posthouse\[passwords\]'$"):
+    with pytest.raises(UsageError, match=r"^Passwords needs argon2-cffi: run pip install 'posthouse\[passwords\]'$"):
         Passwords(file)
 
 

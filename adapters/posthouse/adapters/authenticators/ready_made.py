@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
@@ -37,8 +37,12 @@ class ReadyMade(ABC):
         return None
 
 
+LIBRARIES: Final = {"argon2": "argon2-cffi", "cryptography": "cryptography", "jwt": "PyJWT"}
+"""The names of libraries, by their modules."""
+
+
 def check_installed(name: str, extra: str, *modules: str) -> None:
     """Raise UsageError, with the remedy, unless the libraries of this extra are installed."""
-    missing = [module for module in modules if find_spec(module) is None]
+    missing = [LIBRARIES[module] for module in modules if find_spec(module) is None]
     if missing:
         raise UsageError(f"{name} needs {' and '.join(missing)}: run pip install 'posthouse[{extra}]'")

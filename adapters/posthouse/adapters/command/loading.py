@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Final
 
 from posthouse import core, transports
+from posthouse.adapters.authenticators.static_tokens import StaticTokens
 from posthouse.adapters.terminal import Failure, Misuse
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
@@ -25,6 +26,9 @@ OURS: Final = (*core.__path__, *transports.__path__, os.path.dirname(os.path.dir
 """The folders of our own code."""
 
 SETTINGS: Final = "for every setting, see docs/limits.md or run: python -m pydoc posthouse.core.Config"
+
+TOKENS: Final = "tokens"
+"""The name and the namespace of the users of `--tokens`."""
 
 EXAMPLE: Final = "calculator:service for `service` in calculator.py"
 
@@ -110,6 +114,14 @@ def _services_in(found: object) -> list[str]:
 
 def _article(name: str) -> str:
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def accept_tokens(service: Service, file: str) -> None:
+    """Let the tokens of this file identify callers, beside the service's own authenticators. Raises Failure."""
+    try:
+        StaticTokens(file).declare(service, name=TOKENS, namespace=TOKENS)
+    except UsageError as error:
+        raise Misuse(str(error)) from None
 
 
 def load_config(path: str) -> Config:

@@ -95,4 +95,4 @@ def test_without_its_library_the_remedy_is_named(
 
     monkeypatch.setattr(sys.modules["posthouse.adapters.authenticators.ready_made"], "find_spec", nothing)
     assert main(["password", "hash", "ada"]) == 1
-    assert "needs argon2: run pip install 'posthouse[passwords]'" in capsys.readouterr().err
+    assert "needs argon2-cffi: run pip install 'posthouse[passwords]'" in capsys.readouterr().err

@@ -155,6 +155,24 @@ def test_serve_accepts_the_tokens_of_a_file_beside_those_of_the_service(
         assert fault in capsys.readouterr().err
 
 
+def test_check_names_the_methods_for_which_no_entry_has_the_scopes(
+    tmp_path: Path, tokens: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    (tmp_path / "scoped_vault.py").write_text(
+        "from posthouse.core import Service\n"
+        "service = Service('vault')\n"
+        "service.method('open', scopes={'admin'})(lambda: None)\n"
+        "service.method('burn', scopes={'owner'})(lambda: None)\n"
+    )
+    assert main(["check", "scoped_vault:service", "--tokens", str(tokens)]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith("warning: no caller can call burn (needs the scope owner) of service vault: no user in the")
+    assert main(["check", "scoped_vault:service", "--tokens", "nowhere"]) == 2
+    assert "cannot read nowhere" in capsys.readouterr().err
+
+
 def test_a_real_server_accepts_a_new_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "vault.py").write_text(
         "from posthouse.core import Context, Service\n"

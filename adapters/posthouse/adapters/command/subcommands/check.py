@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 from posthouse.adapters.callers import possible_callers, warning
-from posthouse.adapters.command.loading import load_service
+from posthouse.adapters.command.loading import accept_tokens, load_service
 from posthouse.adapters.command.options import Command, service_argument
 from posthouse.adapters.terminal import Failure, paint, say
 from posthouse.core.gateway import Gateway
@@ -32,13 +32,16 @@ MODULE_PATH: Final = re.compile(r"""('[^']*'|"[^"]*")|(?:\w+\.)+(?=\w)""")
 
 @click.command(cls=Command, epilog=EPILOG)
 @service_argument(required=True, help="The Service: an importable module, and a name in it.")
-def command(target: str) -> int:
+@click.option("--tokens", metavar="FILE", help="The file of tokens with which it will be served.")
+def command(target: str, tokens: str | None) -> int:
     """List the methods of a service, or report what is wrong with it.
 
     The module is imported, and each method is printed with its types and with who may call it. Methods that no caller
     can call are a warning on standard error. If the service cannot be served, the exit code is 1.
     """
     service = load_service(target)
+    if tokens is not None:
+        accept_tokens(service, tokens)
     try:
         Gateway(service, wall=0.0, entropy=os.urandom)  # finds the errors that no single declaration shows
     except UsageError as error:

@@ -6,8 +6,7 @@ from functools import partial
 from typing import Final
 
 import click
-from posthouse.adapters.authenticators.static_tokens import StaticTokens
-from posthouse.adapters.command.loading import load_service
+from posthouse.adapters.command.loading import accept_tokens, load_service
 from posthouse.adapters.command.options import Command, Option, service_argument, whole_number
 from posthouse.adapters.command.running import Running, prepare, run_service, running_options, with_proxies
 from posthouse.adapters.command.suggestions import suggestions
@@ -16,12 +15,8 @@ from posthouse.adapters.server.server import Server
 from posthouse.adapters.terminal import Misuse, say
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import PROXY_HEADERS
-from posthouse.core.values.errors import UsageError
 
 PORT: Final = 8000
-
-TOKENS: Final = "tokens"
-"""The name and the namespace of the users of `--tokens`."""
 
 EPILOG: Final = """\
 Examples:
@@ -138,7 +133,7 @@ def command(
     config = with_proxies(prepare(running), trust_proxy, proxy_headers, trust_forwarded_host=trust_forwarded_host)
     service = Service("posthouse", public=True) if target is None else load_service(target)
     if tokens is not None:
-        _accept_tokens(service, tokens)
+        accept_tokens(service, tokens)
 
     def started(server: Server) -> None:
         for bound in server.bound:
@@ -164,10 +159,3 @@ def command(
         started=started,
     )
     return 0
-
-
-def _accept_tokens(service: Service, file: str) -> None:
-    try:
-        StaticTokens(file).declare(service, name=TOKENS, namespace=TOKENS)
-    except UsageError as error:
-        raise Misuse(str(error)) from None
