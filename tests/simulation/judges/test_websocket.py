@@ -109,3 +109,21 @@ def test_the_end_within_a_message_is_a_violation() -> None:
     judge.received(frame(0x01, RESULT))
     with violates("websocket: the output ends within a message"):
         judge.received_end()
+
+
+def test_a_client_answers_the_pings_of_the_server() -> None:
+    judge = opened()
+    for payload in (b"1", b"2", b"3"):
+        judge.received(frame(0x89, payload))
+        judge.sent(masked(0x8A, payload))
+    judge.received(frame(0x89, b"4") + frame(0x89, b"5"))  # the answers may be on their way
+    judge.sent(masked(0x8A, b"5"))
+    judge.received(frame(0x89, b"6") + frame(0x89, b"7"))
+    with violates("websocket: the client answers no pings"):
+        judge.received(frame(0x89, b"8"))
+
+
+@pytest.mark.parametrize("sent", [masked(0x88), frame(0x81, b"{}")])
+def test_a_client_that_has_closed_or_has_broken_the_protocol_answers_no_pings(sent: bytes) -> None:
+    judge = opened(sent)
+    judge.received(frame(0x89) * 9)

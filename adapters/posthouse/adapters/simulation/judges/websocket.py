@@ -14,6 +14,9 @@ SENDABLE: Final = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1011, 101
 PROMISED: Final = frozenset((4100, 4101, 4102, 4400, 4401, 4403, 4408, 4409, 4410, 4429))
 """The close codes of docs/limits.md."""
 
+SILENT: Final = 2
+"""The most pings of the server that may wait for an answer of a client that keeps the protocol."""
+
 BROKEN: Final = frozenset((1002, 1003, 1007))
 """The codes for a client that breaks the protocol."""
 
@@ -28,6 +31,7 @@ class WebSocketJudge(Judge):
         self._server: Final = Frames(masked=False, deflate=agreed.deflate, takeover=agreed.takeover)
         self._client: Final = Frames(masked=True, deflate=agreed.deflate)
         self._pings: Final[deque[bytes]] = deque()
+        self._heartbeats: Final[deque[bytes]] = deque()  # pings of the server that the client has not answered
         self._size = begin
         self._broken = False  # the client has broken the protocol
         self._client_ended = False
@@ -50,6 +54,9 @@ class WebSocketJudge(Judge):
             self._broken = self._broken or not is_utf8(frame.payload)
         elif frame.kind == "ping":
             self._pings.append(frame.payload)
+        elif frame.kind == "pong" and frame.payload in self._heartbeats:
+            while self._heartbeats.popleft() != frame.payload:
+                pass
         elif frame.kind == "close":
             self._client_code = frame.payload
             self._broken = self._broken or not is_close(frame.payload)
@@ -76,6 +83,7 @@ class WebSocketJudge(Judge):
             self._on_close(payload)
         else:
             self._must(frame.kind == "ping", "websocket: the server sent a binary message", payload[:80])
+            self._on_ping(payload)
 
     def _on_text(self, text: bytes) -> None:
         try:
@@ -88,6 +96,12 @@ class WebSocketJudge(Judge):
         self._must(payload in self._pings, "websocket: a pong answers no ping, or is out of order", payload)
         while self._pings.popleft() != payload:
             pass
+
+    def _on_ping(self, payload: bytes) -> None:
+        """The client of this project answers each, if only because its bytes are on their way still."""
+        self._heartbeats.append(payload)
+        silent = len(self._heartbeats) > SILENT and not self._broken and not self._client.closed
+        self._must(not silent, "websocket: the client answers no pings", *self._heartbeats)
 
     def _on_close(self, payload: bytes) -> None:
         self._server_code = payload
