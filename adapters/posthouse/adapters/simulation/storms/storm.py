@@ -30,6 +30,7 @@ from posthouse.core.values.peers import ALL_SCOPES, ANONYMOUS, Identity, Kind
 from posthouse.transports.policy import Policy
 
 from .both_ways import compare
+from .catalogue.conversations import CONVERSING, ORIGIN, converse
 from .catalogue.document import check_document
 from .guards import USERS, draw_credentials, guarded, revoke_under_load
 from .insight import known_of
@@ -46,9 +47,6 @@ LOCAL_PARAMS: Final[tuple[Any, ...]] = (None, [1, 2], {"token": "local"}, {"toke
 
 KIND_FILTERS: Final[tuple[tuple[Kind, ...] | None, ...]] = (None, ("cli",), ("websocket", "http"))
 IDENTITIES: Final = (None, Identity("ada"), Identity("ada", ("broadcast",)), Identity("bob", (ALL_SCOPES,)))
-
-APP: Final = "https://app.example"
-"""The origin of pages that may call, beside those of the server's own."""
 
 MAX_PENDING: Final = 60
 """A client with this many pending calls makes no more: they would only wait in its own queue."""
@@ -116,6 +114,7 @@ class Storm:
         self._signals: Final[Stream] = chance.stream("signals")
         identity = self._stream.pick(identities)
         self._local: Final[Stream] = chance.stream("local calls")
+        self._talks: Final = chance.stream("conversations") if service is None else None
         self._raging = True
         self._sample: Final = SampleWorkload(self.scenario, lambda: self._raging, self._known_of)
         self._workload: Final[Workload] = self._sample.act if workload is None else workload
@@ -126,7 +125,7 @@ class Storm:
             chance,
             service=service or (guarded() if scenario.guarded else sample_service),
             config=self.scenario.config,
-            policy=Policy(origins=(APP,), identity=identity or ANONYMOUS),
+            policy=Policy(origins=(ORIGIN,), identity=identity or ANONYMOUS),
             conditions=self.scenario.conditions,
             monitoring=Monitoring(journal=self._journals.add if self._journals else journal),
         )
@@ -148,7 +147,7 @@ class Storm:
             client = self.world.client(name, transport, identity=identity)
             if transport == "http":
                 habits: dict[str, Any] = {"foreign": clients.foreign, "closes": not self.scenario.fair}
-                client.new_protocol = partial(open_http, b"localhost", **habits, origins=(APP.encode(),), draw=draw)
+                client.new_protocol = partial(open_http, b"localhost", **habits, origins=(ORIGIN.encode(),), draw=draw)
             elif transport == "websocket":
                 client.new_protocol = partial(open_websocket, b"localhost", draw=draw)
             client.answers["mirror"] = mirror
@@ -177,6 +176,8 @@ class Storm:
             raise
         finally:
             world.close()
+        if self._talks is not None and self._talks.happens(CONVERSING):
+            converse(self._talks, sample_service)
         calls = sum(client.calls for client in world.clients.values())
         return StormReport(world.steps, world.now, calls, world.trace)
 

@@ -1,0 +1,50 @@
+"""Conversations with a server, byte for byte: every one, whole and cut anywhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+from typing import Any
+
+import pytest
+from posthouse.adapters.invariants import Violation
+from posthouse.adapters.simulation import Drawn
+from posthouse.adapters.simulation.chance import Stream
+from posthouse.adapters.simulation.storms.catalogue import conversations
+from posthouse.adapters.simulation.storms.catalogue.conversations import CONVERSATIONS, MOST, Conversation, converse
+from posthouse.adapters.simulation.storms.service import service
+
+CALL = next(each for each in CONVERSATIONS if each.about == "a call")
+
+
+def picks(*choices: int) -> Stream:
+    """A source of these choices: how often bytes are cut, a seed, and conversations. Then of any."""
+    left, more = list(choices), Random(1)
+    return Drawn(lambda n: min(left.pop(0), n - 1) if left else more.randrange(n)).stream("any")
+
+
+@pytest.mark.parametrize("cut", [0, 2])
+@pytest.mark.parametrize("first", range(0, len(CONVERSATIONS), MOST))
+def test_every_conversation_goes_as_it_is_written(first: int, cut: int) -> None:
+    converse(picks(cut, first, *range(first, first + MOST)), service)
+
+
+def test_no_two_conversations_are_about_the_same() -> None:
+    assert not [about for about, times in Counter(each.about for each in CONVERSATIONS).items() if times > 1]
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        ({"received": CALL.received + " "}, "documented: an answer has other bytes"),
+        ({"received": CALL.received[:-1]}, "documented: an answer has other bytes"),
+        ({"ends": True}, "documented: a connection ends, or goes on"),
+    ],
+)
+def test_an_answer_that_is_not_as_it_is_written_is_a_violation(
+    other: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = Conversation(**{"about": "a call", "sent": CALL.sent, "received": CALL.received} | other)
+    monkeypatch.setattr(conversations, "CONVERSATIONS", [wrong])
+    with pytest.raises(Violation, match=sentence):
+        converse(picks(0, 0), service)
