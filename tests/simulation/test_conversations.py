@@ -14,6 +14,8 @@ from posthouse.adapters.simulation.storms.catalogue import conversations
 from posthouse.adapters.simulation.storms.catalogue.conversations import CONVERSATIONS, MOST, Conversation, converse
 from posthouse.adapters.simulation.storms.service import service
 
+from .conversations import FILE, heard_anew, written
+
 CALL = next(each for each in CONVERSATIONS if each.about == "a call")
 
 
@@ -27,6 +29,11 @@ def picks(*choices: int) -> Stream:
 @pytest.mark.parametrize("first", range(0, len(CONVERSATIONS), MOST))
 def test_every_conversation_goes_as_it_is_written(first: int, cut: int) -> None:
     converse(picks(cut, first, *range(first, first + MOST)), service)
+
+
+def test_the_file_is_as_it_would_be_written_anew() -> None:
+    assert [heard_anew(known) for known in CONVERSATIONS[:5]] == CONVERSATIONS[:5]
+    assert written(CONVERSATIONS) == FILE.read_bytes()
 
 
 def test_no_two_conversations_are_about_the_same() -> None:

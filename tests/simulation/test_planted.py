@@ -5,6 +5,7 @@ That it finds all of them is shown by `python -m tests.simulation.planted`, whic
 
 from __future__ import annotations
 
+from collections import Counter
 from difflib import unified_diff
 from pathlib import Path
 
@@ -32,6 +33,19 @@ def test_there_are_many_bugs() -> None:
 @pytest.mark.parametrize("patch", PATCHES.values(), ids=PATCHES)
 def test_every_patch_still_applies(patch: Patch, tree: Path) -> None:
     apply(patch, tree, check=True)
+
+
+def test_each_folder_of_the_transports_and_of_the_server_has_at_least_eight_bugs() -> None:
+    lines = [line for patch in PATCHES.values() for line in patch.path.read_text(encoding="utf-8").splitlines()]
+    places = Counter(Path(line.removeprefix("+++ b/")).parent for line in lines if line.startswith("+++ b/"))
+    transports = "transports/posthouse/transports"
+    folders = [
+        transports,
+        *(f"{transports}/{name}" for name in ("client", "http", "pipes", "switchboard", "websocket")),
+    ]
+    server = "adapters/posthouse/adapters"
+    folders += [f"{server}/{name}" for name in ("handlers", "loop", "server", "server/entrances")]
+    assert {folder: places[Path(folder)] for folder in folders if places[Path(folder)] < 8} == {}
 
 
 def test_every_bug_is_in_the_table() -> None:

@@ -1,15 +1,18 @@
 """Conversations with a server of the sample service: what a client sends, and every byte that it must receive.
 
-If you change an answer, change `conversations.json`. Each character of a text there is one byte (Latin-1).
+If you change an answer, change `conversations.json`, or let `python -m tests.simulation.conversations` write it anew,
+and read the difference. Each character of a text there is one byte (Latin-1).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.json import Decoder
+from msgspec.structs import replace
 from posthouse.adapters.invariants import must
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.network import Direction, Link, LinkConditions
@@ -59,12 +62,13 @@ class Talk:
         self.received = b""
         self.ended = False
         link.down.deliver = self._deliver
-        link.down.deliver_eof = self._end
+        link.down.deliver_eof = self.end
 
     def _deliver(self, data: bytes) -> None:
         self.received += data
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """The server has ended it."""
         self.ended = True
 
 
@@ -72,24 +76,37 @@ def converse(stream: Stream, service: Service) -> None:
     """Have some conversations with a new server. Raises Violation for a byte that is received and not known."""
     conditions = LinkConditions(fragment=stream.pick(FRAGMENTS))
     seed = f"conversations/{stream.choose(1 << 30)}"  # streams of their own: those of the storm go on as they did
+    asked = [stream.pick(CONVERSATIONS) for _ in range(MOST)]
+    for known, heard in zip(asked, hear(asked, service, seed, conditions), strict=True):
+        seen = heard.received if known.exact else heard.received[: len(known.received)]
+        must(seen == known.received, "documented: an answer has other bytes", known.about, seen, known.received)
+        must(heard.ends is known.ends, "documented: a connection ends, or goes on, as it should not", known.about)
+
+
+def hear(
+    asked: Sequence[Conversation],
+    service: Service,
+    seed: int | str = 0,
+    conditions: LinkConditions = LinkConditions(),
+) -> list[Conversation]:
+    """These conversations as a new server leads them, at the same time."""
     world = World(seed, service=service, policy=Policy(origins=(ORIGIN,)))
+    cuts = world.chance.stream("cuts")
     talks = []
     try:
         world.run(0.0)
-        for number in range(MOST):
-            asked = stream.pick(CONVERSATIONS)
-            link = Link(Direction(world.schedule, stream, conditions), Direction(world.schedule, stream, conditions))
-            made = Talk(link)
-            piped = asked.transport == "pipe"
+        for number, each in enumerate(asked):
+            link = Link(Direction(world.schedule, cuts, conditions), Direction(world.schedule, cuts, conditions))
+            talk = Talk(link)
+            piped = each.transport == "pipe"
             address = Address(transport="pipe") if piped else Address("10.0.0.1", 40_000 + number)
-            world.process.open(link, address, made._end, None)
-            link.up.write(asked.sent.encode("latin-1"))
-            talks.append((asked, made))
+            world.process.open(link, address, talk.end, None)
+            link.up.write(each.sent.encode("latin-1"))
+            talks.append(talk)
         world.run(SECONDS)
     finally:
         world.close()
-    for asked, made in talks:
-        expected = asked.received.encode("latin-1")
-        seen = made.received if asked.exact else made.received[: len(expected)]
-        must(seen == expected, "documented: an answer has other bytes", asked.about, seen, expected)
-        must(made.ended is asked.ends, "documented: a connection ends, or goes on, as it should not", asked.about)
+    return [
+        replace(each, received=talk.received.decode("latin-1"), ends=talk.ended)
+        for each, talk in zip(asked, talks, strict=True)
+    ]
