@@ -42,7 +42,7 @@ def test_row_38_two_hashes_run_at_once_for_an_address(running: int, waits: bool)
     for number in range(running):
         lines.come("here", b"%d" % number)
     turn = Turn(9, "here", ADA, known=False, slow=False)
-    assert lines.turns.obstacle(turn, 0.0) is (MAX_HASHES_PER_ADDRESS if waits else None)
+    assert lines.turns.obstacle(turn) is (MAX_HASHES_PER_ADDRESS if waits else None)
     assert lines.turns.take(Turn(9, "there", ADA, known=False, slow=False), 0.0)
 
 
@@ -51,7 +51,7 @@ def test_row_38_one_hash_runs_at_once_for_a_user(limit: int, waits: bool) -> Non
     lines = Lines(max_hashes_per_user=limit)
     lines.come("here", ADA)
     turn = Turn(9, "there", ADA, known=False, slow=False)
-    assert lines.turns.obstacle(turn, 0.0) is (MAX_HASHES_PER_USER if waits else None)
+    assert lines.turns.obstacle(turn) is (MAX_HASHES_PER_USER if waits else None)
 
 
 def test_turns_come_in_their_order() -> None:

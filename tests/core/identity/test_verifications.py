@@ -9,7 +9,13 @@ from msgspec import Struct
 from posthouse.core.gateway import Gateway
 from posthouse.core.identity.verifications import Refusal, Verification
 from posthouse.core.operations.operations import Busy, Refused
-from posthouse.core.service.authenticators import Basic, Bearer, CrossSiteCredentials, UnreadableCredentials
+from posthouse.core.service.authenticators import (
+    Authenticator,
+    Basic,
+    Bearer,
+    CrossSiteCredentials,
+    UnreadableCredentials,
+)
 from posthouse.core.values.close_reasons import (
     MAX_EXTERNAL_OPERATIONS,
     MAX_HASHES_PER_ADDRESS,
@@ -534,3 +540,30 @@ def test_revoked_credentials_are_verified_again() -> None:
     assert isinstance(world.verify(TOKEN), Verification)
     world.conclude(TWO, Identity("ada", issued_at=1999.0))
     assert [result for _, result, _ in world.results] == [ADA, Refusal("revoked")]
+
+
+class Code(Struct):
+    user: str
+    digits: str
+
+
+def test_codes_of_a_user_for_whom_too_many_have_failed_are_verified_once_a_second_though_they_are_not_hashed() -> None:
+    world = Verifying(max_auth_failures_per_user=1)
+    scheme = Authenticator.of(code, name="code", scheme="code", namespace="", blocking=False, hashing=False)
+    world.table._chains["code"] = (scheme,)
+
+    def attempt(digits: str, user: str = "ada") -> Verification:
+        begun = world.table.begin("test", 5, WHO, Code(user, digits), world.now, scheme="code")
+        assert isinstance(begun, Verification)
+        return begun
+
+    assert [attempt(digits).operation for digits in ("1", "2", "3")] == [1, 2, 0]
+    assert attempt("1", "bob").operation == 3
+    world.conclude(TWO, REFUSED)
+    assert len(world.table.waiting) == 1
+    world.at(1.0)
+    assert not world.table.waiting
+
+
+def code(credentials: Code) -> Identity | None:
+    raise NotImplementedError

@@ -46,6 +46,12 @@ def test_one_that_hashes_blocks_too() -> None:
     assert [(each.blocking, each.hashing) for each in found] == [(False, False), (True, False), (True, True)]
 
 
+def test_those_that_may_hash_run_in_turns() -> None:
+    found = [declare(plain), declare(waits), declare(plain, blocking=True), declare(plain, hashing=True)]
+    assert [each.in_turns for each in found] == [False, False, True, True]
+    assert declare(lambda credentials: None, "basic").in_turns
+
+
 @pytest.mark.parametrize(
     ("function", "scheme", "fault"),
     [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from posthouse.core.calls.calls import Phase
 from posthouse.core.connections.state import LIVING, State
 from posthouse.core.gateway import Gateway
@@ -51,6 +53,7 @@ def identity(gateway: Gateway) -> None:
         live = pending.timer is not None and pending.timer.live
         must(live == (pending.timer is not None), "time: an operation that somebody waits for has a deadline")
         must(live == (operation in verifications), "operations: somebody waits for each operation that has not ended")
+    budgets(gateway)
     must(
         len(gateway._verifications.cache.records) <= gateway.config.max_cached_credentials,
         "identity: no more credentials are kept than max_cached_credentials",
@@ -104,3 +107,26 @@ def revocations(gateway: Gateway) -> None:
         user = identity.key
         stale = user in revoked.records and not made_since(revoked.records[user], identity)
         must(not stale, "identity: a revoked identity counts")
+
+
+def budgets(gateway: Gateway) -> None:
+    """No more callers are remembered than may be. Each hash that runs has its turn, and nobody waits without reason."""
+    config, verifications = gateway.config, gateway._verifications
+    known, turns = verifications.budgets, verifications.turns
+    ledgers = (known.pairs, known.addresses, known.users)
+    most = max(len(known.known), *(len(ledger.records) for ledger in ledgers))
+    must(most <= config.max_remembered_callers, "identity: no more callers are remembered than max_remembered_callers")
+    running = list(verifications.hashing.values())
+    addresses = Counter(turn.address for turn in running if turn.address)
+    users = Counter(turn.user for turn in running if turn.user is not None)
+    must((turns.by_address, turns.by_user) == (addresses, users), "identity: each hash that runs has its turn")
+    must(
+        max(addresses.values(), default=0) <= config.max_hashes_per_address
+        and max(users.values(), default=0) <= config.max_hashes_per_user,
+        "identity: no more hashes run for an address or a user than may",
+    )
+    must(verifications.hashing.keys() <= gateway._operations.records.keys(), "identity: each turn belongs to a hash")
+    for _, turn in verifications.waiting.values():
+        must(turns.obstacle(turn) is not None, "identity: nobody waits for a turn that is free")
+    lines = {turn.number for line in turns.waiting.values() for turn in line}
+    must(lines == verifications.waiting.keys(), "identity: those that wait are in the lines")

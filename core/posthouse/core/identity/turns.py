@@ -54,7 +54,7 @@ class Turns:
         self.waiting: dict[tuple[str | Digest, bool], dict[Turn, None]] = {}
         shared.timers.on(PAUSE_ENDS, self._pause_ends)
 
-    def obstacle(self, turn: Turn, now: float) -> CloseReason | None:
+    def obstacle(self, turn: Turn) -> CloseReason | None:
         """The limit for which this turn has to wait, or None."""
         if turn.address and self.by_address.get(turn.address, 0) >= self._per_address:
             return MAX_HASHES_PER_ADDRESS
@@ -65,7 +65,7 @@ class Turns:
 
     def take(self, turn: Turn, now: float) -> bool:
         """Take the places of this turn. False: it has to wait."""
-        if self.obstacle(turn, now) is not None:
+        if self.obstacle(turn) is not None:
             return False
         add(self.by_address, turn.address, 1)
         add(self.by_user, turn.user, 1)

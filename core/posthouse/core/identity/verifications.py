@@ -184,10 +184,10 @@ class Verifications:
         """Ask the next authenticator, or wait for its turn. Returns a refusal if too many operations are in flight."""
         if self._operations.full:
             return self._not_asked(verification, Refusal("busy", MAX_EXTERNAL_OPERATIONS), now)
-        if not verification.authenticator.in_turns:
+        charge, user = verification.charge, verification.users[verification.place]
+        if not verification.authenticator.in_turns and not (charge.slow and user is not None):
             self._begin(verification, None)
             return None
-        charge, user = verification.charge, verification.users[verification.place]
         self._last_number += 1
         turn = Turn(self._last_number, verification.caller.peer.address.key, user, charge.known, charge.slow)
         if self.turns.take(turn, now):
@@ -233,7 +233,7 @@ class Verifications:
     def _waited(self, number: int, now: float) -> None:
         """The turn of a verification has not come in time."""
         verification, turn = self.waiting[number]
-        limit = self.turns.obstacle(turn, now)
+        limit = self.turns.obstacle(turn)
         self._leave_line(number)
         refusal = self._not_asked(verification, Refusal("waited", limit), now)
         self._verified[verification.purpose](verification.subject, refusal, now)

@@ -43,6 +43,11 @@ class Asked(Struct, eq=False):
         return self.chain[self.place]
 
     @property
+    def in_turns(self) -> bool:
+        """May it have to wait for its turn?"""
+        return self.authenticator.in_turns or (self.attempt.slow and self.attempt.users[self.place] is not None)
+
+    @property
     def line(self) -> tuple[object, ...]:
         """Those in one line have their turns in order."""
         return self.attempt.address, self.attempt.users[self.place], self.attempt.known, self.attempt.slow

@@ -87,7 +87,7 @@ class Asking:
         """The next authenticator must be asked. If it hashes, its turn may not have come yet."""
         if self._is_asked(asked):
             return
-        must(asked.authenticator.in_turns, "identity: an authenticator was not asked", asked.connection.number)
+        must(asked.in_turns, "identity: an authenticator was not asked", asked.connection.number)
         self.waiting.append(asked)
 
     def _is_asked(self, asked: Asked) -> bool:
@@ -99,7 +99,7 @@ class Asking:
                 asked.doubt = self.validity.asked()
                 self.asked[effect.operation] = asked
                 self.outside[effect.operation] = None
-                if asked.authenticator.in_turns:
+                if asked.in_turns:
                     may = self._guesses.may_hash(asked.attempt, asked.place) or not self._guesses.certain
                     must(may, "identity: more authenticators run for an address or a user than may", effect.operation)
                     self._guesses.hash(effect.operation, asked.attempt, asked.place, self._expected.now)
