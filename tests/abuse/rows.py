@@ -133,7 +133,11 @@ ROWS: Final = (
         "guessed passwords and tokens",
         "-32023 after five failures of a user, fifty of an address; then close 4401; the same for unknown users",
     ),
-    Row(39, "a token that expires, a user who is banned", "-32022, 4401; 4403 at once", waits_for="authentication"),
+    Row(
+        39,
+        "a token that expires; a user who is banned",
+        "-32022, and 4401 after `auth_grace`; 4403 at once, and no call goes on",
+    ),
     Row(
         40,
         "one address that opens too many sockets",
