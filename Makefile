@@ -11,7 +11,7 @@ UV = $(or $(shell command -v uv),.setup/bin/uv)
 LOCK = --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
 .PHONY: help serve test setup lint types contracts suite coverage coverage-own states limits simulate planted hunt fuzz conformance attack mutate \
-	interop autobahn bench timing calls lock clean
+	interop autobahn lives bench timing calls lock clean
 
 help:
 	@echo 'make serve         run the reference server with examples/calculator.py on 127.0.0.1:$(PORT)'
@@ -27,6 +27,7 @@ help:
 	@echo 'make fuzz          coverage-guided fuzzing: TARGET=… SECONDS=… or MINIMISE=1 (python -m tests.fuzz --list)'
 	@echo 'make conformance   every table over every transport and event loop; writes docs/internals/conformance.md'
 	@echo 'make attack        the abuses of docs/limits.md against a running server; writes docs/internals/attack.md'
+	@echo 'make lives         every sequence of six steps in the life of connections with credentials: about five minutes'
 	@echo 'make mutate        mutation testing of core, transports and the server: MODULES=…'
 	@echo 'make interop       clients from npm against the server (needs node)'
 	@echo 'make autobahn      the Autobahn WebSocket suite against our codec (needs a Python 2.7)'
@@ -95,6 +96,9 @@ conformance: $(READY)
 
 attack: $(READY)
 	$(PYTHON) -m tests.attack
+
+lives: $(READY)
+	$(PYTHON) -m tests.core.identity.lives $(DEPTH)
 
 mutate: $(READY)
 	$(PYTHON) -m tools.mutate $(MODULES)

@@ -375,7 +375,10 @@ def test_a_gateway_that_a_host_drives_is_recorded_too() -> None:
             gateway.complete(invoke.call, 5, 0.7)
         gateway.progress(invoke.call, 0.5, 0.7)
     gateway.set_wall(WALL + 9.0, 0.8)
-    for peer in peers:
+    user = gateway.connect(Peer("cli", identity=Identity("ada", namespace="a", issued_at=WALL)), 0.8)
+    assert gateway.revoke("ada", 0.8, namespace="a", not_before=WALL) == 0
+    assert gateway.revoke("ada", 0.8, namespace="a") == 1
+    for peer in (*peers, user):
         gateway.disconnected(peer, 1000, 0.9)
     gateway.released(socket, 0.9)
     gateway.shut_down(1.0, grace=0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -104,6 +105,28 @@ def test_pushes_reach_those_that_are_named() -> None:
     assert [message.get("params") for message in client.messages()] == [None, {"n": 1}]
     client.reset()
     assert not server.notify(connection, "news")
+
+
+def test_a_user_is_revoked_from_the_loop_and_from_a_thread() -> None:
+    world = World()
+    ada = Identity("ada", namespace="tokens", issued_at=5.0)
+    for revoke, expected in (
+        (lambda: world.server.revoke("ada"), 0),
+        (lambda: world.server.revoke("ada", namespace="tokens", not_before=5.0), 0),
+        (lambda: world.server.revoke("ada", namespace="tokens"), 1),
+    ):
+        world.run(partial(_outcome, world, ada))
+        world.pass_time(0.1)
+        assert world.in_thread(revoke)[-1] == expected
+        world.pass_time(2.0)
+    assert [seen for seen in world.seen if seen not in (0, 1)] == ["ada", "ada", -32021]
+
+
+async def _outcome(world: World, identity: Identity) -> None:
+    try:
+        world.seen.append(await world.server.call("wait", [1.0], identity=identity))
+    except RpcError as error:
+        world.seen.append(error.code)
 
 
 def test_the_methods_of_a_server_that_has_ended_do_nothing() -> None:

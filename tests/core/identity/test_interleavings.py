@@ -8,6 +8,7 @@ import pytest
 
 from .credentials import authenticated
 from .interleavings import Walk, enumerate_all
+from .lives import Life, enumerate_below, service
 
 
 def test_every_interleaving_of_four_steps_keeps_the_promises() -> None:
@@ -35,3 +36,19 @@ def test_long_random_interleavings_keep_the_promises(limits: dict[str, int]) -> 
         for _ in range(60):
             random.choice(list(walked.steps()))()
         walked.rest()
+
+
+@pytest.mark.parametrize(("depth", "most", "lives"), [(4, 2, 2466), (5, 1, 3557)])
+def test_every_life_of_connections_with_credentials_keeps_the_promises(depth: int, most: int, lives: int) -> None:
+    assert enumerate_below((), depth, most) == lives
+
+
+def test_long_random_lives_keep_the_promises() -> None:
+    for seed in range(40):
+        random, life = Random(seed), Life(service(), most=3)
+        for _ in range(60):
+            steps = list(life.steps())
+            if not steps:
+                break
+            random.choice(steps)()
+        life.rest()

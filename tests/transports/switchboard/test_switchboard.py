@@ -343,6 +343,16 @@ def test_unix_time_can_be_set() -> None:
     assert board.board.health(1.0).timestamp == 2.0
 
 
+def test_the_user_of_a_websocket_may_be_revoked() -> None:
+    board = Board(identity=Identity("ada", namespace="tokens", issued_at=5.0))
+    browser = Browser(board)
+    assert board.board.revoke("ada", 0.0) == 0
+    assert board.board.revoke("ada", 0.0, namespace="tokens", not_before=5.0) == 0
+    assert board.board.revoke("ada", 0.0, namespace="tokens", not_before=6.0) == 1
+    board.run()
+    assert board.take(browser.socket)[-4:] == b"\x88\x02\x11\x33"  # the close frame of 4403
+
+
 def test_a_notification_a_progress_report_and_a_request_reach_a_websocket() -> None:
     board = Board()
     browser = Browser(board)
