@@ -14,6 +14,7 @@ from anyio.from_thread import start_blocking_portal
 from posthouse.adapters import serve
 from posthouse.adapters.authenticators import StaticTokens
 from posthouse.adapters.authenticators.static_tokens import token_digest
+from posthouse.adapters.command import logs
 from posthouse.adapters.command.client import address
 from posthouse.adapters.command.client.streams import NoConnection
 from posthouse.adapters.command.main import main
@@ -153,6 +154,53 @@ def test_serve_accepts_the_tokens_of_a_file_beside_those_of_the_service(
     for file, fault in ((broken, f"{broken}, line 1: it has no sha256"), (tmp_path / "no", "cannot read")):
         assert main(["serve", "--tokens", str(file)]) == 2
         assert fault in capsys.readouterr().err
+
+
+PRIVATE = """
+from posthouse.core import Service
+service, mixed, public = Service("private"), Service("mixed"), Service("public", public=True)
+service.method("one")(lambda: None)
+service.method("two", public=True, scopes={"admin"})(lambda: None)
+mixed.method("one")(lambda: None)
+mixed.method("two", public=True)(lambda: None)
+for number in range(7):
+    public.method(f"m{number}")(lambda: None)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["service"], "--require-auth: service private cannot authenticate callers"),
+        (["service", "--dev"], "--require-auth and --dev exclude each other: --dev gives every caller every scope"),
+        (["service", "--tokens", "tokens.toml"], None),
+        (["mixed", "--tokens", "tokens.toml"], "--require-auth: anyone may call two of service mixed"),
+        (
+            ["public", "--tokens", "tokens.toml"],
+            "--require-auth: anyone may call m0, m1, m2, m3, m4 and 2 more of service public",
+        ),
+    ],
+)
+def test_a_service_that_must_be_private_is_not_served_if_it_is_not(
+    words: list[str],
+    fault: str | None,
+    tokens: Path,
+    tmp_path: Path,
+    ran: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.setattr(logs, "configure", lambda *_: None)
+    monkeypatch.delitem(sys.modules, "all_private", raising=False)
+    (tmp_path / "all_private.py").write_text(PRIVATE)
+    (tmp_path / "tokens.toml").write_bytes(tokens.read_bytes())
+    name, *options = words
+    assert main(["serve", f"all_private:{name}", "--require-auth", *options]) == (0 if fault is None else 2)
+    said = capsys.readouterr().err
+    assert fault is None or said.startswith(f"posthouse: {fault}\n"), said
+    assert bool(ran) is (fault is None)
 
 
 def test_check_names_the_methods_for_which_no_entry_has_the_scopes(

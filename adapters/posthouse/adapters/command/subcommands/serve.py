@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 import click
+from posthouse.adapters.callers import MAX_NAMED
 from posthouse.adapters.command.loading import accept_tokens, load_service
 from posthouse.adapters.command.options import Command, Option, service_argument, whole_number
 from posthouse.adapters.command.running import Running, prepare, run_service, running_options, with_proxies
@@ -76,6 +77,12 @@ proxies = partial(click.option, cls=Option, section="Proxies")
     "its entries.",
 )
 @callers(
+    "--require-auth",
+    is_flag=True,
+    help="Refuse to start unless every method of the service needs an authenticated caller, and callers can be "
+    "authenticated.",
+)
+@callers(
     "--dev",
     is_flag=True,
     help="Development: every caller has every scope, and pages of every loopback origin may call. Only on loopback "
@@ -110,6 +117,7 @@ def command(
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
     tokens: str | None,
+    require_auth: bool,
     dev: bool,
     trust_proxy: tuple[str, ...],
     proxy_headers: str | None,
@@ -134,6 +142,8 @@ def command(
     service = Service("posthouse", public=True) if target is None else load_service(target)
     if tokens is not None:
         accept_tokens(service, tokens)
+    if require_auth:
+        _check_private(service, dev=dev)
 
     def started(server: Server) -> None:
         for bound in server.bound:
@@ -159,3 +169,17 @@ def command(
         started=started,
     )
     return 0
+
+
+def _check_private(service: Service, *, dev: bool) -> None:
+    """Raise Misuse unless every caller of every method is authenticated."""
+    if dev:
+        raise Misuse("--require-auth and --dev exclude each other: --dev gives every caller every scope")
+    if not service.authenticators:
+        hint = "use --tokens FILE, or declare an authenticator (@service.authenticator)"
+        raise Misuse(f"--require-auth: service {service.name} cannot authenticate callers", hint=hint)
+    public = [method.name for method in service.methods.values() if method.public and not method.scopes]
+    if public:
+        named = ", ".join(public[:MAX_NAMED]) + (f" and {len(public) - MAX_NAMED} more" if public[MAX_NAMED:] else "")
+        hint = "declare them without public=True, which may stand on the service, too"
+        raise Misuse(f"--require-auth: anyone may call {named} of service {service.name}", hint=hint)
