@@ -8,7 +8,7 @@ import hmac
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -310,6 +310,24 @@ def test_any_claims_that_are_signed_give_an_identity_or_a_refusal(
     assert found.expires_at == others.get("exp", NOW + 60) + 30
     assert others.get("iss", ISSUER) == ISSUER
     assert AUDIENCE in (others.get("aud") or [AUDIENCE])
+
+
+@pytest.mark.anyio
+async def test_a_key_without_a_name_that_was_replaced_is_read_again_after_a_minute(tmp_path: Path) -> None:
+    clock = {"now": 0.0}
+    tokens = of(tmp_path / "key.pem", pem())
+    vars(tokens._store).update(_now=lambda: clock["now"], _begun=0.0)
+    (tmp_path / "key.pem").write_bytes(pem("rsa other"))
+    old, new = Bearer(signed()), Bearer(signed("rsa other", head={"kid": "any"}))
+    clock["now"] = 59.9
+    assert tokens(new) == Refused("its signature is wrong")
+    clock["now"] = 60.0
+    assert tokens(old) == ADA
+    later = tokens(new)
+    assert isinstance(later, Awaitable)
+    assert await later == ADA
+    assert tokens(new) == ADA
+    assert tokens(old) == Refused("its signature is wrong")
 
 
 def test_the_environment_has_no_part_in_it(tokens: JsonWebTokens, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,14 @@ async def test_keys_are_read_again_every_ten_minutes_and_nobody_waits(age: float
     assert store.keys == (NEW if reads else OLD)
 
 
+async def test_keys_that_are_the_same_are_not_worth_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    place = Place()
+    store = place.store(*NEW)
+    await asked(store, place, 600.0, known=True)
+    assert (place.reads, caplog.records) == (1, [])
+
+
 @pytest.mark.parametrize(("age", "reads"), [(59.9, 0), (60.0, 1)])
 async def test_a_token_without_a_key_has_them_read_at_most_once_a_minute(age: float, reads: int) -> None:
     place = Place()
