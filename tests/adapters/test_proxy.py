@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -13,8 +14,10 @@ from pathlib import Path
 import anyio
 import pytest
 import trustme
+from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
-from posthouse.adapters import Server
+from posthouse.adapters import Options, Server
+from posthouse.core import Config, Context
 from posthouse.core.service.service import Service
 
 from .loopback import PATIENCE, ROOT, UPGRADE, Client, post, serving, text
@@ -35,6 +38,12 @@ def echo(value: str) -> str:
     return value
 
 
+@service.method
+def place(context: Context) -> list[object]:
+    address = context.address
+    return [address.host, address.proxy, address.secure]
+
+
 def documented() -> str:
     """The configuration that the document shows."""
     found = re.search(r"```nginx\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(), re.DOTALL)
@@ -43,14 +52,18 @@ def documented() -> str:
 
 
 @contextmanager
-def proxy(folder: Path, server: Server, without: str = "nothing") -> Iterator[ssl.SSLContext]:
-    """nginx in front of the server, without the lines of its configuration that match. It listens at `folder/front`."""
+def proxy(
+    folder: Path, server: Server, without: str = "nothing", *, listen: str | None = None
+) -> Iterator[ssl.SSLContext]:
+    """nginx in front of the server, without the lines of its configuration that match. It listens at `listen`, or at
+    `folder/front`."""
+    bound = server.bound[0]
     authority = trustme.CA()
     authority.issue_cert(HOST.decode()).private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
     site = "".join(line for line in documented().splitlines(keepends=True) if not re.search(without, line))
     for written, here in (
-        ("listen 443 ", f"listen unix:{folder}/front "),
-        ("127.0.0.1:8000", f"127.0.0.1:{server.bound[0].port}"),
+        ("listen 443 ", f"listen {listen or f'unix:{folder}/front'} "),
+        ("127.0.0.1:8000", f"unix:{bound.path}" if bound.path else f"127.0.0.1:{bound.port}"),
         ("/etc/ssl/api.example.org.pem", f"{folder}/server.pem"),
         ("/etc/ssl/api.example.org.key", f"{folder}/server.pem"),
     ):
@@ -77,7 +90,10 @@ def proxy(folder: Path, server: Server, without: str = "nothing") -> Iterator[ss
 
 
 async def through(folder: Path, context: ssl.SSLContext) -> Client:
-    stream = await anyio.connect_unix(folder / "front")
+    return await encrypted(await anyio.connect_unix(folder / "front"), context)
+
+
+async def encrypted(stream: ByteStream, context: ssl.SSLContext) -> Client:
     return Client(await TLSStream.wrap(stream, hostname=HOST.decode(), ssl_context=context, standard_compatible=False))
 
 
@@ -102,6 +118,42 @@ async def test_calls_go_through_the_proxy_over_http_and_over_a_websocket(tmp_pat
             assert (await page.take_until(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
             assert (await page.call("echo", ["four"]))["result"] == "four"
             await page.stream.aclose()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody uses now."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("unix", [False, True])
+async def test_a_client_of_a_trusted_proxy_is_known_by_its_own_address(unix: bool, tmp_path: Path) -> None:
+    port = free_port()
+    trusted = "unix" if unix else "127.0.0.1"
+    options: Options = {"unix": tmp_path / "server", "host": ()} if unix else {"port": 0}
+    options["allow_hosts"] = [HOST.decode()]
+    options["config"] = Config(trust_proxies=(trusted,), max_connections_per_address=1)
+    async with serving(service, **options) as server:
+        with proxy(tmp_path, server, listen=f"127.0.0.1:{port}") as context, anyio.fail_after(PATIENCE):
+
+            async def came_from(host: str, request: bytes) -> Client:
+                client = await encrypted(await anyio.connect_tcp("127.0.0.1", port, local_host=host), context)
+                await client.send(named(request, origin=b"https://" + HOST))
+                return client
+
+            lie = b"\r\nX-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: http\r\nForwarded: for=9.9.9.9\r\n\r\n"
+            first = await came_from("127.0.0.2", post(text("place")).replace(b"\r\n\r\n", lie))
+            assert (await first.response())[1]["result"] == ["127.0.0.2", trusted, True]
+            page = await came_from("127.0.0.2", UPGRADE.replace(b"\r\n\r\n", lie))
+            assert (await page.take_until(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+            assert (await page.call("place"))["result"] == ["127.0.0.2", trusted, True]
+            second = await came_from("127.0.0.2", post(text("place")))
+            assert (await second.response())[0] == 429
+            other = await came_from("127.0.0.3", post(text("place")))
+            assert (await other.response())[1]["result"] == ["127.0.0.3", trusted, True]
+            for client in (first, page, second, other):
+                await client.stream.aclose()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ from posthouse.adapters.journal import read, replay
 from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.adapters.simulation import Client, Drawn, PendingCall, Recorded, Recording, Seeded, Storm, attempt
 from posthouse.adapters.simulation import __main__ as command
+from posthouse.adapters.simulation.clients.protocols.pages import Page
+from posthouse.adapters.simulation.clients.protocols.proxies import TRUSTED, trusting
 from posthouse.adapters.simulation.journals import Journals, SavedJournal
 from posthouse.adapters.simulation.storms.failures import Error, Failed, Run
 from posthouse.adapters.simulation.storms.scenario import SMALL_LIMITS, draw_config, draw_machine, draw_scenario
@@ -109,6 +111,29 @@ def test_a_fair_machine_never_fails_to_accept() -> None:
     assert any(faults.partial for faults in fair)
     assert {scenario.conditions.machine.accept for scenario in scenarios} == {0, 20, 100, 500}
     assert {scenario.config.max_blocking_queue for scenario in scenarios if scenario.fair} == {256}
+
+
+def test_proxies_are_trusted_in_some_storms_and_limits_per_address_then_are_small() -> None:
+    streams = [Seeded(seed).stream("proxies") for seed in range(400)]
+    drawn = [trusting(Config(), stream, fair=False) for stream in streams]
+    trusted = [config for config in drawn if config.trust_proxies]
+    assert 100 < len(trusted) < 220
+    assert {config.trust_proxies for config in trusted} == set(TRUSTED)
+    assert {config.proxy_headers for config in trusted} == {"x-forwarded", "forwarded"}
+    assert {config.max_connections_per_address for config in trusted} == {None, 1, 2}
+    assert {config for config in drawn if not config.trust_proxies} == {Config()}
+    fair = [trusting(Config(), Seeded(seed).stream("proxies"), fair=True) for seed in range(400)]
+    assert {config.max_connections_per_address for config in fair} == {None}
+    small = Config(max_head_bytes=400)
+    assert {trusting(small, Seeded(seed).stream("proxies"), fair=True) for seed in range(50)} == {small}
+
+
+def test_the_requests_of_one_connection_come_from_different_clients_of_a_proxy() -> None:
+    forwarding = (((b"X-Forwarded-For", b"192.0.2.1"),), ((b"X-Forwarded-For", b"192.0.2.2"),))
+    page = Page(b"localhost", forwarding=forwarding)
+    sent = [dict(page.of(number).headers)[b"X-Forwarded-For"] for number in range(4)]
+    assert sent == [b"192.0.2.1", b"192.0.2.2", b"192.0.2.1", b"192.0.2.2"]
+    assert b"X-Forwarded-For" not in dict(Page(b"localhost").headers)
 
 
 def test_a_storm_can_run_any_service() -> None:

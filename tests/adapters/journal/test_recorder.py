@@ -18,6 +18,7 @@ from posthouse.core import (
     Basic,
     Bearer,
     Config,
+    ConnectionOpened,
     Context,
     CrossSiteCredentials,
     Gateway,
@@ -658,3 +659,40 @@ def test_the_credentials_of_a_log_in_are_in_no_journal_however_it_is_written() -
     assert written[4] == "x" * len(texts[4])
     assert written[5:] == [text.decode() for text in texts[5:]]
     assert '"id":1.0' in written[1]
+
+
+@pytest.mark.parametrize("family", ["x-forwarded", "forwarded"])
+def test_the_clients_of_a_proxy_are_recorded_and_replayed_to_the_same(family: str) -> None:
+    config = Config(
+        trust_proxies=("10.0.0.1",), proxy_headers=family, trust_forwarded_host=True, max_connections_per_address=1
+    )
+    board = Recording(config)
+    proxy, other = board.open(Address("10.0.0.1", 5)), board.open(Address("10.0.0.1", 6))
+    fields = b"X-Forwarded-For: 9.9.9.9, %b\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: localhost\r\n"
+    fields += b'Forwarded: for=9.9.9.9, for=%b;proto=https;host="localhost"\r\n'
+    for client in (b"192.0.2.1", b"192.0.2.2"):
+        board.feed(proxy, post(call("add", b"[1,2]"), more=fields % (client, client)))
+    whole = post(call("later"), more=fields % (b"192.0.2.1", b"192.0.2.1"))
+    board.feed(proxy, whole[:-9])
+    assert board.feed(other, whole).startswith(b"HTTP/1.1 429 ")
+    board.feed(proxy, whole[-9:])
+    board.feed(board.open(), post(call("add", b"[1,2]"), more=fields % (b"192.0.2.1", b"192.0.2.1")))
+    same(board)
+    addresses = [event.address for event in board.events() if isinstance(event, ConnectionOpened)]
+    assert [(address.host, address.proxy, address.secure) for address in addresses] == [
+        *(("192.0.2.1", "10.0.0.1", True), ("192.0.2.2", "10.0.0.1", True), ("192.0.2.1", "10.0.0.1", True)),
+        ("127.0.0.1", "", False),
+    ]
+
+
+def test_a_gateway_behind_proxies_is_recorded_and_replayed_to_the_same() -> None:
+    host = Host()
+    gateway, client = host.gateway, Address("192.0.2.1", proxy="10.0.0.1")
+    socket = gateway.accepted(Address("10.0.0.1", 9), 0.0, trusted=True)
+    assert socket is not None
+    assert gateway.arrived(socket, client, 0.0)
+    connection = gateway.connect(Peer("http", client, socket), 0.0)
+    gateway.receive(connection, call("add", b"[1,2]"), 0.0)
+    gateway.disconnected(connection, None, 1.0)
+    gateway.released(socket, 1.0)
+    assert host.followed() == host.replayed()

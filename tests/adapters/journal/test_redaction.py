@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from posthouse.adapters.journal.redaction import KEPT, REMEMBERED, Redactor
+from posthouse.adapters.journal.redaction import FORWARDING, KEPT, REMEMBERED, Redactor
 from posthouse.core.values.peers import CREDENTIALS
 from posthouse.transports.http.routes import SECRETS
 
@@ -168,6 +168,15 @@ def test_the_headers_that_are_kept_are_these() -> None:
         *("upgrade", "user-agent", "x-request-id"),
     ]
     assert set(KEPT).isdisjoint({*CREDENTIALS, "referer"} - {"sec-websocket-protocol"})
+
+
+@pytest.mark.parametrize("name", FORWARDING)
+def test_the_headers_of_a_trusted_proxy_are_kept_and_those_of_others_are_not(name: str) -> None:
+    line = name.title().encode() + b": 192.0.2.1"
+    request = b"GET / HTTP/1.1\r\n" + line + b"\r\nCookie: a\r\n\r\n"
+    hidden = request.replace(b"192.0.2.1", b"xxxxxxxxx").replace(b": a\r", b": x\r")
+    assert Redactor().redact(request) == hidden
+    assert Redactor(proxy=True).redact(request) == request.replace(b": a\r", b": x\r")
 
 
 @pytest.mark.parametrize("name", KEPT)

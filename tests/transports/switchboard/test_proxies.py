@@ -409,3 +409,27 @@ def test_the_rate_of_calls_of_anonymous_callers_counts_the_clients_of_a_proxy() 
     socket = board.proxy()
     first = [board.feed(socket, request(client)) for client in (b"192.0.2.1", b"192.0.2.2", b"192.0.2.1")]
     assert [status(answer) for answer in first] == [200, 200, 429]
+
+
+def test_a_client_that_is_refused_has_had_no_connection_and_its_body_is_not_counted_as_rubbish() -> None:
+    board = Behind(max_connections_per_address=1)
+    first, refused = board.proxy(), board.proxy()
+    board.feed(first, handshake(b"192.0.2.1"))
+    assert status(board.feed(refused, request(b"192.0.2.1"))) == 429
+    assert board.board.health(0.0).connections == 1
+    board.feed(board.proxy(), request(b"192.0.2.2"))
+    opened = [event for event in board.events() if isinstance(event, ConnectionOpened)]
+    assert [(event.connection, event.public_id[-1]) for event in opened] == [(1, "1"), (2, "3")]
+    board.feed(refused, bytes(64 * 1024))
+    assert refused not in board.closed
+    board.feed(refused, b"x")
+    assert board.closed[refused] is True
+
+
+def test_a_client_that_was_admitted_at_its_head_is_not_judged_again_and_its_next_request_is() -> None:
+    board = Behind(accept_rate_per_address=1.0)
+    socket = board.proxy()
+    whole = request(b"192.0.2.1")
+    assert board.feed(socket, whole[:-1]) == b""
+    assert status(board.feed(socket, whole[-1:])) == 200
+    assert status(board.feed(socket, request(b"192.0.2.1"))) == 429

@@ -9,6 +9,7 @@ actions alone.
 |---|---|
 | calls: slots, caps, one outcome | `calls`, `calls_of`, `Witness` |
 | tables: a connection is found wherever it should be | `tables`, `socket_of` |
+| proxies: a connection has the address of its own client | `client_of` |
 | identity: who waits for a verification, operations that have not ended | `identity` |
 | flow: the sums of held and queued bytes are right | `flow`, `flow_of`, `socket_of` |
 | time: nothing is overdue, everything that waits has a deadline | `time`, `socket_of` |
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 from .checks import check, check_at_rest, check_touched
 from .chunking import FirstBytes, chunking
+from .forwarding import client_of
 from .gateway import calls, calls_of, flow, flow_of, shutdown
 from .identity import identity
 from .switchboard import socket_of, tables, time, totality
@@ -41,6 +43,7 @@ __all__ = [
     "check_at_rest",
     "check_touched",
     "chunking",
+    "client_of",
     "flow",
     "flow_of",
     "identity",

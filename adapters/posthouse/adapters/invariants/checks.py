@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from posthouse.core.values.peers import SocketId
 from posthouse.transports.switchboard.switchboard import Switchboard
 
+from .forwarding import client_of
 from .gateway import calls, calls_of, flow, flow_of, shutdown
 from .identity import identity
 from .switchboard import socket_of, tables, totality
@@ -25,6 +26,7 @@ def check(board: Switchboard) -> None:
         calls_of(gateway, record)
     for state in board._sockets.records.values():
         socket_of(board, state)
+        client_of(board, state)
     totality(board)
 
 
@@ -45,6 +47,7 @@ def check_touched(board: Switchboard, sockets: Iterable[SocketId]) -> None:
         if state is None:
             continue
         socket_of(board, state)
+        client_of(board, state)
         if state.codec.output:
             must(bool(state.stopped) or state.codec_closed, "totality: every output of a codec was processed")
         if state.connection is not None:

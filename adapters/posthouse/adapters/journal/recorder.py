@@ -20,6 +20,7 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Emit, Invoke, Verify
 from posthouse.core.values.lifecycle import ConnectionOpened, EventName
 from posthouse.core.values.peers import Address, SocketId
+from posthouse.transports.forwarding import Networks
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.switchboard import Switchboard
 from posthouse.transports.websocket.server import WebSocket
@@ -58,6 +59,7 @@ class Recorder:
         self._inside = False
         self._machine: Switchboard | Gateway | None = None
         self._kind: Final = header.machine
+        self._proxies: Final = Networks(header.config.get("trust_proxies", ()))
         write(encode_line(header))
 
     def entropy(self, size: int) -> bytes:
@@ -174,7 +176,7 @@ class Recorder:
         address, socket, data = (arguments.get(name) for name in ("address", "socket", "data"))
         if isinstance(address, Address):
             if returned is not None and address.transport == "stream":
-                self._redactors[returned] = Redactor()
+                self._redactors[returned] = Redactor(proxy=self._proxies.trust(address))
         elif type(socket) is int and socket in self._redactors:
             upgraded = self._upgraded(socket)
             if isinstance(data, bytes | bytearray | memoryview):

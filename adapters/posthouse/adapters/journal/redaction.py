@@ -1,8 +1,8 @@
 """Hide secrets from a journal: the values of headers in HTTP requests, and the parameters of their targets.
 
-A header is hidden unless it is one of `KEPT`: a list of secret names would always miss one. Of the subprotocols that a
-handshake offers, the token in one is hidden. Parameters are the query string, and everything behind the first `;` of a
-path.
+A header is hidden unless it is one of `KEPT`, or of `FORWARDING` from a trusted proxy: a list of secret names would
+always miss one. Of the subprotocols that a handshake offers, the token in one is hidden. Parameters are the query
+string, and everything behind the first `;` of a path.
 
 Each byte is replaced by another of its kind (`x` for visible characters), so that a replay decides the same. The bytes
 that the server decides on stay: spaces, control bytes, separators of query parameters, the beginnings of parameter
@@ -36,12 +36,21 @@ DECIDING: Final = (
 KEPT: Final = (*DECIDING, "accept", "accept-encoding", "accept-language", "user-agent")
 """The headers whose values are kept, in lower case. All others are hidden."""
 
+FORWARDING: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto")
+"""The headers that the server reads from a trusted proxy alone. From others their values are hidden."""
+
 BLANK: Final = rb"[^!-~]"
 """Any byte that is not a visible character. Around a name there should be at most a space, but there may be others."""
 
-NAMES: Final = b"|".join(map(str.encode, KEPT))
-SECRET: Final = re.compile(rb"%b*+(?!(?:%b)%b*:)%b++%b*+:" % (BLANK, NAMES, BLANK, TCHAR, BLANK), re.IGNORECASE)
-"""The beginning of a line with a header that is not kept."""
+
+def _but(names: tuple[str, ...]) -> re.Pattern[bytes]:
+    """The beginning of a line with a header that is none of these."""
+    kept = b"|".join(map(str.encode, names))
+    return re.compile(rb"%b*+(?!(?:%b)%b*:)%b++%b*+:" % (BLANK, kept, BLANK, TCHAR, BLANK), re.IGNORECASE)
+
+
+SECRET: Final = _but(KEPT)
+SECRET_OF_PROXY: Final = _but((*KEPT, *FORWARDING))
 
 PROTOCOLS: Final = re.compile(rb"%b*+sec-websocket-protocol%b*+:" % (BLANK, BLANK), re.IGNORECASE)
 """The beginning of a line with offered subprotocols."""
@@ -105,9 +114,10 @@ LONG_TOKEN: Final = re.compile(rb"\A( ?)%b{64,}+" % TCHAR)
 
 
 class Redactor:
-    """Redacts the bytes of one socket, in order."""
+    """Redacts the bytes of one socket, in order. `proxy`: it is that of a trusted proxy."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, proxy: bool = False) -> None:
+        self._secret: Final = SECRET_OF_PROXY if proxy else SECRET
         self._line = b""  # the part of this line that came before, or a line of the same kind
         self._ends = 2  # line feeds since the last line
         self._hiding = b""  # a line of the last one's kind, if its fold, or text after a bare CR, must be hidden
@@ -165,7 +175,7 @@ class Redactor:
             before = self._hiding
         self._hiding = b""
         line = shown = before + piece[0]
-        if (secret := SECRET.match(line)) is not None:
+        if (secret := self._secret.match(line)) is not None:
             shown = line[: secret.end()] + line[secret.end() :].translate(HIDDEN)
             self._line = SECRET_LINE
         elif (offered := PROTOCOLS.match(line)) is not None:

@@ -67,9 +67,12 @@ class CheckedGateway(Gateway):
 
     accepted = checked(
         Gateway.accepted,
-        lambda model, socket, address, now, *, trusted=False: model.accepted(socket),
+        lambda model, socket, address, now, *, trusted=False: model.accepted(socket, address, trusted=trusted),
     )
-    arrived = checked(Gateway.arrived, lambda model, admitted, socket, address, now: None)
+    arrived = checked(
+        Gateway.arrived,
+        lambda model, admitted, socket, address, now: model.arrived(socket, address, admitted=admitted),
+    )
     released = checked(Gateway.released, lambda model, _, socket, now: model.released(socket))
     connect = checked(
         Gateway.connect,

@@ -11,6 +11,7 @@ these are not what the rules require.
 | requests of the gateway | one Resolve each, with a result or which code | |
 | closing | what a close ends; what `flush` still sends; silence afterwards | a limit was reached; not when it closes |
 | shutdown | refusals, the end of the grace, Drained | how closing is spread over time |
+| addresses | how many sockets and requests each has, and whom the limit refuses | their rate |
 | slow peers | queued messages are sent in order, before the peer is read again | in which portions |
 
 Events are compared with all their facts: `call.ended` (if it is made), and those in `reports/told.py`.
@@ -28,11 +29,11 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Accept, Disconnect, Effect, Emit, Heartbeat
 from posthouse.core.values.errors import INTERNAL_ERROR, RpcError
 from posthouse.core.values.lifecycle import LimitBreached
-from posthouse.core.values.peers import PUSHABLE, Peer
+from posthouse.core.values.peers import PUSHABLE, Address, Peer
 
 from .expected import Expected
 from .identities import Identities
-from .limits import REACHED
+from .limits import REACHED, Addresses
 from .outgoing import Pushes
 from .records import Connection
 from .reports.statistics import KINDS
@@ -72,6 +73,7 @@ class Model:
         self.pushes = Pushes(self._expected, self._calls, self._requests.outgoing)
         self._shutdown: Shutdown | None = None
         self.connections = self._expected.connections
+        self._addresses = Addresses(config)
         self.sockets: dict[int, None] = {}
         self.wall = 0.0
 
@@ -80,6 +82,7 @@ class Model:
         expected = self._expected
         expected.begin(effects, now)
         self._identities.begin()
+        self._addresses.begin(effects)
         input()
         for effect in effects:
             if type(effect) is Disconnect:
@@ -96,8 +99,9 @@ class Model:
 
     # Sockets and connections
 
-    def accepted(self, socket: int | None) -> None:
-        """A socket was accepted, or refused."""
+    def accepted(self, socket: int | None, address: Address, *, trusted: bool) -> None:
+        """A socket was accepted, or refused. `trusted`: that of a proxy."""
+        self._addresses.accepted(socket, address, trusted=trusted)
         if socket is not None:
             accepting = self._shutdown is None or self._shutdown.accepting
             must(accepting, "shutdown: a socket was accepted after the notice", socket)
@@ -106,10 +110,17 @@ class Model:
     def released(self, socket: int) -> None:
         """A socket was closed."""
         self.sockets.pop(socket, None)
+        self._addresses.released(socket)
+
+    def arrived(self, socket: int, address: Address, *, admitted: bool) -> None:
+        """The head of a request through a proxy was read."""
+        self._addresses.arrived(socket, address, admitted=admitted)
 
     def connect(self, peer: Peer, number: int, credentials: object) -> None:
         """A connection was opened, or refused at once, or its credentials must be verified first."""
         connection = self.connections[number] = Connection(number, peer, PUSHABLE[peer.kind])
+        if self._shutdown is None or not connection.pushable:  # else it is refused before its address counts
+            self._addresses.connected(peer)
         connection.identity, connection.active_at = peer.identity, self._expected.now
         connection.opened_at = self._expected.now
         self._identities.connect(connection, credentials)
@@ -126,6 +137,7 @@ class Model:
         if connection is not None and connection.open:
             self._drop(connection)
         if connection is not None:
+            self._addresses.disconnected(connection.peer)
             self._expected.told.closed(connection, code, reason)
             if connection.admitted:
                 self._expected.statistics.count(f"connections.closed.{connection.peer.kind}")

@@ -50,13 +50,14 @@ class CountedBody:
     """A body of `length` bytes.
 
     `feed` takes the next bytes of a body. It returns those behind a whole one; a refusal; or None: more bytes are
-    needed. `join` returns the whole body, once. `received` bytes came on the wire, `buffered` are held.
+    needed. `join` returns the whole body, once. `received` bytes came on the wire, `buffered` are held, and `missing`
+    are still to come.
     """
 
-    __slots__ = ("_missing", "_pieces")
+    __slots__ = ("_pieces", "missing")
 
     def __init__(self, length: int) -> None:
-        self._missing = length
+        self.missing = length
         self._pieces = Assembly()
 
     @property
@@ -66,13 +67,13 @@ class CountedBody:
     received = buffered
 
     def feed(self, data: bytes) -> bytes | Refusal | None:
-        if len(data) < self._missing:
-            self._missing -= len(data)
+        if len(data) < self.missing:
+            self.missing -= len(data)
             self._pieces.add(data)
             return None
-        self._pieces.add(data[: self._missing])
-        rest = data[self._missing :]
-        self._missing = 0
+        self._pieces.add(data[: self.missing])
+        rest = data[self.missing :]
+        self.missing = 0
         return rest
 
     def join(self) -> bytes:

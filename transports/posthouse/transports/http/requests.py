@@ -198,6 +198,12 @@ class RequestReader:
             due = min(due, since + max(RATE_GRACE, self._body.received / config.min_body_rate))
         return due
 
+    def skip_body(self) -> None:
+        """Forget the body that is to be read, with the part of it that is here."""
+        body, self._body = self._body, None
+        if isinstance(body, CountedBody):
+            del self.buffer[: body.missing]
+
     def drop_body(self) -> None:
         """Forget the body that was being read."""
         self._body = None

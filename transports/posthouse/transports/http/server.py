@@ -259,8 +259,9 @@ class Http1(Ending):
     def refuse(self, reason: CloseReason, now: float, retry_after_ms: int | None = None) -> None:
         """End an exchange or an upgrade that was not admitted, or a call whose client was not, with the error of this
         reason."""
-        self._reader.drop_body()
-        self._arriving = None
+        if self._arriving is not None:
+            self._arriving = None
+            self._reader.skip_body()
         self._state = TRANSITIONS[self._state][ANSWER]
         self._deadline = None
         self._answer(not_admitted_answer(reason, retry_after_ms, in_json=self._upgrade is None), last=True)

@@ -15,7 +15,7 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.values.close_reasons import MAX_CONNECTIONS_PER_ADDRESS
 from posthouse.core.values.effects import Emit
 from posthouse.core.values.lifecycle import ForwardingIgnored, RequestRefused
-from posthouse.core.values.peers import ConnectionId, Peer
+from posthouse.core.values.peers import Address, ConnectionId, Peer
 from posthouse.core.values.stats import Health, Stats
 from posthouse.transports.codec import (
     Answered,
@@ -56,6 +56,9 @@ class CodecOutputs:
         self._about: Final = about
         self._refused: Final = Stats()
         self._common: Final = CommonFields()
+        config = gateway.config
+        limits = (config.max_connections_per_address, config.accept_rate_per_address)
+        self._limits_addresses: Final = limits != (None, None)
         self._ignored_told = False
         self.tell: Final[dict[type, Callable[[SocketState, Any, float], None]]] = {
             HeadRead: self._on_head_read,
@@ -98,6 +101,8 @@ class CodecOutputs:
         self._gateway.heard(state.connection, now)
 
     def _on_exchange(self, state: SocketState, output: Exchange, now: float) -> None:
+        if output.client is not None and not self._admits(state, output.client, now):
+            return
         state.advance(ASK)
         # A refusal comes as an effect. The gateway ignores the text of a connection that it has refused.
         if output.ignored is not None and not self._ignored_told:
@@ -117,11 +122,18 @@ class CodecOutputs:
         self._connect(state, peer, now, credentials)
 
     def _on_arrived(self, state: SocketState, output: Arrived, now: float) -> None:
-        if self._gateway.arrived(state.socket, output.client, now):
+        if self._admits(state, output.client, now):
+            state.arrived = True
             state.codec.admit(now)
-        else:
-            state.advance(ANSWER)
-            state.codec.refuse(MAX_CONNECTIONS_PER_ADDRESS, now)  # the other limit per address has the same answer
+
+    def _admits(self, state: SocketState, client: Address, now: float) -> bool:
+        """May this client call? It is judged once: when the head of its request came, or with its whole request."""
+        if state.arrived or not self._limits_addresses or self._gateway.arrived(state.socket, client, now):
+            state.arrived = False
+            return True
+        state.advance(ANSWER)
+        state.codec.refuse(MAX_CONNECTIONS_PER_ADDRESS, now)  # the other limit per address has the same answer
+        return False
 
     def _tell_ignored(self, state: SocketState, field: bytes, now: float) -> None:
         self._ignored_told = True

@@ -111,7 +111,7 @@ class SocketState(Struct, eq=False):
     `codec_closed` is a fact of the phase: the codec gets no more input. `stopped` has the reasons not to read.
     `buffered` is what the codec held when it was measured, `due` its deadline. `stalled` is the deadline of bytes that
     are held for no connection; it moves with `progress_at`. `upgraded` is the codec before an upgrade: its outputs come
-    first."""
+    first. `arrived`: the client of the request that is being read was admitted."""
 
     socket: SocketId
     address: Address
@@ -127,6 +127,7 @@ class SocketState(Struct, eq=False):
     stalled: Timer | None = None
     progress_at: float = 0.0
     upgraded: Codec | None = None
+    arrived: bool = False
 
     def advance(self, event: SocketEvent) -> None:
         """Change the phase. Raises IllegalEvent if this cannot happen now."""

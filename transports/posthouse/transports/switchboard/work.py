@@ -67,8 +67,8 @@ class Work:
                 break
         if left:
             self.run(now, state)
-        elif self._pending or self.at_eof:
-            self.run(now, self._pending.get(state.socket))
+        elif self._pending or self.at_eof or state.codec.output:
+            self.run(now, state if state.codec.output else self._pending.get(state.socket))
 
     def _close_at_eof(self, now: float) -> bool:
         """Close the pipes whose input has ended and whose peers are owed nothing. False if there was none."""

@@ -18,7 +18,7 @@ CHUNK: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(;[\t\x20-\x7e]*)?\r\n")
 REQUEST_ID: Final = re.compile(rb"[\x21-\x7e]{1,128}")
 END: Final = b"\r\n\r\n"
 
-LISTS: Final = (b"connection", b"sec-websocket-protocol", b"sec-websocket-extensions")
+LISTS: Final = (b"connection", b"sec-websocket-protocol", b"sec-websocket-extensions", b"x-forwarded-for")
 """Fields that may be cut into several (RFC 9110 section 5.3)."""
 
 

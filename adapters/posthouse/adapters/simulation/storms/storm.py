@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from posthouse.adapters.invariants.documented import documented
 from posthouse.adapters.simulation.chance import Chance, Seeded, Stream
 from posthouse.adapters.simulation.clients.client import Client
+from posthouse.adapters.simulation.clients.protocols.proxies import trusting
 from posthouse.adapters.simulation.clients.protocols.transports import open_http, open_websocket
 from posthouse.adapters.simulation.engine import Monitoring
 from posthouse.adapters.simulation.journals import Journals
@@ -106,6 +107,7 @@ class Storm:
         self._repeat: Final = _repeat(seed, sample=service is None)
         chance = Seeded(seed) if isinstance(seed, int | str) else seed
         scenario = draw_machine(chance.stream("machine"), draw_scenario(chance.stream("swarm")))
+        scenario = replace(scenario, config=trusting(scenario.config, chance.stream("proxies"), fair=scenario.fair))
         if part.trio:
             conditions = replace(scenario.conditions, machine=replace(scenario.conditions.machine, trio=True))
             scenario = replace(scenario, conditions=conditions)
@@ -137,19 +139,18 @@ class Storm:
             self.world.after(self.scenario.clients.pause, self._server_turn)
 
     def _add_clients(self, chance: Chance, identities: Sequence[Identity | None], part: Part) -> None:
-        clients = self.scenario.clients
+        clients, config = self.scenario.clients, self.scenario.config
         draw = partial(draw_credentials, lambda: self._raging) if self.scenario.guarded else None
         for number in range(clients.count):
-            name = f"client {number}"
-            stream = chance.stream(name)
-            transport = stream.pick(clients.transports)
-            identity = stream.pick(identities)
+            stream = chance.stream(name := f"client {number}")
+            transport, identity = stream.pick(clients.transports), stream.pick(identities)
             client = self.world.client(name, transport, identity=identity)
+            habits: dict[str, Any] = {"draw": draw, "proxied": config.proxy_headers if config.trust_proxies else None}
             if transport == "http":
-                habits: dict[str, Any] = {"foreign": clients.foreign, "closes": not self.scenario.fair}
-                client.new_protocol = partial(open_http, b"localhost", **habits, origins=(ORIGIN.encode(),), draw=draw)
+                habits.update(foreign=clients.foreign, closes=not self.scenario.fair, origins=(ORIGIN.encode(),))
+                client.new_protocol = partial(open_http, b"localhost", **habits)
             elif transport == "websocket":
-                client.new_protocol = partial(open_websocket, b"localhost", draw=draw)
+                client.new_protocol = partial(open_websocket, b"localhost", **habits)
             client.answers["mirror"] = mirror
             user = (identity or self.world.deployment.policy.identity).user
             users = (user, *(each.user for each in USERS.values() if self.scenario.guarded))
@@ -178,8 +179,7 @@ class Storm:
             world.close()
         if self._talks is not None and self._talks.happens(CONVERSING):
             converse(self._talks, sample_service)
-        calls = sum(client.calls for client in world.clients.values())
-        return StormReport(world.steps, world.now, calls, world.trace)
+        return StormReport(world.steps, world.now, sum(each.calls for each in world.clients.values()), world.trace)
 
     def end_faults(self) -> None:
         """End the first phase: from now on clients and server do nothing by themselves."""

@@ -41,7 +41,7 @@ class Page(Struct, frozen=True):
     """The habits of one connection. `origin` None: no page. `chunk`: the size of chunks, 0 for a Content-Length.
     `request_id`: that of every second request, or None. `foreign`: the server must refuse every request. `asks`: a
     header that asks the server for something in every second request. `media`: the Content-Type. `sent`: the
-    credentials of every request."""
+    credentials of every request. `forwarding`: the fields of a proxy, those of one request after the other."""
 
     host: bytes
     origin: bytes | None = None
@@ -51,17 +51,22 @@ class Page(Struct, frozen=True):
     asks: tuple[bytes, bytes] | None = None
     media: bytes = JSON
     sent: Credentials = Credentials()
+    forwarding: tuple[Fields, ...] = ((),)
 
     @property
     def headers(self) -> Fields:
         """The headers of a request, beside those that every client sends."""
         fields = ((b"Content-Type", self.media), (b"Origin", self.origin), (b"X-Request-Id", self.request_id))
-        given = (*((name, value) for name, value in fields if value is not None), *self.sent.headers)
+        own = tuple((name, value) for name, value in fields if value is not None)
+        given = (*own, *self.sent.headers, *self.forwarding[0])
         return given if self.asks is None else (*given, self.asks)
 
     def of(self, number: int) -> Page:
         """The page of the request with this number on its connection."""
-        return replace(self, request_id=None, asks=None) if number % 2 else self
+        page = self
+        if len(self.forwarding) > 1:
+            page = replace(self, forwarding=(self.forwarding[number % len(self.forwarding)],))
+        return replace(page, request_id=None, asks=None) if number % 2 else page
 
     def write(self, request: bytes) -> bytes:
         """A request with a Content-Length, as this client writes it."""

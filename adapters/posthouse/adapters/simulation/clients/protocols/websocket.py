@@ -34,10 +34,17 @@ class WebSocketProtocol(CodecProtocol[WebSocketClient]):
     server_ends: Final = False
 
     def __init__(
-        self, host: bytes, stream: Stream, now: float, *, deflate: bool = False, sent: Credentials = Credentials()
+        self,
+        host: bytes,
+        stream: Stream,
+        now: float,
+        *,
+        deflate: bool = False,
+        sent: Credentials = Credentials(),
+        forwarding: Fields = (),
     ) -> None:
         subprotocols = (*sent.subprotocols, SUBPROTOCOL) if sent.subprotocols else stream.pick(SUBPROTOCOLS)
-        headers = (*stream.pick(MORE_LINES), *sent.headers)
+        headers = (*stream.pick(MORE_LINES), *sent.headers, *forwarding)
         request = OpeningRequest(host, headers=headers, deflate=deflate, subprotocols=subprotocols)
         codec = _PingingClient(CLIENT_CONFIG, request, entropy=stream.entropy, now=now)
         codec.on_pong = lambda payload: self._events.append(Pong(payload))
