@@ -7,20 +7,37 @@ import logging
 import zlib
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from anyio import connect_tcp
+from argon2 import PasswordHasher
 from msgspec import Struct
 from msgspec.json import encode
-from posthouse.core import EVENTS, AuthContext, Basic, Bearer, Config, Context, Event, Identity, Service
+from posthouse.adapters.authenticators import Claims, JsonWebTokens, Passwords, StaticTokens
+from posthouse.core import (
+    EVENTS,
+    AuthContext,
+    AuthSucceeded,
+    Basic,
+    Bearer,
+    Config,
+    Context,
+    Event,
+    Identity,
+    Service,
+    UsageError,
+)
 from posthouse.transports.websocket.frames import FIN, RSV1, TEXT, masked_frame
 
+from .authenticators.signed import AUDIENCE, ISSUER, NOW, pem, signed
 from .canary import CANARY, has_canary
 from .loopback import UPGRADE, Client, post, serving, text
 
+STATIC = f"static-{CANARY}-55aa"
 RIGHT = f"right-{CANARY}-7f3a"
 WRONG = f"wrong-{CANARY}-91bc"
 
@@ -92,9 +109,18 @@ class Seen:
         self.answered: list[bytes] = []
 
 
-def guarded(seen: Seen) -> Service:
-    """A service with an authenticator of each kind, and a method that shows all of its context."""
+def guarded(seen: Seen, folder: Path) -> Service:
+    """A service with an authenticator of each kind, ready-made ones too, and a method that shows all of its context."""
     service = Service("guarded", public=True)
+    (folder / "keys.pem").write_bytes(pem())
+    digest = sha256(STATIC.encode()).hexdigest()
+    (folder / "tokens.toml").write_text(f'[[token]]\nsha256 = "{digest}"\nuser = "ada"\n')
+    hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(RIGHT)
+    (folder / "passwords.toml").write_text(f'bob = "{hashed}"\n')
+    claims = Claims(issuer=ISSUER, audience=AUDIENCE)
+    JsonWebTokens(folder / "keys.pem", claims, wall=lambda: NOW).declare(service, name="jwt", namespace="idp")
+    StaticTokens(folder / "tokens.toml").declare(service, name="static", namespace="static")
+    Passwords(folder / "passwords.toml").declare(service, name="argon2", namespace="argon2")
 
     @service.method
     def look(context: Context) -> list[str]:
@@ -144,8 +170,23 @@ def basic(user: str, password: str) -> bytes:
     return b"Basic " + b64encode(f"{user}:{password}".encode())
 
 
+def tokens() -> Iterator[str]:
+    """Tokens of an identity provider, good and bad, with a secret in a claim, in the head, and where neither can be."""
+    yield signed(jti=RIGHT)
+    yield signed(jti=WRONG, aud=WRONG)
+    yield signed(jti=WRONG, exp=1)
+    yield signed(sub=[WRONG])
+    yield signed(head={"kid": WRONG})
+    yield signed(head={"crit": [WRONG]})
+    yield signed(jti=WRONG)[:-8] + "AAAAAAAA"
+    yield f"{WRONG}.{WRONG}.{WRONG}"
+    yield STATIC
+
+
 def headers() -> Iterator[tuple[bytes, bytes]]:
     """The fields of requests that carry a secret, in every way that clients have."""
+    for token in tokens():
+        yield b"Authorization", b"Bearer " + token.encode()
     for secret in (RIGHT.encode(), WRONG.encode(), b"%b-%b" % (WRONG.encode(), b"x" * 9_000)):
         yield b"Authorization", b"Bearer " + secret
         yield b"authorization", b"bearer   " + secret
@@ -156,6 +197,7 @@ def headers() -> Iterator[tuple[bytes, bytes]]:
         yield b"Authorization", basic("ada", secret.decode())
         yield b"Authorization", basic("raises", secret.decode())
         yield b"Authorization", basic("nobody", secret.decode())
+        yield b"Authorization", basic("bob", secret.decode())
         yield b"Authorization", b"Basic " + b64encode(secret)
         yield b"Cookie", b"__Host-posthouse=%b; other=%b" % (secret, secret)
         for name in (b"Proxy-Authorization", b"X-Api-Key", b"X-Auth-Token", b"Posthouse-Session", b"X-CSRF-Token"):
@@ -164,6 +206,8 @@ def headers() -> Iterator[tuple[bytes, bytes]]:
 
 def log_ins() -> Iterator[dict[str, Any]]:
     """The params of log-ins, good and bad."""
+    for token in tokens():
+        yield {"method": "bearer", "token": token}
     for secret in (RIGHT, WRONG):
         yield {"method": "bearer", "token": secret}
         yield {"method": "password", "user": "ada", "password": secret}
@@ -201,8 +245,11 @@ async def call_over_http(seen: Seen, port: int) -> None:
 
 async def open_websockets(seen: Seen, port: int) -> None:
     """Handshakes whose heads carry secrets."""
-    subprotocol = b"posthouse.bearer." + urlsafe_b64encode(WRONG.encode()).rstrip(b"=")
-    for name, value in (*headers(), (b"Sec-WebSocket-Protocol", subprotocol)):
+    offered = [b"posthouse.bearer." + urlsafe_b64encode(each.encode()).rstrip(b"=") for each in (RIGHT, WRONG, STATIC)]
+    protocols = [
+        (b"Sec-WebSocket-Protocol", each) for each in (*offered, *(b"posthouse.v1.json, " + each for each in offered))
+    ]
+    for name, value in (*headers(), *protocols):
         client = Client(await connect_tcp("127.0.0.1", port))
         await client.send(UPGRADE.replace(b"\r\n", b"\r\n%b: %b\r\n" % (name, value), 1))
         answer = await client.take_until(b"\r\n\r\n")
@@ -236,7 +283,7 @@ async def test_row_29_no_secret_is_in_a_log_an_event_an_answer_a_statistic_or_a_
     seen: Seen, tmp_path: Path
 ) -> None:
     journal = tmp_path / "journal"
-    service = guarded(seen)
+    service = guarded(seen, tmp_path)
     async with serving(service, journal=journal, config=LIMITS, access_log=True) as server:
         port = server.bound[0].port
         other = Client(await connect_tcp("127.0.0.1", port))
@@ -255,6 +302,8 @@ async def test_row_29_no_secret_is_in_a_log_an_event_an_answer_a_statistic_or_a_
         seen.told.append((await other.hear())[1])
         for each in (client, other):
             await each.stream.aclose()
+    accepted = {event.authenticator for event in seen.events if isinstance(event, AuthSucceeded)}
+    assert accepted == {"bearer", "basic", "key", "jwt", "static", "argon2"}
     for place, found in {
         "log": [line.encode() for line in seen.logged],
         "events": [repr(event).encode() for event in seen.events],
@@ -264,3 +313,39 @@ async def test_row_29_no_secret_is_in_a_log_an_event_an_answer_a_statistic_or_a_
     }.items():
         assert found, place
         assert [each[:300] for each in found if has_canary(each)] == [], place
+
+
+def json_web_tokens(file: Path) -> JsonWebTokens:
+    return JsonWebTokens(file, Claims(issuer=None, audience=None))
+
+
+@pytest.mark.parametrize(
+    ("make", "content"),
+    [
+        (StaticTokens, f'[[token]]\nsha256 = "{RIGHT}"\nuser = "ada"\n'),
+        (StaticTokens, f'[[token]]\ntoken = "{RIGHT}"\nuser = "ada"\n'),
+        (StaticTokens, f'[[token]]\nsha256 = "{RIGHT}\n'),
+        (StaticTokens, RIGHT),
+        (Passwords, f'ada = "{RIGHT}"\n'),
+        (Passwords, f'ada = {{password = "{RIGHT}"}}\n'),
+        (Passwords, f"ada = {RIGHT}\n"),
+        (json_web_tokens, encode({"keys": RIGHT}).decode()),
+        (
+            lambda file: JsonWebTokens(file, Claims(issuer=None, audience=None)),
+            encode({"kty": "oct", "k": RIGHT}).decode(),
+        ),
+        (
+            lambda file: JsonWebTokens(file, Claims(issuer=None, audience=None)),
+            f"-----BEGIN PRIVATE KEY-----\n{RIGHT}\n",
+        ),
+        (json_web_tokens, RIGHT),
+    ],
+)
+def test_a_file_with_a_secret_in_the_wrong_place_is_refused_without_it(
+    make: Callable[[Path], object], content: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "secrets"
+    file.write_text(content)
+    with pytest.raises(UsageError) as refused:
+        make(file)
+    assert not has_canary(str(refused.value).encode()), str(refused.value)
