@@ -28,7 +28,8 @@ from posthouse.core.values.peers import Identity
 
 from tests.adapters.loopback import Client, connected, serving, text
 
-from .signed import AUDIENCE, ISSUER, jwk, jwks, pem, signed
+from .signed import AUDIENCE, ISSUER, NOW, jwk, jwks, pem, signed
+from .wrong import WRONG
 
 pytestmark = pytest.mark.anyio
 
@@ -126,6 +127,22 @@ async def test_each_kind_identifies_its_callers_over_http_and_websocket(
     for record in caplog.records:
         assert "canary" not in record.getMessage()
         assert token[-20:] not in record.getMessage()
+
+
+async def test_each_wrong_token_gets_the_same_answer_and_only_the_log_says_why(
+    files: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = private_service(JsonWebTokens(files / "key.pem", CLAIMS, wall=lambda: NOW))
+    reasons: list[str] = []
+    service.on("auth.failed")(lambda event: reasons.append(event.why))
+    limits = Config(max_auth_failures_per_address=1_000, max_token_bytes=120_000, max_head_bytes=150_000)
+    tokens = {name: make() for name, (make, _) in WRONG.items() if make().isascii() and make()}
+    async with serving(service, config=limits) as server:
+        for token in tokens.values():
+            assert await call(server, f"Bearer {token}") == REFUSED
+    assert reasons == [f"n0: {WRONG[name][1]}" for name in tokens]
+    lines = "".join(record.getMessage() for record in caplog.records)
+    assert [name for name, token in tokens.items() if len(token) > 10 and token[-10:] in lines] == []
 
 
 async def test_a_hash_that_does_not_fit_into_the_config_keeps_the_server_from_starting(files: Path) -> None:
