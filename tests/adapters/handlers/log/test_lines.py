@@ -10,6 +10,8 @@ import pytest
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.lifecycle import (
+    AuthFailed,
+    AuthFailure,
     CallEnded,
     CallFailed,
     CallTimedOut,
@@ -55,6 +57,41 @@ def test_each_connection_that_closes_has_a_line_with_its_facts(
     caplog.set_level(logging.WARNING, "posthouse")
     emit(server, event)
     assert caplog.records == []
+
+
+def test_credentials_that_are_refused_for_another_reason_or_with_another_text_are_news(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = world(caplog)
+
+    def refuse(now: float, why: str = "", reason: AuthFailure = "refused") -> None:
+        emit(server, AuthFailed(ConnectionId(5), "c5", "http", PLACE, "tokens", reason, now, why=why))
+
+    for now, why in ((0.0, ""), (1.0, ""), (2.0, "a: one"), (3.0, "a: two"), (4.0, "a: one"), (12.0, "a: one")):
+        refuse(now, why)
+    refuse(5.0, reason="failed")
+    lines = facts(caplog, "auth.failed")
+    assert [(line["level"], line.get("why"), line["reason"]) for line in lines] == [
+        (30, None, "refused"),
+        (10, None, "refused"),
+        (30, "a: one", "refused"),
+        (30, "a: two", "refused"),
+        (10, "a: one", "refused"),
+        (30, "a: one", "refused"),
+        (30, None, "failed"),
+    ]
+
+
+@pytest.mark.parametrize(("texts", "warnings"), [(1022, 1023), (1023, 1024), (1024, 1024)])
+def test_a_text_for_each_refusal_is_no_news_any_more(
+    texts: int, warnings: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = world(caplog)
+    for number in range(-1, texts):
+        why = str(number) if number >= 0 else ""
+        emit(server, AuthFailed(ConnectionId(5), "c5", "http", PLACE, "tokens", "refused", 0.0, why=why))
+    levels = [line["level"] for line in facts(caplog, "auth.failed")]
+    assert (levels.count(30), len(levels)) == (warnings, texts + 1)
 
 
 def test_a_call_that_fails_or_times_out_has_a_line_with_its_facts(caplog: pytest.LogCaptureFixture) -> None:

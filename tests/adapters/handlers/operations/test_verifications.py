@@ -206,7 +206,7 @@ async def test_no_more_passwords_wait_to_be_hashed_than_the_limit(queue: int, re
         return Identity(credentials.user)
 
     started, release = Event(), Event()
-    config = Config(hashing_workers=1, max_hashing_queue=queue, drain_grace=0.0)
+    config = Config(hashing_workers=1, max_hashing_queue=queue, max_hashes_per_address=3, drain_grace=0.0)
     body = text("connection.ping")
     head = b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     request = head + b"Authorization: Basic %b\r\nContent-Length: %d\r\n\r\n%b"
@@ -256,7 +256,7 @@ async def test_a_pool_that_is_full_refuses(caplog: pytest.LogCaptureFixture) -> 
         return Identity(credentials.user)
 
     started, release = Event(), Event()
-    config = Config(blocking_workers=1, max_blocking_queue=0, drain_grace=0.0)
+    config = Config(blocking_workers=1, max_blocking_queue=0, max_hashes_per_user=2, drain_grace=0.0)
     async with serving(service, config=config) as server, connected(server) as first, connected(server) as second:
         body = text("connection.ping")
         head = b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

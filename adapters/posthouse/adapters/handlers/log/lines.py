@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from posthouse.adapters.loop.runner import Runner
-from posthouse.adapters.report import DEBUG, ERROR, INFO, WARNING, access, is_logged, report
+from posthouse.adapters.report import DEBUG, ERROR, INFO, MAX_VALUE, WARNING, access, is_logged, report
 from posthouse.core.values.effects import Invoke
 from posthouse.core.values.lifecycle import (
     AuthExpired,
@@ -25,7 +25,7 @@ from posthouse.core.values.lifecycle import (
 )
 from posthouse.core.values.peers import UNIX
 
-from .repeats import Repeats
+from .repeats import MAX_COUNTED, Repeats
 
 QUIET: Final = 10.0
 """Seconds for which one line in the log stands for all breaches of one limit, or all refusals of one kind."""
@@ -111,8 +111,11 @@ class EventLog:
             report(WARNING, "error.data_lost", text, method=method, code=code)
 
     def _auth_failed(self, event: AuthFailed) -> None:
+        kind = f"auth.failed.{event.reason}"
+        if event.why and len(self._warned) < MAX_COUNTED:
+            kind += f": {event.why[:MAX_VALUE]}"  # another text is news, unless a service makes a text for each refusal
         report(
-            self._warn_once(f"auth.failed.{event.reason}", event.now),
+            self._warn_once(kind, event.now),
             "auth.failed",
             "refused credentials",
             reason=event.reason,
