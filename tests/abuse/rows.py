@@ -109,7 +109,7 @@ ROWS: Final = (
     ),
     Row(27, "a session resumed twice at once", "one wins; the other gets close 4409", waits_for="sessions"),
     Row(28, "a captured request sent again", "one run for one idempotency key", waits_for="idempotency"),
-    Row(29, "a token in the URL", "400; its value is in no log and no error", waits_for="authentication"),
+    Row(29, "a token in the URL", "400; its value is in no log and no error"),
     Row(30, "a page of another origin that opens a WebSocket", "403", loopback=True),
     Row(
         31,
