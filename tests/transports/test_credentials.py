@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode, urlsafe_b64encode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from posthouse.core.service.authenticators import Basic, Bearer, CrossSiteCredentials, UnreadableCredentials
-from posthouse.transports.credentials import BEARER_PROTOCOL, read_credentials
+from posthouse.core.service.authenticators import Basic, Bearer, Cookie, CrossSiteCredentials, UnreadableCredentials
+from posthouse.core.values.peers import SetCookie
+from posthouse.transports.credentials import BEARER_PROTOCOL, cookie_field, read_credentials
 
 UNREADABLE = UnreadableCredentials()
 CROSS_SITE = CrossSiteCredentials()
@@ -120,3 +122,63 @@ def test_a_browser_may_not_add_a_password_to_the_request_of_another_site(
     assert read_credentials((*fields, basic)) == (CROSS_SITE if refused else Basic("a", "b"))
     assert read_credentials((*fields, bearer)) == Bearer("x")
     assert read_credentials(fields) is None
+
+
+def cookies(*values: bytes) -> object:
+    return read_credentials(tuple((b"cookie", value) for value in values))
+
+
+@pytest.mark.parametrize(
+    ("value", "credentials"),
+    [
+        (b"__Host-posthouse=abc_-1", Cookie("abc_-1")),
+        (b"a=b; __Host-posthouse=abc; c=d", Cookie("abc")),
+        (b"a=b;__Host-posthouse=abc;", Cookie("abc")),
+        (b"__Host-posthouse=", Cookie("")),
+        (b'__Host-posthouse="abc"', Cookie('"abc"')),  # of no log-in: the gateway refuses it
+        (b"__Host-posthouse=a=b", Cookie("a=b")),
+        (b"__Host-posthouse=\xff", Cookie("\xff")),
+        (b"__Host-posthouse", Cookie("")),
+        (b"__host-posthouse=abc", None),
+        (b"x__Host-posthouse=abc", None),
+        (b"a=__Host-posthouse=abc", None),
+        (b"__Host-posthouse2=abc", None),
+        (b"__Host-posthouse=a; __Host-posthouse=a", UNREADABLE),
+        (b"", None),
+        (b";;;", None),
+    ],
+)
+def test_the_cookie_of_this_server_is_read_among_all_cookies(value: bytes, credentials: object) -> None:
+    assert cookies(value) == credentials
+
+
+def test_cookies_in_several_fields_are_several_credentials() -> None:
+    assert cookies(b"a=b", b"__Host-posthouse=c") == Cookie("c")
+    assert cookies(b"__Host-posthouse=b", b"__Host-posthouse=c") == (Cookie("b"), Cookie("c"))
+
+
+PIECES = (b"a=b", b" ", b";", b"=", b"__Host-posthouse", b"__Host-posthouse=x", b",", b'"')
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=9))
+def test_any_cookie_header_is_read(pieces: list[bytes]) -> None:
+    value = b"".join(pieces)
+    named = [pair for pair in value.split(b";") if re.fullmatch(rb"[ \t]*__Host-posthouse(=.*)?", pair)]
+    expected = [None, Cookie, UnreadableCredentials][min(len(named), 2)]
+    read = cookies(value)
+    assert (None if read is None else type(read)) is expected
+
+
+@pytest.mark.parametrize("site", [b"cross-site", b"same-site", None])
+def test_a_cookie_that_another_site_causes_is_refused(site: bytes | None) -> None:
+    fields = ((b"cookie", b"__Host-posthouse=x"), (b"sec-fetch-mode", b"cors"))
+    assert read_credentials(fields if site is None else (*fields, (b"sec-fetch-site", site))) == CROSS_SITE
+    assert read_credentials((*fields, (b"sec-fetch-site", b"same-origin"))) == Cookie("x")
+    assert read_credentials((*fields, (b"origin", b"http://localhost"))) == Cookie("x")
+
+
+def test_the_header_that_sets_a_cookie() -> None:
+    attributes = b"; Path=/; Max-Age=60; Secure; HttpOnly; SameSite=Strict"
+    assert cookie_field(SetCookie("abc", 60)) == (b"Set-Cookie", b"__Host-posthouse=abc" + attributes)
+    cleared = b"__Host-posthouse=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict"
+    assert cookie_field(SetCookie("", 0)) == (b"Set-Cookie", cleared)

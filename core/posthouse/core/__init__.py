@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .gateway import Gateway
 from .operations.operations import Failed, Refused
-from .service.authenticators import Authenticator, Basic, Bearer, CrossSiteCredentials, UnreadableCredentials
+from .service.authenticators import Authenticator, Basic, Bearer, Cookie, CrossSiteCredentials, UnreadableCredentials
 from .service.context import AuthContext, Context, HookContext
 from .service.hooks import Hook
 from .service.method import Method, OnCall, OnOutcome, Outcome, Raised, Returned
@@ -72,6 +72,7 @@ from .values.peers import (
     OperationId,
     OutgoingId,
     Peer,
+    SetCookie,
     SocketId,
 )
 from .values.stats import Health
@@ -111,6 +112,7 @@ __all__ = [
     "ConnectionId",
     "ConnectionOpened",
     "Context",
+    "Cookie",
     "CrossSiteCredentials",
     "Disconnect",
     "DrainStarted",
@@ -150,6 +152,7 @@ __all__ = [
     "Returned",
     "RpcError",
     "Service",
+    "SetCookie",
     "SocketId",
     "StopAccepting",
     "Transmit",

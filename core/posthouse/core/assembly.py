@@ -24,6 +24,7 @@ from posthouse.core.dispatch.builtin.part import Tables
 from posthouse.core.dispatch.dispatch import Dispatch
 from posthouse.core.dispatch.logins import Logins
 from posthouse.core.identity.arrivals import Arrivals
+from posthouse.core.identity.cookies import Cookies
 from posthouse.core.identity.expiry import Expiry
 from posthouse.core.identity.hashing import beside_hashes
 from posthouse.core.identity.verifications import Verifications
@@ -70,13 +71,15 @@ class Assembly:
         self._outcomes = Outcomes(shared, connections, self._calls, self._replies, self._followers)
         self._requests = OutgoingRequests(shared, self._delivery)
         self._operations = Operations(shared)
-        self._verifications = Verifications(shared, self._operations, service.authenticators.values())
+        self._cookies = Cookies(shared)
+        self._verifications = Verifications(shared, self._operations, service.authenticators.values(), self._cookies)
         self._logins = Logins(shared, connections, self._verifications, self._calls, self._outcomes)
         self.schemes = schemes = {each.scheme: each.takes for each in service.authenticators.values()}
         tables = Tables(shared, connections, self._delivery, self._calls, self._outcomes, self._logins, schemes)
         builtins = Builtins(service, tables)
         self._dispatch = Dispatch(shared, service, self._calls, self._requests, self._replies, builtins)
-        self._arrivals = Arrivals(shared, connections, self._openings, self._verifications, self._dispatch.receive)
+        receive, logs_in = self._dispatch.receive, self._dispatch.logs_in
+        self._arrivals = Arrivals(shared, connections, self._openings, self._verifications, receive, logs_in)
         self._drain = Drain(shared, connections, self._delivery, self._dispatch, self._outcomes, self._arrivals)
         # When a connection ends, each table that holds facts about it forgets them.
         drops = (
@@ -96,3 +99,8 @@ class Assembly:
         self._closing = Closing(shared, connections, drops, drops_answered)
         self._revocation = Revocation(shared, connections, self._verifications, self._outcomes)
         self._limits = Limits(shared, connections, self._calls, self._operations, self._closing, self._drain)
+
+    def draw_secrets_from(self, secrets: Entropy) -> None:
+        """Draw the secrets of cookies from here, and not from `entropy`: a host that records what it draws must not
+        record them."""
+        self._cookies.secrets = secrets

@@ -60,9 +60,9 @@ class Gateway(Assembly):
 
     def connect(self, peer: Peer, now: float, *, credentials: object = None) -> ConnectionId:
         """A peer asks to be connected. `Accept` admits it (an HTTP exchange is admitted by its `Answer`), `Disconnect`
-        refuses it. Exactly one `disconnected` must follow. `credentials` (Bearer, Basic, or UnreadableCredentials for
-        others; a tuple of several, which must be those of one user) are verified first. They are ignored if the service
-        has no authenticator."""
+        refuses it. Exactly one `disconnected` must follow. `credentials` (Bearer, Basic, Cookie, or
+        UnreadableCredentials for others; a tuple of several, which must be those of one user) are verified first. They
+        are ignored if the service has no authenticator."""
         if self._busy:
             self._check_not_reentrant()
         if credentials is None or not self.authenticates:
@@ -79,7 +79,7 @@ class Gateway(Assembly):
             if record is not None and record.state is State.ASKED:
                 raise UsageError(f"connection {connection} is an HTTP exchange: it has already received its one text")
             if record is not None and record.state is State.AUTHENTICATING:
-                self._arrivals.hold(record, data)
+                self._arrivals.hold(record, data, now)
                 self._limits.enforce(now)
             return
         if not record.pushable:

@@ -15,11 +15,13 @@ from posthouse.adapters.journal.arguments import NOTATIONS
 from posthouse.adapters.journal.format import CLASSES, INPUTS, Machine
 from posthouse.core import (
     Address,
+    Answer,
     Basic,
     Bearer,
     Config,
     ConnectionOpened,
     Context,
+    Cookie,
     CrossSiteCredentials,
     Gateway,
     Identity,
@@ -42,8 +44,8 @@ from tests.transports.board import Browser, body, calculator, call, counter, pos
 
 from .test_redaction import CANARY, STREAMS
 
-LOOK_UPS = ("health", "next_timeout", "stats", "busy")
-"""The methods that change nothing."""
+LOOK_UPS = ("health", "next_timeout", "stats", "busy", "draw_secrets_from")
+"""The methods that change nothing, and the one that is called before every input."""
 
 
 class Host:
@@ -696,3 +698,42 @@ def test_a_gateway_behind_proxies_is_recorded_and_replayed_to_the_same() -> None
     gateway.disconnected(connection, None, 1.0)
     gateway.released(socket, 1.0)
     assert host.followed() == host.replayed()
+
+
+def test_a_journal_has_no_cookie_and_its_replay_knows_who_comes_with_one() -> None:
+    service = authenticated()
+    lines: list[bytes] = []
+    header = Header.of(service, Config(), wall=WALL)
+    recorder = Recorder(service, header, lines.append, counter())
+    gateway = Gateway(recorder.service, wall=WALL, entropy=recorder.entropy)
+    gateway.draw_secrets_from(recorder.secrets)
+    recorder.watch(gateway)
+
+    def ask(text: bytes, credentials: object = None) -> list[Any]:
+        one = gateway.connect(Peer("http", Address("127.0.0.1")), 0.0, credentials=credentials)
+        gateway.receive(one, text, 0.0)
+        for effect in list(gateway.outbox):
+            if isinstance(effect, Verify):
+                gateway.conclude(effect.operation, Identity("ada"), 0.0)
+        answers = [effect for effect in gateway.outbox if isinstance(effect, Answer)]
+        gateway.outbox.clear()
+        gateway.disconnected(one, None, 0.0)
+        return answers
+
+    (answer,) = ask(call("auth.login", b'{"method":"bearer","token":"canary","cookie":true}'))
+    secret = answer.cookie.secret
+    (answer,) = ask(call("connection.info"), Cookie(secret))
+    assert b'"user":"ada"' in answer.data
+    assert ask(call("connection.info"), Cookie("c4n4ry")) == []
+    written = b"".join(lines)
+    assert secret.encode() not in written
+    assert CANARY not in written
+    replayed: list[bytes | None] = []
+    done = replay(
+        read(lines),
+        service,
+        check=True,
+        effects=lambda place, effect: replayed.append(effect.data) if isinstance(effect, Answer) else None,
+    )
+    assert (done.failure, done.diverged_at) == (None, None)
+    assert b'"user":"ada"' in (replayed[1] or b"")

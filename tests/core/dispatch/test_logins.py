@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.json import decode, encode
 from posthouse.core.operations.operations import Busy
-from posthouse.core.service.authenticators import Bearer
+from posthouse.core.service.authenticators import Bearer, Cookie
 from posthouse.core.values.close_reasons import TOO_MANY_FAILED_AUTHENTICATIONS
-from posthouse.core.values.effects import Disconnect, Invoke, Transmit, Verify, Withdraw
+from posthouse.core.values.effects import Accept, Answer, Disconnect, Invoke, Transmit, Verify, Withdraw
 from posthouse.core.values.lifecycle import CallEnded, CallTimedOut
-from posthouse.core.values.peers import ConnectionId, Identity, OperationId
+from posthouse.core.values.peers import Address, ConnectionId, Identity, Kind, OperationId, Peer, SetCookie
 
 from tests.core.identity.credentials import ADA, BOB, FAILED, HERE, OTHER, REFUSED, TOKEN, AuthWorld, authenticated
-from tests.core.world import WALL, World, code_of
+from tests.core.world import WALL, World, code_of, request
 
 ONE, TWO = OperationId(1), OperationId(2)
 
@@ -353,3 +354,135 @@ def test_a_log_in_that_waits_for_a_hash_is_refused_as_busy_after_its_time() -> N
     world.at(11.0)
     (reply,) = world.said()
     assert (code_of(reply), reply["error"]["data"]["limit"]) == (-32009, "max_hashes_per_user")
+
+
+# Cookies
+
+LOCAL, REMOTE, TLS = Address("127.0.0.1", 1), Address("192.0.2.1", 1), Address("192.0.2.1", 1, secure=True)
+
+
+class Browser(AuthWorld):
+    """HTTP exchanges, each a connection of its own, whose token is that of Ada."""
+
+    def ask(
+        self, method: str, params: object = (), credentials: object = None, address: Address = LOCAL, **peer: Any
+    ) -> Answer | Disconnect:
+        """The one answer to a request, or its refusal."""
+        one = self.gateway.connect(Peer("http", address, **peer), self.now, credentials=credentials)
+        self.gateway.receive(one, encode(request(method, params, 1)), self.now)
+        for effect in list(self.gateway.outbox):
+            if isinstance(effect, Verify):
+                self.conclude(effect.operation, ADA)
+        (answer,) = (effect for effect in self.take() if isinstance(effect, Answer | Disconnect))
+        self.gateway.disconnected(one, None, self.now)
+        return answer
+
+    def log_in(self, credentials: object = None, method: str = "login", **options: Any) -> Cookie:
+        """The cookie that a log-in sets."""
+        params = {"method": "bearer", "token": TOKEN.token, "cookie": True}
+        answer = self.ask(f"auth.{method}", params, credentials, **options)
+        assert isinstance(answer, Answer)
+        assert answer.cookie is not None, answer
+        return Cookie(answer.cookie.secret)
+
+    def user(self, cookie: object) -> object:
+        """Who calls with this cookie."""
+        answer = self.ask("connection.info", (), cookie)
+        if isinstance(answer, Disconnect):
+            return answer.reason.name
+        return decode(answer.data or b"")["result"]["user"]
+
+
+def test_a_log_in_over_http_sets_a_cookie_with_which_later_requests_come() -> None:
+    browser = Browser()
+    cookie = browser.log_in()
+    assert browser.user(cookie) == "ada"
+    websocket = browser.gateway.connect(Peer("websocket", LOCAL), 0.0, credentials=cookie)
+    assert browser.take() == [Accept(websocket)]
+    assert browser.gateway._connections.records[websocket].identity == ADA
+
+
+def test_a_log_in_that_asks_for_no_cookie_sets_none() -> None:
+    browser = Browser()
+    answer = browser.ask("auth.login", {"method": "bearer", "token": TOKEN.token})
+    assert isinstance(answer, Answer)
+    assert (answer.code, answer.cookie) == (None, None)
+
+
+def test_a_log_out_ends_the_cookie_and_clears_it() -> None:
+    browser = Browser()
+    cookie, other = browser.log_in(), browser.log_in()
+    answer = browser.ask("auth.logout", (), cookie)
+    assert isinstance(answer, Answer)
+    assert (answer.code, answer.cookie) == (None, SetCookie("", 0))
+    assert [browser.user(each) for each in (cookie, other)] == ["stale_cookie", "ada"]
+
+
+def test_a_log_out_on_a_websocket_ends_the_cookie_with_which_it_came() -> None:
+    browser = Browser()
+    cookie = browser.log_in()
+    one = browser.gateway.connect(Peer("websocket", LOCAL), 0.0, credentials=cookie)
+    browser.call(one, "auth.logout")
+    assert browser.user(cookie) == "stale_cookie"
+
+
+@pytest.mark.parametrize("method", ["login", "refresh"])
+def test_another_log_in_with_a_cookie_gets_another_one_and_ends_it(method: str) -> None:
+    browser = Browser()
+    one = browser.log_in()
+    two = browser.log_in(one, method)
+    assert one != two
+    assert [browser.user(each) for each in (one, two)] == ["stale_cookie", "ada"]
+
+
+@pytest.mark.parametrize("kind", ["websocket", "cli"])
+def test_only_http_can_set_a_cookie(kind: Kind) -> None:
+    world = AuthWorld()
+    one = world.gateway.connect(Peer(kind, LOCAL), 0.0)
+    world.take()
+    world.call(one, "auth.login", {"method": "bearer", "token": "x", "cookie": True})
+    (reply,) = world.said()
+    assert reply["error"]["code"] == -32602
+    assert reply["error"]["data"] == {"parameter": "cookie", "reason": "only POST /rpc can set a cookie"}
+    assert not world.gateway._verifications.records
+
+
+@pytest.mark.parametrize(
+    ("address", "refused"),
+    [
+        *((LOCAL, False), (Address("::1"), False), (Address("::ffff:127.0.0.1"), False), (Address(), False)),
+        *((TLS, False), (REMOTE, True), (Address("2001:db8::1"), True), (Address("192.0.2.127"), True)),
+    ],
+)
+def test_a_cookie_needs_https_or_a_client_on_the_same_machine(address: Address, refused: bool) -> None:
+    params = {"method": "bearer", "token": "x", "cookie": True}
+    answer = Browser().ask("auth.login", params, address=address)
+    assert isinstance(answer, Answer)
+    assert (answer.code, answer.cookie is None) == ((-32602, True) if refused else (None, False))
+    assert (b'"a cookie needs https, or a client on the server\'s machine"' in (answer.data or b"")) is refused
+
+
+def test_a_log_in_that_fails_sets_no_cookie() -> None:
+    browser = Browser(max_sessions=1)
+    browser.log_in()
+    answer = browser.ask("auth.login", {"method": "bearer", "token": TOKEN.token, "cookie": True})
+    assert isinstance(answer, Answer)
+    assert (answer.code, answer.cookie) == (-32009, None)
+    assert b'"limit":"max_sessions"' in (answer.data or b"")
+
+
+def test_a_cookie_is_set_by_the_answer_to_a_batch_and_by_an_empty_one() -> None:
+    browser = Browser()
+    log_in = request("auth.login", {"method": "bearer", "token": "x", "cookie": True}, 1)
+    log_out = request("auth.logout", (), 2)
+    answers = []
+    for text in ([log_in], [log_in, log_out], {key: log_in[key] for key in ("jsonrpc", "method", "params")}):
+        one = browser.gateway.connect(Peer("http", LOCAL), 0.0)
+        browser.gateway.receive(one, encode(text), 0.0)
+        for effect in list(browser.gateway.outbox):
+            if isinstance(effect, Verify):
+                browser.conclude(effect.operation, ADA)
+        answers += [effect for effect in browser.take() if isinstance(effect, Answer)]
+        browser.gateway.disconnected(one, None, 0.0)
+    assert [answer.cookie and answer.cookie.max_age for answer in answers] == [7_776_000, 0, 7_776_000]
+    assert answers[2].data is None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from posthouse.core.connections.state import State
 from posthouse.core.operations.operations import Busy
-from posthouse.core.service.authenticators import Basic, CrossSiteCredentials, UnreadableCredentials
+from posthouse.core.service.authenticators import Basic, Cookie, CrossSiteCredentials, UnreadableCredentials
 from posthouse.core.values.close_reasons import (
     AUTHENTICATION_FAILED,
     CREDENTIALS_EXPIRED,
@@ -20,9 +20,10 @@ from posthouse.core.values.close_reasons import (
     MAX_EXTERNAL_OPERATIONS,
     MAX_HASHES_PER_USER,
     MAX_HASHING_QUEUE,
+    STALE_COOKIE,
     TOO_MANY_FAILED_AUTHENTICATIONS,
 )
-from posthouse.core.values.effects import Accept, Answer, Disconnect, Drained, Invoke, Withdraw
+from posthouse.core.values.effects import Accept, Answer, Disconnect, Drained, Invoke, Verify, Withdraw
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import AuthFailed, AuthSucceeded, ConnectionOpened, LimitBreached
 from posthouse.core.values.peers import Identity, Kind, OperationId, Peer
@@ -402,3 +403,73 @@ def test_a_user_that_is_revoked_between_two_credentials_of_one_request_is_refuse
     assert [event.reason for event in failed] == ["revoked"]
     assert world.gateway._connections.records[one].state is State.CLOSING
     assert not world.gateway._arrivals.records
+
+
+# A cookie that does not count (any more)
+
+STALE = Cookie("never minted")
+LOG_IN = request("auth.login", {"method": "bearer", "token": "canary-token"}, 1)
+
+
+def test_a_stale_cookie_refuses_a_websocket_at_once() -> None:
+    world = AuthWorld()
+    one = world.arrive(STALE)
+    (event,) = (event for event in world.take_events() if isinstance(event, AuthFailed))
+    assert event.reason == "stale_cookie"
+    two = world.arrive(STALE)
+    assert world.take() == [Disconnect(two, STALE_COOKIE)]
+    assert STALE_COOKIE.clears_cookie
+    assert one != two
+
+
+@pytest.mark.parametrize(
+    "text", [CALL, [LOG_IN], request("auth.refresh", {"method": "bearer", "token": "x"}, 1), {"jsonrpc": "2.0"}]
+)
+def test_a_stale_cookie_refuses_every_request_but_a_log_in(text: Any) -> None:
+    world = AuthWorld()
+    one = world.arrive(STALE, "http")
+    assert world.take() == []
+    world.receive(one, text)
+    assert world.take() == [Disconnect(one, STALE_COOKIE)]
+    assert world.gateway.memory == 0
+
+
+def test_a_log_in_with_a_stale_cookie_goes_on_as_an_anonymous_one() -> None:
+    world = AuthWorld()
+    one = world.arrive(STALE, "http")
+    world.receive(one, LOG_IN)
+    assert world.gateway._connections.records[one].identity == Identity()
+    world.conclude(world.asked().operation, ADA)
+    (answer,) = world.take()
+    assert isinstance(answer, Answer)
+    assert answer.code is None
+    assert world.gateway.stats()["auth.succeeded"] == 1
+    assert "auth.failed" not in world.gateway.stats()
+
+
+def test_a_stale_cookie_refuses_a_request_whose_other_credentials_are_right_unless_it_logs_in() -> None:
+    world = AuthWorld()
+    for text, refused in ((CALL, True), (LOG_IN, False)):
+        one = world.arrive((STALE, TOKEN), "http")
+        world.receive(one, text)
+        asked = [effect for effect in world.gateway.outbox if isinstance(effect, Verify)]
+        for verify in asked:
+            world.conclude(verify.operation, ADA)
+        assert (Disconnect(one, STALE_COOKIE) in world.take()) is refused
+
+
+def test_a_peer_that_leaves_before_its_text_is_forgotten() -> None:
+    world = AuthWorld()
+    one = world.arrive(STALE, "http")
+    world.gateway.disconnected(one, None, 1.0)
+    assert world.take() == []
+    assert not world.gateway._arrivals.records
+
+
+def test_a_cookie_of_another_user_than_the_token_is_refused() -> None:
+    world = AuthWorld()
+    minted = world.gateway._cookies.mint(BOB, 0.0)
+    assert minted is not None
+    one = world.arrive((TOKEN, Cookie(minted[1].secret)))
+    world.conclude(world.asked().operation, ADA)
+    assert world.take() == [Disconnect(one, DIFFERENT_USERS)]

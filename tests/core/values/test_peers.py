@@ -231,3 +231,19 @@ def test_a_network_of_proxies_is_read_as_cidr_or_as_one_address() -> None:
     assert read_network("fd00::/8") == IPv6Network("fd00::/8")
     with pytest.raises(UsageError, match=r"trust_proxies contains 'proxy.example': give a network such as"):
         read_network("proxy.example")
+
+
+@pytest.mark.parametrize(
+    ("address", "private"),
+    [
+        *(
+            (Address(), True),
+            (Address("127.0.0.1"), True),
+            (Address("::1%lo"), True),
+            (Address("::ffff:127.8.9.1"), True),
+        ),
+        *((Address("192.0.2.1", secure=True), True), (Address("192.0.2.1"), False), (Address("::2"), False)),
+    ],
+)
+def test_nobody_can_read_along_on_the_same_machine_or_behind_tls(address: Address, private: bool) -> None:
+    assert address.private is private

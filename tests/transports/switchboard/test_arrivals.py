@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from posthouse.core import Basic, Bearer, Identity, Refused, Service, Verify
 
@@ -171,3 +173,48 @@ def test_a_page_gets_no_challenge_of_basic() -> None:
     assert answer.startswith(b"HTTP/1.1 401 Unauthorized\r\n")
     assert answer.count(b"WWW-Authenticate: ") == 1
     assert b"\r\nWWW-Authenticate: Bearer\r\n" in answer
+
+
+LOG_IN = call("auth.login", b'{"method":"bearer","token":"x","cookie":true}')
+
+
+def test_a_log_in_sets_a_cookie_that_opens_a_websocket_and_a_log_out_clears_it() -> None:
+    door = Doorway()
+    assert door.feed(door.socket, post(b"x", LOG_IN).replace(b"Authorization: Bearer x\r\n", b"")) == b""
+    door.decide(ADA)
+    answer = door.take(door.socket)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    found = re.search(
+        rb"\r\nSet-Cookie: (__Host-posthouse=[A-Za-z0-9_-]{43}); Path=/; Max-Age=7776000; Secure; HttpOnly; "
+        rb"SameSite=Strict\r\n",
+        answer,
+    )
+    assert found is not None
+    cookie = b"Cookie: a=b; %b\r\n" % found[1]
+    browser = door.open()
+    page = cookie + b"Origin: http://localhost\r\n"
+    head = door.feed(browser, UPGRADE.replace(b"Authorization: Bearer x\r\n", page))
+    assert head.startswith(b"HTTP/1.1 101")
+    log_out = post(b"x", call("auth.logout")).replace(b"Authorization: Bearer x\r\n", cookie)
+    cleared = door.feed(door.socket, log_out)
+    assert b"\r\nSet-Cookie: __Host-posthouse=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict\r\n" in cleared
+    again = door.feed(door.socket, log_out)
+    assert again.startswith(b"HTTP/1.1 401 Unauthorized\r\n")
+    assert b"\r\nSet-Cookie: __Host-posthouse=; Path=/; Max-Age=0; " in again
+
+
+def test_a_page_of_the_same_origin_logs_in_with_a_cookie_that_does_not_count_any_more() -> None:
+    door = Doorway()
+    page = b"Cookie: __Host-posthouse=old\r\nOrigin: http://localhost\r\nSec-Fetch-Site: same-origin\r\n"
+    assert door.feed(door.socket, post(b"x", LOG_IN).replace(b"Authorization: Bearer x\r\n", page)) == b""
+    door.decide(ADA)
+    answer = door.take(door.socket)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nSet-Cookie: __Host-posthouse=" in answer
+
+
+def test_a_handshake_with_a_cookie_that_does_not_count_gets_401_and_clears_it() -> None:
+    door = Doorway()
+    answer = door.feed(door.socket, UPGRADE.replace(b"Authorization: Bearer x", b"Cookie: __Host-posthouse=old"))
+    assert answer.startswith(b"HTTP/1.1 401 Unauthorized\r\n")
+    assert b"\r\nSet-Cookie: __Host-posthouse=; Path=/; Max-Age=0; " in answer

@@ -242,8 +242,11 @@ class Codec(Protocol):
         """The gateway admitted the connection. Returns the codec that reads on: another one after an `Upgrade`."""
         return self
 
-    def answer(self, data: bytes | None, code: int | None, retry_after: float | None, now: float) -> None:
-        """End an `Exchange`. `data` None: there is nothing to say. `code` is the JSON-RPC error's, or None."""
+    def answer(
+        self, data: bytes | None, code: int | None, retry_after: float | None, now: float, *, fields: Fields = ()
+    ) -> None:
+        """End an `Exchange`. `data` None: there is nothing to say. `code` is the JSON-RPC error's, or None. `fields`
+        are header fields of the answer."""
         raise UsageError(f"{type(self).__name__} has no request to answer")
 
     def answer_whole(self, data: bytes | None, code: int | None, now: float) -> bytes | None:

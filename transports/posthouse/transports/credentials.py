@@ -1,7 +1,7 @@
-"""The credentials of a request: what its head says, read and not judged.
+"""The credentials of a request: what its head says, read and not judged. And the cookie that an answer sets.
 
-An Authorization header, and for the pages of browsers an offered subprotocol of a WebSocket handshake. All of them are
-read: a request that has several must mean the same user with each.
+An Authorization header, and for the pages of browsers a cookie, or an offered subprotocol of a WebSocket handshake. All
+of them are read: a request that has several must mean the same user with each.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error, a2b_base64
 from typing import Any, Final
 
-from posthouse.core.service.authenticators import Basic, Bearer, CrossSiteCredentials, UnreadableCredentials
+from posthouse.core.service.authenticators import Basic, Bearer, Cookie, CrossSiteCredentials, UnreadableCredentials
+from posthouse.core.values.peers import SetCookie
 
 from .fields import Fields
 
@@ -21,8 +22,14 @@ SCHEME: Final = re.compile(rb"([A-Za-z]+) +([!-~]+)")
 BEARER_PROTOCOL: Final = b"posthouse.bearer."
 """Behind it a subprotocol has a bearer token, in base64url without padding (RFC 4648 section 5)."""
 
+COOKIE_NAME: Final = b"__Host-posthouse"
+"""RFC 6265bis section 4.1.3.2: with `__Host-`, no other host and no page without https can have set it."""
+
 UNREADABLE: Final = UnreadableCredentials()
 CROSS_SITE: Final = CrossSiteCredentials()
+
+AMBIENT: Final = (Basic, Cookie)
+"""The credentials that browsers add by themselves."""
 
 SAME_SITE: Final = (b"same-origin", b"none")
 """The values of `Sec-Fetch-Site` for a request that no other site has caused. `none`: the user typed the address."""
@@ -31,15 +38,17 @@ SAME_SITE: Final = (b"same-origin", b"none")
 def read_credentials(headers: Fields, *, handshake: bool = False) -> Any:
     """The credentials in these headers, whose names are in lower case. None: there are none. A tuple: there are
     several. `handshake`: they are those of a WebSocket handshake, which offers subprotocols."""
-    found = []
+    found: list[Any] = []
     for name, value in headers:
         if name == b"authorization":
             found.append(_read(value))
+        elif name == b"cookie":
+            found += _read_cookies(value)
         elif handshake and name == b"sec-websocket-protocol":
             found += _read_protocols(value)
     if not found:
         return None
-    if Basic in map(type, found) and _is_cross_site(headers):
+    if any(type(each) in AMBIENT for each in found) and _is_cross_site(headers):
         return CROSS_SITE
     return found[0] if len(found) == 1 else tuple(found)
 
@@ -60,6 +69,23 @@ def _read(value: bytes) -> Bearer | Basic | UnreadableCredentials:
     # RFC 7617 section 2: "a user-id containing a colon character is invalid".
     user, colon, password = text.partition(":")
     return Basic(user, password) if colon else UNREADABLE
+
+
+def _read_cookies(value: bytes) -> list[Cookie | UnreadableCredentials]:
+    """The cookie of this server among all cookies (RFC 6265 section 4.2.1). Other cookies may be malformed."""
+    pairs = [pair.strip(b" \t").partition(b"=") for pair in value.split(b";")]
+    secrets = [secret for name, _, secret in pairs if name == COOKIE_NAME]
+    # RFC 6265 section 4.2.2: "servers SHOULD NOT rely upon the serialization order" of two with one name.
+    if len(secrets) > 1:
+        return [UNREADABLE]
+    return [Cookie(secret.decode("latin-1")) for secret in secrets]
+
+
+def cookie_field(cookie: SetCookie) -> tuple[bytes, bytes]:
+    """The header field that sets this cookie (RFC 6265 section 4.1). Browsers send it over https, or to the machine on
+    which they run, and never with a request of another site."""
+    value = b"%b=%b; Path=/; Max-Age=%d; Secure; HttpOnly; SameSite=Strict"
+    return b"Set-Cookie", value % (COOKIE_NAME, cookie.secret.encode("ascii"), cookie.max_age)
 
 
 def _read_protocols(value: bytes) -> list[Bearer | UnreadableCredentials]:

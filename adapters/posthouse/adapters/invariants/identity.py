@@ -37,7 +37,9 @@ def identity(gateway: Gateway) -> None:
         all(record.caller.identity == record.identity for record in records.values()),
         "identity: handlers see the identity of their connection",
     )
-    must(all(each.verification for each in arrivals.values()), "identity: an arrival waits for a verification")
+    for arrival in arrivals.values():
+        waits = arrival.verification is not None or (arrival.stale and arrival.text is None)
+        must(waits, "identity: an arrival waits for a verification, or for a text")
     waited_for = [each.verification for each in arrivals.values() if each.verification is not None]
     waited_for += [each.verification for each in gateway._logins.records.values()]
     lines = gateway._verifications.waiting
@@ -61,6 +63,7 @@ def identity(gateway: Gateway) -> None:
     expiry(gateway)
     strays(gateway)
     revocations(gateway)
+    cookies(gateway)
 
 
 def expiry(gateway: Gateway) -> None:
@@ -130,3 +133,18 @@ def budgets(gateway: Gateway) -> None:
         must(turns.obstacle(turn) is not None, "identity: nobody waits for a turn that is free")
     lines = {turn.number for line in turns.waiting.values() for turn in line}
     must(lines == verifications.waiting.keys(), "identity: those that wait are in the lines")
+
+
+def cookies(gateway: Gateway) -> None:
+    """The cookies that count are found by their users, and are no more than may be."""
+    table, config = gateway._cookies, gateway.config
+    owned = {digest: user for user, own in table.by_user.items() for digest in own}
+    must(owned == {digest: kept.identity.key for digest, kept in table.records.items()}, "tables: cookies by user")
+    must(len(table.records) <= config.max_sessions, "identity: no more cookies are kept than max_sessions")
+    most = config.max_sessions_per_user
+    must(all(len(own) <= most for own in table.by_user.values()), "identity: a user has no more cookies than may be")
+    used = [kept.used_at for kept in table.records.values()]
+    must(used == sorted(used), "order: the least recently used cookie is the first one")
+    for kept in table.records.values():
+        outdated = gateway._verifications.revocations.outdated(kept.identity)
+        must(not outdated, "identity: the cookie of a revoked identity counts")

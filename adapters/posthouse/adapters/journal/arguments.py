@@ -16,8 +16,9 @@ from msgspec import Raw, Struct, convert, json, to_builtins
 from msgspec.structs import replace
 from posthouse.core.encoding.conversion import write_custom
 from posthouse.core.encoding.ordering import ordered
+from posthouse.core.identity.cookies import read_secret, secret_of
 from posthouse.core.operations.operations import Busy, Failed, Refused
-from posthouse.core.service.authenticators import Basic, Bearer, CrossSiteCredentials, UnreadableCredentials
+from posthouse.core.service.authenticators import Basic, Bearer, Cookie, CrossSiteCredentials, UnreadableCredentials
 from posthouse.core.values.errors import RpcError
 from posthouse.core.values.peers import Address, Identity, Peer
 
@@ -26,6 +27,7 @@ CREDENTIALS: Final[dict[type, str]] = {
     Bearer: "bearer",
     Basic: "basic",
     UnreadableCredentials: "unreadable",
+    Cookie: "cookie",
     CrossSiteCredentials: "cross_site",
 }
 
@@ -156,10 +158,13 @@ def _read_credentials(written: Any) -> Any:
     return _read_named(CREDENTIALS, written)
 
 
-def hide_credentials(credentials: Any, hide: Callable[[str], str]) -> Any:
-    """The same kind of credentials, with other secrets."""
+def hide_credentials(credentials: Any, hide: Callable[[str], str], stand_in: Callable[[bytes], bytes]) -> Any:
+    """The same kind of credentials, with other secrets. `stand_in` gives those that a replay mints for cookies."""
     if isinstance(credentials, tuple):
-        return tuple(hide_credentials(each, hide) for each in credentials)
+        return tuple(hide_credentials(each, hide, stand_in) for each in credentials)
+    if isinstance(credentials, Cookie):
+        minted = read_secret(credentials.secret)
+        return Cookie(hide(credentials.secret) if minted is None else secret_of(stand_in(minted)))
     if isinstance(credentials, Bearer):
         return Bearer(hide(credentials.token))
     return Basic(credentials.user, hide(credentials.password)) if isinstance(credentials, Basic) else credentials

@@ -68,6 +68,12 @@ class Recorder:
         self._drawn.append(piece)
         return piece
 
+    def secrets(self, size: int) -> bytes:
+        """The secrets of the machine. Others are recorded in their places, which a replay draws as entropy."""
+        piece = self._entropy(size)
+        self._drawn.append(self._stand_in(piece))
+        return piece
+
     def watch(self, machine: Switchboard | Gateway) -> None:
         """Record every input of this machine from now on."""
         self._machine = machine
@@ -137,7 +143,7 @@ class Recorder:
         elif name == "receive" and self.service.authenticators and type(arguments.get("data")) is bytes:
             arguments["data"] = hide_logins(arguments["data"], self._placeholder)
         elif name == "connect" and "credentials" in arguments:
-            arguments["credentials"] = hide_credentials(arguments["credentials"], self._placeholder)
+            arguments["credentials"] = hide_credentials(arguments["credentials"], self._placeholder, self._stand_in)
         elif name in ("opened", "received", "closed"):
             self._keep_secrets(arguments, returned)
         opened = [a.event for a in actions if type(a) is Emit and type(a.event) is ConnectionOpened]
@@ -166,10 +172,13 @@ class Recorder:
 
     def _placeholder(self, secret: str) -> str:
         """A text in place of a secret, of its length. Equal secrets have equal texts. It does not help to guess one."""
+        data = secret.encode("utf-8", "surrogatepass")
+        return self._stand_in(data).hex()[: len(data)]
+
+    def _stand_in(self, data: bytes) -> bytes:
         if self._hiding is None:
             self._hiding = self._entropy(32)
-        data = secret.encode("utf-8", "surrogatepass")
-        return shake_256(self._hiding + data).hexdigest(len(data))[: len(data)]
+        return shake_256(self._hiding + data).digest(len(data))
 
     def _keep_secrets(self, arguments: dict[str, Any], returned: Any) -> None:
         """Redact the bytes of each socket that may speak HTTP, until the socket closes or becomes a WebSocket."""
@@ -211,6 +220,7 @@ def record(
     header = Header.of(service, config, wall=wall, policy=recorded, events=events, direct=direct)
     recorder = Recorder(service, header, write, entropy)
     core = gateway(recorder.service, config, wall=wall, entropy=recorder.entropy, events=events)
+    core.draw_secrets_from(recorder.secrets)
     board = Switchboard(core, policy, about, direct=direct)
     recorder.watch(core if recorded is None else board)
     return board

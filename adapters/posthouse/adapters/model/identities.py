@@ -7,12 +7,12 @@ gateway.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 from posthouse.adapters.invariants import Violation, must
 from posthouse.core.operations.operations import Busy
-from posthouse.core.service.authenticators import Authenticator
+from posthouse.core.service.authenticators import Authenticator, Cookie
 from posthouse.core.values.effects import Accept, Disconnect
 from posthouse.core.values.errors import (
     FORBIDDEN,
@@ -26,9 +26,16 @@ from posthouse.core.values.peers import Identity
 
 from .credentials.asked import Asked, Others
 from .credentials.asking import TOO_MANY, Asking
-from .credentials.reading import read_credentials, too_long
+from .credentials.cookies import is_log_in
+from .credentials.reading import asks_for_cookie, read_credentials, too_long
 from .messages import Codes
 from .records import Call, Connection
+
+ABOUT_CREDENTIALS: Final = (
+    *("authentication_failed", "credentials_expired", TOO_MANY, "max_external_operations", "max_hashing_queue"),
+    *("max_hashes_per_address", "max_hashes_per_user", "different_users", "cross_site", "stale_cookie"),
+)
+"""The reasons to refuse a connection that has to do with its credentials."""
 
 
 class Identities(Asking):
@@ -40,8 +47,9 @@ class Identities(Asking):
         """A connection was opened with these credentials."""
         if credentials is None or not self._authenticators:
             return
-        if isinstance(credentials, tuple):
-            self._look_at(connection, Others(credentials, self._expected.now + self._config.authentication_timeout))
+        if isinstance(credentials, tuple | Cookie):
+            given = credentials if isinstance(credentials, tuple) else (credentials,)
+            self._look_at(connection, Others(given, self._expected.now + self._config.authentication_timeout))
             return
         chain = [each for each in self._authenticators if type(credentials) is each.takes]
         refused = [effect for effect in self._effects(Disconnect) if effect.connection == connection.number]
@@ -58,7 +66,20 @@ class Identities(Asking):
         refused = self._closed(connection) is not None
         while others.left:
             credentials = others.left[0]
-            others = Others(others.left[1:], others.deadline, others.identity)
+            others = replace(others, left=others.left[1:])
+            if isinstance(credentials, Cookie):
+                found = None if self._refused_unseen(connection) else self._found(connection, credentials)
+                if found is None and (refused or connection.pushable):
+                    must(refused, "identity: a cookie was accepted that does not count", connection.number)
+                    break
+                if found is None:
+                    others = replace(others, stale=True)
+                    continue
+                if others.identity is not None and others.identity.key != found.key:
+                    must(refused, "identity: a request has the credentials of two users", connection.number)
+                    break
+                others = replace(others, identity=others.identity or found)
+                continue
             chain = [each for each in self._authenticators if type(credentials) is each.takes]
             cached = self.verified.find(chain, credentials, self._expected.now)
             if cached is None:
@@ -68,22 +89,50 @@ class Identities(Asking):
             if others.identity is not None and others.identity.key != cached.key:
                 must(refused, "identity: a request has the credentials of two users", connection.number)
                 break
-            others = Others(others.left, others.deadline, others.identity or cached)
-        connection.pending = False
+            others = replace(others, identity=others.identity or cached)
+        connection.stale = others if others.stale and not refused and connection.text is None else None
+        connection.pending = connection.stale is not None
+        if connection.pending:
+            return None
         text, connection.text = connection.text, None
         if refused:
+            may = not others.stale or text is None or not is_log_in(text) or self._limited(connection)
+            must(may, "identity: a log-in was refused because of a cookie that does not count", connection.number)
             return None
-        assert others.identity is not None
-        must(not self.validity.outdated(others.identity), "identity: a revoked identity counts", connection.number)
-        connection.identity = others.identity
+        fits = not others.stale or (text is not None and is_log_in(text))
+        must(fits, "identity: a cookie was accepted that does not count", connection.number)
+        if others.identity is not None:
+            must(not self.validity.outdated(others.identity), "identity: a revoked identity counts", connection.number)
+        connection.identity = others.identity or connection.peer.identity
         return text
+
+    def _found(self, connection: Connection, cookie: Cookie) -> Identity | None:
+        return self.cookies.find(cookie, connection, self._expected.now)
+
+    def _refused_unseen(self, connection: Connection) -> bool:
+        """Was this connection refused before its credentials were looked at?"""
+        new = connection.opened_at == self._expected.now and connection.text is None
+        return new and self._limited(connection) and "max_connections_per_user" not in self._reasons(connection)
+
+    def _limited(self, connection: Connection) -> bool:
+        """Is it refused for another reason than its credentials?"""
+        return any(reason not in ABOUT_CREDENTIALS for reason in self._reasons(connection))
+
+    def _reasons(self, connection: Connection) -> list[str]:
+        return [each.reason.name for each in self._effects(Disconnect) if each.connection == connection.number]
+
+    def held(self, connection: Connection) -> bytes | None:
+        """The text has come for which a connection with an old cookie waits. Returns it, if that is admitted."""
+        others = connection.stale
+        assert isinstance(others, Others)
+        return self._look_at(connection, others)
 
     def _judge(
         self,
         connection: Connection,
         credentials: Any,
         chain: list[Authenticator],
-        login: tuple[int, bool] | None = None,
+        login: tuple[int, bool, bool] | None = None,
         *,
         others: Others | None = None,
     ) -> Codes | None:
@@ -113,9 +162,10 @@ class Identities(Asking):
             must(full, "identity: credentials were refused that nobody judged", reason)
             return (SERVER_BUSY,)
         self._guesses.count(attempt, now)
-        call, refresh = login or (None, False)
+        call, refresh, cookie = login or (None, False, False)
         deadline = now + self._config.authentication_timeout if others is None else others.deadline
-        self._ask(Asked(connection, credentials, chain, attempt, deadline, call=call, refresh=refresh, others=others))
+        about = Asked(connection, credentials, chain, attempt, deadline, 0, call, refresh, cookie, others)
+        self._ask(about)
         return None
 
     # Calls
@@ -126,19 +176,22 @@ class Identities(Asking):
             if params not in (None, b"{}", b"[]"):
                 return (INVALID_PARAMS,)
             self.validity.identify(connection, connection.peer.identity)
+            self.cookies.log_out(connection)
             return (None,)
         credentials = read_credentials(params, [each.takes for each in self._authenticators])
         if credentials is None:
             return (INVALID_PARAMS,)
-        refresh = method == "auth.refresh"
+        if self.cookies.refused(connection, params):
+            return (INVALID_PARAMS,)
+        refresh, cookie = method == "auth.refresh", asks_for_cookie(params)
         chain = [each for each in self._authenticators if type(credentials) is each.takes]
         cached = self.verified.find(chain, credentials, self._expected.now)
         if cached is not None:
             self._expected.statistics.count("auth.cached")
-            return self._change(connection, cached, refresh=refresh)
-        return self._judge(connection, credentials, chain, (call, refresh))
+            return self._change(connection, cached, refresh=refresh, cookie=cookie)
+        return self._judge(connection, credentials, chain, (call, refresh, cookie))
 
-    def _change(self, connection: Connection, identity: Identity, *, refresh: bool) -> Codes:
+    def _change(self, connection: Connection, identity: Identity, *, refresh: bool, cookie: bool) -> Codes:
         same = identity.key == connection.identity.key
         if refresh and not same:
             return (FORBIDDEN,)
@@ -149,6 +202,8 @@ class Identities(Asking):
         enforced = allowed is not None and "max_connections_per_user" not in self._config.observe
         if enforced and not same and len(others) >= (allowed or 0):
             return (RATE_LIMITED,)
+        if cookie and not self.cookies.mint(connection, identity, self._expected.now):
+            return (SERVER_BUSY,)
         self.validity.identify(connection, identity)
         return (None,)
 
@@ -194,7 +249,7 @@ class Identities(Asking):
         if code is not None:
             return (code,)
         self._remember(authenticator, asked, identity)
-        return () if late else self._change(asked.connection, identity, refresh=asked.refresh)
+        return () if late else self._change(asked.connection, identity, refresh=asked.refresh, cookie=asked.cookie)
 
     def _remember(self, authenticator: Authenticator, asked: Asked, identity: Identity) -> None:
         self._expected.told.verified(asked.connection, authenticator.name, identity)
@@ -236,7 +291,7 @@ class Identities(Asking):
             if others.identity is not None and others.identity.key != identity.key:
                 self._refused(connection)
                 return None
-            return self._look_at(connection, Others(others.left, others.deadline, others.identity or identity))
+            return self._look_at(connection, replace(others, identity=others.identity or identity))
         connection.pending = False
         text, connection.text = connection.text, None
         if self._closed(connection) is not None:
@@ -254,6 +309,7 @@ class Identities(Asking):
     def drop(self, connection: Connection) -> None:
         """The connection is closed or lost: the operation that it waits for is withdrawn."""
         self.waiting = [each for each in self.waiting if each.connection is not connection]
+        self.cookies.drop(connection)
         for operation in [number for number, each in self.asked.items() if each.connection is connection]:
             self._withdraw(operation)
 

@@ -203,6 +203,8 @@ class Model:
         connection = self.connections.get(number)
         if connection is not None and connection.pending:
             connection.text = data
+            if connection.stale is not None:
+                self._admitted(connection, self._identities.held(connection))
         elif connection is not None and connection.open and not connection.exchange_used:
             connection.exchange_used = not connection.pushable
             self._requests.receive(connection, data)
@@ -233,15 +235,20 @@ class Model:
             return
         text = self._identities.concluded(operation, outcome, first)
         if asked is not None and not asked.connection.pending:
-            self._admit(asked.connection)
-        if asked is not None and text is not None:
-            asked.connection.exchange_used = not asked.connection.pushable
-            self._requests.receive(asked.connection, text)
+            self._admitted(asked.connection, text)
+
+    def _admitted(self, connection: Connection, text: bytes | None) -> None:
+        """Its credentials were verified: it is admitted, or refused, with the text that it has sent."""
+        self._admit(connection)
+        if text is not None:
+            connection.exchange_used = not connection.pushable
+            self._requests.receive(connection, text)
 
     def revoke(self, user: str, namespace: str, not_before: float | None, closed: int) -> None:
         """A user was revoked. `closed` connections are closed for it."""
         key = (namespace, user)
         self._identities.verified.revoke(key)
+        self._identities.cookies.revoke(key, not_before)
         revoked = self._validity.revoke(key, not_before, self.connections.values())
         for connection in revoked:
             connection.revoked = key

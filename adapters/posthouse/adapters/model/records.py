@@ -79,7 +79,8 @@ class Connection(Struct, eq=False):
     """One connection. `open` until it is closed or lost; after a `Disconnect` it is `closed`, and nothing may be sent.
 
     - `changing`: the call that may change its identity.
-    - `pending`: its credentials are being verified; `text` was received meanwhile.
+    - `pending`: its credentials are being verified; `text` was received meanwhile. `stale`: its cookie does not count
+      any more, so that its text decides.
     - `exchange_used`: it is an HTTP exchange, and its one text was received.
     - `running` is the number of handlers that have not ended. `calls` have no outcome; they are found by their raw id,
       or by number if they have none. `waiting` calls wait for a slot. `requests` were sent to this peer.
@@ -101,6 +102,7 @@ class Connection(Struct, eq=False):
     pending: bool = False
     changing: int | None = None
     text: bytes | None = None
+    stale: object = None
     closed: bool = False
     exchange_used: bool = False
     running: int = 0

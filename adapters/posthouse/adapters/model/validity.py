@@ -33,14 +33,14 @@ class Validity:
     def __init__(self, config: Config, expected: Expected, wall: Callable[[], float]) -> None:
         self._config = config
         self._expected = expected
-        self._wall = wall
+        self.wall = wall
         self._not_before: dict[UserKey, float] = {}
         self._doubts: list[Doubt] = []
         self._recent: dict[UserKey, None] = {}
 
     def expired(self, identity: Identity) -> bool:
         """Has this identity expired?"""
-        return identity.expires_at is not None and self._expected.now >= identity.expires_at - self._wall()
+        return identity.expires_at is not None and self._expected.now >= identity.expires_at - self.wall()
 
     def refusal(self, identity: Identity, doubt: Doubt) -> int | None:
         """The code that refuses this answer of an authenticator, or None."""
@@ -57,7 +57,7 @@ class Validity:
         """Unix time has changed: an identity that has expired may be valid again."""
         for connection in connections:
             expires_at = connection.identity.expires_at
-            if expires_at is not None and now < expires_at - self._wall():
+            if expires_at is not None and now < expires_at - self.wall():
                 connection.closes_at = None
             connection.valid_since = now
 
@@ -68,7 +68,7 @@ class Validity:
         for connection in connections:
             if not connection.reachable or connection.identity.expires_at is None:
                 continue
-            ends_at = connection.identity.expires_at - self._wall()
+            ends_at = connection.identity.expires_at - self.wall()
             if not connection.warned and ends_at - notice <= now:
                 connection.warned = True
                 if notice:
@@ -134,7 +134,7 @@ class Validity:
         for connection in connections:
             if not connection.reachable or connection.identity.expires_at is None:
                 continue
-            ends_at = connection.identity.expires_at - self._wall()
+            ends_at = connection.identity.expires_at - self.wall()
             next_at = ends_at if connection.warned else ends_at - self._config.auth_notice
             found.append(max(next_at, connection.valid_since) if connection.closes_at is None else connection.closes_at)
         return found

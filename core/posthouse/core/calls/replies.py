@@ -70,7 +70,7 @@ class Replies:
             self._flow.send(connection.id, data)
         else:
             connection.move(ANSWER)
-            self._outbox.append(Answer(connection.id, data))
+            self._outbox.append(Answer(connection.id, data, None, None, connection.set_cookie))
         return None
 
     def error(
@@ -91,7 +91,7 @@ class Replies:
             self._flow.send(connection.id, data)
         else:
             connection.move(ANSWER)
-            self._outbox.append(Answer(connection.id, data, error.code, error.retry_after))
+            self._outbox.append(Answer(connection.id, data, error.code, error.retry_after, connection.set_cookie))
         return error.code
 
     def no_reply(self, connection: Connection, batch: Batch | None) -> None:
@@ -102,7 +102,7 @@ class Replies:
                 self._finish(connection, batch)
         elif not connection.pushable:
             connection.move(ANSWER)
-            self._outbox.append(Answer(connection.id, None))
+            self._outbox.append(Answer(connection.id, None, None, None, connection.set_cookie))
 
     def _report(self, connection: Connection, batch: Batch, entry: int, id: WireId, data: bytes) -> int | None:
         """Returns the code of the error that replaces the reply, if the array has no room for it."""
@@ -137,6 +137,6 @@ class Replies:
         if not connection.pushable:
             connection.move(ANSWER)
             # JSON-RPC 2.0 section 6: an error belongs to its entry; the array as a whole is a success.
-            self._outbox.append(Answer(connection.id, data))
+            self._outbox.append(Answer(connection.id, data, None, None, connection.set_cookie))
         elif data is not None:
             self._flow.send(connection.id, data)

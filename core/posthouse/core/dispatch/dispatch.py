@@ -24,6 +24,7 @@ from posthouse.core.values.rates import Window
 from posthouse.core.values.shared import Shared
 
 from .admission import CallRate
+from .builtin.auth import LOGIN
 from .builtin.builtins import Builtins
 from .builtin.rpc import CANCEL
 
@@ -79,6 +80,11 @@ class Dispatch:
         else:
             self._other(connection, message, now, None, 0)
         self._count_bad(connection, message, now)
+
+    def logs_in(self, data: bytes) -> bool:
+        """Is this text a log-in, and nothing else?"""
+        message = self._decoder.decode(data)
+        return type(message) is Request and message.method == LOGIN
 
     def _other(self, connection: Connection, message: Message, now: float, batch: Batch | None, entry: int) -> None:
         if type(message) is Invalid and message.answer:

@@ -12,12 +12,14 @@ from msgspec import Struct
 from posthouse.core.calls.calls import Calls
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.connections.connections import Connection, Connections
+from posthouse.core.identity.cookies import CLEARED
 from posthouse.core.identity.verifications import Refusal, Verification, Verifications
 from posthouse.core.values.close_reasons import TOO_MANY_FAILED_AUTHENTICATIONS as TOO_MANY
 from posthouse.core.values.errors import (
     CREDENTIALS_EXPIRED,
     DEADLINE_EXCEEDED,
     FORBIDDEN,
+    INVALID_PARAMS,
     RATE_LIMITED,
     SERVER_BUSY,
     TOO_MANY_FAILED_AUTHENTICATIONS,
@@ -42,10 +44,12 @@ class LoggedIn(Struct, frozen=True):
 
 
 class Login(Struct, eq=False):
-    """One log-in whose credentials are being verified. `refresh`: the user must stay the same."""
+    """One log-in whose credentials are being verified. `refresh`: the user must stay the same. `cookie`: the browser
+    keeps it."""
 
     verification: Verification
     refresh: bool
+    cookie: bool
 
 
 class Logins:
@@ -57,6 +61,7 @@ class Logins:
         self._shared = shared
         self._connections = connections
         self._verifications = verifications
+        self._cookies = verifications.cookies
         self._calls = calls
         self._outcomes = outcomes
         self.records: dict[CallId, Login] = {}
@@ -64,19 +69,33 @@ class Logins:
         calls.withdraw_builtin = self.withdraw
 
     def begin(
-        self, connection: Connection, call: CallId, scheme: str, credentials: object, now: float, *, refresh: bool
+        self,
+        connection: Connection,
+        call: CallId,
+        scheme: str,
+        credentials: object,
+        now: float,
+        *,
+        refresh: bool,
+        cookie: bool,
     ) -> LoggedIn | None:
         """Verify credentials for a call. Returns the new caller; None: the call is answered later. Raises RpcError."""
+        if cookie:
+            self._check_cookie(connection)
         result = self._verifications.begin(LOGIN, call, connection.caller, credentials, now, scheme=scheme)
         if isinstance(result, Verification):
-            self.records[call] = Login(result, refresh)
+            self.records[call] = Login(result, refresh, cookie)
             return None
-        return self._decide(connection, call, result, now, refresh=refresh)
+        return self._decide(connection, call, result, now, refresh=refresh, cookie=cookie)
 
     def log_out(self, connection: Connection, call: CallId, now: float) -> None:
-        """The caller is from now on who the connection was when it opened, before any credentials."""
+        """The caller is from now on who the connection was when it opened, before any credentials. The cookie with
+        which it came counts no more."""
         self._calls.identity_changes(connection, call)
         self._connections.identify(connection, connection.peer.identity, now)
+        self._end_cookie(connection)
+        if connection.peer.kind == "http":
+            connection.set_cookie = CLEARED
 
     def withdraw(self, call: CallId) -> None:
         """The call has ended without an answer: nobody waits for the verification any more."""
@@ -89,13 +108,21 @@ class Logins:
         outcome: LoggedIn | ErrorObject = refusal(DEADLINE_EXCEEDED)
         if now < call.deadline:
             try:
-                outcome = self._decide(connection, number, result, now, refresh=login.refresh)
+                refresh, cookie = login.refresh, login.cookie
+                outcome = self._decide(connection, number, result, now, refresh=refresh, cookie=cookie)
             except RpcError as error:
                 outcome = error.error_object
         self._outcomes.answered(call, connection, outcome, now)
 
     def _decide(
-        self, connection: Connection, call: CallId, result: Identity | Refusal, now: float, *, refresh: bool
+        self,
+        connection: Connection,
+        call: CallId,
+        result: Identity | Refusal,
+        now: float,
+        *,
+        refresh: bool,
+        cookie: bool,
     ) -> LoggedIn:
         """Change the identity of the connection, or raise RpcError."""
         if isinstance(result, Refusal):
@@ -110,10 +137,32 @@ class Logins:
         for limit in [] if same else self._connections.user_limits(result):
             if self._shared.enforces(limit, connection.id, connection.peer.address, now):
                 raise RpcError.of(refusal(RATE_LIMITED, limit=limit.name))
+        if cookie:
+            self._set_cookie(connection, result, now)
         self._calls.identity_changes(connection, call)
         self._connections.identify(connection, result, now, keep_state=same)
         assert result.user is not None
         return LoggedIn(result.user, result.scopes, result.expires_at)
+
+    def _check_cookie(self, connection: Connection) -> None:
+        """Raise RpcError unless the answer can set a cookie, which nobody reads on its way."""
+        if connection.peer.kind != "http":
+            raise RpcError(INVALID_PARAMS, data={"parameter": "cookie", "reason": "only POST /rpc can set a cookie"})
+        if not connection.peer.address.private:
+            reason = "a cookie needs https, or a client on the server's machine"
+            raise RpcError(INVALID_PARAMS, data={"parameter": "cookie", "reason": reason})
+
+    def _set_cookie(self, connection: Connection, identity: Identity, now: float) -> None:
+        minted = self._cookies.mint(identity, now)
+        if minted is None:
+            raise RpcError.of(refusal(SERVER_BUSY, limit="max_sessions"))
+        self._end_cookie(connection)
+        connection.cookie, connection.set_cookie = minted
+
+    def _end_cookie(self, connection: Connection) -> None:
+        if connection.cookie is not None:
+            self._cookies.end(connection.cookie)
+            connection.cookie = None
 
     def _slow_down(self, connection: Connection, retry_after_ms: int, now: float) -> NoReturn:
         """Too many authentications have failed. A connection that was told so, and does not wait, is closed."""

@@ -12,11 +12,13 @@ from msgspec import Struct
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.connections.openings import Openings
 from posthouse.core.connections.state import ASK, AUTHENTICATING
+from posthouse.core.service.authenticators import Cookie
 from posthouse.core.values.close_reasons import (
     AUTHENTICATION_FAILED,
     CREDENTIALS_EXPIRED,
     CROSS_SITE,
     DIFFERENT_USERS,
+    STALE_COOKIE,
     TOO_MANY_FAILED_AUTHENTICATIONS,
     CloseReason,
 )
@@ -25,6 +27,7 @@ from posthouse.core.values.lifecycle import AuthFailure
 from posthouse.core.values.peers import ConnectionId, Identity, Peer
 from posthouse.core.values.shared import Shared
 
+from .cookies import digest_of
 from .verifications import Refusal, Verification, Verifications
 
 ARRIVAL: Final = "arrival"
@@ -35,8 +38,11 @@ REASONS: Final[dict[AuthFailure, CloseReason]] = {
     "too_many": TOO_MANY_FAILED_AUTHENTICATIONS,
     "different_users": DIFFERENT_USERS,
     "cross_site": CROSS_SITE,
+    "stale_cookie": STALE_COOKIE,
 }
 """Why a peer is refused, if not because its credentials were, or for a limit: no answer may tell more."""
+
+STALE: Final = Refusal("stale_cookie")
 
 Receive = Callable[[Connection, bytes, float], None]
 """Called with a connection that is admitted, its text, and the time."""
@@ -44,17 +50,20 @@ Receive = Callable[[Connection, bytes, float], None]
 
 class Arrival(Struct, eq=False):
     """One connection that is not admitted yet, and the text that it has sent. `left`: its credentials that were not
-    looked at. `identity`: that of those which were verified. `deadline`: when all of them must be."""
+    looked at. `identity`: that of those which were verified. `deadline`: when all of them must be. `stale`: its cookie
+    does not count any more."""
 
     left: list[object]
     deadline: float
     verification: Verification | None = None
     identity: Identity | None = None
+    stale: bool = False
     text: bytes | None = None
 
 
 class Arrivals:
-    """The connections whose credentials are being verified. `receive` gets the texts of those that are admitted."""
+    """The connections whose credentials are being verified. `receive` gets the texts of those that are admitted.
+    `logs_in` says whether a text is a log-in, and nothing else."""
 
     def __init__(
         self,
@@ -63,12 +72,14 @@ class Arrivals:
         openings: Openings,
         verifications: Verifications,
         receive: Receive,
+        logs_in: Callable[[bytes], bool],
     ) -> None:
         self._shared = shared
         self._connections = connections
         self._openings = openings
         self._verifications = verifications
         self._receive = receive
+        self._logs_in = logs_in
         self.draining = False
         self.records: dict[ConnectionId, Arrival] = {}
         verifications.on(ARRIVAL, self._verified)
@@ -87,13 +98,15 @@ class Arrivals:
             self._verify_next(record, arrival, now)
         return id
 
-    def hold(self, record: Connection, data: bytes) -> None:
+    def hold(self, record: Connection, data: bytes, now: float) -> None:
         """A text was received before the connection is admitted. Raises UsageError for a second one."""
         arrival = self.records[record.id]
         if record.pushable or arrival.text is not None:
             raise UsageError(f"connection {record.id} is not admitted yet: it has no text, or its one text was given")
         arrival.text = data
         self._shared.hold(len(data))
+        if arrival.verification is None:
+            self._admit(record, arrival, now)
 
     def _verify_next(self, record: Connection, arrival: Arrival, now: float) -> None:
         """Verify the credentials that are left, until an authenticator must be asked."""
@@ -105,9 +118,15 @@ class Arrivals:
             if isinstance(result, Verification):
                 arrival.verification = result
                 return
+            if isinstance(credentials, Cookie):
+                record.cookie = digest_of(credentials.secret)
+            if result == STALE and not record.pushable:
+                arrival.stale = True
+                continue
             if not self._agrees(record, arrival, result, now):
                 return
-        self._admit(record, arrival, now)
+        if arrival.text is not None or not arrival.stale:
+            self._admit(record, arrival, now)
 
     def _verified(self, subject: int, result: Identity | Refusal, now: float) -> None:
         id = ConnectionId(subject)
@@ -124,6 +143,8 @@ class Arrivals:
             if arrival.identity.key == result.key:
                 return True
             result = self._verifications.fail(record.caller, None, Refusal("different_users"), now)
+        elif result == STALE:
+            result = self._verifications.fail(record.caller, None, STALE, now)
         self._refuse(record, result, now)
         return False
 
@@ -133,13 +154,16 @@ class Arrivals:
         self._openings.refuse(record, reason, now, retry_after_ms=refusal.retry_after_ms)
 
     def _admit(self, record: Connection, arrival: Arrival, now: float) -> None:
-        assert arrival.identity is not None
-        if self._verifications.revocations.outdated(arrival.identity):
+        """All credentials were accepted. A cookie that does not count any more is only good for a log-in."""
+        if arrival.stale and not (arrival.text is not None and self._logs_in(arrival.text)):
+            self._agrees(record, arrival, STALE, now)
+            return
+        if arrival.identity is not None and self._verifications.revocations.outdated(arrival.identity):
             # The first of several credentials was accepted before the user was revoked.
             self._refuse(record, self._verifications.fail(record.caller, None, Refusal("revoked"), now), now)
             return
         self._forget(record.id)
-        self._openings.admit(record, arrival.identity, now, draining=self.draining)
+        self._openings.admit(record, arrival.identity or record.peer.identity, now, draining=self.draining)
         if arrival.text is not None and record.admitted:
             record.move(ASK)
             record.heard_at = record.active_at = now
@@ -154,5 +178,5 @@ class Arrivals:
         """The connection is closing or gone: nobody waits for the verification any more."""
         if record.state is AUTHENTICATING:
             verification = self._forget(record.id).verification
-            assert verification is not None
-            self._verifications.withdraw(verification)
+            if verification is not None:
+                self._verifications.withdraw(verification)

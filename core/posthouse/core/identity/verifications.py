@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 from posthouse.core.operations.operations import Busy, Expired, Failed, Operations, Refused
-from posthouse.core.service.authenticators import SCHEMES, Authenticator, Basic, Bearer, CrossSiteCredentials
+from posthouse.core.service.authenticators import SCHEMES, Authenticator, Basic, Bearer, Cookie, CrossSiteCredentials
 from posthouse.core.values.close_reasons import MAX_EXTERNAL_OPERATIONS, MAX_HASHING_QUEUE, CloseReason
 from posthouse.core.values.effects import Emit, Verify
 from posthouse.core.values.lifecycle import AuthFailed, AuthFailure, AuthSucceeded
@@ -21,6 +21,7 @@ from posthouse.core.values.timers import Timer
 
 from .budgets import Budgets, Charge, user_digest, user_of
 from .cache import CredentialCache, Digest, encoded
+from .cookies import Cookies
 from .revocations import Revocations
 from .turns import Turn, Turns
 
@@ -85,7 +86,9 @@ class Verifications:
     those that wait for their turns, by number; `hashing` the turns of the operations that the outside has not
     concluded."""
 
-    def __init__(self, shared: Shared, operations: Operations, authenticators: Iterable[Authenticator]) -> None:
+    def __init__(
+        self, shared: Shared, operations: Operations, authenticators: Iterable[Authenticator], cookies: Cookies
+    ) -> None:
         self._shared = shared
         self._config = shared.config
         self._operations = operations
@@ -95,6 +98,7 @@ class Verifications:
         self._verified: dict[str, Verified] = {}
         self._last_number = 0
         self.cache = CredentialCache(shared)
+        self.cookies = cookies
         self.revocations = Revocations(shared)
         self.budgets = Budgets(shared)
         self.turns = Turns(shared, self._turns_came)
@@ -133,6 +137,8 @@ class Verifications:
     ) -> Identity | Refusal | Verification:
         """Verify credentials of this scheme (None: that of their type). Returns the result, or the verification if an
         authenticator must be asked. `deadline` None: that of verifications which begin now."""
+        if isinstance(credentials, Cookie):
+            return self.cookies.find(credentials, now) or Refusal("stale_cookie")
         chain = self._chains.get(scheme or SCHEME_OF.get(type(credentials), ""), ())
         if not chain:
             reason: AuthFailure = "cross_site" if isinstance(credentials, CrossSiteCredentials) else "unreadable"
@@ -166,6 +172,7 @@ class Verifications:
     def revoke(self, user: UserKey, not_before: float | None, now: float) -> None:
         """A user is revoked: its credentials are verified anew, and what is in flight does not count for it."""
         self.cache.revoke(user)
+        self.cookies.revoke(user, not_before)
         self.revocations.add(user, not_before, now)
         self._rest()
 

@@ -39,6 +39,15 @@ class Basic(Struct, frozen=True):
         return "Basic(user=<hidden>, password=<hidden>)"
 
 
+class Cookie(Struct, frozen=True):
+    """The cookie of a browser, which a log-in has set. Its repr does not show the secret."""
+
+    secret: str
+
+    def __repr__(self) -> str:
+        return "Cookie(secret=<hidden>)"
+
+
 class UnreadableCredentials(Struct, frozen=True, gc=False):
     """Credentials that cannot be read, or of a scheme that nothing reads: they are refused."""
 

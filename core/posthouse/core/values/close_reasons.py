@@ -28,12 +28,14 @@ class CloseReason(Limit, frozen=True, kw_only=True):
 
     `code` is the close code (RFC 6455 section 7.4). `error` is the JSON-RPC error code that refuses an HTTP exchange.
     `flush`: queued payloads are still sent. `is_limit` is False for a shut-down, which is not counted as a breach.
+    `clears_cookie`: over HTTP the browser is told to forget its cookie.
     """
 
     code: int
     error: int = SERVER_BUSY
     flush: bool = True
     is_limit: bool = True
+    clears_cookie: bool = False
 
 
 MAX_IN_HEAD: Final = Limit("max_in_head", "too many sockets have not sent their first request")
@@ -78,6 +80,14 @@ MAX_HASHES_PER_ADDRESS: Final = CloseReason(
     "max_hashes_per_address", "too many authenticators run for one address", code=1013
 )
 MAX_HASHES_PER_USER: Final = CloseReason("max_hashes_per_user", "too many authenticators run for one user", code=1013)
+STALE_COOKIE: Final = CloseReason(
+    "stale_cookie",
+    "the cookie does not count any more",
+    code=4401,
+    error=UNAUTHENTICATED,
+    is_limit=False,
+    clears_cookie=True,
+)
 DIFFERENT_USERS: Final = CloseReason(
     "different_users", "the credentials are those of different users", code=4400, error=INVALID_REQUEST, is_limit=False
 )

@@ -22,6 +22,7 @@ from .peers import UNIX, read_network
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
+DAY: Final = 86_400.0
 
 MAX_PROVABLE_DEPTH: Final = 200
 """The pattern for a depth is compiled by recursion, and a decoder recurses, too. Python allows about 1,000 levels."""
@@ -80,6 +81,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_password_bytes: int = 1_024
     credential_cache: float = 60.0
     max_cached_credentials: int = 10_000
+    session_idle: float = 14 * DAY
+    session_lifetime: float = 90 * DAY
+    max_sessions: int = 100_000
+    max_sessions_per_user: int = 100
     auth_notice: float = 60.0
     auth_grace: float = 10.0
     max_revocations: int = 10_000

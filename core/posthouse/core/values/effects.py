@@ -13,7 +13,7 @@ from msgspec import Struct
 from .close_reasons import CloseReason
 from .errors import ErrorObject
 from .lifecycle import Event
-from .peers import Caller, CallId, ConnectionId, Meta, OperationId, OutgoingId
+from .peers import Caller, CallId, ConnectionId, Meta, OperationId, OutgoingId, SetCookie
 
 if TYPE_CHECKING:
     from posthouse.core.service.authenticators import Authenticator
@@ -49,14 +49,15 @@ class Answer(Struct, frozen=True, gc=False):
     """Send the answer that ends an HTTP exchange.
 
     `data`: None for an empty answer (204). `code`: the error's code, which gives status and headers; None for a result
-    or a batch. `retry_after` is in seconds. Report bytes that the socket does not take as for `Transmit`, and call
-    `disconnected` when all are sent.
+    or a batch. `retry_after` is in seconds. `cookie` goes into the header Set-Cookie. Report bytes that the socket does
+    not take as for `Transmit`, and call `disconnected` when all are sent.
     """
 
     connection: ConnectionId
     data: bytes | None
     code: int | None = None
     retry_after: float | None = None
+    cookie: SetCookie | None = None
 
 
 class Disconnect(Struct, frozen=True, gc=False):

@@ -115,6 +115,7 @@ AuthFailure = Literal[
     "different_users",
     "cross_site",
     "revoked",
+    "stale_cookie",
 ]
 """Why credentials were not accepted. The peer is not told whether they are wrong, unknown or unreadable."""
 

@@ -60,6 +60,12 @@ class Address(Struct, frozen=True, gc=False):
     proxy: str = ""
 
     @property
+    def private(self) -> bool:
+        """Can nobody read what passes? It is encrypted, or does not leave the machine."""
+        host = self.host.partition("%")[0].removeprefix("::ffff:")
+        return self.secure or not host or host == "::1" or host.startswith("127.")
+
+    @property
     def key(self) -> str:
         """By this, limits count addresses: the /64 of an IPv6 address, else the host itself. An IPv4 address that is
         written as an IPv6 one (`::ffff:192.0.2.1`) is the IPv4 address."""
@@ -154,6 +160,17 @@ def is_time(seconds: object) -> bool:
 
 
 ANONYMOUS: Final = Identity()
+
+
+class SetCookie(Struct, frozen=True, gc=False):
+    """A cookie that a browser is to keep for `max_age` seconds. An empty one: it forgets its cookie. Its repr does not
+    show the secret."""
+
+    secret: str
+    max_age: int
+
+    def __repr__(self) -> str:
+        return f"SetCookie(secret=<hidden>, max_age={self.max_age})"
 
 
 class Meta(Struct, frozen=True, gc=False):

@@ -70,7 +70,7 @@ def test_credentials_of_a_method_of_ones_own_are_never_cached() -> None:
     [
         ({"method": "basic"}, {"parameter": "method", "reason": "expected one of bearer, password, ticket"}),
         ({"method": "bearer", "token": "x", "user": "y"}, {"parameter": "user", "reason": "unknown parameter"}),
-        ({"method": "bearer", "token": "x", "cookie": True}, {"parameter": "cookie", "reason": "unknown parameter"}),
+        ({"method": "bearer", "token": "x", "cookies": True}, {"parameter": "cookies", "reason": "unknown parameter"}),
         ({"method": "bearer"}, {"reason": "Object missing required field token"}),
         ({"method": "bearer", "token": 7}, {"reason": "Expected str, got int - at $.token"}),
         ({"method": "ticket", "number": 7}, {"parameter": "number", "reason": "unknown parameter"}),

@@ -10,9 +10,11 @@ from math import ceil
 from typing import Final
 
 from msgspec import Struct
+from posthouse.core.identity.cookies import CLEARED
 from posthouse.core.jsonrpc.messages import NULL, encode_error
 from posthouse.core.values.close_reasons import CloseReason
 from posthouse.core.values.errors import ErrorObject, UsageError, http_status
+from posthouse.transports.credentials import cookie_field
 from posthouse.transports.fields import TOKEN, VALUE, Fields
 from posthouse.transports.refusal import Refusal
 
@@ -118,11 +120,12 @@ class Answer(Struct, frozen=True, gc=False):
         return written, b"" if options.bodiless else self.data
 
 
-def exchange_answer(data: bytes | None, code: int | None, retry_after: float | None) -> Answer:
+def exchange_answer(data: bytes | None, code: int | None, retry_after: float | None, fields: Fields = ()) -> Answer:
     """The gateway's answer: a JSON text, or None for an empty answer. `code` is that of its error, or None."""
+    lines = field_lines(fields)
     if data is None:
-        return Answer(204)
-    return Answer(http_status(code), data, fields=retry_line(retry_after))
+        return Answer(204, fields=lines)
+    return Answer(http_status(code), data, fields=retry_line(retry_after) + lines)
 
 
 def result_answer(data: bytes, options: ResponseOptions) -> bytes:
@@ -135,6 +138,8 @@ def not_admitted_answer(reason: CloseReason, retry_after_ms: int | None, *, in_j
     data = None if retry_after_ms is None else {"retryable": True, "retry_after_ms": retry_after_ms}
     error = ErrorObject.of(reason.error, data)
     fields = retry_line(error.retry_after)
+    if reason.clears_cookie:
+        fields += field_lines((cookie_field(CLEARED),))
     return _refused(http_status(error.code), error.message, error if in_json else None, fields)
 
 

@@ -24,6 +24,7 @@ from posthouse.transports.codec import (
     Send,
     Upgrade,
 )
+from posthouse.transports.fields import Fields
 from posthouse.transports.forwarding import Proxy
 from posthouse.transports.policy import Policy
 from posthouse.transports.refusal import Refusal
@@ -232,13 +233,15 @@ class Http1(Ending):
             codec.receive_eof(now)
         return codec
 
-    def answer(self, data: bytes | None, code: int | None, retry_after: float | None, now: float) -> None:
+    def answer(
+        self, data: bytes | None, code: int | None, retry_after: float | None, now: float, *, fields: Fields = ()
+    ) -> None:
         """End the exchange. `data` None: there is nothing to say. `code` is the JSON-RPC error's, or None."""
-        whole = self.answer_whole(data, code, now)
+        whole = None if fields else self.answer_whole(data, code, now)
         if whole is None:
             self._state = TRANSITIONS[self._state][ANSWER]
             self._deadline = None
-            self._answer(exchange_answer(data, code, retry_after))
+            self._answer(exchange_answer(data, code, retry_after, fields))
         else:
             self.output.append(Send(whole))
 

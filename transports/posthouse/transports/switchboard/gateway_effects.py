@@ -29,6 +29,7 @@ from posthouse.core.values.effects import (
     Withdraw,
 )
 from posthouse.core.values.peers import SocketId
+from posthouse.transports.credentials import cookie_field
 
 from .actions import Action
 from .local_calls import LocalCalls
@@ -132,12 +133,15 @@ class GatewayEffects:
                 self._sockets.write(state, whole, now)
                 self._hand_over(state, effect, now)
                 return
-        codec.answer(effect.data, effect.code, effect.retry_after, now)
+        fields = () if effect.cookie is None else (cookie_field(effect.cookie),)
+        codec.answer(effect.data, effect.code, effect.retry_after, now, fields=fields)
         self._pending[state.socket] = state
 
     def _goes_directly(self, effect: Answer, state: SocketState) -> bool:
         """Is there nothing that must go before this answer, or before what follows it?"""
         if not self._direct or self._pending or state.codec.output or effect is not self._effects[-1]:
+            return False
+        if effect.cookie is not None:
             return False
         return state.phase is ANSWERED and state.wire.clear
 

@@ -15,11 +15,12 @@ from .guesses import Attempt
 
 class Others(Struct, frozen=True):
     """The other credentials of one request: those that are `left`, and the identity of those before. All of them have
-    one deadline."""
+    one deadline. `stale`: a cookie among them does not count any more."""
 
     left: tuple[Any, ...]
     deadline: float
     identity: Identity | None = None
+    stale: bool = False
 
 
 class Asked(Struct, eq=False):
@@ -34,6 +35,7 @@ class Asked(Struct, eq=False):
     place: int = 0
     call: int | None = None
     refresh: bool = False
+    cookie: bool = False
     others: Others | None = None
     doubt: Doubt = field(default_factory=Doubt)
 

@@ -14,10 +14,11 @@ from posthouse.adapters.model.records import Connection
 from posthouse.adapters.model.validity import Validity
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Disconnect, Effect, Emit, Verify, Withdraw
+from posthouse.core.values.effects import Answer, Disconnect, Effect, Emit, Verify, Withdraw
 from posthouse.core.values.lifecycle import AuthFailed
 
 from .asked import Asked
+from .cookies import Cookies
 from .guesses import Guesses
 from .verified import Verified
 
@@ -38,6 +39,7 @@ class Asking:
         self._begins: list[Verify] = []
         self._withdrawn: dict[int, None] = {}
         self._guesses = Guesses(config)
+        self.cookies = Cookies(config, validity)
         self.asked: dict[int, Asked] = {}
         self.waiting: list[Asked] = []
         self.outside: dict[int, None] = {}
@@ -56,6 +58,8 @@ class Asking:
         for asked in self.waiting:
             idle = self._guesses.certain and self._guesses.may_hash(asked.attempt, asked.place)
             must(not idle, "identity: somebody waits although his turn has come", asked.connection.number)
+        for answer in self._effects(Answer):
+            self.cookies.answered(answer)
         must(not self._begins, "identity: an operation began that should not", *self._begins)
         must(not self._withdrawn, "identity: an operation was withdrawn that is needed", *self._withdrawn)
         self.validity.wait_for([asked.doubt for asked in self.asked.values()])
@@ -64,7 +68,10 @@ class Asking:
         return (effect for effect in self._expected.effects if type(effect) is kind)
 
     def _closed(self, connection: Connection) -> int | None:
-        """The code with which this input refuses the connection, or None."""
+        """The code with which this input refuses the connection, or None. One that is answered was not refused: it may
+        be closed behind its answer."""
+        if any(effect.connection == connection.number for effect in self._effects(Answer)):
+            return None
         codes = [effect.code for effect in self._effects(Disconnect) if effect.connection == connection.number]
         return codes[0] if codes else None
 

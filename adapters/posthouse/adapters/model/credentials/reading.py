@@ -11,6 +11,7 @@ class BearerLogin(Struct, forbid_unknown_fields=True, tag_field="method", tag="b
     """The params of a log-in with a token."""
 
     token: str
+    cookie: bool = False
 
 
 class PasswordLogin(Struct, forbid_unknown_fields=True, tag_field="method", tag="password"):
@@ -18,6 +19,12 @@ class PasswordLogin(Struct, forbid_unknown_fields=True, tag_field="method", tag=
 
     user: str
     password: str
+    cookie: bool = False
+
+
+def asks_for_cookie(params: bytes | None) -> bool:
+    """Do these params of a log-in, which can be read, ask for a cookie?"""
+    return json.decode(params or b"", type=BearerLogin | PasswordLogin).cookie
 
 
 def read_credentials(params: bytes | None, known: list[type]) -> Bearer | Basic | None:

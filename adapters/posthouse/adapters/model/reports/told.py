@@ -8,7 +8,7 @@ from typing import Final
 from posthouse.adapters.invariants import must
 from posthouse.adapters.model.records import Call, Connection
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Disconnect, Effect, Emit
+from posthouse.core.values.effects import Answer, Disconnect, Effect, Emit
 from posthouse.core.values.lifecycle import (
     AcceptingStopped,
     AuthExpired,
@@ -61,15 +61,20 @@ class Told:
 
     def opened(self, connection: Connection, effects: Sequence[Effect]) -> None:
         """A connection was opened. It is told if it was admitted."""
-        refused = any(type(effect) is Disconnect and effect.connection == connection.number for effect in effects)
+        about = [
+            type(each)
+            for each in effects
+            if isinstance(each, Answer | Disconnect) and each.connection == connection.number
+        ]
+        refused = Disconnect in about and Answer not in about  # an exchange may be closed behind its answer
         told = next((event for event in self._events if type(event) is ConnectionOpened), None)
         connection.admitted = not refused
         if told is not None:
             connection.public_id = told.public_id
         if not refused and (connection.pushable or self._exchanges):
             peer, number = connection.peer, ConnectionId(connection.number)
-            about = (connection.public_id, peer.kind, peer.address, connection.identity.user)
-            self._must_tell(ConnectionOpened(number, *about, self._now))
+            opened = (connection.public_id, peer.kind, peer.address, connection.identity.user)
+            self._must_tell(ConnectionOpened(number, *opened, self._now))
 
     def closed(self, connection: Connection, code: int | None, reason: str | None) -> None:
         """A connection has ended. `code` and `reason` are the peer's, which count unless the gateway closed it."""

@@ -24,7 +24,7 @@ from posthouse.adapters.simulation.world import World
 from posthouse.core.service.authenticators import Basic, Bearer
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
-from posthouse.core.values.errors import CREDENTIALS_EXPIRED, FORBIDDEN, UNAUTHENTICATED
+from posthouse.core.values.errors import CREDENTIALS_EXPIRED, FORBIDDEN, INVALID_PARAMS, UNAUTHENTICATED
 from posthouse.core.values.peers import Identity
 from posthouse.transports.credentials import BEARER_PROTOCOL
 from posthouse.transports.fields import Fields
@@ -74,6 +74,9 @@ GUESSING: Final = 700
 NOTHING, BEARER, BASIC, OFFERED = 0, 1, 2, 4
 """The places of credentials in a head."""
 
+COOKIES: Final = 500
+"""How many heads in a thousand have a cookie, perhaps beside other credentials."""
+
 FETCHED: Final[tuple[Fields, ...]] = (
     (),
     ((b"Sec-Fetch-Site", b"same-origin"),),
@@ -81,7 +84,7 @@ FETCHED: Final[tuple[Fields, ...]] = (
 )
 """What a browser says of the page that caused a request, or nothing."""
 
-LOGIN_CODES: Final = (UNAUTHENTICATED, FORBIDDEN, CREDENTIALS_EXPIRED)
+LOGIN_CODES: Final = (UNAUTHENTICATED, FORBIDDEN, CREDENTIALS_EXPIRED, INVALID_PARAMS)
 """The errors that a log-in may have for its own reasons."""
 
 
@@ -140,15 +143,21 @@ def guess(client: Client, stream: Stream) -> tuple[str, PendingCall]:
     if stream.happens(700):
         user, password = stream.pick(("ada", "ada", "bob")), stream.pick(("right", "wrong", "no", "never"))
         params = {"method": "password", "user": user, "password": marked(password)}
-    return "auth", client.call("auth.login", params=params)
+    return "auth", client.call("auth.login", params=params | _asks_for_cookie(client, stream))
 
 
-def draw_credentials(raging: Callable[[], bool], stream: Stream) -> Credentials:
+def draw_credentials(raging: Callable[[], bool], jar: list[bytes], stream: Stream) -> Credentials:
     """The credentials of a request or a handshake: none, one kind, or several, of one user or of two. In the second
-    phase of a storm there are none: the server must answer everybody."""
+    phase of a storm there are none: the server must answer everybody. The `jar` has the cookies of all clients."""
     if not raging():
         return Credentials()
     kind = stream.pick((NOTHING, NOTHING, BEARER, BASIC, OFFERED, BEARER + OFFERED, BASIC + OFFERED))
+    cookies: Fields = ()
+    if stream.happens(COOKIES):
+        kind = stream.pick((NOTHING, NOTHING, NOTHING, kind))
+        known = [*jar[-4:], b"__Host-posthouse=stolen"]
+        more = stream.pick((b"", b"a=b; ", b"__host-posthouse=x; "))
+        cookies = ((b"Cookie", more + known[stream.choose(len(known))]), *stream.pick(FETCHED[:2]))
     token = stream.pick(TOKENS)
     headers: Fields = ()
     if kind & BEARER:
@@ -160,7 +169,12 @@ def draw_credentials(raging: Callable[[], bool], stream: Stream) -> Credentials:
     if kind & OFFERED:
         other = stream.pick((token, token, stream.pick(TOKENS)))
         offers = (BEARER_PROTOCOL + urlsafe_b64encode(other.encode()).rstrip(b"="),)
-    return Credentials(headers, offers)
+    return Credentials((*headers, *(each for each in cookies if each not in headers)), offers, jar)
+
+
+def _asks_for_cookie(client: Client, stream: Stream) -> dict[str, Any]:
+    over_http = isinstance(client.protocol, HttpProtocol)
+    return {"cookie": True} if stream.happens(700 if over_http else 30) else {}
 
 
 def act(client: Client, stream: Stream) -> tuple[str, PendingCall]:
@@ -175,4 +189,5 @@ def act(client: Client, stream: Stream) -> tuple[str, PendingCall]:
         else:
             user, password = stream.pick(PASSWORDS)
             params = {"method": "password", "user": user, "password": marked(password)}
+        params |= _asks_for_cookie(client, stream)
     return "auth", client.call(method, params=params)

@@ -140,7 +140,7 @@ class Storm:
 
     def _add_clients(self, chance: Chance, identities: Sequence[Identity | None], part: Part) -> None:
         clients, config = self.scenario.clients, self.scenario.config
-        draw = partial(draw_credentials, lambda: self._raging) if self.scenario.guarded else None
+        draw = partial(draw_credentials, lambda: self._raging, []) if self.scenario.guarded else None
         for number in range(clients.count):
             stream = chance.stream(name := f"client {number}")
             transport, identity = stream.pick(clients.transports), stream.pick(identities)

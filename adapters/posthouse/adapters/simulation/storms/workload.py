@@ -101,10 +101,9 @@ class SampleWorkload:
         stream = client.stream
         if self._scenario.guarded and stream.happens(self._scenario.log_ins):
             act = guards.guess if self._scenario.log_ins == guards.GUESSING else guards.act
-            if act is guards.guess or not isinstance(client.protocol, HttpProtocol):
-                name, call = act(client, stream)
-                self._expect(client, call, name, {})
-                return
+            name, call = act(client, stream)
+            self._expect(client, call, name, {})
+            return
         match stream.choose(19):
             case 0:
                 max_batch = self._scenario.config.max_batch

@@ -13,6 +13,8 @@ from posthouse.core.values.errors import INVALID_PARAMS, RpcError
 
 from .part import Declared, Later, Part, Tables
 
+LOGIN: Final = "auth.login"
+
 METHODS: Final[dict[str, tuple[str, Any]]] = {"bearer": ("bearer", Bearer), "password": ("basic", Basic)}
 """The ready-made values of `method`: the scheme of each, and its credentials."""
 
@@ -41,23 +43,26 @@ class AuthMethods(Part):
             name: (scheme, takes) for name, (scheme, takes) in METHODS.items() if scheme in tables.schemes
         } | {scheme: (scheme, takes) for scheme, takes in tables.schemes.items() if scheme not in SCHEMES}
 
-    def login(self, method: str, **credentials: Any) -> LoggedIn:
+    def login(self, method: str, cookie: bool = False, **credentials: Any) -> LoggedIn:
         """Log in with credentials: the caller of this connection is then another. `method` is "bearer" with `token`,
-        "password" with `user` and `password`, or one of the service's own."""
-        return self._begin(method, credentials, refresh=False)
+        "password" with `user` and `password`, or one of the service's own. `cookie`: over HTTP, the answer sets a
+        cookie with which later requests have the same caller."""
+        return self._begin(method, credentials, refresh=False, cookie=cookie)
 
-    def refresh(self, method: str, **credentials: Any) -> LoggedIn:
+    def refresh(self, method: str, cookie: bool = False, **credentials: Any) -> LoggedIn:
         """Log in anew as the same user, for other scopes or a later expiry. The state of the connection stays."""
-        return self._begin(method, credentials, refresh=True)
+        return self._begin(method, credentials, refresh=True, cookie=cookie)
 
     def logout(self) -> LoggedOut:
-        """Log out: the caller of this connection is then who it was when it opened."""
+        """Log out: the caller of this connection is then who it was when it opened. Its cookie ends."""
         self.tables.logins.log_out(self.caller, self.call, self.now)
         return LoggedOut()
 
-    def _begin(self, method: str, given: dict[str, Any], *, refresh: bool) -> LoggedIn:
+    def _begin(self, method: str, given: dict[str, Any], *, refresh: bool, cookie: bool) -> LoggedIn:
         scheme, credentials = self._read(method, given)
-        result = self.tables.logins.begin(self.caller, self.call, scheme, credentials, self.now, refresh=refresh)
+        result = self.tables.logins.begin(
+            self.caller, self.call, scheme, credentials, self.now, refresh=refresh, cookie=cookie
+        )
         if result is None:
             raise Later
         return result

@@ -146,6 +146,7 @@ def _events(codec: Http1Client, request: bytes, page: Page) -> list[Event]:
         elif isinstance(item, Response):
             in_json = item.header(b"content-type") == b"application/json"
             named = item.header(b"x-request-id") == page.request_id
+            page.sent.keep(item.header(b"set-cookie") or b"")
             events.append(HttpReply(request, item.status, item.body if in_json else None, page, named))
         elif isinstance(item, Failed):
             events.append(Closed(None))

@@ -31,10 +31,17 @@ MEDIA: Final = (JSON, JSON, b"application/json-rpc", b"Application/JSON; charset
 
 
 class Credentials(Struct, frozen=True):
-    """The credentials in a head: header fields, and subprotocols of a handshake."""
+    """The credentials in a head: header fields, and subprotocols of a handshake. The cookies that answers set are added
+    to the `jar`."""
 
     headers: Fields = ()
     subprotocols: tuple[bytes, ...] = ()
+    jar: list[bytes] | None = None
+
+    def keep(self, set_cookie: bytes) -> None:
+        """An answer has set a cookie."""
+        if self.jar is not None and set_cookie:
+            self.jar.append(set_cookie.partition(b";")[0])
 
 
 class Page(Struct, frozen=True):
