@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from posthouse.core.values.config import Config
-from posthouse.core.values.peers import NO_META, Meta
+from posthouse.core.values.peers import NO_META, Address, Meta
 from posthouse.transports.codec import Exchange, Handshake, Probe
+from posthouse.transports.forwarding import MALFORMED, Networks, Proxy
 from posthouse.transports.http.answers import UNKNOWN, ResponseOptions
 from posthouse.transports.http.known_heads import NO_HEADS, KnownHeads
 from posthouse.transports.http.requests import RATE_GRACE, RequestReader
@@ -279,3 +281,82 @@ def test_no_request_is_read_without_the_buffer_behind_an_empty_line() -> None:
     requests.buffer += COUNTED + b"true\r\n" + PROBE
     assert isinstance(requests.read_head(0.0), Exchange)
     assert requests.read_head(0.0) == Probe("/health")
+
+
+# Clients behind a proxy
+
+TRUSTING = Config(trust_proxies=("10.0.0.1",), proxy_headers="forwarded", trust_forwarded_host=True)
+CLIENT = Address("192.0.2.1", secure=True, proxy="10.0.0.1")
+
+
+def behind() -> RequestReader:
+    """A reader of a trusted proxy, which has read a head."""
+    proxy = Proxy(TRUSTING, Networks(TRUSTING.trust_proxies), Address("10.0.0.1", 4_000))
+    requests = RequestReader(TRUSTING, POLICY, KnownHeads(), proxy=proxy)
+    requests.buffer += PROBE
+    assert requests.read_head(0.0) == Probe("/health")
+    assert requests.client == Address("10.0.0.1", 4_000, proxy="10.0.0.1")
+    return requests
+
+
+def named(element: bytes) -> bytes:
+    return POST % (b"Content-Length: 2\r\nForwarded: %b\r\n" % element) + b"{}"
+
+
+def client_of(requests: RequestReader, data: bytes) -> Address | None:
+    """The client of a request that is read at once."""
+    exchange = requests.read_whole(data)
+    assert isinstance(exchange, Exchange)
+    assert exchange.client == requests.client
+    return exchange.client
+
+
+def test_a_known_head_has_the_client_of_each_request() -> None:
+    requests = behind()
+    for _ in range(2):
+        assert client_of(requests, named(b"for=192.0.2.1;proto=https")) == CLIENT
+        assert client_of(requests, named(b"for=192.0.2.2;proto=https")) == replace(CLIENT, host="192.0.2.2")
+
+
+@pytest.mark.parametrize("element", [b"for=192.0.2.1", b"for=192.0.2.1;proto=https;host=localhost"])
+def test_a_known_head_with_another_scheme_or_host_is_judged_anew(element: bytes) -> None:
+    requests = behind()
+    assert client_of(requests, named(b"for=192.0.2.1;proto=https")) == CLIENT
+    assert requests.read_whole(named(element)) is None
+    requests.buffer += named(element)
+    assert isinstance(requests.read_head(0.0), Exchange)
+    assert requests.client == replace(CLIENT, secure=b"https" in element)
+
+
+def test_a_malformed_client_is_refused_and_forgets_the_one_before() -> None:
+    requests = behind()
+    assert client_of(requests, named(b"for=192.0.2.1;proto=https")) == CLIENT
+    assert requests.read_whole(named(b"for=x")) is None
+    requests.buffer += named(b"for=x")
+    assert requests.read_head(0.0) is MALFORMED
+    assert requests.client is None
+
+
+@pytest.mark.parametrize(("host", "status"), [(b"evil.example", 421), (b'"a b"', 400)])
+def test_the_host_that_a_proxy_names_is_judged(host: bytes, status: int) -> None:
+    requests = behind()
+    requests.buffer += named(b"for=192.0.2.1;host=%b" % host)
+    assert refused(requests.read_head(0.0), status)
+
+
+def test_a_field_that_is_ignored_is_named_with_its_request() -> None:
+    requests = reader()
+    requests.buffer += POST % b"Content-Length: 0\r\nX-Forwarded-For: 192.0.2.1\r\n"
+    exchange = requests.read_head(0.0)
+    assert isinstance(exchange, Exchange)
+    assert (exchange.client, exchange.ignored) == (None, b"x-forwarded-for")
+
+
+@pytest.mark.parametrize(("head", "left"), [(COUNTED, b"next"), (CHUNKED, b"bodynext")])
+def test_a_body_that_is_skipped_is_dropped_as_far_as_its_length_is_known(head: bytes, left: bytes) -> None:
+    requests = reader()
+    requests.buffer += head
+    requests.read_head(0.0)
+    requests.buffer += b"bodynext"
+    requests.skip_body()
+    assert requests.take() == left

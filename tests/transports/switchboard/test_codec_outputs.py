@@ -6,7 +6,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from posthouse.core import Address, Config, ConnectionClosed, Gateway, Identity, Invoke, RequestRefused
+from posthouse.core import (
+    Address,
+    Config,
+    ConnectionClosed,
+    ForwardingIgnored,
+    Gateway,
+    Identity,
+    Invoke,
+    RequestRefused,
+)
 from posthouse.core.values.peers import ALL_SCOPES
 from posthouse.transports.codec import Ended, Heard, Send
 from posthouse.transports.policy import Policy
@@ -334,3 +343,34 @@ def test_a_pipe_has_neither_a_path_nor_headers() -> None:
     board.feed(board.open(PIPE), b"{}\n")
     (record,) = board.board.gateway._connections.records.values()
     assert (record.peer.path, dict(record.caller.headers)) == ("", {})
+
+
+PROXY = Address("10.0.0.1", 4_000)
+FORWARDED = b"X-Forwarded-For: 192.0.2.1\r\n"
+EXPECTING = FORWARDED + b"Expect: 100-continue\r\n"
+
+
+def test_a_client_of_a_proxy_is_judged_once_at_its_head_or_with_its_request() -> None:
+    board = Board(Config(trust_proxies=("10.0.0.1",), max_connections_per_address=1))
+    one, two = board.open(PROXY), board.open(PROXY)
+    waiting = post(call("later"), more=FORWARDED)
+    assert board.feed(one, waiting) == b""
+    for refused in (waiting, post(call("later"), more=EXPECTING)[:-9]):
+        assert board.feed(two, refused).startswith(b"HTTP/1.1 429 ")
+        board.drop(two)
+        two = board.open(PROXY)
+    board.board.complete(board.waiting.pop().call, None, 0.0)
+    board.run()
+    assert board.feed(two, waiting[:-9]) == b""
+    assert board.feed(two, waiting[-9:]) == b""
+    (invoked,) = board.waiting
+    assert invoked.caller.peer.address == Address("192.0.2.1", proxy="10.0.0.1")
+
+
+def test_a_header_of_a_peer_that_is_no_proxy_is_told_once_for_calls_and_handshakes() -> None:
+    for first in (post(call("add", b"[1,2]"), more=FORWARDED), UPGRADE.replace(b"\r\n\r\n", b"\r\n%b\r\n" % FORWARDED)):
+        board = Board()
+        board.feed(board.open(), first)
+        board.feed(board.open(), post(call("add", b"[1,2]"), more=FORWARDED))
+        told = [event for event in board.events() if isinstance(event, ForwardingIgnored)]
+        assert told == [ForwardingIgnored("x-forwarded-for", HERE, 0.0)]

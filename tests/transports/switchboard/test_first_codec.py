@@ -55,3 +55,15 @@ def test_sockets_share_the_heads_that_they_know_unless_shorter_ways_are_off(
         assert codec.output == [HeadRead(), Exchange(b"{}", NO_META, "/rpc", HEADERS)]
     assert len(judged) == (1 if direct else 3)
     assert len(scanned) == (0 if direct else 3)
+
+
+def test_a_codec_of_a_trusted_proxy_names_its_clients_and_that_of_another_peer_does_not() -> None:
+    first_codec = first_codecs(Config(trust_proxies=("10.0.0.1",)), Policy(), direct=True)
+    request = REQUEST.replace(b"\r\n\r\n", b"\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n")
+    clients = []
+    for host in ("10.0.0.1", "10.0.0.2", "10.0.0.1"):
+        codec = first_codec(Address(host), 0.0)
+        codec.receive_data(request, 0.0)
+        clients += [output.client for output in codec.output if isinstance(output, Exchange)]
+    client = Address("192.0.2.1", proxy="10.0.0.1")
+    assert clients == [client, None, client]
