@@ -8,7 +8,8 @@ may have written it. One family of fields is read, never both. This module may n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -50,10 +51,21 @@ ELEMENT_REVERSED: Final = re.compile(
 quote that a client opened further left can swallow the element of a proxy. Values with escapes are refused."""
 
 MAX_PORT: Final = 65_535
+MAX_NODE_BYTES: Final = 100
+KEPT_NODES: Final = 1_024
+"""So many nodes are not read anew: most clients call more than once. Longer texts are no nodes."""
 
 MALFORMED: Final = Refusal(400, "The header that names the client of a proxy is malformed.")
 
 Ip = IPv4Address | IPv6Address
+
+
+class Node(Struct, frozen=True, gc=False):
+    """One hop of a request: its `address`, None if it is hidden, and as text; and its port, 0 if there is none."""
+
+    address: Ip | None
+    host: str
+    port: int
 
 
 class Networks:
@@ -111,18 +123,23 @@ class Proxy:
         return self._read_forwarded(headers) if self._reads_forwarded else self._read_x_forwarded(headers)
 
     def _read_x_forwarded(self, headers: Fields) -> Client | Refusal:
-        chain, scheme, host = [_join(headers, name) for name in X_FORWARDED]
+        said: dict[bytes, bytes] = {}
+        for name, value in headers:
+            if name in X_FORWARDED:
+                said[name] = b"%b,%b" % (said[name], value) if name in said else value
         found = self._peer.host, self._peer.port
-        for place, element in enumerate(_from_the_right(chain)):
+        for place, element in enumerate(_from_the_right(said.get(b"x-forwarded-for", b""))):
             node = None if place >= MAX_HOPS else _read_node(element, bare=True)
             if node is None:
                 return MALFORMED
-            if node[0] is None:
+            if node.address is None:
                 break
-            found = str(node[0]), node[1]
-            if not self._networks.have(node[0]):
+            found = node.host, node.port
+            if not self._networks.have(node.address):
                 break
-        return self._client(found, next(_from_the_right(scheme), b""), next(_from_the_right(host), b""))
+        scheme, *_ = _from_the_right(said.get(b"x-forwarded-proto", b"")) or (b"",)
+        host, *_ = _from_the_right(said.get(b"x-forwarded-host", b"")) or (b"",)
+        return self._client(found, scheme, host)
 
     def _read_forwarded(self, headers: Fields) -> Client | Refusal:
         found = self._peer.host, self._peer.port
@@ -145,10 +162,10 @@ class Proxy:
             node = _read_node(parameters.get(b"for", b"unknown"), bare=False)
             if node is None:
                 return MALFORMED
-            if node[0] is None:
+            if node.address is None:
                 break
-            found = str(node[0]), node[1]
-            if not self._networks.have(node[0]):
+            found = node.host, node.port
+            if not self._networks.have(node.address):
                 break
         return self._client(found, parameters.get(b"proto", b""), parameters.get(b"host", b""))
 
@@ -166,32 +183,31 @@ def _join(headers: Fields, wanted: bytes) -> bytes:
     return values[0] if len(values) == 1 else b",".join(values)
 
 
-def _from_the_right(joined: bytes) -> Iterator[bytes]:
+def _from_the_right(joined: bytes) -> list[bytes]:
     """The elements of a list, the last one first. RFC 9110 section 5.6.1.2: a recipient "MUST parse and ignore a
     reasonable number of empty list elements"."""
-    end = len(joined)
-    while end >= 0:
-        begin = joined.rfind(b",", 0, end)
-        element = joined[begin + 1 : end].strip(b" \t")
-        if element:
-            yield element
-        end = begin
+    if b"," not in joined:
+        return [joined] if joined else []
+    return [element for part in reversed(joined.split(b",")) if (element := part.strip(b" \t"))]
 
 
-def _read_node(text: bytes, *, bare: bool) -> tuple[Ip | None, int] | None:
-    """An address (None: it is hidden) and a port (0: there is none). None if the text is neither."""
+@lru_cache(KEPT_NODES)
+def _read_node(text: bytes, *, bare: bool) -> Node | None:
+    """The node that this text names, or None if it names none. `bare`: IPv6 addresses need no brackets."""
+    if len(text) > MAX_NODE_BYTES:
+        return None
     matched = NODE.fullmatch(text)
     if matched is None:
         address = _read_ip(text.decode("ascii")) if bare and BARE_IPV6.fullmatch(text) else None
-        return None if address is None else (address, 0)
+        return None if address is None else Node(address, str(address), 0)
     ipv4, ipv6, digits = matched.groups()
     port = int(digits or b"0")
     if port > MAX_PORT:
         return None
     if ipv4 is None and ipv6 is None:
-        return None, port
+        return Node(None, "", port)
     address = _read_ip((ipv4 or ipv6).decode("ascii"))
-    return None if address is None or (ipv6 is not None and b":" not in ipv6) else (address, port)
+    return None if address is None or (ipv6 is not None and b":" not in ipv6) else Node(address, str(address), port)
 
 
 def _read_ip(text: str) -> Ip | None:
