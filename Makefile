@@ -27,7 +27,7 @@ help:
 	@echo 'make fuzz          coverage-guided fuzzing: TARGET=… SECONDS=… or MINIMISE=1 (python -m tests.fuzz --list)'
 	@echo 'make conformance   every table over every transport and event loop; writes docs/internals/conformance.md'
 	@echo 'make attack        the abuses of docs/limits.md against a running server; writes docs/internals/attack.md'
-	@echo 'make lives         every sequence of six steps in the life of connections with credentials: about five minutes'
+	@echo 'make lives         every sequence of six steps in the life of connections with credentials: 220,699 of them: four minutes of one core'
 	@echo 'make mutate        mutation testing of core, transports and the server: MODULES=…'
 	@echo 'make interop       clients from npm against the server (needs node)'
 	@echo 'make autobahn      the Autobahn WebSocket suite against our codec (needs a Python 2.7)'
