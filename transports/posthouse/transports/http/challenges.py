@@ -17,10 +17,11 @@ BASIC: Final = b'WWW-Authenticate: Basic realm="posthouse", charset="UTF-8"\r\n'
 
 class Challenges(Struct, frozen=True, gc=False):
     """The header lines of a 401. A page gets no challenge of Basic: its browser would ask the user for a password, and
-    send that with every later request to this server."""
+    send that with every later request to this server. `same`: pages and programs get the same ones."""
 
     lines: bytes = BEARER
     for_pages: bytes = BEARER
+    same: bool = True
 
     @classmethod
     def of(cls, schemes: Container[str]) -> Challenges:
@@ -30,7 +31,7 @@ class Challenges(Struct, frozen=True, gc=False):
         """
         if "basic" not in schemes:
             return cls()
-        return cls(BEARER + BASIC) if "bearer" in schemes else cls(BASIC)
+        return cls(BEARER + BASIC if "bearer" in schemes else BASIC, same=False)
 
     def answer(self, fields: dict[bytes, bytes]) -> bytes:
         """The lines for a request with these fields, whose names are in lower case."""

@@ -157,7 +157,9 @@ class RequestReader:
             meta = NO_META if request_id is None else Meta(request_id=request_id.decode("ascii"))
         origin = fields.get(b"origin")
         lines = b"" if origin is None or not self._policy.allows_origin(origin) else cors_lines(origin)
-        options = ResponseOptions(head.persistent, head.method == b"HEAD", lines, self._challenges.answer(fields))
+        challenges = self._challenges
+        challenge = challenges.lines if challenges.same else challenges.answer(fields)
+        options = ResponseOptions(head.persistent, head.method == b"HEAD", lines, challenge)
         length = None if head.chunked else head.length or 0
         call, path = isinstance(wanted, Call) and not wanted.awaited, PATHS.get(head.path) or head.path.decode("ascii")
         judged = JudgedHead(wanted, call, meta, length, path, head.headers, options, secure, host, ignored)
