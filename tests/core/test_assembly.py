@@ -95,3 +95,10 @@ def test_an_exchange_that_was_answered_leaves_no_fact_behind(text: bytes, held: 
     assert (connections.records, connections.by_public_id, connections.by_kind["http"]) == ({}, {}, {})
     assert (tables._flow.backlogs, gateway.memory, gateway.next_timeout()) == ({}, 0, None)
     assert not [effect for effect in gateway.outbox if isinstance(effect, Transmit)]
+
+
+def test_a_gateway_draws_the_secrets_of_cookies_as_entropy_unless_it_is_given_their_source() -> None:
+    gateway = Gateway(service(), wall=WALL, entropy=bytes)
+    assert gateway._cookies.secrets(3) == bytes(3)
+    gateway.draw_secrets_from(lambda size: b"\1" * size)
+    assert gateway._cookies.secrets(3) == b"\1\1\1"

@@ -269,3 +269,17 @@ def test_an_expired_caller_is_refused_whatever_it_calls_except_to_cancel_or_to_l
     world.call(one, "rpc.cancel", {"id": 1}, 3)
     world.call(one, "auth.logout", {}, 4)
     assert world.codes() == [-32800, None, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "logs_in"),
+    [
+        (b'{"jsonrpc":"2.0","method":"auth.login","id":1}', True),
+        (b'{"jsonrpc":"2.0","method":"auth.refresh","id":1}', False),
+        (b'[{"jsonrpc":"2.0","method":"auth.login","id":1}]', False),
+        (b'{"method":"auth.login"}', False),
+        (b"nonsense", False),
+    ],
+)
+def test_a_log_in_is_told_from_all_other_texts(text: bytes, logs_in: bool) -> None:
+    assert World().gateway._dispatch.logs_in(text) is logs_in

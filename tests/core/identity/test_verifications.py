@@ -13,6 +13,7 @@ from posthouse.core.service.authenticators import (
     Authenticator,
     Basic,
     Bearer,
+    Cookie,
     CrossSiteCredentials,
     UnreadableCredentials,
 )
@@ -567,3 +568,12 @@ def test_codes_of_a_user_for_whom_too_many_have_failed_are_verified_once_a_secon
 
 def code(credentials: Code) -> Identity | None:
     raise NotImplementedError
+
+
+def test_a_cookie_is_looked_up_and_no_authenticator_is_asked() -> None:
+    world = Verifying()
+    minted = world.table.cookies.mint(ADA, 0.0)
+    assert minted is not None
+    assert world.verify(Cookie(minted[1].secret)) == ADA
+    assert world.verify(Cookie("unknown")) == Refusal("stale_cookie")
+    assert world.gateway.outbox == []

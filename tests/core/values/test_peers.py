@@ -24,6 +24,7 @@ from posthouse.core.values.peers import (
     Identity,
     Meta,
     Peer,
+    SetCookie,
     read_network,
     readable,
 )
@@ -247,3 +248,7 @@ def test_a_network_of_proxies_is_read_as_cidr_or_as_one_address() -> None:
 )
 def test_nobody_can_read_along_on_the_same_machine_or_behind_tls(address: Address, private: bool) -> None:
     assert address.private is private
+
+
+def test_a_cookie_does_not_show_its_secret() -> None:
+    assert repr(SetCookie("canary", 5)) == "SetCookie(secret=<hidden>, max_age=5)"

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from posthouse.core.values.close_reasons import DRAINING, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_USER, CloseReason
+from posthouse.core.values.close_reasons import (
+    CLOSE_REASONS,
+    DRAINING,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_USER,
+    CloseReason,
+)
 from posthouse.core.values.errors import (
     ERRORS,
     METHOD_NOT_FOUND,
@@ -197,3 +203,10 @@ def test_34_a_header_that_would_break_out_of_its_line_is_not_written(name: bytes
 
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.transports.http.answers") == []
+
+
+def test_a_refusal_for_a_cookie_that_does_not_count_clears_it() -> None:
+    cleared = b"Set-Cookie: __Host-posthouse=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict\r\n"
+    for in_json in (True, False):
+        answer = not_admitted_answer(CLOSE_REASONS["stale_cookie"], None, in_json=in_json)
+        assert (answer.status, answer.fields) == (401, cleared)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from posthouse.core import Config, ConnectionClosed, Drained, Gateway, Identity, Transmit
+from posthouse.core import Bearer, Config, ConnectionClosed, Drained, Gateway, Identity, Service, Transmit, Verify
 from posthouse.transports.codec import Binary, Ended, Send
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.actions import CloseSocket, Reply, Write
@@ -360,3 +360,24 @@ def test_the_answer_to_a_local_call_or_its_refusal_goes_to_no_socket() -> None:
     assert [reply.connection for reply in replies] == [second, first]
     assert replies[1].outcome == b"1"
     assert board.written == {}
+
+
+def test_an_answer_that_sets_a_cookie_goes_no_shorter_way() -> None:
+    offered = Service("private")
+
+    @offered.authenticator("bearer")
+    def bearer(credentials: Bearer) -> Identity | None:
+        raise NotImplementedError
+
+    board = Board(service=offered)
+    socket = board.open()
+    log_in = post(call("auth.login", b'{"method":"bearer","token":"x","cookie":true}'))
+    assert board.feed(socket, log_in) == b""
+    (verify,) = (action for action in board.actions if isinstance(action, Verify))
+    board.board.conclude(verify.operation, Identity("ada"), 0.0)
+    board.run()
+    first = board.take(socket)
+    at_once = board.feed(socket, log_in)
+    for answer in (first, at_once):
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert answer.count(b"\r\nSet-Cookie: __Host-posthouse=") == 1
