@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import anyio
 from posthouse.adapters import Server, run
-from posthouse.core import Config, Context, Service
+from posthouse.core import Bearer, Config, Context, Identity, Service
 
 from tests.adapters.loopback import PATIENCE
 
@@ -34,6 +34,10 @@ class Served:
 
     def _run(self, backend: Literal["asyncio", "trio"], config: Config, started: Queue[Server]) -> None:
         service = Service("clients", public=True)
+
+        @service.authenticator("bearer")
+        def bearer(credentials: Bearer) -> Identity | None:
+            return Identity("ada") if credentials.token == "right" else None
 
         @service.method
         def echo(value: Any) -> Any:
