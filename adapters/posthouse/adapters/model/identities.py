@@ -317,7 +317,8 @@ class Identities(Asking):
         """End the verifications whose deadline has passed. Returns the calls, of those that are waiting, that end with
         them, and their codes: their own deadlines are later, and a shutdown has not ended all calls before, at this
         time (None: it has not)."""
-        now, calls = self._expected.now, []
+        now = self._expected.now
+        calls: list[tuple[float, int, int]] = []
         self._guesses.pass_time(now)
         self._take_turns()
         for waits in [each for each in self.waiting if each.deadline <= now]:
@@ -326,7 +327,7 @@ class Identities(Asking):
             if waits.call is None:
                 self._refused(waits.connection)
             elif waits.deadline <= min(waiting[waits.call].deadline, all_ended_at or waits.deadline):
-                calls.append((waits.call, SERVER_BUSY))
+                calls.append((waits.deadline, waits.call, SERVER_BUSY))
             self.waiting.remove(waits)
         for operation, asked in list(self.asked.items()):
             if asked.deadline <= now:
@@ -334,8 +335,8 @@ class Identities(Asking):
                     self._refused(asked.connection)
                 elif asked.deadline <= min(waiting[asked.call].deadline, all_ended_at or asked.deadline):
                     self._withdraw(operation)
-                    calls.append((asked.call, UNAUTHENTICATED))
-        return calls
+                    calls.append((asked.deadline, asked.call, UNAUTHENTICATED))
+        return [(call, code) for _, call, code in sorted(calls)]
 
     def deadlines(self) -> list[float]:
         """The deadlines of all verifications."""

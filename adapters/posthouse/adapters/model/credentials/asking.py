@@ -114,10 +114,11 @@ class Asking:
         return False
 
     def _take_turns(self) -> None:
-        """Those whose turns have come were asked, in order."""
+        """Those whose turns have come were asked, in order. One whose deadline has come now, too, may get neither."""
         for asked in list(self.waiting):
             if self._is_asked(asked):
                 place = self.waiting.index(asked)
-                passed = any(each.line == asked.line for each in self.waiting[:place])
+                now = self._expected.now
+                passed = any(each.line == asked.line and each.deadline > now for each in self.waiting[:place])
                 must(not passed, "order: somebody was passed who waits for the same turn", asked.connection.number)
                 del self.waiting[place]
