@@ -21,13 +21,12 @@ from posthouse.core.values.errors import (
     REQUEST_CANCELLED,
     RESPONSE_TOO_LARGE,
     SERVER_BUSY,
-    RpcError,
 )
 from posthouse.core.values.lifecycle import CallOutcome
 from posthouse.core.values.peers import UserKey
 
 from .credentials.rights import unauthorized
-from .expected import Expected
+from .expected import Expected, fits, misfit
 from .identities import Identities
 from .messages import NULL, Codes, Request
 from .records import Batch, Builtin, Call, Connection, ReplySlot
@@ -316,6 +315,11 @@ class Calls:
                 if former and not fresh and connection not in revoked:
                     self._stop(call, (REQUEST_CANCELLED,), ("cancelled",), "revoked")
 
+    def expire_before(self, at: float) -> None:
+        """End the calls whose deadlines had passed at this time: they do not start with what happens then."""
+        for call in [each for each in self.records.values() if each.open and each.deadline < at]:
+            self.end(call, (DEADLINE_EXCEEDED,), "timed_out")
+
     def expire(self, *, grace_over: bool) -> None:
         """End the calls whose deadlines have passed, or all of them if the grace of a shutdown is over."""
         now = self._expected.now
@@ -333,18 +337,3 @@ class Calls:
         identity = call.identity or connection.identity
         end = End(connection, call.number, name, call.request_id, call.began, outcomes, codes, identity)
         return self._expected.ended(end)
-
-
-def fits(method: Method, params: bytes | None) -> bool:
-    """Are these params valid for the method?"""
-    try:
-        method.bind(params)
-    except RpcError:
-        return False
-    return True
-
-
-def misfit(method: Method, params: bytes | None) -> Codes:
-    """The codes of a call that was not started although it might: its params must be invalid. Raises Violation."""
-    must(not fits(method, params), "calls: a handler that may run was not started", method.name, params)
-    return (INVALID_PARAMS,)

@@ -16,7 +16,7 @@ from posthouse.adapters.invariants.canary import keeps_secrets
 from posthouse.core.service.method import Method
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Answer, Cancel, Disconnect, Effect, Emit, Invoke, Multicast, Resolve, Transmit
-from posthouse.core.values.errors import BATCH_REPLY_TOO_LARGE, RESPONSE_TOO_LARGE
+from posthouse.core.values.errors import BATCH_REPLY_TOO_LARGE, INVALID_PARAMS, RESPONSE_TOO_LARGE, RpcError
 from posthouse.core.values.lifecycle import CallEnded
 from posthouse.core.values.peers import ConnectionId
 
@@ -252,3 +252,18 @@ def all_have(code: int, replies: list[Sent]) -> bool:
 def shown(sent: Sent) -> str:
     """A message, for the text of a violation."""
     return sent.method or f"{sent.code or 'a result'} to id {text_of((sent.id,)).decode()}"
+
+
+def fits(method: Method, params: bytes | None) -> bool:
+    """Are these params valid for the method?"""
+    try:
+        method.bind(params)
+    except RpcError:
+        return False
+    return True
+
+
+def misfit(method: Method, params: bytes | None) -> Codes:
+    """The codes of a call that was not started although it might: its params must be invalid. Raises Violation."""
+    must(not fits(method, params), "calls: a handler that may run was not started", method.name, params)
+    return (INVALID_PARAMS,)

@@ -313,14 +313,19 @@ class Identities(Asking):
         for operation in [number for number, each in self.asked.items() if each.connection is connection]:
             self._withdraw(operation)
 
-    def expire(self, waiting: Mapping[int, Call], all_ended_at: float | None) -> list[tuple[int, int]]:
-        """End the verifications whose deadline has passed. Returns the calls, of those that are waiting, that end with
-        them, and their codes: their own deadlines are later, and a shutdown has not ended all calls before, at this
-        time (None: it has not)."""
+    def expire(self, waiting: Mapping[int, Call], all_ended_at: float | None) -> list[tuple[float, int, int]]:
+        """End the verifications whose deadline has passed. Returns their deadlines, the calls, of those that are
+        waiting, that end with them, and their codes, in order: their own deadlines are later, and a shutdown has not
+        ended all calls before, at this time (None: it has not)."""
         now = self._expected.now
         calls: list[tuple[float, int, int]] = []
         self._guesses.pass_time(now)
         self._take_turns()
+        for waits in self._unlucky():
+            if waits.call is None:
+                self._refused(waits.connection)
+            else:
+                calls.append((now, waits.call, SERVER_BUSY))
         for waits in [each for each in self.waiting if each.deadline <= now]:
             if not waits.place:
                 self._guesses.forgive(waits.attempt)
@@ -336,7 +341,7 @@ class Identities(Asking):
                 elif asked.deadline <= min(waiting[asked.call].deadline, all_ended_at or asked.deadline):
                     self._withdraw(operation)
                     calls.append((asked.deadline, asked.call, UNAUTHENTICATED))
-        return [(call, code) for _, call, code in sorted(calls)]
+        return sorted(calls)
 
     def deadlines(self) -> list[float]:
         """The deadlines of all verifications."""

@@ -264,9 +264,9 @@ class Model:
     def handle_timeout(self) -> None:
         """Every deadline that has passed was handled."""
         now, shutdown = self._expected.now, self._shutdown
-        for call, code in self._identities.expire(
-            self._calls.records, shutdown.all_ended_at(now) if shutdown else None
-        ):
+        all_ended_at = shutdown.all_ended_at(now) if shutdown else None
+        for at, call, code in self._identities.expire(self._calls.records, all_ended_at):
+            self._calls.expire_before(at)
             self._calls.logged_in(call, (code,))
         self._calls.expire(grace_over=shutdown is not None and shutdown.grace_over(now))
         self._requests.outgoing.expire(now)

@@ -122,3 +122,17 @@ class Asking:
                 passed = any(each.line == asked.line and each.deadline > now for each in self.waiting[:place])
                 must(not passed, "order: somebody was passed who waits for the same turn", asked.connection.number)
                 del self.waiting[place]
+
+    def _unlucky(self) -> list[Asked]:
+        """Those whose turns have come while too many operations are in flight: they are refused, and wait no more."""
+        if len(self.outside) < self._config.max_external_operations:
+            return []
+        unlucky = []
+        for asked in sorted(self.waiting, key=lambda each: not each.attempt.known):
+            if asked.deadline > self._expected.now and self._guesses.may_hash(asked.attempt, asked.place):
+                self._guesses.pause(asked.attempt, asked.place, self._expected.now)
+                if not asked.place:
+                    self._guesses.forgive(asked.attempt)
+                self.waiting.remove(asked)
+                unlucky.append(asked)
+        return unlucky

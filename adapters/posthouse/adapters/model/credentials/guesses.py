@@ -156,8 +156,12 @@ class Guesses:
 
     def hash(self, operation: int, attempt: Attempt, place: int, now: float) -> None:
         """A hash has begun."""
+        self._hashing[operation] = attempt.address, attempt.users[place]
+        self.pause(attempt, place, now)
+
+    def pause(self, attempt: Attempt, place: int, now: float) -> None:
+        """A turn has come: for a slow one, no other of its user comes for a while."""
         user = attempt.users[place]
-        self._hashing[operation] = attempt.address, user
         if attempt.slow and user is not None and self.certain:
             self._pauses[user] = now + PAUSE
 
