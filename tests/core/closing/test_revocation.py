@@ -48,6 +48,18 @@ def test_the_connections_of_a_user_are_closed_at_once_and_no_others() -> None:
     assert revoke(world) == 0
 
 
+def test_what_would_follow_the_reply_of_a_revoked_call_is_dropped_at_once() -> None:
+    world = World()
+    one = world.connect("websocket", "ada")
+    call = world.begin(one)
+    assert world.gateway.notify(one, "event", [1], 0.0, after=call)
+    assert world.gateway.memory > 0
+    revoke(world)
+    assert world.gateway._calls.records[call].followers is None
+    world.gateway.disconnected(one, 4403, 1.0)
+    assert world.gateway.memory == 0
+
+
 def test_a_revocation_is_told_and_counted() -> None:
     world = World()
     one = world.connect("websocket", "ada")

@@ -183,7 +183,8 @@ class Outcomes:
         connection.calls = NOTHING
 
     def _leave(self, call: Call, connection: Connection, reason: str, now: float) -> None:
-        """End a call because its connection ends."""
+        """End a call because its connection ends. What follows it is not sent, and counted down with the connection."""
+        call.followers = None
         self._cancelled(call, reason, now)
         self._settle(call, connection)
         self._endings.call(call, connection, "disconnected", None, now)

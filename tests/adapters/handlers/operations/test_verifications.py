@@ -195,6 +195,26 @@ async def test_the_end_of_the_server_cancels_authenticators_and_names_one_that_r
     assert "authenticator async was cancelled, but goes on: the server ends" in messages
 
 
+async def test_an_authenticator_in_a_thread_that_outlives_the_server_leaves_no_operation() -> None:
+    service = Service("held")
+    began, held = Event(), Event()
+
+    @service.authenticator("basic", blocking=True)
+    def slow(credentials: Basic) -> Identity | None:
+        began.set()
+        held.wait(10.0)
+        return None
+
+    async with serving(service, config=QUICK) as server:
+        async with connected(server) as client:
+            await client.send(UPGRADE.replace(b"\r\n\r\n", b"\r\nAuthorization: Basic YTpi\r\n\r\n"))
+            assert await anyio.to_thread.run_sync(began.wait, 10.0)
+            server.shut_down()
+            await server.ended()
+        assert server._board.gateway._operations.records == {}
+        held.set()
+
+
 @pytest.mark.parametrize(("queue", "refused"), [(0, 2), (1, 1), (2, 0)])
 async def test_no_more_passwords_wait_to_be_hashed_than_the_limit(queue: int, refused: int) -> None:
     service = Service("hashes")

@@ -184,6 +184,8 @@ class Verifications:
             with anyio.move_on_after(max(seconds, LAST_GRACE), shield=True):
                 await self._idle.wait()
         left = [_name(run.action) for run in self._tasks_left()]
+        for run in [run for run in self._running.values() if run.withdrawn]:
+            self._ended(run, Returned(None))  # a thread may go on: nobody hears of it
         self._running.clear()
         for name in left:
             report(WARNING, "authenticator.resists", "{name} was cancelled, but goes on: the server ends", name=name)
