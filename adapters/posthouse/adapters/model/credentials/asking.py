@@ -80,8 +80,11 @@ class Asking:
         return any(event.reason == "too_many" and event.connection == connection.number for event in events)
 
     def _be_patient(self, connection: Connection, wait: int | None) -> None:
-        """A log-in must wait. A connection that was told so before, and did not, is closed."""
+        """A log-in must wait. A connection that was told so before, and did not, is closed. Nobody knows how long it
+        was told to wait when failures were forgotten."""
         now = self._expected.now
+        if not self._guesses.certain:
+            return
         reasons = [each.reason.name for each in self._effects(Disconnect) if each.connection == connection.number]
         if now < connection.patient_at:
             must(reasons, "identity: a connection that goes on guessing was not closed", connection.number)
