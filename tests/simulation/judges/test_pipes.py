@@ -195,3 +195,13 @@ def test_the_end_within_a_message_is_a_violation() -> None:
     judge.received(RESULT % 1)
     with violates("pipes: the output ends within a message"):
         judge.received_end()
+
+
+def test_a_request_needs_no_answer_behind_too_many_messages_that_are_no_requests() -> None:
+    for invalid, accused in ((9, True), (10, False)):
+        judge = judged(lines(*[b"{"] * invalid, CALL % 1))
+        judge.sent_end()
+        judge.received(lines(*[REFUSED % -32700] * invalid))
+        judge.server_ended(end(input_ended=0.0))
+        with violates("a request before its end has no answer") if accused else nullcontext():
+            judge.received_end()

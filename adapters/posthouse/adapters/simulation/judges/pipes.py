@@ -25,6 +25,9 @@ CLOSING_LIMITS: Final = (
     *("max_queued_replies_bytes", "max_queued_pushes_bytes", "max_queued_pushes", "max_push_age"),
 )
 """Limits for which a pipe is closed before its calls end. A pipe does not say why it was closed."""
+INVALID: Final = (b'"code":-32700', b'"code":-32600')
+"""The errors of messages that `max_bad_messages` counts, as a server writes them."""
+
 BLANK: Final = b" \t\r\n"
 
 
@@ -135,6 +138,7 @@ class PipeJudge(Judge):
         self._inbound: Final = bytearray()
         self._large = 0  # messages that are too large and have no error yet
         self._large_begun = False  # the message in progress is one of them
+        self._invalid = 0  # errors for texts that are no requests
 
     # The client
 
@@ -218,6 +222,7 @@ class PipeJudge(Judge):
         return text
 
     def _on_text(self, text: bytes) -> None:
+        self._invalid += sum(map(text.count, INVALID))
         try:
             code = self._conversation.received(text)
         except ValueError as error:
@@ -233,6 +238,8 @@ class PipeJudge(Judge):
         end = self._end
         if end is None or end.input_ended is None or end.full or self._lenient or self._draining or self._shuts_out:
             return
+        if self._invalid >= self._facts.config.max_bad_messages:
+            return  # and nobody answers what follows
         outbound = self._outbound
         if outbound is not None and outbound.lost and end.delivered > outbound.lost_behind:
             return  # a head that cannot be read ends the connection
