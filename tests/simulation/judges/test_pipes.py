@@ -199,7 +199,7 @@ def test_the_end_within_a_message_is_a_violation() -> None:
 
 def test_a_request_needs_no_answer_behind_too_many_messages_that_are_no_requests() -> None:
     for invalid, accused in ((9, True), (10, False)):
-        judge = judged(lines(*[b"{"] * invalid, CALL % 1))
+        judge = judged(lines(*[b"{"] * invalid, *(CALL % number for number in range(12))))
         judge.sent_end()
         judge.received(lines(*[REFUSED % -32700] * invalid))
         judge.server_ended(end(input_ended=0.0))
