@@ -1,4 +1,4 @@
-"""Row 39 over real sockets: a token that expires, and a user who is banned while a call of theirs runs."""
+"""Rows 4 and 39 over real sockets: no log-in in time; a token that expires; a user who is banned while a call runs."""
 
 from __future__ import annotations
 
@@ -76,3 +76,23 @@ async def test_row_39_a_banned_user_is_closed_at_once_and_no_call_of_theirs_goes
         async with connected(server) as again:
             await again.send(request)
             assert (await again.response())[0] == 401
+
+
+async def test_row_04_a_websocket_that_does_not_log_in_is_closed_and_a_call_without_credentials_is_401() -> None:
+    told: list[str] = []
+    config = Config(require_authentication=True, authentication_timeout=1.0)
+    async with (
+        serving(guarded(lambda: FOREVER, told), config=config) as server,
+        websocket(server) as good,
+        websocket(server) as silent,
+        connected(server) as over_http,
+    ):
+        await log_in(good)
+        assert await silent.close_code() == 4408
+        await over_http.send(post(text("hold")).partition(b"\r\n\r\n")[0] + b"\r\nExpect: 100-continue\r\n\r\n")
+        status, answer = await over_http.response()
+        assert (status, answer["error"]["code"]) == (401, -32020)
+        await good.say(text("hold", id=2))
+        while not told:
+            await anyio.lowlevel.checkpoint()
+        assert server.stats()["limit.authentication_timeout"] == 1

@@ -25,6 +25,7 @@ from posthouse.core.dispatch.dispatch import Dispatch
 from posthouse.core.dispatch.logins import Logins
 from posthouse.core.identity.arrivals import Arrivals
 from posthouse.core.identity.cookies import Cookies
+from posthouse.core.identity.demands import Demands
 from posthouse.core.identity.expiry import Expiry
 from posthouse.core.identity.hashing import beside_hashes
 from posthouse.core.identity.verifications import Verifications
@@ -65,6 +66,7 @@ class Assembly:
         self._openings = Openings(shared, connections, self._liveness)
         self._delivery = Delivery(shared, connections, self._flow)
         self._expiry = Expiry(shared, connections, self._delivery)
+        self._demands = Demands(shared, connections)
         self._calls = Calls(shared)
         self._replies = Replies(shared, self._flow)
         self._followers = Followers(shared, self._calls, self._delivery)
@@ -88,6 +90,7 @@ class Assembly:
             self._arrivals.drop,
             self._liveness.drop,
             self._expiry.drop,
+            self._demands.drop,
             self._drain.drop,
             self._outcomes.drop,
             self._replies.drop,

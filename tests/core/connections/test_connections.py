@@ -22,7 +22,7 @@ UNIX = Address()
 
 def connections(**limits: Any) -> Connections:
     tables = Connections(World(**limits).gateway._shared)
-    tables.identified = lambda record, now: told.append((record.id, now))
+    tables.identified.append(lambda record, now: told.append((record.id, now)))
     told.clear()
     return tables
 

@@ -360,3 +360,18 @@ def test_a_body_that_is_skipped_is_dropped_as_far_as_its_length_is_known(head: b
     requests.buffer += b"bodynext"
     requests.skip_body()
     assert requests.take() == left
+
+
+@pytest.mark.parametrize("demanding", [True, False])
+def test_where_authentication_is_required_a_known_head_with_another_cookie_has_no_credentials(demanding: bool) -> None:
+    config, known, refusals = Config(require_authentication=demanding), KnownHeads(), []
+    for cookie in (b"__Host-posthouse=secret", b"theme=dark", b"__Host-posthouse=another"):
+        request = POST % b"Content-Length: 4\r\nCookie: %b\r\n" % cookie + b"true"
+        requests = RequestReader(config, POLICY, known)
+        requests.head_read = True
+        whole = requests.read_whole(request)
+        requests.buffer += request
+        wanted = requests.read_head(0.0)
+        assert whole == (wanted if isinstance(wanted, Exchange) else None)
+        refusals.append(refused(wanted, 401))
+    assert refusals == [False, demanding, False]

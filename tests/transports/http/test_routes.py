@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from posthouse.core.values.config import Config
-from posthouse.core.values.errors import REQUEST_TOO_LARGE
+from posthouse.core.values.errors import REQUEST_TOO_LARGE, UNAUTHENTICATED
 from posthouse.core.values.peers import NO_META, Meta
 from posthouse.transports.codec import Handshake, Probe
 from posthouse.transports.http.head import Head, parse
@@ -253,3 +253,53 @@ def test_an_invalid_idempotency_key_is_refused(value: bytes) -> None:
 
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.transports.http.routes") == []
+
+
+DEMANDING = Config(max_body_bytes=100, require_authentication=True)
+OFFERED = (
+    b"Authorization: Bearer token",
+    b"Authorization: Negotiate abc",
+    b"Cookie: a=b; __Host-posthouse=secret",
+    b"Cookie: __Host-posthouse=",
+)
+
+
+def test_where_authentication_is_required_a_call_without_credentials_is_refused_at_its_head() -> None:
+    for headers in ((), (b"Cookie: a=b",), (b"Expect: 100-continue",)):
+        wanted = call(*headers, config=DEMANDING)
+        assert isinstance(wanted, Refusal)
+        assert (wanted.status, wanted.error and wanted.error.code, wanted.keep) == (401, UNAUTHENTICATED, False)
+        assert isinstance(call(*headers), Call)
+
+
+def test_such_a_refusal_of_a_call_without_a_body_keeps_the_socket() -> None:
+    wanted = call(length=b"0", config=DEMANDING)
+    assert isinstance(wanted, Refusal)
+    assert (wanted.status, wanted.keep) == (401, True)
+
+
+@pytest.mark.parametrize("offered", OFFERED)
+def test_credentials_pass_the_head_right_or_wrong(offered: bytes) -> None:
+    assert call(offered, config=DEMANDING) == Call(NO_META, awaited=False)
+
+
+def test_refusals_that_do_not_depend_on_the_caller_come_before_it() -> None:
+    for header, status in (
+        (b"Origin: https://evil.example", 403),
+        (b"Content-Encoding: gzip", 415),
+        (b"Expect: magic", 417),
+        (b"Posthouse-Timeout-Ms: no", 400),
+    ):
+        assert refused(call(header, config=DEMANDING)) == status
+    assert refused(call(length=b"101", config=DEMANDING)) == 413
+    assert refused(ask(b"POST /rpc HTTP/1.1", b"Content-Length: 2", config=DEMANDING)) == 415
+    assert refused(ask(b"GET /rpc HTTP/1.1", config=DEMANDING)) == 405
+    assert refused(ask(b"GET / HTTP/1.1", config=DEMANDING)) == 404
+
+
+def test_where_authentication_is_required_probes_handshakes_and_preflights_need_no_credentials() -> None:
+    assert ask(b"GET /health HTTP/1.1", config=DEMANDING) == Probe("/health")
+    assert ask(b"GET /stats HTTP/1.1", config=DEMANDING) == Probe("/stats")
+    assert isinstance(ask(b"GET /ws HTTP/1.1", *HANDSHAKE, config=DEMANDING), Handshake)
+    page = (b"Origin: https://good.example", b"Access-Control-Request-Method: POST")
+    assert isinstance(ask(b"OPTIONS /rpc HTTP/1.1", *page, config=DEMANDING), Preflight)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from posthouse.core.values.config import Config
-from posthouse.core.values.peers import NO_META, Address
-from posthouse.transports.codec import Exchange, HeadRead
+from posthouse.core.values.peers import ANONYMOUS, NO_META, Address, Identity
+from posthouse.transports.codec import Answered, Exchange, HeadRead
 from posthouse.transports.http import requests
 from posthouse.transports.http.head import Head, HeadScanner
 from posthouse.transports.http.routes import Wanted, judge
@@ -25,10 +25,10 @@ HEADERS = ((b"host", b"localhost"), (b"content-type", b"application/json"), (b"c
 
 def test_a_stream_is_http_and_a_pipe_is_undecided() -> None:
     first_codec = first_codecs(CONFIG, Policy(), direct=True)
-    codec = first_codec(Address("127.0.0.1"), 3.0)
+    codec = first_codec(Address("127.0.0.1"), ANONYMOUS, 3.0)
     assert isinstance(codec, Http1)
     assert codec.next_timeout() == 3.0 + CONFIG.head_timeout
-    assert isinstance(first_codec(Address(transport="pipe"), 3.0), PipeDetector)
+    assert isinstance(first_codec(Address(transport="pipe"), ANONYMOUS, 3.0), PipeDetector)
 
 
 @pytest.mark.parametrize("direct", [True, False])
@@ -50,7 +50,7 @@ def test_sockets_share_the_heads_that_they_know_unless_shorter_ways_are_off(
     monkeypatch.setattr(HeadScanner, "scan", watched)
     first_codec = first_codecs(CONFIG, Policy(), direct=direct)
     for _ in range(3):
-        codec = first_codec(Address("127.0.0.1"), 0.0)
+        codec = first_codec(Address("127.0.0.1"), ANONYMOUS, 0.0)
         codec.receive_data(REQUEST, 0.0)
         assert codec.output == [HeadRead(), Exchange(b"{}", NO_META, "/rpc", HEADERS)]
     assert len(judged) == (1 if direct else 3)
@@ -62,8 +62,21 @@ def test_a_codec_of_a_trusted_proxy_names_its_clients_and_that_of_another_peer_d
     request = REQUEST.replace(b"\r\n\r\n", b"\r\nX-Forwarded-For: 192.0.2.1\r\n\r\n")
     clients = []
     for host in ("10.0.0.1", "10.0.0.2", "10.0.0.1"):
-        codec = first_codec(Address(host), 0.0)
+        codec = first_codec(Address(host), ANONYMOUS, 0.0)
         codec.receive_data(request, 0.0)
         clients += [output.client for output in codec.output if isinstance(output, Exchange)]
     client = Address("192.0.2.1", proxy="10.0.0.1")
     assert clients == [client, None, client]
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_where_authentication_is_required_a_peer_with_an_identity_needs_no_credentials_and_the_next_one_does(
+    direct: bool,
+) -> None:
+    first_codec = first_codecs(Config(require_authentication=True), Policy(), direct=direct)
+    statuses = []
+    for identity in (Identity("ada"), ANONYMOUS, Identity("ada"), ANONYMOUS):
+        codec = first_codec(Address("127.0.0.1"), identity, 0.0)
+        codec.receive_data(REQUEST, 0.0)
+        statuses += [output.status if isinstance(output, Answered) else 200 for output in codec.output[1:2]]
+    assert statuses == [200, 401, 200, 401]

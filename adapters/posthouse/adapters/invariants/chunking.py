@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from posthouse.core.values.config import Config
-from posthouse.core.values.peers import Address, SocketId
+from posthouse.core.values.peers import ANONYMOUS, Address, SocketId
 from posthouse.transports.codec import (
     Answered,
     Arrived,
@@ -72,7 +72,7 @@ def chunking(config: Config, policy: Policy, address: Address, data: bytes, cuts
 def _outputs(config: Config, policy: Policy, address: Address, data: bytes, ends: Iterable[int]) -> tuple[object, ...]:
     """The messages in a peer's bytes, the bytes that its codecs send, and their deadline. Every request is answered at
     once with an empty response."""
-    codec = first_codecs(config, policy, direct=False)(address, 0.0)
+    codec = first_codecs(config, policy, direct=False)(address, ANONYMOUS, 0.0)
     said: list[object] = []
     sent = bytearray()
     begin = 0

@@ -61,6 +61,7 @@ def identity(gateway: Gateway) -> None:
         "identity: no more credentials are kept than max_cached_credentials",
     )
     expiry(gateway)
+    demands(gateway)
     strays(gateway)
     revocations(gateway)
     cookies(gateway)
@@ -76,6 +77,20 @@ def expiry(gateway: Gateway) -> None:
         must(each.timer.live and each.timer.key == id, "time: an identity that expires has a deadline")
         reason = GRACE_OVER if each.expired else IDENTITY_EXPIRES if each.told else NOTICE_DUE
         must(each.timer.reason == reason, "time: the deadline of an identity is that of its state")
+
+
+def demands(gateway: Gateway) -> None:
+    """Where authentication is required, each anonymous WebSocket has the deadline of its log-in; no other has one."""
+    expected = {
+        id
+        for id, each in gateway._connections.records.items()
+        if each.peer.kind == "websocket" and each.admitted and each.state is State.OPEN
+        if gateway.config.require_authentication and not each.identity.authenticated
+    }
+    deadlines = gateway._demands.records
+    must(deadlines.keys() == expected, "identity: the WebSockets that must log in have a deadline, and no others")
+    for id, timer in deadlines.items():
+        must(timer.live and timer.key == id, "time: a WebSocket that must log in has a deadline")
 
 
 def strays(gateway: Gateway) -> None:

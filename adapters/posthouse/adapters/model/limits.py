@@ -62,6 +62,11 @@ def too_many_invalid(connection: Connection, now: float, config: Config) -> bool
     return allowed is not None and connection.invalid_messages > allowed
 
 
+def not_logged_in(connection: Connection, now: float, config: Config) -> bool:
+    """A WebSocket was anonymous for too long where that is not allowed."""
+    return connection.log_in_by is not None and connection.log_in_by <= now
+
+
 REACHED: Final[dict[str, Reached]] = {
     "idle_timeout": idle,
     "heartbeat_timeout": silent,
@@ -70,6 +75,7 @@ REACHED: Final[dict[str, Reached]] = {
     "max_queued_pushes_bytes": pushed,
     "max_queued_pushes": pushed_many,
     "max_bad_messages": too_many_invalid,
+    "authentication_timeout": not_logged_in,
 }
 """The condition of each limit that the model checks, by the name of the limit."""
 

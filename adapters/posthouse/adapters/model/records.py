@@ -90,7 +90,7 @@ class Connection(Struct, eq=False):
       heartbeat that was sent. `invalid_messages` were received.
     - `warned`: it was told that its identity will expire. `closes_at`: its identity has expired, and this is the end of
       its grace. `valid_since`: when its identity, or Unix time, last changed. `revoked`: its user, if that was revoked.
-    - `patient_at`: until then it was told to try no credentials.
+    - `patient_at`: until then it was told to try no credentials. `log_in_by`: until then it must have logged in.
     - `public_id` is the id that peers see. `admitted`: it was not refused. It has `made` so many calls. `closing` has
       the code and the reason with which the gateway closed it.
     """
@@ -121,6 +121,7 @@ class Connection(Struct, eq=False):
     identity: Identity = ANONYMOUS
     warned: bool = False
     closes_at: float | None = None
+    log_in_by: float | None = None
     valid_since: float = 0.0
     revoked: UserKey | None = None
     public_id: str = ""

@@ -52,6 +52,9 @@ class Validity:
         """The connection has another identity, or was admitted with this one."""
         connection.identity = identity
         connection.warned, connection.closes_at, connection.valid_since = False, None, self._expected.now
+        must_log_in = self._config.require_authentication and connection.peer.kind == "websocket"
+        deadline = self._expected.now + self._config.authentication_timeout
+        connection.log_in_by = deadline if must_log_in and not identity.authenticated else None
 
     def wall_moved(self, connections: Iterable[Connection], now: float) -> None:
         """Unix time has changed: an identity that has expired may be valid again."""
@@ -66,6 +69,8 @@ class Validity:
         now, notice = self._expected.now, self._config.auth_notice
         closed = {effect.connection for effect in self._expected.effects if type(effect) is Disconnect}
         for connection in connections:
+            if connection.reachable and connection.log_in_by is not None and connection.log_in_by <= now:
+                must(connection.number in closed, "identity: a connection did not log in in time", connection.number)
             if not connection.reachable or connection.identity.expires_at is None:
                 continue
             ends_at = connection.identity.expires_at - self.wall()
@@ -132,6 +137,8 @@ class Validity:
         """The times at which the gateway must act at the latest."""
         found: list[float] = []
         for connection in connections:
+            if connection.reachable and connection.log_in_by is not None:
+                found.append(connection.log_in_by)
             if not connection.reachable or connection.identity.expires_at is None:
                 continue
             ends_at = connection.identity.expires_at - self.wall()

@@ -120,9 +120,7 @@ class Socket(Struct, eq=False, gc=False):
 
 class Connections:
     """The tables of sockets and connections. `in_head`: the number of sockets whose first head has not been read.
-    `limits_addresses`: a limit per address is set. `identified` is told of identities."""
-
-    identified: Identified
+    `limits_addresses`: a limit per address is set. `identified` are told of identities."""
 
     def __init__(self, shared: Shared) -> None:
         self._config = config = shared.config
@@ -139,6 +137,7 @@ class Connections:
         self.by_user: dict[UserKey, dict[ConnectionId, Connection]] = {}
         self.by_public_id: dict[str, Connection] = {}
         self.by_address: dict[str, int] = {}
+        self.identified: list[Identified] = []
 
     def find(self, connection: ConnectionId) -> Connection | None:
         """The record of this id, or None if the connection is gone. Raises UsageError if it never existed."""
@@ -259,7 +258,13 @@ class Connections:
         if record.admitted:
             self._find_by_user(record)
             if record.pushable:
-                self.identified(record, now)
+                self.tell_identified(record, now)
+
+    def tell_identified(self, record: Connection, now: float) -> None:
+        """A connection that lasts was admitted, or its identity has changed: tell the tables that have deadlines for
+        identities."""
+        for identified in self.identified:
+            identified(record, now)
 
     def _find_by_user(self, record: Connection) -> None:
         user = record.identity.key

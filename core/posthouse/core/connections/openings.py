@@ -131,8 +131,8 @@ class Openings:
         self._shared.stats.count(OPENED[record.peer.kind])
         if record.pushable:
             self._liveness.begin(record, now)
-            if record.identity.expires_at is not None:
-                self._connections.identified(record, now)
+            if record.identity.expires_at is not None or self._shared.config.require_authentication:
+                self._connections.tell_identified(record, now)
             self._shared.hold(headers)  # they are kept until it ends; an exchange ends soon
             self._shared.outbox.append(Accept(record.id))
         elif not self._shared.exchanges_told:

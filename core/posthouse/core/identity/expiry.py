@@ -46,7 +46,7 @@ class Expiry:
         self._connections = connections
         self._delivery = delivery
         self.records: dict[ConnectionId, Expiring] = {}
-        connections.identified = self.begin
+        connections.identified.append(self.begin)
         self._timers.on(NOTICE_DUE, self._notice_due)
         self._timers.on(IDENTITY_EXPIRES, self._expires)
         self._timers.on(GRACE_OVER, self._grace_over)

@@ -63,6 +63,9 @@ ACCEPT_RATE_PER_ADDRESS: Final = CloseReason(
 MAX_CONNECTIONS_PER_USER: Final = CloseReason(
     "max_connections_per_user", "too many connections of one user", code=4429, error=RATE_LIMITED
 )
+AUTHENTICATION_TIMEOUT: Final = CloseReason(
+    "authentication_timeout", "no log-in in time, where authentication is required", code=4408, error=UNAUTHENTICATED
+)
 AUTHENTICATION_FAILED: Final = CloseReason(
     "authentication_failed", "the credentials were refused", code=4401, error=UNAUTHENTICATED, is_limit=False
 )

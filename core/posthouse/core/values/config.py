@@ -75,6 +75,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_target_bytes: int = 4 * KIB
 
     # authentication
+    require_authentication: bool = False
     authentication_timeout: float = 10.0
     max_external_operations: int = 10_000
     max_token_bytes: int = 8 * KIB

@@ -39,8 +39,12 @@ Opening
       414 and close
 
 Authentication
-  authentication_timeout = 10: seconds for all authenticators of a request or handshake
-      401 with -32020
+  require_authentication = false: true or false: is [authentication required](security.md#where-
+      authentication-is-required)?
+      if true, 401 with -32020 for calls over HTTP without credentials, at the head
+  authentication_timeout = 10: seconds for all authenticators of a request or handshake; where
+      authentication is required, for a WebSocket until it logs in
+      401 with -32020; close 4408
   max_external_operations = 10,000: authenticators that run, and those that go on although nobody
       waits
       the connection gets 1013, over HTTP 503 with -32009

@@ -201,6 +201,12 @@ def test_a_service_that_must_be_private_is_not_served_if_it_is_not(
     said = capsys.readouterr().err
     assert fault is None or said.startswith(f"posthouse: {fault}\n"), said
     assert bool(ran) is (fault is None)
+    assert fault is not None or ran["config"].require_authentication
+
+
+def test_without_the_option_authentication_is_not_required(ran: dict[str, Any]) -> None:
+    assert main(["serve"]) == 0
+    assert not ran["config"].require_authentication
 
 
 def test_check_names_the_methods_for_which_no_entry_has_the_scopes(

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import NO_META, Address, Meta
 from posthouse.transports.codec import Exchange
+from posthouse.transports.credentials import read_credentials
 from posthouse.transports.fields import Fields
 from posthouse.transports.forwarding import FORWARDING_FIELDS, Proxy
 from posthouse.transports.policy import Policy
@@ -49,6 +50,7 @@ class RequestReader:
         self._known: Final = known
         self._challenges: Final = challenges
         self._direct: Final = known is not NO_HEADS
+        self._demanding: Final = config.require_authentication
         self._scanner: Final = HeadScanner(config)
         self.buffer = bytearray()
         self._body: Body | None = None
@@ -121,8 +123,8 @@ class RequestReader:
     def _read_new(self, raw: bytes) -> JudgedHead | None:
         """How this whole head is judged, if it is known but for the values that differ, or if it is plain."""
         judged = self._known.find_cut(raw)
-        if judged is not None:
-            return judged
+        if judged is not None and not (self._demanding and read_credentials(judged.headers) is None):
+            return judged  # the value of a cookie was cut out, too, and it may have been another one
         head = read_plain(raw, self._config)
         return None if head is None else self._judge(raw, head)
 

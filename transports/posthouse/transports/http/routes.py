@@ -11,9 +11,12 @@ from typing import Final, Literal
 from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
+from msgspec.structs import replace
 from posthouse.core.values.config import Config
+from posthouse.core.values.errors import UNAUTHENTICATED, ErrorObject
 from posthouse.core.values.peers import NO_META, REQUEST_ID, Meta
 from posthouse.transports.codec import Handshake, Probe
+from posthouse.transports.credentials import read_credentials
 from posthouse.transports.policy import Policy, authorize_open
 from posthouse.transports.refusal import Refusal
 from posthouse.transports.websocket import handshake
@@ -60,6 +63,7 @@ BAD_EXPECTATION: Final = Refusal(417, "The only supported expectation is 100-con
 UNWANTED_BODY: Final = Refusal(400, "This request must not have a body.")
 ENCODED: Final = Refusal(415, "The body must not be compressed.", ((b"Accept-Encoding", b"identity"),))
 NO_LENGTH: Final = Refusal(411, "A body needs a Content-Length header.")
+NO_CREDENTIALS: Final = Refusal(401, "Credentials are required.", error=ErrorObject.of(UNAUTHENTICATED))
 BAD_IDEMPOTENCY_KEY: Final = Refusal(400, "Idempotency-Key must be 1 to 255 visible characters.")
 BAD_TIMEOUT: Final = Refusal(400, "Posthouse-Timeout-Ms must be a whole number of milliseconds above 0.")
 
@@ -133,7 +137,11 @@ def _judge_call(head: Head, config: Config) -> Call | Refusal:
     elif head.length > config.max_body_bytes:
         return too_large(config)
     meta = read_meta(fields)
-    return Call(meta, awaited and not head.bodiless) if isinstance(meta, Meta) else meta
+    if not isinstance(meta, Meta):
+        return meta
+    if config.require_authentication and read_credentials(head.headers) is None:
+        return replace(NO_CREDENTIALS, keep=head.bodiless)
+    return Call(meta, awaited and not head.bodiless)
 
 
 def read_meta(fields: dict[bytes, bytes]) -> Meta | Refusal:

@@ -71,10 +71,10 @@ class Switchboard:
         """
         socket = self.gateway.accepted(address, now, trusted=self._networks.trust(address))
         if socket is not None:
-            codec = self._first_codec(address, now)
+            identity = self._policy.identity if identity is None else identity
+            codec = self._first_codec(address, identity, now)
             if self.gateway.draining:
                 codec.drain()
-            identity = self._policy.identity if identity is None else identity
             self._sockets.schedule(self._sockets.add(socket, address, codec, identity))
         self._run(now)
         return socket

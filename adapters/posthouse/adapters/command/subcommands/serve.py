@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 import click
+from msgspec.structs import replace
 from posthouse.adapters.callers import MAX_NAMED
 from posthouse.adapters.command.loading import accept_tokens, load_service
 from posthouse.adapters.command.options import Command, Option, service_argument, whole_number
@@ -79,8 +80,8 @@ proxies = partial(click.option, cls=Option, section="Proxies")
 @callers(
     "--require-auth",
     is_flag=True,
-    help="Refuse to start unless every method of the service needs an authenticated caller, and callers can be "
-    "authenticated.",
+    help="Refuse calls without credentials before their bodies are read, and close WebSockets that do not log in. "
+    "The server does not start with a method that anyone may call, or if it cannot authenticate callers.",
 )
 @callers(
     "--dev",
@@ -144,6 +145,7 @@ def command(
         accept_tokens(service, tokens)
     if require_auth:
         _check_private(service, dev=dev)
+        config = replace(config, require_authentication=True)
 
     def started(server: Server) -> None:
         for bound in server.bound:
