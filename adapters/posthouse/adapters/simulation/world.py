@@ -43,7 +43,7 @@ from .network import Direction, Link, LinkConditions
 REFUSING_LIMITS: Final = (
     *("max_connections", "max_in_head", "max_connections_per_address", "max_connections_per_user"),
     *("accept_rate_per_address", "memory_budget", "call_rate", "max_head_bytes", "max_headers", "max_bad_messages"),
-    *("head_timeout", "idle_timeout", "allow_chunked"),
+    *("head_timeout", "idle_timeout", "allow_chunked", "require_authentication"),
 )
 """Limits which, when small, may refuse a client that behaves well."""
 

@@ -151,6 +151,8 @@ BOTH_WAYS: Final = 100
 """In how many storms, in a thousand, the journals are given to both ways. Those storms take twice as long."""
 GUARDED: Final = 300
 """In how many storms, in a thousand, and with this theme, the service has authenticators. They take one way."""
+DEMANDING: Final = 250
+"""In how many of these, in a thousand, authentication is required."""
 
 
 class StormFaults(Struct, frozen=True):
@@ -266,6 +268,8 @@ def draw_scenario(stream: Stream) -> Scenario:
     log_ins = stream.pick((150, GUESSING))
     if guarded and log_ins == GUESSING and stream.happens(500):
         config = replace(config, credential_cache=0.0, max_auth_failures_per_address=3)
+    if guarded and stream.happens(DEMANDING):
+        config = replace(config, require_authentication=True)
     return Scenario(config, faults, conditions, clients, fair, both_ways and not guarded, guarded, log_ins)
 
 
