@@ -238,7 +238,8 @@ class PipeJudge(Judge):
         end = self._end
         if end is None or end.input_ended is None or end.full or self._lenient or self._draining or self._shuts_out:
             return
-        if self._invalid >= self._facts.config.max_bad_messages:
+        allowed = self._facts.config.max_bad_messages
+        if allowed is not None and self._invalid >= allowed:
             return  # and nobody answers what follows
         outbound = self._outbound
         if outbound is not None and outbound.lost and end.delivered > outbound.lost_behind:
