@@ -87,3 +87,14 @@ def test_a_reload_raises_what_is_wrong_now(file: Path) -> None:
     file.write_text("right")
     watched.reload()
     assert watched.content == "right"
+
+
+def test_a_file_whose_mode_changes_is_read_again(file: Path) -> None:
+    clock = Clock()
+    file.write_text("right")
+    reads: list[str] = []
+    watched = WatchedFile(file, reads.append, now=clock)
+    file.chmod(0o400)
+    clock.now += 1.0
+    assert watched.content is None
+    assert reads == ["right", "right"]

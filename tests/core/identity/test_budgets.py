@@ -261,7 +261,7 @@ def test_years_of_guessing_count_no_further_than_the_longest_wait() -> None:
     for _ in range(2000):
         world.now += 40.0
         world.fails(1, ADA)
-    assert world.budgets.pairs.records[ADA, HERE].strikes == 10
+    assert world.fails(1, ADA) == [60_000]
 
 
 class Ticket(Struct):
@@ -285,3 +285,13 @@ def test_a_user_counts_with_its_namespace() -> None:
     digests = [user_digest(*name) for name in names]
     assert len(dict.fromkeys(digests)) == len(names)
     assert all(len(digest) == 32 for digest in digests)
+
+
+def test_many_successes_at_once_take_back_no_failure_of_others() -> None:
+    world = Guesses(max_auth_failures=None, max_auth_failures_per_user=None, max_auth_failures_per_address=50)
+    assert world.fails(51, ADA) == [0] * 50 + [1000]
+    world.budgets.got_in(world.caller(), BOB)
+    charges = [world.charged(BOB) for _ in range(60)]
+    for charge in charges:
+        world.budgets.refund(charge)
+    assert world.fails(1, ADA) == [1000]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from msgspec import Struct
+from msgspec import Struct, defstruct
 from posthouse.core.service.authenticators import Authenticator, Basic, Bearer, check_label, check_scheme
 from posthouse.core.service.context import AuthContext
 from posthouse.core.service.lifespan import Lifespan
@@ -122,6 +122,17 @@ def test_a_scheme_of_ones_own_takes_a_struct() -> None:
     for function in (lambda credentials: None, lambda: None, unknown):
         with pytest.raises(UsageError, match=r"annotate it with a Struct of the members|annotations cannot be read"):
             declare(function, "ticket")
+
+
+@pytest.mark.parametrize("name", ["method", "cookie"])
+def test_a_struct_has_no_member_that_a_log_in_takes_itself(name: str) -> None:
+    taken = defstruct("Taken", [(name, str)])
+
+    def read(credentials: Any) -> None: ...
+
+    read.__annotations__["credentials"] = taken
+    with pytest.raises(UsageError, match=f"takes a Struct with the member '{name}', which auth.login takes: rename it"):
+        declare(read, "ticket")
 
 
 @pytest.mark.parametrize(("value", "what"), [("", "name"), (3, "name"), (None, "namespace")])

@@ -42,6 +42,12 @@ def test_an_identity_with_a_user_or_every_scope_is_authenticated() -> None:
     assert Identity(scopes=(ALL_SCOPES,)).authenticated
 
 
+@pytest.mark.parametrize("given", [{"user": "\ud800"}, {"user": "a", "namespace": "\udfff"}, {"scopes": ("\ud800",)}])
+def test_an_identity_that_cannot_be_sent_is_refused(given: Any) -> None:
+    with pytest.raises(UsageError, match=r"ud800|udfff"):
+        Identity(**given)
+
+
 def test_missing_scopes_are_in_the_order_of_the_required_ones() -> None:
     identity = Identity("ada", ("b",))
     assert identity.missing(("c", "b", "a")) == ("c", "a")

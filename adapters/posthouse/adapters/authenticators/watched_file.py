@@ -23,7 +23,7 @@ EVERY: Final = 1.0
 MAX_BYTES: Final = 16 * 1024 * 1024
 """The largest file that is read."""
 
-Stamp = tuple[int, int, int] | None
+Stamp = tuple[int, int, int, int] | None
 """Differs if the file differs: when it was written, its size, its number. None: it is not there."""
 
 
@@ -78,7 +78,7 @@ class WatchedFile(Generic[Content]):
             found = os.stat(self.path)
         except (OSError, ValueError):
             return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino  # a new mode changes the second
 
     def _read(self) -> Content:
         try:

@@ -44,7 +44,7 @@ class Failures(Struct, eq=False, gc=False):
     @property
     def wait(self) -> float:
         """Seconds between the last failure and the next attempt, if the limit is reached."""
-        return min(2.0**self.strikes, LONGEST_WAIT)
+        return min(2.0 ** min(self.strikes, MOST_STRIKES), LONGEST_WAIT)
 
     def forget(self, now: float) -> None:
         """Begin anew after a minute. Above the limit: after a minute in which the next attempt was allowed and not
@@ -58,7 +58,7 @@ class Failures(Struct, eq=False, gc=False):
         if self.count < limit:
             self.count += 1
         else:
-            self.strikes = min(self.strikes + 1, MOST_STRIKES)
+            self.strikes += 1  # all of them: each may be refunded
 
     def refund(self, was_at: float, charged_at: float) -> bool:
         """An attempt was no failure. Returns whether nothing is left."""

@@ -105,6 +105,10 @@ class Authenticator(Struct, frozen=True, eq=False):
         return replace(self, lifespan=lifespan)
 
 
+TAKEN: Final = ("method", "cookie")
+"""The parameters of `auth.login` itself."""
+
+
 def check_scheme(scheme: object) -> str:
     """Raise UsageError unless this can name the credentials that an authenticator takes."""
     if callable(scheme):
@@ -126,6 +130,9 @@ def _own_credentials(function: Callable[..., Any], where: str) -> type:
         raise UsageError(f"{where}: its annotations cannot be read: {error}") from None
     takes = hints.get(first)
     if isinstance(takes, type) and issubclass(takes, Struct):
+        for name in takes.__struct_encode_fields__:
+            if name in TAKEN:
+                raise UsageError(f"{where} takes a Struct with the member {name!r}, which auth.login takes: rename it")
         return takes
     raise UsageError(f"{where} takes {first}: {takes!r}: annotate it with a Struct of the members of auth.login")
 

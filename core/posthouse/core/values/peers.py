@@ -119,12 +119,12 @@ class Identity(Struct, frozen=True, gc=False):
     def __post_init__(self) -> None:
         if self.scopes != ():
             force_setattr(self, "scopes", _sorted(self.scopes))
-        if self.user is not None and (type(self.user) is not str or not self.user):
+        if self.user is not None and (type(self.user) is not str or not self.user or not is_unicode(self.user)):
             raise UsageError(f"the user of an identity is {self.user!r}: it must be a non-empty string, or None")
         for name, seconds in (("expires_at", self.expires_at), ("issued_at", self.issued_at)):
             if seconds is not None and not is_time(seconds):
                 raise UsageError(f"{name} of an identity is {seconds!r}: it must be Unix seconds, or None")
-        if type(self.namespace) is not str:
+        if type(self.namespace) is not str or not is_unicode(self.namespace):
             raise UsageError(f"the namespace of an identity is {self.namespace!r}: it must be a string")
 
     @property
@@ -149,9 +149,18 @@ def _sorted(scopes: object) -> tuple[str, ...]:
         raise UsageError(f"the scopes of an identity are {scopes!r}: give a collection of strings")
     given = tuple(scopes)
     for scope in given:
-        if type(scope) is not str or not scope:
+        if type(scope) is not str or not scope or not is_unicode(scope):
             raise UsageError(f"{scope!r} is not a scope: it must be a non-empty string")
     return tuple(sorted(dict.fromkeys(given)))
+
+
+def is_unicode(text: str) -> bool:
+    """Can this be sent? A text with half of a surrogate pair, which some readers of JSON let through, cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_time(seconds: object) -> bool:

@@ -19,6 +19,13 @@ class Ticket(Struct, rename={"number": "no"}):
     note: str = ""
 
 
+class Fragile(Struct):
+    number: int
+
+    def __post_init__(self) -> None:
+        raise KeyError(self.number)
+
+
 def offered() -> Service:
     found = service()
 
@@ -28,6 +35,10 @@ def offered() -> Service:
 
     @found.authenticator("basic", namespace="b")
     def basic(credentials: Basic) -> Identity | None:
+        raise NotImplementedError
+
+    @found.authenticator("fragile", namespace="d")
+    def fragile(credentials: Fragile) -> Identity | None:
         raise NotImplementedError
 
     @found.authenticator("ticket", namespace="c")
@@ -68,12 +79,13 @@ def test_credentials_of_a_method_of_ones_own_are_never_cached() -> None:
 @pytest.mark.parametrize(
     ("params", "data"),
     [
-        ({"method": "basic"}, {"parameter": "method", "reason": "expected one of bearer, password, ticket"}),
+        ({"method": "basic"}, {"parameter": "method", "reason": "expected one of bearer, password, fragile, ticket"}),
         ({"method": "bearer", "token": "x", "user": "y"}, {"parameter": "user", "reason": "unknown parameter"}),
         ({"method": "bearer", "token": "x", "cookies": True}, {"parameter": "cookies", "reason": "unknown parameter"}),
         ({"method": "bearer"}, {"reason": "Object missing required field token"}),
         ({"method": "bearer", "token": 7}, {"reason": "Expected str, got int - at $.token"}),
         ({"method": "ticket", "number": 7}, {"parameter": "number", "reason": "unknown parameter"}),
+        ({"method": "fragile", "number": 7}, {"reason": "the credentials are not valid"}),
     ],
 )
 def test_anything_else_is_refused_without_asking_anybody(params: Any, data: Any) -> None:

@@ -50,8 +50,9 @@ class KeyStore:
             every = RETRY if not self.keys else EVERY if known and not self._failed else UNKNOWN
             due = self._begun is None or self._now() - self._begun >= every
             if due and not self._reading:
-                self._reading, self._begun = True, self._now()
+                self._begun = self._now()
                 Thread(target=self._read, name="posthouse-keys", daemon=True).start()
+                self._reading = True
             return self._reading and not known
 
     async def read_again(self) -> None:

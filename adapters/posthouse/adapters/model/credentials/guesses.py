@@ -94,7 +94,7 @@ class Guesses:
             if failed.allowed < getattr(self._config, name):
                 failed.allowed += 1
             else:
-                failed.above = min(failed.above + 1, 10)
+                failed.above += 1
         self._remember()
 
     def forgive(self, attempt: Attempt) -> None:

@@ -80,3 +80,5 @@ class AuthMethods(Part):
             return scheme, convert(given, takes)
         except ValidationError as error:
             raise RpcError(INVALID_PARAMS, data={"reason": str(error).replace("`", "")}) from None
+        except Exception:  # of user code: a type of the service has refused the values in its own way
+            raise RpcError(INVALID_PARAMS, data={"reason": "the credentials are not valid"}) from None
