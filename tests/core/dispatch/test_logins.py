@@ -471,6 +471,14 @@ def test_a_log_in_that_fails_sets_no_cookie() -> None:
     assert b'"limit":"max_sessions"' in (answer.data or b"")
 
 
+@pytest.mark.parametrize("limit", ["max_sessions", "max_sessions_per_user"])
+def test_a_log_in_makes_room_for_its_own_cookie(limit: str) -> None:
+    browser = Browser(**{limit: 2})
+    other, own = browser.log_in(), browser.log_in()
+    anew = browser.log_in(own)
+    assert [browser.user(cookie) for cookie in (other, own, anew)] == ["ada", "stale_cookie", "ada"]
+
+
 def test_a_cookie_is_set_by_the_answer_to_a_batch_and_by_an_empty_one() -> None:
     browser = Browser()
     log_in = request("auth.login", {"method": "bearer", "token": "x", "cookie": True}, 1)

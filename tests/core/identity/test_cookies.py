@@ -121,6 +121,16 @@ def test_cookies_that_were_not_used_make_room_for_others() -> None:
     assert jar.table.mint(Identity("mallory"), 15.0) is not None
 
 
+def test_cookies_that_have_expired_make_room_for_others_at_most_once_a_second() -> None:
+    jar = Jar(max_sessions=2)
+    jar.mint(Identity("brief", expires_at=WALL + 5.0))
+    jar.mint(Identity("short", expires_at=WALL + 5.5))
+    assert jar.table.mint(BOB, 4.9) is None
+    assert jar.table.mint(BOB, 5.5) is None  # it has looked a moment ago
+    assert jar.table.mint(BOB, 5.9) is not None
+    assert list(jar.table.by_user) == [("home", "bob")]
+
+
 def test_a_cookie_that_was_ended_does_not_count_any_more() -> None:
     jar = Jar()
     one, two = jar.table.mint(ADA, 0.0), jar.mint(ADA)

@@ -16,8 +16,8 @@ METHOD: Final = "method"
 
 
 def hide_logins(data: bytes, hide: Callable[[str], str]) -> bytes:
-    """The same text, with other strings in the parameters of log-ins. A text that is not valid is replaced as a whole,
-    by another one that is not, if it may be a log-in."""
+    """The same text, with other strings and numbers in the parameters of log-ins. A text that is not valid is replaced
+    as a whole, by another one that is not, if it may be a log-in."""
     if b"auth" not in data and b"\\u" not in data:
         return data
     try:
@@ -25,7 +25,7 @@ def hide_logins(data: bytes, hide: Callable[[str], str]) -> bytes:
         if isinstance(message, dict):
             return json.encode(_hidden(message, hide))
         return json.encode([_hidden_entry(entry, hide) for entry in message])
-    except (DecodeError, UnicodeError, RecursionError):
+    except (DecodeError, ValueError, RecursionError):  # ValueError: Python converts no longer integers
         return b"x" * len(data)
 
 
@@ -44,12 +44,25 @@ def _hidden(request: dict[str, Raw], hide: Callable[[str], str]) -> dict[str, An
 
 
 def _hide(value: Any, hide: Callable[[str], str], *, keep: bool = False) -> Any:
-    """Every string, but the name of the method."""
+    """Every string and every number, but the name of the method."""
     if isinstance(value, str):
         return hide(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _other_number(value, hide)
     if isinstance(value, list):
         return [_hide(item, hide) for item in value]
     if isinstance(value, dict):
         kept = (METHOD, "user") if keep else ()
         return {name: item if name in kept else _hide(item, hide) for name, item in value.items()}
     return value
+
+
+def _other_number(value: int | float, hide: Callable[[str], str]) -> int | float:
+    """Another number: an integer has the same sign and as many digits."""
+    if isinstance(value, float):
+        return int(hide(f"{value!r:0<8}")[:8], 16) / 1000
+    digits = str(abs(value))
+    most = int("9" * len(digits))
+    least = int("1" + "0" * (len(digits) - 1)) if len(digits) > 1 else 0
+    number = least + int(hide(digits), 16) % (most - least + 1)
+    return -number if value < 0 else number

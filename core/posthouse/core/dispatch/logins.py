@@ -153,10 +153,10 @@ class Logins:
             raise RpcError(INVALID_PARAMS, data={"parameter": "cookie", "reason": reason})
 
     def _set_cookie(self, connection: Connection, identity: Identity, now: float) -> None:
+        self._end_cookie(connection)  # first: it makes room for the new one
         minted = self._cookies.mint(identity, now)
         if minted is None:
             raise RpcError.of(refusal(SERVER_BUSY, limit="max_sessions"))
-        self._end_cookie(connection)
         connection.cookie, connection.set_cookie = minted
 
     def _end_cookie(self, connection: Connection) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from hashlib import sha256
+from math import inf
 from typing import Final
 
 from msgspec import Struct
@@ -17,6 +18,9 @@ from posthouse.core.values.shared import Entropy, Shared
 
 from .cache import Digest, encoded
 from .revocations import made_since
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two searches for log-ins that are over, when there is room for no more."""
 
 SECRET_BYTES: Final = 32
 """RFC 6265 says nothing of it; 128 bits cannot be guessed (OWASP, Session Management)."""
@@ -45,6 +49,7 @@ class Cookies:
         self.secrets: Entropy = shared.entropy
         self.records: dict[Digest, Kept] = {}
         self.by_user: dict[UserKey, dict[Digest, None]] = {}
+        self._looked_at = -inf
 
     def mint(self, identity: Identity, now: float) -> tuple[Digest, SetCookie] | None:
         """A new cookie of this user, who is known: its hash, and what to tell the browser. None: there are too many
@@ -55,6 +60,8 @@ class Cookies:
         own = self.by_user.get(user, {})
         if len(own) >= self._config.max_sessions_per_user:
             self.end(next(iter(own)))
+        if len(self.records) >= self._config.max_sessions:
+            self._make_room(now)
         if len(self.records) >= self._config.max_sessions:
             return None
         secret = secret_of(self.secrets(SECRET_BYTES))
@@ -105,6 +112,14 @@ class Cookies:
     def _is_over(self, kept: Kept, now: float) -> bool:
         idle = now >= kept.used_at + self._config.session_idle
         return idle or now >= kept.ends_at or self._shared.expired(kept.identity, now)
+
+    def _make_room(self, now: float) -> None:
+        """End all that are over, though they were used lately. They are looked for once a second: there may be many."""
+        if now < self._looked_at + LOOK_EVERY:
+            return
+        self._looked_at = now
+        for digest in [digest for digest, kept in self.records.items() if self._is_over(kept, now)]:
+            self.end(digest)
 
     def _sweep(self, now: float) -> None:
         """End those that were not used for too long: they are the first ones."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from msgspec import Struct, json
 from posthouse.adapters.invariants import must
 from posthouse.adapters.model.records import Connection
@@ -38,6 +40,7 @@ class Cookies:
         self._kept: list[Kept] = []
         self._own: dict[int, Kept] = {}
         self._due: dict[int, Kept | None] = {}
+        self._looked_at = -inf
 
     def find(self, cookie: Cookie, connection: Connection, now: float) -> Identity | None:
         """The identity of the cookie with which this connection comes, if it still counts."""
@@ -46,8 +49,7 @@ class Cookies:
                 break
         else:
             return None
-        idle = kept.used_at + self._config.session_idle <= now
-        if idle or kept.ends_at <= now or self._validity.expired(kept.identity):
+        if self._is_over(kept, now):
             self._kept.remove(kept)
             return None
         kept.used_at = now
@@ -55,6 +57,10 @@ class Cookies:
         self._kept.append(kept)
         self._own[connection.number] = kept
         return kept.identity
+
+    def _is_over(self, kept: Kept, now: float) -> bool:
+        idle = kept.used_at + self._config.session_idle <= now
+        return idle or kept.ends_at <= now or self._validity.expired(kept.identity)
 
     def refused(self, connection: Connection, params: bytes | None) -> bool:
         """Does this log-in ask for a cookie that the answer cannot set, or that others could read?"""
@@ -65,10 +71,14 @@ class Cookies:
 
     def mint(self, connection: Connection, identity: Identity, now: float) -> bool:
         """A log-in asks for a cookie. False: there are too many."""
+        self._end(connection)
         self._kept = [kept for kept in self._kept if now < kept.used_at + self._config.session_idle]
         own = [kept for kept in self._kept if kept.identity.key == identity.key]
         if len(own) >= self._config.max_sessions_per_user:
             self._kept.remove(own[0])
+        if len(self._kept) >= self._config.max_sessions and now >= self._looked_at + 1.0:
+            self._looked_at = now
+            self._kept = [kept for kept in self._kept if not self._is_over(kept, now)]
         if len(self._kept) >= self._config.max_sessions:
             return False
         ends_at = now + self._config.session_lifetime
@@ -76,7 +86,6 @@ class Cookies:
             ends_at = min(ends_at, identity.expires_at - self._validity.wall())
         made = Kept(identity, ends_at, now, max(0, int(ends_at - now)))
         self._kept.append(made)
-        self._end(connection)
         self._own[connection.number] = self._due[connection.number] = made
         return True
 

@@ -1,0 +1,49 @@
+"""Credentials in texts that log in are replaced, of every type of JSON."""
+
+from __future__ import annotations
+
+from hashlib import shake_256
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import json
+from posthouse.adapters.journal.logins import hide_logins
+
+
+def hide(secret: str) -> str:
+    return shake_256(secret.encode("utf-8", "surrogatepass")).hexdigest(len(secret))[: len(secret)]
+
+
+def hidden(credentials: Any) -> Any:
+    """The credentials of a log-in, as a journal has them."""
+    text = json.encode({"method": "auth.login", "params": {"method": "otp", "given": credentials}})
+    params = json.decode(hide_logins(text, hide))["params"]
+    assert params["method"] == "otp"
+    return params["given"]
+
+
+@given(st.integers(10**5, 2**63))
+def test_a_number_is_replaced_by_another_with_as_many_digits(number: int) -> None:
+    for given_number in (number, -number if number < 2**63 else number):
+        other = hidden(given_number)
+        assert isinstance(other, int)
+        assert len(str(other)) == len(str(given_number))
+        assert (other < 0) is (given_number < 0)
+    assert hidden(123456) != 123456
+
+
+@pytest.mark.parametrize("number", [0, 7, -3, 1.5, 1e308, -1e-300, 10**30])
+def test_every_number_can_be_replaced(number: float) -> None:
+    assert isinstance(hidden([{"code": number}])[0]["code"], int | float)
+
+
+@pytest.mark.parametrize("constant", [True, False, None])
+def test_constants_stay(constant: Any) -> None:
+    assert hidden([constant]) == [constant]
+
+
+def test_a_text_with_a_number_that_python_does_not_convert_is_replaced_as_a_whole() -> None:
+    text = b'{"method":"auth.login","params":{"code":%b}}' % (b"9" * 5000)
+    assert hide_logins(text, hide) == b"x" * len(text)
