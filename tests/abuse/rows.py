@@ -45,12 +45,7 @@ ROWS: Final = (
         "a body that arrives byte by byte, chunked or not; pipelined requests; a half-close after them",
         "408; answered in order, one at a time, from a bounded buffer; still answered, for `half_close_timeout`",
     ),
-    Row(
-        4,
-        "a WebSocket that does not authenticate although it must",
-        "close 4408 after `authentication_timeout`",
-        loopback=True,
-    ),
+    Row(4, "a WebSocket that does not authenticate although it must", "close 4408 after `authentication_timeout`"),
     Row(5, "a large head; many headers; a long target", "431; 431; 414; however the bytes are cut"),
     Row(
         6,

@@ -145,7 +145,9 @@ def test_the_exit_status_is_told_by_the_log() -> None:
     assert (judge.status, resisted.status) == (1, 1)
 
 
+@pytest.mark.usefixtures("logged")
 def test_the_status_is_not_judged_if_the_log_is_off() -> None:
+    logging.getLogger("posthouse").setLevel(WARNING)
     judge = new_judge()
     judge.ended(0)
     assert judge.status == 0
