@@ -25,6 +25,16 @@ SERVER = tuple(f"adapters/posthouse/adapters/{folder}" for folder in ("handlers"
 """The folders of adapters whose branches are measured: what runs in a server."""
 
 
+@pytest.fixture(autouse=True)
+def same_levels() -> Iterator[None]:
+    """A command that a test runs in this process sets the level of the log. It is set back for the tests that follow."""
+    loggers = [logging.getLogger(name) for name in (None, "posthouse", "posthouse.access")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
 @pytest.fixture(scope="module", params=[True, False], ids=["direct", "general"])
 def either_way(request: pytest.FixtureRequest) -> Iterator[None]:
     """Run the tests of a module twice: switchboards hand whole messages on directly, and they never do."""
