@@ -27,7 +27,7 @@ SERVER = tuple(f"adapters/posthouse/adapters/{folder}" for folder in ("handlers"
 
 @pytest.fixture(autouse=True)
 def same_levels() -> Iterator[None]:
-    """A command that a test runs in this process sets the level of the log. It is set back for the tests that follow."""
+    """A command that a test runs in this process sets the level of the log: it is set back for other tests."""
     loggers = [logging.getLogger(name) for name in (None, "posthouse", "posthouse.access")]
     levels = [logger.level for logger in loggers]
     yield
