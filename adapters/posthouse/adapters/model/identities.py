@@ -39,7 +39,7 @@ ABOUT_CREDENTIALS: Final = (
 
 
 class Identities(Asking):
-    """Who each connection is."""
+    """The identity of each connection, and the verifications that may change it."""
 
     # Connections
 

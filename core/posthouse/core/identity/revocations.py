@@ -43,7 +43,7 @@ class Revocations:
     def _add_recent(self, user: UserKey) -> None:
         self.recent.pop(user, None)
         if len(self.recent) >= self._most:
-            # Too many to tell them apart: what is in flight is refused, whose it may be.
+            # There is no room to name each user: every verification in flight is refused.
             self._all_refused = self.generation
             self.recent.clear()
         self.recent[user] = self.generation

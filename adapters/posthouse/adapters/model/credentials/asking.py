@@ -80,8 +80,8 @@ class Asking:
         return any(event.reason == "too_many" and event.connection == connection.number for event in events)
 
     def _be_patient(self, connection: Connection, wait: int | None) -> None:
-        """A log-in must wait. A connection that was told so before, and did not, is closed. Nobody knows how long it
-        was told to wait when failures were forgotten."""
+        """A log-in must wait. A connection that was told so before, and did not wait, is closed. If the gateway has
+        forgotten failures, the model does not know this time, and judges nothing."""
         now = self._expected.now
         if not self._guesses.certain:
             return

@@ -138,7 +138,7 @@ class PipeJudge(Judge):
         self._inbound: Final = bytearray()
         self._large = 0  # messages that are too large and have no error yet
         self._large_begun = False  # the message in progress is one of them
-        self._invalid = 0  # errors for texts that are no requests
+        self._invalid = 0  # how many errors for invalid messages the client got
 
     # The client
 
