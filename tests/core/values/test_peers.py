@@ -243,6 +243,9 @@ def test_a_network_of_proxies_is_read_as_cidr_or_as_one_address() -> None:
 @pytest.mark.parametrize(
     ("address", "private"),
     [
+        (Address(proxy="unix"), False),
+        (Address("127.0.0.1", proxy="127.0.0.1"), False),
+        (Address("203.0.113.9", secure=True, proxy="127.0.0.1"), True),
         *(
             (Address(), True),
             (Address("127.0.0.1"), True),

@@ -61,7 +61,10 @@ class Address(Struct, frozen=True, gc=False):
 
     @property
     def private(self) -> bool:
-        """Can nobody read what passes? It is encrypted, or does not leave the machine."""
+        """Can nobody read what passes? It is encrypted, or does not leave the machine. Behind a proxy it may: if the
+        proxy names no client, the address is that of the proxy."""
+        if self.proxy:
+            return self.secure
         host = self.host.partition("%")[0].removeprefix("::ffff:")
         return self.secure or not host or host == "::1" or host.startswith("127.")
 

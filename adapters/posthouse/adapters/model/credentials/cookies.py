@@ -65,7 +65,7 @@ class Cookies:
     def refused(self, connection: Connection, params: bytes | None) -> bool:
         """Does this log-in ask for a cookie that the answer cannot set, or that others could read?"""
         host = connection.peer.address.host
-        near = not host or host.startswith(("127.", "::1"))
+        near = not connection.peer.address.proxy and (not host or host.startswith(("127.", "::1")))
         over_http = connection.peer.kind == "http"
         return asks_for_cookie(params) and not (over_http and (near or connection.peer.address.secure))
 
