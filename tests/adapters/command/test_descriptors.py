@@ -72,4 +72,4 @@ def test_a_key_with_a_passphrase_is_refused_at_once(tmp_path: Path, apart: bool)
     with pytest.raises(OSError) as raised:
         tls_context(cert, file if apart else None)
     named = file if apart else cert
-    assert str(raised.value) == f"the key in {named} is encrypted: remove its passphrase with `openssl pkey`"
+    assert str(raised.value) == f"the key in {named} is encrypted: give its passphrase, in tls_passphrase_file"

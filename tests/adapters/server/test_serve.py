@@ -14,6 +14,7 @@ import stat
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from posthouse.adapters.handlers.lifespans import LifespanError
 from posthouse.adapters.journal.file import MIN_BYTES
 from posthouse.adapters.loop.named import asyncio_loop
 from posthouse.adapters.server.build import Build
+from posthouse.adapters.server.entrances import certificates
 from posthouse.adapters.server.entrances.tls_channel import TlsChannel
 from posthouse.adapters.simulation.machine.signals import SimulatedSignals
 from posthouse.adapters.simulation.machine.system import SimulatedSockets, SimulatedSystem
@@ -140,6 +142,28 @@ async def test_calls_over_tls(tmp_path: Path) -> None:
             assert (await client.post("echo", [large]))[1]["result"] == large
             await client.upgrade()
             assert (await client.call("echo", ["secure"]))["result"] == "secure"
+
+
+async def test_a_certificate_is_replaced_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificates, "EVERY", 0.0)
+    pem = tmp_path / "server.pem"
+    old, new = trustme.CA(), trustme.CA()
+    trusting = {}
+    for authority in (old, new):
+        trusting[authority] = ssl.create_default_context()
+        authority.configure_trust(trusting[authority])
+    old.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    async with serving(service, tls_cert=pem) as server:
+        connect = partial(anyio.connect_tcp, "127.0.0.1", server.bound[0].port, tls_standard_compatible=False)
+        async with await connect(ssl_context=trusting[old]) as before:
+            client = Client(before)
+            await client.upgrade()
+            new.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
+            async with await connect(ssl_context=trusting[new]) as after:
+                assert (await Client(after).post("echo", ["new"]))[1]["result"] == "new"
+            with pytest.raises(ssl.SSLError):
+                await connect(ssl_context=trusting[old])
+            assert (await client.call("echo", ["old"]))["result"] == "old"
 
 
 async def test_a_client_that_does_not_speak_tls_is_dropped_and_others_are_served(tmp_path: Path) -> None:
@@ -446,7 +470,8 @@ def test_tls_is_for_every_client_and_the_addresses_say_so(monkeypatch: pytest.Mo
     assert refusals(served, page) == 101
     assert refusals(served, page.replace("https", "http")) == 403
     world(tls_cert="cert.pem", tls_key="key.pem")
-    assert asked == [("cert.pem", None), ("cert.pem", "key.pem")]
+    world(tls_cert="cert.pem", tls_passphrase="words")
+    assert asked == [("cert.pem", None, None), ("cert.pem", "key.pem", None), ("cert.pem", None, "words")]
 
 
 def test_it_tells_its_version_and_the_time_of_its_start() -> None:

@@ -9,9 +9,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Never
 
 import pytest
+import trustme
 from posthouse.adapters.server.signals import on_signals
 from posthouse.adapters.simulation.machine.threads import Exited
 
@@ -88,6 +91,37 @@ def test_a_signal_that_does_not_interrupt_the_sleep_of_the_loop_is_noticed(backe
         process.stdin.flush()
         assert process.stdout.read() == "draining\nover\n"
         assert process.wait(PATIENCE) == 0
+
+
+HANGS_UP = """
+import signal
+from posthouse.adapters import serve
+from posthouse.core import Config, Service
+import anyio, sys
+
+async def main() -> None:
+    def started(server) -> None:
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)
+
+    files = {"tls_cert": sys.argv[1]} if sys.argv[1:] else {}
+    await serve(Service("mortal"), port=0, signals=True, config=Config(drain_spread=0.0), started=started, **files)
+    print(signal.getsignal(signal.SIGHUP) == signal.SIG_DFL)
+
+import logging
+logging.basicConfig(level="INFO", format="%(event)s")
+anyio.run(main)
+"""
+
+
+def test_sighup_reads_the_certificate_again_and_without_one_it_ends_the_process(tmp_path: Path) -> None:
+    pem = tmp_path / "server.pem"
+    trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    run = partial(subprocess.run, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE)
+    with_tls = run([sys.executable, "-c", HANGS_UP, str(pem)])
+    assert (with_tls.returncode, with_tls.stdout) == (0, "True\n")
+    assert "tls.read" in with_tls.stderr.splitlines()
+    assert run([sys.executable, "-c", HANGS_UP]).returncode == -signal.SIGHUP
 
 
 HANDLERS = """

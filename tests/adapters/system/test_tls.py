@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from posthouse.adapters.system.tls import tls_context
 
 ENCRYPTED = """-----BEGIN ENCRYPTED PRIVATE KEY-----
@@ -99,11 +105,23 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, cert: Path, monkeyp
 
 
 def test_a_key_with_a_passphrase_is_refused_with_the_remedy(cert: Path, encrypted: Path, tmp_path: Path) -> None:
-    remedy = "is encrypted: remove its passphrase with `openssl pkey`"
+    remedy = "is encrypted: give its passphrase, in tls_passphrase_file"
     assert str(error(cert, encrypted)) == f"the key in {encrypted} {remedy}"
     both = tmp_path / "both.pem"
     both.write_bytes(encrypted.read_bytes() + cert.read_bytes())
     assert str(error(both)) == f"the key in {both} {remedy}"
+
+
+def test_a_key_with_a_passphrase_needs_the_right_one(cert: Path, key: Path, tmp_path: Path) -> None:
+    encrypted = tmp_path / "encrypted.pem"
+    private = load_pem_private_key(key.read_bytes(), None)
+    words = BestAvailableEncryption(b"words")
+    encrypted.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, words))
+    tls_context(cert, encrypted, "words")
+    with pytest.raises(OSError) as caught:
+        tls_context(cert, encrypted, "other words")
+    assert str(caught.value) == f"cannot decrypt the key in {encrypted}: the passphrase is wrong"
+    tls_context(cert, key, "a passphrase that nobody asks for")
 
 
 def test_a_file_that_is_no_certificate_is_named(tmp_path: Path, cert: Path, monkeypatch: pytest.MonkeyPatch) -> None:

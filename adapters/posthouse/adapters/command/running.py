@@ -28,6 +28,7 @@ from .options import Option
 OPTION_NAMES: Final = {
     "tls_cert": "--tls-cert",
     "tls_key": "--tls-key",
+    "tls_passphrase_file": "--tls-passphrase-file",
     "allow_hosts": "--allow-host",
     "dev=True": "--dev",
 }
@@ -138,12 +139,16 @@ def run_service(running: Running, service: Service, **options: Unpack[Options]) 
         report(ERROR, "lifespan.failed", str(error), raised=error.__cause__)
         raise Exit(Failure.status) from None
     except UsageError as error:
-        text = str(error)
-        for name, option in OPTION_NAMES.items():
-            text = text.replace(name, option)
-        raise Misuse(text) from None
+        raise Misuse(_named(str(error))) from None
     except OSError as error:
         if error.filename is not None and error.filename == running.journal:
             hint = "use a path for --journal that this user may write to"
             raise Failure(f"cannot write the journal {running.journal}: {error.strerror}", hint=hint) from None
-        raise Failure(error.strerror or str(error), hint=ERRNO_HINTS.get(error.errno or 0, "")) from None
+        raise Failure(_named(error.strerror or str(error)), hint=ERRNO_HINTS.get(error.errno or 0, "")) from None
+
+
+def _named(text: str) -> str:
+    """This text, with the options that set the arguments in it."""
+    for name, option in OPTION_NAMES.items():
+        text = text.replace(name, option)
+    return text

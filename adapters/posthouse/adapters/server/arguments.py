@@ -39,6 +39,7 @@ OTHERS: Final[dict[str, str]] = {
     "certfile": "use tls_cert",
     "ssl_keyfile": "use tls_key",
     "keyfile": "use tls_key",
+    "ssl_keyfile_password": "use tls_passphrase",
     "cors_origins": "use allow_origins",
     "cors_allowed_origins": "use allow_origins",
     "allowed_origins": "use allow_origins",
@@ -56,6 +57,8 @@ class Options(TypedDict, total=False):
     pipes: Sequence[tuple[int, int]]
     tls_cert: str | PathLike[str] | None
     tls_key: str | PathLike[str] | None
+    tls_passphrase: str | None
+    tls_passphrase_file: str | PathLike[str] | None
     config: Config
     allow_hosts: Sequence[str]
     allow_origins: Sequence[str]

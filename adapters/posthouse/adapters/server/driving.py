@@ -23,7 +23,6 @@ from posthouse.adapters.handlers.watchdog import Watchdog
 from posthouse.adapters.handlers.workers import Workers
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import ERROR, report
-from posthouse.adapters.system.system import TlsContext
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import ANONYMOUS, Address, Identity, SocketId
@@ -31,6 +30,7 @@ from posthouse.core.values.peers import ANONYMOUS, Address, Identity, SocketId
 from .actions import performers
 from .build import BUILD, Build
 from .entrances.accepting import Acceptor
+from .entrances.certificates import Certificates
 from .entrances.endpoints import Endpoints
 from .entrances.listeners import Listener
 from .entrances.stdio import Pipes
@@ -41,7 +41,7 @@ class Entrances(Struct, frozen=True):
     """The ways in for clients: listening sockets, with TLS or without, and pipes."""
 
     listeners: Sequence[Listener]
-    tls: TlsContext | None = None
+    tls: Certificates | None = None
     pipes: Sequence[tuple[int, int]] = ()
     pipe_identity: Identity = ANONYMOUS
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from os import PathLike
 from typing import Any, Literal, Never, Unpack
 
@@ -35,6 +36,7 @@ from posthouse.transports.switchboard.switchboard import Switchboard
 from .arguments import Options, check_arguments, check_backend
 from .build import BUILD, Build
 from .driving import Entrances, drive, log_errors
+from .entrances.certificates import Certificates, certificate_files
 from .entrances.hosts import allowed_names, check_hosts, hosts_to_bind, warn_of_trust
 from .entrances.listeners import listen_tcp, listen_unix
 from .server import Server
@@ -50,6 +52,8 @@ async def serve(
     pipes: Sequence[tuple[int, int]] = (),
     tls_cert: str | PathLike[str] | None = None,
     tls_key: str | PathLike[str] | None = None,
+    tls_passphrase: str | None = None,
+    tls_passphrase_file: str | PathLike[str] | None = None,
     config: Config = Config(),
     allow_hosts: Sequence[str] = (),
     allow_origins: Sequence[str] = (),
@@ -71,13 +75,15 @@ async def serve(
     - `port`: 0 picks a free one. `unix`: the path of a socket that only this user may connect to; a stale one is
       replaced. `pipes`: pairs of descriptors, to read from and to write to; they are closed in the end. If there is
       nothing else to serve, the server ends when its last pipe ends.
-    - `tls_cert`, `tls_key`: PEM files; the key may be in the certificate's file.
+    - `tls_cert`, `tls_key`: PEM files; the key may be in the certificate's file. They are read again when they have
+      changed, for new clients. `tls_passphrase`: that of an encrypted key; `tls_passphrase_file`: a file with it.
     - `allow_hosts`: the only names by which clients may call; required unless every address is a loopback address.
       Default: the loopback names and the addresses themselves. `allow_origins`: exact origins of web pages
       from other hosts or ports; those from the server's own may call anyway.
     - `dev`: every caller has every scope, and pages of every loopback origin may call; only on loopback.
       `pipe_identity`: the identity of the peer of a pipe.
-    - `signals`: SIGTERM and SIGINT shut down, a second one exits at once with 128 + n. The process then ends in time:
+    - `signals`: SIGTERM and SIGINT shut down, a second one exits at once with 128 + n. SIGHUP reads the
+      certificate again. The process then ends in time:
       it exits with 1 if a handler resists its cancellation or blocks the event loop. And while it serves, its garbage
       collector leaves out what existed at its start. In the main thread only.
     - `access_log`: one line of the logger `posthouse.access` (INFO) for each call and each refused request.
@@ -99,14 +105,13 @@ async def serve(
     hosts = hosts_to_bind(host, elsewhere=unix is not None or bool(pipes))
     check_hosts(system.sockets, hosts, allow_hosts, dev=dev)
     warn_of_trust(config)
-    if tls_key is not None and tls_cert is None:
-        raise UsageError("tls_key needs tls_cert: TLS needs a certificate")
+    files = certificate_files(tls_cert, tls_key, tls_passphrase, tls_passphrase_file)
     if signals and not system.signals.available():
         raise UsageError("signals=True needs the main thread: use signals=False, and end the server with shut_down")
     for authenticator in service.authenticators.values():
         if isinstance(authenticator.function, ReadyMade):
             authenticator.function.prepare(config)
-    tls = None if tls_cert is None else system.sockets.tls(tls_cert, tls_key)
+    tls = None if files is None else Certificates(system.sockets.tls, files, system.now)
     identity = ANONYMOUS
     if dev:
         identity = pipe_identity = Identity(scopes=(ALL_SCOPES,))
@@ -168,7 +173,9 @@ async def serve(
         stack.callback(runner.close)
         server = Server(runner, bound)
         if signals:
-            stack.enter_context(on_signals(system, server.shut_down, runner.poller.waker, config.drain_timeout))
+            hang_up = None if tls is None else partial(runner.poller.call_soon, tls.read_again)
+            waker, seconds = runner.poller.waker, config.drain_timeout
+            stack.enter_context(on_signals(system, server.shut_down, waker, seconds, hang_up=hang_up))
 
         def accepts() -> None:
             for at in bound:

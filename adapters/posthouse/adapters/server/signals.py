@@ -1,4 +1,7 @@
-"""SIGTERM and SIGINT: the first begins a shut-down, the second exits at once. The process ends in time in any case."""
+"""SIGTERM and SIGINT: the first begins a shut-down, the second exits at once. The process ends in time in any case.
+
+SIGHUP is for a server that has something to read again. Without that, it ends the process, as it does by default.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,16 @@ LAST_LINE: Final = 0.2
 
 
 @contextmanager
-def on_signals(system: System, shut_down: Callable[[], None], waker: int, seconds: float) -> Iterator[None]:
-    """While this is entered, the first signal calls `shut_down`, and a second one exits at once with 128 + n.
+def on_signals(
+    system: System,
+    shut_down: Callable[[], None],
+    waker: int,
+    seconds: float,
+    *,
+    hang_up: Callable[[], object] | None = None,
+) -> Iterator[None]:
+    """While this is entered, the first signal calls `shut_down`, and a second one exits at once with 128 + n. SIGHUP
+    calls `hang_up`, if it is given.
 
     A signal that comes just before the loop sleeps does not interrupt the sleep, and Python calls its handler only when
     the loop runs again. So each signal also writes a byte to `waker`, a descriptor that wakes the loop. An event loop
@@ -62,7 +73,10 @@ def on_signals(system: System, shut_down: Callable[[], None], waker: int, second
                 report(WARNING, "server.stopped", "exits now: a second signal came before the shut-down had ended")
                 signals.exit(128 + second)
 
-    before = {number: signals.handle(number, handle) for number in SIGNALS}
+    handlers: dict[int, Callable[[int, FrameType | None], object]] = dict.fromkeys(SIGNALS, handle)
+    if hang_up is not None:
+        handlers[signal.SIGHUP] = lambda number, frame: hang_up()
+    before = {number: signals.handle(number, handler) for number, handler in handlers.items()}
     own = signals.wake_up(waker)
     if own != NO_DESCRIPTOR:
         signals.wake_up(own)

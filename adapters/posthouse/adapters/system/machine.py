@@ -42,8 +42,10 @@ class MachineSockets:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
-    def tls(self, cert: str | PathLike[str], key: str | PathLike[str] | None) -> TlsContext:
-        return tls_context(cert, key)
+    def tls(
+        self, cert: str | PathLike[str], key: str | PathLike[str] | None, passphrase: str | None = None
+    ) -> TlsContext:
+        return tls_context(cert, key, passphrase)
 
 
 class MachineDescriptors:

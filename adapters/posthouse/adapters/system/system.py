@@ -101,8 +101,11 @@ class Sockets(Protocol):
         """The families and addresses of a host on which a server can listen. Raises OSError."""
         ...
 
-    def tls(self, cert: str | PathLike[str], key: str | PathLike[str] | None) -> TlsContext:
-        """A context with the certificate of these files. Raises OSError that names the file."""
+    def tls(
+        self, cert: str | PathLike[str], key: str | PathLike[str] | None, passphrase: str | None = None
+    ) -> TlsContext:
+        """A context with the certificate of these files, whose key may have a passphrase. Raises OSError that names the
+        file."""
         ...
 
 

@@ -43,6 +43,8 @@ def test_serve_without_a_module_serves_the_built_in_methods(ran: dict[str, Any])
         "unix": None,
         "tls_cert": None,
         "tls_key": None,
+        "tls_passphrase": None,
+        "tls_passphrase_file": None,
         "config": Config(),
         "allow_hosts": [],
         "allow_origins": [],
@@ -77,6 +79,7 @@ def test_serve_says_when_it_has_no_service(
 def test_every_option_of_the_command_is_passed_to_serve(ran: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "limits.toml").write_text("max_batch = 7\n")
     words = "serve calculator:service --host ::1 --host 127.0.0.1 --port 0 --unix /tmp/s --tls-cert c --tls-key k"
+    words += " --tls-passphrase-file p"
     words += f" --backend trio --config {tmp_path}/limits.toml --allow-host a --allow-host b --allow-origin https://o"
     words += " --trust-proxy 10.0.0.0/8 --trust-proxy unix --proxy-headers forwarded --trust-forwarded-host"
     words += " --dev --log-level debug --log-format json --access-log --journal j --journal-bytes 70000"
@@ -90,6 +93,8 @@ def test_every_option_of_the_command_is_passed_to_serve(ran: dict[str, Any], tmp
         "unix": "/tmp/s",
         "tls_cert": "c",
         "tls_key": "k",
+        "tls_passphrase": None,
+        "tls_passphrase_file": "p",
         "config": Config(
             max_batch=7,
             trust_proxies=("10.0.0.0/8", "unix"),
@@ -146,6 +151,17 @@ def test_a_key_without_a_certificate_is_no_tls(capsys: pytest.CaptureFixture[str
 
 def test_a_unix_socket_has_a_path(capsys: pytest.CaptureFixture[str]) -> None:
     assert "the path of the unix socket is empty" in complaint(capsys, "serve", "--unix", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "passphrase"), [("--tls-cert c", "words"), ("--tls-cert c --tls-passphrase-file p", None), ("", None)]
+)
+def test_the_passphrase_of_a_key_may_be_in_the_environment(
+    words: str, passphrase: str | None, ran: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTHOUSE_TLS_PASSPHRASE", "words")
+    assert main(["serve", "calculator:service", *words.split()]) == 0
+    assert ran["tls_passphrase"] == passphrase
 
 
 @pytest.mark.parametrize("option", [("--port", "0"), ("--port", "9000"), ("--tls-cert", "cert.pem")])

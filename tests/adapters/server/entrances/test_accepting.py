@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.server.entrances.accepting import Acceptor
+from posthouse.adapters.server.entrances.certificates import CertificateFiles, Certificates
 from posthouse.adapters.server.entrances.channel import Channel
 from posthouse.adapters.server.entrances.endpoints import Endpoints
 from posthouse.adapters.server.entrances.listeners import Bound, Listener
@@ -94,6 +95,11 @@ def fails(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return errors
 
 
+def certificates(bench: Bench) -> Certificates:
+    """A certificate of the simulated machine."""
+    return Certificates(bench.system.sockets.tls, CertificateFiles("cert.pem"), bench.system.now)
+
+
 def told_addresses(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[Address]:
     """The addresses of the clients that the board is told from now on."""
     addresses: list[Address] = []
@@ -145,7 +151,7 @@ def test_a_client_is_told_by_its_address_and_begins_to_be_read(monkeypatch: pyte
 
 def test_with_tls_every_client_shakes_hands_first() -> None:
     bench = Bench()
-    bench = Bench(tls=bench.system.sockets.tls("cert.pem", None))
+    bench = Bench(tls=certificates(bench))
     bench.connect()
     assert bench.look() == 1
     (channel,) = bench.endpoints.by_id.values()
@@ -174,7 +180,7 @@ def test_tls_clients_are_told_as_secure_and_those_of_a_unix_socket_have_none(mon
     monkeypatch.setattr(StreamSocket, "setsockopt", lambda self, *option: options.append(option))
     for family in (socket.AF_INET, socket.AF_UNIX):
         bench = Bench()
-        bench = Bench(family=family, tls=bench.system.sockets.tls("cert.pem", None))
+        bench = Bench(family=family, tls=certificates(bench))
         told = told_addresses(bench, monkeypatch)
         bench.connect()
         assert bench.look() == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import Final
 
@@ -57,6 +58,12 @@ proxies = partial(click.option, cls=Option, section="Proxies")
 @listening("--unix", metavar="PATH", help="A unix socket that only this user can connect to.")
 @listening("--tls-cert", metavar="FILE", help="The certificate and its intermediate certificates (PEM).")
 @listening("--tls-key", metavar="FILE", help="The private key (PEM).  [default: in the file of --tls-cert]")
+@listening(
+    "--tls-passphrase-file",
+    metavar="FILE",
+    help="A file with the passphrase of an encrypted key. The environment variable POSTHOUSE_TLS_PASSPHRASE may have "
+    "it, too.",
+)
 @callers(
     "--allow-host",
     multiple=True,
@@ -115,6 +122,7 @@ def command(
     unix: str | None,
     tls_cert: str | None,
     tls_key: str | None,
+    tls_passphrase_file: str | None,
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
     tokens: str | None,
@@ -129,7 +137,8 @@ def command(
 
     Clients send JSON-RPC 2.0 with POST to /rpc, or over a WebSocket at /ws. GET /health and GET /stats report the
     state of the server. SIGTERM and SIGINT shut it down: running calls may finish, clients are told, and the exit
-    code is 0. A second signal exits at once. If a lifespan of the service fails, the exit code is 1.
+    code is 0. A second signal exits at once. SIGHUP reads the certificate of TLS again, for new clients; so does a
+    change of its files. If a lifespan of the service fails, the exit code is 1.
 
     Nothing is written to standard output. Standard error has the log, and for each address a line `listening on URL`
     when the server accepts, whatever --log-level is.
@@ -164,6 +173,8 @@ def command(
         unix=unix,
         tls_cert=tls_cert,
         tls_key=tls_key,
+        tls_passphrase=_passphrase(tls_cert, tls_passphrase_file),
+        tls_passphrase_file=tls_passphrase_file,
         config=config,
         allow_hosts=list(allow_host),
         allow_origins=list(allow_origin),
@@ -171,6 +182,11 @@ def command(
         started=started,
     )
     return 0
+
+
+def _passphrase(tls_cert: str | None, file: str | None) -> str | None:
+    """The passphrase of the environment: that of an encrypted key, unless a file has it."""
+    return None if tls_cert is None or file is not None else os.environ.get("POSTHOUSE_TLS_PASSPHRASE")
 
 
 def _check_private(service: Service, *, dev: bool) -> None:

@@ -15,9 +15,10 @@ from typing import Final
 
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import WARNING, report
-from posthouse.adapters.system.system import READ, Socket, TlsContext
+from posthouse.adapters.system.system import READ, Socket
 from posthouse.core.values.peers import Address, SocketId
 
+from .certificates import Certificates
 from .channel import Channel
 from .endpoints import Endpoints
 from .listeners import Listener
@@ -59,7 +60,7 @@ class Acceptor:
     sockets."""
 
     def __init__(
-        self, listeners: Sequence[Listener], runner: Runner, endpoints: Endpoints, tls: TlsContext | None = None
+        self, listeners: Sequence[Listener], runner: Runner, endpoints: Endpoints, tls: Certificates | None = None
     ) -> None:
         self._listeners: Final = listeners
         self._runner: Final = runner
@@ -135,7 +136,7 @@ class Acceptor:
             if tls is None:
                 channel = Channel(id, accepted, runner, self._forget)
             else:
-                channel = TlsChannel(id, accepted, tls, runner, self._forget)
+                channel = TlsChannel(id, accepted, tls.current(), runner, self._forget)
         except OSError:  # the client has reset it already
             accepted.close()
             runner.board.closed(id, runner.now())

@@ -51,7 +51,9 @@ class SimulatedSockets:
         named = not host.replace(".", "").isdigit()
         return [(socket.AF_INET, ("127.0.0.1" if named else host, port))]
 
-    def tls(self, cert: str | PathLike[str], key: str | PathLike[str] | None) -> SimulatedTls:
+    def tls(
+        self, cert: str | PathLike[str], key: str | PathLike[str] | None, passphrase: str | None = None
+    ) -> SimulatedTls:
         return self._tls
 
 
