@@ -66,7 +66,7 @@ def test_run_has_the_arguments_of_serve() -> None:
         ("workers", "one process serves: run several behind a proxy; threads are Config(blocking_workers=…)"),
         ("ssl_certfile", "use tls_cert"),
         ("max_batch", "it is a limit, config=Config(max_batch=…)"),
-        ("zzz", "its arguments are host, port, unix, pipes, "),
+        ("zzz", "its arguments are host, port, unix, unix_mode, unix_group, fds, pipes, "),
     ],
 )
 def test_an_unknown_argument_is_refused_with_what_to_use_instead(served: Serve, name: str, advice: str) -> None:
@@ -133,6 +133,12 @@ def test_what_is_not_a_service_is_refused(served: Serve, service: Any, problem: 
         ({"started": 3}, "started is 3, but must be a function that takes the Server"),
         ({"pipes": (0, 1)}, "pipes contains 0: each is a pair of descriptors, to read from and to write to"),
         ({"pipes": 0}, "pipes contains 0"),
+        ({"fds": 3}, "fds is 3: give a list of descriptors, such as [3]"),
+        ({"fds": "3"}, "fds is '3': give a list of descriptors"),
+        ({"fds": [-1]}, "fds is [-1]: give a list of descriptors"),
+        ({"fds": [True]}, "fds is [True]: give a list of descriptors"),
+        ({"unix_mode": 0o1000}, "unix_mode is 512, but must be the permissions of a file, such as 0o660"),
+        ({"unix_mode": "660"}, "unix_mode is '660', but must be the permissions of a file"),
         ({"pipes": [("in", "out")]}, "pipes contains ('in', 'out')"),
         ({"tls_key": "key.pem"}, "tls_key needs tls_cert"),
     ],

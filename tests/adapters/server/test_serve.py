@@ -126,6 +126,29 @@ async def test_a_socket_that_somebody_else_has_put_there_is_not_removed(tmp_path
     assert path.read_text() == "another's"
 
 
+async def test_a_socket_of_another_program_is_served(tmp_path: Path) -> None:
+    path = tmp_path / "service.sock"
+    with socket.create_server(("127.0.0.1", 0)) as over_ip, socket.socket(socket.AF_UNIX) as local:
+        local.bind(os.fspath(path))
+        local.listen()
+        async with serving(service, port=1, fds=[os.dup(over_ip.fileno()), os.dup(local.fileno())]) as server:
+            port = over_ip.getsockname()[1]
+            assert [bound.url for bound in server.bound] == [f"http://127.0.0.1:{port}", f"unix:{path}"]
+            async with await anyio.connect_tcp("127.0.0.1", port) as stream:
+                assert (await Client(stream).post("echo", ["ip"]))[1]["result"] == "ip"
+            async with await anyio.connect_unix(path) as stream:
+                assert (await Client(stream).post("echo", ["local"]))[1]["result"] == "local"
+        assert path.exists()
+
+
+async def test_a_given_socket_that_others_can_reach_needs_names(tmp_path: Path) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as public:
+        with pytest.raises(UsageError, match=r"0\.0\.0\.0 is not a loopback address: list the host names"):
+            await serve(service, fds=[os.dup(public.fileno())])
+    with pytest.raises(OSError, match="cannot listen on the descriptor 9999: Bad file descriptor"):
+        await serve(service, fds=[9999])
+
+
 async def test_calls_over_tls(tmp_path: Path) -> None:
     authority = trustme.CA()
     pem = tmp_path / "server.pem"

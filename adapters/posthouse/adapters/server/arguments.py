@@ -33,6 +33,8 @@ OTHERS: Final[dict[str, str]] = {
     "debug": "use dev=True, which gives every caller every scope",
     "loop": 'use run(service, backend="trio"), or await serve(…) in a loop of your own',
     "uds": "use unix",
+    "fd": "use fds, a list of descriptors",
+    "sockets": "use fds, a list of descriptors: [socket.fileno()]",
     "ssl": "use tls_cert and tls_key",
     "ssl_context": "use tls_cert and tls_key",
     "ssl_certfile": "use tls_cert",
@@ -54,6 +56,9 @@ class Options(TypedDict, total=False):
     host: str | Sequence[str] | None
     port: int
     unix: str | PathLike[str] | None
+    unix_mode: int
+    unix_group: str | None
+    fds: Sequence[int]
     pipes: Sequence[tuple[int, int]]
     tls_cert: str | PathLike[str] | None
     tls_key: str | PathLike[str] | None
@@ -170,6 +175,19 @@ def _check_pipes(value: object) -> None:
             raise UsageError(f"pipes contains {pair!r}: each is a pair of descriptors, to read from and to write to")
 
 
+def _check_fds(value: object) -> None:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(_is_descriptor(fd) for fd in value):
+        raise UsageError(f"fds is {value!r}: give a list of descriptors, such as [3]")
+
+
+def _is_descriptor(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_mode(value: object) -> bool:
+    return type(value) is int and 0 <= value <= 0o777
+
+
 def _is_flag(value: object) -> bool:
     return isinstance(value, bool)
 
@@ -181,6 +199,7 @@ def _is_port(value: object) -> bool:
 CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     "host": _check_host,
     "pipes": _check_pipes,
+    "fds": _check_fds,
     "config": _check_config,
     "allow_hosts": partial(_check_names, "allow_hosts"),
     "allow_origins": partial(_check_names, "allow_origins"),
@@ -189,6 +208,7 @@ CHECKS: Final[dict[str, Callable[[Any], None]]] = {
 
 KINDS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
     "port": (_is_port, f"a whole number from 0 to {PORTS[-1]}"),
+    "unix_mode": (_is_mode, "the permissions of a file, such as 0o660"),
     "dev": (_is_flag, "True or False"),
     "access_log": (_is_flag, "True or False"),
     "signals": (_is_flag, "True or False"),

@@ -38,7 +38,7 @@ from .build import BUILD, Build
 from .driving import Entrances, drive, log_errors
 from .entrances.certificates import Certificates, certificate_files
 from .entrances.hosts import allowed_names, check_hosts, hosts_to_bind, warn_of_trust
-from .entrances.listeners import listen_tcp, listen_unix
+from .entrances.listeners import UNIX_MODE, adopt, listen_tcp, listen_unix
 from .server import Server
 from .signals import end_process, on_signals
 
@@ -49,6 +49,9 @@ async def serve(
     host: str | Sequence[str] | None = None,
     port: int = 8000,
     unix: str | PathLike[str] | None = None,
+    unix_mode: int = UNIX_MODE,
+    unix_group: str | None = None,
+    fds: Sequence[int] = (),
     pipes: Sequence[tuple[int, int]] = (),
     tls_cert: str | PathLike[str] | None = None,
     tls_key: str | PathLike[str] | None = None,
@@ -70,11 +73,13 @@ async def serve(
 ) -> None:
     """Serve until a shut-down has ended, or until this is cancelled. Runs on asyncio and on trio.
 
-    - `host`: an address or name, or several; `()` opens no port. None: 127.0.0.1, unless there is a `unix` path or a
-      pipe.
+    - `host`: an address or name, or several; `()` opens no port. None: 127.0.0.1, unless there is a `unix` path, a
+      descriptor or a pipe.
     - `port`: 0 picks a free one. `unix`: the path of a socket that only this user may connect to; a stale one is
-      replaced. `pipes`: pairs of descriptors, to read from and to write to; they are closed in the end. If there is
-      nothing else to serve, the server ends when its last pipe ends.
+      replaced. `unix_mode` and `unix_group` let others connect, too.
+    - `fds`: descriptors of sockets that listen already, such as those of a process manager. `pipes`: pairs of
+      descriptors, to read from and to write to. Both are closed in the end. If there is nothing else to serve, the
+      server ends when its last pipe ends.
     - `tls_cert`, `tls_key`: PEM files; the key may be in the certificate's file. They are read again when they have
       changed, for new clients. `tls_passphrase`: that of an encrypted key; `tls_passphrase_file`: a file with it.
     - `allow_hosts`: the only names by which clients may call; required unless every address is a loopback address.
@@ -97,12 +102,13 @@ async def serve(
     a certificate that cannot be read, LifespanError for a lifespan that fails: at its start, or while it serves or at
     its end, and then when the shut-down has ended.
     """
-    given = {"host": host, "port": port, "pipes": pipes, "config": config, "dev": dev, "signals": signals}
+    given: dict[str, object] = {"host": host, "port": port, "unix_mode": unix_mode, "fds": fds, "pipes": pipes}
+    given |= {"config": config, "dev": dev, "signals": signals}
     named = {"allow_hosts": allow_hosts, "allow_origins": allow_origins, "started": started, "access_log": access_log}
     check_arguments(service, Options.__annotations__, {**given, **named, **unknown})
     build = BUILD.get(Build())
     system = build.machine(clock)
-    hosts = hosts_to_bind(host, elsewhere=unix is not None or bool(pipes))
+    hosts = hosts_to_bind(host, elsewhere=unix is not None or bool(fds) or bool(pipes))
     check_hosts(system.sockets, hosts, allow_hosts, dev=dev)
     warn_of_trust(config)
     files = certificate_files(tls_cert, tls_key, tls_passphrase, tls_passphrase_file)
@@ -122,8 +128,13 @@ async def serve(
         for listener in listeners:
             stack.callback(listener.close)
         if unix is not None:
-            listeners.append(listen_unix(system.sockets, os.fspath(unix)))
+            listeners.append(listen_unix(system.sockets, os.fspath(unix), mode=unix_mode, group=unix_group))
             stack.callback(listeners[-1].close)
+        for descriptor in fds:
+            listeners.append(adopt(system.sockets, descriptor, secure=tls is not None))
+            stack.callback(listeners[-1].close)
+            if listeners[-1].bound.host:
+                check_hosts(system.sockets, (listeners[-1].bound.host,), allow_hosts, dev=dev)
         bound = tuple(listener.bound for listener in listeners)
         policy = build.policy or Policy(
             allowed_names(bound, allow_hosts),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import os
@@ -37,6 +38,13 @@ class MachineSockets:
 
     def open(self, family: int) -> socket.socket:
         return socket.socket(family, socket.SOCK_STREAM)
+
+    def adopt(self, descriptor: int) -> socket.socket:
+        adopted = socket.socket(fileno=descriptor)
+        if adopted.type != socket.SOCK_STREAM or not adopted.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            adopted.detach()
+            raise OSError(errno.EINVAL, "it is not a socket that listens for connections")
+        return adopted
 
     def addresses(self, host: str, port: int) -> list[tuple[int, Address]]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

@@ -97,6 +97,10 @@ class Sockets(Protocol):
         """A new stream socket of this family."""
         ...
 
+    def adopt(self, descriptor: int) -> Socket:
+        """The socket of this descriptor, which listens. Raises OSError if it is none, and then leaves it open."""
+        ...
+
     def addresses(self, host: str, port: int) -> list[tuple[int, Address]]:
         """The families and addresses of a host on which a server can listen. Raises OSError."""
         ...

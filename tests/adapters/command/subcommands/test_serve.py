@@ -41,6 +41,9 @@ def test_serve_without_a_module_serves_the_built_in_methods(ran: dict[str, Any])
         "host": None,
         "port": 8000,
         "unix": None,
+        "unix_mode": 0o600,
+        "unix_group": None,
+        "fds": [],
         "tls_cert": None,
         "tls_key": None,
         "tls_passphrase": None,
@@ -79,7 +82,7 @@ def test_serve_says_when_it_has_no_service(
 def test_every_option_of_the_command_is_passed_to_serve(ran: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "limits.toml").write_text("max_batch = 7\n")
     words = "serve calculator:service --host ::1 --host 127.0.0.1 --port 0 --unix /tmp/s --tls-cert c --tls-key k"
-    words += " --tls-passphrase-file p"
+    words += " --tls-passphrase-file p --unix-mode 660 --unix-group g --fd 8 --fd 9"
     words += f" --backend trio --config {tmp_path}/limits.toml --allow-host a --allow-host b --allow-origin https://o"
     words += " --trust-proxy 10.0.0.0/8 --trust-proxy unix --proxy-headers forwarded --trust-forwarded-host"
     words += " --dev --log-level debug --log-format json --access-log --journal j --journal-bytes 70000"
@@ -91,6 +94,9 @@ def test_every_option_of_the_command_is_passed_to_serve(ran: dict[str, Any], tmp
         "host": ["::1", "127.0.0.1"],
         "port": 0,
         "unix": "/tmp/s",
+        "unix_mode": 0o660,
+        "unix_group": "g",
+        "fds": [8, 9],
         "tls_cert": "c",
         "tls_key": "k",
         "tls_passphrase": None,
@@ -143,6 +149,17 @@ def test_an_invalid_certificate_is_an_error(capsys: pytest.CaptureFixture[str], 
     (tmp_path / "cert.pem").write_text("no certificate")
     assert "cert.pem" in complaint(capsys, "serve", "--port", "0", "--tls-cert", f"{tmp_path}/cert.pem")
     assert "none.pem" in complaint(capsys, "serve", "--port", "0", "--tls-cert", f"{tmp_path}/none.pem")
+
+
+@pytest.mark.parametrize("mode", ["0o660x", "8", "1777", "-1", ""])
+def test_permissions_are_octal_digits(mode: str, capsys: pytest.CaptureFixture[str]) -> None:
+    said = complaint(capsys, "serve", "--unix", "s", "--unix-mode", mode)
+    assert f"--unix-mode {mode!r}: give permissions as octal digits, such as 660" in said
+
+
+@pytest.mark.parametrize("option", ["--unix-mode", "--unix-group"])
+def test_permissions_need_a_unix_socket(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"{option} is for a unix socket: add --unix PATH" in complaint(capsys, "serve", option, "660")
 
 
 def test_a_key_without_a_certificate_is_no_tls(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import grp
 import os
 import socket
 import stat
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 from posthouse.adapters.server.entrances import listeners
-from posthouse.adapters.server.entrances.listeners import Bound, is_loopback, listen_tcp, listen_unix
+from posthouse.adapters.server.entrances.listeners import Bound, adopt, is_loopback, listen_tcp, listen_unix
 from posthouse.adapters.system.machine import MachineSockets
 from posthouse.core.values.errors import UsageError
 
@@ -325,3 +326,47 @@ def test_what_somebody_else_has_put_there_is_not_removed(tmp_path: Path) -> None
     listener = listen_unix(SOCKETS, str(tmp_path / "gone.sock"))
     (tmp_path / "gone.sock").unlink()
     listener.close()
+
+
+def test_a_unix_socket_may_let_in_its_group(tmp_path: Path) -> None:
+    path = tmp_path / "service.sock"
+    group = grp.getgrgid(os.getgid()).gr_name
+    for options, mode in (({}, 0o600), ({"mode": 0o660, "group": group}, 0o660), ({"mode": 0o666}, 0o666)):
+        listener = listen_unix(SOCKETS, os.fspath(path), **options)
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+        assert path.stat().st_gid == os.getgid()
+        listener.close()
+    with pytest.raises(UsageError, match="there is no group 'nobody-has-this' on this machine"):
+        listen_unix(SOCKETS, os.fspath(path), group="nobody-has-this")
+    assert not path.exists()
+
+
+def test_a_socket_that_listens_already_is_used_and_its_path_is_left() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        listener = adopt(SOCKETS, os.dup(given.fileno()), secure=True)
+        port = given.getsockname()[1]
+        assert listener.bound == Bound("127.0.0.1", port, secure=True)
+        listener.close()
+
+
+def test_the_path_of_a_given_unix_socket_is_not_removed(tmp_path: Path) -> None:
+    path = tmp_path / "service.sock"
+    with socket.socket(socket.AF_UNIX) as given:
+        given.bind(os.fspath(path))
+        given.listen()
+        listener = adopt(SOCKETS, os.dup(given.fileno()))
+        assert listener.bound == Bound(path=os.fspath(path))
+        listener.close()
+        assert path.exists()
+
+
+def test_a_descriptor_without_a_socket_that_listens_is_an_error(tmp_path: Path) -> None:
+    with socket.socket() as idle, (tmp_path / "file").open("w") as file:
+        for descriptor, reason in (
+            (idle.fileno(), "it is not a socket that listens for connections"),
+            (file.fileno(), "Socket operation on non-socket"),
+            (9999, "Bad file descriptor"),
+        ):
+            with pytest.raises(OSError, match=f"cannot listen on the descriptor {descriptor}: {reason}"):
+                adopt(SOCKETS, descriptor)
+        assert idle.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 0

@@ -13,7 +13,9 @@ from posthouse.adapters.command.loading import accept_tokens, load_service
 from posthouse.adapters.command.options import Command, Option, service_argument, whole_number
 from posthouse.adapters.command.running import Running, prepare, run_service, running_options, with_proxies
 from posthouse.adapters.command.suggestions import suggestions
+from posthouse.adapters.command.systemd import Notifier, descriptors
 from posthouse.adapters.report import LISTENING
+from posthouse.adapters.server.entrances.listeners import UNIX_MODE
 from posthouse.adapters.server.server import Server
 from posthouse.adapters.terminal import Misuse, say
 from posthouse.core.service.service import Service
@@ -32,6 +34,8 @@ Examples:
     posthouse serve calculator:service --port 0
   A unix socket, for programs of this user:
     posthouse serve calculator:service --unix /run/calculator.sock
+  A socket of systemd:
+    posthouse serve calculator:service --fd systemd --allow-host api.example.org
   Behind a proxy on this machine:
     posthouse serve calculator:service --allow-host api.example.org --trust-proxy 127.0.0.1
   Other machines, with TLS:
@@ -56,6 +60,17 @@ proxies = partial(click.option, cls=Option, section="Proxies")
 @listening("--host", multiple=True, metavar="HOST", help="An address or a name; repeatable.  [default: 127.0.0.1]")
 @listening("--port", type=whole_number(0, 65535), metavar="PORT", help=f"0 selects a free port.  [default: {PORT}]")
 @listening("--unix", metavar="PATH", help="A unix socket that only this user can connect to.")
+@listening(
+    "--unix-mode", metavar="OCTAL", help="Its permissions, such as 660 to let in its group, too.  [default: 600]"
+)
+@listening("--unix-group", metavar="GROUP", help="Its group.  [default: that of this user]")
+@listening(
+    "--fd",
+    multiple=True,
+    metavar="N",
+    help="A descriptor of a socket that listens already; repeatable. `systemd` stands for the sockets that systemd "
+    "hands over, `systemd:NAME` for those of a name.",
+)
 @listening("--tls-cert", metavar="FILE", help="The certificate and its intermediate certificates (PEM).")
 @listening("--tls-key", metavar="FILE", help="The private key (PEM).  [default: in the file of --tls-cert]")
 @listening(
@@ -120,6 +135,9 @@ def command(
     host: tuple[str, ...],
     port: int | None,
     unix: str | None,
+    unix_mode: str | None,
+    unix_group: str | None,
+    fd: tuple[str, ...],
     tls_cert: str | None,
     tls_key: str | None,
     tls_passphrase_file: str | None,
@@ -143,11 +161,13 @@ def command(
     Nothing is written to standard output. Standard error has the log, and for each address a line `listening on URL`
     when the server accepts, whatever --log-level is.
     """
-    if unix is not None and not host:
+    fds = descriptors(fd, os.environ)
+    if unix is not None and not host and not fds:
         for option, value in (("--port", port), ("--tls-cert", tls_cert)):
             if value is not None:
                 hint = "to listen on TCP too, add --host, such as --host 127.0.0.1"
                 raise Misuse(f"{option} is for TCP, but --unix alone listens on no TCP port", hint=hint)
+    mode = _mode(unix, unix_mode, unix_group)
     config = with_proxies(prepare(running), trust_proxy, proxy_headers, trust_forwarded_host=trust_forwarded_host)
     service = Service("posthouse", public=True) if target is None else load_service(target)
     if tokens is not None:
@@ -156,7 +176,10 @@ def command(
         _check_private(service, dev=dev)
         config = replace(config, require_authentication=True)
 
+    notifier = Notifier(os.environ)
+
     def started(server: Server) -> None:
+        notifier.ready(server)
         for bound in server.bound:
             say(f"listening on {bound.url}", event=LISTENING, url=bound.url)
         if target is None and running.log_format == "text":
@@ -165,23 +188,45 @@ def command(
             for line in suggestions(service, server.bound[0]):
                 say(line)
 
-    run_service(
-        running,
-        service,
-        host=list(host) or None,
-        port=PORT if port is None else port,
-        unix=unix,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        tls_passphrase=_passphrase(tls_cert, tls_passphrase_file),
-        tls_passphrase_file=tls_passphrase_file,
-        config=config,
-        allow_hosts=list(allow_host),
-        allow_origins=list(allow_origin),
-        dev=dev,
-        started=started,
-    )
+    try:
+        run_service(
+            running,
+            service,
+            host=list(host) or None,
+            port=PORT if port is None else port,
+            unix=unix,
+            unix_mode=mode,
+            unix_group=unix_group,
+            fds=fds,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            tls_passphrase=_passphrase(tls_cert, tls_passphrase_file),
+            tls_passphrase_file=tls_passphrase_file,
+            config=config,
+            allow_hosts=list(allow_host),
+            allow_origins=list(allow_origin),
+            dev=dev,
+            started=started,
+        )
+    finally:
+        notifier.close()
     return 0
+
+
+def _mode(unix: str | None, mode: str | None, group: str | None) -> int:
+    """The permissions of the unix socket. Raises Misuse if they are none, or there is no such socket."""
+    for option, value in (("--unix-mode", mode), ("--unix-group", group)):
+        if value is not None and unix is None:
+            raise Misuse(f"{option} is for a unix socket: add --unix PATH")
+    if mode is None:
+        return UNIX_MODE
+    try:
+        number = int(mode, 8)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 0o777:
+        raise Misuse(f"--unix-mode {mode!r}: give permissions as octal digits, such as 660")
+    return number
 
 
 def _passphrase(tls_cert: str | None, file: str | None) -> str | None:

@@ -6,6 +6,7 @@ TCP over IPv4 and IPv6, with TLS or without, and unix sockets that only their ow
 from __future__ import annotations
 
 import errno
+import grp
 import os
 import socket
 import stat
@@ -20,6 +21,9 @@ from posthouse.core.values.errors import UsageError
 
 BACKLOG: Final = 1024
 """The number of connections that the kernel queues until they are accepted."""
+
+UNIX_MODE: Final = 0o600
+"""The mode of a unix socket: only its owner may connect."""
 
 PICKS: Final = 16
 """How often a free port is picked for several addresses. Another program may use it on one of them."""
@@ -43,15 +47,15 @@ class Bound(Struct, frozen=True):
 
 
 class Listener:
-    """One listening socket, non-blocking."""
+    """One listening socket, non-blocking. The path of an `adopted` one is another program's."""
 
     __slots__ = ("_identity", "bound", "socket")
 
-    def __init__(self, listening: Socket, bound: Bound) -> None:
+    def __init__(self, listening: Socket, bound: Bound, *, adopted: bool = False) -> None:
         listening.setblocking(False)
         self.socket: Final = listening
         self.bound: Final = bound
-        self._identity = _identity(bound.path)
+        self._identity = None if adopted else _identity(bound.path)
 
     def close(self) -> None:
         """Stop listening. Removes the path of a unix socket, unless it is another's by now. Twice is harmless."""
@@ -137,10 +141,27 @@ def _listen(listening: Socket, address: Address, port: int, *, secure: bool) -> 
     return Listener(listening, Bound(host, bound_port, secure=secure))
 
 
-def listen_unix(sockets: Sockets, path: str, *, secure: bool = False) -> Listener:
-    """Listen on a unix socket of mode 0600. A stale socket is replaced.
+def adopt(sockets: Sockets, descriptor: int, *, secure: bool = False) -> Listener:
+    """Use a socket that another program has opened, and that listens. Raises OSError if the descriptor has none."""
+    try:
+        listening = sockets.adopt(descriptor)
+        name = listening.getsockname()
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on the descriptor {descriptor}: {error.strerror}") from None
+    if listening.family == socket.AF_UNIX:
+        path = os.fsdecode(name)
+        return Listener(listening, Bound(path=path or f"descriptor {descriptor}"), adopted=True)
+    return Listener(listening, Bound(name[0], name[1], secure=secure), adopted=True)
 
-    Raises UsageError if another server listens there or the path is not a socket; OSError if it cannot be created.
+
+def listen_unix(
+    sockets: Sockets, path: str, *, mode: int = UNIX_MODE, group: str | None = None, secure: bool = False
+) -> Listener:
+    """Listen on a unix socket with this mode, that belongs to this group (None: that of the process). A stale socket is
+    replaced.
+
+    Raises UsageError if another server listens there, the path is not a socket, or there is no such group; OSError if
+    it cannot be created.
     """
     if not path:
         raise UsageError("the path of the unix socket is empty")
@@ -154,17 +175,29 @@ def listen_unix(sockets: Sockets, path: str, *, secure: bool = False) -> Listene
         if _answers(path):
             raise UsageError(f"{path} is in use: another server listens there")
         os.unlink(path)
+    number = None if group is None else _group(group)
     listening = sockets.open(socket.AF_UNIX)
-    mask = os.umask(0o177)  # the socket never exists with wider permissions
+    before = os.umask(0o777 if number is not None else 0o777 & ~mode)  # it never exists with wider permissions
     try:
         listening.bind(path)
+        if number is not None:
+            os.chown(path, -1, number)
+            os.chmod(path, mode)
         listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         raise OSError(error.errno, f"cannot listen on {path}: {error.strerror or error}") from None
     finally:
-        os.umask(mask)
+        os.umask(before)
     return Listener(listening, Bound(path=os.path.abspath(path), secure=secure))
+
+
+def _group(name: str) -> int:
+    """The number of this group. Raises UsageError if there is none."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise UsageError(f"there is no group {name!r} on this machine") from None
 
 
 def _answers(path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -45,6 +46,10 @@ class SimulatedSockets:
         made = ListeningSocket(self._kernel, family)
         made.number()
         return made
+
+    def adopt(self, descriptor: int) -> ListeningSocket:
+        """No process of a simulation gets sockets from another."""
+        raise OSError(errno.EBADF, "Bad file descriptor")
 
     def addresses(self, host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
         """One IPv4 address: the host itself if it is an address, 127.0.0.1 for every name."""
