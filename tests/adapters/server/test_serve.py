@@ -142,9 +142,9 @@ async def test_a_socket_of_another_program_is_served(tmp_path: Path) -> None:
 
 
 async def test_a_given_socket_that_others_can_reach_needs_names(tmp_path: Path) -> None:
-    with socket.create_server(("0.0.0.0", 0)) as public:
-        with pytest.raises(UsageError, match=r"0\.0\.0\.0 is not a loopback address: list the host names"):
-            await serve(service, fds=[os.dup(public.fileno())])
+    names = r"0\.0\.0\.0 is not a loopback address: list the host names"
+    with socket.create_server(("0.0.0.0", 0)) as public, pytest.raises(UsageError, match=names):
+        await serve(service, fds=[os.dup(public.fileno())])
     with pytest.raises(OSError, match="cannot listen on the descriptor 9999: Bad file descriptor"):
         await serve(service, fds=[9999])
 
