@@ -38,7 +38,7 @@ help:
 
 serve: $(SERVING)
 	@echo 'serving examples/calculator.py; to end it, press Ctrl-C'
-	@cd examples && exec ../$(PYTHON) -m posthouse.adapters serve calculator:service --host 127.0.0.1 --port $(PORT) --dev
+	@cd examples && exec ../$(PYTHON) -m posthouse serve calculator:service --host 127.0.0.1 --port $(PORT) --dev
 
 test: lint types contracts coverage
 

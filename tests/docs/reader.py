@@ -65,7 +65,7 @@ class Reader:
         self._log: Thread | None = None
         tools = folder / ".bin"
         tools.mkdir()
-        for tool, module in (("posthouse", "posthouse.adapters"), ("pytest", "pytest")):
+        for tool, module in (("posthouse", "posthouse"), ("pytest", "pytest")):
             script = tools / tool
             script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m {module} "$@"\n')
             script.chmod(0o755)
@@ -156,7 +156,7 @@ class Reader:
         command = shlex.split(line, comments=True)
         parse(command[1:])
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "posthouse.adapters", *command[1:], "--port", "0"],
+            [sys.executable, "-m", "posthouse", *command[1:], "--port", "0"],
             cwd=folder,
             env=self.environment,
             stdout=subprocess.DEVNULL,

@@ -55,7 +55,7 @@ def looping(folder: Path) -> Iterator[Program]:
 
 
 def posthouse(folder: Path, *words: str) -> str:
-    command = [sys.executable, "-m", "posthouse.adapters", *words]
+    command = [sys.executable, "-m", "posthouse", *words]
     done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -85,7 +85,7 @@ def test_the_service_declares_what_it_says(folder: Path) -> None:
 
 
 def test_the_service_is_called_over_a_pipe(folder: Path) -> None:
-    stdio = f"stdio:{shlex.quote(sys.executable)} -m posthouse.adapters stdio greeter:service"
+    stdio = f"stdio:{shlex.quote(sys.executable)} -m posthouse stdio greeter:service"
     said = posthouse(folder, "call", stdio, "greet", "name=Ada", "times:=2")
     assert json.loads(said) == ["Hello, Ada!", "Hello, Ada!"]
     assert json.loads(posthouse(folder, "call", stdio, "report.build", "year:=2026")) == {"year": 2026}

@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def shell(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
-    line = line.replace("posthouse", f"{sys.executable} -m posthouse.adapters", 1)
+    line = line.replace("posthouse", f"{sys.executable} -m posthouse", 1)
     command = ["bash", "-c", line]
     return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=PATIENCE)
 

@@ -32,7 +32,7 @@ LOCALES: dict[str, dict[str, str]] = {
     "latin-1 streams": {"PYTHONIOENCODING": "latin-1"},
 }
 
-STDIO = f"stdio:{sys.executable} -m posthouse.adapters stdio app:service"
+STDIO = f"stdio:{sys.executable} -m posthouse stdio app:service"
 
 
 @pytest.fixture(params=LOCALES)
@@ -51,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 def posthouse(
     folder: Path, environment: dict[str, str], *words: str, given: str = ""
 ) -> subprocess.CompletedProcess[bytes]:
-    command: list[str | bytes] = [sys.executable, "-m", "posthouse.adapters", *(word.encode() for word in words)]
+    command: list[str | bytes] = [sys.executable, "-m", "posthouse", *(word.encode() for word in words)]
     return subprocess.run(
         command, cwd=folder, env=environment, input=given.encode(), capture_output=True, timeout=PATIENCE
     )

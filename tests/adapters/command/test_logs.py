@@ -50,13 +50,14 @@ def test_text_is_one_line_with_the_time_the_level_and_the_facts(kept: Kept) -> N
 
 
 def test_json_is_one_line_with_each_fact_as_a_member(kept: Kept) -> None:
-    report(WARNING, "limit.breached", "limit met", limit="max_batch", time="a peer's", name="its own")
+    report(WARNING, "limit.breached", "limit met", limit="max_batch", timestamp="a peer's", name="its own")
     line = json.decode(JsonFormatter().format(kept.records[0]))
     assert line == {
-        "time": "2023-11-14T22:13:20.123Z",
+        "timestamp": "2023-11-14T22:13:20.123Z",
         "level": "warning",
+        "logger": "posthouse",
         "event": "limit.breached",
-        "message": "limit met, limit=max_batch, time=a peer's, name=its own",
+        "message": "limit met, limit=max_batch, timestamp=a peer's, name=its own",
         "limit": "max_batch",
         "name": "its own",
     }
@@ -88,22 +89,21 @@ def test_other_loggers_are_named_and_escaped_too(kept: Kept) -> None:
     logging.getLogger("shop\n").warning("sold %s", "a\nb")
     assert TextFormatter(io.StringIO()).format(kept.records[0]).endswith("WARNING shop\\n: sold a\\nb")
     line = json.decode(JsonFormatter().format(kept.records[0]))
-    assert (line["logger"], line["message"]) == ("shop\n", "sold a\\nb")
-    assert "event" not in line
+    assert (line["logger"], line["event"], line["message"]) == ("shop\n", "log", "sold a\\nb")
 
 
 def test_the_extra_attributes_of_other_loggers_are_members_of_the_json_and_replace_none_of_ours(kept: Kept) -> None:
     extra = {
         "user": "a\x1b\ud800",
         "count": 2,
-        "time": "forged",
+        "timestamp": "forged",
         "level": "forged",
         "fields": {"a": 1},
         "event": "sold",
     }
     logging.getLogger("shop").warning("sold", extra=extra)
     assert json.decode(JsonFormatter().format(kept.records[0])) == {
-        "time": "2023-11-14T22:13:20.123Z",
+        "timestamp": "2023-11-14T22:13:20.123Z",
         "level": "warning",
         "logger": "shop",
         "message": "sold",

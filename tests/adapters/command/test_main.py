@@ -12,7 +12,7 @@ from posthouse.adapters.command.main import SUBCOMMANDS, main, posthouse
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 FOLDER = Path(__file__).resolve().parents[3] / "adapters" / "posthouse" / "adapters" / "command" / "subcommands"
-COMMAND = [sys.executable, "-m", "posthouse.adapters"]
+COMMAND = [sys.executable, "-m", "posthouse"]
 
 
 # Help

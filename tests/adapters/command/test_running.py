@@ -58,7 +58,7 @@ async def goes_on():
 def served(folder: Path, name: str, backend: str, *options: str) -> Iterator[subprocess.Popen[str]]:
     (folder / "services.py").write_text(SERVICE)
     (folder / "limits.toml").write_text("drain_timeout = 0.2\ndrain_grace = 0.0\ncleanup_grace = 0.1\n")
-    command = [sys.executable, "-m", "posthouse.adapters", "serve", f"services:{name}", "--port", "0"]
+    command = [sys.executable, "-m", "posthouse", "serve", f"services:{name}", "--port", "0"]
     with subprocess.Popen(
         [*command, "--backend", backend, "--config", "limits.toml", *options],
         cwd=folder,

@@ -55,6 +55,6 @@ def test_a_command_that_is_not_on_the_path_is_written_out(monkeypatch: pytest.Mo
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     bound = Bound("127.0.0.1", 1)
-    assert list(suggestions(Service("bare"), bound))[2].startswith(f"  {tmp_path}/python -m posthouse.adapters call ")
+    assert list(suggestions(Service("bare"), bound))[2].startswith(f"  {tmp_path}/python -m posthouse call ")
     (tmp_path / "posthouse").touch()
     assert list(suggestions(Service("bare"), bound))[2].startswith(f"  {tmp_path}/posthouse call ")

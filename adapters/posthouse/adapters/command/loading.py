@@ -124,8 +124,8 @@ def accept_tokens(service: Service, file: str) -> None:
         raise Misuse(str(error)) from None
 
 
-def load_config(path: str) -> Config:
-    """Read limits from a TOML file: each key is a field of Config. Raises Failure."""
+def read_settings(path: str) -> dict[str, object]:
+    """The settings of a TOML file, by name. Raises Failure."""
     try:
         with open(path, "rb") as file:
             values = tomllib.load(file)
@@ -139,7 +139,12 @@ def load_config(path: str) -> Config:
     if table is not None:
         hint = "write settings at the top level, such as call_timeout = 5.0"
         raise Misuse(f"{path}: unexpected table [{table}]", hint=hint)
+    return values
+
+
+def load_config(path: str) -> Config:
+    """Read limits from a TOML file: each key is a field of Config. Raises Failure."""
     try:
-        return Config.from_mapping(values)
+        return Config.from_mapping(read_settings(path))
     except UsageError as error:
         raise Misuse(f"{path}: {error}", hint=SETTINGS) from None

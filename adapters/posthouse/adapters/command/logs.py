@@ -49,21 +49,20 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(MsgspecFormatter):
-    """`{"time": ..., "level": ..., "event": ..., "message": ..., ...}`, and each fact of the event as a member.
+    """`{"timestamp": ..., "level": ..., "logger": ..., "event": ..., "message": ..., ...}`, and each fact of the event
+    as a member.
 
-    Records of other loggers have `logger` in place of `event`, and their `extra` attributes as members.
+    Records of other loggers have their `extra` attributes as members. Their event is "log", if no attribute is `event`.
     """
 
     def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
         """Fill `log_data`: our members first, which no fact can replace."""
         extra: dict[str, Any] = {}
         super().add_fields(extra, record, {})
-        log_data |= {"time": timestamp(record), "level": record.levelname.lower()}
+        log_data |= {"timestamp": timestamp(record), "level": record.levelname.lower(), "logger": record.name}
+        log_data["event"] = clean(extra.pop("event", "log"))
         if is_ours(record):
-            log_data["event"] = extra.pop("event", None)
             extra |= extra.pop("fields", {})
-        else:
-            log_data["logger"] = record.name
         log_data["message"] = printable(record.message)
         for name, value in extra.items():
             log_data.setdefault(name, clean(value))
@@ -124,7 +123,8 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 def _in_json(level: str, event: str, text: str, facts: Mapping[str, object]) -> str:
     """A line of the command itself, which looks like that of a record."""
-    line = {"time": written(datetime.now(UTC)), "level": level, "event": event, "message": text}
+    line = {"timestamp": written(datetime.now(UTC)), "level": level, "logger": "posthouse", "event": event}
+    line["message"] = text
     line |= {name: str(fact) for name, fact in facts.items() if fact is not None}
     # An argument that is not UTF-8 is a text that JSON cannot carry.
     return json.encode({name: fact.encode(errors="backslashreplace").decode() for name, fact in line.items()}).decode()

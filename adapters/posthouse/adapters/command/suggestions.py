@@ -81,4 +81,4 @@ def _command() -> str:
         return "posthouse"
     python = Path(os.path.abspath(sys.executable))
     beside = python.with_name("posthouse")
-    return shlex.quote(str(beside)) if beside.exists() else f"{shlex.quote(str(python))} -m posthouse.adapters"
+    return shlex.quote(str(beside)) if beside.exists() else f"{shlex.quote(str(python))} -m posthouse"

@@ -129,7 +129,7 @@ def test_a_result_is_printed_as_json_over_every_kind_of_address(urls: Urls, caps
 
 def test_a_process_is_called_over_its_pipes(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(EXAMPLES)
-    command = f"stdio:'{sys.executable}' -m posthouse.adapters stdio calculator:service --log-level error"
+    command = f"stdio:'{sys.executable}' -m posthouse stdio calculator:service --log-level error"
     assert call(command, "add", "[1, 2, 3]") == 0
     assert capfd.readouterr().out == "6\n"
 

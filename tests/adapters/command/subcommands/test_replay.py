@@ -85,7 +85,7 @@ def test_an_input_without_actions_is_printed(capsys: pytest.CaptureFixture[str])
 
 def test_a_reader_that_exits_early_is_not_a_failure() -> None:
     keep(eventful(2, 300).journal())
-    words = [sys.executable, "-m", "posthouse.adapters", "replay", "journal", "--other-service"]
+    words = [sys.executable, "-m", "posthouse", "replay", "journal", "--other-service"]
     environment = {**os.environ, "PYTHONUNBUFFERED": ""}
     reading, writing = os.pipe()
     os.close(reading)

@@ -22,7 +22,7 @@ from posthouse.adapters.server import arguments
 from posthouse.core.values.config import Config
 
 EXAMPLES = Path(__file__).resolve().parents[4] / "examples"
-COMMAND = [sys.executable, "-m", "posthouse.adapters"]
+COMMAND = [sys.executable, "-m", "posthouse"]
 
 pytestmark = pytest.mark.usefixtures("in_the_examples")
 
@@ -149,6 +149,23 @@ def test_an_invalid_certificate_is_an_error(capsys: pytest.CaptureFixture[str], 
     (tmp_path / "cert.pem").write_text("no certificate")
     assert "cert.pem" in complaint(capsys, "serve", "--port", "0", "--tls-cert", f"{tmp_path}/cert.pem")
     assert "none.pem" in complaint(capsys, "serve", "--port", "0", "--tls-cert", f"{tmp_path}/none.pem")
+
+
+def test_it_prints_its_configuration_and_serves_nothing(
+    ran: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = tmp_path / "limits.toml"
+    limits.write_text("call_timeout = 5.0\n")
+    words = f"serve calculator:service --print-config --config {limits} --trust-proxy unix --trust-forwarded-host"
+    assert main(words.split()) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert f"call_timeout = 5.0  # {limits}" in printed
+    assert 'trust_proxies = ["unix"]  # --trust-proxy' in printed
+    assert "trust_forwarded_host = true  # --trust-forwarded-host" in printed
+    assert "require_authentication = false  # default" in printed
+    assert ran == {}
+    assert main(["serve", "--print-config"]) == 0
+    assert "call_timeout = 30.0  # default" in capsys.readouterr().out.splitlines()
 
 
 @pytest.mark.parametrize("mode", ["0o660x", "8", "1777", "-1", ""])
@@ -348,7 +365,7 @@ def test_every_line_is_json_whatever_goes_wrong(noisy: Path, backend: str) -> No
         out, rest = process.communicate()
         assert (process.returncode, out) == (0, "")
     lines += json_lines(rest)
-    events = [line.get("event", line.get("logger")) for line in lines]
+    events = [line["logger"] if line["event"] == "log" else line["event"] for line in lines]
     for event in ("methods.uncallable", "py.warnings", "log.failed", "call.failed", "hook.failed", "uncaught"):
         assert event in events
     assert "server.stopped" in events[-2:]  # asyncio says in its debug mode that its loop is closed

@@ -14,7 +14,7 @@ from posthouse.adapters.command.subcommands import stdio
 from posthouse.core.service.service import Service
 
 EXAMPLES = Path(__file__).resolve().parents[4] / "examples"
-COMMAND = [sys.executable, "-m", "posthouse.adapters"]
+COMMAND = [sys.executable, "-m", "posthouse"]
 
 pytestmark = pytest.mark.usefixtures("in_the_examples")
 

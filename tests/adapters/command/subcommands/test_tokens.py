@@ -240,7 +240,7 @@ def test_a_real_server_accepts_a_new_token(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "tokens.toml").write_text(shown.out)
     (tmp_path / "token").touch(0o600)
     (tmp_path / "token").write_text(shown.err.rpartition(" ")[2])
-    command = [sys.executable, "-m", "posthouse.adapters", "serve", "vault:service", "--tokens", "tokens.toml"]
+    command = [sys.executable, "-m", "posthouse", "serve", "vault:service", "--tokens", "tokens.toml"]
     with subprocess.Popen(
         [*command, "--port", "0", "--log-level", "warning"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     ) as process:

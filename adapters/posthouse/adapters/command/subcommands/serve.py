@@ -9,9 +9,10 @@ from typing import Final
 import click
 from msgspec.structs import replace
 from posthouse.adapters.callers import MAX_NAMED
-from posthouse.adapters.command.loading import accept_tokens, load_service
+from posthouse.adapters.command.loading import accept_tokens, load_service, read_settings
 from posthouse.adapters.command.options import Command, Option, service_argument, whole_number
 from posthouse.adapters.command.running import Running, prepare, run_service, running_options, with_proxies
+from posthouse.adapters.command.settings import written
 from posthouse.adapters.command.suggestions import suggestions
 from posthouse.adapters.command.systemd import Notifier, descriptors
 from posthouse.adapters.report import LISTENING
@@ -129,6 +130,13 @@ proxies = partial(click.option, cls=Option, section="Proxies")
     is_flag=True,
     help="The host name that clients used is X-Forwarded-Host (or host= in Forwarded) instead of Host.",
 )
+@click.option(
+    "--print-config",
+    is_flag=True,
+    cls=Option,
+    section="Running",
+    help="Print every limit with its value and origin, as TOML, and exit.",
+)
 @running_options
 def command(
     target: str | None,
@@ -149,6 +157,7 @@ def command(
     trust_proxy: tuple[str, ...],
     proxy_headers: str | None,
     trust_forwarded_host: bool,
+    print_config: bool,
     running: Running,
 ) -> int:
     """Serve a service over WebSocket and HTTP.
@@ -158,8 +167,8 @@ def command(
     code is 0. A second signal exits at once. SIGHUP reads the certificate of TLS again, for new clients; so does a
     change of its files. If a lifespan of the service fails, the exit code is 1.
 
-    Nothing is written to standard output. Standard error has the log, and for each address a line `listening on URL`
-    when the server accepts, whatever --log-level is.
+    Nothing is written to standard output, but for --print-config. Standard error has the log, and for each address a
+    line `listening on URL` when the server accepts, whatever --log-level is.
     """
     fds = descriptors(fd, os.environ)
     if unix is not None and not host and not fds:
@@ -176,6 +185,16 @@ def command(
         _check_private(service, dev=dev)
         config = replace(config, require_authentication=True)
 
+    if print_config:
+        given = {
+            "trust_proxies": trust_proxy and "--trust-proxy",
+            "proxy_headers": proxy_headers and "--proxy-headers",
+            "trust_forwarded_host": trust_forwarded_host and "--trust-forwarded-host",
+            "require_authentication": require_auth and "--require-auth",
+        }
+        in_file = () if running.config is None else read_settings(running.config)
+        click.echo(written(config, running.config, in_file, given))
+        return 0
     notifier = Notifier(os.environ)
 
     def started(server: Server) -> None:

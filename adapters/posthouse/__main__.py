@@ -1,4 +1,4 @@
-"""`python -m posthouse.adapters`: the command `posthouse`."""
+"""`python -m posthouse`: the command `posthouse`."""
 
 from __future__ import annotations
 
