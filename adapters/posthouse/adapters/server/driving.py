@@ -94,7 +94,7 @@ async def drive(
         stack.callback(watchdog.start(runner.system.threads))
         async with anyio.create_task_group() as group:
             group.start_soon(runner.run)
-            until, started = None, False
+            until, started, unfit = None, False, None
             try:
                 started = await lifespans.start()
                 if started:
@@ -110,6 +110,8 @@ async def drive(
                         await events.finished.wait()
                 began = runner.now() if events.log.draining_since is None else events.log.draining_since
                 until = began + config.drain_timeout
+            except UsageError as error:
+                unfit = error  # raised behind the group, which would wrap it
             finally:
                 cancelled = until is None
                 until = until or runner.now() + config.cleanup_grace
@@ -127,6 +129,8 @@ async def drive(
                 if started:
                     events.log.report_end()
                 group.cancel_scope.cancel()
+    if unfit is not None:
+        raise unfit
     return Ended(left, errors)
 
 

@@ -28,7 +28,7 @@ RECEIVE_BUFFER: Final = 64 * 1024
 
 class Kernel:
     """The state that all sockets of a process share. `listening` holds the listening sockets, by address. `accepted`:
-    the client of the connection that was accepted last."""
+    the client of the connection that was accepted last. `missing`: hosts whose addresses this machine does not have."""
 
     def __init__(self, schedule: Schedule, descriptors: Descriptors, stream: Stream) -> None:
         self.schedule: Final = schedule
@@ -36,6 +36,7 @@ class Kernel:
         self.stream: Final = stream
         self.faults = MachineFaults()
         self.listening: Final[dict[Any, ListeningSocket]] = {}
+        self.missing: Final[dict[str, None]] = {}
         self.next_port = 40_000
         self.accepted: Any = None
 
@@ -98,6 +99,8 @@ class ListeningSocket(SimulatedSocket):
             self._address = address
             return
         host, port, *rest = address
+        if host in self._kernel.missing:
+            raise failure(errno.EADDRNOTAVAIL)
         if not port:
             self._kernel.next_port += 1
             port = self._kernel.next_port

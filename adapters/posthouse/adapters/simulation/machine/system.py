@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from os import PathLike
 from typing import Final
 
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.schedule import ProcessClock, Schedule
+from posthouse.adapters.system.system import Address
 
 from .descriptors import Descriptors
 from .faults import MachineFaults
@@ -25,9 +26,10 @@ from .tls import SimulatedTls
 
 
 class SimulatedSockets:
-    """The sockets of one process."""
+    """The sockets of one process. `names`: the addresses of names; one without an address cannot be resolved."""
 
     def __init__(self, kernel: Kernel, tls: SimulatedTls) -> None:
+        self.names: Final[dict[str, Sequence[str]]] = {}
         self._kernel: Final = kernel
         self._tls: Final = tls
 
@@ -51,10 +53,15 @@ class SimulatedSockets:
         """No process of a simulation gets sockets from another."""
         raise OSError(errno.EBADF, "Bad file descriptor")
 
-    def addresses(self, host: str, port: int) -> list[tuple[int, tuple[str, int]]]:
-        """One IPv4 address: the host itself if it is an address, 127.0.0.1 for every name."""
-        named = not host.replace(".", "").isdigit()
-        return [(socket.AF_INET, ("127.0.0.1" if named else host, port))]
+    def addresses(self, host: str, port: int) -> list[tuple[int, Address]]:
+        """The host itself if it is an address, those in `names` for a name, and 127.0.0.1 for every other one."""
+        named = ":" not in host and not host.replace(".", "").isdigit()
+        found = self.names.get(host, ("127.0.0.1",)) if named else (host,)
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [
+            (socket.AF_INET6, (each, port, 0, 0)) if ":" in each else (socket.AF_INET, (each, port)) for each in found
+        ]
 
     def tls(
         self, cert: str | PathLike[str], key: str | PathLike[str] | None, passphrase: str | None = None

@@ -31,13 +31,14 @@ from posthouse.core.values.peers import ALL_SCOPES, ANONYMOUS, Identity, Kind
 from posthouse.transports.policy import Policy
 
 from .both_ways import compare
-from .catalogue.conversations import CONVERSING, ORIGIN, converse
+from .catalogue.conversations import ORIGIN
 from .catalogue.document import check_document
 from .guards import USERS, draw_credentials, guarded, revoke_under_load
 from .insight import known_of
 from .malformed import MALFORMED_BYTES, MALFORMED_TEXTS
 from .misuse import MISUSES, misuse
 from .scenario import Scenario, draw_machine, draw_scenario
+from .scenes.repertoire import perform_part
 from .service import mirror
 from .service import service as sample_service
 from .subscriptions import check_news
@@ -105,7 +106,7 @@ class Storm:
         if service is None and sample_service.document is None:
             Gateway(sample_service, wall=0.0, entropy=bytes)  # describes the service once, for all processes
         self._repeat: Final = _repeat(seed, sample=service is None)
-        chance = Seeded(seed) if isinstance(seed, int | str) else seed
+        self._seed, chance = seed, Seeded(seed) if isinstance(seed, int | str) else seed
         scenario = draw_machine(chance.stream("machine"), draw_scenario(chance.stream("swarm")))
         scenario = replace(scenario, config=trusting(scenario.config, chance.stream("proxies"), fair=scenario.fair))
         if part.trio:
@@ -177,9 +178,9 @@ class Storm:
             raise
         finally:
             world.close()
-        if self._talks is not None and self._talks.happens(CONVERSING):
-            converse(self._talks, sample_service)
-        return StormReport(world.steps, world.now, sum(each.calls for each in world.clients.values()), world.trace)
+        more = perform_part(self._seed, self._talks, sample_service) if self._talks else 0
+        calls = sum(each.calls for each in world.clients.values())
+        return StormReport(world.steps + more, world.now, calls, world.trace)
 
     def end_faults(self) -> None:
         """End the first phase: from now on clients and server do nothing by themselves."""
@@ -331,10 +332,8 @@ class Storm:
     def _call_in_process(self) -> None:
         stream, server = self._local, self.world.server
         methods = ("connection.info", "missing", *self.world.service.methods)
-        timeout = stream.pick((None, 0.05, 5.0))
-        call = server.begin(
-            stream.pick(methods), stream.pick(LOCAL_PARAMS), identity=stream.pick(IDENTITIES), timeout=timeout
-        )
+        timeout, method = stream.pick((None, 0.05, 5.0)), stream.pick(methods)
+        call = server.begin(method, stream.pick(LOCAL_PARAMS), identity=stream.pick(IDENTITIES), timeout=timeout)
         if stream.happens(200):
             self.world.after(stream.choose(2000) / 1000, partial(self._hang_up, server, call))
 

@@ -30,12 +30,6 @@ SECONDS: Final = 8.0
 FRAGMENTS: Final = (0, 500, 1000)
 """In so many of a thousand deliveries, a part of the bytes that have arrived is delivered."""
 
-CONVERSING: Final = 300
-"""So many of a thousand storms end with these conversations, with a server of their own."""
-
-MOST: Final = 8
-"""The most conversations in one storm."""
-
 
 class Conversation(Struct, frozen=True, omit_defaults=True):
     """One conversation over a socket or a pipe. `ends`: the server ends it. Up to `exact`, the bytes that are received
@@ -72,11 +66,10 @@ class Talk:
         self.ended = True
 
 
-def converse(stream: Stream, service: Service) -> None:
-    """Have some conversations with a new server. Raises Violation for a byte that is received and not known."""
+def converse(asked: Sequence[Conversation], stream: Stream, service: Service) -> None:
+    """Have these conversations with a new server. Raises Violation for a byte that is received and not known."""
     conditions = LinkConditions(fragment=stream.pick(FRAGMENTS))
     seed = f"conversations/{stream.choose(1 << 30)}"  # streams of their own: those of the storm go on as they did
-    asked = [stream.pick(CONVERSATIONS) for _ in range(MOST)]
     for known, heard in zip(asked, hear(asked, service, seed, conditions), strict=True):
         seen = heard.received if known.exact else heard.received[: len(known.received)]
         must(seen == known.received, "documented: an answer has other bytes", known.about, seen, known.received)
