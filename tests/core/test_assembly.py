@@ -8,10 +8,14 @@ import pytest
 from posthouse.core.assembly import Assembly
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
+from posthouse.core.store.memory import MemoryStore
+from posthouse.core.store.outcomes import Done
+from posthouse.core.store.requests import AddUser, FindUser
+from posthouse.core.store.rows import UserRow
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Answer, Disconnect, Emit, Invoke, Transmit
+from posthouse.core.values.effects import Answer, AskStore, Disconnect, Emit, Invoke, Transmit
 from posthouse.core.values.lifecycle import ConnectionClosed, ConnectionOpened, EventNames
-from posthouse.core.values.peers import Kind, Peer
+from posthouse.core.values.peers import Kind, OperationId, Peer
 
 from tests.core.world import WALL, service
 
@@ -102,3 +106,14 @@ def test_a_gateway_draws_the_secrets_of_cookies_as_entropy_unless_it_is_given_th
     assert gateway._cookies.secrets(3) == bytes(3)
     gateway.draw_secrets_from(lambda size: b"\1" * size)
     assert gateway._cookies.secrets(3) == b"\1\1\1"
+
+
+def test_a_gateway_has_a_store_in_memory_unless_its_store_is_outside() -> None:
+    gateway = Gateway(service(), wall=WALL, entropy=bytes)
+    assert isinstance(gateway.store, MemoryStore)
+    assert gateway.store.perform(AddUser("w", UserRow(user="ada", created_at=0.0), 1)) == Done()
+    assert gateway.memory == gateway.store.users["ada"].size
+    gateway.use_external_store()
+    assert gateway.store is None
+    assert gateway._storage.begin("test", 1, FindUser("ada"), 0.0) == 1
+    assert gateway.outbox == [AskStore(OperationId(1), FindUser("ada"))]

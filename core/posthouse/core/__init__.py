@@ -7,7 +7,7 @@ hooks and interceptors: the events and `Outcome`.
 from __future__ import annotations
 
 from .gateway import Gateway
-from .operations.operations import Failed, Refused
+from .operations.operations import Busy, Failed, Refused
 from .service.authenticators import Authenticator, Basic, Bearer, Cookie, CrossSiteCredentials, UnreadableCredentials
 from .service.context import AuthContext, Context, HookContext
 from .service.hooks import Hook
@@ -15,11 +15,14 @@ from .service.method import Method, OnCall, OnOutcome, Outcome, Raised, Returned
 from .service.parameters import Arguments
 from .service.results import ResultError
 from .service.service import Service
+from .store.memory import MemoryStore
+from .store.outcomes import Done, MaybeApplied
 from .values.close_reasons import CLOSE_REASONS, CloseReason
 from .values.config import Config
 from .values.effects import (
     Accept,
     Answer,
+    AskStore,
     BeginDrain,
     Cancel,
     Disconnect,
@@ -88,6 +91,7 @@ __all__ = [
     "Address",
     "Answer",
     "Arguments",
+    "AskStore",
     "AuthContext",
     "AuthExpired",
     "AuthFailed",
@@ -98,6 +102,7 @@ __all__ = [
     "Basic",
     "Bearer",
     "BeginDrain",
+    "Busy",
     "CallCancelled",
     "CallEnded",
     "CallFailed",
@@ -115,6 +120,7 @@ __all__ = [
     "Cookie",
     "CrossSiteCredentials",
     "Disconnect",
+    "Done",
     "DrainStarted",
     "Drained",
     "Effect",
@@ -133,6 +139,8 @@ __all__ = [
     "Invoke",
     "Kind",
     "LimitBreached",
+    "MaybeApplied",
+    "MemoryStore",
     "Meta",
     "Method",
     "Multicast",

@@ -31,6 +31,8 @@ from posthouse.core.identity.hashing import beside_hashes
 from posthouse.core.identity.verifications import Verifications
 from posthouse.core.operations.operations import Operations
 from posthouse.core.service.service import Service
+from posthouse.core.store.memory import MemoryStore
+from posthouse.core.store.storage import Storage
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Effect
 from posthouse.core.values.lifecycle import ConnectionClosed, ConnectionOpened, EventNames, wanted_events
@@ -73,6 +75,7 @@ class Assembly:
         self._outcomes = Outcomes(shared, connections, self._calls, self._replies, self._followers)
         self._requests = OutgoingRequests(shared, self._delivery)
         self._operations = Operations(shared)
+        self._storage = Storage(shared, self._operations)
         self._cookies = Cookies(shared)
         self._verifications = Verifications(shared, self._operations, service.authenticators.values(), self._cookies)
         self._logins = Logins(shared, connections, self._verifications, self._calls, self._outcomes)
@@ -107,3 +110,12 @@ class Assembly:
         """Draw the secrets of cookies from here, and not from `entropy`: a host that records what it draws must not
         record them."""
         self._cookies.secrets = secrets
+
+    @property
+    def store(self) -> MemoryStore | None:
+        """The store of this gateway, in memory. None: it is outside."""
+        return self._storage.memory
+
+    def use_external_store(self) -> None:
+        """Ask a store outside, with `AskStore`. Before the first input."""
+        self._storage.memory = None

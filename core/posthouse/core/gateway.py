@@ -196,7 +196,7 @@ class Gateway(Assembly):
     # External operations
 
     def conclude(self, operation: OperationId, outcome: object, now: float) -> bool:
-        """The outside has done what a `Verify` asked for: an Identity, Refused or Failed. Exactly once for each of
+        """The outside has done what a `Verify` or an `AskStore` asked for, with this outcome. Exactly once for each of
         them. False: the operation has ended before, and the outcome does not count. Raises UsageError for an operation
         that never was, and for an outcome that it cannot have."""
         self._check_not_reentrant()

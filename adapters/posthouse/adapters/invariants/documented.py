@@ -97,6 +97,7 @@ DEFAULTS: Final = {
     "require_authentication": False,
     "authentication_timeout": 10.0,
     "max_external_operations": 10000,
+    "storage_timeout": 5.0,
     "max_token_bytes": 8192,
     "max_password_bytes": 1024,
     "credential_cache": 60.0,

@@ -44,7 +44,7 @@ LINES: Final[dict[str, Line]] = {
     "lifespan.overrun": Line(WARNING, ("service",)),
     "lifespan.resists": Line(WARNING, ("service",)),
     "limit.breached": Line(WARNING, ("limit",), ("connection", "peer", "proxy")),
-    "log.left_out": Line(WARNING, ("lines", "of"), ("method", "hook", "authenticator")),
+    "log.left_out": Line(WARNING, ("lines", "of"), ("method", "hook", "authenticator", "request")),
     "loop.blocked": Line(WARNING, ("method", "seconds")),
     "loop.stuck": Line(WARNING, ("method", "seconds")),
     "methods.uncallable": Line(WARNING, ("service",), ("methods",)),
@@ -53,6 +53,8 @@ LINES: Final[dict[str, Line]] = {
     "server.listening": Line(INFO, ("url",)),
     "server.stopped": Line(INFO, (), ("connections", "seconds", "calls"), WARNING),
     "shutdown.overrun": Line(ERROR),
+    "store.failed": Line(ERROR, ("request",)),
+    "store.resists": Line(WARNING),
     "tls.failed": Line(INFO, ("socket",), ("reason",)),
 }
 """Every line from INFO on, by its event."""

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting, Verify, Withdraw
+from posthouse.core.values.effects import (
+    AskStore,
+    Cancel,
+    Drained,
+    Emit,
+    Invoke,
+    Resolve,
+    StopAccepting,
+    Verify,
+    Withdraw,
+)
 from posthouse.core.values.lifecycle import (
     CallCancelled,
     CallEnded,
@@ -43,7 +53,7 @@ class Witness:
         self.cancelled: set[CallId] = set()
         self.ended_early: set[CallId] = set()
         self.ended: set[CallId] = set()
-        self.verifying: set[OperationId] = set()
+        self.operations: set[OperationId] = set()
         self.withdrawn: set[OperationId] = set()
         self.resolved: set[OutgoingId] = set()
         self.replied: set[ConnectionId] = set()
@@ -62,7 +72,8 @@ class Witness:
             StartReading: self._see_start,
             Invoke: self._see_invoke,
             Cancel: self._see_cancel,
-            Verify: self._see_verify,
+            Verify: self._see_operation,
+            AskStore: self._see_operation,
             Withdraw: self._see_withdraw,
             Resolve: self._see_resolve,
             Reply: self._see_reply,
@@ -109,12 +120,12 @@ class Witness:
         must(action.call not in self.cancelled, "calls: a handler is cancelled twice")
         self.cancelled.add(action.call)
 
-    def _see_verify(self, action: Verify) -> None:
-        must(action.operation not in self.verifying, "operations: an operation begins twice")
-        self.verifying.add(action.operation)
+    def _see_operation(self, action: Verify | AskStore) -> None:
+        must(action.operation not in self.operations, "operations: an operation begins twice")
+        self.operations.add(action.operation)
 
     def _see_withdraw(self, action: Withdraw) -> None:
-        must(action.operation in self.verifying, "operations: an operation is withdrawn that never began")
+        must(action.operation in self.operations, "operations: an operation is withdrawn that never began")
         must(action.operation not in self.withdrawn, "operations: an operation is withdrawn twice")
         self.withdrawn.add(action.operation)
 

@@ -8,11 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from posthouse.adapters.handlers.events import Events
+from posthouse.adapters.handlers.operations.store_requests import StoreRequests
 from posthouse.adapters.handlers.operations.verifications import Verifications
 from posthouse.adapters.handlers.runs import Runs
 from posthouse.adapters.handlers.served_context import Awaited, AwaitedRequests
 from posthouse.adapters.loop.runner import Perform
-from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting, Verify, Withdraw
+from posthouse.core.values.effects import (
+    AskStore,
+    Cancel,
+    Drained,
+    Emit,
+    Invoke,
+    Resolve,
+    StopAccepting,
+    Verify,
+    Withdraw,
+)
 from posthouse.core.values.peers import ConnectionId
 from posthouse.transports.switchboard.actions import CloseSocket, EndWriting, Reply, StartReading, StopReading, Write
 
@@ -24,6 +35,7 @@ def performers(
     endpoints: Endpoints,
     runs: Runs,
     verifications: Verifications,
+    store_requests: StoreRequests,
     requests: AwaitedRequests,
     calls: Awaited[ConnectionId],
     events: Events,
@@ -40,6 +52,7 @@ def performers(
         Invoke: runs.invoke,
         Cancel: runs.cancel,
         Verify: verifications.verify,
+        AskStore: store_requests.ask,
         Withdraw: verifications.withdraw,
         Reply: lambda action: calls.resolve(action.connection, action.outcome),
         Resolve: lambda action: requests.resolve(action.request, action.outcome),

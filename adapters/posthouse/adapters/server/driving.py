@@ -14,6 +14,7 @@ import anyio
 from msgspec import Struct
 from posthouse.adapters.handlers.events import Events
 from posthouse.adapters.handlers.lifespans import LifespanError, Lifespans
+from posthouse.adapters.handlers.operations.store_requests import StoreRequests
 from posthouse.adapters.handlers.operations.verifications import Verifications
 from posthouse.adapters.handlers.runs import Runs
 from posthouse.adapters.handlers.served_context import AwaitedRequests
@@ -75,8 +76,9 @@ async def drive(
     acceptor = Acceptor(entrances.listeners, runner, endpoints, entrances.tls)
     runs = Runs(runner, tasks, events, requests, watchdog, workers)
     verifications = Verifications(runner, tasks, events, watchdog, workers, hashing)
+    stored = StoreRequests(runner, tasks, events, None)
     runner.actions.update(
-        performers(endpoints, runs, verifications, requests, server._calls, events, acceptor, drained.set)
+        performers(endpoints, runs, verifications, stored, requests, server._calls, events, acceptor, drained.set)
     )
     if (watch := BUILD.get(Build()).watch) is not None:
         watch(runner, endpoints, runs, events)
@@ -117,6 +119,7 @@ async def drive(
                 until = until or runner.now() + config.cleanup_grace
                 left = await runs.stop(min(config.cleanup_grace, until - runner.now()))
                 left += await verifications.stop(min(config.cleanup_grace, until - runner.now()))
+                left += await stored.stop(min(config.cleanup_grace, until - runner.now()))
                 left += await events.stop()
                 server._calls.close()
                 if cancelled:

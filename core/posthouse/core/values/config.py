@@ -78,6 +78,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     require_authentication: bool = False
     authentication_timeout: float = 10.0
     max_external_operations: int = 10_000
+    storage_timeout: float = 5.0
     max_token_bytes: int = 8 * KIB
     max_password_bytes: int = 1_024
     credential_cache: float = 60.0

@@ -18,6 +18,7 @@ from .peers import Caller, CallId, ConnectionId, Meta, OperationId, OutgoingId, 
 if TYPE_CHECKING:
     from posthouse.core.service.authenticators import Authenticator
     from posthouse.core.service.method import Method
+    from posthouse.core.store.requests import Request
 
 
 class Accept(Struct, frozen=True, gc=False):
@@ -126,6 +127,14 @@ class Verify(Struct, frozen=True, gc=False):
     caller: Caller
 
 
+class AskStore(Struct, frozen=True, gc=False):
+    """An external operation: let the store perform this request, then call `conclude` with Done, Refused, Failed, Busy
+    or MaybeApplied: exactly once for each AskStore. Only for a gateway whose store is outside."""
+
+    operation: OperationId
+    request: Request
+
+
 class Withdraw(Struct, frozen=True, gc=False):
     """Stop this external operation: its outcome does not count any more. `conclude` must still follow."""
 
@@ -170,6 +179,7 @@ Effect = (
     | Invoke
     | Cancel
     | Verify
+    | AskStore
     | Withdraw
     | Resolve
     | Emit

@@ -45,9 +45,11 @@ Authentication
   authentication_timeout = 10: seconds for all authenticators of a request or handshake; where
       authentication is required, for a WebSocket until it logs in
       401 with -32020; close 4408
-  max_external_operations = 10,000: authenticators that run, and those that go on although nobody
-      waits
+  max_external_operations = 10,000: authenticators that run and requests to a store outside, with
+      those that go on although nobody waits
       the connection gets 1013, over HTTP 503 with -32009
+  storage_timeout = 5: seconds for an answer of a store outside
+      -32035; it is not known whether a write was done
   max_token_bytes = 8 KiB: bytes of a bearer token
       401 with -32020, and no authenticator is asked
   max_password_bytes = 1,024: bytes of a password

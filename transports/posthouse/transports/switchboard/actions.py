@@ -6,7 +6,17 @@ Actions for sockets are defined here. Actions for handlers and hooks pass throug
 from __future__ import annotations
 
 from msgspec import Struct
-from posthouse.core.values.effects import Cancel, Drained, Emit, Invoke, Resolve, StopAccepting, Verify, Withdraw
+from posthouse.core.values.effects import (
+    AskStore,
+    Cancel,
+    Drained,
+    Emit,
+    Invoke,
+    Resolve,
+    StopAccepting,
+    Verify,
+    Withdraw,
+)
 from posthouse.core.values.errors import ErrorObject
 from posthouse.core.values.peers import ConnectionId, SocketId
 
@@ -66,6 +76,7 @@ Action = (
     | Invoke
     | Cancel
     | Verify
+    | AskStore
     | Withdraw
     | Resolve
     | Emit

@@ -12,6 +12,7 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.values.effects import (
     Accept,
     Answer,
+    AskStore,
     BeginDrain,
     Cancel,
     Disconnect,
@@ -37,6 +38,9 @@ from .socket_state import ANSWER, DELIVER, SocketEvent, SocketPhase, SocketState
 from .sockets import BACKLOG, Sockets
 
 ANSWERED: Final = SocketPhase.ANSWERED
+
+PassedOn = Invoke | Cancel | Verify | AskStore | Withdraw | Resolve | Emit | Drained
+"""Effects that are actions, too."""
 
 
 class GatewayEffects:
@@ -71,6 +75,7 @@ class GatewayEffects:
             Invoke: self._pass_on,
             Cancel: self._pass_on,
             Verify: self._pass_on,
+            AskStore: self._pass_on,
             Withdraw: self._pass_on,
             Resolve: self._pass_on,
             Emit: self._pass_on,
@@ -79,7 +84,7 @@ class GatewayEffects:
             Drained: self._pass_on,
         }
 
-    def _pass_on(self, effect: Invoke | Cancel | Verify | Withdraw | Resolve | Emit | Drained, now: float) -> None:
+    def _pass_on(self, effect: PassedOn, now: float) -> None:
         self._outbox.append(effect)
 
     def _begin_drain(self, effect: BeginDrain, now: float) -> None:

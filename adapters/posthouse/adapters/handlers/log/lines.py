@@ -133,6 +133,12 @@ class EventLog:
             text = "the authenticator {name} failed: the caller was refused"
             report(ERROR, "authenticator.failed", text, raised=raised, name=name)
 
+    def store_failed(self, request: str, raised: BaseException) -> None:
+        """The store raised an exception, or returned no outcome."""
+        if self.repeats.allows("store.failed", "request", request):
+            text = "the store failed to perform {request}: it is not known whether a write was done"
+            report(ERROR, "store.failed", text, raised=raised, request=request)
+
     def _breached(self, event: LimitBreached) -> None:
         report(
             self._warn_once(event.limit, event.now),

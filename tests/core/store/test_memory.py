@@ -1,0 +1,243 @@
+"""A MemoryStore answers as the simplest of stores does, counts what it holds, and is empty when all is removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from posthouse.core.store.memory import MemoryStore
+from posthouse.core.store.outcomes import EXISTS, NO_ROOM, STOLEN, UNKNOWN, Done
+from posthouse.core.store.requests import (
+    AddRevocation,
+    AddToken,
+    AddUser,
+    ChangeUser,
+    EndSession,
+    EndSessions,
+    FindSession,
+    FindToken,
+    FindUser,
+    ListRevocations,
+    ListSessions,
+    ListTokens,
+    ListUsers,
+    RemoveToken,
+    RemoveUser,
+    Sweep,
+    Touch,
+    UserChanged,
+)
+from posthouse.core.store.rows import RevocationRow
+from posthouse.core.values.peers import Identity
+
+from tests.core.store.model import Model, requests
+from tests.core.store.rows import IDLE, add, digest, resume, session, token, update, use, user
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_it_answers_as_a_model_does(data: Any) -> None:
+    held: list[int] = []
+    store, model, now = MemoryStore(held.append), Model(), 0.0
+    for advance in data.draw(st.lists(st.sampled_from([0.0, 0.0, 10.0]), min_size=1, max_size=40)):
+        now += advance
+        request = data.draw(requests(now))
+        assert store.perform(request) == model.perform(request)
+        assert list(store.users.values()) == model.users
+        assert sorted(store.sessions) == sorted(row.id for row in model.sessions)
+        assert [store.sessions[row.id] for row in model.sessions] == model.sessions
+        assert {row.id: row for row in model.tokens} == store.tokens
+        assert sum(held) == model.size
+        owned = {(user, id) for user, own in store.by_user.items() for id in own}
+        assert owned == {(row.user, row.id) for row in model.sessions if row.user is not None}
+        assert all(store.by_user.values())
+    for row in model.users:
+        store.perform(RemoveUser("w", row.user))
+    for id in tuple(store.sessions):
+        store.perform(EndSession("w", id))
+    tables = {name: table for name, table in vars(store).items() if isinstance(table, dict | list)}
+    left = [name for name, table in tables.items() if table and name not in ("_performers", "revocations")]
+    assert (left, sum(held)) == ([], 0)
+
+
+def test_users_are_added_found_changed_and_removed() -> None:
+    store = MemoryStore()
+    ada, bob = user("ada"), user("bob")
+    assert store.perform(AddUser("w", bob, most=2)) == Done()
+    assert store.perform(AddUser("w", ada, most=2)) == Done()
+    assert store.perform(AddUser("w", ada, most=9)) == EXISTS
+    assert store.perform(AddUser("w", user("cy"), most=2)) == NO_ROOM
+    assert store.perform(FindUser("ada")) == Done(ada)
+    assert store.perform(FindUser("cy")) == Done(None)
+    assert store.perform(ListUsers()) == Done((ada, bob))
+    assert store.perform(ListUsers("ada", 1)) == Done((bob,))
+    changed = replace(ada, password="x", version=2)
+    assert store.perform(ChangeUser("w", "ada", password="x")) == Done(UserChanged(changed))
+    assert store.perform(ChangeUser("w", "cy")) == UNKNOWN
+    assert store.perform(RemoveUser("w", "ada")) == Done(UserChanged(changed))
+    assert store.perform(RemoveUser("w", "ada")) == UNKNOWN
+    assert store.perform(ListUsers()) == Done((bob,))
+
+
+def test_another_password_ends_the_sessions_of_a_user_but_one() -> None:
+    store = MemoryStore()
+    store.perform(AddUser("w", user(), most=1))
+    for id in "bac":
+        store.perform(add(session(id)))
+    work = replace(session("work"), identity=Identity("ada", namespace="work"))
+    store.perform(add(work))
+    outcome = store.perform(ChangeUser("w", "ada", password="x", but="b"))
+    assert outcome == Done(UserChanged(user(password="x", version=2), ("a", "c")))
+    assert list(store.sessions) == ["b", "work"]
+    assert store.perform(RemoveUser("w", "ada")) == Done(UserChanged(user(password="x", version=2), ("b",)))
+    assert list(store.sessions) == ["work"]
+
+
+def test_tokens_are_added_found_and_removed() -> None:
+    store = MemoryStore()
+    ada = user()
+    one, two = token("one", expires_at=5.0), token("two", created_at=4.0)
+    assert store.perform(AddToken("w", one, most=1)) == UNKNOWN
+    store.perform(AddUser("w", ada, most=1))
+    assert store.perform(AddToken("w", one, most=1)) == Done()
+    assert store.perform(AddToken("w", two, most=1)) == NO_ROOM
+    assert store.perform(AddToken("w", one, most=9)) == EXISTS
+    assert store.perform(AddToken("w", token("x", digest=one.digest), most=9)) == EXISTS
+    assert store.perform(FindToken(digest("one"))) == Done((one, ada))
+    late = replace(two, created_at=5.0)
+    assert store.perform(AddToken("w", late, most=1)) == Done()  # the other one has expired
+    assert store.perform(FindToken(digest("one"))) == Done(None)
+    assert store.perform(ListTokens("ada")) == Done((late,))
+    assert store.perform(ListTokens("ada", after="two")) == Done(())
+    assert store.perform(RemoveToken("w", "two", "bob")) == Done(None)
+    assert store.perform(RemoveToken("w", "two", "ada")) == Done(late)
+    assert store.perform(RemoveToken("w", "two")) == Done(None)
+    store.perform(AddToken("w", one, most=2))
+    store.perform(AddToken("w", two, most=2))
+    assert store.perform(RemoveToken("w", "one")) == Done(one)
+    assert store.perform(ListTokens("ada")) == Done((two,))
+    store.perform(RemoveUser("w", "ada"))
+    assert store.perform(FindToken(digest("two"))) == Done(None)
+    assert store.tokens == {}
+
+
+def test_sessions_are_resumed_used_updated_and_ended() -> None:
+    store = MemoryStore()
+    assert store.perform(add(session())) == Done(())
+    assert store.perform(add(session())) == EXISTS
+    outcome = store.perform(resume("one", "two"))
+    assert outcome == Done(store.sessions["s"])
+    assert store.sessions["s"].current == digest("two")
+    assert store.perform(use("two")) == Done(store.sessions["s"])
+    assert store.perform(use("no")) == UNKNOWN
+    assert store.perform(update(b'{"a":1}')) == Done(store.sessions["s"])
+    assert store.perform(update(b'{"a":1}', id="other")) == UNKNOWN
+    assert store.perform(FindSession("s", 1.0, IDLE)) == Done(store.sessions["s"])
+    assert store.perform(FindSession("s", 1000.0, IDLE)) == Done(None)
+    assert store.perform(FindSession("other", 1.0, IDLE)) == Done(None)
+    assert store.perform(EndSession("w", "s", ("", "bob"))) == Done(False)
+    assert store.perform(EndSession("w", "s", ("", "ada"))) == Done(True)
+    assert store.perform(EndSession("w", "s")) == Done(False)
+    assert store.by_user == {}
+
+
+def test_a_stolen_session_ends() -> None:
+    store = MemoryStore()
+    store.perform(add(session()))
+    store.perform(resume("one", "two"))
+    store.perform(resume("two", "three"))
+    assert store.perform(use("one")) == STOLEN
+    assert (dict(store.sessions), store.by_user) == ({}, {})
+
+
+def test_the_sessions_of_a_user_are_listed_and_ended() -> None:
+    store = MemoryStore()
+    rows = [session("b"), session("a"), session("x", name="bob")]
+    for row in rows:
+        store.perform(add(row))
+    ada = ("", "ada")
+    assert store.perform(ListSessions(ada, 0.0, IDLE)) == Done((rows[1], rows[0]))
+    assert store.perform(ListSessions(ada, 0.0, IDLE, "a", 1)) == Done((rows[0],))
+    assert store.perform(ListSessions(ada, 1000.0, IDLE)) == Done(())
+    assert store.perform(EndSessions("w", ada, "a")) == Done(("b",))
+    assert store.perform(EndSessions("w", ("", "cy"))) == Done(())
+    assert list(store.sessions) == ["a", "x"]
+
+
+@pytest.mark.parametrize(("most", "refused"), [(1, True), (2, True), (3, False)])
+def test_a_store_has_room_for_a_number_of_sessions(most: int, refused: bool) -> None:
+    store = MemoryStore()
+    store.perform(add(session("a")))
+    store.perform(add(session("b", name=None)))
+    assert (store.perform(add(session("c"), most=most)) == NO_ROOM) is refused
+
+
+def test_expired_sessions_make_room() -> None:
+    store = MemoryStore()
+    store.perform(add(session("idle")))
+    store.perform(add(session("old", used_at=90.0, ends_at=95.0)))
+    store.perform(add(session("living", used_at=90.0)))
+    assert store.perform(add(session("new", used_at=99.0), now=99.0, most=2)) == NO_ROOM
+    assert store.perform(add(session("new", used_at=100.0), now=100.0, most=2)) == Done(("idle", "old"))
+
+
+def test_a_session_takes_the_place_of_another() -> None:
+    store = MemoryStore()
+    store.perform(add(session("a", name=None)))
+    assert store.perform(add(session("b"), most=1, replaces="a")) == Done(("a",))
+    assert store.perform(add(session("c"), most=1, replaces="a")) == NO_ROOM
+    assert list(store.sessions) == ["b"]
+
+
+@pytest.mark.parametrize(("most", "ended"), [(1, ("a",)), (2, ("a",)), (3, ())])
+def test_the_least_recently_used_session_of_a_user_makes_room(most: int, ended: tuple[str, ...]) -> None:
+    store = MemoryStore()
+    store.perform(add(session("b", used_at=1.0)))
+    store.perform(add(session("a")))
+    store.perform(add(session("bob", name="bob")))
+    assert store.perform(add(session("c"), most_per_user=most)) == Done(ended)
+
+
+def test_a_sweep_ends_what_has_expired_however_long_it_was_used() -> None:
+    store = MemoryStore()
+    store.perform(add(session("old", ends_at=150.0)))
+    store.perform(add(session("idle", ends_at=2000.0)))
+    store.perform(add(session("used", ends_at=2000.0)))
+    store.perform(Touch("w", IDLE, sessions=(("old", 90.0), ("used", 80.0))))
+    assert store.perform(Sweep("w", 99.9, IDLE)) == Done(())
+    assert store.perform(Sweep("w", 150.0, IDLE, 1)) == Done(("idle",))
+    assert store.perform(Sweep("w", 150.0, IDLE)) == Done(("old",))
+    assert store.perform(Sweep("w", 180.0, IDLE)) == Done(("used",))
+
+
+def test_what_was_used_is_touched() -> None:
+    store = MemoryStore()
+    store.perform(AddUser("w", user(), most=1))
+    store.perform(AddToken("w", token(), most=1))
+    store.perform(add(session()))
+    seen = (("ada", 70.0), ("bob", 70.0))
+    used = Touch("w", IDLE, (("s", 70.0), ("x", 1.0)), seen, (("t", 70.0), ("x", 1.0)))
+    assert store.perform(used) == Done()
+    assert store.sessions["s"].used_at == store.users["ada"].seen_at == store.tokens["t"].seen_at == 70.0
+    store.perform(Touch("w", IDLE, (("s", 170.0),)))
+    assert store.sessions["s"].used_at == 70.0  # it has expired: nothing revives it
+
+
+@pytest.mark.parametrize(("most", "left"), [(1, ["cy"]), (2, ["bob", "cy"]), (3, ["ada", "bob", "cy"])])
+def test_the_oldest_revocation_is_forgotten(most: int, left: list[str]) -> None:
+    store = MemoryStore()
+    rows = [RevocationRow(("", name), 5.0, 1.0) for name in ("ada", "bob", "cy")]
+    for row in rows:
+        store.perform(AddRevocation("w", row, most))
+    assert store.perform(ListRevocations()) == Done(tuple(row for row in rows if row.user[1] in left))
+    store.perform(AddRevocation("w", RevocationRow(("", "cy"), 1.0, 2.0), most))
+    assert store.revocations["", "cy"] == RevocationRow(("", "cy"), 5.0, 2.0)
+
+
+def test_a_store_that_counts_for_nobody_counts_nothing() -> None:
+    store = MemoryStore()
+    assert store.perform(AddUser("w", user(), most=1)) == Done()
+    assert store.durability == "memory"
