@@ -12,10 +12,11 @@ from textwrap import dedent
 
 import pytest
 
-from tools.hunt.drawing import Drawn, draw
+from tools.hunt.drawing import EXPLAINED, Drawn, Passed, count_unreached, draw
 from tools.hunt.hunting import Hunted, Kept
-from tools.hunt.report import kinds, missed, scores
+from tools.hunt.report import kinds, missed, rules, scores, unreached
 from tools.hunt.rings import UNREACHED, find_modules
+from tools.hunt.rules import unobservable
 from tools.mutate.mutants import mutants
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +62,7 @@ def run(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def test_a_mutant_is_found_if_a_storm_alarms_that_is_calm_without_it(tmp_path: Path) -> None:
     done = run(project(tmp_path), "--sample", "30")
     assert done.returncode == 0, done.stderr
-    assert "| `core` | 4 | 4 | 100 % |" in done.stdout
+    assert "| `core` | 4 | 0 | 4 | 100 % |" in done.stdout
     assert "rooms: there is another number [core/door.py:3: return 10 - used -> return 11 - used]" in done.stderr
 
 
@@ -71,7 +72,7 @@ def test_an_alarm_that_the_product_gives_too_is_reported_as_false_and_does_not_c
     if "the product alarms without a mutant" in done.stderr:
         assert done.returncode == 1
         return
-    assert "| `core` | 1 | 0 | 0 % |" in done.stdout
+    assert "| `core` | 1 | 0 | 0 | 0 % |" in done.stdout
     assert "false alarm: python -m posthouse.adapters.simulation --first " in done.stderr
 
 
@@ -100,7 +101,7 @@ def test_outcomes_are_kept_so_that_a_hunt_continues(tmp_path: Path) -> None:
     assert first.stdout == again.stdout
     document = (root / "docs/internals/simulation.md").read_text()
     assert "`python -m tools.hunt --seed 3 --sample 30 --seconds 0.05`" in document
-    assert "| **core** (at least 85 %) | 4 | 4 | 100 % |" in document
+    assert "| **core** (at least 85 %) | 4 | 0 | 4 | 100 % |" in document
 
 
 def test_only_what_was_missed_is_hunted_again(tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ def test_each_ring_has_the_same_part_and_the_same_seed_draws_the_same(tmp_path: 
     for name in ("transports/posthouse/transports/gate.py", "adapters/posthouse/adapters/server/hall.py"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(DOOR)
-    drawn = draw(root, 6, seed=5)
+    drawn, _ = draw(root, 6, seed=5)
     assert sorted(each.module.ring for each in drawn) == [
         "core",
         "core",
@@ -139,11 +140,11 @@ def test_each_ring_has_the_same_part_and_the_same_seed_draws_the_same(tmp_path: 
         "transports",
         "transports",
     ]
-    assert [each.key for each in draw(root, 6, seed=5)] == [each.key for each in drawn]
-    assert len(draw(root, 1000, seed=5)) == 12
+    assert [each.key for each in draw(root, 6, seed=5)[0]] == [each.key for each in drawn]
+    assert len(draw(root, 1000, seed=5)[0]) == 12
 
 
-def test_code_that_no_storm_can_reach_and_texts_for_people_are_not_drawn(tmp_path: Path) -> None:
+def test_code_that_no_storm_can_reach_and_texts_for_programmers_are_not_drawn(tmp_path: Path) -> None:
     root = project(tmp_path)
     server = root / "adapters/posthouse/adapters/server"
     server.mkdir()
@@ -163,7 +164,9 @@ def test_code_that_no_storm_can_reach_and_texts_for_people_are_not_drawn(tmp_pat
             """
         )
     )
-    changes = [each.mutant.change for each in draw(root, 100, seed=1) if each.module.ring == "server"]
+    drawn, passed = draw(root, 100, seed=1)
+    changes = [each.mutant.change for each in drawn if each.module.ring == "server"]
+    assert passed == [Passed("server", "adapters/server", "words of exceptions")]
     assert sorted(changes) == [
         "RpcError('sent') -> RpcError('')",
         "raise RpcError('sent') -> pass",
@@ -171,6 +174,7 @@ def test_code_that_no_storm_can_reach_and_texts_for_people_are_not_drawn(tmp_pat
         "report(3, 'event', 'words', fact='name') -> pass",
         "report(3, 'event', 'words', fact='name') -> report(2, 'event', 'words', fact='name')",
         "report(3, 'event', 'words', fact='name') -> report(3, '', 'words', fact='name')",
+        "report(3, 'event', 'words', fact='name') -> report(3, 'event', '', fact='name')",
         "report(3, 'event', 'words', fact='name') -> report(3, 'event', 'words')",
         "report(3, 'event', 'words', fact='name') -> report(3, 'event', 'words', fact='')",
         "report(3, 'event', 'words', fact='name') -> report(4, 'event', 'words', fact='name')",
@@ -183,6 +187,13 @@ def test_every_module_and_function_that_is_not_hunted_exists() -> None:
         ring, _, path = module.partition("/")
         source = (ROOT / ring / "posthouse" / ring / f"{path}.py").read_text()
         assert not function or f"def {function}(" in source, name
+
+
+def test_what_is_not_hunted_is_counted() -> None:
+    counts = count_unreached(ROOT)
+    assert list(counts) == list(UNREACHED)
+    assert 20 < counts["adapters/server/serve:run"] < counts["core/encoding/models"] < 200
+    assert unreached(counts)[2].startswith(f"| `core/encoding/models` | {counts['core/encoding/models']} | types ")
 
 
 def test_the_server_is_hunted() -> None:
@@ -207,18 +218,50 @@ def test_every_mutant_has_a_kind(source: str, expected: set[str]) -> None:
     assert {Drawn(module, mutant).kind for mutant in mutants(source)} == expected
 
 
+@pytest.mark.parametrize(
+    ("source", "rule", "number"),
+    [
+        ("raise ValueError('words')", "words of exceptions", 1),
+        ("raise ValueError(f(7))", "words of exceptions", 0),
+        ("raise RpcError('words')", "words of exceptions", 0),
+        ("report(3, 'event', 'words')", "words of exceptions", 0),
+        ("current = ContextVar('name')", "names for debuggers", 1),
+        ("threads.start(work, 'name')", "names for debuggers", 1),
+        ("work('name')", "names for debuggers", 0),
+        ("class A:\n    def __repr__(self): return 'a'", "`__repr__`", 2),
+        ("class A:\n    def __str__(self): return 'a'", "`__repr__`", 0),
+        ("class A(Struct, frozen=True, kw_only=True): pass", "guards of structs", 2),
+        ("class A(Struct, eq=False): pass", "guards of structs", 0),
+        ("f(frozen=True)", "guards of structs", 0),
+        ("zip(a, b, strict=True)", "`strict` of `zip`", 2),
+        ("f(a, strict=True)", "`strict` of `zip`", 0),
+        ("sha1(a, usedforsecurity=False)", "`usedforsecurity`", 2),
+    ],
+)
+def test_a_mutant_that_nobody_can_observe_has_a_rule(source: str, rule: str, number: int) -> None:
+    found = [unobservable(mutant) for mutant in mutants(source)]
+    assert [each.name for each in found if each is not None] == [rule] * number
+
+
 def hunted(ring: str, found: str | None, kind: str = "numbers", change: str = "1 -> 2") -> Hunted:
     return Hunted(f"{ring} {kind} {change}", ring, f"{ring}/x", kind, f"{ring}/x/y.py:1", change, found, 1, 0.1)
 
 
 def test_scores_are_told_by_folder_ring_and_kind() -> None:
     outcomes = [hunted("core", "a: b"), hunted("core", None, "texts"), hunted("server", "c: d")]
-    assert scores(outcomes)[2:] == [
-        "| `core/x` | 2 | 1 | 50 % |",
-        "| **core** (at least 85 %) | 2 | 1 | 50 % |",
-        "| **transports** (at least 75 %) | 0 | 0 | – |",
-        "| `server/x` | 1 | 1 | 100 % |",
-        "| **server** (at least 65 %) | 1 | 1 | 100 % |",
+    passed = [Passed("core", "core/x", "`__repr__`"), Passed("server", "server/y", EXPLAINED)]
+    assert scores(outcomes, passed)[2:] == [
+        "| `core/x` | 2 | 1 | 1 | 50 % |",
+        "| **core** (at least 85 %) | 2 | 1 | 1 | 50 % |",
+        "| **transports** (at least 75 %) | 0 | 0 | 0 | – |",
+        "| `server/x` | 1 | 0 | 1 | 100 % |",
+        "| `server/y` | 0 | 1 | 0 | – |",
+        "| **server** (at least 65 %) | 1 | 1 | 1 | 100 % |",
+    ]
+    numbers = [line.split("|")[1:3] for line in rules(passed)[2:]]
+    assert [(name.strip(), int(number)) for name, number in numbers if int(number)] == [
+        ("`__repr__`", 1),
+        (EXPLAINED, 1),
     ]
     assert kinds(outcomes)[2:] == ["| numbers | 2 | 2 | 100 % |", "| texts | 1 | 0 | 0 % |"]
     assert missed(outcomes) == ["texts: core/x/y.py:1: 1 -> 2"]

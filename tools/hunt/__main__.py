@@ -22,7 +22,7 @@ from typing import Final
 from tests import sections
 
 from . import report, storms
-from .drawing import Drawn, draw
+from .drawing import Drawn, count_unreached, draw
 from .hunting import Hunted, Kept, command, digest, hunt
 from .storms import Subject
 
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"seed {seed}, commit {commit(root)}", file=sys.stderr, flush=True)
     folder = root / ".setup" / "hunt"
     file = folder / f"{seed}-{arguments.seconds:g}-{digest(root, PRODUCT)}.jsonl"
-    sample = draw(root, arguments.sample, seed)
+    sample, passed = draw(root, arguments.sample, seed)
     if arguments.again:
         others = [each for each in folder.glob(f"{seed}-*.jsonl") if each != file]
         if not others:
@@ -116,13 +116,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         left = [each for each in sample if each.key not in known]
         examine(left, tree, kept, arguments.jobs, arguments.seconds, seed)
     outcomes: list[Hunted] = [kept.all()[each.key] for each in sample]
-    print("\n".join([*report.scores(outcomes), "", *report.kinds(outcomes), "", "missed:", *report.missed(outcomes)]))
+    print(
+        "\n".join(
+            [*report.scores(outcomes, passed), "", *report.kinds(outcomes), "", "missed:", *report.missed(outcomes)]
+        )
+    )
     if arguments.write:
         about = (
             f"{date.today().isoformat()}, commit {commit(root)}: `python -m tools.hunt --seed {seed} "
             f"--sample {arguments.sample} --seconds {arguments.seconds:g}`"
         )
-        sections.write(root / DOCUMENT, SECTION, report.section(outcomes, about))
+        sections.write(root / DOCUMENT, SECTION, report.section(outcomes, passed, count_unreached(root), about))
     return 0
 
 

@@ -1,8 +1,8 @@
 """Draws the mutants of a hunt: the same number from each ring, each mutant of a ring as likely as any other.
 
-Beside the mutants that `tools.mutate` never makes, these are left out: code that no storm can reach (`rings.py`); texts
-for people (of a log line, or of an exception that is not sent to a peer); and the mutants that
-docs/internals/mutation.md explains, because they change nothing that can be seen.
+Beside the mutants that `tools.mutate` never makes, these are passed over: code that no storm can reach (`rings.py`),
+and mutants that nobody can observe, by a rule (`rules.py`) or because docs/internals/mutation.md explains them. Those
+that were passed over are counted.
 """
 
 from __future__ import annotations
@@ -16,16 +16,14 @@ from typing import Final
 
 from msgspec import Struct
 
-from tools.mutate.mutants import Mutant, Source
+from tools.mutate.mutants import FUNCTIONS, Mutant, Source
 from tools.mutate.report import explained
 
 from .rings import RINGS, UNREACHED, Module, find_modules
+from .rules import unobservable
 
-SENT: Final = "RpcError"
-"""The exception whose text is sent to peers."""
-
-LOGS: Final = "report"
-"""The function that logs: its third argument is the text of the line."""
+EXPLAINED: Final = "explained in mutation.md"
+"""In place of a rule: a survivor that the document explains."""
 
 
 class Drawn(Struct, frozen=True, eq=False):
@@ -45,11 +43,20 @@ class Drawn(Struct, frozen=True, eq=False):
         return kind(self.mutant)
 
 
-def draw(root: Path, sample: int, seed: int) -> list[Drawn]:
+class Passed(Struct, frozen=True):
+    """A mutant that was passed over, because nobody can observe it: by the rule of this name."""
+
+    ring: str
+    folder: str
+    rule: str
+
+
+def draw(root: Path, sample: int, seed: int) -> tuple[list[Drawn], list[Passed]]:
     """Draw `sample` mutants of this project, or all of a ring that has less than its part. They are in a random order,
-    so that a hunt which is interrupted has drawn fairly, too."""
+    so that a hunt which is interrupted has drawn fairly, too. Those that were passed over come beside them."""
     random = Random(seed)
     drawn: list[Drawn] = []
+    passed: list[Passed] = []
     known = explained(root)
     modules = find_modules(root)
     for place, ring in enumerate(RINGS):
@@ -57,24 +64,46 @@ def draw(root: Path, sample: int, seed: int) -> list[Drawn]:
         sources = {module: Source((root / module.file).read_text()) for module in modules if module.ring == ring}
         changes = [(module, number) for module, source in sources.items() for number in range(len(source.changes))]
         random.shuffle(changes)
-        drawn += islice(_huntable(sources, changes, known), part)
+        drawn += islice(_huntable(sources, changes, known, passed), part)
     random.shuffle(drawn)
-    return drawn
+    return drawn, passed
 
 
 def _huntable(
-    sources: Mapping[Module, Source], changes: Iterable[tuple[Module, int]], known: Container[tuple[str, str]]
+    sources: Mapping[Module, Source],
+    changes: Iterable[tuple[Module, int]],
+    known: Container[tuple[str, str]],
+    passed: list[Passed],
 ) -> Iterator[Drawn]:
-    """The mutants of these changes that a storm might find."""
+    """The mutants of these changes that a storm might find. Adds those that nobody can observe to `passed`."""
     seen: dict[str, None] = {}
     for module, number in changes:
         mutant = sources[module].mutant(number)
-        if mutant is None or is_for_people(mutant) or is_unreached(module, mutant):
+        if mutant is None or is_unreached(module, mutant):
             continue
         drawn = Drawn(module, mutant)
-        if (module.name, mutant.change) not in known and drawn.key not in seen:
-            seen[drawn.key] = None
+        if drawn.key in seen:
+            continue
+        seen[drawn.key] = None
+        rule = unobservable(mutant)
+        name = EXPLAINED if (module.name, mutant.change) in known else None if rule is None else rule.name
+        if name is None:
             yield drawn
+        else:
+            passed.append(Passed(module.ring, module.folder, name))
+
+
+def count_unreached(root: Path) -> dict[str, int]:
+    """The number of changes in each module and function that no storm can reach, by its name."""
+    counts = dict.fromkeys(UNREACHED, 0)
+    for name in UNREACHED:
+        module, _, function = name.partition(":")
+        ring, _, path = module.partition("/")
+        file = root / ring / "posthouse" / ring / f"{path}.py"
+        for changed, _ in Source(file.read_text()).changes if file.exists() else ():
+            named = [place.parent.name for place in changed if isinstance(place.parent, FUNCTIONS)]
+            counts[name] += not function or function in named
+    return counts
 
 
 def is_unreached(module: Module, mutant: Mutant) -> bool:
@@ -84,27 +113,8 @@ def is_unreached(module: Module, mutant: Mutant) -> bool:
 
 def _functions(mutant: Mutant) -> Iterator[str]:
     for place in mutant.path:
-        if isinstance(place.parent, ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(place.parent, FUNCTIONS):
             yield place.parent.name
-
-
-def is_for_people(mutant: Mutant) -> bool:
-    """Does it only change a text that people read: of a log line, or of an exception that is not sent?"""
-    before = mutant.path[-1].node
-    if not isinstance(before, ast.Constant) or not isinstance(before.value, str):
-        return False
-    for place in mutant.path:
-        node = place.parent
-        if isinstance(node, ast.Raise) and not (isinstance(node.exc, ast.Call) and _called(node.exc) == SENT):
-            return True
-        if isinstance(node, ast.Call) and _called(node) == LOGS and (place.field, place.index) == ("args", 2):
-            return True
-    return False
-
-
-def _called(call: ast.Call) -> str:
-    """The name of the function, without its module or object."""
-    return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
 
 
 def kind(mutant: Mutant) -> str:

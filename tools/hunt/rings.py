@@ -19,6 +19,8 @@ RINGS: Final[dict[str, tuple[str, ...]]] = {
 """The folders of each ring."""
 
 OF_LIBRARIES: Final = "types and constraints of pydantic, attrs and annotated_types, which a simulation cannot import"
+FILES: Final = "asks for files of the real machine: files are not simulated"
+
 ARGUMENTS: Final = "checks of the arguments of `serve`: a storm serves with arguments that are right"
 
 UNREACHED: Final[dict[str, str]] = {
@@ -29,6 +31,13 @@ UNREACHED: Final[dict[str, str]] = {
     "adapters/server/arguments": ARGUMENTS,
     "adapters/server/entrances/hosts": ARGUMENTS,
     "adapters/server/serve:run": "starts an event loop of the real machine",
+    "adapters/server/build": "the seam by which a simulation builds the server in another way",
+    "adapters/server/entrances/stdio:take_pipes": "for the command, on descriptors of the real machine",
+    "adapters/server/entrances/certificates:read_passphrase": FILES,
+    "adapters/server/entrances/certificates:_stamp": FILES,
+    "adapters/server/entrances/listeners:_answers": FILES,
+    "adapters/server/entrances/listeners:_identity": FILES,
+    "adapters/server/entrances/listeners:_group": FILES,
 }
 """Modules, and functions of modules (after a colon), that no storm can reach, and why."""
 
