@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from posthouse.core import EVENTS, Context, Service
+from posthouse.core.service.declarations import DeclaredAccounts
 from posthouse.core.service.method import Method
 
 from .pages import ROOT
@@ -38,5 +39,5 @@ def test_every_option_of_a_method_is_there() -> None:
 
 
 def test_every_argument_of_a_service_is_there() -> None:
-    arguments = inspect.signature(Service.__init__).parameters
-    assert first_cells("# Services") == [name for name in arguments if name != "self"]
+    arguments = [*inspect.signature(Service.__init__).parameters][1:-1]
+    assert first_cells("# Services") == [*arguments, *DeclaredAccounts.__annotations__]

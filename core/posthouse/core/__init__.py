@@ -61,6 +61,11 @@ from .values.lifecycle import (
     ForwardingIgnored,
     LimitBreached,
     RequestRefused,
+    SessionCreated,
+    SessionDetached,
+    SessionEnd,
+    SessionEnded,
+    SessionResumed,
 )
 from .values.peers import (
     ALL_SCOPES,
@@ -160,6 +165,11 @@ __all__ = [
     "Returned",
     "RpcError",
     "Service",
+    "SessionCreated",
+    "SessionDetached",
+    "SessionEnd",
+    "SessionEnded",
+    "SessionResumed",
     "SetCookie",
     "SocketId",
     "StopAccepting",

@@ -22,7 +22,10 @@ from posthouse.core.connections.openings import Openings
 from posthouse.core.dispatch.builtin.builtins import Builtins
 from posthouse.core.dispatch.builtin.part import Tables
 from posthouse.core.dispatch.dispatch import Dispatch
+from posthouse.core.dispatch.errands import Errands
 from posthouse.core.dispatch.logins import Logins
+from posthouse.core.dispatch.session_calls import SessionCalls
+from posthouse.core.dispatch.session_keys import SessionKeys
 from posthouse.core.identity.arrivals import Arrivals
 from posthouse.core.identity.cookies import Cookies
 from posthouse.core.identity.demands import Demands
@@ -31,6 +34,9 @@ from posthouse.core.identity.hashing import beside_hashes
 from posthouse.core.identity.verifications import Verifications
 from posthouse.core.operations.operations import Operations
 from posthouse.core.service.service import Service
+from posthouse.core.sessions.chores import Chores
+from posthouse.core.sessions.requests import SessionRequests
+from posthouse.core.sessions.sessions import Sessions
 from posthouse.core.store.memory import MemoryStore
 from posthouse.core.store.storage import Storage
 from posthouse.core.values.config import Config
@@ -76,11 +82,21 @@ class Assembly:
         self._requests = OutgoingRequests(shared, self._delivery)
         self._operations = Operations(shared)
         self._storage = Storage(shared, self._operations)
+        self._chores = Chores(shared, self._storage)
+        self._sessions = Sessions(shared, connections, self._chores)
+        self._session_requests = SessionRequests(shared, self._storage)
         self._cookies = Cookies(shared)
         self._verifications = Verifications(shared, self._operations, service.authenticators.values(), self._cookies)
+        self._session_keys = SessionKeys(
+            self._sessions, self._session_requests, self._chores, self._verifications.revocations
+        )
+        self._errands = Errands(shared, connections, self._calls, self._outcomes, self._storage)
         self._logins = Logins(shared, connections, self._verifications, self._calls, self._outcomes)
+        self._session_calls = SessionCalls(shared, connections, self._calls, self._errands, self._session_keys)
         self.schemes = schemes = {each.scheme: each.takes for each in service.authenticators.values()}
-        tables = Tables(shared, connections, self._delivery, self._calls, self._outcomes, self._logins, schemes)
+        tables = Tables(
+            shared, connections, self._delivery, self._calls, self._outcomes, self._logins, self._session_calls, schemes
+        )
         builtins = Builtins(service, tables)
         self._dispatch = Dispatch(shared, service, self._calls, self._requests, self._replies, builtins)
         receive, logs_in = self._dispatch.receive, self._dispatch.logs_in
@@ -91,6 +107,7 @@ class Assembly:
             connections.drop,
             self._openings.drop,
             self._arrivals.drop,
+            self._sessions.drop,
             self._liveness.drop,
             self._expiry.drop,
             self._demands.drop,
@@ -103,13 +120,13 @@ class Assembly:
         # An exchange that was answered has left facts in these alone.
         drops_answered = (connections.drop, self._flow.drop)
         self._closing = Closing(shared, connections, drops, drops_answered)
-        self._revocation = Revocation(shared, connections, self._verifications, self._outcomes)
+        self._revocation = Revocation(shared, connections, self._verifications, self._sessions, self._outcomes)
         self._limits = Limits(shared, connections, self._calls, self._operations, self._closing, self._drain)
 
     def draw_secrets_from(self, secrets: Entropy) -> None:
         """Draw the secrets of cookies from here, and not from `entropy`: a host that records what it draws must not
         record them."""
-        self._cookies.secrets = secrets
+        self._cookies.secrets = self._session_requests.secrets = secrets
 
     @property
     def store(self) -> MemoryStore | None:

@@ -196,9 +196,8 @@ class Gateway(Assembly):
     # External operations
 
     def conclude(self, operation: OperationId, outcome: object, now: float) -> bool:
-        """The outside has done what a `Verify` or an `AskStore` asked for, with this outcome. Exactly once for each of
-        them. False: the operation has ended before, and the outcome does not count. Raises UsageError for an operation
-        that never was, and for an outcome that it cannot have."""
+        """The outside has done what a `Verify` or an `AskStore` asked for, with this outcome: exactly once for each.
+        False: the operation has ended before. Raises UsageError for one that never was, and for a wrong outcome."""
         self._check_not_reentrant()
         self._busy = True
         try:
@@ -310,6 +309,7 @@ class Gateway(Assembly):
         self._check_not_reentrant()
         self._shared.wall = unix - now
         self._expiry.wall_moved(now)
+        self._sessions.wall_moved(now)
 
     def next_timeout(self) -> float | None:
         """When to call `handle_timeout`, in monotonic seconds. None: no deadline is armed."""

@@ -9,17 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json
-from posthouse.adapters.journal.logins import hide_logins
+from posthouse.adapters.journal.logins import Hide, hide_logins
 
 
 def hide(secret: str) -> str:
     return shake_256(secret.encode("utf-8", "surrogatepass")).hexdigest(len(secret))[: len(secret)]
 
 
+HIDE = Hide(hide, lambda secret: "other")
+
+
 def hidden(credentials: Any) -> Any:
     """The credentials of a log-in, as a journal has them."""
     text = json.encode({"method": "auth.login", "params": {"method": "otp", "given": credentials}})
-    params = json.decode(hide_logins(text, hide))["params"]
+    params = json.decode(hide_logins(text, HIDE))["params"]
     assert params["method"] == "otp"
     return params["given"]
 
@@ -46,4 +49,28 @@ def test_constants_stay(constant: Any) -> None:
 
 def test_a_text_with_a_number_that_python_does_not_convert_is_replaced_as_a_whole() -> None:
     text = b'{"method":"auth.login","params":{"code":%b}}' % (b"9" * 5000)
-    assert hide_logins(text, hide) == b"x" * len(text)
+    assert hide_logins(text, HIDE) == b"x" * len(text)
+
+
+RESUMED = {"session": "one", "secret": "canary", "replaces": "two"}
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        (RESUMED, {**RESUMED, "secret": "other"}),
+        (["one", "canary", "two"], ["one", "other", "two"]),
+        ({"session": "one", "secret": ["canary"]}, {"session": "one", "secret": [hide("canary")]}),
+        ({"seccret": "canary"}, {"seccret": "other"}),
+        ("canary", hide("canary")),
+    ],
+)
+def test_the_secret_of_a_session_is_replaced_where_it_is_resumed(params: Any, expected: Any) -> None:
+    text = json.encode({"method": "session.resume", "params": params})
+    assert json.decode(hide_logins(text, HIDE)) == {"method": "session.resume", "params": expected}
+    assert json.decode(hide_logins(b"[%b]" % text, HIDE)) == [{"method": "session.resume", "params": expected}]
+
+
+def test_other_methods_of_sessions_stay() -> None:
+    text = b'{"method":"session.update","params":{"set":{"secret":"mine"}}}'
+    assert hide_logins(text, HIDE) == text

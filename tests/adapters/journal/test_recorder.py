@@ -44,8 +44,8 @@ from tests.transports.board import Browser, body, calculator, call, counter, pos
 
 from .test_redaction import CANARY, STREAMS
 
-LOOK_UPS = ("health", "next_timeout", "stats", "busy", "draw_secrets_from")
-"""The methods that change nothing, and the one that is called before every input."""
+LOOK_UPS = ("health", "next_timeout", "stats", "busy", "draw_secrets_from", "use_external_store")
+"""The methods that change nothing, and those that are called before every input."""
 
 
 class Host:

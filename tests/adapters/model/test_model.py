@@ -616,7 +616,7 @@ def answers_somebody_else(plant: pytest.MonkeyPatch) -> None:
 
 def drops_the_outcome_of_a_cancelled_call(plant: pytest.MonkeyPatch) -> None:
     def settle(self: Outcomes, call: Call, connection: Connection | None, *outcome: object) -> None:
-        self._calls.settle(call, connection)
+        self._calls.settle(call, connection, 0.0)
 
     plant.setattr(Outcomes, "_end_early", settle)
 
@@ -708,8 +708,8 @@ def lets_calls_in_as_it_leaves(plant: pytest.MonkeyPatch) -> None:
 def forgets_to_stop_who_runs(plant: pytest.MonkeyPatch) -> None:
     settle = Calls.settle
 
-    def silently(self: Calls, call: Call, connection: Connection | None) -> None:
-        settle(self, call, connection)
+    def silently(self: Calls, call: Call, connection: Connection | None, now: float) -> None:
+        settle(self, call, connection, now)
         self._outbox[:] = [effect for effect in self._outbox if type(effect) is not Cancel]
 
     plant.setattr(Calls, "settle", silently)

@@ -32,6 +32,8 @@ def test_each_reason_has_its_close_code_and_says_whether_what_is_queued_is_sent(
         "stale_cookie": (4401, True),
         "different_users": (4400, True),
         "cross_site": (4403, True),
+        "session_replaced": (4409, True),
+        "session_ended": (4410, True),
         "revoked": (4403, False),
         "max_external_operations": (1013, True),
         "max_hashing_queue": (1013, True),
@@ -51,11 +53,12 @@ def test_each_reason_is_a_setting_or_a_shut_down_and_is_found_by_its_name() -> N
     assert list(CLOSE_REASONS) == [reason.name for reason in CLOSE_REASONS.values()]
     assert [name for name in CLOSE_REASONS if name not in Config.__struct_fields__] == [
         *("draining", "authentication_failed", "credentials_expired", "too_many_failed_authentications"),
-        *("stale_cookie", "different_users", "cross_site", "revoked"),
+        *("stale_cookie", "different_users", "cross_site", "session_replaced", "session_ended", "revoked"),
     ]
     assert [name for name, reason in CLOSE_REASONS.items() if not reason.is_limit] == [
         *("draining", "drain_timeout", "authentication_failed", "credentials_expired"),
-        *("too_many_failed_authentications", "stale_cookie", "different_users", "cross_site", "revoked"),
+        *("too_many_failed_authentications", "stale_cookie", "different_users", "cross_site"),
+        *("session_replaced", "session_ended", "revoked"),
     ]
 
 
@@ -74,6 +77,8 @@ def test_an_http_exchange_is_refused_with_the_error_of_the_reason() -> None:
         "stale_cookie": -32020,
         "different_users": -32600,
         "cross_site": -32021,
+        "session_replaced": -32043,
+        "session_ended": -32040,
         "revoked": -32021,
         "max_bad_messages": -32600,
         "call_rate": -32029,

@@ -11,6 +11,7 @@ actions alone.
 | tables: a connection is found wherever it should be | `tables`, `socket_of` |
 | proxies: a connection has the address of its own client | `client_of` |
 | identity: who waits for a verification, operations that have not ended | `identity` |
+| sessions: who belongs to which, what the store is asked and told | `sessions` |
 | flow: the sums of held and queued bytes are right | `flow`, `flow_of`, `socket_of` |
 | time: nothing is overdue, everything that waits has a deadline | `time`, `socket_of` |
 | totality: an input leaves no work behind | `totality` |
@@ -24,6 +25,7 @@ know event loops, handlers or journals.
 
 from __future__ import annotations
 
+from .accounts.sessions import sessions
 from .checks import check, check_at_rest, check_touched
 from .chunking import FirstBytes, chunking
 from .forwarding import client_of
@@ -48,6 +50,7 @@ __all__ = [
     "flow_of",
     "identity",
     "must",
+    "sessions",
     "shutdown",
     "socket_of",
     "tables",

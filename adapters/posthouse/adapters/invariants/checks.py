@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from posthouse.core.values.peers import SocketId
 from posthouse.transports.switchboard.switchboard import Switchboard
 
+from .accounts.sessions import session_bytes, sessions, sessions_at_rest
 from .forwarding import client_of
 from .gateway import calls, calls_of, flow, flow_of, shutdown
 from .identity import identity
@@ -20,6 +21,7 @@ def check(board: Switchboard) -> None:
     calls(gateway)
     tables(board)
     identity(gateway)
+    sessions(gateway)
     flow(gateway)
     shutdown(gateway)
     for record in gateway._connections.records.values():
@@ -76,9 +78,11 @@ def check_at_rest(board: Switchboard) -> None:
     must(not connections.by_address, "rest: no address is left")
     must(connections.in_head == 0, "rest: no socket is in its head")
     must(not gateway._flow.backlogs, "rest: nothing is queued")
-    must(gateway.memory == gateway._buffered, "rest: nothing is held")
+    sessions_at_rest(gateway)
+    must(gateway.memory == gateway._buffered + session_bytes(gateway), "rest: nothing is held")
     must(not board._sockets.records, "rest: the switchboard has no socket left")
     must(not board._local_calls.open, "rest: no local call is left")
     must(not board._sockets.by_connection, "rest: no connection has a socket")
     must(board._sockets.buffered == 0, "rest: nothing is buffered")
-    must(board.next_timeout() is None or board.draining, "rest: no deadline is left")
+    told = gateway._sessions._activity is not None or gateway._chores.records  # the store is told within a minute
+    must(board.next_timeout() is None or board.draining or told, "rest: no deadline is left")

@@ -65,6 +65,8 @@ CLOSES: Final = (
     ("stale_cookie", 4401, -32020, True, False),
     ("different_users", 4400, -32600, True, False),
     ("cross_site", 4403, -32021, True, False),
+    ("session_replaced", 4409, -32043, True, False),
+    ("session_ended", 4410, -32040, True, False),
     ("revoked", 4403, -32021, False, False),
     ("max_external_operations", 1013, -32009, True, True),
     ("max_hashing_queue", 1013, -32009, True, True),
@@ -104,6 +106,7 @@ DEFAULTS: Final = {
     "max_cached_credentials": 10000,
     "session_idle": 1209600.0,
     "session_lifetime": 7776000.0,
+    "max_session_bytes": 65536,
     "max_sessions": 100000,
     "max_sessions_per_user": 100,
     "auth_notice": 60.0,
@@ -188,6 +191,12 @@ BUILT_IN: Final = {
     "auth.login": (True, ()),
     "auth.refresh": (False, ()),
     "auth.logout": (False, ()),
+    "session.create": (True, ()),
+    "session.resume": (True, ()),
+    "session.get": (True, ()),
+    "session.update": (True, ()),
+    "session.end": (True, ()),
+    "session.list": (True, ()),
 }
 """The methods of every gateway: are they public, and which scopes do they need?"""
 

@@ -54,7 +54,8 @@ def identity(gateway: Gateway) -> None:
     for operation, pending in operations.items():
         live = pending.timer is not None and pending.timer.live
         must(live == (pending.timer is not None), "time: an operation that somebody waits for has a deadline")
-        must(live == (operation in verifications), "operations: somebody waits for each operation that has not ended")
+        waited = operation in verifications or operation in gateway._storage.records
+        must(live == waited, "operations: somebody waits for each operation that has not ended")
     budgets(gateway)
     must(
         len(gateway._verifications.cache.records) <= gateway.config.max_cached_credentials,
@@ -116,7 +117,8 @@ def revocations(gateway: Gateway) -> None:
         max(len(revoked.records), len(revoked.recent)) <= most,
         "identity: no more revocations are kept than max_revocations",
     )
-    must(bool(verifications.records) or not revoked.recent, "identity: a revocation is kept that nothing needs")
+    needed = bool(verifications.records) or bool(gateway._session_keys.asked)
+    must(needed or not revoked.recent, "identity: a revocation is kept that nothing needs")
     verified = [each.identity for each in cache.records.values()]
     for record in gateway._connections.records.values():
         if record.admitted and record.state in LIVING and record.identity is not record.peer.identity:

@@ -52,6 +52,7 @@ LINES: Final[dict[str, Line]] = {
     "request.refused": Line(WARNING, ("status", "reason"), ("host", "origin", "peer", "proxy")),
     "server.listening": Line(INFO, ("url",)),
     "server.stopped": Line(INFO, (), ("connections", "seconds", "calls"), WARNING),
+    "session.ended": Line(WARNING, ("session", "reason", "connections")),
     "shutdown.overrun": Line(ERROR),
     "store.failed": Line(ERROR, ("request",)),
     "store.resists": Line(WARNING),

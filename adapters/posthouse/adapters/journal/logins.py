@@ -1,4 +1,4 @@
-"""Texts that log in: their credentials are replaced before they are written.
+"""Texts that log in, or resume a session: their secrets are replaced before they are written.
 
 A text is decoded for that: no way to write a method's name hides it.
 """
@@ -8,17 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from msgspec import DecodeError, Raw, json
+from msgspec import DecodeError, Raw, Struct, json
 
 LOGINS: Final = ("auth.login", "auth.refresh")
+
+RESUME: Final = "session.resume"
 
 METHOD: Final = "method"
 
 
-def hide_logins(data: bytes, hide: Callable[[str], str]) -> bytes:
-    """The same text, with other strings and numbers in the parameters of log-ins. A text that is not valid is replaced
-    as a whole, by another one that is not, if it may be a log-in."""
-    if b"auth" not in data and b"\\u" not in data:
+class Hide(Struct, frozen=True):
+    """`text` gives another text for a secret of a log-in, `secret` for that of a session: one that a replay mints."""
+
+    text: Callable[[str], str]
+    secret: Callable[[str], str]
+
+
+def hide_logins(data: bytes, hide: Hide) -> bytes:
+    """The same text, with other strings and numbers in the parameters of log-ins, and another secret where a session is
+    resumed. A text that is not valid is replaced as a whole, by another one that is not, if it may be one of these."""
+    if b"auth" not in data and b"session" not in data and b"\\u" not in data:
         return data
     try:
         message: Any = json.decode(data, type=dict[str, Raw] | list[Raw])
@@ -29,18 +38,35 @@ def hide_logins(data: bytes, hide: Callable[[str], str]) -> bytes:
         return b"x" * len(data)
 
 
-def _hidden_entry(entry: Raw, hide: Callable[[str], str]) -> Any:
+def _hidden_entry(entry: Raw, hide: Hide) -> Any:
     first = bytes(entry).lstrip()[:1]
     if first == b"{":
         return _hidden(json.decode(entry, type=dict[str, Raw]), hide)
-    return _hide(json.decode(entry), hide) if first in b'"[' else entry  # it may have been meant as a log-in
+    # it may have been meant as a log-in
+    return _hide(json.decode(entry), hide.text) if first in b'"[' else entry
 
 
-def _hidden(request: dict[str, Raw], hide: Callable[[str], str]) -> dict[str, Any]:
-    if "params" not in request or METHOD not in request or json.decode(request[METHOD]) not in LOGINS:
-        return dict(request)
-    params = json.decode(request["params"])
-    return {**request, "params": _hide(params, hide, keep=True)}
+def _hidden(request: dict[str, Raw], hide: Hide) -> dict[str, Any]:
+    method = json.decode(request[METHOD]) if METHOD in request and "params" in request else None
+    if method in LOGINS:
+        return {**request, "params": _hide(json.decode(request["params"]), hide.text, keep=True)}
+    if method == RESUME:
+        return {**request, "params": _hide_resumption(json.decode(request["params"]), hide)}
+    return dict(request)
+
+
+def _hide_resumption(params: Any, hide: Hide) -> Any:
+    """Every string but the public ids: `session` and `replaces`."""
+    if isinstance(params, list):
+        return [_hide_secret(item, hide) if place == 1 else item for place, item in enumerate(params)]
+    if isinstance(params, dict):
+        kept = ("session", "replaces")
+        return {name: item if name in kept else _hide_secret(item, hide) for name, item in params.items()}
+    return _hide(params, hide.text)
+
+
+def _hide_secret(value: Any, hide: Hide) -> Any:
+    return hide.secret(value) if isinstance(value, str) else _hide(value, hide.text)
 
 
 def _hide(value: Any, hide: Callable[[str], str], *, keep: bool = False) -> Any:

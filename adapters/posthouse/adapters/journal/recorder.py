@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.results import Encoding, ResultError
 from posthouse.core.service.service import Service
+from posthouse.core.sessions.keys import read_secret, text_of
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Emit, Invoke, Verify
 from posthouse.core.values.lifecycle import ConnectionOpened, EventName
@@ -27,7 +28,7 @@ from posthouse.transports.websocket.server import WebSocket
 
 from .arguments import NOTATIONS, InvalidResult, as_json, encodable, hide_credentials, write_argument
 from .format import INPUTS, Entry, Header, encode_line, parameters
-from .logins import hide_logins
+from .logins import Hide, hide_logins
 from .redaction import Redactor
 
 Write = Callable[[bytes], object]
@@ -140,8 +141,8 @@ class Recorder:
         if name == "complete":
             unseen = self._result is None and raised is not None  # it raised before the result was encoded
             arguments["result"] = as_json(arguments.get("result")) if unseen else self._result
-        elif name == "receive" and self.service.authenticators and type(arguments.get("data")) is bytes:
-            arguments["data"] = hide_logins(arguments["data"], self._placeholder)
+        elif name == "receive" and has_secrets(self.service) and type(arguments.get("data")) is bytes:
+            arguments["data"] = hide_logins(arguments["data"], Hide(self._placeholder, self._session_secret))
         elif name == "connect" and "credentials" in arguments:
             arguments["credentials"] = hide_credentials(arguments["credentials"], self._placeholder, self._stand_in)
         elif name in ("opened", "received", "closed"):
@@ -175,6 +176,11 @@ class Recorder:
         data = secret.encode("utf-8", "surrogatepass")
         return self._stand_in(data).hex()[: len(data)]
 
+    def _session_secret(self, secret: str) -> str:
+        """The secret that a replay mints in place of this one."""
+        minted = read_secret(secret)
+        return self._placeholder(secret) if minted is None else text_of(self._stand_in(minted))
+
     def _stand_in(self, data: bytes) -> bytes:
         if self._hiding is None:
             self._hiding = self._entropy(32)
@@ -200,6 +206,11 @@ class Recorder:
         return line is not None and type(line.codec) is WebSocket
 
 
+def has_secrets(service: Service) -> bool:
+    """Do clients of this service send secrets in their texts?"""
+    return bool(service.authenticators) or service.accounts.sessions != "off"
+
+
 def record(
     service: Service,
     config: Config,
@@ -215,8 +226,8 @@ def record(
 ) -> Switchboard:
     """A switchboard of this service that is recorded from its first input on. `write` takes each line; `wall`,
     `entropy` and `events` are as for a Gateway, `about` and `direct` as for a Switchboard; `gateway` is the class to
-    build. If the service has authenticators, its gateway alone is recorded: bytes of sockets would be credentials."""
-    recorded = None if service.authenticators else policy
+    build. If clients send secrets, the gateway alone is recorded: bytes of sockets would be credentials."""
+    recorded = None if has_secrets(service) else policy
     header = Header.of(service, config, wall=wall, policy=recorded, events=events, direct=direct)
     recorder = Recorder(service, header, write, entropy)
     core = gateway(recorder.service, config, wall=wall, entropy=recorder.entropy, events=events)

@@ -246,6 +246,7 @@ class Run:
         invariants.calls(machine)
         invariants.flow(machine)
         invariants.identity(machine)
+        invariants.sessions(machine)
         invariants.shutdown(machine)
         for record in machine._connections.records.values():
             invariants.calls_of(machine, record)

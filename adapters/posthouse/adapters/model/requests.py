@@ -99,7 +99,8 @@ class Requests:
             public, scopes = method.public, method.scopes
         else:
             name = CANCEL if cancels else request.method
-            if name not in BUILTINS or (name in CHANGES and not self._service.authenticators):
+            off = name.startswith("session.") and self._service.accounts.sessions == "off"
+            if name not in BUILTINS or off or (name in CHANGES and not self._service.authenticators):
                 return (METHOD_NOT_FOUND,)
             public, scopes = BUILTINS[name]
             if name in self._service.builtin_scopes:

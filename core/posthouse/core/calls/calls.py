@@ -77,16 +77,19 @@ RunBuiltin = Callable[[Connection, CallId, Method, tuple[Any, ...], dict[str, An
 """Runs a method of the gateway for a call. None: it answers later. Raises RpcError."""
 
 
+WithdrawBuiltin = Callable[[CallId, float], None]
+"""Called with a call that has ended without an answer, and the time: nobody waits for what was begun for it."""
+
+
 class Calls:
     """The table of calls. `made`: how many were made. `handlers`: how many hold a slot. `waiting`: how many wait.
     `strays`: the calls without an outcome that are strays, by user.
 
-    Methods of the gateway become calls if they must wait, or answer later: `run_builtin` runs one, `withdraw_builtin`
-    is called for one that ends before it has answered.
+    Methods of the gateway become calls if they must wait, or answer later: `run_builtin` runs one. `later` has those
+    that answer later, and what to do if one ends before.
     """
 
     run_builtin: RunBuiltin
-    withdraw_builtin: Callable[[CallId], None]
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -98,6 +101,7 @@ class Calls:
         self.handlers = 0
         self.waiting = 0
         self.strays: dict[UserKey, dict[CallId, None]] = {}
+        self.later: dict[CallId, WithdrawBuiltin] = {}
 
     def find(self, call: CallId) -> Call | None:
         """The call of this id, or None if it was forgotten. Raises UsageError if it never existed."""
@@ -261,7 +265,7 @@ class Calls:
             del connection.calls[call.key]
         return True
 
-    def settle(self, call: Call, connection: Connection | None) -> None:
+    def settle(self, call: Call, connection: Connection | None, now: float) -> None:
         """Settle a call before its handler ends: free its id, cancel the handler. The slot stays taken until the
         handler ends. A method of the gateway has no handler: its slot is free."""
         if call.phase is WAITING:
@@ -273,7 +277,7 @@ class Calls:
             del self.records[call.number]
             self.handlers -= 1
             connection.running -= 1
-            self.withdraw_builtin(call.number)
+            self.later.pop(call.number)(call.number, now)
         else:
             self._outbox.append(Cancel(call.number))
         call.phase = ENDED

@@ -186,7 +186,7 @@ class Outcomes:
         """End a call because its connection ends. What follows it is not sent, and counted down with the connection."""
         call.followers = None
         self._cancelled(call, reason, now)
-        self._settle(call, connection)
+        self._settle(call, connection, now)
         self._endings.call(call, connection, "disconnected", None, now)
 
     def revoke(self, connection: Connection, user: UserKey, now: float) -> None:
@@ -227,7 +227,7 @@ class Outcomes:
     def _stop(
         self, call: Call, connection: Connection | None, error: ErrorObject, outcome: CallOutcome, now: float
     ) -> None:
-        self._settle(call, connection)
+        self._settle(call, connection, now)
         self._answer_early(call, connection, error, outcome, now)
 
     def _answer_early(
@@ -236,8 +236,8 @@ class Outcomes:
         code = self._answer(call, connection, error, now)
         self._endings.call(call, connection, outcome, code, now)
 
-    def _settle(self, call: Call, connection: Connection | None) -> None:
-        self._calls.settle(call, connection)
+    def _settle(self, call: Call, connection: Connection | None, now: float) -> None:
+        self._calls.settle(call, connection, now)
         self._timers.disarm(call.timer)
 
     def _timed_out(self, call: Call, now: float) -> ErrorObject:

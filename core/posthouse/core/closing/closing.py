@@ -21,7 +21,7 @@ Drop = Callable[[Connection, float], None]
 
 class Closing:
     """Ends connections. `drops` are called in order, once for each connection. For an exchange that was answered these
-    are `drops_answered`: the other tables hold no facts about it."""
+    are `drops_answered`: the other tables hold no facts about it, unless it belongs to a session."""
 
     def __init__(
         self, shared: Shared, connections: Connections, drops: tuple[Drop, ...], drops_answered: tuple[Drop, ...]
@@ -62,7 +62,8 @@ class Closing:
                 self._shared.outbox.append(Emit(_closed(connection, now), connection.caller))
 
     def _drop(self, connection: Connection, now: float) -> None:
-        for drop in self._drops_answered if connection.state is ANSWERED else self._drops:
+        answered = connection.state is ANSWERED and connection.session is None
+        for drop in self._drops_answered if answered else self._drops:
             drop(connection, now)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.connections.connections import Connections
 from posthouse.core.identity.revocations import made_since
 from posthouse.core.identity.verifications import Verifications
+from posthouse.core.sessions.sessions import Sessions
 from posthouse.core.values.close_reasons import REVOKED
 from posthouse.core.values.effects import Emit
 from posthouse.core.values.errors import UsageError
@@ -18,11 +21,17 @@ class Revocation:
     """Revokes users."""
 
     def __init__(
-        self, shared: Shared, connections: Connections, verifications: Verifications, outcomes: Outcomes
+        self,
+        shared: Shared,
+        connections: Connections,
+        verifications: Verifications,
+        sessions: Sessions,
+        outcomes: Outcomes,
     ) -> None:
         self._shared = shared
         self._connections = connections
         self._verifications = verifications
+        self._sessions = sessions
         self._outcomes = outcomes
 
     def revoke(self, user: str, namespace: str, not_before: float | None, now: float) -> int:
@@ -40,6 +49,7 @@ class Revocation:
                 self._outcomes.revoke(connection, key, now)
                 self._shared.breach(connection.id, REVOKED)
                 closed += 1
+        self._sessions.revoke(key, now, but=None if not_before is None else partial(made_since, not_before))
         self._outcomes.revoke_strays(key, not_before, now)
         self._shared.stats.count("auth.revoked")
         self._shared.outbox.append(Emit(AuthRevoked(user, namespace, not_before, closed, now)))

@@ -58,7 +58,8 @@ class Connection:
     of replies in incomplete batches. `following`: notifications, of `following_bytes`, that wait for the replies of its
     calls. `changing`: the call that may change its identity. `requests`: requests to it without an outcome. `made`: how
     many calls it made. `code` and `reason`: why it was closed. `flush`: queued payloads are sent before it is closed.
-    `cookie`: the hash of the cookie with which it came; `set_cookie`: the one that its answer sets. `admitted`: it was
+    `cookie`: the hash of the cookie with which it came; `set_cookie`: the one that its answer sets. `session`: the
+    session to which it belongs. `admitted`: it was
     not refused. `farewell_due`: a shut-down closes it as soon as it has no calls. `heard_at`: when
     bytes were last received. `active_at`: when a text was last received or a handler ended. `asked_at`: when the
     unanswered heartbeat was sent, or None. `patient_at`: until then it was told to try no credentials.
@@ -89,6 +90,7 @@ class Connection:
     flush: bool = False
     cookie: bytes | None = None
     set_cookie: SetCookie | None = None
+    session: str | None = None
     admitted: bool = False
     farewell_due: bool = False
     interval: float = 0.0

@@ -144,7 +144,7 @@ class Dispatch:
             if name != CANCEL and not method.changes:
                 check_expiry(connection.identity, self._shared, now)
             authorize(method, connection.identity)
-        if name != CANCEL and (method.changes or connection.changing is not None):
+        if name != CANCEL and (method.later or connection.changing is not None):
             if method.changes and connection.changing is not None:
                 raise RpcError.of(refusal(SERVER_BUSY, reason="the identity of the connection is changing already"))
             self._calls.admit(connection, request, method, batch, entry, now, queued=True)

@@ -66,7 +66,6 @@ class Logins:
         self._outcomes = outcomes
         self.records: dict[CallId, Login] = {}
         verifications.on(LOGIN, self._verified)
-        calls.withdraw_builtin = self.withdraw
 
     def begin(
         self,
@@ -85,6 +84,7 @@ class Logins:
         result = self._verifications.begin(LOGIN, call, connection.caller, credentials, now, scheme=scheme)
         if isinstance(result, Verification):
             self.records[call] = Login(result, refresh, cookie)
+            self._calls.later[call] = self.withdraw
             return None
         return self._decide(connection, call, result, now, refresh=refresh, cookie=cookie)
 
@@ -97,13 +97,14 @@ class Logins:
         if connection.peer.kind == "http":
             connection.set_cookie = CLEARED
 
-    def withdraw(self, call: CallId) -> None:
+    def withdraw(self, call: CallId, now: float) -> None:
         """The call has ended without an answer: nobody waits for the verification any more."""
         self._verifications.withdraw(self.records.pop(call).verification)
 
     def _verified(self, subject: int, result: Identity | Refusal, now: float) -> None:
         number = CallId(subject)
         call, login = self._calls.records[number], self.records.pop(number)
+        del self._calls.later[number]
         connection = self._connections.records[call.connection]
         outcome: LoggedIn | ErrorObject = refusal(DEADLINE_EXCEEDED)
         if now < call.deadline:

@@ -6,6 +6,7 @@ user that is revoked with a time is refused for good, with credentials that were
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from typing import Final
 
 from posthouse.core.values.close_reasons import MAX_REVOCATIONS
@@ -18,7 +19,8 @@ NOWHERE: Final = Address()
 
 class Revocations:
     """`generation`: how many there were. `records`: the time before which credentials do not count, by user.
-    `recent`: the users that were revoked outright while verifications were in flight, each with the generation."""
+    `recent`: the users that were revoked outright while verifications were in flight, each with the generation.
+    `asks`: the tables of what is in flight."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -27,6 +29,7 @@ class Revocations:
         self.generation = 0
         self.records: dict[UserKey, float] = {}
         self.recent: dict[UserKey, int] = {}
+        self.asks: list[Sized] = []
 
     def add(self, user: UserKey, not_before: float | None, now: float) -> None:
         """A user is revoked: outright, or with a time."""
@@ -60,8 +63,9 @@ class Revocations:
         return user in self.records and not made_since(self.records[user], identity)
 
     def forget_recent(self) -> None:
-        """No verification is in flight."""
-        self.recent.clear()
+        """Something in flight has ended. If nothing else is in flight, none of them is needed any more."""
+        if not any(self.asks):
+            self.recent.clear()
 
 
 def made_since(not_before: float | None, identity: Identity) -> bool:

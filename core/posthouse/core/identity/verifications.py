@@ -103,6 +103,7 @@ class Verifications:
         self.budgets = Budgets(shared)
         self.turns = Turns(shared, self._turns_came)
         self.records: dict[OperationId, Verification] = {}
+        self.revocations.asks.append(self.records)
         self.waiting: dict[int, tuple[Verification, Turn]] = {}
         self.hashing: dict[OperationId, Turn] = {}
         operations.on(VERIFY, (Identity, Refused, Failed, Busy), self._concluded, self._left)
@@ -164,7 +165,7 @@ class Verifications:
     def withdraw(self, verification: Verification) -> None:
         """Nobody waits for this verification any more."""
         if self.records.pop(verification.operation, None) is verification:
-            self._rest()
+            self.revocations.forget_recent()
             self._operations.withdraw(verification.operation)
         else:
             self._leave_line(verification.number)
@@ -174,11 +175,7 @@ class Verifications:
         self.cache.revoke(user)
         self.cookies.revoke(user, not_before)
         self.revocations.add(user, not_before, now)
-        self._rest()
-
-    def _rest(self) -> None:
-        if not self.records:
-            self.revocations.forget_recent()
+        self.revocations.forget_recent()
 
     def _too_long(self, credentials: object) -> bool:
         if isinstance(credentials, Bearer):
@@ -261,7 +258,7 @@ class Verifications:
     def _concluded(self, operation: OperationId, outcome: object, now: float) -> None:
         verification = self.records.pop(operation)
         result = self._result(verification, outcome, now)
-        self._rest()
+        self.revocations.forget_recent()
         if result is not None:
             self._verified[verification.purpose](verification.subject, result, now)
         if not isinstance(outcome, Expired):  # the outside goes on

@@ -1,4 +1,5 @@
-"""What a declaration may say: names, options, scopes and functions. Each mistake has its own error, which says the fix.
+"""What a declaration may say: names, options, scopes, functions, and what a service has. Each mistake has its own
+error, which says the fix.
 
 Nothing here compiles a method, and nothing here runs user code.
 """
@@ -8,8 +9,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, TypedDict, get_args
 
+from msgspec import Struct
 from posthouse.core.values.errors import UsageError
 
 from .signature import underlying
@@ -29,6 +31,31 @@ OPTIONS: Final = ("public", "scopes", "timeout", "sequential", "blocking", "on_d
 
 FLAGS: Final = ("public", "sequential", "blocking", "reserved")
 """The options that are True or False."""
+
+
+SessionsOption = Literal["off", "on", "login"]
+"""Whether clients may have sessions, and whether each log-in makes one."""
+
+
+class DeclaredAccounts(TypedDict, total=False):
+    """The arguments of a Service about accounts."""
+
+    sessions: SessionsOption
+
+
+class Accounts(Struct, frozen=True):
+    """What a service declares. `sessions`: "on" gives clients the methods `session.*`; "login" makes a session at each
+    log-in, too."""
+
+    sessions: SessionsOption = "off"
+
+    @classmethod
+    def of(cls, *, sessions: object = "off") -> Accounts:
+        """Check a declaration. Raises UsageError if it is invalid."""
+        for choice in get_args(SessionsOption):
+            if sessions == choice:
+                return cls(sessions=choice)
+        raise UsageError(f"sessions is {sessions!r}, but must be 'off', 'on' or 'login'")
 
 
 def check_name(name: str, *, reserved: bool) -> None:
@@ -105,6 +132,17 @@ def check_function(function: Callable[..., Any], where: str) -> None:
             f"{where} belongs to a class and is not bound to an instance: declare the bound method, as in "
             f"`service.method(instance.{function.__name__})`"
         )
+
+
+def check_takes(function: Callable[..., Any], where: str, *arguments: str) -> None:
+    """Raise UsageError unless `function` accepts these arguments by position."""
+    check_function(function, where)
+    try:
+        inspect.signature(function).bind(*arguments)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"{where} is called with ({', '.join(arguments)}): {function!r} does not accept them"
+        ) from None
 
 
 def is_coroutine_function(function: Callable[..., Any]) -> bool:

@@ -83,8 +83,8 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
     sequential. `timeout` is in seconds, None for `Config.call_timeout`. `scopes` is sorted. `on_call` and `on_outcome`
     run in order, before and after the function. `context_parameter` is the name of the parameter that takes the
     Context; `context_position` is its place if it must be given by position. `lifespan` opens the
-    state that the function sees. `builtin`: the gateway answers it itself. `changes`: it may change the identity of
-    its caller.
+    state that the function sees. `builtin`: the gateway answers it itself. `changes`: it may change the identity or the
+    session of its caller. `later`: it may answer later.
     """
 
     name: str
@@ -109,6 +109,7 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
     lifespan: Lifespan | None = None
     builtin: bool = False
     changes: bool = False
+    later: bool = False
 
     @classmethod
     def of(

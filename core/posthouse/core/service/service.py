@@ -9,14 +9,22 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from difflib import get_close_matches
-from inspect import signature
-from typing import Any, Final, Never, TypeVar, overload
+from typing import Any, Final, Never, TypeVar, Unpack, overload
 
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import EVENTS, Event, EventName
 
 from .authenticators import Authenticator, check_label, check_scheme
-from .declarations import OnDisconnect, check_event, check_function, check_options, sorted_scopes
+from .declarations import (
+    Accounts,
+    DeclaredAccounts,
+    OnDisconnect,
+    check_event,
+    check_function,
+    check_options,
+    check_takes,
+    sorted_scopes,
+)
 from .hooks import DeclaredHook, Hook
 from .lifespan import Lifespan
 from .method import Interceptor, Method, OnCall, OnOutcome
@@ -41,8 +49,9 @@ class Service:
 
     `public`: callers need not be authenticated, unless a method says otherwise. `version` and `description` go into the
     OpenRPC document. `builtin_scopes`: the scopes that a built-in method requires, by its name; callers must then be
-    authenticated, even without scopes. `authenticators` by name. `own_lifespan`: the lifespan that the service declares
-    itself, or None. `document`: the OpenRPC document, or None until a gateway serves it.
+    authenticated, even without scopes. `accounts`: what it has, as `sessions` says. `authenticators` by name.
+    `own_lifespan`: the lifespan that the service declares itself, or None. `document`: the OpenRPC document, or None
+    until a gateway serves it.
     """
 
     def __init__(
@@ -53,6 +62,7 @@ class Service:
         version: str = "0.0.0",
         description: str = "",
         builtin_scopes: Mapping[str, Iterable[str]] = {},
+        **accounts: Unpack[DeclaredAccounts],
     ) -> None:
         if not isinstance(name, str):
             raise UsageError(f"a service's name is {name!r}, but must be a string")
@@ -67,6 +77,7 @@ class Service:
         }
         self.methods: dict[str, Method] = {}
         self.hooks: dict[type[Event], tuple[DeclaredHook, ...]] = dict.fromkeys(EVENTS.values(), ())
+        self.accounts = Accounts.of(**accounts)
         self.authenticators: dict[str, Authenticator] = {}
         self.document: dict[str, Any] | None = None
         self._on_call: tuple[Interceptor, ...] = ()
@@ -211,7 +222,7 @@ class Service:
         """Declare an interceptor of calls: `@service.on_call`, see `OnCall`. Interceptors run before every method of
         this service, including earlier and included ones, in the order of declaration."""
         self._check_not_frozen()
-        _check_takes(interceptor, "on_call", "context", "method", "arguments")
+        check_takes(interceptor, "on_call", "context", "method", "arguments")
         # Our interceptors run before those of included services.
         place = len(self._on_call)
         declared = Interceptor(interceptor, self.own_lifespan)
@@ -225,7 +236,7 @@ class Service:
         """Declare an interceptor of outcomes: `@service.on_outcome`, see `OnOutcome`. Interceptors run after every
         method of this service, including earlier and included ones, in the order of declaration."""
         self._check_not_frozen()
-        _check_takes(interceptor, "on_outcome", "context", "method", "outcome")
+        check_takes(interceptor, "on_outcome", "context", "method", "outcome")
         declared = Interceptor(interceptor, self.own_lifespan)
         self._on_outcome = (*self._on_outcome, declared)
         for name, method in self.methods.items():
@@ -329,14 +340,3 @@ def _name_of(function: Callable[..., Any]) -> str:
     if name.startswith("<"):
         raise UsageError(f'{function!r} has no name: use `service.method("name")`')
     return str(name)
-
-
-def _check_takes(function: Callable[..., Any], where: str, *arguments: str) -> None:
-    """Raise UsageError unless `function` accepts these arguments by position."""
-    check_function(function, where)
-    try:
-        signature(function).bind(*arguments)
-    except (TypeError, ValueError):
-        raise UsageError(
-            f"{where} is called with ({', '.join(arguments)}): {function!r} does not accept them"
-        ) from None

@@ -12,7 +12,15 @@ from msgspec import Struct
 
 from .errors import CREDENTIALS_EXPIRED as EXPIRED_ERROR
 from .errors import DRAINING as DRAINING_ERROR
-from .errors import FORBIDDEN, INVALID_REQUEST, RATE_LIMITED, SERVER_BUSY, UNAUTHENTICATED
+from .errors import (
+    FORBIDDEN,
+    INVALID_REQUEST,
+    RATE_LIMITED,
+    SERVER_BUSY,
+    SESSION_TAKEN_OVER,
+    UNAUTHENTICATED,
+    UNKNOWN_SESSION,
+)
 from .errors import TOO_MANY_FAILED_AUTHENTICATIONS as TOO_MANY_ERROR
 
 
@@ -96,6 +104,12 @@ DIFFERENT_USERS: Final = CloseReason(
 )
 CROSS_SITE: Final = CloseReason(
     "cross_site", "the credentials come from a page of another site", code=4403, error=FORBIDDEN, is_limit=False
+)
+SESSION_REPLACED: Final = CloseReason(
+    "session_replaced", "another connection has taken its place", code=4409, error=SESSION_TAKEN_OVER, is_limit=False
+)
+SESSION_ENDED: Final = CloseReason(
+    "session_ended", "the session has ended", code=4410, error=UNKNOWN_SESSION, is_limit=False
 )
 REVOKED: Final = CloseReason("revoked", "the user was revoked", code=4403, error=FORBIDDEN, flush=False, is_limit=False)
 MAX_EXTERNAL_OPERATIONS: Final = CloseReason(

@@ -85,6 +85,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_cached_credentials: int = 10_000
     session_idle: float = 14 * DAY
     session_lifetime: float = 90 * DAY
+    max_session_bytes: int = 64 * KIB
     max_sessions: int = 100_000
     max_sessions_per_user: int = 100
     auth_notice: float = 60.0

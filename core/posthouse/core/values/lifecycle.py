@@ -171,6 +171,44 @@ class AuthRevoked(Struct, frozen=True):
     now: float
 
 
+class SessionCreated(Struct, frozen=True):
+    """A session was made for this connection, which belongs to it. `session` is its public id."""
+
+    session: str
+    connection: ConnectionId
+    public_id: str
+    kind: Kind
+    address: Address
+    user: str | None
+    namespace: str
+    now: float
+
+
+class SessionResumed(SessionCreated, frozen=True):
+    """A connection has resumed a session. `replaced`: the public id of the connection that was closed for it (4409)."""
+
+    replaced: str | None = None
+
+
+class SessionDetached(SessionCreated, frozen=True):
+    """A connection that lasts has left its session, or has closed. The session goes on."""
+
+
+SessionEnd = Literal["ended", "logged_out", "renewed", "untouched", "expired", "crowded_out", "stolen", "revoked"]
+"""Why a session has ended: a client has ended it; its user has logged out, or logged in anew; a log-in has made it, and
+its connection has left it unused; its time was over; its user had too many; a secret was used that was replaced before;
+its user was revoked."""
+
+
+class SessionEnded(Struct, frozen=True):
+    """A session has ended. So many `connections` are closed for it (4410)."""
+
+    session: str
+    reason: SessionEnd
+    connections: int
+    now: float
+
+
 class LimitBreached(Struct, frozen=True):
     """A limit was breached. `enforced` is False if `Config.observe` names it. `connection` is None for a socket."""
 
@@ -224,6 +262,10 @@ Event = (
     | AuthFailed
     | AuthExpired
     | AuthRevoked
+    | SessionCreated
+    | SessionResumed
+    | SessionDetached
+    | SessionEnded
     | LimitBreached
     | RequestRefused
     | ForwardingIgnored
@@ -242,6 +284,10 @@ EventName = Literal[
     "auth.failed",
     "auth.expired",
     "auth.revoked",
+    "session.created",
+    "session.resumed",
+    "session.detached",
+    "session.ended",
     "limit.breached",
     "request.refused",
     "forwarding.ignored",
@@ -263,6 +309,10 @@ EVENTS: Final[dict[EventName, type[Event]]] = {
     "auth.failed": AuthFailed,
     "auth.expired": AuthExpired,
     "auth.revoked": AuthRevoked,
+    "session.created": SessionCreated,
+    "session.resumed": SessionResumed,
+    "session.detached": SessionDetached,
+    "session.ended": SessionEnded,
     "limit.breached": LimitBreached,
     "request.refused": RequestRefused,
     "forwarding.ignored": ForwardingIgnored,

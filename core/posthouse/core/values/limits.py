@@ -58,13 +58,16 @@ Authentication
       they are verified again
   max_cached_credentials = 10,000: verified credentials that are remembered, as hashes
       the oldest one is forgotten
-  session_idle = 1,209,600 (14 days): seconds for which the cookie of a log-in may be unused
-      the log-in ends: 401 with -32020
-  session_lifetime = 7,776,000 (90 days): seconds of a log-in by cookie in all
-      the log-in ends
-  max_sessions = 100,000: log-ins by cookie
+  session_idle = 1,209,600 (14 days): seconds for which a [session](sessions.md), or the cookie of a
+      log-in, may be unused
+      it ends: -32040 and close 4410; for a cookie 401 with -32020
+  session_lifetime = 7,776,000 (90 days): seconds of a session, or of a log-in by cookie, in all
+      it ends
+  max_session_bytes = 64 KiB: bytes of the data of a session, as JSON
+      -32602
+  max_sessions = 100,000: sessions, and log-ins by cookie
       the next one gets -32009
-  max_sessions_per_user = 100: log-ins by cookie of one user
+  max_sessions_per_user = 100: sessions of one user, and log-ins by cookie
       the least recently used one ends
   auth_notice = 60: seconds before an identity expires, on WebSocket and stdio; 0 for no notice
       the notification auth.expiring

@@ -98,6 +98,12 @@ def test_each_file_declares_its_methods_under_its_prefix_and_no_service_can_take
         "auth.login",
         "auth.refresh",
         "auth.logout",
+        "session.create",
+        "session.resume",
+        "session.get",
+        "session.update",
+        "session.end",
+        "session.list",
     ]
     for name in BUILTINS:
         with pytest.raises(UsageError, match="is taken: the gateway answers it itself"):

@@ -22,6 +22,7 @@ from posthouse.core.values.lifecycle import (
     ForwardingIgnored,
     LimitBreached,
     RequestRefused,
+    SessionEnded,
 )
 from posthouse.core.values.peers import UNIX
 
@@ -61,6 +62,7 @@ class EventLog:
             AuthFailed: self._auth_failed,
             AuthExpired: _auth_expired,
             AuthRevoked: _auth_revoked,
+            SessionEnded: _session_ended,
             LimitBreached: self._breached,
             RequestRefused: self._refused,
             ForwardingIgnored: _ignored,
@@ -234,6 +236,20 @@ def _auth_expired(event: AuthExpired) -> None:
         kind=event.kind,
         peer=event.address.host or None,
         proxy=event.address.proxy or None,
+    )
+
+
+def _session_ended(event: SessionEnded) -> None:
+    level, text = DEBUG, "a session has ended"
+    if event.reason == "stolen":
+        level, text = WARNING, "a secret of a session was used that had been replaced: the session has ended"
+    report(
+        level,
+        "session.ended",
+        text,
+        session=event.session,
+        reason=event.reason,
+        connections=event.connections,
     )
 
 

@@ -31,6 +31,7 @@ LEVELS: Final[dict[str, tuple[int, ...]]] = {
     **dict.fromkeys(("lifespan.failed", "lifespan.ended", "uncaught", "log.failed", "command.failed"), (ERROR,)),
     "server.stopped": (INFO, WARNING),
     "connection.closed": (INFO, DEBUG),
+    "session.ended": (WARNING, DEBUG),
     "limit.breached": (WARNING, DEBUG),
     "request.refused": (WARNING, DEBUG),
 }

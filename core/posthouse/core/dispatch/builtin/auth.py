@@ -6,12 +6,13 @@ from typing import Any, ClassVar, Final
 
 from msgspec import Struct, ValidationError, convert
 from msgspec.structs import fields
+from posthouse.core.dispatch.errands import Later
 from posthouse.core.dispatch.logins import LoggedIn
 from posthouse.core.service.authenticators import SCHEMES, Basic, Bearer
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import INVALID_PARAMS, RpcError
 
-from .part import Declared, Later, Part, Tables
+from .part import Declared, Part, Tables
 
 LOGIN: Final = "auth.login"
 

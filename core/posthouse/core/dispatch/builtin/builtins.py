@@ -9,6 +9,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 from posthouse.core.calls.calls import Answer
 from posthouse.core.connections.connections import Connection
+from posthouse.core.dispatch.errands import Later
 from posthouse.core.service.method import Method
 from posthouse.core.service.openrpc import document
 from posthouse.core.service.service import BUILTINS, Service
@@ -17,14 +18,15 @@ from posthouse.core.values.peers import CallId
 from .auth import AuthMethods
 from .connection import ConnectionMethods
 from .message import MessageMethods
-from .part import Later, Part, Tables
+from .part import Part, Tables
 from .rpc import RpcMethods
+from .session import SessionMethods
 
-PARTS: Final[tuple[type[Part], ...]] = (ConnectionMethods, MessageMethods, RpcMethods, AuthMethods)
+PARTS: Final[tuple[type[Part], ...]] = (ConnectionMethods, MessageMethods, RpcMethods, AuthMethods, SessionMethods)
 
 for part in PARTS:
     for name, declared in part.declared.items():
-        BUILTINS[part.prefix + name] = (declared.public, declared.scopes)
+        BUILTINS[part.prefix + name] = (declared.public is not False, declared.scopes)
 
 
 class Builtins:
@@ -42,6 +44,8 @@ class Builtins:
             for function, declared in kind.declared.items():
                 name = kind.prefix + function
                 public, scopes = declared.public, declared.scopes
+                if public is None:
+                    public = service.public
                 if name in service.builtin_scopes:
                     public, scopes = False, service.builtin_scopes[name]
                 self._parts[name] = part
@@ -52,6 +56,7 @@ class Builtins:
                     scopes=scopes,
                     builtin=True,
                     changes=declared.changes,
+                    later=declared.changes or declared.later,
                 )
         service.freeze("served by a gateway")
         if service.document is None:

@@ -10,6 +10,7 @@ from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.connections.delivery import Delivery
 from posthouse.core.dispatch.logins import Logins
+from posthouse.core.dispatch.session_calls import SessionCalls
 from posthouse.core.service.service import Service
 from posthouse.core.values.peers import CallId
 from posthouse.core.values.shared import Shared
@@ -25,21 +26,20 @@ class Tables(Struct, eq=False):
     calls: Calls
     outcomes: Outcomes
     logins: Logins
+    sessions: SessionCalls
     schemes: dict[str, type] = {}
     document: dict[str, Any] = {}
 
 
 class Declared(Struct, frozen=True):
-    """Whether a built-in method is public and which scopes it requires, unless the service says otherwise. `changes`:
-    it may change the identity of its caller."""
+    """Whether a built-in method is public and which scopes it requires, unless the service says otherwise. `public`
+    None: as the service is. `changes`: it may change the identity or the session of its caller. `later`: it may answer
+    later."""
 
-    public: bool
+    public: bool | None
     scopes: tuple[str, ...] = ()
     changes: bool = False
-
-
-class Later(Exception):
-    """A method of the gateway answers later: its call goes on. Only one that `changes` may raise it."""
+    later: bool = False
 
 
 class Part:

@@ -1,0 +1,79 @@
+"""The facts of attached sessions, of calls that wait for the store, and of what the store is still told."""
+
+from __future__ import annotations
+
+from posthouse.adapters.invariants.violation import must
+from posthouse.core.calls.calls import Phase
+from posthouse.core.connections.state import LIVING
+from posthouse.core.gateway import Gateway
+
+
+def sessions(gateway: Gateway) -> None:
+    """An attached session has live connections of its user; the indexes agree with the records, and with the store."""
+    table, records = gateway._sessions, gateway._connections.records
+    owned = {id: each.session for id, each in records.items() if each.session is not None}
+    must(all(records[id].state in LIVING for id in owned), "sessions: a closed connection belongs to no session")
+    attached = {id: session for session, each in table.records.items() for id in each.connections}
+    must(attached == owned, "sessions: a connection belongs to the session that has it")
+    by_user = {session: user for user, own in table.by_user.items() for session in own}
+    users = {session: each.row.user for session, each in table.records.items() if each.row.user is not None}
+    must(by_user == users and all(table.by_user.values()), "sessions: a session is found by its user")
+    numbers = {each.number: session for session, each in table.records.items()}
+    must(table._numbers == numbers, "sessions: a session is found by its deadline")
+    memory = gateway.store
+    for id, session in table.records.items():
+        must(bool(session.connections), "sessions: an attached session has a connection")
+        must(session.timer.live and session.timer.key == session.number, "time: an attached session has a deadline")
+        must(session.row.id == id, "sessions: a session is found by its id")
+        for connection in session.connections.values():
+            same = not connection.admitted or connection.identity.key == session.row.user
+            must(same, "sessions: a connection of a session has its user")
+        if memory is not None:
+            row = memory.sessions.get(id)
+            kept = row is not None and (row.data, row.version) == (session.row.data, session.row.version)
+            must(kept, "sessions: an attached session is as the store has it")
+    must(not table.records or table._activity is not None, "time: the uses of sessions are told in time")
+    errands(gateway)
+    chores(gateway)
+
+
+def errands(gateway: Gateway) -> None:
+    """Each call that waits for the store runs, and the store was asked for it."""
+    calls, waiting = gateway._calls, gateway._errands.records
+    for number, errand in waiting.items():
+        must(number in calls.records, "sessions: a call that waits for the store exists")
+        must(calls.records[number].phase is Phase.RUNNING, "sessions: a call that waits for the store runs")
+        must(errand.operation in gateway._storage.records, "sessions: the store was asked for each call that waits")
+    later = waiting.keys() | gateway._logins.records.keys()
+    must(calls.later.keys() >= later, "sessions: each call that is answered later can be withdrawn")
+    must(not (waiting.keys() & gateway._logins.records.keys()), "sessions: a call waits for one thing at a time")
+    must(set(gateway._session_calls.claims.values()) <= waiting.keys(), "sessions: a claim ends with its call")
+    must(bool(waiting) or not gateway._session_keys.asked, "sessions: somebody waits for the judgement of each key")
+
+
+def chores(gateway: Gateway) -> None:
+    """What the store has not done yet of what it was told is known, and no more of it than may be."""
+    told = gateway._chores
+    must(set(told.ending.values()) <= told.records.keys(), "sessions: the store is told of users until it has done it")
+    must(len(told.ending) <= gateway.config.max_revocations, "sessions: no more users are told than max_revocations")
+
+
+def session_bytes(gateway: Gateway) -> int:
+    """The bytes that are held for sessions, and by a store in memory."""
+    size = sum(len(each.row.data) for each in gateway._sessions.records.values())
+    memory = gateway.store
+    if memory is not None:
+        size += sum(row.size for row in memory.users.values())
+        size += sum(row.size for row in memory.tokens.values())
+        size += sum(row.size for row in memory.sessions.values())
+    return size
+
+
+def sessions_at_rest(gateway: Gateway) -> None:
+    """Nothing of a session is left but what the store has."""
+    table = gateway._sessions
+    must(not (table.records or table.by_user or table._numbers), "rest: no session is attached")
+    must(not gateway._errands.records, "rest: no call waits for the store")
+    must(not gateway._calls.later, "rest: no call is answered later")
+    must(not gateway._session_calls.claims, "rest: no connection is being replaced")
+    must(not gateway._session_keys.asked, "rest: no key is being judged")
