@@ -28,7 +28,10 @@ MOST_ARGUMENTS: Final = 6
 
 PUBLIC: Final = {
     *("core/posthouse/core", "transports/posthouse/transports", "adapters/posthouse/adapters"),
-    *(f"adapters/posthouse/adapters/{name}" for name in ("authenticators", "invariants", "journal", "simulation")),
+    *(
+        f"adapters/posthouse/adapters/{name}"
+        for name in ("asgi", "authenticators", "invariants", "journal", "simulation")
+    ),
 }
 """Packages whose `__init__.py` is a public list. The others re-export nothing."""
 

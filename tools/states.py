@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from posthouse.core.connections import state as connection
 from posthouse.transports.client import state as client
+from posthouse.transports.hosted import state as hosted
 from posthouse.transports.http import state as http
 from posthouse.transports.switchboard import socket_state as socket
 from posthouse.transports.websocket import state as websocket
@@ -27,6 +28,12 @@ MACHINES: Final[tuple[tuple[str, str, str, Table], ...]] = (
     ("A connection", "core/connections/state.py", connection.State.OPEN, connection.TRANSITIONS),
     ("A socket", "transports/switchboard/socket_state.py", socket.SocketPhase.IDLE, socket.TRANSITIONS),
     ("HTTP/1.1, the server's side", "transports/http/state.py", http.HttpState.HEAD, http.TRANSITIONS),
+    (
+        "A request of a host",
+        "transports/hosted/state.py",
+        hosted.HostedState.BODY,
+        hosted.TRANSITIONS,
+    ),
     (
         "WebSocket, the server's side",
         "transports/websocket/state.py",

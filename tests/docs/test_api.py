@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Final
 
 import posthouse.adapters
+import posthouse.adapters.asgi
 import posthouse.adapters.authenticators
 import posthouse.adapters.invariants
 import posthouse.adapters.journal
@@ -23,6 +24,7 @@ PACKAGES: Final = (
     posthouse.core,
     posthouse.transports,
     posthouse.adapters,
+    posthouse.adapters.asgi,
     posthouse.adapters.authenticators,
     posthouse.adapters.invariants,
     posthouse.adapters.journal,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from posthouse.core.service.declarations import (
-    Accounts,
     FLAGS,
     MAX_NAME_BYTES,
     OPTIONS,
+    Accounts,
     check_event,
     check_function,
     check_name,

@@ -31,6 +31,7 @@ from posthouse.transports.http.answers import (
     exchange_answer,
     field_lines,
     not_admitted_answer,
+    read_fields,
     refusal_answer,
     result_answer,
     retry_line,
@@ -210,3 +211,22 @@ def test_a_refusal_for_a_cookie_that_does_not_count_clears_it() -> None:
     for in_json in (True, False):
         answer = not_admitted_answer(CLOSE_REASONS["stale_cookie"], None, in_json=in_json)
         assert (answer.status, answer.fields) == (401, cleared)
+
+
+# For a host that writes heads by itself
+
+
+def test_the_fields_of_a_written_head_are_read_back() -> None:
+    options = ResponseOptions(persistent=True, bodiless=False, lines=b"X-Request-Id: a: b\r\n")
+    head, _ = Answer(200, b"{}", fields=b"Retry-After: 1\r\n").write(options, close=True)
+    assert read_fields(head) == (
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"connection", b"close"),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"2"),
+        (b"retry-after", b"1"),
+        (b"x-request-id", b"a: b"),
+    )
+    head, _ = Answer(204).write(UNKNOWN, close=False)
+    assert read_fields(head) == ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.core.values.config import Config
-from posthouse.transports.http.bodies import Body, ChunkedBody, CountedBody, too_large
+from posthouse.transports.http.bodies import Body, ChunkedBody, CountedBody, body_deadline, too_large
 from posthouse.transports.refusal import Refusal
 
 SMALL = Config(max_body_bytes=10)
@@ -179,3 +179,17 @@ def test_any_bytes_have_one_verdict_and_are_bounded(parts: list[bytes]) -> None:
         if body.feed(part) is not None:
             break
         assert body.buffered <= 2 * SMALL.max_body_bytes + MAX_CHUNK_OVERHEAD
+
+
+# Time
+
+
+@pytest.mark.parametrize(
+    ("rate", "received", "due"),
+    [(0.0, 0, 40.0), (10.0, 0, 12.0), (10.0, 20, 12.0), (10.0, 30, 13.0), (10.0, 300, 40.0), (10.0, 301, 40.0)],
+)
+def test_a_body_is_due_at_its_timeout_or_earlier_if_its_bytes_come_too_slowly(
+    rate: float, received: int, due: float
+) -> None:
+    config = Config(body_timeout=30.0, min_body_rate=rate)
+    assert body_deadline(config, 10.0, received) == due

@@ -11,7 +11,8 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.peers import NO_META, Meta
 from posthouse.transports.codec import Exchange, Output
 from posthouse.transports.http.answers import ResponseOptions
-from posthouse.transports.http.known_heads import DIFFERING, MAX_HEAD_BYTES, NO_HEADS, JudgedHead, KnownHeads
+from posthouse.transports.http.judgement import JudgedHead
+from posthouse.transports.http.known_heads import DIFFERING, MAX_HEAD_BYTES, NO_HEADS, KnownHeads
 from posthouse.transports.http.requests import RequestReader
 from posthouse.transports.http.routes import Call
 from posthouse.transports.http.server import Http1

@@ -9,8 +9,9 @@ from posthouse.core.values.peers import NO_META, Address, Meta
 from posthouse.transports.codec import Exchange, Handshake, Probe
 from posthouse.transports.forwarding import MALFORMED, Networks, Proxy
 from posthouse.transports.http.answers import UNKNOWN, ResponseOptions
+from posthouse.transports.http.bodies import RATE_GRACE
 from posthouse.transports.http.known_heads import NO_HEADS, KnownHeads
-from posthouse.transports.http.requests import RATE_GRACE, RequestReader
+from posthouse.transports.http.requests import RequestReader
 from posthouse.transports.http.routes import Call, Preflight
 from posthouse.transports.policy import Policy
 from posthouse.transports.refusal import Refusal

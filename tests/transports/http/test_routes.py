@@ -58,6 +58,13 @@ def test_a_handshake_is_a_handshake() -> None:
     assert isinstance(ask(b"GET /ws HTTP/1.1", *HANDSHAKE), Handshake)
 
 
+def test_a_handshake_that_a_host_has_read_needs_no_more_than_its_path() -> None:
+    head = parse(b"GET /ws HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert isinstance(head, Head)
+    assert judge(head, POLICY, CONFIG, hosted=True) == Handshake((), deflate=False)
+    assert refused(judge(head, POLICY, CONFIG)) == 426
+
+
 @pytest.mark.parametrize("line", [b"GET /ws HTTP/1.1", b"GET /ws HTTP/1.0"])
 def test_a_get_of_ws_without_an_upgrade_is_answered_with_426(line: bytes) -> None:
     wanted = ask(line, *(() if line.endswith(b"1.1") else HANDSHAKE))

@@ -6,7 +6,7 @@ import pytest
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import ANONYMOUS, NO_META, Address, Identity
 from posthouse.transports.codec import Answered, Exchange, HeadRead
-from posthouse.transports.http import requests
+from posthouse.transports.http import judgement
 from posthouse.transports.http.head import Head, HeadScanner
 from posthouse.transports.http.routes import Wanted, judge
 from posthouse.transports.http.server import Http1
@@ -38,15 +38,15 @@ def test_sockets_share_the_heads_that_they_know_unless_shorter_ways_are_off(
     judged: list[bytes] = []
     scanned: list[bytes] = []
 
-    def counted(head: Head, policy: Policy, config: Config, secure: bool | None = None) -> Wanted:
+    def counted(head: Head, policy: Policy, config: Config, *, hosted: bool) -> Wanted:
         judged.append(head.path)
-        return judge(head, policy, config)
+        return judge(head, policy, config, hosted=hosted)
 
     def watched(scanner: HeadScanner, buffer: bytearray) -> int | Refusal | None:
         scanned.append(bytes(buffer))
         return scan(scanner, buffer)
 
-    monkeypatch.setattr(requests, "judge", counted)
+    monkeypatch.setattr(judgement, "judge", counted)
     monkeypatch.setattr(HeadScanner, "scan", watched)
     first_codec = first_codecs(CONFIG, Policy(), direct=direct)
     for _ in range(3):

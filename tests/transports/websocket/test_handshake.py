@@ -18,6 +18,7 @@ from posthouse.transports.websocket.handshake import (
     accept_for,
     check,
     judge,
+    judge_protocols,
     key_from,
     opening_request,
 )
@@ -345,3 +346,26 @@ def test_compression_that_was_not_offered_is_rejected() -> None:
 
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.transports.websocket.handshake") == []
+
+
+# A handshake that a host has read
+
+TOKEN = b"posthouse.bearer.YQ"
+
+
+@pytest.mark.parametrize(
+    ("offered", "judged"),
+    [
+        ((), Handshake((), deflate=False)),
+        ((b"chat",), Handshake((), deflate=False)),
+        ((b"chat, " + SUBPROTOCOL,), Handshake(((b"Sec-WebSocket-Protocol", SUBPROTOCOL),), deflate=False)),
+        ((SUBPROTOCOL, TOKEN), Handshake(((b"Sec-WebSocket-Protocol", SUBPROTOCOL),), deflate=False)),
+        ((TOKEN,), BAD_BEARER),
+        ((SUBPROTOCOL, TOKEN, TOKEN), BAD_BEARER),
+        ((b"a b",), BAD_REQUEST),
+    ],
+)
+def test_of_a_handshake_that_a_host_has_read_only_the_subprotocols_are_judged(
+    offered: tuple[bytes, ...], judged: Handshake | Refusal
+) -> None:
+    assert judge_protocols([(b"sec-websocket-protocol", value) for value in offered]) == judged

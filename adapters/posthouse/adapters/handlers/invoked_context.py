@@ -45,6 +45,10 @@ class CallerContext(PeerContext[Any]):
     def headers(self) -> Mapping[str, str]:
         return self._caller.headers
 
+    @property
+    def host_scope(self) -> Any:
+        return self._caller.peer.host_scope
+
 
 class InvokedContext(CallerContext, Context[Any]):
     """The context of one call. It stays valid after the call. The code that runs the call sets `ended`, and `replied`

@@ -9,6 +9,8 @@ from posthouse.core.connections.state import LIVING
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import KINDS
 from posthouse.transports.codec import Codec
+from posthouse.transports.hosted.exchange import HostedExchange
+from posthouse.transports.hosted.state import HostedState
 from posthouse.transports.http.answers import CONTINUE
 from posthouse.transports.http.bodies import MAX_CHUNK_OVERHEAD
 from posthouse.transports.http.server import Http1
@@ -76,8 +78,9 @@ def _counted(board: Switchboard, state: SocketState) -> tuple[str, ...]:
         return (key,) if table.limits_addresses and record.admitted else (key, "")
     if type(state.codec) is Http1 and state.codec._state is not HttpState.IDLE:
         client = state.codec._reader.client
-        return ("",) if client is None else ("", client.key)
-    return ("",)
+    else:
+        client = state.codec._client if type(state.codec) is HostedExchange else None
+    return ("",) if client is None else ("", client.key)
 
 
 def socket_of(board: Switchboard, state: SocketState) -> None:
@@ -161,4 +164,6 @@ def _waits(state: SocketState) -> bool:
         if codec._state is WebSocketState.OPEN:
             return codec._receiver.in_progress and not codec._output_paused
         return codec._state is not WebSocketState.SHUT
+    if type(codec) is HostedExchange:
+        return codec._state is HostedState.BODY
     return isinstance(codec, Pipe) and codec.at_eof and not codec._done

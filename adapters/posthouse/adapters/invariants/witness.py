@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from posthouse.core.values.effects import (
     AskStore,
@@ -26,6 +26,7 @@ from posthouse.core.values.lifecycle import (
     Event,
 )
 from posthouse.core.values.peers import PUSHABLE, CallId, ConnectionId, Kind, OperationId, OutgoingId, SocketId
+from posthouse.transports.hosted.messages import Accepted, Closing, Response
 from posthouse.transports.switchboard.actions import (
     Action,
     CloseSocket,
@@ -37,6 +38,9 @@ from posthouse.transports.switchboard.actions import (
 )
 
 from .violation import must
+
+HOSTED: Final = (Accepted, Closing, Response)
+"""What a host is given to send: it says more than its bytes, of which there may be none."""
 
 
 class Witness:
@@ -88,7 +92,7 @@ class Witness:
 
     def _see_write(self, action: Write) -> None:
         must(action.socket not in self.writing_ended, "order: bytes are written after the end")
-        must(bool(action.data), "order: a write is empty")
+        must(bool(action.data) or isinstance(action.data, HOSTED), "order: a write is empty")
 
     def _see_end_writing(self, action: EndWriting) -> None:
         must(action.socket not in self.writing_ended, "order: writing ends twice")

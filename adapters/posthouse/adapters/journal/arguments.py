@@ -129,8 +129,10 @@ def _settle_names(names: Iterable[str] | None) -> Any:
 
 
 def _write_peer(peer: Peer) -> Any:
-    # Headers are for handlers only, which do not run in a replay, and some are credentials.
-    return to_builtins(replace(peer, headers=()))
+    # Headers, and what a host says, are for handlers only, which do not run in a replay. Some are credentials.
+    written = to_builtins(replace(peer, headers=(), host_scope=None))
+    del written["host_scope"]
+    return written
 
 
 def _write_named(names: dict[type, str], value: Any) -> dict[str, Any] | None:

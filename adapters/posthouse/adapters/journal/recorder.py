@@ -222,16 +222,18 @@ def record(
     events: tuple[EventName, ...] = (),
     about: Mapping[str, str | float] = {},
     gateway: type[Gateway] = Gateway,
+    board: type[Switchboard] = Switchboard,
     direct: bool = True,
 ) -> Switchboard:
     """A switchboard of this service that is recorded from its first input on. `write` takes each line; `wall`,
     `entropy` and `events` are as for a Gateway, `about` and `direct` as for a Switchboard; `gateway` is the class to
-    build. If clients send secrets, the gateway alone is recorded: bytes of sockets would be credentials."""
-    recorded = None if has_secrets(service) else policy
+    build, and so is `board`. If clients send secrets, the gateway alone is recorded: bytes of sockets would be
+    credentials. So it is if the class of the board has inputs of its own."""
+    recorded = None if has_secrets(service) or board is not Switchboard else policy
     header = Header.of(service, config, wall=wall, policy=recorded, events=events, direct=direct)
     recorder = Recorder(service, header, write, entropy)
     core = gateway(recorder.service, config, wall=wall, entropy=recorder.entropy, events=events)
     core.draw_secrets_from(recorder.secrets)
-    board = Switchboard(core, policy, about, direct=direct)
-    recorder.watch(core if recorded is None else board)
-    return board
+    made = board(core, policy, about, direct=direct)
+    recorder.watch(core if recorded is None else made)
+    return made

@@ -77,12 +77,13 @@ class Options(TypedDict, total=False):
     started: Callable[[Server], object] | None
 
 
-def check_arguments(service: object, known: Iterable[str], options: Mapping[str, Any]) -> None:
-    """Raise UsageError for an argument that does not exist, or has a wrong type or form. `known`: those of `serve`."""
-    _check_service(service)
+def check_arguments(service: object, known: Iterable[str], options: Mapping[str, Any], *, taker: str = "serve") -> None:
+    """Raise UsageError for an argument that does not exist, or has a wrong type or form. `known`: those of `serve`.
+    `taker` is the function that takes them."""
+    _check_service(service, taker)
     for name, value in options.items():
         if name not in known:
-            raise UsageError(f"serve has no argument {name!r}: {_advice(name, known)}")
+            raise UsageError(f"{taker} has no argument {name!r}: {_advice(name, known)}")
         if value is None and name in MAY_BE_NONE:
             continue
         if name in CHECKS:
@@ -119,7 +120,7 @@ def _advice(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"its arguments are {', '.join(known)}"
 
 
-def _check_service(service: object) -> None:
+def _check_service(service: object, taker: str) -> None:
     if isinstance(service, Service):
         return
     if isinstance(service, type) and issubclass(service, Service):
@@ -134,7 +135,7 @@ def _check_service(service: object) -> None:
         problem = f"the module {service.__name__!r}: serve the Service in it"
     else:
         problem = f"an object of the type {type(service).__name__}"
-    raise UsageError(f"serve takes a Service, not {problem}")
+    raise UsageError(f"{taker} takes a Service, not {problem}")
 
 
 def _check_host(value: object) -> None:

@@ -19,6 +19,7 @@ from posthouse.adapters.system.system import System
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.lifecycle import EventName
 from posthouse.transports.policy import Policy
+from posthouse.transports.switchboard.switchboard import Switchboard
 
 from .entrances.endpoints import Endpoints
 
@@ -29,12 +30,16 @@ Watch = Callable[[Runner, Endpoints, Runs, Events], object]
 class Build(Struct, frozen=True):
     """How servers are built. A simulation builds them for a machine of its own, with a gateway that it checks.
 
-    `policy` stands for the one that follows from the arguments. `write` takes each line of a journal; `events` are told
+    `board` is the class of the switchboard. One that is `hosted` has its clients from an application, which says who
+    they are; its gateway alone is recorded. `policy` stands for the one that follows from the arguments. `write` takes
+    each line of a journal; `events` are told
     in any case, and with `tell_exchanges` those of every exchange. `direct` is as for a Switchboard.
     """
 
     machine: Callable[[Clock], System] = Machine
     gateway: type[Gateway] = Gateway
+    board: type[Switchboard] = Switchboard
+    hosted: bool = False
     policy: Policy | None = None
     write: Callable[[bytes], object] | None = None
     events: tuple[EventName, ...] = ()

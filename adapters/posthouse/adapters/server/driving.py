@@ -72,7 +72,7 @@ async def drive(
     lifespans = server._lifespans = Lifespans(
         service.lifespans, server, states, partial(_start_lifespan, tasks), partial(server.shut_down, 0.0)
     )
-    endpoints = Endpoints()
+    endpoints = server._endpoints
     acceptor = Acceptor(entrances.listeners, runner, endpoints, entrances.tls)
     runs = Runs(runner, tasks, events, requests, watchdog, workers)
     verifications = Verifications(runner, tasks, events, watchdog, workers, hashing)

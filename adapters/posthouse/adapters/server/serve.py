@@ -31,7 +31,6 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import ALL_SCOPES, ANONYMOUS, Identity
 from posthouse.transports.policy import Policy
-from posthouse.transports.switchboard.switchboard import Switchboard
 
 from .arguments import Options, check_arguments, check_backend
 from .build import BUILD, Build
@@ -145,8 +144,8 @@ async def serve(
         )
         callers = possible_callers(
             service,
-            sockets=bool(bound),
-            identity=identity,
+            sockets=bool(bound) or build.hosted,
+            identity=policy.identity if build.hosted else identity,
             pipes=bool(pipes),
             pipe_identity=pipe_identity,
         )
@@ -166,7 +165,7 @@ async def serve(
             # An orderly exchange is only of interest to hooks, and in the log at DEBUG.
             told = build.tell_exchanges or is_logged(DEBUG) or takes_contexts(service)
             core = build.gateway(service, config, wall=wall, entropy=entropy, events=events, tell_exchanges=told)
-            board = Switchboard(core, policy, about, direct=build.direct)
+            board = build.board(core, policy, about, direct=build.direct)
         else:
             board = record(
                 service,
@@ -178,6 +177,7 @@ async def serve(
                 events=events,
                 about=about,
                 gateway=build.gateway,
+                board=build.board,
                 direct=build.direct,
             )
         runner = Runner(board, system)

@@ -14,6 +14,7 @@ from posthouse.core.values.errors import DRAINING, RpcError, UsageError, refusal
 from posthouse.core.values.peers import ConnectionId, Identity, Kind
 from posthouse.core.values.stats import Health
 
+from .entrances.endpoints import Endpoints
 from .entrances.listeners import Bound
 
 
@@ -28,6 +29,7 @@ class Server:
         self._runner: Final = runner
         self._board: Final = runner.board
         self._calls: Final = Awaited[ConnectionId](runner, self._hang_up, refusal(DRAINING))
+        self._endpoints: Final = Endpoints()
         self._lifespans: Lifespans | None = None
         self._ended: Final = anyio.Event()
 

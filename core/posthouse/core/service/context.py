@@ -63,6 +63,12 @@ class PeerContext(ABC, Generic[State]):
         (RFC 9110 section 5.3). Credentials are left out: a handler has `identity`.
         """
 
+    @property
+    def host_scope(self) -> Any:
+        """What the application that hosts the server says of the request or handshake: under ASGI the scope, with
+        `host_scope["app"]`, `host_scope["state"]` and all headers. None if the server listens by itself."""
+        return None
+
 
 class Context(PeerContext[State]):
     """One call as its handler sees it: the caller, and ways to send to the caller before the answer.

@@ -220,7 +220,8 @@ NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 class Peer(Struct, frozen=True, gc=False):
     """A connection as it opens. `socket` is None if a host owns the sockets. `meta` is the default for its calls.
 
-    `path` and `headers` are those of the request or handshake. Pipes have none.
+    `path` and `headers` are those of the request or handshake. Pipes have none. `host_scope` is what a host that owns
+    the sockets says of it to handlers, such as the scope of ASGI.
     """
 
     kind: Kind
@@ -230,6 +231,7 @@ class Peer(Struct, frozen=True, gc=False):
     meta: Meta = NO_META
     path: str = ""
     headers: Headers = ()
+    host_scope: Any = None
 
     @property
     def header_bytes(self) -> int:

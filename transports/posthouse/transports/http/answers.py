@@ -165,6 +165,12 @@ def cors_lines(origin: bytes) -> bytes:
     )
 
 
+def read_fields(head: bytes) -> Fields:
+    """The header fields of an answer's head, with names in lower case, for a host that writes heads by itself."""
+    lines = [line.partition(b": ") for line in head.split(b"\r\n")[1:-2]]
+    return tuple([(name.lower(), value) for name, _, value in lines])
+
+
 def switching_head(headers: Fields) -> bytes:
     """The 101 that ends HTTP on a socket (RFC 6455 section 4.2.2)."""
     return b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % field_lines(headers)

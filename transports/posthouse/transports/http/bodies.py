@@ -20,6 +20,9 @@ MAX_CHUNKS: Final = 4_096
 MAX_CHUNK_OVERHEAD: Final = 4 * KIB
 """A chunked body may take twice its own bytes on the wire, and so many more."""
 
+RATE_GRACE: Final = 2.0
+"""`min_body_rate` does not count for so many seconds."""
+
 NO_LIMIT: Final = 1 << 62
 """Turns h11's own limit off, because it depends on how the bytes are cut. Every byte is counted here instead."""
 
@@ -44,6 +47,14 @@ def too_large(config: Config) -> Refusal:
     """The refusal of a body above `max_body_bytes`."""
     data = {"limit": "max_body_bytes", "allowed": config.max_body_bytes}
     return Refusal(413, "The body is too large.", error=ErrorObject.of(REQUEST_TOO_LARGE, data))
+
+
+def body_deadline(config: Config, since: float, received: int) -> float:
+    """When a body must be whole, or faster, that began at `since` and has so many bytes."""
+    due = since + config.body_timeout
+    if config.min_body_rate:
+        due = min(due, since + max(RATE_GRACE, received / config.min_body_rate))
+    return due
 
 
 class CountedBody:

@@ -15,11 +15,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 from posthouse.core.values.config import KIB
 from posthouse.core.values.peers import CREDENTIALS, NO_META, Meta
-from posthouse.transports.fields import VALUE, Fields
+from posthouse.transports.fields import VALUE
 
-from .answers import FIELD_VALUE, ResponseOptions
+from .answers import FIELD_VALUE
 from .head import Head
-from .routes import Call, Wanted, read_meta
+from .judgement import JudgedHead
+from .routes import Call, read_meta
 
 FORBIDDEN: Final = 1
 MARKED: Final = bytes([0 if FIELD_VALUE.fullmatch(bytes((byte,))) else FORBIDDEN for byte in range(256)])
@@ -47,27 +48,6 @@ DIFFERING_LINE: Final = re.compile(
     re.IGNORECASE,
 )
 """A line of such a field. The first letter tells most others apart, which halves the time of the search."""
-
-
-class JudgedHead(Struct, frozen=True, gc=False):
-    """A head: the purpose of its request, and how to answer it.
-
-    `call`: a body follows, and its client does not wait for 100 Continue. `length` is that of the body, None for
-    chunks. `meta` is that of the call, or of the calls behind a handshake. `secure` and `host` are what a trusted proxy
-    said when the head was judged: where it says something else, the head must be judged anew. `ignored` is a field in
-    which a peer that is no such proxy named a client.
-    """
-
-    wanted: Wanted
-    call: bool
-    meta: Meta
-    length: int | None
-    path: str
-    headers: Fields
-    options: ResponseOptions
-    secure: bool | None = None
-    host: bytes | None = None
-    ignored: bytes | None = None
 
 
 class CutHead(Struct, frozen=True, gc=False):

@@ -8,27 +8,24 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec.structs import replace
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import NO_META, Address, Meta
 from posthouse.transports.codec import Exchange
 from posthouse.transports.credentials import read_credentials
 from posthouse.transports.fields import Fields
-from posthouse.transports.forwarding import FORWARDING_FIELDS, Proxy
+from posthouse.transports.forwarding import Proxy
 from posthouse.transports.policy import Policy
 from posthouse.transports.refusal import Refusal
 
-from .answers import UNKNOWN, ResponseOptions, cors_lines
-from .bodies import Body, ChunkedBody, CountedBody
+from .answers import UNKNOWN
+from .bodies import Body, ChunkedBody, CountedBody, body_deadline
 from .challenges import Challenges
-from .head import BAD_HOST, HOST, Head, HeadScanner, parse, read_plain
-from .known_heads import NO_HEADS, JudgedHead, KnownHeads
-from .routes import PATHS, Call, Wanted, judge, read_request_id
+from .head import Head, HeadScanner, parse, read_plain
+from .judgement import Judge, JudgedHead, named
+from .known_heads import NO_HEADS, KnownHeads
+from .routes import Call, Wanted
 
 EMPTY_LINE: Final = b"\r\n\r\n"
-
-RATE_GRACE: Final = 2.0
-"""`min_body_rate` does not count for so many seconds."""
 
 
 class RequestReader:
@@ -45,10 +42,9 @@ class RequestReader:
         challenges: Challenges = Challenges(),
     ) -> None:
         self._config: Final = config
-        self._policy: Final = policy
+        self._judgement: Final = Judge(config, policy, challenges)
         self._proxy: Final = proxy
         self._known: Final = known
-        self._challenges: Final = challenges
         self._direct: Final = known is not NO_HEADS
         self._demanding: Final = config.require_authentication
         self._scanner: Final = HeadScanner(config)
@@ -142,44 +138,11 @@ class RequestReader:
         return self._judge(raw, head) if isinstance(head, Head) else head
 
     def _judge(self, raw: bytes, head: Head) -> JudgedHead:
-        fields = head.fields
-        secure, host, ignored = None, None, None
-        if self._proxy is None:
-            for name in FORWARDING_FIELDS:
-                if name in fields:
-                    ignored = name
-                    break
-            wanted = judge(head, self._policy, self._config)
-        else:
-            wanted, secure, host = self._judge_forwarded(self._proxy, head)
-        if isinstance(wanted, Call):
-            meta = wanted.meta
-        else:
-            request_id = read_request_id(fields)
-            meta = NO_META if request_id is None else Meta(request_id=request_id.decode("ascii"))
-        origin = fields.get(b"origin")
-        lines = b"" if origin is None or not self._policy.allows_origin(origin) else cors_lines(origin)
-        challenges = self._challenges
-        challenge = challenges.lines if challenges.same else challenges.answer(fields)
-        options = ResponseOptions(head.persistent, head.method == b"HEAD", lines, challenge)
-        length = None if head.chunked else head.length or 0
-        call, path = isinstance(wanted, Call) and not wanted.awaited, PATHS.get(head.path) or head.path.decode("ascii")
-        judged = JudgedHead(wanted, call, meta, length, path, head.headers, options, secure, host, ignored)
+        judged, client = self._judgement.judge(head, self._proxy)
+        if self._proxy is not None:
+            self.client = client
         self._known.keep(raw, head, judged)
-        return judged if meta.request_id is None else replace(judged, options=options.naming(meta.request_id))
-
-    def _judge_forwarded(self, proxy: Proxy, head: Head) -> tuple[Wanted, bool | None, bytes | None]:
-        """The purpose of a request through a trusted proxy, and what the proxy says of TLS and of the host."""
-        client = proxy.client_of(head.headers)
-        if isinstance(client, Refusal):
-            self.client = None
-            return client, None, None
-        self.client = client.address
-        secure, host = client.address.secure, client.host
-        if host is not None and not HOST.fullmatch(host):
-            return BAD_HOST, secure, host
-        used = head if host is None else replace(head, host=host)
-        return judge(used, self._policy, self._config, secure), secure, host
+        return named(judged)
 
     def read_body(self, data: bytes) -> Exchange | Refusal | None:
         """Read the body from the next bytes. The whole request; a refusal; or None: more bytes are needed."""
@@ -196,11 +159,7 @@ class RequestReader:
     def body_deadline(self) -> float:
         """When the body that is being read must be whole, or faster."""
         assert self._body is not None
-        config, since = self._config, self._body_since
-        due = since + config.body_timeout
-        if config.min_body_rate:
-            due = min(due, since + max(RATE_GRACE, self._body.received / config.min_body_rate))
-        return due
+        return body_deadline(self._config, self._body_since, self._body.received)
 
     def skip_body(self) -> None:
         """Forget the body that is to be read, with the part of it that is here."""

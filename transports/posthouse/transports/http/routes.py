@@ -82,8 +82,9 @@ class Preflight(Struct, frozen=True, gc=False):
 Wanted = Call | Probe | Handshake | Preflight | Refusal
 
 
-def judge(head: Head, policy: Policy, config: Config, secure: bool | None = None) -> Wanted:
-    """The purpose of this request, or why it is refused. `secure`: what a trusted proxy says of TLS."""
+def judge(head: Head, policy: Policy, config: Config, secure: bool | None = None, *, hosted: bool = False) -> Wanted:
+    """The purpose of this request, or why it is refused. `secure`: what a trusted proxy says of TLS. `hosted`: a host
+    has read the handshakes of WebSockets."""
     if head.query and _names_secret(head.query):
         return SECRET_IN_URL
     methods = METHODS.get(head.path)
@@ -114,6 +115,8 @@ def judge(head: Head, policy: Policy, config: Config, secure: bool | None = None
         return UNWANTED_BODY
     if preflight:
         return Preflight()
+    if head.path == b"/ws" and hosted:
+        return handshake.judge_protocols(head.headers)
     if head.path == b"/ws":
         # RFC 9110 section 7.8: a server "MUST ignore an Upgrade header field that is received in an HTTP/1.0 request".
         return handshake.judge(head.headers) if head.version == b"1.1" else handshake.UPGRADE_REQUIRED

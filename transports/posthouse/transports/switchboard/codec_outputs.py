@@ -108,7 +108,8 @@ class CodecOutputs:
         if output.ignored is not None and not self._ignored_told:
             self._tell_ignored(state, output.ignored, now)
         address = output.client or state.address
-        peer = Peer("http", address, state.socket, state.identity, output.meta, output.path, output.headers)
+        path, headers = output.path, output.headers
+        peer = Peer("http", address, state.socket, state.identity, output.meta, path, headers, state.host_scope)
         credentials = read_credentials(output.headers) if self._gateway.authenticates else None
         self._gateway.receive(self._connect(state, peer, now, credentials), output.data, now)
 
@@ -117,7 +118,8 @@ class CodecOutputs:
         if output.ignored is not None and not self._ignored_told:
             self._tell_ignored(state, output.ignored, now)
         address, headers = output.client or state.address, self._common.share(output.headers)
-        peer = Peer("websocket", address, state.socket, state.identity, output.meta, output.path, headers)
+        path, scope = output.path, state.host_scope
+        peer = Peer("websocket", address, state.socket, state.identity, output.meta, path, headers, scope)
         credentials = read_credentials(headers, handshake=True) if self._gateway.authenticates else None
         self._connect(state, peer, now, credentials)
 

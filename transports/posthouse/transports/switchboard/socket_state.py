@@ -6,7 +6,7 @@ It may not know what a text or an answer is.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from posthouse.core.values.peers import Address, ConnectionId, Identity, SocketId
@@ -111,7 +111,7 @@ class SocketState(Struct, eq=False):
     `codec_closed` is a fact of the phase: the codec gets no more input. `stopped` has the reasons not to read.
     `buffered` is what the codec held when it was measured, `due` its deadline. `stalled` is the deadline of bytes that
     are held for no connection; it moves with `progress_at`. `upgraded` is the codec before an upgrade: its outputs come
-    first. `arrived`: the client of the request that is being read was admitted."""
+    first. `arrived`: the client of the request that is being read was admitted. `host_scope` is for handlers."""
 
     socket: SocketId
     address: Address
@@ -128,6 +128,7 @@ class SocketState(Struct, eq=False):
     progress_at: float = 0.0
     upgraded: Codec | None = None
     arrived: bool = False
+    host_scope: Any = None
 
     def advance(self, event: SocketEvent) -> None:
         """Change the phase. Raises IllegalEvent if this cannot happen now."""

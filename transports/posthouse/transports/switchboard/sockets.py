@@ -44,10 +44,19 @@ class Sockets:
         self.records: dict[SocketId, SocketState] = {}
         self.by_connection: dict[ConnectionId, SocketState] = {}
 
-    def add(self, socket: SocketId, address: Address, codec: Codec, identity: Identity = ANONYMOUS) -> SocketState:
-        """Add a new socket, without a connection."""
+    def add(
+        self,
+        socket: SocketId,
+        address: Address,
+        codec: Codec,
+        identity: Identity = ANONYMOUS,
+        *,
+        ahead: int | None = None,
+    ) -> SocketState:
+        """Add a new socket, without a connection. `ahead`: so many bytes of a frame are handed over at a time (None:
+        `write_ahead`)."""
         self._last = socket
-        wire = WriteQueue(socket, self._outbox, self._config.write_ahead)
+        wire = WriteQueue(socket, self._outbox, self._config.write_ahead if ahead is None else ahead)
         state = self.records[socket] = SocketState(socket, address, codec, wire, identity)
         return state
 

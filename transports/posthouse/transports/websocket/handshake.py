@@ -91,8 +91,7 @@ def judge(headers: Fields) -> Handshake | Refusal:
     offers = _extensions(headers)
     if protocols is None or offers is None:
         return BAD_REQUEST
-    bearers = [name for name in protocols if name.startswith(BEARER_PROTOCOL)]
-    if bearers and (len(bearers) > 1 or SUBPROTOCOL not in protocols):
+    if _bad_bearer(protocols):
         return BAD_BEARER
     response = [
         (b"Upgrade", b"websocket"),
@@ -105,6 +104,24 @@ def judge(headers: Fields) -> Handshake | Refusal:
     if deflate is not None:
         response.append((b"Sec-WebSocket-Extensions", deflate))
     return Handshake(tuple(response), deflate is not None)
+
+
+def judge_protocols(headers: Fields) -> Handshake | Refusal:
+    """Judge the subprotocols that the headers of a handshake offer, if a host has judged all else. The `Handshake`
+    holds the subprotocol that is selected, if there is one."""
+    protocols = _names(headers, b"sec-websocket-protocol")
+    if protocols is None:
+        return BAD_REQUEST
+    if _bad_bearer(protocols):
+        return BAD_BEARER
+    selected = ((b"Sec-WebSocket-Protocol", SUBPROTOCOL),) if SUBPROTOCOL in protocols else ()
+    return Handshake(selected, deflate=False)
+
+
+def _bad_bearer(protocols: list[bytes]) -> bool:
+    """Are there several tokens, or is there one without a subprotocol that can be selected?"""
+    bearers = [name for name in protocols if name.startswith(BEARER_PROTOCOL)]
+    return bool(bearers) and (len(bearers) > 1 or SUBPROTOCOL not in protocols)
 
 
 def accept_for(key: bytes) -> bytes:

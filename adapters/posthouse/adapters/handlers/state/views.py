@@ -116,6 +116,10 @@ class OtherState(Context[Any]):
         return self._whole.headers
 
     @property
+    def host_scope(self) -> Any:
+        return self._whole.host_scope
+
+    @property
     def connection_state(self) -> dict[str, Any]:
         return self._whole.connection_state
 

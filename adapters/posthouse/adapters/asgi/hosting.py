@@ -1,0 +1,100 @@
+"""The server behind one application, in the event loop that calls it: it starts with the lifespan or the first request.
+
+This module does not know requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import anyio
+from msgspec.structs import replace
+from posthouse.adapters.embedded import Running
+from posthouse.adapters.loop.named import asyncio_loop
+from posthouse.adapters.server.arguments import Options
+from posthouse.adapters.server.build import BUILD, Build
+from posthouse.adapters.server.server import Server
+from posthouse.core.service.service import Service
+from posthouse.core.values.errors import UsageError
+from posthouse.transports.hosted.board import HostedBoard
+from posthouse.transports.policy import Policy
+
+from .connection import Ways
+from .stopping import hear_signals
+
+REMEDY: Final = (
+    "the lifespan of service {service!r} has not started: a mounted application gets no lifespan from its host. Use "
+    "FastAPI(lifespan=gateway.lifespan), or `async with gateway.lifespan(app):` in a lifespan of your own"
+)
+
+
+def running_loop() -> object:
+    """The event loop that runs here: an object that no other loop has."""
+    loop = asyncio_loop()
+    if loop is not None:
+        return loop
+    import trio
+
+    return trio.lowlevel.current_trio_token()
+
+
+class Hosting:
+    """One server at a time. `server` is the one that runs, or ran last."""
+
+    def __init__(self, service: Service, options: Options, policy: Policy) -> None:
+        self.service: Final = service
+        self.server: Server | None = None
+        self.ways: Ways | None = None
+        self._options: Final = options
+        self._policy: Final = policy
+        self._loop: object = None
+        self._running: Running | None = None
+        self._starting: anyio.Event | None = None
+        self._deaf: Callable[[], None] | None = None
+
+    async def started(self) -> Ways:
+        """The parts of the server of this loop, which starts now if its service needs no lifespan."""
+        while True:
+            if self.ways is not None and self._loop is running_loop():
+                return self.ways
+            if self.service.lifespans:
+                raise UsageError(REMEDY.format(service=self.service.name))
+            await self.start()
+
+    async def start(self) -> None:
+        """Start the server, unless it runs in this loop or is about to."""
+        loop = running_loop()
+        if self._loop is loop and self._starting is not None:
+            await self._starting.wait()
+            return
+        if self._loop is loop and self.server is not None and not self.server._ended.is_set():
+            return
+        self._loop, self._starting = loop, anyio.Event()
+        self.server = self.ways = None
+        build = BUILD.get(Build())
+        token = BUILD.set(replace(build, board=HostedBoard, hosted=True, policy=self._policy))
+        running = self._running = Running(self.service, self._options)
+        try:
+            server = await running.__aenter__()
+        except BaseException:
+            self._loop = None
+            raise
+        finally:
+            BUILD.reset(token)
+            self._starting.set()
+            self._starting = None
+        board: Any = server._runner.board
+        self.server, self.ways = server, Ways(server._runner, board, server._endpoints)
+        self._deaf = hear_signals(server.shut_down)
+
+    async def stop(self, error: BaseException | None) -> None:
+        """Shut the server down, and wait for its end. With an error, end it at once."""
+        running, self._running = self._running, None
+        if self._deaf is not None:
+            self._deaf()
+        assert running is not None
+        if error is not None:
+            self._loop = None  # it has not drained: no request may come to it
+        kind, trace = (None, None) if error is None else (type(error), error.__traceback__)
+        await running.__aexit__(kind, error, trace)

@@ -1,0 +1,207 @@
+"""One hosted request, as a codec: its head, its body in pieces, and its answer. Or a handshake, until it is accepted.
+
+It is judged and answered as a request in bytes is. This module may not know what a call says.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+from posthouse.core.values.close_reasons import CloseReason
+from posthouse.core.values.config import Config
+from posthouse.core.values.peers import Address
+from posthouse.transports.assembly import Assembly
+from posthouse.transports.codec import (
+    Answered,
+    Arrived,
+    Codec,
+    Exchange,
+    Handshake,
+    HeadRead,
+    Output,
+    Probe,
+    Send,
+    Shut,
+    Upgrade,
+)
+from posthouse.transports.fields import Fields
+from posthouse.transports.forwarding import Proxy
+from posthouse.transports.http.answers import (
+    UNKNOWN,
+    Answer,
+    exchange_answer,
+    field_lines,
+    not_admitted_answer,
+    read_fields,
+    refusal_answer,
+)
+from posthouse.transports.http.bodies import BODY_TIMED_OUT, NO_MEMORY, body_deadline, too_large
+from posthouse.transports.http.judgement import Judge, JudgedHead, named
+from posthouse.transports.http.routes import PREFLIGHT_FIELDS, Preflight
+from posthouse.transports.refusal import Refusal
+from posthouse.transports.websocket.handshake import UPGRADE_REQUIRED
+
+from .messages import Accepted, Response
+from .request import HostedRequest, read_head
+from .state import TRANSITIONS, HostedEvent, HostedState
+from .websocket import HostedWebSocket
+from .whole import Whole
+
+NO_WEBSOCKET: Final = Refusal(404, "No WebSocket opens here. Use /ws.")
+
+
+class HostedExchange(Whole):
+    """The codec of one request. An `Exchange` is owed `answer` or `refuse`, a `Probe` `respond`, an `Upgrade` `accept`
+    or `refuse`. After the answer it shuts when `proceed` says that all has left."""
+
+    def __init__(self, config: Config, judge: Judge, *, binary: bool, now: float) -> None:
+        self.output: list[Output] = []
+        self._config: Final = config
+        self._judge: Final = judge
+        self._binary: Final = binary
+        self._since = now
+        self._state = HostedState.BODY
+        self._body: Final = Assembly()
+        self._judged: JudgedHead | None = None
+        self._client: Address | None = None
+        self._options = UNKNOWN
+        self._handshake: Handshake | None = None
+        self._draining = False
+        self._can_close = False
+
+    # In
+
+    def begin(self, request: HostedRequest, proxy: Proxy | None) -> None:
+        """Judge the head. If a call follows, its body is awaited."""
+        self.output.append(HeadRead())
+        self._can_close = not request.framed
+        head = read_head(request, self._config)
+        if isinstance(head, Refusal):
+            self._refuse(head)
+            return
+        judged, self._client = self._judge.judge(head, proxy)
+        judged = self._judged = replace(named(judged), path=request.full_path)
+        self._options = judged.options
+        wanted = judged.wanted
+        if isinstance(wanted, Refusal):
+            self._refuse(wanted)
+        elif isinstance(wanted, Handshake) is not request.websocket:
+            self._refuse(NO_WEBSOCKET if request.websocket else UPGRADE_REQUIRED)
+        elif isinstance(wanted, Handshake):
+            self._handshake = wanted
+            self._move(HostedEvent.REQUEST)
+            path, headers, meta = judged.path, judged.headers, judged.meta
+            self.output.append(Upgrade(wanted, path, headers, meta, self._client, judged.ignored))
+        elif isinstance(wanted, Preflight):
+            self._answer_alone(Answered(204), Answer(204, fields=field_lines(PREFLIGHT_FIELDS)))
+        elif isinstance(wanted, Probe):
+            self._move(HostedEvent.REQUEST)
+            self.output.append(wanted)
+        elif self._client is not None:
+            self._move(HostedEvent.REQUEST)
+            self.output.append(Arrived(self._client))
+
+    def receive_body(self, data: bytes, now: float, *, more: bool) -> None:
+        """A piece of the body came, the last one unless there is `more`."""
+        judged = self._judged
+        if self._state is not HostedState.BODY:
+            return
+        assert judged is not None
+        self._body.add(data)
+        if self._body.size > self._config.max_body_bytes:
+            self._refuse(too_large(self._config))
+        elif not more:
+            self._move(HostedEvent.REQUEST)
+            body, client, ignored = self._body.take(), self._client, judged.ignored
+            self.output.append(Exchange(body, judged.meta, judged.path, judged.headers, client, ignored))
+
+    @property
+    def buffered(self) -> int:
+        """The bytes of a body that is not whole."""
+        return self._body.size
+
+    def shed(self, now: float) -> None:
+        """Refuse the body that is being received, if there is one."""
+        if self._state is HostedState.BODY:
+            self._refuse(NO_MEMORY)
+
+    # Answers
+
+    def admit(self, now: float) -> None:
+        """No limit refuses the client: its body is awaited."""
+        self._move(HostedEvent.ADMIT)
+
+    def accept(self, now: float) -> Codec:
+        """Accept the handshake after an `Upgrade`. Returns the codec of the WebSocket."""
+        if self._handshake is None:
+            return self
+        self._move(HostedEvent.UPGRADE)
+        selected = [value.decode("ascii") for _, value in self._handshake.headers]
+        self.output.append(Send(Accepted(selected[0] if selected else None)))
+        return HostedWebSocket(self._config, binary=self._binary)
+
+    def answer(
+        self, data: bytes | None, code: int | None, retry_after: float | None, now: float, *, fields: Fields = ()
+    ) -> None:
+        """End the exchange. `data` None: there is nothing to say. `code` is the JSON-RPC error's, or None."""
+        self._answer(exchange_answer(data, code, retry_after, fields))
+
+    def respond(self, status: int, data: bytes, now: float) -> None:
+        """End the probe with JSON."""
+        self._answer(Answer(status, data))
+
+    def refuse(self, reason: CloseReason, now: float, retry_after_ms: int | None = None) -> None:
+        """End an exchange or a handshake that was not admitted, or a call whose client was not."""
+        self._answer(not_admitted_answer(reason, retry_after_ms, in_json=self._handshake is None))
+
+    def proceed(self, now: float) -> None:
+        """The answer was handed over: nothing follows."""
+        self._shut()
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self._body.clear()
+        answered = Answered(refusal.status, refusal.reason, refusal.rejected_value, self._client)
+        self._answer_alone(answered, refusal_answer(refusal))
+
+    def _answer_alone(self, answered: Answered, answer: Answer) -> None:
+        """Answer without the gateway."""
+        self.output.append(answered)
+        self._answer(answer)
+
+    def _answer(self, answer: Answer) -> None:
+        self._move(HostedEvent.ANSWER)
+        head, data = answer.write(self._options, close=self._draining and self._can_close)
+        self.output.append(Send(Response(data, answer.status, read_fields(head))))
+
+    # The end
+
+    def drain(self) -> None:
+        """A shut-down has begun: the answer says that the client's socket closes, if its version of HTTP can."""
+        self._draining = True
+
+    def close(self, code: int, now: float) -> None:
+        """Close behind the answer. HTTP cannot carry the code."""
+        self._shut()
+
+    def _shut(self) -> None:
+        if self._state is not HostedState.CLOSED:
+            self._move(HostedEvent.CLOSE)
+            self.output.append(Shut())
+
+    def _move(self, event: HostedEvent) -> None:
+        self._state = TRANSITIONS[self._state][event]
+
+    # Time
+
+    def next_timeout(self) -> float | None:
+        """When the body must be whole, or faster."""
+        if self._state is not HostedState.BODY:
+            return None
+        return body_deadline(self._config, self._since, self._body.size)
+
+    def handle_timeout(self, now: float) -> None:
+        """Refuse a body that takes too long."""
+        due = self.next_timeout()
+        if due is not None and now >= due:
+            self._refuse(BODY_TIMED_OUT)

@@ -1,0 +1,44 @@
+"""The data that hosted connections send: bytes that say more, because the host writes heads and frames by itself.
+
+An adapter gets each of them whole, as the data of one `Write`. A text is plain bytes, a binary message `codec.Binary`.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from posthouse.transports.fields import Fields
+
+
+class Response(bytes):
+    """A whole HTTP response: the bytes are its body. The names of `fields` are in lower case."""
+
+    status: int
+    fields: Fields
+
+    def __new__(cls, body: bytes, status: int, fields: Fields) -> Self:
+        response = super().__new__(cls, body)
+        response.status, response.fields = status, fields
+        return response
+
+
+class Accepted(bytes):
+    """A WebSocket is admitted, with this subprotocol (None: without any). There are no bytes."""
+
+    subprotocol: str | None
+
+    def __new__(cls, subprotocol: str | None) -> Self:
+        accepted = super().__new__(cls)
+        accepted.subprotocol = subprotocol
+        return accepted
+
+
+class Closing(bytes):
+    """A WebSocket is closed with this code. There are no bytes."""
+
+    code: int
+
+    def __new__(cls, code: int) -> Self:
+        closing = super().__new__(cls)
+        closing.code = code
+        return closing
