@@ -14,8 +14,10 @@ PAGE: Final = (ROOT / "docs" / "log.md").read_text(encoding="utf-8")
 
 
 def logged(file: Path) -> Iterator[str]:
-    """The events of the calls of `report` and `say` in a file."""
+    """The events of the calls of `report` and `say` in a file, and those that a roster of workers reports."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if file.stem == "roster" and isinstance(node, ast.Call) and ast.unparse(node.func) == "self._report":
+            yield ast.literal_eval(node.args[0])
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             given = [*node.args[1:2]] if node.func.id == "report" else []
             given += [keyword.value for keyword in node.keywords if keyword.arg == "event" and node.func.id == "say"]

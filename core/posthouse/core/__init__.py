@@ -8,15 +8,7 @@ from __future__ import annotations
 
 from .gateway import Gateway
 from .operations.operations import Busy, Failed, Refused
-from .service.authenticators import (
-    Authenticator,
-    Basic,
-    Bearer,
-    Cookie,
-    CrossSiteCredentials,
-    SessionToken,
-    UnreadableCredentials,
-)
+from .service.authenticators import Authenticator, Basic, Bearer, Cookie, CrossSiteCredentials, UnreadableCredentials
 from .service.context import AuthContext, Context, HookContext
 from .service.hooks import Hook
 from .service.method import Method, OnCall, OnOutcome, Outcome, Raised, Returned
@@ -178,7 +170,6 @@ __all__ = [
     "SessionEnd",
     "SessionEnded",
     "SessionResumed",
-    "SessionToken",
     "SetCookie",
     "SocketId",
     "StopAccepting",

@@ -62,8 +62,8 @@ def test_run_has_the_arguments_of_serve() -> None:
     [
         ("hosts", "did you mean 'host'?"),
         ("started_at", "did you mean 'started'?"),
-        ("reload", "nothing is reloaded: to restart on changes, run `posthouse serve` under a tool such as watchfiles"),
-        ("workers", "one process serves: run several behind a proxy; threads are Config(blocking_workers=…)"),
+        ("reload", "the command reloads: posthouse serve --reload"),
+        ("workers", "the command starts processes: posthouse serve --workers N; threads are "),
         ("ssl_certfile", "use tls_cert"),
         ("max_batch", "it is a limit, config=Config(max_batch=…)"),
         ("zzz", "its arguments are host, port, unix, unix_mode, unix_group, fds, pipes, "),

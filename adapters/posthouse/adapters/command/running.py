@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial, wraps
 from typing import Any, Final, Literal, Unpack
 
@@ -133,8 +134,15 @@ def run_service(running: Running, service: Service, **options: Unpack[Options]) 
     """Serve until shut-down. Errors of the server become Failure, in terms of the command line."""
     options["journal"], options["journal_bytes"] = running.journal, running.journal_bytes
     options["access_log"] = running.access_log
-    try:
+    with in_terms_of_options(running):
         run(service, backend=running.backend, **options)
+
+
+@contextmanager
+def in_terms_of_options(running: Running) -> Iterator[None]:
+    """Errors of a server become Failure, in terms of the command line."""
+    try:
+        yield
     except LifespanError as error:
         report(ERROR, "lifespan.failed", str(error), raised=error.__cause__)
         raise Exit(Failure.status) from None

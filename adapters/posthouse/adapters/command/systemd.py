@@ -61,9 +61,13 @@ class Notifier:
 
     def ready(self, server: Server) -> None:
         """The server accepts."""
-        self._send("READY=1")
+        self.tell_ready()
         if self._path and self._every:
             Thread(target=self._watch, args=(server,), name="posthouse-systemd", daemon=True).start()
+
+    def tell_ready(self) -> None:
+        """Clients are accepted."""
+        self._send("READY=1")
 
     def close(self) -> None:
         """The server has ended."""

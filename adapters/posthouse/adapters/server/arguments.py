@@ -26,8 +26,8 @@ PORTS: Final = range(65536)
 MAY_BE_NONE: Final = ("host", "started")
 
 OTHERS: Final[dict[str, str]] = {
-    "reload": "nothing is reloaded: to restart on changes, run `posthouse serve` under a tool such as watchfiles",
-    "workers": "one process serves: run several behind a proxy; threads are Config(blocking_workers=…)",
+    "reload": "the command reloads: posthouse serve --reload",
+    "workers": "the command starts processes: posthouse serve --workers N; threads are Config(blocking_workers=…)",
     "log_level": 'set the level of logging.getLogger("posthouse")',
     "log_config": "configure logging as usual: the logger is named posthouse",
     "debug": "use dev=True, which gives every caller every scope",

@@ -117,6 +117,10 @@ class Server:
             lambda: board.revoke(user, runner.now(), namespace=namespace, not_before=not_before), 0
         )
 
+    def add_to_health(self, members: dict[str, Any]) -> None:
+        """From now on, `/health` has these members, too, such as what is known of other processes."""
+        self._runner.run_in_loop(lambda: self._board.add_to_health(members), None)
+
     def health(self) -> Health:
         """The state that `/health` reports."""
         board, runner = self._board, self._runner

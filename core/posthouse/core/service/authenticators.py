@@ -48,15 +48,6 @@ class Cookie(Struct, frozen=True):
         return "Cookie(secret=<hidden>)"
 
 
-class SessionToken(Struct, frozen=True):
-    """The header `Posthouse-Session: <id>.<secret>` of a request or handshake. Its repr does not show the secret."""
-
-    key: str
-
-    def __repr__(self) -> str:
-        return "SessionToken(key=<hidden>)"
-
-
 class UnreadableCredentials(Struct, frozen=True, gc=False):
     """Credentials that cannot be read, or of a scheme that nothing reads: they are refused."""
 
@@ -114,7 +105,7 @@ class Authenticator(Struct, frozen=True, eq=False):
         return replace(self, lifespan=lifespan)
 
 
-TAKEN: Final = ("method", "cookie", "session")
+TAKEN: Final = ("method", "cookie")
 """The parameters of `auth.login` itself."""
 
 

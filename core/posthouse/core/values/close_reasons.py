@@ -21,7 +21,6 @@ from .errors import (
     UNAUTHENTICATED,
     UNKNOWN_SESSION,
 )
-from .errors import STORAGE_UNAVAILABLE as STORAGE_ERROR
 from .errors import TOO_MANY_FAILED_AUTHENTICATIONS as TOO_MANY_ERROR
 
 
@@ -105,12 +104,6 @@ DIFFERENT_USERS: Final = CloseReason(
 )
 CROSS_SITE: Final = CloseReason(
     "cross_site", "the credentials come from a page of another site", code=4403, error=FORBIDDEN, is_limit=False
-)
-STALE_SESSION: Final = CloseReason(
-    "stale_session", "the session of the request is unknown", code=4410, error=UNAUTHENTICATED, is_limit=False
-)
-STORAGE_UNAVAILABLE: Final = CloseReason(
-    "storage_unavailable", "the store does not answer", code=1013, error=STORAGE_ERROR, is_limit=False
 )
 SESSION_REPLACED: Final = CloseReason(
     "session_replaced", "another connection has taken its place", code=4409, error=SESSION_TAKEN_OVER, is_limit=False

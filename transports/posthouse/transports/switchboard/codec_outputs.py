@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from msgspec.json import encode
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.close_reasons import MAX_CONNECTIONS_PER_ADDRESS
 from posthouse.core.values.effects import Emit
@@ -54,6 +54,7 @@ class CodecOutputs:
         self._sockets: Final = sockets
         self._outbox: Final = outbox
         self._about: Final = about
+        self.beside_health: dict[str, Any] = {}
         self._refused: Final = Stats()
         self._common: Final = CommonFields()
         config = gateway.config
@@ -160,7 +161,8 @@ class CodecOutputs:
         held = self._sockets.memory - state.buffered  # what came behind the request depends on how bytes were cut
         if output.path == "/health":
             health = replace(self._gateway.health(now), memory=held)
-            codec.respond(503 if health.status == "draining" else 200, encode(health), now)
+            told = encode({**asdict(health), **self.beside_health} if self.beside_health else health)
+            codec.respond(503 if health.status == "draining" else 200, told, now)
         elif not identity.missing(STATS_SCOPES):
             codec.respond(200, encode({**self._about, **self.stats(), "memory.bytes": held}), now)
         else:

@@ -8,7 +8,7 @@ waits. `now` is monotonic seconds and always an argument.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.config import Config
@@ -274,6 +274,10 @@ class Switchboard:
     def health(self, now: float) -> Health:
         """The health of the gateway. Changes nothing."""
         return self._outputs.health(now)
+
+    def add_to_health(self, members: dict[str, Any]) -> None:
+        """From now on, `/health` has these members, too: what a host knows of other processes."""
+        self._outputs.beside_health = members
 
     def stats(self) -> dict[str, int]:
         """All counters and sizes by name. Changes nothing."""

@@ -11,14 +11,23 @@ from msgspec.structs import replace
 from posthouse.adapters.callers import MAX_NAMED
 from posthouse.adapters.command.loading import accept_tokens, load_service, read_settings
 from posthouse.adapters.command.options import Command, Option, service_argument, whole_number
-from posthouse.adapters.command.running import Running, prepare, run_service, running_options, with_proxies
+from posthouse.adapters.command.running import (
+    Running,
+    in_terms_of_options,
+    prepare,
+    run_service,
+    running_options,
+    with_proxies,
+)
 from posthouse.adapters.command.settings import written
 from posthouse.adapters.command.suggestions import suggestions
 from posthouse.adapters.command.systemd import Notifier, descriptors
+from posthouse.adapters.command.workers import Addresses, check_workers, run_workers
 from posthouse.adapters.report import LISTENING
 from posthouse.adapters.server.entrances.listeners import UNIX_MODE
 from posthouse.adapters.server.server import Server
 from posthouse.adapters.terminal import Misuse, say
+from posthouse.adapters.workers.worker import Attendance
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import PROXY_HEADERS
 
@@ -131,6 +140,22 @@ proxies = partial(click.option, cls=Option, section="Proxies")
     help="The host name that clients used is X-Forwarded-Host (or host= in Forwarded) instead of Host.",
 )
 @click.option(
+    "--workers",
+    type=whole_number(1),
+    metavar="N",
+    cls=Option,
+    section="Running",
+    help="Serve with N processes. SIGHUP replaces them one after the other, with new code. Each knows its own "
+    "connections alone.  [default: this process]",
+)
+@click.option(
+    "--reload",
+    is_flag=True,
+    cls=Option,
+    section="Running",
+    help="Development: serve with a new process whenever a Python file of this folder has changed.",
+)
+@click.option(
     "--print-config",
     is_flag=True,
     cls=Option,
@@ -157,6 +182,8 @@ def command(
     trust_proxy: tuple[str, ...],
     proxy_headers: str | None,
     trust_forwarded_host: bool,
+    workers: int | None,
+    reload: bool,
     print_config: bool,
     running: Running,
 ) -> int:
@@ -195,10 +222,18 @@ def command(
         in_file = () if running.config is None else read_settings(running.config)
         click.echo(written(config, running.config, in_file, given))
         return 0
-    notifier = Notifier(os.environ)
+    if workers is not None or reload:
+        check_workers(workers or 1, reload=reload, journal=running.journal)
+        addresses = Addresses(host, PORT if port is None else port, unix, mode, unix_group, fds, tls_cert is not None)
+        with in_terms_of_options(running):
+            return run_workers(workers or 1, addresses, config, reload=reload)
+    notifier, attendance = Notifier(os.environ), Attendance(os.environ)
 
     def started(server: Server) -> None:
         notifier.ready(server)
+        attendance.begin(server)
+        if attendance.is_worker:
+            return
         for bound in server.bound:
             say(f"listening on {bound.url}", event=LISTENING, url=bound.url)
         if target is None and running.log_format == "text":

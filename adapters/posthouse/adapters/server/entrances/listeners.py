@@ -87,29 +87,32 @@ def _resolve(sockets: Sockets, host: str, port: int) -> list[tuple[int, Address]
         raise OSError(errno.EADDRNOTAVAIL, f"cannot resolve {host!r}: {reason}") from None
 
 
-def listen_tcp(sockets: Sockets, hosts: Sequence[str], port: int, *, secure: bool = False) -> list[Listener]:
+def listen_tcp(
+    sockets: Sockets, hosts: Sequence[str], port: int, *, secure: bool = False, shared: bool = False
+) -> list[Listener]:
     """Listen on every address of `hosts`, all on the same port. Addresses of a name that this machine does not have are
     skipped. Raises OSError if a host has no other address, and then listens on none.
 
-    Port 0 picks a port that is free on the first address. If it is in use on another one, pick again.
+    Port 0 picks a port that is free on the first address. If it is in use on another one, pick again. `shared`: other
+    sockets that are shared may listen there, too (SO_REUSEPORT), and Linux divides the clients between them.
     """
     for _ in range(PICKS - 1 if port == 0 else 0):
         try:
-            return _listen_all(sockets, hosts, port, secure=secure)
+            return _listen_all(sockets, hosts, port, secure=secure, shared=shared)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-    return _listen_all(sockets, hosts, port, secure=secure)
+    return _listen_all(sockets, hosts, port, secure=secure, shared=shared)
 
 
-def _listen_all(sockets: Sockets, hosts: Sequence[str], port: int, *, secure: bool) -> list[Listener]:
+def _listen_all(sockets: Sockets, hosts: Sequence[str], port: int, *, secure: bool, shared: bool) -> list[Listener]:
     listeners: list[Listener] = []
     try:
         for host in hosts:
             before, missing = len(listeners), None
             for family, address in _resolve(sockets, host, port):
                 try:
-                    listener = _listen(sockets.open(family), address, port, secure=secure)
+                    listener = _listen(sockets.open(family), address, port, secure=secure, shared=shared)
                 except OSError as error:
                     named = OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}")
                     if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
@@ -127,9 +130,11 @@ def _listen_all(sockets: Sockets, hosts: Sequence[str], port: int, *, secure: bo
     return listeners
 
 
-def _listen(listening: Socket, address: Address, port: int, *, secure: bool) -> Listener:
+def _listen(listening: Socket, address: Address, port: int, *, secure: bool, shared: bool) -> Listener:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if listening.family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listening.bind((address[0], port, *address[2:]))
