@@ -113,7 +113,9 @@ def test_a_gateway_has_a_store_in_memory_unless_its_store_is_outside() -> None:
     assert isinstance(gateway.store, MemoryStore)
     assert gateway.store.perform(AddUser("w", UserRow(user="ada", created_at=0.0), 1)) == Done()
     assert gateway.memory == gateway.store.users["ada"].size
-    gateway.use_external_store()
+    assert gateway._storage.durability == "memory"
+    gateway.use_external_store("disk")
     assert gateway.store is None
+    assert gateway._storage.durability == "disk"
     assert gateway._storage.begin("test", 1, FindUser("ada"), 0.0) == 1
     assert gateway.outbox == [AskStore(OperationId(1), FindUser("ada"))]

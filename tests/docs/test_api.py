@@ -15,6 +15,7 @@ import posthouse.adapters.authenticators
 import posthouse.adapters.invariants
 import posthouse.adapters.journal
 import posthouse.adapters.simulation
+import posthouse.adapters.store
 import posthouse.core
 import posthouse.transports
 import pytest
@@ -29,6 +30,7 @@ PACKAGES: Final = (
     posthouse.adapters.invariants,
     posthouse.adapters.journal,
     posthouse.adapters.simulation,
+    posthouse.adapters.store,
 )
 
 every_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)

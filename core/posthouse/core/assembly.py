@@ -133,6 +133,7 @@ class Assembly:
         """The store of this gateway, in memory. None: it is outside."""
         return self._storage.memory
 
-    def use_external_store(self) -> None:
-        """Ask a store outside, with `AskStore`. Before the first input."""
+    def use_external_store(self, durability: str) -> None:
+        """Ask a store outside, with `AskStore`. Before the first input. `durability` names what keeps its rows."""
         self._storage.memory = None
+        self._storage.durability = durability

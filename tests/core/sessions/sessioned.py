@@ -24,7 +24,7 @@ class SessionWorld(AuthWorld):
         World.__init__(self, authenticated(sessions=sessions), **limits)
         self.asked_store: dict[OperationId, Request] = {}
         if external:
-            self.gateway.use_external_store()
+            self.gateway.use_external_store("outside")
         self.store = MemoryStore() if external else self.gateway.store or MemoryStore()
 
     def public_id(self, connection: ConnectionId) -> str:

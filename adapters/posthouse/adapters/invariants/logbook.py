@@ -55,7 +55,10 @@ LINES: Final[dict[str, Line]] = {
     "session.ended": Line(WARNING, ("session", "reason", "connections")),
     "shutdown.overrun": Line(ERROR),
     "store.failed": Line(ERROR, ("request",)),
+    "store.migrated": Line(INFO, ("path", "number", "backup")),
+    "store.recovered": Line(INFO),
     "store.resists": Line(WARNING),
+    "store.unavailable": Line(ERROR, ("reason",)),
     "tls.failed": Line(INFO, ("socket",), ("reason",)),
 }
 """Every line from INFO on, by its event."""

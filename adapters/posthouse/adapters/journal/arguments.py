@@ -19,10 +19,19 @@ from posthouse.core.encoding.ordering import ordered
 from posthouse.core.identity.cookies import read_secret, secret_of
 from posthouse.core.operations.operations import Busy, Failed, Refused
 from posthouse.core.service.authenticators import Basic, Bearer, Cookie, CrossSiteCredentials, UnreadableCredentials
+from posthouse.core.store.outcomes import Done, MaybeApplied
 from posthouse.core.values.errors import RpcError
 from posthouse.core.values.peers import Address, Identity, Peer
 
-OUTCOMES: Final[dict[type, str]] = {Identity: "identity", Refused: "refused", Failed: "failed", Busy: "busy"}
+from .stored import read_value, write_value
+
+OUTCOMES: Final[dict[type, str]] = {
+    Identity: "identity",
+    Refused: "refused",
+    Failed: "failed",
+    Busy: "busy",
+    MaybeApplied: "maybe_applied",
+}
 CREDENTIALS: Final[dict[type, str]] = {
     Bearer: "bearer",
     Basic: "basic",
@@ -147,6 +156,15 @@ def _read_named(names: dict[type, str], written: dict[str, Any] | None) -> Any:
     return convert(value, next(kind for kind, known in names.items() if known == name))
 
 
+def _write_outcome(outcome: Any) -> Any:
+    """The outcome of an external operation. Those of a store have values of several types."""
+    return {"done": write_value(outcome.value)} if type(outcome) is Done else _write_named(OUTCOMES, outcome)
+
+
+def _read_outcome(written: Any) -> Any:
+    return Done(read_value(written["done"])) if "done" in (written or ()) else _read_named(OUTCOMES, written)
+
+
 def _write_credentials(given: Any) -> Any:
     """One kind of credentials, or a list of several."""
     if isinstance(given, tuple):
@@ -219,7 +237,7 @@ NOTATIONS: Final[dict[str, Notation]] = {
     "value": JSON,
     "result": Notation(_write_result, _read_result),
     "error": Notation(_write_error, _read_error),
-    "outcome": Notation(partial(_write_named, OUTCOMES), partial(_read_named, OUTCOMES)),
+    "outcome": Notation(_write_outcome, _read_outcome),
     "credentials": Notation(_write_credentials, _read_credentials),
     "kinds": NAMES,
     "users": NAMES,

@@ -62,8 +62,8 @@ class Header(Struct, frozen=True, kw_only=True):
 
     `config` holds the values that differ from the defaults. `wall` is Unix time at monotonic 0. `openrpc` is the
     SHA-256 of the service's answer to `rpc.discover`. `events` are those that the host listened to. `direct` is
-    as for a Switchboard, `tell_exchanges` as for a Gateway. `left_out` is the number of entries that shrinking has
-    removed.
+    as for a Switchboard, `tell_exchanges` as for a Gateway. `store` is the durability of a store outside. `left_out` is
+    the number of entries that shrinking has removed.
     """
 
     journal: int = FORMAT
@@ -77,6 +77,7 @@ class Header(Struct, frozen=True, kw_only=True):
     events: tuple[EventName, ...] = ()
     direct: bool = True
     tell_exchanges: bool = True
+    store: str | None = None
     left_out: int = 0
 
     @classmethod
@@ -90,6 +91,7 @@ class Header(Struct, frozen=True, kw_only=True):
         events: tuple[EventName, ...] = (),
         direct: bool = True,
         tell_exchanges: bool = True,
+        store: str | None = None,
     ) -> Header:
         """The header for a switchboard with this policy. None: for a gateway without a switchboard."""
         usual = Config()
@@ -108,6 +110,7 @@ class Header(Struct, frozen=True, kw_only=True):
             events=events,
             direct=direct,
             tell_exchanges=tell_exchanges,
+            store=store,
         )
 
 

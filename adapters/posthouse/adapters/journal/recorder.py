@@ -18,7 +18,7 @@ from posthouse.core.service.results import Encoding, ResultError
 from posthouse.core.service.service import Service
 from posthouse.core.sessions.keys import read_secret, text_of
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Emit, Invoke, Verify
+from posthouse.core.values.effects import AskStore, Emit, Invoke, Verify
 from posthouse.core.values.lifecycle import ConnectionOpened, EventName
 from posthouse.core.values.peers import Address, SocketId
 from posthouse.transports.forwarding import Networks
@@ -30,6 +30,7 @@ from .arguments import NOTATIONS, InvalidResult, as_json, encodable, hide_creden
 from .format import INPUTS, Entry, Header, encode_line, parameters
 from .logins import Hide, hide_logins
 from .redaction import Redactor
+from .stored import without_passwords
 
 Write = Callable[[bytes], object]
 """Takes one line. Returning False (and only that) ends the recording."""
@@ -141,6 +142,8 @@ class Recorder:
         if name == "complete":
             unseen = self._result is None and raised is not None  # it raised before the result was encoded
             arguments["result"] = as_json(arguments.get("result")) if unseen else self._result
+        elif name == "conclude":
+            arguments["outcome"] = without_passwords(arguments.get("outcome"))
         elif name == "receive" and has_secrets(self.service) and type(arguments.get("data")) is bytes:
             arguments["data"] = hide_logins(arguments["data"], Hide(self._placeholder, self._session_secret))
         elif name == "connect" and "credentials" in arguments:
@@ -161,7 +164,7 @@ class Recorder:
             tuple(event.connection for event in opened),
             tuple(action.call for action in actions if type(action) is Invoke),
             raised,
-            tuple(action.operation for action in actions if type(action) is Verify),
+            tuple(action.operation for action in actions if type(action) in (Verify, AskStore)),
         )
         try:
             line = encode_line(entry)
@@ -224,16 +227,19 @@ def record(
     gateway: type[Gateway] = Gateway,
     board: type[Switchboard] = Switchboard,
     direct: bool = True,
+    store: str | None = None,
 ) -> Switchboard:
     """A switchboard of this service that is recorded from its first input on. `write` takes each line; `wall`,
     `entropy` and `events` are as for a Gateway, `about` and `direct` as for a Switchboard; `gateway` is the class to
-    build, and so is `board`. If clients send secrets, the gateway alone is recorded: bytes of sockets would be
-    credentials. So it is if the class of the board has inputs of its own."""
+    build, and so is `board`; `store` is the durability of a store outside. If clients send secrets, the gateway alone
+    is recorded: bytes of sockets would be credentials. So it is if the class of the board has inputs of its own."""
     recorded = None if has_secrets(service) or board is not Switchboard else policy
-    header = Header.of(service, config, wall=wall, policy=recorded, events=events, direct=direct)
+    header = Header.of(service, config, wall=wall, policy=recorded, events=events, direct=direct, store=store)
     recorder = Recorder(service, header, write, entropy)
     core = gateway(recorder.service, config, wall=wall, entropy=recorder.entropy, events=events)
     core.draw_secrets_from(recorder.secrets)
+    if store is not None:
+        core.use_external_store(store)
     made = board(core, policy, about, direct=direct)
     recorder.watch(core if recorded is None else made)
     return made

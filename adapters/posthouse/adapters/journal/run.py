@@ -20,7 +20,7 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.service.results import ResultError
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Effect, Emit, Invoke, Verify
+from posthouse.core.values.effects import AskStore, Effect, Emit, Invoke, Verify
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import ConnectionOpened
 from posthouse.core.values.peers import Address, Peer, SocketId
@@ -48,6 +48,9 @@ CREATES: Final = {
     "request": "request",
 }
 """The inputs that return a new id, and its kind."""
+
+ASKS: Final = (Verify, AskStore)
+"""The effects that begin an external operation."""
 
 ENDS: Final = {"closed": "socket", "released": "socket", "complete": "call", "fail": "call", "conclude": "operation"}
 """The inputs that report the end of something, and its kind."""
@@ -129,6 +132,8 @@ class Run:
             events=header.events,
             tell_exchanges=header.tell_exchanges,
         )
+        if header.store is not None:
+            core.use_external_store(header.store)
         self._policy: Final = header.policy or Policy()
         board = None if header.machine == "gateway" else Switchboard(core, self._policy, direct=header.direct)
         self.machine: Final[Switchboard | Gateway] = core if board is None else board
@@ -207,7 +212,7 @@ class Run:
         opened = [a.event.connection for a in actions if type(a) is Emit and type(a.event) is ConnectionOpened]
         invoked = [action.call for action in actions if type(action) is Invoke]
         self._ids["connection"].update(zip(entry.opened, opened, strict=False))
-        asked = [action.operation for action in actions if type(action) is Verify]
+        asked = [action.operation for action in actions if type(action) in ASKS]
         self._ids["call"].update(zip(entry.invoked, invoked, strict=False))
         self._ids["operation"].update(zip(entry.asked, asked, strict=False))
         self._unended.update((("operation", operation), None) for operation in asked)

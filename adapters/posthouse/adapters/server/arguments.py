@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from os import PathLike
 from typing import Any, Final, TypedDict
 
+from posthouse.adapters.store.store import Store
 from posthouse.adapters.system.clock import Clock
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
@@ -23,7 +24,7 @@ from .server import Server
 
 PORTS: Final = range(65536)
 
-MAY_BE_NONE: Final = ("host", "started")
+MAY_BE_NONE: Final = ("host", "started", "store")
 
 OTHERS: Final[dict[str, str]] = {
     "reload": "the command reloads: posthouse serve --reload",
@@ -74,6 +75,7 @@ class Options(TypedDict, total=False):
     clock: Clock
     journal: str | PathLike[str] | None
     journal_bytes: int
+    store: Store | None
     started: Callable[[Server], object] | None
 
 
@@ -193,6 +195,10 @@ def _is_flag(value: object) -> bool:
     return isinstance(value, bool)
 
 
+def _is_store(value: object) -> bool:
+    return all(callable(getattr(value, name, None)) for name in ("open", "close", "perform"))
+
+
 def _is_port(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value in PORTS
 
@@ -213,6 +219,7 @@ KINDS: Final[dict[str, tuple[Callable[[object], bool], str]]] = {
     "dev": (_is_flag, "True or False"),
     "access_log": (_is_flag, "True or False"),
     "signals": (_is_flag, "True or False"),
+    "store": (_is_store, 'a store, such as SqliteStore("store.db")'),
     "started": (callable, "a function that takes the Server"),
 }
 """The values that simpler arguments may have, and in words."""

@@ -24,6 +24,7 @@ from posthouse.adapters.handlers.watchdog import Watchdog
 from posthouse.adapters.handlers.workers import Workers
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import ERROR, report
+from posthouse.adapters.store.store import Store
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import ANONYMOUS, Address, Identity, SocketId
@@ -56,9 +57,16 @@ class Ended(Struct, frozen=True):
 
 
 async def drive(
-    service: Service, server: Server, entrances: Entrances, accepts: Callable[[], None], *, access_log: bool = False
+    service: Service,
+    server: Server,
+    entrances: Entrances,
+    accepts: Callable[[], None],
+    store: Store | None = None,
+    *,
+    access_log: bool = False,
 ) -> Ended:
-    """Run everything that a server has, from its beginning to its end. `accepts` is called when clients may come."""
+    """Run everything that a server has, from its beginning to its end. `accepts` is called when clients may come.
+    `store` is open."""
     runner = server._runner
     config = runner.board.config
     drained = anyio.Event()
@@ -76,7 +84,7 @@ async def drive(
     acceptor = Acceptor(entrances.listeners, runner, endpoints, entrances.tls)
     runs = Runs(runner, tasks, events, requests, watchdog, workers)
     verifications = Verifications(runner, tasks, events, watchdog, workers, hashing)
-    stored = StoreRequests(runner, tasks, events, None)
+    stored = StoreRequests(runner, tasks, events, store)
     runner.actions.update(
         performers(endpoints, runs, verifications, stored, requests, server._calls, events, acceptor, drained.set)
     )

@@ -23,6 +23,7 @@ from posthouse.adapters.journal.file import DEFAULT_BYTES
 from posthouse.adapters.loop.named import named_loop
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.report import DEBUG, INFO, LISTENING, WARNING, is_logged, report
+from posthouse.adapters.store.store import Store
 from posthouse.adapters.system.clock import Clock
 from posthouse.adapters.system.machine import Machine
 from posthouse.adapters.version import installed_version
@@ -38,6 +39,7 @@ from .driving import Entrances, drive, log_errors
 from .entrances.certificates import Certificates, certificate_files
 from .entrances.hosts import allowed_names, check_hosts, hosts_to_bind, warn_of_trust
 from .entrances.listeners import UNIX_MODE, adopt, listen_tcp, listen_unix
+from .opened_store import opened
 from .server import Server
 from .signals import end_process, on_signals
 
@@ -66,6 +68,7 @@ async def serve(
     clock: Clock = Clock(),
     journal: str | PathLike[str] | None = None,
     journal_bytes: int = DEFAULT_BYTES,
+    store: Store | None = None,
     started: Callable[[Server], object] | None = None,
     task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED,
     **unknown: Never,
@@ -92,6 +95,7 @@ async def serve(
       collector leaves out what existed at its start. In the main thread only.
     - `access_log`: one line of the logger `posthouse.access` (INFO) for each call and each refused request.
     - `journal`: a file in which all input is recorded, up to `journal_bytes`; the previous one is kept as `FILE.1`.
+    - `store`: what keeps users, tokens and sessions, such as a `SqliteStore`. None: they end with the server.
     - `started` is called, and `task_status` told, when the server accepts.
 
     Lifespans of the service start when the addresses are bound, before any client is served. They end after the last
@@ -102,7 +106,7 @@ async def serve(
     its end, and then when the shut-down has ended.
     """
     given: dict[str, object] = {"host": host, "port": port, "unix_mode": unix_mode, "fds": fds, "pipes": pipes}
-    given |= {"config": config, "dev": dev, "signals": signals}
+    given |= {"config": config, "dev": dev, "signals": signals, "store": store}
     named = {"allow_hosts": allow_hosts, "allow_origins": allow_origins, "started": started, "access_log": access_log}
     check_arguments(service, Options.__annotations__, {**given, **named, **unknown})
     build = BUILD.get(Build())
@@ -165,6 +169,8 @@ async def serve(
             # An orderly exchange is only of interest to hooks, and in the log at DEBUG.
             told = build.tell_exchanges or is_logged(DEBUG) or takes_contexts(service)
             core = build.gateway(service, config, wall=wall, entropy=entropy, events=events, tell_exchanges=told)
+            if store is not None:
+                core.use_external_store(store.durability)
             board = build.board(core, policy, about, direct=build.direct)
         else:
             board = record(
@@ -179,6 +185,7 @@ async def serve(
                 gateway=build.gateway,
                 board=build.board,
                 direct=build.direct,
+                store=None if store is None else store.durability,
             )
         runner = Runner(board, system)
         stack.callback(runner.close)
@@ -198,7 +205,8 @@ async def serve(
                 started(server)
 
         entrances = Entrances(listeners, tls, pipes, pipe_identity)
-        ended = await drive(service, server, entrances, accepts, access_log=access_log)
+        async with opened(store, config.cleanup_grace):
+            ended = await drive(service, server, entrances, accepts, store, access_log=access_log)
     if ended.left and signals:
         log_errors(ended.errors)
         end_process(system.signals)

@@ -9,10 +9,12 @@ from posthouse.core.store.requests import Request
 
 
 class Store(Protocol):
-    """Keeps the rows of one server at a time. `durability` names what keeps them, such as `sqlite`: replies to writes
-    tell it."""
+    """Keeps the rows of one server at a time."""
 
-    durability: str
+    @property
+    def durability(self) -> str:
+        """What keeps the rows, such as `sqlite`: replies to writes tell it."""
+        ...
 
     async def open(self) -> None:
         """Be ready for requests. Called once, before the first of them. Raises UsageError for a store that cannot be

@@ -36,14 +36,15 @@ class Asked(Struct, frozen=True, gc=False):
 
 
 class Storage:
-    """Asks the store. `memory` is the store in this process, or None if it is outside. `records` are the requests whose
-    answers are waited for, by their operations."""
+    """Asks the store. `memory` is the store in this process, or None if it is outside. `durability` names what keeps
+    its rows. `records` are the requests whose answers are waited for, by their operations."""
 
     def __init__(self, shared: Shared, operations: Operations) -> None:
         self._shared = shared
         self._operations = operations
         self._ended: dict[str, Ended] = {}
         self.memory: MemoryStore | None = MemoryStore(shared.hold)
+        self.durability: str = self.memory.durability
         self.records: dict[OperationId, Asked] = {}
         operations.on(ASK, OUTCOMES, self._concluded, _ignore)
 

@@ -26,6 +26,7 @@ from posthouse.adapters.command.workers import Addresses, check_workers, run_wor
 from posthouse.adapters.report import LISTENING
 from posthouse.adapters.server.entrances.listeners import UNIX_MODE
 from posthouse.adapters.server.server import Server
+from posthouse.adapters.store.sqlite.store import SqliteStore
 from posthouse.adapters.terminal import Misuse, say
 from posthouse.adapters.workers.worker import Attendance
 from posthouse.core.service.service import Service
@@ -109,6 +110,13 @@ proxies = partial(click.option, cls=Option, section="Proxies")
     help="Accept the bearer tokens of this file, beside the service's own authenticators; posthouse token hash makes "
     "its entries.",
 )
+@click.option(
+    "--store",
+    metavar="PATH",
+    cls=Option,
+    section="Running",
+    help="An SQLite file that keeps users, tokens and sessions; it is created. Without it, they end with the server.",
+)
 @callers(
     "--require-auth",
     is_flag=True,
@@ -177,6 +185,7 @@ def command(
     allow_host: tuple[str, ...],
     allow_origin: tuple[str, ...],
     tokens: str | None,
+    store: str | None,
     require_auth: bool,
     dev: bool,
     trust_proxy: tuple[str, ...],
@@ -260,6 +269,7 @@ def command(
             allow_hosts=list(allow_host),
             allow_origins=list(allow_origin),
             dev=dev,
+            store=None if store is None else SqliteStore(store),
             started=started,
         )
     finally:

@@ -1,0 +1,217 @@
+"""The conformance kit: what every store must do, as checks for the tests of a store.
+
+    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+    @pytest.mark.anyio
+    async def test_it_is_a_store(check: Check, tmp_path: Path) -> None:
+        await check(lambda place: PostgresStore(...))
+
+The function that a check gets makes a store that is not open. A place is a short name: a store of a new place is empty;
+one that is made for a place again, after the first one was closed, has its rows. A check raises AssertionError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
+from posthouse.core.operations.operations import Refused
+from posthouse.core.store.memory import MemoryStore
+from posthouse.core.store.outcomes import OTHER_VERSION, STOLEN, UNKNOWN, Done, StoreOutcome
+from posthouse.core.store.requests import (
+    AddSession,
+    AddToken,
+    AddUser,
+    EndSession,
+    FindSession,
+    FindToken,
+    ListUsers,
+    Request,
+    ResumeSession,
+    UpdateSession,
+    UseSession,
+)
+from posthouse.core.store.rows import SessionRow, TokenRow, UserRow
+from posthouse.core.values.peers import Identity
+
+from .draws import IDLE, Draws, digest, everything, script, session_of
+from .store import Store
+
+Make = Callable[[str], Store]
+Check = Callable[[Make], Awaitable[None]]
+
+
+@asynccontextmanager
+async def opened(store: Store) -> AsyncIterator[Store]:
+    """The store, open until the end of the block."""
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def each_rule_counts(make: Make) -> None:
+    """A script of requests has the outcomes that a MemoryStore gives."""
+    memory = MemoryStore()
+    async with opened(make("script")) as store:
+        for step, request in enumerate(script()):
+            await _compare(store, memory, request, f"step {step} of the script")
+
+
+async def it_answers_as_the_rules_say(make: Make) -> None:
+    """Random sequences of requests have the outcomes that a MemoryStore gives, and leave the same rows."""
+    for seed in range(12):
+        memory = MemoryStore()
+        draws = Draws(seed, memory)
+        async with opened(make(f"rules-{seed}")) as store:
+            for step in range(100):
+                request = draws.request()
+                await _compare(store, memory, request, f"sequence {seed}, step {step}")
+
+
+async def _compare(store: Store, memory: MemoryStore, request: Request, where: str) -> None:
+    expected, outcome = memory.perform(request), await store.perform(request)
+    assert outcome == expected, f"{where}: the outcome of {request} is {outcome}: it must be {expected}"
+
+
+async def it_keeps_its_rows_when_it_is_closed(make: Make) -> None:
+    """A store that is opened again has every row. (Not for a store in memory.)"""
+    for seed in range(4):
+        memory = MemoryStore()
+        draws = Draws(seed, memory)
+        for part in range(3):
+            async with opened(make(f"kept-{seed}")) as store:
+                for request in everything():
+                    await _compare(store, memory, request, f"sequence {seed}, opened for the {part + 1}. time")
+                for step in range(30):
+                    await _compare(store, memory, draws.request(), f"sequence {seed}, part {part}, step {step}")
+
+
+async def _all(store: Store, requests: Sequence[Request]) -> list[StoreOutcome]:
+    """The outcomes of requests that are performed at the same time."""
+    outcomes: dict[int, StoreOutcome] = {}
+
+    async def perform(number: int, request: Request) -> None:
+        outcomes[number] = await store.perform(request)
+
+    async with anyio.create_task_group() as group:
+        for number, request in enumerate(requests):
+            group.start_soon(perform, number, request)
+    return [outcomes[number] for number in range(len(requests))]
+
+
+async def of_writes_at_the_same_time_one_wins(make: Make) -> None:
+    """Updates of one version, and uses of a new secret beside the old one: each has one order, in which the rules
+    hold."""
+    async with opened(make("races")) as store:
+        for turn in range(10):
+            id = f"race-{turn}"
+            assert await store.perform(session_of(id, "one")) == Done(())
+            updates = [
+                UpdateSession(f"{number:032x}", id, b'{"by":%d}' % number, (), 1, 100, 0.0, IDLE)
+                for number in range(20)
+            ]
+            outcomes = await _all(store, updates)
+            won = [outcome for outcome in outcomes if isinstance(outcome, Done)]
+            assert len(won) == 1, f"{len(won)} of 20 updates of one version were done: it must be one"
+            assert outcomes.count(OTHER_VERSION) == 19
+            resumes = [
+                ResumeSession(f"{number:032x}", id, digest("one"), digest(f"new {number}"), 0.0, IDLE)
+                for number in range(5)
+            ]
+            outcomes = await _all(store, resumes)
+            assert all(isinstance(outcome, Done) for outcome in outcomes)  # nobody has used one of the new secrets
+            uses = [UseSession(f"{number:032x}", id, digest(f"new {number}"), 0.0, IDLE) for number in range(5)]
+            outcomes = await _all(store, uses)
+            assert STOLEN in outcomes, "a secret that was replaced was used, and no theft was seen"
+            assert await store.perform(FindSession(id, 0.0, IDLE)) == Done(None)
+
+
+async def writes_of_one_row_keep_their_order(make: Make) -> None:
+    """Writes that are begun one after the other, without waiting for their outcomes, are done in this order."""
+    async with opened(make("order")) as store:
+        for turn in range(10):
+            id = f"order-{turn}"
+            update = UpdateSession("2" * 32, id, b'{"a":1}', (), 1, 100, 0.0, IDLE)
+            outcomes: list[StoreOutcome | None] = [None] * 4
+            requests: list[Request] = [session_of(id, "one"), update, EndSession("3" * 32, id), update]
+            async with anyio.create_task_group() as group:
+                for number, request in enumerate(requests):
+                    await _begun(group, store, request, outcomes, number)
+            assert outcomes[0] == Done(())
+            assert isinstance(outcomes[1], Done)
+            assert outcomes[2:] == [Done(True), UNKNOWN]
+
+
+async def _begun(
+    group: anyio.abc.TaskGroup, store: Store, request: Request, outcomes: list[StoreOutcome | None], number: int
+) -> None:
+    """Begin a request, and return when it runs."""
+
+    async def perform(*, task_status: anyio.abc.TaskStatus[None]) -> None:
+        task_status.started()
+        outcomes[number] = await store.perform(request)
+
+    await group.start(perform)
+
+
+async def texts_come_back_as_they_were(make: Make) -> None:
+    """Names, labels and data of every kind of characters, and times to the last digit."""
+    texts = (
+        "\0",
+        "a\0b",
+        "\x7f",
+        "'; DROP TABLE users; --",
+        "%s {x} \\",
+        "Zoë",
+        "日本",
+        "\U0001f40e",
+        " ",
+        "x" * 1_000,
+    )
+    async with opened(make("texts")) as store:
+        for number, text in enumerate(texts):
+            at = 1_700_000_000.1 + number / 3
+            user = UserRow(user=text, password=text, scopes=(text,), profile=b'"\xf0\x9f\x90\x8e"', created_at=at)
+            token = TokenRow(id=f"t{number}", user=text, digest=digest(text), label=text, created_at=at)
+            identity = Identity(text, (text,), at + 1e6, text, at)
+            row = SessionRow(
+                id=f"s{number}", identity=identity, current=digest(text), created_at=at, used_at=at, ends_at=at + 1e6
+            )
+            for request in (AddUser("1", user, 99), AddToken("2", token, 99), AddSession("3", row, 99, 99, at, 1e6)):
+                outcome = await store.perform(request)
+                assert isinstance(outcome, Done), f"{request}: {outcome}"
+            assert await store.perform(FindToken(digest(text))) == Done((token, user)), f"{text!r} has changed"
+            assert await store.perform(FindSession(f"s{number}", at, 1e6)) == Done(row), f"{text!r} has changed"
+        listed = await store.perform(ListUsers("", len(texts)))
+        assert isinstance(listed, Done)
+        assert [row.user for row in listed.value] == sorted(texts), "users are listed by the code points of their names"
+
+
+async def a_refusal_changes_nothing(make: Make) -> None:
+    """What a store refuses leaves every row as it was, but for a stolen session, which ends."""
+    for seed in range(4):
+        memory = MemoryStore()
+        draws = Draws(1_000 + seed, memory)
+        async with opened(make(f"refused-{seed}")) as store:
+            for _ in range(40):
+                before = [await store.perform(request) for request in everything()]
+                request = draws.request()
+                outcome = await store.perform(request)
+                if isinstance(memory.perform(request), Refused) and outcome != STOLEN:
+                    after = [await store.perform(request) for request in everything()]
+                    assert after == before, f"{request} must be refused, and has changed rows"
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    each_rule_counts,
+    it_answers_as_the_rules_say,
+    of_writes_at_the_same_time_one_wins,
+    writes_of_one_row_keep_their_order,
+    texts_come_back_as_they_were,
+    a_refusal_changes_nothing,
+    it_keeps_its_rows_when_it_is_closed,
+)
+"""Every check. The last one is not for a store in memory."""
