@@ -32,6 +32,29 @@ def test_31_a_foreign_host_is_misdirected(host: bytes) -> None:
     assert status(host=host) == 421
 
 
+WILDCARD = Policy(hosts=("*.Example.org", "api.example.net"))
+
+
+@pytest.mark.parametrize("host", [b"a.example.org", b"A.B.example.ORG:8443", b"-.example.org", b"api.example.net"])
+def test_a_star_stands_for_all_names_below_a_name(host: bytes) -> None:
+    assert WILDCARD.allows_host(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        b"example.org",
+        b".example.org",
+        b"aexample.org",
+        b"a.example.org.evil.net",
+        b"*.example.net",
+        b"x.api.example.net",
+    ],
+)
+def test_31_a_star_stands_for_no_other_name(host: bytes) -> None:
+    assert not WILDCARD.allows_host(host)
+
+
 @pytest.mark.parametrize("origin", [b"https://app.example", b"http://localhost:3000", None])
 def test_an_allowed_origin_is_let_in_and_so_is_none(origin: bytes | None) -> None:
     assert status(origin=origin) is None

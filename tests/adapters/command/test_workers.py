@@ -186,6 +186,17 @@ def test_options_that_exclude_each_other_are_a_mistake(
     assert problem in capsys.readouterr().err
 
 
+def test_a_service_with_sessions_needs_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "keeping.py").write_text(
+        "from posthouse.core import Service\nservice = Service('kept', sessions='on')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["serve", "keeping:service", "--workers", "2"]) == 2
+    assert "service kept has sessions or users, which one process keeps" in capsys.readouterr().err
+
+
 def test_reload_names_the_extra_that_it_needs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -253,6 +253,7 @@ def test_scopes_are_a_collection_of_strings(scopes: Any, message: str) -> None:
 def test_a_service_says_whether_its_clients_have_sessions(choice: Any) -> None:
     assert Accounts.of(sessions=choice) == Accounts(sessions=choice)
     assert Accounts.of() == Accounts(sessions="off")
+    assert Accounts.of(sessions=choice).stored is (choice != "off")
 
 
 @pytest.mark.parametrize("choice", [True, None, "of", ["on"]])

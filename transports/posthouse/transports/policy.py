@@ -15,8 +15,12 @@ from posthouse.core.values.peers import ANONYMOUS, Identity
 
 from .refusal import Refusal
 
-HOST_NAME: Final = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
-"""A host in the allow-list: a lower-case name or address without a port, IPv6 in brackets."""
+HOST_NAME: Final = re.compile(r"(?:\*\.)?[a-z0-9._-]+|\[[0-9a-f:.]+\]")
+"""A host in the allow-list: a lower-case name or address without a port, IPv6 in brackets. After `*.`: all names below
+this one."""
+
+LABELS: Final = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
+"""The labels of a name before a star's own."""
 
 ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+")
 """A serialised origin (RFC 6454 section 6.2): scheme, host, and a port unless it is the scheme's default; no path."""
@@ -48,10 +52,10 @@ ACCEPT_POST: Final = ((b"Accept-Post", b"application/json, application/json-rpc"
 class Policy(Struct, frozen=True):
     """Who may open connections. Raises UsageError for a host or an origin that no request can match.
 
-    `hosts` are compared without port and case, `origins` exactly. `identity` is that of callers who have not
-    authenticated. `binary`: WebSocket binary messages are passed on, as `codec.Binary`. `loopback_origins`: pages from
-    this machine are allowed, whatever their port. `secure`: the server itself does TLS, so that a page of the same
-    origin was loaded over https.
+    `hosts` are compared without port and case, `origins` exactly. `*.example.org` stands for all names below example.org.
+    `identity` is that of callers who have not authenticated. `binary`: WebSocket binary messages are passed on, as
+    `codec.Binary`. `loopback_origins`: pages from this machine are allowed, whatever their port. `secure`: the server
+    itself does TLS, so that a page of the same origin was loaded over https.
     """
 
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
@@ -75,8 +79,14 @@ class Policy(Struct, frozen=True):
 
     def allows_host(self, host: bytes) -> bool:
         """Is this Host header's name in the list?"""
-        name = host.decode("latin-1")
-        return name in self.hosts or PORT.sub("", name).lower() in self.hosts
+        text = host.decode("latin-1")
+        if text in self.hosts:
+            return True
+        name = PORT.sub("", text).lower()
+        if name in self.hosts:
+            return True
+        below = [listed[1:] for listed in self.hosts if listed.startswith("*.")]
+        return any(name.endswith(end) and LABELS.fullmatch(name.removesuffix(end)) for end in below)
 
     def allows_origin(self, origin: bytes) -> bool:
         """Is this Origin header in the list, or that of a loopback page where those are allowed? `null` never is: every

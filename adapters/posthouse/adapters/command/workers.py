@@ -22,6 +22,7 @@ from posthouse.adapters.terminal import Misuse, say
 from posthouse.adapters.workers.places import listen_for_places
 from posthouse.adapters.workers.roster import Patience, Roster
 from posthouse.adapters.workers.supervisor import Supervisor
+from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 
 from .systemd import Notifier
@@ -49,8 +50,11 @@ class Addresses(Struct, frozen=True):
     secure: bool
 
 
-def check_workers(count: int, *, reload: bool, journal: str | None) -> None:
-    """Raise Misuse for options that several processes cannot have."""
+def check_workers(count: int, service: Service, *, reload: bool, journal: str | None) -> None:
+    """Raise Misuse for options and services that several processes cannot have."""
+    if count > 1 and service.accounts.stored:
+        hint = "leave out --workers"
+        raise Misuse(f"service {service.name} has sessions or users, which one process keeps", hint=hint)
     if journal is not None:
         raise Misuse("--journal records one process: leave out --workers and --reload")
     if reload and count > 1:

@@ -49,6 +49,11 @@ class Accounts(Struct, frozen=True):
 
     sessions: SessionsOption = "off"
 
+    @property
+    def stored(self) -> bool:
+        """Does the service keep anything in a store?"""
+        return self.sessions != "off"
+
     @classmethod
     def of(cls, *, sessions: object = "off") -> Accounts:
         """Check a declaration. Raises UsageError if it is invalid."""

@@ -94,8 +94,9 @@ proxies = partial(click.option, cls=Option, section="Proxies")
     "--allow-host",
     multiple=True,
     metavar="NAME",
-    help="A host name that clients may use, in place of localhost, 127.0.0.1 and [::1]; repeatable. Required to "
-    "listen beyond this machine, and behind a proxy that forwards its own host name.",
+    help="A host name that clients may use, in place of localhost, 127.0.0.1 and [::1]; repeatable. `*.example.org` "
+    "stands for all names below. Required to listen beyond this machine, and behind a proxy that forwards its own host "
+    "name.",
 )
 @callers(
     "--allow-origin",
@@ -232,7 +233,7 @@ def command(
         click.echo(written(config, running.config, in_file, given))
         return 0
     if workers is not None or reload:
-        check_workers(workers or 1, reload=reload, journal=running.journal)
+        check_workers(workers or 1, service, reload=reload, journal=running.journal)
         addresses = Addresses(host, PORT if port is None else port, unix, mode, unix_group, fds, tls_cert is not None)
         with in_terms_of_options(running):
             return run_workers(workers or 1, addresses, config, reload=reload)
