@@ -10,6 +10,8 @@ import coverage
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.secrecy.plugin import Secrecy
+
 settings.register_profile(
     "suite", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -88,6 +90,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Secrecy())
     distributes = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
     if config.getoption("--coverage") and not distributes:
         config.pluginmanager.register(Measurement())

@@ -7,7 +7,7 @@ from posthouse.core import Emit
 from posthouse.core.values.lifecycle import RequestRefused
 from posthouse.transports.http.routes import SECRETS
 
-from tests.adapters.canary import CANARY, has_canary
+from tests.secrecy.search import CANARY, Search
 from tests.transports.board import HERE, Board
 
 from .attacker import UPGRADE, status
@@ -28,4 +28,4 @@ def test_row_29_a_token_in_the_url_is_refused_and_told_nowhere(name: bytes, upgr
     events = [action.event for action in board.actions if isinstance(action, Emit)]
     assert RequestRefused in map(type, events)
     told = [answer, repr(events).encode(), repr(board.board.gateway.stats()).encode()]
-    assert not any(map(has_canary, told))
+    assert not any(map(Search([SECRET]).finds, told))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
-import zlib
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -31,67 +29,15 @@ from posthouse.core import (
     Service,
     UsageError,
 )
-from posthouse.transports.websocket.frames import FIN, RSV1, TEXT, masked_frame
+
+from tests.secrecy.search import CANARY, Search
 
 from .authenticators.signed import AUDIENCE, ISSUER, NOW, pem, signed
-from .canary import CANARY, has_canary
 from .loopback import UPGRADE, Client, post, serving, text
 
 STATIC = f"static-{CANARY}-55aa"
 RIGHT = f"right-{CANARY}-7f3a"
 WRONG = f"wrong-{CANARY}-91bc"
-
-
-# The search
-
-
-def deflated(data: bytes) -> bytes:
-    compressor = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return (compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
-
-
-ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
-    "plain": bytes,
-    "upper case": bytes.upper,
-    "JSON escapes": lambda data: b"".join(b"\\u%04x" % byte for byte in data),
-    "JSON in JSON": lambda data: encode(encode(b"".join(b"\\u%04X" % byte for byte in data).decode()).decode()),
-    "percent": lambda data: b"".join(b"%%%02X" % byte for byte in data),
-    "base64": b64encode,
-    "base64, 1 before": lambda data: b64encode(b"a" + data),
-    "base64, 2 before": lambda data: b64encode(b"ab" + data),
-    "base64, cut": lambda data: b64encode(data)[1:],
-    "base64url without padding": lambda data: urlsafe_b64encode(b"\xff\xfe" + data).rstrip(b"="),
-    "base64 twice": lambda data: b64encode(b64encode(data)),
-    "hex": lambda data: data.hex().encode(),
-    "hex in upper case": lambda data: data.hex().upper().encode(),
-    "hex, cut": lambda data: data.hex().encode()[1:],
-    "hex with colons": lambda data: data.hex(":").encode(),
-    "deflate": deflated,
-    "gzip": gzip.compress,
-    "zlib": zlib.compress,
-    "a frame": lambda data: masked_frame(FIN | TEXT, data, b"\x81\x02\x93\xf4"),
-    "a long frame": lambda data: masked_frame(FIN | TEXT, data + b"x" * 200, b"\x81\x02\x93\xf4"),
-    "a compressed frame": lambda data: masked_frame(FIN | RSV1 | TEXT, deflated(data), b"\x81\x02\x93\xf4"),
-    "hex of a compressed frame with base64": lambda data: (
-        masked_frame(FIN | RSV1 | TEXT, deflated(b64encode(data)), b"\x81\x02\x93\xf4").hex().encode()
-    ),
-}
-
-
-@pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("around", [(b"", b""), (b'{"seen": "', b'"}'), (b"\x82\x00\x8a\x01", b"\x00\xff\x00")])
-def test_the_search_finds_a_canary_in_every_encoding(encoding: str, around: tuple[bytes, bytes]) -> None:
-    before, behind = around
-    assert has_canary(before + ENCODINGS[encoding](RIGHT.encode()) + behind)
-
-
-def test_the_search_finds_nothing_where_nothing_is() -> None:
-    assert not has_canary(b"")
-    for encoding in ENCODINGS.values():
-        assert not has_canary(encoding(b"a text without any bird, 0123456789abcdef"))
-
-
-# The server
 
 
 class Key(Struct):
@@ -304,6 +250,7 @@ async def test_row_29_no_secret_is_in_a_log_an_event_an_answer_a_statistic_or_a_
             await each.stream.aclose()
     accepted = {event.authenticator for event in seen.events if isinstance(event, AuthSucceeded)}
     assert accepted == {"bearer", "basic", "key", "jwt", "static", "argon2"}
+    search = Search([CANARY])
     for place, found in {
         "log": [line.encode() for line in seen.logged],
         "events": [repr(event).encode() for event in seen.events],
@@ -312,7 +259,7 @@ async def test_row_29_no_secret_is_in_a_log_an_event_an_answer_a_statistic_or_a_
         "journal": journal.read_bytes().splitlines(),
     }.items():
         assert found, place
-        assert [each[:300] for each in found if has_canary(each)] == [], place
+        assert [each[:300] for each in found if search.finds(each)] == [], place
 
 
 def json_web_tokens(file: Path) -> JsonWebTokens:
@@ -348,4 +295,4 @@ def test_a_file_with_a_secret_in_the_wrong_place_is_refused_without_it(
     file.write_text(content)
     with pytest.raises(UsageError) as refused:
         make(file)
-    assert not has_canary(str(refused.value).encode()), str(refused.value)
+    assert not Search([CANARY]).finds(str(refused.value).encode()), str(refused.value)
