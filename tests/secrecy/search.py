@@ -18,8 +18,11 @@ CANARY: Final = "KanaRi"
 DEPTH: Final = 4
 """How many encodings may lie around a secret."""
 
+BLIND: Final = 64
+"""Deflate is looked for at so many first bytes, and behind them where a frame begins."""
+
 MOST: Final = 1 << 16
-"""Deflate is looked for at every offset of so many bytes at most: of more, where a frame begins."""
+"""The most bytes that are inflated of one stream."""
 
 ESCAPED: Final = re.compile(rb"\\+u00([0-9A-Fa-f]{2})|\\+([/\"])")
 PERCENT: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
@@ -96,7 +99,7 @@ def binary(data: bytes) -> Iterator[bytes]:
         if payload is not None:
             yield payload
             yield from inflated(payload)
-        if len(data) <= MOST:
+        if start < BLIND:
             yield from inflated(data[start:])
 
 

@@ -35,7 +35,7 @@ def logged_in(world: AuthWorld, identity: Identity = ADA) -> ConnectionId:
 
 
 def log_in(world: AuthWorld, connection: ConnectionId, identity: Identity, method: str = "auth.login") -> None:
-    world.call(connection, method, {"method": "bearer", "token": repr(identity)}, 90)
+    world.call(connection, method, {"method": "bearer", "token": repr(identity)[::-1]}, 90)
     world.conclude(world.asked().operation, identity)
 
 
