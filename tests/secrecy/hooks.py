@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any, Final
 
 from posthouse.adapters.authenticators.keys.store import KeyStore
@@ -102,6 +103,7 @@ def hooked() -> Iterator[None]:
 
 
 def _wrapped(method: Callable[..., Any], see: See) -> Callable[..., Any]:
+    @wraps(method)
     def wrapped(*arguments: Any, **named: Any) -> Any:
         result = method(*arguments, **named)
         if Active.watch is not None:

@@ -51,7 +51,18 @@ BRIEF: Final = tuple(f"ada {life}" for life in LIVES)
 LATE: Final = "late "
 """Before a token: its authenticator takes a while to accept it."""
 
-TOKENS: Final = ("ada", "ada", "ada too", "bob", "eve", "wrong", "slow ada", "late ada", "raises", "a-token-that-is-too-long")
+TOKENS: Final = (
+    "ada",
+    "ada",
+    "ada too",
+    "bob",
+    "eve",
+    "wrong",
+    "slow ada",
+    "late ada",
+    "raises",
+    "a-token-that-is-too-long",
+)
 
 PASSWORDS: Final = (("ada", "right"), ("bob", "right"), ("ada", "wrong"))
 
