@@ -37,7 +37,7 @@ class Served:
 
         @service.authenticator("bearer")
         def bearer(credentials: Bearer) -> Identity | None:
-            return Identity("ada") if credentials.token == "right" else None
+            return Identity("ada") if credentials.token == "the-right-token" else None
 
         @service.method
         def echo(value: Any) -> Any:

@@ -32,7 +32,7 @@ async def user_of_websocket(server: Served, **options: Any) -> object:
 def test_a_log_in_with_a_cookie_lasts_until_the_log_out(server: Served) -> None:
     # Clients that are no browsers do not send a Secure cookie over http, so that it is given to them by hand.
     with httpx.Client() as client:
-        answer = client.post(server.rpc, json=call("auth.login", method="bearer", token="right", cookie=True))
+        answer = client.post(server.rpc, json=call("auth.login", method="bearer", token="the-right-token", cookie=True))
         assert answer.json()["result"]["user"] == "ada"
         cookie, *attributes = answer.headers["set-cookie"].split("; ")
         assert sorted(attributes) == ["HttpOnly", "Max-Age=7776000", "Path=/", "SameSite=Strict", "Secure"]
@@ -46,9 +46,9 @@ def test_a_log_in_with_a_cookie_lasts_until_the_log_out(server: Served) -> None:
 
 
 def test_a_websocket_offers_a_token_as_a_subprotocol(server: Served) -> None:
-    ours = "posthouse.v1.json"
-    assert asyncio.run(user_of_websocket(server, protocols=(ours, "posthouse.bearer.cmlnaHQ"))) == "ada"
-    assert asyncio.run(user_of_websocket(server, protocols=(ours, "posthouse.bearer.d3Jvbmc"))) == 401
-    assert asyncio.run(user_of_websocket(server, protocols=("posthouse.bearer.cmlnaHQ",))) == 400
-    both = {"protocols": (ours, "posthouse.bearer.cmlnaHQ"), "headers": {"Authorization": "Bearer right"}}
+    ours, right, wrong = "posthouse.v1.json", "posthouse.bearer.dGhlLXJpZ2h0LXRva2Vu", "posthouse.bearer.d3Jvbmc"
+    assert asyncio.run(user_of_websocket(server, protocols=(ours, right))) == "ada"
+    assert asyncio.run(user_of_websocket(server, protocols=(ours, wrong))) == 401
+    assert asyncio.run(user_of_websocket(server, protocols=(right,))) == 400
+    both = {"protocols": (ours, right), "headers": {"Authorization": "Bearer the-right-token"}}
     assert asyncio.run(user_of_websocket(server, **both)) == "ada"
