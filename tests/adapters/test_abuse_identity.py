@@ -96,3 +96,21 @@ async def test_row_04_a_websocket_that_does_not_log_in_is_closed_and_a_call_with
         while not told:
             await anyio.lowlevel.checkpoint()
         assert server.stats()["limit.authentication_timeout"] == 1
+
+
+async def test_statistics_over_loopback_are_told_to_a_caller_with_the_scope_and_to_no_other() -> None:
+    service = Service("guarded")
+
+    @service.authenticator("bearer")
+    async def bearer(credentials: Bearer) -> Identity | None:
+        await anyio.lowlevel.checkpoint()
+        return {"root": Identity("root", ("admin",)), "ada": Identity("ada")}.get(credentials.token)
+
+    async with serving(service) as server:
+        for token, expected in ((b"root", 200), (b"root", 200), (b"ada", 403), (b"wrong", 401), (b"", 401)):
+            async with connected(server) as client:
+                credentials = b"Authorization: Bearer %b\r\n" % token if token else b""
+                await client.send(b"GET /stats HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % credentials)
+                status, answer = await client.response()
+                assert status == expected
+                assert ("auth.succeeded" in answer) is (status == 200)

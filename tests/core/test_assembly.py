@@ -15,7 +15,7 @@ from posthouse.core.store.rows import UserRow
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Answer, AskStore, Disconnect, Emit, Invoke, Transmit
 from posthouse.core.values.lifecycle import ConnectionClosed, ConnectionOpened, EventNames
-from posthouse.core.values.peers import Kind, OperationId, Peer
+from posthouse.core.values.peers import Identity, Kind, OperationId, Peer
 
 from tests.core.world import WALL, service
 
@@ -119,3 +119,9 @@ def test_a_gateway_has_a_store_in_memory_unless_its_store_is_outside() -> None:
     assert gateway._storage.durability == "disk"
     assert gateway._storage.begin("test", 1, FindUser("ada"), 0.0) == 1
     assert gateway.outbox == [AskStore(OperationId(1), FindUser("ada"))]
+
+
+def test_the_caller_of_a_connection_can_be_looked_up() -> None:
+    gateway = Gateway(service(), wall=WALL, entropy=bytes)
+    one = gateway.connect(Peer("http", identity=Identity("ada")), 0.0, ahead=True)
+    assert gateway.identity(one) == Identity("ada")

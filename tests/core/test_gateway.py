@@ -83,7 +83,8 @@ SIGNATURES = {
     "accepted": "(self, address: 'Address', now: 'float', *, trusted: 'bool' = False) -> 'SocketId | None'",
     "arrived": "(self, socket: 'SocketId', address: 'Address', now: 'float') -> 'bool'",
     "released": "(self, socket: 'SocketId', now: 'float') -> 'None'",
-    "connect": "(self, peer: 'Peer', now: 'float', *, credentials: 'object' = None) -> 'ConnectionId'",
+    "connect": "(self, peer: 'Peer', now: 'float', *, credentials: 'object' = None, ahead: 'bool' = False)"
+    " -> 'ConnectionId'",
     "receive": "(self, connection: 'ConnectionId', data: 'bytes', now: 'float') -> 'None'",
     "heard": "(self, connection: 'ConnectionId', now: 'float') -> 'None'",
     "report_held": "(self, connection: 'ConnectionId', size: 'int', now: 'float') -> 'None'",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import get_args
 
 import pytest
-from posthouse.core import UsageError
+from posthouse.core import Config, UsageError
 from posthouse.core.values.close_reasons import MAX_CONNECTIONS
 from posthouse.transports.codec import (
     ABNORMAL,
@@ -19,6 +19,7 @@ from posthouse.transports.codec import (
     Output,
     Send,
     Shut,
+    message_limit,
 )
 from posthouse.transports.http.server import Http1
 from posthouse.transports.pipes.content_length import ContentLengthFraming
@@ -89,6 +90,7 @@ def test_the_inherited_verbs_do_nothing() -> None:
     codec.close_idle(0.0)
     codec.shed(0.0)
     codec.heartbeat(0.0)
+    codec.limit_messages(authenticated=False)
     codec.pause_output()
     codec.resume_output(0.0)
     codec.drain()
@@ -124,3 +126,10 @@ def test_a_value_that_was_built_cannot_change() -> None:
 
 def test_an_answer_is_no_refusal_unless_it_says_so() -> None:
     assert (Answered(200).reason, Answered(200).rejected_value, Answered(200).client) == (None, None, None)
+
+
+def test_a_caller_who_is_not_authenticated_sends_smaller_messages_and_never_larger_ones() -> None:
+    config = Config(max_message_bytes=20, max_message_bytes_unauthenticated=10)
+    assert (message_limit(config, authenticated=True), message_limit(config, authenticated=False)) == (20, 10)
+    config = Config(max_message_bytes=20, max_message_bytes_unauthenticated=30)
+    assert (message_limit(config, authenticated=True), message_limit(config, authenticated=False)) == (20, 20)

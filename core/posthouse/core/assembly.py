@@ -1,4 +1,4 @@
-"""The tables of a gateway: in which order they are built, and which of them knows which.
+"""The tables of a gateway: in which order they are built, which of them knows which, and one look-up in them.
 
 It has no input: those are in `gateway.py`. A new table is built here, and its `drop` is added here.
 """
@@ -42,6 +42,7 @@ from posthouse.core.store.storage import Storage
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Effect
 from posthouse.core.values.lifecycle import ConnectionClosed, ConnectionOpened, EventNames, wanted_events
+from posthouse.core.values.peers import ConnectionId, Identity
 from posthouse.core.values.shared import Entropy, Shared
 
 
@@ -73,8 +74,8 @@ class Assembly:
         self._liveness = Liveness(shared, connections, self._flow)
         self._openings = Openings(shared, connections, self._liveness)
         self._delivery = Delivery(shared, connections, self._flow)
-        self._expiry = Expiry(shared, connections, self._delivery)
         self._demands = Demands(shared, connections)
+        self._expiry = Expiry(shared, connections, self._delivery, self._demands)
         self._calls = Calls(shared)
         self._replies = Replies(shared, self._flow)
         self._followers = Followers(shared, self._calls, self._delivery)
@@ -122,6 +123,10 @@ class Assembly:
         self._closing = Closing(shared, connections, drops, drops_answered)
         self._revocation = Revocation(shared, connections, self._verifications, self._sessions, self._outcomes)
         self._limits = Limits(shared, connections, self._calls, self._operations, self._closing, self._drain)
+
+    def identity(self, connection: ConnectionId) -> Identity:
+        """The caller of this connection, which must not be gone."""
+        return self._connections.records[connection].identity
 
     def draw_secrets_from(self, secrets: Entropy) -> None:
         """Draw the secrets of cookies from here, and not from `entropy`: a host that records what it draws must not

@@ -58,16 +58,16 @@ class Gateway(Assembly):
 
     # Connections
 
-    def connect(self, peer: Peer, now: float, *, credentials: object = None) -> ConnectionId:
-        """A peer asks to be connected. `Accept` admits it (an HTTP exchange is admitted by its `Answer`), `Disconnect`
-        refuses it. Exactly one `disconnected` must follow. `credentials` (Bearer, Basic, Cookie, or
-        UnreadableCredentials for others; a tuple of several, which must be those of one user) are verified first. They
-        are ignored if the service has no authenticator."""
+    def connect(self, peer: Peer, now: float, *, credentials: object = None, ahead: bool = False) -> ConnectionId:
+        """A peer asks to be connected. `Accept` admits it (an HTTP exchange: `Answer`, or if it comes `ahead` of its
+        text `Accept`), `Disconnect` refuses it. Exactly one `disconnected` must follow. `credentials` (Bearer, Basic,
+        Cookie, or UnreadableCredentials for others; a tuple of several, which must be those of one user) are verified
+        first. They are ignored if the service has no authenticator."""
         if self._busy:
             self._check_not_reentrant()
         if credentials is None or not self.authenticates:
-            return self._openings.connect(peer, now, draining=self._drain.began is not None)
-        return self._arrivals.connect(peer, credentials, now)
+            return self._openings.connect(peer, now, draining=self._drain.began is not None, ahead=ahead)
+        return self._arrivals.connect(peer, credentials, now, ahead=ahead)
 
     def receive(self, connection: ConnectionId, data: bytes, now: float) -> None:
         """One whole JSON text from a connection. Raises UsageError for a second text of an HTTP exchange."""

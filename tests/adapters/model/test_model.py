@@ -814,7 +814,9 @@ def accepts_whoever_comes(plant: pytest.MonkeyPatch) -> None:
 
 def lets_in_who_would_stay(plant: pytest.MonkeyPatch) -> None:
     connect = Openings.connect
-    plant.setattr(Openings, "connect", lambda self, peer, now, *, draining: connect(self, peer, now, draining=False))
+    plant.setattr(
+        Openings, "connect", lambda self, peer, now, *, draining, ahead: connect(self, peer, now, draining=False)
+    )
 
 
 def takes_a_late_result(plant: pytest.MonkeyPatch) -> None:

@@ -321,3 +321,23 @@ def test_a_peer_whose_identity_expires_has_a_deadline_for_it_if_its_connection_l
     world.gateway.connect(Peer("http", identity=identity), 0.0)
     world.gateway.connect(Peer("websocket", identity=Identity("ada")), 0.0)
     assert list(world.gateway._expiry.records) == [one]
+
+
+def test_an_exchange_that_comes_ahead_of_its_text_is_accepted_and_another_one_is_answered_alone() -> None:
+    world = World()
+    openings = world.gateway._openings
+    one = openings.connect(Peer("http", HERE), 0.0, draining=False, ahead=True)
+    two = openings.connect(Peer("http", HERE), 0.0, draining=False)
+    record = world.gateway._connections.records[
+        openings.connect(Peer("http", HERE), 0.0, draining=False, unverified=True)
+    ]
+    openings.admit(record, Identity("ada"), 0.0, draining=False, ahead=True)
+    assert [effect for effect in world.take() if isinstance(effect, Accept)] == [Accept(one), Accept(record.id)]
+    assert world.gateway._connections.records[two].admitted
+
+
+def test_an_exchange_that_comes_ahead_is_accepted_although_nobody_is_told_of_exchanges() -> None:
+    world = World()
+    world.gateway._shared.exchanges_told = False
+    one = world.gateway._openings.connect(Peer("http", HERE), 0.0, draining=False, ahead=True)
+    assert world.gateway.outbox == [Accept(one)]

@@ -473,3 +473,55 @@ def test_a_cookie_of_another_user_than_the_token_is_refused() -> None:
     one = world.arrive((TOKEN, Cookie(minted[1].secret)))
     world.conclude(world.asked().operation, ADA)
     assert world.take() == [Disconnect(one, DIFFERENT_USERS)]
+
+
+def test_an_exchange_ahead_of_its_text_is_accepted_when_its_credentials_were_verified() -> None:
+    world = AuthWorld()
+    one = world.gateway.connect(Peer("http", HERE), 0.0, credentials=TOKEN, ahead=True)
+    operation = world.asked().operation
+    world.conclude(operation, ADA)
+    assert world.take() == [Accept(one)]
+    assert world.gateway.identity(one) == ADA
+    world.call(one, "private")
+    assert [invoke.caller.identity for invoke in world.invoked()] == [ADA]
+
+
+def test_an_exchange_ahead_of_its_text_is_accepted_at_once_if_its_credentials_are_known() -> None:
+    world = AuthWorld()
+    world.arrive()
+    world.conclude(world.asked().operation, ADA)
+    world.take()
+    two = world.gateway.connect(Peer("http", HERE), 0.0, credentials=TOKEN, ahead=True)
+    assert world.take() == [Accept(two)]
+
+
+def test_an_exchange_ahead_of_its_text_is_refused_if_its_credentials_are() -> None:
+    world = AuthWorld()
+    one = world.gateway.connect(Peer("http", HERE), 0.0, credentials=TOKEN, ahead=True)
+    world.conclude(world.asked().operation, REFUSED)
+    assert world.take() == [Disconnect(one, AUTHENTICATION_FAILED)]
+
+
+def test_an_exchange_with_an_old_cookie_that_comes_ahead_of_its_text_cannot_be_a_log_in() -> None:
+    world = AuthWorld()
+    one = world.gateway.connect(Peer("http", HERE), 0.0, credentials=Cookie("old"), ahead=True)
+    assert world.take() == [Disconnect(one, STALE_COOKIE)]
+
+
+def test_a_text_that_overtakes_the_admission_waits_for_it() -> None:
+    world = AuthWorld()
+    one = world.gateway.connect(Peer("http", HERE), 0.0, credentials=TOKEN, ahead=True)
+    operation = world.asked().operation
+    world.call(one, "private")
+    world.conclude(operation, ADA)
+    kinds = [type(effect) for effect in world.gateway.outbox]
+    assert kinds.index(Accept) < kinds.index(Invoke)
+
+
+def test_a_client_that_leaves_between_its_admission_and_its_text_is_forgotten() -> None:
+    world = AuthWorld()
+    one = world.gateway.connect(Peer("http", HERE), 0.0, credentials=TOKEN, ahead=True)
+    world.conclude(world.asked().operation, ADA)
+    world.gateway.disconnected(one, None, 1.0)
+    assert world.gateway._connections.records == {}
+    assert world.gateway._connections.by_user == {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from posthouse.core.values.effects import Disconnect
+from posthouse.core.values.effects import Accept, Disconnect, LimitMessages, Verify
 from posthouse.core.values.lifecycle import LimitBreached
 from posthouse.core.values.peers import ALL_SCOPES, ANONYMOUS, Address, ConnectionId, Identity, Kind, Peer
 
@@ -112,3 +112,46 @@ def test_other_kinds_of_connections_and_gateways_that_demand_nothing_have_no_dea
     for each in (world, lenient):
         assert each.gateway._demands.records == {}
         assert each.gateway.next_timeout() is None
+
+
+def limits(world: World) -> list[tuple[ConnectionId, bool]]:
+    """The connections whose messages are limited, and whether as those of an authenticated caller."""
+    return [(each.connection, each.authenticated) for each in world.take() if isinstance(each, LimitMessages)]
+
+
+def test_messages_are_small_until_the_log_in_and_after_the_log_out() -> None:
+    kinds: tuple[Kind, ...] = ("websocket", "cli")
+    for kind in kinds:
+        world = demanding()
+        one = world.gateway.connect(Peer(kind, Address()), 0.0)
+        assert limits(world) == [(one, False)]
+        world.call(one, "auth.login", {"method": "bearer", "token": "ada"}, 90)
+        asked = world.asked()
+        world.conclude(asked.operation, ADA)
+        assert limits(world) == [(one, True)]
+        world.call(one, "auth.logout", {}, 91)
+        assert limits(world) == [(one, False)]
+
+
+def test_the_limit_is_known_before_a_connection_is_accepted() -> None:
+    world = demanding()
+    one = world.arrive()
+    world.conclude(world.asked().operation, ADA)
+    assert world.take() == [LimitMessages(one, True), Accept(one)]
+
+
+def test_messages_of_a_caller_whom_the_host_has_authenticated_are_large() -> None:
+    world = demanding()
+    one = world.gateway.connect(Peer("cli", Address(), identity=Identity("bob")), 0.0)
+    assert limits(world) == [(one, True)]
+
+
+def test_messages_are_not_limited_where_nothing_is_demanded_and_over_http() -> None:
+    world, lenient = demanding(), AuthWorld()
+    world.gateway.connect(Peer("http"), 0.0)
+    lenient.gateway.connect(Peer("cli"), 0.0)
+    one = lenient.gateway.connect(Peer("websocket"), 0.0)
+    lenient.call(one, "auth.login", {"method": "bearer", "token": "ada"}, 90)
+    (verify,) = (each for each in lenient.gateway.outbox if isinstance(each, Verify))
+    lenient.conclude(verify.operation, ADA)
+    assert limits(world) == limits(lenient) == []

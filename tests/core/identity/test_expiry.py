@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from posthouse.core.identity.expiry import Expiring
-from posthouse.core.values.effects import Answer, Cancel, Disconnect, Invoke
+from posthouse.core.values.effects import Answer, Cancel, Disconnect, Invoke, LimitMessages
 from posthouse.core.values.lifecycle import AuthExpired
 from posthouse.core.values.peers import Address, ConnectionId, Identity
 from posthouse.core.values.timers import Timer
@@ -307,3 +307,25 @@ def test_expired_identities_are_counted() -> None:
 def test_a_record_is_equal_to_itself_alone() -> None:
     assert told_apart("posthouse.core.identity.expiry") == ["Expiring"]
     assert Expiring(Timer(1.0, 1, "identity", 1)).told is False
+
+
+def test_where_authentication_is_required_messages_are_small_once_the_identity_has_expired() -> None:
+    world = World(require_authentication=True)
+    one = world.connect(identity=ADA)
+    world.at(99.999)
+    world.take()
+    world.at(100.0)
+    assert LimitMessages(one, False) in world.take()
+    world.gateway.set_wall(WALL + 50.0, 100.0)
+    assert world.take() == [LimitMessages(one, True)]
+    world.gateway.set_wall(WALL + 60.0, 100.0)
+    assert world.take() == []
+
+
+def test_a_refresh_makes_messages_large_again() -> None:
+    world = AuthWorld(require_authentication=True)
+    one = logged_in(world)
+    world.at(100.0)
+    assert LimitMessages(one, False) in world.take()
+    log_in(world, one, Identity("ada"), "auth.refresh")
+    assert LimitMessages(one, True) in world.take()

@@ -9,7 +9,20 @@ from posthouse.core.values.close_reasons import DRAINING, MAX_CONNECTIONS_PER_US
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import PARSE_ERROR
 from posthouse.core.values.peers import NO_META, Address, Meta
-from posthouse.transports.codec import Answered, Arrived, Exchange, HeadRead, Probe, Send, Shut, Upgrade
+from posthouse.transports.codec import (
+    Announced,
+    Answered,
+    Arrived,
+    Exchange,
+    HeadRead,
+    Pause,
+    Probe,
+    Resume,
+    Send,
+    Shut,
+    Text,
+    Upgrade,
+)
 from posthouse.transports.forwarding import Networks, Proxy
 from posthouse.transports.hosted.exchange import HostedExchange
 from posthouse.transports.hosted.messages import Accepted, Response
@@ -145,7 +158,7 @@ def test_a_websocket_opens_nowhere_else(path: str) -> None:
 @pytest.mark.parametrize(("method", "body"), [(b"GET", b"{}"), (b"HEAD", b"")])
 def test_a_probe_is_owed_its_response(method: bytes, body: bytes) -> None:
     codec = begun(head(method, "/health"))
-    assert codec.output == [Probe("/health")]
+    assert codec.output == [Probe("/health", head(method, "/health").headers)]
     codec.respond(200, b"{}", 0.0)
     assert (response(codec), response(codec).status, fields(codec)[b"content-length"]) == (body, 200, b"2")
 
@@ -260,3 +273,63 @@ def test_a_client_that_is_not_admitted_gets_its_answer_before_the_body() -> None
     assert codec.output == [Arrived(Address("192.0.2.1", proxy="10.0.0.1"))]
     codec.refuse(MAX_CONNECTIONS_PER_USER, 0.0)
     assert response(codec).status == 429
+
+
+# Where authentication is required
+
+DEMANDING = Config(
+    require_authentication=True,
+    max_message_bytes_unauthenticated=10,
+    max_message_bytes=20,
+    min_body_rate=0.0,
+    body_timeout=5.0,
+    trust_proxies=("10.0.0.1",),
+)
+TOKEN = (b"authorization", b"Bearer x")
+
+
+@pytest.mark.parametrize("proxy", [None, PROXY])
+@pytest.mark.parametrize(("size", "announced"), [(9, False), (10, False), (11, True)])
+def test_a_large_body_is_read_when_its_credentials_were_verified(
+    size: int, announced: bool, proxy: Proxy | None
+) -> None:
+    codec = begun(call(TOKEN, size=size), DEMANDING, proxy)
+    if proxy is not None:
+        codec.output.clear()
+        codec.admit(0.0)
+    assert [type(output) for output in codec.output] == ([Pause, Announced] if announced else [])
+    if announced:
+        assert codec.next_timeout() is None
+        codec.output.clear()
+        assert codec.accept(3.0) is codec
+        assert codec.output == [Resume()]
+        assert codec.next_timeout() == 8.0
+    codec.output.clear()
+    codec.receive_body(b"x" * size, 3.0, more=False)
+    assert [output.data for output in codec.output if isinstance(output, Exchange)] == [b"x" * size]
+
+
+def test_a_large_body_whose_credentials_are_refused_is_not_read() -> None:
+    codec = begun(call(TOKEN, size=11), DEMANDING)
+    codec.refuse(MAX_CONNECTIONS_PER_USER, 0.0)
+    assert response(codec).status == 429
+    codec.receive_body(b"x", 0.0, more=True)
+    assert codec.buffered == 0
+
+
+def test_a_probe_has_its_headers_and_comes_again_when_it_was_accepted() -> None:
+    request = head(b"GET", "/stats", TOKEN)
+    codec = begun(request)
+    assert codec.accept(0.0) is codec
+    assert codec.output == [Probe("/stats", request.headers), Probe("/stats", request.headers, accepted=True)]
+
+
+def test_a_websocket_has_the_limit_of_its_caller() -> None:
+    for authenticated, size in ((False, 10), (True, 20)):
+        codec = begun(handshake(), DEMANDING)
+        codec.limit_messages(authenticated=authenticated)
+        websocket = codec.accept(0.0)
+        assert isinstance(websocket, HostedWebSocket)
+        websocket.receive_message("x" * size, 0.0)
+        websocket.receive_message("x" * (size + 1), 0.0)
+        assert [type(output) for output in websocket.output][:2] == [Text, Send]

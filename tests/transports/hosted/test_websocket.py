@@ -82,3 +82,14 @@ def test_payloads_are_sent_as_they_are_and_it_has_no_deadlines() -> None:
     assert websocket.next_timeout() is None
     websocket.handle_timeout(1e9)
     assert websocket.output == []
+
+
+def test_the_messages_of_a_caller_who_is_not_authenticated_are_smaller() -> None:
+    websocket = HostedWebSocket(Config(max_message_bytes=20, max_message_bytes_unauthenticated=10), binary=False)
+    websocket.receive_message("x" * 20, 0.0)
+    websocket.limit_messages(authenticated=False)
+    websocket.receive_message("x" * 10, 0.0)
+    websocket.receive_message("x" * 11, 0.0)
+    ended = [output for output in websocket.output if isinstance(output, Ended)]
+    assert ended == [Ended(1009, "a message is larger than max_message_bytes_unauthenticated")]
+    assert len([output for output in websocket.output if isinstance(output, Text)]) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import REQUEST_TOO_LARGE, UNAUTHENTICATED
 from posthouse.core.values.peers import NO_META, Meta
@@ -310,3 +311,15 @@ def test_where_authentication_is_required_probes_handshakes_and_preflights_need_
     assert isinstance(ask(b"GET /ws HTTP/1.1", *HANDSHAKE, config=DEMANDING), Handshake)
     page = (b"Origin: https://good.example", b"Access-Control-Request-Method: POST")
     assert isinstance(ask(b"OPTIONS /rpc HTTP/1.1", *page, config=DEMANDING), Preflight)
+
+
+@pytest.mark.parametrize(
+    ("length", "announced"),
+    [(b"Content-Length: 10", False), (b"Content-Length: 11", True), (b"Transfer-Encoding: chunked", True)],
+)
+def test_a_large_body_is_announced_where_authentication_is_required(length: bytes, announced: bool) -> None:
+    fields = (b"Content-Type: application/json", b"Authorization: Bearer x", length)
+    small = replace(DEMANDING, max_message_bytes_unauthenticated=10)
+    assert ask(b"POST /rpc HTTP/1.1", *fields, config=small) == Call(NO_META, awaited=False, announced=announced)
+    lenient = replace(small, require_authentication=False)
+    assert ask(b"POST /rpc HTTP/1.1", *fields, config=lenient) == Call(NO_META, awaited=False)

@@ -266,3 +266,19 @@ def test_the_same_bytes_in_one_piece_or_many_give_the_same(pieces: list[bytes]) 
 @given(st.lists(st.binary(max_size=20), max_size=6))
 def test_every_framed_payload_is_read_back_whole(payloads: list[bytes]) -> None:
     assert feed(headers(20), b"".join(map(NOBODY.frame, payloads))) == list(map(Text, payloads))
+
+
+def test_the_messages_of_a_caller_who_is_not_authenticated_are_shorter() -> None:
+    config = Config(max_message_bytes=20, max_message_bytes_unauthenticated=10, require_authentication=True)
+    for length in (9, 10, 11):
+        codec = ContentLengthFraming(config)
+        codec.receive_data(codec.frame(b"x" * length), 0.0)
+        assert [type(output) for output in codec.output] == [Text if length <= 10 else Send]
+        codec.limit_messages(authenticated=True)
+        codec.output.clear()
+        codec.receive_data(codec.frame(b"x" * (length + 10)), 0.0)
+        assert [type(output) for output in codec.output] == [Text if length <= 10 else Send]
+        codec.limit_messages(authenticated=False)
+        codec.output.clear()
+        codec.receive_data(codec.frame(b"x" * 11), 0.0)
+        assert [type(output) for output in codec.output] == [Send]

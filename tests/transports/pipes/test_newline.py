@@ -140,3 +140,22 @@ def test_every_framed_payload_is_read_back_whole(values: list[dict[str, object]]
     frames = b"".join(codec.frame(dumps(value, indent=1).encode()) for value in values)
     texts = [output.data for output in feed(codec, frames) if isinstance(output, Text)]
     assert [decode(text) for text in texts] == values
+
+
+@pytest.mark.parametrize("size", [1, 5, 40])
+def test_the_lines_of_a_caller_who_is_not_authenticated_are_shorter(size: int) -> None:
+    config = Config(max_message_bytes=20, max_message_bytes_unauthenticated=10, require_authentication=True)
+
+    def cut(data: bytes) -> list[bytes]:
+        return [data[at : at + size] for at in range(0, len(data), size)]
+
+    for length in (9, 10, 11):
+        codec = NewlineFraming(config)
+        outputs = feed(codec, *cut(b"x" * length + b"\n"))
+        assert [isinstance(output, Text) for output in outputs] == [length <= 10]
+        codec.limit_messages(authenticated=True)
+        assert feed(codec, *cut(b"x" * (length + 10) + b"\n")) == (
+            [Text(b"x" * (length + 10))] if length <= 10 else [too_large(20)]
+        )
+        codec.limit_messages(authenticated=False)
+        assert [isinstance(output, Text) for output in feed(codec, *cut(b"x" * 11 + b"\n"))] == [False]

@@ -215,3 +215,12 @@ def test_a_message_that_ends_the_connection_ends_its_turn() -> None:
     assert outputs[0] == Send(b'Content-Length: 136\r\n\r\n{"jsonrpc":"2.0","error":%b,"id":null}' % error)
     assert outputs[1:] == [Ended(1002, "a line of the head is not a header field"), Shut()]
     assert pipe.buffered == 0
+
+
+@CODECS
+def test_the_error_for_a_caller_who_is_not_authenticated_names_its_own_limit(codec: type[Pipe]) -> None:
+    pipe = codec(Config(max_message_bytes_unauthenticated=10, require_authentication=True))
+    pipe.receive_data(pipe.frame(b"x" * 12), 0.0)
+    (refused,) = take(pipe)
+    assert isinstance(refused, Send)
+    assert b'"data":{"limit":"max_message_bytes_unauthenticated","allowed":10}' in refused.data

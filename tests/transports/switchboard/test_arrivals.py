@@ -218,3 +218,109 @@ def test_a_handshake_with_a_cookie_that_does_not_count_gets_401_and_clears_it() 
     answer = door.feed(door.socket, UPGRADE.replace(b"Authorization: Bearer x", b"Cookie: __Host-posthouse=old"))
     assert answer.startswith(b"HTTP/1.1 401 Unauthorized\r\n")
     assert b"\r\nSet-Cookie: __Host-posthouse=; Path=/; Max-Age=0; " in answer
+
+
+def stats(*fields: bytes, method: bytes = b"GET") -> bytes:
+    """A request for the statistics with these header lines."""
+    return b"%b /stats HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % (method, b"".join(each + b"\r\n" for each in fields))
+
+
+TOKEN = b"Authorization: Bearer secret"
+ADMIN = Identity("eve", ("admin",))
+
+
+def test_statistics_wait_until_the_token_was_verified_and_the_next_ones_do_not() -> None:
+    door = Doorway()
+    assert door.feed(door.socket, stats(TOKEN) + stats(TOKEN)) == b""
+    assert [verify.credentials for verify in door.asked()] == [Bearer("secret")]
+    assert [verify.caller.peer.path for verify in door.asked()] == ["/stats"]
+    door.decide(ADMIN)
+    answers = door.take(door.socket)
+    assert answers.count(b"HTTP/1.1 200 OK\r\n") == 2
+    assert answers.count(b'"auth.succeeded":1') == 2
+    assert len(door.asked()) == 1
+    assert door.board.stats()["connections.open"] == 0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "content"),
+    [
+        (ADMIN, b"200 OK", b'{"'),
+        (Identity("ada"), b"403 Forbidden", b'{"scopes":["admin"]}'),
+        (Refused(), b"401 Unauthorized", b'{"jsonrpc":"2.0","error":{"code":-32020,"message":"Unauthenticated"},'),
+        (
+            Identity("eve", ("admin",), expires_at=1.0),
+            b"401 Unauthorized",
+            b'{"jsonrpc":"2.0","error":{"code":-32022,"message":"Credentials expired"},',
+        ),
+    ],
+)
+def test_statistics_depend_on_the_credentials(outcome: object, status: bytes, content: bytes) -> None:
+    door = Doorway()
+    door.feed(door.socket, stats(TOKEN))
+    door.decide(outcome)
+    answer = door.take(door.socket)
+    assert answer.startswith(b"HTTP/1.1 %b\r\n" % status)
+    assert body(answer).startswith(content)
+    assert (b"\r\nWWW-Authenticate: Bearer\r\n" in answer) is (status[:3] == b"401")
+    assert door.board.stats()["connections.open"] == 0
+
+
+def test_the_answer_to_a_head_request_for_the_statistics_has_no_body() -> None:
+    door = Doorway()
+    door.feed(door.socket, stats(TOKEN, method=b"HEAD"))
+    door.decide(ADMIN)
+    answer = door.take(door.socket)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert body(answer) == b""
+
+
+def test_statistics_for_unreadable_credentials_are_refused_at_once_and_health_is_told() -> None:
+    door = Doorway()
+    health = stats(b"Authorization: Nonsense").replace(b"/stats", b"/health")
+    assert door.feed(door.socket, health).startswith(b"HTTP/1.1 200 OK\r\n")
+    assert door.feed(door.socket, stats(b"Authorization: Nonsense")).startswith(b"HTTP/1.1 401 ")
+    assert door.asked() == []
+
+
+def test_statistics_for_a_cookie_that_does_not_count_are_refused_and_the_cookie_is_cleared() -> None:
+    door = Doorway()
+    answer = door.feed(door.socket, stats(b"Cookie: __Host-posthouse=old"))
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"\r\nSet-Cookie: __Host-posthouse=; Path=/; Max-Age=0;" in answer
+
+
+def test_too_many_wrong_tokens_for_the_statistics_are_told_to_wait() -> None:
+    door = Doorway()
+    for number in range(50):
+        socket = door.open()
+        door.feed(socket, stats(b"Authorization: Bearer %d" % number))
+        door.decide(Refused())
+    answer = door.feed(door.open(), stats(TOKEN))
+    assert answer.startswith(b"HTTP/1.1 429 ")
+    assert b"\r\nRetry-After: 1\r\n" in answer
+
+
+def test_a_service_without_authenticators_ignores_credentials_for_the_statistics() -> None:
+    board = Board(identity=ADMIN)
+    assert board.feed(board.open(), stats(TOKEN)).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_a_client_that_asked_for_the_statistics_and_ended_its_input_is_answered_for_a_while() -> None:
+    for seconds, status in ((4.9, b"HTTP/1.1 200 OK\r\n"), (5.0, b"")):
+        door = Doorway()
+        door.feed(door.socket, stats(TOKEN))
+        door.board.received_eof(door.socket, door.now)
+        door.pass_time(seconds)
+        if status:
+            door.decide(ADMIN)
+        assert door.take(door.socket)[: len(status)] == status
+        assert door.closed == {door.socket: bool(status)}
+
+
+def test_statistics_are_told_during_a_shut_down() -> None:
+    door = Doorway()
+    door.feed(door.socket, stats(TOKEN))
+    door.board.shut_down(0.0)
+    door.decide(ADMIN)
+    assert door.take(door.socket).startswith(b"HTTP/1.1 200 OK\r\n")

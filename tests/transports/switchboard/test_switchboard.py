@@ -343,6 +343,18 @@ def test_unix_time_can_be_set() -> None:
     assert board.board.health(1.0).timestamp == 2.0
 
 
+def test_an_identity_that_is_valid_again_has_large_messages_again() -> None:
+    config = Config(require_authentication=True, max_message_bytes=200, max_message_bytes_unauthenticated=100)
+    board = Board(config)
+    pipe = board.open(PIPE, Identity("ada", expires_at=1_700_000_005.0))
+    large = call("add", b"[1,2]").ljust(101) + b"\n"
+    assert board.feed(pipe, large) == result(3) + b"\n"
+    board.pass_time(5.0)
+    assert b'"code":-32007' in board.take(pipe) + board.feed(pipe, large)
+    board.board.set_wall(1_700_000_000.0, 5.0)
+    assert board.feed(pipe, large) == result(3) + b"\n"
+
+
 def test_the_user_of_a_websocket_may_be_revoked() -> None:
     board = Board(identity=Identity("ada", namespace="tokens", issued_at=5.0))
     browser = Browser(board)

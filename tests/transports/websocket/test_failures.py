@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from posthouse.core.values.config import Config
 from posthouse.transports.websocket import failures
-from posthouse.transports.websocket.failures import BY_CODE, Failed
+from posthouse.transports.websocket.failures import BY_CODE, TOO_LARGE, TOO_LARGE_UNAUTHENTICATED, Failed, too_large
 
 from tests.values import changeable
 
@@ -16,6 +17,7 @@ ROWS = {
     "TOO_MANY_CONTROLS": Failed(1008, "control frames came faster than control_rate and control_burst allow"),
     "TOO_SLOW": Failed(1008, "a message was not finished within message_timeout"),
     "TOO_LARGE": Failed(1009, "a message is larger than max_message_bytes"),
+    "TOO_LARGE_UNAUTHENTICATED": Failed(1009, "a message is larger than max_message_bytes_unauthenticated"),
     "INFLATES_TOO_MUCH": Failed(1009, "a message inflates to more than max_inflate_ratio times its size"),
 }
 
@@ -31,3 +33,8 @@ def test_what_the_parser_finds_is_told_by_its_code() -> None:
 
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.transports.websocket.failures") == []
+
+
+def test_a_message_that_is_too_large_breaks_the_limit_of_its_caller() -> None:
+    config = Config(max_message_bytes=20, max_message_bytes_unauthenticated=10)
+    assert (too_large(20, config), too_large(10, config)) == (TOO_LARGE, TOO_LARGE_UNAUTHENTICATED)

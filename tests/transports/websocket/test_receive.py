@@ -17,6 +17,7 @@ from posthouse.transports.websocket.failures import (
     INVALID_DATA,
     PROTOCOL_ERROR,
     TOO_LARGE,
+    TOO_LARGE_UNAUTHENTICATED,
     TOO_MANY_FRAGMENTS,
     Failed,
 )
@@ -552,3 +553,71 @@ def test_texts_that_are_whole_are_the_texts_of_their_turn(reads: list[bytes]) ->
 
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.transports.websocket.receive") == []
+
+
+def restricted(*, deflate: bool = False, **limits: int) -> Receiver:
+    """That of a caller who is not authenticated, where he must be: its messages have at most 10 bytes, later 20."""
+    config = Config.from_mapping(
+        {"max_message_bytes": 20, "max_message_bytes_unauthenticated": 10, "require_authentication": True, **limits}
+    )
+    return Receiver(config, deflate=deflate, binary=True)
+
+
+FORMS = {
+    "plain": lambda payload: sent(FIN | TEXT, payload),
+    "fragments": lambda payload: sent(TEXT, payload[:5]) + sent(FIN | CONTINUATION, payload[5:]),
+    "compressed": lambda payload: sent(FIN | RSV1 | TEXT, deflate(payload)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("step", [1, 1000])
+def test_a_caller_who_is_not_authenticated_has_a_smaller_limit(form: str, step: int) -> None:
+    for size in (9, 10, 11):
+        machine = restricted(deflate=True)
+        large = size > 10
+        expected = [TOO_LARGE_UNAUTHENTICATED] if large else [Text(b"x" * size)]
+        assert run(machine, FORMS[form](b"x" * size), step) == expected
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("step", [1, 1000])
+def test_the_limit_is_larger_after_a_log_in_and_smaller_after_a_log_out(form: str, step: int) -> None:
+    for size in (19, 20, 21):
+        machine = restricted(deflate=True)
+        assert run(machine, FORMS[form](b"x" * 10), step) == [Text(b"x" * 10)]
+        machine.limit_messages(authenticated=True)
+        expected = [TOO_LARGE] if size > 20 else [Text(b"x" * size)]
+        assert run(machine, FORMS[form](b"x" * size), step) == expected
+        machine.limit_messages(authenticated=False)
+        assert run(machine, FORMS[form](b"x" * 11), step) == ([] if size > 20 else [TOO_LARGE_UNAUTHENTICATED])
+
+
+@pytest.mark.parametrize("first", [TEXT, RSV1 | TEXT])
+def test_a_message_that_has_begun_keeps_its_limit(first: int) -> None:
+    payload = deflate(b"x" * 20) if first & RSV1 else b"x" * 20
+    machine = restricted(deflate=True)
+    machine.limit_messages(authenticated=True)
+    assert run(machine, sent(first, payload[:-1])) == []
+    machine.limit_messages(authenticated=False)
+    assert run(machine, sent(FIN | CONTINUATION, payload[-1:])) == [Text(b"x" * 20)]
+
+
+def test_whole_texts_have_the_smaller_limit_too() -> None:
+    machine = restricted()
+    assert machine.whole_texts(sent(FIN | TEXT, b"x" * 10)) == [Text(b"x" * 10)]
+    assert machine.whole_texts(sent(FIN | TEXT, b"x" * 11)) == []
+    machine.limit_messages(authenticated=True)
+    assert machine.whole_texts(sent(FIN | TEXT, b"x" * 20)) == [Text(b"x" * 20)]
+    assert machine.whole_texts(sent(FIN | TEXT, b"x" * 21)) == []
+
+
+def test_the_smaller_limit_is_never_the_larger_one() -> None:
+    machine = restricted(max_message_bytes=5)
+    assert run(machine, sent(FIN | TEXT, b"x" * 6)) == [TOO_LARGE]
+
+
+def test_messages_of_a_server_are_never_those_of_a_caller() -> None:
+    config = Config(require_authentication=True, max_message_bytes_unauthenticated=1)
+    machine = Receiver(config, client=True, deflate=False, binary=True)
+    assert machine.turn(frame(FIN | TEXT, b"xx")) == [Text(b"xx")]

@@ -12,7 +12,7 @@ from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 from posthouse.core.values.close_reasons import CloseReason
-from posthouse.core.values.config import KIB
+from posthouse.core.values.config import KIB, Config
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import NO_META, Address, Meta
 
@@ -74,10 +74,26 @@ class Arrived(Struct, frozen=True, gc=False):
     client: Address
 
 
+class Announced(Struct, frozen=True, gc=False):
+    """The head of a call whose credentials are to be verified before its body is read: owed one `accept`, behind which
+    its `Exchange` follows, or `refuse`. The connection begins here. `meta`, `path`, `headers`, `client` and `ignored`
+    as in `Exchange`."""
+
+    meta: Meta
+    path: str
+    headers: Fields
+    client: Address | None = None
+    ignored: bytes | None = None
+
+
 class Probe(Struct, frozen=True, gc=False):
-    """A request for `/health` or `/stats`, owed exactly one `respond`."""
+    """A request for `/health` or `/stats`, owed exactly one `respond`, or `refuse`. `headers` and `client` as in
+    `Exchange`. `accepted`: it came before, and was accepted since."""
 
     path: Literal["/health", "/stats"]
+    headers: Fields = ()
+    client: Address | None = None
+    accepted: bool = False
 
 
 class Answered(Struct, frozen=True, gc=False):
@@ -159,6 +175,7 @@ Output = (
     | Heard
     | Exchange
     | Arrived
+    | Announced
     | Probe
     | Answered
     | Upgrade
@@ -169,6 +186,12 @@ Output = (
     | Finish
     | Shut
 )
+
+
+def message_limit(config: Config, *, authenticated: bool) -> int:
+    """The most bytes of a message of this caller."""
+    most = config.max_message_bytes
+    return most if authenticated else min(most, config.max_message_bytes_unauthenticated)
 
 
 class Codec(Protocol):
@@ -220,6 +243,12 @@ class Codec(Protocol):
         """The bytes that carry one payload. Pure: depends on `framing` alone and changes nothing."""
         return payload
 
+    def limit_messages(self, *, authenticated: bool) -> None:
+        """The caller is authenticated, or is not: from now on messages have at most `max_message_bytes`, or
+        `max_message_bytes_unauthenticated`. A codec begins with the smaller one where its config requires
+        authentication."""
+        return
+
     def heartbeat(self, now: float) -> None:
         """Ask the peer for a sign of life, if the protocol can."""
         return
@@ -239,7 +268,8 @@ class Codec(Protocol):
         raise UsageError(f"{type(self).__name__} has no client to admit")
 
     def accept(self, now: float) -> Codec:
-        """The gateway admitted the connection. Returns the codec that reads on: another one after an `Upgrade`."""
+        """The gateway admitted the connection. Returns the codec that reads on: another one after an `Upgrade`. After
+        an `Announced` call, its body is read. A `Probe` comes again as `accepted`."""
         return self
 
     def answer(
@@ -259,7 +289,7 @@ class Codec(Protocol):
         raise UsageError(f"{type(self).__name__} has no probe to respond to")
 
     def refuse(self, reason: CloseReason, now: float, retry_after_ms: int | None = None) -> None:
-        """End an `Exchange` or an `Upgrade` that was not admitted, with the error of this reason."""
+        """End an `Exchange`, an `Upgrade` or a `Probe` that was not admitted, with the error of this reason."""
         raise UsageError(f"{type(self).__name__} has no request to refuse")
 
     def proceed(self, now: float) -> None:

@@ -58,6 +58,7 @@ class Connection:
         self._slow = False  # the host does not take the first of the unsent at once
         self._closing = False
         self._may_read = True
+        self._resumed = anyio.Event()
 
     def begin(self, request: HostedRequest, scope: Scope, identity: Identity | None) -> bool:
         """Tell the switchboard of the request. False: it is turned away."""
@@ -104,6 +105,12 @@ class Connection:
 
     def start_reading(self) -> None:
         self._may_read = True
+        self._resumed.set()
+
+    async def _until_read(self) -> None:
+        """Wait until the peer may be read, or something else happens."""
+        self._resumed = anyio.Event()
+        await self._receiving.until(self._resumed.wait())
 
     def close(self, *, abort: bool = False) -> None:
         """The request, or the WebSocket, has ended."""
@@ -184,6 +191,9 @@ class Exchange(Connection):
         """Take the body. Behind it, wait until the answer is there or the client has gone."""
         more = True
         while self.open and not self._unsent:
+            if not self._may_read:
+                await self._until_read()
+                continue
             message = await self._receiving.until(receive())
             if message is None:
                 return
@@ -213,7 +223,6 @@ class WebSocket(Connection):
         super().__init__(ways, send)
         self._extended: Final = extended
         self._news = anyio.Event()
-        self._resumed = anyio.Event()
 
     async def run(self, request: HostedRequest, scope: Scope, receive: Receive, identity: Identity | None) -> None:
         """From its handshake to its end."""
@@ -236,8 +245,7 @@ class WebSocket(Connection):
     async def _read(self, receive: Receive) -> None:
         while self.open:
             if not self._may_read:
-                self._resumed = anyio.Event()
-                await self._receiving.until(self._resumed.wait())
+                await self._until_read()
                 continue
             message = await self._receiving.until(receive())
             if message is None:
@@ -260,10 +268,6 @@ class WebSocket(Connection):
             await self._news.wait()
             self._news = anyio.Event()
             await self._drain()
-
-    def start_reading(self) -> None:
-        super().start_reading()
-        self._resumed.set()
 
     def _wake(self) -> None:
         self._news.set()

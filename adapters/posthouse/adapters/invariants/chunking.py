@@ -8,6 +8,7 @@ from typing import Final
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import ANONYMOUS, Address, SocketId
 from posthouse.transports.codec import (
+    Announced,
     Answered,
     Arrived,
     Codec,
@@ -109,6 +110,10 @@ def _answered(codec: Http1, output: Output, said: list[object]) -> Codec:
     elif isinstance(output, Arrived):
         said.append(output.client)
         codec.admit(0.0)
+        return codec
+    elif isinstance(output, Announced):
+        said.append(output.meta)
+        codec.accept(0.0)
         return codec
     elif isinstance(output, Probe):
         codec.respond(200, b"{}", 0.0)

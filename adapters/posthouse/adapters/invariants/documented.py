@@ -97,6 +97,7 @@ DEFAULTS: Final = {
     "max_headers": 100,
     "max_target_bytes": 4096,
     "require_authentication": False,
+    "max_message_bytes_unauthenticated": 65536,
     "authentication_timeout": 10.0,
     "max_external_operations": 10000,
     "storage_timeout": 5.0,

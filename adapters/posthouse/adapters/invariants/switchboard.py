@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import inf
 
 from posthouse.core.calls.calls import Phase
-from posthouse.core.connections.state import LIVING
+from posthouse.core.connections.state import LIVING, State
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import KINDS
-from posthouse.transports.codec import Codec
+from posthouse.transports.codec import Codec, message_limit
 from posthouse.transports.hosted.exchange import HostedExchange
 from posthouse.transports.hosted.state import HostedState
+from posthouse.transports.hosted.websocket import HostedWebSocket
 from posthouse.transports.http.answers import CONTINUE
-from posthouse.transports.http.bodies import MAX_CHUNK_OVERHEAD
+from posthouse.transports.http.bodies import MAX_CHUNK_OVERHEAD, CountedBody
 from posthouse.transports.http.server import Http1
 from posthouse.transports.http.state import HttpState
 from posthouse.transports.pipes.content_length import MAX_HEAD_BYTES
@@ -95,6 +97,11 @@ def socket_of(board: Switchboard, state: SocketState) -> None:
             if held:
                 paused = state.codec_closed or bool(state.stopped & BACKLOG) or not record.pushable
                 must(paused, "flow: a peer that does not read is not read from")
+            if record.pushable and record.state is State.OPEN and config.require_authentication:
+                expiring = board.gateway._expiry.records.get(connection)
+                valid = record.identity.authenticated and not (expiring is not None and expiring.expired)
+                most = message_limit(config, authenticated=valid)
+                must(_most(state.codec) == most, "limits: messages are limited as those of their caller")
         if state.phase is SocketPhase.ASKED and record.peer.kind == "http":
             # The answer before has been sent, so its connection has ended.
             must(wire.waiting_bytes <= len(CONTINUE), "flow: an exchange begins when the one before has ended")
@@ -108,6 +115,9 @@ def socket_of(board: Switchboard, state: SocketState) -> None:
         else:
             armed = state.due is not None and state.due.live and state.due.when <= due
             must(armed, "time: the deadline of a codec is armed")
+        if connection is None and config.require_authentication and not state.identity.authenticated:
+            most = config.max_message_bytes_unauthenticated
+            must(_body_size(state.codec) <= most, "limits: a large body is read when its caller was verified")
         if not state.codec.output:
             full = _is_full(state.codec, config)
             must(full is bool(state.stopped & BUFFER), "flow: a codec with a full buffer is not read for")
@@ -148,7 +158,27 @@ def _is_full(codec: Codec, config: Config) -> bool:
         return len(codec._reader.buffer) > config.max_head_bytes
     if type(codec) is WebSocket:
         return codec._receiver.backlog
+    if type(codec) is HostedExchange:
+        return codec._announced and codec._state is HostedState.ASKED
     return isinstance(codec, Pipe) and bool(codec._unread)
+
+
+def _body_size(codec: Codec) -> float:
+    """The size of the body that this codec is reading. 0: it reads none."""
+    if type(codec) is not Http1 or codec._state is not HttpState.BODY:
+        return 0
+    body = codec._reader._body
+    assert body is not None
+    return body.buffered + body.missing if isinstance(body, CountedBody) else inf
+
+
+def _most(codec: Codec) -> int | None:
+    """The most bytes of a message that this codec takes."""
+    if type(codec) is WebSocket:
+        return codec._receiver._most
+    if type(codec) is HostedWebSocket:
+        return codec._max_bytes
+    return codec._most if isinstance(codec, Pipe) else None
 
 
 def _waits(state: SocketState) -> bool:

@@ -222,6 +222,7 @@ NOTATIONS: Final[dict[str, Notation]] = {
     "operation": PLAIN,
     "namespace": PLAIN,
     "trusted": PLAIN,
+    "ahead": PLAIN,
     "user": PLAIN,
     "size": PLAIN,
     "code": PLAIN,

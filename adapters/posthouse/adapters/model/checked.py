@@ -76,7 +76,9 @@ class CheckedGateway(Gateway):
     released = checked(Gateway.released, lambda model, _, socket, now: model.released(socket))
     connect = checked(
         Gateway.connect,
-        lambda model, connection, peer, now, *, credentials=None: model.connect(peer, connection, credentials),
+        lambda model, connection, peer, now, *, credentials=None, ahead=False: model.connect(
+            peer, connection, credentials, ahead=ahead
+        ),
     )
     receive = checked(Gateway.receive, lambda model, _, connection, data, now: model.receive(connection, data))
     heard = checked(Gateway.heard, lambda model, _, connection, now: model.heard(connection))
@@ -113,12 +115,8 @@ class CheckedGateway(Gateway):
     )
     abandon = checked(Gateway.abandon, lambda model, _, request, now: model.pushes.abandon(request))
     shut_down = checked(Gateway.shut_down, lambda model, _, now, *, grace=None: model.shut_down(grace))
+    set_wall = checked(Gateway.set_wall, lambda model, _, unix, now: model.set_wall(unix, now))
     handle_timeout = checked(Gateway.handle_timeout, lambda model, _, now: model.handle_timeout())
-
-    def set_wall(self, unix: float, now: float) -> None:
-        """As in Gateway, and told to the model."""
-        super().set_wall(unix, now)
-        self.model.set_wall(unix, now)
 
     def broadcast(
         self,

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from posthouse.adapters.invariants import Violation, must
 from posthouse.core.operations.operations import Busy
 from posthouse.core.service.authenticators import Authenticator, Cookie
-from posthouse.core.values.effects import Accept, Disconnect
+from posthouse.core.values.effects import Disconnect
 from posthouse.core.values.errors import (
     FORBIDDEN,
     INVALID_PARAMS,
@@ -103,6 +103,7 @@ class Identities(Asking):
         must(fits, "identity: a cookie was accepted that does not count", connection.number)
         if others.identity is not None:
             must(not self.validity.outdated(others.identity), "identity: a revoked identity counts", connection.number)
+        self._check_accepted(connection)
         connection.identity = others.identity or connection.peer.identity
         return text
 
@@ -296,8 +297,7 @@ class Identities(Asking):
         text, connection.text = connection.text, None
         if self._closed(connection) is not None:
             return None  # a limit, or a shutdown
-        accepted = any(effect.connection == connection.number for effect in self._effects(Accept))
-        must(accepted is connection.pushable, "identity: a verified connection was not admitted", connection.number)
+        self._check_accepted(connection)
         connection.identity = identity
         return text
 

@@ -116,9 +116,9 @@ class Model:
         """The head of a request through a proxy was read."""
         self._addresses.arrived(socket, address, admitted=admitted)
 
-    def connect(self, peer: Peer, number: int, credentials: object) -> None:
+    def connect(self, peer: Peer, number: int, credentials: object, *, ahead: bool) -> None:
         """A connection was opened, or refused at once, or its credentials must be verified first."""
-        connection = self.connections[number] = Connection(number, peer, PUSHABLE[peer.kind])
+        connection = self.connections[number] = Connection(number, peer, PUSHABLE[peer.kind], ahead)
         if self._shutdown is None or not connection.pushable:  # else it is refused before its address counts
             self._addresses.connected(peer)
         connection.identity, connection.active_at = peer.identity, self._expected.now
@@ -127,9 +127,9 @@ class Model:
         if not connection.pending:
             self._admit(connection)
         kinds = [type(effect) for effect in self._expected.effects]
-        lasting = connection.pushable and not connection.pending and Disconnect not in kinds
-        must(not lasting or self._shutdown is None, "shutdown: a lasting connection was accepted", peer)
-        must((Accept in kinds) is lasting, "answering: Accept was sent wrongly, or is missing", peer)
+        accepted = connection.accepted and not connection.pending and Disconnect not in kinds
+        must(not (accepted and connection.pushable and self._shutdown), "shutdown: a lasting connection was accepted")
+        must((Accept in kinds) is accepted, "answering: Accept was sent wrongly, or is missing", peer)
 
     def disconnected(self, number: int, code: int | None, reason: str | None) -> None:
         """The peer has left, or its connection was lost."""

@@ -79,6 +79,7 @@ class Connection(Struct, eq=False):
     """One connection. `open` until it is closed or lost; after a `Disconnect` it is `closed`, and nothing may be sent.
 
     - `changing`: the call that may change its identity.
+    - `ahead`: it is an HTTP exchange whose text comes when it is accepted.
     - `pending`: its credentials are being verified; `text` was received meanwhile. `stale`: its cookie does not count
       any more, so that its text decides.
     - `exchange_used`: it is an HTTP exchange, and its one text was received.
@@ -91,6 +92,7 @@ class Connection(Struct, eq=False):
     - `warned`: it was told that its identity will expire. `closes_at`: its identity has expired, and this is the end of
       its grace. `valid_since`: when its identity, or Unix time, last changed. `revoked`: its user, if that was revoked.
     - `patient_at`: until then it was told to try no credentials. `log_in_by`: until then it must have logged in.
+    - `limited`: the gateway has told that its messages are those of a caller who is not authenticated.
     - `public_id` is the id that peers see. `admitted`: it was not refused. It has `made` so many calls. `closing` has
       the code and the reason with which the gateway closed it.
     """
@@ -98,6 +100,7 @@ class Connection(Struct, eq=False):
     number: int
     peer: Peer
     pushable: bool
+    ahead: bool = False
     open: bool = True
     pending: bool = False
     changing: int | None = None
@@ -130,6 +133,12 @@ class Connection(Struct, eq=False):
     made: int = 0
     closing: tuple[int, str] | None = None
     patient_at: float = 0.0
+    limited: bool = False
+
+    @property
+    def accepted(self) -> bool:
+        """Is it told that it was admitted?"""
+        return self.pushable or self.ahead
 
     @property
     def reachable(self) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct, field
 from posthouse.adapters.invariants import must
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Disconnect
+from posthouse.core.values.effects import Disconnect, LimitMessages
 from posthouse.core.values.errors import CREDENTIALS_EXPIRED, UNAUTHENTICATED
 from posthouse.core.values.peers import Identity, UserKey
 
@@ -83,6 +83,17 @@ class Validity:
                 self._expected.told.expired(connection)
             if connection.closes_at is not None and connection.closes_at <= now:
                 must(connection.number in closed, "identity: a connection outlives its identity", connection.number)
+
+    def check_limits(self, connections: Mapping[int, Connection], told: Iterable[LimitMessages]) -> None:
+        """Where authentication is required, it is told whose messages are limited: those of each caller who is not
+        authenticated (any more). Raises Violation."""
+        for effect in told:
+            must(self._config.require_authentication, "identity: messages are limited without reason", effect)
+            connections[effect.connection].limited = not effect.authenticated
+        for connection in connections.values() if self._config.require_authentication else ():
+            limited = not connection.identity.authenticated or connection.closes_at is not None
+            right = not connection.reachable or connection.limited is limited
+            must(right, "identity: messages are limited, or not, unlike their caller", connection.number)
 
     def check_closed(self, connection: Connection, effect: Disconnect) -> None:
         """The gateway closes a connection that was admitted. Raises Violation if it is told that its credentials have

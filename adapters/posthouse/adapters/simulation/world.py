@@ -30,6 +30,7 @@ from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import Address, Identity
+from posthouse.transports.codec import message_limit
 from posthouse.transports.policy import Policy
 from posthouse.transports.websocket.deflate import RATIO_FREE
 
@@ -163,7 +164,7 @@ class World(Engine):
 
     def accepts_size(self, size: int) -> bool:
         """Does the server accept every text of this size, however well it was compressed?"""
-        return size <= min(self.config.max_message_bytes, RATIO_FREE)
+        return size <= min(message_limit(self.config, authenticated=not self.config.require_authentication), RATIO_FREE)
 
     # Faults of links
 

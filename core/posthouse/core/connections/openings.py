@@ -58,9 +58,11 @@ class Openings:
         draining: bool,
         identity: Identity | None = None,
         unverified: bool = False,
+        ahead: bool = False,
     ) -> ConnectionId:
         """Record a new connection, admitted or refused. `identity`: that of its credentials, if they are known.
-        `unverified`: it is not admitted before `admit`. Raises UsageError for an invalid peer."""
+        `unverified`: it is not admitted before `admit`. `ahead`: the text of this exchange comes after `Accept`. Raises
+        UsageError for an invalid peer."""
         if not isinstance(peer, Peer):
             raise UsageError(f"the peer is {peer!r}: give a Peer, such as Peer('websocket')")
         if peer.kind not in KINDS:
@@ -78,10 +80,10 @@ class Openings:
         elif unverified:
             record.move(Trigger.AUTHENTICATE)
         else:
-            self._admit(record, headers, now)
+            self._admit(record, headers, now, ahead=ahead)
         return record.id
 
-    def admit(self, record: Connection, identity: Identity, now: float, *, draining: bool) -> None:
+    def admit(self, record: Connection, identity: Identity, now: float, *, draining: bool, ahead: bool = False) -> None:
         """The credentials of a connection were verified: admit it as this caller, unless a limit refuses it."""
         limits = [DRAINING] if draining and record.pushable else self._connections.user_limits(identity)
         for obstacle in limits:
@@ -91,7 +93,7 @@ class Openings:
         record.move(Trigger.VERIFIED)
         record.heard_at = record.active_at = now
         self._connections.identify(record, identity, now)
-        self._admit(record, record.peer.header_bytes if record.pushable else 0, now)
+        self._admit(record, record.peer.header_bytes if record.pushable else 0, now, ahead=ahead)
 
     def refuse(self, record: Connection, reason: CloseReason, now: float, *, retry_after_ms: int | None = None) -> None:
         """Refuse a connection whose credentials were not accepted, or could not be verified."""
@@ -126,7 +128,7 @@ class Openings:
                 return limit
         return None
 
-    def _admit(self, record: Connection, headers: int, now: float) -> None:
+    def _admit(self, record: Connection, headers: int, now: float, *, ahead: bool) -> None:
         self._connections.index(record)
         self._shared.stats.count(OPENED[record.peer.kind])
         if record.pushable:
@@ -135,8 +137,11 @@ class Openings:
                 self._connections.tell_identified(record, now)
             self._shared.hold(headers)  # they are kept until it ends; an exchange ends soon
             self._shared.outbox.append(Accept(record.id))
-        elif not self._shared.exchanges_told:
-            return
+        else:
+            if ahead:
+                self._shared.outbox.append(Accept(record.id))
+            if not self._shared.exchanges_told:
+                return
         peer, user = record.peer, record.identity.user
         opened = ConnectionOpened(record.id, record.public_id, peer.kind, peer.address, user, now)
         self._shared.outbox.append(Emit(opened, record.caller))

@@ -51,10 +51,11 @@ Receive = Callable[[Connection, bytes, float], None]
 class Arrival(Struct, eq=False):
     """One connection that is not admitted yet, and the text that it has sent. `left`: its credentials that were not
     looked at. `identity`: that of those which were verified. `deadline`: when all of them must be. `stale`: its cookie
-    does not count any more."""
+    does not count any more. `ahead`: its text comes when it is admitted."""
 
     left: list[object]
     deadline: float
+    ahead: bool
     verification: Verification | None = None
     identity: Identity | None = None
     stale: bool = False
@@ -84,17 +85,17 @@ class Arrivals:
         self.records: dict[ConnectionId, Arrival] = {}
         verifications.on(ARRIVAL, self._verified)
 
-    def connect(self, peer: Peer, credentials: object, now: float) -> ConnectionId:
+    def connect(self, peer: Peer, credentials: object, now: float, *, ahead: bool) -> ConnectionId:
         """Record a new connection with these credentials: it is admitted or refused now, or when they are verified.
         Raises UsageError for an invalid peer."""
         identity = self._verifications.known(credentials, now)
         if identity is not None:
-            return self._openings.connect(peer, now, draining=self.draining, identity=identity)
+            return self._openings.connect(peer, now, draining=self.draining, identity=identity, ahead=ahead)
         id = self._openings.connect(peer, now, draining=self.draining, unverified=True)
         record = self._connections.records[id]
         if record.state is AUTHENTICATING:
             left = list(credentials) if isinstance(credentials, tuple) else [credentials]
-            self.records[id] = arrival = Arrival(left, now + self._shared.config.authentication_timeout)
+            self.records[id] = arrival = Arrival(left, now + self._shared.config.authentication_timeout, ahead)
             self._verify_next(record, arrival, now)
         return id
 
@@ -125,7 +126,7 @@ class Arrivals:
                 continue
             if not self._agrees(record, arrival, result, now):
                 return
-        if arrival.text is not None or not arrival.stale:
+        if arrival.text is not None or arrival.ahead or not arrival.stale:
             self._admit(record, arrival, now)
 
     def _verified(self, subject: int, result: Identity | Refusal, now: float) -> None:
@@ -163,7 +164,8 @@ class Arrivals:
             self._refuse(record, self._verifications.fail(record.caller, None, Refusal("revoked"), now), now)
             return
         self._forget(record.id)
-        self._openings.admit(record, arrival.identity or record.peer.identity, now, draining=self.draining)
+        identity = arrival.identity or record.peer.identity
+        self._openings.admit(record, identity, now, draining=self.draining, ahead=arrival.ahead)
         if arrival.text is not None and record.admitted:
             record.move(ASK)
             record.heard_at = record.active_at = now

@@ -18,6 +18,8 @@ from posthouse.core.values.peers import ConnectionId
 from posthouse.core.values.shared import Shared
 from posthouse.core.values.timers import Timer
 
+from .demands import Demands
+
 NOTICE_DUE: Final = "auth_notice"
 IDENTITY_EXPIRES: Final = "identity"
 GRACE_OVER: Final = "auth_grace"
@@ -39,12 +41,13 @@ class Expiring(Struct, eq=False, gc=False):
 class Expiry:
     """The connections whose identities expire."""
 
-    def __init__(self, shared: Shared, connections: Connections, delivery: Delivery) -> None:
+    def __init__(self, shared: Shared, connections: Connections, delivery: Delivery, demands: Demands) -> None:
         self._shared = shared
         self._config = shared.config
         self._timers = shared.timers
         self._connections = connections
         self._delivery = delivery
+        self._demands = demands
         self.records: dict[ConnectionId, Expiring] = {}
         connections.identified.append(self.begin)
         self._timers.on(NOTICE_DUE, self._notice_due)
@@ -70,6 +73,8 @@ class Expiry:
             connection = self._connections.records[id]
             if expiring.expired and self._shared.expired(connection.identity, now):
                 continue
+            if expiring.expired:
+                self._demands.limit(connection, authenticated=True)
             expiring.expired = False
             self._timers.disarm(expiring.timer)
             expiring.timer = self._arm(connection, now, told=expiring.told)
@@ -97,6 +102,7 @@ class Expiry:
         id = ConnectionId(key)
         connection, expiring = self._connections.records[id], self.records[id]
         expiring.expired = True
+        self._demands.limit(connection, authenticated=False)
         expiring.timer = self._timers.arm(now + self._config.auth_grace, GRACE_OVER, id)
         self._shared.stats.count("auth.expired")
         peer, identity = connection.peer, connection.identity

@@ -76,6 +76,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     # authentication
     require_authentication: bool = False
+    max_message_bytes_unauthenticated: int = 64 * KIB
     authentication_timeout: float = 10.0
     max_external_operations: int = 10_000
     storage_timeout: float = 5.0

@@ -79,6 +79,15 @@ class Disconnect(Struct, frozen=True, gc=False):
         return self.reason.code
 
 
+class LimitMessages(Struct, frozen=True, gc=False):
+    """Where authentication is required: the caller of this lasting connection is `authenticated`, or is not. From now
+    on its messages have at most `max_message_bytes`, or `max_message_bytes_unauthenticated`. Sent before `Accept` for
+    each connection, and when this may change."""
+
+    connection: ConnectionId
+    authenticated: bool
+
+
 class PauseReading(Struct, frozen=True, gc=False):
     """Stop reading from this connection until `ResumeReading`."""
 
@@ -173,6 +182,7 @@ Effect = (
     | Multicast
     | Answer
     | Disconnect
+    | LimitMessages
     | PauseReading
     | ResumeReading
     | Heartbeat

@@ -42,6 +42,10 @@ Authentication
   require_authentication = false: true or false: is [authentication required](security.md#where-
       authentication-is-required)?
       if true, 401 with -32020 for calls over HTTP without credentials, at the head
+  max_message_bytes_unauthenticated = 64 KiB: bytes of a message like those of max_message_bytes, of
+      a caller who is not authenticated, where authentication is required
+      the same as for max_message_bytes; over HTTP, the credentials of a larger body, and of a
+      chunked one, are verified before it is read
   authentication_timeout = 10: seconds for all authenticators of a request or handshake; where
       authentication is required, for a WebSocket until it logs in
       401 with -32020; close 4408

@@ -13,6 +13,7 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.peers import Address
 from posthouse.transports.assembly import Assembly
 from posthouse.transports.codec import (
+    Announced,
     Answered,
     Arrived,
     Codec,
@@ -20,7 +21,9 @@ from posthouse.transports.codec import (
     Handshake,
     HeadRead,
     Output,
+    Pause,
     Probe,
+    Resume,
     Send,
     Shut,
     Upgrade,
@@ -38,7 +41,7 @@ from posthouse.transports.http.answers import (
 )
 from posthouse.transports.http.bodies import BODY_TIMED_OUT, NO_MEMORY, body_deadline, too_large
 from posthouse.transports.http.judgement import Judge, JudgedHead, named
-from posthouse.transports.http.routes import PREFLIGHT_FIELDS, Preflight
+from posthouse.transports.http.routes import PREFLIGHT_FIELDS, Call, Preflight
 from posthouse.transports.refusal import Refusal
 from posthouse.transports.websocket.handshake import UPGRADE_REQUIRED
 
@@ -52,8 +55,9 @@ NO_WEBSOCKET: Final = Refusal(404, "No WebSocket opens here. Use /ws.")
 
 
 class HostedExchange(Whole):
-    """The codec of one request. An `Exchange` is owed `answer` or `refuse`, a `Probe` `respond`, an `Upgrade` `accept`
-    or `refuse`. After the answer it shuts when `proceed` says that all has left."""
+    """The codec of one request. An `Exchange` is owed `answer` or `refuse`, a `Probe` `respond` or `refuse`, an
+    `Upgrade` or an `Announced` call `accept` or `refuse`. After the answer it shuts when `proceed` says that all has
+    left."""
 
     def __init__(self, config: Config, judge: Judge, *, binary: bool, now: float) -> None:
         self.output: list[Output] = []
@@ -67,6 +71,9 @@ class HostedExchange(Whole):
         self._client: Address | None = None
         self._options = UNKNOWN
         self._handshake: Handshake | None = None
+        self._probe: Probe | None = None
+        self._announced = False  # its credentials are being verified, and its body is not read
+        self._authenticated = not config.require_authentication
         self._draining = False
         self._can_close = False
 
@@ -97,10 +104,21 @@ class HostedExchange(Whole):
             self._answer_alone(Answered(204), Answer(204, fields=field_lines(PREFLIGHT_FIELDS)))
         elif isinstance(wanted, Probe):
             self._move(HostedEvent.REQUEST)
-            self.output.append(wanted)
+            self._probe = Probe(wanted.path, judged.headers, self._client)
+            self.output.append(self._probe)
         elif self._client is not None:
             self._move(HostedEvent.REQUEST)
             self.output.append(Arrived(self._client))
+        else:
+            self._announce(judged)
+
+    def _announce(self, judged: JudgedHead) -> None:
+        """If the credentials are to be verified before the body is read, do not read it until then."""
+        if isinstance(judged.wanted, Call) and judged.wanted.announced:
+            self._announced = True
+            self._move(HostedEvent.REQUEST)
+            head = Announced(judged.meta, judged.path, judged.headers, self._client, judged.ignored)
+            self.output += (Pause(), head)
 
     def receive_body(self, data: bytes, now: float, *, more: bool) -> None:
         """A piece of the body came, the last one unless there is `more`."""
@@ -130,16 +148,32 @@ class HostedExchange(Whole):
 
     def admit(self, now: float) -> None:
         """No limit refuses the client: its body is awaited."""
+        assert self._judged is not None
         self._move(HostedEvent.ADMIT)
+        self._announce(self._judged)
+
+    def limit_messages(self, *, authenticated: bool) -> None:
+        """The messages of the WebSocket that `accept` begins."""
+        self._authenticated = authenticated
 
     def accept(self, now: float) -> Codec:
-        """Accept the handshake after an `Upgrade`. Returns the codec of the WebSocket."""
+        """Accept the handshake after an `Upgrade`. Returns the codec of the WebSocket. Or read the body of a call that
+        was announced, or hand on a probe again."""
+        if self._announced:
+            self._announced = False
+            self._since = now
+            self._move(HostedEvent.ADMIT)
+            self.output.append(Resume())
+        elif self._probe is not None:
+            self.output.append(replace(self._probe, accepted=True))
         if self._handshake is None:
             return self
         self._move(HostedEvent.UPGRADE)
         selected = [value.decode("ascii") for _, value in self._handshake.headers]
         self.output.append(Send(Accepted(selected[0] if selected else None)))
-        return HostedWebSocket(self._config, binary=self._binary)
+        codec = HostedWebSocket(self._config, binary=self._binary)
+        codec.limit_messages(authenticated=self._authenticated)
+        return codec
 
     def answer(
         self, data: bytes | None, code: int | None, retry_after: float | None, now: float, *, fields: Fields = ()

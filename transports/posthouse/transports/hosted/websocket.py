@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from posthouse.core.values.config import Config
-from posthouse.transports.codec import ABNORMAL, Binary, Ended, Output, Send, Shut, Text
-from posthouse.transports.websocket.failures import BINARY_REFUSED, INVALID_DATA, TOO_LARGE, Failed
+from posthouse.transports.codec import ABNORMAL, Binary, Ended, Output, Send, Shut, Text, message_limit
+from posthouse.transports.websocket.failures import BINARY_REFUSED, INVALID_DATA, Failed, too_large
 
 from .messages import Closing
 from .whole import Whole
@@ -23,16 +23,21 @@ class HostedWebSocket(Whole):
     """The codec of one connection. `binary`: binary messages are passed on as `codec.Binary`, instead of failing with
     1003."""
 
-    __slots__ = ("_binary", "_max_bytes", "_open", "output")
+    __slots__ = ("_binary", "_config", "_max_bytes", "_open", "output")
 
     abnormal_code = ABNORMAL
     framing = FRAMING
 
     def __init__(self, config: Config, *, binary: bool) -> None:
         self.output: list[Output] = []
-        self._max_bytes: Final = config.max_message_bytes
+        self._config: Final = config
+        self._max_bytes = config.max_message_bytes
         self._binary: Final = binary
         self._open = True
+
+    def limit_messages(self, *, authenticated: bool) -> None:
+        """Limit the messages that come from now on."""
+        self._max_bytes = message_limit(self._config, authenticated=authenticated)
 
     def receive_message(self, message: str | bytes, now: float) -> None:
         """One whole message came: a text, or a binary one."""
@@ -54,7 +59,7 @@ class HostedWebSocket(Whole):
             data = Binary(message)
         else:
             return BINARY_REFUSED
-        return TOO_LARGE if len(data) > self._max_bytes else data
+        return too_large(self._max_bytes, self._config) if len(data) > self._max_bytes else data
 
     def receive_end(self, code: int, now: float) -> None:
         """The peer has gone, with this close code. Texts that wait are dropped."""

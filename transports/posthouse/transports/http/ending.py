@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Final
 
 from posthouse.core.values.config import Config
-from posthouse.transports.codec import DISCARD_BYTES, Codec, Finish, Output, Pause, Resume, Shut
+from posthouse.transports.codec import DISCARD_BYTES, Codec, Ended, Finish, Output, Pause, Resume, Shut
 
 from .requests import RequestReader
 from .routes import Call
-from .state import CLOSED, HEAD, IDLE, TRANSITIONS, YIELDED, HttpEvent
+from .state import BODY, CLOSED, HEAD, IDLE, TRANSITIONS, YIELDED, HttpEvent
 
 
 class Ending(Codec):
@@ -28,7 +28,13 @@ class Ending(Codec):
         self._paused = False
         self._gone_at: float | None = None  # the input has ended, and the client waits so long
         self._discarded = 0
+        self._authenticated = not config.require_authentication
         self._arriving: Call | None = None  # its body is read when its client is admitted
+        self._announced: Call | None = None  # its body is read, or will be, when its credentials were verified
+
+    def limit_messages(self, *, authenticated: bool) -> None:
+        """The messages of the WebSocket that `accept` begins."""
+        self._authenticated = authenticated
 
     def drain(self) -> None:
         """A shut-down has begun: from now on the socket is closed behind the next answer, and the answer says so."""
@@ -56,6 +62,8 @@ class Ending(Codec):
 
     def _close(self, *, flush: bool = True) -> None:
         if self._state is not CLOSED:
+            if self._state is BODY and self._announced is not None:
+                self.output.append(Ended(None))
             self._state = TRANSITIONS[self._state][HttpEvent.CLOSE]
             self._deadline = None
             self._reader.drop()

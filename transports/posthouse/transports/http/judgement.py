@@ -86,7 +86,8 @@ class Judge:
         challenge = challenges.lines if challenges.same else challenges.answer(fields)
         options = ResponseOptions(head.persistent, head.method == b"HEAD", lines, challenge)
         length = None if head.chunked else head.length or 0
-        call, path = isinstance(wanted, Call) and not wanted.awaited, PATHS.get(head.path) or head.path.decode("ascii")
+        call = isinstance(wanted, Call) and not wanted.awaited and not wanted.announced
+        path = PATHS.get(head.path) or head.path.decode("ascii")
         judged = JudgedHead(wanted, call, meta, length, path, head.headers, options, secure, host, ignored)
         return judged, client
 

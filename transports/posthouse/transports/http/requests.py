@@ -31,7 +31,8 @@ EMPTY_LINE: Final = b"\r\n\r\n"
 class RequestReader:
     """The received bytes of one socket. `buffer` has those that were not read yet. `head_read`: a whole head was found.
     `options` (how to answer) are those of the request whose head was read last, and so are `path`, `headers`, `meta`
-    and `ignored` unless that was an `Exchange`. `client` is its client, if the peer is a trusted `proxy`."""
+    and `ignored` unless that was an `Exchange`. `body_since`: when its body began. `client` is its client, if the peer
+    is a trusted `proxy`."""
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class RequestReader:
         self._scanner: Final = HeadScanner(config)
         self.buffer = bytearray()
         self._body: Body | None = None
-        self._body_since = 0.0
+        self.body_since = 0.0
         self.meta: Meta = NO_META
         self.head_read = False
         self.path = ""
@@ -91,7 +92,7 @@ class RequestReader:
             return Exchange(body, judged.meta, judged.path, judged.headers, self.client, judged.ignored)
         if isinstance(wanted, Call):
             self._body = ChunkedBody(self._config) if length is None else CountedBody(length)
-            self._body_since = now
+            self.body_since = now
         self.path, self.headers, self.meta, self.ignored = judged.path, judged.headers, judged.meta, judged.ignored
         return wanted
 
@@ -159,7 +160,7 @@ class RequestReader:
     def body_deadline(self) -> float:
         """When the body that is being read must be whole, or faster."""
         assert self._body is not None
-        return body_deadline(self._config, self._body_since, self._body.received)
+        return body_deadline(self._config, self.body_since, self._body.received)
 
     def skip_body(self) -> None:
         """Forget the body that is to be read, with the part of it that is here."""

@@ -69,10 +69,12 @@ BAD_TIMEOUT: Final = Refusal(400, "Posthouse-Timeout-Ms must be a whole number o
 
 
 class Call(Struct, frozen=True, gc=False):
-    """A JSON-RPC body follows. `awaited`: the client sends it only after 100 Continue."""
+    """A JSON-RPC body follows. `awaited`: the client sends it only after 100 Continue. `announced`: the credentials are
+    verified before it is read."""
 
     meta: Meta
     awaited: bool
+    announced: bool = False
 
 
 class Preflight(Struct, frozen=True, gc=False):
@@ -142,9 +144,12 @@ def _judge_call(head: Head, config: Config) -> Call | Refusal:
     meta = read_meta(fields)
     if not isinstance(meta, Meta):
         return meta
-    if config.require_authentication and read_credentials(head.headers) is None:
-        return replace(NO_CREDENTIALS, keep=head.bodiless)
-    return Call(meta, awaited and not head.bodiless)
+    announced = False
+    if config.require_authentication:
+        if read_credentials(head.headers) is None:
+            return replace(NO_CREDENTIALS, keep=head.bodiless)
+        announced = head.length is None or head.length > config.max_message_bytes_unauthenticated
+    return Call(meta, awaited and not head.bodiless, announced)
 
 
 def read_meta(fields: dict[bytes, bytes]) -> Meta | Refusal:

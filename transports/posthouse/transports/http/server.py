@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec.structs import replace
 from posthouse.core.values.close_reasons import CloseReason
 from posthouse.core.values.config import Config
 from posthouse.transports.codec import (
     DISCARD_SECONDS,
+    Announced,
     Answered,
     Arrived,
     Codec,
@@ -21,6 +23,7 @@ from posthouse.transports.codec import (
     Exchange,
     Handshake,
     HeadRead,
+    Probe,
     Send,
     Upgrade,
 )
@@ -70,8 +73,9 @@ CLIENT_GONE: Final = "a client ended its input, and had no answer within half_cl
 class Http1(Ending):
     """The codec of one accepted socket.
 
-    At most one request is pending at a time. An `Exchange` is owed `answer` or `refuse`, a `Probe` `respond`, and an
-    `Upgrade` `accept` or `refuse`. After each, and after `Answered`, `proceed` is owed when all bytes have left.
+    At most one request is pending at a time. An `Exchange` is owed `answer` or `refuse`, a `Probe` `respond` or
+    `refuse`, an `Upgrade` or an `Announced` call `accept` or `refuse`. After each answer, and after `Answered`,
+    `proceed` is owed when all bytes have left.
 
     A client that ended its input is taken for gone `half_close_timeout` later: the exchange that has no answer then
     ends, and no other begins. An answer that was given is still sent to its end.
@@ -90,6 +94,7 @@ class Http1(Ending):
         self._policy: Final = policy
         self._parsed = 0
         self._upgrade: Handshake | None = None
+        self._probe: Probe | None = None
 
     # Bytes in
 
@@ -182,18 +187,23 @@ class Http1(Ending):
             self._upgrade = wanted
             self._hand_on(Upgrade(wanted, reader.path, reader.headers, reader.meta, reader.client, reader.ignored))
         else:
-            self._state = TRANSITIONS[self._state][ANSWER]
-            self._deadline = None
-            self.output.append(wanted)
+            self._probe = Probe(wanted.path, reader.headers, reader.client)
+            self._hand_on(self._probe)
 
     def _begin_body(self, call: Call, now: float) -> None:
+        reader = self._reader
+        if call.announced and self._announced is None:
+            self._announced = call
+            self._hand_on(Announced(reader.meta, reader.path, reader.headers, reader.client, reader.ignored))
+            return
         if call.awaited:
             self.output.append(Send(CONTINUE))
-        self._read_body(self._reader.take(), now)
+        self._read_body(reader.take(), now)
 
     def _read_body(self, data: bytes, now: float) -> None:
         request = self._reader.read_body(data)
         if isinstance(request, Exchange):
+            self._announced = None
             self._hand_on(request)
         elif request is not None:
             self._refuse(request)
@@ -202,7 +212,7 @@ class Http1(Ending):
         else:
             self._deadline = self._reader.body_deadline
 
-    def _hand_on(self, request: Exchange | Upgrade | Arrived) -> None:
+    def _hand_on(self, request: Exchange | Upgrade | Arrived | Announced | Probe) -> None:
         self._state = TRANSITIONS[self._state][REQUEST]
         self._deadline = self._gone_at
         self.output.append(request)
@@ -218,15 +228,24 @@ class Http1(Ending):
         self._hold_back()
 
     def accept(self, now: float) -> Codec:
-        """Send the 101 after an `Upgrade`. Bytes behind the handshake, and the end of input, go to the new codec."""
+        """Send the 101 after an `Upgrade`. Bytes behind the handshake, and the end of input, go to the new codec. Or
+        read the body of a call that was announced, or hand on a probe again."""
         upgrade = self._upgrade
         if upgrade is None:
+            if self._announced is not None:
+                self._state = TRANSITIONS[self._state][HttpEvent.ADMIT]
+                self._reader.body_since = now
+                self._begin_body(self._announced, now)
+                self._hold_back()
+            elif self._probe is not None:
+                self.output.append(replace(self._probe, accepted=True))
             return self
         self.output.append(Send(switching_head(upgrade.headers)))
         rest = self._reader.take()
         self._hold_back()
         self._state = TRANSITIONS[self._state][HttpEvent.UPGRADE]
         codec = WebSocket(self._config, deflate=upgrade.deflate, binary=self._policy.binary, now=now)
+        codec.limit_messages(authenticated=self._authenticated)
         if rest:
             codec.receive_data(rest, now)
         if self._gone_at is not None:
@@ -257,16 +276,18 @@ class Http1(Ending):
 
     def respond(self, status: int, data: bytes, now: float) -> None:
         """End the probe with JSON. The answer to a HEAD has no body."""
+        self._state = TRANSITIONS[self._state][ANSWER]
+        self._deadline = self._probe = None
         self._answer(Answer(status, data))
 
     def refuse(self, reason: CloseReason, now: float, retry_after_ms: int | None = None) -> None:
         """End an exchange or an upgrade that was not admitted, or a call whose client was not, with the error of this
         reason."""
-        if self._arriving is not None:
-            self._arriving = None
+        if self._arriving is not None or self._announced is not None:
+            self._arriving = self._announced = None
             self._reader.skip_body()
         self._state = TRANSITIONS[self._state][ANSWER]
-        self._deadline = None
+        self._deadline = self._probe = None
         self._answer(not_admitted_answer(reason, retry_after_ms, in_json=self._upgrade is None), last=True)
 
     def shed(self, now: float) -> None:
@@ -275,6 +296,7 @@ class Http1(Ending):
             self._refuse(NO_MEMORY)
 
     def _refuse(self, refusal: Refusal) -> None:
+        self._announced = None
         self._reader.drop_body()
         answered = Answered(refusal.status, refusal.reason, refusal.rejected_value, self._reader.client)
         self._answer_alone(answered, refusal_answer(refusal), last=not refusal.keep)

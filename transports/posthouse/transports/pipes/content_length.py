@@ -36,7 +36,7 @@ TOO_BIG: Final = 1009
 
 
 class ContentLengthFraming(Pipe):
-    """The codec of a pipe that carries framed messages. A message above `max_message_bytes` is answered with an error
+    """The codec of a pipe that carries framed messages. A message above the limit is answered with an error
     and skipped; above 64 MiB the connection ends as well.
 
     `_expected` is how many bytes of a message are still to come, None in a head. `_skipping`: they are not kept.
@@ -123,7 +123,7 @@ class ContentLengthFraming(Pipe):
             self._begin_content(int(lengths[0]))
 
     def _begin_content(self, length: int) -> None:
-        if length > self._config.max_message_bytes:
+        if length > self._most:
             self._answer_too_large()
             if length > MAX_SKIPPED_BYTES:
                 self._end(TOO_BIG, f"a message of more than {MAX_SKIPPED_BYTES} bytes was announced")

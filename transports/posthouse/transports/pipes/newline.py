@@ -17,7 +17,7 @@ ONE_LINE: Final = bytes.maketrans(b"\r\n", b"  ")
 
 
 class NewlineFraming(Pipe):
-    """The codec of a pipe that carries lines. A line above `max_message_bytes` is refused and skipped."""
+    """The codec of a pipe that carries lines. A line above the limit of messages is refused and skipped."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -56,7 +56,7 @@ class NewlineFraming(Pipe):
         if self._skipping:
             return
         self._partial += piece
-        excess = len(self._partial) - self._config.max_message_bytes
+        excess = len(self._partial) - self._most
         if excess > 1 or (excess == 1 and not self._partial.endswith(b"\r")):
             self._partial.clear()
             self._skipping = True
@@ -72,7 +72,7 @@ class NewlineFraming(Pipe):
 
     def _deliver(self, line: bytes) -> None:
         line = line.removesuffix(b"\r")
-        if len(line) > self._config.max_message_bytes:
+        if len(line) > self._most:
             self._answer_too_large()
         elif line and not line.isspace():
             self.output.append(Text(line))

@@ -13,7 +13,7 @@ from typing import Final
 from posthouse.core.jsonrpc.messages import NULL, encode_error
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import PARSE_ERROR, REQUEST_TOO_LARGE, ErrorObject
-from posthouse.transports.codec import Codec, Ended, Output, Pause, Resume, Send, Shut, Text
+from posthouse.transports.codec import Codec, Ended, Output, Pause, Resume, Send, Shut, Text, message_limit
 
 
 class Pipe(Codec):
@@ -26,6 +26,7 @@ class Pipe(Codec):
 
     def __init__(self, config: Config) -> None:
         self._config: Final = config
+        self._most = message_limit(config, authenticated=not config.require_authentication)
         self._unread = b""
         self._at = 0
         self._partial = bytearray()
@@ -35,6 +36,9 @@ class Pipe(Codec):
         self._ends_at: float | None = None
         self._at_eof = False
         self.output: list[Output] = []
+
+    def limit_messages(self, *, authenticated: bool) -> None:
+        self._most = message_limit(self._config, authenticated=authenticated)
 
     # Implemented by each framing, with `framing` and `frame`
 
@@ -86,8 +90,8 @@ class Pipe(Codec):
 
     def _answer_too_large(self) -> None:
         """Answer a message above the limit, once. Its id was not read, so it is null (JSON-RPC 2.0 section 5)."""
-        allowed = self._config.max_message_bytes
-        error = ErrorObject.of(REQUEST_TOO_LARGE, {"limit": "max_message_bytes", "allowed": allowed})
+        limit = "max_message_bytes" + ("_unauthenticated" if self._most < self._config.max_message_bytes else "")
+        error = ErrorObject.of(REQUEST_TOO_LARGE, {"limit": limit, "allowed": self._most})
         self.output.append(Send(self.frame(encode_error(NULL, error))))
 
     def _answer_unreadable(self, reason: str) -> None:

@@ -18,6 +18,7 @@ from posthouse.core.values.lifecycle import ForwardingIgnored, RequestRefused
 from posthouse.core.values.peers import Address, ConnectionId, Peer
 from posthouse.core.values.stats import Health, Stats
 from posthouse.transports.codec import (
+    Announced,
     Answered,
     Arrived,
     Ended,
@@ -68,6 +69,7 @@ class CodecOutputs:
             Heard: self._on_heard,
             Exchange: self._on_exchange,
             Arrived: self._on_arrived,
+            Announced: self._on_announced,
             Probe: self._on_probe,
             Answered: self._on_answered,
             Upgrade: self._on_upgrade,
@@ -102,6 +104,9 @@ class CodecOutputs:
         self._gateway.heard(state.connection, now)
 
     def _on_exchange(self, state: SocketState, output: Exchange, now: float) -> None:
+        if state.connection is not None:  # it was announced
+            self._gateway.receive(state.connection, output.data, now)
+            return
         if output.client is not None and not self._admits(state, output.client, now):
             return
         state.advance(ASK)
@@ -113,6 +118,16 @@ class CodecOutputs:
         peer = Peer("http", address, state.socket, state.identity, output.meta, path, headers, state.host_scope)
         credentials = read_credentials(output.headers) if self._gateway.authenticates else None
         self._gateway.receive(self._connect(state, peer, now, credentials), output.data, now)
+
+    def _on_announced(self, state: SocketState, output: Announced, now: float) -> None:
+        if output.client is not None and not self._admits(state, output.client, now):
+            return
+        state.advance(ASK)
+        if output.ignored is not None and not self._ignored_told:
+            self._tell_ignored(state, output.ignored, now)
+        address = output.client or state.address
+        peer = Peer("http", address, state.socket, state.identity, output.meta, output.path, output.headers)
+        self._connect(state, peer, now, read_credentials(output.headers), ahead=True)
 
     def _on_upgrade(self, state: SocketState, output: Upgrade, now: float) -> None:
         state.advance(ASK)
@@ -149,14 +164,27 @@ class CodecOutputs:
         self._connect(state, Peer("cli", state.address, state.socket, state.identity), now)
         state.codec.receive_data(output.rest, now)
 
-    def _connect(self, state: SocketState, peer: Peer, now: float, credentials: object = None) -> ConnectionId:
+    def _connect(
+        self, state: SocketState, peer: Peer, now: float, credentials: object = None, *, ahead: bool = False
+    ) -> ConnectionId:
         """Begin a connection on this socket: `Accept` or `Disconnect` follows, or for HTTP an `Answer`."""
-        connection = self._gateway.connect(peer, now, credentials=credentials)
+        connection = self._gateway.connect(peer, now, credentials=credentials, ahead=ahead)
         self._sockets.settle(state, connection)
         return connection
 
     def _on_probe(self, state: SocketState, output: Probe, now: float) -> None:
         codec, identity = state.codec, state.identity
+        if output.accepted:
+            assert state.connection is not None
+            identity = self._gateway.identity(state.connection)
+        elif output.path == "/stats" and self._gateway.authenticates:
+            credentials = read_credentials(output.headers)
+            if credentials is not None:
+                state.advance(ASK)
+                address = output.client or state.address
+                peer = Peer("http", address, state.socket, identity, path=output.path, headers=output.headers)
+                self._connect(state, peer, now, credentials, ahead=True)
+                return
         state.advance(ANSWER)
         held = self._sockets.memory - state.buffered  # what came behind the request depends on how bytes were cut
         if output.path == "/health":
@@ -170,6 +198,10 @@ class CodecOutputs:
 
     def _on_answered(self, state: SocketState, output: Answered, now: float) -> None:
         state.advance(ANSWER)
+        connection = state.connection
+        if connection is not None:  # the body of a call that was announced is refused
+            self._sockets.part(state, now)
+            self._gateway.disconnected(connection, None, now)
         if output.reason is not None:
             self._refused.count(f"http.refused.{output.status}")
             rejected_value = None if output.rejected_value is None else output.rejected_value.decode("latin-1")

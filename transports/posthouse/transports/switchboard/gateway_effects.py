@@ -20,6 +20,7 @@ from posthouse.core.values.effects import (
     Emit,
     Heartbeat,
     Invoke,
+    LimitMessages,
     Multicast,
     PauseReading,
     Resolve,
@@ -69,6 +70,7 @@ class GatewayEffects:
             Multicast: self._multicast,
             Answer: self._answer,
             Disconnect: self._disconnect,
+            LimitMessages: self._limit_messages,
             PauseReading: self._pause_reading,
             ResumeReading: self._resume_reading,
             Heartbeat: self._heartbeat,
@@ -105,6 +107,7 @@ class GatewayEffects:
             state.advance(SocketEvent.OPEN)
             state.upgraded, state.codec = state.codec, codec
             self._sockets.unschedule(state)
+        if state.upgraded is not None or codec.output:
             self._pending[state.socket] = state  # its credentials may have been verified meanwhile
 
     def _transmit(self, effect: Transmit, now: float) -> None:
@@ -190,6 +193,9 @@ class GatewayEffects:
         else:
             self._sockets.abort(state)
         self._gateway.disconnected(effect.connection, None, now)
+
+    def _limit_messages(self, effect: LimitMessages, now: float) -> None:
+        self._sockets.by_connection[effect.connection].codec.limit_messages(authenticated=effect.authenticated)
 
     def _pause_reading(self, effect: PauseReading, now: float) -> None:
         state = self._sockets.by_connection[effect.connection]

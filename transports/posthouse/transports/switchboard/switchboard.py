@@ -233,6 +233,7 @@ class Switchboard:
     def set_wall(self, unix: float, now: float) -> None:
         """Unix time is `unix` at `now`. Only timestamps depend on it, and when identities expire."""
         self.gateway.set_wall(unix, now)
+        self._run(now)
 
     # Time
 

@@ -17,6 +17,7 @@ from .gateway_effects import GatewayEffects
 from .socket_state import DELIVER, SocketEvent, SocketPhase, SocketState
 from .sockets import BACKLOG, Sockets
 
+ASKED: Final = SocketPhase.ASKED
 ANSWERED: Final = SocketPhase.ANSWERED
 FLUSHING: Final = SocketPhase.FLUSHING
 
@@ -85,7 +86,7 @@ class Work:
     def _take(self, state: SocketState, now: float) -> None:
         """Process a codec's outputs, including new ones. After an upgrade, finish the old codec's first."""
         sockets, effects = self._sockets, self._effects
-        if state.connection is None and sockets.exceeds(state):
+        if (state.connection is None or state.phase is ASKED) and sockets.exceeds(state):
             # Refuse this body before the gateway closes connections to make room for it.
             state.codec.shed(now)
         while True:

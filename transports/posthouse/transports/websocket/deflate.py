@@ -14,7 +14,7 @@ from posthouse.transports.assembly import PIECE, Assembly
 from wsproto.extensions import Extension
 from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
-from .failures import INFLATES_TOO_MUCH, INVALID_DATA, TOO_LARGE, TOO_MANY_STREAMS, Failed
+from .failures import INFLATES_TOO_MUCH, INVALID_DATA, TOO_MANY_STREAMS, Failed, too_large
 from .utf8 import Utf8
 
 RATIO_FREE: Final = 64 * KIB
@@ -44,16 +44,17 @@ def wire_limit(size: int) -> int:
 class Inflater(Extension):
     """Inflates the compressed messages of one connection into `message`; to wsproto they look empty.
 
-    `failure` says why a message was failed: it is larger than `max_message_bytes`, or above 64 KiB larger than
-    `max_inflate_ratio` times its compressed size; it is no deflate stream, or a text that is not UTF-8; or it consists
-    of more than `max_fragments` deflate streams. The ratio is checked after fixed numbers of inflated bytes, not after
-    each read, so that the verdict is the same at every split.
+    A message has at most so many bytes as `most` says when it begins. `failure` says why a message was failed: it is
+    larger than that, or above 64 KiB larger than `max_inflate_ratio` times its compressed size; it is no deflate
+    stream, or a text that is not UTF-8; or it consists of more than `max_fragments` deflate streams. The ratio is
+    checked after fixed numbers of inflated bytes, not after each read, so that the verdict is the same at every split.
     """
 
     name = "permessage-deflate"
 
     def __init__(self, config: Config, message: Assembly) -> None:
-        self._limit = config.max_message_bytes
+        self._config = config
+        self._limit = self.most = config.max_message_bytes
         self._ratio = config.max_inflate_ratio
         self._max_streams = config.max_fragments
         self._message = message
@@ -112,6 +113,7 @@ class Inflater(Extension):
     def _begin(self, opcode: Opcode) -> None:
         self._utf8 = Utf8() if opcode is Opcode.TEXT else None
         self._streams = self._taken = self._made = 0
+        self._limit = self.most
 
     def _end(self, taken: int) -> Failed | None:
         self._compressed = False
@@ -153,7 +155,7 @@ class Inflater(Extension):
         if failure is not None:
             return failure
         if self._made > self._limit:
-            return TOO_LARGE
+            return too_large(self._limit, self._config)
         if self._made % PIECE == 0 and self._made > max(RATIO_FREE, self._ratio * self._taken):
             return INFLATES_TOO_MUCH
         self._message.add(piece)

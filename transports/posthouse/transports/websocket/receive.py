@@ -12,12 +12,12 @@ from typing import Final
 from msgspec import Struct
 from posthouse.core.values.config import Config
 from posthouse.transports.assembly import PIECE, Assembly
-from posthouse.transports.codec import Binary, Text
+from posthouse.transports.codec import Binary, Text, message_limit
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
 from .deflate import Inflater, wire_limit
-from .failures import BINARY_REFUSED, BY_CODE, INVALID_DATA, PROTOCOL_ERROR, TOO_LARGE, TOO_MANY_FRAGMENTS, Failed
+from .failures import BINARY_REFUSED, BY_CODE, INVALID_DATA, PROTOCOL_ERROR, TOO_MANY_FRAGMENTS, Failed, too_large
 from .frames import BINARY, CONTINUATION, FIN, MASKED, MAX_CONTROL_BYTES, PING, PONG, RSV1, TEXT
 from .recogniser import KEY, TextPieces, is_plain, recognise_control, recognise_text
 
@@ -46,9 +46,9 @@ Event = Text | Ping | Pong | PeerClosed | Failed
 class Receiver:
     """The receiving half of one connection. `client`: it is the client's half, whose peer does not mask.
 
-    `turn` takes bytes and returns events, from at most `frames_per_turn` frames and about `max_message_bytes` of
-    inflated bytes. While `backlog` is true there is more to parse, and `turn()` goes on. `in_progress`: a message or a
-    frame has begun and not ended. `restarted`: it began in the last turn. `over`: nothing more is parsed.
+    `turn` takes bytes and returns events, from at most `frames_per_turn` frames and about as many inflated bytes as a
+    message may have. While `backlog` is true there is more to parse, and `turn()` goes on. `in_progress`: a message or
+    a frame has begun and not ended. `restarted`: it began in the last turn. `over`: nothing more is parsed.
     """
 
     __slots__ = (
@@ -62,7 +62,9 @@ class Receiver:
         "_fragments",
         "_inflater",
         "_left",
+        "_limit",
         "_message",
+        "_most",
         "_room",
         "_text",
         "_wire",
@@ -79,6 +81,7 @@ class Receiver:
         self._allows_binary = binary
         # Built for the first frame that needs a parser: idle connections and those with plain texts never do.
         self._connection: Connection | None = None
+        self._most = message_limit(config, authenticated=client or not config.require_authentication)
         self._message: Assembly | None = None
         self._text: TextPieces | None = None  # of the current data frame, if the parser is not needed
         self._inflater: Inflater | None = None
@@ -86,6 +89,7 @@ class Receiver:
         self._left = 0  # bytes of the current data frame that are still to come
         self._fragments = 0  # frames of the current message so far, and bytes that they announced
         self._wire = 0
+        self._limit = 0  # bytes that this message may have
         self._compressed = False
         self._room = 0  # bytes of messages that this turn may still produce
         self.backlog = False
@@ -100,6 +104,12 @@ class Receiver:
         if self._text is not None:
             assembled += self._text.size
         return len(self._buffer) + assembled + self._fragments * FRAGMENT_CHARGE
+
+    def limit_messages(self, *, authenticated: bool) -> None:
+        """Limit the messages that begin from now on."""
+        self._most = message_limit(self._config, authenticated=authenticated)
+        if self._inflater is not None:
+            self._inflater.most = self._most
 
     def whole_texts(self, data: bytes) -> list[Text]:
         """The texts that these bytes are, if they are whole plain frames of one turn, and nothing was received before.
@@ -120,7 +130,7 @@ class Receiver:
                 length = int.from_bytes(data[at + SHORT : at + SHORT + extended], "big")
                 body += extended
             stop = body + length
-            if stop > end or length > config.max_message_bytes:
+            if stop > end or length > self._most:
                 break
             text = recognise_text(data, at, body, stop, masked=masked)
             if text is None:
@@ -157,7 +167,7 @@ class Receiver:
             data = self._buffer + data
             self._buffer = b""
         frames = self._config.frames_per_turn
-        self._room = self._config.max_message_bytes
+        self._room = self._most
         self.backlog = self.restarted = False
         at = 0
         end = len(data)
@@ -207,7 +217,7 @@ class Receiver:
         if body > end:
             return at
         stop = body + length
-        if first == WHOLE_TEXT and not self._fragments and stop <= end and length <= self._config.max_message_bytes:
+        if first == WHOLE_TEXT and not self._fragments and stop <= end and length <= self._most:
             text = recognise_text(data, at, body, stop, masked=not self._client)
             if text is None:
                 self._feed(data[at:stop], events)
@@ -264,14 +274,15 @@ class Receiver:
             if opcode == BINARY and not self._allows_binary:
                 return BINARY_REFUSED
             self._wire = 0
+            self._limit = self._most
             self._compressed = self._deflate and first & RSV1 != 0
         self._fragments += 1
         if self._fragments > config.max_fragments:
             return TOO_MANY_FRAGMENTS
         self._wire += length
-        limit = config.max_message_bytes
+        limit = self._limit
         if self._wire > (wire_limit(limit) if self._compressed else limit):
-            return TOO_LARGE
+            return too_large(limit, config)
         return None
 
     def _refuse(self, header: bytes, failed: Failed, events: list[Event]) -> None:
@@ -324,4 +335,5 @@ class Receiver:
         if not self._deflate:
             return Connection(side)
         self._inflater = Inflater(self._config, self._message)
+        self._inflater.most = self._most
         return Connection(side, [self._inflater])

@@ -107,6 +107,10 @@ class WebSocket(Codec):
                 return frame(FIN | RSV1 | opcode, compressed)
         return frame(FIN | opcode, payload)
 
+    def limit_messages(self, *, authenticated: bool) -> None:
+        """Limit the messages that begin from now on."""
+        self._receiver.limit_messages(authenticated=authenticated)
+
     def heartbeat(self, now: float) -> None:
         """Send a ping, unless we are closing. The peer is silent: keep nothing that the next frame can make again."""
         self._receiver.rest()

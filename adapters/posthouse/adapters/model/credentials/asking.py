@@ -14,7 +14,7 @@ from posthouse.adapters.model.records import Connection
 from posthouse.adapters.model.validity import Validity
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Answer, Disconnect, Effect, Emit, Verify, Withdraw
+from posthouse.core.values.effects import Accept, Answer, Disconnect, Effect, Emit, LimitMessages, Verify, Withdraw
 from posthouse.core.values.lifecycle import AuthFailed
 
 from .asked import Asked
@@ -60,6 +60,7 @@ class Asking:
             must(not idle, "identity: somebody waits although his turn has come", asked.connection.number)
         for answer in self._effects(Answer):
             self.cookies.answered(answer)
+        self.validity.check_limits(self._expected.connections, self._effects(LimitMessages))
         must(not self._begins, "identity: an operation began that should not", *self._begins)
         must(not self._withdrawn, "identity: an operation was withdrawn that is needed", *self._withdrawn)
         self.validity.wait_for([asked.doubt for asked in self.asked.values()])
@@ -74,6 +75,11 @@ class Asking:
             return None
         codes = [effect.code for effect in self._effects(Disconnect) if effect.connection == connection.number]
         return codes[0] if codes else None
+
+    def _check_accepted(self, connection: Connection) -> None:
+        """A connection whose credentials were accepted is told so, if that kind is. Raises Violation."""
+        accepted = any(effect.connection == connection.number for effect in self._effects(Accept))
+        must(accepted is connection.accepted, "identity: a verified connection was not admitted", connection.number)
 
     def _told_to_wait(self, connection: Connection) -> bool:
         events = [effect.event for effect in self._effects(Emit) if type(effect.event) is AuthFailed]

@@ -139,6 +139,10 @@ class Client(Receiver):
         """Ask the server to cancel a call. The outcome of the call shows whether this came in time."""
         self.notify("$/cancelRequest", id=call.id)
 
+    def ask_stats(self) -> None:
+        """Ask for the counters of the server. The transport must be HTTP. `on_stats` gets the answer."""
+        self._send(b"", ())
+
     def ping(self) -> PendingCall:
         """Send a ping. It has a result when its pong, or that of a later ping, was received.
 

@@ -70,7 +70,7 @@ class Receiver(ABC):
     `broke_protocol`: on this link the client sent something invalid or unrequested, so that its replies are not
     checked. `notifications` are those received, as (method, params). `answers` has a function for each method that the
     server may call; it gets the params, returns the result or raises RpcError. `on_notification` has functions that get
-    the params of notifications. `close_code` is that of the last connection.
+    the params of notifications. `on_stats` gets the answers of `/stats`. `close_code` is that of the last connection.
     """
 
     def __init__(self, name: str, host: ReceiverHost) -> None:
@@ -78,6 +78,7 @@ class Receiver(ABC):
         self.answers: Final[dict[str, Callable[[Any], Any]]] = {}
         self.on_notification: Final[dict[str, Callable[[Any], object]]] = {}
         self.notifications: Final[deque[tuple[str, Any]]] = deque(maxlen=MAX_NOTIFICATIONS)
+        self.on_stats: Callable[[HttpReply], object] | None = None
         self.close_code: int | None = None
         self.broke_protocol = False
         self._schedule: Final = host.schedule
@@ -127,6 +128,10 @@ class Receiver(ABC):
 
     def _on_http_reply(self, event: HttpReply) -> None:
         """Check the status, and end every call of the request: a call that the reply does not name was refused."""
+        if not event.request:
+            if self.on_stats is not None and not self.broke_protocol:
+                self.on_stats(event)
+            return
         request = decoded(event.request)
         reply = None if event.body is None else self._decode(event.body)
         if event.page.foreign:

@@ -35,13 +35,14 @@ class Refusals:
         self._expected.extend(refusals(text, calls, self._config))
 
     def take(self, code: int) -> Sequence[PendingCall] | None:
-        """An error without an id was received. Returns the calls that it ends, or None if it was not expected.
+        """An error without an id was received. Returns the calls that it ends, or None if it was not expected. Those of
+        a text that may be refused, and was not, have ended before.
 
         Errors with the same code come in the order of the texts. An error that is found before a text is parsed may
         overtake others.
         """
         for place, (codes, calls) in enumerate(self._expected):
-            if code in codes:
+            if code in codes and not (calls and all(call.status != "pending" for call in calls)):
                 del self._expected[place]
                 return calls
         return None
@@ -55,13 +56,16 @@ def refusals(text: bytes, calls: Sequence[PendingCall], config: Config) -> list[
     """The refusals that this text causes: one for the whole text, or one for each invalid entry of a batch."""
     if len(text) > config.max_message_bytes:
         return [((REQUEST_TOO_LARGE,), calls)]
+    perhaps: list[Refusal] = []
+    if config.require_authentication and len(text) > config.max_message_bytes_unauthenticated:
+        perhaps.append(((REQUEST_TOO_LARGE,), calls))  # unless the client is known by then
     message = read_message(text, config)
     if isinstance(message, list):
-        return [
+        return perhaps + [
             (entry.codes + REPLACEMENTS, calls[place : place + 1])
             for place, entry in enumerate(message)
             if isinstance(entry, Invalid) and entry.id == NULL
         ]
     if isinstance(message, Invalid) and message.id == NULL:
-        return [(message.codes + REPLACEMENTS, calls)]
-    return []
+        perhaps.append((message.codes + REPLACEMENTS, calls))
+    return perhaps

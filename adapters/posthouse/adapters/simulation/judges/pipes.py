@@ -136,8 +136,15 @@ class PipeJudge(Judge):
         self._first = b""
         self._outbound: Outbound | None = None
         self._inbound: Final = bytearray()
+        config = facts.config
+        self._most: Final = config.max_message_bytes
+        # Where authentication is required, the judge does not know since when the client is authenticated.
+        self._least: Final = min(
+            self._most, config.max_message_bytes_unauthenticated if config.require_authentication else self._most
+        )
         self._large = 0  # messages that are too large and have no error yet
-        self._large_begun = False  # the message in progress is one of them
+        self._perhaps = 0  # further messages that may be refused as too large
+        self._judged = 0  # the size of the message in progress, as far as it has been judged
         self._invalid = 0  # how many errors for invalid messages the client got
 
     # The client
@@ -159,23 +166,25 @@ class PipeJudge(Judge):
         lost = self._outbound.lost
         for text, end in self._outbound.add(data):
             self._message(text, end)
-        if self._outbound.begun() > self._facts.config.max_message_bytes and not self._large_begun:
-            self._too_large()
-            self._large_begun = True
+        self._size(self._outbound.begun())
         if self._outbound.lost and not lost:
             self._conversation.unreadable()
 
     def _message(self, text: bytes, end: int) -> None:
-        if len(text) > self._facts.config.max_message_bytes:
-            if not self._large_begun:
-                self._too_large()
-            self._large_begun = False
-        elif text.strip(BLANK) or isinstance(self._outbound, SentFrames):
+        self._size(len(text))
+        self._judged = 0
+        if len(text) <= self._most and (text.strip(BLANK) or isinstance(self._outbound, SentFrames)):
             self._conversation.sent(text, end)
 
-    def _too_large(self) -> None:
-        self._large += 1
-        self._conversation.unreadable()
+    def _size(self, size: int) -> None:
+        """The message in progress has this size, or a larger one. Count it if it is, or may be, too large."""
+        if self._judged <= self._least < size:
+            self._perhaps += 1
+            self._conversation.unreadable()
+        if self._judged <= self._most < size:
+            self._perhaps -= 1
+            self._large += 1
+        self._judged = max(self._judged, size)
 
     def sent_end(self) -> None:
         if self._outbound is None and self._first.strip(BLANK):
@@ -231,7 +240,7 @@ class PipeJudge(Judge):
         outbound = self._outbound
         if code == TOO_LARGE and outbound is not None and not outbound.lost:
             self._large -= 1
-            self._must(self._large >= 0, "limits: a message within the limit was refused as too large")
+            self._must(self._large + self._perhaps >= 0, "limits: a message within the limit was refused as too large")
 
     def received_end(self) -> None:
         self._must(not self._inbound, "pipes: the output ends within a message", bytes(self._inbound[:80]))

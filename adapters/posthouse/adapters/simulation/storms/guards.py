@@ -13,12 +13,14 @@ from typing import Any, Final
 
 import anyio
 from msgspec.structs import replace
+from posthouse.adapters.invariants import must
 from posthouse.adapters.invariants.canary import marked, unmarked
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.clients.client import Client
 from posthouse.adapters.simulation.clients.pending import PendingCall
 from posthouse.adapters.simulation.clients.protocols.http import HttpProtocol
 from posthouse.adapters.simulation.clients.protocols.pages import Credentials
+from posthouse.adapters.simulation.clients.protocols.protocol import HttpReply
 from posthouse.adapters.simulation.served.deployment import WALL
 from posthouse.adapters.simulation.world import World
 from posthouse.core.service.authenticators import Basic, Bearer
@@ -28,6 +30,7 @@ from posthouse.core.values.errors import CREDENTIALS_EXPIRED, FORBIDDEN, INVALID
 from posthouse.core.values.peers import Identity
 from posthouse.transports.credentials import BEARER_PROTOCOL
 from posthouse.transports.fields import Fields
+from posthouse.transports.switchboard.codec_outputs import STATS_SCOPES
 
 from .service import service as sample_service
 
@@ -40,7 +43,7 @@ HASHING_LIMITS: Final[dict[str, tuple[Any, ...]]] = {"hashing_workers": (1, 2), 
 USERS: Final = {
     "ada": Identity("ada", ("vault",)),
     "ada too": Identity("ada", ("broadcast",)),
-    "bob": Identity("bob"),
+    "bob": Identity("bob", STATS_SCOPES),
     "eve": Identity("eve", expires_at=1.0),
     **{f"ada {life}": Identity("ada", ("vault",), expires_at=WALL + life, issued_at=WALL + life / 2) for life in LIVES},
 }
@@ -65,6 +68,11 @@ TOKENS: Final = (
 )
 
 PASSWORDS: Final = (("ada", "right"), ("bob", "right"), ("ada", "wrong"))
+
+ADMINS: Final = (b"Bearer bob", b"Basic " + b64encode(b"bob:right"))
+"""The credentials with which the counters of the server may be read."""
+
+STATS_STATUSES: Final = (200, 400, 401, 403, 408, 414, 421, 429, 431, 503)
 
 WRONG_PARAMS: Final[tuple[dict[str, Any], ...]] = (
     {},
@@ -181,6 +189,23 @@ def draw_credentials(raging: Callable[[], bool], jar: list[bytes], stream: Strea
         other = stream.pick((token, token, stream.pick(TOKENS)))
         offers = (BEARER_PROTOCOL + urlsafe_b64encode(other.encode()).rstrip(b"="),)
     return Credentials((*headers, *(each for each in cookies if each not in headers)), offers, jar)
+
+
+def check_stats(identity: Identity, reply: HttpReply) -> None:
+    """Raise Violation unless a client, who is this one without credentials, may get this answer of `/stats`."""
+    must(reply.status in STATS_STATUSES, "answering: /stats has a status that it cannot have", reply.status)
+    if reply.status not in (200, 401, 403) or reply.page.foreign:
+        return
+    given = dict(reply.page.sent.headers)
+    if not given:
+        may = not identity.missing(STATS_SCOPES)
+        must((reply.status == 200) is may, "answering: /stats does not depend on the scope", reply.status, identity)
+        return
+    refused = b'"error"' in (reply.body or b"")
+    must(refused or reply.status != 401, "answering: credentials were accepted, and their user is not", *given)
+    admin = given.get(b"Authorization") in ADMINS
+    must(admin or reply.status != 200 or b"Cookie" in given, "answering: /stats is read without its scope", *given)
+    must(not admin or reply.status != 403 or len(given) > 1, "answering: /stats is not read with its scope", *given)
 
 
 def _asks_for_cookie(client: Client, stream: Stream) -> dict[str, Any]:

@@ -75,6 +75,7 @@ SMALL_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
     "drain_timeout": (1.0, 5.0),
     "drain_spread": (0.0, 1.0),
     "stdio_grace": (0.0, 0.5),
+    "max_message_bytes_unauthenticated": (300,),
     "authentication_timeout": (0.1, 1.0),
     "max_external_operations": (1, 3),
     "max_token_bytes": (18,),
@@ -151,8 +152,10 @@ BOTH_WAYS: Final = 100
 """In how many storms, in a thousand, the journals are given to both ways. Those storms take twice as long."""
 GUARDED: Final = 300
 """In how many storms, in a thousand, and with this theme, the service has authenticators. They take one way."""
-DEMANDING: Final = 250
+DEMANDING: Final = 500
 """In how many of these, in a thousand, authentication is required."""
+DEMANDED: Final = 400
+"""How often, in a thousand turns, clients log in where they must."""
 
 
 class StormFaults(Struct, frozen=True):
@@ -269,7 +272,9 @@ def draw_scenario(stream: Stream) -> Scenario:
     if guarded and log_ins == GUESSING and stream.happens(500):
         config = replace(config, credential_cache=0.0, max_auth_failures_per_address=3)
     if guarded and stream.happens(DEMANDING):
-        config = replace(config, require_authentication=True)
+        size = stream.pick((100, 300, 2_000, config.max_message_bytes_unauthenticated))
+        config = replace(config, require_authentication=True, max_message_bytes_unauthenticated=size)
+        log_ins = max(log_ins, DEMANDED)
     return Scenario(config, faults, conditions, clients, fair, both_ways and not guarded, guarded, log_ins)
 
 

@@ -33,7 +33,7 @@ from posthouse.transports.policy import Policy
 from .both_ways import compare
 from .catalogue.conversations import ORIGIN
 from .catalogue.document import check_document
-from .guards import USERS, draw_credentials, guarded, revoke_under_load
+from .guards import USERS, check_stats, draw_credentials, guarded, revoke_under_load
 from .insight import known_of
 from .malformed import MALFORMED_BYTES, MALFORMED_TEXTS
 from .misuse import MISUSES, misuse
@@ -115,7 +115,6 @@ class Storm:
         self.scenario: Final[Scenario] = scenario
         self._stream: Final[Stream] = chance.stream("fate")
         self._signals: Final[Stream] = chance.stream("signals")
-        identity = self._stream.pick(identities)
         self._local: Final[Stream] = chance.stream("local calls")
         self._talks: Final = chance.stream("conversations") if service is None else None
         self._raging = True
@@ -128,7 +127,7 @@ class Storm:
             chance,
             service=service or (guarded() if scenario.guarded else sample_service),
             config=self.scenario.config,
-            policy=Policy(origins=(ORIGIN,), identity=identity or ANONYMOUS),
+            policy=Policy(origins=(ORIGIN,), identity=self._stream.pick(identities) or ANONYMOUS),
             conditions=self.scenario.conditions,
             monitoring=Monitoring(journal=self._journals.add if self._journals else journal),
         )
@@ -153,8 +152,9 @@ class Storm:
             elif transport == "websocket":
                 client.new_protocol = partial(open_websocket, b"localhost", **habits)
             client.answers["mirror"] = mirror
-            user = (identity or self.world.deployment.policy.identity).user
-            users = (user, *(each.user for each in USERS.values() if self.scenario.guarded))
+            known = identity or self.world.deployment.policy.identity
+            users = (known.user, *(each.user for each in USERS.values() if self.scenario.guarded))
+            client.on_stats = partial(check_stats, known)
             client.on_notification["news"] = partial(check_news, transport, users)
             if part.clients is None or number in part.clients:
                 self._acting.append(client)

@@ -72,6 +72,9 @@ BUILTIN_CODES: Final[dict[str, tuple[int, ...]]] = {
 OWN_REASONS: Final = (METHOD_NOT_FOUND, INVALID_PARAMS, UNAUTHENTICATED, FORBIDDEN)
 """Errors that depend on the call itself, and not on limits or faults."""
 
+STATISTICS: Final = 100
+"""How often, in a thousand turns, a client with credentials asks for the statistics."""
+
 REFUSALS: Final = (SERVER_BUSY, RATE_LIMITED, DRAINING, REQUEST_TOO_LARGE, PARSE_ERROR)
 """Errors that no call has whose caller keeps within all limits."""
 
@@ -92,6 +95,10 @@ class SampleWorkload:
         self._takes_texts: Final = not scenario.fair and all(
             getattr(config, name) == getattr(usual, name) for name in LIMITS
         )
+        sizes = [config.max_message_bytes]
+        if config.require_authentication:
+            sizes.append(config.max_message_bytes_unauthenticated)
+        self._sizes: Final = [size for size in sizes if size <= LARGEST]
         self._made_by: Final[dict[str, int]] = {}
         self._subscriptions: Final = Subscriptions()
         self._visits: Final = Visits()
@@ -99,6 +106,9 @@ class SampleWorkload:
     def act(self, client: Client) -> None:
         """Send something, in the turn of a client."""
         stream = client.stream
+        if self._scenario.guarded and isinstance(client.protocol, HttpProtocol) and stream.happens(STATISTICS):
+            client.ask_stats()
+            return
         if self._scenario.guarded and stream.happens(self._scenario.log_ins):
             act = guards.guess if self._scenario.log_ins == guards.GUESSING else guards.act
             name, call = act(client, stream)
@@ -147,10 +157,12 @@ class SampleWorkload:
                 call.then(partial(self._check_known, client, whoami))
             case 11:
                 self._call_in_line(client)
-            case 12 if self._scenario.config.max_message_bytes <= LARGEST:
-                size = self._scenario.config.max_message_bytes + stream.pick((-1, 0, 1))
+            case 12 if self._sizes:
+                size = stream.pick(self._sizes) + stream.pick((-1, 0, 1))
                 params = {"token": f"{client.name}/sized"}
                 self._expect(client, client.call_sized(size, "echo", **params), "echo", params)
+            case 14 if isinstance(client.protocol, HttpProtocol):
+                client.ask_stats()
             case 13 if not self._scenario.fair and stream.happens(100):
                 params = {"token": stream.entropy(LONG // 2).hex()}
                 self._expect(client, client.call("echo", **params), "echo", params)

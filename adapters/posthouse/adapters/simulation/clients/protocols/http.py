@@ -50,7 +50,7 @@ class HttpProtocol:
     def _send_next(self) -> None:
         if self._waiting and self._codec.reusable:
             self._current = self._waiting.popleft()
-            self._codec.request(b"POST", b"/rpc", self._next_page().headers, self._current)
+            _ask(self._codec, self._next_page(), self._current)
 
     def _next_page(self) -> Page:
         self._sent += 1
@@ -105,7 +105,7 @@ class PipeliningHttpProtocol(HttpProtocol):
     def send(self, text: bytes) -> None:
         """Send one request now."""
         codec, page = Http1Client(CLIENT_CONFIG, self._page.host), self._next_page()
-        codec.request(b"POST", b"/rpc", page.headers, text)
+        _ask(codec, page, text)
         self._codecs.append((codec, text, page))
         self._collect(codec, text, page)
 
@@ -137,12 +137,20 @@ class PipeliningHttpProtocol(HttpProtocol):
         codec.output.clear()
 
 
+def _ask(codec: Http1Client, page: Page, text: bytes) -> None:
+    """Send a request of this page. An empty text: it asks for the counters of the server."""
+    if text:
+        codec.request(b"POST", b"/rpc", page.headers, text)
+    else:
+        codec.request(b"GET", b"/stats", page.headers, b"")
+
+
 def _events(codec: Http1Client, request: bytes, page: Page) -> list[Event]:
     """The events in the output of the codec of this request."""
     events: list[Event] = []
     for item in codec.output:
         if isinstance(item, Send):
-            events.append(page.write(item.data))
+            events.append(page.write(item.data) if request else item.data)
         elif isinstance(item, Response):
             in_json = item.header(b"content-type") == b"application/json"
             named = item.header(b"x-request-id") == page.request_id

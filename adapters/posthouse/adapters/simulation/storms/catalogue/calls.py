@@ -18,7 +18,10 @@ INVALID_PARAMS: Final = -32602
 OF_TEXTS: Final = (-32700, -32600, -32601, -32602)
 """Errors that depend on the text alone."""
 
-LIMITS: Final = ("max_depth", "max_method_bytes", "max_id_bytes", "max_message_bytes", "max_body_bytes")
+LIMITS: Final = (
+    *("max_depth", "max_method_bytes", "max_id_bytes", "max_message_bytes", "max_body_bytes"),
+    "max_message_bytes_unauthenticated",
+)
 """Limits that change the replies to these texts, if they are small."""
 
 
