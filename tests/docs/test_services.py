@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from posthouse.core import EVENTS, Context, Service
-from posthouse.core.service.declarations import DeclaredAccounts
+from posthouse.core.service.accounts import DeclaredAccounts
 from posthouse.core.service.method import Method
 
 from .pages import ROOT

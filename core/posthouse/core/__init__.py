@@ -7,7 +7,7 @@ hooks and interceptors: the events and `Outcome`.
 from __future__ import annotations
 
 from .gateway import Gateway
-from .operations.operations import Busy, Failed, Refused
+from .operations.operations import Busy, Failed, Hashed, Matched, Refused
 from .service.authenticators import Authenticator, Basic, Bearer, Cookie, CrossSiteCredentials, UnreadableCredentials
 from .service.context import AuthContext, Context, HookContext
 from .service.hooks import Hook
@@ -25,10 +25,12 @@ from .values.effects import (
     AskStore,
     BeginDrain,
     Cancel,
+    ComparePassword,
     Disconnect,
     Drained,
     Effect,
     Emit,
+    HashPassword,
     Heartbeat,
     Invoke,
     LimitMessages,
@@ -67,6 +69,10 @@ from .values.lifecycle import (
     SessionEnd,
     SessionEnded,
     SessionResumed,
+    UserChange,
+    UserChanged,
+    UserRegistered,
+    UserRemoved,
 )
 from .values.peers import (
     ALL_SCOPES,
@@ -118,6 +124,7 @@ __all__ = [
     "Caller",
     "Cancel",
     "CloseReason",
+    "ComparePassword",
     "Config",
     "ConnectionClosed",
     "ConnectionId",
@@ -137,6 +144,8 @@ __all__ = [
     "Failed",
     "ForwardingIgnored",
     "Gateway",
+    "HashPassword",
+    "Hashed",
     "Health",
     "Heartbeat",
     "Hook",
@@ -146,6 +155,7 @@ __all__ = [
     "Kind",
     "LimitBreached",
     "LimitMessages",
+    "Matched",
     "MaybeApplied",
     "MemoryStore",
     "Meta",
@@ -178,6 +188,10 @@ __all__ = [
     "Transmit",
     "UnreadableCredentials",
     "UsageError",
+    "UserChange",
+    "UserChanged",
+    "UserRegistered",
+    "UserRemoved",
     "Verify",
     "Withdraw",
     "http_status",

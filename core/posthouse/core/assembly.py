@@ -19,20 +19,25 @@ from posthouse.core.connections.delivery import Delivery
 from posthouse.core.connections.flow import Flow
 from posthouse.core.connections.liveness import Liveness
 from posthouse.core.connections.openings import Openings
+from posthouse.core.dispatch.accounts import Accounts
 from posthouse.core.dispatch.builtin.builtins import Builtins
 from posthouse.core.dispatch.builtin.part import Tables
 from posthouse.core.dispatch.dispatch import Dispatch
 from posthouse.core.dispatch.errands import Errands
 from posthouse.core.dispatch.logins import Logins
+from posthouse.core.dispatch.procedures import Procedures
 from posthouse.core.dispatch.session_calls import SessionCalls
 from posthouse.core.dispatch.session_keys import SessionKeys
+from posthouse.core.dispatch.tokens import Tokens
+from posthouse.core.dispatch.users import Users
 from posthouse.core.identity.arrivals import Arrivals
 from posthouse.core.identity.cookies import Cookies
 from posthouse.core.identity.demands import Demands
 from posthouse.core.identity.expiry import Expiry
-from posthouse.core.identity.hashing import beside_hashes
+from posthouse.core.identity.hashes.hashing import beside_hashes
 from posthouse.core.identity.verifications import Verifications
 from posthouse.core.operations.operations import Operations
+from posthouse.core.service.hooks import wanted_events
 from posthouse.core.service.service import Service
 from posthouse.core.sessions.chores import Chores
 from posthouse.core.sessions.requests import SessionRequests
@@ -41,7 +46,7 @@ from posthouse.core.store.memory import MemoryStore
 from posthouse.core.store.storage import Storage
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Effect
-from posthouse.core.values.lifecycle import ConnectionClosed, ConnectionOpened, EventNames, wanted_events
+from posthouse.core.values.lifecycle import ConnectionClosed, ConnectionOpened, EventNames
 from posthouse.core.values.peers import ConnectionId, Identity
 from posthouse.core.values.shared import Entropy, Shared
 
@@ -87,16 +92,22 @@ class Assembly:
         self._sessions = Sessions(shared, connections, self._chores)
         self._session_requests = SessionRequests(shared, self._storage)
         self._cookies = Cookies(shared)
-        self._verifications = Verifications(shared, self._operations, service.authenticators.values(), self._cookies)
+        known = service.authenticators.values()
+        self._verifications = verifications = Verifications(
+            shared, self._operations, self._storage, known, self._cookies
+        )
         self._session_keys = SessionKeys(
-            self._sessions, self._session_requests, self._chores, self._verifications.revocations
+            self._sessions, self._session_requests, self._chores, verifications.revocations
         )
         self._errands = Errands(shared, connections, self._calls, self._outcomes, self._storage)
-        self._logins = Logins(shared, connections, self._verifications, self._calls, self._outcomes)
+        self._logins = logins = Logins(shared, connections, verifications, self._calls, self._outcomes)
         self._session_calls = SessionCalls(shared, connections, self._calls, self._errands, self._session_keys)
+        self._procedures = procedures = Procedures(connections, self._calls, self._outcomes)
+        self._accounts = accounts = Accounts(shared, self._storage, verifications, procedures, logins, service.accounts)
         self.schemes = schemes = {each.scheme: each.takes for each in service.authenticators.values()}
         tables = Tables(
-            shared, connections, self._delivery, self._calls, self._outcomes, self._logins, self._session_calls, schemes
+            *(shared, connections, self._delivery, self._calls, self._outcomes, logins, self._session_calls),
+            *(procedures, Users(accounts), Tokens(accounts), schemes),
         )
         builtins = Builtins(service, tables)
         self._dispatch = Dispatch(shared, service, self._calls, self._requests, self._replies, builtins)
@@ -121,7 +132,11 @@ class Assembly:
         # An exchange that was answered has left facts in these alone.
         drops_answered = (connections.drop, self._flow.drop)
         self._closing = Closing(shared, connections, drops, drops_answered)
-        self._revocation = Revocation(shared, connections, self._verifications, self._sessions, self._outcomes)
+        self._revocation = revocation = Revocation(
+            shared, connections, verifications, self._sessions, self._calls, self._outcomes
+        )
+        accounts.revoke = lambda user, but, now: revocation.end(user, None, now, but=but)
+        accounts.narrow = revocation.narrow
         self._limits = Limits(shared, connections, self._calls, self._operations, self._closing, self._drain)
 
     def identity(self, connection: ConnectionId) -> Identity:
@@ -129,9 +144,10 @@ class Assembly:
         return self._connections.records[connection].identity
 
     def draw_secrets_from(self, secrets: Entropy) -> None:
-        """Draw the secrets of cookies from here, and not from `entropy`: a host that records what it draws must not
-        record them."""
+        """Draw the secrets of cookies, sessions and tokens, and salts, from here, and not from `entropy`: a host that
+        records what it draws must not record them."""
         self._cookies.secrets = self._session_requests.secrets = secrets
+        self._accounts.secrets = self._verifications.passwords.secrets = secrets
 
     @property
     def store(self) -> MemoryStore | None:

@@ -74,3 +74,27 @@ def test_the_secret_of_a_session_is_replaced_where_it_is_resumed(params: Any, ex
 def test_other_methods_of_sessions_stay() -> None:
     text = b'{"method":"session.update","params":{"set":{"secret":"mine"}}}'
     assert hide_logins(text, HIDE) == text
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "kept"),
+    [
+        ("user.register", {"user": "ada", "password": "pw", "profile": {"email": "x"}}, ["user", "profile"]),
+        ("user.register", ["ada", "pw", {"email": "x"}], [0, 2]),
+        ("user.password", {"old": "pw", "new": "pw2", "user": "ada"}, ["user"]),
+        ("user.password", ["pw", "pw2", "ada"], [2]),
+        ("user.remove", {"password": "pw", "user": "ada"}, ["user"]),
+        ("user.remove", ["pw", "ada"], [1]),
+    ],
+)
+def test_passwords_of_users_are_replaced_and_their_names_are_not(method: str, params: Any, kept: list[Any]) -> None:
+    text = json.encode({"method": method, "params": params})
+    other = json.decode(hide_logins(text, HIDE))["params"]
+    places = list(params) if isinstance(params, dict) else list(range(len(params)))
+    assert [place for place in places if other[place] == params[place]] == kept
+    assert len(other) == len(params)
+
+
+@pytest.mark.parametrize("text", [b'{"method":7,"params":["user.register"]}', b'{"params":["user.register"]}'])
+def test_a_text_without_the_name_of_such_a_method_stays(text: bytes) -> None:
+    assert hide_logins(text, HIDE) == text

@@ -12,7 +12,7 @@ from posthouse.adapters.journal.arguments import read_argument, write_argument
 from posthouse.adapters.journal.run import Run, with_recorded_results
 from posthouse.adapters.journal.stored import without_passwords
 from posthouse.core.gateway import Gateway
-from posthouse.core.operations.operations import Busy, Failed, Refused
+from posthouse.core.operations.operations import Busy, Failed, Hashed, Refused
 from posthouse.core.service.service import Service
 from posthouse.core.store.outcomes import Done, MaybeApplied
 from posthouse.core.store.requests import FindUser, UserChanged
@@ -80,3 +80,7 @@ def test_a_recorded_gateway_with_a_store_outside_is_recorded_and_replayed_as_one
     run = Run(journal.header, with_recorded_results(service))
     assert isinstance(run.machine, Gateway)
     assert run.machine.store is None
+
+
+def test_the_hash_of_a_password_that_was_made_is_hidden() -> None:
+    assert without_passwords(Hashed("canary")) == Hashed("$hidden")

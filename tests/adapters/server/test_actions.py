@@ -7,6 +7,7 @@ from typing import get_args
 import anyio
 import pytest
 from posthouse.adapters.handlers.events import Events
+from posthouse.adapters.handlers.operations.hashes import Hashes
 from posthouse.adapters.handlers.operations.store_requests import StoreRequests
 from posthouse.adapters.handlers.operations.verifications import Verifications
 from posthouse.adapters.handlers.runs import Runs
@@ -70,7 +71,8 @@ async def test_every_action_has_a_row_and_nothing_else_has() -> None:
     acceptor = Acceptor((), runner, endpoints, None)
     verifications = Verifications(runner, tasks, events, watchdog, workers, workers)
     stored = StoreRequests(runner, tasks, events, None)
-    actions = performers(endpoints, runs, verifications, stored, requests, calls, events, acceptor, drained.set)
+    hashes = Hashes(runner, tasks, workers)
+    actions = performers(endpoints, runs, verifications, stored, hashes, requests, calls, events, acceptor, drained.set)
     assert actions.keys() == {*get_args(Action)}
 
     here, gone = SocketId(1), SocketId(2)

@@ -261,3 +261,27 @@ def test_a_revocation_of_nobody_is_misuse() -> None:
         with pytest.raises(UsageError, match=text):
             world.gateway.revoke(user, 0.0, namespace=namespace, not_before=not_before)
     assert world.gateway.stats() == before
+
+
+def test_the_connection_that_stays_is_not_closed() -> None:
+    world = AuthWorld()
+    one, two = arrived(world, ADA), world.connect(identity=ADA)
+    world.take()
+    record = world.gateway._connections.records[one]
+    assert world.gateway._revocation.end(("", "ada"), None, world.now, but=record) == 1
+    world.gateway.handle_timeout(world.now)
+    assert [effect.connection for effect in world.take() if isinstance(effect, Disconnect)] == [two]
+
+
+def test_a_user_that_loses_scopes_keeps_its_connections_and_its_running_calls() -> None:
+    world = World(offered())
+    one, two = (world.connect(identity=Identity("ada", scopes)) for scopes in (("read", "write"), ("read",)))
+    call = world.begin(one, "guarded")
+    world.take()
+    world.gateway._revocation.narrow(("", "ada"), ("read", "more"), None, world.now)
+    records = world.gateway._connections.records
+    assert [records[id].identity.scopes for id in (one, two)] == [("read",), ("read",)]
+    assert world.gateway._calls.records[call].caller is not None
+    world.gateway._revocation.narrow(("", "nobody"), (), None, world.now)
+    world.call(one, "guarded", {}, 2)
+    assert world.codes(one) == [-32021]

@@ -295,3 +295,16 @@ def test_many_successes_at_once_take_back_no_failure_of_others() -> None:
     for charge in charges:
         world.budgets.refund(charge)
     assert world.fails(1, ADA) == [1000]
+
+
+def test_registrations_are_counted_apart_and_wait_like_failures() -> None:
+    world = Guesses(max_registrations_per_address=2, max_auth_failures_per_address=1)
+    waits = [world.budgets.charge_registration(world.caller(), world.now) for _ in range(4)]
+    assert waits == [0, 0, 1000, 1000]
+    assert world.breached() == [("max_registrations_per_address", True)] * 2
+    assert world.attempt(ADA) != 0
+    world.now = 1.0
+    assert world.budgets.charge_registration(world.caller(), world.now) == 0
+    assert world.budgets.charge_registration(world.caller(), world.now) == 2000
+    assert world.budgets.charge_registration(world.caller("192.0.2.9"), world.now) == 0
+    assert world.budgets.charge_registration(world.caller(""), world.now) == 0

@@ -95,3 +95,14 @@ def test_credentials_are_found_by_the_user_to_whom_they_belong_now() -> None:
     assert found.by_user == {("", "ada"): {("bearer", b"y"): None, ("bearer", b"z"): None}}
     assert found.find(BEARER, b"y", 1e9) is None
     assert found.by_user == {("", "ada"): {("bearer", b"z"): None}}
+
+
+def test_one_credential_or_all_of_an_authenticator_are_forgotten() -> None:
+    found = cache()
+    for authenticator, digest in ((BEARER, b"one"), (BEARER, b"two"), (OTHER, b"one")):
+        found.keep(authenticator, digest, ADA, 0.0)
+    found.forget("bearer", b"one")
+    assert list(found.records) == [("bearer", b"two"), ("other", b"one")]
+    found.forget("bearer", None)
+    assert list(found.records) == [("other", b"one")]
+    assert found.by_user == {("", "ada"): {("other", b"one"): None}}

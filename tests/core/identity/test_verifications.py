@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from msgspec import Struct
 from posthouse.core.gateway import Gateway
-from posthouse.core.identity.verifications import Refusal, Verification
+from posthouse.core.identity.refusal import Refusal
+from posthouse.core.identity.verifications import Verification
 from posthouse.core.operations.operations import Busy, Refused
 from posthouse.core.service.authenticators import (
     Authenticator,

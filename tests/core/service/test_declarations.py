@@ -11,7 +11,6 @@ from posthouse.core.service.declarations import (
     FLAGS,
     MAX_NAME_BYTES,
     OPTIONS,
-    Accounts,
     check_event,
     check_function,
     check_name,
@@ -244,20 +243,3 @@ def test_scopes_are_sorted_without_duplicates() -> None:
 )
 def test_scopes_are_a_collection_of_strings(scopes: Any, message: str) -> None:
     assert refused(sorted_scopes, scopes, "it").startswith(message)
-
-
-# Accounts
-
-
-@pytest.mark.parametrize("choice", ["off", "on", "login"])
-def test_a_service_says_whether_its_clients_have_sessions(choice: Any) -> None:
-    assert Accounts.of(sessions=choice) == Accounts(sessions=choice)
-    assert Accounts.of() == Accounts(sessions="off")
-    assert Accounts.of(sessions=choice).stored is (choice != "off")
-
-
-@pytest.mark.parametrize("choice", [True, None, "of", ["on"]])
-def test_anything_else_says_nothing(choice: Any) -> None:
-    with pytest.raises(UsageError) as caught:
-        Accounts.of(sessions=choice)
-    assert str(caught.value) == f"sessions is {choice!r}, but must be 'off', 'on' or 'login'"

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from posthouse.core.service.hooks import DeclaredHook
+from posthouse.core.service.hooks import DeclaredHook, wanted_events
 from posthouse.core.service.lifespan import Lifespan
 from posthouse.core.values.errors import UsageError
+from posthouse.core.values.lifecycle import CallEnded, CallFailed, ConnectionOpened
 
 
 def one(event: Any) -> None: ...
@@ -57,3 +58,17 @@ def test_a_hook_keeps_the_lifespan_that_it_has() -> None:
     hook = DeclaredHook.of(two, "connection.opened", None).within(theirs)
     assert (hook.lifespan, hook.takes_context) == (theirs, True)
     assert hook.within(ours) is hook
+
+
+def test_the_wanted_events_are_those_with_hooks_and_those_that_are_named() -> None:
+    assert wanted_events({}, ()) == ()
+    assert wanted_events({CallFailed: (print,), CallEnded: ()}, ()) == (CallFailed,)
+    assert wanted_events({CallFailed: (print,)}, ["call.ended", "call.ended"]) == (CallEnded, CallFailed)
+    assert wanted_events({ConnectionOpened: (print,)}, ("connection.opened",)) == (ConnectionOpened,)
+
+
+@pytest.mark.parametrize("names", ["call.endet", ["call.endet"]])
+def test_a_name_of_no_event_is_refused_with_the_nearest_one(names: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        wanted_events({}, names)
+    assert str(caught.value) == "unknown event 'call.endet': did you mean 'call.ended'?"

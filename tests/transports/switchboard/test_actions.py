@@ -23,7 +23,7 @@ def test_closing_a_socket_flushes_it_by_default() -> None:
 
 
 def test_every_action_of_the_union_has_a_docstring() -> None:
-    assert len(get_args(Action)) == 15
+    assert len(get_args(Action)) == 17
     assert all(kind.__doc__ for kind in get_args(Action))
 
 

@@ -51,6 +51,14 @@ def make_hash(password: bytes, parameters: Parameters) -> str:
     return hasher.hash(password)
 
 
+def hash_with(password: bytes, salt: bytes, parameters: Parameters) -> str:
+    """The hash of a password with this salt."""
+    from argon2.low_level import Type, hash_secret
+
+    passes, memory, lanes = parameters.passes, parameters.memory, parameters.lanes
+    return hash_secret(password, salt, passes, memory, lanes, HASH_BYTES, Type.ID).decode("ascii")
+
+
 def matches(text: str, password: bytes) -> bool:
     """Is it the hash of this password?"""
     from argon2.exceptions import VerifyMismatchError

@@ -8,8 +8,10 @@ from typing import Any, Final
 from posthouse.core.values.effects import (
     AskStore,
     Cancel,
+    ComparePassword,
     Drained,
     Emit,
+    HashPassword,
     Invoke,
     Resolve,
     StopAccepting,
@@ -78,6 +80,8 @@ class Witness:
             Cancel: self._see_cancel,
             Verify: self._see_operation,
             AskStore: self._see_operation,
+            HashPassword: self._see_operation,
+            ComparePassword: self._see_operation,
             Withdraw: self._see_withdraw,
             Resolve: self._see_resolve,
             Reply: self._see_reply,
@@ -124,7 +128,7 @@ class Witness:
         must(action.call not in self.cancelled, "calls: a handler is cancelled twice")
         self.cancelled.add(action.call)
 
-    def _see_operation(self, action: Verify | AskStore) -> None:
+    def _see_operation(self, action: Verify | AskStore | HashPassword | ComparePassword) -> None:
         must(action.operation not in self.operations, "operations: an operation begins twice")
         self.operations.add(action.operation)
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from posthouse.core.encoding.conversion import write_custom
 from posthouse.core.encoding.ordering import ordered
 from posthouse.core.identity.cookies import read_secret, secret_of
-from posthouse.core.operations.operations import Busy, Failed, Refused
+from posthouse.core.operations.operations import Busy, Failed, Hashed, Matched, Refused
 from posthouse.core.service.authenticators import Basic, Bearer, Cookie, CrossSiteCredentials, UnreadableCredentials
 from posthouse.core.store.outcomes import Done, MaybeApplied
 from posthouse.core.values.errors import RpcError
@@ -31,6 +31,8 @@ OUTCOMES: Final[dict[type, str]] = {
     Failed: "failed",
     Busy: "busy",
     MaybeApplied: "maybe_applied",
+    Hashed: "hashed",
+    Matched: "matched",
 }
 CREDENTIALS: Final[dict[type, str]] = {
     Bearer: "bearer",

@@ -1,4 +1,4 @@
-"""Texts that log in, or resume a session: their secrets are replaced before they are written.
+"""Texts that log in, set passwords, or resume a session: their secrets are replaced before they are written.
 
 A text is decoded for that: no way to write a method's name hides it.
 """
@@ -10,11 +10,21 @@ from typing import Any, Final
 
 from msgspec import DecodeError, Raw, Struct, json
 
-LOGINS: Final = ("auth.login", "auth.refresh")
+KEPT: Final[dict[str, tuple[tuple[str, ...], tuple[int, ...]]]] = {
+    "auth.login": (("method", "user"), ()),
+    "auth.refresh": (("method", "user"), ()),
+    "user.register": (("user", "profile"), (0, 2)),
+    "user.password": (("user",), (2,)),
+    "user.remove": (("user",), (1,)),
+}
+"""The methods whose parameters are replaced, and the parameters that are kept, by name and by position."""
 
 RESUME: Final = "session.resume"
 
 METHOD: Final = "method"
+
+WORDS: Final = (b"auth", b"user.", b"session", b"\\u")
+"""A text with none of these calls none of these methods."""
 
 
 class Hide(Struct, frozen=True):
@@ -27,7 +37,7 @@ class Hide(Struct, frozen=True):
 def hide_logins(data: bytes, hide: Hide) -> bytes:
     """The same text, with other strings and numbers in the parameters of log-ins, and another secret where a session is
     resumed. A text that is not valid is replaced as a whole, by another one that is not, if it may be one of these."""
-    if b"auth" not in data and b"session" not in data and b"\\u" not in data:
+    if not any(word in data for word in WORDS):
         return data
     try:
         message: Any = json.decode(data, type=dict[str, Raw] | list[Raw])
@@ -48,11 +58,21 @@ def _hidden_entry(entry: Raw, hide: Hide) -> Any:
 
 def _hidden(request: dict[str, Raw], hide: Hide) -> dict[str, Any]:
     method = json.decode(request[METHOD]) if METHOD in request and "params" in request else None
-    if method in LOGINS:
-        return {**request, "params": _hide(json.decode(request["params"]), hide.text, keep=True)}
+    if isinstance(method, str) and method in KEPT:
+        return {**request, "params": _hide_but(json.decode(request["params"]), *KEPT[method], hide)}
     if method == RESUME:
         return {**request, "params": _hide_resumption(json.decode(request["params"]), hide)}
     return dict(request)
+
+
+def _hide_but(params: Any, names: tuple[str, ...], places: tuple[int, ...], hide: Hide) -> Any:
+    """Every string and every number but those in these members."""
+    hidden = _hide(params, hide.text)
+    if isinstance(params, dict):
+        return hidden | {name: params[name] for name in names if name in params}
+    if isinstance(params, list):
+        return [params[place] if place in places else each for place, each in enumerate(hidden)]
+    return hidden
 
 
 def _hide_resumption(params: Any, hide: Hide) -> Any:
@@ -69,8 +89,8 @@ def _hide_secret(value: Any, hide: Hide) -> Any:
     return hide.secret(value) if isinstance(value, str) else _hide(value, hide.text)
 
 
-def _hide(value: Any, hide: Callable[[str], str], *, keep: bool = False) -> Any:
-    """Every string and every number, but the name of the method."""
+def _hide(value: Any, hide: Callable[[str], str]) -> Any:
+    """Every string and every number."""
     if isinstance(value, str):
         return hide(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -78,8 +98,7 @@ def _hide(value: Any, hide: Callable[[str], str], *, keep: bool = False) -> Any:
     if isinstance(value, list):
         return [_hide(item, hide) for item in value]
     if isinstance(value, dict):
-        kept = (METHOD, "user") if keep else ()
-        return {name: item if name in kept else _hide(item, hide) for name, item in value.items()}
+        return {name: _hide(item, hide) for name, item in value.items()}
     return value
 
 

@@ -18,7 +18,7 @@ from posthouse.core.service.results import Encoding, ResultError
 from posthouse.core.service.service import Service
 from posthouse.core.sessions.keys import read_secret, text_of
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import AskStore, Emit, Invoke, Verify
+from posthouse.core.values.effects import ASKS, Emit, Invoke
 from posthouse.core.values.lifecycle import ConnectionOpened, EventName
 from posthouse.core.values.peers import Address, SocketId
 from posthouse.transports.forwarding import Networks
@@ -164,7 +164,7 @@ class Recorder:
             tuple(event.connection for event in opened),
             tuple(action.call for action in actions if type(action) is Invoke),
             raised,
-            tuple(action.operation for action in actions if type(action) in (Verify, AskStore)),
+            tuple(action.operation for action in actions if isinstance(action, ASKS)),
         )
         try:
             line = encode_line(entry)
@@ -176,6 +176,9 @@ class Recorder:
 
     def _placeholder(self, secret: str) -> str:
         """A text in place of a secret, of its length. Equal secrets have equal texts. It does not help to guess one."""
+        minted = read_secret(secret)
+        if minted is not None:  # it may be a token of the store: a replay makes this one
+            return text_of(self._stand_in(minted))
         data = secret.encode("utf-8", "surrogatepass")
         return self._stand_in(data).hex()[: len(data)]
 

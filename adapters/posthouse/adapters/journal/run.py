@@ -20,7 +20,7 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.service.results import ResultError
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import AskStore, Effect, Emit, Invoke, Verify
+from posthouse.core.values.effects import ASKS, Effect, Emit, Invoke
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import ConnectionOpened
 from posthouse.core.values.peers import Address, Peer, SocketId
@@ -48,9 +48,6 @@ CREATES: Final = {
     "request": "request",
 }
 """The inputs that return a new id, and its kind."""
-
-ASKS: Final = (Verify, AskStore)
-"""The effects that begin an external operation."""
 
 ENDS: Final = {"closed": "socket", "released": "socket", "complete": "call", "fail": "call", "conclude": "operation"}
 """The inputs that report the end of something, and its kind."""
@@ -212,7 +209,7 @@ class Run:
         opened = [a.event.connection for a in actions if type(a) is Emit and type(a.event) is ConnectionOpened]
         invoked = [action.call for action in actions if type(action) is Invoke]
         self._ids["connection"].update(zip(entry.opened, opened, strict=False))
-        asked = [action.operation for action in actions if type(action) in ASKS]
+        asked = [action.operation for action in actions if isinstance(action, ASKS)]
         self._ids["call"].update(zip(entry.invoked, invoked, strict=False))
         self._ids["operation"].update(zip(entry.asked, asked, strict=False))
         self._unended.update((("operation", operation), None) for operation in asked)

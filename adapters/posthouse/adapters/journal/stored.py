@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct, convert, to_builtins
 from msgspec.structs import replace
+from posthouse.core.operations.operations import Hashed
 from posthouse.core.store.outcomes import Done
 from posthouse.core.store.requests import UserChanged
 from posthouse.core.store.rows import RevocationRow, SessionRow, TokenRow, UserRow
@@ -40,6 +41,8 @@ def read_value(written: Any) -> Any:
 
 def without_passwords(outcome: Any) -> Any:
     """The same outcome, with nothing by which a password can be guessed."""
+    if type(outcome) is Hashed:
+        return Hashed(HIDDEN)
     return Done(_hidden(outcome.value)) if type(outcome) is Done else outcome
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from posthouse.adapters.handlers.events import Events
+from posthouse.adapters.handlers.operations.hashes import Hashes
 from posthouse.adapters.handlers.operations.store_requests import StoreRequests
 from posthouse.adapters.handlers.operations.verifications import Verifications
 from posthouse.adapters.handlers.runs import Runs
@@ -16,8 +17,10 @@ from posthouse.adapters.loop.runner import Perform
 from posthouse.core.values.effects import (
     AskStore,
     Cancel,
+    ComparePassword,
     Drained,
     Emit,
+    HashPassword,
     Invoke,
     Resolve,
     StopAccepting,
@@ -36,6 +39,7 @@ def performers(
     runs: Runs,
     verifications: Verifications,
     store_requests: StoreRequests,
+    hashes: Hashes,
     requests: AwaitedRequests,
     calls: Awaited[ConnectionId],
     events: Events,
@@ -43,6 +47,11 @@ def performers(
     drained: Callable[[], None],
 ) -> dict[type, Perform]:
     """A function for each type of `Action`. `drained` is called when a shut-down has ended."""
+
+    def withdraw(action: Withdraw) -> None:
+        verifications.withdraw(action)
+        hashes.withdraw(action)
+
     return {
         Write: endpoints.write,
         EndWriting: endpoints.end_writing,
@@ -53,7 +62,9 @@ def performers(
         Cancel: runs.cancel,
         Verify: verifications.verify,
         AskStore: store_requests.ask,
-        Withdraw: verifications.withdraw,
+        HashPassword: hashes.hash,
+        ComparePassword: hashes.compare,
+        Withdraw: withdraw,
         Reply: lambda action: calls.resolve(action.connection, action.outcome),
         Resolve: lambda action: requests.resolve(action.request, action.outcome),
         Emit: events.emit,

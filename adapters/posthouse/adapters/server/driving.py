@@ -14,6 +14,7 @@ import anyio
 from msgspec import Struct
 from posthouse.adapters.handlers.events import Events
 from posthouse.adapters.handlers.lifespans import LifespanError, Lifespans
+from posthouse.adapters.handlers.operations.hashes import Hashes
 from posthouse.adapters.handlers.operations.store_requests import StoreRequests
 from posthouse.adapters.handlers.operations.verifications import Verifications
 from posthouse.adapters.handlers.runs import Runs
@@ -85,8 +86,11 @@ async def drive(
     runs = Runs(runner, tasks, events, requests, watchdog, workers)
     verifications = Verifications(runner, tasks, events, watchdog, workers, hashing)
     stored = StoreRequests(runner, tasks, events, store)
+    hashes = Hashes(runner, tasks, hashing)
     runner.actions.update(
-        performers(endpoints, runs, verifications, stored, requests, server._calls, events, acceptor, drained.set)
+        performers(
+            endpoints, runs, verifications, stored, hashes, requests, server._calls, events, acceptor, drained.set
+        )
     )
     if (watch := BUILD.get(Build()).watch) is not None:
         watch(runner, endpoints, runs, events)
@@ -128,6 +132,7 @@ async def drive(
                 left = await runs.stop(min(config.cleanup_grace, until - runner.now()))
                 left += await verifications.stop(min(config.cleanup_grace, until - runner.now()))
                 left += await stored.stop(min(config.cleanup_grace, until - runner.now()))
+                hashes.stop()
                 left += await events.stop()
                 server._calls.close()
                 if cancelled:

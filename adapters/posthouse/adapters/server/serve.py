@@ -15,7 +15,7 @@ from typing import Any, Literal, Never, Unpack
 
 import anyio
 from anyio.abc import TaskStatus
-from posthouse.adapters.authenticators.ready_made import ReadyMade
+from posthouse.adapters.authenticators.ready_made import ReadyMade, check_installed
 from posthouse.adapters.callers import possible_callers, warning
 from posthouse.adapters.handlers.state.views import takes_contexts
 from posthouse.adapters.journal import JournalFile, record
@@ -117,6 +117,8 @@ async def serve(
     files = certificate_files(tls_cert, tls_key, tls_passphrase, tls_passphrase_file)
     if signals and not system.signals.available():
         raise UsageError("signals=True needs the main thread: use signals=False, and end the server with shut_down")
+    if service.accounts.users:
+        check_installed("a service with users", "passwords", "argon2")
     for authenticator in service.authenticators.values():
         if isinstance(authenticator.function, ReadyMade):
             authenticator.function.prepare(config)

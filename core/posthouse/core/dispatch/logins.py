@@ -13,7 +13,8 @@ from posthouse.core.calls.calls import Calls
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.identity.cookies import CLEARED
-from posthouse.core.identity.verifications import Refusal, Verification, Verifications
+from posthouse.core.identity.refusal import Refusal
+from posthouse.core.identity.verifications import Verification, Verifications
 from posthouse.core.values.close_reasons import TOO_MANY_FAILED_AUTHENTICATIONS as TOO_MANY
 from posthouse.core.values.errors import (
     CREDENTIALS_EXPIRED,
@@ -22,6 +23,7 @@ from posthouse.core.values.errors import (
     INVALID_PARAMS,
     RATE_LIMITED,
     SERVER_BUSY,
+    STORAGE_UNAVAILABLE,
     TOO_MANY_FAILED_AUTHENTICATIONS,
     UNAUTHENTICATED,
     ErrorObject,
@@ -127,11 +129,7 @@ class Logins:
     ) -> LoggedIn:
         """Change the identity of the connection, or raise RpcError."""
         if isinstance(result, Refusal):
-            if result.limit is not None:
-                raise RpcError.of(refusal(SERVER_BUSY, limit=result.limit.name))
-            if result.retry_after_ms is not None:
-                self._slow_down(connection, result.retry_after_ms, now)
-            raise RpcError(CREDENTIALS_EXPIRED if result.reason == "expired" else UNAUTHENTICATED)
+            self.refuse(connection, result, now)
         same = result.key == connection.identity.key
         if refresh and not same:
             raise RpcError(FORBIDDEN, data={"reason": "the credentials are those of another user"})
@@ -144,6 +142,16 @@ class Logins:
         self._connections.identify(connection, result, now, keep_state=same)
         assert result.user is not None
         return LoggedIn(result.user, result.scopes, result.expires_at)
+
+    def refuse(self, connection: Connection, refused: Refusal, now: float) -> NoReturn:
+        """Raise the RpcError for credentials that were not accepted."""
+        if refused.limit is not None:
+            raise RpcError.of(refusal(SERVER_BUSY, limit=refused.limit.name))
+        if refused.reason == "unavailable":
+            raise RpcError.of(refusal(STORAGE_UNAVAILABLE, retry_after_ms=refused.retry_after_ms))
+        if refused.retry_after_ms is not None:
+            self._slow_down(connection, refused.retry_after_ms, now)
+        raise RpcError(CREDENTIALS_EXPIRED if refused.reason == "expired" else UNAUTHENTICATED)
 
     def _check_cookie(self, connection: Connection) -> None:
         """Raise RpcError unless the answer can set a cookie, which nobody reads on its way."""

@@ -16,6 +16,7 @@ from posthouse.core.service.authenticators import Cookie
 from posthouse.core.values.close_reasons import (
     AUTHENTICATION_FAILED,
     CREDENTIALS_EXPIRED,
+    CREDENTIALS_UNKNOWN,
     CROSS_SITE,
     DIFFERENT_USERS,
     STALE_COOKIE,
@@ -28,7 +29,8 @@ from posthouse.core.values.peers import ConnectionId, Identity, Peer
 from posthouse.core.values.shared import Shared
 
 from .cookies import digest_of
-from .verifications import Refusal, Verification, Verifications
+from .refusal import Refusal
+from .verifications import Verification, Verifications
 
 ARRIVAL: Final = "arrival"
 """The purpose of this table's verifications."""
@@ -39,6 +41,7 @@ REASONS: Final[dict[AuthFailure, CloseReason]] = {
     "different_users": DIFFERENT_USERS,
     "cross_site": CROSS_SITE,
     "stale_cookie": STALE_COOKIE,
+    "unavailable": CREDENTIALS_UNKNOWN,
 }
 """Why a peer is refused, if not because its credentials were, or for a limit: no answer may tell more."""
 

@@ -16,6 +16,7 @@ from posthouse.core.values.close_reasons import (
     MAX_AUTH_FAILURES,
     MAX_AUTH_FAILURES_PER_ADDRESS,
     MAX_AUTH_FAILURES_PER_USER,
+    MAX_REGISTRATIONS_PER_ADDRESS,
     Limit,
 )
 from posthouse.core.values.peers import Caller
@@ -125,8 +126,9 @@ class Charge(Struct, eq=False):
 
 
 class Budgets:
-    """The three ledgers. `known` are the pairs of a user, or of a credential without one, and an address from which it
-    got in: they are not refused for other callers of their address, and not slowed down for attempts from others."""
+    """The three ledgers, and that of registrations, each of which counts as a failure. `known` are the pairs of a user,
+    or of a credential without one, and an address from which it got in: they are not refused for other callers of their
+    address, and not slowed down for attempts from others."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -134,6 +136,7 @@ class Budgets:
         self.pairs = Ledger(shared, MAX_AUTH_FAILURES, config.max_auth_failures)
         self.addresses = Ledger(shared, MAX_AUTH_FAILURES_PER_ADDRESS, config.max_auth_failures_per_address)
         self.users = Ledger(shared, MAX_AUTH_FAILURES_PER_USER, config.max_auth_failures_per_user)
+        self.registrations = Ledger(shared, MAX_REGISTRATIONS_PER_ADDRESS, config.max_registrations_per_address)
         self.known: dict[tuple[Digest | None, str], None] = {}
 
     def charge(self, caller: Caller, users: tuple[Digest, ...], credential: Digest | None, now: float) -> Charge | int:
@@ -153,6 +156,17 @@ class Budgets:
         entries += [(self.users, user) for user in users]
         made = [entry for ledger, key in entries if (entry := ledger.charge(key, now)) is not None]
         return Charge(now, made, known, slow)
+
+    def charge_registration(self, caller: Caller, now: float) -> int:
+        """Charge one registration to the address of the caller. Returns the milliseconds to wait if its budget is
+        spent: then nothing is charged."""
+        address = caller.peer.address.key
+        if not address:
+            return 0
+        wait = self._wait(caller, [(self.registrations, address)], now)
+        if not wait:
+            self.registrations.charge(address, now)
+        return wait
 
     def _wait(self, caller: Caller, keys: list[tuple[Ledger, Hashable]], now: float) -> int:
         """Milliseconds until all of these budgets allow an attempt, rounded up; 0: they do."""

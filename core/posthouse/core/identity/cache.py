@@ -79,6 +79,11 @@ class CredentialCache:
         for place in self.by_user.pop(user, {}):
             del self.records[place]
 
+    def forget(self, authenticator: str, credential: Digest | None) -> None:
+        """A credential, or with None each one that this authenticator has accepted, must be verified anew."""
+        for place in [place for place in self.records if place[0] == authenticator and credential in (None, place[1])]:
+            self._remove(place)
+
     def _remove(self, place: Place) -> None:
         user = user_of(self.records.pop(place).identity)
         del self.by_user[user][place]

@@ -11,8 +11,9 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 from posthouse.core.operations.operations import Busy, Expired, Failed, Operations, Refused
-from posthouse.core.service.authenticators import SCHEMES, Authenticator, Basic, Bearer, Cookie, CrossSiteCredentials
-from posthouse.core.values.close_reasons import MAX_EXTERNAL_OPERATIONS, MAX_HASHING_QUEUE, CloseReason
+from posthouse.core.service.authenticators import SCHEME_OF, Authenticator, Basic, Bearer, Cookie, CrossSiteCredentials
+from posthouse.core.store.storage import Storage
+from posthouse.core.values.close_reasons import MAX_EXTERNAL_OPERATIONS, MAX_HASHING_QUEUE
 from posthouse.core.values.effects import Emit, Verify
 from posthouse.core.values.lifecycle import AuthFailed, AuthFailure, AuthSucceeded
 from posthouse.core.values.peers import Caller, Identity, OperationId, UserKey
@@ -20,10 +21,13 @@ from posthouse.core.values.shared import Shared
 from posthouse.core.values.timers import Timer
 
 from .budgets import Budgets, Charge, user_digest, user_of
-from .cache import CredentialCache, Digest, encoded
+from .cache import CredentialCache, Digest
 from .cookies import Cookies
+from .hashes.passwords import NotBegun, Passwords
+from .hashes.turns import Turn, Turns
+from .refusal import OTHERS_MAY_KNOW, REASONS, UNKNOWN, Refusal, Unavailable, too_long
 from .revocations import Revocations
-from .turns import Turn, Turns
+from .stored import Stored
 
 VERIFY: Final = "verify"
 """The kind of this table's operations."""
@@ -31,29 +35,17 @@ VERIFY: Final = "verify"
 WAITS: Final = "turn"
 """The reason of the deadlines of those that wait for their turns."""
 
-SCHEME_OF: Final = {takes: scheme for scheme, takes in SCHEMES.items()}
-"""The schemes of `Authorization`, by the types of their credentials."""
-
-
-REASONS: Final[dict[type, AuthFailure]] = {Refused: "refused", Expired: "timed_out"}
-"""Why credentials were not accepted, by the outcome of an operation. Others: the authenticator has failed."""
-
-
-class Refusal(Struct, frozen=True, gc=False):
-    """Credentials were not accepted. The reason is not for the peer. `limit`: the one for which they were not verified,
-    or None. `retry_after_ms`: when they will be, if too many authentications have failed."""
-
-    reason: AuthFailure
-    limit: CloseReason | None = None
-    retry_after_ms: int | None = None
+STORED: Final = "stored "
+"""Before a scheme: its credentials are only those of users in the store."""
 
 
 class Verification(Struct, eq=False, gc=False):
     """Credentials that are being verified for a `purpose`: the `place`-th authenticator of the `chain` is asked, with
     this operation, begun in this `generation` of revocations, or its turn is waited for. Then the verification has a
-    `number`, and a `timer` ends it. `subject` is the id of the thing that waits. `users`: the user of the credentials,
-    as each authenticator would count it. `deadline`: that of the whole chain. `why`: the texts of authenticators that
-    have refused."""
+    `number`, and a `timer` ends it. It has a number, too, while the store is asked instead. `subject` is the id of the
+    thing that waits. `users`: the user of the credentials, as each authenticator would count it. `deadline`: that of
+    the whole chain. `why`: the texts of authenticators that have refused. `unavailable`: the store could not say
+    whether they are right."""
 
     purpose: str
     subject: int
@@ -70,6 +62,7 @@ class Verification(Struct, eq=False, gc=False):
     why: str = ""
     number: int = 0
     timer: Timer | None = None
+    unavailable: bool = False
 
     @property
     def authenticator(self) -> Authenticator:
@@ -83,11 +76,16 @@ Verified = Callable[[int, Identity | Refusal, float], None]
 
 class Verifications:
     """Verifies credentials. `records` are the verifications whose authenticators run, by their operations; `waiting`
-    those that wait for their turns, by number; `hashing` the turns of the operations that the outside has not
-    concluded."""
+    those that wait for their turns, by number; `looked_up` those that the store is asked about, by number; `hashing`
+    the turns of the operations that the outside has not concluded."""
 
     def __init__(
-        self, shared: Shared, operations: Operations, authenticators: Iterable[Authenticator], cookies: Cookies
+        self,
+        shared: Shared,
+        operations: Operations,
+        storage: Storage,
+        authenticators: Iterable[Authenticator],
+        cookies: Cookies,
     ) -> None:
         self._shared = shared
         self._config = shared.config
@@ -95,15 +93,19 @@ class Verifications:
         self._chains: dict[str, tuple[Authenticator, ...]] = {}
         for each in authenticators:
             self._chains[each.scheme] = (*self._chains.get(each.scheme, ()), each)
+            if each.stored:
+                self._chains[STORED + each.scheme] = (each,)
         self._verified: dict[str, Verified] = {}
-        self._last_number = 0
         self.cache = CredentialCache(shared)
         self.cookies = cookies
         self.revocations = Revocations(shared)
         self.budgets = Budgets(shared)
-        self.turns = Turns(shared, self._turns_came)
+        self.turns = Turns(shared)
+        self.passwords = Passwords(shared, operations, self.turns)
+        self.stored = Stored(shared, storage, self.passwords, self._looked_up)
+        self.looked_up: dict[int, Verification] = {}
         self.records: dict[OperationId, Verification] = {}
-        self.revocations.asks.append(self.records)
+        self.revocations.asks += (self.records, self.looked_up)
         self.waiting: dict[int, tuple[Verification, Turn]] = {}
         self.hashing: dict[OperationId, Turn] = {}
         operations.on(VERIFY, (Identity, Refused, Failed, Busy), self._concluded, self._left)
@@ -115,10 +117,13 @@ class Verifications:
 
     def known(self, credentials: object, now: float) -> Identity | None:
         """The identity of these credentials, if they were verified a short time ago."""
+        return self._cached(self._chains.get(SCHEME_OF.get(type(credentials), ""), ()), credentials, now)
+
+    def _cached(self, chain: tuple[Authenticator, ...], credentials: object, now: float) -> Identity | None:
         if not isinstance(credentials, Bearer | Basic) or not self.cache.records:
             return None
         digest = self.cache.digest(credentials)
-        for authenticator in self._chains.get(SCHEME_OF[type(credentials)], ()):
+        for authenticator in chain:
             identity = self.cache.find(authenticator, digest, now)
             if identity is not None:
                 self._shared.stats.count("auth.cached")
@@ -144,9 +149,9 @@ class Verifications:
         if not chain:
             reason: AuthFailure = "cross_site" if isinstance(credentials, CrossSiteCredentials) else "unreadable"
             return self.fail(caller, None, Refusal(reason), now)
-        if self._too_long(credentials):
+        if too_long(credentials, self._config):
             return self.fail(caller, None, Refusal("too_long"), now)
-        identity = self.known(credentials, now)
+        identity = self._cached(chain, credentials, now)
         if identity is not None:
             return identity
         digest = self.cache.digest(credentials) if isinstance(credentials, Bearer | Basic) else None
@@ -167,6 +172,9 @@ class Verifications:
         if self.records.pop(verification.operation, None) is verification:
             self.revocations.forget_recent()
             self._operations.withdraw(verification.operation)
+        elif self.looked_up.pop(verification.number, None) is not None:
+            self.revocations.forget_recent()
+            self.stored.withdraw(verification.number)
         else:
             self._leave_line(verification.number)
 
@@ -177,23 +185,21 @@ class Verifications:
         self.revocations.add(user, not_before, now)
         self.revocations.forget_recent()
 
-    def _too_long(self, credentials: object) -> bool:
-        if isinstance(credentials, Bearer):
-            return len(encoded(credentials.token)) > self._config.max_token_bytes
-        return isinstance(credentials, Basic) and len(encoded(credentials.password)) > self._config.max_password_bytes
-
     # Asking
 
-    def _ask(self, verification: Verification, now: float) -> Refusal | None:
-        """Ask the next authenticator, or wait for its turn. Returns a refusal if too many operations are in flight."""
+    def _ask(self, verification: Verification, now: float) -> Identity | Refusal | None:
+        """Ask the next authenticator, or wait for its turn. Returns a refusal if too many operations are in flight, and
+        what the store has said at once."""
+        if verification.authenticator.stored:
+            return self._look_up(verification, now)
         if self._operations.full:
             return self._not_asked(verification, Refusal("busy", MAX_EXTERNAL_OPERATIONS), now)
         charge, user = verification.charge, verification.users[verification.place]
         if not verification.authenticator.in_turns and not (charge.slow and user is not None):
             self._begin(verification, None)
             return None
-        self._last_number += 1
-        turn = Turn(self._last_number, verification.caller.peer.address.key, user, charge.known, charge.slow)
+        address, number = verification.caller.peer.address.key, self.turns.next_number()
+        turn = Turn(number, address, user, charge.known, charge.slow, self._turn_came)
         if self.turns.take(turn, now):
             self._begin(verification, turn)
             return None
@@ -219,20 +225,41 @@ class Verifications:
             self.budgets.refund(verification.charge)
         return self.fail(verification.caller, asked[-1] if asked else None, refusal, now, verification.why)
 
+    # The store
+
+    def _look_up(self, verification: Verification, now: float) -> Identity | Refusal | None:
+        charge, user = verification.charge, verification.users[verification.place]
+        address, credentials = verification.caller.peer.address.key, verification.credentials
+        assert isinstance(credentials, Basic | Bearer)
+        turn = self.passwords.turn(address, user, known=charge.known, slow=charge.slow)
+        number = verification.number = turn.number
+        verification.generation = self.revocations.generation
+        self.looked_up[number] = verification
+        outcome = self.stored.begin(number, credentials, turn, verification.deadline, now)
+        if outcome is None:
+            return None
+        del self.looked_up[number]
+        return self._result(verification, outcome, now)
+
+    def _looked_up(self, number: int, outcome: object, now: float) -> None:
+        verification = self.looked_up.pop(number)
+        result = self._result(verification, outcome, now)
+        self.revocations.forget_recent()
+        if result is not None:
+            self._verified[verification.purpose](verification.subject, result, now)
+
     # Turns
 
-    def _turns_came(self, come: list[Turn], now: float) -> None:
-        """Verifications that waited have their turns. If no operation can begin, the next ones have theirs."""
-        while come:
-            turn = come.pop(0)
-            verification, _ = self.waiting.pop(turn.number)
-            self._shared.timers.disarm(verification.timer)
-            if self._operations.full:
-                come += self.turns.release(turn, now)
-                refusal = self._not_asked(verification, Refusal("busy", MAX_EXTERNAL_OPERATIONS), now)
-                self._verified[verification.purpose](verification.subject, refusal, now)
-            else:
-                self._begin(verification, turn)
+    def _turn_came(self, turn: Turn, now: float) -> None:
+        """A verification that waited has its turn. If no operation can begin, the next one has it."""
+        verification, _ = self.waiting.pop(turn.number)
+        self._shared.timers.disarm(verification.timer)
+        if self._operations.full:
+            self.turns.release(turn, now)
+            refusal = self._not_asked(verification, Refusal("busy", MAX_EXTERNAL_OPERATIONS), now)
+            self._verified[verification.purpose](verification.subject, refusal, now)
+        else:
+            self._begin(verification, turn)
 
     def _waited(self, number: int, now: float) -> None:
         """The turn of a verification has not come in time."""
@@ -251,7 +278,7 @@ class Verifications:
         """The outside has concluded an operation: if it has hashed, others have their turns."""
         turn = self.hashing.pop(operation, None)
         if turn is not None:
-            self._turns_came(self.turns.release(turn, now), now)
+            self.turns.release(turn, now)
 
     # Results
 
@@ -269,16 +296,22 @@ class Verifications:
         caller, authenticator = verification.caller, verification.authenticator
         if isinstance(outcome, Identity) and outcome.user and outcome.namespace in ("", authenticator.namespace):
             return self._accept(verification, authenticator, outcome, now)
+        if isinstance(outcome, NotBegun):
+            return self._not_asked(verification, Refusal(outcome.reason, outcome.limit), now)
         if isinstance(outcome, Busy):
             if not verification.place:
                 self.budgets.refund(verification.charge)
             return self.fail(caller, authenticator, Refusal("queue_full", MAX_HASHING_QUEUE), now, verification.why)
         reason = REASONS.get(type(outcome), "failed")
+        verification.unavailable = verification.unavailable or isinstance(outcome, Unavailable)
         if isinstance(outcome, Refused) and outcome.why:
             verification.why += f"{'; ' if verification.why else ''}{authenticator.name}: {outcome.why}"
-        if reason in ("refused", "failed") and verification.place + 1 < len(verification.chain):
+        if reason in OTHERS_MAY_KNOW and verification.place + 1 < len(verification.chain):
             verification.place += 1
             return self._ask(verification, now)
+        if verification.unavailable:
+            self.budgets.refund(verification.charge)
+            return self.fail(caller, authenticator, UNKNOWN, now, verification.why)
         return self.fail(caller, authenticator, Refusal(reason), now, verification.why)
 
     def _accept(

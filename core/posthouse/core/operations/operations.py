@@ -34,6 +34,19 @@ class Busy(Struct, frozen=True, gc=False):
     """The outcome of an operation: the outside did not begin: too much waits there (`max_hashing_queue`)."""
 
 
+class Hashed(Struct, frozen=True, gc=False):
+    """The outcome of `HashPassword`: the hash as text (PHC string format). Its repr does not show it."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return "Hashed(text=<hidden>)"
+
+
+class Matched(Struct, frozen=True, gc=False):
+    """The outcome of `ComparePassword`: it is the password of this hash."""
+
+
 class Expired(Struct, frozen=True, gc=False):
     """The outcome of an operation that the outside has not concluded in time. The gateway gives it."""
 

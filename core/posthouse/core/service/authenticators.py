@@ -62,12 +62,16 @@ OWN: Final = re.compile(r"[a-z][a-z0-9_.-]*")
 SCHEMES: Final[dict[str, type]] = {"bearer": Bearer, "basic": Basic}
 """The schemes of `Authorization`, and what an authenticator of each takes."""
 
+SCHEME_OF: Final = {takes: scheme for scheme, takes in SCHEMES.items()}
+"""The schemes by what their authenticators take."""
+
 
 class Authenticator(Struct, frozen=True, eq=False):
     """One authenticator. `scheme` says which credentials it takes, instances of `takes`. Its users are in `namespace`.
 
     `takes_context`: it is called with the credentials and an AuthContext. `blocking`: it runs in a worker thread, which
-    is one of the `hashing_workers` if it is `hashing`. `lifespan` opens the state that it sees.
+    is one of the `hashing_workers` if it is `hashing`. `lifespan` opens the state that it sees. `stored`: the gateway
+    asks its store instead of the function.
     """
 
     name: str
@@ -79,6 +83,7 @@ class Authenticator(Struct, frozen=True, eq=False):
     takes_context: bool
     hashing: bool = False
     lifespan: Lifespan | None = None
+    stored: bool = False
 
     @classmethod
     def of(

@@ -9,9 +9,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, Final, Literal, TypedDict, get_args
+from typing import Any, Final, Literal, get_args
 
-from msgspec import Struct
 from posthouse.core.values.errors import UsageError
 
 from .signature import underlying
@@ -31,36 +30,6 @@ OPTIONS: Final = ("public", "scopes", "timeout", "sequential", "blocking", "on_d
 
 FLAGS: Final = ("public", "sequential", "blocking", "reserved")
 """The options that are True or False."""
-
-
-SessionsOption = Literal["off", "on", "login"]
-"""Whether clients may have sessions, and whether each log-in makes one."""
-
-
-class DeclaredAccounts(TypedDict, total=False):
-    """The arguments of a Service about accounts."""
-
-    sessions: SessionsOption
-
-
-class Accounts(Struct, frozen=True):
-    """What a service declares. `sessions`: "on" gives clients the methods `session.*`; "login" makes a session at each
-    log-in, too."""
-
-    sessions: SessionsOption = "off"
-
-    @property
-    def stored(self) -> bool:
-        """Does the service keep anything in a store?"""
-        return self.sessions != "off"
-
-    @classmethod
-    def of(cls, *, sessions: object = "off") -> Accounts:
-        """Check a declaration. Raises UsageError if it is invalid."""
-        for choice in get_args(SessionsOption):
-            if sessions == choice:
-                return cls(sessions=choice)
-        raise UsageError(f"sessions is {sessions!r}, but must be 'off', 'on' or 'login'")
 
 
 def check_name(name: str, *, reserved: bool) -> None:

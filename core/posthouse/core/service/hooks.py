@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from difflib import get_close_matches
 from inspect import signature
 from typing import Any
 
 from msgspec import Struct
 from posthouse.core.values.errors import UsageError
+from posthouse.core.values.lifecycle import EVENTS, Event, EventNames
 
 from .lifespan import Lifespan
 
@@ -44,3 +46,14 @@ def _accepts(function: Callable[..., Any], arguments: tuple[str, ...]) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def wanted_events(hooks: Mapping[type[Event], Collection[object]], names: EventNames) -> tuple[type[Event], ...]:
+    """The events that somebody listens to: those with hooks, and those of these names. Raises UsageError for an unknown
+    name."""
+    listed = (names,) if isinstance(names, str) else tuple(names)
+    for name in listed:
+        if name not in EVENTS:
+            near = get_close_matches(str(name), EVENTS, 1, 0.0)
+            raise UsageError(f"unknown event {name!r}: did you mean {near[0]!r}?")
+    return tuple(kind for name, kind in EVENTS.items() if hooks.get(kind) or name in listed)

@@ -14,10 +14,9 @@ from typing import Any, Final, Never, TypeVar, Unpack, overload
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import EVENTS, Event, EventName
 
+from .accounts import Accounts, DeclaredAccounts
 from .authenticators import Authenticator, check_label, check_scheme
 from .declarations import (
-    Accounts,
-    DeclaredAccounts,
     OnDisconnect,
     check_event,
     check_function,
@@ -49,7 +48,7 @@ class Service:
 
     `public`: callers need not be authenticated, unless a method says otherwise. `version` and `description` go into the
     OpenRPC document. `builtin_scopes`: the scopes that a built-in method requires, by its name; callers must then be
-    authenticated, even without scopes. `accounts`: what it has, as `sessions` says. `authenticators` by name.
+    authenticated, even without scopes. `accounts`: the users and sessions that it has. `authenticators` by name.
     `own_lifespan`: the lifespan that the service declares itself, or None. `document`: the OpenRPC document, or None
     until a gateway serves it.
     """
@@ -78,7 +77,7 @@ class Service:
         self.methods: dict[str, Method] = {}
         self.hooks: dict[type[Event], tuple[DeclaredHook, ...]] = dict.fromkeys(EVENTS.values(), ())
         self.accounts = Accounts.of(**accounts)
-        self.authenticators: dict[str, Authenticator] = {}
+        self.authenticators: dict[str, Authenticator] = self.accounts.authenticators()
         self.document: dict[str, Any] | None = None
         self._on_call: tuple[Interceptor, ...] = ()
         self._on_outcome: tuple[Interceptor, ...] = ()

@@ -1,6 +1,7 @@
 """The signature of a function, read and checked once when a method is declared.
 
-Nothing here knows methods or services.
+One parameter may take the Context of a call: `Context`, `Context | None` and `Annotated[Context, …]` do. Nothing here
+knows methods or services.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, Unpack, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Union, Unpack, get_args, get_origin, get_type_hints
 
 from msgspec import UNSET, Struct
 from posthouse.core.encoding.compiler import reading
@@ -17,7 +19,7 @@ from posthouse.core.encoding.members import shape_of
 from posthouse.core.encoding.plan import Plan
 from posthouse.core.values.errors import UsageError
 
-from .injection import takes_context
+from .context import Context
 
 POSITIONAL_ONLY: Final = inspect.Parameter.POSITIONAL_ONLY
 EITHER: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -25,6 +27,10 @@ REST: Final = inspect.Parameter.VAR_POSITIONAL
 KEYWORD_ONLY: Final = inspect.Parameter.KEYWORD_ONLY
 NAMED_REST: Final = inspect.Parameter.VAR_KEYWORD
 POSITIONAL: Final = (POSITIONAL_ONLY, EITHER)
+MANY: Final = (REST, NAMED_REST)
+
+NAMES: Final = ("context", "ctx")
+"""A parameter of these names without an annotation is meant for the Context, or must say that it is not."""
 
 
 class Signature(Struct, frozen=True):
@@ -127,3 +133,59 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
         ) from None
     except (TypeError, SyntaxError, AttributeError) as error:
         raise UsageError(f"method {name!r}: an annotation cannot be read: {error}") from None
+
+
+# The Context
+
+
+def takes_context(parameter: inspect.Parameter, annotation: Any, where: str) -> bool:
+    """Does this parameter take the Context of the call? `annotation`: its type, resolved. Raises UsageError if that is
+    impossible or unclear; `where` names the parameter."""
+    if not _mentions_context(annotation):
+        _check_not_meant(parameter, annotation, where)
+        return False
+    kind, optional = _without_none(annotation)
+    if not _is_context(kind):
+        raise UsageError(f"{where} combines Context with other types: annotate it with `Context` or `Context | None`")
+    if parameter.kind in MANY:
+        raise UsageError(f"{where} takes the rest of the parameters: use a single parameter for the Context")
+    if parameter.default is not parameter.empty and not (optional and parameter.default is None):
+        raise UsageError(f"{where} has a default: remove it, or use `Context | None = None`. A call always gives it")
+    return True
+
+
+def _check_not_meant(parameter: inspect.Parameter, annotation: Any, where: str) -> None:
+    """Raise UsageError if the Context is probably meant, but the annotation does not say so."""
+    if parameter.annotation is parameter.empty and parameter.name in NAMES and parameter.kind not in MANY:
+        raise UsageError(
+            f"{where} has no annotation: write `{parameter.name}: Context` to receive the Context of the call, or "
+            f"`{parameter.name}: Any` for a value that clients send"
+        )
+    if isinstance(annotation, type) and annotation.__name__ == Context.__name__:
+        try:
+            reading(annotation, where)
+        except UsageError:
+            raise UsageError(
+                f"{where} is annotated with the Context of {annotation.__module__}: to receive the Context of the "
+                "call, import it from posthouse.core"
+            ) from None
+
+
+def _is_context(annotation: Any) -> bool:
+    kind = get_origin(annotation) or annotation
+    return isinstance(kind, type) and issubclass(kind, Context)
+
+
+def _mentions_context(annotation: Any) -> bool:
+    return _is_context(annotation) or any(map(_mentions_context, get_args(annotation)))
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    """The type without `Annotated` and `| None`, and whether it had the latter."""
+    if get_origin(annotation) is Annotated:
+        return _without_none(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        others = [kind for kind in get_args(annotation) if kind is not NoneType]
+        if len(others) == 1:
+            return _without_none(others[0])[0], True
+    return annotation, False

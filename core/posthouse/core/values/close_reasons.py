@@ -18,6 +18,7 @@ from .errors import (
     RATE_LIMITED,
     SERVER_BUSY,
     SESSION_TAKEN_OVER,
+    STORAGE_UNAVAILABLE,
     UNAUTHENTICATED,
     UNKNOWN_SESSION,
 )
@@ -46,6 +47,9 @@ class CloseReason(Limit, frozen=True, kw_only=True):
     clears_cookie: bool = False
 
 
+MAX_REGISTRATIONS_PER_ADDRESS: Final = Limit(
+    "max_registrations_per_address", "too many users were registered from one address"
+)
 MAX_IN_HEAD: Final = Limit("max_in_head", "too many sockets have not sent their first request")
 MAX_AUTH_FAILURES: Final = Limit("max_auth_failures", "too many failed authentications of one user from one address")
 MAX_AUTH_FAILURES_PER_ADDRESS: Final = Limit(
@@ -98,6 +102,13 @@ STALE_COOKIE: Final = CloseReason(
     error=UNAUTHENTICATED,
     is_limit=False,
     clears_cookie=True,
+)
+CREDENTIALS_UNKNOWN: Final = CloseReason(
+    "credentials_unknown",
+    "the store could not say whether the credentials are right",
+    code=1013,
+    error=STORAGE_UNAVAILABLE,
+    is_limit=False,
 )
 DIFFERENT_USERS: Final = CloseReason(
     "different_users", "the credentials are those of different users", code=4400, error=INVALID_REQUEST, is_limit=False

@@ -46,6 +46,7 @@ OBSERVABLE: Final = (
     "max_auth_failures",
     "max_auth_failures_per_address",
     "max_auth_failures_per_user",
+    "max_registrations_per_address",
 )
 """The limits of policy, which `Config.observe` may name."""
 
@@ -103,6 +104,11 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_hashes_per_address: int = 2
     max_hashes_per_user: int = 1
     max_remembered_callers: int = 10_000
+    max_users: int = 1_000_000
+    max_tokens_per_user: int = 100
+    max_registrations_per_address: int | None = 10
+    max_name_bytes: int = 128
+    max_profile_bytes: int = 16 * KIB
 
     # HTTP bodies
     max_body_bytes: int = 4 * MIB

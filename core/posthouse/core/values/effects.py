@@ -6,7 +6,7 @@ future, a task or a socket.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
@@ -144,6 +144,31 @@ class AskStore(Struct, frozen=True, gc=False):
     request: Request
 
 
+class HashPassword(Struct, frozen=True, gc=False):
+    """An external operation: make a hash of this password with this salt, then call `conclude` with Hashed, Failed or
+    Busy: exactly once for each. Its repr does not show the password."""
+
+    operation: OperationId
+    password: str
+    salt: bytes
+
+    def __repr__(self) -> str:
+        return f"HashPassword({self.operation!r}, password=<hidden>, salt=<hidden>)"
+
+
+class ComparePassword(Struct, frozen=True, gc=False):
+    """An external operation: compare this password with this hash, then call `conclude` with Matched, Refused, Failed
+    or Busy: exactly once for each. With None there is no hash: take as long, and refuse. Its repr does not show the
+    password."""
+
+    operation: OperationId
+    password: str
+    hash: str | None
+
+    def __repr__(self) -> str:
+        return f"ComparePassword({self.operation!r}, password=<hidden>, hash=<hidden>)"
+
+
 class Withdraw(Struct, frozen=True, gc=False):
     """Stop this external operation: its outcome does not count any more. `conclude` must still follow."""
 
@@ -190,6 +215,8 @@ Effect = (
     | Cancel
     | Verify
     | AskStore
+    | HashPassword
+    | ComparePassword
     | Withdraw
     | Resolve
     | Emit
@@ -197,3 +224,6 @@ Effect = (
     | StopAccepting
     | Drained
 )
+
+ASKS: Final = (Verify, AskStore, HashPassword, ComparePassword)
+"""The effects that begin an external operation."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from difflib import get_close_matches
-from typing import Final, Literal
+from collections.abc import Iterable
+from typing import Final, Literal, get_args
 
 from msgspec import Struct
 
-from .errors import UsageError
 from .peers import Address, CallId, ConnectionId, Kind
 
 
@@ -116,6 +114,7 @@ AuthFailure = Literal[
     "cross_site",
     "revoked",
     "stale_cookie",
+    "unavailable",
 ]
 """Why credentials were not accepted. The peer is not told whether they are wrong, unknown or unreadable."""
 
@@ -209,6 +208,43 @@ class SessionEnded(Struct, frozen=True):
     now: float
 
 
+class UserRegistered(Struct, frozen=True):
+    """A user of the store was made, by a call of this connection. `by`: the user who has called, or None."""
+
+    connection: ConnectionId
+    public_id: str
+    kind: Kind
+    address: Address
+    user: str
+    by: str | None
+    now: float
+
+
+class UserRemoved(UserRegistered, frozen=True):
+    """A user of the store was removed, with its tokens and sessions. `certain` is False if the store has not said
+    whether it was done: it may have happened."""
+
+    certain: bool = True
+
+
+UserChange = Literal["password", "profile", "scopes", "disabled", "enabled"]
+"""What has changed of a user of the store."""
+
+
+class UserChanged(Struct, frozen=True):
+    """A user of the store was changed. `by` and `certain` are as for `UserRemoved`."""
+
+    connection: ConnectionId
+    public_id: str
+    kind: Kind
+    address: Address
+    user: str
+    change: UserChange
+    by: str | None
+    now: float
+    certain: bool = True
+
+
 class LimitBreached(Struct, frozen=True):
     """A limit was breached. `enforced` is False if `Config.observe` names it. `connection` is None for a socket."""
 
@@ -266,6 +302,9 @@ Event = (
     | SessionResumed
     | SessionDetached
     | SessionEnded
+    | UserRegistered
+    | UserRemoved
+    | UserChanged
     | LimitBreached
     | RequestRefused
     | ForwardingIgnored
@@ -288,6 +327,9 @@ EventName = Literal[
     "session.resumed",
     "session.detached",
     "session.ended",
+    "user.registered",
+    "user.removed",
+    "user.changed",
     "limit.breached",
     "request.refused",
     "forwarding.ignored",
@@ -298,35 +340,5 @@ EventName = Literal[
 
 EventNames = Iterable[EventName]
 
-EVENTS: Final[dict[EventName, type[Event]]] = {
-    "connection.opened": ConnectionOpened,
-    "connection.closed": ConnectionClosed,
-    "call.ended": CallEnded,
-    "call.cancelled": CallCancelled,
-    "call.timed_out": CallTimedOut,
-    "call.failed": CallFailed,
-    "auth.succeeded": AuthSucceeded,
-    "auth.failed": AuthFailed,
-    "auth.expired": AuthExpired,
-    "auth.revoked": AuthRevoked,
-    "session.created": SessionCreated,
-    "session.resumed": SessionResumed,
-    "session.detached": SessionDetached,
-    "session.ended": SessionEnded,
-    "limit.breached": LimitBreached,
-    "request.refused": RequestRefused,
-    "forwarding.ignored": ForwardingIgnored,
-    "gateway.draining": DrainStarted,
-    "gateway.accepting_stopped": AcceptingStopped,
-}
-
-
-def wanted_events(hooks: Mapping[type[Event], Collection[object]], names: EventNames) -> tuple[type[Event], ...]:
-    """The events that somebody listens to: those with hooks, and those of these names. Raises UsageError for an unknown
-    name."""
-    listed = (names,) if isinstance(names, str) else tuple(names)
-    for name in listed:
-        if name not in EVENTS:
-            near = get_close_matches(str(name), EVENTS, 1, 0.0)
-            raise UsageError(f"unknown event {name!r}: did you mean {near[0]!r}?")
-    return tuple(kind for name, kind in EVENTS.items() if hooks.get(kind) or name in listed)
+EVENTS: Final[dict[EventName, type[Event]]] = dict(zip(get_args(EventName), get_args(Event), strict=True))
+"""The events by their names: the names above stand in the order of the union."""

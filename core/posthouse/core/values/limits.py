@@ -112,6 +112,18 @@ Authentication
   max_remembered_callers = 10,000: users, and addresses, and pairs of both whose authentications are
       remembered
       of each, the oldest one is forgotten
+  max_users = 1,000,000: users in the store
+      the next one gets -32009
+  max_tokens_per_user = 100: tokens of one user that have not expired
+      the next one gets -32009
+  max_registrations_per_address ° = 10: calls of user.register a minute from one address (IPv6:
+      /64); may be off
+      -32029 until 1 s, then 2 s, 4 s, … 60 s have passed since the last one
+  max_name_bytes = 128: bytes of the name of a user, of a scope, and of the label of a token, in
+      user.* and token.*
+      -32602
+  max_profile_bytes = 16 KiB: bytes of the profile of a user, and of its scopes
+      -32602
 
 HTTP bodies
   max_body_bytes = 4 MiB: bytes

@@ -104,6 +104,17 @@ def test_each_file_declares_its_methods_under_its_prefix_and_no_service_can_take
         "session.update",
         "session.end",
         "session.list",
+        "user.register",
+        "user.me",
+        "user.update",
+        "user.password",
+        "user.remove",
+        "user.list",
+        "user.disable",
+        "user.scopes",
+        "token.create",
+        "token.list",
+        "token.revoke",
     ]
     for name in BUILTINS:
         with pytest.raises(UsageError, match="is taken: the gateway answers it itself"):

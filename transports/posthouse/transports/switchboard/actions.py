@@ -9,8 +9,10 @@ from msgspec import Struct
 from posthouse.core.values.effects import (
     AskStore,
     Cancel,
+    ComparePassword,
     Drained,
     Emit,
+    HashPassword,
     Invoke,
     Resolve,
     StopAccepting,
@@ -77,6 +79,8 @@ Action = (
     | Cancel
     | Verify
     | AskStore
+    | HashPassword
+    | ComparePassword
     | Withdraw
     | Resolve
     | Emit

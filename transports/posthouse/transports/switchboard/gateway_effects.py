@@ -15,9 +15,11 @@ from posthouse.core.values.effects import (
     AskStore,
     BeginDrain,
     Cancel,
+    ComparePassword,
     Disconnect,
     Drained,
     Emit,
+    HashPassword,
     Heartbeat,
     Invoke,
     LimitMessages,
@@ -40,7 +42,7 @@ from .sockets import BACKLOG, Sockets
 
 ANSWERED: Final = SocketPhase.ANSWERED
 
-PassedOn = Invoke | Cancel | Verify | AskStore | Withdraw | Resolve | Emit | Drained
+PassedOn = Invoke | Cancel | Verify | AskStore | HashPassword | ComparePassword | Withdraw | Resolve | Emit | Drained
 """Effects that are actions, too."""
 
 
@@ -78,6 +80,8 @@ class GatewayEffects:
             Cancel: self._pass_on,
             Verify: self._pass_on,
             AskStore: self._pass_on,
+            HashPassword: self._pass_on,
+            ComparePassword: self._pass_on,
             Withdraw: self._pass_on,
             Resolve: self._pass_on,
             Emit: self._pass_on,

@@ -14,7 +14,7 @@ from posthouse.adapters.command.loading import load_config
 from posthouse.adapters.command.options import Command, CommandGroup
 from posthouse.adapters.command.secret import ask
 from posthouse.adapters.terminal import Failure, Misuse
-from posthouse.core.identity.hashing import check_parameters
+from posthouse.core.identity.hashes.hashing import check_parameters
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
 

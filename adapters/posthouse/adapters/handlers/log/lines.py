@@ -23,6 +23,9 @@ from posthouse.core.values.lifecycle import (
     LimitBreached,
     RequestRefused,
     SessionEnded,
+    UserChanged,
+    UserRegistered,
+    UserRemoved,
 )
 from posthouse.core.values.peers import UNIX
 
@@ -63,6 +66,9 @@ class EventLog:
             AuthExpired: _auth_expired,
             AuthRevoked: _auth_revoked,
             SessionEnded: _session_ended,
+            UserRegistered: _user_registered,
+            UserChanged: _user_changed,
+            UserRemoved: _user_removed,
             LimitBreached: self._breached,
             RequestRefused: self._refused,
             ForwardingIgnored: _ignored,
@@ -263,6 +269,27 @@ def _auth_revoked(event: AuthRevoked) -> None:
         not_before=event.not_before,
         connections=event.connections,
     )
+
+
+def _user_registered(event: UserRegistered) -> None:
+    report(INFO, "user.registered", "a user was made", user=event.user, connection=event.connection)
+
+
+def _user_changed(event: UserChanged) -> None:
+    report(
+        INFO,
+        "user.changed",
+        "a user was changed" if event.certain else "a user may have been changed: the store has not said",
+        user=event.user,
+        change=event.change,
+        by=event.by,
+        connection=event.connection,
+    )
+
+
+def _user_removed(event: UserRemoved) -> None:
+    text = "a user was removed" if event.certain else "a user may have been removed: the store has not said"
+    report(INFO, "user.removed", text, user=event.user, by=event.by, connection=event.connection)
 
 
 def _ended(event: CallEnded) -> None:

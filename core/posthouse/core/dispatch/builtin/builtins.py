@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from types import FunctionType, MethodType
 from typing import Any, Final
 
 from msgspec import Raw
@@ -21,8 +22,13 @@ from .message import MessageMethods
 from .part import Part, Tables
 from .rpc import RpcMethods
 from .session import SessionMethods
+from .token import TokenMethods
+from .user import UserMethods
 
-PARTS: Final[tuple[type[Part], ...]] = (ConnectionMethods, MessageMethods, RpcMethods, AuthMethods, SessionMethods)
+PARTS: Final[tuple[type[Part], ...]] = (
+    *(ConnectionMethods, MessageMethods, RpcMethods, AuthMethods),
+    *(SessionMethods, UserMethods, TokenMethods),
+)
 
 for part in PARTS:
     for name, declared in part.declared.items():
@@ -41,8 +47,9 @@ class Builtins:
             if not kind.enabled(service):
                 continue
             part = kind(tables)
-            for function, declared in kind.declared.items():
+            for function, declared in kind.offered(service).items():
                 name = kind.prefix + function
+                variant, annotations = kind.variant(function, service)
                 public, scopes = declared.public, declared.scopes
                 if public is None:
                     public = service.public
@@ -50,8 +57,8 @@ class Builtins:
                     public, scopes = False, service.builtin_scopes[name]
                 self._parts[name] = part
                 self.methods[name] = replace(
-                    _compiled()[name],
-                    function=getattr(part, function),
+                    _annotated(kind, variant, name, annotations) if annotations else _compiled()[name],
+                    function=getattr(part, variant),
                     public=public,
                     scopes=scopes,
                     builtin=True,
@@ -86,6 +93,15 @@ class Builtins:
         part.caller = caller
         part.now = now
         return method.function(*args, **kwargs)
+
+
+def _annotated(kind: type[Part], function: str, name: str, annotations: dict[str, Any]) -> Method:
+    """A method whose parameters have types of the service."""
+    declared: FunctionType = getattr(kind, function)
+    typed = FunctionType(declared.__code__, declared.__globals__, declared.__name__, declared.__defaults__)
+    typed.__doc__ = declared.__doc__
+    typed.__annotations__ = declared.__annotations__ | annotations
+    return Method.of(MethodType(typed, kind.__new__(kind)), name=name, public=True, reserved=True)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from msgspec import Struct
@@ -9,8 +10,12 @@ from posthouse.core.calls.calls import Calls
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.connections.delivery import Delivery
+from posthouse.core.dispatch.errands import Later
 from posthouse.core.dispatch.logins import Logins
+from posthouse.core.dispatch.procedures import Procedures, Steps
 from posthouse.core.dispatch.session_calls import SessionCalls
+from posthouse.core.dispatch.tokens import Tokens
+from posthouse.core.dispatch.users import Users
 from posthouse.core.service.service import Service
 from posthouse.core.values.peers import CallId
 from posthouse.core.values.shared import Shared
@@ -27,6 +32,9 @@ class Tables(Struct, eq=False):
     outcomes: Outcomes
     logins: Logins
     sessions: SessionCalls
+    procedures: Procedures
+    users: Users
+    tokens: Tokens
     schemes: dict[str, type] = {}
     document: dict[str, Any] = {}
 
@@ -54,8 +62,25 @@ class Part:
         """Has a gateway of this service these methods?"""
         return True
 
+    @classmethod
+    def offered(cls, service: Service) -> Mapping[str, Declared]:
+        """The methods that a gateway of this service has, if it has any."""
+        return cls.declared
+
+    @classmethod
+    def variant(cls, function: str, service: Service) -> tuple[str, dict[str, Any]]:
+        """The function behind a name, and the annotations that this service gives to its parameters."""
+        return function, {}
+
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
         self.caller: Connection
         self.call = CallId(0)
         self.now = 0.0
+
+    def begin(self, steps: Steps) -> Any:
+        """Begin a procedure for this call. Returns its result, or raises Later or RpcError."""
+        answer = self.tables.procedures.begin(self.caller, self.call, steps, self.now)
+        if answer is None:
+            raise Later
+        return answer[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from posthouse.core.identity.turns import Turn, Turns
+from posthouse.core.identity.hashes.turns import Turn, Turns
 from posthouse.core.values.close_reasons import MAX_HASHES_PER_ADDRESS, MAX_HASHES_PER_USER
 
 from tests.core.world import shared
@@ -14,26 +14,34 @@ ADA, BOB, EVE = b"ada", b"bob", b"eve"
 
 
 class Lines:
-    """The table alone. `came`: the numbers of the turns that have come after a pause."""
+    """The table alone. `came`: the numbers of the turns that have come after they waited."""
 
     def __init__(self, **limits: Any) -> None:
         self.shared = shared(**limits)
-        self.turns = Turns(self.shared, lambda come, now: self.came.extend(turn.number for turn in come))
+        self.turns = Turns(self.shared)
         self.came: list[int] = []
-        self.made = 0
+        self.unusable: list[int] = []
+
+    def has_come(self, turn: Turn, now: float) -> None:
+        """A turn has come. One that is `unusable` is released at once."""
+        self.came.append(turn.number)
+        if turn.number in self.unusable:
+            self.turns.release(turn, now)
 
     def come(
         self, address: str, user: bytes | None = None, now: float = 0.0, *, known: bool = False, slow: bool = False
     ) -> Turn:
         """A turn, which takes its places or waits."""
-        self.made += 1
-        turn = Turn(self.made, address, user, known, slow)
+        turn = Turn(self.turns.next_number(), address, user, known, slow, self.has_come)
         if not self.turns.take(turn, now):
             self.turns.wait(turn)
         return turn
 
     def release(self, turn: Turn, now: float = 0.0) -> list[int]:
-        return [each.number for each in self.turns.release(turn, now)]
+        """The turns that come because the hash of this one has ended."""
+        before = len(self.came)
+        self.turns.release(turn, now)
+        return self.came[before:]
 
 
 @pytest.mark.parametrize(("running", "waits"), [(1, False), (2, True)])
@@ -41,16 +49,16 @@ def test_row_38_two_hashes_run_at_once_for_an_address(running: int, waits: bool)
     lines = Lines()
     for number in range(running):
         lines.come("here", b"%d" % number)
-    turn = Turn(9, "here", ADA, known=False, slow=False)
+    turn = Turn(9, "here", ADA, known=False, slow=False, came=lines.has_come)
     assert lines.turns.obstacle(turn) is (MAX_HASHES_PER_ADDRESS if waits else None)
-    assert lines.turns.take(Turn(9, "there", ADA, known=False, slow=False), 0.0)
+    assert lines.turns.take(Turn(9, "there", ADA, known=False, slow=False, came=lines.has_come), 0.0)
 
 
 @pytest.mark.parametrize(("limit", "waits"), [(1, True), (2, False)])
 def test_row_38_one_hash_runs_at_once_for_a_user(limit: int, waits: bool) -> None:
     lines = Lines(max_hashes_per_user=limit)
     lines.come("here", ADA)
-    turn = Turn(9, "there", ADA, known=False, slow=False)
+    turn = Turn(9, "there", ADA, known=False, slow=False, came=lines.has_come)
     assert lines.turns.obstacle(turn) is (MAX_HASHES_PER_USER if waits else None)
 
 
@@ -133,3 +141,12 @@ def test_a_user_who_is_known_does_not_wait_for_a_pause() -> None:
     assert lines.release(running, 0.1) == []
     lines.come("b", ADA, 0.2, known=True)
     assert lines.turns.by_user == {ADA: 1}
+
+
+def test_a_turn_that_cannot_be_used_lets_the_next_one_come_at_once() -> None:
+    lines = Lines(max_hashes_per_address=1)
+    running = lines.come("here", ADA)
+    lines.come("here", BOB), lines.come("here", EVE), lines.come("here", b"dan")
+    lines.unusable = [2, 3]
+    assert lines.release(running) == [2, 3, 4]
+    assert lines.turns.by_address == {"here": 1}

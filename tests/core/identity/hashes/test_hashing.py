@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from posthouse.core.gateway import Gateway
-from posthouse.core.identity.hashing import beside_hashes
+from posthouse.core.identity.hashes.hashing import beside_hashes
 from posthouse.core.service.authenticators import Basic, Bearer
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config

@@ -6,6 +6,7 @@ behind the address of a guesser get in, too. This module may not know what is ve
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from itertools import chain
 from typing import Any, Final
@@ -14,7 +15,8 @@ from msgspec import Struct
 from posthouse.core.values.close_reasons import MAX_HASHES_PER_ADDRESS, MAX_HASHES_PER_USER, CloseReason
 from posthouse.core.values.shared import Shared
 
-from .cache import Digest
+Digest = bytes
+"""Stands for a user or a password."""
 
 PAUSE: Final = 1.0
 """Seconds between two attempts for a user for whom too many have failed everywhere."""
@@ -23,36 +25,45 @@ PAUSE_ENDS: Final = "pause"
 """The reason of this table's deadlines."""
 
 
-class Turn(Struct, eq=False, gc=False):
+class Turn(Struct, eq=False):
     """A place for one hash. `address` is empty and `user` None if there is none to count by. `known` turns go first;
-    a `slow` one waits until the pause of its user is over. `number`: of the verification that it belongs to."""
+    a `slow` one waits until the pause of its user is over. `number`: of the thing that waits for it. `came` is called
+    when it has come, after it waited."""
 
     number: int
     address: str
     user: Digest | None
     known: bool
     slow: bool
+    came: TurnCame
 
 
-TurnsCame = Callable[[list[Turn], float], None]
-"""Called with turns that have come, and the time."""
+TurnCame = Callable[[Turn, float], None]
+"""Called with a turn that has come, and the time."""
 
 
 class Turns:
     """The hashes that run, by address and by user, and the turns that wait. `pauses`: until when no slow turn of a user
     comes, in order of time. One timer is for all of them."""
 
-    def __init__(self, shared: Shared, turns_came: TurnsCame) -> None:
+    def __init__(self, shared: Shared) -> None:
         self._per_address = shared.config.max_hashes_per_address
         self._per_user = shared.config.max_hashes_per_user
         self._timers = shared.timers
-        self._turns_came = turns_came
         self._armed = False
+        self._last_number = 0
+        self._come: deque[Turn] = deque()
+        self._telling = False
         self.by_address: dict[str, int] = {}
         self.by_user: dict[Digest, int] = {}
         self.pauses: dict[Digest, float] = {}
-        self.waiting: dict[tuple[str | Digest, bool], dict[Turn, None]] = {}
+        self.waiting: dict[tuple[str | Digest | None, bool], dict[Turn, None]] = {}
         shared.timers.on(PAUSE_ENDS, self._pause_ends)
+
+    def next_number(self) -> int:
+        """A number that no turn has had."""
+        self._last_number += 1
+        return self._last_number
 
     def obstacle(self, turn: Turn) -> CloseReason | None:
         """The limit for which this turn has to wait, or None."""
@@ -89,22 +100,31 @@ class Turns:
                 if not line:
                     del self.waiting[key, turn.known]
 
-    def release(self, turn: Turn, now: float) -> list[Turn]:
-        """The hash of this turn has ended. Returns the turns that have come: they have taken their places."""
+    def release(self, turn: Turn, now: float) -> None:
+        """The hash of this turn has ended. Turns that have come now have taken their places, and are told."""
         add(self.by_address, turn.address, -1)
         add(self.by_user, turn.user, -1)
-        return [*self._next(turn.user, now), *self._next(turn.address, now)]
+        self._next(turn.user, now)
+        self._next(turn.address, now)
+        self._tell(now)
 
-    def _next(self, key: str | Digest | None, now: float) -> list[Turn]:
-        """The first turn in the lines of an address or a user that can take its places, and does."""
-        if not key:
-            return []
-        lines = chain(self.waiting.get((key, True), ()), self.waiting.get((key, False), ()))
+    def _next(self, key: str | Digest | None, now: float) -> None:
+        """The first turn in the lines of an address or a user that can take its places does so."""
+        lines = chain(self.waiting.get((key, True), ()), self.waiting.get((key, False), ())) if key else ()
         turn = next((turn for turn in lines if self.take(turn, now)), None)
-        if turn is None:
-            return []
-        self.leave(turn)
-        return [turn]
+        if turn is not None:
+            self.leave(turn)
+            self._come.append(turn)
+
+    def _tell(self, now: float) -> None:
+        """Tell the turns that have come, in order. One that cannot be used is released at once, so that more come."""
+        if self._telling:
+            return
+        self._telling = True
+        while self._come:
+            turn = self._come.popleft()
+            turn.came(turn, now)
+        self._telling = False
 
     def _arm(self) -> None:
         if self.pauses and not self._armed:
@@ -115,7 +135,8 @@ class Turns:
         self._armed = False
         for user in [user for user, until in self.pauses.items() if until <= now]:
             del self.pauses[user]
-            self._turns_came(self._next(user, now), now)
+            self._next(user, now)
+            self._tell(now)
         self._arm()
 
 

@@ -1,0 +1,142 @@
+"""Procedures: methods of the gateway that ask for one thing after the other, and answer later.
+
+A procedure is a generator. It yields what it asks for, and is sent a `Reply`. It answers its call when it returns or
+raises RpcError, or before with `Answers`. If its call ends before, it stops, unless it waits for something that it has
+changed: then it goes on, so that nothing is left half done. This module may not know what is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from msgspec import Struct
+from posthouse.core.calls.calls import Answer, Calls
+from posthouse.core.calls.outcomes import Outcomes
+from posthouse.core.connections.connections import Connection, Connections
+from posthouse.core.values.errors import ErrorObject, RpcError
+from posthouse.core.values.peers import Caller, CallId
+
+
+class Reply(Struct, frozen=True, gc=False):
+    """What a procedure is sent: the outcome of what it has asked for, and the time. `wanted`: its call has no outcome
+    yet, and may still get one."""
+
+    outcome: Any
+    now: float
+    wanted: bool
+
+
+Steps = Generator[Any, Reply, object]
+"""A procedure, not begun yet."""
+
+
+class Answers(Struct, frozen=True, gc=False):
+    """Yielded by a procedure that goes on: its call has this outcome, a result or an ErrorObject."""
+
+    outcome: object
+
+
+class Pending(Struct, frozen=True, gc=False):
+    """What was asked for has no outcome yet. `withdraw`: it is not needed if nobody waits. None: it changes something,
+    and the procedure must hear of it."""
+
+    withdraw: Callable[[], None] | None
+
+
+Ask = Callable[[int, Caller, Any, float], object]
+"""Called with the number of a procedure, its caller, what it asks for, and the time. Returns the outcome or Pending."""
+
+
+class Procedure(Struct, eq=False):
+    """One procedure. `call`: the call that waits for it. `outcome` is that of the call, in a tuple. `pending`: it waits
+    for this."""
+
+    number: int
+    caller: Caller
+    steps: Steps
+    call: CallId | None = None
+    outcome: Answer | None = None
+    pending: Pending | None = None
+
+
+class Procedures:
+    """The procedures that have not ended, by number; `by_call` those that a call waits for."""
+
+    def __init__(self, connections: Connections, calls: Calls, outcomes: Outcomes) -> None:
+        self._connections = connections
+        self._calls = calls
+        self._outcomes = outcomes
+        self._asks: dict[type, Ask] = {}
+        self._last = 0
+        self.records: dict[int, Procedure] = {}
+        self.by_call: dict[CallId, int] = {}
+
+    def on(self, kind: type, ask: Ask) -> None:
+        """Call `ask` if a procedure yields a value of this type."""
+        self._asks[kind] = ask
+
+    def begin(self, connection: Connection, call: CallId, steps: Steps, now: float) -> Answer | None:
+        """Begin a procedure for a call. Returns its answer, or None if it answers later. Raises RpcError."""
+        self._last += 1
+        procedure = self.records[self._last] = Procedure(self._last, connection.caller, steps)
+        self._advance(procedure, None, now)
+        if procedure.outcome is None:
+            procedure.call = call
+            self.by_call[call] = procedure.number
+            self._calls.later[call] = self.withdraw
+        elif isinstance(procedure.outcome[0], ErrorObject):
+            raise RpcError.of(procedure.outcome[0])
+        return procedure.outcome
+
+    def resume(self, number: int, outcome: object, now: float) -> None:
+        """What this procedure has asked for has an outcome."""
+        procedure = self.records[number]
+        call = None if procedure.call is None else self._calls.records[procedure.call]
+        wanted = call is not None and now < call.deadline
+        self._advance(procedure, Reply(outcome, now, wanted), now)
+
+    def withdraw(self, call: CallId, now: float) -> None:
+        """The call has ended without an answer."""
+        procedure = self.records[self.by_call.pop(call)]
+        procedure.call = None
+        assert procedure.pending is not None  # it answers later
+        if procedure.pending.withdraw is not None:
+            procedure.pending.withdraw()
+            procedure.steps.close()
+            del self.records[procedure.number]
+
+    def _advance(self, procedure: Procedure, reply: Reply | None, now: float) -> None:
+        """Go on with this reply (None: begin) until something has no outcome yet, or to the end."""
+        begins = procedure.call is None and procedure.outcome is None
+        procedure.pending = None
+        while procedure.pending is None:
+            try:
+                asked = next(procedure.steps) if reply is None else procedure.steps.send(reply)
+            except StopIteration as end:
+                del self.records[procedure.number]
+                self._answer(procedure, end.value, now)
+                return
+            except RpcError as error:
+                del self.records[procedure.number]
+                self._answer(procedure, error.error_object, now)
+                return
+            if isinstance(asked, Answers):
+                self._answer(procedure, asked.outcome, now)
+                outcome: object = None
+            else:
+                outcome = self._asks[type(asked)](procedure.number, procedure.caller, asked, now)
+            if isinstance(outcome, Pending):
+                procedure.pending = outcome
+            else:
+                reply = Reply(outcome, now, begins or procedure.call is not None)
+
+    def _answer(self, procedure: Procedure, outcome: object, now: float) -> None:
+        """The call of this procedure has its outcome, unless it had one before."""
+        if procedure.outcome is None:
+            procedure.outcome = (outcome,)
+        call, procedure.call = procedure.call, None
+        if call is not None:
+            del self.by_call[call], self._calls.later[call]
+            record = self._calls.records[call]
+            self._outcomes.answered(record, self._connections.records[record.connection], outcome, now)

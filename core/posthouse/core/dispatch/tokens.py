@@ -1,0 +1,159 @@
+"""The procedures of `token.*`. The secret of a token is made here and told once; only its hash is kept."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+from posthouse.core.connections.connections import Connection
+from posthouse.core.identity.stored import token_digest
+from posthouse.core.service.accounts import TOKENS
+from posthouse.core.sessions.keys import text_of
+from posthouse.core.store.outcomes import NO_ROOM, UNKNOWN, Done, MaybeApplied, unavailable
+from posthouse.core.store.requests import PAGE, AddToken, FindUser, ListTokens, RemoveToken
+from posthouse.core.store.rows import TokenRow
+from posthouse.core.values.errors import FORBIDDEN, SERVER_BUSY, RpcError, refusal
+
+from .accounts import Accounts, wrong
+from .procedures import Answers, Reply, Steps
+from .users import NO_SUCH_USER
+
+SECRET_BYTES: Final = 32
+"""RFC 6750 section 5.2 demands that a token cannot be guessed: 256 bits."""
+
+ID_BYTES: Final = 12
+
+MAX_LIFE: Final = 10 * 365 * 86_400.0
+"""Seconds: a token lives for ten years at most, unless it does not expire."""
+
+
+class NewToken(Struct, frozen=True):
+    """A new token. `token` is told this once: it is not kept. `expires_at` is Unix seconds, or null for never."""
+
+    id: str
+    token: str
+    user: str
+    scopes: tuple[str, ...]
+    expires_at: float | None
+    durable: str
+
+
+class TokenInfo(Struct, frozen=True):
+    """A token, without its secret. Times are Unix seconds."""
+
+    id: str
+    label: str
+    scopes: tuple[str, ...]
+    created_at: float
+    expires_at: float | None
+    seen_at: float | None
+
+
+class TokenList(Struct, frozen=True, omit_defaults=True):
+    """A page of the tokens of a user, by id. `next`: there may be more behind this id."""
+
+    tokens: tuple[TokenInfo, ...]
+    next: str = ""
+
+
+class Revoked(Struct, frozen=True):
+    """The token does not count any more. `durable` says where that is kept."""
+
+    durable: str
+
+
+class Tokens:
+    """Begins the procedures of `token.*`."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+        self._shared = accounts.shared
+
+    def create(
+        self,
+        connection: Connection,
+        user: str | None,
+        scopes: tuple[str, ...] | None,
+        expires_in: float | None,
+        label: str,
+        now: float,
+    ) -> Steps:
+        """Make a token: for oneself (None), or for another user."""
+        accounts, identity = self._accounts, connection.identity
+        owner = self._owner(connection, user, now)
+        given = None if scopes is None else accounts.scopes(scopes)
+        if label:
+            accounts.check_name(label, "label")
+        if expires_in is not None and not 0 < expires_in <= MAX_LIFE:
+            raise accounts.wrong("expires_in", f"expected more than 0 and at most {MAX_LIFE:.0f} seconds")
+        if owner == identity.user and not accounts.is_admin(connection):
+            given = identity.scopes if given is None else given
+            missing = identity.missing(given)
+            if missing:
+                raise RpcError(FORBIDDEN, data={"scopes": list(missing)})
+        elif given is None:
+            reply: Reply = yield FindUser(owner)
+            found = accounts.done(reply.outcome)
+            if found is None:
+                raise accounts.wrong("user", NO_SUCH_USER)
+            given, now = found.scopes, reply.now
+        at = self._shared.timestamp(now)
+        expires_at = None if expires_in is None else at + expires_in
+        if identity.expires_at is not None and not accounts.is_admin(connection):
+            expires_at = min(expires_at or identity.expires_at, identity.expires_at)
+        token = text_of(accounts.secrets(SECRET_BYTES))
+        row = TokenRow(
+            id=text_of(self._shared.entropy(ID_BYTES)),
+            user=owner,
+            digest=token_digest(token),
+            scopes=given,
+            label=label,
+            created_at=at,
+            expires_at=expires_at,
+        )
+        reply = yield AddToken(accounts.storage.new_write_id(), row, accounts.config.max_tokens_per_user)
+        if isinstance(reply.outcome, MaybeApplied):
+            yield Answers(unavailable(reply.outcome))
+        if isinstance(reply.outcome, MaybeApplied) or (isinstance(reply.outcome, Done) and not reply.wanted):
+            yield RemoveToken(accounts.storage.new_write_id(), row.id)  # nobody has been told its secret
+            return None
+        full = refusal(SERVER_BUSY, limit="max_tokens_per_user")
+        accounts.done(reply.outcome, **{UNKNOWN.why: wrong("user", NO_SUCH_USER), NO_ROOM.why: full})
+        return NewToken(row.id, token, owner, given, expires_at, accounts.storage.durability)
+
+    def page(self, connection: Connection, user: str | None, after: str, now: float) -> Steps:
+        """A page of tokens: one's own (None), or those of another user."""
+        accounts = self._accounts
+        reply: Reply = yield ListTokens(self._owner(connection, user, now), after)
+        rows = accounts.done(reply.outcome)
+        tokens = tuple(
+            TokenInfo(row.id, row.label, row.scopes, row.created_at, row.expires_at, row.seen_at) for row in rows
+        )
+        return TokenList(tokens, rows[-1].id if len(rows) == PAGE else "")
+
+    def revoke(self, connection: Connection, token: str, now: float) -> Steps:
+        """Remove a token: one's own, or with the scope `users` that of anybody."""
+        accounts = self._accounts
+        owner = None if accounts.is_admin(connection) else accounts.own_user(connection, now)
+        reply: Reply = yield RemoveToken(accounts.storage.new_write_id(), token, owner)
+        if isinstance(reply.outcome, MaybeApplied):
+            self._forget(None)
+        row = accounts.done(reply.outcome)
+        if row is None:
+            raise accounts.wrong("token", "there is no such token")
+        self._forget(row.digest)
+        return Revoked(accounts.storage.durability)
+
+    def _owner(self, connection: Connection, user: str | None, now: float) -> str:
+        """The user that a call is about. Raises RpcError if that is another one than the caller may ask about."""
+        if user is None:
+            return self._accounts.own_user(connection, now)
+        if connection.identity.key != ("", user):
+            self._accounts.check_admin(connection, now)
+        return user
+
+    def _forget(self, digest: bytes | None) -> None:
+        """A token (None: one that is not known) counts no more: neither from the cache nor from a look-up."""
+        verifications = self._accounts.verifications
+        verifications.cache.forget(TOKENS, digest)
+        verifications.stored.revoke(digest)

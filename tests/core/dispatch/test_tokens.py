@@ -1,0 +1,245 @@
+"""Tokens of the store: made, told once, listed, used and revoked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from posthouse.core.operations.operations import Failed
+from posthouse.core.service.authenticators import Bearer
+from posthouse.core.store.outcomes import MaybeApplied
+from posthouse.core.store.requests import AddToken, FindToken, RemoveToken
+from posthouse.core.values.effects import AskStore, Disconnect
+from posthouse.core.values.peers import ConnectionId
+
+from tests.core.accounts import AccountWorld
+from tests.core.world import WALL
+from tests.values import changeable
+
+NO_TOKEN = {"parameter": "token", "reason": "there is no such token"}
+
+
+def code(error: Any) -> int:
+    number: int = error["code"]
+    return number
+
+
+def bearer(world: AccountWorld, token: str) -> Any:
+    """What a client with this token is, or the code with which it is refused."""
+    one = world.join(Bearer(token))
+    refused = [effect.code for effect in world.effects if isinstance(effect, Disconnect)]
+    return refused[0] if refused else world.ask(one, "connection.info")
+
+
+def conclude(world: AccountWorld, outcome: object = None) -> AskStore:
+    """The store answers what it was asked last, with this outcome or its own."""
+    asked = world.asks.pop()
+    world.gateway.conclude(asked.operation, outcome or world.store.perform(asked.request), world.now)
+    world.run()
+    return asked
+
+
+def test_a_token_logs_in_with_its_scopes_and_is_kept_as_a_hash() -> None:
+    world = AccountWorld()
+    one = world.user(scopes=("read", "write"))
+    made = world.ask(one, "token.create", scopes=["write"], label="laptop")
+    token = made.pop("token")
+    assert made == {
+        "id": made["id"],
+        "user": "ada",
+        "scopes": ["write"],
+        "expires_at": None,
+        "durable": "memory",
+    }
+    assert len(token) == 43
+    known = bearer(world, token)
+    assert (known["user"], known["scopes"]) == ("ada", ["write"])
+    assert token not in repr(world.store.tokens)
+    listed = {"id": made["id"], "label": "laptop", "scopes": ["write"], "created_at": WALL, "expires_at": None}
+    assert world.ask(one, "token.list") == {"tokens": [{**listed, "seen_at": WALL}]}
+
+
+def test_without_scopes_a_token_has_those_of_its_maker() -> None:
+    world = AccountWorld()
+    one = world.user(scopes=("read", "write"))
+    assert world.ask(one, "token.create")["scopes"] == ["read", "write"]
+
+
+def test_a_token_loses_the_scopes_that_its_user_loses() -> None:
+    world = AccountWorld()
+    root, one = world.user("root", scopes=("users",)), world.user(scopes=("read", "write"))
+    token = world.ask(one, "token.create")["token"]
+    world.ask(root, "user.scopes", user="ada", scopes=["write", "more"])
+    assert bearer(world, token)["scopes"] == ["write"]
+
+
+def test_nobody_makes_a_token_that_may_do_more_or_lasts_longer() -> None:
+    world = AccountWorld()
+    one = world.user(scopes=("read", "write"))
+    narrow = world.ask(one, "token.create", scopes=["read"], expires_in=60)
+    two = world.join(Bearer(narrow["token"]))
+    answer = world.ask(two, "token.create", scopes=["write"])
+    assert (code(answer), answer["data"]) == (-32021, {"scopes": ["write"]})
+    assert world.ask(two, "token.create")["expires_at"] == WALL + 60
+    assert world.ask(two, "token.create", expires_in=10)["expires_at"] == WALL + 10
+    assert world.ask(two, "token.create", expires_in=600)["expires_at"] == WALL + 60
+
+
+def test_a_token_expires() -> None:
+    world = AccountWorld()
+    token = world.ask(world.user(), "token.create", expires_in=5)["token"]
+    world.now = 4.9
+    assert bearer(world, token)["user"] == "ada"
+    world.now = 5.0
+    assert bearer(world, token) == 4401
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 1e12])
+def test_a_token_cannot_last_for_any_time(seconds: float) -> None:
+    world = AccountWorld()
+    answer = world.ask(world.user(), "token.create", expires_in=seconds)
+    reason = "expected more than 0 and at most 315360000 seconds"
+    assert answer["data"] == {"parameter": "expires_in", "reason": reason}
+
+
+def test_a_label_is_a_name() -> None:
+    world = AccountWorld(max_name_bytes=4)
+    answer = world.ask(world.user(), "token.create", label="longer")
+    assert answer["data"] == {"parameter": "label", "reason": "expected 1 to 4 bytes of text"}
+
+
+@pytest.mark.parametrize(("most", "admitted"), [(1, False), (2, True), (3, True)])
+def test_a_user_has_at_most_max_tokens_per_user(most: int, admitted: bool) -> None:
+    world = AccountWorld(max_tokens_per_user=most)
+    one = world.user()
+    world.ask(one, "token.create")
+    answer = world.ask(one, "token.create")
+    if admitted:
+        assert "token" in answer
+    else:
+        assert (code(answer), answer["data"]["limit"]) == (-32009, "max_tokens_per_user")
+
+
+def test_a_revoked_token_counts_no_more_although_it_was_verified_a_moment_ago() -> None:
+    world = AccountWorld()
+    one = world.user()
+    made, other = world.ask(one, "token.create"), world.ask(one, "token.create")
+    assert bearer(world, made["token"])["user"] == bearer(world, other["token"])["user"] == "ada"
+    assert world.ask(one, "token.revoke", token=made["id"]) == {"durable": "memory"}
+    assert bearer(world, made["token"]) == 4401
+    assert bearer(world, other["token"])["user"] == "ada"
+    assert world.ask(one, "token.revoke", token=made["id"])["data"] == NO_TOKEN
+
+
+def test_tokens_of_others_are_for_those_who_may_change_users() -> None:
+    world = AccountWorld()
+    root, one, two = world.user("root", scopes=("users",)), world.user(scopes=("read",)), world.user("bob")
+    made = world.ask(one, "token.create")
+    assert code(world.ask(two, "token.list", user="ada")) == -32021
+    assert code(world.ask(two, "token.create", user="ada")) == -32021
+    assert world.ask(two, "token.revoke", token=made["id"])["data"] == NO_TOKEN
+    assert [each["id"] for each in world.ask(root, "token.list", user="ada")["tokens"]] == [made["id"]]
+    given = world.ask(root, "token.create", user="ada")
+    assert (given["user"], given["scopes"]) == ("ada", ["read"])
+    assert world.ask(root, "token.create", user="ada", scopes=["x"])["scopes"] == ["x"]
+    for scopes in (None, ["x"]):
+        answer = world.ask(root, "token.create", user="nobody", scopes=scopes)
+        assert answer["data"] == {"parameter": "user", "reason": "there is no such user"}
+    assert world.ask(root, "token.revoke", token=made["id"]) == {"durable": "memory"}
+    assert world.ask(one, "token.list", user="ada")["tokens"] != []
+
+
+def test_tokens_are_listed_page_by_page() -> None:
+    world = AccountWorld(max_tokens_per_user=200)
+    one = world.user()
+    made = sorted(world.ask(one, "token.create")["id"] for _ in range(101))
+    first = world.ask(one, "token.list")
+    assert ([each["id"] for each in first["tokens"]], first["next"]) == (made[:100], made[99])
+    assert [each["id"] for each in world.ask(one, "token.list", after=made[99])["tokens"]] == made[100:]
+
+
+# A store outside
+
+
+def outside() -> tuple[AccountWorld, ConnectionId]:
+    """A world whose store is outside and does not answer by itself, and a user."""
+    world = AccountWorld(outside=True)
+    one = world.user()
+    world.answers = False
+    return world, one
+
+
+def test_a_token_that_may_have_been_made_is_removed_again() -> None:
+    world, one = outside()
+    assert world.ask(one, "token.create") is None
+    made = conclude(world, MaybeApplied())
+    assert code(world.reply(one)) == -32035
+    assert isinstance(made.request, AddToken)
+    (removes,) = world.asks
+    assert isinstance(removes.request, RemoveToken)
+    assert removes.request.token == made.request.row.id
+    conclude(world)
+    assert not world.gateway._procedures.records
+
+
+def test_a_token_that_nobody_is_told_of_is_removed_again() -> None:
+    world, one = outside()
+    world.ask(one, "token.create")
+    world.gateway.disconnected(one, None, world.now)
+    made = conclude(world)
+    (removes,) = world.asks
+    assert isinstance(made.request, AddToken) and isinstance(removes.request, RemoveToken)
+    assert removes.request.token == made.request.row.id
+    conclude(world)
+    assert not world.store.tokens
+
+
+def test_a_token_whose_call_was_too_late_is_removed_again() -> None:
+    world, one = outside()
+    world.ask(one, "token.create")
+    world.now = 30.0
+    conclude(world)
+    conclude(world)
+    assert code(world.reply(one)) == -32030
+    assert not world.store.tokens
+
+
+def test_a_token_that_was_not_made_is_not_removed() -> None:
+    world, one = outside()
+    world.ask(one, "token.create")
+    conclude(world, Failed())
+    assert (code(world.reply(one)), world.asks) == (-32035, [])
+
+
+def test_a_token_that_may_have_been_removed_counts_no_more_from_the_cache() -> None:
+    world, one = outside()
+    world.answers = True
+    made = world.ask(one, "token.create")
+    assert bearer(world, made["token"])["user"] == "ada"
+    world.answers = False
+    world.ask(one, "token.revoke", token=made["id"])
+    conclude(world, MaybeApplied())
+    assert code(world.reply(one)) == -32035
+    world.gateway.connect(world.gateway._connections.records[one].peer, world.now, credentials=Bearer(made["token"]))
+    world.run()
+    assert isinstance(world.asks.pop().request, FindToken)
+
+
+def test_a_token_that_was_found_before_it_was_removed_does_not_count_after_it() -> None:
+    world, one = outside()
+    world.answers = True
+    made = world.ask(one, "token.create")
+    world.answers = False
+    late = world.join(Bearer(made["token"]))
+    found = world.asks.pop()
+    was = world.store.perform(found.request)
+    world.ask(one, "token.revoke", token=made["id"])
+    conclude(world)
+    world.gateway.conclude(found.operation, was, world.now)
+    world.run()
+    assert [effect.code for effect in world.effects if isinstance(effect, Disconnect)] == [4401]
+    assert late in {effect.connection for effect in world.effects if isinstance(effect, Disconnect)}
+
+
+def test_a_value_that_was_built_cannot_change() -> None:
+    assert changeable("posthouse.core.dispatch.tokens") == []
