@@ -192,9 +192,11 @@ def _cancelled_at_once(stage: Stage) -> None:
 @scene("a signal shuts down")
 def _signal(stage: Stage) -> None:
     stage.serve(plain(), signals=True)
+    stage.note("the collector leaves out what exists:", stage.system.collecting)
     crowd(stage)
     stage.signal(SIGTERM)
     stage.wait(40.0)
+    stage.note("the collector leaves out what exists:", stage.system.collecting)
     stage.note("signals are as before:", stage.system.signals.untouched)
 
 
