@@ -129,8 +129,9 @@ class Asking:
             if self._is_asked(asked):
                 place = self.waiting.index(asked)
                 now = self._expected.now
-                before = [each for each in self.waiting[:place] if each.line == asked.line and each.deadline > now]
-                passed = any(each.call not in calls or calls[each.call].deadline > now for each in before)
+                late = [number for number, call in calls.items() if call.deadline <= now]
+                before = [each for each in self.waiting[:place] if each.line == asked.line and each.call not in late]
+                passed = any(each.deadline > now for each in before)
                 must(not passed, "order: somebody was passed who waits for the same turn", asked.connection.number)
                 del self.waiting[place]
 

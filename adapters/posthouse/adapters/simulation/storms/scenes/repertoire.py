@@ -14,7 +14,7 @@ from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.storms.catalogue.conversations import CONVERSATIONS, converse
 from posthouse.core.service.service import Service
 
-from . import beginnings, callers, ends, handlers, hooks, liars, limits, lives, proxies, turns
+from .plays import beginnings, callers, ends, handlers, hooks, liars, limits, lives, proxies, turns
 from .scene import SCENES
 from .stage import Stage
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from posthouse.adapters.simulation.storms.scenes.scene import scene
+from posthouse.adapters.simulation.storms.scenes.stage import Stage
+from posthouse.adapters.simulation.storms.scenes.words import call, post, sample, upgrade
 from posthouse.core.service.context import Context
 from posthouse.core.values.config import Config
-
-from .scene import scene
-from .stage import Stage
-from .words import call, post, sample, upgrade
 
 FOR: Final = "X-Forwarded-For: "
 X_FORWARDED: Final[tuple[tuple[str, ...], ...]] = (

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import anyio
+from posthouse.adapters.simulation.storms.scenes.scene import scene
+from posthouse.adapters.simulation.storms.scenes.stage import WALL, Stage
+from posthouse.adapters.simulation.storms.scenes.words import call, frame, line, plain, post, sample, upgrade
 from posthouse.core.service.authenticators import Bearer
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import Identity
-
-from .scene import scene
-from .stage import WALL, Stage
-from .words import call, frame, line, plain, post, sample, upgrade
 
 
 @scene("a turn of many calls leaves time for tasks")

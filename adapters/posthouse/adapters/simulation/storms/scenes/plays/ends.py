@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from signal import SIGINT, SIGTERM
 
+from posthouse.adapters.simulation.storms.scenes.scene import scene
+from posthouse.adapters.simulation.storms.scenes.stage import Stage
+from posthouse.adapters.simulation.storms.scenes.words import call, frame, line, plain, post, sample, upgrade
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import Identity
-
-from .scene import scene
-from .stage import Stage
-from .words import call, frame, line, plain, post, sample, upgrade
 
 
 @scene("a server of one pipe ends with its input")

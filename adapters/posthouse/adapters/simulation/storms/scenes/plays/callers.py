@@ -7,16 +7,15 @@ from typing import Any
 
 import anyio
 from msgspec.json import encode
+from posthouse.adapters.simulation.storms.scenes.scene import scene
+from posthouse.adapters.simulation.storms.scenes.stage import Stage
+from posthouse.adapters.simulation.storms.scenes.words import call, frame, post, sample, upgrade
 from posthouse.core.operations.operations import Refused
 from posthouse.core.service.authenticators import Basic, Bearer
 from posthouse.core.service.context import AuthContext, Context
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import Identity
-
-from .scene import scene
-from .stage import Stage
-from .words import call, frame, post, sample, upgrade
 
 
 def verified(stage: Stage, **options: Any) -> Service:
