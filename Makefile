@@ -10,7 +10,7 @@ READY = .venv/ready
 UV = $(or $(shell command -v uv),.setup/bin/uv)
 LOCK = --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help serve test setup lint types contracts suite coverage coverage-own states limits simulate planted hunt fuzz conformance attack mutate \
+.PHONY: help serve test setup lint types contracts suite coverage coverage-own states limits simulate planted hunt fuzz conformance attack crash mutate \
 	interop autobahn lives bench timing calls lock clean
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo 'make fuzz          coverage-guided fuzzing: TARGET=… SECONDS=… or MINIMISE=1 (python -m tests.fuzz --list)'
 	@echo 'make conformance   every table over every transport and event loop; writes docs/internals/conformance.md'
 	@echo 'make attack        the abuses of docs/limits.md against a running server; writes docs/internals/attack.md'
+	@echo 'make crash         kill a process that writes to a store, again and again: is everything there? ROUNDS=…'
 	@echo 'make lives         every sequence of six steps in the life of connections with credentials: 220,699 of them: four minutes of one core'
 	@echo 'make mutate        mutation testing of core, transports and the server: MODULES=…'
 	@echo 'make interop       clients from npm against the server (needs node)'
@@ -93,6 +94,9 @@ fuzz: $(READY)
 
 conformance: $(READY)
 	$(PYTHON) -m tests.conformance
+
+crash: $(READY)
+	$(PYTHON) -m tests.crash $(or $(ROUNDS),300)
 
 attack: $(READY)
 	$(PYTHON) -m tests.attack

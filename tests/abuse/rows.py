@@ -185,8 +185,8 @@ ROWS: Final = (
         "a wall clock that jumps; a process that was suspended",
         "only timestamps change; input is read first, silent clients are pinged again, and live clients stay connected",
     ),
-    Row(50, "a full disk, I/O errors", "-32035; nothing acknowledged is lost", loopback=True, waits_for="storage"),
-    Row(55, "kill -9 at any moment", "everything acknowledged is there again", loopback=True, waits_for="storage"),
+    Row(50, "a full disk, I/O errors", "-32035; nothing acknowledged is lost", loopback=True),
+    Row(55, "kill -9 at any moment", "everything acknowledged is there again", loopback=True),
     Row(56, "a message twice after a resume", "the same offset: the client drops it", waits_for="clients"),
     Row(
         57,
