@@ -227,6 +227,8 @@ def test_every_mutant_has_a_kind(source: str, expected: set[str]) -> None:
         ("report(3, 'event', 'words')", "words of exceptions", 0),
         ("current = ContextVar('name')", "names for debuggers", 1),
         ("threads.start(work, 'name')", "names for debuggers", 1),
+        ("threads.start(work, f'name-{work.name[1:]}')", "names for debuggers", 2),
+        ("threads.start('name', work)", "names for debuggers", 0),
         ("work('name')", "names for debuggers", 0),
         ("class A:\n    def __repr__(self): return 'a'", "`__repr__`", 2),
         ("class A:\n    def __str__(self): return 'a'", "`__repr__`", 0),

@@ -16,8 +16,8 @@ from tools.mutate.mutants import Mutant
 SENT: Final = ("RpcError", "LifespanError", "OSError")
 """The exceptions whose text is sent to peers, or is what an operator reads of a server that does not start."""
 
-NAMED: Final = ("ContextVar", "defstruct", "start", "every")
-"""The functions that take a name for debuggers: of a context variable, a type, a thread or a task."""
+NAMED: Final = {"ContextVar": 0, "defstruct": 0, "start": 1, "every": 2}
+"""The functions that take a name for debuggers, and its place: of a context variable, a type, a thread."""
 
 SHOWN: Final = ("__repr__",)
 """The methods that only debuggers call."""
@@ -45,10 +45,10 @@ def _is_text_of_exception(mutant: Mutant) -> bool:
 
 
 def _is_name_for_debuggers(mutant: Mutant) -> bool:
-    if not _is_text(mutant):
-        return False
-    place = mutant.path[-1]
-    return isinstance(place.parent, ast.Call) and _called(place.parent) in NAMED
+    for place in mutant.path:
+        if isinstance(place.parent, ast.Call) and place.index == NAMED.get(_called(place.parent)):
+            return place.field == "args" and isinstance(place.node, ast.Constant | ast.JoinedStr)
+    return False
 
 
 def _is_shown_to_debuggers(mutant: Mutant) -> bool:
@@ -93,7 +93,7 @@ RULES: Final = (
         "the text of an exception for the programmer of a service: its type is observed, not its words",
         _is_text_of_exception,
     ),
-    Rule("names for debuggers", "the name of a context variable, a type, a thread or a task", _is_name_for_debuggers),
+    Rule("names for debuggers", "the name of a context variable, a type or a thread", _is_name_for_debuggers),
     Rule("`__repr__`", "only debuggers call it", _is_shown_to_debuggers),
     Rule(
         "guards of structs",

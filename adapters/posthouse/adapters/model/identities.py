@@ -320,7 +320,7 @@ class Identities(Asking):
         now = self._expected.now
         calls: list[tuple[float, int, int]] = []
         self._guesses.pass_time(now)
-        self._take_turns()
+        self._take_turns(waiting)
         for waits in self._unlucky():
             if waits.call is None:
                 self._refused(waits.connection)

@@ -5,12 +5,12 @@ It may not know what a verification is for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from posthouse.adapters.invariants import must
 from posthouse.adapters.model.expected import Expected
-from posthouse.adapters.model.records import Connection
+from posthouse.adapters.model.records import Call, Connection
 from posthouse.adapters.model.validity import Validity
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
@@ -122,13 +122,16 @@ class Asking:
                 return True
         return False
 
-    def _take_turns(self) -> None:
-        """Those whose turns have come were asked, in order. One whose deadline has come now, too, may get neither."""
+    def _take_turns(self, calls: Mapping[int, Call] = {}) -> None:
+        """Those whose turns have come were asked, in order. One whose deadline has come now, or that of its call (one
+        of `calls`), may get neither."""
         for asked in list(self.waiting):
             if self._is_asked(asked):
                 place = self.waiting.index(asked)
                 now = self._expected.now
-                passed = any(each.line == asked.line and each.deadline > now for each in self.waiting[:place])
+                late = [number for number, call in calls.items() if call.deadline <= now]
+                before = [each for each in self.waiting[:place] if each.line == asked.line and each.call not in late]
+                passed = any(each.deadline > now for each in before)
                 must(not passed, "order: somebody was passed who waits for the same turn", asked.connection.number)
                 del self.waiting[place]
 

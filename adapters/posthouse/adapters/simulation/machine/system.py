@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from os import PathLike
 from typing import Final
 
@@ -98,6 +98,7 @@ class SimulatedSystem:
         self.descriptors.interrupt = self._interrupt
         self.loop: Final = self._new_loop(clock, stream("loop"), on_trio=faults.trio)
         self.loop.reordered = faults.reordered
+        self.collecting = False
 
     def entropy(self, size: int) -> bytes:
         """Bytes that follow from the seed."""
@@ -122,9 +123,12 @@ class SimulatedSystem:
         self.descriptors.crowded = False
         self.signals.forget()
 
-    def collector(self) -> AbstractContextManager[None]:
-        """Change nothing: the process belongs to a test."""
-        return nullcontext()
+    @contextmanager
+    def collector(self) -> Iterator[None]:
+        """Change nothing: the process belongs to a test. `collecting` says whether a server has asked for it."""
+        self.collecting = True
+        yield
+        self.collecting = False
 
     @property
     def wall(self) -> Callable[[], float]:

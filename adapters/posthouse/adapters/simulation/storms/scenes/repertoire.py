@@ -14,11 +14,11 @@ from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.storms.catalogue.conversations import CONVERSATIONS, converse
 from posthouse.core.service.service import Service
 
-from . import beginnings, ends, handlers, hooks, liars, limits, lives
+from .plays import beginnings, callers, ends, handlers, hooks, liars, limits, lives, proxies, turns
 from .scene import SCENES
 from .stage import Stage
 
-MODULES: Final = (beginnings, ends, handlers, hooks, limits, liars, lives)
+MODULES: Final = (beginnings, callers, ends, handlers, hooks, liars, limits, lives, proxies, turns)
 """The modules that declare scenes."""
 
 S = TypeVar("S")

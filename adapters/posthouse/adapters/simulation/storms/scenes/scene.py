@@ -10,7 +10,7 @@ from .stage import Stage
 Play = Callable[[Stage], object]
 
 SCENES: Final[dict[str, Play]] = {}
-"""Every scene, by its name. The modules of this folder declare them when `repertoire` is imported."""
+"""Every scene, by its name. The modules of `plays` declare them when `repertoire` is imported."""
 
 
 def scene(name: str) -> Callable[[Play], Play]:

@@ -177,6 +177,17 @@ class Stage:
         while self.schedule.now < until - 1e-9:
             self.schedule.pop()()
 
+    def stop(self, seconds: float) -> None:
+        """Stop the process for so long, as SIGSTOP does. The kernel receives for it."""
+        until = self.schedule.now + seconds
+        self._clock.asleep = True
+        while (due := self.schedule.next()) is not None and due <= until:
+            self.schedule.pop()()
+        self.schedule.now = until
+        self.note("the process goes on")
+        self._clock.wake()
+        self.wait(0.0)
+
     def hold_up(self, seconds: float) -> None:
         """Let time pass in code that blocks the event loop. Threads go on."""
         until = self.schedule.now + seconds

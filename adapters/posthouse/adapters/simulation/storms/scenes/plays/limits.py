@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import fields
+from posthouse.adapters.simulation.storms.scenes.scene import scene
+from posthouse.adapters.simulation.storms.scenes.stage import Stage
+from posthouse.adapters.simulation.storms.scenes.words import call, frame, get, line, plain, post, upgrade
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
-
-from .scene import scene
-from .stage import Stage
-from .words import call, frame, get, line, plain, post, upgrade
 
 Act = Callable[[Stage], object]
 

@@ -6,15 +6,14 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import anyio
+from posthouse.adapters.simulation.storms.scenes.scene import scene
+from posthouse.adapters.simulation.storms.scenes.stage import Stage
+from posthouse.adapters.simulation.storms.scenes.words import call, frame, post, sample, upgrade
 from posthouse.core.service.context import Context
 from posthouse.core.service.method import Method
 from posthouse.core.service.parameters import Arguments
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
-
-from .scene import scene
-from .stage import Stage
-from .words import call, frame, post, sample, upgrade
 
 Act = Callable[[], Any]
 

@@ -6,6 +6,9 @@ from functools import partial
 from typing import Any
 
 import anyio
+from posthouse.adapters.simulation.storms.scenes.scene import scene
+from posthouse.adapters.simulation.storms.scenes.stage import Stage
+from posthouse.adapters.simulation.storms.scenes.words import call, frame, line, plain, post, sample, upgrade
 from posthouse.core.service.context import Context
 from posthouse.core.service.method import Method, Outcome, Raised, Returned
 from posthouse.core.service.parameters import Arguments
@@ -13,10 +16,6 @@ from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import RpcError
 from posthouse.core.values.peers import ConnectionId
-
-from .scene import scene
-from .stage import Stage
-from .words import call, frame, line, plain, post, sample, upgrade
 
 
 def socket(stage: Stage, service: Service, **options: Any) -> Any:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 import anyio
+from posthouse.adapters.simulation.storms.scenes.scene import scene
+from posthouse.adapters.simulation.storms.scenes.stage import WALL, Stage
+from posthouse.adapters.simulation.storms.scenes.words import call, frame, get, line, post, sample, upgrade
 from posthouse.core.service.authenticators import Basic, Bearer
 from posthouse.core.service.context import AuthContext, HookContext
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.lifecycle import EVENTS, EventName
 from posthouse.core.values.peers import Identity
-
-from .scene import scene
-from .stage import WALL, Stage
-from .words import call, frame, get, line, post, sample, upgrade
 
 USERS: Final = {
     "ada": Identity("ada", ("vault",)),

@@ -9,15 +9,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
+from posthouse.adapters.simulation.storms.scenes.scene import scene
+from posthouse.adapters.simulation.storms.scenes.stage import Stage
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
 from posthouse.transports.client.http import Http1Client
 from posthouse.transports.client.responses import Response
 from posthouse.transports.client.websocket import OpeningRequest, WebSocketClient
 from posthouse.transports.codec import Binary, Send
-
-from .scene import scene
-from .stage import Stage
 
 CONFIG: Final = Config(max_head_bytes=300, max_response_bytes=20, max_message_bytes=20, close_timeout=2.0)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from signal import SIGINT, SIGTERM
 
+from posthouse.adapters.simulation.storms.scenes.scene import scene
+from posthouse.adapters.simulation.storms.scenes.stage import Stage
+from posthouse.adapters.simulation.storms.scenes.words import call, frame, line, plain, post, sample, upgrade
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import Identity
-
-from .scene import scene
-from .stage import Stage
-from .words import call, frame, line, plain, post, sample, upgrade
 
 
 @scene("a server of one pipe ends with its input")
@@ -192,9 +191,11 @@ def _cancelled_at_once(stage: Stage) -> None:
 @scene("a signal shuts down")
 def _signal(stage: Stage) -> None:
     stage.serve(plain(), signals=True)
+    stage.note("the collector leaves out what exists:", stage.system.collecting)
     crowd(stage)
     stage.signal(SIGTERM)
     stage.wait(40.0)
+    stage.note("the collector leaves out what exists:", stage.system.collecting)
     stage.note("signals are as before:", stage.system.signals.untouched)
 
 

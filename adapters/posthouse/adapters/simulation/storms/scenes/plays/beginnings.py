@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from posthouse.adapters.simulation.storms.scenes.scene import scene
+from posthouse.adapters.simulation.storms.scenes.stage import Stage
+from posthouse.adapters.simulation.storms.scenes.words import call, get, line, plain, post, upgrade
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import Identity
-
-from .scene import scene
-from .stage import Stage
-from .words import call, get, line, plain, post, upgrade
 
 
 def begin(stage: Stage, *places: Any, **options: Any) -> None:
