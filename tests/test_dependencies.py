@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {
     "At run time": ("dependencies",),
-    "Optional": ("trio", "fast", "jwt", "passwords", "simulation"),
+    "Optional": ("trio", "fast", "jwt", "passwords", "reload", "simulation"),
     "To develop": ("dev",),
     "To measure": ("bench",),
 }

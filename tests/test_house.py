@@ -30,7 +30,7 @@ PUBLIC: Final = {
     *("core/posthouse/core", "transports/posthouse/transports", "adapters/posthouse/adapters"),
     *(
         f"adapters/posthouse/adapters/{name}"
-        for name in ("asgi", "authenticators", "invariants", "journal", "simulation", "store")
+        for name in ("asgi", "authenticators", "invariants", "journal", "simulation", "store", "testing")
     ),
 }
 """Packages whose `__init__.py` is a public list. The others re-export nothing."""

@@ -12,10 +12,12 @@ from typing import Final
 import posthouse.adapters
 import posthouse.adapters.asgi
 import posthouse.adapters.authenticators
+import posthouse.adapters.fastapi
 import posthouse.adapters.invariants
 import posthouse.adapters.journal
 import posthouse.adapters.simulation
 import posthouse.adapters.store
+import posthouse.adapters.testing
 import posthouse.core
 import posthouse.transports
 import pytest
@@ -26,6 +28,8 @@ PACKAGES: Final = (
     posthouse.transports,
     posthouse.adapters,
     posthouse.adapters.asgi,
+    posthouse.adapters.fastapi,
+    posthouse.adapters.testing,
     posthouse.adapters.authenticators,
     posthouse.adapters.invariants,
     posthouse.adapters.journal,

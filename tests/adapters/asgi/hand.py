@@ -9,7 +9,6 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
-from posthouse.adapters.asgi import Application
 from posthouse.adapters.asgi.scopes import Message, Scope
 from posthouse.core import Identity
 
@@ -220,7 +219,7 @@ async def hand(app: Any, root: str = "", state: dict[str, Any] | None = None) ->
 
 
 @asynccontextmanager
-async def living(app: Application, root: str = "") -> AsyncIterator[Hand]:
+async def living(app: Any, root: str = "") -> AsyncIterator[Hand]:
     """A server that tells the application of its start and its end, as uvicorn does."""
     async with hand(app, root) as server:
         ends = Ends()

@@ -409,6 +409,7 @@ async def test_a_host_says_who_calls(app: Application) -> None:
 async def test_the_host_calls_and_pushes_in_process(app: Application) -> None:
     assert app.broadcast("news") == 0
     assert app.revoke("ada") == 0
+    assert (app.health(), app.stats()) == (None, {})
     app.shut_down()
     assert await app.call("add", [1, 2], result_type=int) == 3
     with pytest.raises(RpcError, match="-32020"):
@@ -421,6 +422,9 @@ async def test_the_host_calls_and_pushes_in_process(app: Application) -> None:
         assert not app.notify(json.loads("1"), "news")  # that was the call of this process
         assert app.notify(json.loads("4"), "news")
         assert (await websocket.next())["method"] == "news"
+        health = app.health()
+        assert health is not None
+        assert (health.connections, app.stats()["connections.opened.websocket"]) == (1, 1)
         assert app.revoke("ada") == 1
         assert await websocket.next() == 4403
 

@@ -147,6 +147,9 @@ def test_a_request_that_the_rules_refuse_is_answered_at_once(request_: HostedReq
     answered, _ = codec.output
     assert isinstance(answered, Answered)
     assert (answered.status, response(codec).status) == (status, status)
+    assert (fields(codec).get(b"connection") == b"close") is (
+        status not in (404, 405, 426) or request_.method == b"POST"
+    )
     assert codec.next_timeout() is None
 
 

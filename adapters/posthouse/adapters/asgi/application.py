@@ -16,6 +16,7 @@ from posthouse.adapters.system.clock import Clock
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import ANONYMOUS, ConnectionId, Identity, Kind
+from posthouse.core.values.stats import Health
 from posthouse.transports.policy import Policy
 
 from .connection import HTTP_RESPONSE, Exchange, WebSocket
@@ -79,12 +80,21 @@ class Application:
         else:
             await self.answer(scope, receive, send)
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send, *, identity: Identity | None = None) -> None:
-        """One request or one WebSocket of this caller. None: a caller who authenticates, or has not authenticated."""
+    def identified(self) -> None:
+        """The host identifies callers: nothing is known of those that there will be."""
+        self._hosting.identified = True
+
+    async def answer(
+        self, scope: Scope, receive: Receive, send: Send, *, identity: Identity | None = None, at_root: bool = False
+    ) -> None:
+        """One request or one WebSocket of this caller. None: a caller who authenticates, or has not authenticated.
+        `at_root`: a route of the host has found it, so that its path does not matter."""
         if scope["type"] not in ("http", "websocket"):
             raise NotImplementedError(f"ASGI has no scope {scope['type']!r} that this application knows")
         ways = await self._hosting.started()
         request = read_request(scope)
+        if at_root:
+            request = replace(request, path="")
         if request.websocket:
             extended = HTTP_RESPONSE in (scope.get("extensions") or ())
             await WebSocket(ways, send, extended=extended).run(request, scope, receive, identity)
@@ -166,6 +176,14 @@ class Application:
         """Revoke a user, as `Server.revoke` does. Returns the number of connections."""
         server = self._hosting.server
         return 0 if server is None else server.revoke(user, namespace=namespace, not_before=not_before)
+
+    def health(self) -> Health | None:
+        """The state that `/health` reports. None: the server has not started."""
+        return None if self._hosting.server is None else self._hosting.server.health()
+
+    def stats(self) -> dict[str, int]:
+        """The counters, by name. None of them: the server has not started."""
+        return {} if self._hosting.server is None else self._hosting.server.stats()
 
     def shut_down(self, grace: float | None = None) -> None:
         """Begin to shut down, for a host that ends otherwise than by a signal or a lifespan. May be called from a

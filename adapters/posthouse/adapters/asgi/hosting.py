@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import anyio
 from msgspec.structs import replace
+from posthouse.adapters.callers import AUTHENTICATED
 from posthouse.adapters.embedded import Running
 from posthouse.adapters.loop.named import asyncio_loop
 from posthouse.adapters.server.arguments import Options
@@ -40,14 +41,15 @@ def running_loop() -> object:
 
 
 class Hosting:
-    """One server at a time. `server` is the one that runs, or ran last."""
+    """One server at a time. `server` is the one that runs, or ran last. `identified`: its host identifies callers."""
 
     def __init__(self, service: Service, options: Options, policy: Policy) -> None:
         self.service: Final = service
         self.server: Server | None = None
+        self.identified = False
         self.ways: Ways | None = None
         self._options: Final = options
-        self._policy: Final = policy
+        self.policy: Final = policy
         self._loop: object = None
         self._running: Running | None = None
         self._starting: anyio.Event | None = None
@@ -73,7 +75,8 @@ class Hosting:
         self._loop, self._starting = loop, anyio.Event()
         self.server = self.ways = None
         build = BUILD.get(Build())
-        token = BUILD.set(replace(build, board=HostedBoard, hosted=True, policy=self._policy))
+        callers = (AUTHENTICATED,) if self.identified else ()
+        token = BUILD.set(replace(build, board=HostedBoard, hosted=True, callers=callers, policy=self.policy))
         running = self._running = Running(self.service, self._options)
         try:
             server = await running.__aenter__()

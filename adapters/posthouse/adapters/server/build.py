@@ -18,6 +18,7 @@ from posthouse.adapters.system.machine import Machine
 from posthouse.adapters.system.system import System
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.lifecycle import EventName
+from posthouse.core.values.peers import Identity
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.switchboard import Switchboard
 
@@ -30,8 +31,8 @@ Watch = Callable[[Runner, Endpoints, Runs, Events], object]
 class Build(Struct, frozen=True):
     """How servers are built. A simulation builds them for a machine of its own, with a gateway that it checks.
 
-    `board` is the class of the switchboard. One that is `hosted` has its clients from an application, which says who
-    they are; its gateway alone is recorded. `policy` stands for the one that follows from the arguments. `write` takes
+    `board` is the class of the switchboard. One that is `hosted` has its clients from an application; `callers` stand
+    for those that it identifies. `policy` stands for the one that follows from the arguments. `write` takes
     each line of a journal; `events` are told
     in any case, and with `tell_exchanges` those of every exchange. `direct` is as for a Switchboard.
     """
@@ -40,6 +41,7 @@ class Build(Struct, frozen=True):
     gateway: type[Gateway] = Gateway
     board: type[Switchboard] = Switchboard
     hosted: bool = False
+    callers: tuple[Identity, ...] = ()
     policy: Policy | None = None
     write: Callable[[bytes], object] | None = None
     events: tuple[EventName, ...] = ()

@@ -155,7 +155,7 @@ async def serve(
             pipes=bool(pipes),
             pipe_identity=pipe_identity,
         )
-        uncallable = warning(service, callers)
+        uncallable = warning(service, (*callers, *build.callers))
         if uncallable is not None:
             service_name, methods = uncallable.service, uncallable.methods
             report(WARNING, "methods.uncallable", uncallable.text, service=service_name, methods=methods)

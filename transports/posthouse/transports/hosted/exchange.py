@@ -187,7 +187,7 @@ class HostedExchange(Whole):
 
     def refuse(self, reason: CloseReason, now: float, retry_after_ms: int | None = None) -> None:
         """End an exchange or a handshake that was not admitted, or a call whose client was not."""
-        self._answer(not_admitted_answer(reason, retry_after_ms, in_json=self._handshake is None))
+        self._answer(not_admitted_answer(reason, retry_after_ms, in_json=self._handshake is None), last=True)
 
     def proceed(self, now: float) -> None:
         """The answer was handed over: nothing follows."""
@@ -196,22 +196,23 @@ class HostedExchange(Whole):
     def _refuse(self, refusal: Refusal) -> None:
         self._body.clear()
         answered = Answered(refusal.status, refusal.reason, refusal.rejected_value, self._client)
-        self._answer_alone(answered, refusal_answer(refusal))
+        self._answer_alone(answered, refusal_answer(refusal), last=not refusal.keep)
 
-    def _answer_alone(self, answered: Answered, answer: Answer) -> None:
+    def _answer_alone(self, answered: Answered, answer: Answer, *, last: bool = False) -> None:
         """Answer without the gateway."""
         self.output.append(answered)
-        self._answer(answer)
+        self._answer(answer, last=last)
 
-    def _answer(self, answer: Answer) -> None:
+    def _answer(self, answer: Answer, *, last: bool = False) -> None:
+        """Answer. After the `last` answer the host closes the socket, if this version of HTTP has a word for it."""
         self._move(HostedEvent.ANSWER)
-        head, data = answer.write(self._options, close=self._draining and self._can_close)
+        head, data = answer.write(self._options, close=self._can_close and (last or self._draining))
         self.output.append(Send(Response(data, answer.status, read_fields(head))))
 
     # The end
 
     def drain(self) -> None:
-        """A shut-down has begun: the answer says that the client's socket closes, if its version of HTTP can."""
+        """A shut-down has begun: the answer is the last one on the client's socket."""
         self._draining = True
 
     def close(self, code: int, now: float) -> None:

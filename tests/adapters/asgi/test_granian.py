@@ -1,0 +1,65 @@
+"""The ASGI application under granian, a server that is not written in Python: one call each way, and the end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from http.client import HTTPConnection
+from pathlib import Path
+
+from websockets.sync.client import connect
+
+from tests.adapters.loopback import ENVIRONMENT, PATIENCE, text
+
+PROGRAM = """
+from posthouse.adapters.asgi import asgi
+from posthouse.core import Service
+
+service = Service("small", public=True)
+
+@service.method
+async def add(a: int, b: int) -> int:
+    return a + b
+
+app = asgi(service)
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_for(port: int, process: subprocess.Popen[str]) -> None:
+    """Return when the port accepts: granian says nothing then."""
+    while process.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+    raise AssertionError("it has ended")
+
+
+def test_granian_serves_the_application_and_ends(tmp_path: Path) -> None:
+    (tmp_path / "small.py").write_text(PROGRAM)
+    port = free_port()
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(port), "small:app"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            wait_for(port, process)
+            connection = HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+            connection.request("POST", "/", text("add", [1, 2]), {"Content-Type": "application/json"})
+            assert json.load(connection.getresponse())["result"] == 3
+            connection.close()
+            with connect(f"ws://127.0.0.1:{port}/ws", open_timeout=PATIENCE, close_timeout=PATIENCE) as client:
+                client.send(text("add", [3, 4]).decode())
+                assert json.loads(client.recv(PATIENCE))["result"] == 7
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()

@@ -1,0 +1,132 @@
+"""Waits that can be interrupted, and the sign that a host does not take something at once."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from posthouse.adapters.asgi.waits import Sending, Wait
+
+pytestmark = pytest.mark.anyio
+
+
+async def forever() -> int:
+    await anyio.sleep_forever()
+    return 0
+
+
+async def five() -> int:
+    await anyio.sleep(0)
+    return 5
+
+
+async def test_a_wait_returns_what_it_has_waited_for() -> None:
+    wait = Wait()
+    assert [await wait.until(five()), await wait.until(five())] == [5, 5]
+
+
+async def test_an_interrupt_ends_the_wait_and_every_later_one() -> None:
+    wait = Wait()
+    async with anyio.create_task_group() as group:
+
+        async def interrupt() -> None:
+            await anyio.wait_all_tasks_blocked()
+            wait.interrupt()
+            wait.interrupt()
+
+        group.start_soon(interrupt)
+        assert await wait.until(forever()) is None
+        assert await wait.until(five()) is None
+        await anyio.sleep(0)  # the task itself is not cancelled
+
+
+async def test_an_interrupt_while_nothing_waits_ends_the_next_wait() -> None:
+    wait = Wait()
+    wait.interrupt()
+    assert await wait.until(forever()) is None
+
+
+async def test_a_task_that_is_cancelled_from_outside_is_cancelled() -> None:
+    wait = Wait()
+    with anyio.move_on_after(0.01) as scope:
+        await wait.until(anyio.sleep_forever())
+    assert scope.cancelled_caught
+    assert not wait.interrupted
+
+
+async def test_a_task_that_is_interrupted_and_cancelled_is_cancelled() -> None:
+    wait = Wait()
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as group:
+
+            async def both() -> None:
+                await anyio.wait_all_tasks_blocked()
+                wait.interrupt()
+                scope.cancel()
+
+            group.start_soon(both)
+            await wait.until(anyio.sleep_forever())
+            await anyio.sleep_forever()
+    assert scope.cancelled_caught
+
+
+async def test_an_interrupt_that_the_awaited_swallows_leaves_the_task_as_it_was() -> None:
+    wait = Wait()
+
+    async def stubborn() -> str:
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            return "swallowed"
+        raise AssertionError
+
+    async with anyio.create_task_group() as group:
+
+        async def interrupt() -> None:
+            await anyio.wait_all_tasks_blocked()
+            wait.interrupt()
+
+        group.start_soon(interrupt)
+        assert await wait.until(stubborn()) == "swallowed"
+    await anyio.sleep(0)
+
+
+async def test_what_is_taken_at_once_is_not_held() -> None:
+    held: list[bool] = []
+
+    async def take() -> int:
+        return 3
+
+    assert await Sending(take(), lambda: held.append(True)) == 3
+    assert held == []
+
+
+async def test_what_is_not_taken_at_once_is_held_once() -> None:
+    held: list[bool] = []
+
+    async def take() -> int:
+        await anyio.sleep(0)
+        await anyio.sleep(0.001)
+        return 3
+
+    assert await Sending(take(), lambda: held.append(True)) == 3
+    assert held == [True]
+
+
+async def test_an_exception_comes_out_of_what_is_sent_and_a_cancellation_goes_in() -> None:
+    ends: list[str] = []
+
+    async def fail() -> None:
+        await anyio.sleep(0)
+        raise BrokenPipeError
+
+    async def wait() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ends.append("cleaned up")
+
+    with pytest.raises(BrokenPipeError):
+        await Sending(fail(), lambda: None)
+    with anyio.move_on_after(0.01):
+        await Sending(wait(), lambda: None)
+    assert ends == ["cleaned up"]
