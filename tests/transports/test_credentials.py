@@ -8,7 +8,14 @@ from base64 import b64encode, urlsafe_b64encode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from posthouse.core.service.authenticators import Basic, Bearer, Cookie, CrossSiteCredentials, UnreadableCredentials
+from posthouse.core.service.authenticators import (
+    Basic,
+    Bearer,
+    Cookie,
+    CrossSiteCredentials,
+    SessionToken,
+    UnreadableCredentials,
+)
 from posthouse.core.values.peers import SetCookie
 from posthouse.transports.credentials import BEARER_PROTOCOL, cookie_field, read_credentials
 
@@ -182,3 +189,12 @@ def test_the_header_that_sets_a_cookie() -> None:
     assert cookie_field(SetCookie("abc", 60)) == (b"Set-Cookie", b"__Host-posthouse=abc" + attributes)
     cleared = b"__Host-posthouse=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Strict"
     assert cookie_field(SetCookie("", 0)) == (b"Set-Cookie", cleared)
+
+
+def test_the_header_of_a_session_is_read_and_only_one_of_them() -> None:
+    one, two = (b"posthouse-session", b"one.secret"), (b"posthouse-session", b"two.secret")
+    token = SessionToken("one.secret")
+    assert read_credentials((one,)) == token
+    assert read_credentials((one, (b"sec-fetch-site", b"cross-site"))) == token  # no browser sends it by itself
+    assert read_credentials((one, two)) == (token, SessionToken("two.secret"), UnreadableCredentials())
+    assert repr(token) == "SessionToken(key=<hidden>)"

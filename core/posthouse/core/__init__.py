@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from .gateway import Gateway
 from .operations.operations import Busy, Failed, Hashed, Matched, Refused
-from .service.authenticators import Authenticator, Basic, Bearer, Cookie, CrossSiteCredentials, UnreadableCredentials
+from .service.authenticators import (
+    Authenticator,
+    Basic,
+    Bearer,
+    Cookie,
+    CrossSiteCredentials,
+    SessionToken,
+    UnreadableCredentials,
+)
 from .service.context import AuthContext, Context, HookContext
 from .service.hooks import Hook
 from .service.method import Method, OnCall, OnOutcome, Outcome, Raised, Returned
@@ -182,6 +190,7 @@ __all__ = [
     "SessionEnd",
     "SessionEnded",
     "SessionResumed",
+    "SessionToken",
     "SetCookie",
     "SocketId",
     "StopAccepting",

@@ -26,8 +26,8 @@ from posthouse.core.dispatch.dispatch import Dispatch
 from posthouse.core.dispatch.errands import Errands
 from posthouse.core.dispatch.logins import Logins
 from posthouse.core.dispatch.procedures import Procedures
+from posthouse.core.dispatch.renewals import Renewals
 from posthouse.core.dispatch.session_calls import SessionCalls
-from posthouse.core.dispatch.session_keys import SessionKeys
 from posthouse.core.dispatch.tokens import Tokens
 from posthouse.core.dispatch.users import Users
 from posthouse.core.identity.arrivals import Arrivals
@@ -35,6 +35,7 @@ from posthouse.core.identity.cookies import Cookies
 from posthouse.core.identity.demands import Demands
 from posthouse.core.identity.expiry import Expiry
 from posthouse.core.identity.hashes.hashing import beside_hashes
+from posthouse.core.identity.session_keys import SessionKeys
 from posthouse.core.identity.verifications import Verifications
 from posthouse.core.operations.operations import Operations
 from posthouse.core.service.hooks import wanted_events
@@ -53,7 +54,8 @@ from posthouse.core.values.shared import Entropy, Shared
 
 class Assembly:
     """The tables of one gateway, and what all of its inputs share. `outbox` has the effects that are not performed.
-    `authenticates`: the service has authenticators, so that credentials count. `schemes`: those which they read."""
+    `authenticates`: the service has authenticators or sessions, so that credentials count. `schemes`: those which
+    authenticators read."""
 
     def __init__(
         self,
@@ -73,7 +75,7 @@ class Assembly:
         self.outbox: list[Effect] = shared.outbox
         self._busy = False
         self._buffered = 0
-        self.authenticates = bool(service.authenticators)
+        self.authenticates = bool(service.authenticators) or service.accounts.sessions != "off"
         self._connections = connections = Connections(shared)
         self._flow = Flow(shared)
         self._liveness = Liveness(shared, connections, self._flow)
@@ -97,11 +99,13 @@ class Assembly:
             shared, self._operations, self._storage, known, self._cookies
         )
         self._session_keys = SessionKeys(
-            self._sessions, self._session_requests, self._chores, verifications.revocations
+            self._sessions, self._session_requests, self._chores, self._storage, verifications.revocations
         )
         self._errands = Errands(shared, connections, self._calls, self._outcomes, self._storage)
-        self._logins = logins = Logins(shared, connections, verifications, self._calls, self._outcomes)
         self._session_calls = SessionCalls(shared, connections, self._calls, self._errands, self._session_keys)
+        every_log_in = service.accounts.sessions == "login"
+        self._renewals = Renewals(self._errands, self._session_calls, self._session_keys, every_log_in=every_log_in)
+        self._logins = logins = Logins(shared, connections, verifications, self._calls, self._outcomes, self._renewals)
         self._procedures = procedures = Procedures(connections, self._calls, self._outcomes)
         self._accounts = accounts = Accounts(shared, self._storage, verifications, procedures, logins, service.accounts)
         self.schemes = schemes = {each.scheme: each.takes for each in service.authenticators.values()}
@@ -109,10 +113,11 @@ class Assembly:
             *(shared, connections, self._delivery, self._calls, self._outcomes, logins, self._session_calls),
             *(procedures, Users(accounts), Tokens(accounts), schemes),
         )
+        tables.has_sessions = service.accounts.sessions != "off"
         builtins = Builtins(service, tables)
         self._dispatch = Dispatch(shared, service, self._calls, self._requests, self._replies, builtins)
-        receive, logs_in = self._dispatch.receive, self._dispatch.logs_in
-        self._arrivals = Arrivals(shared, connections, self._openings, self._verifications, receive, logs_in)
+        texts = self._dispatch.receive, self._dispatch.logs_in
+        self._arrivals = Arrivals(shared, connections, self._openings, self._verifications, self._session_keys, texts)
         self._drain = Drain(shared, connections, self._delivery, self._dispatch, self._outcomes, self._arrivals)
         # When a connection ends, each table that holds facts about it forgets them.
         drops = (

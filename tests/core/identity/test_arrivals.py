@@ -7,10 +7,21 @@ from typing import Any
 import pytest
 from posthouse.core.connections.state import State
 from posthouse.core.operations.operations import Busy
-from posthouse.core.service.authenticators import Basic, Cookie, CrossSiteCredentials, UnreadableCredentials
+from posthouse.core.service.authenticators import (
+    Basic,
+    Cookie,
+    CrossSiteCredentials,
+    SessionToken,
+    UnreadableCredentials,
+)
+from posthouse.core.sessions.keys import digest_of as digest_of_secret
+from posthouse.core.sessions.keys import read_key
+from posthouse.core.store.outcomes import Done, MaybeApplied
+from posthouse.core.store.requests import UseSession
 from posthouse.core.values.close_reasons import (
     AUTHENTICATION_FAILED,
     CREDENTIALS_EXPIRED,
+    CREDENTIALS_UNKNOWN,
     CROSS_SITE,
     DIFFERENT_USERS,
     DRAIN_TIMEOUT,
@@ -21,18 +32,22 @@ from posthouse.core.values.close_reasons import (
     MAX_HASHES_PER_USER,
     MAX_HASHING_QUEUE,
     STALE_COOKIE,
+    STALE_SESSION,
     TOO_MANY_FAILED_AUTHENTICATIONS,
+    CloseReason,
 )
-from posthouse.core.values.effects import Accept, Answer, Disconnect, Drained, Invoke, Verify, Withdraw
+from posthouse.core.values.effects import Accept, Answer, AskStore, Disconnect, Drained, Invoke, Verify, Withdraw
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import AuthFailed, AuthSucceeded, ConnectionOpened, LimitBreached
 from posthouse.core.values.peers import Identity, Kind, OperationId, Peer
 
-from tests.core.world import WALL, request
+from tests.core.sessions.sessioned import SessionWorld
+from tests.core.world import WALL, World, request, service
 
 from .credentials import ADA, BOB, FAILED, HERE, LOGIN, OTHER, REFUSED, TOKEN, AuthWorld
 
 CALL = request("private", (), 1)
+ONE = OperationId(1)
 
 
 def test_a_websocket_is_accepted_when_its_credentials_were_verified() -> None:
@@ -525,3 +540,125 @@ def test_a_client_that_leaves_between_its_admission_and_its_text_is_forgotten() 
     world.gateway.disconnected(one, None, 1.0)
     assert world.gateway._connections.records == {}
     assert world.gateway._connections.by_user == {}
+
+
+# Sessions
+
+
+def with_session(identity: Identity = ADA, **options: Any) -> tuple[SessionWorld, SessionToken]:
+    """A gateway that has a session of this user, and the header of a client that knows its secret."""
+    world = SessionWorld(**options)
+    minted = world.gateway._session_requests.mint(identity, b"{}", 0.0)
+    world.store.perform(world.gateway._session_requests.add(minted, 0.0))
+    return world, SessionToken(minted.key.text)
+
+
+@pytest.mark.parametrize("kind", ["websocket", "http"])
+def test_a_header_attaches_without_another_secret(kind: Kind) -> None:
+    world, header = with_session()
+    (row,) = world.store.sessions.values()
+    for _ in range(3):  # requests may be parallel
+        one = world.arrive(header, kind)
+        record = world.gateway._connections.records[one]
+        if kind == "http":
+            world.receive(one, CALL)
+        assert (record.identity, record.session) == (ADA, row.id)
+    assert list(world.store.sessions.values()) == [row]
+    for one in list(world.gateway._connections.records):
+        world.gateway.disconnected(one, None, 0.0)
+    assert world.gateway._sessions.records == {}
+
+
+def test_an_exchange_leaves_its_session_with_its_answer() -> None:
+    world, header = with_session()
+    one = world.arrive(header, "http")
+    world.receive(one, request("connection.ping", {}))
+    world.gateway.disconnected(one, None, 0.0)
+    assert world.gateway._sessions.records == {}
+
+
+@pytest.mark.parametrize("header", ["", "x.y", f"{'A' * 22}.{'A' * 43}"])
+@pytest.mark.parametrize("kind", ["websocket", "http"])
+def test_a_header_of_an_unknown_session_is_refused(header: str, kind: Kind) -> None:
+    world = SessionWorld()
+    one = world.arrive(SessionToken(header), kind)
+    assert world.take() == [Disconnect(one, STALE_SESSION)]
+
+
+def test_a_header_beside_other_credentials_must_be_that_of_their_user() -> None:
+    for given, refused in ((ADA, False), (BOB, True)):
+        world, header = with_session()
+        one = world.arrive((TOKEN, header))
+        world.conclude(world.asked().operation, given)
+        assert (Disconnect(one, DIFFERENT_USERS) in world.gateway.outbox) is refused
+        assert bool(world.gateway._sessions.records) is not refused
+
+
+def test_a_store_outside_is_waited_for() -> None:
+    world, header = with_session(external=True)
+    one = world.arrive(header, "http")
+    world.receive(one, CALL)
+    assert world.take()[0] == AskStore(ONE, UseSession(*askings(world, header)))
+    world.hear()
+    (row,) = world.store.sessions.values()
+    world.conclude(ONE, Done(row))
+    (invoke,) = world.invoked()
+    assert (invoke.caller.identity, world.gateway._connections.records[one].session) == (ADA, row.id)
+
+
+def askings(world: SessionWorld, header: SessionToken) -> tuple[Any, ...]:
+    key = read_key(header.key)
+    assert key is not None
+    drawn = world.drawn.to_bytes(16, "big").hex()
+    return drawn, key.session, digest_of_secret(key.secret), WALL, world.config.session_idle
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason", "retry"),
+    [
+        (REFUSED, STALE_SESSION, None),
+        (FAILED, CREDENTIALS_UNKNOWN, 1000),
+        (MaybeApplied(), CREDENTIALS_UNKNOWN, 1000),
+    ],
+)
+def test_a_store_outside_refuses_or_does_not_answer(outcome: object, reason: CloseReason, retry: int | None) -> None:
+    world, header = with_session(external=True)
+    one = world.arrive(header)
+    world.hear()
+    world.conclude(ONE, outcome)
+    assert world.take() == [Disconnect(one, reason, retry_after_ms=retry)]
+    assert world.gateway._session_keys.asked == {}
+
+
+def test_a_store_outside_that_has_no_place_is_not_asked() -> None:
+    world, header = with_session(external=True, max_external_operations=1)
+    world.arrive(header)
+    world.hear()
+    two = world.arrive(header)
+    assert Disconnect(two, MAX_EXTERNAL_OPERATIONS) in world.take()
+
+
+def test_a_peer_that_leaves_while_the_store_is_asked_is_forgotten() -> None:
+    world, header = with_session(external=True)
+    one = world.arrive(header)
+    world.hear()
+    world.gateway.disconnected(one, None, 0.0)
+    assert world.take() == [Withdraw(ONE)]
+    assert (world.gateway._session_keys.asked, world.gateway._arrivals.records) == ({}, {})
+
+
+def test_a_session_that_ends_while_its_connection_is_not_admitted_refuses_it() -> None:
+    world, header = with_session()
+    one = world.arrive((header, TOKEN))
+    world.take()
+    world.gateway.revoke("ada", 0.0)
+    assert world.closes() == [(one, 4403, False)]
+
+
+def test_without_authenticators_only_the_header_of_a_session_counts() -> None:
+    world = World(service(sessions="on"))
+    one = world.gateway.connect(Peer("websocket", HERE), 0.0, credentials=TOKEN)
+    two = world.gateway.connect(Peer("websocket", HERE), 0.0, credentials=(TOKEN, SessionToken("x")))
+    effects = world.take()
+    assert Accept(one) in effects
+    assert Disconnect(two, STALE_SESSION) in effects

@@ -1,7 +1,7 @@
 """The credentials of a request: what its head says, read and not judged. And the cookie that an answer sets.
 
-An Authorization header, and for the pages of browsers a cookie, or an offered subprotocol of a WebSocket handshake. All
-of them are read: a request that has several must mean the same user with each.
+An Authorization header, that of a session, and for the pages of browsers a cookie, or an offered subprotocol of a
+WebSocket handshake. All of them are read: a request that has several must mean the same user with each.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error, a2b_base64
 from typing import Any, Final
 
-from posthouse.core.service.authenticators import Basic, Bearer, Cookie, CrossSiteCredentials, UnreadableCredentials
+from posthouse.core.service.authenticators import (
+    Basic,
+    Bearer,
+    Cookie,
+    CrossSiteCredentials,
+    SessionToken,
+    UnreadableCredentials,
+)
 from posthouse.core.values.peers import SetCookie
 
 from .fields import Fields
@@ -44,10 +51,14 @@ def read_credentials(headers: Fields, *, handshake: bool = False) -> Any:
             found.append(_read(value))
         elif name == b"cookie":
             found += _read_cookies(value)
+        elif name == b"posthouse-session":
+            found.append(SessionToken(value.decode("latin-1")))
         elif handshake and name == b"sec-websocket-protocol":
             found += _read_protocols(value)
     if not found:
         return None
+    if sum(type(each) is SessionToken for each in found) > 1:
+        found.append(UNREADABLE)
     if any(type(each) in AMBIENT for each in found) and _is_cross_site(headers):
         return CROSS_SITE
     return found[0] if len(found) == 1 else tuple(found)

@@ -66,6 +66,7 @@ CLOSES: Final = (
     ("credentials_unknown", 1013, -32035, True, False),
     ("different_users", 4400, -32600, True, False),
     ("cross_site", 4403, -32021, True, False),
+    ("stale_session", 4410, -32020, True, False),
     ("session_replaced", 4409, -32043, True, False),
     ("session_ended", 4410, -32040, True, False),
     ("revoked", 4403, -32021, False, False),

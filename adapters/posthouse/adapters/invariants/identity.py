@@ -38,7 +38,8 @@ def identity(gateway: Gateway) -> None:
         "identity: handlers see the identity of their connection",
     )
     for arrival in arrivals.values():
-        waits = arrival.verification is not None or (arrival.stale and arrival.text is None)
+        waits = arrival.verification is not None or arrival.using is not None
+        waits = waits or (arrival.stale and arrival.text is None)
         must(waits, "identity: an arrival waits for a verification, or for a text")
     waited_for = [each.verification for each in arrivals.values() if each.verification is not None]
     waited_for += [each.verification for each in gateway._logins.records.values()]

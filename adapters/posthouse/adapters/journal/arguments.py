@@ -18,7 +18,15 @@ from posthouse.core.encoding.conversion import write_custom
 from posthouse.core.encoding.ordering import ordered
 from posthouse.core.identity.cookies import read_secret, secret_of
 from posthouse.core.operations.operations import Busy, Failed, Hashed, Matched, Refused
-from posthouse.core.service.authenticators import Basic, Bearer, Cookie, CrossSiteCredentials, UnreadableCredentials
+from posthouse.core.service.authenticators import (
+    Basic,
+    Bearer,
+    Cookie,
+    CrossSiteCredentials,
+    SessionToken,
+    UnreadableCredentials,
+)
+from posthouse.core.sessions.keys import read_key
 from posthouse.core.store.outcomes import Done, MaybeApplied
 from posthouse.core.values.errors import RpcError
 from posthouse.core.values.peers import Address, Identity, Peer
@@ -40,6 +48,7 @@ CREDENTIALS: Final[dict[type, str]] = {
     UnreadableCredentials: "unreadable",
     Cookie: "cookie",
     CrossSiteCredentials: "cross_site",
+    SessionToken: "session",
 }
 
 BYTES: Final = "latin-1"
@@ -187,6 +196,11 @@ def hide_credentials(credentials: Any, hide: Callable[[str], str], stand_in: Cal
     if isinstance(credentials, Cookie):
         minted = read_secret(credentials.secret)
         return Cookie(hide(credentials.secret) if minted is None else secret_of(stand_in(minted)))
+    if isinstance(credentials, SessionToken):
+        key = read_key(credentials.key)
+        if key is None:
+            return SessionToken(hide(credentials.key))
+        return SessionToken(f"{key.session}.{secret_of(stand_in(read_secret(key.secret) or b''))}")
     if isinstance(credentials, Bearer):
         return Bearer(hide(credentials.token))
     return Basic(credentials.user, hide(credentials.password)) if isinstance(credentials, Basic) else credentials

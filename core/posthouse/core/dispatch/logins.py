@@ -6,9 +6,10 @@ start. This module may not know how credentials are written in a request.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final, NoReturn
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from posthouse.core.calls.calls import Calls
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.connections.connections import Connection, Connections
@@ -33,32 +34,54 @@ from posthouse.core.values.errors import (
 from posthouse.core.values.peers import CallId, Identity
 from posthouse.core.values.shared import Shared
 
+from .errands import Later
+from .renewals import Renewals, SessionGiven
+
 LOGIN: Final = "login"
 """The purpose of this table's verifications."""
 
 
 class LoggedIn(Struct, frozen=True):
-    """The caller of a connection from now on. `expires_at` is Unix seconds, or null for never."""
+    """The caller of a connection from now on. `expires_at` is Unix seconds, or null for never. `session`: the one that
+    was made for it, or renewed."""
 
     user: str
     scopes: tuple[str, ...]
     expires_at: float | None
+    session: SessionGiven | UnsetType = UNSET
+
+
+class LoggedOut(Struct, frozen=True):
+    """The connection has the identity with which it opened."""
+
+
+class Wishes(Struct, frozen=True, gc=False):
+    """What a log-in asks for. `refresh`: the user must stay the same. `cookie`: the browser keeps it. `session`: the
+    client keeps it."""
+
+    refresh: bool = False
+    cookie: bool = False
+    session: bool = False
 
 
 class Login(Struct, eq=False):
-    """One log-in whose credentials are being verified. `refresh`: the user must stay the same. `cookie`: the browser
-    keeps it."""
+    """One log-in whose credentials are being verified."""
 
     verification: Verification
-    refresh: bool
-    cookie: bool
+    wishes: Wishes
 
 
 class Logins:
     """The log-ins in progress, by their calls."""
 
     def __init__(
-        self, shared: Shared, connections: Connections, verifications: Verifications, calls: Calls, outcomes: Outcomes
+        self,
+        shared: Shared,
+        connections: Connections,
+        verifications: Verifications,
+        calls: Calls,
+        outcomes: Outcomes,
+        renewals: Renewals,
     ) -> None:
         self._shared = shared
         self._connections = connections
@@ -66,6 +89,7 @@ class Logins:
         self._cookies = verifications.cookies
         self._calls = calls
         self._outcomes = outcomes
+        self._renewals = renewals
         self.records: dict[CallId, Login] = {}
         verifications.on(LOGIN, self._verified)
 
@@ -75,29 +99,32 @@ class Logins:
         call: CallId,
         scheme: str,
         credentials: object,
+        wishes: Wishes,
         now: float,
-        *,
-        refresh: bool,
-        cookie: bool,
-    ) -> LoggedIn | None:
-        """Verify credentials for a call. Returns the new caller; None: the call is answered later. Raises RpcError."""
-        if cookie:
+    ) -> LoggedIn:
+        """Verify credentials for a call. Returns the new caller. Raises RpcError; Later, if it is answered later."""
+        if wishes.cookie:
             self._check_cookie(connection)
         result = self._verifications.begin(LOGIN, call, connection.caller, credentials, now, scheme=scheme)
         if isinstance(result, Verification):
-            self.records[call] = Login(result, refresh, cookie)
+            self.records[call] = Login(result, wishes)
             self._calls.later[call] = self.withdraw
-            return None
-        return self._decide(connection, call, result, now, refresh=refresh, cookie=cookie)
+            raise Later
+        return self._decide(connection, call, result, wishes, now)
 
-    def log_out(self, connection: Connection, call: CallId, now: float) -> None:
+    def log_out(self, connection: Connection, call: CallId, now: float) -> LoggedOut:
         """The caller is from now on who the connection was when it opened, before any credentials. The cookie with
-        which it came counts no more."""
+        which it came, and its session, end."""
+        out: LoggedOut = self._renewals.end(connection, call, partial(self._logged_out, connection, call), now)
+        return out
+
+    def _logged_out(self, connection: Connection, call: CallId, now: float) -> LoggedOut:
         self._calls.identity_changes(connection, call)
         self._connections.identify(connection, connection.peer.identity, now)
         self._end_cookie(connection)
         if connection.peer.kind == "http":
             connection.set_cookie = CLEARED
+        return LoggedOut()
 
     def withdraw(self, call: CallId, now: float) -> None:
         """The call has ended without an answer: nobody waits for the verification any more."""
@@ -111,8 +138,9 @@ class Logins:
         outcome: LoggedIn | ErrorObject = refusal(DEADLINE_EXCEEDED)
         if now < call.deadline:
             try:
-                refresh, cookie = login.refresh, login.cookie
-                outcome = self._decide(connection, number, result, now, refresh=refresh, cookie=cookie)
+                outcome = self._decide(connection, number, result, login.wishes, now)
+            except Later:
+                return
             except RpcError as error:
                 outcome = error.error_object
         self._outcomes.answered(call, connection, outcome, now)
@@ -122,26 +150,39 @@ class Logins:
         connection: Connection,
         call: CallId,
         result: Identity | Refusal,
+        wishes: Wishes,
         now: float,
-        *,
-        refresh: bool,
-        cookie: bool,
     ) -> LoggedIn:
-        """Change the identity of the connection, or raise RpcError."""
+        """Change the identity of the connection, or raise RpcError; Later, if the store keeps a session first."""
         if isinstance(result, Refusal):
             self.refuse(connection, result, now)
-        same = result.key == connection.identity.key
-        if refresh and not same:
+        if wishes.refresh and result.key != connection.identity.key:
             raise RpcError(FORBIDDEN, data={"reason": "the credentials are those of another user"})
+        if not self._renewals.due(connection, asked=wishes.session):
+            return self._log_in(connection, call, result, wishes, UNSET, now)
+        then = partial(self._log_in, connection, call, result, wishes)
+        renewed: LoggedIn = self._renewals.renew(connection, call, result, then, now, asked=wishes.session)
+        return renewed
+
+    def _log_in(
+        self,
+        connection: Connection,
+        call: CallId,
+        result: Identity,
+        wishes: Wishes,
+        session: SessionGiven | UnsetType,
+        now: float,
+    ) -> LoggedIn:
+        same = result.key == connection.identity.key
         for limit in [] if same else self._connections.user_limits(result):
             if self._shared.enforces(limit, connection.id, connection.peer.address, now):
                 raise RpcError.of(refusal(RATE_LIMITED, limit=limit.name))
-        if cookie:
+        if wishes.cookie:
             self._set_cookie(connection, result, now)
         self._calls.identity_changes(connection, call)
         self._connections.identify(connection, result, now, keep_state=same)
         assert result.user is not None
-        return LoggedIn(result.user, result.scopes, result.expires_at)
+        return LoggedIn(result.user, result.scopes, result.expires_at, session)
 
     def refuse(self, connection: Connection, refused: Refusal, now: float) -> NoReturn:
         """Raise the RpcError for credentials that were not accepted."""

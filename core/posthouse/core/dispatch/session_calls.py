@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from msgspec import UNSET, Raw, Struct, UnsetType, json
 from posthouse.core.calls.calls import Calls
 from posthouse.core.connections.connections import Connection, Connections
-from posthouse.core.dispatch.session_keys import SessionKeys, is_unavailable
+from posthouse.core.identity.session_keys import SessionKeys, is_unavailable
 from posthouse.core.sessions.requests import Minted
 from posthouse.core.store.outcomes import NO_ROOM, OTHER_VERSION, TOO_LARGE, UNKNOWN, Full, StoreOutcome
 from posthouse.core.store.requests import PAGE, Request

@@ -12,24 +12,29 @@ from msgspec import Struct
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.connections.openings import Openings
 from posthouse.core.connections.state import ASK, AUTHENTICATING
-from posthouse.core.service.authenticators import Cookie
+from posthouse.core.service.authenticators import Cookie, SessionToken
+from posthouse.core.sessions.keys import read_key
+from posthouse.core.store.outcomes import RETRY_MS, Full, StoreOutcome
 from posthouse.core.values.close_reasons import (
     AUTHENTICATION_FAILED,
     CREDENTIALS_EXPIRED,
     CREDENTIALS_UNKNOWN,
     CROSS_SITE,
     DIFFERENT_USERS,
+    MAX_EXTERNAL_OPERATIONS,
     STALE_COOKIE,
+    STALE_SESSION,
     TOO_MANY_FAILED_AUTHENTICATIONS,
     CloseReason,
 )
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import AuthFailure
-from posthouse.core.values.peers import ConnectionId, Identity, Peer
+from posthouse.core.values.peers import ConnectionId, Identity, OperationId, Peer
 from posthouse.core.values.shared import Shared
 
 from .cookies import digest_of
 from .refusal import Refusal
+from .session_keys import SessionKeys, is_unavailable
 from .verifications import Verification, Verifications
 
 ARRIVAL: Final = "arrival"
@@ -41,33 +46,46 @@ REASONS: Final[dict[AuthFailure, CloseReason]] = {
     "different_users": DIFFERENT_USERS,
     "cross_site": CROSS_SITE,
     "stale_cookie": STALE_COOKIE,
+    "stale_session": STALE_SESSION,
     "unavailable": CREDENTIALS_UNKNOWN,
 }
 """Why a peer is refused, if not because its credentials were, or for a limit: no answer may tell more."""
 
 STALE: Final = Refusal("stale_cookie")
+UNKNOWN: Final = Refusal("stale_session")
+UNAVAILABLE: Final = Refusal("unavailable", retry_after_ms=RETRY_MS)
+FULL: Final = Refusal("busy", MAX_EXTERNAL_OPERATIONS)
 
-Receive = Callable[[Connection, bytes, float], None]
-"""Called with a connection that is admitted, its text, and the time."""
+Texts = tuple[Callable[[Connection, bytes, float], None], Callable[[bytes], bool]]
+"""Called with a connection that is admitted, its text, and the time. And: is this text a log-in, and nothing else?"""
+
+
+class Using(Struct, frozen=True, gc=False):
+    """The key of a session for which the store is asked, with this operation. `number`: that of the question."""
+
+    session: str
+    number: int
+    operation: OperationId | None = None
 
 
 class Arrival(Struct, eq=False):
     """One connection that is not admitted yet, and the text that it has sent. `left`: its credentials that were not
-    looked at. `identity`: that of those which were verified. `deadline`: when all of them must be. `stale`: its cookie
-    does not count any more. `ahead`: its text comes when it is admitted."""
+    looked at. `identity`: that of those which were verified. `deadline`: when all of them must be. `using`: the store
+    is asked for its session. `stale`: its cookie does not count any more. `ahead`: its text comes when it is
+    admitted."""
 
     left: list[object]
     deadline: float
     ahead: bool
     verification: Verification | None = None
+    using: Using | None = None
     identity: Identity | None = None
     stale: bool = False
     text: bytes | None = None
 
 
 class Arrivals:
-    """The connections whose credentials are being verified. `receive` gets the texts of those that are admitted.
-    `logs_in` says whether a text is a log-in, and nothing else."""
+    """The connections whose credentials are being verified. `texts` are for those that are admitted."""
 
     def __init__(
         self,
@@ -75,29 +93,32 @@ class Arrivals:
         connections: Connections,
         openings: Openings,
         verifications: Verifications,
-        receive: Receive,
-        logs_in: Callable[[bytes], bool],
+        keys: SessionKeys,
+        texts: Texts,
     ) -> None:
         self._shared = shared
         self._connections = connections
         self._openings = openings
         self._verifications = verifications
-        self._receive = receive
-        self._logs_in = logs_in
+        self._keys = keys
+        self._receive, self._logs_in = texts
         self.draining = False
         self.records: dict[ConnectionId, Arrival] = {}
         verifications.on(ARRIVAL, self._verified)
+        keys.on(ARRIVAL, self._used)
 
     def connect(self, peer: Peer, credentials: object, now: float, *, ahead: bool) -> ConnectionId:
         """Record a new connection with these credentials: it is admitted or refused now, or when they are verified.
         Raises UsageError for an invalid peer."""
         identity = self._verifications.known(credentials, now)
-        if identity is not None:
+        left = list(credentials) if isinstance(credentials, tuple) else [credentials]
+        if not self._verifications.asks:
+            left = [each for each in left if isinstance(each, SessionToken)]
+        if identity is not None or not left:
             return self._openings.connect(peer, now, draining=self.draining, identity=identity, ahead=ahead)
         id = self._openings.connect(peer, now, draining=self.draining, unverified=True)
         record = self._connections.records[id]
         if record.state is AUTHENTICATING:
-            left = list(credentials) if isinstance(credentials, tuple) else [credentials]
             self.records[id] = arrival = Arrival(left, now + self._shared.config.authentication_timeout, ahead)
             self._verify_next(record, arrival, now)
         return id
@@ -109,13 +130,17 @@ class Arrivals:
             raise UsageError(f"connection {record.id} is not admitted yet: it has no text, or its one text was given")
         arrival.text = data
         self._shared.hold(len(data))
-        if arrival.verification is None:
+        if arrival.verification is None and arrival.using is None:
             self._admit(record, arrival, now)
 
     def _verify_next(self, record: Connection, arrival: Arrival, now: float) -> None:
         """Verify the credentials that are left, until an authenticator must be asked."""
         while arrival.left:
             credentials = arrival.left.pop(0)
+            if isinstance(credentials, SessionToken):
+                if not self._use(record, arrival, credentials, now):
+                    return
+                continue
             result = self._verifications.begin(
                 ARRIVAL, record.id, record.caller, credentials, now, deadline=arrival.deadline
             )
@@ -131,6 +156,44 @@ class Arrivals:
                 return
         if arrival.text is not None or arrival.ahead or not arrival.stale:
             self._admit(record, arrival, now)
+
+    def _use(self, record: Connection, arrival: Arrival, token: SessionToken, now: float) -> bool:
+        """Use the session of this token. False: the store has not answered yet, or the peer is refused."""
+        key = read_key(token.key)
+        if key is None:
+            self._refuse(record, self._verifications.fail(record.caller, None, UNKNOWN, now), now)
+            return False
+        number = self._keys.begin()
+        outcome = self._keys.ask(ARRIVAL, record.id, key, now)
+        if isinstance(outcome, int):
+            arrival.using = Using(key.session, number, outcome)
+            return False
+        return self._attach(record, arrival, Using(key.session, number), outcome, now)
+
+    def _used(self, subject: int, outcome: StoreOutcome, now: float) -> None:
+        id = ConnectionId(subject)
+        record, arrival = self._connections.records[id], self.records[id]
+        using, arrival.using = arrival.using, None
+        assert using is not None
+        if self._attach(record, arrival, using, outcome, now):
+            self._verify_next(record, arrival, now)
+
+    def _attach(
+        self, record: Connection, arrival: Arrival, using: Using, outcome: StoreOutcome | Full, now: float
+    ) -> bool:
+        """The store has answered. If the key fits, the connection belongs to the session at once: it is refused if that
+        ends. False: the peer is refused."""
+        row = self._keys.judge(using.number, using.session, outcome, now)
+        if row is None:
+            refusal = UNAVAILABLE if is_unavailable(outcome) else UNKNOWN
+            if isinstance(outcome, Full):
+                refusal = FULL
+            self._refuse(record, self._verifications.fail(record.caller, None, refusal, now), now)
+            return False
+        if not self._agrees(record, arrival, row.identity, now):
+            return False
+        self._keys.sessions.attach(record, row, now)
+        return True
 
     def _verified(self, subject: int, result: Identity | Refusal, now: float) -> None:
         id = ConnectionId(subject)
@@ -182,6 +245,8 @@ class Arrivals:
     def drop(self, record: Connection, now: float) -> None:
         """The connection is closing or gone: nobody waits for the verification any more."""
         if record.state is AUTHENTICATING:
-            verification = self._forget(record.id).verification
-            if verification is not None:
-                self._verifications.withdraw(verification)
+            arrival = self._forget(record.id)
+            if arrival.verification is not None:
+                self._verifications.withdraw(arrival.verification)
+            if arrival.using is not None:
+                self._keys.withdraw(arrival.using.number, arrival.using.operation)

@@ -111,6 +111,11 @@ class Verifications:
         operations.on(VERIFY, (Identity, Refused, Failed, Busy), self._concluded, self._left)
         shared.timers.on(WAITS, self._waited)
 
+    @property
+    def asks(self) -> bool:
+        """Are there authenticators?"""
+        return bool(self._chains)
+
     def on(self, purpose: str, verified: Verified) -> None:
         """Call `verified` with the result of each verification for this purpose that was not decided at once."""
         self._verified[purpose] = verified

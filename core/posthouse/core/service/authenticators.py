@@ -48,6 +48,15 @@ class Cookie(Struct, frozen=True):
         return "Cookie(secret=<hidden>)"
 
 
+class SessionToken(Struct, frozen=True):
+    """The header `Posthouse-Session: <id>.<secret>` of a request or handshake. Its repr does not show the secret."""
+
+    key: str
+
+    def __repr__(self) -> str:
+        return "SessionToken(key=<hidden>)"
+
+
 class UnreadableCredentials(Struct, frozen=True, gc=False):
     """Credentials that cannot be read, or of a scheme that nothing reads: they are refused."""
 
@@ -110,7 +119,7 @@ class Authenticator(Struct, frozen=True, eq=False):
         return replace(self, lifespan=lifespan)
 
 
-TAKEN: Final = ("method", "cookie")
+TAKEN: Final = ("method", "cookie", "session")
 """The parameters of `auth.login` itself."""
 
 

@@ -116,6 +116,9 @@ DIFFERENT_USERS: Final = CloseReason(
 CROSS_SITE: Final = CloseReason(
     "cross_site", "the credentials come from a page of another site", code=4403, error=FORBIDDEN, is_limit=False
 )
+STALE_SESSION: Final = CloseReason(
+    "stale_session", "the session of the request is unknown", code=4410, error=UNAUTHENTICATED, is_limit=False
+)
 SESSION_REPLACED: Final = CloseReason(
     "session_replaced", "another connection has taken its place", code=4409, error=SESSION_TAKEN_OVER, is_limit=False
 )

@@ -114,6 +114,7 @@ AuthFailure = Literal[
     "cross_site",
     "revoked",
     "stale_cookie",
+    "stale_session",
     "unavailable",
 ]
 """Why credentials were not accepted. The peer is not told whether they are wrong, unknown or unreadable."""

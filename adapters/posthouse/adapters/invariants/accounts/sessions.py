@@ -48,7 +48,11 @@ def errands(gateway: Gateway) -> None:
     must(calls.later.keys() >= later, "sessions: each call that is answered later can be withdrawn")
     must(not (waiting.keys() & gateway._logins.records.keys()), "sessions: a call waits for one thing at a time")
     must(set(gateway._session_calls.claims.values()) <= waiting.keys(), "sessions: a claim ends with its call")
-    must(bool(waiting) or not gateway._session_keys.asked, "sessions: somebody waits for the judgement of each key")
+    using = any(arrival.using is not None for arrival in gateway._arrivals.records.values())
+    must(
+        bool(waiting) or using or not gateway._session_keys.asked,
+        "sessions: somebody waits for the judgement of each key",
+    )
 
 
 def chores(gateway: Gateway) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from msgspec import Struct, ValidationError, convert
+from msgspec import ValidationError, convert
 from msgspec.structs import fields
-from posthouse.core.dispatch.errands import Later
-from posthouse.core.dispatch.logins import LoggedIn
+from posthouse.core.dispatch.logins import LoggedIn, LoggedOut, Wishes
 from posthouse.core.service.authenticators import SCHEMES, Basic, Bearer
 from posthouse.core.service.service import Service
 from posthouse.core.values.errors import INVALID_PARAMS, RpcError
@@ -18,10 +17,6 @@ LOGIN: Final = "auth.login"
 
 METHODS: Final[dict[str, tuple[str, Any]]] = {"bearer": ("bearer", Bearer), "password": ("basic", Basic)}
 """The ready-made values of `method`: the scheme of each, and its credentials."""
-
-
-class LoggedOut(Struct, frozen=True):
-    """The connection has the identity with which it opened."""
 
 
 class AuthMethods(Part):
@@ -44,29 +39,27 @@ class AuthMethods(Part):
             name: (scheme, takes) for name, (scheme, takes) in METHODS.items() if scheme in tables.schemes
         } | {scheme: (scheme, takes) for scheme, takes in tables.schemes.items() if scheme not in SCHEMES}
 
-    def login(self, method: str, cookie: bool = False, **credentials: Any) -> LoggedIn:
+    def login(self, method: str, cookie: bool = False, session: bool = False, **credentials: Any) -> LoggedIn:
         """Log in with credentials: the caller of this connection is then another. `method` is "bearer" with `token`,
         "password" with `user` and `password`, or one of the service's own. `cookie`: over HTTP, the answer sets a
-        cookie with which later requests have the same caller."""
-        return self._begin(method, credentials, refresh=False, cookie=cookie)
+        cookie with which later requests have the same caller. `session`: the answer has a new session."""
+        return self._begin(method, credentials, Wishes(cookie=cookie, session=session))
 
-    def refresh(self, method: str, cookie: bool = False, **credentials: Any) -> LoggedIn:
+    def refresh(self, method: str, cookie: bool = False, session: bool = False, **credentials: Any) -> LoggedIn:
         """Log in anew as the same user, for other scopes or a later expiry. The state of the connection stays."""
-        return self._begin(method, credentials, refresh=True, cookie=cookie)
+        return self._begin(method, credentials, Wishes(refresh=True, cookie=cookie, session=session))
 
     def logout(self) -> LoggedOut:
-        """Log out: the caller of this connection is then who it was when it opened. Its cookie ends."""
-        self.tables.logins.log_out(self.caller, self.call, self.now)
-        return LoggedOut()
+        """Log out: the caller of this connection is then who it was when it opened. Its cookie and its
+        session end."""
+        return self.tables.logins.log_out(self.caller, self.call, self.now)
 
-    def _begin(self, method: str, given: dict[str, Any], *, refresh: bool, cookie: bool) -> LoggedIn:
+    def _begin(self, method: str, given: dict[str, Any], wishes: Wishes) -> LoggedIn:
+        if wishes.session and not self.tables.has_sessions:
+            reason = "the service has no sessions"
+            raise RpcError(INVALID_PARAMS, data={"parameter": "session", "reason": reason})
         scheme, credentials = self._read(method, given)
-        result = self.tables.logins.begin(
-            self.caller, self.call, scheme, credentials, self.now, refresh=refresh, cookie=cookie
-        )
-        if result is None:
-            raise Later
-        return result
+        return self.tables.logins.begin(self.caller, self.call, scheme, credentials, wishes, self.now)
 
     def _read(self, method: str, given: dict[str, Any]) -> tuple[str, object]:
         if method not in self._methods:

@@ -23,7 +23,7 @@ from posthouse.core.values.shared import Shared
 
 class Tables(Struct, eq=False):
     """The tables that built-in methods read and change. `schemes`: what authenticators take, by the scheme that
-    they read. `document` is the OpenRPC document of the service."""
+    they read. `has_sessions`: the service has sessions. `document` is the OpenRPC document of the service."""
 
     shared: Shared
     connections: Connections
@@ -36,6 +36,7 @@ class Tables(Struct, eq=False):
     users: Users
     tokens: Tokens
     schemes: dict[str, type] = {}
+    has_sessions: bool = False
     document: dict[str, Any] = {}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from posthouse.core.dispatch.session_keys import is_unavailable
+from posthouse.core.identity.session_keys import is_unavailable
 from posthouse.core.operations.operations import Busy, Failed, Refused
 from posthouse.core.store.outcomes import Done, Full, MaybeApplied
 from posthouse.core.values.lifecycle import SessionEnded

@@ -5,24 +5,35 @@ The store knows secrets and expiry; who was revoked meanwhile is known here.
 
 from __future__ import annotations
 
-from posthouse.core.identity.revocations import Revocations
 from posthouse.core.operations.operations import Refused
 from posthouse.core.sessions.chores import Chores
+from posthouse.core.sessions.keys import SessionKey
 from posthouse.core.sessions.requests import SessionRequests
 from posthouse.core.sessions.sessions import Sessions
 from posthouse.core.store.outcomes import STOLEN, Done, Full, StoreOutcome
 from posthouse.core.store.rows import SessionRow
-from posthouse.core.values.peers import Identity
+from posthouse.core.store.storage import Ended, Storage
+from posthouse.core.values.peers import Identity, OperationId
+
+from .revocations import Revocations
 
 
 class SessionKeys:
     """Judges what the store says about keys. `asked`: the generation of revocations in which each question that has no
     answer was asked, by its number."""
 
-    def __init__(self, sessions: Sessions, requests: SessionRequests, chores: Chores, revocations: Revocations) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        requests: SessionRequests,
+        chores: Chores,
+        storage: Storage,
+        revocations: Revocations,
+    ) -> None:
         self.sessions = sessions
         self.requests = requests
         self._chores = chores
+        self._storage = storage
         self._revocations = revocations
         self._last = 0
         self.asked: dict[int, int] = {}
@@ -34,9 +45,19 @@ class SessionKeys:
         self.asked[self._last] = self._revocations.generation
         return self._last
 
-    def withdraw(self, number: int) -> None:
+    def on(self, purpose: str, used: Ended) -> None:
+        """Call `used` with the outcome of each question for this purpose that the store has not answered at once."""
+        self._storage.on(purpose, used)
+
+    def ask(self, purpose: str, subject: int, key: SessionKey, now: float) -> StoreOutcome | Full | OperationId:
+        """Ask the store for a session, without another secret. Returns the outcome, or the operation."""
+        return self._storage.begin(purpose, subject, self.requests.use(key.session, key.secret, now), now)
+
+    def withdraw(self, number: int, operation: OperationId | None = None) -> None:
         """Nobody waits for the answer to this question any more. A second call changes nothing."""
         self.asked.pop(number, None)
+        if operation is not None:
+            self._storage.withdraw(operation)
         self._revocations.forget_recent()
 
     def judge(self, number: int, session: str, outcome: StoreOutcome | Full, now: float) -> SessionRow | None:
@@ -49,6 +70,13 @@ class SessionKeys:
             self.sessions.end(session, "stolen", now)
         self.withdraw(number)
         return row
+
+    def counts(self, number: int, identity: Identity) -> bool:
+        """Does this identity, which had been verified when this question was asked, still count? It is answered now.
+        False for one that was withdrawn."""
+        counts = number in self.asked and self._counts(identity, self.asked[number])
+        self.withdraw(number)
+        return counts
 
     def _counts(self, identity: Identity, generation: int) -> bool:
         user = identity.key
