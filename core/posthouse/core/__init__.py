@@ -17,7 +17,7 @@ from .service.authenticators import (
     SessionToken,
     UnreadableCredentials,
 )
-from .service.context import AuthContext, Context, HookContext
+from .service.context import AuthContext, CallerSession, Context, HookContext
 from .service.hooks import Hook
 from .service.method import Method, OnCall, OnOutcome, Outcome, Raised, Returned
 from .service.parameters import Arguments
@@ -130,6 +130,7 @@ __all__ = [
     "CallOutcome",
     "CallTimedOut",
     "Caller",
+    "CallerSession",
     "Cancel",
     "CloseReason",
     "ComparePassword",

@@ -25,6 +25,7 @@ from posthouse.core.dispatch.builtin.part import Tables
 from posthouse.core.dispatch.dispatch import Dispatch
 from posthouse.core.dispatch.errands import Errands
 from posthouse.core.dispatch.logins import Logins
+from posthouse.core.dispatch.own_sessions import OwnSessions
 from posthouse.core.dispatch.procedures import Procedures
 from posthouse.core.dispatch.renewals import Renewals
 from posthouse.core.dispatch.session_calls import SessionCalls
@@ -47,6 +48,7 @@ from posthouse.core.store.memory import MemoryStore
 from posthouse.core.store.storage import Storage
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Effect
+from posthouse.core.values.errors import UsageError
 from posthouse.core.values.lifecycle import ConnectionClosed, ConnectionOpened, EventNames
 from posthouse.core.values.peers import ConnectionId, Identity
 from posthouse.core.values.shared import Entropy, Shared
@@ -55,7 +57,7 @@ from posthouse.core.values.shared import Entropy, Shared
 class Assembly:
     """The tables of one gateway, and what all of its inputs share. `outbox` has the effects that are not performed.
     `authenticates`: the service has authenticators or sessions, so that credentials count. `schemes`: those which
-    authenticators read."""
+    authenticators read. `sessions`: "off", "on" or "login"."""
 
     def __init__(
         self,
@@ -75,7 +77,8 @@ class Assembly:
         self.outbox: list[Effect] = shared.outbox
         self._busy = False
         self._buffered = 0
-        self.authenticates = bool(service.authenticators) or service.accounts.sessions != "off"
+        self.sessions = service.accounts.sessions
+        self.authenticates = bool(service.authenticators) or self.sessions != "off"
         self._connections = connections = Connections(shared)
         self._flow = Flow(shared)
         self._liveness = Liveness(shared, connections, self._flow)
@@ -103,17 +106,20 @@ class Assembly:
         )
         self._errands = Errands(shared, connections, self._calls, self._outcomes, self._storage)
         self._session_calls = SessionCalls(shared, connections, self._calls, self._errands, self._session_keys)
-        every_log_in = service.accounts.sessions == "login"
+        every_log_in = self.sessions == "login"
         self._renewals = Renewals(self._errands, self._session_calls, self._session_keys, every_log_in=every_log_in)
         self._logins = logins = Logins(shared, connections, verifications, self._calls, self._outcomes, self._renewals)
         self._procedures = procedures = Procedures(connections, self._calls, self._outcomes)
         self._accounts = accounts = Accounts(shared, self._storage, verifications, procedures, logins, service.accounts)
+        self._own_sessions = OwnSessions(
+            shared, connections, self._calls, self._requests, self._storage, self._session_calls
+        )
         self.schemes = schemes = {each.scheme: each.takes for each in service.authenticators.values()}
         tables = Tables(
             *(shared, connections, self._delivery, self._calls, self._outcomes, logins, self._session_calls),
             *(procedures, Users(accounts), Tokens(accounts), schemes),
         )
-        tables.has_sessions = service.accounts.sessions != "off"
+        tables.has_sessions = self.sessions != "off"
         builtins = Builtins(service, tables)
         self._dispatch = Dispatch(shared, service, self._calls, self._requests, self._replies, builtins)
         texts = self._dispatch.receive, self._dispatch.logs_in
@@ -163,3 +169,7 @@ class Assembly:
         """Ask a store outside, with `AskStore`. Before the first input. `durability` names what keeps its rows."""
         self._storage.memory = None
         self._storage.durability = durability
+
+    def _check_not_reentrant(self) -> None:
+        if self._busy:
+            raise UsageError("an input was called from inside another input: call it after the other one returns")

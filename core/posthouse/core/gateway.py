@@ -18,10 +18,10 @@ from posthouse.core.values.errors import RpcError, UsageError
 from posthouse.core.values.peers import Address, CallId, ConnectionId, OperationId, OutgoingId, Peer, SocketId
 from posthouse.core.values.stats import Health
 
-from .assembly import Assembly
+from .session_inputs import SessionInputs
 
 
-class Gateway(Assembly):
+class Gateway(SessionInputs):
     """One JSON-RPC gateway without I/O, for one process: give it inputs, perform its `outbox`.
 
     `wall` is Unix time at monotonic 0; `entropy(n)` returns n unpredictable bytes. `events` names lifecycle events that
@@ -343,8 +343,5 @@ class Gateway(Assembly):
 
     def stats(self) -> dict[str, int]:
         """The counters and the sizes, by name (docs/protocol.md lists them). Changes nothing."""
-        return totals(self._shared, self._connections, self._calls, self._requests, self._operations)
-
-    def _check_not_reentrant(self) -> None:
-        if self._busy:
-            raise UsageError("an input was called from inside another input: call it after the other one returns")
+        found = totals(self._shared, self._connections, self._calls, self._requests, self._operations)
+        return found if self.sessions == "off" else self._with_sessions(found)

@@ -44,7 +44,10 @@ from tests.transports.board import Browser, body, calculator, call, counter, pos
 
 from .test_redaction import CANARY, STREAMS
 
-LOOK_UPS = ("health", "next_timeout", "stats", "busy", "identity", "draw_secrets_from", "use_external_store")
+LOOK_UPS = (
+    *("health", "next_timeout", "stats", "busy", "identity", "session_of", "add_to_health"),
+    *("draw_secrets_from", "use_external_store"),
+)
 """The methods that change nothing, and those that are called before every input."""
 
 

@@ -47,7 +47,7 @@ def test_a_session_is_created_with_data() -> None:
     world = SessionWorld()
     one = world.opened()
     made = world.create(one, a=[1, {"b": None}])
-    assert made == {**made, "expires_in": 1_209_600, "data": {"a": [1, {"b": None}]}, "version": 1}
+    assert made == {**made, "expires_in": 1_209_600, "data": {"a": [1, {"b": None}]}, "version": 1, "durable": "memory"}
     (row,) = world.store.sessions.values()
     assert (row.id, row.identity, row.current) == (made["id"], ADA, sha256(made["secret"].encode()).digest())
 
@@ -334,8 +334,8 @@ def test_data_is_merged_and_members_are_removed() -> None:
     world = SessionWorld()
     one = world.opened()
     world.create(one, a=1, b=2)
-    assert world.ask(one, "update", set={"b": 3, "c": 4}, unset=["a", "x"]) == {"version": 2}
-    assert world.ask(one, "update") == {"version": 3}
+    assert world.ask(one, "update", set={"b": 3, "c": 4}, unset=["a", "x"]) == {"version": 2, "durable": "memory"}
+    assert world.ask(one, "update") == {"version": 3, "durable": "memory"}
     assert world.ask(one, "get")["data"] == {"b": 3, "c": 4}
 
 
@@ -343,7 +343,7 @@ def test_data_is_changed_only_if_it_has_this_version() -> None:
     world = SessionWorld()
     one = world.opened()
     world.create(one)
-    assert world.ask(one, "update", set={"a": 1}, version=1) == {"version": 2}
+    assert world.ask(one, "update", set={"a": 1}, version=1) == {"version": 2, "durable": "memory"}
     world.call(one, "session.update", {"set": {"a": 2}, "version": 1})
     (reply,) = world.said()
     reason = "the data has another version now: read it with session.get"
@@ -399,7 +399,7 @@ def test_the_caller_ends_its_own_session_or_another_one_of_its_user() -> None:
     mine, other = world.create(one), world.create(two)
     world.call(one, "session.end", {"session": other["id"]})
     assert world.closes() == [(two, 4410, True)]
-    assert world.ask(one, "end", session=mine["id"]) == {}
+    assert world.ask(one, "end", session=mine["id"]) == {"durable": "memory"}
     assert list(world.store.sessions) == []
 
 

@@ -1,19 +1,23 @@
-"""The context of a call that this server runs, and the requests to clients that handlers await.
+"""The context of a call that this server runs, and the session of its caller.
 
 The event loop's thread calls the gateway directly; any other thread calls it in the loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, Final, Generic, TypeVar
 
 import anyio
+from msgspec import json
 from posthouse.adapters.loop.runner import Runner
+from posthouse.core.dispatch.session_calls import SessionVersion
+from posthouse.core.service.context import CallerSession
+from posthouse.core.store.rows import SessionRow
 from posthouse.core.values.effects import Invoke
-from posthouse.core.values.errors import REQUEST_CANCELLED, ErrorObject, RpcError, refusal
-from posthouse.core.values.peers import ConnectionId, OutgoingId
+from posthouse.core.values.errors import REQUEST_CANCELLED, UNKNOWN_SESSION, ErrorObject, RpcError, refusal
+from posthouse.core.values.peers import CallId, ConnectionId, OutgoingId
 
 from .invoked_context import InvokedContext
 from .state.states import States
@@ -100,6 +104,59 @@ def _result(outcome: Future[Result]) -> bytes:
     return result
 
 
+class ServedSession(CallerSession):
+    """The session of the caller of a call, in the event loop or in a thread. `row` is the last one that was seen."""
+
+    __slots__ = ("_call", "_requests", "_row", "_runner")
+
+    def __init__(self, call: CallId, row: SessionRow, runner: Runner, requests: AwaitedRequests) -> None:
+        self._call: Final = call
+        self._row = row
+        self._runner: Final = runner
+        self._requests: Final = requests
+
+    def _seen(self) -> SessionRow:
+        """The session as it is now; if the caller has left it, as it was when it was last seen."""
+        row = row_of(self._call, self._runner)
+        if row is not None and row.id == self._row.id:
+            self._row = row
+        return self._row
+
+    @property
+    def id(self) -> str:
+        return self._row.id
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return json.decode(self._seen().data, type=dict[str, Any])
+
+    @property
+    def version(self) -> int:
+        return self._seen().version
+
+    async def update(
+        self, set: Mapping[str, Any] | None = None, *, unset: Iterable[str] = (), version: int | None = None
+    ) -> int:
+        changes = {"set": dict(set or {}), "unset": list(unset), "version": version}
+        result = await self._ask("update", changes)
+        return json.decode(result, type=SessionVersion).version
+
+    async def end(self) -> None:
+        await self._ask("end", None)
+
+    async def _ask(self, method: str, params: object) -> bytes:
+        runner = self._runner
+        row = row_of(self._call, runner)
+        if row is None or row.id != self._row.id:
+            raise RpcError(UNKNOWN_SESSION)
+        return await self._requests.outcome(lambda: runner.board.ask_session(self._call, method, params, runner.now()))
+
+
+def row_of(call: CallId, runner: Runner) -> SessionRow | None:
+    """The session of the caller of this call."""
+    return runner.run_in_loop(lambda: runner.board.gateway.session_of(call), None)
+
+
 class ServedContext(InvokedContext):
     """The context of a call that this server runs, in the event loop or in a thread."""
 
@@ -109,6 +166,11 @@ class ServedContext(InvokedContext):
         super().__init__(invoke, states)
         self._runner: Final = runner
         self._requests: Final = requests
+
+    @property
+    def session(self) -> CallerSession | None:
+        row = row_of(self.call_id, self._runner)
+        return None if row is None else ServedSession(self.call_id, row, self._runner, self._requests)
 
     def notify(self, method: str, params: Any = None, *, after_reply: bool = False) -> bool:
         runner = self._runner

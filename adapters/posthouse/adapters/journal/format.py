@@ -31,7 +31,18 @@ T = TypeVar("T")
 
 Machine = Literal["switchboard", "gateway"]
 
-APPLICATION: Final = ("complete", "fail", "conclude", "revoke", "progress", "notify", "broadcast", "request", "abandon")
+APPLICATION: Final = (
+    "complete",
+    "fail",
+    "conclude",
+    "revoke",
+    "progress",
+    "notify",
+    "broadcast",
+    "request",
+    "abandon",
+    "ask_session",
+)
 LIFETIME: Final = ("shut_down", "set_wall", "handle_timeout")
 
 INPUTS: Final[dict[Machine, tuple[str, ...]]] = {

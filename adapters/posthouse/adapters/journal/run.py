@@ -46,6 +46,7 @@ CREATES: Final = {
     "connect": "connection",
     "call": "connection",
     "request": "request",
+    "ask_session": "request",
 }
 """The inputs that return a new id, and its kind."""
 

@@ -48,7 +48,7 @@ class OutgoingRequests:
         self._outbox = shared.outbox
         self._timers = shared.timers
         self._delivery = delivery
-        self._last = 0
+        self._last = OutgoingId(0)
         self._records: dict[OutgoingId, Sent] = {}
         self._timers.on(REQUEST_EXPIRES, self._expire)
 
@@ -60,6 +60,11 @@ class OutgoingRequests:
     def upcoming(self) -> OutgoingId:
         """The id of the next request."""
         return OutgoingId(self._last + 1)
+
+    def reserve(self) -> OutgoingId:
+        """An id for something else that gets one outcome as a `Resolve`."""
+        self._last = self.upcoming
+        return self._last
 
     def send(
         self, connection: Connection | None, method: str, params: object, deadline: float, now: float

@@ -25,11 +25,12 @@ from .session_calls import SessionCalls
 
 class SessionGiven(Struct, frozen=True):
     """The session that a log-in has made, or renewed. `secret` is told this once. `expires_in`: the seconds for which
-    it lasts unused."""
+    it lasts unused. `durable`: what keeps it."""
 
     id: str
     secret: str
     expires_in: int
+    durable: str
 
 
 Then = Callable[[float], Any]
@@ -99,7 +100,9 @@ class Renewals:
     ) -> Any:
         counts, row = self._keys.counts(renewal.number, renewal.minted.row.identity), renewal.minted.row
         self._session_calls.added(outcome, now, renews=renewal.old, by=renewal.connection)
-        given = SessionGiven(row.id, renewal.minted.secret, self._keys.requests.expires_in(row, now))
+        given = SessionGiven(
+            row.id, renewal.minted.secret, self._keys.requests.expires_in(row, now), self._keys.requests.durable
+        )
         try:
             if not counts:
                 raise RpcError(UNAUTHENTICATED)

@@ -34,13 +34,14 @@ from .errands import Errands, Then, Undo, value_of
 
 class SessionOpened(Struct, frozen=True):
     """The session to which the caller's connection belongs from now on. `secret` is told this once, and never kept.
-    `expires_in`: the seconds for which it lasts unused."""
+    `expires_in`: the seconds for which it lasts unused. `durable`: what keeps it."""
 
     id: str
     secret: str
     expires_in: int
     data: Raw
     version: int
+    durable: str
 
 
 class SessionInfo(Struct, frozen=True):
@@ -93,13 +94,16 @@ class Changes(Struct, frozen=True):
 
 
 class SessionVersion(Struct, frozen=True):
-    """The version of the data after a change."""
+    """The version of the data after a change. `durable`: what keeps it."""
 
     version: int
+    durable: str
 
 
 class SessionGone(Struct, frozen=True):
-    """The session has ended."""
+    """The session has ended. `durable`: what has kept it."""
+
+    durable: str
 
 
 class ListedSession(Struct, frozen=True):
@@ -170,7 +174,8 @@ class SessionCalls:
         self.sessions.tell_store(self.requests.end(minted.row.id), now)
 
     def _opened(self, row: SessionRow, secret: str, now: float) -> SessionOpened:
-        return SessionOpened(row.id, secret, self.requests.expires_in(row, now), Raw(row.data), row.version)
+        expires_in, durable = self.requests.expires_in(row, now), self.requests.durable
+        return SessionOpened(row.id, secret, expires_in, Raw(row.data), row.version, durable)
 
     # Resume
 
@@ -264,12 +269,11 @@ class SessionCalls:
         """Change members of the data of the session of the caller's connection."""
         session = self._own(connection)
         request = self.requests.update(session, given.set, given.unset, given.version, now)
-        changed: SessionVersion = self._errands.ask(call, request, partial(self._updated, connection, session), now)
+        changed: SessionVersion = self._errands.ask(call, request, partial(self.updated, connection, session), now)
         return changed
 
-    def _updated(
-        self, connection: Connection, session: str, outcome: StoreOutcome | Full, now: float
-    ) -> SessionVersion:
+    def updated(self, connection: Connection, session: str, outcome: StoreOutcome | Full, now: float) -> SessionVersion:
+        """The store has answered: the data was changed. Raises RpcError."""
         if outcome == UNKNOWN:
             self._gone(connection, session, now)
         if outcome == OTHER_VERSION:
@@ -279,7 +283,7 @@ class SessionCalls:
             self._too_large("set")
         row: SessionRow = value_of(outcome)
         self.sessions.updated(row)
-        return SessionVersion(row.version)
+        return SessionVersion(row.version, self.requests.durable)
 
     def _own(self, connection: Connection) -> str:
         if connection.session is None:
@@ -305,16 +309,17 @@ class SessionCalls:
             session, user = self._own(connection), None
         elif user is None:
             raise RpcError(UNKNOWN_SESSION)
-        then = partial(self._ended, connection, session)
+        then = partial(self.ended, connection, session)
         ended: SessionGone = self._errands.ask(call, self.requests.end(session, user), then, now)
         return ended
 
-    def _ended(self, connection: Connection, session: str, outcome: StoreOutcome | Full, now: float) -> SessionGone:
+    def ended(self, connection: Connection, session: str, outcome: StoreOutcome | Full, now: float) -> SessionGone:
+        """The store has answered: the session has ended. Raises RpcError."""
         own = connection.session == session
         if not value_of(outcome) and not own:
             raise RpcError(UNKNOWN_SESSION)
         self.sessions.end(session, "ended", now, but=connection)
-        return SessionGone()
+        return SessionGone(self.requests.durable)
 
     def list(self, connection: Connection, call: CallId, after: str, now: float) -> SessionList:
         """The sessions of the caller's user."""

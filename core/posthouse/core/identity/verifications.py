@@ -75,9 +75,9 @@ Verified = Callable[[int, Identity | Refusal, float], None]
 
 
 class Verifications:
-    """Verifies credentials. `records` are the verifications whose authenticators run, by their operations; `waiting`
-    those that wait for their turns, by number; `looked_up` those that the store is asked about, by number; `hashing`
-    the turns of the operations that the outside has not concluded."""
+    """Verifies credentials, if it `asks` anybody. `records` are the verifications whose authenticators run, by their
+    operations; `waiting` those that wait for their turns, by number; `looked_up` those that the store is asked about,
+    by number; `hashing` the turns of the operations that the outside has not concluded."""
 
     def __init__(
         self,
@@ -95,6 +95,7 @@ class Verifications:
             self._chains[each.scheme] = (*self._chains.get(each.scheme, ()), each)
             if each.stored:
                 self._chains[STORED + each.scheme] = (each,)
+        self.asks = bool(self._chains)
         self._verified: dict[str, Verified] = {}
         self.cache = CredentialCache(shared)
         self.cookies = cookies
@@ -110,11 +111,6 @@ class Verifications:
         self.hashing: dict[OperationId, Turn] = {}
         operations.on(VERIFY, (Identity, Refused, Failed, Busy), self._concluded, self._left)
         shared.timers.on(WAITS, self._waited)
-
-    @property
-    def asks(self) -> bool:
-        """Are there authenticators?"""
-        return bool(self._chains)
 
     def on(self, purpose: str, verified: Verified) -> None:
         """Call `verified` with the result of each verification for this purpose that was not decided at once."""

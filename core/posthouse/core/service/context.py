@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 from posthouse.core.values.errors import UsageError
@@ -70,6 +70,41 @@ class PeerContext(ABC, Generic[State]):
         return None
 
 
+class CallerSession(ABC):
+    """The session of a caller, as the handler of a call sees it."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def id(self) -> str:
+        """The public id of the session."""
+
+    @property
+    @abstractmethod
+    def data(self) -> dict[str, Any]:
+        """The data of the session as it is now, decoded: a copy, which `update` alone changes in the session."""
+
+    @property
+    @abstractmethod
+    def version(self) -> int:
+        """How often the data was changed."""
+
+    @abstractmethod
+    async def update(
+        self, set: Mapping[str, Any] | None = None, *, unset: Iterable[str] = (), version: int | None = None
+    ) -> int:
+        """Change members of the data, and remove some, if it has this `version` (None: any). Returns the new version.
+
+        Raises RpcError: -32602 for another version, or more than `max_session_bytes`; -32040 if the session has ended;
+        -32035 if the store does not answer: the data may have been changed.
+        """
+
+    @abstractmethod
+    async def end(self) -> None:
+        """End the session. Other connections that belong to it are closed (4410). Raises RpcError as `update`."""
+
+
 class Context(PeerContext[State]):
     """One call as its handler sees it: the caller, and ways to send to the caller before the answer.
 
@@ -91,6 +126,12 @@ class Context(PeerContext[State]):
 
         Over HTTP each request has its own. A change of the caller's identity begins a new one.
         """
+
+    @property
+    def session(self) -> CallerSession | None:
+        """The session of the caller ([docs/sessions.md]), or None: it has none, or the connection has another identity
+        since."""
+        return None
 
     @property
     @abstractmethod

@@ -41,8 +41,14 @@ class SessionRequests:
     def __init__(self, shared: Shared, storage: Storage) -> None:
         self._shared = shared
         self._config = shared.config
+        self._storage = storage
         self._write_id = storage.new_write_id
         self.secrets: Entropy = shared.entropy
+
+    @property
+    def durable(self) -> str:
+        """What keeps the sessions: "memory", or the name of a store outside."""
+        return self._storage.durability
 
     def secret(self) -> str:
         """A new secret."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 from posthouse.core.connections.connections import Connection, Connections
+from posthouse.core.connections.delivery import pushable_kinds, several
 from posthouse.core.store.requests import EndSession, EndSessions, Sweep, Touch
 from posthouse.core.store.rows import SessionRow
 from posthouse.core.values.close_reasons import REVOKED, SESSION_ENDED, SESSION_REPLACED, CloseReason
@@ -121,6 +122,20 @@ class Sessions:
         if session is not None:
             session.given = False
             self.refresh(row)
+
+    def connections_of(self, id: str) -> list[Connection]:
+        """The connections that belong to this session."""
+        return list(self.records[id].connections.values()) if id in self.records else []
+
+    def among(
+        self, ids: Iterable[str], kinds: Iterable[str] | None, users: Iterable[str] | None, namespace: str
+    ) -> list[Connection]:
+        """The connections that belong to these sessions, of these kinds and users (None: all). Raises UsageError for
+        names that are none."""
+        found = [each for id in dict.fromkeys(several(ids, "sessions")) for each in self.connections_of(id)]
+        allowed = pushable_kinds(kinds)
+        keys = None if users is None else [(namespace, user) for user in several(users, "users")]
+        return [each for each in found if each.peer.kind in allowed and (keys is None or each.identity.key in keys)]
 
     def number_of(self, id: str) -> int:
         """How many connections belong to this session."""

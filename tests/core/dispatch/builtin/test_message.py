@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from posthouse.core.values.effects import Transmit
 from posthouse.core.values.errors import INVALID_PARAMS
 from posthouse.core.values.peers import Identity
 
 from tests.core.dispatch.builtin.house import ADA, ADMIN, House, public_id
+from tests.core.sessions.sessioned import BOB, SessionWorld
+from tests.core.world import result
 from tests.values import changeable
 
 
@@ -97,3 +100,38 @@ def test_a_broadcast_is_narrowed_to_kinds_and_users() -> None:
 
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.core.dispatch.builtin.message") == []
+
+
+def test_a_message_reaches_the_connections_of_a_session() -> None:
+    world = SessionWorld()
+    one, two, three = world.opened(), world.connect("cli"), world.opened(BOB)
+    made = world.create(one)
+    world.ask(two, "resume", session=made["id"], secret=made["secret"])
+    world.create(three)
+    world.call(three, "message.send", {"to": {"session": made["id"]}, "data": 1}, 7)
+    effects = world.take()
+    assert [each.connection for each in effects if isinstance(each, Transmit)] == [one, two, three]
+    world.call(three, "message.send", {"to": {"session": "x"}, "data": 1}, 7)
+    assert world.said() == [result({"delivered": 0}, 7)]
+
+
+@pytest.mark.parametrize(
+    ("filters", "reached"),
+    [
+        ({}, [0, 1]),
+        ({"kinds": ["cli"]}, [1]),
+        ({"kinds": ["http"]}, []),
+        ({"users": ["ada"]}, [0, 1]),
+        ({"users": ["bob"]}, []),
+        ({"users": ["ada"], "namespace": "idp"}, []),
+    ],
+)
+def test_a_broadcast_to_sessions_is_filtered_by_kind_and_user(filters: dict[str, Any], reached: list[int]) -> None:
+    world = SessionWorld()
+    ones = [world.opened(), world.connect("cli")]
+    made = world.create(ones[0])
+    world.ask(ones[1], "resume", session=made["id"], secret=made["secret"])
+    root = world.opened(Identity("root", ("*",)))
+    world.call(root, "message.broadcast", {"data": 1, "sessions": [made["id"], "x"], **filters}, 7)
+    effects = [each.connection for each in world.take() if isinstance(each, Transmit)]
+    assert effects == [*(ones[place] for place in reached), root]

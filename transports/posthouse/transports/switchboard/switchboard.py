@@ -191,6 +191,12 @@ class Switchboard:
         self.gateway.abandon(request, now)
         self._run(now)
 
+    def ask_session(self, call: CallId, method: str, params: object, now: float) -> OutgoingId:
+        """A handler changes or ends the session of its caller. Exactly one `Resolve` follows."""
+        asked = self.gateway.ask_session(call, method, params, now)
+        self._run(now)
+        return asked
+
     def revoke(self, user: str, now: float, *, namespace: str = "", not_before: float | None = None) -> int:
         """Revoke a user: close its connections, cancel its calls, and verify its credentials anew. Returns the number
         of connections. `not_before`: only credentials that were made before, which are then refused."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from posthouse.core.service.context import Context, HookContext
+from posthouse.core.service.context import CallerSession, Context, HookContext
 from posthouse.core.service.hooks import DeclaredHook
 from posthouse.core.service.lifespan import Lifespan
 from posthouse.core.service.service import Service
@@ -122,6 +122,10 @@ class OtherState(Context[Any]):
     @property
     def connection_state(self) -> dict[str, Any]:
         return self._whole.connection_state
+
+    @property
+    def session(self) -> CallerSession | None:
+        return self._whole.session
 
     @property
     def identity(self) -> Identity:

@@ -15,16 +15,17 @@ RECEIVED: Final = "message.received"
 
 
 class Target(Struct, frozen=True, forbid_unknown_fields=True):
-    """The receivers: one connection by its id, or every connection of a user. Give exactly one of the two.
-    `namespace` is that of the user."""
+    """The receivers: one connection by its id, every connection of a user, or of a session by its id. Give exactly one
+    of the three. `namespace` is that of the user."""
 
     connection: str | UnsetType = UNSET
     user: str | UnsetType = UNSET
     namespace: str = ""
+    session: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        if (self.connection is UNSET) == (self.user is UNSET):
-            raise ValueError("expected exactly one of `connection` and `user`")
+        if sum(each is not UNSET for each in (self.connection, self.user, self.session)) != 1:
+            raise ValueError("expected exactly one of `connection`, `user` and `session`")
         if self.namespace and self.user is UNSET:
             raise ValueError("expected `namespace` only with `user`")
 
@@ -45,25 +46,36 @@ class MessageMethods(Part):
     }
 
     def send(self, to: Target, data: Any) -> Delivered:
-        """Send any JSON value to one connection, or to every connection of a user, as `message.received`."""
+        """Send any JSON value to one connection, to every connection of a user, or of a session, as
+        `message.received`."""
         connections, delivery = self.tables.connections, self.tables.delivery
         payload = encode_notification(RECEIVED, self._message(data))
         if to.connection is not UNSET:
             found = connections.by_public_id.get(to.connection)
             targets = [] if found is None else [found]
+        elif to.session is not UNSET:
+            targets = self.tables.sessions.sessions.connections_of(to.session)
         else:
             assert to.user is not UNSET
             targets = list(connections.by_user.get((to.namespace, to.user), {}).values())
         return Delivered(sum(delivery.push(target, payload, self.now) for target in targets))
 
     def broadcast(
-        self, data: Any, kinds: list[Kind] | None = None, users: list[str] | None = None, namespace: str = ""
+        self,
+        data: Any,
+        kinds: list[Kind] | None = None,
+        users: list[str] | None = None,
+        namespace: str = "",
+        sessions: list[str] | None = None,
     ) -> Delivered:
-        """Send any JSON value to all connections, or to those of some kinds and users, as `message.received`. This may
-        include the caller. `namespace` is that of the users."""
+        """Send any JSON value to all connections, or to those of some kinds, users and sessions, as `message.received`.
+        This may include the caller. `namespace` is that of the users."""
         payload = encode_notification(RECEIVED, self._message(data))
         delivery = self.tables.delivery
-        return Delivered(delivery.multicast(payload, self.now, kinds=kinds, users=users, namespace=namespace))
+        if sessions is None:
+            return Delivered(delivery.multicast(payload, self.now, kinds=kinds, users=users, namespace=namespace))
+        targets = self.tables.sessions.sessions.among(sessions, kinds, users, namespace)
+        return Delivered(sum(delivery.push(target, payload, self.now) for target in targets))
 
     def _message(self, data: object) -> dict[str, object]:
         identity = self.caller.identity
