@@ -1,9 +1,10 @@
 """Measure, print, and bring docs/performance.md up to date.
 
-    python -m benchmarks [websocket | http | growth | ... ] [--runs 5]
+    python -m benchmarks [websocket | http | growth | ... ] [--runs 5] [--merge]
 
-Without names everything is measured. Only then, and with at least five rounds, is the document written. What cannot be
-measured is named; the exit code is 1 then, and the rest is written all the same.
+Without names everything is measured. Only then, and with at least five rounds, is the document written; with `--merge`,
+what was measured is put among the figures that were saved. What cannot be measured is named; the exit code is 1 then,
+and the rest is written all the same.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from time import perf_counter
 from typing import Final
 
 from . import environment, machine
-from .figures import Figures, Question, Questions, save
+from .figures import Figures, Question, Questions, read, save
 from .servers.catalogue import missing
 
 MEASUREMENTS: Final = {
@@ -35,6 +36,7 @@ MEASUREMENTS: Final = {
     "idle": "opening.heartbeats",
     "latency": "latency.at_half_load",
     "fairness": "latency.beside_others",
+    "stores": "stores.session_updates",
     "shares": "shares.by_folder",
 }
 """Each measurement, and where its function is."""
@@ -65,6 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, print, write the figures down.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MEASUREMENTS)}; default: all")
     parser.add_argument("--runs", type=int, default=ENOUGH, help="rounds that the medians are of (default: 5)")
+    parser.add_argument("--merge", action="store_true", help="put these figures among those that were saved")
     arguments = parser.parse_args()
     for name in arguments.names:
         if name not in MEASUREMENTS:
@@ -85,7 +88,10 @@ def main() -> None:
     from .report.document import text, write
 
     print(text(figures))
-    if not arguments.names and arguments.runs >= ENOUGH:
+    if arguments.merge:
+        figures = read()
+        figures.questions.update(questions)
+    if (arguments.merge or not arguments.names) and arguments.runs >= ENOUGH:
         save(figures)
         write(figures)
     if questions.lost:

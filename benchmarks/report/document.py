@@ -35,6 +35,7 @@ def text(figures: Figures) -> str:
         ("", sections.latency(figures)),
         ("## Without sockets", sections.core(figures)),
         ("", sections.simulation(figures)),
+        ("## Sessions in a file", sections.stores(figures)),
         ("## Where the time goes", sections.shares(figures)),
         ("## Targets", targets(figures)),
         ("## Machine and versions", sections.versions(figures)),

@@ -159,6 +159,19 @@ def simulation(figures: Figures) -> str:
     return table(("a simulated world of 20 clients", "steps in a CPU second", "simulated seconds in one"), rows)
 
 
+def stores(figures: Figures) -> str:
+    """Return how fast sessions are kept in a file, and how much faster than by others."""
+    named = {"posthouse": "**Posthouse**, `SqliteStore`", "threads": "`sqlite3` in worker threads"}
+    rows = []
+    for name in figures.questions.get("stores", {}):
+        rate, slowest = (figures.value("stores", name, quantity) for quantity in ("rate", "p99"))
+        ratio = figures.ratio("stores", name, "posthouse", "rate")
+        rows.append(
+            (named.get(name, name), "" if rate is None else f"{rate:,.0f}", times(ratio), milliseconds(slowest))
+        )
+    return table(("100 tasks, each change on the disk", "updates a second", "× Posthouse", "p99"), rows)
+
+
 def shares(figures: Figures) -> str:
     """Return which folders take the CPU of the server."""
     questions = [question for question in figures.questions if question.startswith("shares ")]

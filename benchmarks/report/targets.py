@@ -70,6 +70,11 @@ def spread(question: str, contestant: str) -> Value:
     return measured
 
 
+def more(question: str, contestant: str, base: str, quantity: str) -> Value:
+    """A quantity of one contestant in relation to another's."""
+    return lambda figures: figures.ratio(question, contestant, base, quantity)
+
+
 def flat(over: str, under: str, contestant: str) -> Value:
     """The CPU time of one question in relation to another's."""
 
@@ -119,6 +124,11 @@ TARGETS: Final = (
     Target("p99 beside batches of 100", value("good client beside batches", "posthouse", "p99", 1e3), 20, unit=" ms"),
     Target("a call among 10,000 held: × among 64", flat("connections 10000", "connections 64", "posthouse"), 1.2),
     Target("a disconnect among 10,000: × alone", flat("disconnects 10000", "disconnects 0", "posthouse"), 1.2),
+    Target(
+        "updates of sessions: × `sqlite3` in threads", more("stores", "posthouse", "threads", "rate"), 10, rising=True
+    ),
+    Target("updates of sessions: × aiosqlite", more("stores", "posthouse", "aiosqlite", "rate"), 10, rising=True),
+    Target("updates of sessions, 100 tasks: p99", value("stores", "posthouse", "p99", 1e3), 10, unit=" ms"),
     Target("simulator, steps a CPU second", value("simulation", "invariants", "steps"), 12_000, rising=True),
     Target("simulator, simulated seconds in one", value("simulation", "invariants", "seconds"), 300, rising=True),
 )

@@ -5,6 +5,8 @@ Those of the servers that we compare with need libraries that the suite does not
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.__main__ import MEASUREMENTS, measure
@@ -13,7 +15,7 @@ from benchmarks.load.closed_loop import Point, load
 from benchmarks.load.holder import held
 from benchmarks.load.open_loop import paced
 from benchmarks.load.plain import open_websockets
-from benchmarks.measurements import broadcast, codecs, core_alone, growth, latency, opening, simulated
+from benchmarks.measurements import broadcast, codecs, core_alone, growth, latency, opening, simulated, stores
 from benchmarks.servers.catalogue import SERVERS, available, missing
 from benchmarks.servers.host import host
 
@@ -24,6 +26,15 @@ OURS = SERVERS["posthouse"]
 def test_the_core_alone_and_bare_msgspec_answer_the_same(measure: object) -> None:
     assert callable(measure)
     assert measure(1) >= 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("contestant", [stores.posthouse, stores.threads])
+async def test_stores_keep_the_updates_of_a_hundred_tasks(contestant: object, tmp_path: Path) -> None:
+    assert callable(contestant)
+    rate, slowest = await contestant(str(tmp_path / "store.db"), 1)
+    assert rate > 0
+    assert slowest > 0
 
 
 def test_the_core_alone_answers_a_batch() -> None:
