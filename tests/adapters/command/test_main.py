@@ -61,7 +61,8 @@ def test_the_help_lists_the_subcommands_with_their_summaries(capsys: pytest.Capt
         "stdio     Serve a service over standard input and output.",
         "call      Call one method and print its result as JSON.",
         "check     List the methods of a service, or report what is wrong with it.",
-        "token     Make entries for a file of tokens.",
+        "user      Make, list, change and remove users of a store.",
+        "session   List and end sessions of a store.",
         "password  Make entries for a file of passwords.",
         "replay    Replay a recorded journal, offline.",
     ):
@@ -90,11 +91,20 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 # Wrong command lines
 
 
+COMMANDS = ("serve", "stdio", "call", "check", "user", "token", "session", "password", "replay")
+
+
 @pytest.mark.parametrize(
     ("words", "lines"),
     [
         (["token", "hsh"], ["no such command 'hsh'", "  did you mean hash?"]),
-        (["fly"], ["no such command 'fly'", "  the commands are serve, stdio, call, check, token, password, replay"]),
+        (
+            ["fly"],
+            [
+                "no such command 'fly'",
+                "  the commands are serve, stdio, call, check, user, token, session, password, replay",
+            ],
+        ),
         (["srve"], ["no such command 'srve'", "  did you mean serve?"]),
         (["--versoin"], ["no such option '--versoin'. Did you mean '--version'?"]),
         (["serve", "--prot", "1"], ["no such option '--prot'. (Did you mean one of: '--host', '--port'?)"]),
@@ -132,8 +142,8 @@ def test_no_command_prints_the_help_on_stderr_and_is_exit_code_2(capsys: pytest.
 
 
 def test_options_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "--por", "x"]) == 2
-    assert "no such option '--por'. Did you mean '--port'?" in capsys.readouterr().err
+    assert main(["serve", "--backen", "x"]) == 2
+    assert "no such option '--backen'. Did you mean '--backend'?" in capsys.readouterr().err
 
 
 # Imports

@@ -15,7 +15,7 @@ from posthouse.core.store.outcomes import UNKNOWN, Done, Full, MaybeApplied
 from posthouse.core.values.close_reasons import MAX_HASHES_PER_USER
 from posthouse.core.values.effects import Disconnect
 from posthouse.core.values.errors import RpcError
-from posthouse.core.values.peers import Address, Identity
+from posthouse.core.values.peers import Address, CallId, Identity
 
 from tests.core.accounts import AccountWorld, Profile, accounted
 from tests.values import changeable
@@ -145,3 +145,53 @@ def test_hashes_of_a_user_wait_for_each_other_and_values_do_not_change() -> None
     assert replace(NewHash("pw"), user=b"x") == NewHash("pw", b"x")
     assert Check("ada", "pw") == Check("ada", "pw")
     assert changeable("posthouse.core.dispatch.accounts") == []
+
+
+@pytest.mark.parametrize("name", ["", "\ud800", "x" * 129])
+def test_a_name_is_text_and_not_too_long(name: str) -> None:
+    reason = {"parameter": "user", "reason": "expected 1 to 128 bytes of text"}
+    assert error(AccountWorld(), "check_name", name, "user") == (-32602, reason)
+
+
+def test_a_new_password_has_at_least_one_byte() -> None:
+    world = AccountWorld()
+    reason = {"parameter": "new", "reason": "expected 1 to 1024 bytes of text"}
+    assert error(world, "check_new_password", "", "new") == (-32602, reason)
+
+
+def test_scopes_are_sorted_names() -> None:
+    world = AccountWorld(max_profile_bytes=10)
+    assert world.gateway._accounts.scopes(("b", "a", "b")) == ("a", "b")
+    assert error(world, "scopes", ("",))[1]["reason"] == "expected 1 to 128 bytes of text"
+    assert error(world, "scopes", ("sixsix", "fives"))[1]["reason"] == "expected at most 10 bytes of text"
+
+
+def test_a_profile_is_not_too_large() -> None:
+    world = AccountWorld(accounted(profile=Profile), max_profile_bytes=21)
+    assert error(world, "profile", Profile("xx"))[1]["reason"] == "expected at most 21 bytes"
+
+
+def test_oneself_is_changed_with_a_password_and_others_with_the_scope_and_without_one() -> None:
+    world = AccountWorld()
+    one, root = (world.gateway._connections.records[each] for each in (world.user(), world.user("root", scopes=("*",))))
+    change = world.gateway._accounts.user_to_change
+    assert change(one, None, "old", "pw", 0.0) == change(one, "ada", "old", "pw", 0.0) == "ada"
+    assert error(world, "user_to_change", one, None, "old", None, 0.0)[1]["reason"] == "expected your password"
+    assert error(world, "user_to_change", one, "bob", "old", None, 0.0) == (-32021, {"scopes": ["users"]})
+    assert change(root, "ada", "old", None, 0.0) == "ada"
+    assert error(world, "user_to_change", root, "ada", "old", "pw", 0.0)[1]["parameter"] == "old"
+
+
+def test_registrations_of_one_address_are_limited() -> None:
+    world = AccountWorld(max_registrations_per_address=1)
+    record = world.gateway._connections.records[world.join()]
+    world.gateway._accounts.charge_registration(record, 0.0)
+    code, data = error(world, "charge_registration", record, 0.0)
+    assert (code, data["limit"]) == (-32029, "max_registrations_per_address")
+
+
+def test_those_who_lock_themselves_out_are_logged_out() -> None:
+    world = AccountWorld()
+    record = world.gateway._connections.records[world.user()]
+    world.gateway._accounts.lock_out("ada", record, CallId(0), 0.0)
+    assert record.identity == Identity()

@@ -24,7 +24,9 @@ SUBCOMMANDS: Final = {
     "stdio": "Serve a service over standard input and output.",
     "call": "Call one method and print its result as JSON.",
     "check": "List the methods of a service, or report what is wrong with it.",
-    "token": "Make entries for a file of tokens.",
+    "user": "Make, list, change and remove users of a store.",
+    "token": "Make, list and revoke tokens of a store; make entries for a file of tokens.",
+    "session": "List and end sessions of a store.",
     "password": "Make entries for a file of passwords.",
     "replay": "Replay a recorded journal, offline.",
 }

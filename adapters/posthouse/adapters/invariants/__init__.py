@@ -12,6 +12,7 @@ actions alone.
 | proxies: a connection has the address of its own client | `client_of` |
 | identity: who waits for a verification, operations that have not ended | `identity` |
 | sessions: who belongs to which, what the store is asked and told | `sessions` |
+| users of the store: who is in, what is asked for them | `users` |
 | flow: the sums of held and queued bytes are right | `flow`, `flow_of`, `socket_of` |
 | time: nothing is overdue, everything that waits has a deadline | `time`, `socket_of` |
 | totality: an input leaves no work behind | `totality` |
@@ -26,6 +27,7 @@ know event loops, handlers or journals.
 from __future__ import annotations
 
 from .accounts.sessions import sessions
+from .accounts.users import users
 from .checks import check, check_at_rest, check_touched
 from .chunking import FirstBytes, chunking
 from .forwarding import client_of
@@ -56,4 +58,5 @@ __all__ = [
     "tables",
     "time",
     "totality",
+    "users",
 ]

@@ -8,6 +8,7 @@ from posthouse.core.values.peers import SocketId
 from posthouse.transports.switchboard.switchboard import Switchboard
 
 from .accounts.sessions import session_bytes, sessions, sessions_at_rest
+from .accounts.users import users
 from .forwarding import client_of
 from .gateway import calls, calls_of, flow, flow_of, shutdown
 from .identity import identity
@@ -22,6 +23,7 @@ def check(board: Switchboard) -> None:
     tables(board)
     identity(gateway)
     sessions(gateway)
+    users(gateway)
     flow(gateway)
     shutdown(gateway)
     for record in gateway._connections.records.values():

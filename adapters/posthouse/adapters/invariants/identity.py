@@ -6,6 +6,7 @@ from collections import Counter
 
 from posthouse.core.calls.calls import Phase
 from posthouse.core.connections.state import LIVING, State
+from posthouse.core.dispatch.accounts import ACCOUNT
 from posthouse.core.gateway import Gateway
 from posthouse.core.identity.expiry import GRACE_OVER, IDENTITY_EXPIRES, NOTICE_DUE
 from posthouse.core.identity.revocations import made_since
@@ -44,9 +45,13 @@ def identity(gateway: Gateway) -> None:
     waited_for = [each.verification for each in arrivals.values() if each.verification is not None]
     waited_for += [each.verification for each in gateway._logins.records.values()]
     lines = gateway._verifications.waiting
-    must(len(verifications) + len(lines) == len(waited_for), "identity: somebody waits for each verification")
+    looked_up, passwords = gateway._verifications.looked_up, gateway._verifications.passwords
+    begun = [*verifications.values(), *(each for each, _ in lines.values()), *looked_up.values()]
+    waited_for += [each for each in begun if each.purpose == ACCOUNT and each.subject in gateway._procedures.records]
+    must(len(begun) == len(waited_for), "identity: somebody waits for each verification")
     for verification in waited_for:
         known = verifications.get(verification.operation) is verification
+        known = known or looked_up.get(verification.number) is verification
         if not known:
             known = verification.number in lines and lines[verification.number][0] is verification
             live = verification.timer is not None and verification.timer.live
@@ -56,6 +61,7 @@ def identity(gateway: Gateway) -> None:
         live = pending.timer is not None and pending.timer.live
         must(live == (pending.timer is not None), "time: an operation that somebody waits for has a deadline")
         waited = operation in verifications or operation in gateway._storage.records
+        waited = waited or any(each.operation == operation for each in passwords.records.values())
         must(live == waited, "operations: somebody waits for each operation that has not ended")
     budgets(gateway)
     must(
@@ -134,10 +140,11 @@ def budgets(gateway: Gateway) -> None:
     """No more callers are remembered than may be. Each hash that runs has its turn, and nobody waits without reason."""
     config, verifications = gateway.config, gateway._verifications
     known, turns = verifications.budgets, verifications.turns
-    ledgers = (known.pairs, known.addresses, known.users)
+    ledgers = (known.pairs, known.addresses, known.users, known.registrations)
+    passwords = verifications.passwords
     most = max(len(known.known), *(len(ledger.records) for ledger in ledgers))
     must(most <= config.max_remembered_callers, "identity: no more callers are remembered than max_remembered_callers")
-    running = list(verifications.hashing.values())
+    running = [*verifications.hashing.values(), *(each.turn for each in passwords.running.values())]
     addresses = Counter(turn.address for turn in running if turn.address)
     users = Counter(turn.user for turn in running if turn.user is not None)
     must((turns.by_address, turns.by_user) == (addresses, users), "identity: each hash that runs has its turn")
@@ -147,10 +154,12 @@ def budgets(gateway: Gateway) -> None:
         "identity: no more hashes run for an address or a user than may",
     )
     must(verifications.hashing.keys() <= gateway._operations.records.keys(), "identity: each turn belongs to a hash")
-    for _, turn in verifications.waiting.values():
+    waiting = [turn for _, turn in verifications.waiting.values()]
+    waiting += [each.turn for each in passwords.records.values() if each.timer is not None]
+    for turn in waiting:
         must(turns.obstacle(turn) is not None, "identity: nobody waits for a turn that is free")
     lines = {turn.number for line in turns.waiting.values() for turn in line}
-    must(lines == verifications.waiting.keys(), "identity: those that wait are in the lines")
+    must(lines == {turn.number for turn in waiting}, "identity: those that wait are in the lines")
 
 
 def cookies(gateway: Gateway) -> None:

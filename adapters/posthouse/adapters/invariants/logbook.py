@@ -54,12 +54,16 @@ LINES: Final[dict[str, Line]] = {
     "server.stopped": Line(INFO, (), ("connections", "seconds", "calls"), WARNING),
     "session.ended": Line(WARNING, ("session", "reason", "connections")),
     "shutdown.overrun": Line(ERROR),
+    "password.failed": Line(ERROR),
     "store.failed": Line(ERROR, ("request",)),
     "store.migrated": Line(INFO, ("path", "number", "backup")),
     "store.recovered": Line(INFO),
     "store.resists": Line(WARNING),
     "store.unavailable": Line(ERROR, ("reason",)),
     "tls.failed": Line(INFO, ("socket",), ("reason",)),
+    "user.changed": Line(INFO, ("user", "change", "connection"), ("by",)),
+    "user.registered": Line(INFO, ("user", "connection")),
+    "user.removed": Line(INFO, ("user", "connection"), ("by",)),
 }
 """Every line from INFO on, by its event."""
 

@@ -250,6 +250,7 @@ class Run:
         invariants.flow(machine)
         invariants.identity(machine)
         invariants.sessions(machine)
+        invariants.users(machine)
         invariants.shutdown(machine)
         for record in machine._connections.records.values():
             invariants.calls_of(machine, record)

@@ -103,7 +103,7 @@ class Tokens:
             expires_at = min(expires_at or identity.expires_at, identity.expires_at)
         token = text_of(accounts.secrets(SECRET_BYTES))
         row = TokenRow(
-            id=text_of(self._shared.entropy(ID_BYTES)),
+            id=self._shared.entropy(ID_BYTES).hex(),
             user=owner,
             digest=token_digest(token),
             scopes=given,

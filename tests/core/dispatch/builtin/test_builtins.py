@@ -12,6 +12,7 @@ from posthouse.core.values.effects import Transmit
 from posthouse.core.values.errors import FORBIDDEN, UNAUTHENTICATED, UsageError
 from posthouse.core.values.peers import ANONYMOUS, Identity, Peer
 
+from tests.core.accounts import AccountWorld, Profile, accounted
 from tests.core.dispatch.builtin.house import ADA, House
 from tests.core.identity.credentials import ADA as ADA_OF_WORLD
 from tests.core.identity.credentials import AuthWorld
@@ -138,3 +139,11 @@ def test_a_service_without_authenticators_has_no_methods_that_change_the_identit
     house = House()
     assert not [method for method in house.gateway._dispatch._builtins.methods.values() if method.changes]
     assert "auth.login" not in house.gateway._dispatch._builtins.methods
+
+
+def test_parameters_have_the_types_that_a_service_declares() -> None:
+    world = AccountWorld(accounted(profile=Profile, sessions="on"))
+    methods = world.gateway._dispatch._builtins.methods
+    assert methods["user.register"].bind(b'["ada","pw",{"email":"x"}]')[0][2] == Profile("x")
+    assert methods["user.update"].description == "Change the caller's profile."
+    assert methods["session.create"].public

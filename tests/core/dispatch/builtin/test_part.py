@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
 from posthouse.core.dispatch.builtin.part import Declared, Part, Tables
+from posthouse.core.dispatch.builtin.token import TokenMethods
+from posthouse.core.dispatch.errands import Later
 from posthouse.core.service.service import Service
 
 from tests.values import changeable, told_apart
@@ -28,3 +32,18 @@ def test_new_tables_have_an_empty_document_and_compare_by_identity() -> None:
     assert one.document is not two.document
     assert changeable("posthouse.core.dispatch.builtin.part") == ["Tables"]
     assert told_apart("posthouse.core.dispatch.builtin.part") == ["Tables"]
+
+
+def test_a_part_offers_what_it_declares_in_its_own_words() -> None:
+    assert TokenMethods.offered(Service("any")) is TokenMethods.declared
+    assert Part.variant("ping", Service("any")) == ("ping", {})
+
+
+def test_a_procedure_answers_at_once_or_later() -> None:
+    tables: Any = SimpleNamespace(procedures=SimpleNamespace(begin=lambda *given: given[2]))
+    part = Part(tables)
+    part.caller = tables
+    answer: Any = ("an answer",)
+    assert part.begin(answer) == "an answer"
+    with pytest.raises(Later):
+        part.begin(cast("Any", None))

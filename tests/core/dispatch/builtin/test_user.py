@@ -80,3 +80,9 @@ def test_registration_takes_a_profile_of_the_declared_type() -> None:
     assert world.ask(one, "user.register", user="ada", password="pw")["user"] == "ada"
     made = world.ask(one, "user.register", user="bob", password="pw", profile={"email": "x", "age": 3})
     assert made["profile"] == {"email": "x", "age": 3}
+
+
+def test_registration_without_profiles_takes_none() -> None:
+    world = AccountWorld()
+    assert world.ask(world.join(), "user.register", user="ada", password="pw")["user"] == "ada"
+    assert world.ask(world.join(), "user.register", user="bob", password="pw", profile={})["code"] == -32602

@@ -1,4 +1,5 @@
-"""`posthouse token`: the entries of a file of tokens, for `StaticTokens` and `posthouse serve --tokens`."""
+"""`posthouse token`: the tokens of users in a store; and the entries of a file of tokens, for `StaticTokens` and
+`posthouse serve --tokens`."""
 
 from __future__ import annotations
 
@@ -6,14 +7,23 @@ import os
 import secrets
 import sys
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import click
 from msgspec import json
 from posthouse.adapters.authenticators.static_tokens import token_digest
-from posthouse.adapters.command.options import Command, CommandGroup
+from posthouse.adapters.command.accounts.where import EPILOG as STORES
+from posthouse.adapters.command.accounts.where import find, pages, store_options
+from posthouse.adapters.command.options import Command, CommandGroup, seconds
 from posthouse.adapters.command.secret import TOKEN, ask
 from posthouse.adapters.terminal import Failure, Misuse, say
+
+OF_A_STORE: Final = f"""\
+{STORES}
+Examples:
+  posthouse token create ada --scope write --expires 86400 --store users.sqlite > token
+  posthouse token list ada --url https://api.example.org --token-file token
+"""
 
 EPILOG: Final = """\
 Examples:
@@ -45,7 +55,38 @@ def moment(text: str) -> str:
 
 @click.group(cls=CommandGroup, epilog=EPILOG)
 def command() -> None:
-    """Make entries for a file of tokens."""
+    """Make, list and revoke tokens of a store; make entries for a file of tokens."""
+
+
+@command.command("create", cls=Command, epilog=OF_A_STORE)
+@click.argument("user", metavar="USER", help="The name of the user.")
+@click.option("--scope", multiple=True, metavar="SCOPE", help="A scope of the token; repeatable.  [default: all]")
+@click.option("--expires", type=seconds, metavar="SECONDS", help="After so many seconds the token expires.")
+@click.option("--label", default="", metavar="TEXT", help="A note, such as the place where the token is used.")
+@store_options
+def create(user: str, scope: tuple[str, ...], expires: float | None, label: str, **store: Any) -> int:
+    """Make a token of a user in a store, and print it alone on standard output. It is shown this once."""
+    params = {"user": user, "scopes": scope or None, "expires_in": expires, "label": label}
+    click.echo(find(**store).call("token.create", **params)["token"])
+    return 0
+
+
+@command.command("list", cls=Command, epilog=OF_A_STORE)
+@click.argument("user", metavar="USER", help="The name of the user.")
+@store_options
+def list_tokens(user: str, **store: Any) -> int:
+    """Print the tokens of a user in a store, without their secrets, each as JSON on a line."""
+    pages(find(**store), "token.list", "tokens", user=user)
+    return 0
+
+
+@command.command("revoke", cls=Command, epilog=OF_A_STORE)
+@click.argument("token", metavar="ID", help="The id of the token, as posthouse token list prints it.")
+@store_options
+def revoke(token: str, **store: Any) -> int:
+    """Remove a token from a store."""
+    find(**store).call("token.revoke", token=token)
+    return 0
 
 
 @command.command("hash", cls=Command, epilog=EPILOG)

@@ -1,0 +1,1 @@
+"""The users, tokens and sessions that commands are about. Nothing here knows a subcommand."""
