@@ -14,11 +14,11 @@ from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.storms.catalogue.conversations import CONVERSATIONS, converse
 from posthouse.core.service.service import Service
 
-from .plays import beginnings, callers, ends, handlers, hooks, liars, limits, lives, proxies, turns
+from .plays import beginnings, callers, declared, ends, handlers, hooks, liars, limits, lives, proxies, turns, values
 from .scene import SCENES
 from .stage import Stage
 
-MODULES: Final = (beginnings, callers, ends, handlers, hooks, liars, limits, lives, proxies, turns)
+MODULES: Final = (beginnings, callers, declared, ends, handlers, hooks, liars, limits, lives, proxies, turns, values)
 """The modules that declare scenes."""
 
 S = TypeVar("S")

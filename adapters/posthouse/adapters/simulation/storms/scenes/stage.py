@@ -24,6 +24,7 @@ from posthouse.adapters.simulation.machine.threads import Exited
 from posthouse.adapters.simulation.network import Direction, Link, LinkConditions
 from posthouse.adapters.simulation.schedule import ProcessClock, Schedule
 from posthouse.core.service.service import Service
+from posthouse.core.values.errors import UsageError
 
 WALL: Final = 1_700_000_000.0
 """The Unix time at which a scene begins."""
@@ -36,6 +37,9 @@ PLACE: Final = ("127.0.0.1", 8000)
 
 DRAWN: Final = compile(r"((?:public_id=|incident=|connection_id\"?: ?\"|incident\":\"))[^,\" ]+")
 """What the server draws: its text is hidden in the lines."""
+
+PLACE_OF_OBJECT: Final = compile(r" at 0x[0-9a-f]+")
+"""Where an object lies in memory."""
 
 LONG: Final = compile(r"(.)\1{29,}")
 """A character that is repeated: only their number is kept."""
@@ -76,6 +80,14 @@ class Stage:
         """Note something, with the time."""
         self.lines.append(_short(f"{self._clock.now:.3f} {' '.join(map(str, words))}"))
         self._heard = None
+
+    def tell(self, name: str, act: Callable[..., object], *arguments: object) -> None:
+        """Do this, and note what comes of it."""
+        try:
+            seen = repr(act(*arguments))
+        except UsageError as error:
+            seen = f"UsageError: {error}"
+        self.note(PLACE_OF_OBJECT.sub("", f"{name} -> {seen}"))
 
     def hear(self, name: str, data: bytes) -> None:
         """Note bytes that a client has received. Those that come together are one line."""
