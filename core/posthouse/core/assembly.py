@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from posthouse.core.calls.calls import Calls
 from posthouse.core.calls.followers import Followers
+from posthouse.core.calls.idempotency import Idempotency
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.calls.outgoing import OutgoingRequests
 from posthouse.core.calls.replies import Replies
@@ -89,7 +90,8 @@ class Assembly:
         self._calls = Calls(shared)
         self._replies = Replies(shared, self._flow)
         self._followers = Followers(shared, self._calls, self._delivery)
-        self._outcomes = Outcomes(shared, connections, self._calls, self._replies, self._followers)
+        self._idempotency = keys = Idempotency(shared, connections, self._calls)
+        self._outcomes = Outcomes(shared, connections, self._calls, self._replies, self._followers, keys)
         self._requests = OutgoingRequests(shared, self._delivery)
         self._operations = Operations(shared)
         self._storage = Storage(shared, self._operations)

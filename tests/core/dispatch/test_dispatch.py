@@ -49,7 +49,7 @@ def test_a_batch_with_one_idempotency_key_for_the_connection_is_refused() -> Non
     assert data_of([decode(answer.data)]) == [
         {"member": "meta.idempotency_key", "reason": "one key cannot stand for all of a batch"}
     ]
-    two = world.connect("http", meta=Meta(idempotency_key="k"))
+    two = world.connect("http", "ada", meta=Meta(idempotency_key="k"))
     world.call(two)
     (invoke,) = world.invoked()
     assert invoke.meta == Meta(idempotency_key="k")

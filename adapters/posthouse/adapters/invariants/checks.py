@@ -86,5 +86,6 @@ def check_at_rest(board: Switchboard) -> None:
     must(not board._local_calls.open, "rest: no local call is left")
     must(not board._sockets.by_connection, "rest: no connection has a socket")
     must(board._sockets.buffered == 0, "rest: nothing is buffered")
-    told = gateway._sessions._activity is not None or gateway._chores.records  # the store is told within a minute
+    # The store is told of uses within a minute, and outcomes of keys are kept for a while.
+    told = gateway._sessions._activity is not None or gateway._chores.records or gateway._idempotency.kept
     must(board.next_timeout() is None or board.draining or told, "rest: no deadline is left")

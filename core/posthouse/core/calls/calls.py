@@ -49,7 +49,8 @@ class Call(Struct, eq=False, gc=False):
     `batch`. `params`: kept only while it waits. `detached`: it runs on although its connection, this one, is gone.
     `caller`: who made it, if the identity of the connection has changed since. `stray`: its user, if its connection is
     gone or has had another identity since, and so does not lead to it. `followers`: notifications that leave behind its
-    reply (`followers.py`).
+    reply (`followers.py`). `keyed`: it is the first call with this key, and has no outcome. `repeats`: it gets the
+    outcome of the one with this key (`idempotency.py`).
     """
 
     number: CallId
@@ -68,6 +69,8 @@ class Call(Struct, eq=False, gc=False):
     caller: Caller | None = None
     stray: UserKey | None = None
     followers: list[bytes] | None = None
+    keyed: Any = None
+    repeats: Any = None
 
 
 Answer = tuple[Any]
@@ -85,11 +88,13 @@ class Calls:
     """The table of calls. `made`: how many were made. `handlers`: how many hold a slot. `waiting`: how many wait.
     `strays`: the calls without an outcome that are strays, by user.
 
-    Methods of the gateway become calls if they must wait, or answer later: `run_builtin` runs one. `later` has those
+    Methods of the gateway become calls if they must wait, or answer later: `run_builtin` runs one, `repeat` a
+    call that repeats another one. `later` has those
     that answer later, and what to do if one ends before.
     """
 
     run_builtin: RunBuiltin
+    repeat: RunBuiltin
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -216,7 +221,8 @@ class Calls:
         args, kwargs = method.bind(call.params or None)
         answer = None
         if method.builtin:
-            answer = self.run_builtin(connection, call.number, method, args, kwargs, now)
+            run = self.repeat if method.repeats else self.run_builtin
+            answer = run(connection, call.number, method, args, kwargs, now)
         self._stop_waiting(connection, call)
         call.phase = RUNNING
         connection.running += 1

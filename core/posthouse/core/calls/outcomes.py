@@ -29,6 +29,7 @@ from posthouse.core.values.shared import Shared
 from .calls import ENDED, RUNNING, WAITING, Call, Calls
 from .endings import Endings
 from .followers import Followers
+from .idempotency import Idempotency
 from .replies import Replies
 
 CALL_EXPIRES: Final = "call"
@@ -39,7 +40,13 @@ class Outcomes:
     """Gives each call its outcome and starts the next waiting call."""
 
     def __init__(
-        self, shared: Shared, connections: Connections, calls: Calls, replies: Replies, followers: Followers
+        self,
+        shared: Shared,
+        connections: Connections,
+        calls: Calls,
+        replies: Replies,
+        followers: Followers,
+        keys: Idempotency,
     ) -> None:
         self._shared = shared
         self._timers = shared.timers
@@ -47,6 +54,8 @@ class Outcomes:
         self._calls = calls
         self._replies = replies
         self._followers = followers
+        self.keys = keys
+        keys.answered, keys.run_waiting = self.answered, self.run_waiting
         self._endings = Endings(shared, calls)
         self._every_end_is_told = self._endings.wanted
         self._looked_through = 0
@@ -57,7 +66,7 @@ class Outcomes:
     def complete(self, call: Call, result: object, now: float) -> bool:
         """The handler returned. True: this result is the call's outcome. False: the call has another outcome."""
         outcome: bytes | ErrorObject = b""
-        if call.phase is RUNNING and now < call.deadline and not call.detached:
+        if call.phase is RUNNING and now < call.deadline and (not call.detached or call.keyed is not None):
             try:
                 outcome = call.method.encode_result(result)
             except ResultError as error:
@@ -176,7 +185,7 @@ class Outcomes:
             self._followers.drop(connection)
         for number in list(connection.calls.values()):
             call = self._calls.records[number]
-            if call.phase is RUNNING and call.method.on_disconnect == "finish":
+            if call.phase is RUNNING and (call.method.on_disconnect == "finish" or call.keyed is not None):
                 self._calls.detach(call, connection)
             else:
                 self._leave(call, connection, "disconnected", now)
@@ -185,6 +194,8 @@ class Outcomes:
     def _leave(self, call: Call, connection: Connection, reason: str, now: float) -> None:
         """End a call because its connection ends. What follows it is not sent, and counted down with the connection."""
         call.followers = None
+        if call.keyed is not None:
+            self.keys.abandon(call, now)
         self._cancelled(call, reason, now)
         self._settle(call, connection, now)
         self._endings.call(call, connection, "disconnected", None, now)
@@ -227,6 +238,8 @@ class Outcomes:
     def _stop(
         self, call: Call, connection: Connection | None, error: ErrorObject, outcome: CallOutcome, now: float
     ) -> None:
+        if call.keyed is not None and call.phase is WAITING:
+            self.keys.abandon(call, now)
         self._settle(call, connection, now)
         self._answer_early(call, connection, error, outcome, now)
 
@@ -255,6 +268,8 @@ class Outcomes:
         self, call: Call, connection: Connection | None, outcome: bytes | ErrorObject, now: float
     ) -> int | None:
         """Returns the code of the error that is sent (or would be, if its connection is gone), None for a result."""
+        if call.keyed is not None:
+            self.keys.ended(call, outcome, now)
         if connection is None or call.detached:
             return outcome.code if isinstance(outcome, ErrorObject) else None
         if connection.farewell_due and not connection.calls:

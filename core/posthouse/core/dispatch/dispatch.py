@@ -19,7 +19,7 @@ from posthouse.core.jsonrpc.messages import NULL, Decoder, Invalid, Message, Req
 from posthouse.core.service.service import Service
 from posthouse.core.values.close_reasons import MAX_BAD_MESSAGES
 from posthouse.core.values.errors import DRAINING, METHOD_NOT_FOUND, SERVER_BUSY, RpcError, refusal
-from posthouse.core.values.peers import CallId, WireId
+from posthouse.core.values.peers import NO_META, CallId, WireId
 from posthouse.core.values.rates import Window
 from posthouse.core.values.shared import Shared
 
@@ -53,6 +53,7 @@ class Dispatch:
         self._replies = replies
         self._endings = Endings(shared, calls)
         self._builtins = builtins
+        self._keys = builtins.outcomes.keys
         self._methods = service.methods
         self._decoder = Decoder(config)
         self._rate = None if config.call_rate is None else CallRate(shared, config.call_rate)
@@ -121,6 +122,11 @@ class Dispatch:
                     check_expiry(connection.identity, self._shared, now)
                 if not method.public or method.scopes:
                     authorize(method, connection.identity)
+            if request.meta is not None or connection.peer.meta is not NO_META:
+                key = (request.meta or NO_META).idempotency_key or connection.peer.meta.idempotency_key
+                if key is not None:
+                    self._keys.admit(connection, request, method, key, batch, entry, now)
+                    return
             self._calls.admit(connection, request, method, batch, entry, now)
         except RpcError as error:
             code = self._replies.error(connection, batch, entry, request.id, error.error_object)

@@ -84,7 +84,7 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
     run in order, before and after the function. `context_parameter` is the name of the parameter that takes the
     Context; `context_position` is its place if it must be given by position. `lifespan` opens the
     state that the function sees. `builtin`: the gateway answers it itself. `changes`: it may change the identity or the
-    session of its caller. `later`: it may answer later.
+    session of its caller. `later`: it may answer later. `repeats`: a call of it gets the outcome of another one.
     """
 
     name: str
@@ -110,6 +110,7 @@ class Method(Struct, frozen=True, eq=False, kw_only=True):
     builtin: bool = False
     changes: bool = False
     later: bool = False
+    repeats: bool = False
 
     @classmethod
     def of(

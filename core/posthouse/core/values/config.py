@@ -147,6 +147,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     call_timeout: float = 30.0
     cleanup_grace: float = 5.0
     call_rate: float | None = None
+    idempotency_ttl: float = 600.0
+    max_idempotency_results: int = 10_000
+    max_idempotency_bytes: int = 16 * MIB
+    max_idempotency_per_identity: int = 100
     blocking_workers: int = 40
     max_blocking_queue: int = 256
     watchdog_warn: float = 0.1

@@ -201,6 +201,15 @@ Calls
   call_rate ° = off: calls a second of one user; without a user, of one connection, over HTTP of one
       address (IPv6: /64)
       -32029; after ten seconds, close 4429
+  idempotency_ttl = 600: seconds for which the outcome of a call with an [idempotency
+      key](protocol.md#what-accompanies-a-request) is kept
+      the key counts as new
+  max_idempotency_results = 10,000: outcomes that are kept for keys
+      the oldest one is dropped
+  max_idempotency_bytes = 16 MiB: bytes of these outcomes
+      the oldest ones are dropped
+  max_idempotency_per_identity = 100: outcomes that are kept for one user, or one session of nobody
+      the oldest one is dropped
   blocking_workers = 40: threads for blocking handlers
       further handlers wait for a thread
   max_blocking_queue = 256: handlers that wait for a thread

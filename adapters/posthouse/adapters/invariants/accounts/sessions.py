@@ -35,6 +35,7 @@ def sessions(gateway: Gateway) -> None:
     must(not table.records or table._activity is not None, "time: the uses of sessions are told in time")
     errands(gateway)
     chores(gateway)
+    keys(gateway)
 
 
 def errands(gateway: Gateway) -> None:
@@ -62,9 +63,30 @@ def chores(gateway: Gateway) -> None:
     must(len(told.ending) <= gateway.config.max_revocations, "sessions: no more users are told than max_revocations")
 
 
+def keys(gateway: Gateway) -> None:
+    """Each key has one call without an outcome, or an outcome that is kept within the limits."""
+    table, calls, config = gateway._idempotency, gateway._calls.records, gateway.config
+    kept = [place for place, each in table.records.items() if each.outcome is not None]
+    must(sorted(kept) == sorted(table.kept), "calls: the outcome of a key is kept in the order of ends")
+    by_owner = {place: owner for owner, own in table.by_owner.items() for place in own}
+    must(by_owner == {place: place[0] for place in kept}, "calls: the outcome of a key is found by its owner")
+    must(all(table.by_owner.values()), "calls: an owner without outcomes has no entry")
+    must(sum(table.records[place].size for place in kept) == table.bytes, "calls: the bytes of outcomes are counted")
+    must(len(kept) <= config.max_idempotency_results, "calls: no more outcomes than max_idempotency_results")
+    must(table.bytes <= config.max_idempotency_bytes, "calls: no more bytes than max_idempotency_bytes")
+    most = max(map(len, table.by_owner.values()), default=0)
+    must(most <= config.max_idempotency_per_identity, "calls: no more outcomes than max_idempotency_per_identity")
+    keyed = {each.keyed: number for number, each in calls.items() if each.keyed is not None}
+    running = {place: each.call for place, each in table.records.items() if each.outcome is None}
+    must(keyed == running, "calls: each key without an outcome has its call")
+    for place, each in table.records.items():
+        repeating = [number for number in each.waiting if number in calls and calls[number].repeats == place]
+        must(list(each.waiting) == repeating, "calls: a call that waits for another one repeats it")
+
+
 def session_bytes(gateway: Gateway) -> int:
-    """The bytes that are held for sessions, and by a store in memory."""
-    size = sum(len(each.row.data) for each in gateway._sessions.records.values())
+    """The bytes that are held for sessions, for the outcomes of keys, and by a store in memory."""
+    size = sum(len(each.row.data) for each in gateway._sessions.records.values()) + gateway._idempotency.bytes
     memory = gateway.store
     if memory is not None:
         size += sum(row.size for row in memory.users.values())

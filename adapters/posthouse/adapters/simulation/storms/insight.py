@@ -218,7 +218,7 @@ ERROR_CODES: Final[dict[str, tuple[int, ...]]] = {
 """The codes of methods that fail."""
 
 TRACEPARENT: Final = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-META: Final[dict[str, Any]] = {"timeout_ms": 29_000, "traceparent": TRACEPARENT, "idempotency_key": "once"}
+META: Final[dict[str, Any]] = {"timeout_ms": 29_000, "traceparent": TRACEPARENT}
 """The metadata with which clients call `whoami`."""
 
 
@@ -240,5 +240,5 @@ def known_of(token: str, transport: str, host: bytes, identity: Identity) -> dic
         "public_id": 24,
         "known": True,
         "address": "stream" if stream else "pipe",
-        "meta": list(META.values()),
+        "meta": [*META.values(), None],
     }
