@@ -79,6 +79,29 @@ def _gone(stage: Stage) -> None:
     stage.wait(1.0)
 
 
+@scene("several credentials of one request")
+def _several(stage: Stage) -> None:
+    service = verified(stage)
+    for name in ("auth.failed", "auth.succeeded"):
+        service.on(name)(
+            lambda event: stage.note(type(event).__name__, event.authenticator, getattr(event, "reason", ""))
+        )
+    stage.serve(service)
+    for header, offered in (
+        ("ada", "YWRh"),
+        ("ada", "Ym9i"),
+        ("why", "YWRh"),
+        ("ada", "d2h5"),
+        ("ada", "?"),
+        ("ada", ""),
+    ):
+        stage.note(f"-- {header}, {offered}")
+        protocols = f"Sec-WebSocket-Protocol: posthouse.v1.json, posthouse.bearer.{offered}"
+        client = stage.client()
+        client.send(upgrade(bearer(header), protocols))
+        client.send(frame(call("who")))
+
+
 @scene("a shut-down while authenticators run")
 def _shut_down(stage: Stage) -> None:
     stage.serve(verified(stage), config=Config(drain_timeout=2.0, cleanup_grace=0.5))

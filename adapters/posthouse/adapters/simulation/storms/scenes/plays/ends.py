@@ -250,3 +250,17 @@ def _blocked(stage: Stage) -> None:
 def _plain(stage: Stage) -> None:
     stage.serve(plain())
     stage.signal(SIGTERM)
+
+
+@scene("bytes behind a frame that ends a connection")
+def _behind(stage: Stage) -> None:
+    stage.serve(plain(), config=Config(close_timeout=1.0, max_message_bytes=100))
+    more = frame(call("echo", "behind")) + frame(b"", 0x89)
+    wrong = (b"\xf1\x80\0\0\0\0", b"\x81\x00", frame(b"\xc3\x28"), frame(b"x", 0x82), frame(b"x" * 101))
+    for number, first in enumerate((*wrong, frame(b"\x03\xe8", 0x88))):
+        for name, pieces in (("at once", [first + more]), ("later", [first, more])):
+            client = stage.client(f"{name} {number}")
+            client.send(upgrade())
+            for piece in pieces:
+                client.send(piece)
+    stage.wait(3.0)

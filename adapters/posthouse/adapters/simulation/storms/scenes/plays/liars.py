@@ -239,6 +239,14 @@ FRAMES: Final[dict[str, bytes]] = {
     "closed without UTF-8": b"\x88\x03\x03\xe8\xff",
     "a text behind the close frame": b"\x88\x02\x03\xe8\x81\x02hi",
     "an unfinished frame": b"\x81\x05hi",
+    "a text behind a reserved bit": b"\xa1\x02hi\x81\x02hi",
+    "a ping behind a text that is too large": b"\x81\x15" + b"x" * 21 + b"\x89\x00",
+    "a ping behind a text without UTF-8": b"\x81\x02\xc3\x28\x89\x00",
+    "a ping behind half a character": b"\x81\x01\xe2\x89\x00",
+    "a character in two frames": b"\x01\x01\xc3\x80\x01\xa4",
+    "half a character in two frames": b"\x01\x01\xc3\x80\x00",
+    "a text of 20 in three frames": b"\x01\x08" + b"x" * 8 + b"\x00\x08" + b"x" * 8 + b"\x80\x04xxxx",
+    "a text of 21 in three frames": b"\x01\x08" + b"x" * 8 + b"\x00\x08" + b"x" * 8 + b"\x80\x05xxxxx",
 }
 
 
