@@ -662,3 +662,19 @@ def test_without_authenticators_only_the_header_of_a_session_counts() -> None:
     effects = world.take()
     assert Accept(one) in effects
     assert Disconnect(two, STALE_SESSION) in effects
+
+
+def test_a_peer_that_is_refused_after_its_session_was_found_leaves_it() -> None:
+    world, header = with_session()
+    one = world.arrive((header, TOKEN))
+    world.conclude(world.asked().operation, BOB)
+    assert Disconnect(one, DIFFERENT_USERS) in world.gateway.outbox
+    assert (world.gateway._sessions.records, world.gateway._connections.records[one].session) == ({}, None)
+
+
+def test_a_peer_whose_user_has_too_many_connections_leaves_the_session() -> None:
+    world, header = with_session(max_connections_per_user=1)
+    world.opened()
+    one = world.arrive(header)
+    assert Disconnect(one, MAX_CONNECTIONS_PER_USER) in world.gateway.outbox
+    assert (world.gateway._sessions.records, world.gateway._connections.records[one].session) == ({}, None)

@@ -217,6 +217,7 @@ class Arrivals:
 
     def _refuse(self, record: Connection, refusal: Refusal, now: float) -> None:
         self._forget(record.id)
+        self._keys.sessions.drop(record, now)
         reason = refusal.limit or REASONS.get(refusal.reason, AUTHENTICATION_FAILED)
         self._openings.refuse(record, reason, now, retry_after_ms=refusal.retry_after_ms)
 
@@ -232,6 +233,8 @@ class Arrivals:
         self._forget(record.id)
         identity = arrival.identity or record.peer.identity
         self._openings.admit(record, identity, now, draining=self.draining, ahead=arrival.ahead)
+        if not record.admitted:
+            self._keys.sessions.drop(record, now)
         if arrival.text is not None and record.admitted:
             record.move(ASK)
             record.heard_at = record.active_at = now

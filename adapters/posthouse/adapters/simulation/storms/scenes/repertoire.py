@@ -15,10 +15,25 @@ from posthouse.adapters.simulation.storms.catalogue.conversations import CONVERS
 from posthouse.core.service.service import Service
 
 from .plays import beginnings, callers, declared, ends, handlers, hooks, liars, limits, lives, proxies, turns, values
+from .plays.accounts import sessions
 from .scene import SCENES
 from .stage import Stage
 
-MODULES: Final = (beginnings, callers, declared, ends, handlers, hooks, liars, limits, lives, proxies, turns, values)
+MODULES: Final = (
+    beginnings,
+    callers,
+    declared,
+    ends,
+    handlers,
+    hooks,
+    liars,
+    limits,
+    lives,
+    proxies,
+    turns,
+    values,
+    sessions,
+)
 """The modules that declare scenes."""
 
 S = TypeVar("S")
