@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from queue import Queue
 from threading import Thread
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import anyio
-from posthouse.adapters import Server, run
-from posthouse.core import Bearer, Config, Context, Identity, Service
+from posthouse.adapters import Options, Server, run
+from posthouse.core import Basic, Bearer, Config, Context, Identity, Service
 
 from tests.adapters.loopback import PATIENCE
 
@@ -21,23 +21,29 @@ MIB = 1024 * 1024
 class Served:
     """The address of the server, and which of its calls of `wait` were cancelled."""
 
-    def __init__(self, backend: Literal["asyncio", "trio"], config: Config) -> None:
+    def __init__(self, backend: Literal["asyncio", "trio"], options: Options) -> None:
         self.begun: Queue[str] = Queue()
         self.cancelled: Queue[str] = Queue()
         started: Queue[Server] = Queue()
-        self._thread = Thread(target=self._run, args=(backend, config, started))
+        self._thread = Thread(target=self._run, args=(backend, options, started))
         self._thread.start()
         self._server = started.get(timeout=PATIENCE)
         self.port = self._server.bound[0].port
-        self.rpc = f"http://127.0.0.1:{self.port}/rpc"
-        self.ws = f"ws://127.0.0.1:{self.port}/ws"
+        encrypted = "s" if "tls_cert" in options else ""
+        self.rpc = f"http{encrypted}://127.0.0.1:{self.port}/rpc"
+        self.ws = f"ws{encrypted}://127.0.0.1:{self.port}/ws"
 
-    def _run(self, backend: Literal["asyncio", "trio"], config: Config, started: Queue[Server]) -> None:
+    def _run(self, backend: Literal["asyncio", "trio"], options: Options, started: Queue[Server]) -> None:
         service = Service("clients", public=True)
 
         @service.authenticator("bearer")
         def bearer(credentials: Bearer) -> Identity | None:
             return Identity("ada") if credentials.token == "the-right-token" else None
+
+        @service.authenticator("basic", namespace="passwords")
+        def basic(credentials: Basic) -> Identity | None:
+            known = credentials == Basic("bob", "the-right-password: ü")
+            return Identity("bob") if known else None
 
         @service.method
         def echo(value: Any) -> Any:
@@ -56,7 +62,8 @@ class Served:
                 self.cancelled.put(name)
                 raise
 
-        run(service, backend=backend, port=0, config=config, signals=False, started=started.put)
+        more: Options = {"port": 0, "signals": False, "started": started.put}
+        run(service, backend=backend, **(options | more))
 
     def close(self) -> None:
         self._server.shut_down()
@@ -66,10 +73,12 @@ class Served:
 
 @contextmanager
 def served(
-    backend: Literal["asyncio", "trio"], config: Config = Config(drain_grace=0.0, drain_spread=0.0)
+    backend: Literal["asyncio", "trio"],
+    **options: Unpack[Options],
 ) -> Iterator[Served]:
     """The server, until the block ends."""
-    server = Served(backend, config)
+    usual: Options = {"config": Config(drain_grace=0.0, drain_spread=0.0)}
+    server = Served(backend, usual | options)
     try:
         yield server
     finally:

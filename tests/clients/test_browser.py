@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from posthouse.core import Config
 from websockets.sync.client import ClientConnection
 
 from .browser import CHROMIUM, MISSING, Page, browser
@@ -64,7 +63,7 @@ def page(chromium: ClientConnection) -> Page:
 @pytest.fixture(scope="module")
 def other() -> Iterator[Served]:
     """A server of another origin, which is of the same site: cookies do not know ports."""
-    with served("asyncio", Config(drain_grace=0.0, drain_spread=0.0)) as server:
+    with served("asyncio") as server:
         yield server
 
 

@@ -24,7 +24,7 @@ SOON = 0.05
 @pytest.fixture(scope="module", params=["asyncio", "trio"])
 def hurried(request: pytest.FixtureRequest) -> Iterator[Served]:
     """A server that waits only for a moment for a client that ended its input."""
-    with served(request.param, Config(drain_grace=0.0, drain_spread=0.0, half_close_timeout=SOON)) as server:
+    with served(request.param, config=Config(drain_grace=0.0, drain_spread=0.0, half_close_timeout=SOON)) as server:
         yield server
 
 
