@@ -23,6 +23,9 @@ from .credentials import REFUSED, authenticated
 from .interleavings import MOST, TOKENS, Walk
 
 USERS: Final = {"first": Identity("ada", expires_at=WALL + 20.0), "second": Identity("bob", issued_at=WALL)}
+LATER: Final = WALL + 1.0
+"""The credentials of the second user were made before."""
+
 LIMITS: Final[dict[str, Any]] = {"auth_notice": 0.0, "auth_grace": 5.0, "call_timeout": 1000.0}
 DEPTH: Final = 6
 FIRST: Final = 3
@@ -45,6 +48,7 @@ class Life(Walk):
         self._ended: dict[OperationId, None] = {}
         self._revoked: dict[UserKey, int] = {}
         self._vouched: dict[UserKey, int] = {}
+        self._outdated: dict[UserKey, None] = {}
         self._identities: dict[CallId, UserKey | None] = {}
         super().__init__(service, **LIMITS)
 
@@ -77,6 +81,8 @@ class Life(Walk):
         for token in TOKENS:
             if self.has_something(token):
                 yield partial(self.revoke, token)
+        if self.has_something("second") and not self._outdated:
+            yield partial(self.revoke, "second", not_before=LATER)
         due = self.gateway.next_timeout()
         if due is not None and due < LIMITS["call_timeout"]:
             yield partial(self.pass_time, due - self.now)
@@ -92,12 +98,15 @@ class Life(Walk):
         tables = (gateway._connections.by_user, gateway._verifications.cache.by_user, gateway._calls.strays)
         return token in self.operations.values() or any(user in table for table in tables)
 
-    def revoke(self, token: str) -> None:
-        """The user of this token is revoked. What was asked before does not vouch for it any more."""
+    def revoke(self, token: str, not_before: float | None = None) -> None:
+        """The user of this token is revoked. What was asked before does not vouch for it any more. With a time, nothing
+        does: all of its credentials were made before."""
         user = USERS[token].key
         assert user is not None
         self._revoked[user] = self._asked
-        self.gateway.revoke(user[1], self.now, namespace=user[0])
+        if not_before is not None:
+            self._outdated[user] = None
+        self.gateway.revoke(user[1], self.now, namespace=user[0], not_before=not_before)
         self.check()
         living = [each for each in self.gateway._connections.records.values() if each.state in LIVING]
         assert user not in [each.identity.key for each in living], "a revoked identity has no live connection"
@@ -126,6 +135,7 @@ class Life(Walk):
                 if user is not None:
                     vouched = self._vouched.get(user, 0)
                     assert vouched > self._revoked.get(user, 0), "no call runs under a revoked identity"
+                    assert user not in self._outdated, "no call runs under an identity that is too old"
         super().check()
 
     def disconnect(self, connection: ConnectionId) -> None:
