@@ -69,7 +69,10 @@ TOKENS: Final = (
 
 PASSWORDS: Final = (("ada", "right"), ("bob", "right"), ("ada", "wrong"))
 
-ADMINS: Final = (b"Bearer bob", b"Basic " + b64encode(b"bob:right"))
+ADMINS: Final = (
+    b"Bearer " + marked("bob").encode(),
+    b"Basic " + b64encode(f"bob:{marked('right')}".encode()),
+)
 """The credentials with which the counters of the server may be read."""
 
 STATS_STATUSES: Final = (200, 400, 401, 403, 408, 414, 421, 429, 431, 503)
@@ -92,6 +95,12 @@ GUESSING: Final = 700
 
 NOTHING, BEARER, BASIC, OFFERED = 0, 1, 2, 4
 """The places of credentials in a head."""
+
+BROWSERS: Final = 250
+"""How many connections in a thousand are those of a browser, which sends the cookie that it got."""
+
+BROWSING: Final = 400
+"""How often, in a thousand turns, a browser logs in with a cookie, or out if it has one."""
 
 COOKIES: Final = 500
 """How many heads in a thousand have a cookie, perhaps beside other credentials."""
@@ -165,11 +174,24 @@ def guess(client: Client, stream: Stream) -> tuple[str, PendingCall]:
     return "auth", client.call("auth.login", params=params | _asks_for_cookie(client, stream))
 
 
+def browse(client: Client, stream: Stream) -> tuple[str, PendingCall] | None:
+    """The turn of a browser: it logs in with a cookie, or out. None: it does something else, or the client is none."""
+    if not isinstance(client.protocol, HttpProtocol) or client.protocol.cookies is None:
+        return None
+    if not stream.happens(BROWSING):
+        return None
+    if client.protocol.cookies and stream.happens(500):
+        return "auth", client.call("auth.logout")
+    return "auth", client.call("auth.login", method="bearer", token=marked(stream.pick(("ada", "bob"))), cookie=True)
+
+
 def draw_credentials(raging: Callable[[], bool], jar: list[bytes], stream: Stream) -> Credentials:
     """The credentials of a request or a handshake: none, one kind, or several, of one user or of two. In the second
     phase of a storm there are none: the server must answer everybody. The `jar` has the cookies of all clients."""
     if not raging():
         return Credentials()
+    if stream.happens(BROWSERS):
+        return Credentials(jar=jar, own=[])
     kind = stream.pick((NOTHING, NOTHING, BEARER, BASIC, OFFERED, BEARER + OFFERED, BASIC + OFFERED))
     cookies: Fields = ()
     if stream.happens(COOKIES):
@@ -177,16 +199,17 @@ def draw_credentials(raging: Callable[[], bool], jar: list[bytes], stream: Strea
         known = [*jar[-4:], b"__Host-posthouse=stolen"]
         more = stream.pick((b"", b"a=b; ", b"__host-posthouse=x; "))
         cookies = ((b"Cookie", more + known[stream.choose(len(known))]), *stream.pick(FETCHED[:2]))
-    token = stream.pick(TOKENS)
+    token = marked(stream.pick(TOKENS))
     headers: Fields = ()
     if kind & BEARER:
         headers = ((b"Authorization", b"Bearer " + token.encode() if " " not in token else b"Bearer"),)
     elif kind & BASIC:
-        word = b64encode(":".join(stream.pick(PASSWORDS)).encode())
+        user, password = stream.pick(PASSWORDS)
+        word = b64encode(f"{user}:{marked(password)}".encode())
         headers = ((b"Authorization", b"Basic " + word), *stream.pick(FETCHED))
     offers: tuple[bytes, ...] = ()
     if kind & OFFERED:
-        other = stream.pick((token, token, stream.pick(TOKENS)))
+        other = stream.pick((token, token, marked(stream.pick(TOKENS))))
         offers = (BEARER_PROTOCOL + urlsafe_b64encode(other.encode()).rstrip(b"="),)
     return Credentials((*headers, *(each for each in cookies if each not in headers)), offers, jar)
 
@@ -194,7 +217,7 @@ def draw_credentials(raging: Callable[[], bool], jar: list[bytes], stream: Strea
 def check_stats(identity: Identity, reply: HttpReply) -> None:
     """Raise Violation unless a client, who is this one without credentials, may get this answer of `/stats`."""
     must(reply.status in STATS_STATUSES, "answering: /stats has a status that it cannot have", reply.status)
-    if reply.status not in (200, 401, 403) or reply.page.foreign:
+    if reply.status not in (200, 401, 403) or reply.page.foreign or reply.page.sent.own is not None:
         return
     given = dict(reply.page.sent.headers)
     if not given:

@@ -109,9 +109,12 @@ class SampleWorkload:
         if self._scenario.guarded and isinstance(client.protocol, HttpProtocol) and stream.happens(STATISTICS):
             client.ask_stats()
             return
-        if self._scenario.guarded and stream.happens(self._scenario.log_ins):
+        acted = guards.browse(client, stream) if self._scenario.guarded else None
+        if acted is None and self._scenario.guarded and stream.happens(self._scenario.log_ins):
             act = guards.guess if self._scenario.log_ins == guards.GUESSING else guards.act
-            name, call = act(client, stream)
+            acted = act(client, stream)
+        if acted is not None:
+            name, call = acted
             self._expect(client, call, name, {})
             return
         match stream.choose(19):

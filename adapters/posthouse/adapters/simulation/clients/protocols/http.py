@@ -35,6 +35,7 @@ class HttpProtocol:
         self._current = b""
         self._sent = 0
         self._asking = page
+        self.cookies: Final = page.sent.own  # None: this client is no browser
         self.closed = False
 
     @property

@@ -32,16 +32,26 @@ MEDIA: Final = (JSON, JSON, b"application/json-rpc", b"Application/JSON; charset
 
 class Credentials(Struct, frozen=True):
     """The credentials in a head: header fields, and subprotocols of a handshake. The cookies that answers set are added
-    to the `jar`."""
+    to the `jar`. `own`: of a browser, the last cookie that an answer to it has set, which it sends in the requests that
+    follow. It forgets none: after a log-out, it tries the old one."""
 
     headers: Fields = ()
     subprotocols: tuple[bytes, ...] = ()
     jar: list[bytes] | None = None
+    own: list[bytes] | None = None
 
     def keep(self, set_cookie: bytes) -> None:
         """An answer has set a cookie."""
-        if self.jar is not None and set_cookie:
-            self.jar.append(set_cookie.partition(b";")[0])
+        cookie = set_cookie.partition(b";")[0]
+        if self.jar is not None and cookie:
+            self.jar.append(cookie)
+        if self.own is not None and cookie.partition(b"=")[2]:
+            self.own[:] = [cookie]
+
+    @property
+    def fields(self) -> Fields:
+        """The header fields of the next request."""
+        return (*self.headers, *((b"Cookie", cookie) for cookie in self.own or ()))
 
 
 class Page(Struct, frozen=True):
@@ -65,7 +75,7 @@ class Page(Struct, frozen=True):
         """The headers of a request, beside those that every client sends."""
         fields = ((b"Content-Type", self.media), (b"Origin", self.origin), (b"X-Request-Id", self.request_id))
         own = tuple((name, value) for name, value in fields if value is not None)
-        given = (*own, *self.sent.headers, *self.forwarding[0])
+        given = (*own, *self.sent.fields, *self.forwarding[0])
         return given if self.asks is None else (*given, self.asks)
 
     def of(self, number: int) -> Page:
