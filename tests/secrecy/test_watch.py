@@ -149,7 +149,7 @@ def tell_token(arrivals: Arrivals, peer: object, credentials: Any, now: float) -
     arrivals._shared.outbox.append(Emit(event))
 
 
-def raise_password(logins: Logins, caller: object, call: object, scheme: str, credentials: Basic, now: float) -> None:
+def raise_password(logins: Logins, caller: object, call: object, scheme: str, credentials: Basic, *more: Any) -> None:
     UsageError(f"{credentials.password!r} is wrong")
 
 
@@ -209,8 +209,8 @@ def test_a_new_cookie_is_told_once() -> None:
 
 def test_a_short_credential_is_not_looked_for() -> None:
     watch = Watch()
-    watch.credentials((Bearer("seven ."), Basic("a user whose name is known", "")))
-    watch.out("the log", "seven ., a user whose name is known")
+    watch.credentials((Bearer("nine char"), Basic("a user whose name is known", "")))
+    watch.out("the log", "nine char, a user whose name is known")
     assert watch.leaks() == []
 
 

@@ -16,7 +16,7 @@ from posthouse.core.values.effects import Effect, Emit, Invoke
 
 from .search import Search
 
-SHORTEST: Final = 8
+SHORTEST: Final = 10
 """Characters. A shorter credential is not looked for: other words have it, too."""
 
 SET_COOKIE: Final = re.compile(rb"\r\nSet-Cookie: __Host-posthouse=([\w-]{43});")
