@@ -197,6 +197,22 @@ async def test_a_client_that_has_gone_cancels_its_call(app: Application) -> None
         assert (json.loads(body)["calls"], json.loads(body)["sockets"]) == (0, 1)
 
 
+async def test_a_host_that_repeats_the_end_of_the_body_and_never_waits_is_answered(app: Application) -> None:
+    async with hand(app) as server:
+        data = text("later", [5])
+        events: list[Any] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": data if not events else b"", "more_body": False}
+
+        async def send(event: Any) -> None:
+            events.append(event)
+
+        scope = server.scope("http", "/rpc", (JSON, (b"content-length", b"%d" % len(data))), method="POST")
+        await app(scope, receive, send)
+        assert json.loads(events[1]["body"])["result"] == 5
+
+
 async def test_a_call_ends_at_its_deadline(app: Application) -> None:
     async with hand(app) as server:
         data = text("wait")

@@ -94,6 +94,8 @@ class Networks:
             return False
         if peer.transport == "pipe" or not peer.host:
             return self.unix and peer.transport == "stream"
+        if not self._prefixes:
+            return False
         address = _read_ip(peer.host.partition("%")[0])
         return address is not None and self.have(address)
 

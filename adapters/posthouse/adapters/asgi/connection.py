@@ -10,6 +10,7 @@ from collections import deque
 from typing import Final, NamedTuple
 
 import anyio
+import anyio.lowlevel
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.server.entrances.endpoints import Endpoints
 from posthouse.core.values.peers import Identity, SocketId
@@ -144,12 +145,17 @@ class Connection:
                     if held:
                         self._tell_sent(len(data))
         except OSError:  # the peer has gone
-            self.close()
+            self._end()
         finally:
             self._busy = self._slow = False
         if self._closing:
+            self._end()
+
+    def _end(self) -> None:
+        """Report the end, unless it was reported, and perform what follows."""
+        if self.open:
             self.close()
-        self._flush()
+            self._flush()
 
     def _tell_sent(self, size: int) -> None:
         self._board.sent(self._id, size, self._runner.now())
@@ -184,8 +190,7 @@ class Exchange(Connection):
             await self._receive(receive)
             await self._drain()
         finally:
-            self.close()
-            self._flush()
+            self._end()
 
     async def _receive(self, receive: Receive) -> None:
         """Take the body. Behind it, wait until the answer is there or the client has gone."""
@@ -202,6 +207,8 @@ class Exchange(Connection):
             elif more:
                 more = message.get("more_body", False)
                 self._tell_body(message.get("body", b""), more)
+            else:
+                await anyio.lowlevel.checkpoint()  # a host may repeat the end of the body, and never wait
 
     def _tell_body(self, data: bytes, more: bool) -> None:
         self._board.received_body(self._id, data, self._runner.now(), more=more)
@@ -239,8 +246,7 @@ class WebSocket(Connection):
                 await self._read(receive)
                 group.cancel_scope.cancel()
         finally:
-            self.close()
-            self._flush()
+            self._end()
 
     async def _read(self, receive: Receive) -> None:
         while self.open:
