@@ -309,9 +309,8 @@ async def test_messages_that_break_a_rule_close_the_websocket() -> None:
         assert await websocket.next() == 4400
 
 
-async def test_a_client_that_does_not_take_its_texts_is_not_read_and_then_closed() -> None:
-    config = Config(write_timeout=0.2)
-    async with hand(asgi(house(), config=config)) as server:
+async def test_a_client_that_does_not_take_its_texts_is_not_read_until_it_does(app: Application) -> None:
+    async with hand(app) as server:
         slow, other = await server.opened(), await server.opened()
         slow.slow()
         slow.say(text("add", [0, 0], 0))
@@ -322,9 +321,14 @@ async def test_a_client_that_does_not_take_its_texts_is_not_read_and_then_closed
         assert len(slow.given.waiting) == 9
         slow.may_send.set()
         assert [(await slow.next())["result"] for _ in range(10)] == list(range(10))
+
+
+async def test_a_client_that_takes_nothing_is_closed_and_then_cut() -> None:
+    async with hand(asgi(house(), config=Config(write_timeout=0.05))) as server:
+        slow, other = await server.opened(), await server.opened()
         slow.slow()
         slow.say(text("add", [0, 0], 0))
-        await slow.end()  # closed, and then cut
+        await slow.end()
         assert (await other.call("add", [1, 1]))["result"] == 2
 
 

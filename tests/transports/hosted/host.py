@@ -53,6 +53,7 @@ class Host:
         self.sent: dict[SocketId, list[bytes]] = {}
         self.closed: dict[SocketId, bool] = {}
         self.stopped: list[SocketId] = []
+        self.ending: list[SocketId] = []
         self.slow: dict[SocketId, int] = {}
         self.waiting: list[Invoke] = []
         self.actions: list[Any] = []
@@ -76,7 +77,9 @@ class Host:
                     self.stopped.append(action.socket)
                 elif isinstance(action, StartReading):
                     self.stopped.remove(action.socket)
-                elif isinstance(action, CloseSocket) and not (action.flush and self.slow.get(action.socket)):
+                elif isinstance(action, CloseSocket) and action.flush and self.slow.get(action.socket):
+                    self.ending.append(action.socket)
+                elif isinstance(action, CloseSocket):
                     self.closed[action.socket] = action.flush
                     board.closed(action.socket, self.now)
                 elif isinstance(action, Invoke):
@@ -98,6 +101,10 @@ class Host:
         """A slow socket takes all that it was sent."""
         self.board.sent(socket, self.slow.pop(socket), self.now)
         self.run()
+        if socket in self.ending and socket not in self.closed:
+            self.closed[socket] = True
+            self.board.closed(socket, self.now)
+            self.run()
 
     def pass_time(self, seconds: float) -> None:
         until = self.now + seconds
