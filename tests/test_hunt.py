@@ -104,6 +104,16 @@ def test_outcomes_are_kept_so_that_a_hunt_continues(tmp_path: Path) -> None:
     assert "| **core** (at least 85 %) | 4 | 0 | 4 | 100 % |" in document
 
 
+def test_what_is_known_so_far_is_told_without_a_hunt(tmp_path: Path) -> None:
+    root = project(tmp_path)
+    kept = run(root, "--sample", "3").stdout
+    done = run(root, "--sample", "30", "--so-far", "--write")
+    assert "[core/door.py" not in done.stderr
+    assert done.stdout == kept and "| **core** (at least 85 %) | 1 | 0 | 1 | 100 % |" in kept
+    document = (root / "docs/internals/simulation.md").read_text()
+    assert "`python -m tools.hunt --seed 3 --sample 30 --seconds 0.05`, the first 1" in document
+
+
 def test_only_what_was_missed_is_hunted_again(tmp_path: Path) -> None:
     root = project(tmp_path, door=f"{DOOR}\n\nUNSEEN = 5\n")
     run(root, "--sample", "30")
