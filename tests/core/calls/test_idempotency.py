@@ -316,3 +316,17 @@ def test_at_rest_nothing_is_left() -> None:
     assert (keys.records, keys.kept, keys.by_owner, keys.bytes) == ({}, {}, {}, 0)
     assert world.gateway.next_timeout() is None
     assert CallId(1) not in world.gateway._calls.records
+
+
+def test_a_repeated_call_that_gets_its_slot_when_the_first_is_forgotten_has_not_started() -> None:
+    world, one, two = two_of(max_calls_per_connection=1)
+    world.call(two, "echo", [], 5)
+    (other,) = world.invoked()
+    world.call(one, "echo", [], 6)
+    world.take()
+    ask(world, one, 1)  # it waits for a slot
+    ask(world, two, 2)  # so does the one that repeats it
+    world.call(one, "rpc.cancel", {"id": 1}, 9)
+    world.take()
+    world.complete(other.call, 8)
+    assert replies(world) == {5: 8, 2: -32009}

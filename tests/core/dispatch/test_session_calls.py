@@ -11,7 +11,7 @@ from posthouse.core.operations.operations import Failed
 from posthouse.core.store.outcomes import Done, MaybeApplied
 from posthouse.core.store.requests import AddSession, EndSession, FindSession, ResumeSession, UpdateSession, UseSession
 from posthouse.core.values.effects import AskStore, Disconnect, Transmit
-from posthouse.core.values.lifecycle import LimitBreached, SessionEnded
+from posthouse.core.values.lifecycle import LimitBreached, SessionEnded, SessionResumed
 from posthouse.core.values.peers import ConnectionId, Identity, OperationId
 
 from tests.core.sessions.sessioned import ADA, BOB, SessionWorld, told
@@ -461,3 +461,12 @@ def test_a_proof_that_is_not_waited_for_is_withdrawn() -> None:
     world.gateway.disconnected(two, None, 0.0)
     assert world.gateway._session_keys.asked == {}
     assert world.settle(OperationId(2), Done(None)) is False
+
+
+def test_an_exchange_resumes_with_a_new_secret_and_is_not_told() -> None:
+    world = SessionWorld()
+    made = world.create(world.opened())
+    http = world.connect("http")
+    world.call(http, "session.resume", key(made))
+    assert told(world, SessionResumed) == []
+    assert world.gateway._connections.records[http].identity == ADA

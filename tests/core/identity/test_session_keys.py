@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from posthouse.core.identity.session_keys import is_unavailable
 from posthouse.core.operations.operations import Busy, Failed, Refused
+from posthouse.core.sessions.keys import SessionKey
 from posthouse.core.store.outcomes import Done, Full, MaybeApplied
 from posthouse.core.values.lifecycle import SessionEnded
 from posthouse.core.values.peers import ConnectionId, Identity, OperationId
 
-from tests.core.sessions.sessioned import ADA, SessionWorld, told
+from tests.core.sessions.sessioned import ADA, BOB, SessionWorld, told
 
 
 def resuming(identity: Identity = ADA) -> tuple[SessionWorld, ConnectionId]:
@@ -90,3 +91,30 @@ def test_a_store_that_says_nothing_is_unavailable(outcome: Done, unavailable: bo
 def row_of(world: SessionWorld) -> object:
     """The row of a session as the store had it before."""
     return world.gateway._session_requests.mint(ADA, b"{}", 0.0).row
+
+
+def test_a_user_who_was_verified_before_still_counts_unless_revoked_meanwhile() -> None:
+    world = SessionWorld()
+    keys = world.gateway._session_keys
+    first, second, third = keys.begin(), keys.begin(), keys.begin()
+    assert keys.counts(first, ADA) is True
+    world.gateway.revoke("ada", 0.0)
+    assert keys.counts(second, ADA) is False
+    keys.withdraw(third)
+    assert keys.counts(third, BOB) is False
+    assert keys.asked == {}
+
+
+def test_a_key_is_used_without_another_secret() -> None:
+    world = SessionWorld(external=True)
+    keys, heard = world.gateway._session_keys, list[object]()
+    keys.on("mine", lambda subject, outcome, now: heard.append((subject, outcome)))
+    operation = keys.ask("mine", 7, SessionKey("one", "secret"), 0.0)
+    assert isinstance(operation, int)
+    world.hear()
+    world.settle(OperationId(operation), Refused("unknown"))
+    assert heard == [(7, Refused("unknown"))]
+    again = keys.ask("mine", 8, SessionKey("one", "secret"), 0.0)
+    assert isinstance(again, int)
+    keys.withdraw(keys.begin(), OperationId(again))
+    assert world.gateway._storage.records == {}

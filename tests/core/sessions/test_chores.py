@@ -118,3 +118,11 @@ def test_there_are_no_more_users_than_revocations() -> None:
     told.conclude(1, Done(()))
     told.conclude(2, Done(()))
     assert (told.chores.ending, told.chores.records) == ({}, {})
+
+
+def test_a_store_in_memory_has_done_it_at_once() -> None:
+    state = shared()
+    storage = Storage(state, Operations(state))
+    chores = Chores(state, storage)
+    chores.tell(EndSessions(chores.write_id(), ADA), 0.0, of=ADA)
+    assert (chores.records, chores.ending) == ({}, {})

@@ -51,6 +51,7 @@ def test_a_repr_shows_no_secret() -> None:
 
 def test_secrets_come_from_a_source_of_their_own() -> None:
     asked = requests()
+    assert asked.durable == "memory"
     asked.secrets = lambda size: b"\xff" * size
     made = asked.mint(Identity("ada"), b"{}", 0.0)
     assert (made.row.id, made.secret) == (ID, "_" * 42 + "8")

@@ -285,3 +285,31 @@ def test_what_is_not_attached_may_change_and_end() -> None:
     table.tell_store(EndSession("w", "x"), 0.0)
     table.end("x", "expired", 0.0)
     assert (table.records, told(world, SessionEnded)) == ({}, [SessionEnded("x", "expired", 0, 0.0)])
+
+
+def test_an_anonymous_session_over_http_is_found_by_its_id_alone_and_its_end_is_not_told() -> None:
+    world = SessionWorld()
+    one = world.connect("http")
+    world.call(one, "session.create", {})
+    table = world.gateway._sessions
+    (id,) = table.records
+    assert (table.by_user, [each.id for each in table.connections_of(id)]) == ({}, [one])
+    world.gateway.outbox.clear()
+    world.gateway.disconnected(one, None, 0.0)
+    assert (table.records, told(world, SessionDetached)) == ({}, [])
+
+
+def test_the_connections_of_sessions_are_found_by_kind_and_user() -> None:
+    world = SessionWorld()
+    one, two, three = world.opened(), world.connect("cli"), world.opened(BOB)
+    made, other = world.create(one), world.create(three)
+    resume(world, two, made)
+    table, ids = world.gateway._sessions, [str(made["id"]), str(other["id"]), "x"]
+
+    def among(kinds: list[str] | None, users: list[str] | None, namespace: str = "") -> list[ConnectionId]:
+        return [each.id for each in table.among(ids, kinds, users, namespace)]
+
+    assert among(None, None) == [one, two, three]
+    assert among(["cli"], None) == [two]
+    assert among(None, ["bob"]) == [three]
+    assert among(None, ["bob"], "idp") == []

@@ -25,7 +25,7 @@ TOKEN: Final = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 
 
 class Request(Struct, gc=False):
-    """A request, or a notification if `id` is None. `id` and `params` are JSON texts."""
+    """A request, or a notification if `id` is None. `id` and `params` are JSON texts. `key` is its idempotency key."""
 
     method: str
     id: bytes | None
@@ -33,6 +33,7 @@ class Request(Struct, gc=False):
     timeout_ms: int | None = None
     progress_token: str | int | None = None
     request_id: str | None = None
+    key: str | None = None
 
 
 class Response(Struct, gc=False):
@@ -208,14 +209,14 @@ def _request(members: Members, id: bytes | None, config: Config) -> Request:
     for member in (meta.idempotency_key, meta.timeout_ms, meta.traceparent, meta.progress_token):
         if len(bytes(member)) > config.max_id_bytes:
             raise DecodeError
-    decode(meta.idempotency_key, type=str | None)
+    key: str | None = decode(meta.idempotency_key, type=str | None)
     decode(meta.traceparent, type=str | None)
     timeout_ms: int | None = decode(meta.timeout_ms, type=TIMEOUT | None)
     request_id: str | None = decode(meta.request_id, type=str | None)
     if request_id is not None and not (0 < len(request_id) <= 128 and all("!" <= char <= "~" for char in request_id)):
         raise DecodeError
     token: str | int | None = decode(meta.progress_token, type=str | TOKEN | None)
-    return Request(method, id, params, timeout_ms, token, request_id)
+    return Request(method, id, params, timeout_ms, token, request_id, key)
 
 
 def read_sent(text: bytes) -> list[Sent] | Sent:

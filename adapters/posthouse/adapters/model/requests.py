@@ -112,6 +112,9 @@ class Requests:
             if refusal is not None:
                 return (refusal,)
         if method is not None:
+            key = request.key or connection.peer.meta.idempotency_key
+            if key is not None and connection.identity.key is None:
+                return (INVALID_PARAMS,)  # nobody's key, and it has no session
             return self.calls.admit(slot, request, method)
         changes = request.method in CHANGES
         if not cancels and (changes or connection.changing is not None):
