@@ -62,4 +62,4 @@ def test_granian_serves_the_application_and_ends(tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE) == 0
         finally:
-            process.kill()
+            process.terminate()  # it ends its worker, which would outlive it otherwise
