@@ -18,6 +18,7 @@ from .plays import beginnings, callers, declared, ends, handlers, hooks, liars, 
 from .plays.accounts import sessions
 from .scene import SCENES
 from .stage import Stage
+from .stored import kept
 
 MODULES: Final = (
     beginnings,
@@ -33,6 +34,7 @@ MODULES: Final = (
     turns,
     values,
     sessions,
+    kept,
 )
 """The modules that declare scenes."""
 

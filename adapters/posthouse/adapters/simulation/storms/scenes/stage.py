@@ -35,7 +35,7 @@ LATENCY: Final = 0.001
 PLACE: Final = ("127.0.0.1", 8000)
 """Where a server listens, if it is not told otherwise."""
 
-DRAWN: Final = compile(r"((?:public_id=|incident=|connection_id\"?: ?\"|incident\":\"))[^,\" ]+")
+DRAWN: Final = compile(r"((?:public_id=|session=|incident=|connection_id\"?: ?\"|incident\":\"))[^,\" ]+")
 """What the server draws: its text is hidden in the lines."""
 
 PLACE_OF_OBJECT: Final = compile(r" at 0x[0-9a-f]+")
