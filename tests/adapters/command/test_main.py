@@ -142,8 +142,8 @@ def test_no_command_prints_the_help_on_stderr_and_is_exit_code_2(capsys: pytest.
 
 
 def test_options_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "--backen", "x"]) == 2
-    assert "no such option '--backen'. Did you mean '--backend'?" in capsys.readouterr().err
+    assert main(["serve", "--por", "x"]) == 2
+    assert "no such option '--por'. (Did you mean one of: '--port', '--store'?)" in capsys.readouterr().err
 
 
 # Imports

@@ -124,7 +124,7 @@ def revocations(gateway: Gateway) -> None:
         max(len(revoked.records), len(revoked.recent)) <= most,
         "identity: no more revocations are kept than max_revocations",
     )
-    needed = bool(verifications.records) or bool(gateway._session_keys.asked)
+    needed = bool(verifications.records) or bool(verifications.looked_up) or bool(gateway._session_keys.asked)
     must(needed or not revoked.recent, "identity: a revocation is kept that nothing needs")
     verified = [each.identity for each in cache.records.values()]
     for record in gateway._connections.records.values():

@@ -12,6 +12,7 @@ from msgspec.json import decode
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.storms.catalogue.conversations import CONVERSATIONS, converse
+from posthouse.adapters.simulation.storms.episodes.users import Users
 from posthouse.core.service.service import Service
 
 from .plays import beginnings, callers, declared, ends, handlers, hooks, liars, limits, lives, proxies, turns, values
@@ -79,10 +80,10 @@ def check(name: str) -> int:
 
 
 def perform_part(seed: object, stream: Stream, service: Service) -> int:
-    """Lead some conversations with this service, and perform some scenes. Storms whose seeds follow each other go
-    through all of them. Returns the number of events. Raises Violation."""
+    """Lead some conversations with this service, perform some scenes, and an episode of users. Storms whose seeds
+    follow each other go through all conversations and scenes. Returns the number of events. Raises Violation."""
     converse(in_turn(CONVERSATIONS, PARTS, seed, stream), stream, service)
-    return sum(map(check, in_turn(list(SCENES), ACTS, seed, stream)))
+    return sum(map(check, in_turn(list(SCENES), ACTS, seed, stream))) + Users(stream).run()
 
 
 def in_turn(all: Sequence[S], parts: int, seed: object, stream: Stream) -> list[S]:
