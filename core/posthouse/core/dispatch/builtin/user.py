@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -51,29 +51,24 @@ class UserMethods(Part):
 
     def register(self, user: str, password: str) -> Account:
         """Make a user, who logs in with this password. The user has no scopes."""
-        account: Account = self.begin(self.tables.users.register(self.caller, user, password, UNSET, self.now))
-        return account
+        return cast("Account", self.begin(self.tables.users.register(self.caller, user, password, UNSET, self.now)))
 
     def register_with_profile(self, user: str, password: str, profile: Any = UNSET) -> Account:
         """Make a user, who logs in with this password. The user has no scopes. `profile` is what the service asks."""
-        account: Account = self.begin(self.tables.users.register(self.caller, user, password, profile, self.now))
-        return account
+        return cast("Account", self.begin(self.tables.users.register(self.caller, user, password, profile, self.now)))
 
     def me(self) -> Account:
         """Describe the caller's user."""
-        account: Account = self.begin(self.tables.users.me(self.caller, self.now))
-        return account
+        return cast("Account", self.begin(self.tables.users.me(self.caller, self.now)))
 
     def update(self, profile: Any) -> Account:
         """Change the caller's profile."""
-        account: Account = self.begin(self.tables.users.update(self.caller, profile, self.now))
-        return account
+        return cast("Account", self.begin(self.tables.users.update(self.caller, profile, self.now)))
 
     def password(self, old: str | None, new: str, user: str | None = None) -> Account:
         """Change the caller's password, if `old` is right. With the scope `users`, that of another `user`, and `old` is
         null. Other connections, log-ins and sessions of the user end."""
-        account: Account = self.begin(self.tables.users.password(self.caller, old, new, user, self.now))
-        return account
+        return cast("Account", self.begin(self.tables.users.password(self.caller, old, new, user, self.now)))
 
     def remove(self, password: str | None = None, user: str | None = None) -> Removed:
         """Remove the caller's user, if the password is right, with its tokens and sessions. With the scope `users`,
@@ -89,10 +84,8 @@ class UserMethods(Part):
 
     def disable(self, user: str, disabled: bool = True) -> Account:
         """Disable a user: its log-ins are refused, its connections and sessions end. False: enable it again."""
-        account: Account = self.begin(self.tables.users.disable(self.caller, self.call, user, disabled=disabled))
-        return account
+        return cast("Account", self.begin(self.tables.users.disable(self.caller, self.call, user, disabled=disabled)))
 
     def scopes(self, user: str, scopes: tuple[str, ...]) -> Account:
         """Give a user these scopes, and no others. Its connections lose the others, its sessions end."""
-        account: Account = self.begin(self.tables.users.scopes(self.caller, user, scopes))
-        return account
+        return cast("Account", self.begin(self.tables.users.scopes(self.caller, user, scopes)))
