@@ -324,3 +324,28 @@ def test_row_04_a_log_in_with_a_large_body_and_an_old_cookie_is_refused() -> Non
     socket = board.open(HERE)
     head = announce(1_001).replace(b"Authorization: Bearer right", b"Cookie: __Host-posthouse=old")
     assert status(board.feed(socket, head)) == 401
+
+
+def test_row_59_calls_with_made_up_tokens_evict_no_connection_that_is_idle() -> None:
+    board = Expiring(memory_budget=100_000)
+    idle = Attacker(board)
+    statuses = []
+    for number in range(8):
+        socket = board.open(HERE)
+        head = b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        head += b"Authorization: Bearer %d\r\nContent-Length: 30000\r\n\r\n" % number
+        answer = board.feed(socket, head + b" " * 30_000)
+        statuses.append(status(answer) if answer else None)
+    assert statuses == [None] * 3 + [503] * 5
+    board.settle()
+    assert not idle.over
+    assert idle.frames() == []
+
+
+def test_row_04_a_large_body_that_stops_behind_its_verification_has_its_deadline() -> None:
+    board = Expiring(require_authentication=True, max_message_bytes_unauthenticated=10, body_timeout=3.0)
+    socket = board.open(HERE)
+    board.feed(socket, announce(1_000))
+    board.settle()
+    board.at(3.0)
+    assert status(board.take(socket)) == 408

@@ -29,7 +29,7 @@ import posthouse.transports
 import wsproto
 from anyio.to_thread import run_sync
 from posthouse.adapters import Server, running
-from posthouse.core import Address, Config, Gateway, Invoke, Service
+from posthouse.core import Address, Bearer, Config, Gateway, Identity, Invoke, Service, Verify
 from posthouse.transports import Switchboard
 
 from benchmarks.load.connection import HANDSHAKE, Connection, Shape
@@ -83,9 +83,10 @@ def fewest(counts: list[int]) -> int:
 
 
 def through_switchboard(address: Address, opening: bytes, request: Callable[[], bytes]) -> int:
-    """Return the calls of an `echo` from its bytes to the bytes of its reply."""
+    """Return the calls of an `echo` from its bytes to the bytes of its reply. Its credentials, if any, are accepted."""
     service = Service("counted", public=True)
     service.method(echo)
+    service.authenticator("bearer")(accept)
     board = Switchboard(Gateway(service, Config(), wall=0.0, entropy=bytes))
     id = board.opened(address, 0.0)
     assert id is not None
@@ -101,10 +102,23 @@ def through_switchboard(address: Address, opening: bytes, request: Callable[[], 
             for action in outbox:  # it grows meanwhile
                 if type(action) is Invoke:
                     board.complete(action.call, action.method.function(*action.args, **action.kwargs), 0.0)
+                elif type(action) is Verify:
+                    board.conclude(action.operation, accept(action.credentials), 0.0)
         assert any(MESSAGE.encode() in getattr(action, "data", b"") for action in board.outbox), "it was not answered"
         board.outbox.clear()
         counts.append(counter.calls)
     return fewest(counts)
+
+
+def accept(credentials: Bearer) -> Identity:
+    """Accept every token."""
+    return Identity("ada")
+
+
+def with_token() -> bytes:
+    """The request of a client that repeats its token."""
+    token = b"\r\nAuthorization: Bearer 4f1c9a2b7d3e8c5061f2a9b4d7e3c8f0\r\n\r\n"
+    return Posts(new=False)(ASK).replace(b"\r\n\r\n", token, 1)
 
 
 def echo(message: str) -> str:
@@ -150,6 +164,7 @@ COUNTS: Final[dict[str, dict[str, Callable[[], int]]]] = {
     "switchboard": {
         "websocket": partial(through_switchboard, TCP, HANDSHAKE % b"/ws", partial(masked, ASK)),
         "http": partial(through_switchboard, TCP, b"", partial(Posts(new=False), ASK)),
+        "http_token": partial(through_switchboard, TCP, b"", with_token),
         "http_new_head": partial(through_switchboard, TCP, b"", partial(Posts(new=True), ASK)),
         "stdio": partial(through_switchboard, PIPE, b"", partial(bytes, ASK + b"\n")),
     },

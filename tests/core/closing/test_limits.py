@@ -7,6 +7,7 @@ from typing import Any
 from posthouse.core.values.effects import Drained
 from posthouse.core.values.peers import Address, ConnectionId, Peer
 
+from tests.core.identity.credentials import ADA, AuthWorld
 from tests.core.world import World, request
 
 HERE = Address("192.0.2.1", 5000)
@@ -92,3 +93,42 @@ def test_a_shut_down_is_over_when_the_last_handler_has_ended() -> None:
     assert Drained() not in world.take()
     world.complete(call)
     assert world.take() == [Drained()]
+
+
+def junk(world: AuthWorld, size: int) -> ConnectionId:
+    """A request with credentials of which nobody knows whether they are right, and a text of this size."""
+    one = world.arrive(kind="http")
+    world.gateway.receive(one, b"x" * size, world.now)
+    return one
+
+
+def test_row_59_who_is_not_verified_goes_first_the_newest_first() -> None:
+    world = AuthWorld(memory_budget=1000)
+    idle = world.connect()
+    first, second = junk(world, 500), junk(world, 500)
+    world.take()
+    third = junk(world, 1)
+    assert world.closes() == [(third, 1013, False)]
+    assert held(world, idle, 1, 0.0) == [(second, 1013, False)]
+    assert held(world, idle, 499, 0.0) == []
+    assert held(world, idle, 1, 0.0) == [(first, 1013, False)]
+    assert held(world, idle, 500, 0.0) == [(idle, 1013, False)]
+    assert world.gateway._arrivals.holding == {}
+
+
+def test_row_59_as_many_who_are_not_verified_go_as_must_and_then_the_idlest() -> None:
+    world = AuthWorld(memory_budget=1000)
+    idle, slow = world.connect(), world.connect()
+    world.gateway.heard(slow, 1.0)
+    first, second = junk(world, 400), junk(world, 400)
+    world.take()
+    assert held(world, slow, 700, 1.0) == [(second, 1013, False), (first, 1013, False)]
+    assert held(world, slow, 301, 1.0) == [(idle, 1013, False)]
+
+
+def test_row_59_a_text_of_a_caller_who_was_verified_is_not_held_any_more() -> None:
+    world = AuthWorld(memory_budget=1000)
+    one = junk(world, 500)
+    world.conclude(world.asked().operation, ADA)
+    assert (world.gateway._arrivals.holding, world.gateway.memory) == ({}, 0)
+    world.gateway.disconnected(one, None, 0.0)

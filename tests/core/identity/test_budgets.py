@@ -308,3 +308,12 @@ def test_registrations_are_counted_apart_and_wait_like_failures() -> None:
     assert world.budgets.charge_registration(world.caller(), world.now) == 2000
     assert world.budgets.charge_registration(world.caller("192.0.2.9"), world.now) == 0
     assert world.budgets.charge_registration(world.caller(""), world.now) == 0
+
+
+def test_a_refund_does_not_reach_into_a_minute_that_began_since() -> None:
+    guesses = Guesses(max_auth_failures_per_address=None)
+    late = guesses.charged(ADA)
+    guesses.now = 60.0
+    assert guesses.fails(5, ADA) == [0] * 5
+    guesses.budgets.refund(late)
+    assert guesses.fails(1, ADA) == [1_000]

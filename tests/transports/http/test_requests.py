@@ -376,3 +376,32 @@ def test_where_authentication_is_required_a_known_head_with_another_cookie_has_n
         assert whole == (wanted if isinstance(wanted, Exchange) else None)
         refusals.append(refused(wanted, 401))
     assert refusals == [False, demanding, False]
+
+
+def token(value: bytes) -> bytes:
+    return b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n" + (
+        b"Authorization: Bearer %b\r\n\r\n{}" % value
+    )
+
+
+def test_a_head_that_comes_again_on_its_socket_is_not_read_again_and_another_one_is() -> None:
+    known = KnownHeads()
+    first, other = (RequestReader(Config(), Policy(), known) for _ in range(2))
+    for each in (first, other):
+        each.buffer += token(b"a")
+        assert isinstance(each.read_head(0.0), Exchange)
+    exchanges = [first.read_whole(token(value)) for value in (b"a", b"a", b"b", b"a")]
+    headers = [each.headers for each in exchanges if each is not None]
+    assert [dict(each)[b"authorization"] for each in headers] == [b"Bearer a", b"Bearer a", b"Bearer b", b"Bearer a"]
+    assert headers[0] is headers[1]
+    theirs = other.read_whole(token(b"c"))
+    assert theirs is not None
+    assert dict(theirs.headers)[b"authorization"] == b"Bearer c"
+
+
+def test_a_long_head_is_not_kept_for_its_socket() -> None:
+    requests = RequestReader(Config(), Policy(), KnownHeads())
+    requests.buffer += token(b"a")
+    assert isinstance(requests.read_head(0.0), Exchange)
+    assert requests.read_whole(token(b"x" * 1_024)) is not None
+    assert requests._last is None

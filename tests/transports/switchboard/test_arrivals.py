@@ -324,3 +324,14 @@ def test_statistics_are_told_during_a_shut_down() -> None:
     door.board.shut_down(0.0)
     door.decide(ADMIN)
     assert door.take(door.socket).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_each_request_of_a_socket_has_its_own_token() -> None:
+    door = Doorway()
+    door.feed(door.socket, post(b"first"))
+    door.decide(ADA)
+    door.feed(door.socket, post(b"first"))
+    door.feed(door.socket, post(b"other"))
+    assert [verify.credentials for verify in door.asked()] == [Bearer("first"), Bearer("other")]
+    door.decide(Refused())
+    assert door.take(door.socket).endswith(b'"id":null}')

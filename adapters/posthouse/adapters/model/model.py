@@ -178,7 +178,7 @@ class Model:
             must(self._shutdown is not None, "shutdown: close code 1012 without a shutdown", effect)
             must(not (effect.flush and connection.calls), "shutdown: a connection was closed before its calls", effect)
         if connection.admitted:
-            self._validity.check_closed(connection, effect)
+            self._validity.check_closed(connection, effect, self.connections.values())
         connection.closing = effect.code, effect.reason.text
         self._drop(connection)
 

@@ -95,11 +95,14 @@ class Validity:
             right = not connection.reachable or connection.limited is limited
             must(right, "identity: messages are limited, or not, unlike their caller", connection.number)
 
-    def check_closed(self, connection: Connection, effect: Disconnect) -> None:
+    def check_closed(self, connection: Connection, effect: Disconnect, others: Iterable[Connection]) -> None:
         """The gateway closes a connection that was admitted. Raises Violation if it is told that its credentials have
-        expired, and they have not."""
+        expired, and they have not; or if it must go for memory that others hold who are not verified."""
         closes_at = connection.closes_at
         over = closes_at is not None and closes_at <= self._expected.now
+        if effect.reason.name == "memory_budget":
+            first = [each.number for each in others if each.open and each.pending and each.text]
+            must(not first, "limits: a connection is closed before those that are not verified", *first)
         revoked = effect.reason.name == REVOKED
         must(revoked is (connection.revoked is not None), "identity: the wrong user is revoked", effect)
         must(over or effect.reason.name != EXPIRED, "identity: a connection was closed that has not expired", effect)

@@ -30,7 +30,7 @@ DRAIN_OVER: Final = "drain_timeout"
 
 class Drain:
     """One shut-down. `began`: when, or None. `accepting`: new sockets are accepted. `timed_out`: wait for nothing more.
-    `over`: `Drained` was sent."""
+    `over`: `Drained` was sent. `arrivals` are the peers that are not verified yet."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Drain:
         self._delivery = delivery
         self._dispatch = dispatch
         self._outcomes = outcomes
-        self._arrivals = arrivals
+        self.arrivals = arrivals
         self._timetable: list[Timer] = []
         self.began: float | None = None
         self.accepting = True
@@ -61,7 +61,7 @@ class Drain:
         """Refuse new calls, tell peers and set the timetable. It ends after `drain_timeout` even if calls still run."""
         config, timers = self._shared.config, self._shared.timers
         self.began = now
-        self._dispatch.draining = self._arrivals.draining = True
+        self._dispatch.draining = self.arrivals.draining = True
         self._shared.outbox += (BeginDrain(), Emit(DrainStarted(now)))
         grace = config.drain_grace if grace is None else grace
         timetable = (

@@ -56,9 +56,16 @@ class Limits:
         shared.unsettled = shared.held > budget or drain.began is not None
 
     def _relieve(self, now: float) -> None:
-        """Memory is over budget: close the connection heard from least recently. Repeat after one second, or sooner if
-        memory grew."""
+        """Memory is over budget: refuse the peers that have sent a text and are not verified, the newest first. If that
+        is not enough, close the connection heard from least recently. Repeat after one second, or sooner if memory
+        grew."""
         held = self._shared.held
+        excess = held - self._shared.config.memory_budget
+        for id, size in reversed(self._drain.arrivals.holding.items()):
+            self._shared.breach(id, MEMORY_BUDGET)
+            excess -= size
+            if excess <= 0:
+                return
         if held <= self._relieved_to and now < self._relieved_at + RELIEF:
             return
         idlest = self._connections.idlest()

@@ -285,15 +285,22 @@ class Connections:
         record.admitted = True
         self.by_kind[record.peer.kind][record.id] = record
         self.by_public_id[record.public_id] = record
-        if record.identity.user is not None:
-            self._find_by_user(record)
+        identity = record.identity
+        if identity.user is not None:  # as `_find_by_user` does: each exchange of a user comes here
+            self.by_user.setdefault((identity.namespace, identity.user), {})[record.id] = record
 
     def drop(self, record: Connection, now: float) -> None:
         """The connection is closing or gone: take it out of the indexes."""
         self.by_kind[record.peer.kind].pop(record.id, None)
         self.by_public_id.pop(record.public_id, None)
-        if record.identity.user is not None:
-            self._forget_user(record)
+        identity = record.identity
+        if identity.user is not None:  # as `_forget_user` does
+            user = identity.namespace, identity.user
+            others = self.by_user.get(user)
+            if others is not None:
+                others.pop(record.id, None)
+                if not others:
+                    del self.by_user[user]
 
     def remove(self, record: Connection) -> None:
         """The connection is gone: forget it. The next request of its socket may come from another client."""

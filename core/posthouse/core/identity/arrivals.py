@@ -85,7 +85,8 @@ class Arrival(Struct, eq=False):
 
 
 class Arrivals:
-    """The connections whose credentials are being verified. `texts` are for those that are admitted."""
+    """The connections whose credentials are being verified. `holding` are those that have sent a text, with its size.
+    `texts` are for those that are admitted."""
 
     def __init__(
         self,
@@ -104,6 +105,7 @@ class Arrivals:
         self._receive, self._logs_in = texts
         self.draining = False
         self.records: dict[ConnectionId, Arrival] = {}
+        self.holding: dict[ConnectionId, int] = {}
         verifications.on(ARRIVAL, self._verified)
         keys.on(ARRIVAL, self._used)
 
@@ -129,6 +131,7 @@ class Arrivals:
         if record.pushable or arrival.text is not None:
             raise UsageError(f"connection {record.id} is not admitted yet: it has no text, or its one text was given")
         arrival.text = data
+        self.holding[record.id] = len(data)
         self._shared.hold(len(data))
         if arrival.verification is None and arrival.using is None:
             self._admit(record, arrival, now)
@@ -242,7 +245,7 @@ class Arrivals:
 
     def _forget(self, id: ConnectionId) -> Arrival:
         arrival = self.records.pop(id)
-        self._shared.hold(-len(arrival.text or b""))
+        self._shared.hold(-self.holding.pop(id, 0))
         return arrival
 
     def drop(self, record: Connection, now: float) -> None:

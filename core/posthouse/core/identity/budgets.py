@@ -101,18 +101,19 @@ class Ledger:
                 del self.records[next(iter(self.records))]
         self.records[key] = failures
         failures.forget(now)
-        entry = Entry(self, key, failures, failures.at)
+        entry = Entry(self, key, failures, failures.at, failures.began)
         failures.charge(self.allowed, now)
         return entry
 
 
 class Entry(Struct, eq=False):
-    """One attempt in one ledger. `was_at`: the failure before."""
+    """One attempt in one ledger. `was_at`: the failure before. `began`: the minute in which it was charged."""
 
     ledger: Ledger
     key: Hashable
     failures: Failures
     was_at: float
+    began: float
 
 
 class Charge(Struct, eq=False):
@@ -183,8 +184,10 @@ class Budgets:
         return self._shared.enforces(ledger.limit, caller.connection, caller.peer.address, now)
 
     def refund(self, charge: Charge) -> None:
-        """The attempt was no failure."""
+        """The attempt was no failure. Where counting has begun anew since, nothing is left to take back."""
         for entry in charge.entries:
+            if entry.failures.began != entry.began:
+                continue
             empty = entry.failures.refund(entry.was_at, charge.at)
             if empty and entry.ledger.records.get(entry.key) is entry.failures:
                 del entry.ledger.records[entry.key]

@@ -15,6 +15,9 @@ from posthouse.core.values.shared import Shared
 
 KEY_BYTES = 32
 
+SURROGATES = "surrogatepass"
+"""A text that is not valid Unicode has bytes, too."""
+
 Digest = bytes
 """Stands for one credential."""
 
@@ -44,7 +47,7 @@ class CredentialCache:
     def digest(self, credentials: Bearer | Basic) -> Digest:
         """What stands for these credentials. Pairs of user and password are unequal if either differs."""
         if isinstance(credentials, Bearer):
-            return sha256(encoded(credentials.token)).digest()
+            return sha256(credentials.token.encode("utf-8", SURROGATES)).digest()
         if not self._key:
             self._key = self._shared.entropy(KEY_BYTES)
         user, password = encoded(credentials.user), encoded(credentials.password)
@@ -56,10 +59,11 @@ class CredentialCache:
         cached = self.records.get(place)
         if cached is None:
             return None
-        if now >= cached.until or self._shared.expired(cached.identity, now):
+        identity = cached.identity
+        if now >= cached.until or (identity.expires_at is not None and self._shared.expired(identity, now)):
             self._remove(place)
             return None
-        return cached.identity
+        return identity
 
     def keep(self, authenticator: Authenticator, credential: Digest, identity: Identity, now: float) -> None:
         """These credentials were verified."""
@@ -99,4 +103,4 @@ def user_of(identity: Identity) -> UserKey:
 
 def encoded(text: str) -> bytes:
     """A part of a credential as bytes. Host code may give any text, also one that is not valid Unicode."""
-    return text.encode("utf-8", "surrogatepass")
+    return text.encode("utf-8", SURROGATES)

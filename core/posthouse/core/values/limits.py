@@ -23,8 +23,8 @@ Sockets and connections
   descriptor_reserve = 64: file descriptors kept free
       accepting stops, and resumes by itself
   memory_budget = 1 GiB: bytes held for all peers, with the headers of open WebSockets
-      new connections get 1013, over HTTP 503, like bodies on their way; then the idlest connections
-      are closed with 1013
+      new connections get 1013, over HTTP 503, like bodies on their way; then those that have sent a
+      text and are not verified yet get 503, and then the idlest connections are closed with 1013
 
 Opening
   tls_timeout = 5: seconds for the TLS handshake

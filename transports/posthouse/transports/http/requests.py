@@ -22,7 +22,7 @@ from .bodies import Body, ChunkedBody, CountedBody, body_deadline
 from .challenges import Challenges
 from .head import Head, HeadScanner, parse, read_plain
 from .judgement import Judge, JudgedHead, named
-from .known_heads import NO_HEADS, KnownHeads
+from .known_heads import MAX_HEAD_BYTES, NO_HEADS, KnownHeads
 from .routes import Call, Wanted
 
 EMPTY_LINE: Final = b"\r\n\r\n"
@@ -53,6 +53,8 @@ class RequestReader:
         self._body: Body | None = None
         self.body_since = 0.0
         self.meta: Meta = NO_META
+        self._last_raw = b""  # the last whole head that no other socket may know, because it may have credentials
+        self._last: JudgedHead | None = None
         self.head_read = False
         self.path = ""
         self.headers: Fields = ()
@@ -67,7 +69,14 @@ class RequestReader:
         if end < 4 or end == len(data) or self.buffer or self._scanner.begun or not (self._direct and self.head_read):
             return None
         raw = data[:end]
-        judged = self._known.find(raw) or self._read_new(raw)
+        if raw == self._last_raw:
+            judged = self._last
+        else:
+            judged = self._known.find(raw)
+            if judged is None:
+                judged = self._read_new(raw)
+                if end <= MAX_HEAD_BYTES:
+                    self._last_raw, self._last = raw, judged
         if judged is None or judged.length != len(data) - end or not judged.call:
             return None
         if self._proxy is not None and not self._names_client(self._proxy, judged):

@@ -116,7 +116,11 @@ class CodecOutputs:
         address = output.client or state.address
         path, headers = output.path, output.headers
         peer = Peer("http", address, state.socket, state.identity, output.meta, path, headers, state.host_scope)
-        credentials = read_credentials(output.headers) if self._gateway.authenticates else None
+        credentials = None
+        if self._gateway.authenticates:
+            if headers is not state.headers:
+                state.headers, state.credentials = headers, read_credentials(headers)
+            credentials = state.credentials
         self._gateway.receive(self._connect(state, peer, now, credentials), output.data, now)
 
     def _on_announced(self, state: SocketState, output: Announced, now: float) -> None:
@@ -126,8 +130,9 @@ class CodecOutputs:
         if output.ignored is not None and not self._ignored_told:
             self._tell_ignored(state, output.ignored, now)
         address = output.client or state.address
-        peer = Peer("http", address, state.socket, state.identity, output.meta, output.path, output.headers)
-        self._connect(state, peer, now, read_credentials(output.headers), ahead=True)
+        path, headers = output.path, output.headers
+        peer = Peer("http", address, state.socket, state.identity, output.meta, path, headers, state.host_scope)
+        self._connect(state, peer, now, read_credentials(headers), ahead=True)
 
     def _on_upgrade(self, state: SocketState, output: Upgrade, now: float) -> None:
         state.advance(ASK)

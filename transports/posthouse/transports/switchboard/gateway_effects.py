@@ -111,8 +111,7 @@ class GatewayEffects:
             state.advance(SocketEvent.OPEN)
             state.upgraded, state.codec = state.codec, codec
             self._sockets.unschedule(state)
-        if state.upgraded is not None or codec.output:
-            self._pending[state.socket] = state  # its credentials may have been verified meanwhile
+        self._pending[state.socket] = state  # its credentials may have been verified meanwhile
 
     def _transmit(self, effect: Transmit, now: float) -> None:
         state = self._sockets.by_connection[effect.connection]

@@ -13,6 +13,7 @@ from posthouse.core.values.peers import Address, ConnectionId, Identity, SocketI
 from posthouse.core.values.timers import Timer
 from posthouse.core.values.transitions import table
 from posthouse.transports.codec import Codec
+from posthouse.transports.fields import Fields
 
 from .write_queue import WriteQueue
 
@@ -111,7 +112,8 @@ class SocketState(Struct, eq=False):
     `codec_closed` is a fact of the phase: the codec gets no more input. `stopped` has the reasons not to read.
     `buffered` is what the codec held when it was measured, `due` its deadline. `stalled` is the deadline of bytes that
     are held for no connection; it moves with `progress_at`. `upgraded` is the codec before an upgrade: its outputs come
-    first. `arrived`: the client of the request that is being read was admitted. `host_scope` is for handlers."""
+    first. `arrived`: the client of the request that is being read was admitted. `host_scope` is for handlers.
+    `credentials` are those in `headers`, the ones of the last exchange: a client repeats them."""
 
     socket: SocketId
     address: Address
@@ -129,6 +131,8 @@ class SocketState(Struct, eq=False):
     upgraded: Codec | None = None
     arrived: bool = False
     host_scope: Any = None
+    headers: Fields | None = None
+    credentials: object = None
 
     def advance(self, event: SocketEvent) -> None:
         """Change the phase. Raises IllegalEvent if this cannot happen now."""

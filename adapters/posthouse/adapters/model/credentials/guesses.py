@@ -41,14 +41,14 @@ class Failed(Struct, eq=False):
 
 class Attempt(Struct, eq=False):
     """One verification, as it counts. `users`: the user, for each authenticator of its chain. `failed` is where it was
-    counted, with the time of the failure before."""
+    counted, with the time of the failure before and the minute."""
 
     address: str
     users: list[UserKey | None]
     known: bool
     slow: bool
     at: float
-    failed: list[tuple[Failed, float]]
+    failed: list[tuple[Failed, float, float]]
 
 
 class Guesses:
@@ -89,7 +89,7 @@ class Guesses:
         for name, key in self._places(attempt):
             failed = self._failed.setdefault(name, {}).setdefault(key, Failed(now, now))
             failed.pass_time(now)
-            attempt.failed.append((failed, failed.last))
+            attempt.failed.append((failed, failed.last, failed.began))
             failed.last = now
             if failed.allowed < getattr(self._config, name):
                 failed.allowed += 1
@@ -99,7 +99,9 @@ class Guesses:
 
     def forgive(self, attempt: Attempt) -> None:
         """The attempt was no failure."""
-        for failed, last in attempt.failed:
+        for failed, last, began in attempt.failed:
+            if failed.began != began:
+                continue  # counting has begun anew since
             if failed.last == attempt.at:
                 failed.last = last
             if failed.above:

@@ -54,6 +54,9 @@ BRIEF: Final = tuple(f"ada {life}" for life in LIVES)
 LATE: Final = "late "
 """Before a token: its authenticator takes a while to accept it."""
 
+JOINED: Final = "~"
+"""Stands for the space of a token in a head. With a space, the head cannot be read."""
+
 TOKENS: Final = (
     "ada",
     "ada",
@@ -93,6 +96,14 @@ WRONG: Final = "auth.wrong"
 GUESSING: Final = 700
 """How often, in a thousand turns, clients log in where they guess passwords."""
 
+DEMANDING: Final = 500
+"""In how many guarded storms, in a thousand, authentication is required."""
+DEMANDED: Final = 400
+"""How often, in a thousand turns, clients log in where they must."""
+
+SCARCE: Final = 200
+"""In how many guarded storms, in a thousand, memory is so short that some must go."""
+
 NOTHING, BEARER, BASIC, OFFERED = 0, 1, 2, 4
 """The places of credentials in a head."""
 
@@ -124,7 +135,7 @@ def guarded() -> Service:
 
     @service.authenticator("bearer", name="first", namespace="tokens")
     async def first(credentials: Bearer) -> Identity | None:
-        token = unmarked(credentials.token)
+        token = unmarked(credentials.token).replace(JOINED, " ")
         if token == "raises":
             raise ValueError
         if token.startswith(("slow ", LATE)):
@@ -133,7 +144,8 @@ def guarded() -> Service:
 
     @service.authenticator("bearer", name="second", namespace="others")
     def second(credentials: Bearer) -> Identity | None:
-        return USERS["ada"] if unmarked(credentials.token) == "slow ada" else None
+        token = unmarked(credentials.token).replace(JOINED, " ")
+        return USERS["ada"] if token == "slow ada" else None
 
     @service.authenticator("basic", namespace="tokens", hashing=True)
     def basic(credentials: Basic) -> Identity | None:
@@ -163,6 +175,19 @@ def beside_hashes(config: Config, *, guarded: bool) -> Config:
     if not guarded or config.memory_budget == Config().memory_budget:
         return config
     return replace(config, memory_budget=config.memory_budget + config.hashing_workers * config.argon2_memory)
+
+
+def draw_limits(stream: Stream, config: Config, log_ins: int) -> tuple[Config, int]:
+    """Limits of callers, and how often clients log in, in a thousand turns."""
+    if log_ins == GUESSING and stream.happens(500):
+        config = replace(config, credential_cache=0.0, max_auth_failures_per_address=3)
+    if stream.happens(SCARCE):
+        config = replace(config, memory_budget=3_000)
+    if not stream.happens(DEMANDING):
+        return config, log_ins
+    size = stream.pick((100, 300, 2_000, config.max_message_bytes_unauthenticated))
+    config = replace(config, require_authentication=True, max_message_bytes_unauthenticated=size)
+    return config, max(log_ins, DEMANDED)
 
 
 def guess(client: Client, stream: Stream) -> tuple[str, PendingCall]:
@@ -199,10 +224,10 @@ def draw_credentials(raging: Callable[[], bool], jar: list[bytes], stream: Strea
         known = [*jar[-4:], b"__Host-posthouse=stolen"]
         more = stream.pick((b"", b"a=b; ", b"__host-posthouse=x; "))
         cookies = ((b"Cookie", more + known[stream.choose(len(known))]), *stream.pick(FETCHED[:2]))
-    token = marked(stream.pick(TOKENS))
+    token, joint = marked(stream.pick(TOKENS)), stream.pick((JOINED, JOINED, " "))
     headers: Fields = ()
     if kind & BEARER:
-        headers = ((b"Authorization", b"Bearer " + token.encode() if " " not in token else b"Bearer"),)
+        headers = ((b"Authorization", b"Bearer " + token.replace(" ", joint).encode()),)
     elif kind & BASIC:
         user, password = stream.pick(PASSWORDS)
         word = b64encode(f"{user}:{marked(password)}".encode())

@@ -19,7 +19,7 @@ from posthouse.adapters.simulation.served.faults import HandlerFaults
 from posthouse.adapters.simulation.world import Conditions
 from posthouse.core.values.config import OBSERVABLE, Config
 
-from .guards import GUESSING, HASHING_LIMITS, beside_hashes
+from .guards import GUESSING, HASHING_LIMITS, beside_hashes, draw_limits
 
 SMALL_LIMITS: Final[dict[str, tuple[Any, ...]]] = {
     "max_connections": (3, 8, 20),
@@ -152,10 +152,6 @@ BOTH_WAYS: Final = 100
 """In how many storms, in a thousand, the journals are given to both ways. Those storms take twice as long."""
 GUARDED: Final = 300
 """In how many storms, in a thousand, and with this theme, the service has authenticators. They take one way."""
-DEMANDING: Final = 500
-"""In how many of these, in a thousand, authentication is required."""
-DEMANDED: Final = 400
-"""How often, in a thousand turns, clients log in where they must."""
 
 
 class StormFaults(Struct, frozen=True):
@@ -269,12 +265,8 @@ def draw_scenario(stream: Stream) -> Scenario:
     conditions = Conditions(links, handlers, direct=direct, tell_exchanges=told)
     guarded = (stream.happens(GUARDED) or "revoke" in theme) and not fair
     log_ins = stream.pick((150, GUESSING))
-    if guarded and log_ins == GUESSING and stream.happens(500):
-        config = replace(config, credential_cache=0.0, max_auth_failures_per_address=3)
-    if guarded and stream.happens(DEMANDING):
-        size = stream.pick((100, 300, 2_000, config.max_message_bytes_unauthenticated))
-        config = replace(config, require_authentication=True, max_message_bytes_unauthenticated=size)
-        log_ins = max(log_ins, DEMANDED)
+    if guarded:
+        config, log_ins = draw_limits(stream, config, log_ins)
     return Scenario(config, faults, conditions, clients, fair, both_ways and not guarded, guarded, log_ins)
 
 
