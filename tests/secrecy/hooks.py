@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from posthouse.adapters.authenticators.keys.store import KeyStore
 from posthouse.adapters.journal.recorder import Recorder
+from posthouse.adapters.journal.run import Run
 from posthouse.core.dispatch.logins import Logins
 from posthouse.core.gateway import Gateway
 from posthouse.core.identity.arrivals import Arrivals
@@ -88,6 +89,9 @@ HOOKS: Final[tuple[tuple[type, str, See], ...]] = (
 )
 """Classes, their methods, and what a watch is told of a call that has returned."""
 
+REPLAYS: Final[tuple[tuple[type, str], ...]] = ((Run, "give"),)
+"""Classes, and their methods that are not watched."""
+
 
 @contextmanager
 def hooked() -> Iterator[None]:
@@ -95,6 +99,9 @@ def hooked() -> Iterator[None]:
     own = [(owner, name, owner.__dict__.get(name)) for owner, name, _ in HOOKS]
     for owner, name, see in HOOKS:
         setattr(owner, name, _wrapped(getattr(owner, name), see))
+    for owner, name in REPLAYS:
+        own.append((owner, name, owner.__dict__[name]))
+        setattr(owner, name, _unwatched(getattr(owner, name)))
     try:
         yield
     finally:
@@ -109,6 +116,20 @@ def _wrapped(method: Callable[..., Any], see: See) -> Callable[..., Any]:
         if Active.watch is not None:
             see(Active.watch, result, arguments)
         return result
+
+    return wrapped
+
+
+def _unwatched(give: Callable[..., Any]) -> Callable[..., Any]:
+    """A replay takes what stands in a journal for credentials: those are no secrets."""
+
+    @wraps(give)
+    def wrapped(*arguments: Any, **named: Any) -> Any:
+        before, Active.watch = Active.watch, None
+        try:
+            return give(*arguments, **named)
+        finally:
+            Active.watch = before
 
     return wrapped
 

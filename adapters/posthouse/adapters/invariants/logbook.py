@@ -61,6 +61,8 @@ LINES: Final[dict[str, Line]] = {
     "store.resists": Line(WARNING),
     "store.unavailable": Line(ERROR, ("reason",)),
     "tls.failed": Line(INFO, ("socket",), ("reason",)),
+    "tls.read": Line(INFO, ("file",)),
+    "tls.unreadable": Line(ERROR, ("reason",)),
     "user.changed": Line(INFO, ("user", "change", "connection"), ("by",)),
     "user.registered": Line(INFO, ("user", "connection")),
     "user.removed": Line(INFO, ("user", "connection"), ("by",)),
