@@ -157,6 +157,16 @@ def test_a_changed_file_is_loaded_and_a_broken_one_is_not(tmp_path: Path) -> Non
         assert run.call("version") == 2
 
 
+def test_a_worker_whose_store_is_a_file_ends_before_its_successor_opens_it(tmp_path: Path) -> None:
+    with command(tmp_path, "--workers", "1", "--store", "rows.sqlite") as run:
+        before = run.call("pid")
+        run.process.send_signal(signal.SIGHUP)
+        run.wait_for("all workers are replaced")
+        assert run.call("pid") != before
+        run.process.send_signal(signal.SIGTERM)
+        assert run.process.wait(PATIENCE) == 0
+
+
 def test_a_service_that_does_not_exist_is_reported_once(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "posthouse", "serve", "nowhere:service", "--workers", "3", "--port", "0"]
     ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, env=ENVIRONMENT, timeout=PATIENCE)

@@ -122,6 +122,9 @@ def test_a_key_with_a_passphrase_needs_the_right_one(cert: Path, key: Path, tmp_
         tls_context(cert, encrypted, "other words")
     assert str(caught.value) == f"cannot decrypt the key in {encrypted}: the passphrase is wrong"
     tls_context(cert, key, "a passphrase that nobody asks for")
+    with pytest.raises(OSError) as caught:
+        tls_context(cert, encrypted, "x" * 1025)
+    assert str(caught.value) == f"cannot read {cert} or {encrypted}: password cannot be longer than 1024 bytes"
 
 
 def test_a_file_that_is_no_certificate_is_named(tmp_path: Path, cert: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from posthouse.adapters.workers.roster import Action, Finish, Kill, Patience, Report, Roster, Start, Stop
 
@@ -142,6 +142,60 @@ def test_if_both_die_the_place_gets_another_one_and_the_replacement_goes_on() ->
     assert did(roster) == [Start(5, 1)]
 
 
+def test_a_successor_that_dies_while_the_old_one_drains_is_followed() -> None:
+    roster = serving(1)
+    roster.replace(1.0)
+    roster.accepts(2, 1.0)
+    roster.exited(2, -9, 2.0)
+    assert reports(roster) == ["worker.died"]
+    roster.exited(1, 0, 2.05)
+    roster.handle_timeout(2.1)
+    assert did(roster) == [Start(3, 0)]
+    roster.accepts(3, 2.2)
+    assert reports(roster) == ["workers.replaced"]
+    roster.replace(3.0)
+    assert did(roster) == [Start(4, 0)]
+
+
+def test_an_older_worker_that_serves_late_does_not_stop_its_successor() -> None:
+    roster = serving(2)
+    roster.exited(1, -9, 0.0)
+    roster.handle_timeout(0.1)
+    roster.replace(0.2)
+    did(roster)
+    roster.accepts(3, 0.3)
+    assert did(roster) == []
+    roster.accepts(4, 0.4)
+    assert did(roster) == [Stop(3)]
+    roster.exited(3, 0, 0.5)
+    assert did(roster) == [Start(5, 1)]
+
+
+def test_without_an_overlap_the_old_one_ends_before_the_new_one_starts() -> None:
+    roster = Roster(1, PATIENCE, overlap=False)
+    roster.begin(0.0)
+    roster.accepts(1, 0.0)
+    did(roster)
+    roster.replace(1.0)
+    roster.replace(1.0)
+    assert did(roster) == [Stop(1)]
+    roster.exited(1, 0, 2.0)
+    assert did(roster) == [Start(2, 0)]
+    roster.accepts(2, 3.0)
+    assert did(roster) == [Stop(2)]
+    roster.exited(2, 0, 4.0)
+    assert did(roster) == [Start(3, 0)]
+    roster.exited(3, 2, 4.5)  # the new code is wrong: it is tried again
+    assert reports(roster) == ["worker.died"]
+    roster.handle_timeout(5.0)
+    assert did(roster) == [Start(4, 0)]
+    roster.accepts(4, 5.0)
+    assert reports(roster) == ["workers.replaced"]
+    roster.exited(4, 1, 6.0)
+    roster.replace(6.0)
+    assert did(roster) == [Start(5, 0)]
+
+
 def test_a_place_without_a_worker_gets_a_new_one_at_once_when_its_turn_comes() -> None:
     roster = serving(2)
     roster.exited(2, 1, 1.0)
@@ -226,11 +280,12 @@ STEPS = st.lists(
 )
 
 
-@given(count=st.integers(1, 3), steps=STEPS)
+@settings(max_examples=500)
+@given(count=st.integers(1, 3), steps=STEPS, overlap=st.booleans())
 def test_whatever_happens_each_place_has_at_most_two_workers_and_in_the_end_one(
-    count: int, steps: list[tuple[str, int]]
+    count: int, steps: list[tuple[str, int]], overlap: bool
 ) -> None:
-    roster, now = Roster(count, PATIENCE), 0.0
+    roster, now = Roster(count, PATIENCE, overlap=overlap), 0.0
     roster.begin(now)
     roster.accepts(1, now)
     for step, chosen in steps:
@@ -249,7 +304,7 @@ def test_whatever_happens_each_place_has_at_most_two_workers_and_in_the_end_one(
             else:
                 roster.lives(number, now)
         places = [worker.place for worker in roster.workers.values()]
-        assert all(places.count(place) <= 2 for place in range(count))
+        assert all(places.count(place) <= 1 + overlap for place in range(count))
         assert not any(isinstance(action, Finish) for action in roster.outbox)
     for _ in range(12 * count + 12):  # from now on, every worker does what it is asked for
         now = max(now, roster.next_timeout() or now)
@@ -262,6 +317,11 @@ def test_whatever_happens_each_place_has_at_most_two_workers_and_in_the_end_one(
                 roster.lives(worker.number, now)
         roster.handle_timeout(now)
     assert sorted(worker.place for worker in roster.workers.values()) == list(range(count))
+    roster.outbox.clear()
+    roster.replace(now)
+    first = roster.outbox[0]  # no replacement is stuck
+    assert isinstance(first, Start if overlap else Stop)
+    roster.exited(first.worker, 1, now)
     roster.outbox.clear()
     roster.shut_down(now)
     for action in list(roster.outbox):

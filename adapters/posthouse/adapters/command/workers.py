@@ -63,9 +63,9 @@ def check_workers(count: int, service: Service, *, reload: bool, journal: str | 
         raise Misuse("watchfiles is not installed", hint="to use --reload, run: pip install 'posthouse[reload]'")
 
 
-def run_workers(count: int, addresses: Addresses, config: Config, *, reload: bool) -> int:
-    """Serve with so many workers until all have ended. Returns the exit code. Raises OSError and UsageError as `serve`
-    does."""
+def run_workers(count: int, addresses: Addresses, config: Config, *, reload: bool, overlap: bool) -> int:
+    """Serve with so many workers until all have ended. `overlap`: a new worker may run beside the one that it replaces.
+    Returns the exit code. Raises OSError and UsageError as `serve` does."""
     words = list(_worker_words(click.get_current_context()))
     sockets, hosts = MachineSockets(), addresses.hosts
     with ExitStack() as stack:
@@ -92,7 +92,7 @@ def run_workers(count: int, addresses: Addresses, config: Config, *, reload: boo
             for listener in (*places[0], *shared):
                 say(f"listening on {listener.bound.url}", event=LISTENING, url=listener.bound.url)
 
-        roster = Roster(count, Patience(stop=config.drain_timeout + SPARE))
+        roster = Roster(count, Patience(stop=config.drain_timeout + SPARE), overlap=overlap)
         if reload:
             watching = Event()
             Thread(target=_watch, args=(os.getcwd(), watching), name="posthouse-reload", daemon=True).start()

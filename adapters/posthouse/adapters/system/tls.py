@@ -40,4 +40,6 @@ def tls_context(
         raise OSError(f"cannot read a certificate and its key (PEM) from {os.fspath(cert)}{reason}") from None
     except OSError as error:
         raise OSError(error.errno, f"cannot read {files}: {error.strerror}") from None
+    except ValueError as error:  # a passphrase of more than 1,024 bytes, a path that cannot be one
+        raise OSError(f"cannot read {files}: {error}") from None
     return context

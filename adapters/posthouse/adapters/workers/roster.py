@@ -82,10 +82,12 @@ class Patience(Struct, frozen=True):
 
 
 class Roster:
-    """The workers of `count` places. `outbox` has the actions that are not performed."""
+    """The workers of `count` places. `outbox` has the actions that are not performed. `overlap`: a new worker serves
+    before the old one ends. Without it the old one ends first, because both need the same thing."""
 
-    def __init__(self, count: int, patience: Patience = Patience()) -> None:
+    def __init__(self, count: int, patience: Patience = Patience(), *, overlap: bool = True) -> None:
         self._patience: Final = patience
+        self._overlap: Final = overlap
         self._last = 0
         self._proved = False  # a worker has accepted: the service can be served
         self._replacing: list[int] = []  # the places whose workers are to be replaced, the one at work first
@@ -113,7 +115,7 @@ class Roster:
             for place in range(1, len(self.places)):
                 self._start(place, now)
         for other in self._at(worker.place):
-            if other is not worker:
+            if other.number < number:  # the newest one takes the place
                 self._stop(other, now)
         self._go_on(now)
 
@@ -130,13 +132,15 @@ class Roster:
             self._finish(status)
         elif not self._proved:
             self._give_up(worker, status, now)
-        elif worker.number == self._newcomer and any(self._at(worker.place)):
-            text = "a new worker ended before it served: the old ones go on"
-            self._report("workers.not_replaced", text, worker, status)
-            self._replacing.clear()
-            self._again = False
-        elif worker.state != "stopping" and not any(self._at(worker.place)):
-            self._follow(worker, status, now)
+        elif worker.state != "stopping":
+            others = [other for other in self._at(worker.place) if other.state != "stopping"]
+            if not others:
+                self._follow(worker, status, now)
+            elif worker.number == self._newcomer:
+                text = "a new worker ended before it served: the old ones go on"
+                self._report("workers.not_replaced", text, worker, status)
+                self._replacing.clear()
+                self._again = False
         self._go_on(now)
 
     def replace(self, now: float) -> None:
@@ -219,13 +223,21 @@ class Roster:
     def _replace_next(self, now: float) -> None:
         place = self._replacing[0]
         self.places[place].due = None
-        self._newcomer = self._start(place, now)
+        if self._overlap:
+            self._newcomer = self._start(place, now)
+            return
+        for worker in self._at(place):
+            self._stop(worker, now)
+        self._go_on(now)
 
     def _go_on(self, now: float) -> None:
         """If the newcomer serves and has its place for itself, go on with the next place."""
         if not self._replacing:
             return
         place = self._replacing[0]
+        if not any(self._at(place)) and self.places[place].due is None:
+            self._newcomer = self._start(place, now)
+            return
         if [(worker.number, worker.state) for worker in self._at(place)] != [(self._newcomer, "serving")]:
             return
         self._replacing.pop(0)

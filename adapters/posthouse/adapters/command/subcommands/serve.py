@@ -236,7 +236,7 @@ def command(
         check_workers(workers or 1, service, reload=reload, journal=running.journal)
         addresses = Addresses(host, PORT if port is None else port, unix, mode, unix_group, fds, tls_cert is not None)
         with in_terms_of_options(running):
-            return run_workers(workers or 1, addresses, config, reload=reload)
+            return run_workers(workers or 1, addresses, config, reload=reload, overlap=store is None)
     notifier, attendance = Notifier(os.environ), Attendance(os.environ)
 
     def started(server: Server) -> None:
