@@ -73,7 +73,7 @@ async def test_a_password_without_a_hash_is_hashed_nevertheless(monkeypatch: pyt
     assert hashed == [(b"pw \xed\xa0\x80", Parameters.of(CONFIG))]
 
 
-@pytest.mark.parametrize("text", ["no hash", make_hash(b"pw", Parameters(1, 16, 1))])
+@pytest.mark.parametrize("text", ["no hash", make_hash(b"pw", Parameters(1, 16, 1))], ids=["no_hash", "a_hash"])
 async def test_a_hash_that_cannot_be_compared_fails_and_is_logged(text: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "posthouse"):
         assert await Hashing().outcome(ComparePassword(ONE, "pw", text)) == Failed()
