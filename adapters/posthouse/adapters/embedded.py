@@ -7,7 +7,7 @@ fixtures of tests are.
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from types import TracebackType
 from typing import Final, Unpack
 
@@ -31,11 +31,12 @@ def running(service: Service, **options: Unpack[Options]) -> AbstractAsyncContex
 
 
 class Running:
-    """One server, for one `async with`."""
+    """One server, for one `async with`. `variables`: its context variables, if not those of the task that enters."""
 
-    def __init__(self, service: Service, options: Options) -> None:
+    def __init__(self, service: Service, options: Options, variables: Context | None = None) -> None:
         self._service: Final = service
         self._options: Final = options
+        self._variables: Final = variables
         self._server: Server | None = None
         self._error: BaseException | None = None
 
@@ -43,13 +44,15 @@ class Running:
         self._began = anyio.Event()
         self._ended = anyio.Event()
         self._scope = anyio.CancelScope()
+        variables = copy_context() if self._variables is None else self._variables
         loop = asyncio_loop()
         if loop is None:
             import trio
 
-            trio.lowlevel.spawn_system_task(self._serve, name="posthouse", context=copy_context())
+            trio.lowlevel.spawn_system_task(self._serve, name="posthouse", context=variables)
         else:
-            self._task = loop.create_task(self._serve(), name="posthouse")  # the loop itself would not keep it alive
+            # The loop itself would not keep it alive.
+            self._task = loop.create_task(self._serve(), name="posthouse", context=variables)
         try:
             await self._began.wait()
         except BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from os import PathLike
 from typing import Any, Final
 
@@ -107,7 +108,7 @@ class Application:
     async def lifespan(self, app: object = None) -> AsyncIterator[None]:
         """The server runs while this is entered: `FastAPI(lifespan=gateway.lifespan)`, or in a lifespan of your own,
         `async with gateway.lifespan(app):`. Raises LifespanError if a lifespan of the service fails."""
-        await self._hosting.start()
+        await self._hosting.start(copy_context())
         error: BaseException | None = None
         try:
             yield

@@ -6,6 +6,7 @@ This module does not know requests.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any, Final
 
 import anyio
@@ -62,10 +63,10 @@ class Hosting:
                 return self.ways
             if self.service.lifespans:
                 raise UsageError(REMEDY.format(service=self.service.name))
-            await self.start()
+            await self.start(Context())  # those of this request are of one client
 
-    async def start(self) -> None:
-        """Start the server, unless it runs in this loop or is about to."""
+    async def start(self, variables: Context) -> None:
+        """Start the server with these context variables, unless it runs in this loop or is about to."""
         loop = running_loop()
         if self._loop is loop and self._starting is not None:
             await self._starting.wait()
@@ -76,15 +77,14 @@ class Hosting:
         self.server = self.ways = None
         build = BUILD.get(Build())
         callers = (AUTHENTICATED,) if self.identified else ()
-        token = BUILD.set(replace(build, board=HostedBoard, hosted=True, callers=callers, policy=self.policy))
-        running = self._running = Running(self.service, self._options)
+        variables.run(BUILD.set, replace(build, board=HostedBoard, hosted=True, callers=callers, policy=self.policy))
+        running = self._running = Running(self.service, self._options, variables)
         try:
             server = await running.__aenter__()
         except BaseException:
             self._loop = None
             raise
         finally:
-            BUILD.reset(token)
             self._starting.set()
             self._starting = None
         board: Any = server._runner.board
