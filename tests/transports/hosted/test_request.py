@@ -70,7 +70,12 @@ def test_a_body_of_unclear_length_is_refused(
 
 def test_a_host_that_cannot_be_is_refused() -> None:
     assert refused(replace(head(), headers=((b"host", b"a b"),))) == 400
-    assert read(replace(head(), headers=())).host is None
+
+
+@pytest.mark.parametrize(("version", "status"), [(b"1.0", None), (b"1.1", 400), (b"2", None), (b"3", None)])
+@pytest.mark.parametrize("request_", [head(), handshake()])
+def test_only_http_1_1_needs_a_host(request_: HostedRequest, version: bytes, status: int | None) -> None:
+    assert refused(replace(request_, headers=(), version=version)) == status
 
 
 @pytest.mark.parametrize(("beyond", "status"), [(-1, None), (0, None), (1, 414)])

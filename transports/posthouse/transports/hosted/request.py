@@ -16,6 +16,7 @@ from posthouse.transports.http.head import (
     HOST,
     LARGE_HEAD,
     LONG_TARGET,
+    MALFORMED,
     MANY_HEADERS,
     REPEATED,
     TWO_LENGTHS,
@@ -68,6 +69,9 @@ def read_head(request: HostedRequest, config: Config) -> Head | Refusal:
     if fields is None:
         return REPEATED
     host = fields.get(b"host")
+    if host is None and request.version == b"1.1":
+        # RFC 9112 section 3.2: "A server MUST respond with a 400". Not every host does.
+        return MALFORMED
     if host is not None and not HOST.fullmatch(host):
         return BAD_HOST
     digits = fields.get(b"content-length")
