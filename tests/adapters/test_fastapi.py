@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI, Header, HTTPException
 from posthouse.adapters.asgi import asgi
 from posthouse.adapters.fastapi import include
 from posthouse.core import Context, Identity, Service, UsageError
@@ -208,3 +208,30 @@ async def test_no_method_is_reported_as_uncallable_where_the_host_identifies_cal
     async with gateway.lifespan(app):
         pass
     assert [record.getMessage() for record in caplog.records if "can call" in record.getMessage()] == []
+
+
+async def test_the_session_of_another_user_does_not_count_beside_the_identity_of_the_host() -> None:
+    service = Service("shop", sessions="on")
+
+    @service.method
+    def whoami(context: Context) -> str | None:
+        return context.user
+
+    def current(x_user: str = Header()) -> Identity:
+        return Identity(x_user)
+
+    app = FastAPI()
+    include(app, asgi(service, allow_hosts=["testserver"]), identity=Depends(current))
+    transport = httpx.ASGITransport(app)
+    async with living(app), httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+
+        async def call(user: str, method: str, **more: str) -> httpx.Response:
+            return await client.post(
+                "/rpc", content=text(method), headers={"Content-Type": "application/json", "X-User": user, **more}
+            )
+
+        session = (await call("bob", "session.create")).json()["result"]
+        header = {"Posthouse-Session": f"{session['id']}.{session['secret']}"}
+        assert (await call("bob", "whoami", **header)).json()["result"] == "bob"
+        refused = await call("ada", "whoami", **header)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, -32600)

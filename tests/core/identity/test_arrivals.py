@@ -594,6 +594,31 @@ def test_a_header_beside_other_credentials_must_be_that_of_their_user() -> None:
         assert bool(world.gateway._sessions.records) is not refused
 
 
+@pytest.mark.parametrize(("user", "refused"), [(ADA, False), (BOB, True), (Identity(), True)])
+def test_a_header_must_be_that_of_the_user_whom_the_host_gives(user: Identity, refused: bool) -> None:
+    world, header = with_session(user)
+    one = world.arrive(header, identity=ADA)
+    record = world.gateway._connections.records[one]
+    assert (Disconnect(one, DIFFERENT_USERS) in world.gateway.outbox) is refused
+    assert (record.identity, record.session is None) == (ADA, refused)
+
+
+def test_a_header_is_enough_if_the_host_gives_no_user() -> None:
+    world, header = with_session()
+    one = world.arrive(header, identity=Identity(None, ("read",)))
+    assert world.gateway._connections.records[one].identity == ADA
+
+
+@pytest.mark.parametrize(("known", "refused"), [(ADA, False), (BOB, True)])
+def test_a_token_must_be_that_of_the_user_whom_the_host_gives(known: Identity, refused: bool) -> None:
+    world = AuthWorld()
+    one = world.arrive(identity=ADA)
+    world.conclude(world.asked().operation, known)
+    assert (Disconnect(one, DIFFERENT_USERS) in world.take()) is refused
+    two = world.arrive(identity=ADA)  # the token is in the cache now
+    assert (Disconnect(two, DIFFERENT_USERS) in world.take()) is refused
+
+
 def test_a_store_outside_is_waited_for() -> None:
     world, header = with_session(external=True)
     one = world.arrive(header, "http")

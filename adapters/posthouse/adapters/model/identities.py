@@ -47,9 +47,11 @@ class Identities(Asking):
         """A connection was opened with these credentials."""
         if credentials is None or not self._authenticators:
             return
-        if isinstance(credentials, tuple | Cookie):
+        host = connection.peer.identity if connection.peer.identity.key is not None else None
+        if isinstance(credentials, tuple | Cookie) or host is not None:
             given = credentials if isinstance(credentials, tuple) else (credentials,)
-            self._look_at(connection, Others(given, self._expected.now + self._config.authentication_timeout))
+            deadline = self._expected.now + self._config.authentication_timeout
+            self._look_at(connection, Others(given, deadline, host))
             return
         chain = [each for each in self._authenticators if type(credentials) is each.takes]
         refused = [effect for effect in self._effects(Disconnect) if effect.connection == connection.number]

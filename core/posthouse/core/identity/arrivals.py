@@ -70,9 +70,9 @@ class Using(Struct, frozen=True, gc=False):
 
 class Arrival(Struct, eq=False):
     """One connection that is not admitted yet, and the text that it has sent. `left`: its credentials that were not
-    looked at. `identity`: that of those which were verified. `deadline`: when all of them must be. `using`: the store
-    is asked for its session. `stale`: its cookie does not count any more. `ahead`: its text comes when it is
-    admitted."""
+    looked at. `identity`: the user whom the host gave, or that of those which were verified. `deadline`: when all of
+    them must be. `using`: the store is asked for its session. `stale`: its cookie does not count any more. `ahead`: its
+    text comes when it is admitted."""
 
     left: list[object]
     deadline: float
@@ -112,7 +112,8 @@ class Arrivals:
     def connect(self, peer: Peer, credentials: object, now: float, *, ahead: bool) -> ConnectionId:
         """Record a new connection with these credentials: it is admitted or refused now, or when they are verified.
         Raises UsageError for an invalid peer."""
-        identity = self._verifications.known(credentials, now)
+        given = peer.identity if peer.identity.key is not None else None
+        identity = self._verifications.known(credentials, now) if given is None else None
         left = list(credentials) if isinstance(credentials, tuple) else [credentials]
         if not self._verifications.asks:
             left = [each for each in left if isinstance(each, SessionToken)]
@@ -122,6 +123,7 @@ class Arrivals:
         record = self._connections.records[id]
         if record.state is AUTHENTICATING:
             self.records[id] = arrival = Arrival(left, now + self._shared.config.authentication_timeout, ahead)
+            arrival.identity = given
             self._verify_next(record, arrival, now)
         return id
 
