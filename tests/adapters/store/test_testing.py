@@ -90,9 +90,9 @@ def keeps_sessions_of_other_passwords(rows: MemoryStore, request: Request) -> St
     if not isinstance(request, ChangeUser):
         return rows.perform(request)
     sessions, by_user = rows.sessions.copy(), {user: dict(own) for user, own in rows.by_user.items()}
-    made = rows._made.copy()
+    ends = rows._ends.copy()
     outcome = rows.perform(request)
-    rows.sessions, rows.by_user, rows._made = sessions, by_user, made
+    rows.sessions, rows.by_user, rows._ends = sessions, by_user, ends
     return outcome
 
 

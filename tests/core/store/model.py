@@ -265,7 +265,7 @@ def requests(now: float) -> st.SearchStrategy[Request]:
         data=OBJECTS,
         created_at=at,
         used_at=at,
-        ends_at=st.just(now + 100.0),
+        ends_at=st.sampled_from([now + 100.0, now + 15.0]),
     )
     revocations = st.builds(RevocationRow, user=USERS, not_before=AT, at=at)
     optional = st.none() | IDS

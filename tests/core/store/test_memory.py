@@ -213,6 +213,38 @@ def test_a_sweep_ends_what_has_expired_however_long_it_was_used() -> None:
     assert store.perform(Sweep("w", 180.0, IDLE)) == Done(("used",))
 
 
+def test_a_session_that_lasts_hides_none_that_has_ended() -> None:
+    store = MemoryStore()
+    store.perform(add(session("lasting")))
+    for number in range(3):
+        store.perform(add(session(f"ended-{number}", ends_at=50.0 + number)))
+    assert store.perform(Sweep("w", 50.0, IDLE)) == Done(("ended-0",))
+    assert store.perform(Sweep("w", 52.0, IDLE, 1)) == Done(("ended-1",))
+    assert store.perform(add(session("new", used_at=52.0), now=52.0, most=2)) == Done(("ended-2",))
+
+
+def test_a_session_that_is_made_again_ends_at_its_own_time() -> None:
+    store = MemoryStore()
+    store.perform(add(session("lasting")))
+    for ends_at in (50.0, 60.0, 60.0):
+        store.perform(add(session("s", ends_at=ends_at)))
+        assert store.perform(EndSession("w", "s")) == Done(True)
+    store.perform(add(session("s", ends_at=60.0)))
+    assert store.perform(Sweep("w", 59.0, IDLE)) == Done(())
+    assert store.perform(Sweep("w", 60.0, IDLE, 2)) == Done(("s",))
+
+
+def test_the_ends_of_sessions_that_are_over_are_forgotten() -> None:
+    store = MemoryStore()
+    store.perform(add(session("lasting")))
+    for number in range(100):
+        store.perform(add(session(f"{number}")))
+        store.perform(EndSession("w", f"{number}"))
+        assert len(store._ends) <= 18
+    store.perform(add(session("last", ends_at=50.0)))
+    assert store.perform(Sweep("w", 50.0, IDLE)) == Done(("last",))
+
+
 def test_what_was_used_is_touched() -> None:
     store = MemoryStore()
     store.perform(AddUser("w", user(), most=1))

@@ -50,8 +50,7 @@ class Identities(Asking):
         host = connection.peer.identity if connection.peer.identity.key is not None else None
         if isinstance(credentials, tuple | Cookie) or host is not None:
             given = credentials if isinstance(credentials, tuple) else (credentials,)
-            deadline = self._expected.now + self._config.authentication_timeout
-            self._look_at(connection, Others(given, deadline, host))
+            self._look_at(connection, Others(given, self._expected.now + self._config.authentication_timeout, host))
             return
         chain = [each for each in self._authenticators if type(credentials) is each.takes]
         refused = [effect for effect in self._effects(Disconnect) if effect.connection == connection.number]

@@ -154,7 +154,7 @@ class Draws:
             data=self._of(OBJECTS),
             created_at=self._now,
             used_at=self._now,
-            ends_at=self._now + LIFETIME,
+            ends_at=self._now + self._of((LIFETIME, LIFETIME, 15.0)),
         )
         most, most_per_user = self._of((2, 3, 9)), self._of((1, 2, 9))
         return AddSession(self._id(), row, most, most_per_user, self._now, IDLE, self._of((None, None, *IDS)))

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import anyio
+from msgspec.structs import replace
 from posthouse.core.operations.operations import Refused
 from posthouse.core.store.memory import MemoryStore
 from posthouse.core.store.outcomes import OTHER_VERSION, STOLEN, UNKNOWN, Done, StoreOutcome
@@ -29,6 +30,7 @@ from posthouse.core.store.requests import (
     ListUsers,
     Request,
     ResumeSession,
+    Sweep,
     UpdateSession,
     UseSession,
 )
@@ -190,6 +192,22 @@ async def texts_come_back_as_they_were(make: Make) -> None:
         assert [row.user for row in listed.value] == sorted(texts), "users are listed by the code points of their names"
 
 
+async def one_that_lasts_hides_none_that_have_expired(make: Make) -> None:
+    """Sessions that end early are found, also behind one that was made before and lasts longer."""
+    lasting = session_of("lasting", "one")
+    ending = [
+        replace(lasting, row=replace(lasting.row, id=f"ending-{number}", ends_at=5.0 + number)) for number in range(4)
+    ]
+    async with opened(make("ends")) as store:
+        for request in (lasting, *reversed(ending)):
+            assert await store.perform(request) == Done(())
+        assert await store.perform(Sweep("1" * 32, 4.9, IDLE)) == Done(())
+        assert await store.perform(Sweep("2" * 32, 6.0, IDLE)) == Done(("ending-0", "ending-1"))
+        assert await store.perform(Sweep("3" * 32, 8.0, IDLE, 1)) == Done(("ending-2",))
+        newest = replace(lasting, row=replace(lasting.row, id="newest"), most=2, now=8.0)
+        assert await store.perform(newest) == Done(("ending-3",)), "a session that has expired must make room"
+
+
 async def a_refusal_changes_nothing(make: Make) -> None:
     """What a store refuses leaves every row as it was, but for a stolen session, which ends."""
     for seed in range(4):
@@ -211,6 +229,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     of_writes_at_the_same_time_one_wins,
     writes_of_one_row_keep_their_order,
     texts_come_back_as_they_were,
+    one_that_lasts_hides_none_that_have_expired,
     a_refusal_changes_nothing,
     it_keeps_its_rows_when_it_is_closed,
 )

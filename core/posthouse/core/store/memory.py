@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from heapq import heapify, heappop, heappush
 from itertools import islice, takewhile
 from math import inf
 from typing import Any, Final
@@ -42,6 +43,9 @@ from .requests import (
 from .rows import RevocationRow, SessionRow, TokenRow, UserRow
 from .rules import change, evicted_first, expired, later, resume, touch_session, touch_token, touch_user, update, use
 
+MOST_ENDED: Final = 16
+"""So many sessions that have ended are remembered beyond the number of those that go on."""
+
 Rule = Callable[[SessionRow | None, Any], tuple[SessionRow | None, Done | Refused]]
 
 
@@ -53,7 +57,8 @@ class MemoryStore:
     """Performs requests at once. `hold` is told how many more bytes the rows take (fewer, if it is negative).
 
     `users` by name, `tokens` by id, `revocations` by user; `sessions` by id, the one that was used the longest time ago
-    first. `by_user` has the ids of the sessions of each user.
+    first. `by_user` has the ids of the sessions of each user. The heap `_ends` tells when each session ends at the
+    latest; it may still name some that have ended.
     """
 
     durability: Final = "memory"
@@ -66,7 +71,7 @@ class MemoryStore:
         self.by_user: dict[UserKey, dict[str, None]] = {}
         self.revocations: dict[UserKey, RevocationRow] = {}
         self._names: list[str] = []
-        self._made: OrderedDict[str, None] = OrderedDict()
+        self._ends: list[tuple[float, str]] = []
         self._by_digest: dict[bytes, str] = {}
         self._tokens_of: dict[str, dict[str, None]] = {}
         self._performers: Final[dict[type, Callable[[Any], Done | Refused]]] = {
@@ -202,7 +207,7 @@ class MemoryStore:
             self._end(first.id)
         self._hold(row.size)
         self.sessions[row.id] = row
-        self._made[row.id] = None
+        heappush(self._ends, (row.ends_at, row.id))
         if user is not None:
             self.by_user.setdefault(user, {})[row.id] = None
         return Done(tuple(ended))
@@ -238,7 +243,9 @@ class MemoryStore:
     def _end(self, session: str) -> None:
         row = self.sessions.pop(session)
         self._hold(-row.size)
-        del self._made[session]
+        if not self.sessions or len(self._ends) > 2 * len(self.sessions) + MOST_ENDED:
+            self._ends = [(each.ends_at, each.id) for each in self.sessions.values()]
+            heapify(self._ends)
         user = row.user
         if user is not None:
             own = self.by_user[user]
@@ -263,11 +270,18 @@ class MemoryStore:
 
     def _overdue(self, now: float, idle: float, limit: int) -> list[str]:
         """The first sessions that have expired, in the order of their ids. All sessions may be unused for the same
-        time, and live equally long: those that have expired come first in one of two orders."""
-        found: dict[str, None] = {}
-        for order in (self.sessions, self._made):
-            over = takewhile(lambda session: expired(self.sessions[session], now, idle), order)
-            found |= dict.fromkeys(islice(over, limit))
+        time: those that are idle come first in the order of their use."""
+        over = takewhile(lambda session: expired(self.sessions[session], now, idle), self.sessions)
+        found = dict.fromkeys(islice(over, limit))
+        past: list[tuple[float, str]] = []
+        while self._ends and len(past) < limit and self._ends[0][0] <= now:
+            end = heappop(self._ends)
+            row = self.sessions.get(end[1])
+            if row is not None and row.ends_at == end[0] and past[-1:] != [end]:
+                past.append(end)
+                found[row.id] = None
+        for end in past:
+            heappush(self._ends, end)
         return sorted(found)[:limit]
 
     # Activity and revocations
