@@ -1,16 +1,20 @@
-"""A server that starts with a request: nothing of that request reaches later ones."""
+"""A server that starts with a request: nothing of that request reaches later ones, nor of its loop the next one."""
 
 from __future__ import annotations
 
+import signal
 from contextvars import ContextVar
+from types import FrameType
 from typing import Any
 
 import anyio
 import pytest
 from posthouse.adapters.asgi import Application, asgi
+from posthouse.adapters.asgi.stopping import SIGNALS
 from posthouse.core import Config, Service
 
 from tests.adapters.asgi.hand import hand, living
+from tests.adapters.test_loops import RUNNERS
 
 pytestmark = pytest.mark.anyio
 
@@ -79,3 +83,24 @@ async def test_context_variables_of_the_first_call_in_process_reach_no_call(app:
 async def test_context_variables_of_the_lifespan_reach_every_call(app: Application) -> None:
     async with living(Middleware(app)) as server:
         assert (await server.post("task", user="alice"))[1]["result"] == "middleware"
+
+
+@pytest.mark.parametrize("how", ["asyncio.run", "trio.run"])
+def test_a_loop_without_a_lifespan_leaves_no_handler_of_signals_to_the_next_one(app: Application, how: str) -> None:
+    def handle(number: int, frame: FrameType | None) -> None: ...
+
+    async def call() -> None:
+        assert await app.call("task") == "nobody"
+
+    async def live() -> None:
+        async with app.lifespan():
+            await call()
+
+    before = [signal.signal(number, handle) for number in SIGNALS]
+    try:
+        for main in (call, call, live):
+            RUNNERS[how](main)
+        assert [signal.getsignal(number) for number in SIGNALS] == [handle, handle]
+    finally:
+        for number, handler in zip(SIGNALS, before, strict=True):
+            signal.signal(number, handler)

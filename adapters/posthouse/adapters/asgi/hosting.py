@@ -75,6 +75,7 @@ class Hosting:
             return
         self._loop, self._starting = loop, anyio.Event()
         self.server = self.ways = None
+        self._hear_no_more()  # the loop of the last server may have ended without a lifespan
         build = BUILD.get(Build())
         callers = (AUTHENTICATED,) if self.identified else ()
         variables.run(BUILD.set, replace(build, board=HostedBoard, hosted=True, callers=callers, policy=self.policy))
@@ -94,10 +95,15 @@ class Hosting:
     async def stop(self, error: BaseException | None) -> None:
         """Shut the server down, and wait for its end. With an error, end it at once."""
         running, self._running = self._running, None
-        if self._deaf is not None:
-            self._deaf()
+        self._hear_no_more()
         assert running is not None
         if error is not None:
             self._loop = None  # it has not drained: no request may come to it
         kind, trace = (None, None) if error is None else (type(error), error.__traceback__)
         await running.__aexit__(kind, error, trace)
+
+    def _hear_no_more(self) -> None:
+        """Leave signals to the handlers of before."""
+        if self._deaf is not None:
+            self._deaf()
+            self._deaf = None
