@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from posthouse.core.dispatch.errands import Later
 from posthouse.core.dispatch.procedures import Answers, Pending, Procedures, Reply, Steps
 from posthouse.core.service.method import Method
 from posthouse.core.values.errors import FORBIDDEN, ErrorObject, RpcError
+from posthouse.core.values.lifecycle import CallFailed
 from posthouse.core.values.peers import Caller, CallId
 
 from tests.core.accounts import AccountWorld, accounted
@@ -22,7 +24,7 @@ class Wish(str):
 class Wishes(AccountWorld):
     """A procedure that a test steers, behind the name of a method: `asked` has what waits, `heard` what it was sent."""
 
-    def __init__(self, *wishes: str, answers_early: bool = False, fails: bool = False) -> None:
+    def __init__(self, *wishes: str, answers_early: bool = False, fails: Exception | None = None) -> None:
         super().__init__(accounted())
         self.wishes = wishes
         self.answers_early, self.fails = answers_early, fails
@@ -46,8 +48,8 @@ class Wishes(AccountWorld):
                 self.heard.append((yield Wish(wish)))
                 if self.answers_early:
                     yield Answers({"tokens": [], "next": "early"})
-            if self.fails:
-                raise RpcError(FORBIDDEN)
+            if self.fails is not None:
+                raise self.fails
             return {"tokens": [], "next": "end"}
         except GeneratorExit:
             self.closed += 1
@@ -95,7 +97,7 @@ def test_what_comes_later_is_answered_later() -> None:
 
 @pytest.mark.parametrize("wish", ["now", "later"])
 def test_an_error_is_the_answer(wish: str) -> None:
-    world = Wishes(wish, fails=True)
+    world = Wishes(wish, fails=RpcError(FORBIDDEN))
     user = world.user()
     answer = world.ask(user, "token.list")
     if wish == "later":
@@ -103,6 +105,33 @@ def test_an_error_is_the_answer(wish: str) -> None:
         answer = world.reply(user)
     assert answer == {"code": -32021, "message": "Forbidden"}
     assert not world.table.records and not world.table.by_call
+
+
+@pytest.mark.parametrize("wish", ["now", "later"])
+def test_a_defect_is_reported_and_ends_its_call_alone(wish: str) -> None:
+    world = Wishes(wish, fails=Later())
+    user = world.user()
+    answer = world.ask(user, "token.list")
+    if wish == "later":
+        world.grant()
+        answer = world.reply(user)
+    (failed,) = world.events(CallFailed)
+    assert answer == {"code": -32603, "message": "Internal error", "data": {"incident": failed.incident}}
+    assert (failed.method, failed.reason) == ("token.list", "the procedure raised Later in Wishes.steps")
+    assert not world.table.records and not world.table.by_call
+    assert "pong" in world.ask(user, "connection.ping")
+
+
+def test_a_defect_after_the_answer_is_reported_too() -> None:
+    world = Wishes("later", "keep", answers_early=True, fails=KeyError())
+    user = world.user()
+    world.ask(user, "token.list")
+    world.grant()
+    assert world.reply(user) == {"tokens": [], "next": "early"}
+    world.grant()
+    (failed,) = world.events(CallFailed)
+    assert failed.reason == "the procedure raised KeyError in Wishes.steps"
+    assert not world.table.records
 
 
 @pytest.mark.parametrize("wish", ["now", "later"])

@@ -10,7 +10,14 @@ from posthouse.core.service.authenticators import Basic, Bearer
 from posthouse.core.store.outcomes import MaybeApplied
 from posthouse.core.store.requests import ChangeUser, RemoveUser
 from posthouse.core.values.effects import ComparePassword, Disconnect, HashPassword
-from posthouse.core.values.lifecycle import AuthFailed, AuthRevoked, UserChanged, UserRegistered, UserRemoved
+from posthouse.core.values.lifecycle import (
+    AuthFailed,
+    AuthRevoked,
+    SessionEnded,
+    UserChanged,
+    UserRegistered,
+    UserRemoved,
+)
 from posthouse.core.values.peers import Identity
 
 from tests.core.accounts import THERE, AccountWorld, Profile, accounted
@@ -462,6 +469,100 @@ def test_a_password_that_was_checked_before_its_change_does_not_count_after_it()
     world.gateway.conclude(compare.operation, Matched(), world.now)
     world.run()
     assert world.reply(late) == UNAUTHENTICATED
+
+
+# A connection with a session
+
+
+def conclude(world: AccountWorld) -> None:
+    """The store answers what it was asked first."""
+    asked = world.asks.pop(0)
+    world.gateway.conclude(asked.operation, world.store.perform(asked.request), world.now)
+    world.run()
+
+
+def with_session(*, outside: bool, scopes: tuple[str, ...] = ("users", "write")) -> tuple[AccountWorld, Any, Any]:
+    """A user, its connection, and the session of that."""
+    world = AccountWorld(accounted(sessions="on"), outside=outside)
+    one = world.user(scopes=scopes)
+    return world, one, world.ask(one, "session.create")
+
+
+@pytest.mark.parametrize("outside", [False, True])
+@pytest.mark.parametrize(
+    ("method", "params", "member"),
+    [("user.remove", {"password": "pw"}, "durable"), ("user.disable", {"user": "ada"}, "disabled")],
+)
+def test_those_who_lock_themselves_out_leave_their_session(
+    method: str, params: dict[str, Any], member: str, outside: bool
+) -> None:
+    world, one, _ = with_session(outside=outside)
+    assert member in world.ask(one, method, **params)
+    assert closed(world) == []
+    assert world.ask(one, "connection.info")["user"] is None
+    assert code(world.ask(one, "session.get")) == -32040
+    assert not world.store.sessions
+    assert [event.reason for event in world.events(SessionEnded)] == ["revoked"]
+
+
+@pytest.mark.parametrize("outside", [False, True])
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [("user.password", {"old": "pw", "new": "better"}), ("user.scopes", {"user": "ada", "scopes": ["write"]})],
+)
+def test_a_session_ends_with_the_password_and_the_scopes_that_it_knew(
+    method: str, params: dict[str, Any], outside: bool
+) -> None:
+    world, one, session = with_session(outside=outside)
+    key = {"session": session["id"], "secret": session["secret"]}
+    same = world.join()
+    world.ask(same, "session.resume", **key)
+    key["secret"] = world.reply(same)["secret"]
+    assert world.ask(one, method, **params)["session_ended"] is True
+    assert closed(world) == [(same, 4403)]
+    assert world.ask(one, "user.me")["user"] == "ada"
+    assert code(world.ask(one, "session.get")) == -32040
+    assert code(world.ask(world.join(), "session.resume", **key)) == -32040
+    assert not world.store.sessions
+    assert "session_ended" not in world.ask(one, "user.password", old=params.get("new", "pw"), new="best")
+
+
+def test_a_session_of_another_user_is_not_that_of_the_caller() -> None:
+    world, _, _ = with_session(outside=False)
+    root = world.user("root", scopes=("*",))
+    assert "id" in world.ask(root, "session.create")
+    assert "session_ended" not in world.ask(root, "user.password", user="ada", old=None, new="set")
+    assert "session_ended" not in world.ask(root, "user.scopes", user="ada", scopes=[])
+    assert "id" in world.ask(root, "session.get")
+
+
+@pytest.mark.parametrize(("method", "params"), [("user.disable", {}), ("user.scopes", {"scopes": []})])
+def test_a_log_out_does_not_overtake_a_change_of_oneself(method: str, params: dict[str, Any]) -> None:
+    world, one, _ = with_session(outside=True)
+    world.answers = False
+    assert world.ask(one, method, user="ada", **params) is None
+    busy = {"retryable": True, "reason": "the identity of the connection is changing already"}
+    assert world.ask(one, "auth.logout")["data"] == busy
+    while world.asks:
+        conclude(world)
+    assert world.reply(one) is None or world.reply(one)["user"] == "ada"
+
+
+def test_a_change_that_ends_its_own_call_is_followed_to_its_end() -> None:
+    world = AccountWorld(outside=True)
+    one, root = world.user(scopes=("users", "write")), world.user("root", scopes=("*",))
+    world.answers = False
+    world.ask(one, "user.disable", user="ada")
+    world.ask(root, "user.scopes", user="ada", scopes=["users"])
+    world.asks.reverse()  # the store answers the second one first: it ends what the caller of the first one was
+    conclude(world)
+    conclude(world)
+    cancelled = {"code": -32800, "message": "Request cancelled", "data": {"reason": "the user was revoked"}}
+    assert world.reply(one) == cancelled
+    world.answers = True
+    assert world.ask(one, "connection.info")["user"] is None
+    assert world.store.users["ada"].disabled
+    assert not world.gateway._procedures.records and not world.gateway._procedures.by_call
 
 
 def test_a_value_that_was_built_cannot_change() -> None:

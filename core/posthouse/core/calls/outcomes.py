@@ -70,7 +70,7 @@ class Outcomes:
             try:
                 outcome = call.method.encode_result(result)
             except ResultError as error:
-                outcome = self._result_error(call, error, now)
+                outcome = self.defect(call, error.reason, now)
         return self._handler_ended(call, outcome, now) is True
 
     def fail(self, call: Call, error: ErrorObject, now: float) -> bool:
@@ -83,9 +83,10 @@ class Outcomes:
             self._failed(call, str(error.data["incident"]), "the handler raised an exception other than RpcError", now)
         return first
 
-    def _result_error(self, call: Call, error: ResultError, now: float) -> ErrorObject:
+    def defect(self, call: Call, reason: str, now: float) -> ErrorObject:
+        """Report a defect of a method. Returns the error of its call."""
         incident = self._shared.entropy(6).hex()
-        self._failed(call, incident, error.reason, now)
+        self._failed(call, incident, reason, now)
         return ErrorObject.of(INTERNAL_ERROR, {"incident": incident})
 
     def _failed(self, call: Call, incident: str, reason: str, now: float) -> None:

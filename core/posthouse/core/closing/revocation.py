@@ -56,7 +56,7 @@ class Revocation:
         return self.end(key, not_before, now)
 
     def end(self, key: UserKey, not_before: float | None, now: float, *, but: Connection | None = None) -> int:
-        """Revoke a user, on all connections `but` this one."""
+        """Revoke a user, on all connections `but` this one, which only leaves its session."""
         self._verifications.revoke(key, not_before, now)
         closed = 0
         for connection in self._connections.by_user.get(key, {}).values():
@@ -65,7 +65,7 @@ class Revocation:
                 self._shared.breach(connection.id, REVOKED)
                 closed += 1
         since = None if not_before is None else partial(made_since, not_before)
-        self._sessions.revoke(key, now, but=since, keep=None if but is None else but.session)
+        self._sessions.revoke(key, now, but=since, stays=but)
         self._outcomes.revoke_strays(key, not_before, now)
         self._shared.stats.count("auth.revoked")
         namespace, user = key
@@ -74,9 +74,9 @@ class Revocation:
 
     def narrow(self, key: UserKey, scopes: tuple[str, ...], but: Connection | None, now: float) -> None:
         """A user has these scopes alone from now on. Its connections keep those of their scopes that it still has; its
-        credentials are verified anew, and its sessions end `but` that of this connection."""
+        credentials are verified anew, and its sessions end: this connection stays."""
         self._verifications.revoke(key, None, now)
-        self._sessions.revoke(key, now, but=None, keep=None if but is None else but.session)
+        self._sessions.revoke(key, now, but=None, stays=but)
         for connection in list(self._connections.by_user.get(key, {}).values()):
             kept = granted(connection.identity.scopes, scopes)
             if kept != connection.identity.scopes:

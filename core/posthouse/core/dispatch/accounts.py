@@ -226,11 +226,12 @@ class Accounts:
     # What follows
 
     def lock_out(self, user: str, connection: Connection, call: CallId, now: float) -> None:
-        """A user must not get in any more. If that is the caller, its own connection is logged out."""
+        """A user must not get in any more: the store has ended its sessions. If that is the caller, its own connection
+        leaves its session, and is logged out. Nothing is asked for."""
         own = connection.identity.key == ("", user) and connection.state in LIVING
         self.revoke(("", user), connection if own else None, now)
         if own:
-            self.logins.log_out(connection, call, now)
+            self.logins.log_out_here(connection, call, now)
 
 
 def wrong(parameter: str, reason: str) -> ErrorObject:

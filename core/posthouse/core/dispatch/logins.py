@@ -115,10 +115,11 @@ class Logins:
     def log_out(self, connection: Connection, call: CallId, now: float) -> LoggedOut:
         """The caller is from now on who the connection was when it opened, before any credentials. The cookie with
         which it came, and its session, end."""
-        out: LoggedOut = self._renewals.end(connection, call, partial(self._logged_out, connection, call), now)
+        out: LoggedOut = self._renewals.end(connection, call, partial(self.log_out_here, connection, call), now)
         return out
 
-    def _logged_out(self, connection: Connection, call: CallId, now: float) -> LoggedOut:
+    def log_out_here(self, connection: Connection, call: CallId, now: float) -> LoggedOut:
+        """The same for a connection without a session: the store is asked for nothing."""
         self._calls.identity_changes(connection, call)
         self._connections.identify(connection, connection.peer.identity, now)
         self._end_cookie(connection)

@@ -2,16 +2,18 @@
 
 A procedure is a generator. It yields what it asks for, and is sent a `Reply`. It answers its call when it returns or
 raises RpcError, or before with `Answers`. If its call ends before, it stops, unless it waits for something that it has
-changed: then it goes on, so that nothing is left half done. This module may not know what is asked for.
+changed: then it goes on, so that nothing is left half done. Any other exception is a defect, which ends its call alone.
+This module may not know what is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from types import TracebackType
 from typing import Any
 
 from msgspec import Struct
-from posthouse.core.calls.calls import Answer, Calls
+from posthouse.core.calls.calls import Answer, Call, Calls
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.values.errors import ErrorObject, RpcError
@@ -49,10 +51,11 @@ Ask = Callable[[int, Caller, Any, float], object]
 
 
 class Procedure(Struct, eq=False):
-    """One procedure. `call`: the call that waits for it. `outcome` is that of the call, in a tuple. `pending`: it waits
-    for this."""
+    """One procedure. `begun_for`: the call that it was begun for; `call`: the same, as long as that waits for it.
+    `outcome` is that of the call, in a tuple. `pending`: it waits for this."""
 
     number: int
+    begun_for: Call
     caller: Caller
     steps: Steps
     call: CallId | None = None
@@ -79,7 +82,8 @@ class Procedures:
     def begin(self, connection: Connection, call: CallId, steps: Steps, now: float) -> Answer | None:
         """Begin a procedure for a call. Returns its answer, or None if it answers later. Raises RpcError."""
         self._last += 1
-        procedure = self.records[self._last] = Procedure(self._last, connection.caller, steps)
+        record = self._calls.records[call]
+        procedure = self.records[self._last] = Procedure(self._last, record, connection.caller, steps)
         self._advance(procedure, None, now)
         if procedure.outcome is None:
             procedure.call = call
@@ -97,11 +101,11 @@ class Procedures:
         self._advance(procedure, Reply(outcome, now, wanted), now)
 
     def withdraw(self, call: CallId, now: float) -> None:
-        """The call has ended without an answer."""
+        """The call has ended without an answer. What ended it may be the procedure itself, which then waits for
+        nothing, and goes on."""
         procedure = self.records[self.by_call.pop(call)]
         procedure.call = None
-        assert procedure.pending is not None  # it answers later
-        if procedure.pending.withdraw is not None:
+        if procedure.pending is not None and procedure.pending.withdraw is not None:
             procedure.pending.withdraw()
             procedure.steps.close()
             del self.records[procedure.number]
@@ -114,12 +118,14 @@ class Procedures:
             try:
                 asked = next(procedure.steps) if reply is None else procedure.steps.send(reply)
             except StopIteration as end:
-                del self.records[procedure.number]
-                self._answer(procedure, end.value, now)
+                self._end(procedure, end.value, now)
                 return
             except RpcError as error:
-                del self.records[procedure.number]
-                self._answer(procedure, error.error_object, now)
+                self._end(procedure, error.error_object, now)
+                return
+            except Exception as error:
+                reason = f"the procedure raised {type(error).__name__} in {_place(error.__traceback__)}"
+                self._end(procedure, self._outcomes.defect(procedure.begun_for, reason, now), now)
                 return
             if isinstance(asked, Answers):
                 self._answer(procedure, asked.outcome, now)
@@ -131,6 +137,10 @@ class Procedures:
             else:
                 reply = Reply(outcome, now, begins or procedure.call is not None)
 
+    def _end(self, procedure: Procedure, outcome: object, now: float) -> None:
+        del self.records[procedure.number]
+        self._answer(procedure, outcome, now)
+
     def _answer(self, procedure: Procedure, outcome: object, now: float) -> None:
         """The call of this procedure has its outcome, unless it had one before."""
         if procedure.outcome is None:
@@ -140,3 +150,12 @@ class Procedures:
             del self.by_call[call], self._calls.later[call]
             record = self._calls.records[call]
             self._outcomes.answered(record, self._connections.records[record.connection], outcome, now)
+
+
+def _place(raised: TracebackType | None) -> str:
+    """The function that has raised an exception."""
+    place = ""
+    while raised is not None:
+        code, raised = raised.tb_frame.f_code, raised.tb_next
+        place = code.co_qualname
+    return place

@@ -22,7 +22,8 @@ NO_SUCH_USER: Final = "there is no such user"
 
 class Account(Struct, frozen=True, omit_defaults=True):
     """A user of the store. Times are Unix seconds; `seen_at` is missing for a user that was never seen, `profile` for
-    one without a profile. `durable` says where a change is kept, if this was one."""
+    one without a profile. `durable` says where a change is kept, if this was one; `session_ended`, that the session of
+    the caller's connection has ended with it."""
 
     user: str
     scopes: tuple[str, ...]
@@ -31,6 +32,7 @@ class Account(Struct, frozen=True, omit_defaults=True):
     seen_at: float | None = None
     profile: Any = None
     durable: str = ""
+    session_ended: bool = False
 
 
 class UserList(Struct, frozen=True, omit_defaults=True):
@@ -96,7 +98,7 @@ class Users:
 
     def password(self, connection: Connection, old: str | None, new: str, user: str | None, now: float) -> Steps:
         """Change a password: one's own, if the `old` one is right; that of another `user`, without it. All other
-        connections, log-ins and sessions of the user end."""
+        connections, log-ins and all sessions of the user end."""
         accounts = self._accounts
         accounts.check_new_password(new, "new")
         user = accounts.user_to_change(connection, user, "old", old, now)
@@ -106,11 +108,11 @@ class Users:
         reply = yield NewHash(new, user_of_hash(user))
         text = accounts.hash_of(reply.outcome)
         own = connection if connection.identity.key == ("", user) else None
-        but = None if own is None else own.session
-        reply = yield ChangeUser(accounts.storage.new_write_id(), user, password=text, but=but)
+        reply = yield ChangeUser(accounts.storage.new_write_id(), user, password=text)
+        had_session = own is not None and own.session is not None
         if maybe_applied(reply.outcome):
             accounts.revoke(("", user), own, reply.now)
-        return self._changed(connection, user, "password", reply)
+        return self._changed(connection, user, "password", reply, session_ended=had_session)
 
     def remove(self, connection: Connection, call: CallId, password: str | None, user: str | None, now: float) -> Steps:
         """Remove a user: oneself, if the password is right; another one, without it."""
@@ -137,29 +139,38 @@ class Users:
         following = rows[-1].user if len(rows) == PAGE else ""
         return UserList(tuple(self._account(row) for row in rows), following)
 
-    def disable(self, connection: Connection, call: CallId, user: str, *, disabled: bool) -> Steps:
+    def disable(self, connection: Connection, call: CallId, user: str, now: float, *, disabled: bool) -> Steps:
         """Disable a user, or enable it again."""
         accounts, by = self._accounts, connection.identity.user
+        accounts.check_admin(connection, now)
         reply: Reply = yield ChangeUser(accounts.storage.new_write_id(), user, disabled=disabled)
         if disabled and maybe_applied(reply.outcome):
             accounts.lock_out(user, connection, call, reply.now)
         return self._changed(connection, user, "disabled" if disabled else "enabled", reply, by)
 
-    def scopes(self, connection: Connection, user: str, scopes: tuple[str, ...]) -> Steps:
+    def scopes(self, connection: Connection, user: str, scopes: tuple[str, ...], now: float) -> Steps:
         """Give a user these scopes alone."""
         accounts, by = self._accounts, connection.identity.user
+        accounts.check_admin(connection, now)
         given = accounts.scopes(scopes)
         own = connection if connection.identity.key == ("", user) else None
-        but = None if own is None else own.session
-        reply: Reply = yield ChangeUser(accounts.storage.new_write_id(), user, scopes=given, but=but)
+        reply: Reply = yield ChangeUser(accounts.storage.new_write_id(), user, scopes=given)
+        had_session = own is not None and own.session is not None
         if maybe_applied(reply.outcome):
             accounts.narrow(("", user), given, own, reply.now)
-        return self._changed(connection, user, "scopes", reply, by)
+        return self._changed(connection, user, "scopes", reply, by, session_ended=had_session)
 
     # What the store has said
 
     def _changed(
-        self, connection: Connection, user: str, change: UserChange, reply: Reply, by: str | None = None
+        self,
+        connection: Connection,
+        user: str,
+        change: UserChange,
+        reply: Reply,
+        by: str | None = None,
+        *,
+        session_ended: bool = False,
     ) -> Account:
         accounts = self._accounts
         if maybe_applied(reply.outcome):
@@ -167,12 +178,12 @@ class Users:
             by = connection.identity.user if by is None else by
             self._outbox.append(Emit(UserChanged(*_about(connection), user, change, by, reply.now, certain)))
         changed = accounts.done(reply.outcome, **{UNKNOWN.why: wrong("user", NO_SUCH_USER)})
-        return self._account(changed.row, durable=True)
+        return self._account(changed.row, durable=True, session_ended=session_ended)
 
-    def _account(self, row: UserRow, *, durable: bool = False) -> Account:
+    def _account(self, row: UserRow, *, durable: bool = False, session_ended: bool = False) -> Account:
         where = self._accounts.storage.durability if durable else ""
         profile = json.decode(row.profile)
-        return Account(row.user, row.scopes, row.disabled, row.created_at, row.seen_at, profile, where)
+        return Account(row.user, row.scopes, row.disabled, row.created_at, row.seen_at, profile, where, session_ended)
 
 
 def _about(connection: Connection) -> tuple[ConnectionId, str, Kind, Address]:

@@ -211,16 +211,16 @@ class Sessions:
             self.end(id, why, now, but=but)
 
     def revoke(
-        self, user: UserKey, now: float, *, but: Callable[[Identity], bool] | None, keep: str | None = None
+        self, user: UserKey, now: float, *, but: Callable[[Identity], bool] | None, stays: Connection | None = None
     ) -> None:
         """A user is revoked: its sessions end, here and in the store. `but`: those of such identities go on, and the
-        others in the store count no more. `keep`: the session that goes on in any case."""
-        own = tuple(id for id in self.by_user.get(user, ()) if id != keep)
+        others in the store count no more. `stays`: the connection that only leaves its session."""
+        own = tuple(self.by_user.get(user, ()))
         for id in own:
             if but is None or not but(self.records[id].row.identity):
-                self.end(id, "revoked", now, reason=REVOKED)
+                self.end(id, "revoked", now, but=stays, reason=REVOKED)
         if but is None:
-            self._chores.tell(EndSessions(self._chores.write_id(), user, keep), now, of=user, known=own)
+            self._chores.tell(EndSessions(self._chores.write_id(), user), now, of=user, known=own)
 
     def replace(self, session: str, public_id: str, now: float, *, by: Connection) -> bool:
         """Another connection takes the place of the one with this public id, if that belongs to this session. Returns

@@ -27,8 +27,8 @@ EVERY = {
     "user.password": (False, (), True, True),
     "user.remove": (False, (), True, True),
     "user.list": (False, ("users",), False, True),
-    "user.disable": (False, ("users",), False, True),
-    "user.scopes": (False, ("users",), False, True),
+    "user.disable": (False, ("users",), True, True),
+    "user.scopes": (False, ("users",), True, True),
 }
 
 

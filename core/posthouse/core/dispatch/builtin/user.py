@@ -25,8 +25,8 @@ class UserMethods(Part):
         "password": Declared(public=False, changes=True),
         "remove": Declared(public=False, changes=True),
         "list": Declared(public=False, scopes=(ADMIN,), later=True),
-        "disable": Declared(public=False, scopes=(ADMIN,), later=True),
-        "scopes": Declared(public=False, scopes=(ADMIN,), later=True),
+        "disable": Declared(public=False, scopes=(ADMIN,), changes=True),
+        "scopes": Declared(public=False, scopes=(ADMIN,), changes=True),
     }
 
     @classmethod
@@ -67,7 +67,7 @@ class UserMethods(Part):
 
     def password(self, old: str | None, new: str, user: str | None = None) -> Account:
         """Change the caller's password, if `old` is right. With the scope `users`, that of another `user`, and `old` is
-        null. Other connections, log-ins and sessions of the user end."""
+        null. Other connections, log-ins and all sessions of the user end."""
         return cast("Account", self.begin(self.tables.users.password(self.caller, old, new, user, self.now)))
 
     def remove(self, password: str | None = None, user: str | None = None) -> Removed:
@@ -84,8 +84,9 @@ class UserMethods(Part):
 
     def disable(self, user: str, disabled: bool = True) -> Account:
         """Disable a user: its log-ins are refused, its connections and sessions end. False: enable it again."""
-        return cast("Account", self.begin(self.tables.users.disable(self.caller, self.call, user, disabled=disabled)))
+        steps = self.tables.users.disable(self.caller, self.call, user, self.now, disabled=disabled)
+        return cast("Account", self.begin(steps))
 
     def scopes(self, user: str, scopes: tuple[str, ...]) -> Account:
         """Give a user these scopes, and no others. Its connections lose the others, its sessions end."""
-        return cast("Account", self.begin(self.tables.users.scopes(self.caller, user, scopes)))
+        return cast("Account", self.begin(self.tables.users.scopes(self.caller, user, scopes, self.now)))

@@ -29,7 +29,7 @@ from posthouse.core.values.effects import (
     HashPassword,
     Transmit,
 )
-from posthouse.core.values.lifecycle import AuthFailed
+from posthouse.core.values.lifecycle import AuthFailed, CallFailed, Event
 from posthouse.core.values.peers import Address, ConnectionId, Kind, Peer
 
 STEPS: Final = 80
@@ -259,8 +259,8 @@ class Users:
         for effect in effects:
             if isinstance(effect, Disconnect):
                 self._closed(effect.connection)
-            elif isinstance(effect, Emit) and isinstance(effect.event, AuthFailed):
-                self._refused(effect.event)
+            elif isinstance(effect, Emit):
+                self._told(effect.event)
 
     def _closed(self, one: ConnectionId) -> None:
         if self._peers.pop(one, None) is not None:
@@ -313,9 +313,10 @@ class Users:
             must(not gone, "users: a user got in who is disabled", credentials.user)
             must(credentials.user != "nobody", "users: a user got in who does not exist")
 
-    def _refused(self, event: AuthFailed) -> None:
-        """Credentials were refused. A password costs a hash, whether its user exists or not."""
-        if event.reason == "refused" and event.authenticator == "users":
+    def _told(self, event: Event) -> None:
+        """No method has a defect. A password that is refused costs a hash, whether its user exists or not."""
+        must(not isinstance(event, CallFailed), "users: a method of the gateway has a defect", event)
+        if isinstance(event, AuthFailed) and event.reason == "refused" and event.authenticator == "users":
             self._refusals += 1
             must(self._refusals <= self._compared, "users: a password was refused before it was compared")
 
