@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from posthouse.core.values.effects import Drained
+from posthouse.core.values.lifecycle import SessionEnded
 from posthouse.core.values.peers import Address, ConnectionId, Peer
 
 from tests.core.identity.credentials import ADA, AuthWorld
+from tests.core.sessions.sessioned import SessionWorld, told
 from tests.core.world import World, request
 
 HERE = Address("192.0.2.1", 5000)
@@ -45,6 +47,27 @@ def test_row_59_the_next_is_closed_after_a_second_or_when_memory_grows() -> None
     assert world.closes() == []
     world.gateway.report_buffered(0, 1.5)
     assert world.closes() == [(others[2], 1013, False)]
+
+
+def test_sessions_of_nobody_end_before_a_connection_is_closed_if_they_take_most_of_the_memory() -> None:
+    world = SessionWorld(memory_budget=14_000)
+    idle, one = world.connect(), world.connect()
+    made = [world.create(one, text="x" * 2_500) for _ in range(3)]
+    assert (list(world.store.sessions), world.closes()) == ([each["id"] for each in made], [])
+    world.call(one, "session.create", {"data": {"text": "x" * 2_500}})
+    assert told(world, SessionEnded) == [SessionEnded(made[0]["id"], "crowded_out", 0, 0.0)]
+    assert (list(world.store.sessions)[:2], len(world.store.sessions)) == ([made[1]["id"], made[2]["id"]], 3)
+    assert world.gateway.health(0.0).status == "healthy"
+    assert world.gateway._connections.records[one].admitted
+    assert world.gateway._connections.records[idle].admitted
+
+
+def test_sessions_of_nobody_that_take_less_than_half_of_the_memory_go_on() -> None:
+    world = SessionWorld(memory_budget=10_000)
+    one = world.connect()
+    made = world.create(one, text="x" * 2_000)
+    assert held(world, one, 8_000, 0.0) == [(one, 1013, False)]
+    assert list(world.store.sessions) == [made["id"]]
 
 
 def test_without_connections_memory_over_budget_closes_nothing() -> None:

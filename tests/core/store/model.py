@@ -147,6 +147,9 @@ class Model:
         if len(self.sessions) - len(ends) >= request.most:
             over = (each.id for each in self.sessions if rules.expired(each, request.now, request.idle))
             ends += sorted(id for id in over if id != request.replaces)
+        if len(self.sessions) - len(ends) == request.most:
+            nobodys = [each for each in self.sessions if each.user is None and each.id not in ends]
+            ends += [each.id for each in sorted(nobodys, key=lambda each: (each.used_at, each.id))[:1]]
         if len(self.sessions) - len(ends) >= request.most:
             return NO_ROOM
         left = [each for each in self.sessions if each.id not in ends and row.user and each.user == row.user]

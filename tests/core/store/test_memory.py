@@ -171,8 +171,17 @@ def test_the_sessions_of_a_user_are_listed_and_ended() -> None:
 def test_a_store_has_room_for_a_number_of_sessions(most: int, refused: bool) -> None:
     store = MemoryStore()
     store.perform(add(session("a")))
-    store.perform(add(session("b", name=None)))
+    store.perform(add(session("b")))
     assert (store.perform(add(session("c"), most=most)) == NO_ROOM) is refused
+
+
+@pytest.mark.parametrize(("most", "outcome"), [(3, NO_ROOM), (4, Done(("late",))), (5, Done(()))])
+def test_the_session_of_nobody_that_was_used_the_longest_time_ago_makes_room(most: int, outcome: object) -> None:
+    store = MemoryStore()
+    for row in (session("ada"), session("early", name=None), session("late", name=None), session("b")):
+        store.perform(add(row))
+    store.perform(Touch("w", IDLE, (("late", 70.0), ("early", 80.0))))
+    assert store.perform(add(session("new", used_at=90.0), now=90.0, most=most)) == outcome
 
 
 def test_expired_sessions_make_room() -> None:
@@ -190,6 +199,14 @@ def test_a_session_takes_the_place_of_another() -> None:
     assert store.perform(add(session("b"), most=1, replaces="a")) == Done(("a",))
     assert store.perform(add(session("c"), most=1, replaces="a")) == NO_ROOM
     assert list(store.sessions) == ["b"]
+
+
+def test_a_session_of_nobody_that_is_replaced_makes_no_second_place() -> None:
+    store = MemoryStore()
+    for row in (session("a", name=None), session("b"), session("c")):
+        store.perform(add(row))
+    assert store.perform(add(session("d"), most=2, replaces="a")) == NO_ROOM
+    assert list(store.sessions) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(("most", "ended"), [(1, ("a",)), (2, ("a",)), (3, ())])

@@ -56,11 +56,13 @@ class Limits:
         shared.unsettled = shared.held > budget or drain.began is not None
 
     def _relieve(self, now: float) -> None:
-        """Memory is over budget: refuse the peers that have sent a text and are not verified, the newest first. If that
-        is not enough, close the connection heard from least recently. Repeat after one second, or sooner if memory
-        grew."""
-        held = self._shared.held
-        excess = held - self._shared.config.memory_budget
+        """Memory is over budget: end sessions of nobody, if they take most of it. If that is not enough, refuse the
+        peers that have sent a text and are not verified, the newest first; then close the connection heard from least
+        recently. Repeat after one second, or sooner if memory grew."""
+        held, budget = self._shared.held, self._shared.config.memory_budget
+        excess = self._drain.arrivals.shed(held - budget, budget, now)
+        if excess <= 0:
+            return
         for id, size in reversed(self._drain.arrivals.holding.items()):
             self._shared.breach(id, MEMORY_BUDGET)
             excess -= size

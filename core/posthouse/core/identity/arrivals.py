@@ -102,6 +102,7 @@ class Arrivals:
         self._openings = openings
         self._verifications = verifications
         self._keys = keys
+        self.shed = keys.shed
         self._receive, self._logs_in = texts
         self.draining = False
         self.records: dict[ConnectionId, Arrival] = {}

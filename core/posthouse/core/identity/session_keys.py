@@ -78,6 +78,18 @@ class SessionKeys:
         self.withdraw(number)
         return counts
 
+    def shed(self, excess: int, budget: int, now: float) -> int:
+        """So many bytes are held over this budget. If the sessions of nobody take more than half of it, some end: those
+        that were used the longest time ago. Returns the bytes that are still over it."""
+        memory = self._storage.memory
+        while memory is not None and excess > 0 and 2 * memory.of_nobody.size > budget:
+            id = memory.of_nobody.first()
+            assert id is not None
+            excess -= memory.sessions[id].size
+            memory.perform(self.requests.end(id))
+            self.sessions.end(id, "crowded_out", now)
+        return excess
+
     def _counts(self, identity: Identity, generation: int) -> bool:
         user = identity.key
         if user is None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from posthouse.core.operations.operations import Refused
 from posthouse.core.values.peers import UserKey
 
+from .nobodys import MOST_ENDED, Nobodys
 from .outcomes import EXISTS, NO_ROOM, STOLEN, UNKNOWN, Done
 from .requests import (
     PAGE,
@@ -43,9 +44,6 @@ from .requests import (
 from .rows import RevocationRow, SessionRow, TokenRow, UserRow
 from .rules import change, evicted_first, expired, later, resume, touch_session, touch_token, touch_user, update, use
 
-MOST_ENDED: Final = 16
-"""So many sessions that have ended are remembered beyond the number of those that go on."""
-
 Rule = Callable[[SessionRow | None, Any], tuple[SessionRow | None, Done | Refused]]
 
 
@@ -71,6 +69,7 @@ class MemoryStore:
         self.by_user: dict[UserKey, dict[str, None]] = {}
         self.revocations: dict[UserKey, RevocationRow] = {}
         self._names: list[str] = []
+        self.of_nobody = Nobodys()
         self._ends: list[tuple[float, str]] = []
         self._by_digest: dict[bytes, str] = {}
         self._tokens_of: dict[str, dict[str, None]] = {}
@@ -197,9 +196,15 @@ class MemoryStore:
         if len(self.sessions) - len(ended) >= request.most:
             overdue = self._overdue(request.now, request.idle, PAGE)
             ended += [session for session in overdue if session != request.replaces]
-        if len(self.sessions) - len(ended) >= request.most:
+        over = len(self.sessions) - len(ended) - request.most + 1
+        nobodys = self.of_nobody.used_at
+        if over > 1 or (over == 1 and len(nobodys) == sum(session in nobodys for session in ended)):
             return NO_ROOM
         self._end_these(ended)
+        unowned = self.of_nobody.first() if over == 1 else None
+        if unowned is not None:
+            ended.append(unowned)
+            self._end(unowned)
         own = [] if user is None else [self.sessions[session] for session in self.by_user.get(user, ())]
         if len(own) >= request.most_per_user:
             first = min(own, key=lambda each: evicted_first(each, request.now))
@@ -208,7 +213,9 @@ class MemoryStore:
         self._hold(row.size)
         self.sessions[row.id] = row
         heappush(self._ends, (row.ends_at, row.id))
-        if user is not None:
+        if user is None:
+            self.of_nobody.put(row, None)
+        else:
             self.by_user.setdefault(user, {})[row.id] = None
         return Done(tuple(ended))
 
@@ -230,6 +237,8 @@ class MemoryStore:
             return
         self._hold(row.size - was.size)
         self.sessions[row.id] = row
+        if row.user is None:
+            self.of_nobody.put(row, was)
         if row.used_at != was.used_at:
             self.sessions.move_to_end(row.id)
 
@@ -247,7 +256,9 @@ class MemoryStore:
             self._ends = [(each.ends_at, each.id) for each in self.sessions.values()]
             heapify(self._ends)
         user = row.user
-        if user is not None:
+        if user is None:
+            self.of_nobody.remove(row)
+        else:
             own = self.by_user[user]
             del own[session]
             if not own:

@@ -112,8 +112,9 @@ class RemoveToken(Struct, frozen=True, gc=False):
 class AddSession(Struct, frozen=True, gc=False):
     """Done(tuple of the ids of sessions that have ended for it). Refused: there are `most` (full).
 
-    Expired sessions end first. If the user has `most_per_user`, the least recently used one ends. `replaces`: the
-    session which ends because this one takes its place.
+    Expired sessions end first, then the session of nobody that was used the longest time ago. If the user has
+    `most_per_user`, the least recently used one ends. `replaces`: the session which ends because this one takes its
+    place.
     """
 
     id: str

@@ -23,8 +23,9 @@ Sockets and connections
   descriptor_reserve = 64: file descriptors kept free
       accepting stops, and resumes by itself
   memory_budget = 1 GiB: bytes held for all peers, with the headers of open WebSockets
-      new connections get 1013, over HTTP 503, like bodies on their way; then those that have sent a
-      text and are not verified yet get 503, and then the idlest connections are closed with 1013
+      sessions of nobody in memory end if they take more than half of it; else new connections get
+      1013, over HTTP 503, like bodies on their way; then those that have sent a text and are not
+      verified yet get 503, and then the idlest connections are closed with 1013
 
 Opening
   tls_timeout = 5: seconds for the TLS handshake
@@ -70,7 +71,7 @@ Authentication
   max_session_bytes = 64 KiB: bytes of the data of a session, as JSON
       -32602
   max_sessions = 100,000: sessions, and log-ins by cookie
-      the next one gets -32009
+      the least recently used session of nobody ends; if there is none, the next one gets -32009
   max_sessions_per_user = 100: sessions of one user, and log-ins by cookie
       the least recently used one ends
   auth_notice = 60: seconds before an identity expires, on WebSocket and stdio; 0 for no notice

@@ -65,6 +65,7 @@ ROTATE: Final = "UPDATE sessions SET current = ?, previous = ?, retired = ? WHER
 KEEP_DATA: Final = "UPDATE sessions SET data = ?, version = ? WHERE id = ?"
 KEEP_USE: Final = "UPDATE sessions SET used_at = ? WHERE id = ?"
 END: Final = "DELETE FROM sessions WHERE id = ?"
+OF_NOBODY: Final = "SELECT id FROM sessions WHERE user IS NULL ORDER BY used_at, id LIMIT ?"
 OVERDUE: Final = """
     SELECT id FROM (SELECT id, used_at AS at FROM sessions WHERE used_at <= ?1 - ?2 + 1 AND used_at + ?2 <= ?1 LIMIT ?3)
     UNION SELECT id FROM (SELECT id FROM sessions WHERE ends_at <= ?1 LIMIT ?3)
@@ -181,8 +182,12 @@ class Changes:
         if self._count("sessions") - len(ended) >= request.most:
             overdue = self._overdue(request.now, request.idle, PAGE)
             ended += [session for session in overdue if session != request.replaces]
-        if self._count("sessions") - len(ended) >= request.most:
-            return NO_ROOM
+        over = self._count("sessions") - len(ended) - request.most + 1
+        if over > 0:
+            nobodys = [session for (session,) in self._db.execute(OF_NOBODY, (len(ended) + 1,)) if session not in ended]
+            if over > 1 or not nobodys:
+                return NO_ROOM
+            ended.append(nobodys[0])
         self._end(ended)
         if row.user is not None:
             own = [session_row(columns) for columns in self._db.execute(SESSIONS_OF, (*row.user, ""))]
