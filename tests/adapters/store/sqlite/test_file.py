@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -135,6 +136,20 @@ def test_one_process_at_a_time_has_a_store(tmp_path: Path) -> None:
     )
     lock.release()
     Lock(path).release()
+
+
+def test_a_link_to_a_file_has_the_lock_of_the_file(tmp_path: Path) -> None:
+    path, link, folder = tmp_path / "store.db", tmp_path / "link.db", tmp_path / "folder"
+    link.symlink_to(path)
+    folder.symlink_to(tmp_path)
+    names = [str(path), str(link), str(folder / "store.db"), str(folder / "link.db")]
+    for one in names:
+        lock = Lock(one)
+        for other in names:
+            with pytest.raises(UsageError, match=f"the store {re.escape(other)} is in use by process {os.getpid()}: "):
+                Lock(other)
+        lock.release()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["folder", "link.db", "store.db.lock"]
 
 
 def test_a_lock_names_the_process_that_has_it_and_ends_with_it(tmp_path: Path) -> None:

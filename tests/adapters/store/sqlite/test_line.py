@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from threading import Event
+from threading import Event, current_thread
 from typing import Any
 
 import anyio
 import pytest
-from posthouse.adapters.store.sqlite.line import GROUP, Line
+from posthouse.adapters.store.sqlite.line import GROUP, Line, in_thread
 from posthouse.core.operations.operations import Busy, Failed
 from posthouse.core.store.outcomes import Done, StoreOutcome
 
@@ -137,3 +137,32 @@ def test_a_loop_that_has_ended_hears_nothing() -> None:
     gate.line.close()
     gate.line.join()
     assert gate.groups == [[1]]
+
+
+async def test_a_call_in_a_thread_raises_what_the_function_raises() -> None:
+    names: list[str] = []
+    await in_thread(lambda: names.append(current_thread().name), "apart")
+    assert names == ["apart"]
+
+    def fail() -> None:
+        raise OSError("the disk fails")
+
+    with pytest.raises(OSError, match="the disk fails"):
+        await in_thread(fail, "apart")
+
+
+async def test_a_call_in_a_thread_that_is_cancelled_goes_on_there() -> None:
+    begun, go_on, ended = Event(), Event(), Event()
+
+    def wait() -> None:
+        begun.set()
+        assert go_on.wait(60)
+        ended.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(in_thread, wait, "apart")
+        await until(begun)
+        group.cancel_scope.cancel()
+    assert not ended.is_set()
+    go_on.set()
+    await until(ended)

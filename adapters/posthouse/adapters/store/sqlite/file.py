@@ -28,12 +28,13 @@ WAIT: Final = 5.0
 
 
 class Lock:
-    """Holds `PATH.lock`, so that one process at a time has the store. The system frees it when the process ends."""
+    """Holds `PATH.lock`, so that one process at a time has the store. The system frees it when the process ends. A link
+    to the file has the lock of the file."""
 
     def __init__(self, path: str) -> None:
         import fcntl
 
-        self._file: Final = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
+        self._file: Final = os.open(f"{os.path.realpath(path)}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

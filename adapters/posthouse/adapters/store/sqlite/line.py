@@ -1,4 +1,7 @@
-"""A line of requests in front of one thread, which performs all that wait as one group."""
+"""A line of requests in front of one thread, which performs all that wait as one group; and one call in a thread.
+
+These threads are daemons: a disk that hangs holds up neither the end of the loop nor that of the process.
+"""
 
 from __future__ import annotations
 
@@ -90,6 +93,24 @@ class Line:
 def _tell(group: list[Waiting]) -> None:
     for waiting in group:
         waiting.ended.set()
+
+
+async def in_thread(function: Callable[[], None], name: str) -> None:
+    """Call it in a thread of this name, and raise what it raises. If this is cancelled, the thread goes on."""
+    ended, soon, errors = anyio.Event(), in_loop(), list[BaseException]()
+
+    def call() -> None:
+        try:
+            function()
+        except BaseException as error:
+            errors.append(error)
+        with suppress(RuntimeError):  # the loop has ended: nobody waits
+            soon(ended.set)
+
+    Thread(target=call, name=name, daemon=True).start()
+    await ended.wait()
+    if errors:
+        raise errors[0]
 
 
 def in_loop() -> Soon:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from functools import partial
 from os import PathLike
 from typing import Final, get_args
@@ -14,7 +15,7 @@ from posthouse.core.store.requests import Read, Request
 from posthouse.core.values.errors import UsageError
 
 from .file import Lock, connect, prepare
-from .line import Line
+from .line import Line, in_thread
 from .writer import Reader, Writer
 
 READS: Final = frozenset(get_args(Read))
@@ -40,6 +41,7 @@ class SqliteStore:
         self._lock: Lock | None = None
         self._writes: Line | None = None
         self._reads: Line | None = None
+        self._finishing: Final = threading.Lock()
 
     async def open(self) -> None:
         """Lock the file and bring it to this version's schema. Raises UsageError if it cannot be used, OSError if it
@@ -66,16 +68,16 @@ class SqliteStore:
         return Failed() if line is None else await line.ask(request)
 
     async def close(self) -> None:
-        """Perform what waits, close the file and unlock it."""
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._finish)
+        """Perform what waits, close the file and unlock it. If this is cancelled, a thread goes on with it."""
+        await in_thread(self._finish, "posthouse-store-end")
 
     def _finish(self) -> None:
-        lines = [line for line in (self._reads, self._writes) if line is not None]
-        for line in lines:
-            line.close()
-        for line in lines:
-            line.join()
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            lock.release()
+        with self._finishing:  # a second `close` returns when the file is unlocked, too
+            lines = [line for line in (self._reads, self._writes) if line is not None]
+            for line in lines:
+                line.close()
+            for line in lines:
+                line.join()
+            lock, self._lock = self._lock, None
+            if lock is not None:
+                lock.release()
