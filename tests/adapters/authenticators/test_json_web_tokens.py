@@ -245,6 +245,20 @@ async def test_a_key_without_a_name_that_was_replaced_is_read_again_after_a_minu
     assert tokens(old) == Refused("its signature is wrong")
 
 
+@pytest.mark.anyio
+async def test_a_key_that_was_withdrawn_in_a_quiet_time_verifies_nothing_ten_minutes_later(tmp_path: Path) -> None:
+    clock = {"now": 0.0}
+    tokens = of(tmp_path / "key.pem", pem())
+    vars(tokens._store).update(_now=lambda: clock["now"], _begun=0.0, _read_at=0.0)
+    (tmp_path / "key.pem").write_bytes(pem("rsa other"))
+    clock["now"] = 599.9
+    assert tokens(Bearer(signed())) == ADA
+    clock["now"] = 600.0
+    later = tokens(Bearer(signed()))
+    assert isinstance(later, Awaitable)
+    assert await later == Refused("its signature is wrong")
+
+
 def test_the_environment_has_no_part_in_it(tokens: JsonWebTokens, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         monkeypatch.delenv(name)

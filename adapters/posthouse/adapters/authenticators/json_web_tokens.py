@@ -32,8 +32,8 @@ class JsonWebTokens(ReadyMade):
         ).declare(service)
 
     `keys`: an https URL of a JSON Web Key Set, or the path of a file: a JWK Set, a single JWK, or public keys in PEM.
-    They are read again every ten minutes, and for a token that no key has signed at most once a minute. While they
-    cannot be read, those that were read before still count.
+    Keys that were read ten minutes ago are read again before they are used, and for a token that no key has signed at
+    most once a minute. While they cannot be read, those that were read before still count.
 
     `algorithm`: of RSA keys that do not name theirs. Raises UsageError if PyJWT or cryptography is not installed (`pip
     install 'posthouse[jwt]'`), and for a file that cannot be read or holds no usable key.

@@ -54,10 +54,10 @@ async def test_the_first_token_waits_for_the_first_read() -> None:
 
 
 @pytest.mark.parametrize(("age", "reads"), [(599.9, 0), (600.0, 1)])
-async def test_keys_are_read_again_every_ten_minutes_and_nobody_waits(age: float, reads: int) -> None:
+async def test_keys_are_used_for_ten_minutes_and_then_read_again_first(age: float, reads: int) -> None:
     place = Place()
     store = place.store(*OLD)
-    assert await asked(store, place, age, known=True) is False
+    assert await asked(store, place, age, known=True) is bool(reads)
     assert place.reads == reads
     assert store.keys == (NEW if reads else OLD)
 
@@ -95,27 +95,33 @@ async def test_the_old_keys_count_while_a_read_fails_and_it_is_tried_again_after
     place = Place()
     place.keys = error
     store = place.store(*OLD)
-    await asked(store, place, 600.0, known=True)
+    assert await asked(store, place, 600.0, known=True) is True
     assert (store.keys, place.reads) == (OLD, 1)
     place.keys = NEW
-    await asked(store, place, 659.9, known=True)
+    assert await asked(store, place, 659.9, known=True) is False
     assert (store.keys, place.reads) == (OLD, 1)
-    await asked(store, place, 660.0, known=True)
+    assert await asked(store, place, 660.0, known=True) is True
     assert (store.keys, place.reads) == (NEW, 2)
-    await asked(store, place, 1259.9, known=True)
+    assert await asked(store, place, 1259.9, known=True) is False
     assert place.reads == 2
+    assert await asked(store, place, 1260.0, known=True) is True
+    assert place.reads == 3
 
 
-async def test_the_old_keys_count_while_a_read_takes_its_time(caplog: pytest.LogCaptureFixture) -> None:
+async def test_fresh_keys_count_while_a_read_takes_its_time_and_old_ones_wait_for_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO)
     place = Place()
     place.go.clear()
     store = place.store(*OLD)
-    place.now = 600.0
-    assert store.must_wait(known=True) is False
-    place.now = 5000.0
-    assert store.must_wait(known=True) is False
+    place.now = 60.0
     assert store.must_wait(known=False) is True
+    assert store.must_wait(known=True) is False
+    place.now = 599.9
+    assert store.must_wait(known=True) is False
+    place.now = 600.0
+    assert store.must_wait(known=True) is True
     assert store.keys == OLD
     async with anyio.create_task_group() as group:
         for _ in range(3):

@@ -1,7 +1,8 @@
 """The keys of a source, as they were last read, and when they are read again: in a thread, one read at a time.
 
-Keys that were read before still count while a read fails or takes its time. A token waits for a read only if there is
-no key that it could have been signed with.
+A token waits for a read if there is no key that it could have been signed with, or if the keys were last read ten
+minutes ago: nobody knows whether the issuer has withdrawn them since. Keys that were read before still count if the
+read fails.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from .key import Key, Unusable
 from .source import Source
 
 EVERY: Final = 600.0
-"""Seconds after which keys are read again in any case."""
+"""Seconds after which keys are read again before they are used."""
 
 UNKNOWN: Final = 60.0
 """Seconds between two reads for tokens with an unknown `kid`, and after a read that has failed."""
@@ -40,20 +41,23 @@ class KeyStore:
         self._reading = False
         self._waiting: list[tuple[EventLoopToken, anyio.Event]] = []
         self._begun: float | None = now() if source.keys else None
+        self._read_at = self._begun  # the beginning of the last read that did not fail
         self._failed = False
         self.keys: tuple[Key, ...] = source.keys
 
     def must_wait(self, *, known: bool) -> bool:
-        """Must a token wait for a read? `known`: there is a key that may have signed it, so that it need not. Begins a
-        read if one is due."""
+        """Must a token wait for a read? `known`: there is a key that may have signed it, so that it need not while that
+        is fresh. Begins a read if one is due."""
         with self._lock:
+            now = self._now()
             every = RETRY if not self.keys else EVERY if known and not self._failed else UNKNOWN
-            due = self._begun is None or self._now() - self._begun >= every
+            due = self._begun is None or now - self._begun >= every
             if due and not self._reading:
-                self._begun = self._now()
+                self._begun = now
                 Thread(target=self._read, name="posthouse-keys", daemon=True).start()
                 self._reading = True
-            return self._reading and not known
+            fresh = self._read_at is not None and now - self._read_at < EVERY
+            return self._reading and not (known and fresh)
 
     async def read_again(self) -> None:
         """Wait until the read that runs has ended. Returns at once if none runs."""
@@ -78,6 +82,8 @@ class KeyStore:
                 report(INFO, "keys.read", "read {count} keys of {source}", count=len(keys), source=self._source.name)
             self.keys = keys
         with self._lock:
+            if not failed:
+                self._read_at = self._begun
             self._reading, self._failed = False, failed
             waiting, self._waiting = self._waiting, []
         for token, ended in waiting:
