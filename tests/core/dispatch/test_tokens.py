@@ -10,12 +10,14 @@ from posthouse.core.service.authenticators import Bearer
 from posthouse.core.store.outcomes import MaybeApplied
 from posthouse.core.store.requests import AddToken, FindToken, RemoveToken
 from posthouse.core.values.effects import AskStore, Disconnect
-from posthouse.core.values.peers import ConnectionId
+from posthouse.core.values.peers import ConnectionId, Identity
 
-from tests.core.accounts import AccountWorld
+from tests.core.accounts import AccountWorld, accounted
 from tests.core.world import WALL
 from tests.values import changeable
 
+GIVES_MORE = "the caller gives scopes that it does not have"
+MAY_DO_MORE = "the user has scopes that the caller does not have"
 NO_TOKEN = {"parameter": "token", "reason": "there is no such token"}
 
 
@@ -67,7 +69,7 @@ def test_without_scopes_a_token_has_those_of_its_maker() -> None:
 
 def test_a_token_loses_the_scopes_that_its_user_loses() -> None:
     world = AccountWorld()
-    root, one = world.user("root", scopes=("users",)), world.user(scopes=("read", "write"))
+    root, one = world.user("root", scopes=("*",)), world.user(scopes=("read", "write"))
     token = world.ask(one, "token.create")["token"]
     world.ask(root, "user.scopes", user="ada", scopes=["write", "more"])
     assert bearer(world, token)["scopes"] == ["write"]
@@ -79,10 +81,53 @@ def test_nobody_makes_a_token_that_may_do_more_or_lasts_longer() -> None:
     narrow = world.ask(one, "token.create", scopes=["read"], expires_in=60)
     two = world.join(Bearer(narrow["token"]))
     answer = world.ask(two, "token.create", scopes=["write"])
-    assert (code(answer), answer["data"]) == (-32021, {"scopes": ["write"]})
+    assert (code(answer), answer["data"]) == (-32021, {"scopes": ["write"], "reason": GIVES_MORE})
     assert world.ask(two, "token.create")["expires_at"] == WALL + 60
     assert world.ask(two, "token.create", expires_in=10)["expires_at"] == WALL + 10
     assert world.ask(two, "token.create", expires_in=600)["expires_at"] == WALL + 60
+
+
+def test_a_token_of_one_who_may_change_users_makes_none_that_may_do_more_or_lasts_longer() -> None:
+    world = AccountWorld()
+    root = world.user("root", scopes=("*",))
+    narrow = world.ask(root, "token.create", scopes=["users"], expires_in=60)
+    two = world.join(Bearer(narrow["token"]))
+    for user in (None, "root"):
+        answer = world.ask(two, "token.create", user=user, scopes=["*"])
+        assert (code(answer), answer["data"]) == (-32021, {"scopes": ["*"], "reason": GIVES_MORE})
+        made = world.ask(two, "token.create", user=user)
+        assert (made["scopes"], made["expires_at"]) == (["users"], WALL + 60)
+
+
+def test_one_who_may_change_users_makes_no_token_of_one_who_may_do_more_or_with_more_scopes() -> None:
+    world = AccountWorld()
+    world.user("root", scopes=("*",))
+    world.user("writer", scopes=("write",))
+    one = world.user("one", scopes=("users", "read"))
+    for user, missing in (("root", "*"), ("writer", "write")):
+        for scopes in (None, ["read"]):
+            answer = world.ask(one, "token.create", user=user, scopes=scopes)
+            assert (code(answer), answer["data"]) == (-32021, {"scopes": [missing], "reason": MAY_DO_MORE})
+    world.user("reader", scopes=("read",))
+    answer = world.ask(one, "token.create", user="reader", scopes=["write"])
+    assert (code(answer), answer["data"]) == (-32021, {"scopes": ["write"], "reason": GIVES_MORE})
+    assert world.ask(one, "token.create", user="reader")["scopes"] == ["read"]
+
+
+def test_a_user_of_another_namespace_makes_tokens_of_its_namesake_as_of_anybody_else() -> None:
+    service = accounted()
+
+    @service.authenticator("bearer", namespace="idp")
+    def known(credentials: Bearer) -> Any:
+        raise NotImplementedError
+
+    world = AccountWorld(service)
+    world.user(scopes=("write",))
+    one = world.join()
+    record = world.gateway._connections.records[one]
+    world.gateway._connections.identify(record, Identity("ada", ("users",), namespace="idp"), world.now)
+    answer = world.ask(one, "token.create", user="ada")
+    assert (code(answer), answer["data"]) == (-32021, {"scopes": ["write"], "reason": MAY_DO_MORE})
 
 
 def test_a_token_expires() -> None:
@@ -133,7 +178,7 @@ def test_a_revoked_token_counts_no_more_although_it_was_verified_a_moment_ago() 
 
 def test_tokens_of_others_are_for_those_who_may_change_users() -> None:
     world = AccountWorld()
-    root, one, two = world.user("root", scopes=("users",)), world.user(scopes=("read",)), world.user("bob")
+    root, one, two = world.user("root", scopes=("users", "read", "x")), world.user(scopes=("read",)), world.user("bob")
     made = world.ask(one, "token.create")
     assert code(world.ask(two, "token.list", user="ada")) == -32021
     assert code(world.ask(two, "token.create", user="ada")) == -32021

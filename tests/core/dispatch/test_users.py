@@ -396,7 +396,73 @@ def test_another_user_is_removed_without_a_password() -> None:
     assert len(world.events(UserRemoved)) == 1
 
 
+MORE = "the user has scopes that the caller does not have"
+
+
+def test_one_who_may_change_users_changes_nobody_who_may_do_more() -> None:
+    world = AccountWorld()
+    root, one = world.user("root", scopes=("*",)), world.user("one", scopes=("users", "read"))
+    world.user("writer", scopes=("write",))
+    for user, missing in (("root", "*"), ("writer", "write")):
+        for method, params in (
+            ("user.disable", {}),
+            ("user.disable", {"disabled": False}),
+            ("user.scopes", {"scopes": []}),
+            ("user.remove", {}),
+            ("user.password", {"old": None, "new": "x"}),
+        ):
+            answer = world.ask(one, method, user=user, **params)
+            assert (code(answer), answer["data"]) == (-32021, {"scopes": [missing], "reason": MORE})
+    assert not world.events(UserChanged) and not world.events(UserRemoved)
+    assert world.ask(root, "user.me")["user"] == "root"
+
+
+def test_one_who_may_change_users_gives_scopes_that_it_has_alone() -> None:
+    world = AccountWorld()
+    one, _ = world.user("one", scopes=("users", "read")), world.user("bob")
+    for user in ("one", "bob"):
+        for scope in ("*", "write"):
+            answer = world.ask(one, "user.scopes", user=user, scopes=["read", scope])
+            reason = "the caller gives scopes that it does not have"
+            assert (code(answer), answer["data"]) == (-32021, {"scopes": [scope], "reason": reason})
+    assert world.ask(one, "user.scopes", user="bob", scopes=["read"])["scopes"] == ["read"]
+    assert world.ask(one, "user.scopes", user="nobody", scopes=["read"])["data"] == NO_USER
+    assert world.ask(one, "user.disable", user="bob")["disabled"] is True
+    assert world.ask(one, "user.remove", user="bob") == {"durable": "memory"}
+
+
+def test_a_narrow_token_does_not_change_its_own_user_who_may_do_more() -> None:
+    world = AccountWorld()
+    token = world.ask(world.user("root", scopes=("*",)), "token.create", scopes=["users"])["token"]
+    narrow = world.join(Bearer(token))
+    answer = world.ask(narrow, "user.scopes", user="root", scopes=["users"])
+    assert (code(answer), answer["data"]) == (-32021, {"scopes": ["*"], "reason": MORE})
+    assert world.ask(narrow, "user.password", old="pw", new="better")["user"] == "root"
+
+
 # A store outside
+
+
+def test_a_user_who_may_do_more_when_it_is_changed_than_when_its_scopes_were_compared_is_not_changed() -> None:
+    world = AccountWorld(outside=True)
+    one, root, bob = world.user("one", scopes=("users",)), world.user("root", scopes=("*",)), world.user("bob")
+    for method, params in (("user.disable", {}), ("user.scopes", {"scopes": []}), ("user.password", {"old": None})):
+        world.answers = False
+        world.ask(one, method, user="bob", **params, **({"new": "x"} if params.get("old", 0) is None else {}))
+        conclude(world)
+        world.answers = True
+        world.ask(root, "user.scopes", user="bob", scopes=["write"])
+        conclude(world)
+        busy = {"retryable": True, "reason": "the user was changed in the meantime"}
+        assert (code(world.reply(one)), world.reply(one)["data"]) == (-32009, busy)
+        world.ask(root, "user.scopes", user="bob", scopes=[])
+    assert world.ask(bob, "user.me")["disabled"] is False
+
+
+def test_a_service_may_ask_for_other_scopes_of_those_who_change_users() -> None:
+    world = AccountWorld(accounted(builtin_scopes={"user.disable": ["helpdesk"]}))
+    one, _ = world.user("one", scopes=("helpdesk",)), world.user("bob")
+    assert world.ask(one, "user.disable", user="bob")["disabled"] is True
 
 
 def test_a_store_outside_answers_later_and_calls_behind_it_go_on() -> None:
@@ -413,7 +479,7 @@ def test_a_store_outside_answers_later_and_calls_behind_it_go_on() -> None:
 
 def test_a_change_that_may_have_been_made_ends_connections_and_the_caller_is_told_to_try_again() -> None:
     world = AccountWorld(outside=True)
-    root, one = world.user("root", scopes=("users",)), world.user("bob")
+    root, one = world.user("root", scopes=("*",)), world.user("bob")
     world.answers = False
     world.ask(root, "user.disable", user="bob")
     (asked,) = world.asks
@@ -427,7 +493,7 @@ def test_a_change_that_may_have_been_made_ends_connections_and_the_caller_is_tol
 
 def test_a_change_that_was_not_made_changes_nothing() -> None:
     world = AccountWorld(outside=True)
-    root, _ = world.user("root", scopes=("users",)), world.user("bob")
+    root, _ = world.user("root", scopes=("*",)), world.user("bob")
     world.answers = False
     for method, params in (
         ("user.disable", {}),
@@ -446,7 +512,7 @@ def test_a_change_that_was_not_made_changes_nothing() -> None:
 
 def test_a_change_whose_caller_has_left_is_followed_nevertheless() -> None:
     world = AccountWorld(outside=True)
-    root, one = world.user("root", scopes=("users",)), world.user("bob")
+    root, one = world.user("root", scopes=("*",)), world.user("bob")
     world.answers = False
     world.ask(root, "user.disable", user="bob")
     world.gateway.disconnected(root, None, world.now)
@@ -550,7 +616,7 @@ def test_a_log_out_does_not_overtake_a_change_of_oneself(method: str, params: di
 
 def test_a_change_that_ends_its_own_call_is_followed_to_its_end() -> None:
     world = AccountWorld(outside=True)
-    one, root = world.user(scopes=("users", "write")), world.user("root", scopes=("*",))
+    one, root = world.user(scopes=("*",)), world.user("root", scopes=("*",))
     world.answers = False
     world.ask(one, "user.disable", user="ada")
     world.ask(root, "user.scopes", user="ada", scopes=["users"])

@@ -6,7 +6,7 @@ is read or answered.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, Final, get_args
 
@@ -24,7 +24,8 @@ from posthouse.core.service.accounts import Accounts as DeclaredAccounts
 from posthouse.core.service.authenticators import Basic
 from posthouse.core.service.results import ResultError, compile_encoding
 from posthouse.core.store.outcomes import Done, MaybeApplied, unavailable
-from posthouse.core.store.requests import Request, Write
+from posthouse.core.store.requests import FindUser, Request, Write
+from posthouse.core.store.rows import UserRow
 from posthouse.core.store.storage import Storage
 from posthouse.core.values.errors import (
     DEADLINE_EXCEEDED,
@@ -37,17 +38,26 @@ from posthouse.core.values.errors import (
     RpcError,
     refusal,
 )
-from posthouse.core.values.peers import Caller, CallId, Identity, OperationId, UserKey, is_unicode
+from posthouse.core.values.peers import ALL_SCOPES, Caller, CallId, Identity, OperationId, UserKey, is_unicode
 from posthouse.core.values.shared import Entropy, Shared
 
 from .logins import Logins
-from .procedures import Pending, Procedures
+from .procedures import Pending, Procedures, Reply
 
 ACCOUNT: Final = "account"
 """The purpose of what is asked for here."""
 
 ADMIN: Final = "users"
 """The scope of those who may change other users."""
+
+NO_SUCH_USER: Final = "there is no such user"
+
+GIVES_MORE: Final = "the caller gives scopes that it does not have"
+MAY_DO_MORE: Final = "the user has scopes that the caller does not have"
+"""The reasons for which a caller with the scope `users` alone may not do everything."""
+
+CHANGED: Final = refusal(SERVER_BUSY, reason="the user was changed in the meantime")
+"""The error if a user may do more than when its scopes were compared."""
 
 Revoke = Callable[[UserKey, Connection | None, float], object]
 """Called with a user who must not get in any more, the connection that stays, and the time."""
@@ -170,6 +180,32 @@ class Accounts:
     def is_admin(self, connection: Connection) -> bool:
         """May the caller change other users?"""
         return not connection.identity.missing((ADMIN,))
+
+    def check_gives(self, identity: Identity, scopes: tuple[str, ...]) -> None:
+        """Raise RpcError unless a caller has all scopes that it gives."""
+        missing = identity.missing(scopes)
+        if missing:
+            raise RpcError(FORBIDDEN, data={"scopes": list(missing), "reason": GIVES_MORE})
+
+    def look_at(self, identity: Identity, user: str) -> Generator[Any, Reply, tuple[UserRow, float]]:
+        """Ask for a user on whose behalf a caller acts, and the time. Raises RpcError: there is none, or it may do more
+        than the caller."""
+        reply = yield FindUser(user)
+        row: UserRow | None = self.done(reply.outcome)
+        if row is None:
+            raise self.wrong("user", NO_SUCH_USER)
+        missing = identity.missing(row.scopes)
+        if missing:
+            raise RpcError(FORBIDDEN, data={"scopes": list(missing), "reason": MAY_DO_MORE})
+        return row, reply.now
+
+    def reach(self, identity: Identity, user: str) -> Generator[Any, Reply, int | None]:
+        """The version in which a caller may change a user, or None: in any, since the caller has every scope. Raises
+        RpcError."""
+        if not identity.missing((ALL_SCOPES,)):
+            return None
+        row, _ = yield from self.look_at(identity, user)
+        return row.version
 
     def check_name(self, name: str, parameter: str) -> None:
         """Raise RpcError unless this can be a name."""

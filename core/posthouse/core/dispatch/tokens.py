@@ -10,13 +10,12 @@ from posthouse.core.identity.stored import token_digest
 from posthouse.core.service.accounts import TOKENS
 from posthouse.core.sessions.keys import text_of
 from posthouse.core.store.outcomes import NO_ROOM, UNKNOWN, Done, MaybeApplied, unavailable
-from posthouse.core.store.requests import PAGE, AddToken, FindUser, ListTokens, RemoveToken
+from posthouse.core.store.requests import PAGE, AddToken, ListTokens, RemoveToken
 from posthouse.core.store.rows import TokenRow
-from posthouse.core.values.errors import FORBIDDEN, SERVER_BUSY, RpcError, refusal
+from posthouse.core.values.errors import SERVER_BUSY, refusal
 
-from .accounts import Accounts, wrong
+from .accounts import NO_SUCH_USER, Accounts, wrong
 from .procedures import Answers, Reply, Steps
-from .users import NO_SUCH_USER
 
 SECRET_BYTES: Final = 32
 """RFC 6750 section 5.2 demands that a token cannot be guessed: 256 bits."""
@@ -81,25 +80,21 @@ class Tokens:
         """Make a token: for oneself (None), or for another user."""
         accounts, identity = self._accounts, connection.identity
         owner = self._owner(connection, user, now)
-        given = None if scopes is None else accounts.scopes(scopes)
+        asked = None if scopes is None else accounts.scopes(scopes)
         if label:
             accounts.check_name(label, "label")
         if expires_in is not None and not 0 < expires_in <= MAX_LIFE:
             raise accounts.wrong("expires_in", f"expected more than 0 and at most {MAX_LIFE:.0f} seconds")
-        if owner == identity.user and not accounts.is_admin(connection):
-            given = identity.scopes if given is None else given
-            missing = identity.missing(given)
-            if missing:
-                raise RpcError(FORBIDDEN, data={"scopes": list(missing)})
-        elif given is None:
-            reply: Reply = yield FindUser(owner)
-            found = accounts.done(reply.outcome)
-            if found is None:
-                raise accounts.wrong("user", NO_SUCH_USER)
-            given, now = found.scopes, reply.now
+        own = identity.key == ("", owner)
+        of_owner = identity.scopes
+        if not own:
+            seen, now = yield from accounts.look_at(identity, owner)
+            of_owner = seen.scopes
+        given = of_owner if asked is None else asked
+        accounts.check_gives(identity, given)
         at = self._shared.timestamp(now)
         expires_at = None if expires_in is None else at + expires_in
-        if identity.expires_at is not None and not accounts.is_admin(connection):
+        if own and identity.expires_at is not None:
             expires_at = min(expires_at or identity.expires_at, identity.expires_at)
         token = text_of(accounts.secrets(SECRET_BYTES))
         row = TokenRow(
@@ -111,7 +106,7 @@ class Tokens:
             created_at=at,
             expires_at=expires_at,
         )
-        reply = yield AddToken(accounts.storage.new_write_id(), row, accounts.config.max_tokens_per_user)
+        reply: Reply = yield AddToken(accounts.storage.new_write_id(), row, accounts.config.max_tokens_per_user)
         if isinstance(reply.outcome, MaybeApplied):
             yield Answers(unavailable(reply.outcome))
         if isinstance(reply.outcome, MaybeApplied) or (isinstance(reply.outcome, Done) and not reply.wanted):

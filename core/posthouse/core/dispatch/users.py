@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from msgspec import UNSET, Struct, json
 from posthouse.core.connections.connections import Connection
-from posthouse.core.store.outcomes import EXISTS, NO_ROOM, UNKNOWN, Done
+from posthouse.core.identity.authorization import check_expiry
+from posthouse.core.store.outcomes import EXISTS, NO_ROOM, OTHER_VERSION, UNKNOWN, Done
 from posthouse.core.store.requests import PAGE, AddUser, ChangeUser, FindUser, ListUsers, RemoveUser
 from posthouse.core.store.rows import NO_PROFILE, UserRow
 from posthouse.core.values.effects import Emit
@@ -14,10 +15,8 @@ from posthouse.core.values.errors import FORBIDDEN, SERVER_BUSY, RpcError, refus
 from posthouse.core.values.lifecycle import UserChange, UserChanged, UserRegistered, UserRemoved
 from posthouse.core.values.peers import Address, CallId, ConnectionId, Kind
 
-from .accounts import Accounts, Check, NewHash, maybe_applied, user_of_hash, wrong
+from .accounts import CHANGED, NO_SUCH_USER, Accounts, Check, NewHash, maybe_applied, user_of_hash, wrong
 from .procedures import Reply, Steps
-
-NO_SUCH_USER: Final = "there is no such user"
 
 
 class Account(Struct, frozen=True, omit_defaults=True):
@@ -105,10 +104,13 @@ class Users:
         if old is not None:
             reply: Reply = yield Check(user, old)
             accounts.check_password(connection, user, reply.outcome, reply.now)
+            version = None
+        else:
+            version = yield from accounts.reach(connection.identity, user)
         reply = yield NewHash(new, user_of_hash(user))
         text = accounts.hash_of(reply.outcome)
         own = connection if connection.identity.key == ("", user) else None
-        reply = yield ChangeUser(accounts.storage.new_write_id(), user, password=text)
+        reply = yield ChangeUser(accounts.storage.new_write_id(), user, password=text, if_version=version)
         had_session = own is not None and own.session is not None
         if maybe_applied(reply.outcome):
             accounts.revoke(("", user), own, reply.now)
@@ -121,6 +123,8 @@ class Users:
         if password is not None:
             reply: Reply = yield Check(user, password)
             accounts.check_password(connection, user, reply.outcome, reply.now)
+        else:
+            yield from accounts.reach(connection.identity, user)
         by = connection.identity.user
         reply = yield RemoveUser(accounts.storage.new_write_id(), user)
         if maybe_applied(reply.outcome):
@@ -142,19 +146,23 @@ class Users:
     def disable(self, connection: Connection, call: CallId, user: str, now: float, *, disabled: bool) -> Steps:
         """Disable a user, or enable it again."""
         accounts, by = self._accounts, connection.identity.user
-        accounts.check_admin(connection, now)
-        reply: Reply = yield ChangeUser(accounts.storage.new_write_id(), user, disabled=disabled)
+        check_expiry(connection.identity, self._shared, now)
+        version = yield from accounts.reach(connection.identity, user)
+        change = ChangeUser(accounts.storage.new_write_id(), user, disabled=disabled, if_version=version)
+        reply: Reply = yield change
         if disabled and maybe_applied(reply.outcome):
             accounts.lock_out(user, connection, call, reply.now)
         return self._changed(connection, user, "disabled" if disabled else "enabled", reply, by)
 
     def scopes(self, connection: Connection, user: str, scopes: tuple[str, ...], now: float) -> Steps:
-        """Give a user these scopes alone."""
+        """Give a user these scopes alone: those of the caller, unless it has every scope."""
         accounts, by = self._accounts, connection.identity.user
-        accounts.check_admin(connection, now)
+        check_expiry(connection.identity, self._shared, now)
         given = accounts.scopes(scopes)
+        accounts.check_gives(connection.identity, given)
+        version = yield from accounts.reach(connection.identity, user)
         own = connection if connection.identity.key == ("", user) else None
-        reply: Reply = yield ChangeUser(accounts.storage.new_write_id(), user, scopes=given)
+        reply: Reply = yield ChangeUser(accounts.storage.new_write_id(), user, scopes=given, if_version=version)
         had_session = own is not None and own.session is not None
         if maybe_applied(reply.outcome):
             accounts.narrow(("", user), given, own, reply.now)
@@ -177,7 +185,8 @@ class Users:
             certain = isinstance(reply.outcome, Done)
             by = connection.identity.user if by is None else by
             self._outbox.append(Emit(UserChanged(*_about(connection), user, change, by, reply.now, certain)))
-        changed = accounts.done(reply.outcome, **{UNKNOWN.why: wrong("user", NO_SUCH_USER)})
+        refusals = {UNKNOWN.why: wrong("user", NO_SUCH_USER), OTHER_VERSION.why: CHANGED}
+        changed = accounts.done(reply.outcome, **refusals)
         return self._account(changed.row, durable=True, session_ended=session_ended)
 
     def _account(self, row: UserRow, *, durable: bool = False, session_ended: bool = False) -> Account:

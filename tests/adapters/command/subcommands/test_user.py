@@ -174,7 +174,7 @@ def at(server: Server) -> str:
 
 @pytest.fixture
 def serving(command: Command, path: str, tmp_path: Path) -> Iterator[Serving]:
-    command("user", "add", "root", "--scope", "users", given="pw\n")
+    command("user", "add", "root", "--scope", "users", "--scope", "write", given="pw\n")
     command("token", "create", "root")
     token = tmp_path / "token"
     token.write_text(command.out[0])
