@@ -73,15 +73,17 @@ def test_with_too_many_operations_the_server_is_busy() -> None:
     assert [code_of(reply) for reply in world.said(two)] == [-32009]
 
 
-def test_a_call_that_ends_before_withdraws_its_question_and_takes_it_back() -> None:
+def test_a_call_that_ends_before_takes_its_write_back_whose_outcome_still_counts() -> None:
     world, one = asking()
     world.hear()
     world.call(one, "rpc.cancel", {"id": 1}, 2)
     (taken_back,) = world.hear()
     assert isinstance(taken_back, EndSession)
-    assert Withdraw(ONE) in world.gateway.outbox
+    assert Withdraw(ONE) not in world.gateway.outbox
     assert world.codes() == [-32800, None]
-    assert world.gateway._errands.records == {}
+    assert (world.gateway._errands.records, list(world.gateway._errands.alone)) == ({}, [1])
+    assert world.settle(ONE, Done(())) is True
+    assert world.gateway._errands.alone == {}
 
 
 def test_a_question_that_changes_nothing_is_only_withdrawn() -> None:

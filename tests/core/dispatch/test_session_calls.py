@@ -452,7 +452,7 @@ def test_a_new_session_that_nobody_learns_of_ends() -> None:
     assert list(world.store.sessions) == []
 
 
-def test_a_proof_that_is_not_waited_for_is_withdrawn() -> None:
+def test_a_proof_that_is_not_waited_for_changes_nothing() -> None:
     world, one, made = outside()
     two = world.connect()
     world.call(two, "session.resume", {**key(made), "replaces": world.public_id(one)})
@@ -460,7 +460,111 @@ def test_a_proof_that_is_not_waited_for_is_withdrawn() -> None:
     assert isinstance(asked, UseSession)
     world.gateway.disconnected(two, None, 0.0)
     assert world.gateway._session_keys.asked == {}
-    assert world.settle(OperationId(2), Done(None)) is False
+    assert world.settle(OperationId(2), Done(None)) is True
+    assert list(world.gateway._sessions.records) == [made["id"]]
+
+
+def another(world: SessionWorld, made: dict[str, Any]) -> ConnectionId:
+    """Another connection of this session."""
+    two = world.connect()
+    world.call(two, "session.resume", key(made), 2)
+    world.perform()
+    world.take()
+    return two
+
+
+def ends(world: SessionWorld) -> list[tuple[str, str]]:
+    """The sessions that have ended, and why, since the effects were last taken."""
+    return [(event.session, event.reason) for event in world.take_events() if isinstance(event, SessionEnded)]
+
+
+def leaves(world: SessionWorld, one: ConnectionId, how: str) -> None:
+    """The call with the id 7 ends before the store has answered."""
+    if how == "cancelled":
+        world.call(one, "rpc.cancel", {"id": 7}, 8)
+    elif how == "late":
+        world.now = 4.0  # its deadline is due, and was not handled yet
+    else:
+        world.gateway.disconnected(one, 1001, 0.0)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "late", "disconnected"])
+@pytest.mark.parametrize(("method", "why"), [("session.end", "ended"), ("auth.logout", "logged_out")])
+def test_a_session_whose_end_is_not_waited_for_ends_for_its_other_connections(how: str, method: str, why: str) -> None:
+    world, one, made = outside(call_timeout=3.0)
+    two = another(world, made)
+    world.call(one, method, {}, 7)
+    world.hear()
+    leaves(world, one, how)
+    world.take_events()
+    world.perform()
+    assert ends(world) == [(made["id"], why)]
+    assert (world.gateway._sessions.records, world.gateway._connections.records[two].session) == ({}, None)
+
+
+@pytest.mark.parametrize("method", ["session.end", "auth.logout"])
+def test_a_session_that_may_have_ended_has_ended_here_and_the_store_is_told_again(method: str) -> None:
+    world, one, made = outside()
+    another(world, made)
+    world.call(one, method, {}, 7)
+    world.hear()
+    (operation,) = world.asked_store
+    world.settle(operation, MaybeApplied())
+    (again,) = world.hear()
+    assert isinstance(again, EndSession)
+    assert (again.session, again.user, world.gateway._sessions.records) == (made["id"], None, {})
+    assert world.codes() == [-32035]
+
+
+def test_the_session_of_another_user_that_may_have_ended_goes_on_here() -> None:
+    world, _one, made = outside()
+    bob = world.opened(BOB)
+    world.call(bob, "session.end", {"session": made["id"]}, 7)
+    world.hear()
+    (operation,) = world.asked_store
+    world.settle(operation, MaybeApplied())
+    assert (world.hear(), list(world.gateway._sessions.records)) == ([], [made["id"]])
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_theft_is_seen_though_the_thief_has_left(replaces: bool) -> None:
+    world, one, made = outside()
+    two = world.connect()
+    world.call(two, "session.resume", key(made), 2)
+    world.perform()
+    (resumed,) = world.said(two)
+    world.call(two, "session.resume", key(resumed["result"]), 3)
+    world.perform()
+    thief = world.connect()
+    more = {"replaces": world.public_id(one)} if replaces else {}
+    world.call(thief, "session.resume", {**key(made), **more}, 4)
+    world.hear()
+    world.gateway.disconnected(thief, None, 0.0)
+    world.take_events()
+    world.perform()
+    assert (ends(world), world.gateway._sessions.records) == ([(made["id"], "stolen")], {})
+
+
+def test_a_session_that_made_room_ends_though_nobody_waits_for_the_new_one() -> None:
+    world, _one, made = outside(max_sessions_per_user=1)
+    two = world.opened()
+    world.call(two, "session.create", {}, 7)
+    world.hear()
+    leaves(world, two, "disconnected")
+    world.take_events()
+    world.perform()
+    assert ends(world) == [(made["id"], "crowded_out")]
+
+
+def test_a_new_session_that_the_store_refuses_when_nobody_waits_changes_nothing() -> None:
+    world, _one, made = outside()
+    two = world.opened()
+    world.call(two, "session.create", {}, 7)
+    world.hear()
+    leaves(world, two, "disconnected")
+    (operation, *_) = world.asked_store
+    world.settle(operation, MaybeApplied())
+    assert list(world.gateway._sessions.records) == [made["id"]]
 
 
 def test_an_exchange_resumes_with_a_new_secret_and_is_not_told() -> None:

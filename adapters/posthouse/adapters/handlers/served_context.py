@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 import anyio
 from msgspec import json
 from posthouse.adapters.loop.runner import Runner
-from posthouse.core.dispatch.session_calls import SessionVersion
+from posthouse.core.dispatch.session_results import SessionVersion
 from posthouse.core.service.context import CallerSession
 from posthouse.core.store.rows import SessionRow
 from posthouse.core.values.effects import Invoke

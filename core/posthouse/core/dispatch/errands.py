@@ -36,16 +36,21 @@ Undo = Callable[[float], None]
 """Called with the time, if nobody waits for the outcome of a request any more, or if it may have been done."""
 
 
+Alone = Callable[[StoreOutcome, float], None]
+"""Called with the outcome of a request and the time, in place of `then`, if nobody waits for it any more."""
+
+
 class Errand(Struct, frozen=True, eq=False):
     """One call that waits for the store."""
 
     operation: OperationId
     then: Then
     undo: Undo | None
+    alone: Alone | None
 
 
 class Errands:
-    """The calls that wait for the store."""
+    """The calls that wait for the store. `alone` are the requests whose calls have ended before."""
 
     def __init__(
         self, shared: Shared, connections: Connections, calls: Calls, outcomes: Outcomes, storage: Storage
@@ -56,26 +61,41 @@ class Errands:
         self._outcomes = outcomes
         self._storage = storage
         self.records: dict[CallId, Errand] = {}
+        self.alone: dict[CallId, Alone] = {}
         storage.on(ERRAND, self._concluded)
 
-    def ask(self, call: CallId, request: Request, then: Then, now: float, *, undo: Undo | None = None) -> Any:
+    def ask(
+        self,
+        call: CallId,
+        request: Request,
+        then: Then,
+        now: float,
+        *,
+        undo: Undo | None = None,
+        alone: Alone | None = None,
+    ) -> Any:
         """Ask the store for a call. Returns the result of `then`, or raises what it raises; Later, if the store has not
-        answered yet. `undo` takes back what nobody waits for."""
+        answered yet. `undo` takes back what nobody waits for. `alone` does what must follow in any case."""
         outcome = self._storage.begin(ERRAND, call, request, now)
         if isinstance(outcome, int):
-            self.records[call] = Errand(outcome, then, undo)
+            self.records[call] = Errand(outcome, then, undo, alone)
             self._calls.later[call] = self._withdraw
             raise Later
         return then(outcome, now)
 
     def _concluded(self, subject: int, outcome: StoreOutcome, now: float) -> None:
         number = CallId(subject)
+        if number in self.alone:
+            self.alone.pop(number)(outcome, now)
+            return
         errand, call = self.records.pop(number), self._calls.records[number]
         del self._calls.later[number]
         late = now >= call.deadline
         if errand.undo is not None and (late or isinstance(outcome, MaybeApplied)):
             errand.undo(now)
         result: Any = refusal(DEADLINE_EXCEEDED)
+        if late and errand.alone is not None:
+            errand.alone(outcome, now)
         if not late:
             try:
                 result = errand.then(outcome, now)
@@ -87,7 +107,10 @@ class Errands:
 
     def _withdraw(self, call: CallId, now: float) -> None:
         errand = self.records.pop(call)
-        self._storage.withdraw(errand.operation)
+        if errand.alone is None:
+            self._storage.withdraw(errand.operation)
+        else:
+            self.alone[call] = errand.alone
         if errand.undo is not None:
             errand.undo(now)
 

@@ -79,7 +79,8 @@ class Renewals:
         renewal = Renewal(connection, minted, old, self._keys.begin(), given)
         add = self._keys.requests.add(minted, now, replaces=old)
         added, undo = partial(self._added, renewal, then), partial(self._take_back, renewal)
-        return self._errands.ask(call, add, added, now, undo=undo)
+        alone = partial(self._session_calls.crowded_out, renews=old, by=connection)
+        return self._errands.ask(call, add, added, now, undo=undo, alone=alone)
 
     def _data_for(self, old: str | None, identity: Identity) -> bytes:
         if old is None:
@@ -121,9 +122,11 @@ class Renewals:
         if session is None:
             return then(now)
         request = self._keys.requests.end(session)
-        return self._errands.ask(call, request, partial(self._ended, connection, session, then), now)
+        ended = partial(self._ended, connection, session, then)
+        alone = partial(self._session_calls.ends, connection, session, "logged_out")
+        return self._errands.ask(call, request, ended, now, alone=alone)
 
     def _ended(self, connection: Connection, session: str, then: Then, outcome: StoreOutcome | Full, now: float) -> Any:
+        self._session_calls.ends(connection, session, "logged_out", outcome, now)
         value_of(outcome)
-        self._keys.sessions.end(session, "logged_out", now, but=connection)
         return then(now)

@@ -9,12 +9,22 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NoReturn
 
-from msgspec import UNSET, Raw, Struct, UnsetType, json
+from msgspec import UNSET, Raw, Struct, json
 from posthouse.core.calls.calls import Calls
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.identity.session_keys import SessionKeys, is_unavailable
 from posthouse.core.sessions.requests import Minted
-from posthouse.core.store.outcomes import NO_ROOM, OTHER_VERSION, TOO_LARGE, UNKNOWN, Full, StoreOutcome
+from posthouse.core.store.outcomes import (
+    NO_ROOM,
+    OTHER_VERSION,
+    STOLEN,
+    TOO_LARGE,
+    UNKNOWN,
+    Done,
+    Full,
+    MaybeApplied,
+    StoreOutcome,
+)
 from posthouse.core.store.requests import PAGE, Request
 from posthouse.core.store.rows import SessionRow
 from posthouse.core.values.errors import (
@@ -26,34 +36,12 @@ from posthouse.core.values.errors import (
     RpcError,
     refusal,
 )
+from posthouse.core.values.lifecycle import SessionEnd
 from posthouse.core.values.peers import CallId
 from posthouse.core.values.shared import Shared
 
-from .errands import Errands, Then, Undo, value_of
-
-
-class SessionOpened(Struct, frozen=True):
-    """The session to which the caller's connection belongs from now on. `secret` is told this once, and never kept.
-    `expires_in`: the seconds for which it lasts unused. `durable`: what keeps it."""
-
-    id: str
-    secret: str
-    expires_in: int
-    data: Raw
-    version: int
-    durable: str
-
-
-class SessionInfo(Struct, frozen=True):
-    """The caller's session. Times are Unix seconds. `connections`: how many belong to it."""
-
-    id: str
-    data: Raw
-    version: int
-    created_at: float
-    ends_at: float
-    expires_in: int
-    connections: int
+from .errands import Alone, Errands, Then, Undo, value_of
+from .session_results import ListedSession, SessionGone, SessionInfo, SessionList, SessionOpened, SessionVersion
 
 
 class Resumption(Struct, frozen=True):
@@ -93,37 +81,6 @@ class Changes(Struct, frozen=True):
     version: int | None
 
 
-class SessionVersion(Struct, frozen=True):
-    """The version of the data after a change. `durable`: what keeps it."""
-
-    version: int
-    durable: str
-
-
-class SessionGone(Struct, frozen=True):
-    """The session has ended. `durable`: what has kept it."""
-
-    durable: str
-
-
-class ListedSession(Struct, frozen=True):
-    """One of the caller's sessions. Times are Unix seconds. `current`: that of this connection."""
-
-    id: str
-    created_at: float
-    used_at: float
-    ends_at: float
-    connections: int
-    current: bool
-
-
-class SessionList(Struct, frozen=True, omit_defaults=True):
-    """A page of the caller's sessions, by id. `next`: there may be more behind this id."""
-
-    sessions: tuple[ListedSession, ...]
-    next: str | UnsetType = UNSET
-
-
 class SessionCalls:
     """The calls of `session.*`. `claims`: the connections that are being replaced, with their sessions."""
 
@@ -149,7 +106,8 @@ class SessionCalls:
             self._too_large("data")
         minted = self.requests.mint(connection.identity, text, now)
         add, undo = self.requests.add(minted, now), partial(self.take_back, minted)
-        return self._asked(call, add, partial(self._created, connection, minted), now, undo=undo)
+        then = partial(self._created, connection, minted)
+        return self._asked(call, add, then, now, undo=undo, alone=self.crowded_out)
 
     def _created(
         self, connection: Connection, minted: Minted, outcome: StoreOutcome | Full, now: float
@@ -168,6 +126,13 @@ class SessionCalls:
             raise RpcError.of(refusal(SERVER_BUSY, limit="max_sessions"))
         for ended in value_of(outcome):
             self.sessions.end(ended, "renewed" if ended == renews else "crowded_out", now, but=by)
+
+    def crowded_out(
+        self, outcome: StoreOutcome, now: float, *, renews: str | None = None, by: Connection | None = None
+    ) -> None:
+        """Nobody waits for a new session any more. Others may have ended for it."""
+        if isinstance(outcome, Done):
+            self.added(outcome, now, renews=renews, by=by)
 
     def take_back(self, minted: Minted, now: float) -> None:
         """Nobody learns the secret of this new session: it ends."""
@@ -190,7 +155,8 @@ class SessionCalls:
         # First it must prove that it may replace: the secret of the one that has won before stays as it is.
         resuming = Resuming(connection, call, given, number=self._keys.begin())
         use = self.requests.use(given.session, given.secret, now)
-        return self._asked(call, use, partial(self._proven, resuming), now, undo=partial(self._give_up, resuming))
+        then, undo = partial(self._proven, resuming), partial(self._give_up, resuming)
+        return self._asked(call, use, then, now, undo=undo, alone=partial(self._judged_alone, resuming))
 
     def _proven(self, resuming: Resuming, outcome: StoreOutcome | Full, now: float) -> SessionOpened:
         self._judged(resuming, outcome, now)
@@ -205,7 +171,12 @@ class SessionCalls:
         resuming.fresh, resuming.number = self.requests.secret(), self._keys.begin()
         request = self.requests.resume(given.session, given.secret, resuming.fresh, now)
         then, undo = partial(self._resumed, resuming), partial(self._give_up, resuming)
-        return self._asked(resuming.call, request, then, now, undo=undo)
+        return self._asked(resuming.call, request, then, now, undo=undo, alone=partial(self._judged_alone, resuming))
+
+    def _judged_alone(self, resuming: Resuming, outcome: StoreOutcome, now: float) -> None:
+        """Nobody waits for this any more: a session whose secret was stolen has ended."""
+        if outcome == STOLEN:
+            self.sessions.end(resuming.given.session, "stolen", now)
 
     def _give_up(self, resuming: Resuming, now: float) -> None:
         """Nobody waits for this any more. If the secret was replaced, the one that the client has still works."""
@@ -310,15 +281,27 @@ class SessionCalls:
         elif user is None:
             raise RpcError(UNKNOWN_SESSION)
         then = partial(self.ended, connection, session)
-        ended: SessionGone = self._errands.ask(call, self.requests.end(session, user), then, now)
+        alone = partial(self.ends, connection, session, "ended")
+        ended: SessionGone = self._errands.ask(call, self.requests.end(session, user), then, now, alone=alone)
         return ended
+
+    def ends(
+        self, connection: Connection, session: str, why: SessionEnd, outcome: StoreOutcome | Full, now: float
+    ) -> None:
+        """The store has ended this session, or may have: then it is told again."""
+        attached = self.sessions.records.get(session)
+        own = attached is not None and attached.row.user == connection.identity.key
+        if isinstance(outcome, MaybeApplied) and own:
+            self.sessions.tell_store(self.requests.end(session), now)
+        if outcome == Done(True) or (own and isinstance(outcome, Done | MaybeApplied)):
+            self.sessions.end(session, why, now, but=connection)
 
     def ended(self, connection: Connection, session: str, outcome: StoreOutcome | Full, now: float) -> SessionGone:
         """The store has answered: the session has ended. Raises RpcError."""
         own = connection.session == session
+        self.ends(connection, session, "ended", outcome, now)
         if not value_of(outcome) and not own:
             raise RpcError(UNKNOWN_SESSION)
-        self.sessions.end(session, "ended", now, but=connection)
         return SessionGone(self.requests.durable)
 
     def list(self, connection: Connection, call: CallId, after: str, now: float) -> SessionList:
@@ -345,6 +328,8 @@ class SessionCalls:
         )
         return SessionList(listed, rows[-1].id if len(rows) == PAGE else UNSET)
 
-    def _asked(self, call: CallId, request: Request, then: Then, now: float, *, undo: Undo) -> SessionOpened:
-        opened: SessionOpened = self._errands.ask(call, request, then, now, undo=undo)
+    def _asked(
+        self, call: CallId, request: Request, then: Then, now: float, *, undo: Undo, alone: Alone
+    ) -> SessionOpened:
+        opened: SessionOpened = self._errands.ask(call, request, then, now, undo=undo, alone=alone)
         return opened

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from msgspec import json
-from posthouse.core.dispatch.session_calls import (
-    Changes,
-    Resumption,
+from posthouse.core.dispatch.session_calls import Changes, Resumption
+from posthouse.core.dispatch.session_results import (
     SessionGone,
     SessionInfo,
     SessionList,
