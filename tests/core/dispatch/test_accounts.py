@@ -195,3 +195,21 @@ def test_those_who_lock_themselves_out_are_logged_out() -> None:
     record = world.gateway._connections.records[world.user()]
     world.gateway._accounts.lock_out("ada", record, CallId(0), 0.0)
     assert record.identity == Identity()
+
+
+def test_a_caller_gives_scopes_that_it_has() -> None:
+    world = AccountWorld()
+    for scopes in (("a",), ("a", "b", "c"), ("*",)):
+        world.gateway._accounts.check_gives(Identity("root", scopes), ("a",))
+    reason = {"scopes": ["b"], "reason": "the caller gives scopes that it does not have"}
+    assert error(world, "check_gives", Identity("root", ("a", "users")), ("a", "b")) == (-32021, reason)
+
+
+def test_a_caller_reaches_users_who_may_do_no_more_and_with_every_scope_everybody() -> None:
+    world = AccountWorld()
+    root, one, _ = world.user("root", scopes=("*",)), world.user("one", scopes=("users",)), world.user("bob")
+    reason = {"scopes": ["*"], "reason": "the user has scopes that the caller does not have"}
+    assert world.ask(one, "user.disable", user="root")["data"] == reason
+    assert world.ask(one, "user.disable", user="nobody")["data"]["reason"] == "there is no such user"
+    assert world.ask(one, "user.disable", user="bob")["disabled"] is True
+    assert world.ask(root, "user.disable", user="one")["disabled"] is True
