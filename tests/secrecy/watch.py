@@ -19,6 +19,9 @@ from .search import Search
 SHORTEST: Final = 10
 """Characters. A shorter credential is not looked for: other words have it, too."""
 
+TOLD: Final = re.compile(rb'"(?:secret|token)":"[\w-]{43}"')
+"""The one answer that tells its owner a new session or token. A gateway with fixed entropy makes the same ones again."""
+
 SET_COOKIE: Final = re.compile(rb"\r\nSet-Cookie: __Host-posthouse=([\w-]{43});")
 
 
@@ -76,7 +79,7 @@ class Watch:
 
     def frame(self, frame: bytes) -> None:
         """Bytes were written to a socket."""
-        self.out("the bytes for a peer", SET_COOKIE.sub(self._without_new_cookie, frame))
+        self.out("the bytes for a peer", SET_COOKIE.sub(self._without_new_cookie, TOLD.sub(b"", frame)))
 
     def _without_new_cookie(self, found: re.Match[bytes]) -> bytes:
         if not self._untold[found[1]]:
@@ -113,7 +116,7 @@ class Watch:
         """Everything that an effect tells. `Verify` has credentials for those who judge them, and `Answer` a cookie."""
         data = getattr(effect, "data", None)
         if data is not None:
-            self.out("a message to a peer", data)
+            self.out("a message to a peer", TOLD.sub(b"", data))
         elif isinstance(effect, Emit):
             self.out("an event", repr(effect.event))
         elif isinstance(effect, Invoke):

@@ -368,10 +368,12 @@ def test_a_handler_sees_the_metadata_of_its_call(transport: Transport) -> None:
     world = World(service=desk())
     alice = world.client("alice", transport)
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    marked = alice.call("marks", idempotency_key="once", traceparent=trace, timeout_ms=500)
+    keyed = alice.call("marks", idempotency_key="once")
+    marked = alice.call("marks", traceparent=trace, timeout_ms=500)
     plain = alice.call("marks")
     world.run(1)
-    assert marked.result == ["once", trace, 500]
+    assert keyed.error.data["parameter"] == "meta.idempotency_key"  # it arrives, and nobody has keys
+    assert marked.result == [None, trace, 500]
     assert plain.result == [None, None, None]
 
 

@@ -416,7 +416,7 @@ def test_arguments_that_do_not_fit_together_are_mistakes(monkeypatch: pytest.Mon
     assert mistake(allow_origins="a") == "allow_origins is a single string: give a list, ['a']"
     assert mistake(access_log="yes") == "access_log is 'yes', but must be True or False"
     assert mistake(started=1) == "started is 1, but must be a function that takes the Server"
-    assert mistake(reload=True).startswith("serve has no argument 'reload': nothing is reloaded")
+    assert mistake(reload=True).startswith("serve has no argument 'reload': the command reloads")
     assert mistake(host="10.0.0.1").startswith("10.0.0.1 is not a loopback address")
     assert mistake(host="10.0.0.1", dev=True, allow_hosts=["a"]).startswith("dev=True is only for loopback addresses")
     assert mistake(host=[]).startswith("there is nothing to listen on")

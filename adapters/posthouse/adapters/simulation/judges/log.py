@@ -16,6 +16,11 @@ from posthouse.core.values.config import Config
 LEVELS: Final[dict[str, tuple[int, ...]]] = {
     **dict.fromkeys(("dev", "methods.uncallable", "call.timed_out", "error.data_lost"), (WARNING,)),
     **dict.fromkeys(("forwarding.ignored", "proxies.everyone"), (WARNING,)),
+    **dict.fromkeys(("worker.died", "worker.overdue", "store.resists"), (WARNING,)),
+    **dict.fromkeys(("worker.not_started", "workers.failed", "workers.not_replaced"), (ERROR,)),
+    **dict.fromkeys(("worker.started", "workers.replaced", "service.changed"), (INFO,)),
+    **dict.fromkeys(("store.unavailable", "store.failed", "tls.unreadable"), (ERROR,)),
+    **dict.fromkeys(("store.recovered", "store.migrated", "tls.read"), (INFO,)),
     "authenticator.failed": (ERROR,),
     "authenticator.resists": (WARNING,),
     "auth.expired": (INFO,),
