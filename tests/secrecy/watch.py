@@ -20,7 +20,7 @@ SHORTEST: Final = 10
 """Characters. A shorter credential is not looked for: other words have it, too."""
 
 TOLD: Final = re.compile(rb'"(?:secret|token)":"[\w-]{43}"')
-"""The one answer that tells its owner a new session or token. A gateway with fixed entropy makes the same ones again."""
+"""The answer that tells its owner a new session or token. A gateway with fixed entropy makes the same ones again."""
 
 SET_COOKIE: Final = re.compile(rb"\r\nSet-Cookie: __Host-posthouse=([\w-]{43});")
 

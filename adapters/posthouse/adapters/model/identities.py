@@ -96,14 +96,14 @@ class Identities(Asking):
         if connection.pending:
             return None
         text, connection.text = connection.text, None
+        outdated = others.identity is not None and self.validity.outdated(others.identity)
         if refused:
-            may = not others.stale or text is None or not is_log_in(text) or self._limited(connection)
+            may = not others.stale or text is None or not is_log_in(text) or self._limited(connection) or outdated
             must(may, "identity: a log-in was refused because of a cookie that does not count", connection.number)
             return None
         fits = not others.stale or (text is not None and is_log_in(text))
         must(fits, "identity: a cookie was accepted that does not count", connection.number)
-        if others.identity is not None:
-            must(not self.validity.outdated(others.identity), "identity: a revoked identity counts", connection.number)
+        must(not outdated, "identity: a revoked identity counts", connection.number)
         self._check_accepted(connection)
         connection.identity = others.identity or connection.peer.identity
         return text
