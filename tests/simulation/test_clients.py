@@ -372,7 +372,9 @@ def test_a_handler_sees_the_metadata_of_its_call(transport: Transport) -> None:
     marked = alice.call("marks", traceparent=trace, timeout_ms=500)
     plain = alice.call("marks")
     world.run(1)
-    assert keyed.error.data["parameter"] == "meta.idempotency_key"  # it arrives, and nobody has keys
+    reason = "a caller without a user and without a session has no keys"  # it has arrived
+    assert keyed.error is not None
+    assert keyed.error.data == {"parameter": "meta.idempotency_key", "reason": reason}
     assert marked.result == [None, trace, 500]
     assert plain.result == [None, None, None]
 
