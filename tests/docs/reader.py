@@ -193,9 +193,11 @@ def commands(text: str) -> Iterator[str]:
 
 def parse(words: list[str]) -> None:
     """Parse a command line of `posthouse` without running it. AssertionError if it is wrong."""
-    command = posthouse.get_command(click.Context(posthouse), words[0])
+    # A command remembers its option --help, whose names come from the context of the group.
+    group = click.Context(posthouse, help_option_names=["-h", "--help"])
+    command = posthouse.get_command(group, words[0])
     assert command is not None, words
     try:
-        command.make_context(words[0], words[1:])
+        command.make_context(words[0], words[1:], parent=group)
     except click.ClickException as error:
         raise AssertionError(f"posthouse {shlex.join(words)}: {error.format_message()}") from None

@@ -95,6 +95,7 @@ def test_a_signal_that_does_not_interrupt_the_sleep_of_the_loop_is_noticed(backe
 
 HANGS_UP = """
 import signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it may be ignored where the tests run
 from posthouse.adapters import serve
 from posthouse.core import Config, Service
 import anyio, sys
