@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
-from posthouse.core.identity.budgets import Budgets, Charge, user_digest, user_of
+from posthouse.core.identity.budgets import Budgets, Charge, Failures, user_digest, user_of
 from posthouse.core.service.authenticators import Basic, Bearer
 from posthouse.core.values.effects import Emit
 from posthouse.core.values.lifecycle import LimitBreached
@@ -317,3 +317,9 @@ def test_a_refund_does_not_reach_into_a_minute_that_began_since() -> None:
     assert guesses.fails(5, ADA) == [0] * 5
     guesses.budgets.refund(late)
     assert guesses.fails(1, ADA) == [1_000]
+
+
+def test_a_refund_of_what_was_forgotten_leaves_nothing() -> None:
+    failures = Failures(began=0.0, at=5.0)
+    assert failures.refund(1.0, 4.0)
+    assert (failures.at, failures.count, failures.strikes) == (5.0, 0, 0)

@@ -288,3 +288,14 @@ def test_outcomes_that_come_while_nobody_asks_change_nothing() -> None:
 
 def test_only_what_waits_can_change() -> None:
     assert changeable("posthouse.core.identity.stored") == ["LookUp"]
+
+
+def test_a_token_that_is_revoked_concerns_no_password_that_is_looked_up() -> None:
+    world, _ = away(credential_cache=0)
+    world.hashes = False
+    one = world.join(Basic("ada", "pw"), THERE)
+    world.gateway._verifications.stored.revoke(None)
+    conclude(world)
+    assert len(compared(world)) == 1
+    assert not any(each.revoked for each in world.gateway._verifications.stored.records.values())
+    world.gateway.disconnected(one, None, world.now)

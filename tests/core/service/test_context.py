@@ -84,3 +84,9 @@ class Gate(AuthContext[str]):
 def test_without_a_lifespan_there_is_no_state_and_the_error_says_how_to_have_one(context: Any) -> None:
     with pytest.raises(UsageError, match=r"no lifespan, so there is no state: declare one with @service\.lifespan"):
         _ = context.state
+
+
+def test_a_context_has_no_host_and_no_session_unless_its_server_gives_them() -> None:
+    desk = Desk(Identity("ada"))
+    assert desk.host_scope is None
+    assert desk.session is None

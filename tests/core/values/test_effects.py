@@ -8,8 +8,8 @@ import pytest
 from msgspec import Struct
 from posthouse.core.values import effects
 from posthouse.core.values.close_reasons import IDLE_TIMEOUT
-from posthouse.core.values.effects import Answer, Disconnect, Effect, Transmit
-from posthouse.core.values.peers import ConnectionId
+from posthouse.core.values.effects import Answer, ComparePassword, Disconnect, Effect, Transmit
+from posthouse.core.values.peers import ConnectionId, OperationId
 
 from tests.values import changeable
 
@@ -44,3 +44,8 @@ def test_by_default_a_disconnect_flushes_and_an_answer_has_no_error() -> None:
 
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.core.values.effects") == []
+
+
+def test_the_comparison_of_a_password_shows_neither_it_nor_its_hash() -> None:
+    shown = repr(ComparePassword(OperationId(7), "canary", "$argon2id$canary"))
+    assert shown == "ComparePassword(7, password=<hidden>, hash=<hidden>)"

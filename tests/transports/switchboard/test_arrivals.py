@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from posthouse.core import Basic, Bearer, Identity, Refused, Service, Verify
+from posthouse.core import Basic, Bearer, Config, Emit, Identity, Refused, Resolve, Service, Verify
+from posthouse.core.values.lifecycle import ForwardingIgnored
 
-from tests.transports.board import Board, body, call, result
+from tests.transports.board import PIPE, Board, body, call, result
 
 WHO = call("who")
 ADA = Identity("ada")
@@ -335,3 +336,115 @@ def test_each_request_of_a_socket_has_its_own_token() -> None:
     assert [verify.credentials for verify in door.asked()] == [Bearer("first"), Bearer("other")]
     door.decide(Refused())
     assert door.take(door.socket).endswith(b'"id":null}')
+
+
+# Bodies that are read when their token was verified
+
+
+def large(fields: bytes = b"") -> bytes:
+    """The head of a call with a body that is larger than one of a client that is not authenticated may be."""
+    head = (
+        b"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAuthorization: Bearer secret\r\n"
+    )
+    return head + b"%bContent-Length: %d\r\n\r\n" % (fields, len(LONG))
+
+
+LONG = WHO + b" " * 100
+
+
+def demanding(*proxies: str) -> Doorway:
+    door = Doorway()
+    limits = Config(require_authentication=True, max_message_bytes_unauthenticated=50, trust_proxies=proxies)
+    Board.__init__(door, limits, service=service())
+    door.socket = door.open()
+    return door
+
+
+def test_a_large_body_is_read_when_its_token_was_verified() -> None:
+    door = demanding()
+    assert door.feed(door.socket, large()) == b""
+    assert [verify.credentials for verify in door.asked()] == [Bearer("secret")]
+    door.decide(ADA)
+    assert door.feed(door.socket, LONG).endswith(b"\r\n\r\n" + result("ada"))
+
+
+def test_a_large_body_that_comes_in_chunks_and_is_not_one_is_refused_and_nothing_is_left_of_its_caller() -> None:
+    door = demanding()
+    chunked = large().replace(b"Content-Length: %d" % len(LONG), b"Transfer-Encoding: chunked")
+    door.feed(door.socket, chunked)
+    door.decide(ADA)
+    assert door.feed(door.socket, b"rubbish\r\n").startswith(b"HTTP/1.1 400 ")
+    assert door.board.stats()["connections.open"] == 0
+
+
+def test_the_caller_of_a_large_body_is_the_client_whom_a_trusted_proxy_names() -> None:
+    door = demanding("127.0.0.1")
+    door.feed(door.socket, large(b"X-Forwarded-For: 192.0.2.7\r\n"))
+    assert [verify.caller.peer.address.host for verify in door.asked()] == ["192.0.2.7"]
+
+
+def test_a_proxy_that_is_not_trusted_names_nobody_and_is_told_once() -> None:
+    door = demanding()
+    door.feed(door.socket, large(b"X-Forwarded-For: 192.0.2.7\r\n"))
+    assert [verify.caller.peer.address.host for verify in door.asked()] == ["127.0.0.1"]
+    told = [action.event for action in door.actions if isinstance(action, Emit)]
+    assert [type(event) for event in told].count(ForwardingIgnored) == 1
+
+
+def test_a_client_that_its_proxy_may_not_name_any_more_is_not_verified() -> None:
+    door = Doorway()
+    limits = Config(
+        require_authentication=True,
+        max_message_bytes_unauthenticated=50,
+        trust_proxies=("127.0.0.1",),
+        max_connections_per_address=1,
+    )
+    Board.__init__(door, limits, service=service())
+    first, second = door.open(), door.open()
+    door.feed(first, large(b"X-Forwarded-For: 192.0.2.7\r\n"))
+    assert door.feed(second, large(b"X-Forwarded-For: 192.0.2.7\r\n")).startswith(b"HTTP/1.1 429 ")
+    third = door.open()  # its body comes with the head
+    assert door.feed(third, large(b"X-Forwarded-For: 192.0.2.7\r\n") + LONG).startswith(b"HTTP/1.1 429 ")
+    assert len(door.asked()) == 1
+
+
+def test_without_credentials_the_statistics_are_refused_at_once_though_there_are_authenticators() -> None:
+    door = Doorway()
+    assert door.feed(door.socket, stats(b"X-Nothing: 1")).startswith(b"HTTP/1.1 401 ")
+    assert door.asked() == []
+
+
+def test_a_host_adds_what_it_knows_to_the_health() -> None:
+    door = Doorway()
+    door.board.add_to_health({"workers": [1, 2]})
+    answer = door.feed(door.socket, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert answer.endswith(b',"workers":[1,2]}')
+    assert b'{"status":"healthy",' in answer
+
+
+def test_a_websocket_whose_token_was_verified_may_send_large_messages_at_once() -> None:
+    door = demanding()
+    door.feed(door.socket, UPGRADE)
+    door.decide(ADA)
+    door.take(door.socket)
+    text = WHO.ljust(100)
+    answer = door.feed(door.socket, b"\x81" + bytes([0x80 | len(text)]) + b"\0\0\0\0" + text)
+    assert answer == bytes([0x81, len(result("ada"))]) + result("ada")
+
+
+def test_a_handler_asks_for_the_session_of_its_caller() -> None:
+    kept = Service("kept", public=True, sessions="on")
+
+    @kept.method
+    async def keep() -> None:
+        raise NotImplementedError
+
+    board = Board(service=kept)
+    pipe = board.open(PIPE)
+    assert b'"version":1' in board.feed(pipe, call("session.create", b"{}") + b"\n")
+    board.feed(pipe, call("keep") + b"\n")
+    (invoke,) = board.waiting
+    request = board.board.ask_session(invoke.call, "update", {"set": {"n": 1}}, board.now)
+    board.run()
+    outcomes = [action.outcome for action in board.actions if isinstance(action, Resolve) and action.request == request]
+    assert outcomes == [b'{"version":2,"durable":"memory"}']

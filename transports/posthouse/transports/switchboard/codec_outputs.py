@@ -124,8 +124,7 @@ class CodecOutputs:
         self._gateway.receive(self._connect(state, peer, now, credentials), output.data, now)
 
     def _on_announced(self, state: SocketState, output: Announced, now: float) -> None:
-        if output.client is not None and not self._admits(state, output.client, now):
-            return
+        state.arrived = False  # the client behind a proxy was judged when the head came
         state.advance(ASK)
         if output.ignored is not None and not self._ignored_told:
             self._tell_ignored(state, output.ignored, now)
