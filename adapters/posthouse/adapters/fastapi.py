@@ -23,7 +23,7 @@ def include(app: FastAPI, service: Service | Application, path: str = "/rpc", *,
 
     `identity=Depends(current_user)`: this dependency is resolved for each request and for each handshake, and returns
     the Identity of the caller, or None for a caller who is not authenticated. It refuses a caller as in other routes,
-    by raising HTTPException. What it has opened for a handshake is closed before the WebSocket opens.
+    by raising HTTPException. Resources that it opens for a handshake are closed before the WebSocket opens.
 
     Returns the application: a service with a lifespan needs `FastAPI(lifespan=gateway.lifespan)`, and so is made with
     `gateway = asgi(service)` before.

@@ -183,7 +183,7 @@ class Application:
         return None if self._hosting.server is None else self._hosting.server.health()
 
     def stats(self) -> dict[str, int]:
-        """The counters, by name. None of them: the server has not started."""
+        """The counters, by name. Empty until the server has started."""
         return {} if self._hosting.server is None else self._hosting.server.stats()
 
     def shut_down(self, grace: float | None = None) -> None:

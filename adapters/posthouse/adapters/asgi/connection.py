@@ -41,7 +41,7 @@ class Ways(NamedTuple):
 
 
 class Connection:
-    """What requests and WebSockets have in common: an endpoint of the server. It runs in the task of its application
+    """The base of requests and WebSockets: an endpoint of the server. It runs in the task of its application
     call, which sends what the switchboard wants sent."""
 
     def __init__(self, ways: Ways, send: Send) -> None:

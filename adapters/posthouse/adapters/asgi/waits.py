@@ -37,7 +37,7 @@ class Wait:
         self.interrupted = False
 
     async def until(self, awaited: Awaitable[T]) -> T | None:
-        """What this returns, or None if the wait was interrupted before it was over."""
+        """Wait for this and return its result. None: the wait was interrupted."""
         if self.interrupted:
             if asyncio.iscoroutine(awaited):
                 awaited.close()

@@ -42,7 +42,7 @@ from posthouse.transports.switchboard.actions import (
 from .violation import must
 
 HOSTED: Final = (Accepted, Closing, Response)
-"""What a host is given to send: it says more than its bytes, of which there may be none."""
+"""The actions that give a host something to send, even if it is no bytes."""
 
 
 class Witness:

@@ -18,7 +18,7 @@ LATEST: Final = 2**53
 
 
 class Claims(Struct, frozen=True, kw_only=True):
-    """What the claims of a token must be, and what they mean. Raises UsageError for an invalid rule.
+    """The rules for the claims of a token, and their meaning. Raises UsageError for an invalid rule.
 
     `issuer`: its `iss` must be this one. `audience`: its `aud` must contain one of these. None: they are not looked at.
     `sub` is the user, and must be there. `required`: further claims that must be. `scopes`: the name of the claim with

@@ -32,7 +32,7 @@ from posthouse.core.values.peers import ALL_SCOPES, Identity
 R = TypeVar("R")
 
 OPERATOR: Final = Identity("operator", (ALL_SCOPES,), namespace="command")
-"""The caller of a server in this process: whoever may open the file may do everything."""
+"""The caller of a server in this process. A user who can open the file may do everything."""
 
 SECONDS: Final = 30.0
 
@@ -129,7 +129,7 @@ def find(*, store: str | None, url: str | None, token_file: str | None, config: 
 
 
 def failure(error: RpcError) -> Failure:
-    """What a person is told of an error."""
+    """The text of an error, for a person."""
     data = error.data if isinstance(error.data, dict) else {}
     reason = data.get("reason") or data.get("limit") or ""
     scopes = data.get("scopes")

@@ -279,7 +279,7 @@ def command(
 
 
 def _mode(unix: str | None, mode: str | None, group: str | None) -> int:
-    """The permissions of the unix socket. Raises Misuse if they are none, or there is no such socket."""
+    """The permissions of the unix socket. Raises Misuse if they are invalid, or --unix is missing."""
     for option, value in (("--unix-mode", mode), ("--unix-group", group)):
         if value is not None and unix is None:
             raise Misuse(f"{option} is for a unix socket: add --unix PATH")

@@ -49,7 +49,7 @@ class Hashes:
         self._submit(action.operation, InThread(self._compare, (action.password, action.hash), {}))
 
     def withdraw(self, action: Withdraw) -> None:
-        """Nobody waits for this operation any more. One that runs goes on to its end."""
+        """This operation is no longer needed. If it runs already, it goes on to its end."""
         run = self._running.get(action.operation)
         if run is not None and self._threads.withdraw(run.job):
             self._ended(action.operation, Returned(Refused()))

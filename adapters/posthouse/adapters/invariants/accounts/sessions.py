@@ -57,7 +57,7 @@ def errands(gateway: Gateway) -> None:
 
 
 def chores(gateway: Gateway) -> None:
-    """What the store has not done yet of what it was told is known, and no more of it than may be."""
+    """Requests that the store has not done yet are recorded, and are no more than their limit."""
     told = gateway._chores
     must(set(told.ending.values()) <= told.records.keys(), "sessions: the store is told of users until it has done it")
     must(len(told.ending) <= gateway.config.max_revocations, "sessions: no more users are told than max_revocations")

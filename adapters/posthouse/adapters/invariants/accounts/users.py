@@ -12,7 +12,8 @@ from posthouse.core.values.peers import Identity
 
 
 def users(gateway: Gateway) -> None:
-    """Each procedure waits for something, and each call that answers later has one. Who is in may be in."""
+    """Each procedure waits for something, and each call that answers later has one. Every authenticated caller is
+    still allowed in."""
     procedures(gateway)
     look_ups(gateway)
     who_is_in(gateway)
