@@ -152,6 +152,17 @@ def test_a_link_to_a_file_has_the_lock_of_the_file(tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.iterdir()) == ["folder", "link.db", "store.db.lock"]
 
 
+def test_a_file_behind_a_link_that_leads_nowhere_is_its_owners_alone(tmp_path: Path) -> None:
+    path, link = tmp_path / "store.db", tmp_path / "link.db"
+    link.symlink_to(path)
+    before = os.umask(0o022)
+    try:
+        prepare(str(link))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
 def test_a_lock_names_the_process_that_has_it_and_ends_with_it(tmp_path: Path) -> None:
     path = str(tmp_path / "store.db")
     code = (

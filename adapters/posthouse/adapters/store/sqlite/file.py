@@ -71,7 +71,7 @@ def prepare(path: str, migrations: Sequence[str] = MIGRATIONS) -> None:
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         wanted = ".".join(map(str, OLDEST_SQLITE))
         raise UsageError(f"a store needs SQLite {wanted}: this Python has {sqlite3.sqlite_version}")
-    _create(path)
+    _create(os.path.realpath(path))
     try:
         with closing(connect(path)) as db:
             version = _version(db, path, len(migrations))
@@ -85,7 +85,8 @@ def prepare(path: str, migrations: Sequence[str] = MIGRATIONS) -> None:
 
 
 def _create(path: str) -> None:
-    """A file that only its owner may read, and a directory that will have it after a crash."""
+    """A file that only its owner may read, and a directory that will have it after a crash. `path` is no link: one that
+    leads nowhere would exist, and SQLite would create the file for everyone to read."""
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, OWNER_ONLY))
         _sync(Path(path).parent)
