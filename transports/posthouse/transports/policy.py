@@ -53,9 +53,10 @@ class Policy(Struct, frozen=True):
     """Who may open connections. Raises UsageError for a host or an origin that no request can match.
 
     `hosts` are compared without port and case, `origins` exactly. `*.example.org` is every name below example.org.
-    `identity` is that of callers who have not authenticated. `binary`: WebSocket binary messages are passed on, as
-    `codec.Binary`. `loopback_origins`: pages from this machine are allowed, whatever their port. `secure`: the server
-    itself does TLS, so that a page of the same origin was loaded over https.
+    `identity` is that of callers who have not authenticated. If it has a user, credentials of another user are refused.
+    `binary`: WebSocket binary messages are passed on, as `codec.Binary`. `loopback_origins`: pages from this machine
+    are allowed, whatever their port. `secure`: the server itself does TLS, so that a page of the same origin was loaded
+    over https.
     """
 
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
