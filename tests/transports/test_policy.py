@@ -289,3 +289,14 @@ def test_a_refusal_carries_the_rejected_host_or_origin() -> None:
         authorize_open(POLICY, b"POST", b"example.com", None, b"text/plain"),
     ]
     assert [refusal and refusal.rejected_value for refusal in refusals] == [b"evil.com:80", b"https://evil.com", None]
+
+
+def test_a_policy_speaks_the_subprotocols_of_a_service_unless_it_names_some() -> None:
+    assert Policy().speaking(("mcp",)).subprotocols == ("mcp",)
+    assert Policy(subprotocols=("wamp",)).speaking(("mcp",)).subprotocols == ("wamp",)
+    assert Policy().speaking(()) == Policy()
+
+
+def test_a_subprotocol_that_no_client_can_offer_is_misuse() -> None:
+    with pytest.raises(UsageError, match="subprotocol"):
+        Policy(subprotocols=("a b",))

@@ -58,7 +58,7 @@ from posthouse.core.values.shared import Entropy, Shared
 class Assembly:
     """The tables of one gateway, and what all of its inputs share. `outbox` has the effects that are not performed.
     `authenticates`: the service has authenticators or sessions, so that credentials count. `schemes`: those which
-    authenticators read. `sessions`: "off", "on" or "login"."""
+    authenticators read. `sessions`: "off", "on" or "login". `subprotocols` are those that the service names."""
 
     def __init__(
         self,
@@ -116,6 +116,7 @@ class Assembly:
         self._own_sessions = OwnSessions(
             shared, connections, self._calls, self._requests, self._storage, self._session_calls
         )
+        self.subprotocols = service.subprotocols
         self.schemes = schemes = {each.scheme: each.takes for each in service.authenticators.values()}
         tables = Tables(
             *(shared, connections, self._delivery, self._calls, self._outcomes, logins, self._session_calls),

@@ -280,6 +280,18 @@ async def test_the_subprotocol_is_selected(app: Application) -> None:
         assert (await server.open("/ws").event())["subprotocol"] is None
 
 
+async def test_the_paths_and_the_subprotocols_are_those_that_are_given() -> None:
+    other = Service("other", public=True, subprotocols=("mcp",))
+    other.method("add")(lambda a, b: a + b)
+    async with hand(asgi(other, rpc_path="/v1", ws_path="/", root_path="/api")) as server:
+        offered = ((b"sec-websocket-protocol", b"chat, mcp"),)
+        for path in ("/api/", "/", ""):
+            assert (await server.open(path, offered).event())["subprotocol"] == "mcp"
+        for path in ("/api/v1", "/"):
+            assert (await server.post("add", [1, 2], path))[1]["result"] == 3
+        assert (await server.post("add", [1, 2], "/rpc"))[0] == 404
+
+
 async def test_a_handshake_is_refused_with_a_response_if_the_server_can_send_one(app: Application) -> None:
     async with hand(app) as server:
         evil = ((b"origin", b"https://evil.example"),)

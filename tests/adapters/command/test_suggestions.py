@@ -10,6 +10,7 @@ import pytest
 from posthouse.adapters.command.suggestions import suggestions
 from posthouse.adapters.server.entrances.listeners import Bound
 from posthouse.core.service.service import Service
+from posthouse.transports.paths import Paths
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +59,15 @@ def test_a_command_that_is_not_on_the_path_is_written_out(monkeypatch: pytest.Mo
     assert list(suggestions(Service("bare"), bound))[2].startswith(f"  {tmp_path}/python -m posthouse call ")
     (tmp_path / "posthouse").touch()
     assert list(suggestions(Service("bare"), bound))[2].startswith(f"  {tmp_path}/posthouse call ")
+
+
+def test_other_paths_are_part_of_the_addresses() -> None:
+    lines = list(suggestions(Service("bare"), Bound("127.0.0.1", 8000), Paths("/v1", "/", "/api")))
+    assert lines[1].startswith("  curl -s http://127.0.0.1:8000/api/v1 ")
+    assert lines[2:4] == [
+        "  posthouse call http://127.0.0.1:8000/api/v1 connection.ping",
+        "  posthouse call ws://127.0.0.1:8000/api/ rpc.discover",
+    ]
+    over_unix = list(suggestions(Service("bare"), Bound(path="/run/s"), Paths("/v1")))
+    assert over_unix[1].startswith("  curl -s --unix-socket /run/s http://localhost/v1 ")
+    assert over_unix[2:] == [""]

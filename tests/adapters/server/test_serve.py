@@ -427,6 +427,44 @@ def test_arguments_that_do_not_fit_together_are_mistakes(monkeypatch: pytest.Mon
     assert world(signals=False).server.bound
 
 
+def test_the_paths_are_those_of_the_arguments() -> None:
+    assert mistake(rpc_path="rpc").startswith("rpc_path 'rpc': write it as '/rpc'")
+    assert mistake(path="/rpc").startswith("serve has no argument 'path': use rpc_path for calls")
+    served = world(rpc_path="/calls", ws_path="/", root_path="/api")
+
+    def status(line: bytes) -> int:
+        client = served.client()
+        client.send(UPGRADE.replace(b"GET /ws HTTP/1.1", line))
+        return int(client.take().split()[1])
+
+    assert [status(b"GET %b HTTP/1.1" % path) for path in (b"/api/", b"/api", b"/ws", b"/api/ws")] == [
+        101,
+        101,
+        404,
+        404,
+    ]
+    client = served.client()
+    for path in (b"/api/calls", b"/api/calls", b"/rpc"):  # the second one is known by its bytes
+        body = b'{"jsonrpc": "2.0", "method": "echo", "params": ["a"], "id": 1}'
+        head = b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        client.send(head % (path, len(body)) + body)
+    answers = client.take()
+    assert (answers.count(b"HTTP/1.1 200 "), answers.count(b'"result":"a"'), answers.count(b" 404 ")) == (2, 2, 1)
+
+
+def test_the_first_offered_subprotocol_of_those_that_the_service_names_is_selected() -> None:
+    served = world(Service("speaking", public=True, subprotocols=("mcp", "wamp")))
+
+    def selected(offered: bytes) -> bool | bytes:
+        client = served.client()
+        client.send(UPGRADE.removesuffix(b"\r\n") + b"Sec-WebSocket-Protocol: " + offered + b"\r\n\r\n")
+        lines = client.take().split(b"\r\n")
+        return next((line.partition(b": ")[2] for line in lines if line.startswith(b"Sec-WebSocket-Protocol")), b"")
+
+    offers = (b"chat, wamp, mcp", b"mcp, posthouse.v1.json", b"posthouse.bearer.eA, mcp", b"chat")
+    assert [selected(offer) for offer in offers] == [b"wamp", b"posthouse.v1.json", b"mcp", b""]
+
+
 def refusals(served: SimulatedServer, head: str) -> int:
     """The status with which a WebSocket with these headers begins."""
     client = served.client()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from posthouse.core.service.declarations import (
     check_timeout,
     is_coroutine_function,
     sorted_scopes,
+    subprotocols_of,
     wraps_coroutine_function,
 )
 from posthouse.core.service.method import Method
@@ -243,3 +245,28 @@ def test_scopes_are_sorted_without_duplicates() -> None:
 )
 def test_scopes_are_a_collection_of_strings(scopes: Any, message: str) -> None:
     assert refused(sorted_scopes, scopes, "it").startswith(message)
+
+
+def test_subprotocols_keep_their_order() -> None:
+    assert subprotocols_of(["wamp.2.json", "mcp"]) == ("wamp.2.json", "mcp")
+    assert subprotocols_of(()) == ()
+    assert subprotocols_of(["a" * 128]) == ("a" * 128,)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("mcp", "subprotocols is a single string: give a tuple, ('mcp',)"),
+        (1, "subprotocols is 1: give a tuple of names, such as ('mcp',)"),
+        ([""], "subprotocol '': it must be 1 to 128 letters, digits or"),
+        (["a b"], "subprotocol 'a b': it must be 1 to 128 letters"),
+        (["a\r\nX: y"], "it must be 1 to 128 letters"),
+        (["a" * 129], "it must be 1 to 128 letters"),
+        ([b"mcp"], "subprotocol b'mcp': it must be"),
+        (["posthouse.bearer.eA"], "names that begin with 'posthouse.' are the gateway's"),
+        (["mcp", "mcp"], "subprotocol 'mcp' is named twice"),
+    ],
+)
+def test_a_subprotocol_that_cannot_be_selected_is_refused(names: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        subprotocols_of(names)

@@ -67,6 +67,8 @@ def test_a_valid_101_is_accepted(asked: bytes, answered: bytes, agreed: Agreed) 
             ACCEPTED + SUBPROTOCOL + b"posthouse.bearer.eA",
             "the subprotocol that carries a token",
         ),
+        (OPENING + SUBPROTOCOL + b"a, posthouse.v1.json", ACCEPTED + SUBPROTOCOL + b"a", "that goes before others"),
+        (OPENING + SUBPROTOCOL + b"posthouse.v1.json", ACCEPTED, "that goes before others"),
         (OPENING, ACCEPTED + CHOSEN + b"permessage-deflate", "that were not offered"),
         (OPENING + OFFERED + b"x", ACCEPTED + CHOSEN + b"x", "an unknown extension"),
     ],

@@ -29,6 +29,7 @@ from posthouse.transports.hosted.messages import Accepted, Response
 from posthouse.transports.hosted.request import HostedRequest
 from posthouse.transports.hosted.websocket import HostedWebSocket
 from posthouse.transports.http.judgement import Judge
+from posthouse.transports.paths import Paths
 from posthouse.transports.policy import Policy
 from posthouse.transports.websocket.handshake import SUBPROTOCOL
 
@@ -156,6 +157,23 @@ def test_a_request_that_the_rules_refuse_is_answered_at_once(request_: HostedReq
 @pytest.mark.parametrize("path", ["/health", "/stats"])
 def test_a_websocket_opens_nowhere_else(path: str) -> None:
     assert response(begun(handshake(path=path))) == b"No WebSocket opens here. Use /ws.\n"
+
+
+def test_the_paths_are_those_of_the_policy() -> None:
+    def first(request: HostedRequest) -> object:
+        judge = Judge(SMALL, Policy(paths=Paths("/calls", "/", "/api"), subprotocols=("mcp",)), hosted=True)
+        codec = HostedExchange(SMALL, judge, binary=False, now=0.0)
+        codec.begin(request, None)
+        return codec.output[1] if len(codec.output) > 1 else None
+
+    assert first(call(path="")) is first(call(path="/api/calls")) is None  # their bodies are awaited
+    assert isinstance(first(head(b"GET", "/api/health")), Probe)
+    opened = first(handshake((b"sec-websocket-protocol", b"mcp"), path="/api/"))
+    assert isinstance(opened, Upgrade)
+    assert opened.handshake.headers == ((b"Sec-WebSocket-Protocol", b"mcp"),)
+    nowhere = first(handshake(path="/api/health"))
+    assert isinstance(nowhere, Answered)
+    assert nowhere.reason == "No WebSocket opens here. Use /api/."
 
 
 @pytest.mark.parametrize(("method", "body"), [(b"GET", b"{}"), (b"HEAD", b"")])

@@ -7,19 +7,20 @@ from msgspec.structs import replace
 from posthouse.core.values.config import Config
 from posthouse.transports.hosted.request import HostedRequest, read_head
 from posthouse.transports.http.head import Head
+from posthouse.transports.paths import Paths
 from posthouse.transports.refusal import Refusal
 
 from .host import JSON, LOCAL, call, handshake, head
 
 
 def read(request: HostedRequest, config: Config = Config()) -> Head:
-    found = read_head(request, config)
+    found = read_head(request, config, Paths())
     assert isinstance(found, Head)
     return found
 
 
 def refused(request: HostedRequest, config: Config = Config()) -> int | None:
-    found = read_head(request, config)
+    found = read_head(request, config, Paths())
     return found.status if isinstance(found, Refusal) else None
 
 
@@ -36,6 +37,12 @@ def test_the_head_is_that_of_the_same_bytes() -> None:
 def test_the_root_is_for_calls_and_for_websockets(path: str) -> None:
     assert read(call(path=path)).path == b"/rpc"
     assert read(handshake(path=path)).path == b"/ws"
+
+
+def test_the_root_stands_for_the_paths_that_the_server_has() -> None:
+    paths = Paths("/calls", "/", "/api")
+    found = [read_head(request, Config(), paths) for request in (call(path="/"), handshake(path=""))]
+    assert [head.path for head in found if isinstance(head, Head)] == [b"/api/calls", b"/api/"]
 
 
 def test_a_path_of_other_characters_is_another_path() -> None:

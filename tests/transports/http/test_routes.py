@@ -10,6 +10,7 @@ from posthouse.core.values.peers import NO_META, Meta
 from posthouse.transports.codec import Handshake, Probe
 from posthouse.transports.http.head import Head, parse
 from posthouse.transports.http.routes import PREFLIGHT_FIELDS, Call, Preflight, Wanted, judge, read_request_id
+from posthouse.transports.paths import Paths
 from posthouse.transports.policy import Policy
 from posthouse.transports.refusal import Refusal
 
@@ -78,6 +79,45 @@ def test_a_get_of_ws_without_an_upgrade_is_answered_with_426(line: bytes) -> Non
 def test_a_malformed_handshake_is_refused_and_closed() -> None:
     wanted = ask(b"GET /ws HTTP/1.1", *HANDSHAKE[:3])
     assert (refused(wanted), isinstance(wanted, Refusal) and wanted.keep) == (400, False)
+
+
+def under(paths: Paths, line: bytes, *headers: bytes) -> Wanted:
+    head = parse(b"\r\n".join([line, b"Host: localhost", *headers]) + b"\r\n\r\n")
+    assert isinstance(head, Head)
+    return judge(head, replace(POLICY, paths=paths), CONFIG)
+
+
+def test_the_paths_are_those_of_the_policy() -> None:
+    paths = Paths("/v1", "/", "/api")
+    posted = (b"Content-Type: application/json", b"Content-Length: 2")
+    assert under(paths, b"POST /api/v1 HTTP/1.1", *posted) == Call(NO_META, awaited=False)
+    assert isinstance(under(paths, b"GET /api/ HTTP/1.1", *HANDSHAKE), Handshake)
+    assert isinstance(under(paths, b"GET /api HTTP/1.1", *HANDSHAKE), Handshake)
+    assert under(paths, b"GET /api/health HTTP/1.1") == Probe("/health")
+    assert refused(under(paths, b"GET /health HTTP/1.1")) == 404
+    assert refused(under(paths, b"POST /rpc HTTP/1.1", *posted)) == 404
+    page = (b"Origin: https://good.example", b"Access-Control-Request-Method: POST")
+    assert under(paths, b"OPTIONS /api/v1 HTTP/1.1", *page) == Preflight()
+    assert refused(under(paths, b"OPTIONS /api HTTP/1.1", *page)) == 405
+
+
+def test_a_path_for_both_takes_calls_and_opens_websockets() -> None:
+    paths = Paths("/", "/")
+    assert isinstance(under(paths, b"GET / HTTP/1.1", *HANDSHAKE), Handshake)
+    assert refused(under(paths, b"GET / HTTP/1.1")) == 426
+    assert isinstance(under(paths, b"POST / HTTP/1.1", b"Content-Type: application/json", b"Content-Length: 2"), Call)
+    wanted = under(paths, b"PUT / HTTP/1.1")
+    assert wanted == Refusal(405, "Use POST or GET for /.", ((b"Allow", b"POST, GET"),), keep=True)
+
+
+@pytest.mark.parametrize("hosted", [False, True])
+def test_a_subprotocol_that_the_service_names_is_selected(hosted: bool) -> None:
+    lines = [b"GET /ws HTTP/1.1", b"Host: localhost", *HANDSHAKE, b"Sec-WebSocket-Protocol: chat, mcp", b"", b""]
+    head = parse(b"\r\n".join(lines))
+    assert isinstance(head, Head)
+    found = judge(head, replace(POLICY, subprotocols=("mcp",)), CONFIG, hosted=hosted)
+    assert isinstance(found, Handshake)
+    assert (b"Sec-WebSocket-Protocol", b"mcp") in found.headers
 
 
 @pytest.mark.parametrize("path", [b"/", b"/RPC", b"/rpc/", b"/%72pc", b"//rpc", b"/favicon.ico"])

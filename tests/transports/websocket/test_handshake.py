@@ -129,6 +129,35 @@ def test_no_other_subprotocol_is_ever_selected(offered: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("offered", "selected"),
+    [
+        (b"mcp", b"mcp"),
+        (b"chat, mcp", b"mcp"),
+        (b"wamp, mcp", b"wamp"),
+        (b"mcp, wamp", b"mcp"),
+        (b"mcp, posthouse.v1.json", SUBPROTOCOL),
+        (b"mcp, posthouse.bearer.eA", b"mcp"),
+        (b"posthouse.bearer.eA, mcp", b"mcp"),
+        (b"MCP", None),
+        (b"chat", None),
+        (b"", None),
+    ],
+)
+def test_the_first_offered_subprotocol_that_the_service_names_is_selected_behind_ours(
+    offered: bytes, selected: bytes | None
+) -> None:
+    fields, named = request((b"sec-websocket-protocol", offered)), ("mcp", "wamp")
+    assert answer(judge(fields, named)).get(b"Sec-WebSocket-Protocol") == selected
+    hosted = judge_protocols(fields, named)
+    assert answer(hosted).get(b"Sec-WebSocket-Protocol") == selected
+
+
+def test_a_token_is_never_selected_and_needs_a_subprotocol_that_is() -> None:
+    fields = request((b"sec-websocket-protocol", b"posthouse.bearer.eA, chat"))
+    assert judge(fields, ("mcp",)) == judge_protocols(fields, ("mcp",)) == BAD_BEARER
+
+
+@pytest.mark.parametrize(
     ("values", "refused"),
     [
         ([b"posthouse.v1.json, posthouse.bearer.eA"], False),

@@ -30,6 +30,7 @@ from .codec import (
     Upgrade,
 )
 from .http.server import Http1
+from .paths import Paths
 from .pipes.content_length import ContentLengthFraming
 from .pipes.newline import NewlineFraming
 from .policy import Policy
@@ -57,6 +58,7 @@ __all__ = [
     "NewlineFraming",
     "OpeningRequest",
     "Output",
+    "Paths",
     "Pause",
     "Policy",
     "Probe",

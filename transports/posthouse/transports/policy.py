@@ -9,10 +9,12 @@ import re
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
+from posthouse.core.service.declarations import subprotocols_of
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import ANONYMOUS, Identity
 
+from .paths import Paths
 from .refusal import Refusal
 
 HOST_NAME: Final = re.compile(r"(?:\*\.)?[a-z0-9._-]+|\[[0-9a-f:.]+\]")
@@ -56,7 +58,8 @@ class Policy(Struct, frozen=True):
     `identity` is that of callers who have not authenticated. If it has a user, credentials of another user are refused.
     `binary`: WebSocket binary messages are passed on, as `codec.Binary`. `loopback_origins`: pages from this machine
     are allowed, whatever their port. `secure`: the server itself does TLS, so that a page of the same origin was loaded
-    over https.
+    over https. `paths` are those of the server. `subprotocols`: those of WebSocket that the service speaks beside
+    `posthouse.v1.json`; the first one that a client offers is selected.
     """
 
     hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
@@ -65,9 +68,12 @@ class Policy(Struct, frozen=True):
     binary: bool = False
     loopback_origins: bool = False
     secure: bool = False
+    paths: Paths = Paths()
+    subprotocols: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         force_setattr(self, "hosts", tuple(host.lower() for host in self.hosts))
+        force_setattr(self, "subprotocols", subprotocols_of(self.subprotocols))
         for host in self.hosts:
             if not HOST_NAME.fullmatch(host):
                 raise UsageError(f"host {host!r}: it must be a name or an address without a port, IPv6 in brackets")
@@ -77,6 +83,10 @@ class Policy(Struct, frozen=True):
             if USUAL_PORT.match(origin):
                 without = PORT.sub("", origin)
                 raise UsageError(f"origin {origin!r}: a browser leaves the scheme's own port out: write {without}")
+
+    def speaking(self, subprotocols: tuple[str, ...]) -> Policy:
+        """This policy, with these subprotocols if it names none."""
+        return replace(self, subprotocols=subprotocols) if subprotocols and not self.subprotocols else self
 
     def allows_host(self, host: bytes) -> bool:
         """Is this Host header's name in the list?"""

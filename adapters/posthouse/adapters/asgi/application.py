@@ -18,6 +18,7 @@ from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import ANONYMOUS, ConnectionId, Identity, Kind
 from posthouse.core.values.stats import Health
+from posthouse.transports.paths import Paths
 from posthouse.transports.policy import Policy
 
 from .connection import HTTP_RESPONSE, Exchange, WebSocket
@@ -31,6 +32,9 @@ def asgi(
     config: Config = Config(),
     allow_hosts: Sequence[str] = (),
     allow_origins: Sequence[str] = (),
+    rpc_path: str = "/rpc",
+    ws_path: str = "/ws",
+    root_path: str = "",
     identity: Identity = ANONYMOUS,
     access_log: bool = False,
     clock: Clock = Clock(),
@@ -45,6 +49,7 @@ def asgi(
 
     - `allow_hosts`: the only names by which clients may call. Default: the loopback names. `allow_origins`: exact
       origins of web pages from other hosts or ports; those from the server's own may call anyway.
+    - `rpc_path`, `ws_path` and `root_path` stand for `/rpc`, `/ws` and the place where it is mounted.
     - `identity`: that of callers who have not authenticated, if the host has authenticated them already.
     - `config`, `access_log`, `clock`, `journal`, `journal_bytes` and `started` are as for `serve`. Heartbeats and the
       limits of sockets are those of the ASGI server.
@@ -53,7 +58,8 @@ def asgi(
     """
     checked = {"config": config, "allow_hosts": allow_hosts, "allow_origins": allow_origins, "started": started}
     check_arguments(service, Options.__annotations__, {**checked, "access_log": access_log}, taker="asgi")
-    policy = Policy(tuple(allow_hosts) or LOOPBACK_NAMES, tuple(allow_origins), identity)
+    paths = Paths(rpc_path, ws_path, root_path)
+    policy = Policy(tuple(allow_hosts) or LOOPBACK_NAMES, tuple(allow_origins), identity, paths=paths)
     options = Options(
         host=(),
         config=replace(config, heartbeat_interval=None),

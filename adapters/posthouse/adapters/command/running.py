@@ -31,6 +31,9 @@ OPTION_NAMES: Final = {
     "tls_key": "--tls-key",
     "tls_passphrase_file": "--tls-passphrase-file",
     "allow_hosts": "--allow-host",
+    "rpc_path": "--rpc-path",
+    "ws_path": "--ws-path",
+    "root_path": "--root-path",
     "dev=True": "--dev",
 }
 """Arguments of `serve` in code, as they occur in its errors, and the options that set them."""

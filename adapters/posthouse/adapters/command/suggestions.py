@@ -15,30 +15,32 @@ from msgspec import json
 from posthouse.adapters.server.entrances.listeners import Bound
 from posthouse.core.service.method import Method
 from posthouse.core.service.service import Service
+from posthouse.transports.paths import Paths
 
 NUMBERS: Final = (42, 23)
 
 
-def suggestions(service: Service, bound: Bound) -> Iterator[str]:
+def suggestions(service: Service, bound: Bound, paths: Paths = Paths()) -> Iterator[str]:
     """The lines to print: a call with curl, with `posthouse call`, and over a WebSocket."""
     method, params = _call_of(service)
     request = {"jsonrpc": "2.0", "method": method, "params": params, "id": 1}
     text = json.format(json.encode(request), indent=0).decode()
     arguments = " ".join(_argument(name, value) for name, value in params.items())
     call = f"{_command()} call"
+    calls, opens = paths.calls[0].decode(), paths.opens[0].decode()
     if bound.path:
-        target = f"--unix-socket {shlex.quote(bound.path)} http://localhost/rpc"
-        address = shlex.quote(bound.url)
+        target = f"--unix-socket {shlex.quote(bound.path)} http://localhost{calls}"
+        call_at = open_at = shlex.quote(bound.url)
     else:
-        target = f"{'--insecure ' if bound.secure else ''}{bound.url}/rpc"
+        target = f"{'--insecure ' if bound.secure else ''}{bound.url}{calls}"
         address = f"{'--insecure ' if bound.secure else ''}{bound.url}"
+        call_at = address if calls == "/rpc" else address + calls
+        open_at = address.replace("http", "ws", 1) + ("" if opens == "/ws" else opens)
     yield "to try it, run in another terminal:"
     yield f"  curl -s {target} -H 'Content-Type: application/json' -d {shlex.quote(text)}"
-    yield f"  {call} {address} {method} {arguments}".rstrip()
-    if bound.path:
-        yield f"  {call} {address} rpc.discover"
-    else:
-        yield f"  {call} {address.replace('http', 'ws', 1)} rpc.discover"
+    if not bound.path or calls == "/rpc":  # the address of a unix socket has no other path
+        yield f"  {call} {call_at} {method} {arguments}".rstrip()
+        yield f"  {call} {open_at} rpc.discover"
     yield ""
 
 

@@ -47,6 +47,8 @@ OTHERS: Final[dict[str, str]] = {
     "cors_allowed_origins": "use allow_origins",
     "allowed_origins": "use allow_origins",
     "allowed_hosts": "use allow_hosts",
+    "path": "use rpc_path for calls, and ws_path for WebSockets",
+    "prefix": "use root_path",
 }
 """Options of other servers, and what to do here."""
 
@@ -68,6 +70,9 @@ class Options(TypedDict, total=False):
     config: Config
     allow_hosts: Sequence[str]
     allow_origins: Sequence[str]
+    rpc_path: str
+    ws_path: str
+    root_path: str
     dev: bool
     pipe_identity: Identity
     signals: bool

@@ -31,6 +31,7 @@ from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import ALL_SCOPES, ANONYMOUS, Identity
+from posthouse.transports.paths import Paths
 from posthouse.transports.policy import Policy
 
 from .arguments import Options, check_arguments, check_backend
@@ -61,6 +62,9 @@ async def serve(
     config: Config = Config(),
     allow_hosts: Sequence[str] = (),
     allow_origins: Sequence[str] = (),
+    rpc_path: str = "/rpc",
+    ws_path: str = "/ws",
+    root_path: str = "",
     dev: bool = False,
     pipe_identity: Identity = ANONYMOUS,
     signals: bool = False,
@@ -87,6 +91,8 @@ async def serve(
     - `allow_hosts`: the only names by which clients may call; required unless every address is a loopback address.
       Default: the loopback names and the addresses themselves. `allow_origins`: exact origins of web pages
       from other hosts or ports; those from the server's own may call anyway.
+    - `rpc_path` takes calls, `ws_path` opens WebSockets: also `/`, or the same path. `root_path`: all paths are below
+      this one, those of probes too, for a proxy that passes on whole paths.
     - `dev`: every caller has every scope, and pages of every loopback origin may call; only on loopback.
       `pipe_identity`: the identity of the peer of a pipe.
     - `signals`: SIGTERM and SIGINT shut down, a second one exits at once with 128 + n. SIGHUP reads the
@@ -109,6 +115,7 @@ async def serve(
     given |= {"config": config, "dev": dev, "signals": signals, "store": store}
     named = {"allow_hosts": allow_hosts, "allow_origins": allow_origins, "started": started, "access_log": access_log}
     check_arguments(service, Options.__annotations__, {**given, **named, **unknown})
+    paths = Paths(rpc_path, ws_path, root_path)
     build = BUILD.get(Build())
     system = build.machine(clock)
     hosts = hosts_to_bind(host, elsewhere=unix is not None or bool(fds) or bool(pipes))
@@ -147,6 +154,7 @@ async def serve(
             identity,
             loopback_origins=dev,
             secure=tls is not None,
+            paths=paths,
         )
         callers = possible_callers(
             service,

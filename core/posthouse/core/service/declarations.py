@@ -7,6 +7,7 @@ Nothing here compiles a method, and nothing here runs user code.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, Literal, get_args
@@ -30,6 +31,13 @@ OPTIONS: Final = ("public", "scopes", "timeout", "sequential", "blocking", "on_d
 
 FLAGS: Final = ("public", "sequential", "blocking", "reserved")
 """The options that are True or False."""
+
+SUBPROTOCOL: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
+"""RFC 6455 section 4.1: "non-empty strings with characters in the range U+0021 to U+007E not including separator
+characters"."""
+
+OWN_SUBPROTOCOLS: Final = "posthouse."
+"""The names of subprotocols that the gateway gives begin so."""
 
 
 def check_name(name: str, *, reserved: bool) -> None:
@@ -141,3 +149,24 @@ def sorted_scopes(scopes: Iterable[str], where: str) -> tuple[str, ...]:
         if not isinstance(scope, str) or not scope:
             raise UsageError(f"{where}: {scope!r} is not a scope: it must be a non-empty string")
     return tuple(sorted(dict.fromkeys(given)))
+
+
+def subprotocols_of(names: Iterable[str]) -> tuple[str, ...]:
+    """The WebSocket subprotocols that a service names, in their order. Raises UsageError for one that no client can
+    offer, or that has a meaning already."""
+    if isinstance(names, str):
+        raise UsageError(f"subprotocols is a single string: give a tuple, ({names!r},)")
+    if not isinstance(names, Iterable):
+        raise UsageError(f"subprotocols is {names!r}: give a tuple of names, such as ('mcp',)")
+    found = tuple(names)
+    for name in found:
+        if not isinstance(name, str) or not SUBPROTOCOL.fullmatch(name):
+            raise UsageError(f"subprotocol {name!r}: it must be 1 to 128 letters, digits or !#$%&'*+-.^_`|~")
+        if name.startswith(OWN_SUBPROTOCOLS):
+            hint = "posthouse.v1.json is selected anyway, and a token never is"
+            raise UsageError(
+                f"subprotocol {name!r}: names that begin with {OWN_SUBPROTOCOLS!r} are the gateway's; {hint}"
+            )
+        if found.count(name) > 1:
+            raise UsageError(f"subprotocol {name!r} is named twice")
+    return found

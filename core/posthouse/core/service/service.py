@@ -23,6 +23,7 @@ from .declarations import (
     check_options,
     check_takes,
     sorted_scopes,
+    subprotocols_of,
 )
 from .hooks import DeclaredHook, Hook
 from .lifespan import Lifespan
@@ -48,9 +49,10 @@ class Service:
 
     `public`: callers need not be authenticated, unless a method says otherwise. `version` and `description` go into the
     OpenRPC document. `builtin_scopes`: the scopes that a built-in method requires, by its name; callers must then be
-    authenticated, even without scopes. `accounts`: the users and sessions that it has. `authenticators` by name.
-    `own_lifespan`: the lifespan that the service declares itself, or None. `document`: the OpenRPC document, or None
-    until a gateway serves it.
+    authenticated, even without scopes. `subprotocols`: the WebSocket subprotocols that it speaks, beside
+    `posthouse.v1.json`: the first offered one is selected. `accounts`: the users and sessions that it has.
+    `authenticators` by name. `own_lifespan`: the lifespan that the service declares itself, or None. `document`: the
+    OpenRPC document, or None until a gateway serves it.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Service:
         version: str = "0.0.0",
         description: str = "",
         builtin_scopes: Mapping[str, Iterable[str]] = {},
+        subprotocols: Iterable[str] = (),
         **accounts: Unpack[DeclaredAccounts],
     ) -> None:
         if not isinstance(name, str):
@@ -74,6 +77,7 @@ class Service:
             builtin: sorted_scopes(scopes, f"builtin_scopes of {_builtin(builtin)!r}")
             for builtin, scopes in sorted(builtin_scopes.items())
         }
+        self.subprotocols = subprotocols_of(subprotocols)
         self.methods: dict[str, Method] = {}
         self.hooks: dict[type[Event], tuple[DeclaredHook, ...]] = dict.fromkeys(EVENTS.values(), ())
         self.accounts = Accounts.of(**accounts)

@@ -52,6 +52,9 @@ def test_serve_without_a_module_serves_the_built_in_methods(ran: dict[str, Any])
         "config": Config(),
         "allow_hosts": [],
         "allow_origins": [],
+        "rpc_path": "/rpc",
+        "ws_path": "/ws",
+        "root_path": "",
         "dev": False,
         "access_log": False,
         "journal": None,
@@ -85,6 +88,7 @@ def test_every_option_of_the_command_is_passed_to_serve(ran: dict[str, Any], tmp
     words = "serve calculator:service --host ::1 --host 127.0.0.1 --port 0 --unix /tmp/s --tls-cert c --tls-key k"
     words += " --tls-passphrase-file p --unix-mode 660 --unix-group g --fd 8 --fd 9"
     words += f" --backend trio --config {tmp_path}/limits.toml --allow-host a --allow-host b --allow-origin https://o"
+    words += " --rpc-path /r --ws-path / --root-path /api"
     words += " --trust-proxy 10.0.0.0/8 --trust-proxy unix --proxy-headers forwarded --trust-forwarded-host"
     words += " --dev --log-level debug --log-format json --access-log --journal j --journal-bytes 70000"
     assert main(words.split()) == 0
@@ -111,6 +115,9 @@ def test_every_option_of_the_command_is_passed_to_serve(ran: dict[str, Any], tmp
         ),
         "allow_hosts": ["a", "b"],
         "allow_origins": ["https://o"],
+        "rpc_path": "/r",
+        "ws_path": "/",
+        "root_path": "/api",
         "dev": True,
         "access_log": True,
         "journal": "j",
@@ -211,6 +218,15 @@ def test_options_for_tcp_are_refused_with_a_unix_socket_alone(
     assert main(["serve", "--unix", "/tmp/s", "--host", "127.0.0.1", *option]) == 0
     assert main(["serve", "--unix", "/tmp/s"]) == 0
     assert (ran["unix"], ran["host"], ran["port"]) == ("/tmp/s", None, 8000)
+
+
+@pytest.mark.parametrize("option", ["--rpc-path", "--ws-path", "--root-path"])
+def test_a_path_that_cannot_be_served_is_refused_with_one_that_can(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert complaint(capsys, "serve", option, "api/") == (
+        f"posthouse: {option} 'api/': write it as '/api', with single slashes and none at its end\n"
+    )
 
 
 def test_proxies_are_trusted_by_the_configuration_file_unless_the_command_line_names_some(

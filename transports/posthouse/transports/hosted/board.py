@@ -41,7 +41,7 @@ class HostedBoard(Switchboard):
         direct: bool = True,
     ) -> None:
         super().__init__(gateway, policy, about, direct=direct)
-        challenges = Challenges.of(gateway.schemes)
+        policy, challenges = self._policy, Challenges.of(gateway.schemes)
         self._demanding: Final = Judge(self.config, policy, challenges, hosted=True)
         open_to_all = replace(self.config, require_authentication=False)
         self._undemanding: Final = Judge(open_to_all, policy, challenges, hosted=True)

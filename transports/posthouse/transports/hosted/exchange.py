@@ -51,8 +51,6 @@ from .state import TRANSITIONS, HostedEvent, HostedState
 from .websocket import HostedWebSocket
 from .whole import Whole
 
-NO_WEBSOCKET: Final = Refusal(404, "No WebSocket opens here. Use /ws.")
-
 
 class HostedExchange(Whole):
     """The codec of one request. An `Exchange` is owed `answer` or `refuse`, a `Probe` `respond` or `refuse`, an
@@ -83,7 +81,8 @@ class HostedExchange(Whole):
         """Judge the head. If a call follows, its body is awaited."""
         self.output.append(HeadRead())
         self._can_close = not request.framed
-        head = read_head(request, self._config)
+        paths = self._judge.policy.paths
+        head = read_head(request, self._config, paths)
         if isinstance(head, Refusal):
             self._refuse(head)
             return
@@ -94,7 +93,7 @@ class HostedExchange(Whole):
         if isinstance(wanted, Refusal):
             self._refuse(wanted)
         elif isinstance(wanted, Handshake) is not request.websocket:
-            self._refuse(NO_WEBSOCKET if request.websocket else UPGRADE_REQUIRED)
+            self._refuse(Refusal(404, paths.no_websocket) if request.websocket else UPGRADE_REQUIRED)
         elif isinstance(wanted, Handshake):
             self._handshake = wanted
             self._move(HostedEvent.REQUEST)

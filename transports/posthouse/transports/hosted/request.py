@@ -23,14 +23,12 @@ from posthouse.transports.http.head import (
     Head,
 )
 from posthouse.transports.http.recogniser import is_length, join
+from posthouse.transports.paths import Paths
 from posthouse.transports.refusal import Refusal
 
 AROUND_FIELD: Final = len(b": \r\n")
 AROUND_LINE: Final = len(b"  HTTP/1.1\r\n\r\n")
 """The bytes of a head that are neither names nor values: in each line, and in the first and the last one."""
-
-ROOT: Final = {False: b"/rpc", True: b"/ws"}
-"""The path that the root stands for: a request calls, a WebSocket opens."""
 
 
 class HostedRequest(Struct, frozen=True, gc=False):
@@ -53,8 +51,9 @@ class HostedRequest(Struct, frozen=True, gc=False):
         return not self.version.startswith(b"1.")
 
 
-def read_head(request: HostedRequest, config: Config) -> Head | Refusal:
-    """The head of this request, or its refusal: it is above a limit, or can be read in two ways."""
+def read_head(request: HostedRequest, config: Config, paths: Paths) -> Head | Refusal:
+    """The head of this request, or its refusal: it is above a limit, or can be read in two ways. The root stands for
+    one of the `paths`: a request calls, a WebSocket opens."""
     headers = request.headers
     if request.target_bytes > config.max_target_bytes:
         return LONG_TARGET
@@ -82,7 +81,8 @@ def read_head(request: HostedRequest, config: Config) -> Head | Refusal:
         return TWO_LENGTHS
     if request.framed and digits is None and request.method == b"POST":
         chunked = True  # its length is known at its end
-    path = ROOT[request.websocket] if request.path in ("", "/") else request.path
+    root = paths.opens if request.websocket else paths.calls
+    path = root[0] if request.path in ("", "/") else request.path
     # A path with other characters is none of the server's: how they are written does not matter.
     asked = path if isinstance(path, bytes) else path.encode("ascii", "backslashreplace")
     length = None if digits is None else int(digits)

@@ -19,7 +19,7 @@ from posthouse.transports.refusal import Refusal
 from .answers import ResponseOptions, cors_lines
 from .challenges import Challenges
 from .head import BAD_HOST, HOST, Head
-from .routes import PATHS, Call, Wanted, judge, read_request_id
+from .routes import Call, Wanted, judge, read_request_id
 
 
 class JudgedHead(Struct, frozen=True, gc=False):
@@ -47,13 +47,13 @@ class Judge:
     """The rules of one server: its policy, its limits, and the challenges of its authenticators. `hosted`: a host has
     read the handshakes of WebSockets, and only their subprotocols are judged."""
 
-    __slots__ = ("_challenges", "_config", "_hosted", "_policy")
+    __slots__ = ("_challenges", "_config", "_hosted", "policy")
 
     def __init__(
         self, config: Config, policy: Policy, challenges: Challenges = Challenges(), *, hosted: bool = False
     ) -> None:
         self._config: Final = config
-        self._policy: Final = policy
+        self.policy: Final = policy
         self._challenges: Final = challenges
         self._hosted: Final = hosted
 
@@ -67,7 +67,7 @@ class Judge:
                 if name in fields:
                     ignored = name
                     break
-            wanted = judge(head, self._policy, self._config, hosted=self._hosted)
+            wanted = judge(head, self.policy, self._config, hosted=self._hosted)
         else:
             found = proxy.client_of(head.headers)
             if isinstance(found, Refusal):
@@ -81,13 +81,13 @@ class Judge:
             request_id = read_request_id(fields)
             meta = NO_META if request_id is None else Meta(request_id=request_id.decode("ascii"))
         origin = fields.get(b"origin")
-        lines = b"" if origin is None or not self._policy.allows_origin(origin) else cors_lines(origin)
+        lines = b"" if origin is None or not self.policy.allows_origin(origin) else cors_lines(origin)
         challenges = self._challenges
         challenge = challenges.lines if challenges.same else challenges.answer(fields)
         options = ResponseOptions(head.persistent, head.method == b"HEAD", lines, challenge)
         length = None if head.chunked else head.length or 0
         call = isinstance(wanted, Call) and not wanted.awaited and not wanted.announced
-        path = PATHS.get(head.path) or head.path.decode("ascii")
+        path = self.policy.paths.texts.get(head.path) or head.path.decode("ascii")
         judged = JudgedHead(wanted, call, meta, length, path, head.headers, options, secure, host, ignored)
         return judged, client
 
@@ -96,7 +96,7 @@ class Judge:
         if host is not None and not HOST.fullmatch(host):
             return BAD_HOST
         used = head if host is None else replace(head, host=host)
-        return judge(used, self._policy, self._config, secure, hosted=self._hosted)
+        return judge(used, self.policy, self._config, secure, hosted=self._hosted)
 
 
 def named(judged: JudgedHead) -> JudgedHead:

@@ -7,7 +7,7 @@ head, nor what happens to a request.
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
@@ -23,19 +23,6 @@ from posthouse.transports.websocket import handshake
 
 from .bodies import too_large
 from .head import Head
-
-METHODS: Final[dict[bytes, tuple[bytes, ...]]] = {
-    b"/rpc": (b"POST",),
-    b"/ws": (b"GET",),
-    b"/health": (b"GET", b"HEAD"),
-    b"/stats": (b"GET", b"HEAD"),
-}
-"""The paths and their methods."""
-
-PATHS: Final = {path: path.decode() for path in METHODS}
-"""The paths as text: a WebSocket keeps its path for its handlers, and all keep the same."""
-
-PROBES: Final[dict[bytes, Literal["/health", "/stats"]]] = {b"/health": "/health", b"/stats": "/stats"}
 
 SECRETS: Final = (
     b"access_token api_key apikey auth auth_token authorization bearer client_secret id_token jwt password "
@@ -89,13 +76,14 @@ def judge(head: Head, policy: Policy, config: Config, secure: bool | None = None
     has read the handshakes of WebSockets."""
     if head.query and _names_secret(head.query):
         return SECRET_IN_URL
-    methods = METHODS.get(head.path)
+    paths = policy.paths
+    methods = paths.methods.get(head.path)
     if methods is None:
-        return Refusal(404, "Not found. Use POST /rpc, GET /ws, GET /health or GET /stats.", keep=head.bodiless)
+        return Refusal(404, paths.not_found, keep=head.bodiless)
     fields = head.fields
     preflight = (
         head.method == b"OPTIONS"
-        and head.path == b"/rpc"
+        and b"POST" in methods
         and b"origin" in fields
         and b"access-control-request-method" in fields
     )
@@ -103,7 +91,8 @@ def judge(head: Head, policy: Policy, config: Config, secure: bool | None = None
         allow = ((b"Allow", b", ".join(methods)),)
         wanted = b" or ".join(methods).decode()
         return Refusal(405, f"Use {wanted} for {head.path.decode()}.", allow, keep=head.bodiless)
-    if head.path != b"/health":
+    probe = paths.probes.get(head.path)
+    if probe != "/health":
         # Probes name the machine's address in Host. The answer has only counts: a page that rebinds DNS may read them.
         origin, media_type = fields.get(b"origin"), fields.get(b"content-type")
         refusal = authorize_open(policy, head.method, head.host, origin, media_type, secure)
@@ -117,12 +106,14 @@ def judge(head: Head, policy: Policy, config: Config, secure: bool | None = None
         return UNWANTED_BODY
     if preflight:
         return Preflight()
-    if head.path == b"/ws" and hosted:
-        return handshake.judge_protocols(head.headers)
-    if head.path == b"/ws":
-        # RFC 9110 section 7.8: a server "MUST ignore an Upgrade header field that is received in an HTTP/1.0 request".
-        return handshake.judge(head.headers) if head.version == b"1.1" else handshake.UPGRADE_REQUIRED
-    return Probe(PROBES[head.path])
+    if probe is not None:
+        return Probe(probe)
+    if hosted:
+        return handshake.judge_protocols(head.headers, policy.subprotocols)
+    # RFC 9110 section 7.8: a server "MUST ignore an Upgrade header field that is received in an HTTP/1.0 request".
+    if head.version != b"1.1":
+        return handshake.UPGRADE_REQUIRED
+    return handshake.judge(head.headers, policy.subprotocols)
 
 
 def _judge_call(head: Head, config: Config) -> Call | Refusal:

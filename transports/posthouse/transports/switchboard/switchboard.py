@@ -49,7 +49,7 @@ class Switchboard:
         self.outbox: list[Action] = []
         self.gateway: Final = gateway
         self.config: Final[Config] = gateway.config
-        self._policy = policy
+        self._policy = policy = policy.speaking(gateway.subprotocols)
         self._direct: Final = direct
         self._first_codec = first_codecs(gateway.config, policy, direct=direct, schemes=gateway.schemes)
         self._networks: Final = Networks(gateway.config.trust_proxies)

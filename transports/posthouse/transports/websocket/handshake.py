@@ -22,7 +22,7 @@ Fields = Sequence[tuple[bytes, bytes]]
 """Header fields in their order: name in lower case, value stripped."""
 
 SUBPROTOCOL: Final = b"posthouse.v1.json"
-"""The only subprotocol that is selected, if it was offered."""
+"""The subprotocol that is selected before any other, if it was offered."""
 
 VERSION: Final = b"13"
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -66,8 +66,9 @@ BAD_BEARER: Final = Refusal(400, "Offer posthouse.v1.json with posthouse.bearer,
 """A browser fails a WebSocket if it has offered subprotocols and none is selected. That of a token never is."""
 
 
-def judge(headers: Fields) -> Handshake | Refusal:
-    """Judge the headers of a GET for a WebSocket (RFC 6455 section 4.2). Never raises for any bytes.
+def judge(headers: Fields, subprotocols: Sequence[str] = ()) -> Handshake | Refusal:
+    """Judge the headers of a GET for a WebSocket (RFC 6455 section 4.2). Never raises for any bytes. `subprotocols` are
+    those that the service names.
 
     A `Handshake` holds all headers of the 101. A `Refusal` is 426 for requests that are no handshake of version 13,
     else 400:
@@ -91,37 +92,46 @@ def judge(headers: Fields) -> Handshake | Refusal:
     offers = _extensions(headers)
     if protocols is None or offers is None:
         return BAD_REQUEST
-    if _bad_bearer(protocols):
+    selected = _select(protocols, subprotocols)
+    if _bad_bearer(protocols, selected):
         return BAD_BEARER
     response = [
         (b"Upgrade", b"websocket"),
         (b"Connection", b"Upgrade"),
         (b"Sec-WebSocket-Accept", accept_for(keys[0])),
     ]
-    if SUBPROTOCOL in protocols:
-        response.append((b"Sec-WebSocket-Protocol", SUBPROTOCOL))
+    if selected is not None:
+        response.append((b"Sec-WebSocket-Protocol", selected))
     deflate = _choose(offers)
     if deflate is not None:
         response.append((b"Sec-WebSocket-Extensions", deflate))
     return Handshake(tuple(response), deflate is not None)
 
 
-def judge_protocols(headers: Fields) -> Handshake | Refusal:
+def judge_protocols(headers: Fields, subprotocols: Sequence[str] = ()) -> Handshake | Refusal:
     """Judge the subprotocols that the headers of a handshake offer, if a host has judged all else. The `Handshake`
     holds the subprotocol that is selected, if there is one."""
     protocols = _names(headers, b"sec-websocket-protocol")
     if protocols is None:
         return BAD_REQUEST
-    if _bad_bearer(protocols):
+    selected = _select(protocols, subprotocols)
+    if _bad_bearer(protocols, selected):
         return BAD_BEARER
-    selected = ((b"Sec-WebSocket-Protocol", SUBPROTOCOL),) if SUBPROTOCOL in protocols else ()
-    return Handshake(selected, deflate=False)
+    return Handshake(() if selected is None else ((b"Sec-WebSocket-Protocol", selected),), deflate=False)
 
 
-def _bad_bearer(protocols: list[bytes]) -> bool:
-    """Are there several tokens, or is there one without a subprotocol that can be selected?"""
+def _select(offered: list[bytes], named: Sequence[str]) -> bytes | None:
+    """The subprotocol that is selected: this project's, or else the first offered one of those that the service names.
+    None: the client goes on without one (RFC 6455 section 4.2.2, point 5.5), or fails the WebSocket itself."""
+    if SUBPROTOCOL in offered:
+        return SUBPROTOCOL
+    return next((name for name in offered if name.decode("ascii") in named), None)
+
+
+def _bad_bearer(protocols: list[bytes], selected: bytes | None) -> bool:
+    """Are there several tokens, or is there one without a subprotocol that is selected?"""
     bearers = [name for name in protocols if name.startswith(BEARER_PROTOCOL)]
-    return bool(bearers) and (len(bearers) > 1 or SUBPROTOCOL not in protocols)
+    return bool(bearers) and (len(bearers) > 1 or selected is None)
 
 
 def accept_for(key: bytes) -> bytes:

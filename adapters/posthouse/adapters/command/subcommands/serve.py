@@ -31,6 +31,7 @@ from posthouse.adapters.terminal import Misuse, say
 from posthouse.adapters.workers.worker import Attendance
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import PROXY_HEADERS
+from posthouse.transports.paths import Paths
 
 PORT: Final = 8000
 
@@ -81,6 +82,13 @@ proxies = partial(click.option, cls=Option, section="Proxies")
     metavar="N",
     help="A descriptor of a socket that listens already; repeatable. `systemd` stands for the sockets that systemd "
     "hands over, `systemd:NAME` for those of a name.",
+)
+@listening("--rpc-path", metavar="PATH", help="The path that takes calls; also `/`.  [default: /rpc]")
+@listening("--ws-path", metavar="PATH", help="The path that opens WebSockets; also `/`.  [default: /ws]")
+@listening(
+    "--root-path",
+    metavar="PATH",
+    help="A path before all others, /health and /stats too, for a proxy that passes on whole paths, such as /api.",
 )
 @listening("--tls-cert", metavar="FILE", help="The certificate and its intermediate certificates (PEM).")
 @listening("--tls-key", metavar="FILE", help="The private key (PEM).  [default: in the file of --tls-cert]")
@@ -180,6 +188,9 @@ def command(
     unix_mode: str | None,
     unix_group: str | None,
     fd: tuple[str, ...],
+    rpc_path: str | None,
+    ws_path: str | None,
+    root_path: str | None,
     tls_cert: str | None,
     tls_key: str | None,
     tls_passphrase_file: str | None,
@@ -214,6 +225,8 @@ def command(
                 hint = "to listen on TCP too, add --host, such as --host 127.0.0.1"
                 raise Misuse(f"{option} is for TCP, but --unix alone listens on no TCP port", hint=hint)
     mode = _mode(unix, unix_mode, unix_group)
+    with in_terms_of_options(running):
+        paths = Paths(rpc_path or "/rpc", ws_path or "/ws", root_path or "")
     config = with_proxies(prepare(running), trust_proxy, proxy_headers, trust_forwarded_host=trust_forwarded_host)
     service = Service("posthouse", public=True) if target is None else load_service(target)
     if tokens is not None:
@@ -249,7 +262,7 @@ def command(
         if target is None and running.log_format == "text":
             say("only the built-in methods are served: to serve yours, run posthouse serve MODULE:SERVICE")
         if dev and running.log_format == "text":
-            for line in suggestions(service, server.bound[0]):
+            for line in suggestions(service, server.bound[0], paths):
                 say(line)
 
     try:
@@ -269,6 +282,9 @@ def command(
             config=config,
             allow_hosts=list(allow_host),
             allow_origins=list(allow_origin),
+            rpc_path=paths.rpc,
+            ws_path=paths.ws,
+            root_path=paths.root,
             dev=dev,
             store=None if store is None else SqliteStore(store),
             started=started,

@@ -15,6 +15,7 @@ from .responses import Response
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 WINDOW: Final = re.compile(rb"[89]|1[0-5]")
+OWN: Final = b"posthouse.v1.json"
 TOKEN: Final = b"posthouse.bearer."
 FLAGS: Final = (b"server_no_context_takeover", b"client_no_context_takeover")
 WINDOWS: Final = (b"server_max_window_bits", b"client_max_window_bits")
@@ -61,13 +62,16 @@ def judge(request: Request, response: Response) -> Agreed:
         raise ValueError("a 101 does not have the Sec-WebSocket-Accept of its key")
     if not fields.keys() <= MAY_HAVE:
         raise ValueError("a 101 has a field that it does not need")
+    offered = tokens(asked.get(b"sec-websocket-protocol", b""))
     protocol = fields.get(b"sec-websocket-protocol")
-    if protocol is not None and protocol not in tokens(asked.get(b"sec-websocket-protocol", b"")):
+    if protocol is not None and protocol not in offered:
         # "if the client's handshake did not contain such a header field or if the server does not agree [...] the only
         # acceptable value is null" (section 4.2.2)
         raise ValueError("a 101 selects a subprotocol that was not offered")
     if protocol is not None and protocol.startswith(TOKEN):
         raise ValueError("a 101 selects the subprotocol that carries a token")
+    if OWN in offered and protocol != OWN:
+        raise ValueError("a 101 does not select the subprotocol that goes before others")
     chosen = fields.get(b"sec-websocket-extensions")
     return Agreed(False, False) if chosen is None else _extension(asked.get(b"sec-websocket-extensions", b""), chosen)
 

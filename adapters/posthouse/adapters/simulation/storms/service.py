@@ -68,7 +68,7 @@ class Receipt(TypedDict):
     sum: int
 
 
-service: Final = Service("stage", public=True, builtin_scopes={"connection.info": {"vault"}})
+service: Final = Service("stage", public=True, builtin_scopes={"connection.info": {"vault"}}, subprotocols=("another",))
 shelf: Final = Service("shelf", public=True)
 
 
