@@ -7,6 +7,8 @@ import socket
 import struct
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosedError
@@ -19,16 +21,31 @@ from .processes import EXAMPLES, Program, running
 RESET = struct.pack("ii", 1, 0)
 
 
-@pytest.fixture(params=["selectors", "trio"])
+LOOPS = ["asyncio", "selectors", "threads", "trio", "twisted"]
+CANCELLING = ["asyncio", "trio", "twisted"]
+
+
+def needs(name: str) -> Any:
+    """A parameter that is skipped with its reason if what the example needs is not installed."""
+    missing = name in ("trio", "twisted") and find_spec(name) is None
+    return pytest.param(name, marks=pytest.mark.skipif(missing, reason=f"{name} is not installed"))
+
+
+@pytest.fixture(params=map(needs, LOOPS))
 def program(request: pytest.FixtureRequest) -> Iterator[Program]:
     with running(EXAMPLES / f"embed_{request.param}.py") as program:
         yield program
 
 
-@pytest.fixture
-def trio_program() -> Iterator[Program]:
-    with running(EXAMPLES / "embed_trio.py") as program:
+@pytest.fixture(params=map(needs, CANCELLING))
+def cancelling_program(request: pytest.FixtureRequest) -> Iterator[Program]:
+    with running(EXAMPLES / f"embed_{request.param}.py") as program:
         yield program
+
+
+def test_every_example_of_a_loop_is_among_these() -> None:
+    others = {"gateway"}  # no loop: an ASGI server drives it
+    assert {file.stem.removeprefix("embed_") for file in EXAMPLES.glob("embed_*.py")} == {*LOOPS, *others}
 
 
 def websocket(program: Program) -> ClientConnection:
@@ -110,8 +127,8 @@ def test_it_leaves_in_good_order(program: Program) -> None:
     assert program.process.stdout.read() == ""
 
 
-def test_a_handler_that_waits_is_cancelled(trio_program: Program) -> None:
-    with websocket(trio_program) as client:
+def test_a_handler_that_waits_is_cancelled(cancelling_program: Program) -> None:
+    with websocket(cancelling_program) as client:
         client.send(text("nap", [3600], "long").decode())
         client.send(text("nap", [0], "short").decode())
         assert json.loads(client.recv(PATIENCE)) == {"jsonrpc": "2.0", "result": "rested", "id": "short"}
