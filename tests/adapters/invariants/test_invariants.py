@@ -16,14 +16,15 @@ from posthouse.core.connections.state import State
 from posthouse.core.values.effects import Emit, ResumeReading
 from posthouse.core.values.lifecycle import CallEnded, ConnectionOpened
 from posthouse.core.values.peers import Address, CallId, ConnectionId, SocketId
-from posthouse.transports.codec import Pause
+from posthouse.transports.codec import Pause, Send
 from posthouse.transports.http.requests import RequestReader
 from posthouse.transports.http.server import CLIENT_GONE
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.socket_state import SocketState
 from posthouse.transports.switchboard.sockets import BACKLOG, BUFFER
+from posthouse.transports.websocket.server import WebSocket
 
-from tests.transports.board import HERE, PIPE, Board, Browser, call, post
+from tests.transports.board import HERE, PIPE, UPGRADE, Board, Browser, call, post
 
 CONFIG = Config(max_calls_per_connection=1, max_calls=5, write_timeout=5.0)
 
@@ -370,6 +371,27 @@ def test_a_peers_time_that_depends_on_where_its_bytes_are_cut_is_seen(monkeypatc
     data = post(b"1") + b"\r\n"
     chunking(CONFIG, Policy(), Address(), data, [len(data) - 1])
     monkeypatch.setattr(RequestReader, "begun", property(lambda reader: bool(reader.buffer)))
+    with pytest.raises(Violation, match="chunking: bytes mean the same however they are cut"):
+        chunking(CONFIG, Policy(), Address(), data, [len(data) - 1])
+
+
+def test_a_websocket_that_failed_may_stop_discarding_at_any_byte() -> None:
+    unmasked = b"\x81\x01x"
+    data = UPGRADE + unmasked + bytes(70_000)
+    failed = len(UPGRADE) + len(unmasked)
+    chunking(CONFIG, Policy(), Address(), data, [failed])
+    chunking(CONFIG, Policy(), Address(), data, [failed, failed + 40_000])
+
+
+def test_a_websocket_that_answers_what_it_should_discard_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = UPGRADE + b"\x81\x01x" + bytes(100)
+
+    def answers(codec: WebSocket, data: bytes, now: float) -> None:
+        receive_data(codec, data, now)
+        codec.output.append(Send(b"!"))
+
+    receive_data = WebSocket.receive_data
+    monkeypatch.setattr(WebSocket, "receive_data", answers)
     with pytest.raises(Violation, match="chunking: bytes mean the same however they are cut"):
         chunking(CONFIG, Policy(), Address(), data, [len(data) - 1])
 

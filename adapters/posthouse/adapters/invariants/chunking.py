@@ -25,6 +25,7 @@ from posthouse.transports.codec import (
 from posthouse.transports.http.server import Http1
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.first_codec import first_codecs
+from posthouse.transports.websocket.server import WebSocket
 
 from .violation import must
 
@@ -63,7 +64,10 @@ class FirstBytes:
 
 def chunking(config: Config, policy: Policy, address: Address, data: bytes, cuts: Sequence[int]) -> None:
     """Give `data` to two new codecs, to one in the largest possible reads, to the other in pieces that end at `cuts`.
-    Both must have the same outputs and the same deadline."""
+    Both must have the same outputs and the same deadline.
+
+    A WebSocket that failed discards bytes for a while. Where exactly in a read it failed is not known, so the number of
+    bytes after which it stops discarding may depend on the cuts."""
     most = config.read_bytes
     whole = _outputs(config, policy, address, data, range(most, len(data) + most, most))
     cut = _outputs(config, policy, address, data, sorted({*cuts, *range(most, len(data), most), len(data)}))
@@ -76,6 +80,7 @@ def _outputs(config: Config, policy: Policy, address: Address, data: bytes, ends
     codec = first_codecs(config, policy, direct=False)(address, ANONYMOUS, 0.0)
     said: list[object] = []
     sent = bytearray()
+    failed_until: float | None = None
     begin = 0
     for end in ends:
         if begin < end and not (said and said[-1] is Shut):
@@ -92,14 +97,15 @@ def _outputs(config: Config, policy: Policy, address: Address, data: bytes, ends
                 said.append(output.data)
             elif isinstance(output, Ended):
                 said.append(output.code)
+                failed_until = codec.next_timeout() if isinstance(codec, WebSocket) else None
             elif isinstance(output, Selected):
                 codec = output.codec
                 codec.receive_data(output.rest, 0.0)
             elif isinstance(codec, Http1):
                 codec = _answered(codec, output, said)
-            if isinstance(output, Shut):
+            if isinstance(output, Shut) and failed_until is None:
                 said.append(Shut)
-    return (*said, bytes(sent), codec.next_timeout())
+    return (*said, bytes(sent), codec.next_timeout() if failed_until is None else failed_until)
 
 
 def _answered(codec: Http1, output: Output, said: list[object]) -> Codec:
