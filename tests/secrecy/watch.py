@@ -106,6 +106,8 @@ class Watch:
         for effect in self._effects:
             self._look_at(effect)
         search = Search(self.secrets)
+        if not search.finds_in_one(data for _, data in self._out):
+            return []
         found = [(place, data) for place, data in self._out if search.finds(data)]
         return [f"{self._named(data)} is in {place}: {data[:500]!r}" for place, data in found]
 
