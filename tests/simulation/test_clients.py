@@ -12,7 +12,9 @@ from posthouse.adapters.simulation.chance import Seeded, Stream
 from posthouse.adapters.simulation.clients.protocols.http import HttpProtocol
 from posthouse.adapters.simulation.clients.protocols.pages import Page, draw_page
 from posthouse.adapters.simulation.clients.protocols.protocol import HttpReply, Message, Pong, Transport
+from posthouse.adapters.simulation.clients.refusals import Refusals
 from posthouse.core import Config, Context, Service, UsageError
+from posthouse.core.values.errors import REQUEST_TOO_LARGE
 
 from .shop import every_transport, pushable_transports
 
@@ -424,3 +426,16 @@ def test_storms_send_pings_and_progress_tokens(monkeypatch: pytest.MonkeyPatch) 
         Storm(seed).run(10.0)
     assert any(each.method == "ping" and each.status == "result" for each in made)
     assert any(each.method == "tell" and len(each.progress) > 1 for each in made)
+
+
+def test_a_refusal_that_must_come_is_taken_before_one_that_may_come() -> None:
+    config = Config(
+        require_authentication=True, max_message_bytes=200, max_body_bytes=200, max_message_bytes_unauthenticated=100
+    )
+    refusals = Refusals(config)
+    large, too_large = (PendingCall(name, "size", [], 0.0) for name in ("large", "too large"))
+    for call, size in ((large, 150), (too_large, 300)):
+        refusals.sent(b'{"jsonrpc":"2.0","method":"size","id":1}'.ljust(size), [call])
+    assert refusals.take(REQUEST_TOO_LARGE) == [too_large]
+    assert refusals.take(REQUEST_TOO_LARGE) == [large]
+    assert refusals.take(REQUEST_TOO_LARGE) is None

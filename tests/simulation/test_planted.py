@@ -85,7 +85,7 @@ def test_the_simulator_finds_a_bug_at_once(name: str, fact: str) -> None:
 
 
 def test_the_simulator_finds_a_bug_of_the_server() -> None:
-    hunted = plant(PATCHES["wake_up_pipe_left_open"], first=1000, seconds=10.0)
+    hunted = plant(PATCHES["wake_up_pipe_left_open"], first=2000, seconds=10.0)
     assert hunted.found is not None and hunted.found.startswith("rest: no descriptor is left open")
 
 

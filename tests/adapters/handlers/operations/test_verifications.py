@@ -166,7 +166,7 @@ async def test_an_authenticator_is_cancelled_when_its_client_leaves() -> None:
     service = doors()
     gates: list[Gate] = []
     service.on("connection.opened")(lambda event, context: gates.append(context.state))
-    async with serving(service) as server:
+    async with serving(service, config=Config(half_close_timeout=0.05)) as server:
         async with connected(server) as client:
             await call(client, b"Bearer plain")
         async with connected(server) as client:

@@ -19,8 +19,8 @@ from .pending import PendingCall
 REPLACEMENTS: Final = (RESPONSE_TOO_LARGE, BATCH_REPLY_TOO_LARGE)
 """Errors that replace an error which is itself too large."""
 
-Refusal = tuple[Codes, Sequence[PendingCall]]
-"""The error will have one of these codes, and ends these calls."""
+Refusal = tuple[Codes, Sequence[PendingCall], bool]
+"""The error has one of these codes, ends these calls, and is certain to come."""
 
 
 class Refusals:
@@ -38,14 +38,15 @@ class Refusals:
         """An error without an id was received. Returns the calls that it ends, or None if it was not expected. Those of
         a text that may be refused, and was not, have ended before.
 
-        Errors with the same code come in the order of the texts. An error that is found before a text is parsed may
-        overtake others.
+        Errors with the same code come in the order of the texts, but those that are certain count as the first. An
+        error that is found before a text is parsed may overtake others.
         """
-        for place, (codes, calls) in enumerate(self._expected):
-            if code in codes and not (calls and all(call.status != "pending" for call in calls)):
-                del self._expected[place]
-                return calls
-        return None
+        fitting = [
+            (not certain, place)
+            for place, (codes, calls, certain) in enumerate(self._expected)
+            if code in codes and not (calls and all(call.status != "pending" for call in calls))
+        ]
+        return self._expected.pop(min(fitting)[1])[1] if fitting else None
 
     def clear(self) -> None:
         """The connection has ended."""
@@ -55,17 +56,17 @@ class Refusals:
 def refusals(text: bytes, calls: Sequence[PendingCall], config: Config) -> list[Refusal]:
     """The refusals that this text causes: one for the whole text, or one for each invalid entry of a batch."""
     if len(text) > config.max_message_bytes:
-        return [((REQUEST_TOO_LARGE,), calls)]
+        return [((REQUEST_TOO_LARGE,), calls, True)]
     perhaps: list[Refusal] = []
     if config.require_authentication and len(text) > config.max_message_bytes_unauthenticated:
-        perhaps.append(((REQUEST_TOO_LARGE,), calls))  # unless the client is known by then
+        perhaps.append(((REQUEST_TOO_LARGE,), calls, False))  # unless the client is known by then
     message = read_message(text, config)
     if isinstance(message, list):
         return perhaps + [
-            (entry.codes + REPLACEMENTS, calls[place : place + 1])
+            (entry.codes + REPLACEMENTS, calls[place : place + 1], True)
             for place, entry in enumerate(message)
             if isinstance(entry, Invalid) and entry.id == NULL
         ]
     if isinstance(message, Invalid) and message.id == NULL:
-        perhaps.append((message.codes + REPLACEMENTS, calls))
+        perhaps.append((message.codes + REPLACEMENTS, calls, True))
     return perhaps

@@ -9,7 +9,7 @@ import anyio
 from msgspec.json import encode
 from posthouse.adapters.simulation.storms.scenes.scene import scene
 from posthouse.adapters.simulation.storms.scenes.stage import Stage
-from posthouse.adapters.simulation.storms.scenes.words import call, frame, post, sample, upgrade
+from posthouse.adapters.simulation.storms.scenes.words import call, frame, get, post, sample, upgrade
 from posthouse.core.operations.operations import Refused
 from posthouse.core.service.authenticators import Basic, Bearer
 from posthouse.core.service.context import AuthContext, Context
@@ -228,3 +228,41 @@ def _cookies(stage: Stage) -> None:
     page.send(frame(call("who")))
     stage.client("far").send(post(call("who"), f"Cookie: __Host-posthouse={last}; __Host-posthouse={last}"))
     log_in("ada", "Cookie: __Host-posthouse=old")
+
+
+@scene("several people behind one socket")
+def _behind_one_socket(stage: Stage) -> None:
+    stage.serve(verified(stage))
+    proxy = stage.client("proxy")
+    for headers in ((bearer("ada"),), (bearer("bob"),), (), (bearer("why"),)):
+        proxy.send(post(call("who"), *headers), 0.1)
+    stage.client("pipelined").send(b"".join(post(call("who"), bearer(token)) for token in ("ada", "bob", "ada")))
+
+
+@scene("large bodies of people who must be verified first")
+def _announced(stage: Stage) -> None:
+    service = verified(stage)
+    service.on("connection.closed")(lambda event: stage.note("closed", event.kind, event.reason))
+    limits: dict[str, Any] = {"max_message_bytes_unauthenticated": 64, "max_body_bytes": 400, "max_message_bytes": 400}
+    stage.serve(service, config=Config(require_authentication=True, body_timeout=2.0, **limits))
+    large = call("who", pad="x" * 100)
+    chunks = "Transfer-Encoding: chunked"
+    head = f"POST /rpc HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{bearer('ada')}\r\n"
+    stage.client("large").send(post(large, bearer("ada")))
+    stage.client("refused").send(post(large, bearer("why")))
+    for name, body in (("garbled", b"nothing\r\n"), ("too large", b"1f4\r\n" + b"x" * 500), ("unfinished", b"1\r\n{")):
+        client = stage.client(name)
+        client.send(f"{head}{chunks}\r\n\r\n".encode(), 0.1)
+        client.send(body, 0.1)
+    stage.wait(3.0)
+    stage.client("health").send(get("/health"))
+
+
+@scene("memory is short: those who are not verified go first")
+def _memory_is_short(stage: Stage) -> None:
+    stage.serve(verified(stage), config=Config(memory_budget=3000))
+    stage.client("idle").send(upgrade(bearer("ada")), 0.1)
+    for name in ("first", "second", "third"):
+        stage.client(name).send(post(call("who", pad="x" * 1000), bearer("slow")), 0.1)
+    stage.wait(3.0)
+    stage.client("after").send(post(call("who"), bearer("bob")))
