@@ -53,7 +53,8 @@ class Measurement:
     """Measures core, transports and the server during collection, which imports them, and then each by its own tests:
     those of `tests/core` and `tests/transports`, and those of `tests/adapters`.
 
-    A line of core that only a test of the server runs counts as not covered. All other tests run at full speed.
+    A line of core that only a test of the server runs counts as not covered. All other tests run at full speed, and so
+    do those with the mark `unmeasured`, which try thousands of inputs.
     """
 
     def __init__(self) -> None:
@@ -76,7 +77,8 @@ class Measurement:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> object:
-        self._switch(item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else "")
+        measured = item.path.is_relative_to(TESTS) and not item.get_closest_marker("unmeasured")
+        self._switch(item.path.relative_to(TESTS).parts[0] if measured else "")
         return (yield)
 
     def pytest_unconfigure(self) -> None:

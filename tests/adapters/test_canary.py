@@ -35,6 +35,8 @@ from tests.secrecy.search import CANARY, Search
 from .authenticators.signed import AUDIENCE, ISSUER, NOW, pem, signed
 from .loopback import UPGRADE, Client, post, serving, text
 
+pytestmark = pytest.mark.unmeasured
+
 STATIC = f"static-{CANARY}-55aa"
 RIGHT = f"right-{CANARY}-7f3a"
 WRONG = f"wrong-{CANARY}-91bc"

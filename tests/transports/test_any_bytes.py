@@ -16,6 +16,8 @@ from posthouse.transports.websocket.frames import CLOSE, CONTINUATION, FIN, PING
 
 from tests.transports.board import HERE, PIPE, UPGRADE, Board, call, post
 
+pytestmark = pytest.mark.unmeasured
+
 CONFIG = Config(
     allow_chunked=True,
     max_head_bytes=400,

@@ -95,6 +95,7 @@ def test_several_credentials_are_all_read_in_their_order() -> None:
     assert read_credentials(fields, handshake=True) == (Bearer("secret"), Basic("a", "b"))
 
 
+@pytest.mark.unmeasured
 @given(st.text(min_size=1).filter(lambda text: text.isprintable()))
 def test_every_token_can_be_offered(token: str) -> None:
     word = urlsafe_b64encode(token.encode()).rstrip(b"=")

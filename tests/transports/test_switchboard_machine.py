@@ -12,6 +12,7 @@ from collections import Counter
 
 import hypothesis.strategies as st
 import msgspec
+import pytest
 from hypothesis import settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -27,6 +28,8 @@ from posthouse.core.values.peers import SocketId
 from posthouse.transports import NewlineFraming, OpeningRequest, Send, Text, WebSocketClient
 
 from tests.transports.board import PIPE, Board, Ways, call, post
+
+pytestmark = pytest.mark.unmeasured
 
 CONFIG = Config(
     max_connections=8,

@@ -15,6 +15,8 @@ from posthouse.transports.http.routes import SECRETS
 
 from tests.transports.board import Board, call, post
 
+pytestmark = pytest.mark.unmeasured
+
 CANARY = b"c4n4ry"
 
 UPGRADE = (

@@ -17,6 +17,8 @@ from tests.transports.board import Browser, calculator, call, post
 from .test_recorder import Host
 from .test_replay import Brittle, Forgetful, lose_single_bytes, told_in_pieces, two_callers
 
+pytestmark = pytest.mark.unmeasured
+
 
 def test_thousands_of_inputs_become_a_few_that_fail_in_the_same_way() -> None:
     journal = eventful(7, 2000).journal()

@@ -10,6 +10,8 @@ from .credentials import authenticated
 from .interleavings import Walk, enumerate_all
 from .lives import Life, enumerate_below, service
 
+pytestmark = pytest.mark.unmeasured
+
 
 def test_every_interleaving_of_four_steps_keeps_the_promises() -> None:
     assert enumerate_all(4) == 2480

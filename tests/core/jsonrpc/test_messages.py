@@ -428,6 +428,7 @@ def test_a_malformed_response_is_never_answered(text: bytes) -> None:
 # Nothing escapes
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     "text",
     [

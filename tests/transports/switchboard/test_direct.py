@@ -298,6 +298,7 @@ class Twins:
             board.witness.at_rest()
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("tell_exchanges", [True, False])
 @settings(max_examples=150)
 @given(

@@ -79,6 +79,7 @@ def test_pipelined_requests_of_a_proxy_have_their_own_clients() -> None:
     assert [host for _, host, _ in board.opened()] == ["192.0.2.1", "192.0.2.2", "2001:db8::1"]
 
 
+@pytest.mark.unmeasured
 def test_a_request_that_is_cut_anywhere_has_its_client() -> None:
     whole = request(b"192.0.2.1", more=b"X-Forwarded-Proto: https\r\n")
     for cut in range(1, len(whole)):
