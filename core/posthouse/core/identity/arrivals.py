@@ -115,11 +115,13 @@ class Arrivals:
         Raises UsageError for an invalid peer."""
         given = peer.identity if peer.identity.key is not None else None
         identity = self._verifications.known(credentials, now) if given is None else None
+        if identity is not None:
+            return self._openings.connect(peer, now, draining=self.draining, identity=identity, ahead=ahead)
         left = list(credentials) if isinstance(credentials, tuple) else [credentials]
         if not self._verifications.asks:
             left = [each for each in left if isinstance(each, SessionToken)]
-        if identity is not None or not left:
-            return self._openings.connect(peer, now, draining=self.draining, identity=identity, ahead=ahead)
+        if not left:
+            return self._openings.connect(peer, now, draining=self.draining, ahead=ahead)
         id = self._openings.connect(peer, now, draining=self.draining, unverified=True)
         record = self._connections.records[id]
         if record.state is AUTHENTICATING:

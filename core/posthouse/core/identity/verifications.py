@@ -116,16 +116,15 @@ class Verifications:
         """Call `verified` with the result of each verification for this purpose that was not decided at once."""
         self._verified[purpose] = verified
 
-    def known(self, credentials: object, now: float) -> Identity | None:
-        """The identity of these credentials, if they were verified a short time ago."""
-        return self._cached(self._chains.get(SCHEME_OF.get(type(credentials), ""), ()), credentials, now)
-
-    def _cached(self, chain: tuple[Authenticator, ...], credentials: object, now: float) -> Identity | None:
-        if not isinstance(credentials, Bearer | Basic) or not self.cache.records:
+    def known(self, credentials: object, now: float, chain: tuple[Authenticator, ...] | None = None) -> Identity | None:
+        """The identity of these credentials, if one of these authenticators (None: those of their scheme) has verified
+        them a short time ago."""
+        cache = self.cache
+        if not cache.records or not isinstance(credentials, (Bearer, Basic)):
             return None
-        digest = self.cache.digest(credentials)
-        for authenticator in chain:
-            identity = self.cache.find(authenticator, digest, now)
+        digest = cache.digest(credentials)
+        for authenticator in self._chains.get(SCHEME_OF[type(credentials)], ()) if chain is None else chain:
+            identity = cache.find(authenticator, digest, now)
             if identity is not None:
                 self._shared.stats.count("auth.cached")
                 return identity
@@ -152,7 +151,7 @@ class Verifications:
             return self.fail(caller, None, Refusal(reason), now)
         if too_long(credentials, self._config):
             return self.fail(caller, None, Refusal("too_long"), now)
-        identity = self._cached(chain, credentials, now)
+        identity = self.known(credentials, now, chain)
         if identity is not None:
             return identity
         digest = self.cache.digest(credentials) if isinstance(credentials, Bearer | Basic) else None
