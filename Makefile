@@ -28,7 +28,7 @@ help:
 	@echo 'make conformance   every table over every transport and event loop; writes docs/internals/conformance.md'
 	@echo 'make attack        the abuses of docs/limits.md against a running server; writes docs/internals/attack.md'
 	@echo 'make crash         kill a process that writes to a store, again and again: is everything there? ROUNDS=…'
-	@echo 'make lives         every sequence of six steps in the life of connections with credentials: five minutes of one core'
+	@echo 'make lives         every sequence of six steps in the life of connections with credentials, and of a session: ten minutes of one core'
 	@echo 'make mutate        mutation testing of core, transports and the server: MODULES=…'
 	@echo 'make interop       clients from npm against the server (needs node)'
 	@echo 'make autobahn      the Autobahn WebSocket suite against our codec (needs a Python 2.7)'
@@ -103,6 +103,7 @@ attack: $(READY)
 
 lives: $(READY)
 	$(PYTHON) -m tests.core.identity.lives $(DEPTH)
+	$(PYTHON) -m tests.core.sessions.lives $(DEPTH)
 
 mutate: $(READY)
 	$(PYTHON) -m tools.mutate $(MODULES)

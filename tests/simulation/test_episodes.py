@@ -1,14 +1,23 @@
-"""Episodes of users: each seed leads to the same one, on every kind of store, and none finds a fault."""
+"""Episodes: each seed leads to the same one, on every kind of store, and none finds a fault."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.chance import Seeded
+from posthouse.adapters.simulation.storms.episodes.rows import Requests
+from posthouse.adapters.simulation.storms.episodes.sessions.sessions import STEPS as SESSION_STEPS
+from posthouse.adapters.simulation.storms.episodes.sessions.sessions import Sessions
 from posthouse.adapters.simulation.storms.episodes.users import STEPS, Users
+from posthouse.core.dispatch.session_calls import SessionCalls
 from posthouse.core.identity.stored import LookUp, Stored
 from posthouse.core.operations.operations import Refused
+from posthouse.core.sessions.sessions import Sessions as Attached
+from posthouse.core.store.memory import MemoryStore
 from posthouse.core.store.outcomes import Done
+from posthouse.core.store.requests import Sweep
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -26,3 +35,45 @@ def test_an_unknown_user_that_costs_no_hash_is_found(monkeypatch: pytest.MonkeyP
     with pytest.raises(Violation, match="a password was refused before it was compared"):
         for seed in range(20):
             Users(Seeded(seed).stream("users")).run()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_callers_are_told_of_their_own_sessions_alone(seed: int) -> None:
+    assert Sessions(Seeded(seed).stream("sessions")).run() == SESSION_STEPS
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_store_in_memory_is_as_the_rules_say(seed: int) -> None:
+    assert Requests(Seeded(seed).stream("rows")).run() > 0
+
+
+def find(episode: type[Sessions] | type[Requests], sentence: str) -> None:
+    with pytest.raises(Violation, match=sentence):
+        for seed in range(300):
+            episode(Seeded(seed).stream("found")).run()
+
+
+def test_a_connection_that_is_not_replaced_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Attached, "replace", lambda *_, **__: True)
+    find(Sessions, "a connection was not replaced")
+
+
+def test_an_orphan_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SessionCalls, "take_back", lambda *_: None)
+    find(Sessions, "a session is left of which nobody was told")
+
+
+def test_a_session_that_others_are_told_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = SessionCalls._opened
+    monkeypatch.setattr(SessionCalls, "_opened", lambda self, row, secret, now: opened(self, row, "x" * 43, now))
+    find(Sessions, "the secret is not the one that the store has")
+
+
+def test_a_store_that_forgets_what_has_expired_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    perform = MemoryStore.perform
+
+    def without_sweep(self: MemoryStore, request: Any) -> object:
+        return Done(()) if isinstance(request, Sweep) else perform(self, request)
+
+    monkeypatch.setattr(MemoryStore, "perform", without_sweep)
+    find(Requests, "a request has another outcome")

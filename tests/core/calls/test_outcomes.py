@@ -468,6 +468,30 @@ def test_a_revocation_ends_the_calls_of_the_user_those_of_its_connections_and_st
     assert world.gateway._calls.records[fresh].phase is Phase.ENDED
 
 
+def test_a_revocation_ends_a_call_with_a_key_and_those_that_repeat_it_on_the_same_connection() -> None:
+    world = World()
+    one = world.connect(identity=Identity("ada"))
+    for id in (1, 2):
+        world.call(one, "echo", [7], id, idempotency_key="k")
+    world.take()
+    assert world.gateway.revoke("ada", 1.0) == 1
+    assert world.gateway._idempotency.records == {}
+    assert [call.phase for call in world.gateway._calls.records.values()] == [Phase.ENDED]
+
+
+def test_a_revocation_ends_strays_with_a_key_and_those_that_repeat_them() -> None:
+    world = AuthWorld()
+    one = world.connect(user="ada")
+    for id in (1, 2):
+        world.call(one, "echo", [7], id, idempotency_key="k")
+    world.call(one, "auth.login", {"method": "bearer", "token": "x"}, 3)
+    world.conclude(world.asked().operation, Identity("bob"))
+    world.take()
+    world.gateway._outcomes.revoke_strays(("", "ada"), None, 2.0)
+    assert [reply["id"] for reply in world.said()] == [2, 1]
+    assert world.gateway._calls.strays == {}
+
+
 def test_a_stray_that_is_as_young_as_a_revocation_asks_for_goes_on() -> None:
     world = World()
     one = world.connect(identity=Identity("ada", issued_at=WALL))

@@ -96,6 +96,14 @@ def test_another_password_ends_the_sessions_of_a_user_but_one() -> None:
     assert list(store.sessions) == ["work"]
 
 
+def test_a_token_that_ends_at_the_beginning_of_unix_time_has_expired() -> None:
+    store = MemoryStore()
+    store.perform(AddUser("w", user(), most=1))
+    assert store.perform(AddToken("w", token("one", expires_at=0.0), most=1)) == Done()
+    assert store.perform(AddToken("w", token("two", created_at=0.0), most=1)) == Done()
+    assert store.perform(FindToken(digest("one"))) == Done(None)
+
+
 def test_tokens_are_added_found_and_removed() -> None:
     store = MemoryStore()
     ada = user()

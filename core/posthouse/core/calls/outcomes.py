@@ -205,14 +205,18 @@ class Outcomes:
         """This user of the connection is revoked, and the connection will be closed: end the calls of the user, also
         those whose methods are declared to finish."""
         for number in list(connection.calls.values()):
-            call = self._calls.records[number]
+            call = self._calls.records.get(number)
+            if call is None:
+                continue  # it repeated another one, and has ended with it
             if (connection.identity if call.caller is None else call.caller.identity).key == user:
                 self._leave(call, connection, "revoked", now)
 
     def revoke_strays(self, user: UserKey, not_before: float | None, now: float) -> None:
         """A user is revoked: end its calls on connections that are gone, or have another user now."""
         for number in list(self._calls.strays.get(user, ())):
-            call = self._calls.records[number]
+            call = self._calls.records.get(number)
+            if call is None:
+                continue  # it repeated another one, and has ended with it
             caller = call.caller or (call.detached and call.detached.caller)
             assert caller is not None
             if not made_since(not_before, caller.identity):

@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush
 from itertools import islice, takewhile
-from math import inf
 from typing import Any, Final
 
 from posthouse.core.operations.operations import Refused
@@ -45,6 +44,10 @@ from .rows import RevocationRow, SessionRow, TokenRow, UserRow
 from .rules import change, evicted_first, expired, later, resume, touch_session, touch_token, touch_user, update, use
 
 Rule = Callable[[SessionRow | None, Any], tuple[SessionRow | None, Done | Refused]]
+
+
+def _has_expired(row: TokenRow, now: float) -> bool:
+    return row.expires_at is not None and row.expires_at <= now
 
 
 def uncounted(size: int) -> None:
@@ -148,7 +151,7 @@ class MemoryStore:
         if row.id in self.tokens or row.digest in self._by_digest:
             return EXISTS
         own = self._tokens_of.get(row.user, {})
-        over = [token for token in own if (self.tokens[token].expires_at or inf) <= row.created_at]
+        over = [token for token in own if _has_expired(self.tokens[token], row.created_at)]
         if len(own) - len(over) >= request.most:
             return NO_ROOM
         for token in over:

@@ -12,6 +12,8 @@ from msgspec.json import decode
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.storms.catalogue.conversations import CONVERSATIONS, converse
+from posthouse.adapters.simulation.storms.episodes.rows import Requests
+from posthouse.adapters.simulation.storms.episodes.sessions.sessions import Sessions
 from posthouse.adapters.simulation.storms.episodes.users import Users
 from posthouse.core.service.service import Service
 
@@ -47,6 +49,9 @@ KNOWN: Final[dict[str, list[str]]] = decode(
 """The lines of each scene, by its name. `python -m tests.simulation.scenes` writes them anew."""
 
 
+EPISODES: Final[tuple[type[Requests] | type[Sessions] | type[Users], ...]] = (Users, Requests, Sessions)
+"""What the storms of a seed play once each, with a gateway or a store alone."""
+
 PARTS: Final = 16
 ACTS: Final = 12
 """A storm leads one of so many parts of all conversations, and performs one of so many parts of all scenes."""
@@ -80,10 +85,11 @@ def check(name: str) -> int:
 
 
 def perform_part(seed: object, stream: Stream, service: Service) -> int:
-    """Lead some conversations with this service, perform some scenes, and an episode of users. Storms whose seeds
+    """Lead some conversations with this service, perform some scenes, and an episode of each kind. Storms whose seeds
     follow each other go through all conversations and scenes. Returns the number of events. Raises Violation."""
     converse(in_turn(CONVERSATIONS, PARTS, seed, stream), stream, service)
-    return sum(map(check, in_turn(list(SCENES), ACTS, seed, stream))) + Users(stream).run()
+    steps = sum(map(check, in_turn(list(SCENES), ACTS, seed, stream)))
+    return steps + sum(kind(stream).run() for kind in EPISODES)
 
 
 def in_turn(all: Sequence[S], parts: int, seed: object, stream: Stream) -> list[S]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 import anyio
+from posthouse.adapters.model.kept.compared import Compared
 from posthouse.adapters.store.memory import NO_FAULT, Fault
 from posthouse.core.operations.operations import Failed
 from posthouse.core.store.memory import MemoryStore
@@ -14,17 +15,23 @@ from posthouse.core.store.requests import Request
 
 
 class Disk:
-    """What outlives a server: the requests that were synced, in their order. `rows` has those that were not, too."""
+    """What outlives a server: the requests that were synced, in their order. `rows` has those that were not, too. Each
+    outcome is compared with that of the model."""
 
     def __init__(self) -> None:
-        self.rows = MemoryStore()
+        self._compared = Compared()
         self._synced: list[Request] = []
         self._unsynced: list[Request] = []
+
+    @property
+    def rows(self) -> MemoryStore:
+        """The rows as they are now."""
+        return self._compared.store
 
     def perform(self, request: Request) -> StoreOutcome:
         """Perform a request. It is not synced yet."""
         self._unsynced.append(request)
-        return self.rows.perform(request)
+        return self._compared.perform(request)
 
     def sync(self) -> None:
         """Nothing that was performed is lost any more."""
@@ -34,9 +41,9 @@ class Disk:
     def crash(self) -> None:
         """What was not synced is lost."""
         self._unsynced.clear()
-        self.rows = MemoryStore()
+        self._compared = Compared()
         for request in self._synced:
-            self.rows.perform(request)
+            self._compared.perform(request)
 
 
 class SimulatedStore:
