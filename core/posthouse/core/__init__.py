@@ -23,6 +23,7 @@ from .service.method import Method, OnCall, OnOutcome, Outcome, Raised, Returned
 from .service.parameters import Arguments
 from .service.results import ResultError
 from .service.service import Service
+from .service.topics.position import Position
 from .store.memory import MemoryStore
 from .store.outcomes import Done, MaybeApplied
 from .values.close_reasons import CLOSE_REASONS, CloseReason
@@ -177,6 +178,7 @@ __all__ = [
     "OutgoingId",
     "PauseReading",
     "Peer",
+    "Position",
     "Raised",
     "Refused",
     "RequestRefused",

@@ -47,6 +47,10 @@ from posthouse.core.sessions.requests import SessionRequests
 from posthouse.core.sessions.sessions import Sessions
 from posthouse.core.store.memory import MemoryStore
 from posthouse.core.store.storage import Storage
+from posthouse.core.topics.broker import LocalBroker
+from posthouse.core.topics.delivery import TopicDelivery
+from posthouse.core.topics.subscriptions import Subscriptions
+from posthouse.core.topics.topics import Topics
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Effect
 from posthouse.core.values.errors import UsageError
@@ -111,6 +115,13 @@ class Assembly:
         every_log_in = self.sessions == "login"
         self._renewals = Renewals(self._errands, self._session_calls, self._session_keys, every_log_in=every_log_in)
         self._logins = logins = Logins(shared, connections, verifications, self._calls, self._outcomes, self._renewals)
+        self._broker = LocalBroker(shared)
+        topic_delivery = TopicDelivery(shared, self._flow, Subscriptions(shared))
+        self._followers.answered = topic_delivery.answered
+        self._topics = topics = Topics(
+            shared, service.topics, self._calls, self._requests, self._broker, topic_delivery
+        )
+        self.has_topics = len(service.topics) > 0
         self._procedures = procedures = Procedures(connections, self._calls, self._outcomes)
         self._accounts = accounts = Accounts(shared, self._storage, verifications, procedures, logins, service.accounts)
         self._own_sessions = OwnSessions(
@@ -120,7 +131,7 @@ class Assembly:
         self.schemes = schemes = {each.scheme: each.takes for each in service.authenticators.values()}
         tables = Tables(
             *(shared, connections, self._delivery, self._calls, self._outcomes, logins, self._session_calls),
-            *(procedures, Users(accounts), Tokens(accounts), schemes),
+            *(procedures, Users(accounts), Tokens(accounts), topics, schemes),
         )
         tables.has_sessions = self.sessions != "off"
         builtins = Builtins(service, tables)
@@ -138,6 +149,7 @@ class Assembly:
             self._expiry.drop,
             self._demands.drop,
             self._drain.drop,
+            *((topics.drop,) if self.has_topics else ()),
             self._outcomes.drop,
             self._replies.drop,
             self._requests.drop,
@@ -152,6 +164,7 @@ class Assembly:
         accounts.revoke = lambda user, but, now: revocation.end(user, None, now, but=but)
         accounts.narrow = revocation.narrow
         self._limits = Limits(shared, connections, self._calls, self._operations, self._closing, self._drain)
+        self._limits.shed = self._broker.shed
 
     def identity(self, connection: ConnectionId) -> Identity:
         """The caller of this connection, which must not be gone."""

@@ -18,10 +18,10 @@ from posthouse.core.values.errors import RpcError, UsageError
 from posthouse.core.values.peers import Address, CallId, ConnectionId, OperationId, OutgoingId, Peer, SocketId
 from posthouse.core.values.stats import Health
 
-from .session_inputs import SessionInputs
+from .topic_inputs import TopicInputs
 
 
-class Gateway(SessionInputs):
+class Gateway(TopicInputs):
     """One JSON-RPC gateway without I/O, for one process: give it inputs, perform its `outbox`.
 
     `wall` is Unix time at monotonic 0; `entropy(n)` returns n unpredictable bytes. `events` names lifecycle events that
@@ -344,4 +344,5 @@ class Gateway(SessionInputs):
     def stats(self) -> dict[str, int]:
         """The counters and the sizes, by name (docs/protocol.md lists them). Changes nothing."""
         found = totals(self._shared, self._connections, self._calls, self._requests, self._operations)
-        return found if self.sessions == "off" else self._with_sessions(found)
+        found = found if self.sessions == "off" else self._with_sessions(found)
+        return self._with_topics(found) if self.has_topics else found

@@ -15,6 +15,7 @@ from posthouse.adapters.server.entrances.hosts import LOOPBACK_NAMES
 from posthouse.adapters.server.server import Server
 from posthouse.adapters.system.clock import Clock
 from posthouse.core.service.service import Service
+from posthouse.core.service.topics.position import Position
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import ANONYMOUS, ConnectionId, Identity, Kind
 from posthouse.core.values.stats import Health
@@ -178,6 +179,12 @@ class Application:
         if server is None:
             return 0
         return server.broadcast(method, params, kinds=kinds, users=users, namespace=namespace)
+
+    async def publish(self, topic: str, data: object) -> Position:
+        """Publish to a topic of the service, as `Server.publish` does. The server starts if need be."""
+        await self._hosting.started()
+        assert self._hosting.server is not None
+        return await self._hosting.server.publish(topic, data)
 
     def revoke(self, user: str, *, namespace: str = "", not_before: float | None = None) -> int:
         """Revoke a user, as `Server.revoke` does. Returns the number of connections."""

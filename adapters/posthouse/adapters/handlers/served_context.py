@@ -14,6 +14,7 @@ from msgspec import json
 from posthouse.adapters.loop.runner import Runner
 from posthouse.core.dispatch.session_results import SessionVersion
 from posthouse.core.service.context import CallerSession
+from posthouse.core.service.topics.position import Position
 from posthouse.core.store.rows import SessionRow
 from posthouse.core.values.effects import Invoke
 from posthouse.core.values.errors import REQUEST_CANCELLED, UNKNOWN_SESSION, ErrorObject, RpcError, refusal
@@ -95,6 +96,11 @@ class AwaitedRequests(Awaited[OutgoingId]):
         """Send a request and wait for its result as JSON. Raises RpcError. Cancelling the task cancels the request."""
         runner = self._runner
         return await self.outcome(lambda: runner.board.request(to, method, params, runner.now(), timeout=timeout))
+
+    async def publish(self, topic: str, data: object) -> Position:
+        """Publish to a topic of the service, and wait until it is accepted. Raises RpcError."""
+        runner = self._runner
+        return json.decode(await self.outcome(lambda: runner.board.publish(topic, data, runner.now())), type=Position)
 
 
 def _result(outcome: Future[Result]) -> bytes:
@@ -186,6 +192,9 @@ class ServedContext(InvokedContext):
     def send_progress(self, value: object) -> bool:
         runner = self._runner
         return runner.run_in_loop(lambda: runner.board.progress(self.call_id, value, runner.now()), False)
+
+    async def publish(self, topic: str, data: Any) -> Position:
+        return await self._requests.publish(topic, data)
 
     async def ask(self, method: str, params: object, timeout: float) -> bytes:
         # In a worker thread it blocks the thread and awaits nothing: run it with `asyncio.run` or `anyio.run` there.

@@ -171,6 +171,15 @@ DEFAULTS: Final = {
     "watchdog_log": 5.0,
     "log_lines": 10,
     "log_interval": 10.0,
+    "max_topics": 100000,
+    "max_topic_bytes": 255,
+    "max_subscriptions": 128,
+    "max_subscriptions_per_user": 1024,
+    "history_size": 100,
+    "history_ttl": 300.0,
+    "max_history_bytes": 67108864,
+    "max_recovery": 300,
+    "max_publication_keys": 10000,
     "write_ahead": 65536,
     "max_queued_replies_bytes": 16777216,
     "max_queued_pushes_bytes": 1048576,
@@ -220,6 +229,10 @@ BUILT_IN: Final = {
     "token.create": (False, ()),
     "token.list": (False, ()),
     "token.revoke": (False, ()),
+    "topic.subscribe": (True, ()),
+    "topic.unsubscribe": (True, ()),
+    "topic.publish": (True, ()),
+    "topic.history": (True, ()),
 }
 """The methods of every gateway: are they public, and which scopes do they need?"""
 

@@ -244,6 +244,7 @@ NOTATIONS: Final[dict[str, Notation]] = {
     "code": PLAIN,
     "reason": PLAIN,
     "method": PLAIN,
+    "topic": PLAIN,
     "now": NUMBER,
     "unix": NUMBER,
     "not_before": NUMBER,

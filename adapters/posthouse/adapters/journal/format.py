@@ -42,6 +42,7 @@ APPLICATION: Final = (
     "request",
     "abandon",
     "ask_session",
+    "publish",
 )
 LIFETIME: Final = ("shut_down", "set_wall", "handle_timeout")
 

@@ -47,6 +47,7 @@ CREATES: Final = {
     "call": "connection",
     "request": "request",
     "ask_session": "request",
+    "publish": "request",
 }
 """The inputs that return a new id, and its kind."""
 

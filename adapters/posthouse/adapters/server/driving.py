@@ -18,7 +18,6 @@ from posthouse.adapters.handlers.operations.hashes import Hashes
 from posthouse.adapters.handlers.operations.store_requests import StoreRequests
 from posthouse.adapters.handlers.operations.verifications import Verifications
 from posthouse.adapters.handlers.runs import Runs
-from posthouse.adapters.handlers.served_context import AwaitedRequests
 from posthouse.adapters.handlers.state.states import States
 from posthouse.adapters.handlers.tasks import Tasks
 from posthouse.adapters.handlers.watchdog import Watchdog
@@ -77,7 +76,7 @@ async def drive(
     tasks = Tasks(runner)
     states = States()
     events = Events(service, runner, tasks, watchdog, states, access_log=access_log)
-    requests = AwaitedRequests(runner)
+    requests = server._requests
     lifespans = server._lifespans = Lifespans(
         service.lifespans, server, states, partial(_start_lifespan, tasks), partial(server.shut_down, 0.0)
     )

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import anyio
 from posthouse.adapters.handlers.lifespans import Lifespans
-from posthouse.adapters.handlers.served_context import Awaited
+from posthouse.adapters.handlers.served_context import Awaited, AwaitedRequests
 from posthouse.adapters.loop.runner import Runner
 from posthouse.core.service.results import answers
+from posthouse.core.service.topics.position import Position
 from posthouse.core.values.errors import DRAINING, RpcError, UsageError, refusal
 from posthouse.core.values.peers import ConnectionId, Identity, Kind
 from posthouse.core.values.stats import Health
@@ -29,6 +30,7 @@ class Server:
         self._runner: Final = runner
         self._board: Final = runner.board
         self._calls: Final = Awaited[ConnectionId](runner, self._hang_up, refusal(DRAINING))
+        self._requests: Final = AwaitedRequests(runner)
         self._endpoints: Final = Endpoints()
         self._lifespans: Lifespans | None = None
         self._ended: Final = anyio.Event()
@@ -102,6 +104,15 @@ class Server:
         return runner.run_in_loop(
             lambda: board.broadcast(method, params, runner.now(), kinds=kinds, users=users, namespace=namespace), 0
         )
+
+    async def publish(self, topic: str, data: object) -> Position:
+        """Publish to a topic of the service, and wait until it is accepted. Returns its position.
+
+        `data` is what the topic takes. Raises RpcError: -32036 for a topic that is not declared, -32602 for a name that
+        is not one, -32009 if there are too many topics, -32800 if the server has ended. Raises UsageError for other
+        data. In another thread than that of the event loop it blocks the thread, as `call` does.
+        """
+        return await self._requests.publish(topic, data)
 
     def revoke(self, user: str, *, namespace: str = "", not_before: float | None = None) -> int:
         """Revoke a user: close its connections (4403), cancel its calls, also those that finish without their caller,

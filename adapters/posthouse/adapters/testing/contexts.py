@@ -9,6 +9,7 @@ from msgspec import UNSET, Struct, field, json
 from posthouse.adapters.handlers.firewall import must_wait
 from posthouse.core.service.context import NO_STATE, Context
 from posthouse.core.service.results import answers
+from posthouse.core.service.topics.position import Position
 from posthouse.core.values.errors import METHOD_NOT_FOUND, RpcError, UsageError
 from posthouse.core.values.peers import ANONYMOUS, NO_META, Address, CallId, ConnectionId, Identity, Kind, Meta
 
@@ -52,13 +53,15 @@ def context_of(
 
 class HandlerContext(Context[Any]):
     """The context of one handler. `notifications` has the method and the params of each notification that it has sent,
-    `progressed` the fraction and the message of each progress. Set `cancelled` to see what the handler does then."""
+    `progressed` the fraction and the message of each progress, `published` the topic and the data of each publication.
+    Set `cancelled` to see what the handler does then."""
 
     cancelled = False
 
     def __init__(self, facts: Facts, answer: Mapping[str, Callable[..., Any]]) -> None:
         self.notifications: Final[list[tuple[str, Any]]] = []
         self.progressed: Final[list[tuple[float, str | None]]] = []
+        self.published: Final[list[tuple[str, Any]]] = []
         self._facts: Final = facts
         self._answer: Final = answer
         self._connection_state: Final[dict[str, Any]] = {}
@@ -141,6 +144,11 @@ class HandlerContext(Context[Any]):
         """Keep this progress."""
         self.progressed.append((fraction, message))
         return True
+
+    async def publish(self, topic: str, data: Any) -> Position:
+        """Keep this publication. Offsets count all of them."""
+        self.published.append((topic, data))
+        return Position("test", len(self.published))
 
     async def call(self, method: str, params: Any = None, *, timeout: float = 30.0, result_type: Any = Any) -> Any:
         """The result of the function that answers this method, read as `result_type`. Raises RpcError without one."""

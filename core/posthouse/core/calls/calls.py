@@ -83,6 +83,10 @@ RunBuiltin = Callable[[Connection, CallId, Method, tuple[Any, ...], dict[str, An
 WithdrawBuiltin = Callable[[CallId, float], None]
 """Called with a call that has ended without an answer, and the time: nobody waits for what was begun for it."""
 
+Confirm = Callable[[bool, float], None]
+"""Called when a method of the gateway was answered: whether with its result, or with an error in place of it; and the
+time."""
+
 
 class Calls:
     """The table of calls. `made`: how many were made. `handlers`: how many hold a slot. `waiting`: how many wait.
@@ -90,7 +94,7 @@ class Calls:
 
     Methods of the gateway become calls if they must wait, or answer later: `run_builtin` runs one, `repeat` a
     call that repeats another one. `later` has those
-    that answer later, and what to do if one ends before.
+    that answer later, and what to do if one ends before; `confirm`, what to do when one was answered.
     """
 
     run_builtin: RunBuiltin
@@ -107,6 +111,7 @@ class Calls:
         self.waiting = 0
         self.strays: dict[UserKey, dict[CallId, None]] = {}
         self.later: dict[CallId, WithdrawBuiltin] = {}
+        self.confirm: dict[CallId, Confirm] = {}
 
     def find(self, call: CallId) -> Call | None:
         """The call of this id, or None if it was forgotten. Raises UsageError if it never existed."""

@@ -6,6 +6,8 @@ A call keeps its followers until it has its outcome. If its reply waits for the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from posthouse.core.connections.connections import Connection
 from posthouse.core.connections.delivery import Delivery
 from posthouse.core.connections.state import OPEN
@@ -17,9 +19,14 @@ from posthouse.core.values.shared import Shared
 from .calls import RUNNING, Call, Calls
 from .replies import Batch
 
+Answered = Callable[[Connection, Batch, float], None]
+"""Called with a connection, a batch of it that was answered, and the time."""
+
 
 class Followers:
-    """Keeps followers, and sends or drops them."""
+    """Keeps followers, and sends or drops them. `answered` is told when a batch was answered that somebody follows."""
+
+    answered: Answered | None = None
 
     def __init__(self, shared: Shared, calls: Calls, delivery: Delivery) -> None:
         self._shared = shared
@@ -69,11 +76,21 @@ class Followers:
             self._forget(connection, followers)
             followers = []
         batch = call.batch
-        if batch is not None:
-            followers = [*(batch.followers or ()), *followers]
-            batch.followers = followers or None if batch.left else None
-            if batch.left:
-                return
+        if batch is None:
+            self._send(connection, followers, now)
+            return
+        batch.followers = [*(batch.followers or ()), *followers]
+        if not batch.left:
+            self.send(connection, batch, now)
+
+    def send(self, connection: Connection, batch: Batch, now: float) -> None:
+        """A batch was answered: send what follows its reply."""
+        followers, batch.followers = batch.followers or [], None
+        self._send(connection, followers, now)
+        if self.answered is not None:
+            self.answered(connection, batch, now)
+
+    def _send(self, connection: Connection, followers: list[bytes], now: float) -> None:
         self._forget(connection, followers)
         for payload in followers:
             self._delivery.push(connection, payload, now)

@@ -30,7 +30,7 @@ from .calls import ENDED, RUNNING, WAITING, Call, Calls
 from .endings import Endings
 from .followers import Followers
 from .idempotency import Idempotency
-from .replies import Replies
+from .replies import Batch, Replies
 
 CALL_EXPIRES: Final = "call"
 """The reason of this table's deadlines."""
@@ -140,12 +140,20 @@ class Outcomes:
         connection.active_at = now
         self._calls.handler_ended(call, connection)
         self._timers.disarm(call.timer)
+        confirm = self._calls.confirm.pop(call.number, None)
+        code: int | None = DEADLINE_EXCEEDED
         if now >= call.deadline:
             self._answer_early(call, connection, self._timed_out(call, now), "timed_out", now)
-            return
-        result = outcome if isinstance(outcome, ErrorObject) else call.method.encode_result(outcome)
-        code = self._answer(call, connection, result, now)
-        self._endings.call(call, connection, "result" if code is None else "error", code, now)
+        else:
+            result = outcome if isinstance(outcome, ErrorObject) else call.method.encode_result(outcome)
+            code = self._answer(call, connection, result, now)
+            self._endings.call(call, connection, "result" if code is None else "error", code, now)
+        if confirm is not None:
+            confirm(code is None, now)
+
+    def batch_answered(self, connection: Connection, batch: Batch, now: float) -> None:
+        """A batch was answered, but not by the end of one of its calls: send what follows it."""
+        self._followers.send(connection, batch, now)
 
     # A call ends before its handler
 

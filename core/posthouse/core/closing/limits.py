@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from posthouse.core.calls.calls import Calls
@@ -19,7 +20,10 @@ RELIEF: Final = 1.0
 
 
 class Limits:
-    """Closes the connections that breached a limit, frees memory, and notices the end of a shut-down."""
+    """Closes the connections that breached a limit, frees memory, and notices the end of a shut-down. `shed` forgets so
+    many bytes of the history of topics."""
+
+    shed: Callable[[int], None]
 
     def __init__(
         self,
@@ -56,10 +60,12 @@ class Limits:
         shared.unsettled = shared.held > budget or drain.began is not None
 
     def _relieve(self, now: float) -> None:
-        """Memory is over budget: end sessions of nobody, if they take most of it. If that is not enough, refuse the
-        peers that have sent a text and are not verified, the newest first; then close the connection heard from least
-        recently. Repeat after one second, or sooner if memory grew."""
-        held, budget = self._shared.held, self._shared.config.memory_budget
+        """Memory is over budget: forget history of topics, and end sessions of nobody, if they take most of it. If that
+        is not enough, refuse the peers that have sent a text and are not verified, the newest first; then close the
+        connection heard from least recently. Repeat after one second, or sooner if memory grew."""
+        budget = self._shared.config.memory_budget
+        self.shed(self._shared.held - budget)
+        held = self._shared.held
         excess = self._drain.arrivals.shed(held - budget, budget, now)
         if excess <= 0:
             return

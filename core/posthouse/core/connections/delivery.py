@@ -68,6 +68,15 @@ class Delivery:
         return delivered
 
 
+def sender_of(connection: Connection) -> dict[str, object]:
+    """Who sends something, as those see it who receive it."""
+    identity = connection.identity
+    sender: dict[str, object] = {"connection": connection.public_id, "user": identity.user}
+    if identity.namespace:
+        sender["namespace"] = identity.namespace
+    return sender
+
+
 def pushable_kinds(kinds: Iterable[str] | None) -> tuple[Kind, ...]:
     """The kinds among `kinds` (None: all) that can be pushed to, in the order of `KINDS`."""
     if kinds is None:

@@ -7,6 +7,7 @@ backlog and nothing is counted: that path must cost nothing.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct, field
@@ -47,8 +48,15 @@ class Backlog(Struct):
     timer: Timer | None = None
 
 
+Refill = Callable[[ConnectionId, int], list[bytes]]
+"""Called with a connection whose peer has taken everything, and a number of bytes. Returns the next payloads that wait
+elsewhere, up to so many bytes, or one."""
+
+
 class Flow:
-    """The backlogs of all connections."""
+    """The backlogs of all connections. `refill`: payloads may wait elsewhere for slow peers."""
+
+    refill: Refill | None = None
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -118,7 +126,7 @@ class Flow:
         backlog.held -= size
         self._shared.hold(-size)
         backlog.progress_at = now
-        if not backlog.held and not backlog.queue:
+        if not backlog.held and not backlog.queue and not self._refilled(connection, backlog):
             self._timers.disarm(backlog.timer)
             del self.backlogs[connection]
             self._outbox.append(ResumeReading(connection))
@@ -126,6 +134,17 @@ class Flow:
         self._check_age(connection, backlog, now)
         if not backlog.held:
             self._hand_out(connection, backlog)
+
+    def _refilled(self, connection: ConnectionId, backlog: Backlog) -> bool:
+        """Send what waits elsewhere. False: nothing does."""
+        if self.refill is None:
+            return False
+        payloads = self.refill(connection, self._config.write_ahead)
+        for data in payloads:
+            backlog.held += len(data)
+            self._shared.hold(len(data))
+            self._outbox.append(Transmit(connection, data, report=True))
+        return bool(payloads)
 
     def _hand_out(self, connection: ConnectionId, backlog: Backlog) -> None:
         """Send at most `write_ahead` bytes, and at least one payload. They count as held until they are reported."""

@@ -78,6 +78,8 @@ class Dispatch:
                 else:
                     self._other(connection, entry, now, batch, place)
             batch.last = self._calls.made
+            if batch.followers is not None and not batch.left:
+                self._builtins.outcomes.batch_answered(connection, batch, now)
         else:
             self._other(connection, message, now, None, 0)
         self._count_bad(connection, message, now)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity, Kind, Meta
 
+from .topics.position import Position
+
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
@@ -202,6 +204,14 @@ class Context(PeerContext[State]):
         of another type, with its faults; if the handler does not catch it, its call is answered with -32603. Raises
         UsageError for a `result_type` that JSON cannot carry.
         """
+
+    async def publish(self, topic: str, data: Any) -> Position:
+        """Publish to a topic of the service ([docs/delivery.md]), and wait until it is accepted. Returns its position.
+
+        `data` is what the topic takes. Raises RpcError: -32036 for a topic that is not declared, -32602 for a name that
+        is not one, -32009 if there are too many topics. Raises UsageError for other data.
+        """
+        raise UsageError("this context has no topics to publish to")
 
 
 class AuthContext(PeerContext[State]):

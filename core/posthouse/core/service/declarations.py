@@ -170,3 +170,12 @@ def subprotocols_of(names: Iterable[str]) -> tuple[str, ...]:
         if found.count(name) > 1:
             raise UsageError(f"subprotocol {name!r} is named twice")
     return found
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """The name of a function. Raises UsageError if it has none."""
+    name = getattr(function, "__name__", "<unnamed>")
+    check_function(function, "service.method" if name.startswith("<") else f"method {name!r}")
+    if name.startswith("<"):
+        raise UsageError(f'{function!r} has no name: use `service.method("name")`')
+    return str(name)

@@ -25,6 +25,7 @@ from posthouse.core.values.errors import DEADLINE_EXCEEDED, ERRORS, FORBIDDEN, U
 from .method import Method
 from .service import Service
 from .signature import KEYWORD_ONLY, NAMED_REST, POSITIONAL_ONLY, REST, is_required
+from .topics.described import described_topic
 
 Schema = dict[str, Any]
 
@@ -51,13 +52,14 @@ def document(service: Service, builtins: Iterable[Method]) -> dict[str, Any]:
     """The document of a service with these built-in methods. Raises UsageError for a type without a JSON Schema."""
     methods = sorted((*service.methods.values(), *builtins), key=lambda method: method.name)
     taken = [parameter.annotation for method in methods for parameter in method.signature.parameters]
-    given = [method.signature.returns for method in methods]
+    given = [method.signature.returns for method in methods] + [rule.payload.annotation for rule in service.topics]
     inputs, read = _schemas(taken, "validation", "")
     outputs, written = _schemas(given, "serialization", "")
     if any(name in read and read[name] != schema for name, schema in written.items()):
         outputs, written = _schemas(given, "serialization", OUTPUT)
     components = read | written
     objects = [_method(method, inputs, next(outputs), method.name in service.methods) for method in methods]
+    topics = [described_topic(rule, next(outputs)) for rule in service.topics]
     info = {"title": service.name, "version": service.version}
     if service.description:
         info["description"] = service.description
@@ -65,6 +67,7 @@ def document(service: Service, builtins: Iterable[Method]) -> dict[str, Any]:
         "openrpc": VERSION,
         "info": info,
         "methods": objects,
+        **({"x-topics": topics} if topics else {}),
         "components": {
             "schemas": {name: components[name] for name in sorted(components)},
             "errors": {

@@ -22,12 +22,15 @@ from .declarations import (
     check_function,
     check_options,
     check_takes,
+    name_of,
     sorted_scopes,
     subprotocols_of,
 )
 from .hooks import DeclaredHook, Hook
 from .lifespan import Lifespan
 from .method import Interceptor, Method, OnCall, OnOutcome
+from .topics.rulebook import Rulebook
+from .topics.rules import Rule, TopicOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 H = TypeVar("H", bound=Hook)
@@ -45,7 +48,7 @@ TAKEN: Final = ("$/cancelRequest", "$/progress")
 
 
 class Service:
-    """The methods and hooks of an application: `methods` by name, `hooks` by type of event, in order.
+    """The methods, topics and hooks of an application: `methods` by name, `hooks` by type of event, in order.
 
     `public`: callers need not be authenticated, unless a method says otherwise. `version` and `description` go into the
     OpenRPC document. `builtin_scopes`: the scopes that a built-in method requires, by its name; callers must then be
@@ -79,6 +82,7 @@ class Service:
         }
         self.subprotocols = subprotocols_of(subprotocols)
         self.methods: dict[str, Method] = {}
+        self.topics = Rulebook(name)
         self.hooks: dict[type[Event], tuple[DeclaredHook, ...]] = dict.fromkeys(EVENTS.values(), ())
         self.accounts = Accounts.of(**accounts)
         self.authenticators: dict[str, Authenticator] = self.accounts.authenticators()
@@ -135,7 +139,7 @@ class Service:
 
         def declare(function: F) -> F:
             self._check_not_frozen()
-            name = _name_of(function) if named is None else named
+            name = name_of(function) if named is None else named
             self._check_free(name)
             method = Method.of(function, name=name, public=self.public if public is None else public, **options)
             method = method.intercepted(self._on_call, self._on_outcome)
@@ -149,6 +153,14 @@ class Service:
             check_function(function_or_name, "service.method")
         named = function_or_name
         return declare
+
+    # Topics
+
+    def topic(self, pattern: str, /, **options: Unpack[TopicOptions]) -> None:
+        """Declare topics: `service.topic("news.*", history=100, publish={"editor"}, payload=Article)`. docs/delivery.md
+        has the options. Raises UsageError for an invalid declaration, and if a topic would have two rules."""
+        self._check_not_frozen()
+        self.topics.add(Rule.of(pattern, public=self.public, **options))
 
     # Authenticators
 
@@ -280,7 +292,7 @@ class Service:
     # Composition
 
     def include(self, other: Service, prefix: str = "") -> None:
-        """Add the methods, hooks and interceptors of `other`. `prefix` is put before the names of its methods.
+        """Add the methods, topics, hooks and interceptors of `other`. `prefix` is put before the names of its methods.
 
         The interceptors of `other` apply to its methods only: ours run before its `on_call` and after its `on_outcome`.
         A hook and a lifespan run once, even if their service is included twice. Its lifespan starts before ours, and
@@ -302,6 +314,7 @@ class Service:
             on_outcome = (*method.on_outcome, *self._on_outcome)
             ours = method.renamed(name).intercepted(on_call, on_outcome)
             included[name] = ours if self.own_lifespan is None else ours.within(self.own_lifespan)
+        self.topics.add(*other.topics)
         other.freeze(f"included in service {self.name!r}")
         self.methods.update(included)
         for kind, hooks in other.hooks.items():
@@ -335,11 +348,3 @@ def _builtin(name: str) -> str:
         near = get_close_matches(name, BUILTINS, 1, 0.0)
         raise UsageError(f"builtin_scopes contains {name!r}, an unknown built-in method: did you mean {near[0]!r}?")
     return name
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    name = getattr(function, "__name__", "<unnamed>")
-    check_function(function, "service.method" if name.startswith("<") else f"method {name!r}")
-    if name.startswith("<"):
-        raise UsageError(f'{function!r} has no name: use `service.method("name")`')
-    return str(name)

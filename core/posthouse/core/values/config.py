@@ -47,6 +47,8 @@ OBSERVABLE: Final = (
     "max_auth_failures_per_address",
     "max_auth_failures_per_user",
     "max_registrations_per_address",
+    "max_subscriptions",
+    "max_subscriptions_per_user",
 )
 """The limits of policy, which `Config.observe` may name."""
 
@@ -157,6 +159,17 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     watchdog_log: float = 5.0
     log_lines: int = 10
     log_interval: float = 10.0
+
+    # topics
+    max_topics: int = 100_000
+    max_topic_bytes: int = 255
+    max_subscriptions: int = 128
+    max_subscriptions_per_user: int = 1_024
+    history_size: int = 100
+    history_ttl: float = 300.0
+    max_history_bytes: int = 64 * MIB
+    max_recovery: int = 300
+    max_publication_keys: int = 10_000
 
     # flow
     write_ahead: int = 64 * KIB

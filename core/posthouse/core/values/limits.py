@@ -23,9 +23,10 @@ Sockets and connections
   descriptor_reserve = 64: file descriptors kept free
       accepting stops, and resumes by itself
   memory_budget = 1 GiB: bytes held for all peers, with the headers of open WebSockets
-      sessions of nobody in memory end if they take more than half of it; else new connections get
-      1013, over HTTP 503, like bodies on their way; then those that have sent a text and are not
-      verified yet get 503, and then the idlest connections are closed with 1013
+      the history of topics is forgotten, and sessions of nobody in memory end if they take more
+      than half of it; else new connections get 1013, over HTTP 503, like bodies on their way; then
+      those that have sent a text and are not verified yet get 503, and then the idlest connections
+      are closed with 1013
 
 Opening
   tls_timeout = 5: seconds for the TLS handshake
@@ -224,6 +225,27 @@ Calls
       further lines are left out, and their number is logged
   log_interval = 10: seconds in which the lines of one event and method are counted
       counting begins anew
+
+Topics
+  max_topics = 100,000: topics
+      the one that was unused for longest is forgotten; if all have subscribers, -32009
+  max_topic_bytes = 255: bytes of the name of a topic
+      -32602
+  max_subscriptions ° = 128: subscriptions of one connection
+      -32006
+  max_subscriptions_per_user ° = 1,024: subscriptions of one user
+      -32006
+  history_size = 100: publications that are kept of a topic with history=True
+      the oldest one is forgotten
+  history_ttl = 300: seconds for which they are kept, and for which an unused topic is, if its
+      declaration has no ttl
+      they are forgotten
+  max_history_bytes = 64 MiB: bytes of all publications that are kept
+      the oldest ones are forgotten, of the topics that were published to least recently
+  max_recovery = 300: publications in one recovery, or one page of a history
+      recovered: false; the rest is in the next page
+  max_publication_keys = 10,000: keys of publications that are remembered, each for idempotency_ttl
+      the oldest one is forgotten: it counts as new
 
 Flow
   write_ahead = 64 KiB: bytes given to a socket before it takes them

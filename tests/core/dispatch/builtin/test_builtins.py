@@ -116,6 +116,10 @@ def test_each_file_declares_its_methods_under_its_prefix_and_no_service_can_take
         "token.create",
         "token.list",
         "token.revoke",
+        "topic.subscribe",
+        "topic.unsubscribe",
+        "topic.publish",
+        "topic.history",
     ]
     for name in BUILTINS:
         with pytest.raises(UsageError, match="is taken: the gateway answers it itself"):

@@ -27,7 +27,7 @@ def test_a_method_requires_no_scopes_by_default() -> None:
 
 def test_new_tables_have_an_empty_document_and_compare_by_identity() -> None:
     nothing: Any = None
-    one, two = (Tables(*[nothing] * 10) for _ in range(2))
+    one, two = (Tables(*[nothing] * 11) for _ in range(2))
     assert one.document == {}
     assert one.document is not two.document
     assert changeable("posthouse.core.dispatch.builtin.part") == ["Tables"]

@@ -197,6 +197,12 @@ class Switchboard:
         self._run(now)
         return asked
 
+    def publish(self, topic: str, value: object, now: float) -> OutgoingId:
+        """Publish a value of the service to a topic. Exactly one `Resolve` follows, with its position or an error."""
+        asked = self.gateway.publish(topic, value, now)
+        self._run(now)
+        return asked
+
     def revoke(self, user: str, now: float, *, namespace: str = "", not_before: float | None = None) -> int:
         """Revoke a user: close its connections, cancel its calls, and verify its credentials anew. Returns the number
         of connections. `not_before`: only credentials that were made before, which are then refused."""

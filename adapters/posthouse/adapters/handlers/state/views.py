@@ -9,6 +9,7 @@ from posthouse.core.service.context import CallerSession, Context, HookContext
 from posthouse.core.service.hooks import DeclaredHook
 from posthouse.core.service.lifespan import Lifespan
 from posthouse.core.service.service import Service
+from posthouse.core.service.topics.position import Position
 from posthouse.core.values.effects import Emit
 from posthouse.core.values.lifecycle import ConnectionClosed, ConnectionOpened, Event
 from posthouse.core.values.peers import Address, Caller, CallId, ConnectionId, Identity, Kind, Meta
@@ -155,3 +156,6 @@ class OtherState(Context[Any]):
 
     async def call(self, method: str, params: Any = None, *, timeout: float = 30.0, result_type: Any = Any) -> Any:
         return await self._whole.call(method, params, timeout=timeout, result_type=result_type)
+
+    async def publish(self, topic: str, data: Any) -> Position:
+        return await self._whole.publish(topic, data)

@@ -23,11 +23,12 @@ from .part import Part, Tables
 from .rpc import RpcMethods
 from .session import SessionMethods
 from .token import TokenMethods
+from .topic import TopicMethods
 from .user import UserMethods
 
 PARTS: Final[tuple[type[Part], ...]] = (
     *(ConnectionMethods, MessageMethods, RpcMethods, AuthMethods),
-    *(SessionMethods, UserMethods, TokenMethods),
+    *(SessionMethods, UserMethods, TokenMethods, TopicMethods),
 )
 
 for part in PARTS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar, Final
 
 from msgspec import UNSET, Struct, UnsetType
+from posthouse.core.connections.delivery import sender_of
 from posthouse.core.jsonrpc.messages import encode_notification
 from posthouse.core.values.peers import Kind
 
@@ -78,8 +79,4 @@ class MessageMethods(Part):
         return Delivered(sum(delivery.push(target, payload, self.now) for target in targets))
 
     def _message(self, data: object) -> dict[str, object]:
-        identity = self.caller.identity
-        sender = {"connection": self.caller.public_id, "user": identity.user}
-        if identity.namespace:
-            sender["namespace"] = identity.namespace
-        return {"from": sender, "data": data}
+        return {"from": sender_of(self.caller), "data": data}

@@ -17,6 +17,7 @@ from posthouse.core.dispatch.session_calls import SessionCalls
 from posthouse.core.dispatch.tokens import Tokens
 from posthouse.core.dispatch.users import Users
 from posthouse.core.service.service import Service
+from posthouse.core.topics.topics import Topics
 from posthouse.core.values.peers import CallId
 from posthouse.core.values.shared import Shared
 
@@ -35,6 +36,7 @@ class Tables(Struct, eq=False):
     procedures: Procedures
     users: Users
     tokens: Tokens
+    topics: Topics
     schemes: dict[str, type] = {}
     has_sessions: bool = False
     document: dict[str, Any] = {}

@@ -1,0 +1,60 @@
+"""The inputs of a gateway about topics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from posthouse.core.values.effects import Resolve
+from posthouse.core.values.errors import UsageError
+
+from tests.core.topics.rooms import Rooms
+from tests.core.world import World
+
+
+def test_the_service_publishes() -> None:
+    world = Rooms()
+    one = world.connect()
+    world.subscribe(one, "open.a")
+    id = world.gateway.publish("open.a", 1, 0.0)
+    effects = world.take()
+    assert effects[-1] == Resolve(id, b'{"epoch":"0000000000000002","offset":1}')
+    assert len(effects) == 2
+
+
+@pytest.mark.parametrize("topic", [7, None, b"open.a"])
+def test_a_topic_is_named_by_a_text(topic: Any) -> None:
+    world = Rooms()
+    with pytest.raises(UsageError, match="it must be a string"):
+        world.gateway.publish(topic, 1, 0.0)
+    assert world.take() == []
+
+
+def test_a_service_without_topics_cannot_publish() -> None:
+    with pytest.raises(UsageError, match="the service declares no topics"):
+        World().gateway.publish("news", 1, 0.0)
+
+
+def test_a_conversion_of_the_service_cannot_publish_itself() -> None:
+    world = Rooms()
+
+    class Reentering:
+        def __iter__(self) -> Any:
+            world.gateway.publish("open.a", 1, 0.0)
+            return iter(())
+
+    with pytest.raises(UsageError):
+        world.gateway.publish("open.a", Reentering(), 0.0)
+    world.publish("open.a")
+    assert world.gateway.stats()["topics.published"] == 1
+
+
+def test_topics_are_counted_if_there_are_some() -> None:
+    world = Rooms()
+    one = world.connect()
+    world.subscribe(one, "open.a")
+    world.publish("open.a")
+    stats = world.gateway.stats()
+    assert (stats["topics.open"], stats["topics.subscriptions"], stats["topics.history_bytes"]) == (1, 1, 19)
+    assert list(stats) == sorted(stats)
+    assert "topics.open" not in World().gateway.stats()
