@@ -12,6 +12,7 @@ from posthouse.core.values.lifecycle import CallCancelled, CallFailed, CallTimed
 from posthouse.core.values.peers import CallId, Identity, OperationId
 
 from tests.core.identity.credentials import ADA, REFUSED, AuthWorld
+from tests.core.topics.rooms import Rooms
 from tests.core.world import WALL, World, code_of, internal, request, service
 
 CANCEL = request("$/cancelRequest", {"id": 1}, None)
@@ -499,3 +500,24 @@ def test_a_stray_that_is_as_young_as_a_revocation_asks_for_goes_on() -> None:
     world.gateway.disconnected(one, None, 0.0)
     world.gateway._outcomes.revoke_strays(("", "ada"), WALL, 1.0)
     assert world.complete(call) is True
+
+
+def test_a_method_of_the_gateway_hears_whether_its_result_was_sent() -> None:
+    world = Rooms(max_calls_per_connection=1)
+    one = world.connect()
+    running = world.begin(one, "echo", [], 1)
+    for id, timeout in ((2, 10), (3, 5_000)):
+        world.call(one, "topic.subscribe", {"topic": f"open.{id}"}, id, timeout_ms=timeout)
+    world.now = 1.0
+    world.complete(running, None)
+    assert [code_of(reply) for reply in world.said(one)] == [None, -32030, None]
+    assert world.gateway._topics.subscriptions.of(one) == ["open.3"]
+    assert world.gateway._calls.confirm == {}
+
+
+def test_what_follows_a_batch_that_a_method_of_the_gateway_ends_leaves_behind_it() -> None:
+    world = Rooms()
+    one = world.connect()
+    batch = [request("topic.subscribe", {"topic": "open.a"}, 1), request("connection.ping", {}, 2)]
+    world.receive(one, batch)
+    assert [each["id"] for each in world.said(one)[0]] == [1, 2]

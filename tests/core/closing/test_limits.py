@@ -10,6 +10,7 @@ from posthouse.core.values.peers import Address, ConnectionId, Peer
 
 from tests.core.identity.credentials import ADA, AuthWorld
 from tests.core.sessions.sessioned import SessionWorld, told
+from tests.core.topics.rooms import Rooms
 from tests.core.world import World, request
 
 HERE = Address("192.0.2.1", 5000)
@@ -155,3 +156,14 @@ def test_row_59_a_text_of_a_caller_who_was_verified_is_not_held_any_more() -> No
     world.conclude(world.asked().operation, ADA)
     assert (world.gateway._arrivals.holding, world.gateway.memory) == ({}, 0)
     world.gateway.disconnected(one, None, 0.0)
+
+
+def test_the_history_of_topics_is_forgotten_before_a_connection_is_closed() -> None:
+    world = Rooms(memory_budget=1_000)
+    one = world.connect()
+    world.subscribe(one, "open.a")
+    for _ in range(3):
+        world.publish("open.a", "x" * 320)
+    assert world.closes() == []
+    assert world.gateway.memory <= 1_000
+    assert len(world.ask(one, "history", topic="open.a", limit=9)["publications"]) == 2

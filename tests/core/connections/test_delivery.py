@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from posthouse.core.connections.delivery import sender_of
 from posthouse.core.values.close_reasons import MAX_QUEUED_PUSHES
 from posthouse.core.values.effects import Disconnect, Multicast, Transmit
 from posthouse.core.values.errors import UsageError
-from posthouse.core.values.peers import ConnectionId, Identity
+from posthouse.core.values.peers import ConnectionId, Identity, Peer
 
 from tests.core.world import World
 
@@ -134,3 +135,11 @@ def test_a_notification_that_fills_the_queue_of_a_slow_peer_closes_it() -> None:
     assert notify(world, one)
     assert world.closes() == [(one, 4100, False)]
     assert not notify(world, one)
+
+
+def test_a_sender_is_its_connection_and_its_user() -> None:
+    connections = World().gateway._connections
+    one = connections.add(Peer("websocket", identity=Identity("ada", namespace="idp")), 0.0)
+    two = connections.add(Peer("websocket"), 0.0)
+    assert sender_of(one) == {"connection": one.public_id, "user": "ada", "namespace": "idp"}
+    assert sender_of(two) == {"connection": two.public_id, "user": None}

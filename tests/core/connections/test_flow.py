@@ -297,3 +297,25 @@ def test_every_payload_is_sent_once_in_order_and_the_counts_match(steps: list[tu
 
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.core.connections.flow") == ["Backlog"]
+
+
+def test_a_peer_that_has_taken_everything_gets_what_waits_elsewhere_before_it_is_read() -> None:
+    machine = Machine(shared(write_ahead=9))
+    waiting = [[b"one", b"two"], [b"three"], []]
+    asked: list[tuple[ConnectionId, int]] = []
+
+    def refill(connection: ConnectionId, room: int) -> list[bytes]:
+        asked.append((connection, room))
+        return waiting.pop(0)
+
+    machine.refill = refill
+    machine.hold(ONE, 10, 0.0)
+    machine.shared.outbox.clear()
+    machine.sent(ONE, 10, 1.0)
+    assert machine.shared.outbox == [Transmit(ONE, b"one", report=True), Transmit(ONE, b"two", report=True)]
+    assert (machine.held(ONE), machine.total) == (6, 6)
+    machine.shared.outbox.clear()
+    machine.sent(ONE, 6, 2.0)
+    machine.sent(ONE, 5, 3.0)
+    assert machine.shared.outbox == [Transmit(ONE, b"three", report=True), ResumeReading(ONE)]
+    assert (machine.backlogs, machine.total, asked) == ({}, 0, [(ONE, 9)] * 3)

@@ -13,6 +13,7 @@ from posthouse.core.values.errors import RpcError
 from posthouse.core.values.peers import Identity, Meta, OperationId
 
 from tests.core.identity.credentials import ADA, AuthWorld
+from tests.core.topics.rooms import Rooms
 from tests.core.world import ADMIN, WALL, World, code_of, data_of, request, result, service
 
 CANCEL = request("$/cancelRequest", {"id": 1}, None)
@@ -283,3 +284,14 @@ def test_an_expired_caller_is_refused_whatever_it_calls_except_to_cancel_or_to_l
 )
 def test_a_log_in_is_told_from_all_other_texts(text: bytes, logs_in: bool) -> None:
     assert World().gateway._dispatch.logs_in(text) is logs_in
+
+
+def test_what_follows_a_batch_leaves_behind_its_reply() -> None:
+    world = Rooms()
+    one = world.connect()
+    topic = {"topic": "open.a"}
+    publish = request("topic.publish", {**topic, "data": 1}, 2)
+    world.receive(one, [request("topic.subscribe", topic, 1), publish, request("connection.ping", {}, 3)])
+    reply, event = world.said(one)
+    assert [each["id"] for each in reply] == [1, 2, 3]
+    assert event["method"] == "topic.publication"

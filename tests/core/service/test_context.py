@@ -90,3 +90,8 @@ def test_a_context_has_no_host_and_no_session_unless_its_server_gives_them() -> 
     desk = Desk(Identity("ada"))
     assert desk.host_scope is None
     assert desk.session is None
+
+
+def test_a_context_without_a_server_has_no_topics_to_publish_to() -> None:
+    with pytest.raises(UsageError, match="no topics to publish to"):
+        Desk(Identity()).publish("news", 1).send(None)

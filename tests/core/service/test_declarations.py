@@ -19,6 +19,7 @@ from posthouse.core.service.declarations import (
     check_options,
     check_timeout,
     is_coroutine_function,
+    name_of,
     sorted_scopes,
     subprotocols_of,
     wraps_coroutine_function,
@@ -270,3 +271,19 @@ def test_subprotocols_keep_their_order() -> None:
 def test_a_subprotocol_that_cannot_be_selected_is_refused(names: Any, message: str) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
         subprotocols_of(names)
+
+
+def test_the_name_of_a_function_is_that_which_it_was_given() -> None:
+    assert name_of(plain) == "plain"
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda: None, 'has no name: use `service.method("name")`'),
+        (3, "service.method: 3 is not a function"),
+        (functools.partial(plain, 1), 'has no name: use `service.method("name")`'),
+    ],
+)
+def test_a_function_without_a_name_must_be_given_one(function: Any, message: str) -> None:
+    assert message in refused(name_of, function)

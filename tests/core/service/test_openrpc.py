@@ -483,3 +483,21 @@ def test_a_recursive_alias_is_a_component_that_refers_to_itself() -> None:
     }
     assert schemas["Note"]["properties"] == {"text": own}
     assert list(schemas) == ["Note", name]
+
+
+def test_topics_are_bound_to_the_schemas_of_their_data() -> None:
+    class Article(Struct):
+        title: str
+
+    service = Service("s")
+    service.topic("news.*", payload=Article)
+    service.topic("art", publish="authenticated")
+    described = document(service, ())
+    assert [(topic["name"], topic["publish"]) for topic in described["x-topics"]] == [
+        ("art", "authenticated"),
+        ("news.*", "nobody"),
+    ]
+    data = [topic["notification"]["params"][3]["schema"] for topic in described["x-topics"]]
+    assert data == [{}, {"$ref": "#/components/schemas/Article"}]
+    assert described["components"]["schemas"]["Article"]["properties"] == {"title": {"type": "string"}}
+    assert "x-topics" not in document(Service("s"), ())

@@ -516,3 +516,26 @@ def test_authenticators_of_an_included_service_do_not_count_and_a_frozen_one_get
     assert not outer.authenticators
     with pytest.raises(UsageError, match=r"^service 'inner' is already included"):
         inner.authenticator("basic", namespace="b")(basic)
+
+
+def test_topics_are_declared_until_the_service_is_frozen() -> None:
+    service = Service("s")
+    service.topic("news.*", history=5, publish={"editor"})
+    (rule,) = service.topics
+    assert (rule.pattern, rule.history, rule.subscribe.public) == ("news.*", 5, False)
+    with pytest.raises(UsageError, match=r"topic .news\.>.: service .s. has the rule of"):
+        service.topic("news.>")
+    service.freeze("served")
+    with pytest.raises(UsageError, match="already served"):
+        service.topic("art")
+
+
+def test_topics_of_an_included_service_keep_their_names_and_are_there_once() -> None:
+    outer, inner, other = Service("outer"), Service("inner", public=True), Service("other")
+    inner.topic("news")
+    outer.include(inner, "a.")
+    outer.include(inner, "b.")
+    assert [(rule.pattern, rule.subscribe.public) for rule in outer.topics] == [("news", True)]
+    other.topic("news")
+    with pytest.raises(UsageError, match="declares it already"):
+        outer.include(other)

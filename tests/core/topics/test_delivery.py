@@ -251,3 +251,17 @@ def test_two_batches_each_hold_back_their_own_topics() -> None:
     assert [message["params"]["topic"] for message in world.said(one)[1:]] == ["open.b"]
     world.complete(calls[0], None)
     assert [message["params"]["topic"] for message in world.said(one)[1:]] == ["open.a"]
+
+
+def test_a_batch_that_is_not_answered_does_not_hold_up_what_waits_for_a_slow_peer() -> None:
+    world = Rooms()
+    slow = world.connect()
+    world.receive(slow, batch(("topic.subscribe", {"topic": "lossy.b"}), ("echo", {})))
+    (invoke,) = world.invoked()
+    world.subscribe(slow, "lossy.a", id=9)
+    hold(world, slow)
+    for topic in ("lossy.b", "lossy.a"):
+        world.publish(topic)
+    assert [message["params"]["topic"] for message in drain(world, slow)] == ["lossy.a"]
+    world.complete(invoke.call, None)
+    assert [each["params"]["topic"] for each in world.said(slow)[1:]] == ["lossy.b"]

@@ -13,6 +13,7 @@ from posthouse.core import (
     Emit,
     Gateway,
     Identity,
+    Resolve,
     RpcError,
     Service,
     UsageError,
@@ -555,3 +556,16 @@ def test_a_deadline_that_is_armed_anew_while_the_old_one_is_due_is_forgotten_wit
     for socket in (first, second):
         board.board.closed(socket, due)
     assert len(timers) == 0
+
+
+def test_a_publication_of_the_service_reaches_its_subscribers_framed() -> None:
+    published = Service("published", public=True)
+    published.topic("news")
+    board = Board(service=published)
+    pipe = board.open(PIPE)
+    board.feed(pipe, call("topic.subscribe", b'["news"]') + b"\n")
+    request = board.board.publish("news", [1], board.now)
+    board.run()
+    outcomes = [action.outcome for action in board.actions if isinstance(action, Resolve) and action.request == request]
+    assert [type(outcome) for outcome in outcomes] == [bytes]
+    assert b'"method":"topic.publication"' in board.take(pipe)

@@ -13,6 +13,7 @@ actions alone.
 | identity: who waits for a verification, operations that have not ended | `identity` |
 | sessions: who belongs to which, what the store is asked and told | `sessions` |
 | users of the store: who is in, what is asked for them | `users` |
+| topics: who is subscribed, what is kept, what waits | `topics` |
 | flow: the sums of held and queued bytes are right | `flow`, `flow_of`, `socket_of` |
 | time: nothing is overdue, everything that waits has a deadline | `time`, `socket_of` |
 | totality: an input leaves no work behind | `totality` |
@@ -33,6 +34,7 @@ from .chunking import FirstBytes, chunking
 from .forwarding import client_of
 from .gateway import calls, calls_of, flow, flow_of, shutdown
 from .identity import identity
+from .publishing.topics import topics
 from .switchboard import socket_of, tables, time, totality
 from .violation import Violation, must
 from .witness import Witness
@@ -57,6 +59,7 @@ __all__ = [
     "socket_of",
     "tables",
     "time",
+    "topics",
     "totality",
     "users",
 ]

@@ -12,6 +12,7 @@ from .accounts.users import users
 from .forwarding import client_of
 from .gateway import calls, calls_of, flow, flow_of, shutdown
 from .identity import identity
+from .publishing.topics import topic_bytes, topics, topics_at_rest
 from .switchboard import socket_of, tables, totality
 from .violation import must
 
@@ -24,6 +25,7 @@ def check(board: Switchboard) -> None:
     identity(gateway)
     sessions(gateway)
     users(gateway)
+    topics(gateway)
     flow(gateway)
     shutdown(gateway)
     for record in gateway._connections.records.values():
@@ -81,11 +83,14 @@ def check_at_rest(board: Switchboard) -> None:
     must(connections.in_head == 0, "rest: no socket is in its head")
     must(not gateway._flow.backlogs, "rest: nothing is queued")
     sessions_at_rest(gateway)
-    must(gateway.memory == gateway._buffered + session_bytes(gateway), "rest: nothing is held")
+    topics_at_rest(gateway)
+    kept = session_bytes(gateway) + topic_bytes(gateway)
+    must(gateway.memory == gateway._buffered + kept, "rest: nothing is held")
     must(not board._sockets.records, "rest: the switchboard has no socket left")
     must(not board._local_calls.open, "rest: no local call is left")
     must(not board._sockets.by_connection, "rest: no connection has a socket")
     must(board._sockets.buffered == 0, "rest: nothing is buffered")
     # The store is told of uses within a minute, and outcomes of keys are kept for a while.
     told = gateway._sessions._activity is not None or gateway._chores.records or gateway._idempotency.kept
+    told = told or gateway._broker.records or gateway._broker.keys.records  # they are forgotten after a while
     must(board.next_timeout() is None or board.draining or told, "rest: no deadline is left")

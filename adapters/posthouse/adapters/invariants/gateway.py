@@ -13,6 +13,7 @@ from posthouse.core.gateway import Gateway
 from posthouse.core.values.peers import PUSHABLE, ConnectionId
 
 from .accounts.sessions import session_bytes
+from .publishing.topics import topic_bytes
 from .violation import must
 
 
@@ -86,7 +87,7 @@ def followers_of(gateway: Gateway, record: Connection) -> list[bytes]:
 def flow(gateway: Gateway) -> None:
     """The sum of the bytes that are held for peers is right."""
     records = gateway._connections.records.values()
-    total = gateway._buffered + session_bytes(gateway)
+    total = gateway._buffered + session_bytes(gateway) + topic_bytes(gateway)
     total += sum(record.waiting_bytes + record.batch_reply_bytes + record.following_bytes for record in records)
     total += sum(record.peer.header_bytes for record in records if record.state is State.OPEN and record.pushable)
     total += sum(len(arrival.text or b"") for arrival in gateway._arrivals.records.values())

@@ -252,6 +252,7 @@ class Run:
         invariants.identity(machine)
         invariants.sessions(machine)
         invariants.users(machine)
+        invariants.topics(machine)
         invariants.shutdown(machine)
         for record in machine._connections.records.values():
             invariants.calls_of(machine, record)

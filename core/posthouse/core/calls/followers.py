@@ -26,7 +26,7 @@ Answered = Callable[[Connection, Batch, float], None]
 class Followers:
     """Keeps followers, and sends or drops them. `answered` is told when a batch was answered that somebody follows."""
 
-    answered: Answered | None = None
+    answered: Answered
 
     def __init__(self, shared: Shared, calls: Calls, delivery: Delivery) -> None:
         self._shared = shared
@@ -87,8 +87,7 @@ class Followers:
         """A batch was answered: send what follows its reply."""
         followers, batch.followers = batch.followers or [], None
         self._send(connection, followers, now)
-        if self.answered is not None:
-            self.answered(connection, batch, now)
+        self.answered(connection, batch, now)
 
     def _send(self, connection: Connection, followers: list[bytes], now: float) -> None:
         self._forget(connection, followers)

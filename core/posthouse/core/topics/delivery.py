@@ -100,10 +100,6 @@ class TopicDelivery:
                 return self.waiting.take(connection, topic, room)
         return []
 
-    def drop(self, connection: ConnectionId) -> None:
-        """The connection is closing."""
-        self.waiting.drop(connection)
-
 
 def encode_publication(topic: str, epoch: str, body: bytes) -> bytes:
     """The notification of a publication. The names of topics need no escapes."""

@@ -114,12 +114,6 @@ class WaitingRoom:
         if not waiting.rings:
             del self.records[connection]
 
-    def drop(self, connection: ConnectionId) -> None:
-        """The connection is closing: nothing waits for it any more."""
-        waiting = self.records.pop(connection, None)
-        if waiting is not None:
-            self._shared.hold(-waiting.bytes)
-
     def _count(self, waiting: Waiting, number: int, size: int) -> None:
         waiting.number += number
         waiting.bytes += size

@@ -1,0 +1,1 @@
+"""The facts of topics: their tables, and the contract of their delivery."""
