@@ -92,5 +92,5 @@ def check_at_rest(board: Switchboard) -> None:
     must(board._sockets.buffered == 0, "rest: nothing is buffered")
     # The store is told of uses within a minute, and outcomes of keys are kept for a while.
     told = gateway._sessions._activity is not None or gateway._chores.records or gateway._idempotency.kept
-    told = told or gateway._broker.records or gateway._broker.keys.records  # they are forgotten after a while
-    must(board.next_timeout() is None or board.draining or told, "rest: no deadline is left")
+    kept_on = gateway._broker.records or gateway._broker.keys.records  # they are forgotten after a while
+    must(board.next_timeout() is None or board.draining or told or kept_on, "rest: no deadline is left")
