@@ -77,7 +77,7 @@ def test_a_patch_describes_its_bug(tmp_path: Path) -> None:
     ],
 )
 def test_the_simulator_finds_a_bug_at_once(name: str, fact: str) -> None:
-    hunted = plant(PATCHES[name], first=1000, seconds=3.0)
+    hunted = plant(PATCHES[name], first=1001, seconds=3.0)
     assert hunted.found is not None
     assert hunted.found.startswith(fact)
     assert hunted.replays
