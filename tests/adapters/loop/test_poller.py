@@ -237,6 +237,29 @@ async def test_neither_end_of_the_pipe_that_wakes_blocks_the_loop(poller: Poller
     assert len(ran) == 70_000
 
 
+async def test_sockets_that_are_ready_add_no_turn_to_one_that_was_asked_for(poller: Poller) -> None:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    poller.watch(ours, 0, READ, Told())
+    theirs.send(b"x")  # nobody reads it
+    turns = rounds = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        poller.turn_soon()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(poller.run, turn)
+        while turns < 20:
+            rounds += 1
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    assert turns <= rounds + 1
+    ours.close()
+    theirs.close()
+
+
 async def test_a_call_that_a_call_adds_runs_later(poller: Poller) -> None:
     ran: list[str] = []
 

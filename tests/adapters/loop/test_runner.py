@@ -22,10 +22,11 @@ import pytest
 from anyio.abc import SocketAttribute
 from posthouse.adapters import Clock
 from posthouse.adapters.loop.named import named_loop
-from posthouse.adapters.loop.runner import MAX_ACTIONS, Runner
+from posthouse.adapters.loop.runner import MAX_ACTIONS, MAX_READS, Runner
 from posthouse.adapters.system.system import READ, Socket
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
+from posthouse.core.values.peers import SocketId
 
 from tests.abuse.attacker import frame
 from tests.adapters.loopback import connected, post, serving, text, websocket
@@ -36,12 +37,20 @@ BEGIN, REARM = Runner.__init__, Runner._rearm
 
 
 class Board:
-    """The board of a runner. `told` holds what it was told; `due` is its next deadline."""
+    """The board of a runner. `told` holds what it was told; `due` is its next deadline. All bytes leave `actions`."""
 
     def __init__(self) -> None:
         self.outbox: list[object] = []
         self.told: list[tuple[Any, ...]] = []
+        self.actions: list[object] = []
         self.due: float | None = None
+
+    def received(self, socket: int, data: bytes, now: float) -> None:
+        self.told.append(("received", socket, data))
+        self.outbox.extend(self.actions)
+
+    def received_eof(self, socket: int, now: float) -> None:
+        self.told.append(("end", socket))
 
     def next_timeout(self) -> float | None:
         return self.due
@@ -68,8 +77,8 @@ class Ready:
     def __init__(self, do: Callable[[], object]) -> None:
         self._do: Final = do
 
-    def ready(self, events: int) -> None:
-        self._do()
+    def ready(self, events: int) -> bool:
+        return self._do() is True
 
 
 def both(first: Callable[[], object], second: Callable[[], object]) -> Callable[[], None]:
@@ -123,9 +132,9 @@ class Bench(SimulatedMachine):
         left = list(does)
 
         def begin(ours: Socket) -> None:
-            def ready() -> None:
+            def ready() -> object:
                 ours.recv(100)
-                left.pop(0)()
+                return left.pop(0)()
 
             self.runner.poller.watch(ours, 0, READ, Ready(ready))
 
@@ -179,6 +188,58 @@ def test_a_turn_ends_after_256_actions_and_the_rest_follows_in_the_next(bench: B
     bench.settle()
     assert bench.done[257:] in (["another task", *["acted"] * 44], [*["acted"] * 44, "another task"])
     assert bench.board.outbox == []
+
+
+def piece(bench: Bench, socket: int, data: bytes, *, few: bool = True) -> Callable[[], bool]:
+    """Read these bytes from a socket."""
+
+    def read() -> bool:
+        bench.done.append(len(bench.board.told))
+        bench.runner.read((SocketId(socket), data))
+        return few
+
+    return read
+
+
+def test_sockets_are_read_before_the_bytes_of_the_first_are_looked_at(bench: Bench) -> None:
+    bench.board.actions = [Do(bench.note("acted"))]
+    bench.read(piece(bench, 1, b"abc"), piece(bench, 2, b"de"), piece(bench, 3, b""))
+    assert bench.done == [0, 0, 0, "acted", "acted"]
+    assert bench.board.told == [("received", 1, b"abc"), ("received", 2, b"de"), ("end", 3)]
+
+
+def test_many_bytes_are_looked_at_before_another_socket_is_read(bench: Bench) -> None:
+    bench.read(piece(bench, 1, b"abc"), piece(bench, 2, b"many", few=False), piece(bench, 3, b"de"))
+    assert bench.done == [0, 0, 2]
+    assert bench.board.told == [("received", 1, b"abc"), ("received", 2, b"many"), ("received", 3, b"de")]
+
+
+def test_what_follows_from_another_input_comes_before_another_socket_is_read(bench: Bench) -> None:
+    bench.read(lambda: bench.do(bench.note("acted")), piece(bench, 2, b"de"))
+    assert bench.done == ["acted", 0]
+
+
+def test_no_more_than_64_sockets_are_read_before_their_bytes_are_looked_at(bench: Bench) -> None:
+    assert MAX_READS == 64
+    bench.read(*[piece(bench, number, b"x") for number in range(65)])
+    assert bench.done == [0] * 64 + [64]
+    assert bench.board.told == [("received", number, b"x") for number in range(65)]
+
+
+def test_bytes_wait_for_the_next_turn_when_a_turn_has_performed_256_actions(bench: Bench) -> None:
+    bench.runner.written[Flushed(bench.note("flushed"))] = None
+    bench.board.actions = [Do(bench.note("acted"))] * 256
+    bench.read(piece(bench, 1, b"x"), piece(bench, 2, b"y"))
+    assert bench.done == [0, 0, *["acted"] * 256, "flushed", *["acted"] * 256]
+
+
+def test_an_action_that_is_alone_is_not_in_the_outbox_while_it_is_performed(bench: Bench) -> None:
+    outbox = bench.board.outbox
+    bench.do(lambda: bench.done.append(len(outbox)))
+    bench.flush()
+    bench.do(lambda: bench.done.append(len(outbox)), bench.note("second"))
+    bench.flush()
+    assert bench.done == [0, 2, "second"]
 
 
 def test_input_waits_for_the_next_turn_when_a_turn_has_performed_256_actions(bench: Bench) -> None:

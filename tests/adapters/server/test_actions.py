@@ -35,7 +35,7 @@ class Note:
     def __init__(self) -> None:
         self.asked: list[object] = []
 
-    def write(self, data: bytes, *, report: bool) -> None:
+    def write(self, data: bytes, report: bool) -> None:
         self.asked.append((data, report))
 
     def end_writing(self) -> None:

@@ -24,7 +24,7 @@ from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.actions import Reply, Write
 from posthouse.transports.switchboard.switchboard import Switchboard
 
-from tests.transports.board import HERE, PIPE, Board, Browser, body, calculator, call, counter, post, result
+from tests.transports.board import HERE, PIPE, Board, Browser, Ways, body, calculator, call, counter, post, result
 
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -569,3 +569,37 @@ def test_a_publication_of_the_service_reaches_its_subscribers_framed() -> None:
     outcomes = [action.outcome for action in board.actions if isinstance(action, Resolve) and action.request == request]
     assert [type(outcome) for outcome in outcomes] == [bytes]
     assert b'"method":"topic.publication"' in board.take(pipe)
+
+
+class Notes:
+    """The adapter's end of a socket, which notes what it gets."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[bytes, bool]] = []
+
+    def write(self, data: bytes, report: bool) -> None:
+        self.given.append((data, report))
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_bytes_go_to_the_attached_writer_while_no_action_is_queued(direct: bool) -> None:
+    board = Board(ways=Ways(direct=direct))
+    socket, notes = board.open(), Notes()
+    board.board.attach(socket, notes)
+    board.board.received(socket, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n", 0.0)
+    writes = [action.data for action in board.board.outbox if isinstance(action, Write)]
+    assert [data[:15] for data in writes] == ([] if direct else [b"HTTP/1.1 200 OK"])
+    assert [data[:15] for data, _ in notes.given] == ([b"HTTP/1.1 200 OK"] if direct else [])
+    board.board.outbox.clear()
+    board.board.outbox.append(Write(socket, b"before"))
+    board.board.received(socket, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n", 0.0)
+    assert [type(action) for action in board.board.outbox] == [Write, Write]
+
+
+def test_no_writer_is_attached_to_a_socket_that_has_closed() -> None:
+    board = Board()
+    socket = board.open()
+    board.board.closed(socket, 0.0)
+    board.board.attach(socket, Notes())
+    with pytest.raises(UsageError, match="unknown socket 9"):
+        board.board.attach(SocketId(9), Notes())

@@ -153,3 +153,35 @@ def test_every_byte_leaves_once_in_order_and_the_sums_add_up(frames: list[tuple[
         out.sent(1)
     assert out.clear
     assert b"".join(action.data for action in outbox if isinstance(action, Write)) == written
+
+
+class Notes:
+    """The adapter's end of a socket, which notes what it gets."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[bytes, bool]] = []
+
+    def write(self, data: bytes, report: bool) -> None:
+        self.given.append((data, report))
+
+
+def test_a_writer_gets_what_is_handed_over_at_once_while_no_action_is_queued() -> None:
+    out, outbox = wire()
+    out.writer = notes = Notes()
+    assert (out.write(b"ab"), out.write(b"c", report=True)) == (0, 0)
+    assert (notes.given, outbox) == ([(b"ab", False), (b"c", True)], [])
+    assert out.owed == 1
+    out.then(EndWriting(SOCKET))
+    out.write(b"d")
+    assert (notes.given[2:], outbox) == ([], [EndWriting(SOCKET), Write(SOCKET, b"d")])
+
+
+def test_a_frame_that_does_not_leave_at_once_does_not_overtake_by_a_writer() -> None:
+    out, outbox = wire()
+    out.writer = notes = Notes()
+    assert out.write(b"abcdef") == 6
+    assert (notes.given, outbox) == ([], [Write(SOCKET, b"abcd", report=True)])
+    outbox.clear()
+    assert out.write(b"g") == 1
+    out.sent(4)
+    assert (notes.given, outbox) == ([], [Write(SOCKET, b"ef", report=True), Write(SOCKET, b"g", report=True)])

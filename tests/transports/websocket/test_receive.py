@@ -488,6 +488,9 @@ def test_the_plain_texts_of_one_read_are_taken_in_order_and_no_more_than_one_tur
         frame(FIN | TEXT, b"Hello") + b"abcd",
         frame(FIN | TEXT, bytes(4) + b"Hello") + bytes(4),
         b"\x81\xfe\x00\x05" + sent(FIN | TEXT, b"Hello")[2:],
+        b"\x81\xfe" + bytes(130),
+        b"\x81\xff" + bytes(131),
+        b"\x81\x85abcdHell",
     ],
 )
 def test_any_other_bytes_are_left_to_a_turn(data: bytes) -> None:
@@ -607,6 +610,7 @@ def test_whole_texts_have_the_smaller_limit_too() -> None:
     machine = restricted()
     assert machine.whole_texts(sent(FIN | TEXT, b"x" * 10)) == [Text(b"x" * 10)]
     assert machine.whole_texts(sent(FIN | TEXT, b"x" * 11)) == []
+    assert machine.whole_texts(sent(FIN | TEXT, b"x") * 2) == [Text(b"x"), Text(b"x")]
     machine.limit_messages(authenticated=True)
     assert machine.whole_texts(sent(FIN | TEXT, b"x" * 20)) == [Text(b"x" * 20)]
     assert machine.whole_texts(sent(FIN | TEXT, b"x" * 21)) == []

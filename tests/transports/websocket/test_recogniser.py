@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from posthouse.transports.websocket.frames import FIN, MASKED, PING, PONG, TEXT, frame, masked_frame
-from posthouse.transports.websocket.recogniser import TextPieces, recognise_control, recognise_text
+from posthouse.transports.websocket.recogniser import TextPieces, read_text, recognise_control, recognise_text
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import Ping, Pong, TextMessage
 
@@ -45,6 +45,13 @@ def test_a_plain_text_is_read(size: int) -> None:
     text = (b"0123456789" * 7_000)[:size]
     assert recognised(frame(FIN | TEXT, text), size, masked=False) == text
     assert recognised(masked_frame(FIN | TEXT, text, KEY), size, masked=True) == text
+
+
+def test_the_payload_of_a_plain_frame_is_read_where_it_stands() -> None:
+    wire = masked_frame(FIN | TEXT, "grün".encode(), KEY)
+    assert read_text(b"abc" + wire + b"xyz", 9, 14, True) == "grün".encode()
+    assert read_text(wire, 6, 9, True) is None, "it is cut inside a character"
+    assert read_text(b"\x81\x02hiho", 2, 4, False) == b"hi"
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -83,7 +83,7 @@ class Connection:
 
     # The server's actions
 
-    def write(self, data: bytes, *, report: bool) -> None:
+    def write(self, data: bytes, report: bool) -> None:
         self._unsent.append((data, report))
         self._runner.written[self] = None
 

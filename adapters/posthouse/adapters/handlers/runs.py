@@ -72,10 +72,51 @@ class Runs:
         runner.on_due[CLEANUP_OVER] = self._cleanup_over
 
     def invoke(self, invoke: Invoke) -> None:
+        """Run a plain function at once, and let others begin."""
         method = invoke.method
-        if not (method.awaits or method.blocking):
-            self._run_inline(invoke)
+        if method.awaits or method.blocking:
+            self._start(invoke)
             return
+        self._watchdog.begins(method.name)
+        variables = self._fresh()
+        if method.on_call or method.on_outcome:
+            context = ServedContext(invoke, self._runner, self._requests, self._states)
+            self._continue_inline(invoke, context, variables, steps_of(invoke, context, method.function))
+        else:
+            args, kwargs, given = invoke.args, invoke.kwargs, None
+            if method.context_parameter is not None:
+                given = ServedContext(invoke, self._runner, self._requests, self._states)
+                args, kwargs = method.with_context((args, kwargs), given)
+            try:
+                result = variables.run(method.function, *args, **kwargs)
+            except BaseException as error:
+                self._report(invoke, given, Raised(error))
+            else:
+                if type(result) in PLAIN or not must_wait(result):
+                    if given is None:
+                        self._board.complete(invoke.call, result, self._now())
+                    else:
+                        given.ended = True
+                        given.replied = self._board.complete(invoke.call, result, self._now())
+                else:
+                    context = given or ServedContext(invoke, self._runner, self._requests, self._states)
+                    parts = steps_of(invoke, context, lambda *args, **kwargs: result)
+                    self._continue_inline(invoke, context, variables, parts)
+        self._runner.end_turn_if_slow(self._watchdog.ends())
+
+    def _continue_inline(self, invoke: Invoke, context: ServedContext, variables: Variables, parts: Steps) -> None:
+        try:
+            waits = variables.run(parts.send, None)
+        except StopIteration as end:
+            self._report(invoke, context, end.value)
+        else:
+            run = self._runs[invoke.call] = Run(invoke, context, variables, parts)
+            self._wait(run, waits)
+
+    # Functions that wait
+
+    def _start(self, invoke: Invoke) -> None:
+        method = invoke.method
         context = ServedContext(invoke, self._runner, self._requests, self._states)
         parts: Steps | None = None
         if method.awaits or method.on_call or method.on_outcome:
@@ -190,46 +231,6 @@ class Runs:
 
     def _resisting(self) -> list[Run]:
         return [run for run in self._runs.values() if _resists(run)]
-
-    # Plain functions
-
-    def _run_inline(self, invoke: Invoke) -> None:
-        method = invoke.method
-        self._watchdog.begins(method.name)
-        variables = self._fresh()
-        if method.on_call or method.on_outcome:
-            context = ServedContext(invoke, self._runner, self._requests, self._states)
-            self._continue_inline(invoke, context, variables, steps_of(invoke, context, method.function))
-        else:
-            args, kwargs, given = invoke.args, invoke.kwargs, None
-            if method.context_parameter is not None:
-                given = ServedContext(invoke, self._runner, self._requests, self._states)
-                args, kwargs = method.with_context((args, kwargs), given)
-            try:
-                result = variables.run(method.function, *args, **kwargs)
-            except BaseException as error:
-                self._report(invoke, given, Raised(error))
-            else:
-                if type(result) in PLAIN or not must_wait(result):
-                    if given is None:
-                        self._board.complete(invoke.call, result, self._now())
-                    else:
-                        given.ended = True
-                        given.replied = self._board.complete(invoke.call, result, self._now())
-                else:
-                    context = given or ServedContext(invoke, self._runner, self._requests, self._states)
-                    parts = steps_of(invoke, context, lambda *args, **kwargs: result)
-                    self._continue_inline(invoke, context, variables, parts)
-        self._runner.end_turn_if_slow(self._watchdog.ends())
-
-    def _continue_inline(self, invoke: Invoke, context: ServedContext, variables: Variables, parts: Steps) -> None:
-        try:
-            waits = variables.run(parts.send, None)
-        except StopIteration as end:
-            self._report(invoke, context, end.value)
-        else:
-            run = self._runs[invoke.call] = Run(invoke, context, variables, parts)
-            self._wait(run, waits)
 
     # Functions that await
 

@@ -46,9 +46,9 @@ class Watchdog:
 
     def ends(self) -> float:
         """The code that began last has ended. Returns the time."""
-        current, self._current = self._current, None
-        assert current is not None
-        name, since = current
+        assert self._current is not None
+        name, since = self._current
+        self._current = None
         now = self._now()
         if now - since > SLOW:
             self._slow[name] = None

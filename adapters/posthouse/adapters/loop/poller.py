@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from threading import RLock
 from typing import Final, Protocol
 
@@ -23,14 +22,14 @@ from .named import asyncio_loop
 MAX_READY: Final = 512
 """How many sockets one `poll` returns. The others come first in the next one."""
 
-Ready = Callable[[int], None]
+Ready = Callable[[int], bool | None]
 
 
 class Watcher(Protocol):
     """The owner of a socket that is watched."""
 
-    def ready(self, events: int) -> None:
-        """Some of `events`, or an error, occurred."""
+    def ready(self, events: int) -> bool | None:
+        """Some of `events`, or an error, occurred. True: a few bytes were read, and nothing else was done."""
         ...
 
 
@@ -119,17 +118,29 @@ class Poller:
             await anyio.wait_readable(self._selector.fileno())
             turn()
         ended: asyncio.Future[None] = loop.create_future()
+        soon = False
 
-        def ready() -> None:
+        def run() -> None:
+            nonlocal soon
+            soon = False
             try:
                 turn()
             except BaseException as error:
                 if not ended.done():
                     ended.set_exception(error)
 
+        def turn_soon() -> None:
+            nonlocal soon
+            soon = True
+            loop.call_soon(run)
+
+        def ready() -> None:
+            if not soon:  # else the turn that comes finds these sockets: two in one round leave less time for tasks
+                run()
+
         # Not `wait_readable`: it registers again for every turn, which costs as much as a call.
         loop.add_reader(self._selector.fileno(), ready)
-        self.turn_soon = partial(loop.call_soon, ready)
+        self.turn_soon = turn_soon
         try:
             await ended
         finally:

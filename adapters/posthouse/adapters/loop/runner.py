@@ -6,7 +6,8 @@
                └─────────────────────────────────────┘   while sockets are ready and the turn is short
 
 - *wait*: one selector holds every socket; the event loop watches that selector, and one alarm.
-- *input*: the owner of a ready socket tells the switchboard what was read. The switchboard answers in its outbox.
+- *input*: the owners of ready sockets read them, and the switchboard is told what was read. It answers in its outbox,
+  and gives bytes to the owner of their socket at once if no action is queued.
 - *perform*: each action of the outbox, in order, by the function that `actions` holds for its type.
 - *flush*: all bytes of a turn leave at its end, and those for one socket in one write.
 - *rearm*: deadlines of the switchboard and of the adapter share one alarm. They fire after all input was read.
@@ -25,6 +26,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import anyio
 from posthouse.adapters.system.system import System
+from posthouse.core.values.peers import SocketId
 from posthouse.core.values.timers import Timer, Timers
 from posthouse.transports.switchboard.switchboard import Switchboard
 
@@ -34,6 +36,9 @@ from .poller import Poller, Ready
 MAX_ACTIONS: Final = 256
 MAX_SECONDS: Final = 0.005
 """A turn ends after this many actions, or this much time in inline handlers. Then other tasks of the loop run."""
+
+MAX_READS: Final = 64
+"""So many sockets are read from, one after the other, before their bytes are looked at."""
 
 WALL_EVERY: Final = 1.0
 WALL_STEP: Final = 0.05
@@ -73,6 +78,8 @@ class Runner:
         self._performed = 0
         self._turn_ends = math.inf
         self._ready: deque[tuple[Ready, int]] = deque()
+        self._read: deque[tuple[SocketId, bytes]] = deque()
+        self.read: Final = self._read.append
         self._turn_requested = False
         # Time
         self._alarm: Final = Alarm(system.now)
@@ -100,19 +107,42 @@ class Runner:
         self._begin()
         try:
             self._perform()  # actions that the previous turn left
-            if not self._ready:
+            if not self._ready and not self._read:
                 self._ready.extend(self.poller.poll())
-            while self._ready and self._performed < MAX_ACTIONS and self.now() < self._turn_ends:
-                ready, events = self._ready.popleft()
-                ready(events)
-                self._perform()
-            if not self._ready and not self.board.outbox:  # all input was read: now time may pass
+            self._take_input()
+            if not (self._ready or self._read or self.board.outbox):  # all input was read: now time may pass
                 self._handle_timeouts()
                 self._perform()
             self._flush()
         finally:
             self._in_turn = False
         self._rearm()
+
+    def _take_input(self) -> None:
+        """Read from the sockets that are ready, and hand on what was read, as far as the turn goes."""
+        board, outbox, read = self.board, self.board.outbox, self._read
+        while self._performed < MAX_ACTIONS and (now := self.now()) < self._turn_ends:
+            if read:
+                socket, data = read.popleft()
+                if data:
+                    board.received(socket, data, now)
+                else:
+                    board.received_eof(socket, now)
+            elif self._ready:
+                self._read_next()
+            else:
+                return
+            if outbox:
+                self._perform()
+
+    def _read_next(self) -> None:
+        """Read from the next sockets that are ready, before any of it is looked at: the kernel and the interpreter each
+        find their code in the caches of the processor."""
+        ready = self._ready
+        for _ in range(min(MAX_READS, len(ready))):
+            is_ready, events = ready.popleft()
+            if not is_ready(events):
+                return
 
     def _begin(self) -> None:
         self._in_turn = True  # `flush_outbox` does nothing now: the turn performs the actions of its inputs, in order
@@ -121,14 +151,20 @@ class Runner:
 
     def _perform(self) -> None:
         outbox, actions = self.board.outbox, self.actions
-        done = 0
-        for action in outbox:  # it may grow meanwhile
-            if self._performed >= MAX_ACTIONS:
-                break
-            done += 1
-            self._performed += 1
-            actions[type(action)](action)
-        del outbox[:done]
+        while outbox and self._performed < MAX_ACTIONS:
+            if len(outbox) == 1:  # the bytes that follow from it are not queued behind it
+                action = outbox.pop()
+                self._performed += 1
+                actions[type(action)](action)
+                continue
+            done = 0
+            for action in outbox:  # it may grow meanwhile
+                if self._performed >= MAX_ACTIONS:
+                    break
+                done += 1
+                self._performed += 1
+                actions[type(action)](action)
+            del outbox[:done]
 
     def _flush(self) -> None:
         """Send the bytes that this turn has written. A socket that takes them may be given more: send that, too."""
@@ -145,7 +181,7 @@ class Runner:
 
     def _rearm(self) -> None:
         """Before the loop waits: request a turn if anything is left to do, else set the alarm."""
-        if self.board.outbox or self._ready:
+        if self.board.outbox or self._ready or self._read:
             self._request_turn()
             return
         dues = (self.board.next_timeout(), self.timers.next())

@@ -128,7 +128,6 @@ class Calls:
         batch: Batch | None,
         entry: int,
         now: float,
-        *,
         queued: bool = False,
     ) -> None:
         """Record a call and start its handler, or let it wait. Raises RpcError to refuse it, before any change. With
@@ -157,8 +156,9 @@ class Calls:
         call = Call(number, connection.id, method, id, key, now + timeout, meta, batch, entry)
         self.records[number] = call
         if connection.calls is NOTHING:
-            connection.calls = {}
-        connection.calls[key] = number
+            connection.calls = {key: number}
+        else:
+            connection.calls[key] = number
         connection.made += 1
         if waits:
             self._wait(connection, call, params)

@@ -11,7 +11,7 @@ from posthouse.core.connections.connections import Connection
 from posthouse.core.connections.flow import Flow
 from posthouse.core.connections.state import ANSWER
 from posthouse.core.jsonrpc.messages import encode_error, encode_result, join_batch
-from posthouse.core.values.effects import Answer
+from posthouse.core.values.effects import Answer, Transmit
 from posthouse.core.values.errors import BATCH_REPLY_TOO_LARGE, RESPONSE_TOO_LARGE, ErrorObject
 from posthouse.core.values.peers import WireId
 from posthouse.core.values.shared import Shared
@@ -41,6 +41,7 @@ class Replies:
         self._config = shared.config
         self._outbox = shared.outbox
         self._flow = flow
+        self._backlogs = flow.backlogs
         self._left_out = self._too_large(BATCH_REPLY_TOO_LARGE, "max_batch_reply_bytes")
         self._left_out_bytes = len(encode_error(WireId(b""), self._left_out)) + 1
 
@@ -66,11 +67,13 @@ class Replies:
             return self.error(connection, batch, entry, id, self._too_large(RESPONSE_TOO_LARGE, "max_response_bytes"))
         if batch is not None:
             return self._report(connection, batch, entry, id, data)
-        if connection.pushable:
-            self._flow.send(connection.id, data)
-        else:
+        if not connection.pushable:
             connection.move(ANSWER)
             self._outbox.append(Answer(connection.id, data, None, None, connection.set_cookie))
+        elif connection.id in self._backlogs:
+            self._flow.send(connection.id, data)
+        else:
+            self._outbox.append(Transmit(connection.id, data))
         return None
 
     def error(

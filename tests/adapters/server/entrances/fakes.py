@@ -15,11 +15,15 @@ ID: Final = SocketId(3)
 
 
 class Board:
-    """Notes every input."""
+    """Notes every input. `attached`: the writers of sockets."""
 
     def __init__(self, told: list[Any], config: Config) -> None:
         self.config: Final = config
+        self.attached: Final[dict[SocketId, object]] = {}
         self._told: Final = told
+
+    def attach(self, socket: SocketId, writer: object) -> None:
+        self.attached[socket] = writer
 
     def received(self, socket: SocketId, data: bytes, now: float) -> None:
         self._told.append(("received", socket, data, now))
@@ -76,6 +80,14 @@ class Runner:
 
     def now(self) -> float:
         return self.time
+
+    def read(self, piece: tuple[SocketId, bytes]) -> None:
+        """Hand on what was read, at once."""
+        socket, data = piece
+        if data:
+            self.board.received(socket, data, self.time)
+        else:
+            self.board.received_eof(socket, self.time)
 
     def arm(self, seconds: float, reason: str, key: int) -> Any:
         self.told.append(("armed", seconds, reason, key))

@@ -169,6 +169,7 @@ class Bench(Runner):
         self.channel = Channel(ID, socket, made, self.forget)
         self.channel.start()
         assert self.take() == [("watch", 0, READ)]
+        assert self.board.attached == {ID: self.channel}
 
     def write(self, *pieces: bytes, report: bool = False) -> list[Any]:
         """Write, and flush. Returns what was told."""
@@ -191,6 +192,18 @@ class Bench(Runner):
 BLOCKED = BlockingIOError()
 BROKEN = ConnectionResetError()
 RESET = ("setsockopt", socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize(("size", "few"), [(4096, True), (4097, False), (0, True)])
+def test_more_than_4096_bytes_of_a_socket_are_many(size: int, few: bool) -> None:
+    bench = Bench(bytes(size), config=Config())
+    assert bench.channel.ready(READ) is few
+
+
+def test_a_socket_from_which_nothing_was_read_has_done_something_else() -> None:
+    assert Bench().channel.ready(WRITE) is False
+    assert Bench(BLOCKED).channel.ready(READ) is False
+    assert Bench(BROKEN).channel.ready(READ) is False
 
 
 def test_bytes_that_come_are_told_and_so_is_their_end() -> None:

@@ -19,7 +19,7 @@ class Note:
         self.asked: list[object] = []
         self._endpoints = endpoints
 
-    def write(self, data: bytes, *, report: bool) -> None:
+    def write(self, data: bytes, report: bool) -> None:
         self.asked.append((data, report))
 
     def end_writing(self) -> None:

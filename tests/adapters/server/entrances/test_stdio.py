@@ -204,7 +204,7 @@ class Bench(Runner):
         self.flush()
         return self.take()
 
-    def read(self) -> bytes:
+    def take_output(self) -> bytes:
         """What has come to the peer."""
         file: Any = self.descriptors.file(self.far_in)
         data: bytes | None = file.take(100_000)
@@ -255,7 +255,7 @@ def test_the_end_of_input_is_told_once_and_its_descriptor_is_closed() -> None:
     assert bench.step() == []
     assert bench.write(b"out") == []
     bench.step()
-    assert bench.read() == b"out"
+    assert bench.take_output() == b"out"
 
 
 def test_a_terminal_that_hangs_up_is_the_end_of_input() -> None:
@@ -294,10 +294,10 @@ def test_written_bytes_reach_the_peer_and_are_sent() -> None:
     bench = Bench()
     assert bench.write(b"abc") == []
     assert bench.step() == []
-    assert bench.read() == b"abc"
+    assert bench.take_output() == b"abc"
     assert bench.write(b"de", report=True) == []
     assert bench.step() == [("sent", 3, 2, 1.0)]
-    assert bench.read() == b"de"
+    assert bench.take_output() == b"de"
 
 
 def test_bytes_beyond_the_write_ahead_are_held_until_they_are_written() -> None:
@@ -306,11 +306,11 @@ def test_bytes_beyond_the_write_ahead_are_held_until_they_are_written() -> None:
     assert bench.write(b"gh") == [("held", 3, 2, 1.0)]
     assert bench.write(b"ij", report=True) == []
     assert bench.step() == [("sent", 3, 4, 1.0)]
-    assert bench.read() == b"abcd"
+    assert bench.take_output() == b"abcd"
     assert bench.step() == []
-    assert bench.read() == b"efgh"
+    assert bench.take_output() == b"efgh"
     bench.step()
-    assert bench.read() == b"ij"
+    assert bench.take_output() == b"ij"
     assert bench.step() == []
 
 
@@ -319,10 +319,10 @@ def test_the_writes_of_a_turn_are_given_to_the_thread_together() -> None:
     for data in (b"a", b"b", b"c"):
         bench.pipes.write(data, report=False)
     bench.step()
-    assert bench.read() == b""
+    assert bench.take_output() == b""
     bench.flush()
     bench.step()
-    assert bench.read() == b"abc"
+    assert bench.take_output() == b"abc"
 
 
 def test_no_write_is_larger_than_what_a_pipe_takes_without_blocking() -> None:
@@ -338,7 +338,7 @@ def test_no_write_is_larger_than_what_a_pipe_takes_without_blocking() -> None:
         patch.setattr(type(bench.descriptors), "write", writing)
         bench.write(b"x" * 10_000)
         bench.step()
-    assert (sizes, bench.read()) == ([4096, 4096, 1808], b"x" * 10_000)
+    assert (sizes, bench.take_output()) == ([4096, 4096, 1808], b"x" * 10_000)
 
 
 def test_the_loop_is_told_once_of_several_writes() -> None:
@@ -359,9 +359,9 @@ def test_it_closes_when_everything_was_written() -> None:
     assert bench.take() == [("held", 3, 6, 1.0)]
     assert bench.step() == [("sent", 3, 4, 1.0)]
     assert bench.pipes.open
-    assert bench.read() == b"abcd"
+    assert bench.take_output() == b"abcd"
     assert bench.step() == [("sent", 3, 2, 1.0), ("forget", 3), ("closed", 3, 1.0)]
-    assert bench.read() == b"ef"
+    assert bench.take_output() == b"ef"
     bench.machine.pass_time(0.1)
     assert bench.alive == []
     assert [*bench.descriptors.open()] == [bench.far_out, bench.far_in]
@@ -380,7 +380,7 @@ def test_a_half_close_changes_nothing() -> None:
     bench.flush()
     bench.write(b"abc")
     bench.step()
-    assert (bench.read(), bench.pipes.open) == (b"abc", True)
+    assert (bench.take_output(), bench.pipes.open) == (b"abc", True)
 
 
 def test_a_peer_that_reads_no_more_ends_it() -> None:
@@ -407,7 +407,7 @@ def test_closing_ends_both_threads_and_gives_every_descriptor_back() -> None:
     assert [*bench.descriptors.open()] == [bench.far_out, bench.far_in]
     bench.pipes.write(b"never written", report=False)
     bench.flush()
-    assert (bench.take(), bench.read()) == ([], b"abcd")
+    assert (bench.take(), bench.take_output()) == ([], b"abcd")
 
 
 def test_threads_that_wait_for_the_loop_end_when_it_is_closed() -> None:

@@ -108,6 +108,12 @@ def test_a_handshake_waits_for_what_it_needs_and_then_reading_begins() -> None:
     assert bench.done() == ["handshake"] * 4 + [("recv", 4096)]
 
 
+def test_a_handshake_is_something_else_than_a_few_bytes() -> None:
+    bench = Bench(WANT_READ, None, b"abc")
+    assert [bench.channel.ready(READ) for _ in range(2)] == [False, True]
+    assert bench.board.attached == {ID: bench.channel}
+
+
 def test_a_handshake_that_is_over_has_no_deadline(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "posthouse")
     bench = opened()

@@ -35,7 +35,9 @@ MAX_HEAD_BYTES: Final = KIB
 DIFFERING: Final = (
     *(name.encode() for name in CREDENTIALS),
     *b"baggage cf-connecting-ip cf-ray forwarded idempotency-key posthouse-timeout-ms traceparent tracestate".split(),
-    *b"x-amzn-trace-id x-correlation-id x-forwarded-for x-real-ip x-request-id".split(),
+    *b"x-amzn-trace-id x-b3-parentspanid x-b3-spanid x-b3-traceid x-client-ip x-cloud-trace-context".split(),
+    *b"x-correlation-id x-datadog-parent-id x-datadog-trace-id x-forwarded-for x-forwarded-port".split(),
+    *b"x-real-ip x-request-id x-request-start".split(),
 )
 """Fields of a caller, or of one request. Only the metadata of a call depends on their values."""
 

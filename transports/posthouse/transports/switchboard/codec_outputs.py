@@ -121,7 +121,9 @@ class CodecOutputs:
             if headers is not state.headers:
                 state.headers, state.credentials = headers, read_credentials(headers)
             credentials = state.credentials
-        self._gateway.receive(self._connect(state, peer, now, credentials), output.data, now)
+        connection = self._gateway.connect(peer, now, credentials=credentials)
+        self._sockets.settle(state, connection)
+        self._gateway.receive(connection, output.data, now)
 
     def _on_announced(self, state: SocketState, output: Announced, now: float) -> None:
         state.arrived = False  # the client behind a proxy was judged when the head came

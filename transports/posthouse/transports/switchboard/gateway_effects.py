@@ -42,12 +42,18 @@ from .sockets import BACKLOG, Sockets
 
 ANSWERED: Final = SocketPhase.ANSWERED
 
-PassedOn = Invoke | Cancel | Verify | AskStore | HashPassword | ComparePassword | Withdraw | Resolve | Emit | Drained
+Perform = Callable[[Any, float], None]
+
+PASSED_ON: Final[tuple[type, ...]] = (
+    *(Invoke, Cancel, Verify, AskStore, HashPassword),
+    *(ComparePassword, Withdraw, Resolve, Emit, Drained),
+)
 """Effects that are actions, too."""
 
 
 class GatewayEffects:
-    """`perform` has a function for each effect. Sockets whose codecs may have new output are put into `pending`."""
+    """`perform` has a function for each effect; None: the effect is passed on to the `outbox` as it is. Sockets whose
+    codecs may have new output are put into `pending`."""
 
     def __init__(
         self,
@@ -63,10 +69,11 @@ class GatewayEffects:
         self._effects: Final = gateway.outbox
         self._sockets: Final = sockets
         self._local_calls: Final = local_calls
-        self._outbox: Final = outbox
+        self.outbox: Final = outbox
         self._pending: Final = pending
         self._direct: Final = direct
-        self.perform: Final[dict[type, Callable[[Any, float], None]]] = {
+        self.perform: Final[dict[type, Perform | None]] = {
+            **dict.fromkeys(PASSED_ON),
             Accept: self._accept,
             Transmit: self._transmit,
             Multicast: self._multicast,
@@ -76,29 +83,16 @@ class GatewayEffects:
             PauseReading: self._pause_reading,
             ResumeReading: self._resume_reading,
             Heartbeat: self._heartbeat,
-            Invoke: self._pass_on,
-            Cancel: self._pass_on,
-            Verify: self._pass_on,
-            AskStore: self._pass_on,
-            HashPassword: self._pass_on,
-            ComparePassword: self._pass_on,
-            Withdraw: self._pass_on,
-            Resolve: self._pass_on,
-            Emit: self._pass_on,
             BeginDrain: self._begin_drain,
             StopAccepting: self._stop_accepting,
-            Drained: self._pass_on,
         }
-
-    def _pass_on(self, effect: PassedOn, now: float) -> None:
-        self._outbox.append(effect)
 
     def _begin_drain(self, effect: BeginDrain, now: float) -> None:
         for state in self._sockets.records.values():
             state.codec.drain()
 
     def _stop_accepting(self, effect: StopAccepting, now: float) -> None:
-        self._outbox.append(effect)
+        self.outbox.append(effect)
         for state in self._sockets.records.values():
             if state.connection is None and not state.codec_closed:
                 state.codec.close_idle(now)
@@ -138,7 +132,14 @@ class GatewayEffects:
             return
         state.advance(ANSWER)
         codec = state.codec
-        if self._goes_directly(effect, state):
+        if (
+            self._direct
+            and not (self._pending or codec.output)
+            and effect is self._effects[-1]
+            and effect.cookie is None
+            and state.phase is ANSWERED
+            and state.wire.clear
+        ):  # nothing must go before this answer, or before what follows it
             whole = codec.answer_whole(effect.data, effect.code, now)
             if whole is not None:
                 self._sockets.write(state, whole, now)
@@ -147,14 +148,6 @@ class GatewayEffects:
         fields = () if effect.cookie is None else (cookie_field(effect.cookie),)
         codec.answer(effect.data, effect.code, effect.retry_after, now, fields=fields)
         self._pending[state.socket] = state
-
-    def _goes_directly(self, effect: Answer, state: SocketState) -> bool:
-        """Is there nothing that must go before this answer, or before what follows it?"""
-        if not self._direct or self._pending or state.codec.output or effect is not self._effects[-1]:
-            return False
-        if effect.cookie is not None:
-            return False
-        return state.phase is ANSWERED and state.wire.clear
 
     def _hand_over(self, state: SocketState, effect: Answer, now: float) -> None:
         """The exchange ends when its answer has left, and the next request may begin."""

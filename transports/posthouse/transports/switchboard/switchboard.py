@@ -27,6 +27,7 @@ from .local_calls import LocalCalls
 from .socket_state import SocketEvent, SocketState
 from .sockets import WIRE_STALLED, Sockets
 from .work import Work
+from .write_queue import Writer
 
 
 class Switchboard:
@@ -55,6 +56,7 @@ class Switchboard:
         self._networks: Final = Networks(gateway.config.trust_proxies)
         self._timers = Timers()
         self._sockets = Sockets(gateway, self.outbox, self._timers)
+        self._records: Final = self._sockets.records
         pending: dict[SocketId, SocketState] = {}
         self._outputs = CodecOutputs(gateway, self._sockets, self.outbox, about)
         self._local_calls = LocalCalls(gateway, self.outbox)
@@ -79,9 +81,15 @@ class Switchboard:
         self._run(now)
         return socket
 
+    def attach(self, socket: SocketId, writer: Writer) -> None:
+        """From now on, this writer gets the bytes of a `Write` directly, while no action is queued."""
+        state = self._sockets.find(socket)
+        if state is not None and self._direct:
+            state.wire.writer = writer
+
     def received(self, socket: SocketId, data: bytes, now: float) -> None:
         """Bytes came. At most `config.read_bytes` of them."""
-        state = self._sockets.records.get(socket)
+        state = self._records.get(socket)
         if state is None or state.codec_closed:
             self._sockets.find(socket)
             return

@@ -6,7 +6,7 @@ A loop, never a recursion. This module may not know what an effect or an output 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.peers import SocketId
@@ -37,6 +37,7 @@ class Work:
     ) -> None:
         self._gateway: Final = gateway
         self._effects: Final = gateway.outbox
+        self._outbox: Final[list[Any]] = effects.outbox
         self._sockets: Final = sockets
         self._tell: Final = outputs.tell
         self._perform: Final = effects.perform
@@ -125,8 +126,12 @@ class Work:
 
     def _flush_effects(self, now: float) -> None:
         """Perform the gateway's effects, including new ones. Codecs that they move become pending."""
-        perform = self._perform
+        perform, outbox = self._perform, self._outbox
         effects = self._effects
         for effect in effects:
-            perform[type(effect)](effect, now)
+            function = perform[type(effect)]
+            if function is None:
+                outbox.append(effect)
+            else:
+                function(effect, now)
         effects.clear()

@@ -7,7 +7,7 @@ frame begins, because a frame that has begun must be finished.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import Final, Protocol
 
 from posthouse.core.values.peers import SocketId
 
@@ -19,13 +19,21 @@ NOTHING: Final[Waiting] = deque()
 """The queue of a socket that took everything so far. Never changed: an empty deque takes 760 bytes, for each socket."""
 
 
+class Writer(Protocol):
+    """The adapter's end of one socket, for bytes that overtake nothing."""
+
+    def write(self, data: bytes, report: bool) -> None:
+        """Perform a `Write` with these facts."""
+        ...
+
+
 class WriteQueue:
     """The bytes of one socket. `owed` bytes are with the adapter, which will report them as `sent`. `waiting_bytes`
     wait here: at most `ahead` bytes of a large frame are with the adapter at a time, and `_begun` bytes of the first
     waiting frame have left. `reported` bytes, the last ones, are counted by the gateway for its connection; those
-    before them belong to no connection."""
+    before them belong to no connection. `writer` gets the bytes of a `Write` directly, while no action is queued."""
 
-    __slots__ = ("_ahead", "_begun", "_outbox", "_socket", "_waiting", "owed", "reported", "waiting_bytes")
+    __slots__ = ("_ahead", "_begun", "_outbox", "_socket", "_waiting", "owed", "reported", "waiting_bytes", "writer")
 
     def __init__(self, socket: SocketId, outbox: list[Action], ahead: int) -> None:
         self._socket: Final = socket
@@ -36,6 +44,7 @@ class WriteQueue:
         self.owed = 0
         self.waiting_bytes = 0
         self.reported = 0
+        self.writer: Writer | None = None
 
     @property
     def clear(self) -> bool:
@@ -47,10 +56,13 @@ class WriteQueue:
         """The number of bytes that have not gone, as far as is known."""
         return self.owed + self.waiting_bytes
 
-    def write(self, frame: bytes, *, report: bool = False) -> int:
+    def write(self, frame: bytes, report: bool = False) -> int:
         """Queue one whole frame. With `report` it already counts as held. Returns how many bytes count from now on."""
         if not self._waiting and len(frame) <= self._ahead:
-            self._outbox.append(Write(self._socket, frame, report))
+            if self.writer is None or self._outbox:
+                self._outbox.append(Write(self._socket, frame, report))
+            else:
+                self.writer.write(frame, report)
             if report:
                 self.owed += len(frame)
             return 0

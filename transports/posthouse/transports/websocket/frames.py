@@ -36,7 +36,10 @@ _LONG: Final = Struct("!BBQ").pack
 
 def frame(first: int, payload: bytes) -> bytes:
     """A whole frame of a server, unmasked. `first` is its first byte: FIN, RSV1 and the opcode."""
-    return _header(first, len(payload), 0) + payload
+    size = len(payload)
+    if size <= MAX_CONTROL_BYTES:  # as `_header` says
+        return bytes((first, size)) + payload
+    return _header(first, size, 0) + payload
 
 
 def masked_frame(first: int, payload: bytes, key: bytes) -> bytes:

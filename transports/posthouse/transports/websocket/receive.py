@@ -19,7 +19,7 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessag
 from .deflate import Inflater, wire_limit
 from .failures import BINARY_REFUSED, BY_CODE, INVALID_DATA, PROTOCOL_ERROR, TOO_MANY_FRAGMENTS, Failed, too_large
 from .frames import BINARY, CONTINUATION, FIN, MASKED, MAX_CONTROL_BYTES, PING, PONG, RSV1, TEXT
-from .recogniser import KEY, TextPieces, is_plain, recognise_control, recognise_text
+from .recogniser import KEY, TextPieces, is_plain, read_text, recognise_control, recognise_text
 
 FRAGMENT_CHARGE: Final = 128
 """Each frame of an unfinished message adds so many bytes to `buffered`, beside its own."""
@@ -66,6 +66,7 @@ class Receiver:
         "_message",
         "_most",
         "_room",
+        "_short",
         "_text",
         "_wire",
         "backlog",
@@ -81,10 +82,10 @@ class Receiver:
         self._allows_binary = binary
         # Built for the first frame that needs a parser: idle connections and those with plain texts never do.
         self._connection: Connection | None = None
-        self._most = message_limit(config, authenticated=client or not config.require_authentication)
         self._message: Assembly | None = None
         self._text: TextPieces | None = None  # of the current data frame, if the parser is not needed
         self._inflater: Inflater | None = None
+        self.limit_messages(authenticated=client or not config.require_authentication)
         self._buffer = b""
         self._left = 0  # bytes of the current data frame that are still to come
         self._fragments = 0  # frames of the current message so far, and bytes that they announced
@@ -108,6 +109,7 @@ class Receiver:
     def limit_messages(self, *, authenticated: bool) -> None:
         """Limit the messages that begin from now on."""
         self._most = message_limit(self._config, authenticated=authenticated)
+        self._short = -1 if self._client else min(MAX_CONTROL_BYTES, self._most)
         if self._inflater is not None:
             self._inflater.most = self._most
 
@@ -117,6 +119,10 @@ class Receiver:
         texts: list[Text] = []
         if self.in_progress or self.backlog:
             return texts
+        size = len(data) - SHORT - KEY
+        if 0 <= size <= self._short and data[0] == WHOLE_TEXT and data[1] == MASKED | size:  # one short text
+            text = read_text(data, SHORT + KEY, SHORT + KEY + size, True)
+            return texts if text is None else [Text(text)]
         config, masked = self._config, not self._client
         at, end = 0, len(data)
         while end - at >= SHORT and data[at] == WHOLE_TEXT:
@@ -129,10 +135,12 @@ class Receiver:
                 extended = 2 if length == 126 else 8
                 length = int.from_bytes(data[at + SHORT : at + SHORT + extended], "big")
                 body += extended
+                if not is_plain(body - at, length, masked=masked):
+                    break
             stop = body + length
             if stop > end or length > self._most:
                 break
-            text = recognise_text(data, at, body, stop, masked=masked)
+            text = read_text(data, body, stop, masked)
             if text is None:
                 break
             texts.append(Text(text))

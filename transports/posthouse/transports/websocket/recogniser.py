@@ -31,6 +31,11 @@ def recognise_text(data: bytes, at: int, body: int, stop: int, *, masked: bool) 
     UTF-8."""
     if not is_plain(body - at, stop - body, masked=masked):
         return None
+    return read_text(data, body, stop, masked)
+
+
+def read_text(data: bytes, body: int, stop: int, masked: bool) -> bytes | None:
+    """The text that is the payload of a plain frame, from `body` to `stop`. None if it is not UTF-8."""
     text = data[body:stop]
     if masked:
         text = mask(text, data[body - KEY : body])

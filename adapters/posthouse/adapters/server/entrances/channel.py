@@ -24,6 +24,9 @@ Unsent = list[bytes | memoryview]
 NOTHING: Final[Unsent] = []
 """The unsent bytes of a socket that took everything. Never changed: a list takes 64 bytes, for each socket."""
 
+SMALL: Final = 4096
+"""More bytes than that are looked at before another socket is read from: many sockets may have as much."""
+
 WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 """The errors of a socket, with or without TLS, that is not ready after all."""
 
@@ -66,6 +69,7 @@ class Channel:
 
     def start(self) -> None:
         """Begin to read."""
+        self._runner.board.attach(self.id, self)
         self._watch()
 
     def _watch(self) -> None:
@@ -80,31 +84,27 @@ class Channel:
         self._runner.poller.watch(self.socket, self._watched, events, self)
         self._watched = events
 
-    def ready(self, events: int) -> None:
-        """The socket can be read from, or written to."""
+    def ready(self, events: int) -> bool:
+        """The socket can be read from, or written to. True: a few bytes were read."""
         if events & WRITE and self._blocked:
             self._blocked = False
             self.flush()
-        if events & READ and self._watched & READ:
-            self._read()
-
-    # In
-
-    def _read(self) -> None:
-        runner = self._runner
+        if not (events & READ and self._watched & READ):
+            return False
         try:
             data = self.socket.recv(self._read_bytes)
         except WOULD_BLOCK:
-            return
+            return False
         except OSError:
             self.close(abort=True)
-            return
-        if data:
-            runner.board.received(self.id, data, runner.now())
-        else:
+            return False
+        if not data:
             self._ended = True
             self._watch()
-            runner.board.received_eof(self.id, runner.now())
+        self._runner.read((self.id, data))
+        return len(data) <= SMALL
+
+    # In
 
     def stop_reading(self) -> None:
         self._reading = False
@@ -116,7 +116,7 @@ class Channel:
 
     # Out
 
-    def write(self, data: bytes, *, report: bool) -> None:
+    def write(self, data: bytes, report: bool) -> None:
         if self._unsent:
             self._unsent.append(data)
         else:

@@ -14,7 +14,7 @@ from posthouse.transports.switchboard.actions import CloseSocket, EndWriting, St
 class Endpoint(Protocol):
     """A socket, or a pair of pipes. The switchboard calls both a socket."""
 
-    def write(self, data: bytes, *, report: bool) -> None:
+    def write(self, data: bytes, report: bool) -> None:
         """Send these bytes at the end of the turn, after those that wait already. With `report` they count as held."""
         ...
 
@@ -57,7 +57,7 @@ class Endpoints:
     def write(self, action: Write) -> None:
         endpoint = self.by_id.get(action.socket)
         if endpoint is not None:
-            endpoint.write(action.data, report=action.report)
+            endpoint.write(action.data, action.report)
 
     def end_writing(self, action: EndWriting) -> None:
         endpoint = self.by_id.get(action.socket)

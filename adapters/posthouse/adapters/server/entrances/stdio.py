@@ -119,7 +119,7 @@ class Pipes:
 
     # Out
 
-    def write(self, data: bytes, *, report: bool) -> None:
+    def write(self, data: bytes, report: bool) -> None:
         self._written += data
         if report:
             self._counted += len(data)

@@ -61,27 +61,24 @@ class TlsChannel(Channel):
         else:
             self._opening = False
             self._runner.timers.disarm(self._timer)
-            self._watch()
+            super().start()
 
     def _watch(self) -> None:
         if not self._opening:
             super()._watch()
 
-    def ready(self, events: int) -> None:
+    def ready(self, events: int) -> bool:
         if self._opening:
             self._shake_hands()
-        else:
-            super().ready(events)
-
-    def _read(self) -> None:
-        super()._read()
+            return False
+        small = super().ready(events)
         # The selector does not see bytes that TLS has decrypted already.
-        if self._watched & READ and self._tls.pending():
+        if events & READ and self._watched & READ and self._tls.pending():
             self._runner.poller.call_soon(self._read_again)
+        return small
 
     def _read_again(self) -> None:
-        if self._watched & READ:
-            self._read()
+        self.ready(READ)
 
     def start_reading(self) -> None:
         """Read again, starting with the bytes that were decrypted already."""

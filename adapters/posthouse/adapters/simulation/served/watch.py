@@ -24,9 +24,22 @@ from posthouse.transports.codec import Text
 from posthouse.transports.switchboard.actions import Action, CloseSocket, Write
 from posthouse.transports.switchboard.socket_state import SocketState
 from posthouse.transports.switchboard.sockets import BACKLOG
+from posthouse.transports.switchboard.write_queue import Writer
 
 Identify = Callable[[Address], Identity | None]
 """Returns the identity of the client at an address, None if the world gave it none."""
+
+
+class WatchedWriter:
+    """The writer of one socket. What it writes is seen as the action for which it stands."""
+
+    def __init__(self, socket: SocketId, perform: Perform) -> None:
+        self._socket: Final = socket
+        self._perform: Final = perform
+
+    def write(self, data: bytes, report: bool) -> None:
+        """See a `Write`, and perform it."""
+        self._perform(Write(self._socket, data, report))
 
 
 class Watch:
@@ -77,9 +90,16 @@ class Watch:
         tell[Text] = partial(self._told_text, tell[Text])
         for kind, perform in runner.actions.items():
             runner.actions[kind] = partial(self._perform, perform)
+        seen: dict[str, Callable[..., Any]] = {"attach": partial(self._attach, self.board.attach)}
         for name in INPUTS["switchboard"]:
             input = self._guarded(name, getattr(self.board, name))
-            setattr(self.board, name, partial(self._opened, input) if name == "opened" else input)
+            seen[name] = partial(self._opened, input) if name == "opened" else input
+        for name, function in seen.items():
+            setattr(self.board, name, function)
+
+    def _attach(self, attach: Callable[[SocketId, Writer], None], socket: SocketId, writer: Writer) -> None:
+        perform = partial(self._perform, lambda action: writer.write(action.data, action.report))
+        attach(socket, WatchedWriter(socket, perform))
 
     def _perform(self, perform: Perform, action: Any) -> None:
         if not self.dead:
