@@ -4,44 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
-from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 
 from websockets.sync.client import connect
 
+from tests.adapters.asgi.programs import PROGRAM, free_port, wait_for
 from tests.adapters.loopback import ENVIRONMENT, PATIENCE, text
-
-PROGRAM = """
-from posthouse.adapters.asgi import asgi
-from posthouse.core import Service
-
-service = Service("small", public=True)
-
-@service.method
-async def add(a: int, b: int) -> int:
-    return a + b
-
-app = asgi(service)
-"""
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def wait_for(port: int, process: subprocess.Popen[str]) -> None:
-    """Return when the port accepts: granian says nothing then."""
-    while process.poll() is None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-            return
-    raise AssertionError("it has ended")
-
 
 def test_granian_serves_the_application_and_ends(tmp_path: Path) -> None:
     (tmp_path / "small.py").write_text(PROGRAM)

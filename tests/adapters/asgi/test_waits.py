@@ -1,10 +1,10 @@
-"""Waits that can be interrupted, and the sign that a host does not take something at once."""
+"""Waits that can be interrupted, and coroutines that have begun: did they wait?"""
 
 from __future__ import annotations
 
 import anyio
 import pytest
-from posthouse.adapters.asgi.waits import Sending, Wait
+from posthouse.adapters.asgi.waits import Begun, Wait
 
 pytestmark = pytest.mark.anyio
 
@@ -90,33 +90,31 @@ async def test_an_interrupt_that_the_awaited_swallows_leaves_the_task_as_it_was(
     await anyio.sleep(0)
 
 
-async def test_what_is_taken_at_once_is_not_held() -> None:
-    held: list[bool] = []
-
-    async def take() -> int:
-        return 3
-
-    assert await Sending(take(), lambda: held.append(True)) == 3
-    assert held == []
+async def test_a_coroutine_that_does_not_wait_is_done_at_once() -> None:
+    begun = Begun(three(times=0))
+    assert (begun.done, begun.value) == (True, 3)
 
 
-async def test_what_is_not_taken_at_once_is_held_once() -> None:
-    held: list[bool] = []
-
-    async def take() -> int:
+async def three(times: int) -> int:
+    for _ in range(times):
         await anyio.sleep(0)
-        await anyio.sleep(0.001)
-        return 3
+    return 3
 
-    assert await Sending(take(), lambda: held.append(True)) == 3
+
+async def test_one_that_waits_is_held_once_and_goes_on_when_it_is_awaited() -> None:
+    held: list[bool] = []
+    begun = Begun(three(times=2))
+    begun.held = lambda: held.append(True)
+    assert not begun.done
+    assert await begun == 3
     assert held == [True]
 
 
-async def test_an_exception_comes_out_of_what_is_sent_and_a_cancellation_goes_in() -> None:
+async def test_an_exception_comes_out_and_a_cancellation_goes_in() -> None:
     ends: list[str] = []
 
-    async def fail() -> None:
-        await anyio.sleep(0)
+    async def fail(times: int) -> None:
+        await three(times)
         raise BrokenPipeError
 
     async def wait() -> None:
@@ -126,7 +124,25 @@ async def test_an_exception_comes_out_of_what_is_sent_and_a_cancellation_goes_in
             ends.append("cleaned up")
 
     with pytest.raises(BrokenPipeError):
-        await Sending(fail(), lambda: None)
+        Begun(fail(0))
+    with pytest.raises(BrokenPipeError):
+        await Begun(fail(1))
     with anyio.move_on_after(0.01):
-        await Sending(wait(), lambda: None)
+        await Begun(wait())
     assert ends == ["cleaned up"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_an_interrupted_wait_closes_what_has_begun() -> None:
+    ends: list[str] = []
+
+    async def wait() -> None:
+        try:
+            await anyio.Event().wait()
+        finally:
+            ends.append("closed")
+
+    waits = Wait()
+    waits.interrupt()
+    assert await waits.until(Begun(wait())) is None
+    assert ends == ["closed"]

@@ -46,10 +46,17 @@ def handshake(*headers: tuple[bytes, bytes], path: str = "/ws") -> HostedRequest
 class Host:
     """One hosted board and what each of its sockets was sent. Those in `slow` do not take it at once."""
 
-    def __init__(self, config: Config = Config(), *, service: Service | None = None, policy: Policy = Policy()) -> None:
+    def __init__(
+        self,
+        config: Config = Config(),
+        *,
+        service: Service | None = None,
+        policy: Policy = Policy(),
+        direct: bool = True,
+    ) -> None:
         self.now = 0.0
         core = Gateway(service or calculator(), config, wall=1_700_000_000.0, entropy=counter())
-        self.board = HostedBoard(core, policy)
+        self.board = HostedBoard(core, policy, direct=direct)
         self.sent: dict[SocketId, list[bytes]] = {}
         self.closed: dict[SocketId, bool] = {}
         self.stopped: list[SocketId] = []
@@ -118,6 +125,23 @@ class Host:
         self, request: HostedRequest, address: Address = HERE, identity: Identity | None = None
     ) -> SocketId | None:
         socket = self.board.requested(request, address, self.now, identity=identity)
+        if socket is not None:
+            self.sent[socket] = []
+        self.run()
+        return socket
+
+    def whole(
+        self, request: HostedRequest, data: bytes, address: Address = HERE, identity: Identity | None = None
+    ) -> SocketId | None:
+        """A request whose body is here: one input, if its head is known."""
+        known = self.board.find(request, address, identity)
+        if known is None:
+            socket = self.request(request, address, identity)
+            if socket is not None:
+                self.body(socket, data)
+            return socket
+        framed = request.framed
+        socket = self.board.exchanged(known, data, address, self.now, framed=framed, identity=identity)
         if socket is not None:
             self.sent[socket] = []
         self.run()

@@ -54,7 +54,7 @@ class Storm:
         self.host = Host(CONFIG)
         self.requests: dict[SocketId, int] = {}  # with the bytes of its body
         self.websockets: list[SocketId] = []
-        self.whole: list[SocketId] = []
+        self.complete: list[SocketId] = []
         self.gone: list[SocketId] = []
         self.witness = Witness(exchanges_told=True)
         self.seen = 0
@@ -126,13 +126,20 @@ class Storm:
         if socket is not None:
             self.requests[socket] = 0
 
+    def whole(self) -> None:
+        data = self.random.choice(TEXTS)
+        socket = self.host.whole(call(path=self.random.choice(("/rpc", "/"))), data)
+        if socket is not None:
+            self.requests[socket] = len(data)
+            self.complete.append(socket)
+
     def body(self) -> None:
         socket = self.one(list(self.requests))
         if socket is not None:
             data, more = self.random.choice(TEXTS), self.random.random() < 0.3
-            if socket not in self.whole:
+            if socket not in self.complete:
                 self.requests[socket] += len(data)
-                self.whole += [] if more else [socket]
+                self.complete += [] if more else [socket]
             self.host.body(socket, data, more=more)
 
     def open(self) -> None:
@@ -183,6 +190,6 @@ class Storm:
 
 
 STEPS: Final = (
-    *(Storm.request, Storm.body, Storm.body, Storm.open, Storm.say, Storm.say, Storm.say),
+    *(Storm.request, Storm.whole, Storm.whole, Storm.body, Storm.body, Storm.open, Storm.say, Storm.say, Storm.say),
     *(Storm.push, Storm.slow, Storm.take, Storm.leave, Storm.finish, Storm.finish, Storm.wait),
 )

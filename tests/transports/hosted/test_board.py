@@ -9,6 +9,7 @@ from posthouse.core.values.peers import SocketId
 from posthouse.transports.hosted.messages import Accepted, Closing, Response
 from posthouse.transports.policy import Policy
 
+from tests.transports.board import HERE
 from tests.transports.board import call as text
 from tests.transports.board import result
 
@@ -118,6 +119,92 @@ def test_a_websocket_that_takes_nothing_is_closed_and_then_cut() -> None:
     assert socket not in host.closed
     host.pass_time(10.0)
     assert host.closed == {socket: False}
+
+
+# Whole calls
+
+
+def whole(host: Host, identity: Identity | None = None, *more: tuple[bytes, bytes], data: bytes = ADD) -> Response:
+    """The response to a whole call."""
+    socket = host.whole(call(*more, size=len(data)), data, identity=identity)
+    assert socket is not None
+    (response,) = host.sent[socket]
+    assert isinstance(response, Response)
+    assert host.closed[socket]
+    return response
+
+
+def test_a_whole_call_whose_head_is_known_is_one_input() -> None:
+    host = Host()
+    assert host.board.find(call(size=len(ADD)), HERE) is None
+    assert whole(host) == result(3)
+    assert host.board.find(call(size=len(ADD)), HERE) is not None
+    assert whole(host) == result(3)
+    later = text("later", b"[5]")
+    host.whole(call(size=len(later)), later)
+    socket = host.whole(call(size=len(later)), later)
+    assert socket is not None
+    host.board.complete(host.waiting[1].call, 5, host.now)
+    host.run()
+    assert host.sent[socket] == [result(5)]
+    host.board.complete(host.waiting[0].call, 5, host.now)
+    host.run()
+    host.at_rest()
+
+
+@pytest.mark.parametrize("data", [ADD, b"{", text("nope"), text("add", b"[1,2]", None), b"x" * 101])
+@pytest.mark.parametrize("draining", [False, True])
+def test_a_whole_call_is_answered_like_one_in_pieces(data: bytes, draining: bool) -> None:
+    answers = []
+    for direct in (True, False):
+        host = Host(Config(max_body_bytes=100, drain_notice=5.0), direct=direct)
+        whole(host, data=data)
+        if draining:
+            host.board.shut_down(host.now)
+        response = whole(host, data=data)
+        assert (host.board.find(call(size=len(data)), HERE) is None) is (not direct or len(data) > 100)
+        answers.append((response, response.status, response.fields))
+    assert answers[0] == answers[1]
+
+
+def test_a_body_that_is_larger_than_its_head_says_is_refused() -> None:
+    host = Host(Config(max_body_bytes=100))
+    host.answered(call(), b"{}")
+    socket = host.whole(call(), b"x" * 101)
+    assert socket is not None
+    assert [getattr(data, "status", None) for data in host.sent[socket]] == [413]
+    host.at_rest()
+
+
+def test_a_whole_call_above_a_limit_is_turned_away() -> None:
+    host = Host(Config(max_connections=1))
+    assert whole(host) == result(3)
+    host.open(handshake())
+    assert host.whole(call(size=len(ADD)), ADD) is None
+
+
+def test_a_known_head_says_nothing_about_its_caller() -> None:
+    host = Host(DEMANDING, service=guarded())
+    right, cookie = (b"authorization", b"Bearer right"), (b"cookie", b"__Host-posthouse=a")
+    for _ in range(2):
+        assert whole(host, Identity("ada")) == result(3)
+        assert whole(host).status == 401
+        assert host.board.find(call((b"cookie", b"other=a"), size=len(ADD)), HERE) is None
+    for _ in range(2):
+        host.whole(call(right, size=len(ADD)), ADD)
+        host.whole(call(cookie, size=len(ADD)), ADD)
+    assert host.board.find(call(right, size=len(ADD)), HERE) is not None
+    assert host.board.find(call(cookie, size=len(ADD)), HERE) is not None
+    assert host.board.find(call((b"cookie", b"other=a"), size=len(ADD)), HERE) is None
+    assert host.board.find(call(size=len(ADD)), HERE) is None
+
+
+def test_a_head_that_came_through_a_trusted_proxy_is_not_known() -> None:
+    host = Host(Config(trust_proxies=("10.0.0.1",)))
+    proxy = Address("10.0.0.1")
+    for _ in range(2):
+        assert host.board.find(call(), proxy) is None
+        host.whole(call(), b"{}", proxy)
 
 
 # Limits

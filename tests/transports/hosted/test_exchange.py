@@ -24,11 +24,12 @@ from posthouse.transports.codec import (
     Upgrade,
 )
 from posthouse.transports.forwarding import Networks, Proxy
-from posthouse.transports.hosted.exchange import HostedExchange
+from posthouse.transports.hosted.exchange import HostedExchange, Judging
+from posthouse.transports.hosted.known_requests import KnownRequests
 from posthouse.transports.hosted.messages import Accepted, Response
 from posthouse.transports.hosted.request import HostedRequest
 from posthouse.transports.hosted.websocket import HostedWebSocket
-from posthouse.transports.http.judgement import Judge
+from posthouse.transports.http.judgement import Judge, JudgedHead
 from posthouse.transports.paths import Paths
 from posthouse.transports.policy import Policy
 from posthouse.transports.websocket.handshake import SUBPROTOCOL
@@ -40,10 +41,14 @@ TRUSTING = Config(trust_proxies=("10.0.0.1",))
 PROXY = Proxy(TRUSTING, Networks(TRUSTING.trust_proxies), Address("10.0.0.1"))
 
 
+def judging(config: Config = SMALL) -> Judging:
+    policy = Policy(origins=("https://good.example",))
+    return Judging(Judge(config, policy, hosted=True), KnownRequests(config.max_head_bytes))
+
+
 def begun(request: HostedRequest, config: Config = SMALL, proxy: Proxy | None = None) -> HostedExchange:
     """The codec behind the judgement of a head."""
-    policy = Policy(origins=("https://good.example",))
-    codec = HostedExchange(config, Judge(config, policy, hosted=True), binary=False, now=0.0)
+    codec = HostedExchange(config, judging(config), binary=False, now=0.0)
     codec.begin(request, proxy)
     assert codec.output[0] == HeadRead()
     del codec.output[0]
@@ -123,6 +128,61 @@ def test_a_body_for_which_there_is_no_memory_is_refused() -> None:
     assert response(codec).status == 503
     codec.shed(0.0)
     assert len(codec.output) == 2
+
+
+# The direct ways
+
+
+def known(request: HostedRequest, rules: Judging) -> JudgedHead:
+    """The judgement of a head that came before."""
+    HostedExchange(SMALL, rules, binary=False, now=0.0).begin(request, None)
+    found = rules.known.find(request)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("size", "whole"), [(9, True), (10, True), (11, False)])
+def test_a_call_with_a_known_head_comes_at_once_if_its_body_is_within_the_limit(size: int, whole: bool) -> None:
+    rules = judging()
+    head = known(call(), rules)
+    codec = HostedExchange(SMALL, rules, binary=False, now=0.0)
+    exchange = codec.receive_whole_request(head, b"x" * size, framed=False)
+    if whole:
+        assert exchange == Exchange(b"x" * size, NO_META, "/rpc", call().headers)
+        assert (codec.output, codec.next_timeout(), codec.buffered) == ([], None, 0)
+    else:
+        assert exchange is None
+        assert response(codec).status == 413
+
+
+def test_a_result_goes_at_once_as_it_would_otherwise() -> None:
+    origin, request_id = (b"origin", b"https://good.example"), (b"x-request-id", b"abc")
+    for more in ((), (origin,), (request_id,), (origin, request_id)):
+        one, other = begun(call(*more)), begun(call(*more))
+        for codec in (one, other):
+            codec.receive_body(b"{}", 0.0, more=False)
+            codec.output.clear()
+        whole = one.answer_whole(b"[1]", None, 0.0)
+        assert one.output == []
+        other.answer(b"[1]", None, None, 0.0)
+        assert isinstance(whole, Response)
+        assert (whole, whole.status, whole.fields) == (b"[1]", 200, response(other).fields)
+
+
+@pytest.mark.parametrize(("data", "code"), [(None, None), (b"{}", PARSE_ERROR)])
+def test_other_answers_go_the_usual_way(data: bytes | None, code: int | None) -> None:
+    codec = begun(call())
+    assert codec.answer_whole(data, code, 0.0) is None
+    codec = begun(call())
+    codec.drain()
+    assert codec.answer_whole(b"{}", None, 0.0) is None
+
+
+def test_heads_of_trusted_proxies_are_not_kept() -> None:
+    rules = judging(TRUSTING)
+    request = call((b"x-forwarded-for", b"192.0.2.1"))
+    HostedExchange(TRUSTING, rules, binary=False, now=0.0).begin(request, PROXY)
+    assert rules.known.find(request) is None
 
 
 # What is not a call

@@ -23,6 +23,19 @@ def test_a_text_within_the_limit_is_handed_on_in_utf_8(text: str) -> None:
     assert websocket.buffered == len(text.encode())
 
 
+def test_the_direct_way_is_for_texts_that_nothing_is_before() -> None:
+    websocket = codec()
+    assert websocket.receive_whole_message("{}") == Text(b"{}")
+    assert websocket.receive_whole_message("x" * 11) is None
+    assert websocket.output == []
+    websocket.receive_message("{}", 0.0)
+    assert websocket.receive_whole_message("{}") is None
+    websocket = codec()
+    websocket.close(1000, 0.0)
+    websocket.output.clear()
+    assert websocket.receive_whole_message("{}") is None
+
+
 @pytest.mark.parametrize(
     ("message", "code", "reason"),
     [

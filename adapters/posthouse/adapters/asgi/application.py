@@ -22,9 +22,10 @@ from posthouse.core.values.stats import Health
 from posthouse.transports.paths import Paths
 from posthouse.transports.policy import Policy
 
-from .connection import HTTP_RESPONSE, Exchange, WebSocket
+from .exchange import Exchange
 from .hosting import Hosting
 from .scopes import Receive, Scope, Send, read_request
+from .websocket import HTTP_RESPONSE, WebSocket
 
 
 def asgi(
@@ -99,10 +100,8 @@ class Application:
         `at_root`: a route of the host has found it, so that its path does not matter."""
         if scope["type"] not in ("http", "websocket"):
             raise NotImplementedError(f"ASGI has no scope {scope['type']!r} that this application knows")
-        ways = await self._hosting.started()
-        request = read_request(scope)
-        if at_root:
-            request = replace(request, path="")
+        ways = self._hosting.here() or await self._hosting.started()
+        request = read_request(scope, at_root=at_root)
         if request.websocket:
             extended = HTTP_RESPONSE in (scope.get("extensions") or ())
             await WebSocket(ways, send, extended=extended).run(request, scope, receive, identity)

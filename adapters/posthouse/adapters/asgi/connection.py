@@ -1,4 +1,4 @@
-"""One request or WebSocket of an ASGI server: events that come go to the switchboard, its actions go out as events.
+"""The part of a connection that requests and WebSockets have alike: actions of the switchboard go out as events of ASGI.
 
 The switchboard sees a socket. `send` of ASGI is the only sign of the peer: while it waits, its bytes count as held.
 This module does not know what the bytes mean.
@@ -10,34 +10,23 @@ from collections import deque
 from typing import Final, NamedTuple
 
 import anyio
-import anyio.lowlevel
 from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.server.entrances.endpoints import Endpoints
-from posthouse.core.values.peers import Identity, SocketId
-from posthouse.transports.codec import Binary
+from posthouse.core.values.peers import SocketId
 from posthouse.transports.hosted.board import HostedBoard
-from posthouse.transports.hosted.messages import Accepted, Closing, Response
-from posthouse.transports.hosted.request import HostedRequest
 
-from .scopes import Message, Receive, Scope, Send, read_address
-from .waits import Sending, Wait
-
-GONE: Final = 1006
-"""The close code of a peer that has gone without one."""
-
-NOT_ACCEPTED: Final = 1008
-"""The close code for a handshake that is refused. Servers answer it with 403."""
-
-HTTP_RESPONSE: Final = "websocket.http.response"
-"""The extension of ASGI with which a handshake is refused by a whole HTTP response."""
+from .scopes import Send
+from .waits import Begun, Wait
 
 
 class Ways(NamedTuple):
-    """The parts of a running server that a connection needs."""
+    """The parts of a running server that a connection needs. `eager`: an event may be asked for before anybody waits
+    for it, and given back. trio cannot take that back."""
 
     runner: Runner
     board: HostedBoard
     endpoints: Endpoints
+    eager: bool
 
 
 class Connection:
@@ -45,12 +34,12 @@ class Connection:
     call, which sends what the switchboard wants sent."""
 
     def __init__(self, ways: Ways, send: Send) -> None:
+        self._ways: Final = ways
         self._runner: Final = ways.runner
         self._board: Final = ways.board
-        self._endpoints: Final = ways.endpoints
         self._send: Final = send
-        self._receiving: Final = Wait()
-        self._sending: Final = Wait()
+        self._receiving: Wait | None = None
+        self._sending: Wait | None = None
         self._unsent: Final[deque[tuple[bytes, bool]]] = deque()  # with: does it count as held?
         self._id = SocketId(0)
         self.open = False
@@ -59,19 +48,14 @@ class Connection:
         self._slow = False  # the host does not take the first of the unsent at once
         self._closing = False
         self._may_read = True
-        self._resumed = anyio.Event()
+        self._resumed: anyio.Event | None = None
 
-    def begin(self, request: HostedRequest, scope: Scope, identity: Identity | None) -> bool:
-        """Tell the switchboard of the request. False: it is turned away."""
-        now = self._runner.now()
-        id = self._board.requested(request, read_address(scope), now, identity=identity, host_scope=scope)
-        if id is None:
-            return False
+    def _begin(self, id: SocketId) -> None:
+        """The switchboard has this connection. Perform what follows."""
         self._id = id
         self.open = True
-        self._endpoints.by_id[id] = self
+        self._ways.endpoints.by_id[id] = self
         self._flush()
-        return True
 
     def _flush(self) -> None:
         """Perform what an input has left. This task sends the bytes."""
@@ -106,10 +90,12 @@ class Connection:
 
     def start_reading(self) -> None:
         self._may_read = True
-        self._resumed.set()
+        if self._resumed is not None:
+            self._resumed.set()
 
     async def _until_read(self) -> None:
         """Wait until the peer may be read, or something else happens."""
+        assert self._receiving is not None
         self._resumed = anyio.Event()
         await self._receiving.until(self._resumed.wait())
 
@@ -119,10 +105,12 @@ class Connection:
             return
         self.open = False
         self._unsent.clear()
-        self._endpoints.forget(self._id)
+        self._ways.endpoints.forget(self._id)
         self._board.closed(self._id, self._runner.now())
-        self._receiving.interrupt()
-        self._sending.interrupt()
+        if self._receiving is not None:
+            self._receiving.interrupt()
+        if self._sending is not None:
+            self._sending.interrupt()
         self._wake()
 
     def _wake(self) -> None:
@@ -138,8 +126,12 @@ class Connection:
         self._busy = True
         try:
             while self._unsent:
-                await self._sending.until(Sending(self._transmit(self._unsent[0][0]), self._hold))
-                self._slow = False
+                sent = Begun(self._transmit(self._unsent[0][0]))
+                if not sent.done:
+                    sent.held = self._hold
+                    self._sending = Wait()
+                    await self._sending.until(sent)
+                    self._slow = False
                 if self._unsent:  # it is still open
                     data, held = self._unsent.popleft()
                     if held:
@@ -176,125 +168,3 @@ class Connection:
     async def _transmit(self, data: bytes) -> None:
         """Send this as the events of ASGI."""
         raise NotImplementedError
-
-
-class Exchange(Connection):
-    """One HTTP request."""
-
-    async def run(self, request: HostedRequest, scope: Scope, receive: Receive, identity: Identity | None) -> None:
-        """From its head to its answer."""
-        if not self.begin(request, scope, identity):
-            await self._transmit(self._board.turned_away(request))
-            return
-        try:
-            await self._receive(receive)
-            await self._drain()
-        finally:
-            self._end()
-
-    async def _receive(self, receive: Receive) -> None:
-        """Take the body. Behind it, wait until the answer is there or the client has gone."""
-        more = True
-        while self.open and not self._unsent:
-            if not self._may_read:
-                await self._until_read()
-                continue
-            message = await self._receiving.until(receive())
-            if message is None:
-                return
-            if message["type"] == "http.disconnect":
-                self.close()
-            elif more:
-                more = message.get("more_body", False)
-                self._tell_body(message.get("body", b""), more)
-            else:
-                await anyio.lowlevel.checkpoint()  # a host may repeat the end of the body, and never wait
-
-    def _tell_body(self, data: bytes, more: bool) -> None:
-        self._board.received_body(self._id, data, self._runner.now(), more=more)
-        self._flush()
-
-    def _wake(self) -> None:
-        self._receiving.interrupt()
-
-    async def _transmit(self, data: bytes) -> None:
-        assert isinstance(data, Response)
-        await self._send({"type": "http.response.start", "status": data.status, "headers": list(data.fields)})
-        await self._send({"type": "http.response.body", "body": bytes(data)})
-
-
-class WebSocket(Connection):
-    """One WebSocket. One task reads, and sends what follows from it; another one sends everything else."""
-
-    def __init__(self, ways: Ways, send: Send, *, extended: bool) -> None:
-        super().__init__(ways, send)
-        self._extended: Final = extended
-        self._news = anyio.Event()
-
-    async def run(self, request: HostedRequest, scope: Scope, receive: Receive, identity: Identity | None) -> None:
-        """From its handshake to its end."""
-        message = await receive()
-        if message["type"] != "websocket.connect":
-            return
-        if not self.begin(request, scope, identity):
-            await self._transmit(self._board.turned_away(request))
-            return
-        try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._write)
-                await self._drain()
-                await self._read(receive)
-                group.cancel_scope.cancel()
-        finally:
-            self._end()
-
-    async def _read(self, receive: Receive) -> None:
-        while self.open:
-            if not self._may_read:
-                await self._until_read()
-                continue
-            message = await self._receiving.until(receive())
-            if message is None:
-                return
-            if message["type"] == "websocket.disconnect":
-                self._tell_left(message.get("code", GONE))
-                return
-            text = message.get("text")
-            self._board.received_message(self._id, message["bytes"] if text is None else text, self._runner.now())
-            self._flush()
-            if self._unsent or self._closing:
-                await self._drain()
-
-    def _tell_left(self, code: int) -> None:
-        self._board.left(self._id, code, self._runner.now())
-        self._flush()
-
-    async def _write(self) -> None:
-        while self.open:
-            await self._news.wait()
-            self._news = anyio.Event()
-            await self._drain()
-
-    def _wake(self) -> None:
-        self._news.set()
-
-    async def _transmit(self, data: bytes) -> None:
-        if isinstance(data, Accepted):
-            await self._send({"type": "websocket.accept", "subprotocol": data.subprotocol, "headers": []})
-        elif isinstance(data, Closing):
-            await self._send({"type": "websocket.close", "code": data.code, "reason": ""})
-        elif isinstance(data, Response):
-            await self._refuse(data)
-        elif isinstance(data, Binary):
-            await self._send({"type": "websocket.send", "bytes": bytes(data)})
-        else:
-            await self._send({"type": "websocket.send", "text": data.decode()})
-
-    async def _refuse(self, response: Response) -> None:
-        """Refuse the handshake: by the whole response, if the server can send one."""
-        if not self._extended:
-            await self._send({"type": "websocket.close", "code": NOT_ACCEPTED, "reason": ""})
-            return
-        start: Message = {"type": "websocket.http.response.start", "status": response.status}
-        await self._send({**start, "headers": list(response.fields)})
-        await self._send({"type": "websocket.http.response.body", "body": bytes(response)})

@@ -56,11 +56,16 @@ class Hosting:
         self._starting: anyio.Event | None = None
         self._deaf: Callable[[], None] | None = None
 
+    def here(self) -> Ways | None:
+        """The parts of the server, if it runs in this loop."""
+        return self.ways if self.ways is not None and self._loop is running_loop() else None
+
     async def started(self) -> Ways:
         """The parts of the server of this loop, which starts now if its service needs no lifespan."""
         while True:
-            if self.ways is not None and self._loop is running_loop():
-                return self.ways
+            ways = self.here()
+            if ways is not None:
+                return ways
             if self.service.lifespans:
                 raise UsageError(REMEDY.format(service=self.service.name))
             await self.start(Context())  # those of this request are of one client
@@ -89,7 +94,8 @@ class Hosting:
             self._starting.set()
             self._starting = None
         board: Any = server._runner.board
-        self.server, self.ways = server, Ways(server._runner, board, server._endpoints)
+        eager = asyncio_loop() is not None
+        self.server, self.ways = server, Ways(server._runner, board, server._endpoints, eager)
         self._deaf = hear_signals(server.shut_down)
 
     async def stop(self, error: BaseException | None) -> None:

@@ -16,14 +16,15 @@ T = TypeVar("T")
 
 
 class Wait:
-    """One wait at a time, in one task. `interrupt` ends it, and all later ones; it may be called from any other task of
-    the loop. While nothing waits it only ends the later ones."""
+    """One wait at a time, in the task that makes this. `interrupt` ends it, and all later ones; it may be called from
+    any other task of the loop. While nothing waits it only ends the later ones."""
 
-    __slots__ = ("_end", "interrupted")
+    __slots__ = ("_end", "_task", "interrupted")
 
     def __init__(self) -> None:
         self.interrupted = False
         self._end: Callable[[], object] | None = None
+        self._task: Final = None if asyncio_loop() is None else asyncio.current_task()
 
     def interrupt(self) -> None:
         """End the wait, or the next one."""
@@ -32,32 +33,15 @@ class Wait:
             if self._end is not None:
                 self._end()
 
-    def reset(self) -> None:
-        """Let later waits wait again."""
-        self.interrupted = False
-
     async def until(self, awaited: Awaitable[T]) -> T | None:
         """Wait for this and return its result. None: the wait was interrupted."""
         if self.interrupted:
-            if asyncio.iscoroutine(awaited):
+            if isinstance(awaited, Coroutine | Begun):
                 awaited.close()
             return None
-        try:
-            return await (self._on_trio(awaited) if asyncio_loop() is None else self._on_asyncio(awaited))
-        finally:
-            self._end = None
-
-    async def _on_trio(self, awaited: Awaitable[T]) -> T | None:
-        import trio
-
-        with trio.CancelScope() as scope:
-            self._end = scope.cancel
-            return await awaited
-        return None
-
-    async def _on_asyncio(self, awaited: Awaitable[T]) -> T | None:
-        task = asyncio.current_task()
-        assert task is not None
+        task = self._task
+        if task is None:
+            return await self._on_trio(awaited)
         before = task.cancelling()
         self._end = task.cancel
         try:
@@ -66,26 +50,53 @@ class Wait:
             if self.interrupted and task.uncancel() <= before:
                 return None
             raise
+        finally:
+            self._end = None
         if self.interrupted:
             task.uncancel()  # what it awaited has taken the cancellation
         return value
 
+    async def _on_trio(self, awaited: Awaitable[T]) -> T | None:
+        import trio
 
-class Sending(Generic[T]):
-    """Awaits that the host takes something. `held` is called if it does not take it at once: that is the only sign of a
-    slow peer that ASGI has."""
+        try:
+            with trio.CancelScope() as scope:
+                self._end = scope.cancel
+                return await awaited
+        finally:
+            self._end = None
+        return None
 
-    __slots__ = ("_held", "_taken")
 
-    def __init__(self, taken: Coroutine[Any, Any, T], held: Callable[[], object]) -> None:
-        self._taken: Final = taken
-        self._held: Final = held
+class Begun(Generic[T]):
+    """A coroutine that has run until it waits. `done`: it never waited, and `value` is its result. Otherwise await it,
+    once, or `close` it. `held` is called when it is awaited."""
+
+    __slots__ = ("_begun", "_wanted", "done", "held", "value")
+
+    value: T
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self._begun: Final = coroutine
+        self.held: Callable[[], object] | None = None
+        try:
+            self._wanted = coroutine.send(None)
+        except StopIteration as end:
+            self.value = end.value
+            self.done = True
+        else:
+            self.done = False
+
+    def close(self) -> None:
+        """Wait no longer."""
+        self._begun.close()
 
     def __await__(self) -> Generator[Any, Any, T]:
-        send, throw = self._taken.send, self._taken.throw
+        send, throw = self._begun.send, self._begun.throw
+        wanted = self._wanted
         try:
-            wanted = send(None)
-            self._held()
+            if self.held is not None:
+                self.held()
             while True:
                 try:
                     value = yield wanted

@@ -12,15 +12,18 @@ from msgspec.structs import replace
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.close_reasons import DRAINING, MAX_CONNECTIONS
 from posthouse.core.values.peers import Address, Identity, SocketId
+from posthouse.transports.credentials import read_credentials
 from posthouse.transports.forwarding import Proxy
-from posthouse.transports.http.answers import UNKNOWN, not_admitted_answer, read_fields
+from posthouse.transports.http.answers import UNKNOWN, not_admitted_answer
 from posthouse.transports.http.challenges import Challenges
-from posthouse.transports.http.judgement import Judge
+from posthouse.transports.http.judgement import Judge, JudgedHead
 from posthouse.transports.policy import Policy
+from posthouse.transports.switchboard.socket_state import SocketState
 from posthouse.transports.switchboard.switchboard import Switchboard
 
-from .exchange import HostedExchange
-from .messages import Response
+from .exchange import HostedExchange, Judging
+from .known_requests import KnownRequests
+from .messages import Response, answer_response
 from .request import HostedRequest
 from .websocket import HostedWebSocket
 
@@ -42,9 +45,11 @@ class HostedBoard(Switchboard):
     ) -> None:
         super().__init__(gateway, policy, about, direct=direct)
         policy, challenges = self._policy, Challenges.of(gateway.schemes)
-        self._demanding: Final = Judge(self.config, policy, challenges, hosted=True)
         open_to_all = replace(self.config, require_authentication=False)
-        self._undemanding: Final = Judge(open_to_all, policy, challenges, hosted=True)
+        self._demanding, self._undemanding = [
+            Judging(Judge(config, policy, challenges, hosted=True), KnownRequests(config.max_head_bytes))
+            for config in (self.config, open_to_all)
+        ]
 
     def requested(
         self,
@@ -59,27 +64,76 @@ class HostedBoard(Switchboard):
         `turned_away` returns. `identity` is the caller's, if the host knows it. None: the identity that the policy
         gives to everybody. `host_scope` is for handlers."""
         trusted = self._networks.trust(address)
-        socket = self.gateway.accepted(address, now, trusted=trusted)
-        if socket is None:
+        added = self._add(address, now, trusted, identity, host_scope)
+        if added is None:
             self._run(now)
-        else:
-            identity = self._policy.identity if identity is None else identity
-            judge = self._undemanding if identity.authenticated else self._demanding
-            codec = HostedExchange(self.config, judge, binary=self._policy.binary, now=now)
-            if self.gateway.draining:
-                codec.drain()
-            state = self._sockets.add(socket, address, codec, identity, ahead=WHOLE)
-            state.host_scope = host_scope
-            codec.begin(request, Proxy(self.config, self._networks, address) if trusted else None)
+            return None
+        state, codec = added
+        codec.begin(request, Proxy(self.config, self._networks, address) if trusted else None)
+        self._run(now, state)
+        return state.socket
+
+    def find(self, request: HostedRequest, address: Address, identity: Identity | None = None) -> JudgedHead | None:
+        """How a call with this head is judged, for `exchanged`. None: its head is not known, give it to `requested`.
+        Changes nothing."""
+        if not self._direct or self._networks.trust(address):
+            return None
+        identity = self._policy.identity if identity is None else identity
+        if identity.authenticated:
+            return self._undemanding.known.find(request)
+        judged = self._demanding.known.find(request)
+        if judged is not None and self.config.require_authentication and read_credentials(judged.headers) is None:
+            return None  # the value of a cookie was cut out, too, and it may have been another one
+        return judged
+
+    def exchanged(
+        self,
+        judged: JudgedHead,
+        data: bytes,
+        address: Address,
+        now: float,
+        *,
+        framed: bool = False,
+        identity: Identity | None = None,
+        host_scope: Any = None,
+    ) -> SocketId | None:
+        """A whole call came: `requested` and `received_body` in one, for a head that `find` has found. `framed`: that
+        of its request. Returns None as `requested` does."""
+        added = self._add(address, now, False, identity, host_scope)
+        if added is None:
+            self._run(now)
+            return None
+        state, codec = added
+        self.gateway.head_read(state.socket, now)
+        exchange = codec.receive_whole_request(judged, data, framed=framed)
+        if exchange is None:
             self._run(now, state)
-        return socket
+        else:
+            self._work.hand_on(state, (exchange,), now)
+        return state.socket
+
+    def _add(
+        self, address: Address, now: float, trusted: bool, identity: Identity | None, host_scope: Any
+    ) -> tuple[SocketState, HostedExchange] | None:
+        """A socket for a request, unless a limit or a shut-down refuses it."""
+        gateway = self.gateway
+        socket = gateway.accepted(address, now, trusted=trusted)
+        if socket is None:
+            return None
+        identity = self._policy.identity if identity is None else identity
+        judging = self._undemanding if identity.authenticated else self._demanding
+        codec = HostedExchange(self.config, judging, binary=self._policy.binary, now=now)
+        if gateway.draining:
+            codec.drain()
+        state = self._sockets.add(socket, address, codec, identity, ahead=WHOLE)
+        state.host_scope = host_scope
+        return state, codec
 
     def turned_away(self, request: HostedRequest) -> Response:
         """The answer to a request that `requested` has refused."""
         reason = MAX_CONNECTIONS if self.accepting else DRAINING
         answer = not_admitted_answer(reason, None, in_json=not request.websocket)
-        head, data = answer.write(UNKNOWN, close=False)
-        return Response(data, answer.status, read_fields(head))
+        return answer_response(answer, UNKNOWN, close=False)
 
     def received_body(self, socket: SocketId, data: bytes, now: float, *, more: bool) -> None:
         """A piece of the body of a request came, the last one unless there is `more`."""
@@ -91,9 +145,14 @@ class HostedBoard(Switchboard):
     def received_message(self, socket: SocketId, message: str | bytes, now: float) -> None:
         """One whole message of a WebSocket came: a text, or a binary one."""
         state = self._sockets.find(socket)
-        if state is not None and isinstance(state.codec, HostedWebSocket):
-            state.codec.receive_message(message, now)
+        if state is None or not isinstance(codec := state.codec, HostedWebSocket):
+            return
+        text = codec.receive_whole_message(message) if self._direct and not state.stopped else None
+        if text is None:
+            codec.receive_message(message, now)
             self._run(now, state)
+        else:
+            self._work.hand_on(state, (text,), now)
 
     def left(self, socket: SocketId, code: int, now: float) -> None:
         """The peer of a WebSocket has gone, with this close code. `closed` must follow."""

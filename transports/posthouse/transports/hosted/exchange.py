@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 from posthouse.core.values.close_reasons import CloseReason
 from posthouse.core.values.config import Config
@@ -36,7 +37,6 @@ from posthouse.transports.http.answers import (
     exchange_answer,
     field_lines,
     not_admitted_answer,
-    read_fields,
     refusal_answer,
 )
 from posthouse.transports.http.bodies import BODY_TIMED_OUT, NO_MEMORY, body_deadline, too_large
@@ -45,11 +45,25 @@ from posthouse.transports.http.routes import PREFLIGHT_FIELDS, Call, Preflight
 from posthouse.transports.refusal import Refusal
 from posthouse.transports.websocket.handshake import UPGRADE_REQUIRED
 
-from .messages import Accepted, Response
+from .known_requests import KnownRequests
+from .messages import Accepted, answer_response, result_response
 from .request import HostedRequest, read_head
 from .state import TRANSITIONS, HostedEvent, HostedState
 from .websocket import HostedWebSocket
 from .whole import Whole
+
+# The state and the events of every call: to look up a member of an enumeration takes longer than to follow the table.
+BODY: Final = HostedState.BODY
+REQUEST: Final = HostedEvent.REQUEST
+ANSWER: Final = HostedEvent.ANSWER
+CLOSE: Final = HostedEvent.CLOSE
+
+
+class Judging(Struct, frozen=True):
+    """The rules for heads, and the heads that they have judged."""
+
+    judge: Judge
+    known: KnownRequests
 
 
 class HostedExchange(Whole):
@@ -57,14 +71,14 @@ class HostedExchange(Whole):
     `Upgrade` or an `Announced` call `accept` or `refuse`. After the answer it shuts when `proceed` says that all has
     left."""
 
-    def __init__(self, config: Config, judge: Judge, *, binary: bool, now: float) -> None:
+    def __init__(self, config: Config, judging: Judging, *, binary: bool, now: float) -> None:
         self.output: list[Output] = []
         self._config: Final = config
-        self._judge: Final = judge
+        self._judging: Final = judging
         self._binary: Final = binary
         self._since = now
-        self._state = HostedState.BODY
-        self._body: Final = Assembly()
+        self._state = BODY
+        self._body: Assembly | None = None
         self._judged: JudgedHead | None = None
         self._client: Address | None = None
         self._options = UNKNOWN
@@ -81,13 +95,16 @@ class HostedExchange(Whole):
         """Judge the head. If a call follows, its body is awaited."""
         self.output.append(HeadRead())
         self._can_close = not request.framed
-        paths = self._judge.policy.paths
+        paths = self._judging.judge.policy.paths
         head = read_head(request, self._config, paths)
         if isinstance(head, Refusal):
             self._refuse(head)
             return
-        judged, self._client = self._judge.judge(head, proxy)
-        judged = self._judged = replace(named(judged), path=request.full_path)
+        judged, self._client = self._judging.judge.judge(head, proxy)
+        judged = replace(judged, path=request.full_path)
+        if proxy is None:
+            self._judging.known.keep(request, head, judged)
+        judged = self._judged = named(judged)
         self._options = judged.options
         wanted = judged.wanted
         if isinstance(wanted, Refusal):
@@ -96,51 +113,66 @@ class HostedExchange(Whole):
             self._refuse(Refusal(404, paths.no_websocket) if request.websocket else UPGRADE_REQUIRED)
         elif isinstance(wanted, Handshake):
             self._handshake = wanted
-            self._move(HostedEvent.REQUEST)
+            self._move(REQUEST)
             path, headers, meta = judged.path, judged.headers, judged.meta
             self.output.append(Upgrade(wanted, path, headers, meta, self._client, judged.ignored))
         elif isinstance(wanted, Preflight):
             self._answer_alone(Answered(204), Answer(204, fields=field_lines(PREFLIGHT_FIELDS)))
         elif isinstance(wanted, Probe):
-            self._move(HostedEvent.REQUEST)
+            self._move(REQUEST)
             self._probe = Probe(wanted.path, judged.headers, self._client)
             self.output.append(self._probe)
         elif self._client is not None:
-            self._move(HostedEvent.REQUEST)
+            self._move(REQUEST)
             self.output.append(Arrived(self._client))
         else:
             self._announce(judged)
+
+    def receive_whole_request(self, judged: JudgedHead, data: bytes, *, framed: bool) -> Exchange | None:
+        """The direct way in, instead of `begin` and `receive_body`: a call whose head is known, and its body. None: the
+        body is too large, and refused."""
+        self._can_close = not framed
+        self._judged = judged
+        self._options = judged.options
+        if len(data) > self._config.max_body_bytes:
+            self._refuse(too_large(self._config))
+            return None
+        self._move(REQUEST)
+        return Exchange(data, judged.meta, judged.path, judged.headers, None, judged.ignored)
 
     def _announce(self, judged: JudgedHead) -> None:
         """If the credentials are to be verified before the body is read, do not read it until then."""
         if isinstance(judged.wanted, Call) and judged.wanted.announced:
             self._announced = True
-            self._move(HostedEvent.REQUEST)
+            self._move(REQUEST)
             head = Announced(judged.meta, judged.path, judged.headers, self._client, judged.ignored)
             self.output += (Pause(), head)
 
     def receive_body(self, data: bytes, now: float, *, more: bool) -> None:
         """A piece of the body came, the last one unless there is `more`."""
         judged = self._judged
-        if self._state is not HostedState.BODY:
+        if self._state is not BODY:
             return
         assert judged is not None
-        self._body.add(data)
-        if self._body.size > self._config.max_body_bytes:
+        body = self._body
+        if body is None:
+            body = self._body = Assembly()
+        body.add(data)
+        if body.size > self._config.max_body_bytes:
             self._refuse(too_large(self._config))
         elif not more:
-            self._move(HostedEvent.REQUEST)
-            body, client, ignored = self._body.take(), self._client, judged.ignored
-            self.output.append(Exchange(body, judged.meta, judged.path, judged.headers, client, ignored))
+            self._move(REQUEST)
+            client, ignored = self._client, judged.ignored
+            self.output.append(Exchange(body.take(), judged.meta, judged.path, judged.headers, client, ignored))
 
     @property
     def buffered(self) -> int:
         """The bytes of a body that is not whole."""
-        return self._body.size
+        return 0 if self._body is None else self._body.size
 
     def shed(self, now: float) -> None:
         """Refuse the body that is being received, if there is one."""
-        if self._state is HostedState.BODY:
+        if self._state is BODY:
             self._refuse(NO_MEMORY)
 
     # Answers
@@ -180,6 +212,13 @@ class HostedExchange(Whole):
         """End the exchange. `data` None: there is nothing to say. `code` is the JSON-RPC error's, or None."""
         self._answer(exchange_answer(data, code, retry_after, fields))
 
+    def answer_whole(self, data: bytes | None, code: int | None, now: float) -> bytes | None:
+        """The direct way out, for a result on a connection that stays open."""
+        if data is None or code is not None or self._draining:
+            return None
+        self._move(ANSWER)
+        return result_response(data, self._options)
+
     def respond(self, status: int, data: bytes, now: float) -> None:
         """End the probe with JSON."""
         self._answer(Answer(status, data))
@@ -193,7 +232,7 @@ class HostedExchange(Whole):
         self._shut()
 
     def _refuse(self, refusal: Refusal) -> None:
-        self._body.clear()
+        self._body = None
         answered = Answered(refusal.status, refusal.reason, refusal.rejected_value, self._client)
         self._answer_alone(answered, refusal_answer(refusal), last=not refusal.keep)
 
@@ -204,9 +243,9 @@ class HostedExchange(Whole):
 
     def _answer(self, answer: Answer, *, last: bool = False) -> None:
         """Answer. After the `last` answer the host closes the socket, if this version of HTTP has a word for it."""
-        self._move(HostedEvent.ANSWER)
-        head, data = answer.write(self._options, close=self._can_close and (last or self._draining))
-        self.output.append(Send(Response(data, answer.status, read_fields(head))))
+        self._move(ANSWER)
+        close = self._can_close and (last or self._draining)
+        self.output.append(Send(answer_response(answer, self._options, close=close)))
 
     # The end
 
@@ -220,7 +259,7 @@ class HostedExchange(Whole):
 
     def _shut(self) -> None:
         if self._state is not HostedState.CLOSED:
-            self._move(HostedEvent.CLOSE)
+            self._move(CLOSE)
             self.output.append(Shut())
 
     def _move(self, event: HostedEvent) -> None:
@@ -230,9 +269,9 @@ class HostedExchange(Whole):
 
     def next_timeout(self) -> float | None:
         """When the body must be whole, or faster."""
-        if self._state is not HostedState.BODY:
+        if self._state is not BODY:
             return None
-        return body_deadline(self._config, self._since, self._body.size)
+        return body_deadline(self._config, self._since, self.buffered)
 
     def handle_timeout(self, now: float) -> None:
         """Refuse a body that takes too long."""

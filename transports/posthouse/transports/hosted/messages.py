@@ -5,9 +5,10 @@ An adapter gets each of them whole, as the data of one `Write`. A text is plain 
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Final, Self
 
 from posthouse.transports.fields import Fields
+from posthouse.transports.http.answers import UNKNOWN, Answer, ResponseOptions, read_fields
 
 
 class Response(bytes):
@@ -20,6 +21,24 @@ class Response(bytes):
         response = super().__new__(cls, body)
         response.status, response.fields = status, fields
         return response
+
+
+RESULT_FIELDS: Final = read_fields(Answer(200).write(UNKNOWN, close=False)[0])[:-1]
+"""The fields of a response with a result, without its length, which is the last."""
+
+
+def answer_response(answer: Answer, options: ResponseOptions, *, close: bool) -> Response:
+    """The response that gives this answer."""
+    head, data = answer.write(options, close=close)
+    return Response(data, answer.status, read_fields(head))
+
+
+def result_response(data: bytes, options: ResponseOptions) -> Response:
+    """The response with a result, on a connection that stays open."""
+    length = (b"content-length", b"%d" % len(data))
+    if not options.lines:
+        return Response(data, 200, (*RESULT_FIELDS, length))
+    return Response(data, 200, (*RESULT_FIELDS, length, *read_fields(b"\r\n%b\r\n" % options.lines)))
 
 
 class Accepted(bytes):

@@ -34,7 +34,7 @@ AROUND_LINE: Final = len(b"  HTTP/1.1\r\n\r\n")
 class HostedRequest(Struct, frozen=True, gc=False):
     """The head of a request, or of a WebSocket's handshake. `path` is that below the place where the host has mounted
     the server, decoded; `full_path` is the whole one, for handlers. `target_bytes` is the size of the target as it was
-    sent. Names of `headers` are in lower case. `version` is that of HTTP, such as b"1.1" or b"2"."""
+    sent. `headers` are as the host has read them. `version` is that of HTTP, such as b"1.1" or b"2"."""
 
     method: bytes
     path: str
@@ -51,18 +51,23 @@ class HostedRequest(Struct, frozen=True, gc=False):
         return not self.version.startswith(b"1.")
 
 
+def head_bytes(request: HostedRequest) -> int:
+    """The size of the head, as it is sent with HTTP/1.1."""
+    size = AROUND_LINE + len(request.method) + request.target_bytes
+    for name, value in request.headers:
+        size += len(name) + len(value) + AROUND_FIELD
+    return size
+
+
 def read_head(request: HostedRequest, config: Config, paths: Paths) -> Head | Refusal:
     """The head of this request, or its refusal: it is above a limit, or can be read in two ways. The root stands for
     one of the `paths`: a request calls, a WebSocket opens."""
-    headers = request.headers
+    headers = tuple([(name.lower(), value.strip(b" \t")) for name, value in request.headers])
     if request.target_bytes > config.max_target_bytes:
         return LONG_TARGET
     if len(headers) > config.max_headers:
         return MANY_HEADERS
-    size = AROUND_LINE + len(request.method) + request.target_bytes
-    for name, value in headers:
-        size += len(name) + len(value) + AROUND_FIELD
-    if size > config.max_head_bytes:
+    if head_bytes(request) > config.max_head_bytes:
         return LARGE_HEAD
     fields = join(headers)
     if fields is None:

@@ -39,6 +39,13 @@ class HostedWebSocket(Whole):
         """Limit the messages that come from now on."""
         self._max_bytes = message_limit(self._config, authenticated=authenticated)
 
+    def receive_whole_message(self, message: str | bytes) -> Text | None:
+        """The direct way in: the text, if nothing else waits. None: nothing has changed."""
+        if self.output or not self._open:
+            return None
+        read = self._read(message)
+        return None if isinstance(read, Failed) else Text(read)
+
     def receive_message(self, message: str | bytes, now: float) -> None:
         """One whole message came: a text, or a binary one."""
         if not self._open:

@@ -118,19 +118,23 @@ class KnownHeads:
             return
         parts, values = _cut(raw)
         if values:
-            self._put(self._cut, parts, _without_values(judged, parts))
+            put(self._cut, parts, without_values(judged, parts), self._most)
         else:
-            self._put(self._whole, raw, judged)
-
-    def _put(self, heads: dict[K, V], key: K, judged: V) -> None:
-        if len(heads) >= self._most and key not in heads:
-            if not heads:
-                return
-            del heads[next(iter(heads))]
-        heads[key] = judged
+            put(self._whole, raw, judged, self._most)
 
 
-def _without_values(judged: JudgedHead, parts: tuple[bytes, ...]) -> CutHead:
+def put(heads: dict[K, V], key: K, judged: V, most: int) -> None:
+    """Keep at most so many heads: the oldest one makes room."""
+    if len(heads) >= most and key not in heads:
+        if not heads:
+            return
+        del heads[next(iter(heads))]
+    heads[key] = judged
+
+
+def without_values(judged: JudgedHead, parts: tuple[bytes, ...]) -> CutHead:
+    """The judgement without the values that differ. `parts`: the pieces of the head's bytes around them, with the names
+    of their fields in between."""
     headers = judged.headers
     cut = [(place, name) for place, (name, _) in enumerate(headers) if name in DIFFERING]
     pieces = [b"%b\r\n%b:" % (text, name) for text, name in zip(parts[:-1:2], parts[1::2], strict=True)]
