@@ -27,6 +27,7 @@ MEASUREMENTS: Final = {
     "simulation": "simulated.worlds",
     "websocket": "calls.over_websocket",
     "http": "calls.over_http",
+    "asgi": "hosted.beside_frameworks",
     "size": "growth.with_size",
     "depth": "growth.with_depth",
     "connections": "growth.with_connections",

@@ -28,6 +28,7 @@ def text(figures: Figures) -> str:
         ("Other shapes: the floor in µs, the others in relation to it.", sections.shapes(figures, "websocket")),
         ("## A call over HTTP", sections.calls(figures, sections.HTTP)),
         ("Other shapes: the floor in µs, the others in relation to it.", sections.shapes(figures, "http")),
+        ("## As an ASGI application", sections.hosted(figures)),
         ("## How the cost grows", plots(figures)),
         ("## Connections, broadcasts and latency", sections.opening(figures)),
         ("", idle(figures)),

@@ -88,6 +88,25 @@ def shapes(figures: Figures, transport: str) -> str:
     return table(("server", *(head for _, head in present)), rows)
 
 
+HOSTED: Final = (("HTTP", f"asgi {HTTP}"), ("HTTP, new heads", f"asgi {NEW_HEADS}"), ("WebSocket", f"asgi {WS}"))
+
+
+def hosted(figures: Figures) -> str:
+    """Return what a call costs an ASGI server, with our application and with others."""
+    rows = [
+        (
+            transport,
+            label(name),
+            microseconds(figures.value(question, name)),
+            times(figures.ratio(question, name, "starlette")),
+            times(figures.ratio(question, name, "fastapi")),
+        )
+        for transport, question in HOSTED
+        for name in ranked(figures, question)
+    ]
+    return table(("all under uvicorn", "application", "CPU a call", "× Starlette", "× FastAPI"), rows)
+
+
 def broadcast(figures: Figures) -> str:
     """Return what a broadcast to a thousand costs."""
     question = "broadcast to 1000"

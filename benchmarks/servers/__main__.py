@@ -15,6 +15,10 @@ def main(name: str, *options: str) -> None:
         from .posthouse import main as serve
 
         serve(options[0], "--sampled" in options)
+    elif name == "hosted":
+        from .hosted import main as serve_hosted
+
+        serve_hosted(options[0])
     elif name == "floor":
         from .floor import main as serve_floor
 

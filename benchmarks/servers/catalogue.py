@@ -51,12 +51,14 @@ SERVERS: Final = {
         Server("posthouse", "**Posthouse**, asyncio", ("posthouse", "asyncio"), BOTH),
         Server("posthouse-uvloop", "**Posthouse**, uvloop", ("posthouse", "uvloop"), BOTH, "uvloop"),
         Server("posthouse-trio", "**Posthouse**, trio", ("posthouse", "trio"), BOTH, "trio"),
+        Server("posthouse-asgi", "**Posthouse**, ASGI on uvicorn (httptools, uvloop)", ("hosted", "alone"), BOTH),
+        Server("posthouse-fastapi", "**Posthouse**, mounted in FastAPI on uvicorn", ("hosted", "fastapi"), BOTH),
         Server("picows", "picows, msgspec, uvloop", ("picows",), ("websocket",), "picows"),
         Server("ws", "node `ws`", ("ws.mjs",), ("websocket",), "ws"),
         Server("websockets", "`websockets`, uvloop", ("websockets",), ("websocket",), "websockets"),
         Server("aiohttp", "aiohttp, uvloop", ("aiohttp",), BOTH, "aiohttp"),
         Server("starlette", "Starlette on uvicorn (httptools, uvloop)", ("starlette",), BOTH, "starlette"),
-        Server("fastapi", "FastAPI on uvicorn (httptools, uvloop)", ("fastapi",), ("http",), "fastapi"),
+        Server("fastapi", "FastAPI on uvicorn (httptools, uvloop)", ("fastapi",), BOTH, "fastapi"),
         Server(
             "fastapi_websocket_rpc",
             "fastapi_websocket_rpc on uvicorn",
@@ -71,6 +73,9 @@ SERVERS: Final = {
         Server("jsonrpcserver", "jsonrpcserver on aiohttp, uvloop", ("jsonrpcserver",), ("http",), "jsonrpcserver"),
     )
 }
+
+HOSTED: Final = ("posthouse-asgi", "posthouse-fastapi", "starlette", "fastapi")
+"""The ASGI applications that are compared: all under one uvicorn."""
 
 OURS: Final = ("posthouse", "posthouse-uvloop", "posthouse-trio")
 

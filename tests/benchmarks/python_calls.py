@@ -5,8 +5,9 @@
 counts now and writes `python_calls.toml`. The functions of this project, h11 and wsproto count. The standard library
 does not, nor do comprehensions: both differ between versions of Python.
 
-Two paths are counted: through the switchboard alone, and on the server's real runner on asyncio. There a call ends when
-the next one begins: between two calls of the handler, one connection asks and is answered.
+Three paths are counted: through the switchboard alone, on the server's real runner on asyncio, and over the ASGI
+application. In the last two a call ends when the next one begins: between two calls of the handler, one client asks and
+is answered.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -29,6 +30,7 @@ import posthouse.transports
 import wsproto
 from anyio.to_thread import run_sync
 from posthouse.adapters import Server, running
+from posthouse.adapters.asgi import asgi
 from posthouse.core import Address, Bearer, Config, Gateway, Identity, Invoke, Service, Verify
 from posthouse.transports import Switchboard
 
@@ -157,6 +159,66 @@ def on_server(transport: Transport, *, new_heads: bool = False) -> int:
     return fewest(counts)
 
 
+# Under an ASGI server
+
+
+def over_asgi(kind: str, head: Callable[[], list[tuple[bytes, bytes]]]) -> int:
+    """Return the calls of an `echo` over the ASGI application, from one call of its handler to the next. Its server is
+    made by hand: it has whole bodies, it waits for each message, and it takes everything at once."""
+    counter, counts = Counter(), list[int]()
+    service = Service("counted", public=True)
+    taken = list[Any]()
+    app = asgi(service)
+
+    @service.method("echo")
+    def counted(message: str) -> str:
+        counts.append(counter.calls)
+        return message
+
+    async def send(message: Any) -> None:
+        taken.append(message)
+
+    async def answer_requests() -> None:
+        for _ in range(ECHOES):
+            scope = {"type": "http", "method": "POST", "path": "/rpc", "headers": [*POSTED, *head()], "client": CLIENT}
+            with counter.counting():
+                await app(scope, body, send)
+        assert [message["status"] for message in taken[::2]] == [200] * ECHOES
+
+    async def body() -> Any:
+        return {"type": "http.request", "body": ASK, "more_body": False}
+
+    async def answer_websocket() -> None:
+        events = [{"type": "websocket.connect"}, *[{"type": "websocket.receive", "text": ASK.decode()}] * ECHOES]
+
+        async def receive() -> Any:
+            await anyio.sleep(0)
+            return events.pop(0) if events else {"type": "websocket.disconnect", "code": 1000}
+
+        with counter.counting():
+            await app({"type": "websocket", "path": "/ws", "headers": [HOST], "client": CLIENT}, receive, send)
+        assert len(taken) == ECHOES + 1
+
+    async def main() -> None:
+        async with app.lifespan():
+            await (answer_websocket() if kind == "websocket" else answer_requests())
+
+    anyio.run(main)
+    return fewest(counts)
+
+
+CLIENT: Final = ("127.0.0.1", 50_000)
+HOST: Final = (b"host", b"127.0.0.1")
+POSTED: Final = (HOST, (b"content-type", b"application/json"), (b"content-length", b"%d" % len(ASK)))
+AUTHORIZATION: Final = (b"authorization", b"Bearer 4f1c9a2b7d3e8c5061f2a9b4d7e3c8f0")
+numbers: Final = count()
+
+
+def new_head() -> list[tuple[bytes, bytes]]:
+    """A header that no other request has."""
+    return [(b"x-number", b"%d" % next(numbers))]
+
+
 TCP: Final = Address("127.0.0.1", 50_000)
 PIPE: Final = Address(transport="pipe")
 
@@ -172,6 +234,12 @@ COUNTS: Final[dict[str, dict[str, Callable[[], int]]]] = {
         "websocket": partial(on_server, "websocket"),
         "http": partial(on_server, "http"),
         "http_new_head": partial(on_server, "http", new_heads=True),
+    },
+    "asgi": {
+        "websocket": partial(over_asgi, "websocket", list),
+        "http": partial(over_asgi, "http", list),
+        "http_token": partial(over_asgi, "http", lambda: [AUTHORIZATION]),
+        "http_new_head": partial(over_asgi, "http", new_head),
     },
 }
 
