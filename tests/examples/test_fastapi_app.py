@@ -86,7 +86,9 @@ def test_it_serves_rest_and_the_gateway_to_the_same_users_and_ends(program: Prog
     assert process.wait(PATIENCE) == 0
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl: install it (on Debian: apt-get install curl)")
+@pytest.mark.skipif(
+    shutil.which("curl") is None, reason="there is no curl: install it (on Debian: apt-get install curl)"
+)
 def test_the_command_of_its_documentation_calls_it(program: Program) -> None:
     documented = (ROOT / "examples" / "fastapi_app.py").read_text(encoding="utf-8")
     found = re.search(r"^    (curl .*?)\n\n", documented, re.MULTILINE | re.DOTALL)
@@ -107,7 +109,8 @@ IN_A_PAGE = """
         return [answer.status, await answer.json()];
     };
     const call = async (method, params, token) => {
-        const [status, {result, error}] = await post('/rpc', JSON.stringify({jsonrpc: '2.0', method, params, id: 1}), token);
+        const body = JSON.stringify({jsonrpc: '2.0', method, params, id: 1});
+        const [status, {result, error}] = await post('/rpc', body, token);
         return error ? [status, error.code] : [status, result];
     };
     const opened = (path) => new Promise((resolve) => {

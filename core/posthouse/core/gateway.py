@@ -34,7 +34,8 @@ class Gateway(TopicInputs):
     def accepted(self, address: Address, now: float, *, trusted: bool = False) -> SocketId | None:
         """A socket was accepted and nothing was read from it. None: it is refused; close it unread. `trusted`: it is
         that of a proxy that names its clients. Limits per address then apply to them, when their requests arrive."""
-        self._check_not_reentrant()
+        if self._busy:
+            self._check_not_reentrant()
         return self._openings.accept(address, now, accepting=self._drain.accepting, trusted=trusted)
 
     def arrived(self, socket: SocketId, address: Address, now: float) -> bool:
@@ -46,15 +47,17 @@ class Gateway(TopicInputs):
     def head_read(self, socket: SocketId, now: float) -> None:
         """The socket's first whole head was read (or its equivalent in another protocol)."""
         self._check_not_reentrant()
-        if self._connections.has_socket(socket):
+        if socket in self._connections.sockets or self._connections.has_socket(socket):
             self._connections.head_read(socket)
 
     def released(self, socket: SocketId, now: float) -> None:
         """The socket is closed."""
-        self._check_not_reentrant()
-        if self._connections.has_socket(socket):
+        if self._busy:
+            self._check_not_reentrant()
+        if socket in self._connections.sockets or self._connections.has_socket(socket):
             self._connections.remove_socket(socket)
-        self._limits.enforce(now)
+        if self._shared.unsettled:
+            self._limits.enforce(now)
 
     # Connections
 

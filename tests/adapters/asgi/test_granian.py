@@ -14,6 +14,7 @@ from websockets.sync.client import connect
 from tests.adapters.asgi.programs import PROGRAM, free_port, wait_for
 from tests.adapters.loopback import ENVIRONMENT, PATIENCE, text
 
+
 def test_granian_serves_the_application_and_ends(tmp_path: Path) -> None:
     (tmp_path / "small.py").write_text(PROGRAM)
     port = free_port()

@@ -9,6 +9,7 @@ from posthouse.core import Address, Config, Emit, Gateway, Identity, Invoke, Rpc
 from posthouse.core.values.errors import INTERNAL_ERROR
 from posthouse.core.values.peers import SocketId
 from posthouse.transports.hosted.board import HostedBoard
+from posthouse.transports.hosted.messages import Response
 from posthouse.transports.hosted.request import HostedRequest
 from posthouse.transports.policy import Policy
 from posthouse.transports.switchboard.actions import CloseSocket, StartReading, StopReading, Write
@@ -80,18 +81,28 @@ class Host:
                             board.held(action.socket, len(action.data), self.now)
                     elif action.report:
                         board.sent(action.socket, len(action.data), self.now)
+                    if isinstance(action.data, Response):  # nothing follows it
+                        self.end(action.socket)
                 elif isinstance(action, StopReading):
                     self.stopped.append(action.socket)
                 elif isinstance(action, StartReading):
                     self.stopped.remove(action.socket)
-                elif isinstance(action, CloseSocket) and action.flush and self.slow.get(action.socket):
-                    self.ending.append(action.socket)
+                elif isinstance(action, CloseSocket) and action.flush:
+                    self.end(action.socket)
                 elif isinstance(action, CloseSocket):
-                    self.closed[action.socket] = action.flush
+                    self.closed[action.socket] = False
                     board.closed(action.socket, self.now)
                 elif isinstance(action, Invoke):
                     self.invoke(action)
         check(board)
+
+    def end(self, socket: SocketId) -> None:
+        """Close this socket when it has taken everything."""
+        if self.slow.get(socket):
+            self.ending.append(socket)
+        else:
+            self.closed[socket] = True
+            self.board.closed(socket, self.now)
 
     def invoke(self, action: Invoke) -> None:
         if action.method.is_async:
@@ -140,8 +151,7 @@ class Host:
             if socket is not None:
                 self.body(socket, data)
             return socket
-        framed = request.framed
-        socket = self.board.exchanged(known, data, address, self.now, framed=framed, identity=identity)
+        socket = self.board.exchanged(request, known, data, address, self.now, identity=identity)
         if socket is not None:
             self.sent[socket] = []
         self.run()

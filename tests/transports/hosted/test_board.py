@@ -9,9 +9,8 @@ from posthouse.core.values.peers import SocketId
 from posthouse.transports.hosted.messages import Accepted, Closing, Response
 from posthouse.transports.policy import Policy
 
-from tests.transports.board import HERE
+from tests.transports.board import HERE, result
 from tests.transports.board import call as text
-from tests.transports.board import result
 
 from .host import Host, call, handshake, head
 

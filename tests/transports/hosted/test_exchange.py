@@ -146,7 +146,7 @@ def test_a_call_with_a_known_head_comes_at_once_if_its_body_is_within_the_limit(
     rules = judging()
     head = known(call(), rules)
     codec = HostedExchange(SMALL, rules, binary=False, now=0.0)
-    exchange = codec.receive_whole_request(head, b"x" * size, framed=False)
+    exchange = codec.receive_whole_request(call(), head, b"x" * size)
     if whole:
         assert exchange == Exchange(b"x" * size, NO_META, "/rpc", call().headers)
         assert (codec.output, codec.next_timeout(), codec.buffered) == ([], None, 0)
@@ -222,7 +222,7 @@ def test_a_websocket_opens_nowhere_else(path: str) -> None:
 def test_the_paths_are_those_of_the_policy() -> None:
     def first(request: HostedRequest) -> object:
         judge = Judge(SMALL, Policy(paths=Paths("/calls", "/", "/api"), subprotocols=("mcp",)), hosted=True)
-        codec = HostedExchange(SMALL, judge, binary=False, now=0.0)
+        codec = HostedExchange(SMALL, Judging(judge, KnownRequests(1_024)), binary=False, now=0.0)
         codec.begin(request, None)
         return codec.output[1] if len(codec.output) > 1 else None
 
@@ -270,7 +270,7 @@ def test_an_answer_is_one_whole_response_and_nothing_follows(data: bytes | None,
     assert fields(codec)[b"set-cookie"] == b"a=b"
     codec.proceed(0.0)
     codec.close(1000, 0.0)
-    assert codec.output[1:] == [Shut()]
+    assert codec.output[1:] == []
 
 
 def test_a_close_behind_the_answer_ends_it() -> None:

@@ -39,8 +39,15 @@ def deadline_of_bodies_forgotten(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(HostedExchange, "next_timeout", lambda self: None)
 
 
-def answer_without_an_end(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(HostedExchange, "proceed", lambda self, now: None)
+def answered_twice(patch: pytest.MonkeyPatch) -> None:
+    answer_whole = HostedExchange.answer_whole
+
+    def twice(self: HostedExchange, data: bytes | None, code: int | None, now: float) -> bytes | None:
+        whole = answer_whole(self, data, code, now)
+        self.output += [] if whole is None else [Send(whole)]
+        return whole
+
+    patch.setattr(HostedExchange, "answer_whole", twice)
 
 
 def closed_twice(patch: pytest.MonkeyPatch) -> None:
@@ -86,7 +93,7 @@ def work_left_behind_a_message(patch: pytest.MonkeyPatch) -> None:
 
 PLANTED: Final[tuple[Plant, ...]] = (
     deadline_of_bodies_forgotten,
-    answer_without_an_end,
+    answered_twice,
     accepted_twice,
     size_of_bodies_forgotten,
     responses_cut,

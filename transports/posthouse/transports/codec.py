@@ -298,6 +298,9 @@ class Codec(Protocol):
 
     # The end
 
+    ends_with_answer: bool = False
+    """Its host ends it behind its answer: it has no deadline then."""
+
     @property
     def abnormal_code(self) -> int | None:
         """The close code that is reported when the socket breaks, or None."""

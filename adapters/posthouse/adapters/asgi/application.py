@@ -84,7 +84,10 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, one WebSocket, or the lifespan of the ASGI server."""
-        if scope["type"] == "lifespan":
+        ways = self._hosting.here() if scope["type"] == "http" else None
+        if ways is not None:
+            await Exchange(ways, send).run(read_request(scope), scope, receive, None)
+        elif scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
             await self.answer(scope, receive, send)

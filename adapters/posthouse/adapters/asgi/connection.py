@@ -1,4 +1,4 @@
-"""The part of a connection that requests and WebSockets have alike: actions of the switchboard go out as events of ASGI.
+"""The part that requests and WebSockets have alike: actions of the switchboard go out as events of ASGI.
 
 The switchboard sees a socket. `send` of ASGI is the only sign of the peer: while it waits, its bytes count as held.
 This module does not know what the bytes mean.
@@ -7,6 +7,8 @@ This module does not know what the bytes mean.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Awaitable
+from types import CoroutineType
 from typing import Final, NamedTuple
 
 import anyio
@@ -33,50 +35,57 @@ class Connection:
     """The base of requests and WebSockets: an endpoint of the server. It runs in the task of its application
     call, which sends what the switchboard wants sent."""
 
+    _id = SocketId(0)
+    _receiving: Wait | None = None
+    _sending: Wait | None = None
+    _in_turn = False
+    _busy = False
+    _slow = False  # the host does not take the first of the unsent at once
+    _closing = False
+    _may_read = True
+    _resumed: anyio.Event | None = None
+    open = False
+
     def __init__(self, ways: Ways, send: Send) -> None:
         self._ways: Final = ways
         self._runner: Final = ways.runner
         self._board: Final = ways.board
         self._send: Final = send
-        self._receiving: Wait | None = None
-        self._sending: Wait | None = None
-        self._unsent: Final[deque[tuple[bytes, bool]]] = deque()  # with: does it count as held?
-        self._id = SocketId(0)
-        self.open = False
-        self._in_turn = False
-        self._busy = False
-        self._slow = False  # the host does not take the first of the unsent at once
-        self._closing = False
-        self._may_read = True
-        self._resumed: anyio.Event | None = None
+        self._unsent: Final[deque[tuple[bytes, int]]] = deque()  # with the size that counts as held
 
     def _begin(self, id: SocketId) -> None:
         """The switchboard has this connection. Perform what follows."""
         self._id = id
         self.open = True
         self._ways.endpoints.by_id[id] = self
-        self._flush()
+        self._in_turn = True
+        try:
+            self._runner.flush_outbox_of_one()
+        finally:
+            self._in_turn = False
 
     def _flush(self) -> None:
         """Perform what an input has left. This task sends the bytes."""
         self._in_turn = True
         try:
-            self._runner.flush_outbox()
+            self._runner.flush_outbox_of_one()
         finally:
             self._in_turn = False
 
     # The server's actions
 
     def write(self, data: bytes, report: bool) -> None:
-        self._unsent.append((data, report))
-        self._runner.written[self] = None
+        self._unsent.append((data, len(data) if report else 0))
+        if self._slow or not self._in_turn:
+            self._runner.written[self] = None
 
     def end_writing(self) -> None:
         """Nothing: a host does this by itself."""
 
     def close_when_sent(self) -> None:
         self._closing = True
-        self._runner.written[self] = None
+        if not self._in_turn:
+            self._runner.written[self] = None
 
     def flush(self) -> None:
         """The end of a turn: let the task send, unless it does so anyway."""
@@ -105,13 +114,13 @@ class Connection:
             return
         self.open = False
         self._unsent.clear()
-        self._ways.endpoints.forget(self._id)
+        del self._ways.endpoints.by_id[self._id]
         self._board.closed(self._id, self._runner.now())
-        if self._receiving is not None:
-            self._receiving.interrupt()
         if self._sending is not None:
             self._sending.interrupt()
-        self._wake()
+        if self._receiving is not None:
+            self._receiving.interrupt()
+            self._wake()
 
     def _wake(self) -> None:
         """There is something to send, or the end has come."""
@@ -119,14 +128,15 @@ class Connection:
 
     # Out
 
-    async def _drain(self) -> None:
-        """Send all that waits, unless another task does."""
+    async def _drain(self, first: Awaitable[None] | None = None) -> None:
+        """Send all that waits, unless another task does. `first` sends the first of it."""
         if self._busy:
             return
         self._busy = True
         try:
             while self._unsent:
-                sent = Begun(self._transmit(self._unsent[0][0]))
+                sent = Begun(first if type(first) is CoroutineType else self._transmit(self._unsent[0][0], first))
+                first = None
                 if not sent.done:
                     sent.held = self._hold
                     self._sending = Wait()
@@ -135,7 +145,7 @@ class Connection:
                 if self._unsent:  # it is still open
                     data, held = self._unsent.popleft()
                     if held:
-                        self._tell_sent(len(data))
+                        self._tell_sent(held)
         except OSError:  # the peer has gone
             self._end()
         finally:
@@ -147,7 +157,8 @@ class Connection:
         """Report the end, unless it was reported, and perform what follows."""
         if self.open:
             self.close()
-            self._flush()
+            if self._board.outbox or not self._runner.rearm_requested:
+                self._flush()
 
     def _tell_sent(self, size: int) -> None:
         self._board.sent(self._id, size, self._runner.now())
@@ -156,15 +167,16 @@ class Connection:
     def _hold(self) -> None:
         """The host does not take at once what is sent: it is held, and so is all behind it."""
         self._slow = True
-        held = 0
-        for place, (data, counted) in enumerate(self._unsent):
-            if not counted:
-                held += len(data)
-                self._unsent[place] = (data, True)
-        if held:
-            self._board.held(self._id, held, self._runner.now())
+        more = 0
+        for place, (data, held) in enumerate(self._unsent):
+            if not held:
+                size = len(data) or 1  # the begin of a WebSocket has no bytes, and its client may not take it
+                more += size
+                self._unsent[place] = (data, size)
+        if more:
+            self._board.held(self._id, more, self._runner.now())
             self._runner.flush_outbox()
 
-    async def _transmit(self, data: bytes) -> None:
-        """Send this as the events of ASGI."""
+    async def _transmit(self, data: bytes, first: Awaitable[None] | None = None) -> None:
+        """Send this as the events of ASGI. `first` does it, if there is one."""
         raise NotImplementedError

@@ -7,16 +7,16 @@ what a body says.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Awaitable
 from types import CoroutineType
-from typing import Final
 
 import anyio.lowlevel
 from posthouse.core.values.peers import Identity
 from posthouse.transports.hosted.messages import Response
 from posthouse.transports.hosted.request import HostedRequest
 
-from .connection import Connection, Ways
-from .scopes import Message, Receive, Scope, Send, read_address
+from .connection import Connection
+from .scopes import Message, Receive, Scope, read_address
 from .waits import Begun, Wait
 
 
@@ -24,11 +24,9 @@ class Exchange(Connection):
     """One HTTP request. While its body may not be read, pieces of it wait here, so that a client that leaves is
     noticed: at most `read_bytes` and one piece."""
 
-    def __init__(self, ways: Ways, send: Send) -> None:
-        super().__init__(ways, send)
-        self._more = True
-        self._ahead: Final[deque[tuple[bytes, bool]]] = deque()
-        self._ahead_bytes = 0
+    _more = True
+    _ahead: deque[tuple[bytes, bool]] | None = None
+    _ahead_bytes = 0
 
     async def run(self, request: HostedRequest, scope: Scope, receive: Receive, identity: Identity | None) -> None:
         """From its head to its answer."""
@@ -38,12 +36,13 @@ class Exchange(Connection):
         body: bytes | None = None
         if judged is not None and type(received := receive()) is CoroutineType:
             first = Begun(received)
-            body = _whole(first)
+            if first.done and first.value["type"] == "http.request" and not first.value.get("more_body"):
+                body = first.value.get("body", b"")
         if judged is None or body is None:
             id = board.requested(request, address, now, identity=identity, host_scope=scope)
         else:
-            framed, first, self._more = request.framed, None, False
-            id = board.exchanged(judged, body, address, now, framed=framed, identity=identity, host_scope=scope)
+            first, self._more = None, False
+            id = board.exchanged(request, judged, body, address, now, identity=identity, host_scope=scope)
         if id is None:
             if first is not None:
                 first.close()
@@ -87,6 +86,8 @@ class Exchange(Connection):
             self._board.received_body(self._id, data, self._runner.now(), more=self._more)
             self._flush()
         else:
+            if self._ahead is None:
+                self._ahead = deque()
             self._ahead.append((data, self._more))
             self._ahead_bytes += len(data)
 
@@ -101,15 +102,7 @@ class Exchange(Connection):
         if self._receiving is not None:
             self._receiving.interrupt()
 
-    async def _transmit(self, data: bytes) -> None:
+    async def _transmit(self, data: bytes, first: Awaitable[None] | None = None) -> None:
         assert isinstance(data, Response)
         await self._send({"type": "http.response.start", "status": data.status, "headers": list(data.fields)})
         await self._send({"type": "http.response.body", "body": bytes(data)})
-
-
-def _whole(first: Begun[Message]) -> bytes | None:
-    """The body, if all of it is in the first event."""
-    if not first.done or first.value["type"] != "http.request" or first.value.get("more_body", False):
-        return None
-    body: bytes = first.value.get("body", b"")
-    return body

@@ -5,6 +5,7 @@ This module does not know requests.
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any, Final
@@ -58,7 +59,11 @@ class Hosting:
 
     def here(self) -> Ways | None:
         """The parts of the server, if it runs in this loop."""
-        return self.ways if self.ways is not None and self._loop is running_loop() else None
+        try:
+            loop: object = get_running_loop()
+        except RuntimeError:
+            loop = running_loop()
+        return self.ways if self._loop is loop else None
 
     async def started(self) -> Ways:
         """The parts of the server of this loop, which starts now if its service needs no lifespan."""

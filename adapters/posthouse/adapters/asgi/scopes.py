@@ -23,8 +23,8 @@ VERSIONS: Final = {"1.1": b"1.1", "2": b"2"}
 
 
 def read_request(scope: Scope, *, at_root: bool = False) -> HostedRequest:
-    """The head of the request or handshake. `at_root`: a route of the host has found it, and its path does not matter.
-    """
+    """The head of the request or handshake. `at_root`: a route of the host has found it, so that its path does not
+    matter."""
     path: str = scope["path"]
     query: bytes = scope.get("query_string", b"")
     raw: bytes | None = scope.get("raw_path")

@@ -5,6 +5,7 @@ This module does not know what a message says.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Final
 
 import anyio
@@ -70,7 +71,9 @@ class WebSocket(Connection):
             text = message.get("text")
             self._board.received_message(self._id, message["bytes"] if text is None else text, self._runner.now())
             self._flush()
-            if self._unsent or self._closing:
+            if len(self._unsent) == 1 and type(data := self._unsent[0][0]) is bytes and not self._busy:
+                await self._drain(self._send({"type": "websocket.send", "text": data.decode()}))
+            elif self._unsent or self._closing:
                 await self._drain()
 
     def _tell_left(self, code: int) -> None:
@@ -86,8 +89,10 @@ class WebSocket(Connection):
     def _wake(self) -> None:
         self._news.set()
 
-    async def _transmit(self, data: bytes) -> None:
-        if type(data) is bytes:
+    async def _transmit(self, data: bytes, first: Awaitable[None] | None = None) -> None:
+        if first is not None:
+            await first
+        elif type(data) is bytes:
             await self._send({"type": "websocket.send", "text": data.decode()})
         elif isinstance(data, Accepted):
             await self._send({"type": "websocket.accept", "subprotocol": data.subprotocol, "headers": []})
@@ -100,7 +105,8 @@ class WebSocket(Connection):
             await self._send({"type": "websocket.send", "bytes": bytes(data)})
 
     async def _refuse(self, response: Response) -> None:
-        """Refuse the handshake: by the whole response, if the server can send one."""
+        """Refuse the handshake: by the whole response, if the server can send one. Nothing follows."""
+        self._closing = True
         if not self._extended:
             await self._send({"type": "websocket.close", "code": NOT_ACCEPTED, "reason": ""})
             return

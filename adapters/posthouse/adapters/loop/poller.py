@@ -36,7 +36,7 @@ class Watcher(Protocol):
 class Poller:
     """Sockets, and their owners to tell when each is ready. All but `call_soon` belongs to the event loop's thread."""
 
-    __slots__ = ("_awake", "_calls", "_closed", "_lock", "_selector", "_waker", "_watchers", "turn_soon")
+    __slots__ = ("_awake", "_calls", "_closed", "_lock", "_selector", "_waker", "_watchers", "soon", "turn_soon")
 
     def __init__(self, sockets: Sockets) -> None:
         self._selector: Final[Selector] = sockets.selector()
@@ -45,6 +45,7 @@ class Poller:
         self._lock: Final = RLock()  # a signal may come while its own thread holds it
         self._closed = False
         self.turn_soon: Callable[[], object] = self._wake
+        self.soon: Callable[[Callable[[], object]], object] = _at_once
         self._awake, self._waker = sockets.pair()
         self._awake.setblocking(False)
         self._waker.setblocking(False)
@@ -112,7 +113,8 @@ class Poller:
 
     async def run(self, turn: Callable[[], None]) -> None:
         """Call `turn` whenever a socket is ready, until `turn` raises or this is cancelled. Meanwhile `turn_soon`, from
-        the loop's thread, has it called once when the tasks that are ready have run."""
+        the loop's thread, has it called once when the tasks that are ready have run, and so does `soon` with another
+        function; on trio, `soon` calls it at once."""
         loop = asyncio_loop()
         while loop is None:
             await anyio.wait_readable(self._selector.fileno())
@@ -141,10 +143,12 @@ class Poller:
         # Not `wait_readable`: it registers again for every turn, which costs as much as a call.
         loop.add_reader(self._selector.fileno(), ready)
         self.turn_soon = turn_soon
+        self.soon = loop.call_soon
         try:
             await ended
         finally:
             self.turn_soon = self._wake
+            self.soon = _at_once
             loop.remove_reader(self._selector.fileno())
 
     def close(self) -> None:
@@ -155,6 +159,11 @@ class Poller:
             self._selector.close()
             self._awake.close()
             self._waker.close()
+
+
+def _at_once(call: Callable[[], object]) -> None:
+    """Call it: to wake the loop would cost more."""
+    call()
 
 
 def _nothing() -> None:

@@ -60,6 +60,7 @@ class Flushable(Protocol):
 class Runner:
     """Drives `board`. `actions` holds the function that performs each type of action; it must be filled before `run`.
     `on_due` holds, for each reason of a deadline in `timers`, the function that is called with the deadline's key.
+    `rearm_requested`: the alarm is set when the tasks that are ready have run.
 
     Everything but `run_in_loop` and `poller.call_soon` belongs to the event loop's thread.
     """
@@ -81,6 +82,7 @@ class Runner:
         self._read: deque[tuple[SocketId, bytes]] = deque()
         self.read: Final = self._read.append
         self._turn_requested = False
+        self.rearm_requested = False
         # Time
         self._alarm: Final = Alarm(system.now)
         self._due = math.inf
@@ -184,8 +186,10 @@ class Runner:
         if self.board.outbox or self._ready or self._read:
             self._request_turn()
             return
-        dues = (self.board.next_timeout(), self.timers.next())
-        self._due = due = min((due for due in dues if due is not None), default=math.inf)
+        due, own = self.board.next_timeout(), self.timers.next()
+        if due is None or (own is not None and own < due):
+            due = own
+        self._due = due = math.inf if due is None else due
         if due <= self.now():
             self._request_turn()
         elif due < self._alarm.due:
@@ -208,6 +212,28 @@ class Runner:
         finally:
             self._in_turn = False
         self._rearm()
+
+    def flush_outbox_of_one(self) -> None:
+        """As `flush_outbox`, for one of many tasks: the alarm is set once, when those that are ready have run."""
+        if self._in_turn or self._turn_requested:
+            return
+        self._in_turn = True
+        self._performed = 0
+        self._turn_ends = self.now() + MAX_SECONDS
+        try:
+            self._perform()
+            if self.written:
+                self._flush()
+        finally:
+            self._in_turn = False
+        if not self.rearm_requested:
+            self.rearm_requested = True
+            self.poller.soon(self._rearm_later)
+
+    def _rearm_later(self) -> None:
+        self.rearm_requested = False
+        if not self._in_turn:
+            self._rearm()
 
     def end_turn_if_slow(self, now: float) -> None:
         """Call it after inline user code. If that took long, the rest of the outbox waits for the next turn."""

@@ -164,7 +164,9 @@ class Connections:
             breached.append(MAX_CONNECTIONS)
         if self.in_head >= self._config.max_in_head:
             breached.append(MAX_IN_HEAD)
-        return breached if trusted else [*breached, *self.address_limits(address, now)]
+        if self.limits_addresses and not trusted:
+            breached += self.address_limits(address, now)
+        return breached
 
     def address_limits(self, address: Address, now: float) -> list[CloseReason]:
         """The limits that one more socket, or one more request through a trusted proxy, from this address would
@@ -184,10 +186,11 @@ class Connections:
         """Record a new socket. That of a `trusted` proxy is counted for its clients."""
         self._last_socket += 1
         socket = SocketId(self._last_socket)
-        self.sockets[socket] = Socket(address, "")
+        key = "" if trusted else address.key
+        self.sockets[socket] = Socket(address, key)
         self.in_head += 1
-        if not trusted:
-            self.count(socket, address.key)
+        if key:
+            self.by_address[key] = self.by_address.get(key, 0) + 1
         return socket
 
     def count(self, socket: SocketId, key: str) -> None:
@@ -212,8 +215,11 @@ class Connections:
 
     def remove_socket(self, socket: SocketId) -> None:
         """The socket is closed."""
-        self.head_read(socket)
-        self.count(socket, "")
+        record = self.sockets[socket]
+        if record.in_head:
+            self.head_read(socket)
+        if record.counted:
+            self.count(socket, "")
         del self.sockets[socket]
 
     # Connections

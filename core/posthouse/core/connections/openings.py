@@ -69,7 +69,8 @@ class Openings:
             raise UsageError(f"unknown kind {peer.kind!r}: the kinds are {', '.join(KINDS)}")
         if type(peer.headers) is not tuple:
             raise UsageError("the headers are not a tuple: give pairs of bytes, such as ((b'host', b'example.org'),)")
-        if peer.socket is not None and not self._connections.has_socket(peer.socket):
+        socket = peer.socket
+        if socket is not None and socket not in self._connections.sockets and not self._connections.has_socket(socket):
             raise UsageError(f"socket {peer.socket} was released: no peer can connect through it")
         pushable = PUSHABLE[peer.kind]
         headers = peer.header_bytes if pushable else 0

@@ -47,9 +47,15 @@ class HostedBoard(Switchboard):
         policy, challenges = self._policy, Challenges.of(gateway.schemes)
         open_to_all = replace(self.config, require_authentication=False)
         self._demanding, self._undemanding = [
-            Judging(Judge(config, policy, challenges, hosted=True), KnownRequests(config.max_head_bytes))
+            Judging(
+                Judge(config, policy, challenges, hosted=True),
+                KnownRequests(config.max_head_bytes),
+                config.require_authentication,
+            )
             for config in (self.config, open_to_all)
         ]
+        self._unknown_callers: Final = self._judging(policy.identity)
+        self._trusts: Final = bool(self.config.trust_proxies)
 
     def requested(
         self,
@@ -64,11 +70,12 @@ class HostedBoard(Switchboard):
         `turned_away` returns. `identity` is the caller's, if the host knows it. None: the identity that the policy
         gives to everybody. `host_scope` is for handlers."""
         trusted = self._networks.trust(address)
-        added = self._add(address, now, trusted, identity, host_scope)
-        if added is None:
+        state = self._add(address, now, trusted, identity, host_scope)
+        if state is None:
             self._run(now)
             return None
-        state, codec = added
+        codec = state.codec
+        assert isinstance(codec, HostedExchange)
         codec.begin(request, Proxy(self.config, self._networks, address) if trusted else None)
         self._run(now, state)
         return state.socket
@@ -76,58 +83,62 @@ class HostedBoard(Switchboard):
     def find(self, request: HostedRequest, address: Address, identity: Identity | None = None) -> JudgedHead | None:
         """How a call with this head is judged, for `exchanged`. None: its head is not known, give it to `requested`.
         Changes nothing."""
-        if not self._direct or self._networks.trust(address):
+        if not self._direct or (self._trusts and self._networks.trust(address)):
             return None
-        identity = self._policy.identity if identity is None else identity
-        if identity.authenticated:
-            return self._undemanding.known.find(request)
-        judged = self._demanding.known.find(request)
-        if judged is not None and self.config.require_authentication and read_credentials(judged.headers) is None:
+        judging = self._unknown_callers if identity is None else self._judging(identity)
+        judged = judging.known.find(request)
+        if judged is not None and judging.demanding and read_credentials(judged.headers) is None:
             return None  # the value of a cookie was cut out, too, and it may have been another one
         return judged
 
     def exchanged(
         self,
+        request: HostedRequest,
         judged: JudgedHead,
         data: bytes,
         address: Address,
         now: float,
         *,
-        framed: bool = False,
         identity: Identity | None = None,
         host_scope: Any = None,
     ) -> SocketId | None:
-        """A whole call came: `requested` and `received_body` in one, for a head that `find` has found. `framed`: that
-        of its request. Returns None as `requested` does."""
-        added = self._add(address, now, False, identity, host_scope)
-        if added is None:
+        """A whole call came: `requested` and `received_body` in one, for a head that `find` has judged. Returns None as
+        `requested` does."""
+        state = self._add(address, now, False, identity, host_scope)
+        if state is None:
             self._run(now)
             return None
-        state, codec = added
         self.gateway.head_read(state.socket, now)
-        exchange = codec.receive_whole_request(judged, data, framed=framed)
+        codec = state.codec
+        assert isinstance(codec, HostedExchange)
+        exchange = codec.receive_whole_request(request, judged, data)
         if exchange is None:
             self._run(now, state)
         else:
             self._work.hand_on(state, (exchange,), now)
         return state.socket
 
+    def _judging(self, identity: Identity) -> Judging:
+        return self._undemanding if identity.authenticated else self._demanding
+
     def _add(
         self, address: Address, now: float, trusted: bool, identity: Identity | None, host_scope: Any
-    ) -> tuple[SocketState, HostedExchange] | None:
+    ) -> SocketState | None:
         """A socket for a request, unless a limit or a shut-down refuses it."""
         gateway = self.gateway
         socket = gateway.accepted(address, now, trusted=trusted)
         if socket is None:
             return None
-        identity = self._policy.identity if identity is None else identity
-        judging = self._undemanding if identity.authenticated else self._demanding
+        if identity is None:
+            judging, identity = self._unknown_callers, self._policy.identity
+        else:
+            judging = self._judging(identity)
         codec = HostedExchange(self.config, judging, binary=self._policy.binary, now=now)
         if gateway.draining:
             codec.drain()
         state = self._sockets.add(socket, address, codec, identity, ahead=WHOLE)
         state.host_scope = host_scope
-        return state, codec
+        return state
 
     def turned_away(self, request: HostedRequest) -> Response:
         """The answer to a request that `requested` has refused."""
@@ -144,7 +155,7 @@ class HostedBoard(Switchboard):
 
     def received_message(self, socket: SocketId, message: str | bytes, now: float) -> None:
         """One whole message of a WebSocket came: a text, or a binary one."""
-        state = self._sockets.find(socket)
+        state = self._sockets.records.get(socket) or self._sockets.find(socket)
         if state is None or not isinstance(codec := state.codec, HostedWebSocket):
             return
         text = codec.receive_whole_message(message) if self._direct and not state.stopped else None

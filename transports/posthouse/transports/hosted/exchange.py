@@ -54,22 +54,26 @@ from .whole import Whole
 
 # The state and the events of every call: to look up a member of an enumeration takes longer than to follow the table.
 BODY: Final = HostedState.BODY
+CLOSED: Final = HostedState.CLOSED
 REQUEST: Final = HostedEvent.REQUEST
 ANSWER: Final = HostedEvent.ANSWER
 CLOSE: Final = HostedEvent.CLOSE
 
 
 class Judging(Struct, frozen=True):
-    """The rules for heads, and the heads that they have judged."""
+    """The rules for heads, and the heads that they have judged. `demanding`: calls need credentials."""
 
     judge: Judge
     known: KnownRequests
+    demanding: bool = False
 
 
 class HostedExchange(Whole):
     """The codec of one request. An `Exchange` is owed `answer` or `refuse`, a `Probe` `respond` or `refuse`, an
-    `Upgrade` or an `Announced` call `accept` or `refuse`. After the answer it shuts when `proceed` says that all has
-    left."""
+    `Upgrade` or an `Announced` call `accept` or `refuse`. Behind its
+    answer, the host closes by itself."""
+
+    ends_with_answer = True
 
     def __init__(self, config: Config, judging: Judging, *, binary: bool, now: float) -> None:
         self.output: list[Output] = []
@@ -87,14 +91,14 @@ class HostedExchange(Whole):
         self._announced = False  # its credentials are being verified, and its body is not read
         self._authenticated = not config.require_authentication
         self._draining = False
-        self._can_close = False
+        self._request: HostedRequest | None = None
 
     # In
 
     def begin(self, request: HostedRequest, proxy: Proxy | None) -> None:
         """Judge the head. If a call follows, its body is awaited."""
         self.output.append(HeadRead())
-        self._can_close = not request.framed
+        self._request = request
         paths = self._judging.judge.policy.paths
         head = read_head(request, self._config, paths)
         if isinstance(head, Refusal):
@@ -128,16 +132,16 @@ class HostedExchange(Whole):
         else:
             self._announce(judged)
 
-    def receive_whole_request(self, judged: JudgedHead, data: bytes, *, framed: bool) -> Exchange | None:
+    def receive_whole_request(self, request: HostedRequest, judged: JudgedHead, data: bytes) -> Exchange | None:
         """The direct way in, instead of `begin` and `receive_body`: a call whose head is known, and its body. None: the
         body is too large, and refused."""
-        self._can_close = not framed
+        self._request = request
         self._judged = judged
         self._options = judged.options
         if len(data) > self._config.max_body_bytes:
             self._refuse(too_large(self._config))
             return None
-        self._move(REQUEST)
+        self._state = TRANSITIONS[self._state][REQUEST]
         return Exchange(data, judged.meta, judged.path, judged.headers, None, judged.ignored)
 
     def _announce(self, judged: JudgedHead) -> None:
@@ -216,7 +220,7 @@ class HostedExchange(Whole):
         """The direct way out, for a result on a connection that stays open."""
         if data is None or code is not None or self._draining:
             return None
-        self._move(ANSWER)
+        self._state = TRANSITIONS[self._state][ANSWER]
         return result_response(data, self._options)
 
     def respond(self, status: int, data: bytes, now: float) -> None:
@@ -228,8 +232,9 @@ class HostedExchange(Whole):
         self._answer(not_admitted_answer(reason, retry_after_ms, in_json=self._handshake is None), last=True)
 
     def proceed(self, now: float) -> None:
-        """The answer was handed over: nothing follows."""
-        self._shut()
+        """The answer was handed over: nothing follows. The host closes behind a response by itself."""
+        if self._state is not CLOSED:
+            self._state = TRANSITIONS[self._state][CLOSE]
 
     def _refuse(self, refusal: Refusal) -> None:
         self._body = None
@@ -244,7 +249,7 @@ class HostedExchange(Whole):
     def _answer(self, answer: Answer, *, last: bool = False) -> None:
         """Answer. After the `last` answer the host closes the socket, if this version of HTTP has a word for it."""
         self._move(ANSWER)
-        close = self._can_close and (last or self._draining)
+        close = (last or self._draining) and self._request is not None and not self._request.framed
         self.output.append(Send(answer_response(answer, self._options, close=close)))
 
     # The end
@@ -258,7 +263,7 @@ class HostedExchange(Whole):
         self._shut()
 
     def _shut(self) -> None:
-        if self._state is not HostedState.CLOSED:
+        if self._state is not CLOSED:
             self._move(CLOSE)
             self.output.append(Shut())
 

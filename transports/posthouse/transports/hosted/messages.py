@@ -36,9 +36,14 @@ def answer_response(answer: Answer, options: ResponseOptions, *, close: bool) ->
 def result_response(data: bytes, options: ResponseOptions) -> Response:
     """The response with a result, on a connection that stays open."""
     length = (b"content-length", b"%d" % len(data))
-    if not options.lines:
-        return Response(data, 200, (*RESULT_FIELDS, length))
-    return Response(data, 200, (*RESULT_FIELDS, length, *read_fields(b"\r\n%b\r\n" % options.lines)))
+    response = NEW(Response, data)
+    response.status = 200
+    more = read_fields(b"\r\n%b\r\n" % options.lines) if options.lines else ()
+    response.fields = (*RESULT_FIELDS, length, *more)
+    return response
+
+
+NEW: Final = bytes.__new__
 
 
 class Accepted(bytes):

@@ -43,6 +43,8 @@ class HostedWebSocket(Whole):
         """The direct way in: the text, if nothing else waits. None: nothing has changed."""
         if self.output or not self._open:
             return None
+        if type(message) is str and message.isascii() and len(message) <= self._max_bytes:
+            return Text(message.encode())
         read = self._read(message)
         return None if isinstance(read, Failed) else Text(read)
 

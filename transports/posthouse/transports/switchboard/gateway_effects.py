@@ -157,7 +157,8 @@ class GatewayEffects:
             state.advance(DELIVER)
             state.codec.proceed(now)
             if not state.codec.output:
-                self._sockets.schedule(state)
+                if not state.codec.ends_with_answer:
+                    self._sockets.schedule(state)
                 if state.buffered:
                     self._sockets.measure(state, now)
                 return

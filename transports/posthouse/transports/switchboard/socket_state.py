@@ -102,6 +102,7 @@ TRANSITIONS: Final = table(
 ASK: Final = SocketEvent.ASK
 ANSWER: Final = SocketEvent.ANSWER
 DELIVER: Final = SocketEvent.DELIVER
+GONE: Final = SocketEvent.GONE
 
 CODEC_DONE: Final = frozenset((SocketPhase.FLUSHING, SocketPhase.ABORTED, SocketPhase.CLOSED))
 """The phases in which the codec gets no more input."""

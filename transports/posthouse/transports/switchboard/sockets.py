@@ -77,9 +77,12 @@ class Sockets:
     def remove(self, state: SocketState, now: float) -> None:
         """Forget a socket that is closed."""
         del self.records[state.socket]
-        self._timers.disarm(state.due)
-        self._timers.disarm(state.stalled)
-        self.measure(state, now)
+        if state.due is not None:
+            self._timers.disarm(state.due)
+        if state.stalled is not None:
+            self._timers.disarm(state.stalled)
+        if state.buffered:
+            self.measure(state, now)
 
     def settle(self, state: SocketState, connection: ConnectionId) -> None:
         """A connection begins on this socket."""
@@ -91,7 +94,8 @@ class Sockets:
         assert state.connection is not None
         del self.by_connection[state.connection]
         state.connection = None
-        if not state.wire.clear or state.stopped:
+        wire = state.wire
+        if state.stopped or wire.owed or wire.waiting_bytes:
             self.disown(state, now)
 
     def disown(self, state: SocketState, now: float) -> None:

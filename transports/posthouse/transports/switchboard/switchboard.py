@@ -24,7 +24,7 @@ from .codec_outputs import CodecOutputs
 from .first_codec import first_codecs
 from .gateway_effects import GatewayEffects
 from .local_calls import LocalCalls
-from .socket_state import SocketEvent, SocketState
+from .socket_state import GONE, SocketState
 from .sockets import WIRE_STALLED, Sockets
 from .work import Work
 from .write_queue import Writer
@@ -127,10 +127,11 @@ class Switchboard:
 
     def closed(self, socket: SocketId, now: float) -> None:
         """The socket is closed: reset, broken, or as `CloseSocket` asked. Once."""
-        state = self._sockets.find(socket)
+        state = self._sockets.records.get(socket)
         if state is None:
+            self._sockets.find(socket)
             return
-        state.advance(SocketEvent.GONE)
+        state.advance(GONE)
         connection = state.connection
         if connection is not None:
             self._sockets.part(state, now)
