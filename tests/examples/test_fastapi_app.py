@@ -93,7 +93,7 @@ def test_the_command_of_its_documentation_calls_it(program: Program) -> None:
     documented = (ROOT / "examples" / "fastapi_app.py").read_text(encoding="utf-8")
     found = re.search(r"^    (curl .*?)\n\n", documented, re.MULTILINE | re.DOTALL)
     assert found is not None
-    command = shlex.split(found[1].replace("127.0.0.1:8000", f"127.0.0.1:{program[1]}"))
+    command = shlex.split(found[1].replace("\\\n", "").replace("127.0.0.1:8000", f"127.0.0.1:{program[1]}"))
     told = subprocess.run(command, capture_output=True, timeout=PATIENCE, check=True).stdout
     assert json.loads(told) == {"jsonrpc": "2.0", "result": 1, "id": 1}
     credentials = command.index("Authorization: Bearer ada-token")
@@ -132,5 +132,5 @@ def test_a_page_in_a_browser_calls_it_and_is_told_of_orders(program: Program, tm
     with browser(tmp_path) as socket:
         page = Page(socket)
         page.open(f"http://127.0.0.1:{program[1]}/about")
-        added, forbidden, unknown, refused, told = [200, 1], [200, -32021], 401, None, [200, 1]
+        added, forbidden, unknown, refused, told = [200, 1], [403, -32021], 401, None, [200, 1]
         assert page.run(IN_A_PAGE) == [added, forbidden, unknown, refused, told, {"item": "coffee"}]

@@ -143,7 +143,7 @@ class Connection:
                     await self._sending.until(sent)
                     self._slow = False
                 if self._unsent:  # it is still open
-                    data, held = self._unsent.popleft()
+                    _, held = self._unsent.popleft()
                     if held:
                         self._tell_sent(held)
         except OSError:  # the peer has gone
