@@ -52,8 +52,7 @@ class Gateway(TopicInputs):
 
     def released(self, socket: SocketId, now: float) -> None:
         """The socket is closed."""
-        if self._busy:
-            self._check_not_reentrant()
+        self._check_not_reentrant()
         if socket in self._connections.sockets or self._connections.has_socket(socket):
             self._connections.remove_socket(socket)
         if self._shared.unsettled:
