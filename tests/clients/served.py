@@ -17,14 +17,18 @@ from tests.adapters.loopback import PATIENCE
 
 MIB = 1024 * 1024
 
+Sessions = Literal["off", "on", "login"]
+"""What a service says of sessions."""
+
 
 class Served:
     """The address of the server, and which of its calls of `wait` were cancelled."""
 
-    def __init__(self, backend: Literal["asyncio", "trio"], options: Options) -> None:
+    def __init__(self, backend: Literal["asyncio", "trio"], sessions: Sessions, options: Options) -> None:
         self.begun: Queue[str] = Queue()
         self.cancelled: Queue[str] = Queue()
         started: Queue[Server] = Queue()
+        self._sessions = sessions
         self._thread = Thread(target=self._run, args=(backend, options, started))
         self._thread.start()
         self._server = started.get(timeout=PATIENCE)
@@ -34,7 +38,7 @@ class Served:
         self.ws = f"ws{encrypted}://127.0.0.1:{self.port}/ws"
 
     def _run(self, backend: Literal["asyncio", "trio"], options: Options, started: Queue[Server]) -> None:
-        service = Service("clients", public=True)
+        service = Service("clients", public=True, sessions=self._sessions)
 
         @service.authenticator("bearer")
         def bearer(credentials: Bearer) -> Identity | None:
@@ -62,8 +66,9 @@ class Served:
                 self.cancelled.put(name)
                 raise
 
-        more: Options = {"port": 0, "signals": False, "started": started.put}
-        run(service, backend=backend, **(options | more))
+        usual: Options = {"port": 0}
+        more: Options = {"signals": False, "started": started.put}
+        run(service, backend=backend, **(usual | options | more))
 
     def close(self) -> None:
         self._server.shut_down()
@@ -74,11 +79,12 @@ class Served:
 @contextmanager
 def served(
     backend: Literal["asyncio", "trio"],
+    sessions: Sessions = "off",
     **options: Unpack[Options],
 ) -> Iterator[Served]:
     """The server, until the block ends."""
     usual: Options = {"config": Config(drain_grace=0.0, drain_spread=0.0)}
-    server = Served(backend, usual | options)
+    server = Served(backend, sessions, usual | options)
     try:
         yield server
     finally:

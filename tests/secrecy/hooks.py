@@ -16,6 +16,7 @@ from posthouse.core.dispatch.logins import Logins
 from posthouse.core.gateway import Gateway
 from posthouse.core.identity.arrivals import Arrivals
 from posthouse.core.identity.cookies import Cookies
+from posthouse.core.sessions.requests import SessionRequests
 from posthouse.core.values.effects import Effect
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.shared import Shared
@@ -78,6 +79,7 @@ HOOKS: Final[tuple[tuple[type, str, See], ...]] = (
     (Arrivals, "connect", lambda watch, result, given: watch.credentials(given[2])),
     (Logins, "begin", lambda watch, result, given: watch.credentials(given[4])),
     (Cookies, "mint", _mint),
+    (SessionRequests, "mint", lambda watch, result, given: watch.cookie(result.key.text)),
     (KeyStore, "must_wait", _judge_token),
     (Shared, "__init__", _begin_gateway),
     (WriteQueue, "write", lambda watch, result, given: watch.frame(given[1])),

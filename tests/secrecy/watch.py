@@ -22,7 +22,7 @@ SHORTEST: Final = 10
 TOLD: Final = re.compile(rb'"(?:secret|token)":"[\w-]{43}"')
 """The answer that tells its owner a new session or token. A gateway with fixed entropy makes the same ones again."""
 
-SET_COOKIE: Final = re.compile(rb"\r\nSet-Cookie: __Host-posthouse=([\w-]{43});")
+SET_COOKIE: Final = re.compile(rb"\r\nSet-Cookie: __Host-posthouse=((?:[\w-]{22}\.)?[\w-]{43});")
 
 
 class Outbox(list[Effect]):

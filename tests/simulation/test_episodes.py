@@ -12,6 +12,7 @@ from posthouse.adapters.simulation.storms.episodes.sessions.sessions import STEP
 from posthouse.adapters.simulation.storms.episodes.sessions.sessions import Sessions
 from posthouse.adapters.simulation.storms.episodes.users import STEPS, Users
 from posthouse.core.dispatch.session_calls import SessionCalls
+from posthouse.core.dispatch.session_results import opened
 from posthouse.core.identity.stored import LookUp, Stored
 from posthouse.core.operations.operations import Refused
 from posthouse.core.sessions.sessions import Sessions as Attached
@@ -64,8 +65,8 @@ def test_an_orphan_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_session_that_others_are_told_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened = SessionCalls._opened
-    monkeypatch.setattr(SessionCalls, "_opened", lambda self, row, secret, now: opened(self, row, "x" * 43, now))
+    place = "posthouse.core.dispatch.session_calls.opened"
+    monkeypatch.setattr(place, lambda row, secret, *about: opened(row, "x" * 43, *about))
     find(Sessions, "the secret is not the one that the store has")
 
 

@@ -24,11 +24,11 @@ from posthouse.core.dispatch.accounts import Accounts
 from posthouse.core.dispatch.builtin.builtins import Builtins
 from posthouse.core.dispatch.builtin.part import Tables
 from posthouse.core.dispatch.dispatch import Dispatch
-from posthouse.core.dispatch.errands import Errands
 from posthouse.core.dispatch.logins import Logins
 from posthouse.core.dispatch.own_sessions import OwnSessions
 from posthouse.core.dispatch.procedures import Procedures
 from posthouse.core.dispatch.renewals import Renewals
+from posthouse.core.dispatch.resumptions import Resumptions
 from posthouse.core.dispatch.session_calls import SessionCalls
 from posthouse.core.dispatch.tokens import Tokens
 from posthouse.core.dispatch.users import Users
@@ -110,10 +110,13 @@ class Assembly:
         self._session_keys = SessionKeys(
             self._sessions, self._session_requests, self._chores, self._storage, verifications.revocations
         )
-        self._errands = Errands(shared, connections, self._calls, self._outcomes, self._storage)
-        self._session_calls = SessionCalls(shared, connections, self._calls, self._errands, self._session_keys)
+        self._session_keys.in_cookies = self.sessions != "off"
+        self._procedures = procedures = Procedures(connections, self._calls, self._outcomes, self._storage)
+        self._session_calls = SessionCalls(shared, self._session_keys, verifications.budgets)
+        self._resumptions = Resumptions(shared, connections, self._calls, procedures, self._session_keys)
+        self._session_calls.of_users = service.accounts.users
         every_log_in = self.sessions == "login"
-        self._renewals = Renewals(self._errands, self._session_calls, self._session_keys, every_log_in=every_log_in)
+        self._renewals = Renewals(procedures, self._session_calls, self._session_keys, every_log_in=every_log_in)
         self._logins = logins = Logins(shared, connections, verifications, self._calls, self._outcomes, self._renewals)
         self._broker = LocalBroker(shared)
         topic_delivery = TopicDelivery(shared, self._flow, Subscriptions(shared))
@@ -122,7 +125,6 @@ class Assembly:
             shared, service.topics, self._calls, self._requests, self._broker, topic_delivery
         )
         self.has_topics = len(service.topics) > 0
-        self._procedures = procedures = Procedures(connections, self._calls, self._outcomes)
         self._accounts = accounts = Accounts(shared, self._storage, verifications, procedures, logins, service.accounts)
         self._own_sessions = OwnSessions(
             shared, connections, self._calls, self._requests, self._storage, self._session_calls
@@ -131,7 +133,7 @@ class Assembly:
         self.schemes = schemes = {each.scheme: each.takes for each in service.authenticators.values()}
         tables = Tables(
             *(shared, connections, self._delivery, self._calls, self._outcomes, logins, self._session_calls),
-            *(procedures, Users(accounts), Tokens(accounts), topics, schemes),
+            *(self._resumptions, procedures, Users(accounts), Tokens(accounts), topics, schemes),
         )
         tables.has_sessions = self.sessions != "off"
         builtins = Builtins(service, tables)

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from posthouse.core.dispatch.accounts import Check, NewHash, maybe_applied, user_of_hash, wrong
+from posthouse.core.dispatch.accounts import Check, NewHash, maybe_applied, user_of_hash
 from posthouse.core.identity.hashes.passwords import NotBegun
 from posthouse.core.identity.refusal import Refusal
 from posthouse.core.operations.operations import Busy, Expired, Failed, Hashed, Refused
 from posthouse.core.service.authenticators import Basic, Bearer
-from posthouse.core.store.outcomes import UNKNOWN, Done, Full, MaybeApplied
+from posthouse.core.store.outcomes import Done, Full, MaybeApplied
 from posthouse.core.values.close_reasons import MAX_HASHES_PER_USER
 from posthouse.core.values.effects import Disconnect
 from posthouse.core.values.errors import RpcError
@@ -36,17 +36,6 @@ def test_the_outcome_of_a_hash_is_its_text_or_an_error() -> None:
     assert error(world, "hash_of", NotBegun("waited", None)) == (-32009, {"retryable": True})
     assert error(world, "hash_of", Expired()) == (-32030, None)
     assert error(world, "hash_of", Failed()) == (-32603, None)
-
-
-def test_the_outcome_of_a_request_is_its_value_or_an_error() -> None:
-    world = AccountWorld()
-    assert world.gateway._accounts.done(Done(7)) == 7
-    unavailable = {"retryable": True, "retry_after_ms": 1000}
-    for outcome in (Failed(), Busy(), MaybeApplied()):
-        assert error(world, "done", outcome) == (-32035, unavailable)
-    assert error(world, "done", Full()) == (-32009, unavailable)
-    refused = error(world, "done", UNKNOWN, unknown=wrong("user", "there is none"))
-    assert refused == (-32602, {"parameter": "user", "reason": "there is none"})
 
 
 def test_what_may_have_been_done_counts_as_done() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.json import decode, encode
 from posthouse.core.operations.operations import Busy
-from posthouse.core.service.authenticators import Bearer, Cookie
+from posthouse.core.service.authenticators import Bearer, Cookie, SessionToken
 from posthouse.core.values.close_reasons import TOO_MANY_FAILED_AUTHENTICATIONS
 from posthouse.core.values.effects import Accept, Answer, Disconnect, Invoke, Transmit, Verify, Withdraw
 from posthouse.core.values.lifecycle import CallEnded, CallTimedOut
@@ -362,7 +362,10 @@ LOCAL, REMOTE, TLS = Address("127.0.0.1", 1), Address("192.0.2.1", 1), Address("
 
 
 class Browser(AuthWorld):
-    """HTTP exchanges, each a connection of its own, whose token is that of Ada."""
+    """HTTP exchanges, each a connection of its own, whose token is that of Ada. `sessions` as for a service."""
+
+    def __init__(self, sessions: str = "off", **limits: Any) -> None:
+        World.__init__(self, authenticated(sessions=sessions), **limits)
 
     def ask(
         self, method: str, params: object = (), credentials: object = None, address: Address = LOCAL, **peer: Any
@@ -393,8 +396,9 @@ class Browser(AuthWorld):
         return decode(answer.data or b"")["result"]["user"]
 
 
-def test_a_log_in_over_http_sets_a_cookie_with_which_later_requests_come() -> None:
-    browser = Browser()
+@pytest.mark.parametrize("sessions", ["off", "on"])
+def test_a_log_in_over_http_sets_a_cookie_with_which_later_requests_come(sessions: str) -> None:
+    browser = Browser(sessions)
     cookie = browser.log_in()
     assert browser.user(cookie) == "ada"
     websocket = browser.gateway.connect(Peer("websocket", LOCAL), 0.0, credentials=cookie)
@@ -402,15 +406,17 @@ def test_a_log_in_over_http_sets_a_cookie_with_which_later_requests_come() -> No
     assert browser.gateway._connections.records[websocket].identity == ADA
 
 
-def test_a_log_in_that_asks_for_no_cookie_sets_none() -> None:
-    browser = Browser()
+@pytest.mark.parametrize("sessions", ["off", "on"])
+def test_a_log_in_that_asks_for_no_cookie_sets_none(sessions: str) -> None:
+    browser = Browser(sessions)
     answer = browser.ask("auth.login", {"method": "bearer", "token": TOKEN.token})
     assert isinstance(answer, Answer)
     assert (answer.code, answer.cookie) == (None, None)
 
 
-def test_a_log_out_ends_the_cookie_and_clears_it() -> None:
-    browser = Browser()
+@pytest.mark.parametrize("sessions", ["off", "on"])
+def test_a_log_out_ends_the_cookie_and_clears_it(sessions: str) -> None:
+    browser = Browser(sessions)
     cookie, other = browser.log_in(), browser.log_in()
     answer = browser.ask("auth.logout", (), cookie)
     assert isinstance(answer, Answer)
@@ -418,17 +424,19 @@ def test_a_log_out_ends_the_cookie_and_clears_it() -> None:
     assert [browser.user(each) for each in (cookie, other)] == ["stale_cookie", "ada"]
 
 
-def test_a_log_out_on_a_websocket_ends_the_cookie_with_which_it_came() -> None:
-    browser = Browser()
+@pytest.mark.parametrize("sessions", ["off", "on"])
+def test_a_log_out_on_a_websocket_ends_the_cookie_with_which_it_came(sessions: str) -> None:
+    browser = Browser(sessions)
     cookie = browser.log_in()
     one = browser.gateway.connect(Peer("websocket", LOCAL), 0.0, credentials=cookie)
     browser.call(one, "auth.logout")
     assert browser.user(cookie) == "stale_cookie"
 
 
+@pytest.mark.parametrize("sessions", ["off", "on"])
 @pytest.mark.parametrize("method", ["login", "refresh"])
-def test_another_log_in_with_a_cookie_gets_another_one_and_ends_it(method: str) -> None:
-    browser = Browser()
+def test_another_log_in_with_a_cookie_gets_another_one_and_ends_it(method: str, sessions: str) -> None:
+    browser = Browser(sessions)
     one = browser.log_in()
     two = browser.log_in(one, method)
     assert one != two
@@ -462,8 +470,9 @@ def test_a_cookie_needs_https_or_a_client_on_the_same_machine(address: Address, 
     assert (b'"a cookie needs https, or a client on the server\'s machine"' in (answer.data or b"")) is refused
 
 
-def test_a_log_in_that_fails_sets_no_cookie() -> None:
-    browser = Browser(max_sessions=1)
+@pytest.mark.parametrize("sessions", ["off", "on"])
+def test_a_log_in_that_fails_sets_no_cookie(sessions: str) -> None:
+    browser = Browser(sessions, max_sessions=1)
     browser.log_in()
     answer = browser.ask("auth.login", {"method": "bearer", "token": TOKEN.token, "cookie": True})
     assert isinstance(answer, Answer)
@@ -471,16 +480,18 @@ def test_a_log_in_that_fails_sets_no_cookie() -> None:
     assert b'"limit":"max_sessions"' in (answer.data or b"")
 
 
+@pytest.mark.parametrize("sessions", ["off", "on"])
 @pytest.mark.parametrize("limit", ["max_sessions", "max_sessions_per_user"])
-def test_a_log_in_makes_room_for_its_own_cookie(limit: str) -> None:
-    browser = Browser(**{limit: 2})
+def test_a_log_in_makes_room_for_its_own_cookie(limit: str, sessions: str) -> None:
+    browser = Browser(sessions, **{limit: 2})
     other, own = browser.log_in(), browser.log_in()
     anew = browser.log_in(own)
     assert [browser.user(cookie) for cookie in (other, own, anew)] == ["ada", "stale_cookie", "ada"]
 
 
-def test_a_cookie_is_set_by_the_answer_to_a_batch_and_by_an_empty_one() -> None:
-    browser = Browser()
+@pytest.mark.parametrize("sessions", ["off", "on"])
+def test_a_cookie_is_set_by_the_answer_to_a_batch_and_by_an_empty_one(sessions: str) -> None:
+    browser = Browser(sessions)
     log_in = request("auth.login", {"method": "bearer", "token": "x", "cookie": True}, 1)
     log_out = request("auth.logout", (), 2)
     answers = []
@@ -494,3 +505,81 @@ def test_a_cookie_is_set_by_the_answer_to_a_batch_and_by_an_empty_one() -> None:
         browser.gateway.disconnected(one, None, 0.0)
     assert [answer.cookie and answer.cookie.max_age for answer in answers] == [7_776_000, 0, 7_776_000]
     assert answers[2].data is None
+
+
+def test_where_a_service_has_sessions_a_cookie_is_one_that_the_store_keeps() -> None:
+    browser = Browser("on")
+    answer = browser.ask("auth.login", {"method": "bearer", "token": TOKEN.token, "cookie": True})
+    assert isinstance(answer, Answer)
+    assert answer.cookie is not None
+    assert decode(answer.data or b"")["result"] == {"user": "ada", "scopes": ["read"], "expires_at": None}
+    store = browser.gateway.store
+    assert store is not None
+    ((id, row),) = store.sessions.items()
+    assert (row.identity, answer.cookie.max_age) == (ADA, 7_776_000)
+    assert answer.cookie.secret.partition(".")[0] == id
+    assert answer.cookie.secret.encode() not in repr(store.sessions).encode()
+    assert browser.gateway._cookies.records == {}
+    listed = browser.ask("session.list", (), Cookie(answer.cookie.secret))
+    assert isinstance(listed, Answer)
+    assert [each["current"] for each in decode(listed.data or b"")["result"]["sessions"]] == [True]
+
+
+def test_a_cookie_with_a_session_is_renewed_by_a_log_in_that_does_not_ask_for_one() -> None:
+    browser = Browser("on")
+    one = browser.log_in()
+    browser.ask("session.update", {"set": {"n": 1}}, one)
+    answer = browser.ask("auth.login", {"method": "bearer", "token": TOKEN.token}, one)
+    assert isinstance(answer, Answer)
+    assert answer.cookie is not None
+    assert b"session" not in (answer.data or b"")
+    two = browser.ask("session.get", (), Cookie(answer.cookie.secret))
+    assert isinstance(two, Answer)
+    assert decode(two.data or b"")["result"]["data"] == {"n": 1}
+    assert browser.user(one) == "stale_cookie"
+
+
+@pytest.mark.parametrize(
+    ("wishes", "came", "cookie", "told"),
+    [
+        ({"cookie": True, "session": True}, "nothing", True, True),
+        ({"session": True}, "nothing", False, True),
+        ({"session": True}, "cookie", True, True),
+        ({}, "cookie", True, False),
+        ({"cookie": True}, "header", True, True),
+        ({}, "header", False, True),
+        ({}, "nothing", False, False),
+    ],
+)
+def test_the_secret_of_a_session_is_told_to_those_who_keep_it(
+    wishes: dict[str, bool], came: str, cookie: bool, told: bool
+) -> None:
+    browser = Browser("on")
+    known = browser.log_in()
+    credentials = {"nothing": None, "cookie": known, "header": SessionToken(known.secret)}[came]
+    answer = browser.ask("auth.login", {"method": "bearer", "token": TOKEN.token, **wishes}, credentials)
+    assert isinstance(answer, Answer)
+    result = decode(answer.data or b"")["result"]
+    assert (answer.cookie is not None, "session" in result) == (cookie, told)
+    if cookie and told:
+        assert answer.cookie is not None
+        assert answer.cookie.secret == f"{result['session']['id']}.{result['session']['secret']}"
+
+
+def test_a_log_in_on_a_websocket_that_came_with_a_cookie_tells_its_new_session() -> None:
+    browser = Browser("on")
+    one = browser.gateway.connect(Peer("websocket", LOCAL), 0.0, credentials=browser.log_in())
+    browser.take()
+    browser.call(one, "auth.refresh", {"method": "bearer", "token": TOKEN.token}, 1)
+    (reply,) = browser.said()
+    assert set(reply["result"]["session"]) == {"id", "secret", "expires_in", "durable"}
+    assert browser.gateway._connections.records[one].set_cookie is None
+
+
+def test_a_cookie_ends_with_its_session() -> None:
+    browser = Browser("on")
+    one, two, three = (browser.log_in() for _ in range(3))
+    browser.ask("session.end", {"session": one.secret.partition(".")[0]}, two)
+    assert [browser.user(each) for each in (one, two)] == ["stale_cookie", "ada"]
+    browser.gateway.revoke("ada", 0.0)
+    assert [browser.user(each) for each in (two, three)] == ["stale_cookie", "stale_cookie"]

@@ -12,7 +12,7 @@ from posthouse.core.values.effects import Disconnect, Resolve
 from posthouse.core.values.errors import ErrorObject, UsageError
 from posthouse.core.values.peers import CallId, ConnectionId
 
-from tests.core.sessions.sessioned import BOB, SessionWorld
+from tests.core.sessions.sessioned import ADA, BOB, SessionWorld
 
 
 def calling(**options: Any) -> tuple[SessionWorld, ConnectionId, CallId]:
@@ -117,3 +117,12 @@ def test_anything_else_is_misuse(method: str, params: Any) -> None:
     world, _, call = calling()
     with pytest.raises(UsageError):
         world.gateway.ask_session(call, method, params, 0.0)
+
+
+def test_a_handler_changes_nothing_while_a_log_in_renews_the_session() -> None:
+    world, one, call = calling(external=True)
+    world.call(one, "auth.login", {"method": "bearer", "token": "a"}, 9)
+    world.conclude(world.asked().operation, ADA)
+    world.hear()
+    assert asked(world, call, params={"set": {"a": 1}}) == -32009
+    assert world.hear() == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from posthouse.core.operations.operations import Failed
+from posthouse.core.operations.operations import Failed, Refused
 from posthouse.core.store.outcomes import MaybeApplied
 from posthouse.core.store.requests import AddSession, EndSession
 from posthouse.core.values.effects import Disconnect
@@ -90,6 +90,130 @@ def test_a_session_gets_a_new_id_when_the_identity_changes(
     assert world.ask(world.connect(), "resume", session=made["id"], secret=made["secret"]) == -32040
 
 
+def renewing(before: Identity = ADA) -> tuple[SessionWorld, ConnectionId, dict[str, Any]]:
+    """A connection with a session that logs in, with a store outside which is asked to renew the session."""
+    world = SessionWorld(external=True)
+    one = world.opened(before)
+    world.call(one, "session.create", {"data": {"n": 1}}, 1)
+    world.perform()
+    (made,) = world.said(one)
+    assert log_in(world, one) is None
+    return world, one, made["result"]
+
+
+def resumed(world: SessionWorld, made: dict[str, Any]) -> Any:
+    """What another connection gets that resumes this session; the store outside answers."""
+    two = world.connect()
+    world.call(two, "session.resume", {"session": made["id"], "secret": made["secret"]}, 7)
+    world.perform()
+    (reply,) = world.said(two)
+    return reply.get("result", reply.get("error", {}).get("code"))
+
+
+def do_all(world: SessionWorld) -> None:
+    """The store outside does all that it was asked."""
+    while world.hear() or world.asked_store:
+        world.perform()
+
+
+@pytest.mark.parametrize("leaves", ["cancels", "disconnects"])
+def test_a_session_goes_on_if_nobody_waits_for_the_log_in_that_renews_it(leaves: str) -> None:
+    world, one, made = renewing()
+    operation, request = next(iter(world.asked_store.items()))
+    outcome = world.store.perform(request)
+    if leaves == "cancels":
+        world.call(one, "rpc.cancel", {"id": 9}, 10)
+    else:
+        world.gateway.disconnected(one, None, 0.0)
+    world.settle(operation, outcome)
+    do_all(world)
+    assert list(world.store.sessions) == [made["id"]]
+    assert told(world, SessionEnded) == []
+    assert resumed(world, made)["data"] == {"n": 1}
+    assert (world.gateway._session_calls.renewing, world.gateway._session_keys.asked) == ({}, {})
+
+
+@pytest.mark.parametrize("outcome", [Failed(), MaybeApplied(), Refused("full")])
+def test_a_session_goes_on_if_the_store_cannot_renew_it(outcome: object) -> None:
+    world, one, made = renewing()
+    operation, request = next(iter(world.asked_store.items()))
+    if isinstance(outcome, MaybeApplied):
+        world.store.perform(request)
+    world.settle(operation, outcome)
+    do_all(world)
+    assert list(world.store.sessions) == [made["id"]]
+    assert world.gateway._connections.records[one].session == made["id"]
+    assert resumed(world, made)["data"] == {"n": 1}
+    assert world.gateway._session_calls.renewing == {}
+
+
+def test_a_renewed_session_ends_with_the_answer_and_does_not_count_until_the_store_says_so() -> None:
+    world, one, made = renewing()
+    world.perform()
+    (end,) = world.hear()
+    assert world.codes(one) == [None]
+    assert isinstance(end, EndSession)
+    assert end.session == made["id"]
+    (operation,) = world.asked_store
+    world.settle(operation, Failed())
+    assert resumed(world, made) == -32040
+    world.at(1.0)
+    do_all(world)
+    assert [row.data for row in world.store.sessions.values()] == [b'{"n":1}']
+    assert world.gateway._chores.ending == {}
+
+
+def test_a_renewed_session_has_what_was_changed_while_its_log_in_was_verified() -> None:
+    world = SessionWorld(external=True)
+    one = world.opened()
+    world.call(one, "session.create", {"data": {"n": 1}}, 1)
+    world.perform()
+    (made,) = world.said(one)
+    world.call(one, "auth.login", {"method": "bearer", "token": "a"}, 9)
+    asked = world.asked()
+    two = world.connect()
+    world.call(two, "session.resume", {"session": made["result"]["id"], "secret": made["result"]["secret"]}, 7)
+    world.perform()
+    world.call(two, "session.update", {"set": {"n": 2}}, 8)
+    world.hear()  # the store has the change, and has not answered yet
+    operation, change = next(iter(world.asked_store.items()))
+    outcome = world.store.perform(change)
+    world.conclude(asked.operation, ADA)
+    world.hear()
+    world.settle(operation, outcome)
+    do_all(world)
+    assert [(row.data, row.version) for row in world.store.sessions.values()] == [(b'{"n":2}', 2)]
+    assert world.gateway._sessions.records[next(iter(world.store.sessions))].row.data == b'{"n":2}'
+
+
+def test_nothing_changes_a_session_while_it_is_renewed() -> None:
+    world, one, made = renewing()
+    two = world.connect()
+    world.gateway._sessions.attach(world.gateway._connections.records[two], world.store.sessions[made["id"]], 0.0)
+    other = world.opened()
+    world.gateway._sessions.attach(world.gateway._connections.records[other], world.store.sessions[made["id"]], 0.0)
+    assert log_in(world, other, BOB) is None
+    for _ in range(2):
+        world.call(two, "session.update", {"set": {"n": 2}}, 8)
+        (reply,) = world.said(two)
+        assert reply["error"]["code"] == -32009
+        assert reply["error"]["data"] == {
+            "retryable": True,
+            "retry_after_ms": 1000,
+            "reason": "a log-in renews the session",
+        }
+        world.call(one, "rpc.cancel", {"id": 9}, 10)
+        world.call(other, "rpc.cancel", {"id": 9}, 10)
+        world.perform()
+        world.hear()
+    do_all(world)
+    world.take()
+    world.call(two, "session.update", {"set": {"n": 2}}, 8)
+    do_all(world)
+    assert world.codes(two) == [None]
+    assert [row.data for row in world.store.sessions.values()] == [b'{"n":2}']
+
+
 def test_a_log_out_ends_the_session() -> None:
     world = SessionWorld()
     one, two = world.connect(), world.connect()
@@ -162,9 +286,9 @@ def test_a_log_in_that_ends_meanwhile_leaves_no_session() -> None:
     one = world.connect()
     log_in(world, one, session=True)
     world.call(one, "rpc.cancel", {"id": 9}, 10)
+    world.perform()
     (ended,) = world.hear()
     assert isinstance(ended, EndSession)
-    world.perform()
     world.perform()
     assert list(world.store.sessions) == []
     assert world.gateway._session_keys.asked == {}

@@ -663,13 +663,36 @@ def test_a_store_outside_that_has_no_place_is_not_asked() -> None:
     assert Disconnect(two, MAX_EXTERNAL_OPERATIONS) in world.take()
 
 
-def test_a_peer_that_leaves_while_the_store_is_asked_is_forgotten() -> None:
+@pytest.mark.parametrize("outcome", [REFUSED, FAILED, MaybeApplied(), None])
+def test_a_peer_that_leaves_while_the_store_is_asked_is_forgotten(outcome: object) -> None:
     world, header = with_session(external=True)
     one = world.arrive(header)
-    world.hear()
+    (asked,) = world.hear()
     world.gateway.disconnected(one, None, 0.0)
-    assert world.take() == [Withdraw(ONE)]
+    assert world.take() == []
     assert (world.gateway._session_keys.asked, world.gateway._arrivals.records) == ({}, {})
+    world.settle(ONE, world.store.perform(asked) if outcome is None else outcome)
+    assert (world.gateway._session_keys.left, world.gateway._sessions.records) == ({}, {})
+    assert world.take_events() == []
+
+
+def test_theft_ends_a_session_also_if_the_thief_leaves_before_the_store_has_answered() -> None:
+    world, header = with_session(external=True)
+    (row,) = world.store.sessions.values()
+    owner = world.connect()
+    secret = header.key.partition(".")[2]
+    for _ in range(2):
+        world.call(owner, "session.resume", {"session": row.id, "secret": secret})
+        world.perform()
+        (reply,) = world.said(owner)
+        secret = reply["result"]["secret"]
+    thief = world.arrive(header)
+    world.hear()
+    world.gateway.disconnected(thief, None, 0.0)
+    world.perform()
+    assert dict(world.store.sessions) == {}
+    assert world.closes() == [(owner, 4410, True)]
+    assert world.gateway._sessions.records == {}
 
 
 def test_a_session_that_ends_while_its_connection_is_not_admitted_refuses_it() -> None:
@@ -703,3 +726,62 @@ def test_a_peer_whose_user_has_too_many_connections_leaves_the_session() -> None
     one = world.arrive(header)
     assert Disconnect(one, MAX_CONNECTIONS_PER_USER) in world.gateway.outbox
     assert (world.gateway._sessions.records, world.gateway._connections.records[one].session) == ({}, None)
+
+
+def cookie_of(header: SessionToken) -> Cookie:
+    return Cookie(header.key)
+
+
+@pytest.mark.parametrize("external", [False, True])
+@pytest.mark.parametrize("kind", ["websocket", "http"])
+def test_where_a_service_has_sessions_a_cookie_attaches_without_another_secret(kind: Kind, external: bool) -> None:
+    world, header = with_session(external=external)
+    (row,) = world.store.sessions.values()
+    for _ in range(2):
+        one = world.arrive(cookie_of(header), kind)
+        record = world.gateway._connections.records[one]
+        if kind == "http":
+            world.receive(one, CALL)
+        if external:
+            world.perform()
+        assert (record.identity, record.session, record.cookie) == (ADA, row.id, digest_of_secret(header.key))
+    assert list(world.store.sessions.values()) == [row]
+
+
+@pytest.mark.parametrize("external", [False, True])
+@pytest.mark.parametrize("text", ["x", "A" * 21 + "Q." + "A" * 43])
+def test_a_cookie_whose_session_does_not_count_is_only_good_for_a_log_in(text: str, external: bool) -> None:
+    world = SessionWorld(external=external)
+    for message, refused in ((CALL, True), (LOG_IN, False)):
+        one = world.arrive(Cookie(text), "http")
+        world.receive(one, message)
+        if world.hear():
+            world.perform()
+        assert world.gateway._arrivals.records == {}
+        assert [each for each in world.take() if isinstance(each, Disconnect)] == (
+            [Disconnect(one, STALE_COOKIE)] if refused else []
+        )
+    two = world.arrive(Cookie(text))
+    if world.hear():
+        world.perform()
+    assert world.take() == [Disconnect(two, STALE_COOKIE)]
+
+
+def test_a_cookie_is_not_cleared_while_the_store_cannot_say_whether_it_counts() -> None:
+    world, header = with_session(external=True)
+    one = world.arrive(cookie_of(header), "http")
+    world.hear()
+    world.settle(ONE, FAILED)
+    assert world.take() == [Disconnect(one, CREDENTIALS_UNKNOWN, retry_after_ms=1000)]
+    assert not CREDENTIALS_UNKNOWN.clears_cookie
+
+
+@pytest.mark.parametrize("cookie_first", [False, True])
+def test_of_a_header_and_a_cookie_the_first_session_counts(cookie_first: bool) -> None:
+    world, header = with_session()
+    minted = world.gateway._session_requests.mint(ADA, b"{}", 0.0)
+    world.store.perform(world.gateway._session_requests.add(minted, 0.0))
+    cookie, first = Cookie(minted.key.text), next(iter(world.store.sessions))
+    one = world.arrive((cookie, header) if cookie_first else (header, cookie))
+    record = world.gateway._connections.records[one]
+    assert (record.session, record.cookie is not None) == ((minted.row.id, True) if cookie_first else (first, False))

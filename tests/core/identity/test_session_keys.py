@@ -69,6 +69,8 @@ def test_a_question_for_which_nobody_waits_is_forgotten() -> None:
     world.gateway.revoke("bob", 0.0)
     assert world.gateway._verifications.revocations.recent == {("", "bob"): 1}
     world.gateway.disconnected(two, None, 0.0)
+    assert world.gateway._verifications.revocations.recent == {("", "bob"): 1}
+    world.perform()
     assert (world.gateway._session_keys.asked, world.gateway._verifications.revocations.recent) == ({}, {})
     world.gateway._session_keys.withdraw(1)
 
@@ -116,5 +118,9 @@ def test_a_key_is_used_without_another_secret() -> None:
     assert heard == [(7, Refused("unknown"))]
     again = keys.ask("mine", 8, SessionKey("one", "secret"), 0.0)
     assert isinstance(again, int)
-    keys.withdraw(keys.begin(), OperationId(again))
-    assert world.gateway._storage.records == {}
+    number = keys.begin()
+    keys.leave(number, "one", OperationId(again))
+    assert (keys.asked, keys.left) == ({}, {number: "one"})
+    world.settle(OperationId(again), Refused("unknown"))
+    assert heard == [(7, Refused("unknown"))]
+    assert (keys.left, world.gateway._storage.records) == ({}, {})

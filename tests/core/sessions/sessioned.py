@@ -20,8 +20,9 @@ class SessionWorld(AuthWorld):
     """A gateway with sessions. `store` has the rows. If it is outside, `asked_store` are the requests that it has not
     answered."""
 
-    def __init__(self, *, external: bool = False, sessions: str = "on", **limits: Any) -> None:
-        World.__init__(self, authenticated(sessions=sessions), **limits)
+    def __init__(self, *, external: bool = False, sessions: str = "on", users: bool = False, **limits: Any) -> None:
+        more = ("basic", "basic", "more") if users else ("bearer", "bearer", "")
+        World.__init__(self, authenticated(more, sessions=sessions, users=users), **limits)
         self.asked_store: dict[OperationId, Request] = {}
         if external:
             self.gateway.use_external_store("outside")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from posthouse.core.sessions.sessions import MOST_REPLACED
+from posthouse.core.sessions.sessions import MOST_REPLACED, MOST_TOLD
 from posthouse.core.store.requests import EndSession, Sweep, Touch
 from posthouse.core.values.effects import Disconnect
 from posthouse.core.values.lifecycle import SessionCreated, SessionDetached, SessionEnded, SessionResumed
@@ -195,6 +195,33 @@ def test_the_uses_of_sessions_are_told_to_the_store_once_a_minute() -> None:
     world.at(120.0)
     (sweep,) = world.hear()  # nothing was used
     assert isinstance(sweep, Sweep)
+
+
+def test_the_uses_of_many_sessions_are_told_in_parts() -> None:
+    world = SessionWorld(external=True, max_sessions_per_user=9_999)
+    for _ in range(2 * MOST_TOLD + 1):
+        one = world.opened()
+        world.call(one, "session.create", {})
+        world.perform()
+    world.at(10.0)
+    for connection in list(world.gateway._connections.records):
+        world.call(connection, "connection.ping")
+    world.gateway.disconnected(one, None, 20.0)
+    world.take()
+    told_at: list[tuple[float, int]] = []
+    for now in (60.0, 60.1, 60.2):
+        world.at(now - 0.01)
+        assert world.hear() == []
+        world.at(now)
+        touch, *sweeps = world.hear()
+        assert isinstance(touch, Touch)
+        told_at.append((now, len(touch.sessions)))
+        assert [type(each) for each in sweeps] == ([Sweep] if now == 60.2 else [])
+    assert told_at == [(60.0, 1_000), (60.1, 1_000), (60.2, 1)]
+    world.at(120.19)
+    assert world.hear() == []
+    world.at(120.2)
+    assert [type(each) for each in world.hear()] == []
 
 
 def test_a_sweep_ends_the_sessions_that_have_expired() -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 from msgspec import UNSET
+from msgspec.structs import replace
 from posthouse.core.operations.operations import Refused
 from posthouse.core.store import rules
-from posthouse.core.store.outcomes import EXISTS, NO_ROOM, STOLEN, UNKNOWN, Done
+from posthouse.core.store.outcomes import EXISTS, NO_ROOM, OTHER_VERSION, STOLEN, UNKNOWN, Done
 from posthouse.core.store.requests import (
     AddRevocation,
     AddSession,
@@ -33,6 +34,7 @@ from posthouse.core.store.requests import (
     RemoveUser,
     Request,
     ResumeSession,
+    SessionAdded,
     Sweep,
     Touch,
     UpdateSession,
@@ -105,6 +107,8 @@ class Model:
         row = self.user(request.user)
         if row is None:
             return UNKNOWN
+        if request.if_version not in (None, row.version):
+            return OTHER_VERSION
         self.users.remove(row)
         self.tokens = [each for each in self.tokens if each.user != row.user]
         return Done(UserChanged(row, self.end_user(row.user)))
@@ -143,21 +147,24 @@ class Model:
         row = request.row
         if self.session(row.id):
             return EXISTS
-        ends = [each.id for each in self.sessions if each.id == request.replaces]
-        if len(self.sessions) - len(ends) >= request.most:
-            over = (each.id for each in self.sessions if rules.expired(each, request.now, request.idle))
-            ends += sorted(id for id in over if id != request.replaces)
-        if len(self.sessions) - len(ends) == request.most:
-            nobodys = [each for each in self.sessions if each.user is None and each.id not in ends]
-            ends += [each.id for each in sorted(nobodys, key=lambda each: (each.used_at, each.id))[:1]]
-        if len(self.sessions) - len(ends) >= request.most:
+        old = self.session(request.replaces) if request.replaces is not None else None
+        counted = [each for each in self.sessions if each is not old]
+        ends = []
+        if len(counted) >= request.most:
+            ends = sorted(each.id for each in counted if rules.expired(each, request.now, request.idle))
+        nobodys = [each for each in counted if each.user is None and each.id not in ends]
+        over = max(0, len(counted) - len(ends) - request.most + 1)
+        if over > len(nobodys):
             return NO_ROOM
-        left = [each for each in self.sessions if each.id not in ends and row.user and each.user == row.user]
+        ends += [each.id for each in sorted(nobodys, key=lambda each: (each.used_at, each.id))[:over]]
+        left = [each for each in counted if each.id not in ends and row.user and each.user == row.user]
         if len(left) >= request.most_per_user:
             ends.append(min(left, key=lambda each: rules.evicted_first(each, request.now)).id)
         self.end(ends)
+        if old is not None and not rules.expired(old, request.now, request.idle) and old.user in (None, row.user):
+            row = replace(row, data=old.data, version=old.version)
         self.sessions.append(row)
-        return Done(tuple(ends))
+        return Done(SessionAdded(row, tuple(ends)))
 
     def find_session(self, request: FindSession) -> Done:
         row = self.session(request.session)
@@ -287,7 +294,7 @@ def requests(now: float) -> st.SearchStrategy[Request]:
             if_version=versions,
             but=optional,
         ),
-        st.builds(RemoveUser, id=w, user=NAMES),
+        st.builds(RemoveUser, id=w, user=NAMES, if_version=versions),
         st.builds(ListUsers, after=AFTER, limit=LIMITS),
         st.builds(AddToken, id=w, row=tokens, most=LIMITS),
         st.builds(FindToken, digest=DIGESTS),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
-from posthouse.core.store.requests import AddSession, ResumeSession, UpdateSession, UseSession
+from posthouse.core.store.outcomes import Done
+from posthouse.core.store.requests import AddSession, ResumeSession, SessionAdded, UpdateSession, UseSession
 from posthouse.core.store.rows import SessionRow, TokenRow, UserRow
 from posthouse.core.values.peers import Identity
 
@@ -31,6 +32,10 @@ def session(id: str = "s", name: str | None = "ada", **members: Any) -> SessionR
 
 def add(row: SessionRow, now: float = 0.0, **members: Any) -> AddSession:
     return AddSession("w", row, **{"most": 1000, "most_per_user": 100, "now": now, "idle": IDLE, **members})
+
+
+def added(row: SessionRow, *ended: str) -> Done:
+    return Done(SessionAdded(row, ended))
 
 
 def resume(secret: str, fresh: str, now: float = 1.0, id: str = "s") -> ResumeSession:

@@ -34,7 +34,7 @@ from posthouse.core.store.rows import RevocationRow
 from posthouse.core.values.peers import Identity
 
 from tests.core.store.model import Model, requests
-from tests.core.store.rows import IDLE, add, digest, resume, session, token, update, use, user
+from tests.core.store.rows import IDLE, add, added, digest, resume, session, token, update, use, user
 
 
 @settings(max_examples=100, deadline=None)
@@ -134,7 +134,7 @@ def test_tokens_are_added_found_and_removed() -> None:
 
 def test_sessions_are_resumed_used_updated_and_ended() -> None:
     store = MemoryStore()
-    assert store.perform(add(session())) == Done(())
+    assert store.perform(add(session())) == added(session())
     assert store.perform(add(session())) == EXISTS
     outcome = store.perform(resume("one", "two"))
     assert outcome == Done(store.sessions["s"])
@@ -183,13 +183,15 @@ def test_a_store_has_room_for_a_number_of_sessions(most: int, refused: bool) -> 
     assert (store.perform(add(session("c"), most=most)) == NO_ROOM) is refused
 
 
-@pytest.mark.parametrize(("most", "outcome"), [(3, NO_ROOM), (4, Done(("late",))), (5, Done(()))])
-def test_the_session_of_nobody_that_was_used_the_longest_time_ago_makes_room(most: int, outcome: object) -> None:
+@pytest.mark.parametrize(("most", "outcome"), [(2, NO_ROOM), (3, ("late", "early")), (4, ("late",)), (5, ())])
+def test_the_sessions_of_nobody_that_were_used_the_longest_time_ago_make_room(most: int, outcome: Any) -> None:
     store = MemoryStore()
     for row in (session("ada"), session("early", name=None), session("late", name=None), session("b")):
         store.perform(add(row))
     store.perform(Touch("w", IDLE, (("late", 70.0), ("early", 80.0))))
-    assert store.perform(add(session("new", used_at=90.0), now=90.0, most=most)) == outcome
+    new = session("new", used_at=90.0)
+    expected = added(new, *outcome) if isinstance(outcome, tuple) else outcome
+    assert store.perform(add(new, now=90.0, most=most)) == expected
 
 
 def test_expired_sessions_make_room() -> None:
@@ -198,23 +200,54 @@ def test_expired_sessions_make_room() -> None:
     store.perform(add(session("old", used_at=90.0, ends_at=95.0)))
     store.perform(add(session("living", used_at=90.0)))
     assert store.perform(add(session("new", used_at=99.0), now=99.0, most=2)) == NO_ROOM
-    assert store.perform(add(session("new", used_at=100.0), now=100.0, most=2)) == Done(("idle", "old"))
+    new = session("new", used_at=100.0)
+    assert store.perform(add(new, now=100.0, most=2)) == added(new, "idle", "old")
 
 
 def test_a_session_takes_the_place_of_another() -> None:
     store = MemoryStore()
     store.perform(add(session("a", name=None)))
-    assert store.perform(add(session("b"), most=1, replaces="a")) == Done(("a",))
+    assert store.perform(add(session("b"), most=1, replaces="a")) == added(session("b"))
+    assert list(store.sessions) == ["a", "b"]
+    store.perform(EndSession("w", "a"))
     assert store.perform(add(session("c"), most=1, replaces="a")) == NO_ROOM
-    assert list(store.sessions) == ["b"]
 
 
-def test_a_session_of_nobody_that_is_replaced_makes_no_second_place() -> None:
+@pytest.mark.parametrize(("name", "copied"), [("ada", True), (None, True), ("bob", False)])
+def test_it_has_the_data_of_the_other_one_if_that_is_of_the_same_user_or_of_nobody(
+    name: str | None, copied: bool
+) -> None:
     store = MemoryStore()
-    for row in (session("a", name=None), session("b"), session("c")):
+    store.perform(add(session("a", name=name)))
+    store.perform(update(b'{"n":1}', id="a"))
+    expected = session("b", data=b'{"n":1}', version=2) if copied else session("b")
+    assert store.perform(add(session("b"), replaces="a")) == added(expected)
+    assert store.sessions["b"] == expected
+
+
+def test_a_session_that_has_expired_is_no_longer_copied_and_ends_at_its_time() -> None:
+    store = MemoryStore()
+    store.perform(add(session("a", data=b'{"n":1}', ends_at=50.0)))
+    new = session("b", used_at=50.0)
+    assert store.perform(add(new, now=50.0, most=1, replaces="a")) == added(new)
+    assert store.perform(Sweep("w", 50.0, IDLE)) == Done(("a",))
+
+
+def test_a_session_that_is_replaced_makes_no_room_for_others() -> None:
+    store = MemoryStore()
+    for row in (session("a", name=None), session("late", name=None, used_at=1.0), session("c")):
         store.perform(add(row))
-    assert store.perform(add(session("d"), most=2, replaces="a")) == NO_ROOM
-    assert list(store.sessions) == ["a", "b", "c"]
+    assert store.perform(add(session("d"), most=1, replaces="a")) == NO_ROOM
+    assert store.perform(add(session("d"), most=2, replaces="a")) == added(session("d"), "late")
+    assert list(store.sessions) == ["a", "c", "d"]
+
+
+def test_a_session_that_is_replaced_does_not_count_for_its_user() -> None:
+    store = MemoryStore()
+    for row in (session("a"), session("b", used_at=1.0)):
+        store.perform(add(row))
+    assert store.perform(add(session("c"), most_per_user=2, replaces="a")) == added(session("c"))
+    assert store.perform(add(session("d"), most_per_user=2, replaces="a")) == added(session("d"), "c")
 
 
 @pytest.mark.parametrize(("most", "ended"), [(1, ("a",)), (2, ("a",)), (3, ())])
@@ -223,7 +256,7 @@ def test_the_least_recently_used_session_of_a_user_makes_room(most: int, ended: 
     store.perform(add(session("b", used_at=1.0)))
     store.perform(add(session("a")))
     store.perform(add(session("bob", name="bob")))
-    assert store.perform(add(session("c"), most_per_user=most)) == Done(ended)
+    assert store.perform(add(session("c"), most_per_user=most)) == added(session("c"), *ended)
 
 
 def test_a_sweep_ends_what_has_expired_however_long_it_was_used() -> None:
@@ -245,7 +278,8 @@ def test_a_session_that_lasts_hides_none_that_has_ended() -> None:
         store.perform(add(session(f"ended-{number}", ends_at=50.0 + number)))
     assert store.perform(Sweep("w", 50.0, IDLE)) == Done(("ended-0",))
     assert store.perform(Sweep("w", 52.0, IDLE, 1)) == Done(("ended-1",))
-    assert store.perform(add(session("new", used_at=52.0), now=52.0, most=2)) == Done(("ended-2",))
+    new = session("new", used_at=52.0)
+    assert store.perform(add(new, now=52.0, most=2)) == added(new, "ended-2")
 
 
 def test_a_session_that_is_made_again_ends_at_its_own_time() -> None:
@@ -292,6 +326,15 @@ def test_the_oldest_revocation_is_forgotten(most: int, left: list[str]) -> None:
     assert store.perform(ListRevocations()) == Done(tuple(row for row in rows if row.user[1] in left))
     store.perform(AddRevocation("w", RevocationRow(("", "cy"), 1.0, 2.0), most))
     assert store.revocations["", "cy"] == RevocationRow(("", "cy"), 5.0, 2.0)
+
+
+def test_a_limit_of_revocations_that_was_lowered_holds_with_the_next_one() -> None:
+    store = MemoryStore()
+    rows = [RevocationRow(("", name), 5.0, 1.0) for name in ("ada", "bob", "cy", "dan")]
+    for row in rows[:3]:
+        store.perform(AddRevocation("w", row, 9))
+    store.perform(AddRevocation("w", rows[3], 2))
+    assert store.perform(ListRevocations()) == Done((rows[2], rows[3]))
 
 
 def test_a_store_that_counts_for_nobody_counts_nothing() -> None:

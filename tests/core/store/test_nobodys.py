@@ -53,3 +53,13 @@ def test_uses_that_were_not_the_last_are_forgotten() -> None:
         nobodys.put(row, was)
         assert len(nobodys._heap) <= 18
     assert (nobodys.first(), nobodys.used_at) == ("s", {"s": 99.0})
+
+
+def test_one_may_be_left_out() -> None:
+    nobodys = Nobodys()
+    assert nobodys.first(but="a") is None
+    a, b = of_nobody("a", used_at=1.0), of_nobody("b", used_at=2.0)
+    nobodys.put(a, None)
+    assert nobodys.first(but="a") is None
+    nobodys.put(b, None)
+    assert (nobodys.first(but="a"), nobodys.first(but="b"), nobodys.first()) == ("b", "a", "a")

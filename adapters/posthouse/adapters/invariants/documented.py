@@ -112,6 +112,7 @@ DEFAULTS: Final = {
     "max_session_bytes": 65536,
     "max_sessions": 100000,
     "max_sessions_per_user": 100,
+    "max_anonymous_sessions_per_address": 60,
     "auth_notice": 60.0,
     "auth_grace": 10.0,
     "max_revocations": 10000,

@@ -140,7 +140,7 @@ def budgets(gateway: Gateway) -> None:
     """No more callers are remembered than may be. Each hash that runs has its turn, and nobody waits without reason."""
     config, verifications = gateway.config, gateway._verifications
     known, turns = verifications.budgets, verifications.turns
-    ledgers = (known.pairs, known.addresses, known.users, known.registrations)
+    ledgers = (known.pairs, known.addresses, known.users, known.registrations, known.sessions)
     passwords = verifications.passwords
     most = max(len(known.known), *(len(ledger.records) for ledger in ledgers))
     must(most <= config.max_remembered_callers, "identity: no more callers are remembered than max_remembered_callers")

@@ -16,7 +16,6 @@ from msgspec import Raw, Struct, convert, json, to_builtins
 from msgspec.structs import replace
 from posthouse.core.encoding.conversion import write_custom
 from posthouse.core.encoding.ordering import ordered
-from posthouse.core.identity.cookies import read_secret, secret_of
 from posthouse.core.operations.operations import Busy, Failed, Hashed, Matched, Refused
 from posthouse.core.service.authenticators import (
     Basic,
@@ -26,7 +25,7 @@ from posthouse.core.service.authenticators import (
     SessionToken,
     UnreadableCredentials,
 )
-from posthouse.core.sessions.keys import read_key
+from posthouse.core.sessions.keys import read_key, read_secret, text_of
 from posthouse.core.store.outcomes import Done, MaybeApplied
 from posthouse.core.values.errors import RpcError
 from posthouse.core.values.peers import Address, Identity, Peer
@@ -194,16 +193,21 @@ def hide_credentials(credentials: Any, hide: Callable[[str], str], stand_in: Cal
     if isinstance(credentials, tuple):
         return tuple(hide_credentials(each, hide, stand_in) for each in credentials)
     if isinstance(credentials, Cookie):
-        minted = read_secret(credentials.secret)
-        return Cookie(hide(credentials.secret) if minted is None else secret_of(stand_in(minted)))
+        return Cookie(_hide_key(credentials.secret, hide, stand_in))
     if isinstance(credentials, SessionToken):
-        key = read_key(credentials.key)
-        if key is None:
-            return SessionToken(hide(credentials.key))
-        return SessionToken(f"{key.session}.{secret_of(stand_in(read_secret(key.secret) or b''))}")
+        return SessionToken(_hide_key(credentials.key, hide, stand_in))
     if isinstance(credentials, Bearer):
         return Bearer(hide(credentials.token))
     return Basic(credentials.user, hide(credentials.password)) if isinstance(credentials, Basic) else credentials
+
+
+def _hide_key(text: str, hide: Callable[[str], str], stand_in: Callable[[bytes], bytes]) -> str:
+    """A secret that the gateway has made, or a session with its secret."""
+    key = read_key(text)
+    minted = read_secret(text if key is None else key.secret)
+    if minted is None:
+        return hide(text)
+    return text_of(stand_in(minted)) if key is None else f"{key.session}.{text_of(stand_in(minted))}"
 
 
 def _same(value: Any) -> Any:

@@ -131,7 +131,7 @@ class Draws:
 
     def _remove(self) -> Request:
         if self._of((True, False)):
-            return RemoveUser(self._id(), self._of(NAMES))
+            return RemoveUser(self._id(), self._of(NAMES), self._of((None, None, 1, 2)))
         return RemoveToken(self._id(), self._of(IDS), self._of((None, *NAMES)))
 
     def _add_token(self) -> Request:
@@ -236,7 +236,7 @@ def script() -> list[Request]:
         *of_ada[:2],
         *(Touch("d", IDLE, (("b", 15.0),), (("ada", 15.0),), (("a", 15.0),)), FindSession("b", 15.0, IDLE)),
         *(replace(of_ada[3], most_per_user=3, now=15.0), ListSessions(("", "ada"), 15.0, IDLE), FindUser("ada")),
-        *(replace(session_of("e", "e"), replaces="c"), FindSession("c", 15.0, IDLE), ListTokens("ada")),
+        *(replace(session_of("e", "e"), replaces="c"), EndSession("v", "c"), ListTokens("ada")),
         *(UpdateSession("e", "b", b'{"a":1,"b":2}', (), 1, 99, 16.0, IDLE), FindSession("b", 16.0, IDLE)),
         *(UpdateSession("f", "b", b"{}", ("a",), 1, 99, 16.0, IDLE), FindSession("b", 16.0, IDLE)),
         *(UpdateSession("g", "b", b"{}", ("a",), 2, 6, 16.0, IDLE), FindSession("b", 16.0, IDLE)),
@@ -246,7 +246,8 @@ def script() -> list[Request]:
         *(FindSession("b", 54.9, IDLE), Sweep("l", 54.9, IDLE), FindSession("b", 55.0, IDLE), Sweep("m", 55.0, IDLE)),
         *(AddToken("n", replace(token, id="c", digest=DIGESTS[2], created_at=20.0), 1), FindToken(DIGESTS[0])),
         *(session_of("f", "f"), session_of("g", "g"), RemoveToken("o", "c", "bob"), FindToken(DIGESTS[2])),
-        *(RemoveUser("p", "ada"), FindToken(DIGESTS[2]), FindSession("f", 0.0, IDLE), FindUser("ada")),
+        *(RemoveUser("u", "ada", 1), RemoveUser("p", "ada"), FindToken(DIGESTS[2])),
+        *(FindSession("f", 0.0, IDLE), FindUser("ada")),
         *(AddRevocation("q", RevocationRow(user, 5.0, 6.0), 2) for user in USERS),
         *(ListRevocations(), AddRevocation("r", RevocationRow(USERS[1], 4.0, 7.0), 2), ListRevocations()),
     ]

@@ -30,6 +30,7 @@ from posthouse.core.store.requests import (
     ListUsers,
     Request,
     ResumeSession,
+    SessionAdded,
     Sweep,
     UpdateSession,
     UseSession,
@@ -110,7 +111,7 @@ async def of_writes_at_the_same_time_one_wins(make: Make) -> None:
     async with opened(make("races")) as store:
         for turn in range(10):
             id = f"race-{turn}"
-            assert await store.perform(session_of(id, "one")) == Done(())
+            assert await store.perform(session_of(id, "one")) == Done(SessionAdded(session_of(id, "one").row))
             updates = [
                 UpdateSession(f"{number:032x}", id, b'{"by":%d}' % number, (), 1, 100, 0.0, IDLE)
                 for number in range(20)
@@ -142,7 +143,7 @@ async def writes_of_one_row_keep_their_order(make: Make) -> None:
             async with anyio.create_task_group() as group:
                 for number, request in enumerate(requests):
                     await _begun(group, store, request, outcomes, number)
-            assert outcomes[0] == Done(())
+            assert outcomes[0] == Done(SessionAdded(session_of(id, "one").row))
             assert isinstance(outcomes[1], Done)
             assert outcomes[2:] == [Done(True), UNKNOWN]
 
@@ -200,12 +201,34 @@ async def one_that_lasts_hides_none_that_have_expired(make: Make) -> None:
     ]
     async with opened(make("ends")) as store:
         for request in (lasting, *reversed(ending)):
-            assert await store.perform(request) == Done(())
+            assert await store.perform(request) == Done(SessionAdded(request.row))
         assert await store.perform(Sweep("1" * 32, 4.9, IDLE)) == Done(())
         assert await store.perform(Sweep("2" * 32, 6.0, IDLE)) == Done(("ending-0", "ending-1"))
         assert await store.perform(Sweep("3" * 32, 8.0, IDLE, 1)) == Done(("ending-2",))
         newest = replace(lasting, row=replace(lasting.row, id="newest"), most=2, now=8.0)
-        assert await store.perform(newest) == Done(("ending-3",)), "a session that has expired must make room"
+        made = Done(SessionAdded(newest.row, ("ending-3",)))
+        assert await store.perform(newest) == made, "a session that has expired must make room"
+
+
+async def a_renewed_session_has_the_newest_data(make: Make) -> None:
+    """A session that takes the place of another has the changes that were begun before it, and not those that were
+    begun behind it. The other one goes on, and is not counted."""
+    async with opened(make("renewed")) as store:
+        for turn in range(10):
+            old, new = f"old-{turn}", session_of(f"new-{turn}", "two")
+            await store.perform(session_of(old, "one"))
+            updates = [UpdateSession(f"{n:032x}", old, b'{"n":%d}' % n, (), None, 100, 0.0, IDLE) for n in range(8)]
+            outcomes: list[StoreOutcome | None] = [None] * 9
+            requests: list[Request] = [*updates[:4], replace(new, replaces=old, most=2 * turn + 1), *updates[4:]]
+            async with anyio.create_task_group() as group:
+                for number, request in enumerate(requests):
+                    await _begun(group, store, request, outcomes, number)
+            row = replace(new.row, data=b'{"n":3}', version=5)
+            assert outcomes[4] == Done(SessionAdded(row)), f"the outcome of a renewal is {outcomes[4]}"
+            assert await store.perform(FindSession(row.id, 0.0, IDLE)) == Done(row)
+            found = await store.perform(FindSession(old, 0.0, IDLE))
+            assert isinstance(found, Done)
+            assert found.value.version == 9, "a session whose place another one takes must go on"
 
 
 async def a_refusal_changes_nothing(make: Make) -> None:
@@ -230,6 +253,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     writes_of_one_row_keep_their_order,
     texts_come_back_as_they_were,
     one_that_lasts_hides_none_that_have_expired,
+    a_renewed_session_has_the_newest_data,
     a_refusal_changes_nothing,
     it_keeps_its_rows_when_it_is_closed,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from msgspec import Struct
 from posthouse.core.connections.connections import Connection
@@ -19,12 +19,13 @@ from posthouse.core.identity.cache import encoded
 from posthouse.core.identity.hashes.passwords import NotBegun
 from posthouse.core.identity.refusal import Refusal
 from posthouse.core.identity.verifications import STORED, Verification, Verifications
-from posthouse.core.operations.operations import Expired, Hashed, Refused
+from posthouse.core.operations.operations import Expired, Hashed
+from posthouse.core.service.accounts import ADMIN
 from posthouse.core.service.accounts import Accounts as DeclaredAccounts
 from posthouse.core.service.authenticators import Basic
 from posthouse.core.service.results import ResultError, compile_encoding
-from posthouse.core.store.outcomes import Done, MaybeApplied, unavailable
-from posthouse.core.store.requests import FindUser, Request, Write
+from posthouse.core.store.outcomes import Done, MaybeApplied, value_of
+from posthouse.core.store.requests import FindUser
 from posthouse.core.store.rows import UserRow
 from posthouse.core.store.storage import Storage
 from posthouse.core.values.errors import (
@@ -38,17 +39,14 @@ from posthouse.core.values.errors import (
     RpcError,
     refusal,
 )
-from posthouse.core.values.peers import ALL_SCOPES, Caller, CallId, Identity, OperationId, UserKey, is_unicode
+from posthouse.core.values.peers import ALL_SCOPES, Caller, CallId, Identity, UserKey, is_unicode
 from posthouse.core.values.shared import Entropy, Shared
 
 from .logins import Logins
 from .procedures import Pending, Procedures, Reply
 
 ACCOUNT: Final = "account"
-"""The purpose of what is asked for here."""
-
-ADMIN: Final = "users"
-"""The scope of those who may change other users."""
+"""The purpose of the hashes and verifications that are asked for here."""
 
 NO_SUCH_USER: Final = "there is no such user"
 
@@ -104,22 +102,12 @@ class Accounts:
         self.logins = logins
         self.secrets: Entropy = shared.entropy
         self._write_profile = compile_encoding(declared.profile, "profile")
-        for kind in get_args(Request):
-            procedures.on(kind, self._ask_store)
         procedures.on(NewHash, self._ask_for_hash)
         procedures.on(Check, self._check)
-        storage.on(ACCOUNT, procedures.resume)
         verifications.passwords.on(ACCOUNT, procedures.resume)
         verifications.on(ACCOUNT, procedures.resume)
 
     # What is asked for
-
-    def _ask_store(self, number: int, caller: Caller, request: Request, now: float) -> object:
-        outcome = self.storage.begin(ACCOUNT, number, request, now)
-        if not isinstance(outcome, int):
-            return outcome
-        changes = isinstance(request, Write)
-        return Pending(None if changes else partial(self.storage.withdraw, OperationId(outcome)))
 
     def _ask_for_hash(self, number: int, caller: Caller, asked: NewHash, now: float) -> object:
         passwords = self.verifications.passwords
@@ -152,15 +140,6 @@ class Accounts:
             self.logins.refuse(connection, result, now)
         assert result.key == ("", user)  # only the store was asked
 
-    def done(self, outcome: Any, **refusals: ErrorObject) -> Any:
-        """The value of a request that was done. Raises RpcError: one of `refusals`, by the reason of the store, or that
-        the store is unavailable."""
-        if isinstance(outcome, Done):
-            return outcome.value
-        if isinstance(outcome, Refused):
-            raise RpcError.of(refusals[outcome.why])
-        raise RpcError.of(unavailable(outcome))
-
     # Who may, and what
 
     def own_user(self, connection: Connection, now: float) -> str:
@@ -191,7 +170,7 @@ class Accounts:
         """Ask for a user on whose behalf a caller acts, and the time. Raises RpcError: there is none, or it may do more
         than the caller."""
         reply = yield FindUser(user)
-        row: UserRow | None = self.done(reply.outcome)
+        row: UserRow | None = value_of(reply.outcome)
         if row is None:
             raise self.wrong("user", NO_SUCH_USER)
         missing = identity.missing(row.scopes)

@@ -34,8 +34,8 @@ from posthouse.core.values.errors import (
 from posthouse.core.values.peers import CallId, Identity
 from posthouse.core.values.shared import Shared
 
-from .errands import Later
-from .renewals import Renewals, SessionGiven
+from .procedures import Later
+from .renewals import Renewals, Renewed, SessionGiven
 
 LOGIN: Final = "login"
 """The purpose of this table's verifications."""
@@ -159,10 +159,11 @@ class Logins:
             self.refuse(connection, result, now)
         if wishes.refresh and result.key != connection.identity.key:
             raise RpcError(FORBIDDEN, data={"reason": "the credentials are those of another user"})
-        if not self._renewals.due(connection, asked=wishes.session):
-            return self._log_in(connection, call, result, wishes, UNSET, now)
+        asked = wishes.session or (wishes.cookie and self._renewals.in_cookies)
+        if not self._renewals.due(connection, asked=asked):
+            return self._log_in(connection, call, result, wishes, None, now)
         then = partial(self._log_in, connection, call, result, wishes)
-        renewed: LoggedIn = self._renewals.renew(connection, call, result, then, now, asked=wishes.session)
+        renewed: LoggedIn = self._renewals.renew(connection, call, result, then, now, asked=asked)
         return renewed
 
     def _log_in(
@@ -171,19 +172,32 @@ class Logins:
         call: CallId,
         result: Identity,
         wishes: Wishes,
-        session: SessionGiven | UnsetType,
+        renewed: Renewed | None,
         now: float,
     ) -> LoggedIn:
         same = result.key == connection.identity.key
         for limit in [] if same else self._connections.user_limits(result):
             if self._shared.enforces(limit, connection.id, connection.peer.address, now):
                 raise RpcError.of(refusal(RATE_LIMITED, limit=limit.name))
-        if wishes.cookie:
+        session: SessionGiven | UnsetType = UNSET
+        if renewed is None and wishes.cookie:
             self._set_cookie(connection, result, now)
+        elif renewed is not None:
+            session = self._give(connection, wishes, renewed)
         self._calls.identity_changes(connection, call)
         self._connections.identify(connection, result, now, keep_state=same)
         assert result.user is not None
         return LoggedIn(result.user, result.scopes, result.expires_at, session)
+
+    def _give(self, connection: Connection, wishes: Wishes, renewed: Renewed) -> SessionGiven | UnsetType:
+        """The browser gets a session that is for it in its cookie, which no script reads: also if it has renewed the
+        one of the cookie with which it came. Returns what the client is told."""
+        came = connection.cookie is not None and connection.peer.kind == "http"
+        if not wishes.cookie and not came:
+            return renewed.given
+        connection.set_cookie = renewed.cookie
+        has_key = connection.session is not None and not came
+        return renewed.given if wishes.session or has_key else UNSET
 
     def refuse(self, connection: Connection, refused: Refusal, now: float) -> NoReturn:
         """Raise the RpcError for credentials that were not accepted."""

@@ -21,7 +21,7 @@ from posthouse.core.values.errors import UNKNOWN_SESSION, ErrorObject, RpcError,
 from posthouse.core.values.peers import CallId, OutgoingId
 from posthouse.core.values.shared import Shared
 
-from .session_calls import Changes, SessionCalls
+from .session_calls import SessionCalls
 
 OWN: Final = "own"
 """The purpose of this table's requests."""
@@ -82,19 +82,25 @@ class OwnSessions:
         """Change or end the session of the caller of this call. Raises UsageError for anything else."""
         members = _read(method, params)
         connection, id = self._caller(number), self._requests.reserve()
-        if connection is None or connection.session is None:
-            self._outbox.append(Resolve(id, ErrorObject.of(UNKNOWN_SESSION)))
+        try:
+            if connection is None or connection.session is None:
+                raise RpcError(UNKNOWN_SESSION)
+            request = self._request(connection.session, members, now)
+        except RpcError as error:
+            self._outbox.append(Resolve(id, error.error_object))
             return id
-        session, made = connection.session, self._session_calls.requests
-        request: UpdateSession | EndSession = made.end(session)
-        if members is not None:
-            changes = Changes(json.encode(members.set), members.unset, members.version)
-            request = made.update(session, changes.set, changes.unset, changes.version, now)
-        self.records[id] = Own(connection, session, request)
+        self.records[id] = Own(connection, connection.session, request)
         outcome = self._storage.begin(OWN, id, request, now)
         if not isinstance(outcome, int):
             self._answered(id, outcome, now)
         return id
+
+    def _request(self, session: str, members: Members | None, now: float) -> UpdateSession | EndSession:
+        requests = self._session_calls.requests
+        if members is None:
+            return requests.end(session)
+        self._session_calls.check_not_renewing(session)
+        return requests.update(session, json.encode(members.set), members.unset, members.version, now)
 
     def _answered(self, subject: int, outcome: StoreOutcome | Full, now: float) -> None:
         id = OutgoingId(subject)

@@ -3,21 +3,27 @@
 A procedure is a generator. It yields what it asks for, and is sent a `Reply`. It answers its call when it returns or
 raises RpcError, or before with `Answers`. If its call ends before, it stops, unless it waits for something that it has
 changed: then it goes on, so that nothing is left half done. Any other exception is a defect, which ends its call alone.
-This module may not know what is asked for.
+This module may not know what is asked for, but that it may be asked of the store.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, Final, get_args
 
 from msgspec import Struct
 from posthouse.core.calls.calls import Answer, Call, Calls
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.connections.connections import Connection, Connections
+from posthouse.core.store.requests import Request, Write
+from posthouse.core.store.storage import Storage
 from posthouse.core.values.errors import ErrorObject, RpcError
-from posthouse.core.values.peers import Caller, CallId
+from posthouse.core.values.peers import Caller, CallId, OperationId
+
+PROCEDURE: Final = "procedure"
+"""The purpose of requests to the store."""
 
 
 class Reply(Struct, frozen=True, gc=False):
@@ -63,14 +69,20 @@ class Procedure(Struct, eq=False):
     pending: Pending | None = None
 
 
+class Later(Exception):
+    """A method of the gateway answers later: its call goes on. Only one that is declared so may raise it."""
+
+
 class Procedures:
     """The procedures that have not ended, by number; `by_call` those that a call waits for."""
 
-    def __init__(self, connections: Connections, calls: Calls, outcomes: Outcomes) -> None:
+    def __init__(self, connections: Connections, calls: Calls, outcomes: Outcomes, storage: Storage) -> None:
         self._connections = connections
         self._calls = calls
         self._outcomes = outcomes
-        self._asks: dict[type, Ask] = {}
+        self._storage = storage
+        self._asks: dict[type, Ask] = dict.fromkeys(get_args(Request), self._ask_store)
+        storage.on(PROCEDURE, self.resume)
         self._last = 0
         self.records: dict[int, Procedure] = {}
         self.by_call: dict[CallId, int] = {}
@@ -92,6 +104,20 @@ class Procedures:
         elif isinstance(procedure.outcome[0], ErrorObject):
             raise RpcError.of(procedure.outcome[0])
         return procedure.outcome
+
+    def run(self, connection: Connection, call: CallId, steps: Steps, now: float) -> Any:
+        """Begin a procedure for a call. Returns its result. Raises RpcError; Later, if it answers later."""
+        answer = self.begin(connection, call, steps, now)
+        if answer is None:
+            raise Later
+        return answer[0]
+
+    def _ask_store(self, number: int, caller: Caller, request: Request, now: float) -> object:
+        outcome = self._storage.begin(PROCEDURE, number, request, now)
+        if not isinstance(outcome, int):
+            return outcome
+        changes = isinstance(request, Write)
+        return Pending(None if changes else partial(self._storage.withdraw, OperationId(outcome)))
 
     def resume(self, number: int, outcome: object, now: float) -> None:
         """What this procedure has asked for has an outcome."""

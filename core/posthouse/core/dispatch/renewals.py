@@ -7,19 +7,17 @@ This module may not know how a connection logs in.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from msgspec import Struct
 from posthouse.core.connections.connections import Connection
 from posthouse.core.identity.session_keys import SessionKeys
-from posthouse.core.sessions.requests import Minted
-from posthouse.core.store.outcomes import Full, StoreOutcome
+from posthouse.core.store.outcomes import value_of
 from posthouse.core.store.rows import NO_DATA
 from posthouse.core.values.errors import UNAUTHENTICATED, RpcError
-from posthouse.core.values.peers import CallId, Identity
+from posthouse.core.values.peers import CallId, Identity, SetCookie
 
-from .errands import Errands, value_of
+from .procedures import Procedures, Reply, Steps
 from .session_calls import SessionCalls
 
 
@@ -33,100 +31,91 @@ class SessionGiven(Struct, frozen=True):
     durable: str
 
 
+class Renewed(Struct, frozen=True):
+    """A session that a log-in has made, or renewed: for the client, and as the cookie of a browser. Its repr shows no
+    secret."""
+
+    given: SessionGiven
+    cookie: SetCookie
+
+
 Then = Callable[[float], Any]
 """Called with the time, once the store has the session. Returns the result of the call, or raises RpcError."""
 
-
-class Renewal(Struct, eq=False):
-    """One session that is made for a log-in. `old`: the one whose place it takes. `number`: that of the question
-    whether the user still counts. `given`: nobody has asked for it."""
-
-    connection: Connection
-    minted: Minted
-    old: str | None
-    number: int
-    given: bool
+Renew = Callable[[Renewed, float], Any]
+"""The same, with the session that was made."""
 
 
 class Renewals:
-    """Makes the sessions of log-ins. `every_log_in`: each log-in on a connection that lasts makes one."""
+    """Makes the sessions of log-ins. `every_log_in`: each log-in on a connection that lasts makes one. `in_cookies`:
+    those that ask for a cookie do, too."""
 
-    def __init__(self, errands: Errands, session_calls: SessionCalls, keys: SessionKeys, *, every_log_in: bool) -> None:
-        self._errands = errands
+    def __init__(
+        self, procedures: Procedures, session_calls: SessionCalls, keys: SessionKeys, *, every_log_in: bool
+    ) -> None:
+        self._procedures = procedures
         self._session_calls = session_calls
+        self._renewing = session_calls.renewing
         self._keys = keys
         self._every_log_in = every_log_in
+        self.in_cookies = keys.in_cookies
 
     def due(self, connection: Connection, *, asked: bool) -> bool:
         """Does a log-in make a session? `asked`: the client wants one."""
         return asked or connection.session is not None or (self._every_log_in and connection.pushable)
 
     def renew(
-        self,
-        connection: Connection,
-        call: CallId,
-        identity: Identity,
-        then: Callable[[SessionGiven, float], Any],
-        now: float,
-        *,
-        asked: bool,
+        self, connection: Connection, call: CallId, identity: Identity, then: Renew, now: float, *, asked: bool
     ) -> Any:
-        """Make a session of this caller. It has the data of the session of the connection, which ends, if that was of
-        the same user, or of no user. `then` changes the identity, and returns the result of the call."""
-        old = connection.session
-        minted = self._keys.requests.mint(identity, self._data_for(old, identity), now)
-        given = not asked and old is None
-        renewal = Renewal(connection, minted, old, self._keys.begin(), given)
-        add = self._keys.requests.add(minted, now, replaces=old)
-        added, undo = partial(self._added, renewal, then), partial(self._take_back, renewal)
-        alone = partial(self._session_calls.crowded_out, renews=old, by=connection)
-        return self._errands.ask(call, add, added, now, undo=undo, alone=alone)
+        """Make a session of this caller. It has the data of the session of the connection, if that is of the same user,
+        or of no user. That one ends when the log-in is answered: if nobody waits for the answer, it goes on, and the
+        new one ends. `then` changes the identity, and returns the result of the call. Raises RpcError; Later."""
+        return self._procedures.run(connection, call, self._renew(connection, identity, then, now, asked=asked), now)
 
-    def _data_for(self, old: str | None, identity: Identity) -> bytes:
-        if old is None:
-            return NO_DATA
-        row = self._keys.sessions.records[old].row
-        return row.data if row.user in (None, identity.key) else NO_DATA
-
-    def _take_back(self, renewal: Renewal, now: float) -> None:
-        self._keys.withdraw(renewal.number)
-        self._session_calls.take_back(renewal.minted, now)
-
-    def _added(
-        self,
-        renewal: Renewal,
-        then: Callable[[SessionGiven, float], Any],
-        outcome: StoreOutcome | Full,
-        now: float,
-    ) -> Any:
-        counts, row = self._keys.counts(renewal.number, renewal.minted.row.identity), renewal.minted.row
-        self._session_calls.added(outcome, now, renews=renewal.old, by=renewal.connection)
-        given = SessionGiven(
-            row.id, renewal.minted.secret, self._keys.requests.expires_in(row, now), self._keys.requests.durable
-        )
+    def _renew(self, connection: Connection, identity: Identity, then: Renew, now: float, *, asked: bool) -> Steps:
+        old, requests, sessions = connection.session, self._keys.requests, self._keys.sessions
+        minted, number = requests.mint(identity, NO_DATA, now), self._keys.begin()
+        self._copying(old, 1)
+        reply: Reply = yield requests.add(minted, now, replaces=old)
+        self._copying(old, -1)
+        counts, now = self._keys.counts(number, identity), reply.now
+        row = self._session_calls.kept(minted, reply, by=connection)
+        if row is None:
+            return None
+        given = SessionGiven(row.id, minted.secret, requests.expires_in(row, now), requests.durable)
+        cookie = SetCookie(minted.key.text, max(0, int(row.ends_at - requests.unix(now))))
         try:
             if not counts:
                 raise RpcError(UNAUTHENTICATED)
-            result = then(given, now)
+            result = then(Renewed(given, cookie), now)
         except RpcError:
-            self._session_calls.take_back(renewal.minted, now)
+            self._session_calls.take_back(minted, now)
             raise
-        sessions = self._keys.sessions
-        sessions.attach(renewal.connection, row, now, given=renewal.given)
-        sessions.tell_created(renewal.connection, row.id, now)
+        if connection.session is not None:
+            sessions.renewed(connection.session, now, by=connection)
+        sessions.attach(connection, row, now, given=not asked and old is None)
+        sessions.tell_created(connection, row.id, now)
         return result
 
+    def _copying(self, old: str | None, more: int) -> None:
+        """The data of the old session must not change until the store has copied it."""
+        if old is not None:
+            self._renewing[old] = self._renewing.get(old, 0) + more
+            if not self._renewing[old]:
+                del self._renewing[old]
+
     def end(self, connection: Connection, call: CallId, then: Then, now: float) -> Any:
-        """The user of this connection logs out, and its session ends. `then` changes the identity."""
+        """The user of this connection logs out, and its session ends. `then` changes the identity. Raises RpcError;
+        Later."""
         session = connection.session
         if session is None:
             return then(now)
-        request = self._keys.requests.end(session)
-        ended = partial(self._ended, connection, session, then)
-        alone = partial(self._session_calls.ends, connection, session, "logged_out")
-        return self._errands.ask(call, request, ended, now, alone=alone)
+        return self._procedures.run(connection, call, self._end(connection, session, then), now)
 
-    def _ended(self, connection: Connection, session: str, then: Then, outcome: StoreOutcome | Full, now: float) -> Any:
-        self._session_calls.ends(connection, session, "logged_out", outcome, now)
-        value_of(outcome)
-        return then(now)
+    def _end(self, connection: Connection, session: str, then: Then) -> Steps:
+        reply: Reply = yield self._keys.requests.end(session)
+        self._session_calls.ends(connection, session, "logged_out", reply.outcome, reply.now)
+        if not reply.wanted:
+            return None
+        value_of(reply.outcome)
+        return then(reply.now)

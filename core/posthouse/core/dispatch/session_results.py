@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from msgspec import UNSET, Raw, Struct, UnsetType
+from posthouse.core.sessions.requests import SessionRequests
+from posthouse.core.store.rows import SessionRow
 
 
 class SessionOpened(Struct, frozen=True):
@@ -15,6 +17,11 @@ class SessionOpened(Struct, frozen=True):
     data: Raw
     version: int
     durable: str
+
+
+def opened(row: SessionRow, secret: str, requests: SessionRequests, now: float) -> SessionOpened:
+    """The session of this row, with its new secret."""
+    return SessionOpened(row.id, secret, requests.expires_in(row, now), Raw(row.data), row.version, requests.durable)
 
 
 class SessionInfo(Struct, frozen=True):

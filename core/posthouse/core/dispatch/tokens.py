@@ -9,7 +9,7 @@ from posthouse.core.connections.connections import Connection
 from posthouse.core.identity.stored import token_digest
 from posthouse.core.service.accounts import TOKENS
 from posthouse.core.sessions.keys import text_of
-from posthouse.core.store.outcomes import NO_ROOM, UNKNOWN, Done, MaybeApplied, unavailable
+from posthouse.core.store.outcomes import NO_ROOM, UNKNOWN, Done, MaybeApplied, unavailable, value_of
 from posthouse.core.store.requests import PAGE, AddToken, ListTokens, RemoveToken
 from posthouse.core.store.rows import TokenRow
 from posthouse.core.values.errors import SERVER_BUSY, refusal
@@ -113,14 +113,13 @@ class Tokens:
             yield RemoveToken(accounts.storage.new_write_id(), row.id)  # nobody has been told its secret
             return None
         full = refusal(SERVER_BUSY, limit="max_tokens_per_user")
-        accounts.done(reply.outcome, **{UNKNOWN.why: wrong("user", NO_SUCH_USER), NO_ROOM.why: full})
+        value_of(reply.outcome, **{UNKNOWN.why: wrong("user", NO_SUCH_USER), NO_ROOM.why: full})
         return NewToken(row.id, token, owner, given, expires_at, accounts.storage.durability)
 
     def page(self, connection: Connection, user: str | None, after: str, now: float) -> Steps:
         """A page of tokens: one's own (None), or those of another user."""
-        accounts = self._accounts
         reply: Reply = yield ListTokens(self._owner(connection, user, now), after)
-        rows = accounts.done(reply.outcome)
+        rows = value_of(reply.outcome)
         tokens = tuple(
             TokenInfo(row.id, row.label, row.scopes, row.created_at, row.expires_at, row.seen_at) for row in rows
         )
@@ -133,7 +132,7 @@ class Tokens:
         reply: Reply = yield RemoveToken(accounts.storage.new_write_id(), token, owner)
         if isinstance(reply.outcome, MaybeApplied):
             self._forget(None)
-        row = accounts.done(reply.outcome)
+        row = value_of(reply.outcome)
         if row is None:
             raise accounts.wrong("token", "there is no such token")
         self._forget(row.digest)

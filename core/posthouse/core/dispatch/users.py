@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET, Struct, json
 from posthouse.core.connections.connections import Connection
 from posthouse.core.identity.authorization import check_expiry
-from posthouse.core.store.outcomes import EXISTS, NO_ROOM, OTHER_VERSION, UNKNOWN, Done
+from posthouse.core.store.outcomes import EXISTS, NO_ROOM, OTHER_VERSION, UNKNOWN, Done, value_of
 from posthouse.core.store.requests import PAGE, AddUser, ChangeUser, FindUser, ListUsers, RemoveUser
 from posthouse.core.store.rows import NO_PROFILE, UserRow
 from posthouse.core.values.effects import Emit
@@ -75,7 +75,7 @@ class Users:
         )
         reply = yield AddUser(accounts.storage.new_write_id(), row, accounts.config.max_users)
         taken, full = wrong("user", "the name is taken"), refusal(SERVER_BUSY, limit="max_users")
-        accounts.done(reply.outcome, **{EXISTS.why: taken, NO_ROOM.why: full})
+        value_of(reply.outcome, **{EXISTS.why: taken, NO_ROOM.why: full})
         self._outbox.append(Emit(UserRegistered(*_about(connection), user, connection.identity.user, reply.now)))
         return self._account(row, durable=True)
 
@@ -83,7 +83,7 @@ class Users:
         """Describe the caller."""
         accounts = self._accounts
         reply: Reply = yield FindUser(accounts.own_user(connection, now))
-        row = accounts.done(reply.outcome)
+        row = value_of(reply.outcome)
         if row is None:
             raise RpcError(FORBIDDEN, data={"reason": NO_SUCH_USER})
         return self._account(row)
@@ -120,18 +120,19 @@ class Users:
         """Remove a user: oneself, if the password is right; another one, without it."""
         accounts = self._accounts
         user = accounts.user_to_change(connection, user, "password", password, now)
+        version = None
         if password is not None:
             reply: Reply = yield Check(user, password)
             accounts.check_password(connection, user, reply.outcome, reply.now)
         else:
-            yield from accounts.reach(connection.identity, user)
+            version = yield from accounts.reach(connection.identity, user)
         by = connection.identity.user
-        reply = yield RemoveUser(accounts.storage.new_write_id(), user)
+        reply = yield RemoveUser(accounts.storage.new_write_id(), user, version)
         if maybe_applied(reply.outcome):
             accounts.lock_out(user, connection, call, reply.now)
             certain = isinstance(reply.outcome, Done)
             self._outbox.append(Emit(UserRemoved(*_about(connection), user, by, reply.now, certain)))
-        accounts.done(reply.outcome, **{UNKNOWN.why: wrong("user", NO_SUCH_USER)})
+        value_of(reply.outcome, **{UNKNOWN.why: wrong("user", NO_SUCH_USER), OTHER_VERSION.why: CHANGED})
         return Removed(accounts.storage.durability)
 
     # Those who may change others
@@ -139,7 +140,7 @@ class Users:
     def page(self, after: str) -> Steps:
         """A page of users."""
         reply: Reply = yield ListUsers(after)
-        rows = self._accounts.done(reply.outcome)
+        rows = value_of(reply.outcome)
         following = rows[-1].user if len(rows) == PAGE else ""
         return UserList(tuple(self._account(row) for row in rows), following)
 
@@ -180,13 +181,12 @@ class Users:
         *,
         session_ended: bool = False,
     ) -> Account:
-        accounts = self._accounts
         if maybe_applied(reply.outcome):
             certain = isinstance(reply.outcome, Done)
             by = connection.identity.user if by is None else by
             self._outbox.append(Emit(UserChanged(*_about(connection), user, change, by, reply.now, certain)))
         refusals = {UNKNOWN.why: wrong("user", NO_SUCH_USER), OTHER_VERSION.why: CHANGED}
-        changed = accounts.done(reply.outcome, **refusals)
+        changed = value_of(reply.outcome, **refusals)
         return self._account(changed.row, durable=True, session_ended=session_ended)
 
     def _account(self, row: UserRow, *, durable: bool = False, session_ended: bool = False) -> Account:

@@ -13,7 +13,7 @@ from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.connections.openings import Openings
 from posthouse.core.connections.state import ASK, AUTHENTICATING
 from posthouse.core.service.authenticators import Cookie, SessionToken
-from posthouse.core.sessions.keys import read_key
+from posthouse.core.sessions.keys import digest_of, read_key
 from posthouse.core.store.outcomes import RETRY_MS, Full, StoreOutcome
 from posthouse.core.values.close_reasons import (
     AUTHENTICATION_FAILED,
@@ -32,7 +32,6 @@ from posthouse.core.values.lifecycle import AuthFailure
 from posthouse.core.values.peers import ConnectionId, Identity, OperationId, Peer
 from posthouse.core.values.shared import Shared
 
-from .cookies import digest_of
 from .refusal import Refusal
 from .session_keys import SessionKeys, is_unavailable
 from .verifications import Verification, Verifications
@@ -61,11 +60,13 @@ Texts = tuple[Callable[[Connection, bytes, float], None], Callable[[bytes], bool
 
 
 class Using(Struct, frozen=True, gc=False):
-    """The key of a session for which the store is asked, with this operation. `number`: that of the question."""
+    """The key of a session for which the store is asked, with this operation. `number`: that of the question. `cookie`:
+    the hash of the cookie that has the key."""
 
     session: str
     number: int
-    operation: OperationId | None = None
+    cookie: bytes | None = None
+    operation: OperationId = OperationId(0)
 
 
 class Arrival(Struct, eq=False):
@@ -145,7 +146,8 @@ class Arrivals:
         """Verify the credentials that are left, until an authenticator must be asked."""
         while arrival.left:
             credentials = arrival.left.pop(0)
-            if isinstance(credentials, SessionToken):
+            of_session = (SessionToken, Cookie) if self._keys.in_cookies else SessionToken
+            if isinstance(credentials, of_session):
                 if not self._use(record, arrival, credentials, now):
                     return
                 continue
@@ -165,18 +167,29 @@ class Arrivals:
         if arrival.text is not None or arrival.ahead or not arrival.stale:
             self._admit(record, arrival, now)
 
-    def _use(self, record: Connection, arrival: Arrival, token: SessionToken, now: float) -> bool:
-        """Use the session of this token. False: the store has not answered yet, or the peer is refused."""
-        key = read_key(token.key)
+    def _use(self, record: Connection, arrival: Arrival, given: SessionToken | Cookie, now: float) -> bool:
+        """Use the session of this token, or of this cookie. False: the store has not answered yet, or the peer is
+        refused."""
+        cookie = digest_of(given.secret) if isinstance(given, Cookie) else None
+        key = read_key(given.secret if isinstance(given, Cookie) else given.key)
         if key is None:
-            self._refuse(record, self._verifications.fail(record.caller, None, UNKNOWN, now), now)
-            return False
+            return self._is_unknown(record, arrival, cookie, now)
         number = self._keys.begin()
         outcome = self._keys.ask(ARRIVAL, record.id, key, now)
         if isinstance(outcome, int):
-            arrival.using = Using(key.session, number, outcome)
+            arrival.using = Using(key.session, number, cookie, outcome)
             return False
-        return self._attach(record, arrival, Using(key.session, number), outcome, now)
+        return self._attach(record, arrival, Using(key.session, number, cookie), outcome, now)
+
+    def _is_unknown(self, record: Connection, arrival: Arrival, cookie: bytes | None, now: float) -> bool:
+        """The key fits no session. False: the peer is refused. With a key in a cookie, it may still log in."""
+        if cookie is None:
+            self._refuse(record, self._verifications.fail(record.caller, None, UNKNOWN, now), now)
+            return False
+        if record.pushable:
+            return self._agrees(record, arrival, STALE, now)
+        arrival.stale = True
+        return True
 
     def _used(self, subject: int, outcome: StoreOutcome, now: float) -> None:
         id = ConnectionId(subject)
@@ -192,15 +205,17 @@ class Arrivals:
         """The store has answered. If the key fits, the connection belongs to the session at once: it is refused if that
         ends. False: the peer is refused."""
         row = self._keys.judge(using.number, using.session, outcome, now)
+        if row is None and not is_unavailable(outcome):
+            return self._is_unknown(record, arrival, using.cookie, now)
         if row is None:
-            refusal = UNAVAILABLE if is_unavailable(outcome) else UNKNOWN
-            if isinstance(outcome, Full):
-                refusal = FULL
+            refusal = FULL if isinstance(outcome, Full) else UNAVAILABLE
             self._refuse(record, self._verifications.fail(record.caller, None, refusal, now), now)
             return False
         if not self._agrees(record, arrival, row.identity, now):
             return False
-        self._keys.sessions.attach(record, row, now)
+        if record.session is None:
+            record.cookie = using.cookie
+            self._keys.sessions.attach(record, row, now)
         return True
 
     def _verified(self, subject: int, result: Identity | Refusal, now: float) -> None:
@@ -260,4 +275,5 @@ class Arrivals:
             if arrival.verification is not None:
                 self._verifications.withdraw(arrival.verification)
             if arrival.using is not None:
-                self._keys.withdraw(arrival.using.number, arrival.using.operation)
+                using = arrival.using
+                self._keys.leave(using.number, using.session, using.operation)

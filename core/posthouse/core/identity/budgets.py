@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 from posthouse.core.values.close_reasons import (
+    MAX_ANONYMOUS_SESSIONS_PER_ADDRESS,
     MAX_AUTH_FAILURES,
     MAX_AUTH_FAILURES_PER_ADDRESS,
     MAX_AUTH_FAILURES_PER_USER,
@@ -127,9 +128,9 @@ class Charge(Struct, eq=False):
 
 
 class Budgets:
-    """The three ledgers, and that of registrations, each of which counts as a failure. `known` are the pairs of a user,
-    or of a credential without one, and an address from which it got in: they are not refused for other callers of their
-    address, and not slowed down for attempts from others."""
+    """The three ledgers, and those of registrations and of sessions of nobody, each of which counts as a failure.
+    `known` are the pairs of a user, or of a credential without one, and an address from which it got in: they are not
+    refused for other callers of their address, and not slowed down for attempts from others."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -138,6 +139,7 @@ class Budgets:
         self.addresses = Ledger(shared, MAX_AUTH_FAILURES_PER_ADDRESS, config.max_auth_failures_per_address)
         self.users = Ledger(shared, MAX_AUTH_FAILURES_PER_USER, config.max_auth_failures_per_user)
         self.registrations = Ledger(shared, MAX_REGISTRATIONS_PER_ADDRESS, config.max_registrations_per_address)
+        self.sessions = Ledger(shared, MAX_ANONYMOUS_SESSIONS_PER_ADDRESS, config.max_anonymous_sessions_per_address)
         self.known: dict[tuple[Digest | None, str], None] = {}
 
     def charge(self, caller: Caller, users: tuple[Digest, ...], credential: Digest | None, now: float) -> Charge | int:
@@ -161,12 +163,19 @@ class Budgets:
     def charge_registration(self, caller: Caller, now: float) -> int:
         """Charge one registration to the address of the caller. Returns the milliseconds to wait if its budget is
         spent: then nothing is charged."""
+        return self._charge_address(self.registrations, caller, now)
+
+    def charge_session(self, caller: Caller, now: float) -> int:
+        """The same for a session of nobody."""
+        return self._charge_address(self.sessions, caller, now)
+
+    def _charge_address(self, ledger: Ledger, caller: Caller, now: float) -> int:
         address = caller.peer.address.key
         if not address:
             return 0
-        wait = self._wait(caller, [(self.registrations, address)], now)
+        wait = self._wait(caller, [(ledger, address)], now)
         if not wait:
-            self.registrations.charge(address, now)
+            ledger.charge(address, now)
         return wait
 
     def _wait(self, caller: Caller, keys: list[tuple[Ledger, Hashable]], now: float) -> int:

@@ -5,27 +5,20 @@ It may not know connections, nor how a cookie is written in a header.
 
 from __future__ import annotations
 
-import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from hashlib import sha256
 from math import inf
 from typing import Final
 
 from msgspec import Struct
 from posthouse.core.service.authenticators import Cookie
+from posthouse.core.sessions.keys import SECRET_BYTES, digest_of, text_of
 from posthouse.core.values.peers import Identity, SetCookie, UserKey
 from posthouse.core.values.shared import Entropy, Shared
 
-from .cache import Digest, encoded
+from .cache import Digest
 from .revocations import made_since
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two searches for log-ins that are over, when there is room for no more."""
-
-SECRET_BYTES: Final = 32
-"""RFC 6265 says nothing of it; 128 bits cannot be guessed (OWASP, Session Management)."""
-
-SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 CLEARED: Final = SetCookie("", 0)
 """A browser forgets its cookie."""
@@ -64,7 +57,7 @@ class Cookies:
             self._make_room(now)
         if len(self.records) >= self._config.max_sessions:
             return None
-        secret = secret_of(self.secrets(SECRET_BYTES))
+        secret = text_of(self.secrets(SECRET_BYTES))
         ends_at = now + self._config.session_lifetime
         if identity.expires_at is not None:
             ends_at = min(ends_at, identity.expires_at - self._shared.wall)
@@ -128,21 +121,3 @@ class Cookies:
             if now < self.records[digest].used_at + self._config.session_idle:
                 return
             self.end(digest)
-
-
-def secret_of(minted: bytes) -> str:
-    """The secret of a cookie as text: base64url without padding."""
-    return urlsafe_b64encode(minted).rstrip(b"=").decode("ascii")
-
-
-def read_secret(text: str) -> bytes | None:
-    """The bytes of this secret. None: this gateway has never made such a text."""
-    if SECRET.fullmatch(text) is None:
-        return None
-    minted = urlsafe_b64decode(text + "=")
-    return minted if secret_of(minted) == text else None
-
-
-def digest_of(secret: str) -> Digest:
-    """Stands for the secret of a cookie. It is random, so that no key is needed."""
-    return sha256(encoded(secret)).digest()

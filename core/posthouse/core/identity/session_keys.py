@@ -5,6 +5,8 @@ The store knows secrets and expiry; who was revoked meanwhile is known here.
 
 from __future__ import annotations
 
+from typing import Final
+
 from posthouse.core.operations.operations import Refused
 from posthouse.core.sessions.chores import Chores
 from posthouse.core.sessions.keys import SessionKey
@@ -17,10 +19,14 @@ from posthouse.core.values.peers import Identity, OperationId
 
 from .revocations import Revocations
 
+LEFT: Final = "left_key"
+"""The purpose of questions for whose answers nobody waits any more."""
+
 
 class SessionKeys:
     """Judges what the store says about keys. `asked`: the generation of revocations in which each question that has no
-    answer was asked, by its number."""
+    answer was asked, by its number. `left`: the sessions of questions for whose answers nobody waits any more: theft
+    ends a session all the same. `in_cookies`: cookies have keys, too."""
 
     def __init__(
         self,
@@ -30,6 +36,7 @@ class SessionKeys:
         storage: Storage,
         revocations: Revocations,
     ) -> None:
+        self.in_cookies = False
         self.sessions = sessions
         self.requests = requests
         self._chores = chores
@@ -37,7 +44,9 @@ class SessionKeys:
         self._revocations = revocations
         self._last = 0
         self.asked: dict[int, int] = {}
+        self.left: dict[int, str] = {}
         revocations.asks.append(self.asked)
+        storage.on(LEFT, self._answered_alone)
 
     def begin(self) -> int:
         """The store is asked about a key. Returns the number of the question."""
@@ -53,18 +62,28 @@ class SessionKeys:
         """Ask the store for a session, without another secret. Returns the outcome, or the operation."""
         return self._storage.begin(purpose, subject, self.requests.use(key.session, key.secret, now), now)
 
-    def withdraw(self, number: int, operation: OperationId | None = None) -> None:
+    def withdraw(self, number: int) -> None:
         """Nobody waits for the answer to this question any more. A second call changes nothing."""
         self.asked.pop(number, None)
-        if operation is not None:
-            self._storage.withdraw(operation)
         self._revocations.forget_recent()
+
+    def leave(self, number: int, session: str, operation: OperationId) -> None:
+        """Nobody waits any more for the answer to this question, which was asked with `ask`."""
+        self.withdraw(number)
+        self.left[number] = session
+        self._storage.redirect(operation, LEFT, number)
+
+    def _answered_alone(self, number: int, outcome: StoreOutcome, now: float) -> None:
+        session = self.left.pop(number)
+        if outcome == STOLEN:
+            self.sessions.end(session, "stolen", now)
 
     def judge(self, number: int, session: str, outcome: StoreOutcome | Full, now: float) -> SessionRow | None:
         """The session, if the key fits and its user counts. A session whose secret was stolen has ended."""
         row: SessionRow | None = None
         if isinstance(outcome, Done):
-            if self._counts(outcome.value.identity, self.asked[number]):
+            ending = session in self._chores.ending
+            if not ending and self._counts(outcome.value.identity, self.asked[number]):
                 row = outcome.value
         elif outcome == STOLEN:
             self.sessions.end(session, "stolen", now)

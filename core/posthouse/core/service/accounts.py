@@ -17,6 +17,9 @@ SessionsOption = Literal["off", "on", "login"]
 """Whether clients may have sessions, and whether each log-in makes one."""
 
 PASSWORDS: Final = "users"
+ADMIN: Final = "users"
+"""The scope of those who may change other users of the store."""
+
 TOKENS: Final = "tokens"
 """The names of the authenticators that know the passwords and the tokens of the store."""
 

@@ -1,7 +1,8 @@
 """What the store is told although nobody waits for it: sessions that end, uses, a sweep.
 
 Most of it is told once: a session that the store keeps although it should have ended expires there. The end of the
-sessions of a revoked user is told until the store has done it, and until then none of them counts.
+sessions of a revoked user, and of one that a log-in has replaced, is told until the store has done it. Until then none
+of them counts.
 """
 
 from __future__ import annotations
@@ -32,16 +33,17 @@ Ended = Callable[[Iterable[str], float], None]
 
 
 class Chore(Struct, frozen=True, gc=False):
-    """One request. `of`: the user of which all sessions end: it is told until it is done. `known`: the sessions of
-    which it is known here that they have ended."""
+    """One request. `of`: the user of which all sessions end, or the session that ends: it is told until it is done.
+    `known`: the sessions of which it is known here that they have ended."""
 
     request: ChoreRequest
-    of: UserKey | None = None
+    of: UserKey | str | None = None
     known: tuple[str, ...] = ()
 
 
 class Chores:
-    """The requests that the store has not done yet. `ending`: the ones that end all sessions of a user."""
+    """The requests that the store has not done yet. `ending`: those that are told until they are done, by the user of
+    which all sessions end, or the session that ends."""
 
     def __init__(self, shared: Shared, storage: Storage) -> None:
         self._timers = shared.timers
@@ -50,7 +52,7 @@ class Chores:
         self._last = 0
         self._ended: dict[type, Ended] = {}
         self.records: dict[int, Chore] = {}
-        self.ending: dict[UserKey, int] = {}
+        self.ending: dict[UserKey | str, int] = {}
         storage.on(CHORE, self._answered)
         self._timers.on(TELL_AGAIN, self._tell)
 
@@ -63,9 +65,10 @@ class Chores:
         return self._storage.new_write_id()
 
     def tell(
-        self, request: ChoreRequest, now: float, *, of: UserKey | None = None, known: tuple[str, ...] = ()
+        self, request: ChoreRequest, now: float, *, of: UserKey | str | None = None, known: tuple[str, ...] = ()
     ) -> None:
-        """Tell the store. `of`: the user of which all sessions end. `known`: those of which it is known here."""
+        """Tell the store. `of`: the user of which all sessions end, or the session that ends: it is told again until
+        it is done. `known`: the sessions of which it is known here."""
         self._last = number = self._last + 1
         self.records[number] = Chore(request, of, known)
         if of is not None:

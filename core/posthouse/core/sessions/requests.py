@@ -82,7 +82,7 @@ class SessionRequests:
     # Requests
 
     def add(self, minted: Minted, now: float, *, replaces: str | None = None) -> AddSession:
-        """Keep a new session. `replaces`: the one whose place it takes."""
+        """Keep a new session. `replaces`: the one whose place it takes, and whose data it gets."""
         most, of_user = self._config.max_sessions, self._config.max_sessions_per_user
         return AddSession(
             self._write_id(), minted.row, most, of_user, self.unix(now), self._config.session_idle, replaces

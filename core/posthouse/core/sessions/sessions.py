@@ -36,6 +36,11 @@ ACTIVITY_DUE: Final = "session_activity"
 ACTIVITY_EVERY: Final = 60.0
 """Seconds: so often the store is told which sessions were used, and asked to end those that have expired."""
 
+MOST_TOLD: Final = 1_000
+TOLD_EVERY: Final = 0.1
+"""So many sessions are looked at at once, and after so many seconds the next ones: there may be very many, and neither
+the loop nor the store's other writes must wait for all of them."""
+
 MOST_REPLACED: Final = 16
 """The connections that were replaced in a session, and are remembered."""
 
@@ -77,6 +82,7 @@ class Sessions:
         self.by_user: dict[UserKey, dict[str, None]] = {}
         self.unwritten: dict[str, float] = {}
         self._activity: Timer | None = None
+        self._to_tell: list[str] = []
         chores.on(Sweep, lambda ended, now: self.end_all(ended, "expired", now))
         chores.on(EndSessions, lambda ended, now: self.end_all(ended, "revoked", now))
         self._timers.on(SESSION_EXPIRES, self._expires)
@@ -140,6 +146,12 @@ class Sessions:
     def number_of(self, id: str) -> int:
         """How many connections belong to this session."""
         return len(self.records[id].connections) if id in self.records else 0
+
+    def renewed(self, id: str, now: float, *, by: Connection) -> None:
+        """Another session has taken the place of this one. It ends: here at once, and in the store, which is told until
+        it has done it. `by`: the connection that only leaves it."""
+        self.end(id, "renewed", now, but=by)
+        self._chores.tell(EndSession(self._chores.write_id(), id), now, of=id)
 
     def tell_store(self, request: EndSession, now: float) -> None:
         """The store is to end a session, of which nobody here knows."""
@@ -266,21 +278,32 @@ class Sessions:
             session.timer = self._timers.arm(when, SESSION_EXPIRES, session.number)
 
     def _activity_due(self, key: int, now: float) -> None:
-        """Tell the store which sessions were used, and let it end those that have expired."""
-        uses, self.unwritten = self.unwritten, {}
-        for id, session in self.records.items():
-            used_at = session.last_used_at
-            if used_at > session.told_at:
-                session.told_at = used_at
-                uses[id] = used_at
+        """Tell the store which sessions were used, some after the others, and let it end those that have expired."""
+        if not self._to_tell:
+            self._to_tell = [*self.unwritten, *self.records][::-1]
+        uses: dict[str, float] = {}
+        for id in self._to_tell[-MOST_TOLD:][::-1]:
+            self._note_use(id, uses)
+        del self._to_tell[-MOST_TOLD:]
         idle = self._config.session_idle
         if uses:
             times = tuple((id, self._shared.wall + used_at) for id, used_at in uses.items())
             self._chores.tell(Touch(self._chores.write_id(), idle, times), now)
         self._activity = None
-        if self.records:
+        if self._to_tell:
+            self._activity = self._timers.arm(now + TOLD_EVERY, ACTIVITY_DUE, 0)
+            return
+        if self.records or self.unwritten:
             self._activity = self._timers.arm(now + ACTIVITY_EVERY, ACTIVITY_DUE, 0)
         self._chores.tell(Sweep(self._chores.write_id(), self._shared.wall + now, idle), now)
+
+    def _note_use(self, id: str, uses: dict[str, float]) -> None:
+        """Add the last use of this session, if the store was not told of it."""
+        unwritten, session = self.unwritten.pop(id, None), self.records.get(id)
+        if session is not None and (used_at := session.last_used_at) > session.told_at:
+            session.told_at = uses[id] = used_at
+        elif unwritten is not None:
+            uses[id] = unwritten
 
     # Events
 

@@ -13,7 +13,7 @@ from posthouse.core.operations.operations import Refused
 from posthouse.core.values.peers import UserKey
 
 from .nobodys import MOST_ENDED, Nobodys
-from .outcomes import EXISTS, NO_ROOM, STOLEN, UNKNOWN, Done
+from .outcomes import EXISTS, NO_ROOM, OTHER_VERSION, STOLEN, UNKNOWN, Done
 from .requests import (
     PAGE,
     AddRevocation,
@@ -34,6 +34,7 @@ from .requests import (
     RemoveUser,
     Request,
     ResumeSession,
+    SessionAdded,
     Sweep,
     Touch,
     UpdateSession,
@@ -41,7 +42,19 @@ from .requests import (
     UseSession,
 )
 from .rows import RevocationRow, SessionRow, TokenRow, UserRow
-from .rules import change, evicted_first, expired, later, resume, touch_session, touch_token, touch_user, update, use
+from .rules import (
+    change,
+    evicted_first,
+    expired,
+    later,
+    renewed,
+    resume,
+    touch_session,
+    touch_token,
+    touch_user,
+    update,
+    use,
+)
 
 Rule = Callable[[SessionRow | None, Any], tuple[SessionRow | None, Done | Refused]]
 
@@ -129,9 +142,12 @@ class MemoryStore:
         self.users[row.user] = row
 
     def _remove_user(self, request: RemoveUser) -> Done | Refused:
-        row = self.users.pop(request.user, None)
+        row = self.users.get(request.user)
         if row is None:
             return UNKNOWN
+        if request.if_version not in (None, row.version):
+            return OTHER_VERSION
+        del self.users[row.user]
         self._hold(-row.size)
         del self._names[bisect_left(self._names, row.user)]
         for token in tuple(self._tokens_of.get(row.user, ())):
@@ -195,24 +211,28 @@ class MemoryStore:
         row, user = request.row, request.row.user
         if row.id in self.sessions:
             return EXISTS
-        ended = [request.replaces] if request.replaces is not None and request.replaces in self.sessions else []
-        if len(self.sessions) - len(ended) >= request.most:
+        old = None if request.replaces is None else self.sessions.get(request.replaces)
+        stays = None if old is None else old.id
+        counted, ended = len(self.sessions) - (old is not None), list[str]()
+        if counted >= request.most:
             overdue = self._overdue(request.now, request.idle, PAGE)
-            ended += [session for session in overdue if session != request.replaces]
-        over = len(self.sessions) - len(ended) - request.most + 1
-        nobodys = self.of_nobody.used_at
-        if over > 1 or (over == 1 and len(nobodys) == sum(session in nobodys for session in ended)):
+            ended += [session for session in overdue if session != stays]
+        over, nobodys = counted - len(ended) - request.most + 1, self.of_nobody.used_at
+        if over > min(PAGE, len(nobodys) - sum(session in nobodys for session in (*ended, stays))):
             return NO_ROOM
         self._end_these(ended)
-        unowned = self.of_nobody.first() if over == 1 else None
-        if unowned is not None:
+        for _ in range(over):
+            unowned = self.of_nobody.first(but=stays)
+            assert unowned is not None
             ended.append(unowned)
             self._end(unowned)
-        own = [] if user is None else [self.sessions[session] for session in self.by_user.get(user, ())]
+        owned = () if user is None else self.by_user.get(user, ())
+        own = [self.sessions[session] for session in owned if session != stays]
         if len(own) >= request.most_per_user:
             first = min(own, key=lambda each: evicted_first(each, request.now))
             ended.append(first.id)
             self._end(first.id)
+        row = renewed(row, old, request)
         self._hold(row.size)
         self.sessions[row.id] = row
         heappush(self._ends, (row.ends_at, row.id))
@@ -220,7 +240,7 @@ class MemoryStore:
             self.of_nobody.put(row, None)
         else:
             self.by_user.setdefault(user, {})[row.id] = None
-        return Done(tuple(ended))
+        return Done(SessionAdded(row, tuple(ended)))
 
     def _find_session(self, request: FindSession) -> Done:
         row = self.sessions.get(request.session)
@@ -315,7 +335,7 @@ class MemoryStore:
 
     def _add_revocation(self, request: AddRevocation) -> Done:
         row = later(request.row, self.revocations.pop(request.row.user, None))
-        if len(self.revocations) >= request.most:
+        while len(self.revocations) >= request.most:
             del self.revocations[next(iter(self.revocations))]
         self.revocations[row.user] = row
         return Done()

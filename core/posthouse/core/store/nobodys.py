@@ -39,8 +39,17 @@ class Nobodys:
             self._heap = [(at, id) for id, at in self.used_at.items()]
             heapify(self._heap)
 
-    def first(self) -> str | None:
-        """The one that was used the longest time ago."""
+    def first(self, but: str | None = None) -> str | None:
+        """The one that was used the longest time ago, except this one."""
+        first = self._first()
+        if first is None or first[1] != but:
+            return None if first is None else first[1]
+        heappop(self._heap)
+        second = self._first()
+        heappush(self._heap, first)
+        return None if second is None else second[1]
+
+    def _first(self) -> tuple[float, str] | None:
         while self._heap and self.used_at.get(self._heap[0][1]) != self._heap[0][0]:
             heappop(self._heap)
-        return self._heap[0][1] if self._heap else None
+        return self._heap[0] if self._heap else None

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 from posthouse.core.operations.operations import Busy, Failed, Refused
-from posthouse.core.values.errors import SERVER_BUSY, STORAGE_UNAVAILABLE, ErrorObject, refusal
+from posthouse.core.values.errors import SERVER_BUSY, STORAGE_UNAVAILABLE, ErrorObject, RpcError, refusal
 
 RETRY_MS: Final = 1_000
 """The milliseconds after which a caller may try again."""
@@ -42,3 +42,13 @@ STOLEN: Final = Refused("stolen")
 def unavailable(outcome: Failed | Busy | MaybeApplied | Full) -> ErrorObject:
     """The error for a caller whose request could not be done."""
     return refusal(SERVER_BUSY if isinstance(outcome, Full) else STORAGE_UNAVAILABLE, retry_after_ms=RETRY_MS)
+
+
+def value_of(outcome: StoreOutcome | Full, **refusals: ErrorObject) -> Any:
+    """The value of an outcome that has one. Raises RpcError: one of `refusals`, by the reason of the store, or that the
+    store is unavailable. A reason without an error is one that the rows cannot have."""
+    if isinstance(outcome, Done):
+        return outcome.value
+    if isinstance(outcome, Refused):
+        raise RpcError.of(refusals.get(outcome.why) or unavailable(Failed()))
+    raise RpcError.of(unavailable(outcome))

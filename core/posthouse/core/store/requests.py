@@ -52,10 +52,12 @@ class ChangeUser(Struct, frozen=True, gc=False):
 
 
 class RemoveUser(Struct, frozen=True, gc=False):
-    """Remove a user with its tokens, and its sessions in the namespace "". Done(UserChanged). Refused: unknown."""
+    """Remove a user with its tokens, and its sessions in the namespace "". Done(UserChanged). Refused: unknown; not of
+    `if_version` (version)."""
 
     id: str
     user: str
+    if_version: int | None = None
 
 
 class UserChanged(Struct, frozen=True, gc=False):
@@ -110,11 +112,11 @@ class RemoveToken(Struct, frozen=True, gc=False):
 
 
 class AddSession(Struct, frozen=True, gc=False):
-    """Done(tuple of the ids of sessions that have ended for it). Refused: there are `most` (full).
+    """Done(SessionAdded). Refused: there are `most` (full).
 
-    Expired sessions end first, then the session of nobody that was used the longest time ago. If the user has
-    `most_per_user`, the least recently used one ends. `replaces`: the session which ends because this one takes its
-    place.
+    Expired sessions end first, then the sessions of nobody that were used the longest time ago. If the user has
+    `most_per_user`, the least recently used one ends. `replaces`: the session whose place this one takes. It is not
+    counted, it goes on, and it is ended later. The new session has its data, if it is of the same user, or of nobody.
     """
 
     id: str
@@ -124,6 +126,13 @@ class AddSession(Struct, frozen=True, gc=False):
     now: float
     idle: float
     replaces: str | None = None
+
+
+class SessionAdded(Struct, frozen=True, gc=False):
+    """The new session as it is kept, and the ids of the sessions that have ended for it."""
+
+    row: SessionRow
+    ended: tuple[str, ...] = ()
 
 
 class FindSession(Struct, frozen=True, gc=False):

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from posthouse.core.operations.operations import Refused
 
 from .outcomes import OTHER_VERSION, STOLEN, TOO_LARGE, UNKNOWN, Done
-from .requests import ChangeUser, ResumeSession, UpdateSession, UseSession
+from .requests import AddSession, ChangeUser, ResumeSession, UpdateSession, UseSession
 from .rows import RevocationRow, SessionRow, TokenRow, UserRow
 
 MOST_RETIRED: Final = 8
@@ -39,6 +39,13 @@ def expired(row: SessionRow, now: float, idle: float) -> bool:
 def evicted_first(row: SessionRow, now: float) -> tuple[bool, float, str]:
     """The order in which the sessions of a user with too many end."""
     return now < row.ends_at, row.used_at, row.id
+
+
+def renewed(row: SessionRow, old: SessionRow | None, request: AddSession) -> SessionRow:
+    """A new session as it is kept. `old`: the one whose place it takes, if there is one."""
+    if old is None or expired(old, request.now, request.idle) or old.user not in (None, row.user):
+        return row
+    return replace(row, data=old.data, version=old.version)
 
 
 def resume(row: SessionRow | None, request: ResumeSession) -> tuple[SessionRow | None, Done | Refused]:

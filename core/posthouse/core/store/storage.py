@@ -73,6 +73,10 @@ class Storage:
         del self.records[operation]
         self._operations.withdraw(operation)
 
+    def redirect(self, operation: OperationId, purpose: str, subject: int) -> None:
+        """Another thing waits for this answer from now on."""
+        self.records[operation] = Asked(purpose, subject)
+
     def _concluded(self, operation: OperationId, outcome: object, now: float) -> None:
         asked = self.records.pop(operation)
         if isinstance(outcome, Expired):

@@ -52,6 +52,9 @@ MAX_REGISTRATIONS_PER_ADDRESS: Final = Limit(
 )
 MAX_SUBSCRIPTIONS: Final = Limit("max_subscriptions", "too many subscriptions of one connection")
 MAX_SUBSCRIPTIONS_PER_USER: Final = Limit("max_subscriptions_per_user", "too many subscriptions of one user")
+MAX_ANONYMOUS_SESSIONS_PER_ADDRESS: Final = Limit(
+    "max_anonymous_sessions_per_address", "too many anonymous sessions were made from one address"
+)
 MAX_IN_HEAD: Final = Limit("max_in_head", "too many sockets have not sent their first request")
 MAX_AUTH_FAILURES: Final = Limit("max_auth_failures", "too many failed authentications of one user from one address")
 MAX_AUTH_FAILURES_PER_ADDRESS: Final = Limit(

@@ -49,6 +49,7 @@ OBSERVABLE: Final = (
     "max_registrations_per_address",
     "max_subscriptions",
     "max_subscriptions_per_user",
+    "max_anonymous_sessions_per_address",
 )
 """The limits of policy, which `Config.observe` may name."""
 
@@ -92,6 +93,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_session_bytes: int = 64 * KIB
     max_sessions: int = 100_000
     max_sessions_per_user: int = 100
+    max_anonymous_sessions_per_address: int | None = 60
     auth_notice: float = 60.0
     auth_grace: float = 10.0
     max_revocations: int = 10_000

@@ -75,6 +75,9 @@ Authentication
       the least recently used session of nobody ends; if there is none, the next one gets -32009
   max_sessions_per_user = 100: sessions of one user, and log-ins by cookie
       the least recently used one ends
+  max_anonymous_sessions_per_address ° = 60: calls of session.create a minute by anonymous callers
+      at one address (IPv6: /64); may be off
+      -32029 until 1 s, then 2 s, 4 s, … 60 s have passed since the last one
   auth_notice = 60: seconds before an identity expires, on WebSocket and stdio; 0 for no notice
       the notification auth.expiring
   auth_grace = 10: seconds for which a connection may still log in or refresh after its identity has

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
-from posthouse.adapters import Server, running
+import trustme
+from posthouse.adapters import Options, Server, running
 from posthouse.adapters.command.main import main
 from posthouse.adapters.store import SqliteStore
 from posthouse.core import Config, Service
@@ -144,15 +146,18 @@ def test_one_store_must_be_named(
 class Serving:
     """A server with users in a thread of its own, on this file."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, certificate: Path | None = None) -> None:
         self._path = path
+        self._certificate = certificate
         self.began, self.ends = threading.Event(), threading.Event()
         self.url = ""
         self._thread = threading.Thread(target=lambda: anyio.run(self._serve))
 
     async def _serve(self) -> None:
         service = Service("users", users=True, sessions="on")
-        async with running(service, port=0, store=SqliteStore(self._path), config=LIMITS) as server:
+        options: Options = {} if self._certificate is None else {"tls_cert": self._certificate}
+        options |= {"port": 0, "store": SqliteStore(self._path), "config": LIMITS}
+        async with running(service, **options) as server:
             self.url = at(server)
             self.began.set()
             await anyio.to_thread.run_sync(self.ends.wait)
@@ -202,9 +207,40 @@ def test_a_server_is_asked_for_the_same(
     assert there("token", "create", "bob") == 0
     assert len(there.out[0]) == 43
     assert there("session", "list") == 0
-    assert there("session", "list", "ada") == 2
+    headers = {"Authorization": f"Bearer {(tmp_path / 'other').read_text()}"}
+    create = {"jsonrpc": "2.0", "method": "session.create", "id": 1}
+    made = httpx.post(f"{serving.url}/rpc", json=create, headers=headers).json()["result"]
+    assert there("session", "list", "ada") == 0
+    assert [row["id"] for row in there.rows] == [made["id"]]
+    assert there("session", "end", made["id"]) == 0
+    assert there("session", "list", "ada") == 0
+    assert there.rows == []
     assert there("session", "end", "unknown") == 1
     monkeypatch.setenv("POSTHOUSE_TOKEN", (tmp_path / "other").read_text())
     ada = Command(monkeypatch, capsys, "--url", serving.url)
+    assert ada("session", "list") == 0
+    assert ada("session", "list", "root") == 1
     assert ada("user", "list") == 1
     assert "needs the scope users" in ada.error
+
+
+def test_a_server_behind_an_authority_of_its_own_is_asked_with_its_file(
+    command: Command,
+    path: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command("user", "add", "root", "--scope", "users", given="pw\n")
+    command("token", "create", "root")
+    monkeypatch.setenv("POSTHOUSE_TOKEN", command.out[0])
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    assert command("user", "list", "--ca", str(tmp_path / "ca.pem")) == 2
+    assert "--ca is for --url" in command.error
+    with Serving(path, tmp_path / "server.pem") as server:
+        trusting = Command(monkeypatch, capsys, "--url", server.url, "--ca", str(tmp_path / "ca.pem"))
+        assert trusting("user", "list") == 0
+        assert [row["user"] for row in trusting.rows] == ["root"]
+        assert Command(monkeypatch, capsys, "--url", server.url)("user", "list") == 3

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
-import pytest
 from posthouse.core.dispatch.builtin.part import Declared, Part, Tables
 from posthouse.core.dispatch.builtin.token import TokenMethods
-from posthouse.core.dispatch.errands import Later
 from posthouse.core.service.service import Service
+from posthouse.core.values.peers import CallId
 
 from tests.values import changeable, told_apart
 
@@ -27,7 +26,7 @@ def test_a_method_requires_no_scopes_by_default() -> None:
 
 def test_new_tables_have_an_empty_document_and_compare_by_identity() -> None:
     nothing: Any = None
-    one, two = (Tables(*[nothing] * 11) for _ in range(2))
+    one, two = (Tables(*[nothing] * 12) for _ in range(2))
     assert one.document == {}
     assert one.document is not two.document
     assert changeable("posthouse.core.dispatch.builtin.part") == ["Tables"]
@@ -39,11 +38,9 @@ def test_a_part_offers_what_it_declares_in_its_own_words() -> None:
     assert Part.variant("ping", Service("any")) == ("ping", {})
 
 
-def test_a_procedure_answers_at_once_or_later() -> None:
-    tables: Any = SimpleNamespace(procedures=SimpleNamespace(begin=lambda *given: given[2]))
+def test_a_procedure_is_begun_for_the_call_that_runs() -> None:
+    tables: Any = SimpleNamespace(procedures=SimpleNamespace(run=lambda *given: given))
     part = Part(tables)
-    part.caller = tables
-    answer: Any = ("an answer",)
-    assert part.begin(answer) == "an answer"
-    with pytest.raises(Later):
-        part.begin(cast("Any", None))
+    part.caller, part.call, part.now = tables, CallId(7), 3.0
+    steps: Any = object()
+    assert part.begin(steps) == (tables, 7, steps, 3.0)

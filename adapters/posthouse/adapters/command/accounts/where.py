@@ -50,12 +50,14 @@ class Answer(Struct):
 
 
 class Where(Struct, frozen=True):
-    """The store that a command is about: the path of a file, or the address of a server with the file of a token."""
+    """The store that a command is about: the path of a file, or the address of a server with the file of a token,
+    and the PEM file of the authorities that are trusted."""
 
     store: str | None
     url: str | None
     token_file: str | None
     config: Config
+    authority: str | None = None
 
     def call(self, method: str, **params: Any) -> Any:
         """The result of a method of the gateway. Raises Failure."""
@@ -65,9 +67,8 @@ class Where(Struct, frozen=True):
         return self._call_server(self.url, method, params)
 
     def perform(self, *requests: Request) -> list[Any]:
-        """The values of requests to the file. Raises Failure, and Misuse for a server."""
-        if self.store is None:
-            raise Misuse("a server tells nobody about the sessions of others", hint="use --store PATH")
+        """The values of requests to the file. Raises Failure."""
+        assert self.store is not None
         return _run(self._perform, requests)
 
     async def _call_in_process(self, method: str, params: dict[str, Any]) -> Any:
@@ -92,7 +93,7 @@ class Where(Struct, frozen=True):
 
     def _call_server(self, url: str, method: str, params: dict[str, Any]) -> Any:
         token = token_to_send(self.token_file)
-        options = Options()
+        options = Options(authority=self.authority)
         if token is not None:
             options = replace(options, headers=((b"Authorization", b"Bearer " + token.encode()),))
         connection = connect(url, options, Deadline(SECONDS))
@@ -111,6 +112,7 @@ def store_options(command: Callable[..., int]) -> Callable[..., int]:
     """The options that say which store a command is about: the arguments of `find`."""
     for option in (
         click.option("--config", metavar="FILE.toml", help="The limits of the server: argon2_memory, max_users, …"),
+        click.option("--ca", metavar="FILE", help="For --url: trust only the authorities in this PEM file."),
         click.option("--token-file", metavar="FILE", help="The token for --url.  [default: $POSTHOUSE_TOKEN]"),
         click.option("--url", metavar="URL", help="The address of a server whose store this is."),
         click.option("--store", metavar="PATH", help="The file of the store. No server may have it open."),
@@ -119,13 +121,15 @@ def store_options(command: Callable[..., int]) -> Callable[..., int]:
     return command
 
 
-def find(*, store: str | None, url: str | None, token_file: str | None, config: str | None) -> Where:
+def find(*, store: str | None, url: str | None, token_file: str | None, ca: str | None, config: str | None) -> Where:
     """The store that these options name. Raises Misuse."""
     if (store is None) == (url is None):
         raise Misuse("give the store: --store PATH, or --url URL of a server")
     if token_file is not None and url is None:
         raise Misuse("--token-file is for --url")
-    return Where(store, url, token_file, Config() if config is None else load_config(config))
+    if ca is not None and url is None:
+        raise Misuse("--ca is for --url")
+    return Where(store, url, token_file, Config() if config is None else load_config(config), ca)
 
 
 def failure(error: RpcError) -> Failure:

@@ -14,10 +14,11 @@ from posthouse.adapters.terminal import Failure, Misuse
 
 EXAMPLES: Final = f"""\
 {EPILOG}
-A server tells a caller about its own sessions alone.
+Without that scope, a server tells a caller about its own sessions alone.
 
 Examples:
   posthouse session list ada --store users.sqlite
+  posthouse session list ada --url https://api.example.org --token-file token
   posthouse session end SESSION --store users.sqlite
 """
 
@@ -28,15 +29,13 @@ def command() -> None:
 
 
 @command.command("list", cls=Command, epilog=EXAMPLES)
-@click.argument("user", required=False, metavar="[USER]", help="The user, for --store.")
+@click.argument("user", required=False, metavar="[USER]", help="The user; with --url by default that of the token.")
 @store_options
 def list_sessions(user: str | None, **store: Any) -> int:
     """Print the sessions of a user, each as JSON on a line."""
     where = find(**store)
     if where.store is None:
-        if user is not None:
-            raise Misuse("a server tells a caller about its own sessions alone", hint="leave USER out")
-        pages(where, "session.list", "sessions")
+        pages(where, "session.list", "sessions", **({} if user is None else {"user": user}))
         return 0
     if user is None:
         raise Misuse("USER is missing")

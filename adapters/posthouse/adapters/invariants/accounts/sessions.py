@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from posthouse.adapters.invariants.violation import must
-from posthouse.core.calls.calls import Phase
 from posthouse.core.connections.state import LIVING
 from posthouse.core.gateway import Gateway
 
@@ -33,25 +32,23 @@ def sessions(gateway: Gateway) -> None:
             kept = row is not None and (row.data, row.version) == (session.row.data, session.row.version)
             must(kept, "sessions: an attached session is as the store has it")
     must(not table.records or table._activity is not None, "time: the uses of sessions are told in time")
-    errands(gateway)
+    waiting(gateway)
     chores(gateway)
     keys(gateway)
 
 
-def errands(gateway: Gateway) -> None:
-    """Each call that waits for the store runs, and the store was asked for it."""
-    calls, waiting = gateway._calls, gateway._errands.records
-    for number, errand in waiting.items():
-        must(number in calls.records, "sessions: a call that waits for the store exists")
-        must(calls.records[number].phase is Phase.RUNNING, "sessions: a call that waits for the store runs")
-        must(errand.operation in gateway._storage.records, "sessions: the store was asked for each call that waits")
-    later = waiting.keys() | gateway._logins.records.keys()
+def waiting(gateway: Gateway) -> None:
+    """Claims and questions about keys end with what waits for the store."""
+    calls, procedures, logins = gateway._calls, gateway._procedures, gateway._logins.records
+    later = procedures.by_call.keys() | logins.keys()
     must(calls.later.keys() >= later, "sessions: each call that is answered later can be withdrawn")
-    must(not (waiting.keys() & gateway._logins.records.keys()), "sessions: a call waits for one thing at a time")
-    must(set(gateway._session_calls.claims.values()) <= waiting.keys(), "sessions: a claim ends with its call")
+    must(not (procedures.by_call.keys() & logins.keys()), "sessions: a call waits for one thing at a time")
+    begun_for = {each.begun_for.number for each in procedures.records.values()}
+    must(set(gateway._resumptions.claims.values()) <= begun_for, "sessions: a claim ends with its procedure")
+    must(bool(begun_for) or not gateway._session_calls.renewing, "sessions: a session is renewed by a procedure")
     using = any(arrival.using is not None for arrival in gateway._arrivals.records.values())
     must(
-        bool(waiting) or using or not gateway._session_keys.asked,
+        bool(begun_for) or using or not gateway._session_keys.asked,
         "sessions: somebody waits for the judgement of each key",
     )
 
@@ -99,7 +96,9 @@ def sessions_at_rest(gateway: Gateway) -> None:
     """Nothing of a session is left but what the store has."""
     table = gateway._sessions
     must(not (table.records or table.by_user or table._numbers), "rest: no session is attached")
-    must(not gateway._errands.records, "rest: no call waits for the store")
+    must(not gateway._procedures.records, "rest: no procedure goes on")
     must(not gateway._calls.later, "rest: no call is answered later")
-    must(not gateway._session_calls.claims, "rest: no connection is being replaced")
+    must(not gateway._resumptions.claims, "rest: no connection is being replaced")
+    must(not gateway._session_calls.renewing, "rest: no session is being renewed")
+    must(not gateway._session_keys.left, "rest: the store has answered about each key")
     must(not gateway._session_keys.asked, "rest: no key is being judged")

@@ -31,6 +31,7 @@ from posthouse.core.store.requests import (
     RemoveUser,
     Request,
     ResumeSession,
+    SessionAdded,
     Sweep,
     Touch,
     UpdateSession,
@@ -100,12 +101,12 @@ class Rows:
             return Done(row)
         if row is None:
             return UNKNOWN
+        if request.if_version is not None and request.if_version != row.version:
+            return OTHER_VERSION
         if isinstance(request, RemoveUser):
             del users[row.user]
             self.tokens = {id: token for id, token in self.tokens.items() if token.user != row.user}
             return Done(UserChanged(row, self._end_of(("", row.user), None)))
-        if request.if_version is not None and request.if_version != row.version:
-            return OTHER_VERSION
         ends = request.disabled is True
         ends = ends or (request.scopes is not UNSET and request.scopes != row.scopes)
         ends = ends or (request.password is not UNSET and request.password != row.password)
@@ -147,16 +148,15 @@ class Rows:
         row, now, left = request.row, request.now, dict(self.sessions)
         if row.id in left:
             return EXISTS
-        ended = [request.replaces] if request.replaces in left else []
-        for id in ended:
-            del left[id]
+        ended: list[str] = []
+        old = None if request.replaces is None else left.pop(request.replaces, None)
         if len(left) >= request.most:
             for id in sorted(id for id, each in left.items() if over(each, now, request.idle))[:SWEPT]:
                 ended.append(id)
                 del left[id]
-        if len(left) >= request.most:
+        while len(left) >= request.most:
             nobodys = sorted((each.used_at, id) for id, each in left.items() if each.user is None)
-            if not nobodys or len(left) > request.most:
+            if not nobodys or len(ended) >= 2 * SWEPT:
                 return NO_ROOM
             ended.append(nobodys[0][1])
             del left[nobodys[0][1]]
@@ -165,8 +165,11 @@ class Rows:
             first = sorted(own, key=lambda each: (each.ends_at > now, each.used_at, each.id))[0]
             ended.append(first.id)
             del left[first.id]
-        self.sessions = {**left, row.id: row}
-        return Done(tuple(id for id in ended if id is not None))
+        if old is not None and not over(old, now, request.idle) and old.user in (None, row.user):
+            row = replace(row, data=old.data, version=old.version)
+        stays = {} if old is None else {old.id: old}
+        self.sessions = {**left, **stays, row.id: row}
+        return Done(SessionAdded(row, tuple(ended)))
 
     def _change(self, request: UseSession | ResumeSession | UpdateSession) -> Outcome:
         row, now = self.sessions.get(request.session), request.now
@@ -256,7 +259,7 @@ class Rows:
     def _revoke(self, request: AddRevocation) -> Outcome:
         row = request.row
         known = self.revocations.pop(row.user, row)
-        if len(self.revocations) >= request.most:
+        while len(self.revocations) >= request.most:
             del self.revocations[next(iter(self.revocations))]
         self.revocations[row.user] = replace(row, not_before=max(row.not_before, known.not_before))
         return Done()

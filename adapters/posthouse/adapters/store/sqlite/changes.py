@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from posthouse.core.operations.operations import Refused
 from posthouse.core.store import rules
-from posthouse.core.store.outcomes import EXISTS, NO_ROOM, STOLEN, UNKNOWN, Done
+from posthouse.core.store.outcomes import EXISTS, NO_ROOM, OTHER_VERSION, STOLEN, UNKNOWN, Done
 from posthouse.core.store.requests import (
     PAGE,
     AddRevocation,
@@ -21,6 +21,7 @@ from posthouse.core.store.requests import (
     RemoveToken,
     RemoveUser,
     ResumeSession,
+    SessionAdded,
     Sweep,
     Touch,
     UpdateSession,
@@ -138,6 +139,8 @@ class Changes:
         row = self._rows.user(request.user)
         if row is None:
             return UNKNOWN
+        if request.if_version not in (None, row.version):
+            return OTHER_VERSION
         self._db.execute("DELETE FROM users WHERE name = ?", (row.user,))
         self._db.execute("DELETE FROM tokens WHERE user = ?", (row.user,))
         self._counted("users", -1)
@@ -176,27 +179,30 @@ class Changes:
         row = request.row
         if self._rows.session(row.id) is not None:
             return EXISTS
-        ended: list[str] = []
-        if request.replaces is not None and self._rows.session(request.replaces) is not None:
-            ended.append(request.replaces)
-        if self._count("sessions") - len(ended) >= request.most:
+        old = None if request.replaces is None else self._rows.session(request.replaces)
+        stays = None if old is None else old.id
+        counted, ended = self._count("sessions") - (old is not None), list[str]()
+        if counted >= request.most:
             overdue = self._overdue(request.now, request.idle, PAGE)
-            ended += [session for session in overdue if session != request.replaces]
-        over = self._count("sessions") - len(ended) - request.most + 1
+            ended += [session for session in overdue if session != stays]
+        over = counted - len(ended) - request.most + 1
         if over > 0:
-            nobodys = [session for (session,) in self._db.execute(OF_NOBODY, (len(ended) + 1,)) if session not in ended]
-            if over > 1 or not nobodys:
+            found = self._db.execute(OF_NOBODY, (len(ended) + min(over, PAGE) + 1,))
+            nobodys = [session for (session,) in found if session not in ended and session != stays]
+            if over > min(PAGE, len(nobodys)):
                 return NO_ROOM
-            ended.append(nobodys[0])
+            ended += nobodys[:over]
         self._end(ended)
         if row.user is not None:
-            own = [session_row(columns) for columns in self._db.execute(SESSIONS_OF, (*row.user, ""))]
+            found = self._db.execute(SESSIONS_OF, (*row.user, ""))
+            own = [session_row(columns) for columns in found if columns[0] != stays]
             if len(own) >= request.most_per_user:
                 first = min(own, key=lambda each: rules.evicted_first(each, request.now))
                 ended += self._end([first.id])
+        row = rules.renewed(row, old, request)
         self._db.execute(ADD_SESSION, session_columns(row))
         self._counted("sessions", 1)
-        return Done(tuple(ended))
+        return Done(SessionAdded(row, tuple(ended)))
 
     def _apply(self, rule: Rule, request: UseSession | ResumeSession | UpdateSession) -> Done | Refused:
         was = self._rows.session(request.session)

@@ -1,7 +1,7 @@
 """The file: locked against a second process, opened, and brought to the schema of this version.
 
-A file of another application, one of a newer version, and one that another process has, are refused, each with its own
-sentence.
+A file of another application, one of a newer version, one that another process has, and one with two names, are
+refused, each with its own sentence.
 """
 
 from __future__ import annotations
@@ -72,6 +72,11 @@ def prepare(path: str, migrations: Sequence[str] = MIGRATIONS) -> None:
         wanted = ".".join(map(str, OLDEST_SQLITE))
         raise UsageError(f"a store needs SQLite {wanted}: this Python has {sqlite3.sqlite_version}")
     _create(os.path.realpath(path))
+    if os.stat(path).st_nlink > 1:
+        raise UsageError(
+            f"the store {path} has another name, too (a hard link): each name would have its own lock and its own log; "
+            "remove the other name"
+        )
     try:
         with closing(connect(path)) as db:
             version = _version(db, path, len(migrations))

@@ -10,7 +10,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 from posthouse.core.calls.calls import Answer
 from posthouse.core.connections.connections import Connection
-from posthouse.core.dispatch.errands import Later
+from posthouse.core.dispatch.procedures import Later
 from posthouse.core.service.method import Method
 from posthouse.core.service.openrpc import document
 from posthouse.core.service.service import BUILTINS, Service

@@ -10,9 +10,9 @@ from posthouse.core.calls.calls import Calls
 from posthouse.core.calls.outcomes import Outcomes
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.connections.delivery import Delivery
-from posthouse.core.dispatch.errands import Later
 from posthouse.core.dispatch.logins import Logins
 from posthouse.core.dispatch.procedures import Procedures, Steps
+from posthouse.core.dispatch.resumptions import Resumptions
 from posthouse.core.dispatch.session_calls import SessionCalls
 from posthouse.core.dispatch.tokens import Tokens
 from posthouse.core.dispatch.users import Users
@@ -33,6 +33,7 @@ class Tables(Struct, eq=False):
     outcomes: Outcomes
     logins: Logins
     sessions: SessionCalls
+    resumptions: Resumptions
     procedures: Procedures
     users: Users
     tokens: Tokens
@@ -83,7 +84,4 @@ class Part:
 
     def begin(self, steps: Steps) -> Any:
         """Begin a procedure for this call. Returns its result, or raises Later or RpcError."""
-        answer = self.tables.procedures.begin(self.caller, self.call, steps, self.now)
-        if answer is None:
-            raise Later
-        return answer[0]
+        return self.tables.procedures.run(self.caller, self.call, steps, self.now)

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, cast
 
 from msgspec import UNSET
 from msgspec.structs import replace
-from posthouse.core.dispatch.accounts import ADMIN
 from posthouse.core.dispatch.users import Account, Removed, UserList
+from posthouse.core.service.accounts import ADMIN
 from posthouse.core.service.service import Service
 
 from .part import Declared, Part

@@ -16,6 +16,7 @@ from posthouse.core.store.requests import (
     FindSession,
     ListSessions,
     ResumeSession,
+    SessionAdded,
     UpdateSession,
     UseSession,
 )
@@ -60,11 +61,9 @@ class Answers(Episode):
 
     def _values(self, kind: type) -> list[Any]:
         """What the store has told in this input for such requests: for a new session, its row."""
-        values: list[Any] = []
-        for each in self.store.told:
-            if isinstance(each.request, kind) and isinstance(each.outcome, Done):
-                values.append(each.request.row if isinstance(each.request, AddSession) else each.outcome.value)
-        return values
+        outcomes = [each.outcome for each in self.store.told if isinstance(each.request, kind)]
+        values = [outcome.value for outcome in outcomes if isinstance(outcome, Done)]
+        return [value.row if isinstance(value, SessionAdded) else value for value in values]
 
     def updated(self, params: dict[str, Any], version: int) -> None:
         for row in self._rows(UpdateSession):

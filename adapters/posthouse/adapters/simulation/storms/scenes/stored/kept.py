@@ -8,11 +8,11 @@ from typing import Any, Final
 from msgspec import json
 from posthouse.adapters.simulation.storms.scenes.scene import scene
 from posthouse.adapters.simulation.storms.scenes.stage import Stage
-from posthouse.adapters.simulation.storms.scenes.words import frame, upgrade
+from posthouse.adapters.simulation.storms.scenes.words import frame, post, upgrade
 from posthouse.adapters.store.memory import NO_FAULT, Fault
 from posthouse.core.service.authenticators import Bearer
 from posthouse.core.service.service import Service
-from posthouse.core.store.requests import AddSession, Request, UpdateSession, Write
+from posthouse.core.store.requests import AddSession, EndSession, Request, UpdateSession, Write
 from posthouse.core.values.config import Config
 from posthouse.core.values.peers import Identity
 
@@ -38,10 +38,10 @@ class Caller:
     def _receive(self, data: bytes) -> None:
         self._data += data
 
-    def call(self, method: str, *, wait: float = 0.05, **params: Any) -> Any:
+    def call(self, name: str, /, *, wait: float = 0.05, **params: Any) -> Any:
         """Make a call. Its result, or its error; None if there is no answer within so many seconds."""
         self._last += 1
-        text = json.encode({"jsonrpc": "2.0", "method": method, "params": params, "id": self._last})
+        text = json.encode({"jsonrpc": "2.0", "method": name, "params": params, "id": self._last})
         self._client.send(frame(text), wait)
         answer = None
         for message in self._messages():
@@ -49,7 +49,7 @@ class Caller:
                 answer = message.get("result", message.get("error"))
             else:
                 self._stage.note(f"{self._name} is told {_shown(message)}")
-        self._stage.note(f"{self._name} {method} {_shown(params)}: {_shown(answer)}")
+        self._stage.note(f"{self._name} {name} {_shown(params)}: {_shown(answer)}")
         return answer
 
     def _messages(self) -> list[Any]:
@@ -235,4 +235,44 @@ def _crash(stage: Stage) -> None:
     _rows(stage, disk)
     _serve(stage, disk)
     Caller(stage, "b").resume(session)
+    _rows(stage, disk)
+
+
+@scene("a log-in that renews a session, in a store that is slow, and fails")
+def _renewed(stage: Stage) -> None:
+    disk, delay, fails = Disk(), [0.0], list[type]()
+    _serve(stage, disk, lambda request: Fault(delay=delay[0], applied=type(request) not in fails))
+    ada, phone = Caller(stage, "a"), Caller(stage, "b")
+    session = ada.call("session.create", data={"n": 1})
+    session = phone.resume(session)
+    delay[0] = 0.5
+    ada.call("auth.login", method="bearer", token="ada", wait=0.1)
+    phone.call("session.update", set={"n": 2})
+    ada.call("rpc.cancel", id=2)
+    _rows(stage, disk)
+    delay[0] = 0.0
+    phone.call("session.update", set={"n": 3})
+    fails.append(EndSession)
+    ada.call("auth.login", method="bearer", token="ada")
+    Caller(stage, "c").resume(session)
+    _rows(stage, disk)
+    fails.clear()
+    _rows(stage, disk)
+    ada.call("session.get")
+
+
+@scene("a thief who leaves before the store has answered")
+def _gone(stage: Stage) -> None:
+    disk, delay = Disk(), [0.0]
+    _serve(stage, disk, lambda request: Fault(delay=delay[0]), half_close_timeout=0.2)
+    owner = Caller(stage, "a")
+    stolen = owner.call("session.create", data={"n": 1})
+    owner.resume(owner.resume(stolen))
+    delay[0] = 0.5
+    thief = stage.client("t")
+    thief.send(post(b"{}", f"Posthouse-Session: {stolen['id']}.{stolen['secret']}"))
+    thief.end()
+    stage.wait(1.0)
+    delay[0] = 0.0
+    owner.call("session.get")
     _rows(stage, disk)

@@ -153,6 +153,34 @@ def _over_http(stage: Stage) -> None:
     stage.wait(1.0)
 
 
+@scene("a session in a cookie")
+def _in_a_cookie(stage: Stage) -> None:
+    stage.serve(keeping(stage, sessions="on"), config=Config(session_lifetime=3_600.0))
+
+    def ask(cookie: str, method: str, params: Any = (), *headers: str) -> str:
+        """Call with a cookie. Returns the one that the answer sets, or this one."""
+        before = len(stage.lines)
+        body = encode({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        given = (f"Cookie: __Host-posthouse={cookie}",) if cookie else ()
+        stage.client("page", peer=("127.0.0.1", 9)).send(post(body, *given, *headers, "Connection: close"), 0.1)
+        found = re.search(r"__Host-posthouse=([^;]*)", "".join(stage.lines[before:]))
+        return found[1] if found else cookie
+
+    log_in = {"method": "bearer", "token": "ada"}
+    first = ask("", "auth.login", {**log_in, "cookie": True})
+    ask(first, "add", ["tea"])
+    second = ask(first, "auth.login", log_in)
+    third = ask(second, "auth.refresh", {**log_in, "session": True}, f"Posthouse-Session: {second}")
+    for cookie in (first, second, third, third[:-1], "x"):
+        ask(cookie, "session.get")
+    socket = Caller(stage, "socket", f"Cookie: __Host-posthouse={third}")
+    socket.ask("session.get")
+    ask(third, "auth.logout")
+    ask(third, "session.get")
+    ask(third, "auth.login", log_in)
+    stage.wait(1.0)
+
+
 @scene("calls with one idempotency key")
 def _keyed(stage: Stage) -> None:
     stage.serve(keeping(stage, sessions="on"), config=Config(idempotency_ttl=5.0))
