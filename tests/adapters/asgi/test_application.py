@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
@@ -13,12 +14,13 @@ import anyio
 import pytest
 from posthouse.adapters import LifespanError, Server
 from posthouse.adapters.asgi import Application, asgi
+from posthouse.adapters.asgi.scopes import Message
 from posthouse.adapters.journal import read, replay
 from posthouse.core import Bearer, Config, Context, Identity, RpcError, Service, UsageError
 from posthouse.core.values.lifecycle import ConnectionClosed
 
-from tests.adapters.asgi.hand import JSON, Ends, hand, living
-from tests.adapters.loopback import text
+from tests.adapters.asgi.hand import JSON, LOCAL, Ends, hand, living
+from tests.adapters.loopback import PATIENCE, text
 
 pytestmark = pytest.mark.anyio
 
@@ -390,6 +392,39 @@ async def test_a_call_of_the_application_that_is_no_handshake_returns(app: Appli
         await app(server.scope("websocket", "/ws", ()), ends.receive, ends.send)
         with pytest.raises(NotImplementedError, match="'telnet'"):
             await app({"type": "telnet"}, ends.receive, ends.send)
+
+
+class Scoped(Ends):
+    """The ends of a server that has a scope around each `send`, which takes a while."""
+
+    async def send(self, message: Message) -> None:
+        with anyio.move_on_after(PATIENCE):
+            await anyio.sleep(0.001)
+            self.sent.put(message)
+
+
+async def test_a_server_may_have_scopes_of_its_own_around_what_it_takes(app: Application) -> None:
+    async with hand(app) as server:
+        for path in ("/health", "/rpc"):
+            ends = Scoped()
+            ends.give({"type": "http.request", "body": b"{"})
+            await app(
+                server.scope("http", path, (JSON, (b"content-length", b"1")), method="POST"), ends.receive, ends.send
+            )
+            assert [event["type"] for event in ends.sent.waiting] == ["http.response.start", "http.response.body"]
+
+
+def test_a_deadline_ends_a_call_in_a_loop_that_no_library_has_started() -> None:
+    async def main() -> tuple[int, Any]:
+        data, ends = text("wait"), Ends()
+        ends.give({"type": "http.request", "body": data})
+        headers = [LOCAL, JSON, (b"content-length", b"%d" % len(data)), (b"posthouse-timeout-ms", b"20")]
+        scope = {"type": "http", "method": "POST", "path": "/rpc", "headers": headers, "client": None}
+        await asyncio.wait_for(asgi(house(), config=QUICK)(scope, ends.receive, ends.send), PATIENCE)
+        start, body = await ends.event(), await ends.event()
+        return start["status"], json.loads(body["body"])["error"]["code"]
+
+    assert asyncio.run(main()) == (200, -32030)
 
 
 # Callers

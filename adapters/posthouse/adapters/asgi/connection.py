@@ -7,9 +7,9 @@ This module does not know what the bytes mean.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from types import CoroutineType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import anyio
 from posthouse.adapters.loop.runner import Runner
@@ -22,8 +22,8 @@ from .waits import Begun, Wait
 
 
 class Ways(NamedTuple):
-    """The parts of a running server that a connection needs. `eager`: an event may be asked for before anybody waits
-    for it, and given back. trio cannot take that back."""
+    """The parts of a running server that a connection needs. `eager`: what is awaited may begin before anything waits
+    for it, and may be given back. trio can do neither."""
 
     runner: Runner
     board: HostedBoard
@@ -135,12 +135,12 @@ class Connection:
         self._busy = True
         try:
             while self._unsent:
-                sent = Begun(first if type(first) is CoroutineType else self._transmit(self._unsent[0][0], first))
+                sending = first if type(first) is CoroutineType else self._transmit(self._unsent[0][0], first)
                 first = None
-                if not sent.done:
-                    sent.held = self._hold
+                sent = Begun(sending) if self._ways.eager else None
+                if sent is None or not sent.done:
                     self._sending = Wait()
-                    await self._sending.until(sent)
+                    await self._sending.until(self._take_time(sent or sending))
                     self._slow = False
                 if self._unsent:  # it is still open
                     _, held = self._unsent.popleft()
@@ -152,6 +152,13 @@ class Connection:
             self._busy = self._slow = False
         if self._closing:
             self._end()
+
+    async def _take_time(self, sending: Begun[None] | Coroutine[Any, Any, None]) -> None:
+        """Wait until the host has taken it. On trio, scopes of the host are entered in that of the wait."""
+        sent = sending if isinstance(sending, Begun) else Begun(sending)
+        if not sent.done:
+            sent.held = self._hold
+            await sent
 
     def _end(self) -> None:
         """Report the end, unless it was reported, and perform what follows."""

@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
 from threading import RLock
 from typing import Final, Protocol
 
@@ -143,7 +145,7 @@ class Poller:
         # Not `wait_readable`: it registers again for every turn, which costs as much as a call.
         loop.add_reader(self._selector.fileno(), ready)
         self.turn_soon = turn_soon
-        self.soon = loop.call_soon
+        self.soon = partial(loop.call_soon, context=copy_context())  # in which libraries know the loop
         try:
             await ended
         finally:
