@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from posthouse.adapters.journal import read
 from posthouse.adapters.simulation import Client, StormReport, attempt
 from posthouse.adapters.simulation.storms.failures import Failed, narrowed
-from posthouse.adapters.simulation.storms.narrowing import MAX_TRIES, SHORTEST, Narrowing
-from posthouse.adapters.simulation.storms.storm import Part, Storm, Workload
+from posthouse.adapters.simulation.storms.narrowing import MAX_TRIES, SHORTEST, Narrowing, Part
+from posthouse.adapters.simulation.storms.storm import Storm, Workload
 from posthouse.core.service.context import Context
 from posthouse.core.service.service import Service
 from posthouse.core.values.peers import Identity

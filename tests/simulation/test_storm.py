@@ -18,9 +18,10 @@ from posthouse.adapters.simulation.clients.protocols.pages import Page
 from posthouse.adapters.simulation.clients.protocols.proxies import TRUSTED, trusting
 from posthouse.adapters.simulation.journals import Journals, SavedJournal
 from posthouse.adapters.simulation.storms.failures import Error, Failed, Run
+from posthouse.adapters.simulation.storms.narrowing import Part
 from posthouse.adapters.simulation.storms.scenario import SMALL_LIMITS, draw_config, draw_machine, draw_scenario
 from posthouse.adapters.simulation.storms.service import service as sample_service
-from posthouse.adapters.simulation.storms.storm import Part, StormReport
+from posthouse.adapters.simulation.storms.storm import StormReport
 from posthouse.core import Config, RpcError, Service, UsageError
 from posthouse.core.calls.calls import Calls
 

@@ -14,7 +14,8 @@ from posthouse.adapters.simulation import Conditions, HandlerFaults, World, atte
 from posthouse.adapters.simulation.clients.protocols.protocol import Transport
 from posthouse.adapters.simulation.machine.faults import MachineFaults
 from posthouse.adapters.simulation.machine.loops.trio_loop import TrioLoop
-from posthouse.adapters.simulation.storms.storm import Part, StormReport
+from posthouse.adapters.simulation.storms.narrowing import Part
+from posthouse.adapters.simulation.storms.storm import StormReport
 from posthouse.core import Identity, Service
 
 from .shop import every_transport, shop

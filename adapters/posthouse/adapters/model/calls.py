@@ -5,8 +5,10 @@ This module does not know why a call ends. `model.py` says when a connection is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
+from msgspec import Raw
 from posthouse.adapters.invariants import must
 from posthouse.core.service.method import Method
 from posthouse.core.values.config import Config
@@ -28,6 +30,7 @@ from posthouse.core.values.peers import UserKey
 from .credentials.rights import unauthorized
 from .expected import Expected, fits, misfit
 from .identities import Identities
+from .kept.asks import ASKS
 from .messages import NULL, Codes, Request
 from .records import Batch, Builtin, Call, Connection, ReplySlot
 from .reports.ends import ANSWERED, End
@@ -152,13 +155,16 @@ class Calls:
         self.handlers -= 1
         call.slot.connection.running -= 1
 
-    def logged_in(self, number: int, codes: Codes) -> None:
-        """The credentials of a call were judged: it has one of these codes."""
+    def answered(self, number: int, codes: Codes, check: Callable[[Raw], None] | None = None) -> None:
+        """A call of the gateway's own was answered from outside: it has one of these codes, or a result that passes
+        this `check`."""
         call = self.records[number]
         connection = call.slot.connection
         self._free(call)
         connection.active_at = self._expected.now
-        connection.changing = None
+        connection.changing = None if connection.changing == number else connection.changing
+        if check is not None and call.slot.id is not None:
+            self._expected.results[connection.number, call.slot.id] = check
         self._answered(call, codes)
         self._run_waiting(connection)
 
@@ -257,8 +263,13 @@ class Calls:
             self._stop(call, (refusal,), ("error",))
         elif isinstance(method, Builtin):
             codes: Codes | None = (None, INVALID_PARAMS)
-            if method.changes:
+            if method.name in ASKS:
+                codes = self._identities.sessions.call(connection, call.number, method.name, call.params)
+            elif method.changes:
                 codes = self._identities.log_in(connection, call.number, method.name, call.params)
+            if method.name in ASKS and codes is not None and None not in codes:
+                self._stop(call, codes, ("error",))  # it was refused before it began
+                return
             self._begun(call)
             if codes is not None:
                 self._free(call)

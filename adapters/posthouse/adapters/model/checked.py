@@ -104,6 +104,9 @@ class CheckedGateway(Gateway):
             user, namespace, not_before, closed
         ),
     )
+    ask_session = checked(
+        Gateway.ask_session, lambda model, number, call, method, params, now: model.ask_session(call, number)
+    )
     progress = checked(Gateway.progress, lambda model, sent, call, value, now: model.pushes.progress(call, sent))
     notify = checked(
         Gateway.notify,

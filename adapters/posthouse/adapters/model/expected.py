@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any, Final
 
-from msgspec import DecodeError
+from msgspec import DecodeError, Raw
 from posthouse.adapters.invariants import Violation, must
 from posthouse.adapters.invariants.canary import keeps_secrets
 from posthouse.core.service.method import Method
@@ -31,7 +31,8 @@ RECEIVED: Final = "message.received"
 
 
 class Expected:
-    """What is expected of the current input. `connections` are those that are known, by number."""
+    """What is expected of the current input. `connections` are those that are known, by number. `results`: checks of
+    the results of calls that are answered now, by connection and id."""
 
     def __init__(self, config: Config, *, ends_are_told: bool, exchanges_told: bool = True) -> None:
         self._config = config
@@ -47,6 +48,7 @@ class Expected:
         self._cancels: dict[int, None] = {}
         self._resolves: dict[int, Codes] = {}
         self._touched: dict[int, Connection] = {}
+        self.results: dict[tuple[int, bytes], Callable[[Raw], None]] = {}
         self._compare: Final[dict[type, Callable[[Any], None]]] = {
             Transmit: self._transmit,
             Multicast: self._multicast,
@@ -194,6 +196,8 @@ class Expected:
         if isinstance(sent, Sent) and sent.method == RECEIVED:
             return
         due = connection.due
+        if self.results:
+            self._check_results(connection, sent if isinstance(sent, list) else [sent])
         if due and matches(due[0], sent):
             due.popleft()
             return
@@ -206,6 +210,12 @@ class Expected:
             sentence = "order: a message was sent before an earlier one"
         text = [shown(each) for each in sent] if isinstance(sent, list) else shown(sent)
         raise Violation(sentence, f"{text} to {connection.number}; due: {list(due)[:3]}")
+
+    def _check_results(self, connection: Connection, sent: list[Sent]) -> None:
+        for each in sent:
+            check = self.results.pop((connection.number, text_of((each.id,))), None)
+            if check is not None and isinstance(each.result, Raw):
+                check(each.result)
 
     def _cancel(self, effect: Cancel) -> None:
         must(effect.call in self._cancels, "calls: a handler was cancelled that should run", effect)

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec.structs import replace
-from posthouse.adapters.invariants import Violation, must
+from posthouse.adapters.invariants import must
 from posthouse.core.operations.operations import Busy
-from posthouse.core.service.authenticators import Authenticator, Cookie
+from posthouse.core.service.authenticators import Authenticator, Cookie, SessionToken
 from posthouse.core.values.effects import Disconnect
 from posthouse.core.values.errors import (
     FORBIDDEN,
@@ -24,8 +24,9 @@ from posthouse.core.values.errors import (
 )
 from posthouse.core.values.peers import Identity
 
+from .credentials.arriving import Arriving
 from .credentials.asked import Asked, Others
-from .credentials.asking import TOO_MANY, Asking
+from .credentials.asking import TOO_MANY
 from .credentials.cookies import is_log_in
 from .credentials.reading import asks_for_cookie, read_credentials, too_long
 from .messages import Codes
@@ -38,13 +39,15 @@ ABOUT_CREDENTIALS: Final = (
 """The reasons to refuse a connection that has to do with its credentials."""
 
 
-class Identities(Asking):
+class Identities(Arriving):
     """The identity of each connection, and the verifications that may change it."""
 
     # Connections
 
     def connect(self, connection: Connection, credentials: object) -> None:
         """A connection was opened with these credentials."""
+        if isinstance(credentials, SessionToken):
+            self.came(connection, credentials)
         if credentials is None or not self._authenticators:
             return
         host = connection.peer.identity if connection.peer.identity.key is not None else None
@@ -212,6 +215,7 @@ class Identities(Asking):
     def withdraw(self, call: int) -> None:
         """A call has ended without an answer: its operation is withdrawn."""
         self.waiting = [each for each in self.waiting if each.call != call]
+        self.sessions.withdraw(call)
         for operation in [number for number, each in self.asked.items() if each.call == call]:
             self._withdraw(operation)
 
@@ -302,15 +306,11 @@ class Identities(Asking):
         connection.identity = identity
         return text
 
-    def _refused(self, connection: Connection) -> None:
-        connection.pending, connection.text = False, None
-        if self._closed(connection) is None:
-            raise Violation("identity: a connection was not refused whose credentials were", connection.number)
-
     def drop(self, connection: Connection) -> None:
         """The connection is closed or lost: the operation that it waits for is withdrawn."""
         self.waiting = [each for each in self.waiting if each.connection is not connection]
         self.cookies.drop(connection)
+        self.sessions.drop(connection)
         for operation in [number for number, each in self.asked.items() if each.connection is connection]:
             self._withdraw(operation)
 

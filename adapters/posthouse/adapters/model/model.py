@@ -25,6 +25,7 @@ from collections.abc import Callable, Sequence
 from posthouse.adapters.invariants import Violation, must
 from posthouse.core.gateway import Gateway
 from posthouse.core.service.service import Service
+from posthouse.core.store.outcomes import MaybeApplied
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import Accept, Disconnect, Effect, Emit, Heartbeat
 from posthouse.core.values.errors import INTERNAL_ERROR, RpcError
@@ -36,7 +37,7 @@ from .identities import Identities
 from .limits import REACHED, Addresses
 from .outgoing import Pushes
 from .records import Connection
-from .reports.statistics import KINDS
+from .reports.statistics import check_health
 from .requests import Requests
 from .shutdown import Shutdown
 from .validity import Validity
@@ -70,6 +71,7 @@ class Model:
         self._identities = Identities(service, config, self._expected, self._validity)
         self._requests = Requests(service, config, self._expected, self._identities)
         self._calls = self._requests.calls
+        self.ask_session = self._requests.ask_session
         self.pushes = Pushes(self._expected, self._calls, self._requests.outgoing)
         self._shutdown: Shutdown | None = None
         self.connections = self._expected.connections
@@ -225,17 +227,25 @@ class Model:
 
     def conclude(self, operation: int, outcome: object, first: bool) -> None:
         """The outside has concluded an operation."""
+        if operation in self._identities.sessions.begun:
+            self._judged(*self._requests.concluded(operation, outcome, first))
+            return
         asked = self._identities.asked.get(operation)
         if asked is not None and asked.call is not None:
             must(first, "identity: the end of an operation was accepted or ignored wrongly", operation)
             late = self._calls.records[asked.call].deadline <= self._expected.now
             ended = self._identities.concluded_login(operation, outcome, late=late)
             if ended is not None:
-                self._calls.logged_in(*ended)
+                self._calls.answered(*ended)
             return
         text = self._identities.concluded(operation, outcome, first)
         if asked is not None and not asked.connection.pending:
             self._admitted(asked.connection, text)
+
+    def _judged(self, connection: Connection | None, text: bytes | None) -> None:
+        """The store has answered, perhaps for the session with which a connection has come."""
+        if connection is not None and not connection.pending:
+            self._admitted(connection, text)
 
     def _admitted(self, connection: Connection, text: bytes | None) -> None:
         """Its credentials were verified: it is admitted, or refused, with the text that it has sent."""
@@ -249,6 +259,8 @@ class Model:
         key = (namespace, user)
         self._identities.verified.revoke(key)
         self._identities.cookies.revoke(key, not_before)
+        if not_before is None:
+            self._identities.sessions.revoke(key)
         revoked = self._validity.revoke(key, not_before, self.connections.values())
         for connection in revoked:
             connection.revoked = key
@@ -267,7 +279,10 @@ class Model:
         all_ended_at = shutdown.all_ended_at(now) if shutdown else None
         for at, call, code in self._identities.expire(self._calls.records, all_ended_at):
             self._calls.expire_before(at)
-            self._calls.logged_in(call, (code,))
+            self._calls.answered(call, (code,))
+        for question in self._requests.unanswered(all_ended_at):
+            self._judged(*self._requests.store_answered(question, MaybeApplied()))
+        self._identities.sessions.check_over()
         self._calls.expire(grace_over=shutdown is not None and shutdown.grace_over(now))
         self._requests.outgoing.expire(now)
         self._validity.advance(self.connections.values())
@@ -302,6 +317,7 @@ class Model:
         self._check_figures(gateway, now)
         must(gateway.draining is (self._shutdown is not None), "shutdown: gateway.draining is wrong")
         deadlines = self._requests.deadlines() + self._identities.deadlines()
+        deadlines += self._identities.sessions.deadlines()
         deadlines += self._validity.deadlines(self.connections.values())
         if self._shutdown is not None:
             deadlines += self._shutdown.deadlines()
@@ -312,39 +328,23 @@ class Model:
 
     def _check_figures(self, gateway: Gateway, now: float) -> None:
         """The figures of `health` and `stats` are right."""
-        handlers, config = self._calls.handlers, self._config
-        waiting = len(self._calls.records) - handlers
-        health = gateway.health(now)
-        must(health.calls == handlers, "calls: health counts other handlers than run", health.calls, handlers)
-        must(health.waiting == waiting, "calls: health counts other calls than wait", health.waiting, waiting)
-        must(health.sockets == len(self.sockets), "calls: health counts other sockets than are open", health.sockets)
-        living = [connection for connection in self.connections.values() if connection.open and connection.admitted]
-        must(health.connections == len(living), "stats: health counts other connections than are open", health)
-        must(health.memory == gateway.memory, "stats: health tells another size of memory", health)
-        must(health.timestamp == round(self.wall + now, 3), "stats: health tells another time", health, self.wall + now)
-        full = max(len(living), len(self.sockets)) >= config.max_connections or handlers >= config.max_calls
+        living = [each for each in self.connections.values() if each.open and each.admitted]
+        full = max(len(living), len(self.sockets)) >= self._config.max_connections
+        full = full or self._calls.handlers >= self._config.max_calls
         degraded = "degraded" if full or gateway.memory > self._budget else "healthy"
-        must(health.status == ("draining" if self._shutdown else degraded), "stats: health is not right", health)
-        of_kinds = Counter(connection.peer.kind for connection in living)
         sizes = {
-            **{f"connections.open.{kind}": of_kinds[kind] for kind in KINDS},
-            "calls.made": self._calls.made,
-            "calls.running": handlers,
-            "calls.waiting": waiting,
-            "calls.unanswered": sum(call.open for call in self._calls.records.values()),
+            **self._requests.sizes(),
             "connections.open": len(living),
             "memory.bytes": gateway.memory,
-            "operations.pending": len(self._identities.outside),
-            "requests.pending": len(self._requests.outgoing.pending),
             "sockets.open": len(self.sockets),
         }
-        self._expected.statistics.check(gateway.stats(), sizes)
+        check_health(gateway.health(now), sizes, "draining" if self._shutdown else degraded, self.wall + now)
+        if "sessions.attached" in (told := gateway.stats()):
+            sizes["sessions.attached"] = len(self._identities.sessions.rows)
+        self._expected.statistics.check(told, sizes, Counter(connection.peer.kind for connection in living))
 
     def check_at_rest(self) -> None:
         """No call, no request and no due message is left. Raises Violation."""
-        calls, requests = self._calls.records, self._requests.outgoing.pending
-        must(not calls, "rest: calls are left", *calls)
-        must(not requests, "rest: requests to peers are left", *requests)
-        must(not self._identities.outside, "rest: operations are left", *self._identities.outside)
+        self._requests.check_at_rest()
         due = [connection.number for connection in self.connections.values() if connection.due]
         must(not due, "rest: messages are due", *due)

@@ -93,6 +93,7 @@ class Connection(Struct, eq=False):
       its grace. `valid_since`: when its identity, or Unix time, last changed. `revoked`: its user, if that was revoked.
     - `patient_at`: until then it was told to try no credentials. `log_in_by`: until then it must have logged in.
     - `limited`: the gateway has told that its messages are those of a caller who is not authenticated.
+    - `session`: the one to which it belongs.
     - `public_id` is the id that peers see. `admitted`: it was not refused. It has `made` so many calls. `closing` has
       the code and the reason with which the gateway closed it.
     """
@@ -127,6 +128,7 @@ class Connection(Struct, eq=False):
     log_in_by: float | None = None
     valid_since: float = 0.0
     revoked: UserKey | None = None
+    session: str | None = None
     public_id: str = ""
     admitted: bool = False
     opened_at: float = 0.0

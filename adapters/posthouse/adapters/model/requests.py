@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec import DecodeError, Raw, Struct
 from msgspec.json import decode
+from posthouse.adapters.invariants import must
 from posthouse.core.service.service import BUILTINS, Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import (
@@ -16,6 +18,8 @@ from posthouse.core.values.errors import (
     METHOD_NOT_FOUND,
     RATE_LIMITED,
     REQUEST_CANCELLED,
+    SERVER_BUSY,
+    UNKNOWN_SESSION,
 )
 from posthouse.core.values.peers import UserKey
 
@@ -23,6 +27,9 @@ from .calls import Calls
 from .credentials.rights import unauthorized
 from .expected import Expected
 from .identities import Identities
+from .kept.asks import ASKS
+from .kept.asks import CHANGES as SESSION_CHANGES
+from .kept.questions import Question
 from .messages import NULL, Codes, Entry, Invalid, Request, Response, read_message
 from .outgoing import CANCEL_REQUEST, OutgoingRequests
 from .records import Batch, Builtin, Connection, ReplySlot, TokenBucket, subnet
@@ -103,21 +110,25 @@ class Requests:
             if name not in BUILTINS or off or (name in CHANGES and not self._service.authenticators):
                 return (METHOD_NOT_FOUND,)
             public, scopes = BUILTINS[name]
+            if name == "session.create":
+                public = self._service.public
             if name in self._service.builtin_scopes:
                 public, scopes = False, self._service.builtin_scopes[name]
         if connection.changing is None or cancels:
-            if request.method not in CHANGES and not cancels and self._identities.validity.expired(connection.identity):
+            changes = request.method in (*CHANGES, *SESSION_CHANGES)
+            if not (changes or cancels) and self._identities.validity.expired(connection.identity):
                 return (CREDENTIALS_EXPIRED,)
             refusal = unauthorized(connection.identity, public, scopes)
             if refusal is not None:
                 return (refusal,)
         if method is not None:
             key = request.key or connection.peer.meta.idempotency_key
-            if key is not None and connection.identity.key is None:
+            if key is not None and connection.identity.key is None and connection.session is None:
                 return (INVALID_PARAMS,)  # nobody's key, and it has no session
             return self.calls.admit(slot, request, method)
-        changes = request.method in CHANGES
-        if not cancels and (changes or connection.changing is not None):
+        changes = request.method in (*CHANGES, *SESSION_CHANGES)
+        later = changes or request.method in ASKS
+        if not cancels and (later or connection.changing is not None):
             return self.calls.admit_builtin(slot, request, Builtin(request.method, public, scopes, changes))
         return self._cancel(connection, request.params) if cancels else (None, INVALID_PARAMS)
 
@@ -153,6 +164,68 @@ class Requests:
         if call is not None:
             self.calls.end(call, (REQUEST_CANCELLED,), "cancelled")
         return (None,)
+
+    def sizes(self) -> dict[str, int]:
+        """How many there are of each thing that is counted here, by the name of its counter."""
+        calls = self.calls
+        return {
+            "calls.made": calls.made,
+            "calls.running": calls.handlers,
+            "calls.waiting": len(calls.records) - calls.handlers,
+            "calls.unanswered": sum(call.open for call in calls.records.values()),
+            "operations.pending": len(self._identities.outside),
+            "requests.pending": len(self.outgoing.pending),
+        }
+
+    def check_at_rest(self) -> None:
+        """Nothing is in flight. Raises Violation."""
+        must(not self.calls.records, "rest: calls are left", *self.calls.records)
+        must(not self.outgoing.pending, "rest: requests to peers are left", *self.outgoing.pending)
+        must(not self._identities.outside, "rest: operations are left", *self._identities.outside)
+
+    # The store
+
+    def concluded(self, operation: int, outcome: object, first: bool) -> tuple[Connection | None, bytes | None]:
+        """The store has concluded an operation, which the gateway calls the `first` end, or not."""
+        self._identities.outside.pop(operation, None)
+        question = self._identities.sessions.asked.pop(operation, None)
+        right = first is (question is not None)
+        must(right, "identity: the end of an operation was accepted or ignored wrongly", operation)
+        return (None, None) if question is None else self.store_answered(question, outcome)
+
+    def store_answered(self, question: Question, outcome: object) -> tuple[Connection | None, bytes | None]:
+        """A question to the store has its outcome, or its time is over. Returns the connection that has come with a
+        session, if that is judged now, and its text."""
+        sessions, call, came = self._identities.sessions, question.call, None
+        text: bytes | None = None
+        if call is not None and question.waited:
+            late = self.calls.records[call].deadline <= self._expected.now
+            codes = () if late else sessions.outcome(question, outcome)
+            if codes is not None:
+                self.calls.answered(call, codes, None if late else sessions.told(question, outcome))
+        elif question.change is not None:
+            self._expected.resolve(question.change, sessions.outcome(question, outcome) or ())
+        elif question.connection is not None and question.waited:
+            came, text = question.connection, self._identities.used(question, outcome)
+        sessions.answered(question, outcome)
+        return came, text
+
+    def unanswered(self, all_ended_at: float | None) -> Iterator[Question]:
+        """The questions whose time is over, in order. Calls whose deadlines come before have ended, and all of them if
+        a shutdown has ended them at this time (None: it has not)."""
+        for at, question in self._identities.sessions.expire():
+            self.calls.expire_before(at if all_ended_at is None else min(at, all_ended_at))
+            if all_ended_at is not None and all_ended_at <= at:
+                self.calls.expire(grace_over=True)
+            if self._identities.sessions.is_over(question):
+                yield question
+
+    def ask_session(self, call: int, number: int) -> None:
+        """A handler has asked for a change of the session of its caller."""
+        record = self.calls.records.get(call)
+        self.outgoing.made += 1
+        if not self._identities.sessions.change(None if record is None else record.slot.connection, number):
+            self._expected.resolve(number, (UNKNOWN_SESSION, SERVER_BUSY))
 
     def drop(self, connection: Connection) -> None:
         """The connection is closed or lost."""

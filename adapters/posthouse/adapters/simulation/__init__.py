@@ -18,8 +18,9 @@ from .machine.faults import MachineFaults
 from .network import LinkConditions
 from .served.faults import HandlerFaults
 from .storms.failures import Failed, attempt
+from .storms.narrowing import Part
 from .storms.scenario import Scenario, StormFaults
-from .storms.storm import Part, Storm, StormReport
+from .storms.storm import Storm, StormReport
 from .world import Conditions, MakeWorld, World
 
 __all__ = [

@@ -17,7 +17,8 @@ from pathlib import Path
 from time import monotonic
 
 from posthouse.adapters.simulation.storms.failures import COMMAND, Failed, attempt
-from posthouse.adapters.simulation.storms.storm import Part, StormReport
+from posthouse.adapters.simulation.storms.narrowing import Part
+from posthouse.adapters.simulation.storms.storm import StormReport
 
 AHEAD = 4
 """The number of storms that each worker process gets in advance."""

@@ -26,6 +26,7 @@ from posthouse.adapters.simulation.machine.faults import MachineFaults
 from posthouse.adapters.simulation.served.application import ServedApplication
 from posthouse.adapters.simulation.served.deployment import Deployment
 from posthouse.adapters.simulation.served.faults import Faults, HandlerFaults
+from posthouse.adapters.store.store import Store
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
@@ -53,6 +54,7 @@ class Conditions(Struct, frozen=True):
     """The conditions of a world. By default its links are fast and reliable, its handlers end as they should, and
     its machine does what it can.
 
+    `store` opens the store of each process, which outlives it (None: each keeps its rows in memory).
     `state` is the `context.state` of the service in place of what its lifespan yields: that lifespan does not run, but
     those of included services do. `direct`: the server hands whole messages on directly. `tell_exchanges`: it tells
     of every exchange.
@@ -64,6 +66,7 @@ class Conditions(Struct, frozen=True):
     state: Any = UNSET
     direct: bool = True
     tell_exchanges: bool = True
+    store: Callable[[], Store] | None = None
 
 
 class World(Engine):
@@ -84,7 +87,8 @@ class World(Engine):
         monitoring: Monitoring = Monitoring(),
     ) -> None:
         chance = Seeded(seed) if isinstance(seed, int | str) else seed
-        deployment = Deployment(service, config, policy, conditions.state, conditions.direct, conditions.tell_exchanges)
+        how = conditions.state, conditions.direct, conditions.tell_exchanges, conditions.store
+        deployment = Deployment(service, config, policy, *how)
         super().__init__(deployment, Faults(conditions.handlers, conditions.machine), chance, monitoring)
         self.links = conditions.links
         self.clients: Final[dict[str, Client]] = {}
@@ -159,8 +163,9 @@ class World(Engine):
         return PipeJudge(facts) if transport in ("lines", "headers") else SocketJudge(facts)
 
     def _shuts_out(self) -> bool:
-        """May the server have closed a connection because of its user?"""
-        return any(name in self.process.board.stats() for name in ("auth.expired", "auth.revoked"))
+        """May the server have closed a connection because of its user, or of its session?"""
+        told = self.process.board.stats()
+        return any(name in told for name in ("auth.expired", "auth.revoked", "session.ended", "session.resumed"))
 
     def accepts_size(self, size: int) -> bool:
         """Does the server accept every text of this size, however well it was compressed?"""

@@ -10,11 +10,22 @@ from typing import Any, Final
 
 from posthouse.adapters.invariants import must
 from posthouse.adapters.model.expected import Expected
+from posthouse.adapters.model.kept.sessions import Sessions
 from posthouse.adapters.model.records import Call, Connection
 from posthouse.adapters.model.validity import Validity
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
-from posthouse.core.values.effects import Accept, Answer, Disconnect, Effect, Emit, LimitMessages, Verify, Withdraw
+from posthouse.core.values.effects import (
+    Accept,
+    Answer,
+    AskStore,
+    Disconnect,
+    Effect,
+    Emit,
+    LimitMessages,
+    Verify,
+    Withdraw,
+)
 from posthouse.core.values.lifecycle import AuthFailed
 
 from .asked import Asked
@@ -43,14 +54,21 @@ class Asking:
         self.asked: dict[int, Asked] = {}
         self.waiting: list[Asked] = []
         self.outside: dict[int, None] = {}
+        self.sessions = Sessions(config, expected, validity)
 
     def begin(self) -> None:
         """The next input has come."""
         self._begins = list(self._effects(Verify))
-        for effect in self._begins:
-            self._began += 1
-            must(effect.operation == self._began, "order: operations are not numbered consecutively", effect.operation)
-        self._withdrawn = {effect.operation: None for effect in self._effects(Withdraw)}
+        for effect in self._expected.effects:
+            if isinstance(effect, Verify | AskStore):
+                self._began += 1
+                right = effect.operation == self._began
+                must(right, "order: operations are not numbered consecutively", effect.operation)
+                if isinstance(effect, AskStore):
+                    self.outside[effect.operation] = None
+        self.sessions.begin(self._expected.effects)
+        withdrawn = [effect.operation for effect in self._effects(Withdraw)]
+        self._withdrawn = {operation: None for operation in withdrawn if operation not in self.sessions.begun}
 
     def compare(self) -> None:
         """All operations that began or were withdrawn were expected. Raises Violation."""
@@ -63,7 +81,9 @@ class Asking:
         self.validity.check_limits(self._expected.connections, self._effects(LimitMessages))
         must(not self._begins, "identity: an operation began that should not", *self._begins)
         must(not self._withdrawn, "identity: an operation was withdrawn that is needed", *self._withdrawn)
-        self.validity.wait_for([asked.doubt for asked in self.asked.values()])
+        self.sessions.compare()
+        doubts = [asked.doubt for asked in self.asked.values()]
+        self.validity.wait_for([*doubts, *(question.doubt for question in self.sessions.asked.values())])
 
     def _effects(self, kind: type[Effect]) -> Iterator[Any]:
         return (effect for effect in self._expected.effects if type(effect) is kind)

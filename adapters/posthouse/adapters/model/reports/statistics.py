@@ -16,8 +16,13 @@ from posthouse.core.values.lifecycle import (
     CallEnded,
     CallFailed,
     LimitBreached,
+    SessionCreated,
+    SessionDetached,
+    SessionEnded,
+    SessionResumed,
 )
 from posthouse.core.values.peers import Kind
+from posthouse.core.values.stats import Health
 
 KINDS: Final[tuple[Kind, ...]] = ("websocket", "http", "cli", "local")
 
@@ -33,11 +38,29 @@ OUTCOMES: Final = {
 AUTH: Final = ("auth.cached", "auth.expired", "auth.failed", "auth.revoked", "auth.succeeded")
 """Counters of credentials that were judged."""
 
+SESSIONS: Final[dict[type, str]] = {
+    SessionCreated: "session.created",
+    SessionResumed: "session.resumed",
+    SessionDetached: "session.detached",
+    SessionEnded: "session.ended",
+}
+"""The counters of what is told about sessions."""
+
 COUNTED: Final = ("calls.failed", "messages.bad", "responses.unmatched")
 """Counters of what happens, at any time."""
 
 IN_ONE: Final = ("calls.refused", "calls.builtin")
 """Requests that did not become calls: refused, or answered by the gateway itself. The model tells only their sum."""
+
+
+FIGURES: Final = {
+    "calls": ("calls.running", "calls: health counts other handlers than run"),
+    "waiting": ("calls.waiting", "calls: health counts other calls than wait"),
+    "sockets": ("sockets.open", "calls: health counts other sockets than are open"),
+    "connections": ("connections.open", "stats: health counts other connections than are open"),
+    "memory": ("memory.bytes", "stats: health tells another size of memory"),
+}
+"""The figures of `health`, the counters that have the same numbers, and what is wrong if they have not."""
 
 
 class Statistics:
@@ -70,6 +93,8 @@ class Statistics:
                 self._counted["auth.expired"] += 1
             elif type(event) is AuthFailed:
                 self._counted["auth.failed"] += 1
+            elif type(event) in SESSIONS:
+                self._counted[SESSIONS[type(event)]] += 1
             elif type(event) is LimitBreached:
                 self._counted[f"limit.{event.limit}{'' if event.enforced else '.would_refuse'}"] += 1
 
@@ -79,10 +104,11 @@ class Statistics:
         if not certain:
             self._uncertain[name] = None
 
-    def check(self, told: Mapping[str, int], sizes: Mapping[str, int]) -> None:
-        """The gateway tells the same numbers, and these `sizes`. Raises Violation."""
+    def check(self, told: Mapping[str, int], sizes: Mapping[str, int], open_of: Mapping[Kind, int]) -> None:
+        """The gateway tells the same numbers, these `sizes`, and how many connections of each kind are open. Raises
+        Violation."""
         must(list(told) == sorted(told), "stats: the names are in order")
-        expected = dict(sizes)
+        expected = {**sizes, **{f"connections.open.{kind}": open_of.get(kind, 0) for kind in KINDS}}
         for change in ("opened", "closed"):
             of_kinds = {f"connections.{change}.{kind}": self._counted[f"connections.{change}.{kind}"] for kind in KINDS}
             expected |= of_kinds | {f"connections.{change}": sum(of_kinds.values())}
@@ -98,8 +124,17 @@ class Statistics:
             ended = sum(self._counted[name] for name in OUTCOMES.values())
             expected["calls.results"] = sizes["calls.made"] - sizes["calls.unanswered"] - ended
         expected.pop("calls.unanswered", None)
-        expected |= {name: number for name, number in self._counted.items() if name.startswith("limit.")}
+        expected |= {name: each for name, each in self._counted.items() if name.startswith(("limit.", "session."))}
         wrong = {name: (told.get(name), number) for name, number in expected.items() if told.get(name) != number}
         must(not wrong, "stats: a counter is wrong", wrong)
         unknown = [name for name in told if name not in expected and name not in (*OUTCOMES.values(), *IN_ONE)]
         must(not [name for name in unknown if name != "calls.results"], "stats: an unknown counter", unknown)
+
+
+def check_health(health: Health, sizes: Mapping[str, int], status: str, timestamp: float) -> None:
+    """The figures of `health` are these `sizes`. Raises Violation."""
+    for name, (counter, wrong) in FIGURES.items():
+        told = getattr(health, name)
+        must(told == sizes[counter], wrong, told, sizes[counter])
+    must(health.timestamp == round(timestamp, 3), "stats: health tells another time", health, timestamp)
+    must(health.status == status, "stats: health is not right", health, status)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import UNSET, Struct
+from posthouse.adapters.store.store import Store
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.lifecycle import EventName
@@ -21,7 +23,7 @@ class Deployment(Struct, frozen=True):
     """A service, the limits within which it is served, and the policy for its clients.
 
     A `state` replaces that of the service's own lifespan, which then does not run. `direct` is as for a Switchboard,
-    `tell_exchanges` as for a Gateway.
+    `tell_exchanges` as for a Gateway. `store` opens the store outside of a process, if there is one.
     """
 
     service: Service
@@ -30,3 +32,4 @@ class Deployment(Struct, frozen=True):
     state: Any = UNSET
     direct: bool = True
     tell_exchanges: bool = True
+    store: Callable[[], Store] | None = None

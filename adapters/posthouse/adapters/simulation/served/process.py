@@ -120,6 +120,7 @@ class ServedProcess(ObservedProcess):
             config=deployment.config,
             allow_hosts=allow,
             signals=True,
+            store=None if deployment.store is None else deployment.store(),
             started=self.application.accepts,
         )
         self.system.loop.begin(main, context, self._returned)

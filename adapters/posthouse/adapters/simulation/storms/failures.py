@@ -25,9 +25,9 @@ from posthouse.adapters.simulation.journals import Journals, SavedJournal, save,
 from posthouse.core.service.service import Service
 from posthouse.core.values.peers import Identity
 
-from .narrowing import Narrowing
+from .narrowing import Narrowing, Part
 from .service import service as sample_service
-from .storm import IDENTITIES, Part, Storm, StormReport, Workload
+from .storm import IDENTITIES, Storm, StormReport, Workload
 
 COMMAND: Final = "python -m posthouse.adapters.simulation"
 logger: Final = logging.getLogger("posthouse")

@@ -8,15 +8,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
-
-from .storm import Part
 
 MAX_TRIES: Final = 60
 """The most storms that are run to find a smaller one."""
 
 SHORTEST: Final = 0.05
 """Seconds of storm that are not shortened further."""
+
+
+class Part(Struct, frozen=True, repr_omit_defaults=True):
+    """The part of a storm that is run. By default it is the whole storm.
+
+    With `clients`, only the clients with these numbers act; the others send nothing before the second phase. With
+    `quiet_server`, the server has no faults and sends nothing by itself. Clients draw from the same streams in every
+    part. With `trio`, the server runs on trio.
+    """
+
+    clients: tuple[int, ...] | None = None
+    quiet_server: bool = False
+    trio: bool = False
 
 
 class Narrowing:

@@ -153,6 +153,9 @@ BOTH_WAYS: Final = 100
 GUARDED: Final = 300
 """In how many storms, in a thousand, and with this theme, the service has authenticators. They take one way."""
 
+KEEPS: Final = 200
+"""In how many of the other storms, in a thousand, the service has sessions. They take one way, too."""
+
 
 class StormFaults(Struct, frozen=True):
     """How often each fault occurs, in a thousand turns: those up to `malformed` in turns of a client, the others in
@@ -205,7 +208,8 @@ OFTEN: Final[dict[str, tuple[int, ...]]] = {"unix": (500, 1000), "options": (100
 class Scenario(Struct, frozen=True):
     """Everything that is drawn for a storm. `fair`: there are no faults and no small limits, so that no call of a
     well-behaved client may fail. `both_ways`: the journals are also given to a server that takes the other way.
-    `guarded`: the service has authenticators, and clients log in, in so many of a thousand turns as `log_ins` says."""
+    `guarded`: the service has authenticators, and clients log in, in so many of a thousand turns as `log_ins` says.
+    `keeps`: it has sessions."""
 
     config: Config
     faults: StormFaults
@@ -214,6 +218,7 @@ class Scenario(Struct, frozen=True):
     fair: bool
     both_ways: bool = False
     guarded: bool = False
+    keeps: bool = False
     log_ins: int = 150
 
     def __str__(self) -> str:
@@ -235,6 +240,7 @@ class Scenario(Struct, frozen=True):
             "tell_exchanges": self.conditions.tell_exchanges,
             "both_ways": self.both_ways,
             "guarded": self.guarded,
+            "keeps": self.keeps,
             "log_ins": self.log_ins,
         }
         return ", ".join(f"{name} {value}" for name, value in parts.items())
@@ -267,7 +273,9 @@ def draw_scenario(stream: Stream) -> Scenario:
     log_ins = stream.pick((150, GUESSING))
     if guarded:
         config, log_ins = draw_limits(stream, config, log_ins)
-    return Scenario(config, faults, conditions, clients, fair, both_ways and not guarded, guarded, log_ins)
+    keeps = not (fair or guarded) and stream.happens(KEEPS)
+    both_ways = both_ways and not (guarded or keeps)
+    return Scenario(config, faults, conditions, clients, fair, both_ways, guarded, keeps, log_ins)
 
 
 def draw_fair_config(stream: Stream) -> Config:

@@ -35,8 +35,11 @@ from .catalogue.conversations import ORIGIN
 from .catalogue.document import check_document
 from .guards import USERS, check_stats, draw_credentials, guarded, revoke_under_load
 from .insight import known_of
+from .keeping.service import keeping, with_store
+from .keeping.workload import KeepingWorkload
 from .malformed import MALFORMED_BYTES, MALFORMED_TEXTS
 from .misuse import MISUSES, misuse
+from .narrowing import Part
 from .scenario import Scenario, draw_machine, draw_scenario
 from .scenes.repertoire import perform_part
 from .service import mirror
@@ -64,19 +67,6 @@ class StormReport(Struct, frozen=True):
     simulated: float
     calls: int
     trace: str
-
-
-class Part(Struct, frozen=True, repr_omit_defaults=True):
-    """The part of a storm that is run. By default it is the whole storm.
-
-    With `clients`, only the clients with these numbers act; the others send nothing before the second phase. With
-    `quiet_server`, the server has no faults and sends nothing by itself. Clients draw from the same streams in every
-    part. With `trio`, the server runs on trio.
-    """
-
-    clients: tuple[int, ...] | None = None
-    quiet_server: bool = False
-    trio: bool = False
 
 
 Workload = Callable[[Client], object]
@@ -108,6 +98,7 @@ class Storm:
         self._repeat: Final = _repeat(seed, sample=service is None)
         self._seed, chance = seed, Seeded(seed) if isinstance(seed, int | str) else seed
         scenario = draw_machine(chance.stream("machine"), draw_scenario(chance.stream("swarm")))
+        scenario = with_store(scenario, chance, lambda: self._raging, sample=service is None)
         scenario = replace(scenario, config=trusting(scenario.config, chance.stream("proxies"), fair=scenario.fair))
         if part.trio:
             conditions = replace(scenario.conditions, machine=replace(scenario.conditions.machine, trio=True))
@@ -119,13 +110,15 @@ class Storm:
         self._talks: Final = chance.stream("conversations") if service is None else None
         self._raging = True
         self._sample: Final = SampleWorkload(self.scenario, lambda: self._raging, self._known_of)
-        self._workload: Final[Workload] = self._sample.act if workload is None else workload
+        self._keeping: Final = KeepingWorkload(self._sample, lambda: self._raging) if scenario.keeps else None
+        own = self._sample.act if self._keeping is None else self._keeping.act
+        self._workload: Final[Workload] = own if workload is None else workload
         self._slowly: Final[Workload] = self._sample.call_slowly if workload is None else workload
         self._acting: Final[list[Client]] = []
         self._journals: Final = Journals(journal) if scenario.both_ways or scenario.guarded else None
         self.world: Final = World(
             chance,
-            service=service or (guarded() if scenario.guarded else sample_service),
+            service=service or (guarded() if scenario.guarded else keeping() if scenario.keeps else sample_service),
             config=self.scenario.config,
             policy=Policy(origins=(ORIGIN,), identity=self._stream.pick(identities) or ANONYMOUS),
             conditions=self.scenario.conditions,
@@ -133,7 +126,8 @@ class Storm:
         )
         if service is None:
             documented()
-            self.world.server.begin("rpc.discover").ended = partial(check_document, guarded=scenario.guarded)
+            if not scenario.keeps:
+                self.world.server.begin("rpc.discover").ended = partial(check_document, guarded=scenario.guarded)
         self._add_clients(chance, identities, part)
         if not part.quiet_server:
             self.world.after(self.scenario.clients.pause, self._server_turn)
@@ -145,6 +139,8 @@ class Storm:
             stream = chance.stream(name := f"client {number}")
             transport, identity = stream.pick(clients.transports), stream.pick(identities)
             client = self.world.client(name, transport, identity=identity)
+            if self._keeping is not None:
+                draw = partial(self._keeping.draw, name)
             habits: dict[str, Any] = {"draw": draw, "proxied": config.proxy_headers if config.trust_proxies else None}
             if transport == "http":
                 habits.update(foreign=clients.foreign, closes=not self.scenario.fair, origins=(ORIGIN.encode(),))
@@ -153,8 +149,9 @@ class Storm:
                 client.new_protocol = partial(open_websocket, b"localhost", **habits)
             client.answers["mirror"] = mirror
             known = identity or self.world.deployment.policy.identity
-            users = (known.user, *(each.user for each in USERS.values() if self.scenario.guarded))
-            client.on_stats = partial(check_stats, known)
+            guarded = (each.user for each in USERS.values() if self.scenario.guarded or self.scenario.keeps)
+            users = (known.user, *guarded)
+            client.on_stats = None if self.scenario.keeps else partial(check_stats, known)
             client.on_notification["news"] = partial(check_news, transport, users)
             if part.clients is None or number in part.clients:
                 self._acting.append(client)
@@ -197,7 +194,7 @@ class Storm:
         """What a handler may know of a call of this client: who it is, or as whom it may have logged in."""
         transport, identity = self.world._transports[client.name]
         identity = identity or self.world.deployment.policy.identity
-        users = USERS.values() if self.scenario.guarded else ()
+        users = USERS.values() if self.scenario.guarded else IDENTITIES[1:] if self.scenario.keeps else ()
         return [known_of(token, transport, b"localhost", each) for each in (identity, *users)]
 
     def _client_turn(self, client: Client) -> None:

@@ -27,7 +27,10 @@ from posthouse.core.values.errors import (
     RATE_LIMITED,
     REQUEST_TOO_LARGE,
     SERVER_BUSY,
+    SESSION_TAKEN_OVER,
+    STORAGE_UNAVAILABLE,
     UNAUTHENTICATED,
+    UNKNOWN_SESSION,
     RpcError,
 )
 
@@ -66,10 +69,14 @@ BUILTIN_CODES: Final[dict[str, tuple[int, ...]]] = {
     "message.broadcast": (FORBIDDEN, UNAUTHENTICATED),
     "auth": guards.LOGIN_CODES,
     guards.WRONG: (*guards.LOGIN_CODES, INVALID_PARAMS),
+    **dict.fromkeys(("session.create", "session.resume", "session.update", "keep"), (INVALID_PARAMS,)),
 }
 """Built-in methods, and the errors that each may have for its own reasons."""
 
-OWN_REASONS: Final = (METHOD_NOT_FOUND, INVALID_PARAMS, UNAUTHENTICATED, FORBIDDEN)
+GONE: Final = (STORAGE_UNAVAILABLE, UNKNOWN_SESSION, SESSION_TAKEN_OVER)
+"""Errors that only a service with sessions has."""
+
+OWN_REASONS: Final = (METHOD_NOT_FOUND, INVALID_PARAMS, UNAUTHENTICATED, FORBIDDEN, *GONE)
 """Errors that depend on the call itself, and not on limits or faults."""
 
 STATISTICS: Final = 100
@@ -277,7 +284,7 @@ class SampleWorkload:
         if not (client.broke_protocol and unknown):
             row.check(call)
         if call.error is not None and not client.broke_protocol and not row.may_fail_with(call.error):
-            self._check_error("", call, call.error)
+            self.check_error("", call, call.error)
 
     def _check_known(self, client: Client, token: str, call: PendingCall) -> None:
         """Raise Violation unless a handler has told what its client knows, too."""
@@ -291,10 +298,17 @@ class SampleWorkload:
         if refused and self._scenario.fair and self._raging():
             raise Violation("answering: a call failed without a fault or a small limit", call, call.error)
 
-    def _check_error(self, method: str, call: PendingCall, error: RpcError) -> None:
+    def check_error(self, method: str, call: PendingCall, error: RpcError) -> None:
+        """Raise Violation unless a call of this method may have this error."""
         # A request whose credentials were refused gets the error for all of its calls, and so does one that is revoked.
-        refused = self._scenario.guarded and error.code in (UNAUTHENTICATED, FORBIDDEN)
-        refused = refused or (self._scenario.faults.revoke > 0 and error.code == FORBIDDEN)
+        # An exchange whose session ends, or is replaced, before its answer gets the reason in place of it.
+        scenario = self._scenario
+        refused = (scenario.guarded or scenario.keeps) and error.code in (UNAUTHENTICATED, FORBIDDEN)
+        refused = (
+            refused
+            or (scenario.keeps and error.code in GONE)
+            or (scenario.faults.revoke > 0 and error.code == FORBIDDEN)
+        )
         if not refused and not may_fail_with(method, error):
             raise Violation("answering: a call got an error that it cannot have", call, repr(error))
 
@@ -305,9 +319,9 @@ class SampleWorkload:
         self._check_fair(call)
         if call.status == "result":
             received = {"received": len(call.progress)} if method in WITH_PROGRESS else {}
-            if method == "visit" and self._scenario.guarded:
-                return  # a log-in begins the state of a connection anew
             if method == "visit":
+                if self._scenario.guarded or self._scenario.keeps:
+                    return  # a log-in, or a session, begins the state of a connection anew
                 received = {"received": self._visits.checked(client, call)}
             if method == "rpc.cancel" and call.value not in CANCELLED:
                 raise Violation("answering: a call got a wrong result", call, call.value)
@@ -315,7 +329,7 @@ class SampleWorkload:
             if call.value != RESULTS[method](params | received) if method in RESULTS else fails:
                 raise Violation("answering: a call got a wrong result", call, call.value)
         elif call.error is not None and not client.broke_protocol:
-            self._check_error(method, call, call.error)
+            self.check_error(method, call, call.error)
 
 
 def may_fail_with(method: str, error: RpcError) -> bool:

@@ -38,6 +38,7 @@ class Facts:
         self.sessions: Final[dict[str, Known]] = {}
         self.secrets: Final[dict[str, int]] = {}
         self.members: Final[dict[str, dict[str, int | None]]] = {}
+        self._removed: Final[dict[str, dict[str, None]]] = {}
 
     def told(self, id: str, secret: str, user: str | None, since: int, step: int) -> Known:
         """A caller was told a session, or a new secret of it. It had asked in step `since`."""
@@ -83,19 +84,20 @@ class Facts:
         known.changed[version] = step
         members = self.members.setdefault(known.id, {})
         members.update(dict.fromkeys(params.get("set", {}), step))
-        members.update(dict.fromkeys(params.get("unset", ()), None))
 
     def removes(self, session: str | None, names: list[str]) -> None:
         """Somebody asks to remove these members: they may be there, or not."""
         if session is not None:
-            self.members.setdefault(session, {}).update(dict.fromkeys(names))
+            self._removed.setdefault(session, {}).update(dict.fromkeys(names))
 
     def seen(self, session: str, data: dict[str, Any], version: int, since: int) -> None:
         """A caller was told the data. It had asked in step `since`."""
         known, members = self.sessions[session], self.members.get(session, {})
         strange = [name for name in data if name not in members]
         must(not strange, "sessions: a session has data that nobody has put there", session, *strange)
-        lost = [name for name, at in members.items() if at is not None and at < since and name not in data]
+        may = self._removed.get(session, {})
+        sure = [name for name, at in members.items() if at is not None and at < since and name not in may]
+        lost = [name for name in sure if name not in data]
         must(not lost, "sessions: a change was lost that was acknowledged", session, *lost)
         later = [each for each, at in known.changed.items() if at < since and each > version]
         must(not later, "sessions: a caller was told an earlier version", session, version, *later)
