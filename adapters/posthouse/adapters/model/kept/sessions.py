@@ -49,7 +49,7 @@ from .questions import Question
 BY_ITSELF: Final = (EndSession, EndSessions, Sweep, Touch)
 """What a gateway asks for although nobody waits for it."""
 
-AT_ONCE: Final[Codes] = (INVALID_PARAMS, UNKNOWN_SESSION, SERVER_BUSY)
+AT_ONCE: Final[Codes] = (INVALID_PARAMS, UNKNOWN_SESSION, SERVER_BUSY, RATE_LIMITED)
 
 WORDS: Final[dict[str, Codes]] = {
     "unknown": (UNKNOWN_SESSION,),
@@ -142,14 +142,15 @@ class Sessions:
             if question.call == call and question.waited:
                 question.waited = False
                 self._unclaim(call)
-                if isinstance(question.request, FindSession | UpdateSession | ListSessions):
+                if isinstance(question.request, FindSession | ListSessions):
                     self._withdraw(operation)
 
     def drop(self, connection: Connection) -> None:
-        """A connection is closed or lost: nobody waits any more for the session with which it came."""
-        for operation, question in list(self.asked.items()):
+        """A connection is closed or lost: nobody waits any more for the session with which it came. The theft of that
+        session still counts."""
+        for question in self.asked.values():
             if question.connection is connection and question.call is None and question.change is None:
-                self._withdraw(operation)
+                question.waited = False
         self.leave(connection)
 
     def _withdraw(self, operation: int) -> None:
