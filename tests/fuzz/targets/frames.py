@@ -12,8 +12,9 @@ from posthouse.core.values.config import Config
 from posthouse.transports import Ended, OpeningRequest, Send, Text, WebSocket, WebSocketClient
 from posthouse.transports.codec import Binary
 from posthouse.transports.websocket.deflate import deflate
-from posthouse.transports.websocket.frames import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, frame, mask, masked_frame
+from posthouse.transports.websocket.frames import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, frame, masked_frame
 from posthouse.transports.websocket.handshake import accept_for, key_from
+from posthouse.transports.websocket.masking import mask
 from posthouse.transports.websocket.receive import FRAGMENT_CHARGE
 
 from tests.fuzz.conduct import Play

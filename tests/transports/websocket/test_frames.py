@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from posthouse.transports.websocket.frames import (
     BINARY,
     CLOSE,
@@ -20,7 +18,6 @@ from posthouse.transports.websocket.frames import (
     can_close,
     close_payload,
     frame,
-    mask,
     masked_frame,
 )
 from wsproto.connection import Connection, ConnectionState, ConnectionType
@@ -71,10 +68,3 @@ def test_another_parser_reads_every_length(size: int, masked: bool) -> None:
         peer, data = Connection(ConnectionType.CLIENT), frame(first, payload)
     peer.receive_data(data)
     assert list(peer.events()) == [BytesMessage(data=payload, frame_finished=True, message_finished=True)]
-
-
-@given(st.binary(max_size=70), st.binary(min_size=4, max_size=4))
-def test_masking_twice_is_nothing(payload: bytes, key: bytes) -> None:
-    masked = mask(payload, key)
-    assert mask(masked, key) == payload
-    assert masked == bytes(octet ^ key[index % 4] for index, octet in enumerate(payload))

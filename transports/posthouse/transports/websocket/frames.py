@@ -8,7 +8,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
-from wsproto.frame_protocol import XorMaskerSimple
+from .masking import mask
 
 CONTINUATION: Final = 0x0
 TEXT: Final = 0x1
@@ -27,8 +27,8 @@ MAX_CONTROL_BYTES: Final = 125
 NO_STATUS: Final = 1005
 """RFC 6455 section 7.4.1: a close frame came without a code. Never sent."""
 
-LONG_PAYLOAD: Final = 1024
-"""From so many bytes on, wsproto masks faster than one operation on integers."""
+SHORT_TEXTS: Final = tuple([bytes((FIN | TEXT, size)) for size in range(MAX_CONTROL_BYTES + 1)])
+"""The headers of the texts of a server whose length fits into one byte, by length."""
 
 _MEDIUM: Final = Struct("!BBH").pack
 _LONG: Final = Struct("!BBQ").pack
@@ -36,25 +36,18 @@ _LONG: Final = Struct("!BBQ").pack
 
 def frame(first: int, payload: bytes) -> bytes:
     """A whole frame of a server, unmasked. `first` is its first byte: FIN, RSV1 and the opcode."""
+    return _header(first, len(payload), 0) + payload
+
+
+def text_frame(payload: bytes) -> bytes:
+    """The same for a text: its header is made already if it is short."""
     size = len(payload)
-    if size <= MAX_CONTROL_BYTES:  # as `_header` says
-        return bytes((first, size)) + payload
-    return _header(first, size, 0) + payload
+    return SHORT_TEXTS[size] + payload if size <= MAX_CONTROL_BYTES else frame(FIN | TEXT, payload)
 
 
 def masked_frame(first: int, payload: bytes, key: bytes) -> bytes:
     """A whole frame of a client, masked with these four bytes (RFC 6455 section 5.3)."""
     return _header(first, len(payload), MASKED) + key + mask(payload, key)
-
-
-def mask(payload: bytes, key: bytes) -> bytes:
-    """Mask or unmask: "octet i of the transformed data is the XOR of octet i of the original data with octet at
-    index i modulo 4 of the masking key" """
-    size = len(payload)
-    if size >= LONG_PAYLOAD:
-        return bytes(XorMaskerSimple(key).process(bytearray(payload)))
-    repeated = (key * (size // 4 + 1))[:size]
-    return (int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")).to_bytes(size, "little")
 
 
 def close_payload(code: int) -> bytes:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from posthouse.transports.assembly import Assembly
-from wsproto.frame_protocol import XorMaskerNull, XorMaskerSimple
 
-from .frames import MAX_CONTROL_BYTES, mask
+from .frames import MAX_CONTROL_BYTES
+from .masking import mask
 from .utf8 import Utf8
 
 KEY: Final = 4
@@ -59,10 +59,10 @@ def recognise_control(data: bytes, at: int, body: int, stop: int, *, masked: boo
 class TextPieces:
     """The payload of a plain text whose frame comes in pieces. `key` unmasks it; None: it is not masked."""
 
-    __slots__ = ("_masker", "_text", "_utf8")
+    __slots__ = ("_key", "_text", "_utf8")
 
     def __init__(self, key: bytes | None) -> None:
-        self._masker: Final = XorMaskerNull() if key is None else XorMaskerSimple(key)
+        self._key = key
         self._utf8: Final = Utf8()
         self._text: Final = Assembly()
 
@@ -73,7 +73,13 @@ class TextPieces:
 
     def add(self, piece: memoryview, *, last: bool) -> bool:
         """Unmask the next piece. False: the text is not UTF-8."""
-        text = bytes(self._masker.process(bytearray(piece)))
+        key = self._key
+        if key is None:
+            text = bytes(piece)
+        else:
+            text = mask(piece, key)
+            turned = len(piece) % 4
+            self._key = key[turned:] + key[:turned]
         self._text.add(text)
         return self._utf8.accepts(text, last=last)
 

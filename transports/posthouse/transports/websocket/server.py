@@ -31,7 +31,7 @@ from wsproto.events import Ping
 from .controls import Controls
 from .deflate import deflate
 from .failures import TOO_MANY_CONTROLS, TOO_SLOW, Failed
-from .frames import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, close_payload, frame
+from .frames import BINARY, CLOSE, FIN, PING, PONG, RSV1, TEXT, close_payload, frame, text_frame
 from .receive import Event, PeerClosed, Receiver
 from .state import TRANSITIONS, WebSocketEvent, WebSocketState
 
@@ -100,6 +100,8 @@ class WebSocket(Codec):
     def frame(self, payload: bytes) -> bytes:
         """One message in one frame: a text, or binary when the payload is `Binary`. Compressed when that was agreed,
         the payload is long enough, and it helps."""
+        if self._compress_from is None and type(payload) is bytes:
+            return text_frame(payload)
         opcode = BINARY if type(payload) is Binary else TEXT
         if self._compress_from is not None and len(payload) >= self._compress_from:
             compressed = deflate(payload)
