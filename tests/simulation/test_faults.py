@@ -274,11 +274,11 @@ def test_each_fault_of_the_machine_is_drawn_in_some_storms_and_not_in_others() -
 
 
 def test_storms_send_signals_and_go_on_with_another_process() -> None:
-    exited = 0
     for seed in range(40):
         storm = Storm(seed)
         if storm.scenario.conditions.machine.signals:
             with kept_log():
                 storm.run(5.0)
-            exited += storm.world._processes > 1
-    assert exited
+            if storm.world._processes > 1:
+                return
+    pytest.fail("in 40 storms no process was ended by a signal")
