@@ -266,3 +266,14 @@ def _memory_is_short(stage: Stage) -> None:
         stage.client(name).send(post(call("who", pad="x" * 1000), bearer("slow")), 0.1)
     stage.wait(3.0)
     stage.client("after").send(post(call("who"), bearer("bob")))
+
+
+@scene("users who are revoked while their authenticators run")
+def _revoked_meanwhile(stage: Stage) -> None:
+    stage.serve(verified(stage))
+    stage.client("call").send(post(call("who"), bearer("slow")), 0.5)
+    stage.client("socket").send(upgrade(bearer("slow")), 0.5)
+    stage.do(lambda: stage.note("revoked:", stage.server.revoke("slow")))
+    stage.wait(2.0)
+    stage.client("after").send(post(call("who"), bearer("slow")))
+    stage.wait(3.0)
