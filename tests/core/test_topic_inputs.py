@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from posthouse.core.values.effects import Resolve
 from posthouse.core.values.errors import UsageError
+from posthouse.core.values.peers import Identity
 
-from tests.core.topics.rooms import Rooms
+from tests.core.topics.rooms import Rooms, with_topics
 from tests.core.world import World
 
 
@@ -58,3 +59,24 @@ def test_topics_are_counted_if_there_are_some() -> None:
     assert (stats["topics.open"], stats["topics.subscriptions"], stats["topics.history_bytes"]) == (1, 1, 19)
     assert list(stats) == sorted(stats)
     assert "topics.open" not in World().gateway.stats()
+
+
+def test_the_subscriptions_of_a_user_or_of_a_session_are_ended() -> None:
+    world = Rooms(with_topics(sessions="on"))
+    one, two = world.connect(identity=Identity("ada", namespace="idp")), world.connect()
+    world.call(two, "session.create", {})
+    session = world.said(two)[0]["result"]["id"]
+    for connection in (one, two):
+        world.subscribe(connection, "open.a")
+    assert world.gateway.unsubscribe(0.0, user="ada") == 0
+    assert world.gateway.unsubscribe(0.0, user="ada", namespace="idp", topic="open.b") == 0
+    assert world.gateway.unsubscribe(0.0, user="ada", namespace="idp", topic="open.a") == 1
+    assert world.gateway.unsubscribe(0.0, session="none") == 0
+    assert world.gateway.unsubscribe(0.0, session=session) == 1
+    assert world.gateway.stats()["topics.subscriptions"] == 0
+
+
+@pytest.mark.parametrize("named", [{}, {"user": "ada", "session": "s"}])
+def test_subscriptions_to_end_are_those_of_a_user_or_of_a_session(named: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="give exactly one of the two"):
+        Rooms().gateway.unsubscribe(0.0, **named)

@@ -125,6 +125,8 @@ class Assembly:
             shared, service.topics, self._calls, self._requests, self._broker, topic_delivery
         )
         self.has_topics = len(service.topics) > 0
+        if self.has_topics:
+            connections.identified.append(topics.identified)
         self._accounts = accounts = Accounts(shared, self._storage, verifications, procedures, logins, service.accounts)
         self._own_sessions = OwnSessions(
             shared, connections, self._calls, self._requests, self._storage, self._session_calls

@@ -27,6 +27,28 @@ class TopicInputs(SessionInputs):
         self._limits.enforce(now)
         return published
 
+    def unsubscribe(
+        self,
+        now: float,
+        *,
+        user: str | None = None,
+        namespace: str = "",
+        session: str | None = None,
+        topic: str | None = None,
+    ) -> int:
+        """End the subscriptions of a user, or of the connections of a session, to one topic (None: to all). Their peers
+        are told. Returns how many there were. Raises UsageError unless exactly one of `user` and `session` is given."""
+        self._check_not_reentrant()
+        if (user is None) is (session is None):
+            raise UsageError("unsubscribe takes a user or a session: give exactly one of the two")
+        if session is not None:
+            connections = self._sessions.connections_of(session)
+        else:
+            connections = list(self._connections.by_user.get((namespace, user or ""), {}).values())
+        ended = self._topics.take_back(connections, topic, now)
+        self._limits.enforce(now)
+        return ended
+
     def _with_topics(self, counters: dict[str, int]) -> dict[str, int]:
         sizes = {
             "topics.open": len(self._broker.records),

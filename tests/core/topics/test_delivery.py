@@ -265,3 +265,17 @@ def test_a_batch_that_is_not_answered_does_not_hold_up_what_waits_for_a_slow_pee
     assert [message["params"]["topic"] for message in drain(world, slow)] == ["lossy.a"]
     world.complete(invoke.call, None)
     assert [each["params"]["topic"] for each in world.said(slow)[1:]] == ["lossy.b"]
+
+
+def test_what_is_told_of_a_subscription_leaves_behind_its_reply() -> None:
+    world = Rooms()
+    one = world.connect()
+    record, delivery = world.gateway._connections.records[one], world.gateway._topics.delivery
+    world.receive(one, batch(("topic.subscribe", {"topic": "open.a"}), ("echo", {})))
+    (invoke,) = world.invoked()
+    delivery.tell(record, "open.a", b'{"method":"told"}', 0.0)
+    assert world.take() == []
+    world.complete(invoke.call, None)
+    assert world.said(one)[1:] == [{"method": "told"}]
+    delivery.tell(record, "open.a", b'{"method":"told"}', 0.0)
+    assert world.said(one) == [{"method": "told"}]

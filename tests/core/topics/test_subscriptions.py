@@ -74,3 +74,20 @@ def test_a_limit_may_be_observed_only() -> None:
     subscriptions.add(one, "a")
     subscriptions.check_room(one, 0.0)
     assert state.stats.counters == {"limit.max_subscriptions.would_refuse": 1}
+
+
+def test_subscriptions_move_with_the_identity_of_their_connection() -> None:
+    state = shared(max_subscriptions_per_user=1)
+    subscriptions = Subscriptions(state)
+    one, two = made(state, ANONYMOUS, ANONYMOUS)
+    assert subscriptions.move(one) == 0
+    for topic in ("a", "b"):
+        subscriptions.add(one, topic)
+    one.identity = ADA
+    assert subscriptions.move(one) == 1
+    assert subscriptions.move(one) == 0
+    subscriptions.add(two, "a")
+    two.identity = ADA
+    assert (subscriptions.move(two), subscriptions.by_user) == (1, {("", "ada"): 3})
+    two.identity = ANONYMOUS
+    assert (subscriptions.move(two), subscriptions.by_user) == (0, {("", "ada"): 2})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from posthouse.core.values.effects import Resolve
+from posthouse.core.values.effects import Resolve, Transmit
 from posthouse.core.values.errors import ErrorObject, UsageError
-from posthouse.core.values.peers import Identity
+from posthouse.core.values.peers import ConnectionId, Identity
 
 from tests.core.topics.rooms import Rooms, with_topics
 from tests.core.world import breached, request
@@ -338,3 +338,93 @@ def test_the_service_cannot_publish_what_is_not_as_declared() -> None:
     with pytest.raises(UsageError, match="the data cannot be published: it is not as declared: expected int, got str"):
         world.gateway.publish("staff", {"a": "x"}, 0.0)
     assert world.take() == []
+
+
+# The right ends
+
+
+def narrow(world: Rooms, connection: ConnectionId, identity: Identity) -> None:
+    """The connection has another identity."""
+    gateway = world.gateway
+    gateway._connections.identify(gateway._connections.records[connection], identity, world.now)
+
+
+def test_a_connection_that_loses_a_scope_loses_its_subscriptions_and_is_told() -> None:
+    world = Rooms()
+    one, other = world.connect(identity=STAFF), world.connect(identity=STAFF)
+    for connection in (one, other):
+        world.subscribe(connection, "staff")
+    world.subscribe(one, "open.a")
+    narrow(world, one, Identity("staff"))
+    assert world.heard(one) == [("topic.unsubscribed", {"topic": "staff", "reason": "forbidden"})]
+    world.publish("staff", {"a": 1})
+    world.publish("open.a")
+    assert world.heard(one) == [("open.a", 1, 0)]
+    assert world.gateway._topics.subscriptions.by_user == {("", "staff"): 2}
+    narrow(world, other, Identity())
+    assert world.heard(other) == [("topic.unsubscribed", {"topic": "staff", "reason": "forbidden"})]
+
+
+def test_subscriptions_count_for_the_user_whose_they_are_now() -> None:
+    world = Rooms(max_subscriptions_per_user=2)
+    one, two = world.connect(identity=ADA), world.connect()
+    world.subscribe(one, "open.a")
+    for topic in ("open.b", "open.c", "open.d"):
+        world.subscribe(two, topic)
+    narrow(world, two, ADA)
+    reason = "max_subscriptions_per_user"
+    assert world.heard(two) == [
+        ("topic.unsubscribed", {"topic": topic, "reason": reason}) for topic in ("open.c", "open.d")
+    ]
+    assert world.gateway._topics.subscriptions.by_user == {("", "ada"): 2}
+    narrow(world, two, ADA)
+    narrow(world, two, Identity())
+    assert world.heard(two) == []
+    assert world.gateway._topics.subscriptions.by_user == {("", "ada"): 1}
+
+
+def test_a_limit_that_is_only_observed_ends_no_subscription() -> None:
+    world = Rooms(max_subscriptions_per_user=1, observe=["max_subscriptions_per_user"])
+    one = world.connect()
+    for topic in ("open.a", "open.b"):
+        world.subscribe(one, topic)
+    narrow(world, one, ADA)
+    assert world.heard(one) == []
+
+
+def test_in_a_batch_the_end_of_a_subscription_is_told_behind_the_reply() -> None:
+    world = Rooms()
+    one = world.connect(identity=STAFF)
+    world.receive(one, [request("topic.subscribe", {"topic": "staff"}, 1), request("echo", {}, 2)])
+    (invoke,) = world.invoked()
+    world.publish("staff", {"a": 1})
+    narrow(world, one, ADA)
+    assert world.take()[1:] == []
+    world.complete(invoke.call, None)
+    reply, told = world.said(one)
+    assert [each["id"] for each in reply] == [1, 2]
+    assert told["params"] == {"topic": "staff", "reason": "forbidden"}
+    assert world.gateway.memory == 0
+
+
+def test_a_revoked_user_loses_its_subscriptions_with_its_connections() -> None:
+    world = Rooms()
+    one = world.connect(identity=ADA)
+    world.subscribe(one, "open.a")
+    assert world.gateway.revoke("ada", 0.0) == 1
+    assert world.gateway.stats()["topics.subscriptions"] == 0
+
+
+def test_the_service_takes_subscriptions_back() -> None:
+    world = Rooms()
+    one, two, bob = world.connect(identity=ADA), world.connect(identity=ADA), world.connect(identity=Identity("bob"))
+    for connection in (one, two, bob):
+        for topic in ("open.a", "open.b"):
+            world.subscribe(connection, topic)
+    assert world.gateway.unsubscribe(0.0, user="ada", topic="open.a") == 2
+    told = ("topic.unsubscribed", {"topic": "open.a", "reason": "server"})
+    assert [effect.connection for effect in world.gateway.outbox if isinstance(effect, Transmit)] == [one, two]
+    assert world.heard(one) == [told]
+    assert world.gateway.unsubscribe(0.0, user="ada") == 2
+    assert world.gateway.unsubscribe(0.0, user="ada") == 0
+    assert world.gateway._topics.subscriptions.by_connection.keys() == {bob}

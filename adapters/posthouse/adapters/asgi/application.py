@@ -188,6 +188,15 @@ class Application:
         assert self._hosting.server is not None
         return await self._hosting.server.publish(topic, data)
 
+    def unsubscribe(
+        self, *, user: str | None = None, namespace: str = "", session: str | None = None, topic: str | None = None
+    ) -> int:
+        """End the subscriptions of a user or of a session, as `Server.unsubscribe` does. Returns their number."""
+        server = self._hosting.server
+        if server is None:
+            return 0
+        return server.unsubscribe(user=user, namespace=namespace, session=session, topic=topic)
+
     def revoke(self, user: str, *, namespace: str = "", not_before: float | None = None) -> int:
         """Revoke a user, as `Server.revoke` does. Returns the number of connections."""
         server = self._hosting.server

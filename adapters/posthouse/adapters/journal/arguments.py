@@ -249,6 +249,7 @@ NOTATIONS: Final[dict[str, Notation]] = {
     "reason": PLAIN,
     "method": PLAIN,
     "topic": PLAIN,
+    "session": PLAIN,
     "now": NUMBER,
     "unix": NUMBER,
     "not_before": NUMBER,

@@ -43,6 +43,7 @@ APPLICATION: Final = (
     "abandon",
     "ask_session",
     "publish",
+    "unsubscribe",
 )
 LIFETIME: Final = ("shut_down", "set_wall", "handle_timeout")
 

@@ -114,6 +114,17 @@ class Server:
         """
         return await self._requests.publish(topic, data)
 
+    def unsubscribe(
+        self, *, user: str | None = None, namespace: str = "", session: str | None = None, topic: str | None = None
+    ) -> int:
+        """End the subscriptions of a user, or of the connections of a session, to one topic (None: to all). Their peers
+        get `topic.unsubscribed`. Returns how many there were. Raises UsageError unless exactly one of `user` and
+        `session` is given."""
+        runner, board = self._runner, self._board
+        return runner.run_in_loop(
+            lambda: board.unsubscribe(runner.now(), user=user, namespace=namespace, session=session, topic=topic), 0
+        )
+
     def revoke(self, user: str, *, namespace: str = "", not_before: float | None = None) -> int:
         """Revoke a user: close its connections (4403), cancel its calls, also those that finish without their caller,
         and forget that its credentials were verified. Returns the number of connections. `namespace` is that of the

@@ -90,6 +90,18 @@ class TopicDelivery:
                 for payload in self.waiting.take(connection.id, topic, inf):
                     self._flow.push(connection.id, payload, now)
 
+    def tell(self, connection: Connection, topic: str, payload: bytes, now: float) -> None:
+        """Tell a subscriber something about its subscription: not before the reply to it."""
+        ring = self.waiting.find(connection.id, topic)
+        if ring is None or ring.unanswered is None:
+            self._flow.push(connection.id, payload, now)
+            return
+        assert ring.unanswered.followers is not None
+        ring.unanswered.followers.append(payload)
+        connection.following += 1
+        connection.following_bytes += len(payload)
+        self._shared.hold(len(payload))
+
     # A slow peer
 
     def _refill(self, connection: ConnectionId, room: int) -> list[bytes]:

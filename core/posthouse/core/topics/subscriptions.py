@@ -78,6 +78,19 @@ class Subscriptions:
             del self.by_topic[topic]
         return not subscribers
 
+    def move(self, connection: Connection) -> int:
+        """The connection has another identity: count its subscriptions for that user. Returns how many are too many."""
+        own = self.by_connection.get(connection.id)
+        user = connection.identity.key
+        if own is None or own.user == user:
+            return 0
+        number = len(own.topics)
+        self._count(own.user, -number)
+        own.user = user
+        self._count(user, number)
+        excess = 0 if user is None else self.by_user[user] - self._config.max_subscriptions_per_user
+        return min(max(excess, 0), number)
+
     def of(self, connection: ConnectionId) -> list[str]:
         """The topics to which this connection is subscribed."""
         own = self.by_connection.get(connection)

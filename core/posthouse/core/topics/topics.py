@@ -6,6 +6,7 @@ file.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
@@ -15,10 +16,12 @@ from posthouse.core.calls.outgoing import OutgoingRequests
 from posthouse.core.connections.connections import Connection
 from posthouse.core.connections.delivery import sender_of
 from posthouse.core.identity.authorization import authorize
+from posthouse.core.jsonrpc.messages import encode_notification
 from posthouse.core.service.topics.names import is_topic
 from posthouse.core.service.topics.position import Position
 from posthouse.core.service.topics.rulebook import Rulebook
 from posthouse.core.service.topics.rules import Access, Rule
+from posthouse.core.values.close_reasons import MAX_SUBSCRIPTIONS_PER_USER
 from posthouse.core.values.effects import Resolve
 from posthouse.core.values.errors import (
     FORBIDDEN,
@@ -38,6 +41,9 @@ from .subscriptions import Subscriptions
 
 BESIDE: Final = 512
 """Bytes of an answer beside its publications, its id and the name of the topic."""
+
+UNSUBSCRIBED: Final = "topic.unsubscribed"
+"""The notification that the server has ended a subscription."""
 
 PUBLISHED: Final = "topics.published"
 RECOVERED: Final[dict[bool, str]] = {True: "topics.recovered", False: "topics.not_recovered"}
@@ -152,6 +158,38 @@ class Topics:
         self._shared.outbox.append(Resolve(id, outcome))
         return id
 
+    # The right to subscribe ends
+
+    def identified(self, connection: Connection, now: float) -> None:
+        """A connection was admitted, or has another identity: it loses the subscriptions that it may not have."""
+        subscribed = self.subscriptions.of(connection.id)
+        if not subscribed:
+            return
+        for topic in subscribed:
+            if not _may(self._rule(topic).subscribe, connection):
+                self._take_back(connection, topic, "forbidden", now)
+        excess = self.subscriptions.move(connection)
+        address, limit = connection.peer.address, MAX_SUBSCRIPTIONS_PER_USER
+        if excess and self._shared.enforces(limit, connection.id, address, now):
+            for topic in self.subscriptions.of(connection.id)[-excess:]:
+                self._take_back(connection, topic, limit.name, now)
+
+    def take_back(self, connections: Iterable[Connection], topic: str | None, now: float) -> int:
+        """The service ends the subscriptions of these connections, to one topic or to all. Returns their number."""
+        ended = 0
+        for connection in connections:
+            for subscribed in self.subscriptions.of(connection.id):
+                if topic in (None, subscribed):
+                    self._take_back(connection, subscribed, "server", now)
+                    ended += 1
+        return ended
+
+    def _take_back(self, connection: Connection, topic: str, reason: str, now: float) -> None:
+        """End a subscription, and tell the peer why."""
+        payload = encode_notification(UNSUBSCRIBED, {"topic": topic, "reason": reason})
+        self.delivery.tell(connection, topic, payload, now)
+        self._end(connection.id, topic, now)
+
     def drop(self, connection: Connection, now: float) -> None:
         """The connection is closing: its subscriptions end."""
         for topic in self.subscriptions.of(connection.id):
@@ -210,6 +248,14 @@ def _check(access: Access, caller: Connection) -> None:
     if access.nobody:
         raise RpcError(FORBIDDEN, data={"reason": "only the server may do this"})
     authorize(access, caller.identity)
+
+
+def _may(access: Access, caller: Connection) -> bool:
+    try:
+        _check(access, caller)
+    except RpcError:
+        return False
+    return True
 
 
 def _invalid(parameter: str | None, reason: str) -> RpcError:

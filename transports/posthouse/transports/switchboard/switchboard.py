@@ -212,6 +212,20 @@ class Switchboard:
         self._run(now)
         return asked
 
+    def unsubscribe(
+        self,
+        now: float,
+        *,
+        user: str | None = None,
+        namespace: str = "",
+        session: str | None = None,
+        topic: str | None = None,
+    ) -> int:
+        """End the subscriptions of a user or of a session, to one topic or to all. Returns their number."""
+        ended = self.gateway.unsubscribe(now, user=user, namespace=namespace, session=session, topic=topic)
+        self._run(now)
+        return ended
+
     def revoke(self, user: str, now: float, *, namespace: str = "", not_before: float | None = None) -> int:
         """Revoke a user: close its connections, cancel its calls, and verify its credentials anew. Returns the number
         of connections. `not_before`: only credentials that were made before, which are then refused."""
