@@ -116,6 +116,7 @@ class LocalBroker:
         if topic is None:
             return Full()
         self._forget_old(topic, now)
+        self._used(topic, now)
         since = request.since
         if since is not None and since.epoch != topic.epoch:
             return OtherEpoch()

@@ -1,8 +1,8 @@
 """The contract of delivery, as one subscriber of one topic sees it.
 
 A `Subscriber` is told what its client sends and receives, in order, and raises Violation at the first breach: a
-publication before the reply, twice, out of order, behind the end, a gap that was not told, a recovery that is not
-exactly the unseen rest. `Ledger` knows what was published. It knows no gateway: clients over links use it, too.
+publication before the reply, twice, or out of order, a gap that was not told, a recovery that is not exactly the unseen
+rest. `Ledger` knows what was published. It knows no gateway: clients over links use it, too.
 """
 
 from __future__ import annotations
@@ -13,24 +13,15 @@ from posthouse.adapters.invariants.violation import must
 
 
 class Ledger:
-    """What was acknowledged, by topic and epoch: the data of each offset."""
+    """What was published or received, by topic and epoch: the data of each offset."""
 
     def __init__(self) -> None:
         self._published: Final[dict[tuple[str, str], dict[int, Any]]] = {}
 
     def acknowledged(self, topic: str, epoch: str, offset: int, data: object) -> None:
-        """This was published, and has this position. Raises Violation if another publication has it, too."""
+        """This was published, or received, with this position. Raises Violation if another publication has it, too."""
         known = self._published.setdefault((topic, epoch), {})
         must(known.setdefault(offset, data) == data, "delivery: an offset was given twice in one epoch", topic, offset)
-
-    def seen(self, topic: str, epoch: str, offset: int, data: object) -> None:
-        """Somebody has received this publication: everybody receives the same."""
-        self.acknowledged(topic, epoch, offset, data)
-
-    def suffix(self, topic: str, epoch: str, first: int, last: int) -> list[tuple[int, Any]]:
-        """The publications from one offset to the other, as far as they are known."""
-        known = self._published.get((topic, epoch), {})
-        return [(offset, known[offset]) for offset in range(first, last + 1) if offset in known]
 
 
 class Subscriber:
@@ -43,7 +34,6 @@ class Subscriber:
         self._ledger: Final = ledger
         self.position: tuple[str, int] | None = None
         self.recovered: bool | None = None
-        self.ended = False
 
     def replied(self, result: dict[str, Any]) -> None:
         """The reply to the subscription."""
@@ -64,11 +54,10 @@ class Subscriber:
         rest = list(range(seen + 1, offset + 1))
         must(found == rest, "delivery: a recovery is exactly the unseen rest", self.asked, offset, found)
         for each in publications:
-            self._ledger.seen(self.topic, epoch, each["offset"], each["data"])
+            self._ledger.acknowledged(self.topic, epoch, each["offset"], each["data"])
 
     def publication(self, params: dict[str, Any]) -> None:
         """A publication of the topic has come."""
-        must(not self.ended, "delivery: nothing comes behind the end of a subscription", self.topic, params)
         if self.position is None:
             must(False, "delivery: a publication comes before the reply", self.topic, params)
             return
@@ -77,11 +66,10 @@ class Subscriber:
         must(params["offset"] > offset, "delivery: a publication comes once and in order", self.position, params)
         must(params["offset"] == offset + 1, "delivery: no gap is silent", self.position, params)
         self.position = epoch, params["offset"]
-        self._ledger.seen(self.topic, epoch, params["offset"], params["data"])
+        self._ledger.acknowledged(self.topic, epoch, params["offset"], params["data"])
 
     def gap(self, params: dict[str, Any]) -> None:
         """The client was told what it has lost."""
-        must(not self.ended, "delivery: nothing comes behind the end of a subscription", self.topic, params)
         if self.position is None:
             must(False, "delivery: a gap comes before the reply", self.topic, params)
             return
@@ -89,7 +77,3 @@ class Subscriber:
         right = offset + 1 == params["from"] <= params["to"]
         must(right, "delivery: a gap begins where the client is", self.position, params)
         self.position = epoch, params["to"]
-
-    def end(self) -> None:
-        """The reply to the end of the subscription has come."""
-        self.ended = True

@@ -24,6 +24,11 @@ def topics(gateway: Gateway) -> None:
         must(bool(own.topics), "topics: a connection without subscriptions has no entry")
         must(id in records and records[id].state is OPEN, "topics: a subscriber is open")
         must(records[id].pushable, "topics: a subscriber can be pushed to")
+        identity = records[id].identity
+        must(own.user == identity.key, "topics: subscriptions count for the user whose they are")
+        for rule in filter(None, map(gateway._topics._rules.find, own.topics)):
+            may = not identity.missing(rule.subscribe.scopes)
+            must(may, "topics: a subscriber has the scopes for its topics")
         if "max_subscriptions" not in config.observe:
             must(len(own.topics) <= config.max_subscriptions, "topics: no more subscriptions than max_subscriptions")
         if own.user is not None:

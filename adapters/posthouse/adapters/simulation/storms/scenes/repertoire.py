@@ -12,6 +12,7 @@ from msgspec.json import decode
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.storms.catalogue.conversations import CONVERSATIONS, converse
+from posthouse.adapters.simulation.storms.episodes.publishing.episode import Publishing
 from posthouse.adapters.simulation.storms.episodes.rows import Requests
 from posthouse.adapters.simulation.storms.episodes.sessions.sessions import Sessions
 from posthouse.adapters.simulation.storms.episodes.users import Users
@@ -49,7 +50,9 @@ KNOWN: Final[dict[str, list[str]]] = decode(
 """The lines of each scene, by its name. `python -m tests.simulation.scenes` writes them anew."""
 
 
-EPISODES: Final[tuple[type[Requests] | type[Sessions] | type[Users], ...]] = (Users, Requests, Sessions)
+EPISODES: Final[tuple[type[Requests] | type[Sessions] | type[Users] | type[Publishing], ...]] = (
+    *(Users, Requests, Sessions, Publishing),
+)
 """What the storms of a seed play once each, with a gateway or a store alone."""
 
 PARTS: Final = 16
