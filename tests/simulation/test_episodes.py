@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.chance import Seeded
+from posthouse.adapters.simulation.storms.episodes.publishing.episode import STEPS as PUBLISHING_STEPS
+from posthouse.adapters.simulation.storms.episodes.publishing.episode import Publishing
 from posthouse.adapters.simulation.storms.episodes.rows import Requests
 from posthouse.adapters.simulation.storms.episodes.sessions.sessions import STEPS as SESSION_STEPS
 from posthouse.adapters.simulation.storms.episodes.sessions.sessions import Sessions
@@ -19,6 +21,8 @@ from posthouse.core.sessions.sessions import Sessions as Attached
 from posthouse.core.store.memory import MemoryStore
 from posthouse.core.store.outcomes import Done
 from posthouse.core.store.requests import Sweep
+from posthouse.core.topics.history import History
+from posthouse.core.topics.topics import Topics
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -78,3 +82,22 @@ def test_a_store_that_forgets_what_has_expired_is_found(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(MemoryStore, "perform", without_sweep)
     find(Requests, "a request has another outcome")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nothing_is_lost_silently(seed: int) -> None:
+    assert Publishing(Seeded(seed).stream("publishing")).run() == PUBLISHING_STEPS
+
+
+def test_a_recovery_with_a_hole_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    after = History.after
+    monkeypatch.setattr(History, "after", lambda self, offset: list(after(self, offset))[1:])
+    with pytest.raises(Violation, match="delivery: what is held is recovered"):
+        for seed in range(20):
+            Publishing(Seeded(seed).stream("publishing")).run()
+
+
+def test_an_index_that_is_left_behind_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Topics, "drop", lambda self, connection, now: None)
+    with pytest.raises(Violation, match="topics: a subscriber is open"):
+        Publishing(Seeded(0).stream("publishing")).run()

@@ -511,7 +511,7 @@ def test_a_method_of_the_gateway_hears_whether_its_result_was_sent() -> None:
     world.now = 1.0
     world.complete(running, None)
     assert [code_of(reply) for reply in world.said(one)] == [None, -32030, None]
-    assert world.gateway._topics.subscriptions.of(one) == ["open.3"]
+    assert world.gateway._topics.subscriptions.of(one) == ("open.3",)
     assert world.gateway._calls.confirm == {}
 
 

@@ -144,11 +144,13 @@ def test_a_topic_that_nobody_uses_is_forgotten_and_begins_another_epoch() -> Non
     assert post.attach("plain.a", PLAIN, at(1, 2), 122.0) == Attached(at(2, 0), None)
 
 
-def test_a_topic_with_history_is_forgotten_when_that_is_too_old() -> None:
+def test_a_topic_with_history_is_forgotten_when_that_is_too_old_and_nobody_has_read_it() -> None:
     post = Post()
     post.publish("kept.a", now=0.0)
     post.read("kept.a", now=1.0)
     post.shared.timers.run(60.0)
+    assert list(post.broker.records) == ["kept.a"]
+    post.shared.timers.run(61.0)
     assert (post.broker.records, post.shared.held, post.broker.with_history) == ({}, 0, {})
 
 

@@ -78,7 +78,7 @@ def test_a_slow_subscriber_is_closed_by_the_rule_of_its_topic(limit: dict[str, i
     effects = world.take()
     assert [effect.code for effect in effects if isinstance(effect, Disconnect)] == [4100]
     assert [effect.connections for effect in effects if isinstance(effect, Multicast)] == [[other]]
-    assert world.gateway._topics.subscriptions.of(slow) == []
+    assert world.gateway._topics.subscriptions.of(slow) == ()
 
 
 def test_a_slow_subscriber_may_lose_the_oldest_publications_and_is_told_which() -> None:

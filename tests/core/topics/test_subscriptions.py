@@ -28,7 +28,7 @@ def test_a_subscription_is_found_by_its_topic_its_connection_and_its_user() -> N
     subscriptions.add(two, "a")
     subscriptions.add(one, "b")
     assert (subscriptions.has(one.id, "a"), subscriptions.has(two.id, "b")) == (True, False)
-    assert (subscriptions.of(one.id), subscriptions.of(two.id)) == (["a", "b"], ["a"])
+    assert (subscriptions.of(one.id), subscriptions.of(two.id)) == (("a", "b"), ("a",))
     assert (subscriptions.by_user, len(subscriptions)) == ({("", "ada"): 3}, 3)
 
 
@@ -41,7 +41,7 @@ def test_a_subscription_that_ends_leaves_nothing() -> None:
     assert subscriptions.remove(one.id, "a") is False
     assert subscriptions.remove(two.id, "a") is True
     assert (subscriptions.by_topic, subscriptions.by_connection, subscriptions.by_user) == ({}, {}, {})
-    assert (subscriptions.of(one.id), len(subscriptions)) == ([], 0)
+    assert (subscriptions.of(one.id), len(subscriptions)) == ((), 0)
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,11 @@ NOBODY: Final[dict[ConnectionId, None]] = {}
 
 
 class Subscriber(Struct, eq=False):
-    """One connection with subscriptions. `user`: that for whom they are counted."""
+    """One connection with subscriptions. `user`: that for whom they are counted. A tuple of a few topics takes a third
+    of a dict."""
 
     user: UserKey | None
-    topics: dict[str, None]
+    topics: tuple[str, ...] = ()
 
 
 class Subscriptions:
@@ -35,6 +36,7 @@ class Subscriptions:
         self.by_topic: dict[str, dict[ConnectionId, None]] = {}
         self.by_connection: dict[ConnectionId, Subscriber] = {}
         self.by_user: dict[UserKey, int] = {}
+        self._names: dict[str, str] = {}  # all subscriptions to a topic share one text
 
     def __len__(self) -> int:
         """How many there are."""
@@ -58,24 +60,25 @@ class Subscriptions:
 
     def add(self, connection: Connection, topic: str) -> None:
         """Subscribe. The connection is not subscribed to this topic yet."""
+        topic = self._names.setdefault(topic, topic)
         self.by_topic.setdefault(topic, {})[connection.id] = None
         own = self.by_connection.get(connection.id)
         if own is None:
-            own = self.by_connection[connection.id] = Subscriber(connection.identity.key, {})
-        own.topics[topic] = None
+            own = self.by_connection[connection.id] = Subscriber(connection.identity.key)
+        own.topics = (*own.topics, topic)
         self._count(own.user, 1)
 
     def remove(self, connection: ConnectionId, topic: str) -> bool:
         """End a subscription. True: it was the last one of the topic."""
         own = self.by_connection[connection]
-        del own.topics[topic]
+        own.topics = tuple(other for other in own.topics if other != topic)
         if not own.topics:
             del self.by_connection[connection]
         self._count(own.user, -1)
         subscribers = self.by_topic[topic]
         del subscribers[connection]
         if not subscribers:
-            del self.by_topic[topic]
+            del self.by_topic[topic], self._names[topic]
         return not subscribers
 
     def move(self, connection: Connection) -> int:
@@ -91,10 +94,10 @@ class Subscriptions:
         excess = 0 if user is None else self.by_user[user] - self._config.max_subscriptions_per_user
         return min(max(excess, 0), number)
 
-    def of(self, connection: ConnectionId) -> list[str]:
+    def of(self, connection: ConnectionId) -> tuple[str, ...]:
         """The topics to which this connection is subscribed."""
         own = self.by_connection.get(connection)
-        return [] if own is None else list(own.topics)
+        return () if own is None else own.topics
 
     def _count(self, user: UserKey | None, change: int) -> None:
         if user is None:

@@ -18,6 +18,7 @@ def topics(gateway: Gateway) -> None:
     found = {(id, topic) for topic, ids in table.by_topic.items() for id in ids}
     owned = {(id, topic) for id, own in table.by_connection.items() for topic in own.topics}
     must(found == owned, "topics: a subscription is found by its topic and by its connection")
+    must(table._names.keys() == table.by_topic.keys(), "topics: a name is shared while somebody is subscribed")
     must(all(table.by_topic.values()), "topics: a topic without subscribers has no entry")
     users: Counter[object] = Counter()
     for id, own in table.by_connection.items():
@@ -101,6 +102,6 @@ def topic_bytes(gateway: Gateway) -> int:
 def topics_at_rest(gateway: Gateway) -> None:
     """No subscription is left of connections that have gone, and nothing waits for them."""
     table = gateway._topics.subscriptions
-    must(not (table.by_topic or table.by_connection or table.by_user), "rest: nobody is subscribed")
+    must(not (table.by_topic or table.by_connection or table.by_user or table._names), "rest: nobody is subscribed")
     must(not gateway._topics.delivery.waiting.records, "rest: no publication waits")
     must(not gateway._calls.confirm, "rest: no reply is waited for")

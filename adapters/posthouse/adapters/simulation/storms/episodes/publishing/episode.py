@@ -123,7 +123,7 @@ class Publishing:
             case 10:
                 client.blocked = True
             case 11:
-                self._pass_time(stream.pick((0.1, 1.0, 8.0, 25.0)))
+                self._pass_time(stream.pick((0.1, 1.0, 8.0, 25.0)), late=stream.happens(300))
             case 12:
                 self._identify(client, stream.pick(IDENTITIES))
             case 13:
@@ -159,9 +159,10 @@ class Publishing:
         record = gateway._connections.records[client.connection or ConnectionId(0)]
         self._input(lambda: gateway._connections.identify(record, identity, self._now))
 
-    def _pass_time(self, seconds: float) -> None:
+    def _pass_time(self, seconds: float, *, late: bool = False) -> None:
+        """Time passes. `late`: no deadline is handled meanwhile."""
         until = self._now + seconds
-        while (due := self.gateway.next_timeout()) is not None and due <= until:
+        while not late and (due := self.gateway.next_timeout()) is not None and due <= until:
             self._now = max(self._now, due)
             self._input(lambda: self.gateway.handle_timeout(self._now))
         self._now = until
