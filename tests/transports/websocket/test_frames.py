@@ -19,6 +19,7 @@ from posthouse.transports.websocket.frames import (
     close_payload,
     frame,
     masked_frame,
+    text_frame,
 )
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection
@@ -28,6 +29,8 @@ def test_the_examples_of_rfc_6455_section_5_7() -> None:
     key = bytes.fromhex("37fa213d")
     assert frame(FIN | TEXT, b"Hello") == bytes.fromhex("810548656c6c6f")
     assert masked_frame(FIN | TEXT, b"Hello", key) == bytes.fromhex("818537fa213d7f9f4d5158")
+    assert text_frame(b"Hello") == bytes.fromhex("810548656c6c6f")
+    assert text_frame(bytes(126))[:4] == bytes.fromhex("817e007e")
     assert frame(TEXT, b"Hel") == bytes.fromhex("010348656c")
     assert frame(FIN | PING, b"Hello") == bytes.fromhex("890548656c6c6f")
     assert frame(FIN | BINARY, bytes(256))[:4] == bytes.fromhex("827e0100")
@@ -54,6 +57,11 @@ def test_what_a_close_frame_may_say_another_parser_takes() -> None:
         (event,) = peer.events()
         assert isinstance(event, CloseConnection)
         assert (event.code, peer.state) == (code, ConnectionState.REMOTE_CLOSING)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536])
+def test_the_frame_of_a_text_is_that_of_any_payload(size: int) -> None:
+    assert text_frame(b"x" * size) == frame(FIN | TEXT, b"x" * size)
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536, 65537])

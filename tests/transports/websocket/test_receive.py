@@ -488,6 +488,8 @@ def test_the_plain_texts_of_one_read_are_taken_in_order_and_no_more_than_one_tur
         frame(FIN | TEXT, b"Hello") + b"abcd",
         frame(FIN | TEXT, bytes(4) + b"Hello") + bytes(4),
         b"\x81\xfe\x00\x05" + sent(FIN | TEXT, b"Hello")[2:],
+        sent(FIN | TEXT, b"\xff" * 126),
+        sent(FIN | TEXT, b"Hello") + sent(FIN | TEXT, b"\xff"),
         b"\x81\xfe" + bytes(130),
         b"\x81\xff" + bytes(131),
         b"\x81\x85abcdHell",
