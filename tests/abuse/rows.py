@@ -98,8 +98,8 @@ ROWS: Final = (
         "they wait in order, then -32009; all are answered; never more handlers than the limit",
     ),
     Row(22, "calls that arrive too fast", "-32029; after 10 seconds, close 4429; other users are not affected"),
-    Row(23, "a flood of subscriptions", "-32006; other users are not affected", waits_for="topics"),
-    Row(24, "names of topics with patterns, or of another user", "-32602 or -32021", waits_for="topics"),
+    Row(23, "a flood of subscriptions", "-32006; other users are not affected"),
+    Row(24, "names of topics with patterns or control bytes; topics of others", "-32602; -32036, or -32021"),
     Row(25, "guessed ids of sessions", "-32040: unknown, expired and foreign ones get equal answers in equal effects"),
     Row(
         26,
@@ -125,7 +125,7 @@ ROWS: Final = (
     ),
     Row(34, "CR, LF or NUL in a response header", "refused before anything is written"),
     Row(35, "control characters in text that is logged", "escaped, at most 256 characters"),
-    Row(36, "a broadcast by an anonymous caller", "-32020; over HTTP 401"),
+    Row(36, "a broadcast, or a publication, by an anonymous caller", "-32020; over HTTP 401"),
     Row(37, "an identity, roles or unknown names in parameters", "-32602; the identity comes from the connection only"),
     Row(
         38,

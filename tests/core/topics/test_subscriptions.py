@@ -38,6 +38,9 @@ def test_a_subscription_that_ends_leaves_nothing() -> None:
     one, two = made(state, ADA, ANONYMOUS)
     subscriptions.add(one, "a")
     subscriptions.add(two, "a")
+    subscriptions.add(one, "b")
+    assert subscriptions.remove(one.id, "b") is True
+    assert (subscriptions.of(one.id), subscriptions.by_user) == (("a",), {("", "ada"): 1})
     assert subscriptions.remove(one.id, "a") is False
     assert subscriptions.remove(two.id, "a") is True
     assert (subscriptions.by_topic, subscriptions.by_connection, subscriptions.by_user) == ({}, {}, {})

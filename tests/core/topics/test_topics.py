@@ -361,6 +361,7 @@ def test_a_connection_that_loses_a_scope_loses_its_subscriptions_and_is_told() -
     world.publish("open.a")
     assert world.heard(one) == [("open.a", 1, 0)]
     assert world.gateway._topics.subscriptions.by_user == {("", "staff"): 2}
+    narrow(world, world.connect(identity=STAFF), Identity())  # it has no subscription
     narrow(world, other, Identity())
     assert world.heard(other) == [("topic.unsubscribed", {"topic": "staff", "reason": "forbidden"})]
 
