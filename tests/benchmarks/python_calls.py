@@ -84,12 +84,14 @@ def fewest(counts: list[int]) -> int:
 # Through the switchboard alone
 
 
-def through_switchboard(address: Address, opening: bytes, request: Callable[[], bytes]) -> int:
+def through_switchboard(
+    address: Address, opening: bytes, request: Callable[[], bytes], config: Config = Config()
+) -> int:
     """Return the calls of an `echo` from its bytes to the bytes of its reply. Its credentials, if any, are accepted."""
     service = Service("counted", public=True)
     service.method(echo)
     service.authenticator("bearer")(accept)
-    board = Switchboard(Gateway(service, Config(), wall=0.0, entropy=bytes))
+    board = Switchboard(Gateway(service, config, wall=0.0, entropy=bytes))
     id = board.opened(address, 0.0)
     assert id is not None
     if opening:
@@ -131,7 +133,7 @@ def echo(message: str) -> str:
 # On the server
 
 
-def on_server(transport: Transport, *, new_heads: bool = False) -> int:
+def on_server(transport: Transport, *, new_heads: bool = False, config: Config = Config()) -> int:
     """Return the calls of an `echo` on a server on asyncio, over loopback, from one call of its handler to the next."""
     counter, counts = Counter(), list[int]()
     service = Service("counted", public=True)
@@ -142,7 +144,7 @@ def on_server(transport: Transport, *, new_heads: bool = False) -> int:
         return message
 
     async def main() -> None:
-        async with running(service, port=0) as server:
+        async with running(service, port=0, config=config) as server:
             with counter.counting():
                 await run_sync(ask, server)
 
@@ -222,6 +224,8 @@ def new_head() -> list[tuple[bytes, bytes]]:
 TCP: Final = Address("127.0.0.1", 50_000)
 PIPE: Final = Address(transport="pipe")
 
+MEASURING: Final = Config(measure_calls=True)
+
 COUNTS: Final[dict[str, dict[str, Callable[[], int]]]] = {
     "switchboard": {
         "websocket": partial(through_switchboard, TCP, HANDSHAKE % b"/ws", partial(masked, ASK)),
@@ -229,11 +233,17 @@ COUNTS: Final[dict[str, dict[str, Callable[[], int]]]] = {
         "http_token": partial(through_switchboard, TCP, b"", with_token),
         "http_new_head": partial(through_switchboard, TCP, b"", partial(Posts(new=True), ASK)),
         "stdio": partial(through_switchboard, PIPE, b"", partial(bytes, ASK + b"\n")),
+        "websocket_measured": partial(
+            through_switchboard, TCP, HANDSHAKE % b"/ws", partial(masked, ASK), config=MEASURING
+        ),
+        "http_measured": partial(through_switchboard, TCP, b"", partial(Posts(new=False), ASK), config=MEASURING),
     },
     "server": {
         "websocket": partial(on_server, "websocket"),
         "http": partial(on_server, "http"),
         "http_new_head": partial(on_server, "http", new_heads=True),
+        "websocket_measured": partial(on_server, "websocket", config=MEASURING),
+        "http_measured": partial(on_server, "http", config=MEASURING),
     },
     "asgi": {
         "websocket": partial(over_asgi, "websocket", list),

@@ -69,7 +69,7 @@ INPUTS: dict[str, Callable[[Gateway], object]] = {
     "set_wall": lambda gateway: gateway.set_wall(0.0, 0.0),
     "handle_timeout": lambda gateway: gateway.handle_timeout(0.0),
 }
-LOOK_UPS = ("accepting", "busy", "draining", "health", "memory", "next_timeout", "stats")
+LOOK_UPS = ("accepting", "busy", "draining", "health", "measurements", "memory", "next_timeout", "stats")
 
 
 def test_every_input_takes_the_time() -> None:
@@ -103,6 +103,7 @@ SIGNATURES = {
     "set_wall": "(self, unix: 'float', now: 'float') -> 'None'",
     "handle_timeout": "(self, now: 'float') -> 'None'",
     "health": "(self, now: 'float') -> 'Health'",
+    "measurements": "(self) -> 'Measurements'",
     "next_timeout": "(self) -> 'float | None'",
 }
 

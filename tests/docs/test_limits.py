@@ -33,6 +33,8 @@ def value(text: str) -> object:
     """A default as it is written: `10,000`, `64 KiB`, `off`."""
     if text in VALUES:
         return VALUES[text]
+    if ", " in text:
+        return tuple(map(float, text.split(", ")))
     number, _, unit = text.partition(" ")
     return float(number.replace(",", "")) * UNITS.get(unit, 1)
 

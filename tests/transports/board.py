@@ -192,9 +192,9 @@ class Board:
 
     # Sockets
 
-    def open(self, address: Address = HERE, identity: Identity | None = None) -> SocketId:
+    def open(self, address: Address = HERE, identity: Identity | None = None, *, probes: bool = False) -> SocketId:
         """A socket that is let in."""
-        socket = self.board.opened(address, self.now, identity=identity)
+        socket = self.board.opened(address, self.now, identity=identity, probes=probes)
         assert socket is not None
         self.written[socket] = bytearray()
         self.run()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from posthouse.core.values.errors import UsageError
+from posthouse.transports.paths import Paths
 from posthouse.transports.policy import Policy, authorize_open
 from posthouse.transports.refusal import Refusal
 
@@ -300,3 +301,9 @@ def test_a_policy_speaks_the_subprotocols_of_a_service_unless_it_names_some() ->
 def test_a_subprotocol_that_no_client_can_offer_is_misuse() -> None:
     with pytest.raises(UsageError, match="subprotocol"):
         Policy(subprotocols=("a b",))
+
+
+def test_the_policy_of_a_port_for_probes_has_the_names_of_this_machine_too() -> None:
+    policy = Policy(hosts=("example.org",), paths=Paths(root="/api")).for_probes()
+    assert policy.hosts == ("example.org", "localhost", "127.0.0.1", "[::1]")
+    assert policy.paths == Paths(probes_only=True)

@@ -39,6 +39,7 @@ from posthouse.core.identity.expiry import Expiry
 from posthouse.core.identity.hashes.hashing import beside_hashes
 from posthouse.core.identity.session_keys import SessionKeys
 from posthouse.core.identity.verifications import Verifications
+from posthouse.core.jsonrpc.messages import encode_notification
 from posthouse.core.operations.operations import Operations
 from posthouse.core.service.hooks import wanted_events
 from posthouse.core.service.service import Service
@@ -98,6 +99,7 @@ class Assembly:
         self._outcomes = Outcomes(shared, connections, self._calls, self._replies, self._followers, keys)
         self._requests = OutgoingRequests(shared, self._delivery)
         self._operations = Operations(shared)
+        self._counted = shared, connections, self._calls, self._requests, self._operations
         self._storage = Storage(shared, self._operations)
         self._chores = Chores(shared, self._storage)
         self._sessions = Sessions(shared, connections, self._chores)
@@ -193,3 +195,11 @@ class Assembly:
     def _check_not_reentrant(self) -> None:
         if self._busy:
             raise UsageError("an input was called from inside another input: call it after the other one returns")
+
+    def _encode(self, method: str, params: object) -> bytes:
+        """Encode a notification. This may run a user's conversion, which must not call the gateway."""
+        self._busy = True
+        try:
+            return encode_notification(method, params)
+        finally:
+            self._busy = False

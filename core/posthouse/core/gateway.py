@@ -10,13 +10,12 @@ from __future__ import annotations
 from math import isfinite
 
 from posthouse.core.calls.calls import RUNNING
-from posthouse.core.calls.totals import totals
+from posthouse.core.calls.totals import measurements, totals
 from posthouse.core.connections.delivery import Names
 from posthouse.core.connections.state import ASK, LIVING, OPEN, State
-from posthouse.core.jsonrpc.messages import encode_notification
 from posthouse.core.values.errors import RpcError, UsageError
 from posthouse.core.values.peers import Address, CallId, ConnectionId, OperationId, OutgoingId, Peer, SocketId
-from posthouse.core.values.stats import Health
+from posthouse.core.values.stats import Health, Measurements
 
 from .topic_inputs import TopicInputs
 
@@ -273,14 +272,6 @@ class Gateway(TopicInputs):
         self._requests.abandon(request, now)
         self._limits.enforce(now)
 
-    def _encode(self, method: str, params: object) -> bytes:
-        """Encode a notification. This may run a user's conversion, which must not call the gateway."""
-        self._busy = True
-        try:
-            return encode_notification(method, params)
-        finally:
-            self._busy = False
-
     # Shut-down
 
     @property
@@ -345,6 +336,8 @@ class Gateway(TopicInputs):
 
     def stats(self) -> dict[str, int]:
         """The counters and the sizes, by name (docs/protocol.md lists them). Changes nothing."""
-        found = totals(self._shared, self._connections, self._calls, self._requests, self._operations)
-        found = found if self.sessions == "off" else self._with_sessions(found)
-        return self._with_topics(found) if self.has_topics else found
+        return self._with_topics(self._with_sessions(totals(*self._counted)))
+
+    def measurements(self) -> Measurements:
+        """All counters, sizes, durations and levels. Changes nothing."""
+        return measurements(self._shared, self._connections, self._calls, self.stats())

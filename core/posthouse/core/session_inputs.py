@@ -24,6 +24,8 @@ class SessionInputs(Assembly):
         return asked
 
     def _with_sessions(self, counters: dict[str, int]) -> dict[str, int]:
+        if self.sessions == "off":
+            return counters
         return dict(sorted({**counters, "sessions.attached": len(self._sessions.records)}.items()))
 
     def session_of(self, call: CallId) -> SessionRow | None:

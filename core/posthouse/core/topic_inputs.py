@@ -50,6 +50,8 @@ class TopicInputs(SessionInputs):
         return ended
 
     def _with_topics(self, counters: dict[str, int]) -> dict[str, int]:
+        if not self.has_topics:
+            return counters
         sizes = {
             "topics.open": len(self._broker.records),
             "topics.subscriptions": len(self._topics.subscriptions),

@@ -160,6 +160,19 @@ async def test_health_and_stats_are_answered(app: Application) -> None:
         assert {"version", "started_at", "connections.opened"} <= stats.keys()
 
 
+async def test_metrics_are_answered_to_operators_alone(app: Application) -> None:
+    async with hand(app) as server:
+        assert (await server.request("GET", "/metrics"))[0] == 401
+    operators = asgi(house(), identity=Identity("ops", ("admin",)), config=Config(measure_calls=True))
+    async with hand(operators) as server:
+        assert (await server.post("add", [1, 2]))[0] == 200
+        _, headers, body = await server.request("GET", "/metrics")
+        assert headers[b"content-type"] == b"text/plain; version=0.0.4; charset=utf-8"
+        assert b'posthouse_call_seconds_count{method="add",outcome="result"} 1.0' in body
+        received = [line for line in body.splitlines() if line.startswith(b"posthouse_received_bytes_total ")]
+        assert received == [b"posthouse_received_bytes_total %.1f" % len(text("add", [1, 2]))]
+
+
 @pytest.mark.parametrize("root", ["/api", "/api/"])
 async def test_everything_is_below_the_mount(app: Application, root: str) -> None:
     async with hand(app, root.rstrip("/")) as server:

@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Timer
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from posthouse.adapters.command import workers
 from posthouse.adapters.command.main import main
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.adapters.loopback import ENVIRONMENT, PATIENCE, post, text
 
@@ -143,6 +145,21 @@ def test_health_tells_of_all_workers(tmp_path: Path) -> None:
             workers = run.ask(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").get("workers", [])
         assert [(worker["worker"], worker["place"]) for worker in workers] == [(1, 0), (2, 1)]
         assert set(workers[0]) == {"worker", "place", "status", "connections", "calls", "memory"}
+
+
+def test_metrics_tell_of_all_workers_whichever_answers(tmp_path: Path) -> None:
+    with command(tmp_path, "--workers", "2", "--metrics", "127.0.0.1:0") as run:
+        port = int(run.wait_for("metrics are at http://127.0.0.1:").split("//")[1].split("/")[0].split(":")[1])
+        for _ in range(6):
+            assert isinstance(run.call("pid"), int)
+        calls = 0.0
+        while calls < 6:
+            with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as answer:
+                families = {each.name: each for each in text_string_to_metric_families(answer.read().decode())}
+            samples = [each for each in families["posthouse_calls_made"].samples if each.name.endswith("_total")]
+            calls = sum(sample.value for sample in samples)
+            if calls == 6:
+                assert [sample.labels["worker"] for sample in samples] == ["0", "1"]
 
 
 def test_a_changed_file_is_loaded_and_a_broken_one_is_not(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from posthouse.adapters.journal.file import MIN_BYTES
 from posthouse.adapters.loop.named import asyncio_loop
 from posthouse.adapters.server.build import Build
 from posthouse.adapters.server.entrances import certificates
+from posthouse.adapters.server.entrances.listeners import Bound
 from posthouse.adapters.server.entrances.tls_channel import TlsChannel
 from posthouse.adapters.simulation.machine.signals import SimulatedSignals
 from posthouse.adapters.simulation.machine.system import SimulatedSockets, SimulatedSystem
@@ -42,7 +43,7 @@ from posthouse.core.values.peers import Identity
 from posthouse.transports.policy import Policy
 
 from tests.adapters.loopback import PATIENCE, UPGRADE, Client, connected, serving, text, websocket
-from tests.adapters.simulated import SimulatedServer, logged
+from tests.adapters.simulated import SimulatedClient, SimulatedServer, logged
 
 pytestmark = pytest.mark.anyio
 
@@ -425,6 +426,46 @@ def test_arguments_that_do_not_fit_together_are_mistakes(monkeypatch: pytest.Mon
         "signals=True needs the main thread: use signals=False, and end the server with shut_down"
     )
     assert world(signals=False).server.bound
+
+
+def test_metrics_have_a_port_of_their_own_that_takes_no_calls() -> None:
+    assert mistake(metrics="9100").startswith("metrics '9100': write a host and a port")
+    assert mistake(metrics="10.0.0.1:9100").startswith("10.0.0.1 is not a loopback address: list the host names")
+    served = world(metrics="127.0.0.1:9100", root_path="/api", config=Config(latency_buckets=(0.5,)))
+    assert served.server.metrics == Bound("127.0.0.1", 9100)
+    assert [at.port for at in served.server.bound] == [8000]
+    body = b'{"jsonrpc": "2.0", "method": "echo", "params": ["a"], "id": 1}'
+    posted = b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    client = served.client()
+    client.send(posted % (b"/api/rpc", len(body)) + body)
+    assert b'"result":"a"' in client.take()
+
+    def ask(at: Bound, request: bytes) -> bytes:
+        asked = SimulatedClient(served, at, 1 << 20)
+        served.settle()
+        asked.send(request)
+        return asked.take()
+
+    probe = b"GET %b HTTP/1.1\r\nHost: 127.0.0.1:9100\r\n\r\n"
+    text = ask(served.server.metrics, probe % b"/metrics").decode()
+    assert 'posthouse_call_seconds_count{method="echo",outcome="result"} 1.0' in text
+    assert ask(served.server.metrics, probe % b"/stats").startswith(b"HTTP/1.1 200 ")
+    assert ask(served.server.metrics, posted % (b"/rpc", len(body)) + body).startswith(b"HTTP/1.1 404 ")
+    assert ask(served.server.bound[0], probe % b"/api/metrics").startswith(b"HTTP/1.1 401 ")
+    assert served.server.measurements().calls[0][:2] == ("echo", "result")
+    assert world().server.measurements().calls == []
+
+
+def test_metrics_tell_of_other_workers_too() -> None:
+    served = world(metrics="127.0.0.1:9100")
+    served.server.add_workers(1, {0: served.server.measurements()})
+    assert served.server.metrics is not None
+    client = SimulatedClient(served, served.server.metrics, 1 << 20)
+    served.settle()
+    client.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    text = client.take()
+    assert b'posthouse_calls_made_total{worker="0"} 0.0' in text
+    assert b'posthouse_calls_made_total{worker="1"} 0.0' in text
 
 
 def test_the_paths_are_those_of_the_arguments() -> None:

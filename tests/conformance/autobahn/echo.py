@@ -12,6 +12,7 @@ import sys
 
 import anyio
 from posthouse.adapters.loop.runner import Runner
+from posthouse.adapters.metrics.exposition import Exposition
 from posthouse.adapters.server.driving import Entrances, drive
 from posthouse.adapters.server.entrances.listeners import listen_tcp
 from posthouse.adapters.server.server import Server
@@ -51,7 +52,13 @@ async def main() -> None:
         sys.stdout.write(f"ws://127.0.0.1:{listener.bound.port}/ws\n")
         sys.stdout.flush()
 
-    await drive(service, Server(runner, (listener.bound,)), Entrances([listener]), accepts)
+    server = Server(runner, (listener.bound,), Exposition({"version": "", "started_at": 0.0}))
+    await drive(
+        service,
+        server,
+        Entrances([listener]),
+        accepts,
+    )
 
 
 if __name__ == "__main__":

@@ -244,7 +244,7 @@ def test_an_end_is_counted_even_if_nobody_listens() -> None:
 
 def test_the_end_of_a_call_names_the_user_who_made_it() -> None:
     world = AuthWorld()
-    world.gateway._outcomes._endings.wanted = world.gateway._outcomes._every_end_is_told = True
+    world.gateway._outcomes._endings._told = world.gateway._outcomes._every_end_is_told = True
     one = world.connect()
     before = world.begin(one, "echo", (), 1)
     world.call(one, "auth.login", {"method": "bearer", "token": "canary-token"}, 2)
@@ -253,3 +253,62 @@ def test_the_end_of_a_call_names_the_user_who_made_it() -> None:
     world.complete(before)
     ended = [event for event in world.take_events() if isinstance(event, CallEnded)]
     assert [(event.method, event.user) for event in ended] == [("auth.login", "ada"), ("echo", None)]
+
+
+def test_a_call_that_ends_is_told_with_its_trace() -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    world = listening()
+    one = world.connect(meta=Meta(traceparent=trace))
+    world.complete(world.begin(one))
+    world.call(one, "connection.ping")
+    world.call(one, "none", traceparent="00-" + "1" * 32 + "-" + "2" * 16 + "-01")
+    assert [event.traceparent and event.traceparent[:5] for event in ended(world)] == ["00-0a", "00-0a", "00-11"]
+
+
+def test_errors_are_counted_by_code_and_those_of_the_service_together() -> None:
+    world = World()
+    one = world.connect()
+    world.fail(world.begin(one), RpcError(7))
+    world.fail(world.begin(one), RpcError(-7))
+    world.call(one, "none")
+    world.call(one, "echo", {"unknown": 1})
+    counted = world.gateway.stats()
+    errors = {name: number for name, number in counted.items() if name.startswith("errors.")}
+    assert errors == {"errors.-32601": 1, "errors.-32602": 1, "errors.other": 2}
+
+
+def measured(world: World) -> dict[tuple[str, str], tuple[list[int], float]]:
+    found = world.gateway.measurements().calls
+    return {(method, outcome): (durations.counts, durations.seconds) for method, outcome, durations in found}
+
+
+def test_the_time_of_each_call_is_measured_by_method_and_outcome() -> None:
+    world = World(measure_calls=True, latency_buckets=(1.0, 2.0), call_timeout=30.0)
+    one = world.connect()
+    calls = [world.begin(one, id=id) for id in range(5)]
+    shortened = world.begin(one, id=9, timeout_ms=20_000)
+    for at, call in zip((0.0, 1.0, 1.5, 2.5), calls, strict=False):
+        world.now = at
+        world.complete(call, 1)
+    world.fail(shortened, RpcError(7))
+    world.at(30.0)
+    assert measured(world) == {
+        ("echo", "result"): ([2, 1, 1], 5.0),
+        ("echo", "error"): ([0, 0, 1], 2.5),
+        ("echo", "timed_out"): ([0, 0, 1], 30.0),
+    }
+
+
+def test_what_the_gateway_answers_at_once_takes_no_time_and_refused_names_are_not_measured() -> None:
+    world = World(measure_calls=True, latency_buckets=(1.0,))
+    one = world.connect()
+    world.call(one, "connection.ping")
+    world.call(one, "connection.ping")
+    world.call(one, "never-declared")
+    assert measured(world) == {("connection.ping", "result"): ([2, 0], 0.0)}
+
+
+def test_calls_are_not_measured_unless_that_is_asked_for() -> None:
+    world = World()
+    world.complete(world.begin(world.connect()))
+    assert measured(world) == {}

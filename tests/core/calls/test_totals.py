@@ -81,6 +81,9 @@ def test_calls_are_counted_by_outcome() -> None:
         "connections.open.websocket": 1,
         "connections.opened": 1,
         "connections.opened.websocket": 1,
+        "errors.-32030": 1,
+        "errors.-32800": 1,
+        "errors.other": 1,
         "memory.bytes": 2,
     }
     world.gateway.disconnected(one, None, 30.0)
@@ -118,3 +121,29 @@ def test_requests_to_peers_and_limits_are_counted() -> None:
     world.receive(one, b"{")
     counted = changed(world)
     assert (counted["requests.pending"], counted["limit.max_connections"], counted["messages.bad"]) == (1, 1, 1)
+
+
+def test_the_highest_level_that_a_limit_has_seen_stands_beside_the_limit() -> None:
+    world = World(max_calls_per_connection=2, max_connections=50)
+    for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2"):
+        world.gateway.accepted(Address(address), 0.0)
+    one = world.connect()
+    first, second = world.begin(one, id=1), world.begin(one, id=2)
+    world.call(one, id=3)
+    world.gateway.next_timeout()
+    world.complete(first)
+    world.complete(second)
+    found = world.gateway.measurements()
+    assert found.levels == {
+        "max_calls": 2,
+        "max_calls_per_connection": 2,
+        "max_connections": 3,
+        "max_connections_per_address": 2,
+        "max_in_head": 3,
+        "max_waiting_bytes": 2,
+        "max_waiting_calls": 1,
+        "memory_budget": 2,
+    }
+    assert found.limits["max_connections"] == 50
+    assert "max_connections_per_address" not in found.limits  # it is off
+    assert found.counters == world.gateway.stats()

@@ -170,6 +170,19 @@ def test_the_close_code_is_that_of_the_side_that_closed_first() -> None:
     assert (event.code, event.reason) == (4400, "too many invalid messages")
 
 
+def test_ends_are_counted_by_their_code_and_codes_of_the_peers_own_together() -> None:
+    world = World(max_bad_messages=1)
+    for code in (1000, 1015, 999, 1016, 3000, 4999, None):
+        world.gateway.disconnected(world.connect(), code, 0.0)
+    one, exchange = world.connect(), world.connect("http")
+    for _ in range(2):
+        world.receive(one, b"{")
+    world.gateway.disconnected(one, 1002, 0.0)
+    world.gateway.disconnected(exchange, None, 0.0)
+    closes = {name: number for name, number in world.gateway.stats().items() if name.startswith("closes.")}
+    assert closes == {"closes.1000": 1, "closes.1015": 1, "closes.4400": 1, "closes.none": 1, "closes.other": 4}
+
+
 def test_a_connection_whose_peer_broke_a_rule_is_closed_with_a_reason() -> None:
     world = World()
     one = world.connect()

@@ -227,6 +227,9 @@ def test_dropping_a_backlog_forgets_it() -> None:
     machine.drop(closing(flush=False), 0.0)
     machine.drop(closing(flush=False), 0.0)
     assert (outbox, machine.total, machine.backlogs, len(timers)) == ([], 0, {}, 0)
+    assert machine._shared.stats.counters == {"dropped.replies": 1, "dropped.pushes": 1}
+    levels = {"max_queued_replies_bytes": 5, "max_queued_pushes_bytes": 4, "max_queued_pushes": 1}
+    assert machine._shared.stats.levels == levels
 
 
 def test_dropping_with_flush_sends_the_queued_payloads() -> None:
@@ -238,6 +241,14 @@ def test_dropping_with_flush_sends_the_queued_payloads() -> None:
     machine.drop(closing(flush=True), 0.0)
     assert outbox == [Transmit(ONE, b"reply"), Transmit(ONE, b"push")]
     assert machine.total == 0
+    assert machine._shared.stats.counters == {}
+
+
+def test_a_backlog_of_bytes_that_the_socket_holds_drops_no_message() -> None:
+    machine, _, _ = flow()
+    machine.hold(ONE, 10, 0.0)
+    machine.drop(closing(flush=False), 0.0)
+    assert machine._shared.stats.counters == {}
 
 
 @given(

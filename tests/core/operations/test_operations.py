@@ -27,7 +27,7 @@ def operations(**limits: int) -> tuple[Operations, Ends]:
 
 def test_an_operation_is_concluded_once() -> None:
     table, ends = operations()
-    assert (table.begin("ask", 5.0), table.begin("ask", 5.0)) == (ONE, TWO)
+    assert (table.begin("ask", 5.0, 0.0), table.begin("ask", 5.0, 0.0)) == (ONE, TWO)
     assert table.conclude(TWO, Refused(), 1.0) is True
     assert table.conclude(TWO, Failed(), 2.0) is False
     assert table.conclude(ONE, Failed(), 3.0) is True
@@ -46,7 +46,7 @@ def test_an_operation_that_never_was_is_misuse() -> None:
 
 def test_an_outcome_of_another_kind_is_misuse_and_changes_nothing() -> None:
     table, ends = operations()
-    table.begin("ask", 5.0)
+    table.begin("ask", 5.0, 0.0)
     with pytest.raises(UsageError, match=r"^the outcome of operation 1 is a str: it may be Refused, Failed$"):
         table.conclude(ONE, "yes", 0.0)
     assert (list(table.records), ends) == ([ONE], [])
@@ -55,7 +55,7 @@ def test_an_outcome_of_another_kind_is_misuse_and_changes_nothing() -> None:
 
 def test_an_operation_expires_at_its_deadline_and_is_withdrawn_but_holds_its_place() -> None:
     table, ends = operations(max_external_operations=1)
-    table.begin("ask", 5.0)
+    table.begin("ask", 5.0, 0.0)
     table._timers.run(4.999)
     assert (ends, table.full) == ([], True)
     table._timers.run(5.0)
@@ -69,12 +69,24 @@ def test_an_operation_expires_at_its_deadline_and_is_withdrawn_but_holds_its_pla
 
 def test_a_withdrawn_operation_has_no_outcome_and_holds_its_place_until_it_is_concluded() -> None:
     table, ends = operations(max_external_operations=2)
-    table.begin("ask", 5.0)
+    table.begin("ask", 5.0, 0.0)
     assert not table.full
     table.withdraw(ONE)
     assert table._outbox == [Withdraw(ONE)]
     assert table._timers.next() is None
-    table.begin("ask", 5.0)
+    table.begin("ask", 5.0, 0.0)
     assert table.full
     assert table.conclude(ONE, Refused(), 1.0) is False
     assert (ends, list(table.records)) == ([(ONE, "left", 1.0)], [TWO])
+
+
+def test_the_time_until_the_outside_has_concluded_is_measured() -> None:
+    table, _ = operations(max_external_operations=3)
+    table.begin("ask", 50.0, 1.0)
+    table.begin("ask", 5.0, 1.0)
+    table.conclude(ONE, Failed(), 3.0)
+    table._timers.run(5.0)
+    table.conclude(TWO, Refused(), 31.0)
+    found = {key: (sum(each.counts), each.seconds) for key, each in table._stats.operations.items()}
+    assert found == {("ask", "Failed"): (1, 2.0), ("ask", "Refused"): (1, 30.0)}
+    assert table._stats.levels == {"max_external_operations": 2}

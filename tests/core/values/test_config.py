@@ -208,3 +208,29 @@ def test_a_mapping_with_an_invalid_value_is_refused() -> None:
 
 def test_a_value_that_was_built_cannot_change() -> None:
     assert changeable("posthouse.core.values.config") == []
+
+
+@pytest.mark.parametrize("bounds", [(0.5,), (1, 2.5), tuple(range(1, 51))])
+def test_the_bounds_of_times_ascend(bounds: tuple[float, ...]) -> None:
+    assert Config(latency_buckets=bounds).latency_buckets == bounds
+
+
+@pytest.mark.parametrize(
+    ("bounds", "reason"),
+    [
+        ((), "latency_buckets has 0 bounds: give 1 to 50"),
+        (tuple(range(1, 52)), "latency_buckets has 51 bounds: give 1 to 50"),
+        ((0.0,), "latency_buckets contains 0.0: give seconds above 0, each above the one before"),
+        ((1.0, 1.0), "latency_buckets contains 1.0: give seconds"),
+        ((1.0, float("inf")), "latency_buckets contains inf: give seconds"),
+        ((1.0, float("nan")), "latency_buckets contains nan: give seconds"),
+        (("1",), "latency_buckets contains '1': give seconds"),
+        ([1.0], "latency_buckets is [1.0]: it must be a tuple"),
+    ],
+)
+def test_other_bounds_are_refused(bounds: Any, reason: str) -> None:
+    assert refusal(latency_buckets=bounds).startswith(reason)
+
+
+def test_the_bounds_of_times_are_read_from_a_file() -> None:
+    assert Config.from_mapping({"latency_buckets": [1, 2.5]}).latency_buckets == (1.0, 2.5)

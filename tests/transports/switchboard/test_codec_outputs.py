@@ -170,6 +170,41 @@ def test_a_socket_leaves_room_for_the_next_when_its_first_head_was_read(address:
     board.open()
 
 
+METRICS = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("identity", "status"),
+    [(Identity(), b"401"), (Identity("ada"), b"403"), (Identity("ada", ("admin",)), b"200")],
+)
+def test_metrics_need_the_scope_admin(identity: Identity, status: bytes) -> None:
+    board = Board(identity=identity)
+    board.board.expose(lambda measured: b"text")
+    assert board.feed(board.open(), METRICS).startswith(b"HTTP/1.1 " + status)
+
+
+def test_metrics_are_what_the_host_makes_of_the_measurements() -> None:
+    board = Board(identity=Identity(scopes=("admin",)))
+    assert board.feed(board.open(), METRICS).startswith(b"HTTP/1.1 404 ")
+    board.board.expose(lambda measured: b"%d %d" % (measured.counters["calls.made"], measured.levels["max_in_head"]))
+    answer = board.feed(board.open(), METRICS)
+    assert b"\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n" in answer
+    assert body(answer) == b"0 1"
+    assert body(board.feed(board.open(), METRICS.replace(b"GET", b"HEAD"))) == b""
+
+
+def test_statistics_tell_what_is_measured_and_the_bytes() -> None:
+    board = Board(Config(measure_calls=True), identity=Identity(scopes=("admin",)))
+    request, statistics = post(call("add", b"[1,2]")), b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    answer = board.feed(board.open(), request)
+    stats = msgspec.json.decode(body(board.feed(board.open(), statistics)))
+    assert (stats["bytes.received"], stats["bytes.sent"]) == (len(request) + len(statistics), len(answer))
+    (row,) = stats["durations.calls"]
+    assert (row["method"], row["outcome"], row["count"], row["counts"][0]) == ("add", "result", 1, 1)
+    assert (stats["limits.highest"]["max_connections"], stats["limits"]["max_connections"]) == (2, 10_000)
+    assert board.board.measurements().counters == board.board.stats()
+
+
 def test_a_refusal_of_statistics_names_the_scope_that_they_need() -> None:
     board = Board()
     assert body(board.feed(board.open(), b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n")) == (

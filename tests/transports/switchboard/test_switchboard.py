@@ -603,3 +603,20 @@ def test_no_writer_is_attached_to_a_socket_that_has_closed() -> None:
     board.board.attach(socket, Notes())
     with pytest.raises(UsageError, match="unknown socket 9"):
         board.board.attach(SocketId(9), Notes())
+
+
+def test_a_socket_of_a_port_for_probes_takes_no_calls_even_from_an_operator() -> None:
+    board = Board(Config(require_authentication=True), policy=Policy(hosts=("example.org",)))
+    operator = Identity(scopes=("admin",))
+    socket = board.open(HERE, operator, probes=True)
+    assert board.feed(socket, b"GET /stats HTTP/1.1\r\nHost: 127.0.0.1:9100\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+    assert board.feed(socket, b"GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n").startswith(b"HTTP/1.1 421 ")
+    refused = board.feed(board.open(HERE, operator, probes=True), post(call("add", b"[1,2]")))
+    assert body(refused) == b"Not found. Use GET /health, GET /stats or GET /metrics.\n"
+
+
+def test_a_socket_of_a_port_for_probes_may_need_credentials() -> None:
+    board = Board()
+    assert board.feed(board.open(probes=True), b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").startswith(
+        b"HTTP/1.1 401 "
+    )

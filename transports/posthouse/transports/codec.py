@@ -8,7 +8,7 @@ clock and holds no socket. It may not know the gateway, its connections or its c
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 from posthouse.core.values.close_reasons import CloseReason
@@ -17,6 +17,7 @@ from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import NO_META, Address, Meta
 
 from .fields import Fields
+from .paths import ProbePath
 
 ABNORMAL: Final = 1006
 """RFC 6455 section 7.4.1: closed without a close frame. Never sent; reported when the peer disappears."""
@@ -87,10 +88,10 @@ class Announced(Struct, frozen=True, gc=False):
 
 
 class Probe(Struct, frozen=True, gc=False):
-    """A request for `/health` or `/stats`, owed exactly one `respond`, or `refuse`. `headers` and `client` as in
-    `Exchange`. `accepted`: it came before, and was accepted since."""
+    """A request for `/health`, `/stats` or `/metrics` (below the root path), owed exactly one `respond`, or `refuse`.
+    `headers` and `client` as in `Exchange`. `accepted`: it came before, and was accepted since."""
 
-    path: Literal["/health", "/stats"]
+    path: ProbePath
     headers: Fields = ()
     client: Address | None = None
     accepted: bool = False
@@ -284,8 +285,8 @@ class Codec(Protocol):
         bytes. None: nothing has changed."""
         return None
 
-    def respond(self, status: int, data: bytes, now: float) -> None:
-        """End a `Probe` with JSON."""
+    def respond(self, status: int, data: bytes, now: float, *, exposition: bool = False) -> None:
+        """End a `Probe` with JSON, or with an `exposition` of metrics."""
         raise UsageError(f"{type(self).__name__} has no probe to respond to")
 
     def refuse(self, reason: CloseReason, now: float, retry_after_ms: int | None = None) -> None:

@@ -18,5 +18,8 @@ VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
 BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 """An LF without CR. Some readers take it for the end of a line and others do not, so no head may have one."""
 
+EXPOSITION: Final = b"text/plain; version=0.0.4; charset=utf-8"
+"""The media type of metrics, as Prometheus reads them."""
+
 Fields = tuple[tuple[bytes, bytes], ...]
 """Names and values, in their order."""

@@ -13,9 +13,9 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 from posthouse.core.values.errors import UsageError
 
-ProbePath = Literal["/health", "/stats"]
+ProbePath = Literal["/health", "/stats", "/metrics"]
 
-PROBES: Final[tuple[ProbePath, ...]] = ("/health", "/stats")
+PROBES: Final[tuple[ProbePath, ...]] = ("/health", "/stats", "/metrics")
 
 PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 """A path that everybody writes in one way only: there is nothing to escape in it (RFC 3986 section 2.3)."""
@@ -29,12 +29,13 @@ class Paths(Struct, frozen=True, dict=True):
     """The paths of a server. Raises UsageError for one that no request can match, or that means two things.
 
     `rpc` takes calls with POST, `ws` opens WebSockets. Both may be `/`, or the same. `root` is put before every path,
-    those of probes too, for a proxy that passes on whole paths: such as "/api".
+    those of probes too, for a proxy that passes on whole paths: such as "/api". With `probes_only` there are no others.
     """
 
     rpc: str = "/rpc"
     ws: str = "/ws"
     root: str = ""
+    probes_only: bool = False
 
     def __post_init__(self) -> None:
         for name, path in (("rpc_path", self.rpc), ("ws_path", self.ws), ("root_path", self.root)):
@@ -78,9 +79,10 @@ class Paths(Struct, frozen=True, dict=True):
     @cached_property
     def not_found(self) -> str:
         """What to say of any other path."""
-        health, stats = (path.decode() for path in self.probes)
-        calls, opens = self.calls[0].decode(), self.opens[0].decode()
-        return f"Not found. Use POST {calls}, GET {opens}, GET {health} or GET {stats}."
+        used = [f"{methods[0].decode()} {self.texts[path]}" for path, methods in self.methods.items()]
+        if not self.probes_only:
+            del used[-1]  # who reads /metrics knows it
+        return f"Not found. Use {', '.join(used[:-1])} or {used[-1]}."
 
     @cached_property
     def no_websocket(self) -> str:
@@ -89,6 +91,8 @@ class Paths(Struct, frozen=True, dict=True):
 
     def _spelled(self, path: str) -> tuple[bytes, ...]:
         """The spellings of a path. The root path may be written with a slash at its end, or without."""
+        if self.probes_only:
+            return ()
         if path == "/" and self.root:
             return f"{self.root}/".encode(), self.root.encode()
         return (f"{self.root}{path}".encode(),)

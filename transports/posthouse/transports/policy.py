@@ -51,6 +51,9 @@ JSON_MEDIA_TYPE: Final = re.compile(
 ACCEPT_POST: Final = ((b"Accept-Post", b"application/json, application/json-rpc"),)
 
 
+LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "[::1]")
+
+
 class Policy(Struct, frozen=True):
     """Who may open connections. Raises UsageError for a host or an origin that no request can match.
 
@@ -62,7 +65,7 @@ class Policy(Struct, frozen=True):
     `posthouse.v1.json`; the first one that a client offers is selected.
     """
 
-    hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    hosts: tuple[str, ...] = LOOPBACK_HOSTS
     origins: tuple[str, ...] = ()
     identity: Identity = ANONYMOUS
     binary: bool = False
@@ -87,6 +90,10 @@ class Policy(Struct, frozen=True):
     def speaking(self, subprotocols: tuple[str, ...]) -> Policy:
         """This policy, with these subprotocols if it names none."""
         return replace(self, subprotocols=subprotocols) if subprotocols and not self.subprotocols else self
+
+    def for_probes(self) -> Policy:
+        """The policy of a port for probes alone, which programs on this machine ask, too."""
+        return replace(self, hosts=(*self.hosts, *LOOPBACK_HOSTS), paths=Paths(probes_only=True))
 
     def allows_host(self, host: bytes) -> bool:
         """Is this Host header's name in the list?"""

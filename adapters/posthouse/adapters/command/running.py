@@ -34,6 +34,7 @@ OPTION_NAMES: Final = {
     "rpc_path": "--rpc-path",
     "ws_path": "--ws-path",
     "root_path": "--root-path",
+    "metrics '": "--metrics '",
     "dev=True": "--dev",
 }
 """Arguments of `serve` in code, as they occur in its errors, and the options that set them."""

@@ -17,6 +17,7 @@ from msgspec import Struct
 from posthouse.adapters.report import LISTENING
 from posthouse.adapters.server.entrances.hosts import hosts_to_bind
 from posthouse.adapters.server.entrances.listeners import Listener, listen_unix
+from posthouse.adapters.server.entrances.probing import listen_for_probes
 from posthouse.adapters.system.machine import MachineSockets
 from posthouse.adapters.terminal import Misuse, say
 from posthouse.adapters.workers.places import listen_for_places
@@ -27,7 +28,7 @@ from posthouse.core.values.config import Config
 
 from .systemd import Notifier
 
-OWN: Final = ("workers", "reload", "host", "port", "unix", "unix_mode", "unix_group", "fd", "print_config")
+OWN: Final = ("workers", "reload", "host", "port", "unix", "unix_mode", "unix_group", "fd", "metrics", "print_config")
 """The parameters that concern the supervisor. A worker gets the others as they were given."""
 
 SPARE: Final = 5.0
@@ -48,6 +49,7 @@ class Addresses(Struct, frozen=True):
     unix_group: str | None
     fds: Sequence[int]
     secure: bool
+    metrics: str | None = None
 
 
 def check_workers(count: int, service: Service, *, reload: bool, journal: str | None) -> None:
@@ -78,12 +80,21 @@ def run_workers(count: int, addresses: Addresses, config: Config, *, reload: boo
             shared.append(listen_unix(sockets, path, mode=mode, group=group))
             stack.callback(shared[-1].close)
 
-        def descriptors(place: int) -> list[int]:
+        probes: list[Listener] = []
+        if addresses.metrics is not None:
+            probes.append(listen_for_probes(sockets, addresses.metrics))
+            stack.callback(probes[0].close)
+        asked = [word for each in probes for word in ("--metrics", f"fd:{each.socket.fileno()}")]
+
+        def served(place: int) -> list[int]:
             return [listener.socket.fileno() for listener in (*places[place], *shared)] + list(addresses.fds)
 
+        def descriptors(place: int) -> list[int]:
+            return served(place) + [each.socket.fileno() for each in probes]
+
         def command(place: int) -> list[str]:
-            fds = (word for fd in descriptors(place) for word in ("--fd", str(fd)))
-            return [sys.executable, "-m", "posthouse", "serve", *words, *fds]
+            fds = (word for fd in served(place) for word in ("--fd", str(fd)))
+            return [sys.executable, "-m", "posthouse", "serve", *words, *fds, *asked]
 
         notifier = Notifier(os.environ)
 
@@ -91,6 +102,8 @@ def run_workers(count: int, addresses: Addresses, config: Config, *, reload: boo
             notifier.tell_ready()
             for listener in (*places[0], *shared):
                 say(f"listening on {listener.bound.url}", event=LISTENING, url=listener.bound.url)
+            for each in probes:
+                say(f"metrics are at {each.bound.url}/metrics", event=LISTENING, url=each.bound.url)
 
         roster = Roster(count, Patience(stop=config.drain_timeout + SPARE), overlap=overlap)
         if reload:

@@ -198,6 +198,8 @@ DEFAULTS: Final = {
     "trust_proxies": (),
     "proxy_headers": "x-forwarded",
     "trust_forwarded_host": False,
+    "measure_calls": False,
+    "latency_buckets": (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
     "observe": (),
 }
 """The default of each limit."""

@@ -242,6 +242,7 @@ NOTATIONS: Final[dict[str, Notation]] = {
     "operation": PLAIN,
     "namespace": PLAIN,
     "trusted": PLAIN,
+    "probes": PLAIN,
     "ahead": PLAIN,
     "user": PLAIN,
     "size": PLAIN,

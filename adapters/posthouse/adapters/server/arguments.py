@@ -20,11 +20,12 @@ from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import Identity
 
+from .entrances.probing import check_metrics
 from .server import Server
 
 PORTS: Final = range(65536)
 
-MAY_BE_NONE: Final = ("host", "started", "store")
+MAY_BE_NONE: Final = ("host", "metrics", "started", "store")
 
 OTHERS: Final[dict[str, str]] = {
     "reload": "the command reloads: posthouse serve --reload",
@@ -49,6 +50,7 @@ OTHERS: Final[dict[str, str]] = {
     "allowed_hosts": "use allow_hosts",
     "path": "use rpc_path for calls, and ws_path for WebSockets",
     "prefix": "use root_path",
+    "prometheus": "use metrics, such as metrics='127.0.0.1:9100'",
 }
 """Options of other servers, and what to do here."""
 
@@ -73,6 +75,7 @@ class Options(TypedDict, total=False):
     rpc_path: str
     ws_path: str
     root_path: str
+    metrics: str | None
     dev: bool
     pipe_identity: Identity
     signals: bool
@@ -213,6 +216,7 @@ CHECKS: Final[dict[str, Callable[[Any], None]]] = {
     "pipes": _check_pipes,
     "fds": _check_fds,
     "config": _check_config,
+    "metrics": check_metrics,
     "allow_hosts": partial(_check_names, "allow_hosts"),
     "allow_origins": partial(_check_names, "allow_origins"),
 }

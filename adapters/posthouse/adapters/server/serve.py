@@ -15,6 +15,7 @@ from typing import Any, Literal, Never, Unpack
 
 import anyio
 from anyio.abc import TaskStatus
+from msgspec.structs import replace
 from posthouse.adapters.authenticators.ready_made import ReadyMade, check_installed
 from posthouse.adapters.callers import possible_callers, warning
 from posthouse.adapters.handlers.state.views import takes_contexts
@@ -22,6 +23,7 @@ from posthouse.adapters.journal import JournalFile, record
 from posthouse.adapters.journal.file import DEFAULT_BYTES
 from posthouse.adapters.loop.named import named_loop
 from posthouse.adapters.loop.runner import Runner
+from posthouse.adapters.metrics.exposition import Exposition
 from posthouse.adapters.report import DEBUG, INFO, LISTENING, WARNING, is_logged, report
 from posthouse.adapters.store.store import Store
 from posthouse.adapters.system.clock import Clock
@@ -40,6 +42,7 @@ from .driving import Entrances, drive, log_errors
 from .entrances.certificates import Certificates, certificate_files
 from .entrances.hosts import allowed_names, check_hosts, hosts_to_bind, warn_of_trust
 from .entrances.listeners import UNIX_MODE, adopt, listen_tcp, listen_unix
+from .entrances.probing import listen_for_probes
 from .opened_store import opened
 from .server import Server
 from .signals import end_process, on_signals
@@ -65,6 +68,7 @@ async def serve(
     rpc_path: str = "/rpc",
     ws_path: str = "/ws",
     root_path: str = "",
+    metrics: str | None = None,
     dev: bool = False,
     pipe_identity: Identity = ANONYMOUS,
     signals: bool = False,
@@ -93,6 +97,8 @@ async def serve(
       from other hosts or ports; those from the server's own may call anyway.
     - `rpc_path` takes calls, `ws_path` opens WebSockets: also `/`, or the same path. `root_path`: all paths are below
       this one, those of probes too, for a proxy that passes on whole paths.
+    - `metrics`: an address such as "127.0.0.1:9100" where only `/metrics`, `/stats` and `/health` are answered. Calls
+      are then measured (`Config.measure_calls`). On another address than loopback, its callers need the scope `admin`.
     - `dev`: every caller has every scope, and pages of every loopback origin may call; only on loopback.
       `pipe_identity`: the identity of the peer of a pipe.
     - `signals`: SIGTERM and SIGINT shut down, a second one exits at once with 128 + n. SIGHUP reads the
@@ -112,7 +118,7 @@ async def serve(
     its end, and then when the shut-down has ended.
     """
     given: dict[str, object] = {"host": host, "port": port, "unix_mode": unix_mode, "fds": fds, "pipes": pipes}
-    given |= {"config": config, "dev": dev, "signals": signals, "store": store}
+    given |= {"config": config, "dev": dev, "signals": signals, "store": store, "metrics": metrics}
     named = {"allow_hosts": allow_hosts, "allow_origins": allow_origins, "started": started, "access_log": access_log}
     check_arguments(service, Options.__annotations__, {**given, **named, **unknown})
     paths = Paths(rpc_path, ws_path, root_path)
@@ -148,6 +154,12 @@ async def serve(
             if listeners[-1].bound.host:
                 check_hosts(system.sockets, (listeners[-1].bound.host,), allow_hosts, dev=dev)
         bound = tuple(listener.bound for listener in listeners)
+        if metrics is not None:
+            config = replace(config, measure_calls=True)
+            listeners.append(listen_for_probes(system.sockets, metrics))
+            stack.callback(listeners[-1].close)
+            if listeners[-1].bound.host:
+                check_hosts(system.sockets, (listeners[-1].bound.host,), allow_hosts, dev=dev)
         policy = build.policy or Policy(
             allowed_names(bound, allow_hosts),
             tuple(allow_origins),
@@ -199,7 +211,7 @@ async def serve(
             )
         runner = Runner(board, system)
         stack.callback(runner.close)
-        server = Server(runner, bound)
+        server = Server(runner, bound, Exposition(about), None if metrics is None else listeners[-1].bound)
         if signals:
             hang_up = None if tls is None else partial(runner.poller.call_soon, tls.read_again)
             waker, seconds = runner.poller.waker, config.drain_timeout
@@ -208,6 +220,8 @@ async def serve(
         def accepts() -> None:
             for at in bound:
                 report(INFO, LISTENING, "listening on {url}", url=at.url)
+            if server.metrics is not None:
+                report(INFO, LISTENING, "metrics are at {url}/metrics", url=server.metrics.url)
             if signals:
                 stack.enter_context(system.collector())
             task_status.started(server)

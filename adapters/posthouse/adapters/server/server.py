@@ -9,11 +9,12 @@ import anyio
 from posthouse.adapters.handlers.lifespans import Lifespans
 from posthouse.adapters.handlers.served_context import Awaited, AwaitedRequests
 from posthouse.adapters.loop.runner import Runner
+from posthouse.adapters.metrics.exposition import Exposition
 from posthouse.core.service.results import answers
 from posthouse.core.service.topics.position import Position
 from posthouse.core.values.errors import DRAINING, RpcError, UsageError, refusal
 from posthouse.core.values.peers import ConnectionId, Identity, Kind
-from posthouse.core.values.stats import Health
+from posthouse.core.values.stats import Health, Measurements
 
 from .entrances.endpoints import Endpoints
 from .entrances.listeners import Bound
@@ -22,11 +23,17 @@ from .entrances.listeners import Bound
 class Server:
     """A running server, as `started`, a lifespan and `running` receive it. Its methods may be called from any thread.
 
-    `bound` holds the addresses it listens on, in the order in which they were requested.
+    `bound` holds the addresses it listens on, in the order in which they were requested. `metrics` is that of the port
+    for probes alone, or None.
     """
 
-    def __init__(self, runner: Runner, bound: tuple[Bound, ...]) -> None:
+    def __init__(
+        self, runner: Runner, bound: tuple[Bound, ...], exposition: Exposition, metrics: Bound | None = None
+    ) -> None:
         self.bound: Final = bound
+        self.metrics: Final = metrics
+        self._exposition: Final = exposition
+        runner.board.expose(exposition)
         self._runner: Final = runner
         self._board: Final = runner.board
         self._calls: Final = Awaited[ConnectionId](runner, self._hang_up, refusal(DRAINING))
@@ -142,6 +149,18 @@ class Server:
     def add_to_health(self, members: dict[str, Any]) -> None:
         """From now on, `/health` has these members, too, such as what is known of other processes."""
         self._runner.run_in_loop(lambda: self._board.add_to_health(members), None)
+
+    def add_workers(self, place: int, others: dict[int, Measurements]) -> None:
+        """This process is the worker of this place. From now on, `/metrics` tells of the `others`, too."""
+
+        def add() -> None:
+            self._exposition.place, self._exposition.others = place, others
+
+        self._runner.run_in_loop(add, None)
+
+    def measurements(self) -> Measurements:
+        """All counters, sizes, durations and levels of limits, as `/metrics` tells them."""
+        return self._runner.run_in_loop(self._board.measurements, None) or self._board.measurements()
 
     def health(self) -> Health:
         """The state that `/health` reports."""

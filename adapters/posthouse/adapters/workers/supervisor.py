@@ -20,7 +20,7 @@ from msgspec import Struct
 from posthouse.adapters.report import ERROR, INFO, WARNING, report
 
 from .roster import Finish, Kill, Report, Roster, Start, Stop
-from .wire import VARIABLE, Wire
+from .wire import MEASURED, PLACE, VARIABLE, Wire
 
 LEVELS: Final = {"workers.replaced": INFO, "workers.failed": ERROR, "workers.not_replaced": ERROR}
 """The levels of what a roster reports. Others are warnings."""
@@ -142,7 +142,9 @@ class Supervisor:
         """What `/health` says of a worker."""
         told = {name: process.health.get(name) for name in ("status", "connections", "calls", "memory")}
         told["status"] = told["status"] or "starting"
-        return {"worker": number, "place": process.place, **told}
+        measured = process.health.get(MEASURED)
+        row = {"worker": number, "place": process.place, **told}
+        return row if measured is None else {**row, MEASURED: measured}
 
     # What is to be done
 
@@ -163,7 +165,7 @@ class Supervisor:
 
     def _start(self, action: Start) -> None:
         ours, theirs = socket.socketpair()
-        command, environment = self._command(action.place), {**self._environment, VARIABLE: str(theirs.fileno())}
+        command, environment = self._command(action.place), self._environment_of(action, theirs)
         inherited = [*self._descriptors(action.place), theirs.fileno()]
         try:
             # In a group of its own: Ctrl-C reaches the supervisor alone, which asks the workers once.
@@ -178,6 +180,9 @@ class Supervisor:
         self._processes[action.worker] = Process(child, Wire(ours), action.place)
         self._selector.register(ours, selectors.EVENT_READ, lambda: self._heard(action.worker))
         report(INFO, "worker.started", "worker started", worker=action.worker, pid=child.pid)
+
+    def _environment_of(self, action: Start, wire: socket.socket) -> dict[str, str]:
+        return {**self._environment, VARIABLE: str(wire.fileno()), PLACE: str(action.place)}
 
     def _signal(self, worker: int, number: signal.Signals) -> None:
         process = self._processes.get(worker)

@@ -1,6 +1,7 @@
 """What a worker and its supervisor tell each other: lines of JSON over a pair of sockets.
 
-A worker tells its health, for the first time when it serves. The supervisor tells the health of all workers. If one of
+A worker tells its health and what it has measured, for the first time when it serves. The supervisor tells those of all
+workers. If one of
 them is gone, the other one reads the end of the stream.
 """
 
@@ -13,6 +14,12 @@ from msgspec import DecodeError, json
 
 VARIABLE: Final = "POSTHOUSE_WORKER"
 """The environment variable with the descriptor of a worker's socket."""
+
+PLACE: Final = "POSTHOUSE_PLACE"
+"""The environment variable with the place of a worker."""
+
+MEASURED: Final = "measured"
+"""The member with the measurements of a worker, beside those of its health."""
 
 EVERY: Final = 1.0
 """Seconds between two lines."""

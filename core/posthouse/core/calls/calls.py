@@ -89,7 +89,8 @@ time."""
 
 
 class Calls:
-    """The table of calls. `made`: how many were made. `handlers`: how many hold a slot. `waiting`: how many wait.
+    """The table of calls. `made`: how many were made. `handlers`: how many hold a slot; `most_handlers`: at most, at
+    the end of a turn. `waiting`: how many wait.
     `strays`: the calls without an outcome that are strays, by user.
 
     Methods of the gateway become calls if they must wait, or answer later: `run_builtin` runs one, `repeat` a
@@ -108,6 +109,7 @@ class Calls:
         self.made = 0
         self.records: dict[CallId, Call] = {}
         self.handlers = 0
+        self.most_handlers = 0
         self.waiting = 0
         self.strays: dict[UserKey, dict[CallId, None]] = {}
         self.later: dict[CallId, WithdrawBuiltin] = {}
@@ -190,6 +192,10 @@ class Calls:
         connection.waiting_bytes += len(params)
         self.waiting += 1
         self._shared.hold(len(params))
+        stats = self._shared.stats
+        stats.level("max_waiting_calls", len(connection.waiting))
+        stats.level("max_waiting_bytes", connection.waiting_bytes)
+        stats.level("max_calls_per_connection", connection.running)
 
     def _stop_waiting(self, connection: Connection, call: Call) -> None:
         size = len(call.params or b"")

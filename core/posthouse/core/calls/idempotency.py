@@ -173,6 +173,10 @@ class Idempotency:
             self._drop(next(iter(own)))
         while len(self.kept) > config.max_idempotency_results or self.bytes > config.max_idempotency_bytes:
             self._drop(next(iter(self.kept)))
+        stats = self._shared.stats
+        stats.level("max_idempotency_results", len(self.kept))
+        stats.level("max_idempotency_bytes", self.bytes)
+        stats.level("max_idempotency_per_identity", len(own))
         if self._timer is None and self.kept:
             self._timer = self._shared.timers.arm(now + config.idempotency_ttl, OUTCOME_EXPIRES, 0)
 

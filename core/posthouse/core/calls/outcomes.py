@@ -168,6 +168,8 @@ class Outcomes:
                 break
             fresh.append(call)
         self._looked_through = made
+        if fresh and self._calls.handlers > self._calls.most_handlers:
+            self._calls.most_handlers = self._calls.handlers
         for call in reversed(fresh):
             if call.phase is not ENDED:
                 call.timer = self._timers.arm(call.deadline, CALL_EXPIRES, call.number)

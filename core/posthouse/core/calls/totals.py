@@ -1,4 +1,4 @@
-"""The counters of a gateway and its sizes now, by name, as `/stats` reports them."""
+"""The counters of a gateway and its sizes now, by name, and what it has measured, as operators read them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from posthouse.core.connections.connections import Connections
 from posthouse.core.operations.operations import Operations
 from posthouse.core.values.peers import KINDS
 from posthouse.core.values.shared import Shared
+from posthouse.core.values.stats import Measurements
 
 from .calls import ENDED, Calls
 from .endings import BUILTIN, COUNTERS, REFUSED
@@ -47,3 +48,26 @@ def totals(
         "sockets.open": len(connections.sockets),
     }
     return dict(sorted(found.items()))
+
+
+def measurements(shared: Shared, connections: Connections, calls: Calls, counters: dict[str, int]) -> Measurements:
+    """What this gateway has counted and measured. `counters` are its totals. Changes nothing."""
+    stats, config = shared.stats, shared.config
+    of_sockets = connections.most_sockets, stats.levels.get("max_connections", 0)
+    levels = stats.levels | {
+        "max_calls": calls.most_handlers,
+        "max_connections": max(of_sockets),
+        "max_connections_per_address": connections.most_of_address,
+        "max_in_head": connections.most_in_head,
+        "memory_budget": shared.most_held,
+    }
+    levels = {name: level for name, level in sorted(levels.items()) if level}
+    limits = {name: getattr(config, name) for name in levels}
+    return Measurements(
+        counters,
+        stats.bounds,
+        [(*key, durations) for key, durations in stats.calls.items()],
+        [(*key, durations) for key, durations in stats.operations.items()],
+        levels,
+        {name: limit for name, limit in limits.items() if limit is not None},
+    )

@@ -7,13 +7,26 @@ from typing import Final
 
 from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.connections.state import ANSWERED, CLOSING, DISCONNECTED, LIVING, Trigger
-from posthouse.core.values.close_reasons import CloseReason
+from posthouse.core.values.close_reasons import CLOSE_REASONS, CloseReason
 from posthouse.core.values.effects import Disconnect, Emit
 from posthouse.core.values.lifecycle import ConnectionClosed
 from posthouse.core.values.peers import KINDS, Kind
 from posthouse.core.values.shared import Shared
 
+CLOSE_CODES: Final = tuple(reason.code for reason in CLOSE_REASONS.values())
+
 CLOSED: Final[dict[Kind, str]] = {kind: f"connections.closed.{kind}" for kind in KINDS}
+
+STANDARD_CODES: Final = range(1000, 1016)
+"""RFC 6455 section 7.4.1. A peer may close with any code from 1000 to 4999: codes of its own are counted together."""
+
+
+def close_counter(code: int | None) -> str:
+    """The counter of connections that ended with this code."""
+    if code is None:
+        return "closes.none"
+    return f"closes.{code}" if code in STANDARD_CODES or code in CLOSE_CODES else "closes.other"
+
 
 Drop = Callable[[Connection, float], None]
 """Called with a connection that ends and the time: a table forgets its facts about that connection."""
@@ -58,6 +71,8 @@ class Closing:
         self._connections.remove(connection)
         if connection.admitted:
             self._shared.stats.count(CLOSED[connection.peer.kind])
+            if connection.pushable:
+                self._shared.stats.count(close_counter(connection.code))
             if connection.pushable or connection.reason is not None or self._shared.exchanges_told:
                 self._shared.outbox.append(Emit(_closed(connection, now), connection.caller))
 

@@ -122,6 +122,7 @@ class Socket(Struct, eq=False, gc=False):
 
 class Connections:
     """The tables of sockets and connections. `in_head`: the number of sockets whose first head has not been read.
+    `most_sockets`, `most_in_head` and `most_of_address`: the most that there were, of one address for the last.
     `limits_addresses`: a limit per address is set. `identified` are told of identities."""
 
     def __init__(self, shared: Shared) -> None:
@@ -135,6 +136,7 @@ class Connections:
         self.records: dict[ConnectionId, Connection] = {}
         self.sockets: dict[SocketId, Socket] = {}
         self.in_head = 0
+        self.most_sockets = self.most_in_head = self.most_of_address = 0
         self.by_kind: dict[Kind, dict[ConnectionId, Connection]] = {kind: {} for kind in KINDS}
         self.by_user: dict[UserKey, dict[ConnectionId, Connection]] = {}
         self.by_public_id: dict[str, Connection] = {}
@@ -189,8 +191,14 @@ class Connections:
         key = "" if trusted else address.key
         self.sockets[socket] = Socket(address, key)
         self.in_head += 1
+        if len(self.sockets) > self.most_sockets:
+            self.most_sockets = len(self.sockets)
+        if self.in_head > self.most_in_head:
+            self.most_in_head = self.in_head
         if key:
-            self.by_address[key] = self.by_address.get(key, 0) + 1
+            self.by_address[key] = of_address = self.by_address.get(key, 0) + 1
+            if of_address > self.most_of_address:
+                self.most_of_address = of_address
         return socket
 
     def count(self, socket: SocketId, key: str) -> None:
@@ -204,7 +212,9 @@ class Connections:
             else:
                 del self.by_address[before]
         if key:
-            self.by_address[key] = self.by_address.get(key, 0) + 1
+            self.by_address[key] = of_address = self.by_address.get(key, 0) + 1
+            if of_address > self.most_of_address:
+                self.most_of_address = of_address
 
     def head_read(self, socket: SocketId) -> None:
         """The socket's first whole head was read."""

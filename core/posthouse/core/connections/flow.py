@@ -75,6 +75,7 @@ class Flow:
         backlog.reply_bytes += len(data)
         self._shared.hold(len(data))
         backlog.queue.append(Queued(data, None))
+        self._shared.stats.level("max_queued_replies_bytes", backlog.reply_bytes)
         if backlog.reply_bytes > self._config.max_queued_replies_bytes:
             self._shared.breach(connection, MAX_QUEUED_REPLIES_BYTES)
 
@@ -92,6 +93,9 @@ class Flow:
         backlog.push_times.append(now)
         self._shared.hold(len(data))
         backlog.queue.append(Queued(data, now))
+        stats = self._shared.stats
+        stats.level("max_queued_pushes_bytes", backlog.push_bytes)
+        stats.level("max_queued_pushes", len(backlog.push_times))
         if backlog.push_bytes > self._config.max_queued_pushes_bytes:
             self._shared.breach(connection, MAX_QUEUED_PUSHES_BYTES)
         elif len(backlog.push_times) > self._config.max_queued_pushes:
@@ -180,3 +184,7 @@ class Flow:
         self._shared.hold(-(backlog.held + backlog.reply_bytes + backlog.push_bytes))
         if connection.flush:
             self._outbox.extend(Transmit(connection.id, queued.data) for queued in backlog.queue)
+        elif backlog.queue:
+            stats, pushes = self._shared.stats, len(backlog.push_times)
+            stats.add("dropped.replies", len(backlog.queue) - pushes)
+            stats.add("dropped.pushes", pushes)

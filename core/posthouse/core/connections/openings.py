@@ -133,6 +133,7 @@ class Openings:
         self._connections.index(record)
         self._shared.stats.count(OPENED[record.peer.kind])
         if record.pushable:
+            self._shared.stats.level("max_connections", len(self._connections.records))
             self._liveness.begin(record, now)
             if record.identity.expires_at is not None or self._shared.config.require_authentication:
                 self._connections.tell_identified(record, now)

@@ -210,6 +210,7 @@ class Budgets:
         if len(self.known) >= self._shared.config.max_remembered_callers:
             del self.known[next(iter(self.known))]
         self.known[subject, address] = None
+        self._shared.stats.level("max_remembered_callers", len(self.known))
 
 
 def user_of(credentials: Any) -> str | None:

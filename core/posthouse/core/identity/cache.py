@@ -77,6 +77,7 @@ class CredentialCache:
             self._remove(next(iter(self.records)))
         self.records[place] = Cached(identity, now + seconds)
         self.by_user.setdefault(user_of(identity), {})[place] = None
+        self._shared.stats.level("max_cached_credentials", len(self.records))
 
     def revoke(self, user: UserKey) -> None:
         """Forget all credentials of a user."""

@@ -64,6 +64,8 @@ class Cookies:
         digest = digest_of(secret)
         self.records[digest] = Kept(identity, ends_at, now)
         self.by_user.setdefault(user, {})[digest] = None
+        self._shared.stats.level("max_sessions", len(self.records))
+        self._shared.stats.level("max_sessions_per_user", len(self.by_user[user]))
         return digest, SetCookie(secret, max(0, int(ends_at - now)))
 
     def find(self, cookie: Cookie, now: float) -> Identity | None:

@@ -196,12 +196,12 @@ class Verifications:
             return self._not_asked(verification, Refusal("busy", MAX_EXTERNAL_OPERATIONS), now)
         charge, user = verification.charge, verification.users[verification.place]
         if not verification.authenticator.in_turns and not (charge.slow and user is not None):
-            self._begin(verification, None)
+            self._begin(verification, None, now)
             return None
         address, number = verification.caller.peer.address.key, self.turns.next_number()
         turn = Turn(number, address, user, charge.known, charge.slow, self._turn_came)
         if self.turns.take(turn, now):
-            self._begin(verification, turn)
+            self._begin(verification, turn, now)
             return None
         verification.number = turn.number
         verification.timer = self._shared.timers.arm(verification.deadline, WAITS, turn.number)
@@ -209,8 +209,8 @@ class Verifications:
         self.turns.wait(turn)
         return None
 
-    def _begin(self, verification: Verification, turn: Turn | None) -> None:
-        operation = verification.operation = self._operations.begin(VERIFY, verification.deadline)
+    def _begin(self, verification: Verification, turn: Turn | None, now: float) -> None:
+        operation = verification.operation = self._operations.begin(VERIFY, verification.deadline, now)
         verification.generation = self.revocations.generation
         self.records[operation] = verification
         if turn is not None:
@@ -259,7 +259,7 @@ class Verifications:
             refusal = self._not_asked(verification, Refusal("busy", MAX_EXTERNAL_OPERATIONS), now)
             self._verified[verification.purpose](verification.subject, refusal, now)
         else:
-            self._begin(verification, turn)
+            self._begin(verification, turn, now)
 
     def _waited(self, number: int, now: float) -> None:
         """The turn of a verification has not come in time."""

@@ -62,6 +62,7 @@ class Operation(Struct, eq=False, gc=False):
     """One operation that the outside has not concluded. `timer`: its deadline, None when it has ended."""
 
     kind: str
+    began: float
     timer: Timer | None
 
 
@@ -73,6 +74,7 @@ class Operations:
         self._most = shared.config.max_external_operations
         self._outbox = shared.outbox
         self._timers = shared.timers
+        self._stats = shared.stats
         self._last = 0
         self._kinds: dict[str, tuple[tuple[type, ...], Ended, Left]] = {}
         self.records: dict[OperationId, Operation] = {}
@@ -88,12 +90,13 @@ class Operations:
         """Are as many operations in flight as may be?"""
         return len(self.records) >= self._most
 
-    def begin(self, kind: str, deadline: float) -> OperationId:
+    def begin(self, kind: str, deadline: float, now: float) -> OperationId:
         """Record an operation. The caller appends the effect that asks the outside, and has asked whether it is full
         before."""
         self._last += 1
         operation = OperationId(self._last)
-        self.records[operation] = Operation(kind, self._timers.arm(deadline, OPERATION_EXPIRES, operation))
+        self.records[operation] = Operation(kind, now, self._timers.arm(deadline, OPERATION_EXPIRES, operation))
+        self._stats.level("max_external_operations", len(self.records))
         return operation
 
     def conclude(self, operation: OperationId, outcome: object, now: float) -> bool:
@@ -111,6 +114,7 @@ class Operations:
             names = ", ".join(each.__name__ for each in outcomes)
             raise UsageError(f"the outcome of operation {operation} is a {type(outcome).__name__}: it may be {names}")
         del self.records[operation]
+        self._stats.took(record.kind, type(outcome).__name__, max(0.0, now - record.began))
         timer = record.timer
         if timer is None:
             left(operation, now)

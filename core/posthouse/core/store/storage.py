@@ -63,7 +63,7 @@ class Storage:
             return self.memory.perform(request)
         if self._operations.full:
             return Full()
-        operation = self._operations.begin(ASK, now + self._shared.config.storage_timeout)
+        operation = self._operations.begin(ASK, now + self._shared.config.storage_timeout, now)
         self.records[operation] = Asked(purpose, subject)
         self._shared.outbox.append(AskStore(operation, request))
         return operation

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from inspect import cleandoc
+from math import inf
 from typing import Any, Final
 
 from msgspec import Struct, ValidationError, convert
@@ -196,6 +197,10 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     proxy_headers: str = "x-forwarded"
     trust_forwarded_host: bool = False
 
+    # metrics
+    measure_calls: bool = False
+    latency_buckets: tuple[float, ...] = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
     observe: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -208,6 +213,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
                 read_network(proxy)
         if self.proxy_headers not in PROXY_HEADERS:
             raise UsageError(f"proxy_headers is {self.proxy_headers!r}: it must be {' or '.join(PROXY_HEADERS)}")
+        _check_buckets(self.latency_buckets)
         for name in self.observe:
             if name not in OBSERVABLE:
                 raise UsageError(
@@ -267,6 +273,7 @@ SHAPES: Final[dict[Any, tuple[type, bool]]] = {
     bool: (bool, False),
     str: (str, False),
     tuple[str, ...]: (tuple, False),
+    tuple[float, ...]: (tuple, False),
 }
 """The type that an annotation asks for, and whether None (off) is allowed."""
 
@@ -279,9 +286,24 @@ EXPECTED: Final[dict[type, str]] = {
 }
 
 
+MOST_BUCKETS: Final = 50
+"""Each method has as many counters for each outcome."""
+
+
 @cache
 def _shapes() -> dict[str, tuple[type, bool]]:
     return {field.name: SHAPES[field.type] for field in fields(Config)}
+
+
+def _check_buckets(bounds: tuple[object, ...]) -> None:
+    """Raise UsageError unless these may be the bounds of durations."""
+    if not 0 < len(bounds) <= MOST_BUCKETS:
+        raise UsageError(f"latency_buckets has {len(bounds)} bounds: give 1 to {MOST_BUCKETS}")
+    before = 0.0
+    for bound in bounds:
+        if not isinstance(bound, int | float) or not before < bound < inf:
+            raise UsageError(f"latency_buckets contains {bound!r}: give seconds above 0, each above the one before")
+        before = float(bound)
 
 
 def _check(name: str, kind: type, value: Any) -> None:

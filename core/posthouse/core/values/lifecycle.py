@@ -64,6 +64,7 @@ class CallEnded(Struct, frozen=True):
     seconds: float
     request_id: str | None
     now: float
+    traceparent: str | None = None
 
 
 class CallCancelled(Struct, frozen=True):

@@ -291,4 +291,11 @@ Proxies
   trust_forwarded_host = false: true or false: their X-Forwarded-Host, or host=, is the host that
       the client used
       a host that is not allowed is refused with 421
+
+Metrics
+  measure_calls = false: true or false: is the time of each call measured? --metrics sets it
+      nothing is refused
+  latency_buckets = 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0:
+      seconds: the upper bounds of the buckets of times, at most 50, each above the one before
+      longer times are in the last bucket, which has no bound
 """

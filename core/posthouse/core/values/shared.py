@@ -25,7 +25,8 @@ Entropy = Callable[[int], bytes]
 @dataclass(slots=True, eq=False)
 class Shared:
     """`wall`: Unix seconds at monotonic 0. `wanted`: the events that somebody listens to. `exchanges_told`: somebody
-    listens to the opening and closing of exchanges. `held`: bytes held for peers in total. `unsettled`: a limit may be
+    listens to the opening and closing of exchanges. `held`: bytes held for peers in total,
+    `most_held`: at most. `unsettled`: a limit may be
     breached, or a shut-down may have ended. `breaches`: the connections that breached a limit in this input, with the
     reason."""
 
@@ -36,10 +37,14 @@ class Shared:
     exchanges_told: bool = True
     outbox: list[Effect] = field(init=False, default_factory=list)
     timers: Timers = field(init=False, default_factory=Timers)
-    stats: Stats = field(init=False, default_factory=Stats)
+    stats: Stats = field(init=False)
     breaches: list[tuple[ConnectionId, CloseReason]] = field(init=False, default_factory=list)
     held: int = field(init=False, default=0)
+    most_held: int = field(init=False, default=0)
     unsettled: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self.stats = Stats(self.config.latency_buckets)
 
     def timestamp(self, now: float) -> float:
         """`now` as Unix seconds, rounded to milliseconds."""
@@ -61,6 +66,8 @@ class Shared:
     def hold(self, size: int) -> None:
         """Count `size` more bytes held for peers (fewer if it is negative)."""
         self.held += size
+        if self.held > self.most_held:
+            self.most_held = self.held
         if self.held > self.config.memory_budget:
             self.unsettled = True
 

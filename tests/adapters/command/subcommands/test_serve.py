@@ -55,6 +55,7 @@ def test_serve_without_a_module_serves_the_built_in_methods(ran: dict[str, Any])
         "rpc_path": "/rpc",
         "ws_path": "/ws",
         "root_path": "",
+        "metrics": None,
         "dev": False,
         "access_log": False,
         "journal": None,
@@ -79,7 +80,7 @@ def test_serve_says_when_it_has_no_service(
     words: list[str], lines: list[str], ran: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words) == 0
-    ran["started"](SimpleNamespace(bound=[SimpleNamespace(url="http://127.0.0.1:8000")]))
+    ran["started"](SimpleNamespace(bound=[SimpleNamespace(url="http://127.0.0.1:8000")], metrics=None))
     assert capsys.readouterr().err.splitlines() == lines
 
 
@@ -88,7 +89,7 @@ def test_every_option_of_the_command_is_passed_to_serve(ran: dict[str, Any], tmp
     words = "serve calculator:service --host ::1 --host 127.0.0.1 --port 0 --unix /tmp/s --tls-cert c --tls-key k"
     words += " --tls-passphrase-file p --unix-mode 660 --unix-group g --fd 8 --fd 9"
     words += f" --backend trio --config {tmp_path}/limits.toml --allow-host a --allow-host b --allow-origin https://o"
-    words += " --rpc-path /r --ws-path / --root-path /api"
+    words += " --rpc-path /r --ws-path / --root-path /api --metrics 127.0.0.1:9100"
     words += " --trust-proxy 10.0.0.0/8 --trust-proxy unix --proxy-headers forwarded --trust-forwarded-host"
     words += " --dev --log-level debug --log-format json --access-log --journal j --journal-bytes 70000"
     assert main(words.split()) == 0
@@ -118,6 +119,7 @@ def test_every_option_of_the_command_is_passed_to_serve(ran: dict[str, Any], tmp
         "rpc_path": "/r",
         "ws_path": "/",
         "root_path": "/api",
+        "metrics": "127.0.0.1:9100",
         "dev": True,
         "access_log": True,
         "journal": "j",
@@ -226,6 +228,12 @@ def test_a_path_that_cannot_be_served_is_refused_with_one_that_can(
 ) -> None:
     assert complaint(capsys, "serve", option, "api/") == (
         f"posthouse: {option} 'api/': write it as '/api', with single slashes and none at its end\n"
+    )
+
+
+def test_an_address_for_metrics_has_a_host_and_a_port(capsys: pytest.CaptureFixture[str]) -> None:
+    assert complaint(capsys, "serve", "--metrics", "9100") == (
+        "posthouse: --metrics '9100': write a host and a port from 0 to 65535, such as '127.0.0.1:9100'\n"
     )
 
 

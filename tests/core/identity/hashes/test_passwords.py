@@ -125,8 +125,8 @@ def test_a_turn_that_comes_to_a_full_server_goes_to_the_next_one() -> None:
     hashes.operations.on("other", (object,), lambda *_: None, lambda *_: None)
     hashes.conclude(1, Failed())
     assert [subject for subject, _, _ in hashes.ended] == [1]
-    hashes.operations.begin("other", 99.0)
-    hashes.operations.begin("other", 99.0)
+    hashes.operations.begin("other", 99.0, 0.0)
+    hashes.operations.begin("other", 99.0, 0.0)
     hashes.conclude(3, Failed())
     full = NotBegun("busy", MAX_EXTERNAL_OPERATIONS)
     assert hashes.ended[1:] == [(2, Failed(), 1.0), (3, full, 1.0)]

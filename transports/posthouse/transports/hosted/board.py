@@ -109,6 +109,7 @@ class HostedBoard(Switchboard):
             self._run(now)
             return None
         self.gateway.head_read(state.socket, now)
+        self._sockets.received_bytes += len(data)
         codec = state.codec
         assert isinstance(codec, HostedExchange)
         exchange = codec.receive_whole_request(request, judged, data)
@@ -149,6 +150,7 @@ class HostedBoard(Switchboard):
     def received_body(self, socket: SocketId, data: bytes, now: float, *, more: bool) -> None:
         """A piece of the body of a request came, the last one unless there is `more`."""
         state = self._sockets.find(socket)
+        self._sockets.received_bytes += len(data)
         if state is not None and isinstance(state.codec, HostedExchange):
             state.codec.receive_body(data, now, more=more)
             self._run(now, state)
@@ -158,6 +160,7 @@ class HostedBoard(Switchboard):
         state = self._sockets.records.get(socket) or self._sockets.find(socket)
         if state is None or not isinstance(codec := state.codec, HostedWebSocket):
             return
+        self._sockets.received_bytes += len(message)
         text = codec.receive_whole_message(message) if self._direct and not state.stopped else None
         if text is None:
             codec.receive_message(message, now)

@@ -29,9 +29,10 @@ from posthouse.transports.codec import (
     Shut,
     Upgrade,
 )
-from posthouse.transports.fields import Fields
+from posthouse.transports.fields import EXPOSITION, Fields
 from posthouse.transports.forwarding import Proxy
 from posthouse.transports.http.answers import (
+    JSON,
     UNKNOWN,
     Answer,
     exchange_answer,
@@ -223,9 +224,9 @@ class HostedExchange(Whole):
         self._state = TRANSITIONS[self._state][ANSWER]
         return result_response(data, self._options)
 
-    def respond(self, status: int, data: bytes, now: float) -> None:
-        """End the probe with JSON."""
-        self._answer(Answer(status, data))
+    def respond(self, status: int, data: bytes, now: float, *, exposition: bool = False) -> None:
+        """End the probe with JSON, or with an `exposition` of metrics."""
+        self._answer(Answer(status, data, EXPOSITION if exposition else JSON))
 
     def refuse(self, reason: CloseReason, now: float, retry_after_ms: int | None = None) -> None:
         """End an exchange or a handshake that was not admitted, or a call whose client was not."""

@@ -15,7 +15,7 @@ from posthouse.core.jsonrpc.messages import NULL, encode_error
 from posthouse.core.values.close_reasons import CloseReason
 from posthouse.core.values.errors import ErrorObject, UsageError, http_status
 from posthouse.transports.credentials import cookie_field
-from posthouse.transports.fields import TOKEN, VALUE, Fields
+from posthouse.transports.fields import EXPOSITION, TOKEN, VALUE, Fields
 from posthouse.transports.refusal import Refusal
 
 from .challenges import BEARER
@@ -72,7 +72,7 @@ def _head(status: int, media: bytes, *, close: bool) -> bytes:
 HEADS: Final[dict[tuple[int, bytes, bool], bytes]] = {
     (status, media, close): _head(status, media, close=close)
     for status in REASONS
-    for media in (JSON, TEXT)
+    for media in (JSON, TEXT, EXPOSITION)
     for close in (False, True)
 }
 """The part of each head before the length (204: before the empty line)."""

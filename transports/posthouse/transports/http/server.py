@@ -27,7 +27,7 @@ from posthouse.transports.codec import (
     Send,
     Upgrade,
 )
-from posthouse.transports.fields import Fields
+from posthouse.transports.fields import EXPOSITION, Fields
 from posthouse.transports.forwarding import Proxy
 from posthouse.transports.policy import Policy
 from posthouse.transports.refusal import Refusal
@@ -35,6 +35,7 @@ from posthouse.transports.websocket.server import WebSocket
 
 from .answers import (
     CONTINUE,
+    JSON,
     Answer,
     exchange_answer,
     field_lines,
@@ -274,11 +275,11 @@ class Http1(Ending):
         self._deadline = None
         return result_answer(data, options)
 
-    def respond(self, status: int, data: bytes, now: float) -> None:
-        """End the probe with JSON. The answer to a HEAD has no body."""
+    def respond(self, status: int, data: bytes, now: float, *, exposition: bool = False) -> None:
+        """End the probe with JSON, or with an `exposition` of metrics. The answer to a HEAD has no body."""
         self._state = TRANSITIONS[self._state][ANSWER]
         self._deadline = self._probe = None
-        self._answer(Answer(status, data))
+        self._answer(Answer(status, data, EXPOSITION if exposition else JSON))
 
     def refuse(self, reason: CloseReason, now: float, retry_after_ms: int | None = None) -> None:
         """End an exchange or an upgrade that was not admitted, or a call whose client was not, with the error of this

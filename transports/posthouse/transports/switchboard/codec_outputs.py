@@ -16,7 +16,7 @@ from posthouse.core.values.close_reasons import MAX_CONNECTIONS_PER_ADDRESS
 from posthouse.core.values.effects import Emit
 from posthouse.core.values.lifecycle import ForwardingIgnored, RequestRefused
 from posthouse.core.values.peers import Address, ConnectionId, Peer
-from posthouse.core.values.stats import Health, Stats
+from posthouse.core.values.stats import Health, Measurements, Stats, told
 from posthouse.transports.codec import (
     Announced,
     Answered,
@@ -56,6 +56,7 @@ class CodecOutputs:
         self._outbox: Final = outbox
         self._about: Final = about
         self.beside_health: dict[str, Any] = {}
+        self.exposition: Callable[[Measurements], bytes] | None = None
         self._refused: Final = Stats()
         self._common: Final = CommonFields()
         config = gateway.config
@@ -87,7 +88,18 @@ class CodecOutputs:
 
     def stats(self) -> dict[str, int]:
         """The counters and sizes of the gateway, and the counters of this class, by name. Changes nothing."""
-        return {**self._gateway.stats(), "memory.bytes": self._sockets.memory, **self._refused.snapshot()}
+        return {**self._gateway.stats(), **self._own()}
+
+    def measurements(self) -> Measurements:
+        """What the gateway has counted and measured, and the counters of this class. Changes nothing."""
+        found = self._gateway.measurements()
+        found.counters.update(self._own())
+        return found
+
+    def _own(self) -> dict[str, int]:
+        sockets = self._sockets
+        traffic = {"bytes.received": sockets.received_bytes, "bytes.sent": sockets.sent_bytes}
+        return {"memory.bytes": sockets.memory, **traffic, **self._refused.snapshot()}
 
     def _on_head_read(self, state: SocketState, output: HeadRead, now: float) -> None:
         self._gateway.head_read(state.socket, now)
@@ -183,7 +195,7 @@ class CodecOutputs:
         if output.accepted:
             assert state.connection is not None
             identity = self._gateway.identity(state.connection)
-        elif output.path == "/stats" and self._gateway.authenticates:
+        elif output.path != "/health" and self._gateway.authenticates:
             credentials = read_credentials(output.headers)
             if credentials is not None:
                 state.advance(ASK)
@@ -195,12 +207,19 @@ class CodecOutputs:
         held = self._sockets.memory - state.buffered  # what came behind the request depends on how bytes were cut
         if output.path == "/health":
             health = replace(self._gateway.health(now), memory=held)
-            told = encode({**asdict(health), **self.beside_health} if self.beside_health else health)
-            codec.respond(503 if health.status == "draining" else 200, told, now)
-        elif not identity.missing(STATS_SCOPES):
-            codec.respond(200, encode({**self._about, **self.stats(), "memory.bytes": held}), now)
-        else:
+            state_of_health = encode({**asdict(health), **self.beside_health} if self.beside_health else health)
+            codec.respond(503 if health.status == "draining" else 200, state_of_health, now)
+        elif identity.missing(STATS_SCOPES):
             codec.respond(403 if identity.authenticated else 401, encode({"scopes": STATS_SCOPES}), now)
+        else:
+            measured = self.measurements()
+            measured.counters["memory.bytes"] = held
+            if output.path == "/stats":
+                codec.respond(200, encode({**self._about, **told(measured)}), now)
+            elif self.exposition is None:
+                codec.respond(404, encode({"reason": "this server exposes no metrics"}), now)
+            else:
+                codec.respond(200, self.exposition(measured), now, exposition=True)
 
     def _on_answered(self, state: SocketState, output: Answered, now: float) -> None:
         state.advance(ANSWER)

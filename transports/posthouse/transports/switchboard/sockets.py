@@ -31,7 +31,8 @@ BUFFER: Final = 2
 
 
 class Sockets:
-    """Every socket's state. `by_connection` finds the socket on which a connection lives."""
+    """Every socket's state. `by_connection` finds the socket on which a connection lives. `received_bytes` have come
+    from all of them, and `sent_bytes` were given to them."""
 
     def __init__(self, gateway: Gateway, outbox: list[Action], timers: Timers) -> None:
         self._gateway: Final = gateway
@@ -41,6 +42,8 @@ class Sockets:
         self._last = 0
         self._reported = 0
         self.buffered = 0
+        self.received_bytes = 0
+        self.sent_bytes = 0
         self.records: dict[SocketId, SocketState] = {}
         self.by_connection: dict[ConnectionId, SocketState] = {}
 
@@ -110,6 +113,7 @@ class Sockets:
         """Write one whole frame. On an aborted socket it is dropped."""
         if state.phase is ABORTED:
             return
+        self.sent_bytes += len(frame)
         begins_to_count = state.wire.write(frame)
         if begins_to_count:
             self.count(state, begins_to_count, now)
@@ -125,6 +129,7 @@ class Sockets:
         elif more < 0:
             self._gateway.report_sent(connection, -more, now)
         if state.phase is not ABORTED:
+            self.sent_bytes += len(frame)
             state.wire.write(frame, report=True)
 
     def count(self, state: SocketState, size: int, now: float) -> None:

@@ -7,14 +7,15 @@ waits. `now` is monotonic seconds and always an argument.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from msgspec.structs import replace
 from posthouse.core.gateway import Gateway
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import RpcError
 from posthouse.core.values.peers import Address, CallId, ConnectionId, Identity, Kind, OperationId, OutgoingId, SocketId
-from posthouse.core.values.stats import Health
+from posthouse.core.values.stats import Health, Measurements
 from posthouse.core.values.timers import Timers
 from posthouse.transports.forwarding import Networks
 from posthouse.transports.policy import Policy
@@ -53,6 +54,8 @@ class Switchboard:
         self._policy = policy = policy.speaking(gateway.subprotocols)
         self._direct: Final = direct
         self._first_codec = first_codecs(gateway.config, policy, direct=direct, schemes=gateway.schemes)
+        open_to_all = replace(gateway.config, require_authentication=False)
+        self._probe_codec = first_codecs(open_to_all, policy.for_probes(), direct=direct, schemes=gateway.schemes)
         self._networks: Final = Networks(gateway.config.trust_proxies)
         self._timers = Timers()
         self._sockets = Sockets(gateway, self.outbox, self._timers)
@@ -66,15 +69,18 @@ class Switchboard:
 
     # Inputs: sockets
 
-    def opened(self, address: Address, now: float, *, identity: Identity | None = None) -> SocketId | None:
+    def opened(
+        self, address: Address, now: float, *, identity: Identity | None = None, probes: bool = False
+    ) -> SocketId | None:
         """A socket was accepted and nothing was read from it. Returns None if it is refused: close it unread.
 
-        `identity` is the peer's, if the adapter knows it. None: the identity that the policy gives to everybody.
+        `identity` is the peer's, if the adapter knows it. None: the identity that the policy gives to everybody. With
+        `probes` it came to a port where only probes are answered.
         """
         socket = self.gateway.accepted(address, now, trusted=self._networks.trust(address))
         if socket is not None:
             identity = self._policy.identity if identity is None else identity
-            codec = self._first_codec(address, identity, now)
+            codec = (self._probe_codec if probes else self._first_codec)(address, identity, now)
             if self.gateway.draining:
                 codec.drain()
             self._sockets.schedule(self._sockets.add(socket, address, codec, identity))
@@ -93,6 +99,7 @@ class Switchboard:
         if state is None or state.codec_closed:
             self._sockets.find(socket)
             return
+        self._sockets.received_bytes += len(data)
         if self._direct and not state.stopped:
             messages = state.codec.receive_whole(data, now)
             if messages:
@@ -315,6 +322,14 @@ class Switchboard:
         """From now on, `/health` has these members, too: what a host knows of other processes."""
         self._outputs.beside_health = members
 
+    def expose(self, exposition: Callable[[Measurements], bytes]) -> None:
+        """From now on, `/metrics` is answered with what this function makes of the measurements."""
+        self._outputs.exposition = exposition
+
     def stats(self) -> dict[str, int]:
         """All counters and sizes by name. Changes nothing."""
         return self._outputs.stats()
+
+    def measurements(self) -> Measurements:
+        """All counters, sizes, durations and levels. Changes nothing."""
+        return self._outputs.measurements()

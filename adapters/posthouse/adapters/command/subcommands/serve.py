@@ -25,6 +25,7 @@ from posthouse.adapters.command.systemd import Notifier, descriptors
 from posthouse.adapters.command.workers import Addresses, check_workers, run_workers
 from posthouse.adapters.report import LISTENING
 from posthouse.adapters.server.entrances.listeners import UNIX_MODE
+from posthouse.adapters.server.entrances.probing import check_metrics
 from posthouse.adapters.server.server import Server
 from posthouse.adapters.store.sqlite.store import SqliteStore
 from posthouse.adapters.terminal import Misuse, say
@@ -157,6 +158,14 @@ proxies = partial(click.option, cls=Option, section="Proxies")
     help="The host name that clients used is X-Forwarded-Host (or host= in Forwarded) instead of Host.",
 )
 @click.option(
+    "--metrics",
+    metavar="HOST:PORT",
+    cls=Option,
+    section="Running",
+    help="Answer GET /metrics, for Prometheus, on a port of its own, and measure how long calls take. On loopback "
+    "addresses anyone may ask; elsewhere callers need the scope admin, as for /metrics beside /rpc.",
+)
+@click.option(
     "--workers",
     type=whole_number(1),
     metavar="N",
@@ -203,6 +212,7 @@ def command(
     trust_proxy: tuple[str, ...],
     proxy_headers: str | None,
     trust_forwarded_host: bool,
+    metrics: str | None,
     workers: int | None,
     reload: bool,
     print_config: bool,
@@ -210,10 +220,10 @@ def command(
 ) -> int:
     """Serve a service over WebSocket and HTTP.
 
-    Clients send JSON-RPC 2.0 with POST to /rpc, or over a WebSocket at /ws. GET /health and GET /stats report the
-    state of the server. SIGTERM and SIGINT shut it down: running calls may finish, clients are told, and the exit
-    code is 0. A second signal exits at once. SIGHUP reads the certificate of TLS again, for new clients; so does a
-    change of its files. If a lifespan of the service fails, the exit code is 1.
+    Clients send JSON-RPC 2.0 with POST to /rpc, or over a WebSocket at /ws. GET /health, GET /stats and GET /metrics
+    report the state of the server. SIGTERM and SIGINT shut it down: running calls may finish, clients are told, and
+    the exit code is 0. A second signal exits at once. SIGHUP reads the certificate of TLS again, for new clients; so
+    does a change of its files. If a lifespan of the service fails, the exit code is 1.
 
     Nothing is written to standard output, but for --print-config. Standard error has the log, and for each address a
     line `listening on URL` when the server accepts, whatever --log-level is.
@@ -227,6 +237,8 @@ def command(
     mode = _mode(unix, unix_mode, unix_group)
     with in_terms_of_options(running):
         paths = Paths(rpc_path or "/rpc", ws_path or "/ws", root_path or "")
+        if metrics is not None:
+            check_metrics(metrics)
     config = with_proxies(prepare(running), trust_proxy, proxy_headers, trust_forwarded_host=trust_forwarded_host)
     service = Service("posthouse", public=True) if target is None else load_service(target)
     if tokens is not None:
@@ -247,7 +259,8 @@ def command(
         return 0
     if workers is not None or reload:
         check_workers(workers or 1, service, reload=reload, journal=running.journal)
-        addresses = Addresses(host, PORT if port is None else port, unix, mode, unix_group, fds, tls_cert is not None)
+        port, secure = PORT if port is None else port, tls_cert is not None
+        addresses = Addresses(host, port, unix, mode, unix_group, fds, secure, metrics)
         with in_terms_of_options(running):
             return run_workers(workers or 1, addresses, config, reload=reload, overlap=store is None)
     notifier, attendance = Notifier(os.environ), Attendance(os.environ)
@@ -259,6 +272,8 @@ def command(
             return
         for bound in server.bound:
             say(f"listening on {bound.url}", event=LISTENING, url=bound.url)
+        if server.metrics is not None:
+            say(f"metrics are at {server.metrics.url}/metrics", event=LISTENING, url=server.metrics.url)
         if target is None and running.log_format == "text":
             say("only the built-in methods are served: to serve yours, run posthouse serve MODULE:SERVICE")
         if dev and running.log_format == "text":
@@ -285,6 +300,7 @@ def command(
             rpc_path=paths.rpc,
             ws_path=paths.ws,
             root_path=paths.root,
+            metrics=metrics,
             dev=dev,
             store=None if store is None else SqliteStore(store),
             started=started,

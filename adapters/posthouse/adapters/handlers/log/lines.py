@@ -308,4 +308,5 @@ def _ended(event: CallEnded) -> None:
         proxy=event.address.proxy or None,
         user=event.user,
         request_id=event.request_id,
+        traceparent=event.traceparent,
     )

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from posthouse.adapters.invariants import must
+from posthouse.core.values.close_reasons import CLOSE_REASONS
 from posthouse.core.values.effects import Effect, Emit
+from posthouse.core.values.errors import ERRORS
 from posthouse.core.values.lifecycle import (
     AuthExpired,
     AuthFailed,
@@ -15,6 +17,7 @@ from posthouse.core.values.lifecycle import (
     AuthSucceeded,
     CallEnded,
     CallFailed,
+    ConnectionClosed,
     LimitBreached,
     SessionCreated,
     SessionDetached,
@@ -25,6 +28,9 @@ from posthouse.core.values.peers import Kind
 from posthouse.core.values.stats import Health
 
 KINDS: Final[tuple[Kind, ...]] = ("websocket", "http", "cli", "local")
+
+PUSHED_TO: Final = ("websocket", "cli")
+"""The kinds of connections whose close codes are counted."""
 
 OUTCOMES: Final = {
     "error": "calls.errors",
@@ -48,6 +54,9 @@ SESSIONS: Final[dict[type, str]] = {
 
 COUNTED: Final = ("calls.failed", "messages.bad", "responses.unmatched")
 """Counters of what happens, at any time."""
+
+ALWAYS_TOLD: Final = ("limit.", "session.", "closes.")
+"""The beginnings of counters that follow from events which every host is told."""
 
 IN_ONE: Final = ("calls.refused", "calls.builtin")
 """Requests that did not become calls: refused, or answered by the gateway itself. The model tells only their sum."""
@@ -79,10 +88,14 @@ class Statistics:
                 continue
             event = effect.event
             if type(event) is CallEnded:
+                if event.code is not None:
+                    self._counted[f"errors.{event.code if event.code in ERRORS else 'other'}"] += 1
                 if event.call is None:
                     self._answered_at_once += 1
                 elif event.outcome in OUTCOMES:
                     self._counted[OUTCOMES[event.outcome]] += 1
+            elif type(event) is ConnectionClosed and event.kind in PUSHED_TO:
+                self._counted[f"closes.{_told_code(event.code)}"] += 1
             elif type(event) is CallFailed:
                 self._counted["calls.failed"] += 1
             elif type(event) is AuthSucceeded:
@@ -122,13 +135,24 @@ class Statistics:
             at_once = sum(told[name] for name in IN_ONE)
             must(at_once == self._answered_at_once, "stats: requests that were answered at once are counted", at_once)
             ended = sum(self._counted[name] for name in OUTCOMES.values())
+            expected |= {name: number for name, number in self._counted.items() if name.startswith("errors.")}
             expected["calls.results"] = sizes["calls.made"] - sizes["calls.unanswered"] - ended
         expected.pop("calls.unanswered", None)
-        expected |= {name: each for name, each in self._counted.items() if name.startswith(("limit.", "session."))}
+        expected |= {name: number for name, number in self._counted.items() if name.startswith(ALWAYS_TOLD)}
         wrong = {name: (told.get(name), number) for name, number in expected.items() if told.get(name) != number}
         must(not wrong, "stats: a counter is wrong", wrong)
-        unknown = [name for name in told if name not in expected and name not in (*OUTCOMES.values(), *IN_ONE)]
-        must(not [name for name in unknown if name != "calls.results"], "stats: an unknown counter", unknown)
+        others = (*OUTCOMES.values(), *IN_ONE, "calls.results")
+        unknown = [name for name in told if name not in expected and name not in others]
+        beginnings = ("dropped.",) if self._ends_are_told else ("dropped.", "errors.")
+        must(not [name for name in unknown if not name.startswith(beginnings)], "stats: an unknown counter", unknown)
+
+
+def _told_code(code: int | None) -> str:
+    """A close code as it is counted: those that only the peer knows are one."""
+    if code is None:
+        return "none"
+    known = 1000 <= code <= 1015 or any(reason.code == code for reason in CLOSE_REASONS.values())
+    return str(code) if known else "other"
 
 
 def check_health(health: Health, sizes: Mapping[str, int], status: str, timestamp: float) -> None:

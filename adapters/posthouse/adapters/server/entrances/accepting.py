@@ -116,16 +116,19 @@ class Acceptor:
                 self._stand_back(place)
                 return
             self._pause = FIRST_PAUSE
-            self._admit(accepted, peer)
+            self._admit(accepted, peer, self._listeners[place])
 
-    def _admit(self, accepted: Socket, peer: object) -> None:
+    def _admit(self, accepted: Socket, peer: object, listener: Listener) -> None:
         runner = self._runner
         over_ip = accepted.family != socket.AF_UNIX
-        tls = self._tls if over_ip else None
+        tls = self._tls if over_ip and not listener.probes else None
         address = Address(secure=tls is not None)
         if over_ip and isinstance(peer, tuple):
             address = Address(sys.intern(peer[0]), peer[1], secure=tls is not None)
-        id = runner.board.opened(address, runner.now())
+        if listener.probes:
+            id = runner.board.opened(address, runner.now(), identity=listener.identity, probes=True)
+        else:
+            id = runner.board.opened(address, runner.now())
         if id is None:
             accepted.close()
             return

@@ -18,6 +18,7 @@ from typing import Final
 from msgspec import Struct
 from posthouse.adapters.system.system import Address, Socket, Sockets
 from posthouse.core.values.errors import UsageError
+from posthouse.core.values.peers import Identity
 
 BACKLOG: Final = 1024
 """The number of connections that the kernel queues until they are accepted."""
@@ -47,14 +48,17 @@ class Bound(Struct, frozen=True):
 
 
 class Listener:
-    """One listening socket, non-blocking. The path of an `adopted` one is another program's."""
+    """One listening socket, non-blocking. The path of an `adopted` one is another program's. `probes`: only probes are
+    answered there. `identity` is that of its callers, None: that of the policy."""
 
-    __slots__ = ("_identity", "bound", "socket")
+    __slots__ = ("_identity", "bound", "identity", "probes", "socket")
 
     def __init__(self, listening: Socket, bound: Bound, *, adopted: bool = False) -> None:
         listening.setblocking(False)
         self.socket: Final = listening
         self.bound: Final = bound
+        self.probes = False
+        self.identity: Identity | None = None
         self._identity = None if adopted else _identity(bound.path)
 
     def close(self) -> None:

@@ -94,7 +94,7 @@ class Passwords:
         hashing = Hashing(purpose, subject, password, against, deadline, turn)
         self.records[turn.number] = hashing
         if self._turns.take(turn, now):
-            self._begin(hashing)
+            self._begin(hashing, now)
         else:
             hashing.timer = self._timers.arm(deadline, WAITS, turn.number)
             self._turns.wait(turn)
@@ -113,8 +113,8 @@ class Passwords:
             self._timers.disarm(hashing.timer)
             self._turns.leave(hashing.turn)
 
-    def _begin(self, hashing: Hashing) -> None:
-        operation = hashing.operation = self._operations.begin(HASH, hashing.deadline)
+    def _begin(self, hashing: Hashing, now: float) -> None:
+        operation = hashing.operation = self._operations.begin(HASH, hashing.deadline, now)
         self.running[operation] = hashing
         password, hashing.password = hashing.password, ""
         if hashing.against is UNSET:
@@ -130,7 +130,7 @@ class Passwords:
             self._turns.release(turn, now)
             self._end(hashing, NotBegun("busy", MAX_EXTERNAL_OPERATIONS), now)
         else:
-            self._begin(hashing)
+            self._begin(hashing, now)
 
     def _waited(self, number: int, now: float) -> None:
         """The turn of a hash has not come in time."""
