@@ -99,7 +99,7 @@ from .values.peers import (
     SetCookie,
     SocketId,
 )
-from .values.stats import Health
+from .values.stats import Durations, Health, Measurements
 
 __all__ = [
     "ALL_SCOPES",
@@ -146,6 +146,7 @@ __all__ = [
     "Done",
     "DrainStarted",
     "Drained",
+    "Durations",
     "Effect",
     "Emit",
     "ErrorCode",
@@ -167,6 +168,7 @@ __all__ = [
     "LimitMessages",
     "Matched",
     "MaybeApplied",
+    "Measurements",
     "MemoryStore",
     "Meta",
     "Method",

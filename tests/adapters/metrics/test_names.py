@@ -20,8 +20,8 @@ def test_a_counter_is_known_by_its_name_or_by_its_beginning() -> None:
 
 
 def test_a_counter_without_a_row_is_told_under_its_own_name() -> None:
-    assert named("topics.gaps") == Named("topics_gaps", "counter", "The counter topics.gaps")
-    assert named("topics.open") == Named("topics_open", "gauge", "The counter topics.open")
+    assert named("ships.lost") == Named("ships_lost", "counter", "The counter ships.lost")
+    assert named("ships.open") == Named("ships_open", "gauge", "The counter ships.open")
 
 
 def test_every_counter_of_a_new_gateway_has_a_row() -> None:

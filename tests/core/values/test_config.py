@@ -225,7 +225,7 @@ def test_the_bounds_of_times_ascend(bounds: tuple[float, ...]) -> None:
         ((1.0, float("inf")), "latency_buckets contains inf: give seconds"),
         ((1.0, float("nan")), "latency_buckets contains nan: give seconds"),
         (("1",), "latency_buckets contains '1': give seconds"),
-        ([1.0], "latency_buckets is [1.0]: it must be a tuple"),
+        ([1.0], "latency_buckets is [1.0]: it must be a tuple of seconds"),
     ],
 )
 def test_other_bounds_are_refused(bounds: Any, reason: str) -> None:

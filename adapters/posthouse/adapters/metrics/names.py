@@ -29,6 +29,10 @@ def _calls(outcome: str) -> Named:
     return Named("calls", "counter", "Requests that named a method, by outcome", "outcome", outcome)
 
 
+def _recoveries(result: str) -> Named:
+    return Named("topic_recoveries", "counter", "Subscriptions that came with a position, by result", "result", result)
+
+
 WHOLE: Final[dict[str, Named | None]] = {
     **{
         f"calls.{counter}": _calls(outcome)
@@ -56,6 +60,13 @@ WHOLE: Final[dict[str, Named | None]] = {
     "sessions.attached": Named("sessions_attached", "gauge", "Sessions with a connection"),
     "messages.bad": Named("bad_messages", "counter", "Messages that are not valid JSON-RPC"),
     "responses.unmatched": Named("unmatched_responses", "counter", "Responses that answer no request of the server"),
+    "topics.open": Named("topics", "gauge", "Topics with subscribers or a history"),
+    "topics.subscriptions": Named("topic_subscriptions", "gauge", "Subscriptions to topics"),
+    "topics.history_bytes": Named("topic_history_bytes", "gauge", "Bytes that histories of topics hold"),
+    "topics.published": Named("topic_publications", "counter", "Publications that were accepted"),
+    "topics.lost": Named("topic_gaps", "counter", "Publications that slow subscribers have lost, and were told of"),
+    "topics.recovered": _recoveries("recovered"),
+    "topics.not_recovered": _recoveries("not_recovered"),
     "connections.open": None,  # the sums of other rows
     "connections.opened": None,
     "connections.closed": None,
@@ -72,7 +83,7 @@ BEGINNINGS: Final[dict[str, Named]] = {
     "http.refused.": Named("http_refused", "counter", "HTTP requests that were refused before a call", "status"),
     "auth.": Named("authentications", "counter", "Authentications, by result", "result"),
     "limit.": Named("limit_breaches", "counter", "Breaches of limits", "limit"),
-    "sessions.": Named("sessions_changes", "counter", "Changes of sessions", "change"),
+    "session.": Named("session_changes", "counter", "Changes of sessions", "change"),
 }
 """By the beginning of a name."""
 

@@ -309,7 +309,8 @@ def _check_buckets(bounds: tuple[object, ...]) -> None:
 def _check(name: str, kind: type, value: Any) -> None:
     """Raise UsageError unless the field may have this value."""
     if type(value) is not kind and (kind, type(value)) != (float, int):
-        raise UsageError(f"{name} is {value!r}: it must be {EXPECTED[kind]}")
+        expected = "a tuple of seconds" if name == "latency_buckets" else EXPECTED[kind]
+        raise UsageError(f"{name} is {value!r}: it must be {expected}")
     if kind not in (int, float):
         return
     if not (value >= 0 if name in MAY_BE_ZERO else value > 0):
