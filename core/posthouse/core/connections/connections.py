@@ -122,7 +122,7 @@ class Socket(Struct, eq=False, gc=False):
 
 class Connections:
     """The tables of sockets and connections. `in_head`: the number of sockets whose first head has not been read.
-    `most_sockets`, `most_in_head` and `most_of_address`: the most that there were, of one address for the last.
+    `most_sockets`, `most_in_head`, `most_of_address`: the most that there were; the last of one address.
     `limits_addresses`: a limit per address is set. `identified` are told of identities."""
 
     def __init__(self, shared: Shared) -> None:
