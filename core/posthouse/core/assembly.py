@@ -163,7 +163,7 @@ class Assembly:
         )
         # An exchange that was answered has left facts in these alone.
         drops_answered = (connections.drop, self._flow.drop)
-        self._closing = Closing(shared, connections, drops, drops_answered)
+        self._closing = Closing(shared, connections, drops, drops_answered, self._flow.drop)
         self._revocation = revocation = Revocation(
             shared, connections, verifications, self._sessions, self._calls, self._outcomes
         )

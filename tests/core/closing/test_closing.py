@@ -8,6 +8,7 @@ from posthouse.core.values.effects import Answer, Cancel, Disconnect, Emit, Reso
 from posthouse.core.values.lifecycle import CallCancelled, ConnectionClosed, ConnectionOpened, LimitBreached
 from posthouse.core.values.peers import Address, Identity, Peer
 
+from tests.core.identity.credentials import REFUSED, AuthWorld
 from tests.core.world import World, breached
 
 HERE = Address("192.0.2.1", 5000)
@@ -214,3 +215,16 @@ def test_a_connection_that_was_refused_is_forgotten_without_an_event() -> None:
     world.gateway.disconnected(refused, None, 0.0)
     assert world.gateway.outbox == []
     assert refused not in world.gateway._connections.records
+
+
+def test_bytes_that_were_held_while_a_connection_was_verified_are_forgotten_when_it_is_refused() -> None:
+    world = AuthWorld(write_timeout=10.0)
+    one = world.arrive(kind="http")
+    verify = world.asked()
+    world.gateway.report_held(one, 10, 0.0)
+    world.conclude(verify.operation, REFUSED)
+    world.gateway.disconnected(one, None, 0.0)
+    assert world.gateway.memory == 0
+    world.take()
+    world.at(10.0)
+    assert world.closes() == []

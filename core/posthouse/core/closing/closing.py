@@ -34,15 +34,22 @@ Drop = Callable[[Connection, float], None]
 
 class Closing:
     """Ends connections. `drops` are called in order, once for each connection. For an exchange that was answered these
-    are `drops_answered`: the other tables hold no facts about it, unless it belongs to a session."""
+    are `drops_answered`: the other tables hold no facts about it, unless it belongs to a session. For a connection that
+    was refused it is `drop_refused`: while its credentials were verified, bytes of the request before it were held."""
 
     def __init__(
-        self, shared: Shared, connections: Connections, drops: tuple[Drop, ...], drops_answered: tuple[Drop, ...]
+        self,
+        shared: Shared,
+        connections: Connections,
+        drops: tuple[Drop, ...],
+        drops_answered: tuple[Drop, ...],
+        drop_refused: Drop,
     ) -> None:
         self._shared = shared
         self._connections = connections
         self._drops = drops
         self._drops_answered = drops_answered
+        self._drop_refused = drop_refused
 
     def close_breached(self, now: float) -> None:
         """Close the connections that breached a limit, unless the limit is only observed."""
@@ -67,6 +74,8 @@ class Closing:
         if connection.state is not CLOSING:
             connection.code, connection.reason = code, reason
             self._drop(connection, now)
+        elif not connection.admitted:
+            self._drop_refused(connection, now)
         connection.move(DISCONNECTED)
         self._connections.remove(connection)
         if connection.admitted:
