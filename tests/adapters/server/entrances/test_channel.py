@@ -194,8 +194,8 @@ BROKEN = ConnectionResetError()
 RESET = ("setsockopt", socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-@pytest.mark.parametrize(("size", "few"), [(4096, True), (4097, False), (0, True)])
-def test_more_than_4096_bytes_of_a_socket_are_many(size: int, few: bool) -> None:
+@pytest.mark.parametrize(("size", "few"), [(16_384, True), (16_385, False), (0, True)])
+def test_more_than_16_kib_of_a_socket_are_many(size: int, few: bool) -> None:
     bench = Bench(bytes(size), config=Config())
     assert bench.channel.ready(READ) is few
 

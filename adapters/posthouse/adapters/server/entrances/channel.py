@@ -24,7 +24,7 @@ Unsent = list[bytes | memoryview]
 NOTHING: Final[Unsent] = []
 """The unsent bytes of a socket that took everything. Never changed: a list takes 64 bytes, for each socket."""
 
-SMALL: Final = 4096
+SMALL: Final = 16_384
 """More bytes than that are looked at before another socket is read from: many sockets may have as much."""
 
 WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
