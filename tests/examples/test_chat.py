@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from posthouse.adapters import Server, running
 from posthouse.adapters.invariants.publishing.contract import Ledger, Subscriber
+from posthouse.adapters.simulation import World
 from posthouse.core import Config
 
 from examples.chat import service
@@ -96,3 +97,21 @@ async def test_a_client_that_comes_back_too_late_is_told_so(server: Server) -> N
         position = {"epoch": here["epoch"], "offset": 1}
         result = (await ada.call("topic.subscribe", {"topic": LOBBY, "position": position}))["result"]
         assert (result["recovered"], len(result["publications"])) == (True, 50)
+
+
+def test_a_chat_is_simulated_with_clients_that_are_cut_off() -> None:
+    world = World(service=service)
+    ada, bob = world.client("ada", "websocket"), world.client("bob", "lines")
+    here = ada.call("topic.subscribe", topic=LOBBY)
+    world.run(seconds=1)
+    first = bob.call("say", room="lobby", text="first")
+    world.run(seconds=1)
+    heard = [params["data"]["text"] for method, params in ada.notifications if method == "topic.publication"]
+    assert (here.result["offset"], first.result["offset"], heard) == (0, 1, ["first"])
+    world.cut("ada")
+    bob.call("say", room="lobby", text="second")
+    world.run(seconds=1)
+    again = ada.call("topic.subscribe", topic=LOBBY, position=first.result)
+    world.run(seconds=1)
+    assert [each["data"]["text"] for each in again.result["publications"]] == ["second"]
+    world.finish()

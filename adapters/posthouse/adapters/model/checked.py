@@ -140,6 +140,12 @@ class CheckedGateway(Gateway):
         return reached
 
 
+def gateway_for(service: Service) -> type[Gateway]:
+    """The gateway that is checked by the reference model, if that follows this service. It does not follow topics: they
+    have their own contract (`invariants/publishing/`)."""
+    return Gateway if len(service.topics) else CheckedGateway
+
+
 def reusable(names: Iterable[str] | None) -> tuple[str, ...] | str | None:
     """The same names, which can be read twice. A plain text is kept: the gateway refuses it."""
     return names if names is None or isinstance(names, str) else tuple(names)

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 from posthouse.adapters.invariants.canary import keeps_secrets
 from posthouse.adapters.journal import Journal, read, replay, shrink
-from posthouse.adapters.model.checked import CheckedGateway
+from posthouse.adapters.model.checked import gateway_for
 from posthouse.core.service.service import Service
 
 NOT_IN_FILE_NAMES: Final = re.compile(r"[^\w.-]+")
@@ -68,6 +68,6 @@ def save(journal: Journal, folder: str | os.PathLike[str], name: str, *, recorde
 
 def shrunk(journal: Journal, service: Service) -> Journal | None:
     """The few inputs with which the journal still fails in the same way, or None if it does not fail by itself."""
-    if replay(journal, service, check=True, gateway=CheckedGateway).failure is None:
+    if replay(journal, service, check=True, gateway=gateway_for(service)).failure is None:
         return None
-    return shrink(journal, service, gateway=CheckedGateway)
+    return shrink(journal, service, gateway=gateway_for(service))

@@ -77,7 +77,7 @@ def command(
     if shrink is not None:
         journal = _shrink(journal, service, path, shrink or f"{path}.shrunk")
         check = True
-    gateway = _watched() if check else Gateway
+    gateway = _watched(service) if check else Gateway
     effects = None if quiet else Printer(journal.entries)
     try:
         done = replay(journal, service, check=check, effects=effects, gateway=gateway)
@@ -96,11 +96,11 @@ def _other_service(path: str, served: str, given: str | None) -> Failure:
     return Failure(text, hint="use the version that was recorded; to accept this one, use --other-service")
 
 
-def _watched() -> type[Gateway]:
+def _watched(service: Service) -> type[Gateway]:
     """A gateway that is checked by the reference model. Imported here: nothing else needs the model."""
-    from posthouse.adapters.model.checked import CheckedGateway
+    from posthouse.adapters.model.checked import gateway_for
 
-    return CheckedGateway
+    return gateway_for(service)
 
 
 def _read(path: str) -> Journal:
@@ -120,7 +120,7 @@ def _read(path: str) -> Journal:
 def _shrink(journal: Journal, service: Service, path: str, out: str) -> Journal:
     _spare(path, out)
     try:
-        small = shrink(journal, service, gateway=_watched())
+        small = shrink(journal, service, gateway=_watched(service))
     except UsageError as error:
         raise Failure(f"{path}: {error}") from None
     try:

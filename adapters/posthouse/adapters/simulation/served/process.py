@@ -15,7 +15,7 @@ from posthouse.adapters.handlers.runs import Runs
 from posthouse.adapters.invariants.violation import Violation, must
 from posthouse.adapters.loop.alarm import SPACING
 from posthouse.adapters.loop.runner import Runner
-from posthouse.adapters.model.checked import CheckedGateway
+from posthouse.adapters.model.checked import gateway_for
 from posthouse.adapters.server.build import BUILD, Build
 from posthouse.adapters.server.entrances.endpoints import Endpoints
 from posthouse.adapters.server.serve import serve
@@ -100,7 +100,7 @@ class ServedProcess(ObservedProcess):
         context = self._context
         build = Build(
             machine=lambda _: self.system,
-            gateway=CheckedGateway if served.model else Gateway,
+            gateway=gateway_for(service) if served.model else Gateway,
             policy=deployment.policy,
             write=served.journal,
             events=EVENTS,
