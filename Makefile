@@ -10,7 +10,7 @@ READY = .venv/ready
 UV = $(or $(shell command -v uv),.setup/bin/uv)
 LOCK = --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help serve test setup lint types contracts suite coverage coverage-own states limits simulate planted hunt fuzz conformance attack crash mutate \
+.PHONY: help serve test setup lint types contracts suite coverage coverage-own states limits simulate planted hunt fuzz conformance attack crash restarts mutate \
 	interop autobahn lives bench timing calls lock clean
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo 'make conformance   every table over every transport and event loop; writes docs/internals/conformance.md'
 	@echo 'make attack        the abuses of docs/limits.md against a running server; writes docs/internals/attack.md'
 	@echo 'make crash         kill a process that writes to a store, again and again: is everything there? ROUNDS=…'
+	@echo 'make restarts      replace and kill workers under load: has every call an outcome? RESTARTS=… KILLS=…'
 	@echo 'make lives         every sequence of six steps in the life of connections with credentials, and of a session: ten minutes of one core'
 	@echo 'make mutate        mutation testing of core, transports and the server: MODULES=…'
 	@echo 'make interop       clients from npm against the server (needs node)'
@@ -97,6 +98,9 @@ conformance: $(READY)
 
 crash: $(READY)
 	$(PYTHON) -m tests.crash $(or $(ROUNDS),300)
+
+restarts: $(READY)
+	$(PYTHON) -m tests.restarts $(or $(RESTARTS),20) $(or $(KILLS),20)
 
 attack: $(READY)
 	$(PYTHON) -m tests.attack

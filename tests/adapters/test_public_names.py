@@ -11,9 +11,10 @@ from posthouse.adapters.embedded import running
 from posthouse.adapters.handlers.lifespans import LifespanError
 from posthouse.adapters.server.arguments import Options
 from posthouse.adapters.server.entrances.listeners import Bound
-from posthouse.adapters.server.serve import run, serve
+from posthouse.adapters.server.serve import serve
 from posthouse.adapters.server.server import Server
 from posthouse.adapters.system.clock import Clock
+from posthouse.adapters.workers.program import run
 
 
 def test_each_public_name_is_found_where_it_is_defined() -> None:

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from .handlers.lifespans import LifespanError
     from .server.arguments import Options
     from .server.entrances.listeners import Bound
-    from .server.serve import run, serve
+    from .server.serve import serve
     from .server.server import Server
     from .system.clock import Clock
+    from .workers.program import run
 else:
     MODULES = {
         "Bound": ".server.entrances.listeners",
@@ -25,6 +26,7 @@ else:
         "LifespanError": ".handlers.lifespans",
         "Options": ".server.arguments",
         "Server": ".server.server",
+        "run": ".workers.program",
         "running": ".embedded",
     }
 

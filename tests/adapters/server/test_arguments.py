@@ -63,7 +63,7 @@ def test_run_has_the_arguments_of_serve() -> None:
         ("hosts", "did you mean 'host'?"),
         ("started_at", "did you mean 'started'?"),
         ("reload", "the command reloads: posthouse serve --reload"),
-        ("workers", "the command starts processes: posthouse serve --workers N; threads are "),
+        ("workers", "use run(service, processes=N), or posthouse serve --workers N; threads are "),
         ("ssl_certfile", "use tls_cert"),
         ("max_batch", "it is a limit, config=Config(max_batch=…)"),
         ("zzz", "its arguments are host, port, unix, unix_mode, unix_group, fds, pipes, "),

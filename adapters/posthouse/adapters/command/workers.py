@@ -21,6 +21,7 @@ from posthouse.adapters.server.entrances.probing import listen_for_probes
 from posthouse.adapters.system.machine import MachineSockets
 from posthouse.adapters.terminal import Misuse, say
 from posthouse.adapters.workers.places import listen_for_places
+from posthouse.adapters.workers.program import one_process
 from posthouse.adapters.workers.roster import Patience, Roster
 from posthouse.adapters.workers.supervisor import Supervisor
 from posthouse.core.service.service import Service
@@ -54,9 +55,9 @@ class Addresses(Struct, frozen=True):
 
 def check_workers(count: int, service: Service, *, reload: bool, journal: str | None) -> None:
     """Raise Misuse for options and services that several processes cannot have."""
-    if count > 1 and service.accounts.stored:
-        hint = "leave out --workers"
-        raise Misuse(f"service {service.name} has sessions or users, which one process keeps", hint=hint)
+    reason = one_process(service) if count > 1 else None
+    if reason is not None:
+        raise Misuse(reason, hint="leave out --workers")
     if journal is not None:
         raise Misuse("--journal records one process: leave out --workers and --reload")
     if reload and count > 1:

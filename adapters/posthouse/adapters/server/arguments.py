@@ -29,7 +29,8 @@ MAY_BE_NONE: Final = ("host", "metrics", "started", "store")
 
 OTHERS: Final[dict[str, str]] = {
     "reload": "the command reloads: posthouse serve --reload",
-    "workers": "the command starts processes: posthouse serve --workers N; threads are Config(blocking_workers=…)",
+    "workers": "use run(service, processes=N), or posthouse serve --workers N; threads are Config(blocking_workers=…)",
+    "processes": "use run(service, processes=N): serve is one server in a loop of yours",
     "log_level": 'set the level of logging.getLogger("posthouse")',
     "log_config": "configure logging as usual: the logger is named posthouse",
     "debug": "use dev=True, which gives every caller every scope",

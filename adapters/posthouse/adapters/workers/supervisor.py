@@ -39,7 +39,8 @@ class Process(Struct, eq=False):
 
 class Supervisor:
     """Runs the workers of `roster`. `command(place)` is the command of a worker, and `descriptors(place)` what it
-    inherits. `serves` is called once, when the first worker serves."""
+    inherits. `serves` is called once, when the first worker serves. `variables(place)` are more variables of its
+    environment."""
 
     def __init__(
         self,
@@ -49,11 +50,13 @@ class Supervisor:
         *,
         serves: Callable[[], object] = lambda: None,
         environment: Mapping[str, str] = os.environ,
+        variables: Callable[[int], Mapping[str, str]] = lambda place: {},
     ) -> None:
         self._roster: Final = roster
         self._command: Final = command
         self._descriptors: Final = descriptors
         self._serves: Final = serves
+        self._variables: Final = variables
         self._environment: Final = {name: value for name, value in environment.items() if name != "NOTIFY_SOCKET"}
         self._selector: Final = selectors.DefaultSelector()
         self._processes: Final[dict[int, Process]] = {}
@@ -182,7 +185,8 @@ class Supervisor:
         report(INFO, "worker.started", "worker started", worker=action.worker, pid=child.pid)
 
     def _environment_of(self, action: Start, wire: socket.socket) -> dict[str, str]:
-        return {**self._environment, VARIABLE: str(wire.fileno()), PLACE: str(action.place)}
+        own = {VARIABLE: str(wire.fileno()), PLACE: str(action.place)}
+        return {**self._environment, **own, **self._variables(action.place)}
 
     def _signal(self, worker: int, number: signal.Signals) -> None:
         process = self._processes.get(worker)
