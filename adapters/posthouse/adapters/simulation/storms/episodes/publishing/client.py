@@ -13,12 +13,14 @@ from posthouse.core.values.peers import ConnectionId
 
 
 class Asked(Struct):
-    """A call without an answer. `expected`: the offsets of a recovery as they must be, in a tuple."""
+    """A call without an answer. `ends`: the subscription that it ends, as far as its client knows. `expected`: the
+    offsets of a recovery as they must be, in a tuple."""
 
     method: str
     topic: str
     subscriber: Subscriber | None = None
     data: Any = None
+    ends: Subscriber | None = None
     expected: tuple[list[int] | None] | None = None
     kept: list[tuple[int, Any]] | None = None
 
@@ -65,8 +67,10 @@ class Client(Struct, eq=False):
         code = entry["error"]["code"] if "error" in entry else None
         if asked.method == "topic.unsubscribe" and code in (None, BATCH_REPLY_TOO_LARGE):
             # An error in place of a result that did not fit: the subscription has ended, if there was one.
-            ended = self.subscribers.pop(asked.topic, None)
-            must(ended is not None or code is not None, "delivery: a subscription ends that there was not", entry)
+            current = self.subscribers.get(asked.topic)
+            must(current is not None or code is not None, "delivery: a subscription ends that there was not", entry)
+            if code is None or current is asked.ends:
+                self.subscribers.pop(asked.topic, None)
         elif asked.subscriber is not None and code is None:
             asked.subscriber.replied(entry["result"])
             self._moved(asked.subscriber)

@@ -51,7 +51,8 @@ class Requests:
 
     def end(self, client: Client, topic: str) -> dict[str, Any]:
         """End a subscription, which there may not be."""
-        return self._make(client, Asked("topic.unsubscribe", topic), topic=topic)
+        asked = Asked("topic.unsubscribe", topic, ends=client.subscribers.get(topic))
+        return self._make(client, asked, topic=topic)
 
     def publication(self, client: Client, topic: str) -> dict[str, Any]:
         """Publish new data, perhaps with a key that may have been used before."""
