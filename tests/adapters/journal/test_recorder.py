@@ -46,7 +46,7 @@ from .test_redaction import CANARY, STREAMS
 
 LOOK_UPS = (
     *("health", "next_timeout", "stats", "busy", "identity", "session_of", "add_to_health"),
-    *("measurements", "attach", "draw_secrets_from", "use_external_store"),
+    *("measurements", "expose", "attach", "draw_secrets_from", "use_external_store"),
 )
 """The methods that change nothing, or only which way bytes go out, and those that are called before every input."""
 
