@@ -169,6 +169,7 @@ class Assembly:
         )
         accounts.revoke = lambda user, but, now: revocation.end(user, None, now, but=but)
         accounts.narrow = revocation.narrow
+        accounts.end_token = lambda token, user, ended, but, now: revocation.end_token(token, user, ended, now, but=but)
         self._limits = Limits(shared, connections, self._calls, self._operations, self._closing, self._drain)
         self._limits.shed = self._broker.shed
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
 from posthouse.core.calls.calls import Phase
+from posthouse.core.identity.revocations import made_since
 from posthouse.core.values.effects import Cancel, Emit, Invoke, Transmit
 from posthouse.core.values.errors import RpcError, UsageError
 from posthouse.core.values.lifecycle import CallCancelled, CallFailed, CallTimedOut
@@ -16,6 +18,10 @@ from tests.core.topics.rooms import Rooms
 from tests.core.world import WALL, World, code_of, internal, request, service
 
 CANCEL = request("$/cancelRequest", {"id": 1}, None)
+
+
+NOBODY = partial(made_since, None)
+"""A revocation that spares nobody."""
 
 
 def method(name: str) -> Any:
@@ -453,9 +459,9 @@ def test_a_revocation_ends_the_calls_of_the_user_those_of_its_connections_and_st
     fresh = world.begin(one, "finish", id=3)
     world.gateway.disconnected(two, None, 0.0)
     outcomes.revoke(connection, ("", "bob"), 1.0)
-    outcomes.revoke_strays(("", "bob"), None, 1.0)
+    outcomes.revoke_strays(("", "bob"), NOBODY, 1.0)
     world.take()
-    outcomes.revoke_strays(("", "ada"), None, 2.0)
+    outcomes.revoke_strays(("", "ada"), NOBODY, 2.0)
     assert world.gateway._calls.strays == {}
     events = [effect.event for effect in world.gateway.outbox if isinstance(effect, Emit)]
     assert events == [
@@ -488,7 +494,7 @@ def test_a_revocation_ends_strays_with_a_key_and_those_that_repeat_them() -> Non
     world.call(one, "auth.login", {"method": "bearer", "token": "x"}, 3)
     world.conclude(world.asked().operation, Identity("bob"))
     world.take()
-    world.gateway._outcomes.revoke_strays(("", "ada"), None, 2.0)
+    world.gateway._outcomes.revoke_strays(("", "ada"), NOBODY, 2.0)
     assert [reply["id"] for reply in world.said()] == [2, 1]
     assert world.gateway._calls.strays == {}
 
@@ -498,7 +504,7 @@ def test_a_stray_that_is_as_young_as_a_revocation_asks_for_goes_on() -> None:
     one = world.connect(identity=Identity("ada", issued_at=WALL))
     call = world.begin(one, "finish")
     world.gateway.disconnected(one, None, 0.0)
-    world.gateway._outcomes.revoke_strays(("", "ada"), WALL, 1.0)
+    world.gateway._outcomes.revoke_strays(("", "ada"), partial(made_since, WALL), 1.0)
     assert world.complete(call) is True
 
 

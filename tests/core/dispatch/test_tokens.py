@@ -8,8 +8,9 @@ import pytest
 from posthouse.core.operations.operations import Failed
 from posthouse.core.service.authenticators import Bearer
 from posthouse.core.store.outcomes import MaybeApplied
-from posthouse.core.store.requests import AddToken, FindToken, RemoveToken
-from posthouse.core.values.effects import AskStore, Disconnect
+from posthouse.core.store.requests import AddSession, AddToken, FindToken, RemoveToken
+from posthouse.core.values.effects import AskStore, Cancel, Disconnect
+from posthouse.core.values.lifecycle import SessionEnded
 from posthouse.core.values.peers import ConnectionId, Identity
 
 from tests.core.accounts import AccountWorld, accounted
@@ -174,6 +175,94 @@ def test_a_revoked_token_counts_no_more_although_it_was_verified_a_moment_ago() 
     assert bearer(world, made["token"]) == 4401
     assert bearer(world, other["token"])["user"] == "ada"
     assert world.ask(one, "token.revoke", token=made["id"])["data"] == NO_TOKEN
+
+
+def came_with(world: AccountWorld, token: str) -> ConnectionId:
+    """A connection that came with this token, and has a session."""
+    one = world.join(Bearer(token))
+    assert world.ask(one, "session.create")["id"] in world.store.sessions
+    return one
+
+
+def closed(world: AccountWorld) -> list[tuple[ConnectionId, int]]:
+    return [(effect.connection, effect.code) for effect in world.effects if isinstance(effect, Disconnect)]
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_what_was_made_with_a_token_ends_with_it(outside: bool) -> None:
+    world = AccountWorld(accounted(sessions="on"), outside=outside)
+    one = world.user()
+    made, other = world.ask(one, "token.create"), world.ask(one, "token.create")
+    mine = world.ask(one, "session.create")
+    two, three = came_with(world, made["token"]), came_with(world, other["token"])
+    spare = came_with(world, made["token"])
+    kept = world.gateway._connections.records[spare].session
+    world.gateway.disconnected(spare, None, world.now)
+    stays = world.gateway._connections.records[three].session
+    world.ask(one, "token.revoke", token=made["id"])
+    assert closed(world) == [(two, 4403)]
+    assert sorted(world.store.sessions) == sorted([mine["id"], str(stays)])
+    assert kept not in world.store.sessions
+    assert [event.reason for event in world.events(SessionEnded)] == ["revoked", "revoked"]
+
+
+def test_who_revokes_the_token_with_which_it_came_is_logged_out() -> None:
+    world = AccountWorld(accounted(sessions="on"))
+    made = world.ask(world.user(), "token.create")
+    one, two = came_with(world, made["token"]), came_with(world, made["token"])
+    assert world.ask(one, "token.revoke", token=made["id"]) == {"durable": "memory"}
+    assert closed(world) == [(two, 4403)]
+    record = world.gateway._connections.records[one]
+    assert (record.identity, record.session) == (Identity(), None)
+    assert world.store.sessions == {}
+
+
+def test_the_calls_of_a_revoked_token_end_though_its_connection_has_left() -> None:
+    offered = accounted()
+
+    @offered.method(on_disconnect="finish")
+    def finish() -> None:
+        raise NotImplementedError
+
+    world = AccountWorld(offered)
+    one = world.user()
+    made = world.ask(one, "token.create")
+    two, three = world.join(Bearer(made["token"])), world.join(Bearer(world.ask(one, "token.create")["token"]))
+    for connection in (two, three):
+        world.ask(connection, "finish")
+        world.gateway.disconnected(connection, None, world.now)
+    world.run()
+    world.ask(one, "token.revoke", token=made["id"])
+    assert len([effect for effect in world.effects if isinstance(effect, Cancel)]) == 1
+
+
+def test_a_token_that_may_have_been_removed_ends_what_its_user_has_made_with_it() -> None:
+    world = AccountWorld(accounted(sessions="on"), outside=True)
+    one = world.user()
+    made = world.ask(one, "token.create")
+    two = came_with(world, made["token"])
+    world.answers = False
+    world.ask(one, "token.revoke", token=made["id"])
+    conclude(world, MaybeApplied())
+    assert closed(world) == [(two, 4403)]
+    assert code(world.reply(one)) == -32035
+
+
+def test_a_session_that_is_made_with_a_token_while_it_is_removed_does_not_count() -> None:
+    world = AccountWorld(accounted(sessions="on"), outside=True)
+    one, two = world.user(), world.join()
+    made = world.ask(one, "token.create")
+    world.answers = False
+    world.ask(two, "auth.login", method="bearer", token=made["token"], session=True)
+    conclude(world)  # the token is found
+    world.run()
+    seen = [each for each in world.asks if isinstance(each.request, AddSession)]
+    world.ask(one, "token.revoke", token=made["id"])
+    conclude(world)
+    world.asks[:] = seen
+    conclude(world)
+    assert code(world.reply(two)) == -32020
+    assert world.gateway._verifications.revocations.tokens == {}
 
 
 def test_tokens_of_others_are_for_those_who_may_change_users() -> None:

@@ -55,12 +55,12 @@ def conclude(world: AccountWorld, outcome: object = None) -> object:
 def test_a_user_and_a_token_of_the_store_are_known() -> None:
     world = AccountWorld()
     one = world.user(scopes=("write",))
-    token = world.ask(one, "token.create")["token"]
+    made = world.ask(one, "token.create")
     identities = []
-    for credentials in (Basic("ada", "pw"), Bearer(token)):
+    for credentials in (Basic("ada", "pw"), Bearer(made["token"])):
         connection = world.join(credentials, THERE)
         identities.append(world.gateway._connections.records[connection].identity)
-    assert identities == [Identity("ada", ("write",)), Identity("ada", ("write",), issued_at=WALL)]
+    assert identities == [Identity("ada", ("write",)), Identity("ada", ("write",), issued_at=WALL, token=made["id"])]
     assert [event.authenticator for event in world.events(AuthSucceeded)] == ["users", "tokens"]
 
 

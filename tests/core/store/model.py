@@ -36,6 +36,7 @@ from posthouse.core.store.requests import (
     ResumeSession,
     SessionAdded,
     Sweep,
+    TokenRemoved,
     Touch,
     UpdateSession,
     UserChanged,
@@ -141,7 +142,12 @@ class Model:
     def remove_token(self, request: RemoveToken) -> Done:
         found = [row for row in self.tokens if row.id == request.token and request.user in (None, row.user)]
         self.tokens = [row for row in self.tokens if row not in found]
-        return Done(found[0] if found else None)
+        if not found:
+            return Done()
+        made = [
+            row.id for row in self.sessions if row.user == ("", found[0].user) and row.identity.token == request.token
+        ]
+        return Done(TokenRemoved(found[0], self.end(sorted(made))))
 
     def add_session(self, request: AddSession) -> Done | Refused:
         row = request.row
@@ -245,7 +251,10 @@ USERS = st.sampled_from([("", "ada"), ("", "bob"), ("work", "ada")])
 SCOPES = st.sampled_from([(), ("read",), ("read", "write")])
 OBJECTS = st.sampled_from([b"{}", b'{"a":1}', b'{"b":[]}'])
 IDENTITIES = st.sampled_from(
-    [Identity(), Identity("ada"), Identity("bob", ("read",)), Identity("ada", namespace="work")]
+    [
+        *(Identity(), Identity("ada"), Identity("bob", ("read",)), Identity("ada", namespace="work")),
+        *(Identity("ada", token="a"), Identity("bob", token="b"), Identity("ada", namespace="work", token="a")),
+    ]
 )
 ACTIVITIES = st.tuples(st.tuples(IDS, AT)) | st.just(())
 

@@ -27,6 +27,7 @@ from posthouse.core.store.requests import (
     RemoveToken,
     RemoveUser,
     Sweep,
+    TokenRemoved,
     Touch,
     UserChanged,
 )
@@ -121,15 +122,27 @@ def test_tokens_are_added_found_and_removed() -> None:
     assert store.perform(ListTokens("ada")) == Done((late,))
     assert store.perform(ListTokens("ada", after="two")) == Done(())
     assert store.perform(RemoveToken("w", "two", "bob")) == Done(None)
-    assert store.perform(RemoveToken("w", "two", "ada")) == Done(late)
+    assert store.perform(RemoveToken("w", "two", "ada")) == Done(TokenRemoved(late))
     assert store.perform(RemoveToken("w", "two")) == Done(None)
     store.perform(AddToken("w", one, most=2))
     store.perform(AddToken("w", two, most=2))
-    assert store.perform(RemoveToken("w", "one")) == Done(one)
+    assert store.perform(RemoveToken("w", "one")) == Done(TokenRemoved(one))
     assert store.perform(ListTokens("ada")) == Done((two,))
     store.perform(RemoveUser("w", "ada"))
     assert store.perform(FindToken(digest("two"))) == Done(None)
     assert store.tokens == {}
+
+
+def test_the_sessions_that_were_made_with_a_token_end_with_it() -> None:
+    store = MemoryStore()
+    store.perform(AddUser("w", user(), most=1))
+    store.perform(AddToken("w", token("t"), most=9))
+    identities = {"b": Identity("ada", token="t"), "a": Identity("ada", token="t"), "c": Identity("ada")}
+    identities |= {"d": Identity("ada", namespace="work", token="t"), "e": Identity("ada", token="other")}
+    for id, identity in identities.items():
+        store.perform(add(replace(session(id), identity=identity)))
+    assert store.perform(RemoveToken("w", "t")) == Done(TokenRemoved(token("t"), ("a", "b")))
+    assert list(store.sessions) == ["c", "d", "e"]
 
 
 def test_sessions_are_resumed_used_updated_and_ended() -> None:

@@ -7,13 +7,13 @@ from typing import get_args
 import pytest
 from msgspec import Struct
 from posthouse.core.store import requests
-from posthouse.core.store.requests import Read, Request, SessionAdded, UserChanged, Write
+from posthouse.core.store.requests import Read, Request, SessionAdded, TokenRemoved, UserChanged, Write
 
 
 def test_every_request_is_in_the_union() -> None:
     defined = {value for value in vars(requests).values() if isinstance(value, type) and issubclass(value, Struct)}
     rows = {value for value in defined if value.__name__.endswith("Row")}
-    assert defined - rows - {Struct, UserChanged, SessionAdded} == set(get_args(Request))
+    assert defined - rows - {Struct, UserChanged, SessionAdded, TokenRemoved} == set(get_args(Request))
 
 
 @pytest.mark.parametrize("kind", get_args(Write))

@@ -97,7 +97,14 @@ def test_a_host_that_changes_its_last_64_bits_keeps_its_key(address: IPv6Address
 
 def test_a_peer_has_defaults() -> None:
     assert asdict(Address()) == {"host": "", "port": 0, "transport": "stream", "secure": False, "proxy": ""}
-    assert asdict(ANONYMOUS) == {"user": None, "scopes": (), "expires_at": None, "namespace": "", "issued_at": None}
+    assert asdict(ANONYMOUS) == {
+        "user": None,
+        "scopes": (),
+        "expires_at": None,
+        "namespace": "",
+        "issued_at": None,
+        "token": None,
+    }
     members = ("idempotency_key", "timeout_ms", "traceparent", "progress_token", "request_id")
     assert asdict(NO_META) == dict.fromkeys(members)
     assert ALL_SCOPES == "*"
@@ -136,14 +143,14 @@ def test_a_peer_that_is_printed_shows_no_header() -> None:
     peer = Peer("http", path="/rpc", headers=FIELDS)
     assert repr(peer) == (
         "Peer('http', Address(host='', port=0, transport='stream', secure=False, proxy=''), None, "
-        "Identity(user=None, scopes=(), expires_at=None, namespace='', issued_at=None), "
+        "Identity(user=None, scopes=(), expires_at=None, namespace='', issued_at=None, token=None), "
         "Meta(idempotency_key=None, timeout_ms=None, traceparent=None, progress_token=None, request_id=None), "
         "'/rpc', headers=<2 fields>)"
     )
     caller = Caller(ConnectionId(1), "x", peer, ANONYMOUS)
     assert (
         repr(caller)
-        == "Caller(1, 'x', 'http', Identity(user=None, scopes=(), expires_at=None, namespace='', issued_at=None))"
+        == "Caller(1, 'x', 'http', Identity(user=None, scopes=(), expires_at=None, namespace='', issued_at=None, token=None))"
     )
 
 

@@ -8,11 +8,11 @@ from msgspec import Struct, convert, to_builtins
 from msgspec.structs import replace
 from posthouse.core.operations.operations import Hashed
 from posthouse.core.store.outcomes import Done
-from posthouse.core.store.requests import SessionAdded, UserChanged
+from posthouse.core.store.requests import SessionAdded, TokenRemoved, UserChanged
 from posthouse.core.store.rows import RevocationRow, SessionRow, TokenRow, UserRow
 
 ROWS: Final[dict[str, type[Struct]]] = {
-    row.__name__: row for row in (UserRow, TokenRow, SessionRow, RevocationRow, UserChanged, SessionAdded)
+    row.__name__: row for row in (UserRow, TokenRow, SessionRow, RevocationRow, UserChanged, SessionAdded, TokenRemoved)
 }
 
 HIDDEN: Final = "$hidden"

@@ -53,6 +53,8 @@ IDENTITIES: Final = (
     Identity("ada", issued_at=1.5),
     Identity("bob", ("read",), expires_at=90.25),
     Identity("ada", namespace="work"),
+    Identity("ada", token="a"),
+    Identity("bob", token="b"),
 )
 
 
@@ -218,6 +220,11 @@ def session_of(id: str, secret: str) -> AddSession:
     return AddSession("0" * 32, row, 1_000, 1_000, 0.0, IDLE)
 
 
+def _made_with(request: AddSession, token: str) -> AddSession:
+    """The same session, made with a token."""
+    return replace(request, row=replace(request.row, identity=replace(request.row.identity, token=token)))
+
+
 def script() -> list[Request]:
     """Requests in which each rule counts once."""
     ada, bob = UserRow(user="ada", password="hash", created_at=0.0), UserRow(user="bob", created_at=0.0)
@@ -245,7 +252,13 @@ def script() -> list[Request]:
         *(FindUser("ada"), ListUsers("ada", 9), ListUsers("", 1), EndSession("k", "b", ("", "bob"))),
         *(FindSession("b", 54.9, IDLE), Sweep("l", 54.9, IDLE), FindSession("b", 55.0, IDLE), Sweep("m", 55.0, IDLE)),
         *(AddToken("n", replace(token, id="c", digest=DIGESTS[2], created_at=20.0), 1), FindToken(DIGESTS[0])),
-        *(session_of("f", "f"), session_of("g", "g"), RemoveToken("o", "c", "bob"), FindToken(DIGESTS[2])),
+        *(
+            _made_with(session_of("f", "f"), "c"),
+            session_of("g", "g"),
+            RemoveToken("o", "c", "bob"),
+            FindToken(DIGESTS[2]),
+        ),
+        *(RemoveToken("w", "c", "ada"), FindSession("f", 0.0, IDLE), FindSession("g", 0.0, IDLE)),
         *(RemoveUser("u", "ada", 1), RemoveUser("p", "ada"), FindToken(DIGESTS[2])),
         *(FindSession("f", 0.0, IDLE), FindUser("ada")),
         *(AddRevocation("q", RevocationRow(user, 5.0, 6.0), 2) for user in USERS),

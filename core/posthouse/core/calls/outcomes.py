@@ -5,10 +5,10 @@ It decides the outcome and reports it. It may not know how a reply is sent (`rep
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from posthouse.core.connections.connections import NOTHING, Connection, Connections
-from posthouse.core.identity.revocations import made_since
 from posthouse.core.service.results import ResultError
 from posthouse.core.values.close_reasons import DRAINING, REVOKED
 from posthouse.core.values.effects import Emit
@@ -23,7 +23,7 @@ from posthouse.core.values.errors import (
 )
 from posthouse.core.values.errors import DRAINING as DRAINING_ERROR
 from posthouse.core.values.lifecycle import CallCancelled, CallFailed, CallOutcome, CallTimedOut
-from posthouse.core.values.peers import CallId, UserKey, WireId
+from posthouse.core.values.peers import CallId, Identity, UserKey, WireId
 from posthouse.core.values.shared import Shared
 
 from .calls import ENDED, RUNNING, WAITING, Call, Calls
@@ -221,15 +221,16 @@ class Outcomes:
             if (connection.identity if call.caller is None else call.caller.identity).key == user:
                 self._leave(call, connection, "revoked", now)
 
-    def revoke_strays(self, user: UserKey, not_before: float | None, now: float) -> None:
-        """A user is revoked: end its calls on connections that are gone, or have another user now."""
+    def revoke_strays(self, user: UserKey, spares: Callable[[Identity], bool], now: float) -> None:
+        """A user is revoked: end its calls on connections that are gone, or have another user now, except those of
+        identities that this spares."""
         for number in list(self._calls.strays.get(user, ())):
             call = self._calls.records.get(number)
             if call is None:
                 continue  # it repeated another one, and has ended with it
             caller = call.caller or (call.detached and call.detached.caller)
             assert caller is not None
-            if not made_since(not_before, caller.identity):
+            if not spares(caller.identity):
                 self._cancelled(call, "revoked", now)
                 connection = self._connections.records.get(call.connection)
                 error = ErrorObject.of(REQUEST_CANCELLED, {"reason": REVOKED.text})

@@ -5,6 +5,7 @@ If it loses scopes alone, its connections lose them, too.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
@@ -66,11 +67,25 @@ class Revocation:
                 closed += 1
         since = None if not_before is None else partial(made_since, not_before)
         self._sessions.revoke(key, now, but=since, stays=but)
-        self._outcomes.revoke_strays(key, not_before, now)
+        self._outcomes.revoke_strays(key, partial(made_since, not_before), now)
         self._shared.stats.count("auth.revoked")
         namespace, user = key
         self._shared.outbox.append(Emit(AuthRevoked(user, namespace, not_before, closed, now)))
         return closed
+
+    def end_token(
+        self, token: str, key: UserKey, ended: Iterable[str], now: float, *, but: Connection | None = None
+    ) -> None:
+        """A token of this user was removed, or may have been: its connections are closed, `but` this one, which only
+        leaves its session, and its sessions have `ended`."""
+        self._verifications.revocations.add_token(token)
+        self._verifications.revocations.forget_recent()
+        for connection in self._connections.by_user.get(key, {}).values():
+            if connection is not but and connection.identity.token == token:
+                self._outcomes.revoke(connection, key, now)
+                self._shared.breach(connection.id, REVOKED)
+        self._sessions.end_with_token(token, key, ended, now, stays=but)
+        self._outcomes.revoke_strays(key, lambda identity: identity.token != token, now)
 
     def narrow(self, key: UserKey, scopes: tuple[str, ...], but: Connection | None, now: float) -> None:
         """A user has these scopes alone from now on. Its connections keep those of their scopes that it still has; its

@@ -6,7 +6,7 @@ is read or answered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -64,6 +64,11 @@ Narrow = Callable[[UserKey, tuple[str, ...], Connection | None, float], None]
 """Called with a user, the scopes that it has from now on, the connection whose session goes on, and the time."""
 
 
+EndToken = Callable[[str, UserKey, Iterable[str], Connection | None, float], None]
+"""Called with a token that was removed, its user, the sessions that have ended, the connection that stays, and the
+time."""
+
+
 class NewHash(Struct, frozen=True):
     """Asks for a hash of a password. `user`: hashes of one user wait for each other."""
 
@@ -79,11 +84,12 @@ class Check(Struct, frozen=True):
 
 
 class Accounts:
-    """Asks and refuses for the procedures about users and tokens. `revoke` and `narrow` let live connections follow.
-    `secrets` is the source of tokens."""
+    """Asks and refuses for the procedures about users and tokens. `revoke`, `narrow` and `end_token` let live
+    connections follow. `secrets` is the source of tokens."""
 
     revoke: Revoke
     narrow: Narrow
+    end_token: EndToken
 
     def __init__(
         self,

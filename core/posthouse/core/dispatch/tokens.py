@@ -6,13 +6,15 @@ from typing import Final
 
 from msgspec import Struct
 from posthouse.core.connections.connections import Connection
+from posthouse.core.connections.state import LIVING
 from posthouse.core.identity.stored import token_digest
 from posthouse.core.service.accounts import TOKENS
 from posthouse.core.sessions.keys import text_of
 from posthouse.core.store.outcomes import NO_ROOM, UNKNOWN, Done, MaybeApplied, unavailable, value_of
-from posthouse.core.store.requests import PAGE, AddToken, ListTokens, RemoveToken
+from posthouse.core.store.requests import PAGE, AddToken, ListTokens, RemoveToken, TokenRemoved
 from posthouse.core.store.rows import TokenRow
 from posthouse.core.values.errors import SERVER_BUSY, refusal
+from posthouse.core.values.peers import CallId, UserKey
 
 from .accounts import NO_SUCH_USER, Accounts, wrong
 from .procedures import Answers, Reply, Steps
@@ -125,18 +127,32 @@ class Tokens:
         )
         return TokenList(tokens, rows[-1].id if len(rows) == PAGE else "")
 
-    def revoke(self, connection: Connection, token: str, now: float) -> Steps:
-        """Remove a token: one's own, or with the scope `users` that of anybody."""
-        accounts = self._accounts
+    def revoke(self, connection: Connection, call: CallId, token: str, now: float) -> Steps:
+        """Remove a token: one's own, or with the scope `users` that of anybody. The connections and sessions that were
+        made with it end; a caller that has come with it is logged out."""
+        accounts, user = self._accounts, connection.identity.key
         owner = None if accounts.is_admin(connection) else accounts.own_user(connection, now)
         reply: Reply = yield RemoveToken(accounts.storage.new_write_id(), token, owner)
         if isinstance(reply.outcome, MaybeApplied):
             self._forget(None)
-        row = value_of(reply.outcome)
-        if row is None:
+            if user is not None:
+                self._end(connection, call, token, user, (), reply.now)
+        removed: TokenRemoved | None = value_of(reply.outcome)
+        if removed is None:
             raise accounts.wrong("token", "there is no such token")
-        self._forget(row.digest)
+        self._forget(removed.row.digest)
+        self._end(connection, call, token, ("", removed.row.user), removed.ended, reply.now)
         return Revoked(accounts.storage.durability)
+
+    def _end(
+        self, connection: Connection, call: CallId, token: str, user: UserKey, ended: tuple[str, ...], now: float
+    ) -> None:
+        """Let live connections follow."""
+        identity = connection.identity
+        own = identity.token == token and identity.key == user and connection.state in LIVING
+        self._accounts.end_token(token, user, ended, connection if own else None, now)
+        if own:
+            self._accounts.logins.log_out_here(connection, call, now)
 
     def _owner(self, connection: Connection, user: str | None, now: float) -> str:
         """The user that a call is about. Raises RpcError if that is another one than the caller may ask about."""

@@ -19,7 +19,8 @@ NOWHERE: Final = Address()
 
 class Revocations:
     """`generation`: how many there were. `records`: the time before which credentials do not count, by user.
-    `recent`: the users that were revoked outright while verifications were in flight, each with the generation.
+    `recent`: the users that were revoked outright while verifications were in flight, each with the generation, and
+    `tokens` those of the store that were removed meanwhile.
     `asks`: the tables of what is in flight."""
 
     def __init__(self, shared: Shared) -> None:
@@ -29,6 +30,7 @@ class Revocations:
         self.generation = 0
         self.records: dict[UserKey, float] = {}
         self.recent: dict[UserKey, int] = {}
+        self.tokens: dict[str, int] = {}
         self.asks: list[Sized] = []
 
     def add(self, user: UserKey, not_before: float | None, now: float) -> None:
@@ -51,11 +53,20 @@ class Revocations:
             self.recent.clear()
         self.recent[user] = self.generation
 
+    def add_token(self, token: str) -> None:
+        """A token was removed."""
+        self.generation += 1
+        if len(self.tokens) >= self._most:
+            self._all_refused = self.generation
+            self.tokens.clear()
+        self.tokens[token] = self.generation
+
     def refuses(self, identity: Identity, generation: int) -> bool:
         """Is this identity refused? `generation`: that in which its authenticator was asked."""
         user = identity.key
         assert user is not None
-        return generation < max(self._all_refused, self.recent.get(user, 0)) or self.outdated(identity)
+        removed = 0 if identity.token is None else self.tokens.get(identity.token, 0)
+        return generation < max(self._all_refused, self.recent.get(user, 0), removed) or self.outdated(identity)
 
     def outdated(self, identity: Identity) -> bool:
         """Was this identity made before the time of its user's revocation?"""
@@ -66,6 +77,7 @@ class Revocations:
         """Something in flight has ended. If nothing else is in flight, none of them is needed any more."""
         if not any(self.asks):
             self.recent.clear()
+            self.tokens.clear()
 
 
 def made_since(not_before: float | None, identity: Identity) -> bool:

@@ -137,7 +137,7 @@ class Stored:
         if user.disabled:
             return Refused("the user is disabled")
         scopes = granted(token.scopes, user.scopes)
-        identity = Identity(user.user, scopes, token.expires_at, issued_at=token.created_at)
+        identity = Identity(user.user, scopes, token.expires_at, issued_at=token.created_at, token=token.id)
         if not self._shared.expired(identity, now):
             self._seen(user, token, now)
         return identity

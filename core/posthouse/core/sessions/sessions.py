@@ -234,6 +234,15 @@ class Sessions:
         if but is None:
             self._chores.tell(EndSessions(self._chores.write_id(), user), now, of=user, known=own)
 
+    def end_with_token(
+        self, token: str, user: UserKey, ended: Iterable[str], now: float, *, stays: Connection | None
+    ) -> None:
+        """A token of this user was removed, or may have been: its sessions end, which the store has `ended`. `stays`:
+        the connection that only leaves its session."""
+        attached = (id for id in self.by_user.get(user, ()) if self.records[id].row.identity.token == token)
+        for id in tuple(dict.fromkeys((*attached, *ended))):
+            self.end(id, "revoked", now, but=stays, reason=REVOKED)
+
     def replace(self, session: str, public_id: str, now: float, *, by: Connection) -> bool:
         """Another connection takes the place of the one with this public id, if that belongs to this session. Returns
         whether it is closed for that."""

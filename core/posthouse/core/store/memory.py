@@ -36,6 +36,7 @@ from .requests import (
     ResumeSession,
     SessionAdded,
     Sweep,
+    TokenRemoved,
     Touch,
     UpdateSession,
     UserChanged,
@@ -194,7 +195,9 @@ class MemoryStore:
         if row is None or request.user not in (None, row.user):
             return Done()
         self._drop_token(row.id)
-        return Done(row)
+        own = self.by_user.get(("", row.user), ())
+        made = sorted(session for session in own if self.sessions[session].identity.token == row.id)
+        return Done(TokenRemoved(row, self._end_these(made)))
 
     def _drop_token(self, token: str) -> None:
         row = self.tokens.pop(token)

@@ -101,11 +101,19 @@ class ListTokens(Struct, frozen=True, gc=False):
 
 
 class RemoveToken(Struct, frozen=True, gc=False):
-    """Done(TokenRow | None): the token that was removed. `user`: only if it is a token of this user."""
+    """Remove a token, and end the sessions in the namespace "" that were made with it. Done(TokenRemoved | None): there
+    was none. `user`: only if it is a token of this user."""
 
     id: str
     token: str
     user: str | None = None
+
+
+class TokenRemoved(Struct, frozen=True, gc=False):
+    """The row as it was, and the ids of the sessions that have ended."""
+
+    row: TokenRow
+    ended: tuple[str, ...] = ()
 
 
 # Sessions

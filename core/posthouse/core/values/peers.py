@@ -106,7 +106,7 @@ UserKey = tuple[str, str]
 class Identity(Struct, frozen=True, gc=False):
     """The identity of a caller. `user` is None for an anonymous one. `scopes` is sorted; `*` stands for every scope.
     `expires_at` is Unix seconds, or None for never. `issued_at`, in Unix seconds too, is when its credentials were made
-    (None: that is not known).
+    (None: that is not known). `token`: the id of the token of the store that has proven it, with which it ends.
 
     A user is a name in a `namespace`: the same name in another namespace is another user. The identity that an
     authenticator returns gets the namespace of the authenticator. `scopes` may be given as any collection of strings.
@@ -118,6 +118,7 @@ class Identity(Struct, frozen=True, gc=False):
     expires_at: float | None = None
     namespace: str = ""
     issued_at: float | None = None
+    token: str | None = None
 
     def __post_init__(self) -> None:
         if self.scopes != ():

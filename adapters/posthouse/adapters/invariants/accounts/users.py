@@ -61,6 +61,10 @@ def who_is_in(gateway: Gateway) -> None:
     for identity in known:
         if identity.user is not None and not identity.namespace:
             must(may_be_in(identity, gateway), "users: a user is in who may not be", identity)
+    rows = [each.identity for each in store.sessions.values()]
+    for identity in (*known, *rows):
+        counts = identity.token is None or identity.token in store.tokens or identity.expires_at is not None
+        must(counts or bool(identity.namespace), "users: a token that was removed has left something", identity)
     digests = {row.digest for row in store.tokens.values()}
     for name, digest in cache.records:
         expires_at = cache.records[name, digest].identity.expires_at

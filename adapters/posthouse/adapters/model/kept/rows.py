@@ -33,6 +33,7 @@ from posthouse.core.store.requests import (
     ResumeSession,
     SessionAdded,
     Sweep,
+    TokenRemoved,
     Touch,
     UpdateSession,
     UserChanged,
@@ -127,7 +128,13 @@ class Rows:
             known = tokens.get(request.token)
             if known is None or (request.user is not None and known.user != request.user):
                 return Done()
-            return Done(tokens.pop(known.id))
+            made = sorted(
+                id
+                for id, each in self.sessions.items()
+                if each.user == ("", known.user) and each.identity.token == known.id
+            )
+            self.sessions = {id: each for id, each in self.sessions.items() if id not in made}
+            return Done(TokenRemoved(tokens.pop(known.id), tuple(made)))
         row = request.row
         if row.user not in self.users:
             return UNKNOWN

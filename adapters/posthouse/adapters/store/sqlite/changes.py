@@ -23,6 +23,7 @@ from posthouse.core.store.requests import (
     ResumeSession,
     SessionAdded,
     Sweep,
+    TokenRemoved,
     Touch,
     UpdateSession,
     UserChanged,
@@ -171,7 +172,8 @@ class Changes:
         if row is None or request.user not in (None, row.user):
             return Done()
         self._db.execute("DELETE FROM tokens WHERE id = ?", (row.id,))
-        return Done(row)
+        own = [session_row(columns) for columns in self._db.execute(SESSIONS_OF, ("", row.user, ""))]
+        return Done(TokenRemoved(row, self._end(each.id for each in own if each.identity.token == row.id)))
 
     # Sessions
 

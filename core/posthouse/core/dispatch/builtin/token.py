@@ -17,7 +17,7 @@ class TokenMethods(Part):
     declared: ClassVar[dict[str, Declared]] = {
         "create": Declared(public=False, later=True),
         "list": Declared(public=False, later=True),
-        "revoke": Declared(public=False, later=True),
+        "revoke": Declared(public=False, changes=True),
     }
 
     @classmethod
@@ -44,6 +44,7 @@ class TokenMethods(Part):
         return page
 
     def revoke(self, token: str) -> Revoked:
-        """Remove a token by its id: one of the caller's, or with the scope `users` anybody's."""
-        revoked: Revoked = self.begin(self.tables.tokens.revoke(self.caller, token, self.now))
+        """Remove a token by its id: one of the caller's, or with the scope `users` anybody's. The connections and
+        sessions that were made with it end."""
+        revoked: Revoked = self.begin(self.tables.tokens.revoke(self.caller, self.call, token, self.now))
         return revoked
