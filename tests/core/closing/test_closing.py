@@ -228,3 +228,13 @@ def test_bytes_that_were_held_while_a_connection_was_verified_are_forgotten_when
     world.take()
     world.at(10.0)
     assert world.closes() == []
+
+
+def test_the_end_of_an_exchange_is_not_told_if_nobody_listens() -> None:
+    world = World()
+    world.gateway._shared.exchanges_told = False
+    one = world.connect("http")
+    world.call(one, "connection.ping")
+    world.take()
+    world.gateway.disconnected(one, None, 0.0)
+    assert world.gateway.outbox == []
