@@ -24,6 +24,7 @@ from posthouse.core.values.peers import Identity
                     "expires_at": 5.0,
                     "namespace": "idp",
                     "issued_at": 1.0,
+                    "token": None,
                 }
             },
         ),

@@ -148,10 +148,8 @@ def test_a_peer_that_is_printed_shows_no_header() -> None:
         "'/rpc', headers=<2 fields>)"
     )
     caller = Caller(ConnectionId(1), "x", peer, ANONYMOUS)
-    assert (
-        repr(caller)
-        == "Caller(1, 'x', 'http', Identity(user=None, scopes=(), expires_at=None, namespace='', issued_at=None, token=None))"
-    )
+    identity = "Identity(user=None, scopes=(), expires_at=None, namespace='', issued_at=None, token=None)"
+    assert repr(caller) == f"Caller(1, 'x', 'http', {identity})"
 
 
 def test_the_size_of_headers_is_that_of_their_names_and_values() -> None:
