@@ -1,7 +1,5 @@
-"""The workload of the sample service: what its clients send in a storm, and which outcomes each call may have.
-
-This module does not know which faults links and server have.
-"""
+"""The workload of the sample service: what its clients send in a storm, and which outcomes each call may have. This
+module does not know which faults links and server have."""
 
 from __future__ import annotations
 
