@@ -407,6 +407,94 @@ async def test_a_call_of_the_application_that_is_no_handshake_returns(app: Appli
             await app({"type": "telnet"}, ends.receive, ends.send)
 
 
+# Clients that leave
+
+
+async def test_the_call_of_a_client_that_leaves_is_cancelled_at_once() -> None:
+    service = Service("waiting", public=True)
+    began, cancelled = anyio.Event(), anyio.Event()
+
+    @service.method
+    async def wait() -> None:
+        began.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            cancelled.set()
+
+    async with hand(asgi(service)) as server:
+        data = text("wait")
+        request = server.begin("POST", "/rpc", (JSON, (b"content-length", b"%d" % len(data))))
+        request.body(data)
+        await began.wait()
+        request.leave()
+        await cancelled.wait()
+        await request.end()
+        assert request.sent.waiting == []
+
+
+class Verifying:
+    """A service that verifies when `verified` is set, and what its body is read for."""
+
+    def __init__(self) -> None:
+        self.service = Service("verifying")
+        self.asked, self.verified = anyio.Event(), anyio.Event()
+
+        @self.service.authenticator("bearer")
+        async def read_token(bearer: Bearer) -> Identity | None:
+            self.asked.set()
+            await self.verified.wait()
+            return ADA
+
+        @self.service.method
+        def length(text: str) -> int:
+            return len(text)
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 3])
+async def test_a_client_that_leaves_while_its_credentials_are_verified_is_noticed(ahead: int) -> None:
+    verifying = Verifying()
+    config = Config(require_authentication=True, max_message_bytes_unauthenticated=10)
+    async with hand(asgi(verifying.service, config=config)) as server:
+        headers = (JSON, (b"content-length", b"100"), (b"authorization", b"Bearer a"))
+        request = server.begin("POST", "/rpc", headers)
+        for _ in range(ahead):
+            request.body(b" " * 10, more=True)
+        await verifying.asked.wait()
+        request.leave()
+        await request.end()
+        assert request.sent.waiting == []
+
+
+async def test_a_body_that_comes_while_credentials_are_verified_is_read_up_to_a_bound_and_then_taken_in_order() -> None:
+    verifying = Verifying()
+    config = Config(require_authentication=True, max_message_bytes_unauthenticated=10, read_bytes=4_096)
+    async with hand(asgi(verifying.service, config=config)) as server:
+        data = text("length", ["x" * 20_000])
+        headers = (JSON, (b"content-length", b"%d" % len(data)), (b"authorization", b"Bearer a"))
+        request = server.begin("POST", "/rpc", headers)
+        pieces = [data[at : at + 1_000] for at in range(0, len(data), 1_000)]
+        for piece in pieces:
+            request.body(piece, more=piece is not pieces[-1])
+        await verifying.asked.wait()
+        await anyio.wait_all_tasks_blocked()
+        assert len(pieces) - len(request.given.waiting) == 5
+        verifying.verified.set()
+        assert json.loads((await request.response())[2])["result"] == 20_000
+
+
+async def test_a_client_that_is_turned_away_may_have_gone_or_take_nothing() -> None:
+    async with hand(asgi(house(), config=Config(max_connections=1, write_timeout=0.05))) as server:
+        await server.opened()
+        gone = server.begin("GET", "/health")
+        gone.broken = True
+        await gone.end()
+        slow = server.open()
+        slow.slow()
+        await slow.end()
+        assert slow.sent.waiting == []
+
+
 class Scoped(Ends):
     """The ends of a server that has a scope around each `send`, which takes a while."""
 

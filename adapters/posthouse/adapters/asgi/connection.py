@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
 from types import CoroutineType
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +17,7 @@ from posthouse.adapters.loop.runner import Runner
 from posthouse.adapters.server.entrances.endpoints import Endpoints
 from posthouse.core.values.peers import SocketId
 from posthouse.transports.hosted.board import HostedBoard
+from posthouse.transports.hosted.request import HostedRequest
 
 from .scopes import Send
 from .waits import Begun, Wait
@@ -71,6 +73,11 @@ class Connection:
             self._runner.flush_outbox_of_one()
         finally:
             self._in_turn = False
+
+    async def _turn_away(self, request: HostedRequest) -> None:
+        """A limit, or a shut-down, refuses this request. Its client has a while to take that."""
+        with suppress(OSError), anyio.move_on_after(self._board.config.write_timeout):
+            await self._transmit(self._board.turned_away(request))
 
     # The server's actions
 

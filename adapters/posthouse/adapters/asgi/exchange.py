@@ -46,7 +46,7 @@ class Exchange(Connection):
         if id is None:
             if first is not None:
                 first.close()
-            await self._transmit(board.turned_away(request))
+            await self._turn_away(request)
             return
         self._begin(id)
         try:

@@ -44,7 +44,7 @@ class WebSocket(Connection):
         board, address = self._board, read_address(scope)
         id = board.requested(request, address, self._runner.now(), identity=identity, host_scope=scope)
         if id is None:
-            await self._transmit(board.turned_away(request))
+            await self._turn_away(request)
             return
         self._begin(id)
         try:
@@ -78,7 +78,7 @@ class WebSocket(Connection):
 
     def _tell_left(self, code: int) -> None:
         self._board.left(self._id, code, self._runner.now())
-        self._flush()
+        self._end()  # nothing is sent any more, though the turn that says so may be yet to come
 
     async def _write(self) -> None:
         while self.open:
