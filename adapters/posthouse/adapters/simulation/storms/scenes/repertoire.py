@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from msgspec import Struct
 from msgspec.json import decode
 from posthouse.adapters.invariants import Violation
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.simulation.storms.catalogue.conversations import CONVERSATIONS, converse
+from posthouse.adapters.simulation.storms.episodes.hosted import Hosted
 from posthouse.adapters.simulation.storms.episodes.publishing.episode import Publishing
 from posthouse.adapters.simulation.storms.episodes.rows import Requests
 from posthouse.adapters.simulation.storms.episodes.sessions.sessions import Sessions
@@ -50,14 +51,20 @@ KNOWN: Final[dict[str, list[str]]] = decode(
 """The lines of each scene, by its name. `python -m tests.simulation.scenes` writes them anew."""
 
 
-EPISODES: Final[tuple[type[Requests] | type[Sessions] | type[Users] | type[Publishing], ...]] = (
-    *(Users, Requests, Sessions, Publishing),
-)
-"""What the storms of a seed play once each, with a gateway or a store alone."""
+EPISODES: Final[tuple[Callable[[Stream], Episode], ...]] = (Users, Requests, Sessions, Publishing, Hosted)
+"""What the storms of a seed play once each: with a gateway or a store alone, and under an ASGI server."""
 
 PARTS: Final = 16
 ACTS: Final = 12
 """A storm leads one of so many parts of all conversations, and performs one of so many parts of all scenes."""
+
+
+class Episode(Protocol):
+    """What a storm plays behind its world."""
+
+    def run(self) -> int:
+        """Play it. Returns the number of its steps. Raises Violation."""
+        ...
 
 
 class Performed(Struct, frozen=True):
