@@ -206,6 +206,15 @@ def test_a_head_that_came_through_a_trusted_proxy_is_not_known() -> None:
         host.whole(call(), b"{}", proxy)
 
 
+def test_a_body_that_may_not_be_read_yet_is_given_again() -> None:
+    host = Host(Config(require_authentication=True, max_message_bytes_unauthenticated=10), service=guarded())
+    socket = host.board.requested(call((b"authorization", b"Bearer right"), size=len(ADD)), HERE, host.now)
+    assert socket is not None
+    host.sent[socket] = []
+    assert not host.board.received_body(socket, ADD, host.now, more=False)
+    host.run()
+
+
 # Limits
 
 

@@ -82,10 +82,9 @@ class Exchange(Connection):
                 await anyio.lowlevel.checkpoint()  # a host may repeat the end of the body, and never wait
 
     def _take(self, data: bytes) -> None:
-        if self._may_read:
-            self._board.received_body(self._id, data, self._runner.now(), more=self._more)
+        if self._may_read and self._board.received_body(self._id, data, self._runner.now(), more=self._more):
             self._flush()
-        else:
+        else:  # the turn that says so may be yet to come
             if self._ahead is None:
                 self._ahead = deque()
             self._ahead.append((data, self._more))

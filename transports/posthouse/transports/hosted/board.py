@@ -147,13 +147,17 @@ class HostedBoard(Switchboard):
         answer = not_admitted_answer(reason, None, in_json=not request.websocket)
         return answer_response(answer, UNKNOWN, close=False)
 
-    def received_body(self, socket: SocketId, data: bytes, now: float, *, more: bool) -> None:
-        """A piece of the body of a request came, the last one unless there is `more`."""
+    def received_body(self, socket: SocketId, data: bytes, now: float, *, more: bool) -> bool:
+        """A piece of the body of a request came, the last one unless there is `more`. False: it may not be read, and is
+        to be given again behind `StartReading`."""
         state = self._sockets.find(socket)
-        self._sockets.received_bytes += len(data)
-        if state is not None and isinstance(state.codec, HostedExchange):
-            state.codec.receive_body(data, now, more=more)
-            self._run(now, state)
+        if state is None or not isinstance(state.codec, HostedExchange):
+            return True
+        taken = state.codec.receive_body(data, now, more=more)
+        if taken:
+            self._sockets.received_bytes += len(data)
+        self._run(now, state)
+        return taken
 
     def received_message(self, socket: SocketId, message: str | bytes, now: float) -> None:
         """One whole message of a WebSocket came: a text, or a binary one."""

@@ -153,11 +153,11 @@ class HostedExchange(Whole):
             head = Announced(judged.meta, judged.path, judged.headers, self._client, judged.ignored)
             self.output += (Pause(), head)
 
-    def receive_body(self, data: bytes, now: float, *, more: bool) -> None:
-        """A piece of the body came, the last one unless there is `more`."""
+    def receive_body(self, data: bytes, now: float, *, more: bool) -> bool:
+        """A piece of the body came, the last one unless there is `more`. False: it may not be read yet."""
         judged = self._judged
         if self._state is not BODY:
-            return
+            return not self._announced
         assert judged is not None
         body = self._body
         if body is None:
@@ -169,6 +169,7 @@ class HostedExchange(Whole):
             self._move(REQUEST)
             client, ignored = self._client, judged.ignored
             self.output.append(Exchange(body.take(), judged.meta, judged.path, judged.headers, client, ignored))
+        return True
 
     @property
     def buffered(self) -> int:

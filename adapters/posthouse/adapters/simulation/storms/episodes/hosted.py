@@ -71,6 +71,7 @@ class Hosted:
         self._tokens = 0
         self._failed: BaseException | None = None
         self._over = False
+        self._shuts_down = False
         self._runner: Runner | None = None
         self._endpoints: Endpoints | None = None
         self._app: Final = asgi(shop(lambda: self._now, self._running, self.ended, self.closed), config=self._config)
@@ -156,6 +157,7 @@ class Hosted:
                     await anyio.sleep(self._stream.pick((0.0, 0.0, 0.1, 1.0)))
                 if self._stream.happens(300):
                     self._app.shut_down()
+                    self._shuts_down = True
                     for each in self._calls:
                         each.closing = True
             open_ones = [client for client in self._calls if client.ended is None]
@@ -220,6 +222,7 @@ class Hosted:
         running = sum(each.ended is None for each in self._calls)
         ends.scope["crowded"] = running >= self._config.max_connections
         self._calls.append(ends)
+        ends.closing = self._shuts_down
         MARK.set(mark)
         await ends.run(self._app)
         error = ends.error
