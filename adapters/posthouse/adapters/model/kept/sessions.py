@@ -115,6 +115,11 @@ class Sessions:
             at_once = method == "session.list" and given is not None and connection.identity.key is None
             return (None,) if at_once else AT_ONCE
         question.call, question.connection = number, connection
+        request = question.request
+        if isinstance(request, EndSession) and request.session != own:
+            must(
+                request.user == connection.identity.key, "sessions: a caller ends the session of another user", request
+            )
         if given is not None and method == "session.resume":
             question.replaces, question.proving = given.replaces, given.replaces is not None
         return None

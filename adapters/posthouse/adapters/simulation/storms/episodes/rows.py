@@ -3,6 +3,7 @@ must be those of the model."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from posthouse.adapters.invariants import must
@@ -24,35 +25,38 @@ MANY: Final = 40
 
 
 class Requests:
-    """One episode."""
+    """One episode of each kind."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream: Final = stream
         self._held = 0
-        store = MemoryStore(self._hold)
-        self._compared: Final = Compared(store)
-        self._draws: Final = Draws(stream.choose(SEEDS), store)
+        self._compared = Compared()
+        self._draws = Draws(0, self._compared.store)
 
     def _hold(self, size: int) -> None:
         self._held += size
 
     def run(self) -> int:
-        """Perform the episode. Returns the number of its steps. Raises Violation."""
-        made = self._stream.pick((self._drawn, self._scripted, self._rotated, self._many))()
-        for request in made:
+        """Perform the episodes. Returns the number of their steps. Raises Violation."""
+        return sum(map(self._perform, (self._drawn, self._drawn, self._scripted, self._rotated, self._many)))
+
+    def _perform(self, make: Callable[[], Iterable[Request]]) -> int:
+        self._held, steps = 0, 0
+        store = MemoryStore(self._hold)
+        self._compared = Compared(store)
+        self._draws = Draws(self._stream.choose(SEEDS), store)
+        for request in make():
             self._compared.perform(request)
-            store = self._compared.store
             size = sum(row.size for row in store.users.values()) + sum(row.size for row in store.tokens.values())
             size += sum(row.size for row in store.sessions.values())
             must(self._held == size, "flow: the bytes of rows are counted", request)
+            steps += 1
         self._compared.check()
-        return len(made)
+        return steps
 
-    def _drawn(self) -> list[Request]:
+    def _drawn(self) -> Iterator[Request]:
         # A request depends on the rows that those before have left: it is drawn when its turn comes.
-        for _ in range(REQUESTS - 1):
-            self._compared.perform(self._draws.request())
-        return [self._draws.request()]
+        return (self._draws.request() for _ in range(REQUESTS))
 
     def _scripted(self) -> list[Request]:
         return script()

@@ -101,6 +101,9 @@ class Answers(Episode):
             )
         elif method == "session.end":
             ended = params.get("session", asked.session)
+            known = self.facts.sessions.get(ended or "")
+            own = known is not None and known.user in (asked.user or "", caller.user or "")
+            must(own or ended in caller.had, "sessions: a caller has ended the session of another user", ended)
             self.facts.end(ended, self.step)
             must(ended not in self.store.rows.sessions, "sessions: a session has not ended", ended)
             self._nobody_is_in(ended, one)

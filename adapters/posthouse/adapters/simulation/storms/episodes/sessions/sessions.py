@@ -63,7 +63,7 @@ class Sessions(Answers):
                 self._some(stream.pick(("session.get", "session.get", "session.list")), {})
             case 8:
                 other = stream.pick((None, stream.pick([*self.facts.sessions] or ["x" * 22])))
-                if stream.happens(500):
+                if stream.happens(700):
                     self._some("session.end", {} if other is None else {"session": other})
             case 9:
                 token, wish = stream.pick(NAMES), stream.pick(({}, {"session": True}))
@@ -74,7 +74,7 @@ class Sessions(Answers):
                 self._members += 1
                 self._some("keep", {"member": f"m{self._members}"})
             case 11:
-                self._some("once", {"number": stream.pick((1, 1, 2))}, stream.pick(KEYS))
+                self._say_once(1 + stream.choose(3))
             case 12:
                 others = list(self.callers)
                 if others:
@@ -83,7 +83,7 @@ class Sessions(Answers):
                 self.pass_time(stream.pick((0.1, 1.0, 6.0, 15.0, 61.0)))
             case 14 if stream.happens(200):
                 self._crash()
-            case 14 if stream.happens(200):
+            case 14 if stream.happens(400):
                 user = stream.pick(NAMES)
                 self.keys.revoked(f"user {user}", self.handlers)
                 for known in self.facts.sessions.values():
@@ -99,6 +99,14 @@ class Sessions(Answers):
         others = [one for one, caller in self.callers.items() if caller.kind != "http" and caller.open]
         if others:
             self.call(self.stream.pick(others), name, params, key)
+
+    def _say_once(self, times: int) -> None:
+        """A caller makes a call with a key, perhaps several times at once."""
+        stream = self.stream
+        others = [one for one, caller in self.callers.items() if caller.kind != "http" and caller.open]
+        one, key, number = stream.pick(others or [ConnectionId(0)]), stream.pick(KEYS), stream.pick((1, 1, 2))
+        for _ in range(times):
+            self.call(one, "once", {"number": number}, key)
 
     def _key(self) -> tuple[str, str]:
         """The key of a session: the newest one most of the time."""
