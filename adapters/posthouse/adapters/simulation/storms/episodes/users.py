@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from msgspec import Struct, json
-from msgspec.structs import replace
+from msgspec import json
 from posthouse.adapters.invariants import identity, must, users
+from posthouse.adapters.model.kept.compared import Compared
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.core.gateway import Gateway
 from posthouse.core.operations.operations import Failed, Hashed, Matched, Refused
+from posthouse.core.service.accounts import SessionsOption
 from posthouse.core.service.authenticators import Basic, Bearer
 from posthouse.core.service.service import Service
-from posthouse.core.store.memory import MemoryStore
 from posthouse.core.store.outcomes import MaybeApplied
-from posthouse.core.store.requests import RemoveToken
+from posthouse.core.store.requests import AddSession, ChangeUser, RemoveToken
 from posthouse.core.values.config import Config
 from posthouse.core.values.effects import (
     Answer,
@@ -30,7 +30,9 @@ from posthouse.core.values.effects import (
     Transmit,
 )
 from posthouse.core.values.lifecycle import AuthFailed, CallFailed, Event
-from posthouse.core.values.peers import Address, ConnectionId, Kind, Peer
+from posthouse.core.values.peers import Address, ConnectionId, OperationId, Peer
+
+from .told import Asked, Facts, Peering
 
 STEPS: Final = 80
 WALL: Final = 1_700_000_000.0
@@ -39,39 +41,12 @@ PASSWORDS: Final = ("one", "two")
 ADMIN: Final = "root"
 
 
-class Asked(Struct, frozen=True):
-    """A call without an answer: its method and parameters, and the step in which it was made."""
-
-    method: str
-    params: dict[str, Any]
-    step: int
-
-
-class Peering(Struct, eq=False):
-    """A connection: the credentials with which it came, or last logged in, and the step of that; its calls."""
-
-    credentials: object
-    step: int
-    kind: Kind
-    calls: dict[int, Asked]
-
-
-class Facts(Struct):
-    """What callers were told, with the step of it: who is disabled; the tokens, by their ids; those that were
-    revoked. `enabled`: when somebody last asked to enable a user."""
-
-    disabled: dict[str, int] = {}
-    enabled: dict[str, int] = {}
-    tokens: dict[str, str] = {}
-    revoked: dict[str, int] = {}
-
-
 class Users:
     """One episode. `outside`: the store is outside, and answers when its turn comes."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream: Final = stream
-        self._outside: Final = MemoryStore() if stream.happens(600) else None
+        self._outside: Final = Compared() if stream.happens(600) else None
         config = Config(
             heartbeat_interval=None,
             credential_cache=stream.pick((60.0, 0.0, 5.0)),
@@ -83,7 +58,8 @@ class Users:
             max_users=stream.pick((1_000_000, 2, 3)),
             max_tokens_per_user=stream.pick((100, 2)),
         )
-        service = Service("users", public=True, registration="open")
+        sessions: SessionsOption = "login" if self._outside is not None and stream.happens(500) else "off"
+        service = Service("users", public=True, registration="open", sessions=sessions)
         self.gateway: Final = Gateway(service, config, wall=WALL, entropy=stream.entropy)
         if self._outside is not None:
             self.gateway.use_external_store("memory")
@@ -92,6 +68,7 @@ class Users:
         self._ids = 0
         self._peers: Final[dict[ConnectionId, Peering]] = {}
         self._waiting: Final[list[AskStore | HashPassword | ComparePassword]] = []
+        self._asked_in: Final[dict[OperationId, int]] = {}
         self._facts: Final = Facts()
         self._unsure: Final[dict[str, None]] = {}
         self._root = ConnectionId(0)
@@ -112,7 +89,7 @@ class Users:
         self._settle()
         store = self._outside or self.gateway.store
         assert store is not None
-        store.users[ADMIN] = replace(store.users[ADMIN], scopes=("users",))
+        store.perform(ChangeUser("scopes", ADMIN, scopes=("users",)))
         self._log_in(root, Basic(ADMIN, "root"))
         self._settle()
         self._root = root
@@ -236,6 +213,8 @@ class Users:
             return Failed()
         applied = not (fails and self._stream.happens(500))
         outcome = self._outside.perform(asked.request) if applied else None
+        if isinstance(asked.request, AddSession):
+            self._facts.made[asked.request.row.id] = self._asked_in[asked.operation]
         if fails:
             self._unsure_of(asked)
         return MaybeApplied() if fails else outcome
@@ -252,6 +231,7 @@ class Users:
         for effect in effects:
             if isinstance(effect, AskStore | HashPassword | ComparePassword):
                 self._waiting.append(effect)
+                self._asked_in[effect.operation] = self._step
             elif isinstance(effect, Transmit):
                 self._answered(effect.connection, json.decode(effect.data))
             elif isinstance(effect, Answer):
@@ -286,13 +266,23 @@ class Users:
             others = [each for each in self.gateway._connections.by_user.get(("", user), {}) if each != one]
             closing = [each for each in others if self._was_there_before(each, asked.step)]
             must(not closing, "users: a connection goes on although the password was changed", user)
+            if params["old"] != params["new"]:  # hashes have no salt here
+                self._check_sessions(user, asked.step)
         elif asked.method == "user.disable":
+            if params["disabled"]:
+                self._check_sessions(params["user"], asked.step)
             if params["disabled"] and facts.enabled.get(params["user"], -1) < asked.step:
                 facts.disabled[params["user"]] = self._step
         elif asked.method == "token.create":
             facts.tokens[result["id"]] = result["token"]
         elif asked.method == "token.revoke":
             facts.revoked[params["token"]] = self._step
+
+    def _check_sessions(self, user: str, step: int) -> None:
+        """A user has another password, or is disabled: no session is left that it had when that was asked for."""
+        rows = {} if self._outside is None else self._outside.store.sessions
+        old = [id for id, row in rows.items() if row.user == ("", user) and self._facts.made[id] < step]
+        must(not old, "users: a session goes on although its user was changed", user, *old)
 
     def _was_there_before(self, one: ConnectionId, step: int) -> bool:
         """Is this connection of the same user, and does it go on after this input?"""
@@ -344,7 +334,7 @@ class Users:
         verifications = gateway._verifications
         left = (gateway._procedures.records, verifications.looked_up, verifications.passwords.running)
         must(not any(left) and not gateway._operations.records, "rest: something is left of users that have gone")
-        store = self._outside or gateway.store
+        store = gateway.store if self._outside is None else self._outside.store
         assert store is not None
         orphans = [id for id in store.tokens if id not in self._facts.tokens and id not in self._unsure]
         must(not orphans, "users: a token is left of which nobody was told", *orphans)
