@@ -306,11 +306,8 @@ class SampleWorkload:
         # An exchange whose session ends, or is replaced, before its answer gets the reason in place of it.
         scenario = self._scenario
         refused = (scenario.guarded or scenario.keeps) and error.code in (UNAUTHENTICATED, FORBIDDEN)
-        refused = (
-            refused
-            or (scenario.keeps and error.code in GONE)
-            or (scenario.faults.revoke > 0 and error.code == FORBIDDEN)
-        )
+        revoked = scenario.faults.revoke > 0 and error.code == FORBIDDEN
+        refused = refused or revoked or (scenario.keeps and error.code in GONE)
         if not refused and not may_fail_with(method, error):
             raise Violation("answering: a call got an error that it cannot have", call, repr(error))
 
