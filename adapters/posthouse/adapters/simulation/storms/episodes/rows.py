@@ -11,7 +11,16 @@ from posthouse.adapters.model.kept.compared import Compared
 from posthouse.adapters.simulation.chance import Stream
 from posthouse.adapters.store.draws import IDENTITIES, IDLE, Draws, digest, script, session_of
 from posthouse.core.store.memory import MemoryStore
-from posthouse.core.store.requests import AddSession, EndSession, FindSession, Request, ResumeSession, Sweep, UseSession
+from posthouse.core.store.requests import (
+    AddSession,
+    EndSession,
+    FindSession,
+    ListSessions,
+    Request,
+    ResumeSession,
+    Sweep,
+    UseSession,
+)
 from posthouse.core.store.rows import SessionRow
 
 REQUESTS: Final = 120
@@ -93,6 +102,8 @@ class Requests:
                 made.append(EndSession(f"end {number}", session))
             elif stream.happens(400):
                 made.append(UseSession(f"use {number}", session, digest(f"{int(session)}"), now, IDLE))
-            elif stream.happens(200):
+            elif stream.happens(500):
+                made.append(ListSessions(("", "ada"), now, IDLE))
+            elif stream.happens(300):
                 made.append(Sweep(f"sweep {number}", now, IDLE))
         return made

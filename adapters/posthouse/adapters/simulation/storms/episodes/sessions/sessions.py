@@ -37,12 +37,25 @@ class Sessions(Answers):
 
     def run(self) -> int:
         """Perform the episode. Returns the number of its steps. Raises Violation."""
+        self._begin()
         for self.step in range(1, STEPS + 1):
             self._act()
         self._come_to_rest()
         return STEPS
 
     # What happens
+
+    def _begin(self) -> None:
+        """Some users come and make sessions: then there is something to come back to."""
+        for name in NAMES[: self.stream.pick((2, 2, 1, 0))]:
+            one = self.connect("websocket", Bearer(name), Caller("websocket", name))
+            self._settle()
+            self.call(one, "session.create", {"data": {}})
+            self._settle()
+
+    def _settle(self) -> None:
+        while self.verifying or self.store.waiting or self.handlers:
+            self.go_on()
 
     def _act(self) -> None:
         stream = self.stream
@@ -62,9 +75,7 @@ class Sessions(Answers):
             case 7:
                 self._some(stream.pick(("session.get", "session.get", "session.list")), {})
             case 8:
-                other = stream.pick((None, stream.pick([*self.facts.sessions] or ["x" * 22])))
-                if stream.happens(700):
-                    self._some("session.end", {} if other is None else {"session": other})
+                self._end(stream.pick((None, stream.pick([*self.facts.sessions] or ["x" * 22]))))
             case 9:
                 token, wish = stream.pick(NAMES), stream.pick(({}, {"session": True}))
                 method = stream.pick(("auth.login", "auth.login", "auth.refresh", "auth.logout"))
@@ -84,13 +95,7 @@ class Sessions(Answers):
             case 14 if stream.happens(200):
                 self._crash()
             case 14 if stream.happens(400):
-                user = stream.pick(NAMES)
-                self.keys.revoked(f"user {user}", self.handlers)
-                for known in self.facts.sessions.values():
-                    if known.user == user and known.over is None:
-                        self.facts.end(known.id, self.step)
-                        self._revoked[known.id] = None
-                self.input(lambda: self.gateway.revoke(user, self.now))
+                self._revoke(stream.pick(NAMES))
             case _:
                 for _ in range(1 + stream.choose(4)):
                     self.go_on()
@@ -107,6 +112,32 @@ class Sessions(Answers):
         one, key, number = stream.pick(others or [ConnectionId(0)]), stream.pick(KEYS), stream.pick((1, 1, 2))
         for _ in range(times):
             self.call(one, "once", {"number": number}, key)
+
+    def _end(self, session: str | None) -> None:
+        """Somebody ends a session: its own, or another one. That of another user is refused to those with a user."""
+        known = None if session is None else self.facts.sessions.get(session)
+        user = None if known is None else known.user
+        others = [
+            one for one, caller in self.callers.items() if caller.kind != "http" and caller.user not in (None, user)
+        ]
+        if known is None or not others or self.stream.happens(300):
+            self._some("session.end", {} if session is None else {"session": session})
+        else:
+            self.call(self.stream.pick(others), "session.end", {"session": session})
+
+    def _revoke(self, user: str) -> None:
+        """A user is revoked, perhaps while it makes one call with a key twice."""
+        own = [one for one, caller in self.callers.items() if caller.kind != "http" and caller.user == user]
+        if own and self.stream.happens(700):
+            one = self.stream.pick(own)
+            for _ in range(2):
+                self.call(one, "once", {"number": 1}, f"k{self.step}")
+        self.keys.revoked(f"user {user}", self.handlers)
+        for known in self.facts.sessions.values():
+            if known.user == user and known.over is None:
+                self.facts.end(known.id, self.step)
+                self._revoked[known.id] = None
+        self.input(lambda: self.gateway.revoke(user, self.now))
 
     def _key(self) -> tuple[str, str]:
         """The key of a session: the newest one most of the time."""
@@ -182,8 +213,7 @@ class Sessions(Answers):
         for one in list(self.callers):
             if one in self.callers:
                 self.leave(one)
-        while self.verifying or self.store.waiting or self.handlers:
-            self.go_on()
+        self._settle()
         sessions_at_rest(self.gateway)
         self.store.check()
         gateway = self.gateway
