@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from posthouse.core.values.effects import Disconnect, Multicast, Transmit
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import ConnectionId, Identity, Peer
 
+from tests.core.counting import calls_of
 from tests.core.world import World
 
 NEWS = b'{"jsonrpc":"2.0","method":"news","params":[1]}'
@@ -113,6 +115,19 @@ def test_row_8_a_peer_that_reads_nothing_is_closed_and_a_thousand_others_are_una
     assert world.take() == [Multicast(others, NEWS), Disconnect(slow, MAX_QUEUED_PUSHES, flush=False)]
     assert broadcast(world) == 1000
     assert world.gateway.memory == 0
+
+
+def test_a_slow_peer_makes_a_broadcast_to_many_others_no_dearer() -> None:
+    costs = []
+    for number in (3, 300):
+        world = World()
+        others = [world.connect() for _ in range(number)]
+        for slow in (world.connect("http"), others.pop()):
+            world.gateway.report_held(slow, 10, 0.0)
+        world.take()
+        costs.append(calls_of(partial(broadcast, world)))
+        assert world.take() == [Multicast(others, NEWS)]
+    assert costs[0] == costs[1]
 
 
 def test_a_broadcast_to_slow_peers_only_is_queued() -> None:

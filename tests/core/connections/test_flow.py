@@ -85,6 +85,16 @@ def test_a_slow_peer_does_not_affect_others() -> None:
     assert outbox == [Transmit(TWO, b"push")]
 
 
+def test_slow_peers_are_found_among_few_and_among_many() -> None:
+    machine, _, _ = flow()
+    assert machine.slow_among({ONE: None}) == []
+    machine.hold(ONE, 10, 0.0)
+    assert machine.slow_among({ONE: None, TWO: None}) == [ONE]
+    assert machine.slow_among({TWO: None}) == []
+    machine.hold(TWO, 10, 0.0)
+    assert machine.slow_among({TWO: None}) == [TWO]
+
+
 def test_when_all_bytes_are_sent_reading_resumes_and_the_backlog_is_forgotten() -> None:
     machine, outbox, timers = flow()
     machine.hold(ONE, 10, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from posthouse.core.topics.delivery import encode_publication
 from posthouse.core.values.effects import Disconnect, Multicast, ResumeReading, Transmit
 from posthouse.core.values.peers import ConnectionId
 
+from tests.core.counting import calls_of
 from tests.core.topics.rooms import Rooms
 from tests.core.world import request
 
@@ -64,6 +66,24 @@ def test_a_publication_without_subscribers_is_sent_to_nobody() -> None:
     assert world.heard(one) == []
 
 
+def test_a_slow_peer_makes_a_publication_to_many_others_no_dearer() -> None:
+    costs = []
+    for number in (3, 300):
+        world = Rooms()
+        ones = [world.connect() for _ in range(number)]
+        for one in ones:
+            world.subscribe(one, "lossy.a")
+        stranger = world.connect()
+        world.receive(stranger, batch(("topic.subscribe", {"topic": "lossy.b"}), ("echo", {})))
+        for one in (world.connect(), ones[0]):
+            hold(world, one)
+        world.publish("lossy.a")
+        world.take()
+        costs.append(calls_of(partial(world.publish, "lossy.a")))
+        assert [effect.connections for effect in world.take() if isinstance(effect, Multicast)] == [ones[1:]]
+    assert costs[0] == costs[1]
+
+
 @pytest.mark.parametrize("limit", [{"max_queued_pushes": 2}, {"max_queued_pushes_bytes": 300}])
 def test_a_slow_subscriber_is_closed_by_the_rule_of_its_topic(limit: dict[str, int]) -> None:
     world = Rooms(**limit)
@@ -113,8 +133,24 @@ def test_a_slow_subscriber_gets_what_waits_in_portions() -> None:
     world.publish("lossy.b")
     assert world.heard(slow) == []
     rest = [message["params"] for message in drain(world, slow)]
-    assert [(each["topic"], each["offset"]) for each in rest] == [("lossy.a", 2), ("lossy.b", 1), ("lossy.b", 2)]
+    assert [(each["topic"], each["offset"]) for each in rest] == [("lossy.b", 1), ("lossy.a", 2), ("lossy.b", 2)]
     assert world.gateway.memory == 0
+
+
+def test_a_busy_topic_does_not_hold_up_a_quiet_one_on_its_way_to_a_slow_subscriber() -> None:
+    world = Rooms(write_ahead=1)
+    slow = world.connect()
+    for topic in ("lossy.a", "lossy.b"):
+        world.subscribe(slow, topic)
+    hold(world, slow)
+    for topic in ("lossy.a", "lossy.b", "lossy.b"):
+        world.publish(topic)
+    heard = []
+    for _ in range(4):
+        sent(world, slow, world.gateway._flow.held(slow))
+        heard += [each[0] for each in world.heard(slow)]
+        world.publish("lossy.a")
+    assert heard == ["lossy.a", "lossy.b", "lossy.a", "lossy.b"]
 
 
 def test_replies_and_other_notifications_do_not_wait_for_what_may_be_lost() -> None:
@@ -195,6 +231,22 @@ def test_what_has_waited_for_the_reply_to_a_batch_waits_for_its_slow_peer_then(t
     reply, *events = drain(world, one)
     assert isinstance(reply, list)
     assert what(events) == after
+
+
+def test_a_subscription_without_publications_does_not_hold_up_others_after_its_batch() -> None:
+    world = Rooms()
+    one = world.connect()
+    world.subscribe(one, "lossy.b")
+    world.receive(one, batch(("topic.subscribe", {"topic": "lossy.a"}), ("echo", {}), first=5))
+    (invoke,) = world.invoked()
+    hold(world, one)
+    world.publish("lossy.b")
+    world.complete(invoke.call, None)
+    reply, *events = drain(world, one)
+    assert isinstance(reply, list)
+    assert what(events) == [1]
+    world.publish("lossy.b")
+    assert [each[1] for each in world.heard(one)] == [2]
 
 
 def test_a_topic_that_closes_slow_peers_closes_those_that_let_the_reply_to_a_batch_wait() -> None:

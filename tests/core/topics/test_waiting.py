@@ -63,15 +63,46 @@ def test_a_full_ring_loses_its_oldest_publications_and_tells_which(limits: dict[
     assert (room.records, state.held) == ({}, 0)
 
 
-def test_the_limits_are_those_of_all_rings_of_a_connection() -> None:
+@pytest.mark.parametrize("limits", [{"max_queued_pushes": 4}, {"max_queued_pushes_bytes": 4}])
+def test_the_limits_are_those_of_all_rings_of_a_connection_and_the_longest_loses(limits: dict[str, int]) -> None:
+    room = WaitingRoom(shared(**limits))
+    for offset in (1, 2, 3, 4):
+        room.add(ONE, "a", offset, b"%d" % offset)
+    assert room.add(ONE, "b", 1, b"B") == 1
+    assert room.add(ONE, "b", 2, b"b") == 1
+    assert read(room.take(ONE, "a", inf)) == [{"topic": "a", "from": 1, "to": 2}, b"3", b"4"]
+    assert read(room.take(ONE, "b", inf)) == [b"B", b"b"]
+
+
+def test_a_ring_that_may_lose_nothing_loses_only_its_own() -> None:
     room = WaitingRoom(shared(max_queued_pushes=2))
-    room.add(ONE, "a", 1, b"a")
-    room.add(ONE, "b", 1, b"b")
-    assert room.add(ONE, "c", 4, b"c") == 1
-    assert room.add(ONE, "c", 5, b"c") == 1
-    assert room.add(ONE, "a", 2, b"A") == 1
-    assert read(room.take(ONE, "c", inf)) == [{"topic": "c", "from": 4, "to": 5}]
-    assert read(room.take(ONE, "a", inf)) == [{"topic": "a", "from": 1, "to": 1}, b"A"]
+    room.ring(ONE, "a").loses = False
+    room.add(ONE, "a", 1, b"1")
+    room.add(ONE, "a", 2, b"2")
+    assert room.add(ONE, "b", 1, b"b") == 1
+    assert room.add(ONE, "a", 3, b"3") == 1
+    assert read(room.take(ONE, "b", inf)) == [{"topic": "b", "from": 1, "to": 1}]
+    assert read(room.take(ONE, "a", inf)) == [{"topic": "a", "from": 1, "to": 1}, b"2", b"3"]
+
+
+def test_a_ring_that_was_served_is_the_last_of_all() -> None:
+    room = WaitingRoom(shared())
+    for topic in ("a", "a", "b"):
+        room.add(ONE, topic, 1, b"one")
+    assert room.take_turn(ONE, "a", 1) == [b"one"]
+    assert list(room.records[ONE].rings) == ["b", "a"]
+
+
+def test_those_for_which_something_waits_are_found_among_few_and_among_many() -> None:
+    room = WaitingRoom(shared())
+    assert room.among({ONE: None}) == []
+    room.add(ONE, "a", 1, b"one")
+    room.add(TWO, "a", 1, b"one")
+    three = ConnectionId(3)
+    assert room.among({three: None}) == []
+    assert room.among({TWO: None}) == [TWO]
+    assert room.among({three: None, TWO: None}) == [TWO]
+    assert [room.ring(ONE, "a").waits, room.ring(three, "a").waits] == [True, False]
 
 
 def test_a_ring_that_is_taken_in_portions_tells_each_gap_once() -> None:

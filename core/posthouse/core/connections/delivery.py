@@ -49,20 +49,20 @@ class Delivery:
                 }
                 for user in sorted(dict.fromkeys(several(users, "users")))
             ]
-        backlogs = self._flow.backlogs
         clear: list[ConnectionId] = []
         delivered = 0
         for table in tables:
             delivered += len(table)
-            if not backlogs:
+            slow = self._flow.slow_among(table)
+            for id in slow:
+                self._flow.queue_push(id, self._flow.backlogs[id], payload, now)
+            if not slow:
                 clear.extend(table)
                 continue
-            for id in table:
-                backlog = backlogs.get(id)
-                if backlog is None:
-                    clear.append(id)
-                else:
-                    self._flow.queue_push(id, backlog, payload, now)
+            others = dict.fromkeys(table)
+            for id in slow:
+                del others[id]
+            clear.extend(others)
         if clear:
             self._outbox.append(Multicast(clear, payload))
         return delivered

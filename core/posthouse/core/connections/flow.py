@@ -7,7 +7,7 @@ backlog and nothing is counted: that path must cost nothing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from msgspec import Struct, field
@@ -107,6 +107,12 @@ class Flow:
         age = self._config.max_push_age
         if age is not None and backlog.push_times and now - backlog.push_times[0] > age:
             self._shared.breach(connection, MAX_PUSH_AGE)
+
+    def slow_among(self, connections: Collection[ConnectionId]) -> list[ConnectionId]:
+        """Those of these connections whose peers are slow. The shorter table is searched: mostly that of slow peers."""
+        if len(connections) < len(self.backlogs):
+            return [id for id in connections if id in self.backlogs]
+        return [id for id in self.backlogs if id in connections]
 
     def hold(self, connection: ConnectionId, size: int, now: float) -> None:
         """The socket did not take `size` bytes: from now on payloads are queued here, and reading stops."""

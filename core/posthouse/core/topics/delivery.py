@@ -44,12 +44,14 @@ class TopicDelivery:
         if not subscribers:
             return
         payload = encode_publication(topic, position.epoch, body)
-        backlogs, waiting = self._flow.backlogs, self.waiting.records
-        clear = list(subscribers)
-        if backlogs or waiting:
-            clear = [id for id in clear if not self._queued(id, topic, slow, position.offset, payload, now)]
+        clear, slow_peers = subscribers, self._flow.slow_among(subscribers)
+        if slow_peers or self.waiting.records:
+            clear = subscribers.copy()
+            for id in dict.fromkeys((*slow_peers, *self.waiting.among(subscribers))):
+                if self._queued(id, topic, slow, position.offset, payload, now):
+                    del clear[id]
         if clear:
-            self._outbox.append(Multicast(clear, payload))
+            self._outbox.append(Multicast(list(clear), payload))
 
     def _queued(self, id: ConnectionId, topic: str, slow: Slow, offset: int, payload: bytes, now: float) -> bool:
         """Queue a publication for one subscriber, if it cannot leave at once."""
@@ -85,7 +87,7 @@ class TopicDelivery:
         for topic, ring in list(waiting.rings.items()):
             if ring.unanswered is batch:
                 ring.unanswered = None
-                if ring.loses and connection.id in self._flow.backlogs:
+                if ring.loses and ring.waits and connection.id in self._flow.backlogs:
                     continue  # it waits for its slow peer from now on
                 for payload in self.waiting.take(connection.id, topic, inf):
                     self._flow.push(connection.id, payload, now)
@@ -105,11 +107,12 @@ class TopicDelivery:
     # A slow peer
 
     def _refill(self, connection: ConnectionId, room: int) -> list[bytes]:
-        """A slow peer has taken everything: the next of what waits for it, up to so many bytes."""
+        """A slow peer has taken everything: the next of what waits for it, up to so many bytes. Its topics take
+        turns."""
         waiting = self.waiting.records.get(connection)
         for topic, ring in ({} if waiting is None else waiting.rings).items():
             if ring.unanswered is None:
-                return self.waiting.take(connection, topic, room)
+                return self.waiting.take_turn(connection, topic, room)
         return []
 
 

@@ -29,21 +29,32 @@ class Waits(NamedTuple):
 class Ring(Struct, eq=False):
     """The publications of one topic that wait. Those from `lost_from` to `lost_to` were lost before them; 0 if none
     was. `unanswered`: the batch with the reply to the subscription, which has not left. `loses`: a slow peer may
-    lose some."""
+    lose some. `bytes`: those of the publications."""
 
     queue: deque[Waits] = field(default_factory=deque)
     lost_from: int = 0
     lost_to: int = 0
     unanswered: Batch | None = None
     loses: bool = True
+    bytes: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Is there anything to send?"""
+        return bool(self.queue or self.lost_from)
 
 
 class Waiting(Struct, eq=False):
-    """What waits for one connection, by topic. `number` and `bytes` are those of all publications."""
+    """What waits for one connection, by topic: the topic that is served next comes first. `number` and `bytes` are
+    those of all publications."""
 
     rings: dict[str, Ring] = field(default_factory=dict)
     number: int = 0
     bytes: int = 0
+
+    def losers(self, ring: Ring) -> list[Ring]:
+        """The rings that may have to lose something for a publication in this one."""
+        return [each for each in self.rings.values() if each.loses] if ring.loses else [ring]
 
 
 class WaitingRoom:
@@ -66,24 +77,39 @@ class WaitingRoom:
         waiting = self.records.get(connection)
         return None if waiting is None else waiting.rings.get(topic)
 
+    def among(self, connections: dict[ConnectionId, None]) -> list[ConnectionId]:
+        """Those of these connections for which something waits, or may have to."""
+        if len(connections) < len(self.records):
+            return [id for id in connections if id in self.records]
+        return [id for id in self.records if id in connections]
+
     def add(self, connection: ConnectionId, topic: str, offset: int, payload: bytes) -> int:
-        """Let a publication wait. Returns how many were lost for that: the ring will tell it."""
+        """Let a publication wait. Returns how many were lost for that: their rings will tell it. The ring with the most
+        loses them, so that a busy topic does not take the room of a quiet one; a ring that may lose none loses its
+        own."""
         ring, waiting = self.ring(connection, topic), self.records[connection]
         ring.queue.append(Waits(offset, payload))
-        self._count(waiting, 1, len(payload))
+        self._count(waiting, ring, 1, len(payload))
         lost = 0
-        while ring.queue and (
-            waiting.number > self._config.max_queued_pushes or waiting.bytes > self._config.max_queued_pushes_bytes
-        ):
+        while waiting.number > self._config.max_queued_pushes:
+            self._lose_oldest(waiting, max(waiting.losers(ring), key=lambda each: len(each.queue)))
             lost += 1
-            self._lose_oldest(waiting, ring)
+        while waiting.bytes > self._config.max_queued_pushes_bytes:
+            self._lose_oldest(waiting, max(waiting.losers(ring), key=lambda each: each.bytes))
+            lost += 1
         return lost
 
     def _lose_oldest(self, waiting: Waiting, ring: Ring) -> None:
         oldest = ring.queue.popleft()
-        self._count(waiting, -1, -len(oldest.payload))
+        self._count(waiting, ring, -1, -len(oldest.payload))
         ring.lost_from = ring.lost_from or oldest.offset
         ring.lost_to = oldest.offset
+
+    def take_turn(self, connection: ConnectionId, topic: str, room: float) -> list[bytes]:
+        """Take notifications out of a ring, which is served after all others the next time."""
+        rings = self.records[connection].rings
+        rings[topic] = rings.pop(topic)
+        return self.take(connection, topic, room)
 
     def take(self, connection: ConnectionId, topic: str, room: float) -> list[bytes]:
         """Take notifications out of a ring, up to so many bytes, and one at least: the gap first. An empty ring is
@@ -97,7 +123,7 @@ class WaitingRoom:
             ring.lost_from = 0
         while ring.queue and (not taken or len(ring.queue[0].payload) <= room):
             payload = ring.queue.popleft().payload
-            self._count(waiting, -1, -len(payload))
+            self._count(waiting, ring, -1, -len(payload))
             room -= len(payload)
             taken.append(payload)
         if not ring.queue:
@@ -110,11 +136,12 @@ class WaitingRoom:
         ring = None if waiting is None else waiting.rings.pop(topic, None)
         if waiting is None or ring is None:
             return
-        self._count(waiting, -len(ring.queue), -sum(len(each.payload) for each in ring.queue))
+        self._count(waiting, ring, -len(ring.queue), -ring.bytes)
         if not waiting.rings:
             del self.records[connection]
 
-    def _count(self, waiting: Waiting, number: int, size: int) -> None:
+    def _count(self, waiting: Waiting, ring: Ring, number: int, size: int) -> None:
+        ring.bytes += size
         waiting.number += number
         waiting.bytes += size
         self._shared.hold(size)

@@ -85,6 +85,8 @@ def waiting(gateway: Gateway) -> None:
             must(table.has(id, name), "topics: publications wait for subscribers alone")
             reply = ring.unanswered is not None and ring.unanswered.left > 0
             must(reply or id in backlogs, "topics: publications wait for a slow peer, or for a reply")
+            must(reply or ring.waits, "topics: nothing is recorded as waiting that does not wait")
+            must(ring.bytes == sum(len(each.payload) for each in ring.queue), "topics: what waits is counted")
             first = [ring.lost_to] if ring.lost_from else []
             line = [*first, *(each.offset for each in ring.queue)]
             must(

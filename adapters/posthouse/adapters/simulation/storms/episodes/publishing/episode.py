@@ -34,7 +34,8 @@ IDENTITIES: Final = (STAFF, Identity("staff"), Identity("ada"), Identity())
 KEPT: Final = {
     "kept.a": Kept(4, 20.0),
     "kept.b": Kept(4, 20.0),
-    "lossy": Kept(6, 20.0),
+    "lossy.a": Kept(6, 20.0),
+    "lossy.b": Kept(6, 20.0),
     "plain": Kept(0, 20.0),
     "staff": Kept(3, 20.0),
 }
@@ -45,7 +46,7 @@ def offered() -> Service:
     """The service of an episode."""
     service = Service("publishing", public=True)
     service.topic("kept.*", history=4, ttl=20.0, publish="public")
-    service.topic("lossy", history=6, ttl=20.0, publish="public", slow="drop_oldest")
+    service.topic("lossy.*", history=6, ttl=20.0, publish="public", slow="drop_oldest")
     service.topic("plain", publish="public", subscribe="public")
     service.topic("staff", history=3, ttl=20.0, publish="public", subscribe={"staff"})
 
