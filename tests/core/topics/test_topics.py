@@ -57,6 +57,19 @@ def test_after_the_reply_to_unsubscribe_nothing_comes() -> None:
     assert world.ask(one, "unsubscribe", topic="x" * 300)["data"] == {"topic": "x" * 255}
 
 
+def test_the_end_of_a_subscription_does_not_overtake_a_subscription_that_waits() -> None:
+    world = Rooms(max_calls_per_connection=1)
+    one = world.connect()
+    running = world.begin(one, "echo", [], 1)
+    world.call(one, "topic.subscribe", {"topic": "open.a"}, 2)
+    world.call(one, "topic.unsubscribe", {"topic": "open.a"}, 3)
+    assert world.said(one) == []
+    world.complete(running)
+    assert [(each["id"], "result" in each) for each in world.said(one)] == [(1, True), (2, True), (3, True)]
+    world.publish("open.a")
+    assert world.said(one) == []
+
+
 def test_a_connection_that_has_gone_is_not_subscribed() -> None:
     world = Rooms()
     one, two = world.connect(), world.connect()

@@ -25,7 +25,7 @@ class TopicMethods(Part):
     prefix = "topic."
     declared: ClassVar[dict[str, Declared]] = {
         "subscribe": Declared(public=True, later=True),
-        "unsubscribe": Declared(public=True),
+        "unsubscribe": Declared(public=True, later=True),
         "publish": Declared(public=True, later=True),
         "history": Declared(public=True, later=True),
     }

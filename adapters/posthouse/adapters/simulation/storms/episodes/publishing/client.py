@@ -14,7 +14,7 @@ from posthouse.core.values.peers import ConnectionId
 
 class Asked(Struct):
     """A call without an answer. `ends`: the subscription that it ends, as far as its client knows. `expected`: the
-    offsets of a recovery as they must be, in a tuple."""
+    offsets of a recovery as they must be, in a tuple. `batched`: its answer comes with others."""
 
     method: str
     topic: str
@@ -23,6 +23,7 @@ class Asked(Struct):
     ends: Subscriber | None = None
     expected: tuple[list[int] | None] | None = None
     kept: list[tuple[int, Any]] | None = None
+    batched: bool = False
 
 
 class Sent(Struct):
@@ -65,6 +66,10 @@ class Client(Struct, eq=False):
         if asked is None:
             raise Violation("answering: a client got a reply that matches no call", entry)
         code = entry["error"]["code"] if "error" in entry else None
+        if asked.method == "topic.unsubscribe" and not asked.batched:
+            earlier = (each for id, each in self.asked.items() if id < entry["id"] and each.topic == asked.topic)
+            overtaken = any(each.method == "topic.subscribe" and not each.batched for each in earlier)
+            must(not overtaken, "delivery: an end does not overtake its beginning", entry)
         if asked.method == "topic.unsubscribe" and code in (None, BATCH_REPLY_TOO_LARGE):
             # An error in place of a result that did not fit: the subscription has ended, if there was one.
             current = self.subscribers.get(asked.topic)

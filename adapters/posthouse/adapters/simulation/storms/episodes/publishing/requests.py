@@ -85,4 +85,6 @@ class Requests:
                 entries.append(self.end(client, topic))
         if stream.happens(600):
             entries.append(self._make(client, Asked("wait", "")))
+        for entry in entries:
+            client.asked[entry["id"]].batched = True
         return entries
