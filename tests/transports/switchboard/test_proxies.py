@@ -79,6 +79,21 @@ def test_pipelined_requests_of_a_proxy_have_their_own_clients() -> None:
     assert [host for _, host, _ in board.opened()] == ["192.0.2.1", "192.0.2.2", "2001:db8::1"]
 
 
+def test_requests_that_wait_behind_another_are_not_read_beyond_the_limit_while_their_clients_are_admitted() -> None:
+    board = Behind(max_head_bytes=200)
+    socket = board.proxy()
+    waiting = b"".join(request(b"192.0.2.%d" % number) for number in range(1, 6))
+    board.feed(socket, request(b"192.0.2.9", LATER) + waiting)
+    assert board.stopped == [socket]
+    before = len(board.actions)
+    (later,) = board.waiting
+    board.board.complete(later.call, None, 0.0)
+    board.run()
+    kinds = [type(action).__name__ for action in board.actions[before:]]
+    assert board.take(socket).count(result(3)) == 5
+    assert (kinds.count("StopReading"), kinds.count("StartReading")) == (0, 1)
+
+
 @pytest.mark.unmeasured
 def test_a_request_that_is_cut_anywhere_has_its_client() -> None:
     whole = request(b"192.0.2.1", more=b"X-Forwarded-Proto: https\r\n")

@@ -76,8 +76,9 @@ class Ending(Codec):
 
     def _hold_back(self) -> None:
         """Pause while more bytes wait than the largest head has."""
-        # A client is admitted or refused at once, and then its body does not wait.
-        full = len(self._reader.buffer) > self._config.max_head_bytes and self._arriving is None
+        if self._arriving is not None:
+            return  # its client is admitted or refused at once, and then its body does not wait
+        full = len(self._reader.buffer) > self._config.max_head_bytes
         if full != self._paused and self._state is not CLOSED:
             self._paused = full
             self.output.append(Pause() if full else Resume())
