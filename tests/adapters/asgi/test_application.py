@@ -228,6 +228,50 @@ async def test_a_host_that_repeats_the_end_of_the_body_and_never_waits_is_answer
         assert json.loads(events[1]["body"])["result"] == 5
 
 
+@pytest.mark.parametrize("pieces", [1, 2])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_host_may_give_its_events_in_futures(app: Application, pieces: int) -> None:
+    data = text("add", [1, 2])
+    async with hand(app) as server:
+        for _ in range(3):
+            given = [data] if pieces == 1 else [data[:9], data[9:]]
+            events: list[Any] = []
+
+            def receive(given: list[bytes] = given) -> asyncio.Future[Message]:
+                future = asyncio.get_running_loop().create_future()
+                if given:
+                    body = given.pop(0)
+                    future.set_result({"type": "http.request", "body": body, "more_body": bool(given)})
+                return future
+
+            async def send(event: Any, events: list[Any] = events) -> None:
+                events.append(event)
+
+            scope = server.scope("http", "/rpc", (JSON, (b"content-length", b"%d" % len(data))), method="POST")
+            await app(scope, receive, send)
+            assert (events[0]["status"], json.loads(events[1]["body"])["result"]) == (200, 3)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_future_of_a_request_that_is_turned_away_is_left_to_its_host() -> None:
+    app = asgi(house(), config=Config(max_connections=1))
+    data = text("add", [1, 2])
+    events: list[Any] = []
+
+    def receive() -> asyncio.Future[Message]:
+        return asyncio.get_running_loop().create_future()
+
+    async def send(event: Any) -> None:
+        events.append(event)
+
+    async with hand(app) as server:
+        assert (await server.post("add", [1, 2]))[0] == 200
+        await server.opened()
+        scope = server.scope("http", "/rpc", (JSON, (b"content-length", b"%d" % len(data))), method="POST")
+        await app(scope, receive, send)
+    assert events[0]["status"] == 503
+
+
 async def test_a_call_ends_at_its_deadline(app: Application) -> None:
     async with hand(app) as server:
         data = text("wait")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import anyio
 import pytest
-from posthouse.adapters.asgi.waits import Begun, Wait
+from posthouse.adapters.asgi.waits import Begun, Wait, drop
 
 pytestmark = pytest.mark.anyio
 
@@ -130,6 +132,15 @@ async def test_an_exception_comes_out_and_a_cancellation_goes_in() -> None:
     with anyio.move_on_after(0.01):
         await Begun(wait())
     assert ends == ["cleaned up"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_wait_and_a_drop_take_futures_which_stay_with_their_host() -> None:
+    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    drop(future)
+    assert not future.done()
+    future.set_result(5)
+    assert await Wait().until(future) == 5
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

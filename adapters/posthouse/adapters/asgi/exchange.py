@@ -17,7 +17,7 @@ from posthouse.transports.hosted.request import HostedRequest
 
 from .connection import Connection
 from .scopes import Message, Receive, Scope, read_address
-from .waits import Begun, Wait
+from .waits import Begun, Wait, drop
 
 
 class Exchange(Connection):
@@ -32,10 +32,10 @@ class Exchange(Connection):
         """From its head to its answer."""
         board, now, address = self._board, self._runner.now(), read_address(scope)
         judged = board.find(request, address, identity) if self._ways.eager else None
-        first: Begun[Message] | None = None
+        first: Awaitable[Message] | None = None
         body: bytes | None = None
-        if judged is not None and type(received := receive()) is CoroutineType:
-            first = Begun(received)
+        if judged is not None and type(first := receive()) is CoroutineType:
+            first = Begun(first)
             if first.done and first.value["type"] == "http.request" and not first.value.get("more_body"):
                 body = first.value.get("body", b"")
         if judged is None or body is None:
@@ -45,7 +45,7 @@ class Exchange(Connection):
             id = board.exchanged(request, judged, body, address, now, identity=identity, host_scope=scope)
         if id is None:
             if first is not None:
-                first.close()
+                drop(first)
             await self._turn_away(request)
             return
         self._begin(id)
@@ -53,12 +53,12 @@ class Exchange(Connection):
             if not self._unsent:
                 await self._receive(receive, first)
             elif first is not None:
-                first.close()
+                drop(first)
             await self._drain()
         finally:
             self._end()
 
-    async def _receive(self, receive: Receive, first: Begun[Message] | None) -> None:
+    async def _receive(self, receive: Receive, first: Awaitable[Message] | None) -> None:
         """Take the body. Behind it, wait until the answer is there or the client has gone."""
         self._receiving = Wait()
         most = self._board.config.read_bytes
@@ -69,7 +69,10 @@ class Exchange(Connection):
             if first is None:
                 message = await self._receiving.until(receive())
             else:
-                message = first.value if first.done else await self._receiving.until(first)
+                if isinstance(first, Begun) and first.done:
+                    message = first.value
+                else:
+                    message = await self._receiving.until(first)
                 first = None
             if message is None:
                 return

@@ -36,8 +36,7 @@ class Wait:
     async def until(self, awaited: Awaitable[T]) -> T | None:
         """Wait for this and return its result. None: the wait was interrupted."""
         if self.interrupted:
-            if isinstance(awaited, Coroutine | Begun):
-                awaited.close()
+            drop(awaited)
             return None
         task = self._task
         if task is None:
@@ -107,3 +106,9 @@ class Begun(Generic[T]):
         except StopIteration as end:
             result: T = end.value
             return result
+
+
+def drop(awaited: Awaitable[Any]) -> None:
+    """Nothing waits for this. Futures need nothing: their host has them."""
+    if isinstance(awaited, Coroutine | Begun):
+        awaited.close()
