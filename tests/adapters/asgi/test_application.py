@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 import threading
@@ -10,7 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import anyio
+import anyio.lowlevel
 import pytest
 from posthouse.adapters import LifespanError, Server
 from posthouse.adapters.asgi import Application, asgi
@@ -430,6 +431,20 @@ async def test_a_peer_that_has_gone_while_it_is_sent_to_ends_its_websocket(app: 
         websocket.say(text("add", [1, 2]))
         await websocket.end()
         assert closed == [1006]
+
+
+async def test_a_websocket_whose_messages_are_all_there_lets_others_have_their_turns() -> None:
+    async with hand(asgi(house(), config=Config(frames_per_turn=4))) as server:
+        websocket = await server.opened()
+        for number in range(40):
+            websocket.say(text("add", [number, 0]))
+        answered = [0]
+        while answered[-1] < 40:
+            await anyio.lowlevel.checkpoint()
+            answered.append(len(websocket.sent.waiting))
+        turns = [after - before for before, after in itertools.pairwise(answered)]
+        assert max(turns) <= 8  # trio may run both sides of a turn in either order
+        assert [(await websocket.next())["result"] for _ in range(40)] == list(range(40))
 
 
 async def test_a_websocket_that_its_server_cancels_is_forgotten(app: Application) -> None:
