@@ -161,10 +161,39 @@ def test_there_are_no_more_topics_than_the_limit() -> None:
     post.publish("plain.c", PLAIN)  # the one that was used least recently makes room
     assert (list(post.broker.records), post.shared.held) == (["plain.a", "plain.c"], 0)
     post.attach("plain.c", PLAIN)
-    assert post.publish("plain.d", PLAIN) == Full()
+    assert post.publish("plain.d", PLAIN, sender=b"{}") == Full()
     assert post.attach("plain.d", PLAIN) == Full()
-    assert post.read("kept.d") == Full()
     assert post.publish("plain.a", PLAIN) == Accepted(at(1, 1), b'"offset":1,"data":0')
+
+
+def test_what_the_service_publishes_finds_room() -> None:
+    post = Post(max_topics=1)
+    post.attach("plain.a", PLAIN)
+    assert post.publish("kept.a") == Accepted(at(2, 1), b'"offset":1,"data":0')
+    assert post.offsets("kept.a") == [1]
+    post.publish("kept.b")
+    assert list(post.broker.records) == ["plain.a", "kept.b"]
+
+
+def test_topics_to_which_nothing_was_published_make_room_first() -> None:
+    post = Post(max_topics=2)
+    post.publish("kept.a")
+    for topic in ("kept.b", "kept.c", "kept.d"):
+        post.attach(topic)
+        post.broker.detach(Detach(topic), 0.0)
+    assert list(post.broker.records) == ["kept.a", "kept.d"]
+    post.publish("kept.d", sender=b"{}")
+    post.attach("kept.e")
+    assert list(post.broker.records) == ["kept.d", "kept.e"]
+
+
+def test_a_reader_of_a_topic_that_does_not_exist_makes_none() -> None:
+    post = Post(max_topics=1)
+    post.publish("kept.a")
+    assert post.read("kept.b") == Page(at(2, 0), [])
+    assert post.read("kept.b", since=at(2, 0)) == OtherEpoch()
+    assert (list(post.broker.records), post.offsets("kept.a")) == (["kept.a"], [1])
+    assert post.attach("kept.a", position=at(1, 1)) == Attached(at(1, 1), [])
 
 
 @pytest.mark.parametrize(("limit", "left"), [(37, ["kept.b"]), (38, ["kept.a", "kept.b"]), (39, ["kept.a", "kept.b"])])

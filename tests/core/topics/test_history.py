@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -62,7 +63,26 @@ def test_publications_are_read_in_both_directions() -> None:
     history = kept(3, 4, 5)
     assert [each.offset for each in history.after(3)] == [4, 5]
     assert [each.offset for each in history.after(0)] == [3, 4, 5]
+    assert [each.offset for each in history.after(5)] == []
     assert [each.offset for each in history.before(5)] == [4, 3]
+    assert [each.offset for each in history.before(9)] == [5, 4, 3]
+    assert [each.offset for each in history.before(3)] == []
+    assert list(History(deque()).after(0)) == list(History(deque()).before(9)) == []
+
+
+class Unwalkable(deque[Publication]):
+    """Its elements can be taken by their places alone."""
+
+    def __iter__(self) -> Iterator[Publication]:
+        raise AssertionError
+
+    __reversed__ = __iter__
+
+
+def test_a_page_of_a_long_history_is_found_without_a_walk_through_it() -> None:
+    history = History(Unwalkable(kept(*range(1, 1_000)).kept))
+    assert next(iter(history.after(500))).offset == 501
+    assert next(iter(history.before(500))).offset == 499
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,19 @@ def test_a_key_that_is_too_old_may_be_used_again() -> None:
     assert state.held == len("auseradak")
 
 
+def test_the_keys_of_one_user_do_not_take_the_room_of_others() -> None:
+    for number, known in ((1, True), (2, True), (3, False)):
+        state = shared(max_idempotency_per_identity=2)
+        keys = PublicationKeys(state)
+        keys.keep("a", ADA, b"1", HERE, 0.0)
+        for each in range(number):
+            keys.keep("a", (*BOB[:-1], str(each)), b"1", HERE, 0.0)
+        assert keys.find("a", ADA, b"1", 0.0) == Accepted(HERE, None)
+        assert (keys.find("a", (*BOB[:-1], "0"), b"1", 0.0) is not None) is known
+        state.timers.run(1_000.0)
+        assert (keys.records, keys.by_owner, state.held) == ({}, {}, 0)
+
+
 def test_the_oldest_key_is_forgotten_above_the_limit() -> None:
     for number, known in ((1, True), (2, True), (3, False)):
         keys = PublicationKeys(shared(max_publication_keys=2))

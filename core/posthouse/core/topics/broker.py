@@ -39,12 +39,13 @@ EPOCH_BYTES: Final = 8
 
 class Topic(Struct, eq=False):
     """One topic. `number` finds it in its deadlines. `history` is None while nothing is kept. `used_at`: when it was
-    last published to, or left. `attached`: somebody is subscribed."""
+    last published to, or left. `own`: the service has begun it. `attached`: somebody is subscribed."""
 
     name: str
     number: int
     rule: Rule
     epoch: str
+    own: bool
     offset: int = 0
     history: History | None = None
     attached: bool = False
@@ -59,8 +60,8 @@ class Topic(Struct, eq=False):
 
 class LocalBroker:
     """The topics of one gateway: `records` by name. `idle`: those to which nobody is subscribed, the one that was used
-    last at the end. `with_history`: those that keep something, the one that was last published to at the end. `bytes`:
-    those of all publications that are kept."""
+    last at the end; `blank`: those of them to which nothing was ever published. `with_history`: those that keep
+    something, the one that was last published to at the end. `bytes`: those of all publications that are kept."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -71,6 +72,7 @@ class LocalBroker:
         self.keys = PublicationKeys(shared)
         self.records: dict[str, Topic] = {}
         self.idle: OrderedDict[str, None] = OrderedDict()
+        self.blank: OrderedDict[str, None] = OrderedDict()
         self.with_history: OrderedDict[str, Topic] = OrderedDict()
         self.bytes = 0
         self._timers.on(TOPIC_DUE, self._due)
@@ -83,10 +85,11 @@ class LocalBroker:
             before = self.keys.find(request.topic, request.key, request.data, now)
             if before is not None:
                 return before
-        topic = self._open(request.topic, request.rule, now)
+        topic = self._open(request.topic, request.rule, now, own=request.sender is None)
         if topic is None:
             return Full()
         topic.offset += 1
+        self.blank.pop(topic.name, None)
         body = _body(topic.offset, request.data, request.sender)
         position = topic.position
         if request.key is not None:
@@ -108,13 +111,15 @@ class LocalBroker:
             publications = unseen(topic.history, position, request.position, most, request.room)
         topic.attached = True
         self.idle.pop(topic.name, None)
+        self.blank.pop(topic.name, None)
         return Attached(position, publications)
 
-    def read(self, request: Read, now: float) -> Page | OtherEpoch | Full:
-        """Read some of what is kept."""
-        topic = self._open(request.topic, request.rule, now)
+    def read(self, request: Read, now: float) -> Page | OtherEpoch:
+        """Read some of what is kept. A topic that does not exist is not made for that: it has an epoch that is not used
+        again."""
+        topic = self.records.get(request.topic)
         if topic is None:
-            return Full()
+            return Page(Position(self._epoch(), 0), []) if request.since is None else OtherEpoch()
         self._forget_old(topic, now)
         self._used(topic, now)
         since = request.since
@@ -136,27 +141,32 @@ class LocalBroker:
 
     # Topics
 
-    def _open(self, name: str, rule: Rule, now: float) -> Topic | None:
-        """The topic of this name, a new one if there is none. None: there are too many, and all are in use."""
+    def _open(self, name: str, rule: Rule, now: float, *, own: bool = False) -> Topic | None:
+        """The topic of this name, a new one if there is none. None: there are too many, and all are in use. The `own`
+        publications of the service find room nevertheless."""
         topic = self.records.get(name)
         if topic is not None:
             return topic
-        if len(self.records) >= self._config.max_topics:
-            if not self.idle:
-                return None
-            self._forget(self.records[next(iter(self.idle))])
+        while len(self.records) >= self._config.max_topics and self.idle:
+            self._forget(self.records[next(iter(self.blank or self.idle))])
+        if len(self.records) >= self._config.max_topics and not own:
+            return None
         self._last_number += 1
-        epoch = self._shared.entropy(EPOCH_BYTES).hex()
-        topic = self.records[name] = self._numbers[self._last_number] = Topic(name, self._last_number, rule, epoch)
+        topic = Topic(name, self._last_number, rule, self._epoch(), own)
+        self.records[name] = self._numbers[self._last_number] = topic
         self._used(topic, now)
         return topic
+
+    def _epoch(self) -> str:
+        return self._shared.entropy(EPOCH_BYTES).hex()
 
     def _used(self, topic: Topic, now: float) -> None:
         """A topic was used. One without subscribers is kept for a while from now on."""
         topic.used_at = now
         if not topic.attached:
-            self.idle[topic.name] = None
-            self.idle.move_to_end(topic.name)
+            for table in (self.idle,) if topic.offset else (self.idle, self.blank):
+                table[topic.name] = None
+                table.move_to_end(topic.name)
         self._arm(topic, now)
 
     def _arm(self, topic: Topic, now: float) -> None:
@@ -187,6 +197,7 @@ class LocalBroker:
             self._drop_oldest(topic)
         self._timers.disarm(topic.timer)
         del self.records[topic.name], self._numbers[topic.number], self.idle[topic.name]
+        self.blank.pop(topic.name, None)
 
     # Histories
 

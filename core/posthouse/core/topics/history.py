@@ -41,16 +41,16 @@ class History(Struct, eq=False):
 
     def after(self, offset: int) -> Iterable[Publication]:
         """Those with higher offsets, the oldest first."""
-        found: deque[Publication] = deque()
-        for publication in reversed(self.kept):
-            if publication.offset <= offset:
-                break
-            found.appendleft(publication)
-        return found
+        return map(self.kept.__getitem__, range(self._place(offset + 1), len(self.kept)))
 
     def before(self, offset: int) -> Iterable[Publication]:
         """Those with lower offsets, the newest first."""
-        return (publication for publication in reversed(self.kept) if publication.offset < offset)
+        return map(self.kept.__getitem__, reversed(range(self._place(offset))))
+
+    def _place(self, offset: int) -> int:
+        """Where this offset is, or would be: they follow each other."""
+        first = self.kept[0].offset if self.kept else offset
+        return min(max(offset - first, 0), len(self.kept))
 
 
 def unseen(history: History | None, at: Position, position: Position, most: int, room: int) -> list[Raw] | None:

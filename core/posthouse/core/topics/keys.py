@@ -32,13 +32,14 @@ class Known(Struct, frozen=True, gc=False):
 
 
 class PublicationKeys:
-    """The keys that were used, the oldest first."""
+    """The keys that were used, the oldest first; `by_owner` too, so that nobody takes the room of all others."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._config = shared.config
         self._timer: Timer | None = None
         self.records: OrderedDict[Place, Known] = OrderedDict()
+        self.by_owner: dict[Key, dict[Place, None]] = {}
         shared.timers.on(KEY_EXPIRES, self._expire)
 
     def find(self, topic: str, key: Key, data: bytes, now: float) -> Accepted | KeyTaken | None:
@@ -54,7 +55,11 @@ class PublicationKeys:
         if place in self.records:
             self._drop(place)
         self.records[place] = Known(position, _digest(data), now)
+        own = self.by_owner.setdefault(key[:-1], {})
+        own[place] = None
         self._shared.hold(size_of(place))
+        if len(own) > self._config.max_idempotency_per_identity:
+            self._drop(next(iter(own)))
         if len(self.records) > self._config.max_publication_keys:
             self._drop(next(iter(self.records)))
         if self._timer is None:
@@ -62,6 +67,11 @@ class PublicationKeys:
 
     def _drop(self, place: Place) -> None:
         del self.records[place]
+        owner = place[1][:-1]
+        own = self.by_owner[owner]
+        del own[place]
+        if not own:
+            del self.by_owner[owner]
         self._shared.hold(-size_of(place))
 
     def _expire(self, key: int, now: float) -> None:

@@ -36,7 +36,7 @@ from posthouse.core.values.peers import CallId, ConnectionId, OutgoingId
 from posthouse.core.values.shared import Shared
 
 from .delivery import TopicDelivery
-from .requests import Attach, Broker, Detach, Full, Key, KeyTaken, OtherEpoch, Page, Publish, Read
+from .requests import Attach, Broker, Detach, Full, Key, KeyTaken, OtherEpoch, Publish, Read
 from .subscriptions import Subscriptions
 
 BESIDE: Final = 512
@@ -139,8 +139,6 @@ class Topics:
         page = self._broker.read(Read(topic, rule, since, limit, reverse, self._room(topic)), now)
         if isinstance(page, OtherEpoch):
             raise _invalid("from", "the topic has begun another epoch since")
-        if not isinstance(page, Page):
-            raise _full()
         return TopicHistory(page.position.epoch, page.position.offset, page.publications)
 
     # What the server does

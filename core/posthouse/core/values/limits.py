@@ -213,7 +213,8 @@ Calls
       the oldest one is dropped
   max_idempotency_bytes = 16 MiB: bytes of these outcomes
       the oldest ones are dropped
-  max_idempotency_per_identity = 100: outcomes that are kept for one user, or one session of nobody
+  max_idempotency_per_identity = 100: outcomes, and keys of publications, that are kept for one
+      user, or one session of nobody
       the oldest one is dropped
   blocking_workers = 40: threads for blocking handlers
       further handlers wait for a thread
@@ -231,7 +232,8 @@ Calls
 
 Topics
   max_topics = 100,000: topics
-      the one that was unused for longest is forgotten; if all have subscribers, -32009
+      one without publications or the one that was unused for longest is forgotten; if all have
+      subscribers, -32009 for clients
   max_topic_bytes = 255: bytes of the name of a topic
       -32602
   max_subscriptions ° = 128: subscriptions of one connection

@@ -44,7 +44,10 @@ def topics(gateway: Gateway) -> None:
 def histories(gateway: Gateway) -> None:
     """What is kept of a topic is its end, without a hole, within the limits."""
     broker, config = gateway._broker, gateway.config
-    must(len(broker.records) <= config.max_topics, "topics: no more topics than max_topics")
+    others = sum(not topic.own for topic in broker.records.values())
+    must(others <= config.max_topics, "topics: no more topics than max_topics, and those of the service")
+    blank = [name for name, topic in broker.records.items() if not topic.attached and not topic.offset]
+    must(sorted(broker.blank) == sorted(blank), "topics: a topic without publications makes room first")
     must(broker.bytes <= config.max_history_bytes, "topics: no more history than max_history_bytes")
     idle = [name for name, topic in broker.records.items() if not topic.attached]
     must(sorted(broker.idle) == sorted(idle), "topics: a topic without subscribers may make room")
@@ -65,6 +68,10 @@ def histories(gateway: Gateway) -> None:
         must(not due or (topic.timer is not None and topic.timer.live), "time: a topic is forgotten in time")
     must(size == broker.bytes, "topics: the bytes of all histories are counted")
     must(len(broker.keys.records) <= config.max_publication_keys, "topics: no more keys than max_publication_keys")
+    owned = [place for own in broker.keys.by_owner.values() for place in own]
+    must(sorted(owned) == sorted(broker.keys.records), "topics: a key is found by its owner")
+    most = max(map(len, broker.keys.by_owner.values()), default=0)
+    must(most <= config.max_idempotency_per_identity, "topics: no more keys of one than max_idempotency_per_identity")
 
 
 def _numbers(found: dict[int, Topic]) -> dict[int, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import json
+from posthouse.adapters.invariants import must
 from posthouse.core.service.topics.position import Position
 from posthouse.core.topics.broker import LocalBroker
 from posthouse.core.topics.requests import (
@@ -50,10 +51,12 @@ class Observed:
             self._used(request.topic, outcome.position, now)
         return outcome
 
-    def read(self, request: Read, now: float) -> Page | OtherEpoch | Full:
+    def read(self, request: Read, now: float) -> Page | OtherEpoch:
         """Somebody reads a history."""
+        before = len(self._broker.records)
         outcome = self._broker.read(request, now)
-        if isinstance(outcome, Page):
+        must(len(self._broker.records) == before, "delivery: a reader makes no topic", request.topic)
+        if isinstance(outcome, Page) and request.topic in self._broker.records:
             self._used(request.topic, outcome.position, now)
         return outcome
 
