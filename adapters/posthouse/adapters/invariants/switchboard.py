@@ -132,8 +132,8 @@ def socket_of(board: Switchboard, state: SocketState) -> None:
 
 
 def time(board: Switchboard, now: float) -> None:
-    """After `handle_timeout(now)`, no deadline of the gateway is overdue. One of this moment may have been set by messages
-    that codecs had held back."""
+    """After `handle_timeout(now)`, no deadline of the gateway is overdue. One of this moment may have been set by
+    messages that codecs had held back."""
     gateway = board.gateway
     due = gateway.next_timeout()
     must(due is None or due >= now, "time: a deadline has passed and was not handled")
