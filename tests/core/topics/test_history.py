@@ -28,9 +28,9 @@ def offsets(history: History | None, position: Position, most: int = 10, room: i
 
 def test_what_is_kept_is_counted() -> None:
     history = kept(3, 4)
-    assert history.bytes == 20
-    assert history.drop() == 10
-    assert (history.bytes, [each.offset for each in history.kept]) == (10, [4])
+    assert history.bytes == 260
+    assert history.drop() == 130
+    assert (history.bytes, [each.offset for each in history.kept]) == (130, [4])
 
 
 @pytest.mark.parametrize(

@@ -213,10 +213,12 @@ class LocalBroker:
         topic.history.append(publication)
         self.with_history[topic.name] = topic
         self.with_history.move_to_end(topic.name)
-        self._hold(len(publication.body))
+        self._hold(publication.size)
         self._forget_old(topic, now)
         if topic.history is not None and len(topic.history.kept) > self._size(topic.rule):
             self._drop_oldest(topic)
+        while topic.history is not None and topic.history.bytes > self._config.max_history_bytes:
+            self._drop_oldest(topic)  # others need not make room for what does not fit alone
         self.shed(self.bytes - self._config.max_history_bytes)
 
     def shed(self, excess: int) -> None:

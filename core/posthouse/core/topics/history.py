@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec import Raw, Struct
 from posthouse.core.service.topics.position import Position
+
+BESIDE_BODY: Final = 120
+"""The bytes that a publication takes in memory beside its body."""
 
 
 class Publication(Struct, frozen=True, gc=False):
@@ -15,6 +19,11 @@ class Publication(Struct, frozen=True, gc=False):
     offset: int
     at: float
     body: bytes
+
+    @property
+    def size(self) -> int:
+        """The bytes that are counted for it."""
+        return len(self.body) + BESIDE_BODY
 
     @property
     def shown(self) -> Raw:
@@ -31,11 +40,11 @@ class History(Struct, eq=False):
     def append(self, publication: Publication) -> None:
         """Keep one more."""
         self.kept.append(publication)
-        self.bytes += len(publication.body)
+        self.bytes += publication.size
 
     def drop(self) -> int:
         """Drop the oldest one. Returns its bytes."""
-        size = len(self.kept.popleft().body)
+        size = self.kept.popleft().size
         self.bytes -= size
         return size
 

@@ -245,7 +245,7 @@ Topics
   history_ttl = 300: seconds for which they are kept, and for which an unused topic is, if its
       declaration has no ttl
       they are forgotten
-  max_history_bytes = 64 MiB: bytes of all publications that are kept
+  max_history_bytes = 64 MiB: bytes of all publications that are kept, and 120 for each
       the oldest ones are forgotten, of the topics that were published to least recently
   max_recovery = 300: publications in one recovery, or one page of a history
       recovered: false; the rest is in the next page

@@ -89,3 +89,9 @@ def test_a_payload_that_json_cannot_carry_is_refused_at_declaration() -> None:
 
 class Opaque:
     pass
+
+
+@pytest.mark.parametrize("text", [b'"\xff"', b"{bad", b""])
+def test_text_of_the_service_that_is_no_json_is_refused(text: bytes) -> None:
+    with pytest.raises(UsageError, match="the data cannot be published"):
+        Payload.of(Any, "topic 'a'").encode(Raw(text))

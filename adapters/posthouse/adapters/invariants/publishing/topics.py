@@ -62,7 +62,7 @@ def histories(gateway: Gateway) -> None:
             first = topic.offset - len(offsets) + 1
             must(offsets == list(range(first, topic.offset + 1)), "topics: a history has no hole, and ends now")
             must(len(offsets) <= broker._size(topic.rule), "topics: a history is no longer than declared")
-            must(history.bytes == sum(len(each.body) for each in history.kept), "topics: its bytes are counted")
+            must(history.bytes == sum(each.size for each in history.kept), "topics: its bytes are counted")
             size += history.bytes
         due = history is not None or not topic.attached
         must(not due or (topic.timer is not None and topic.timer.live), "time: a topic is forgotten in time")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from msgspec import Raw, Struct, json
+from msgspec import DecodeError, Raw, Struct, json
 from posthouse.core.encoding.compiler import reading
 from posthouse.core.encoding.faults import explain, reader
 from posthouse.core.service.parameters import fault, refused
@@ -46,10 +46,13 @@ class Payload(Struct, frozen=True, eq=False):
     def encode(self, data: object) -> bytes:
         """The JSON of a value of the service. Raises UsageError if it is not as declared."""
         try:
-            return self.check(data) if type(data) is Raw else self.encode_value(data)
+            if type(data) is not Raw:
+                return self.encode_value(data)
+            bytes(data).decode()
+            return self.check(data)
         except ResultError as error:
             raise UsageError(f"the data cannot be published: {error.reason.replace('the result', 'it')}") from None
-        except RpcError as error:
+        except (RpcError, DecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"the data cannot be published: {error}") from None
 
 
