@@ -120,6 +120,17 @@ def test_there_are_no_more_users_than_revocations() -> None:
     assert (told.chores.ending, told.chores.records) == ({}, {})
 
 
+def test_sessions_that_log_ins_have_replaced_push_out_no_user() -> None:
+    told = Told(max_revocations=1)
+    told.end_all(ADA)
+    for session in ("one", "two"):
+        told.chores.tell(EndSession("w", session), 0.0, of=session)
+    assert (list(told.chores.ending), list(told.chores.replaced)) == ([ADA], ["two"])
+    for operation in (1, 2, 3):
+        told.conclude(operation, Done(()))
+    assert (told.chores.ending, told.chores.replaced, told.chores.records) == ({}, {}, {})
+
+
 def test_a_store_in_memory_has_done_it_at_once() -> None:
     state = shared()
     storage = Storage(state, Operations(state))

@@ -82,8 +82,8 @@ class SessionKeys:
         """The session, if the key fits and its user counts. A session whose secret was stolen has ended."""
         row: SessionRow | None = None
         if isinstance(outcome, Done):
-            ending = session in self._chores.ending
-            if not ending and self._counts(outcome.value.identity, self.asked[number]):
+            replaced = session in self._chores.replaced
+            if not replaced and self._counts(outcome.value.identity, self.asked[number]):
                 row = outcome.value
         elif outcome == STOLEN:
             self.sessions.end(session, "stolen", now)

@@ -8,7 +8,7 @@ of them counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from posthouse.core.store.outcomes import Done
@@ -42,8 +42,9 @@ class Chore(Struct, frozen=True, gc=False):
 
 
 class Chores:
-    """The requests that the store has not done yet. `ending`: those that are told until they are done, by the user of
-    which all sessions end, or the session that ends."""
+    """The requests that the store has not done yet. Those that are told until they are done: `ending`, by the user of
+    which all sessions end, and `replaced`, by the session that ends. Each has its own bound: log-ins, which any user
+    may repeat, must not let the sessions of a revoked user count again."""
 
     def __init__(self, shared: Shared, storage: Storage) -> None:
         self._timers = shared.timers
@@ -52,7 +53,8 @@ class Chores:
         self._last = 0
         self._ended: dict[type, Ended] = {}
         self.records: dict[int, Chore] = {}
-        self.ending: dict[UserKey | str, int] = {}
+        self.ending: dict[UserKey, int] = {}
+        self.replaced: dict[str, int] = {}
         storage.on(CHORE, self._answered)
         self._timers.on(TELL_AGAIN, self._tell)
 
@@ -72,11 +74,15 @@ class Chores:
         self._last = number = self._last + 1
         self.records[number] = Chore(request, of, known)
         if of is not None:
-            self._forget(self.ending.pop(of, 0))
-            if len(self.ending) >= self._most:
-                self._forget(self.ending.pop(next(iter(self.ending))))
-            self.ending[of] = number
+            told = self._told(of)
+            self._forget(told.pop(of, 0))
+            if len(told) >= self._most:
+                self._forget(told.pop(next(iter(told))))
+            told[of] = number
         self._tell(number, now)
+
+    def _told(self, of: UserKey | str) -> dict[Any, int]:
+        return self.replaced if isinstance(of, str) else self.ending
 
     def _forget(self, number: int) -> None:
         self.records.pop(number, None)
@@ -97,7 +103,7 @@ class Chores:
             return
         del self.records[number]
         if chore.of is not None:
-            del self.ending[chore.of]
+            del self._told(chore.of)[chore.of]
         ended = self._ended.get(type(chore.request))
         if ended is not None and isinstance(outcome, Done):
             ended([session for session in outcome.value if session not in chore.known], now)

@@ -56,8 +56,9 @@ def waiting(gateway: Gateway) -> None:
 def chores(gateway: Gateway) -> None:
     """Requests that the store has not done yet are recorded, and are no more than their limit."""
     told = gateway._chores
-    must(set(told.ending.values()) <= told.records.keys(), "sessions: the store is told of users until it has done it")
-    must(len(told.ending) <= gateway.config.max_revocations, "sessions: no more users are told than max_revocations")
+    for ends in (told.ending, told.replaced):
+        must(set(ends.values()) <= told.records.keys(), "sessions: the store is told of what ends until it has done it")
+        must(len(ends) <= gateway.config.max_revocations, "sessions: the store is told of more than max_revocations")
 
 
 def keys(gateway: Gateway) -> None:
