@@ -167,8 +167,10 @@ class Model:
         if len(left) >= request.most_per_user:
             ends.append(min(left, key=lambda each: rules.evicted_first(each, request.now)).id)
         self.end(ends)
-        if old is not None and not rules.expired(old, request.now, request.idle) and old.user in (None, row.user):
-            row = replace(row, data=old.data, version=old.version)
+        if old is not None and not rules.expired(old, request.now, request.idle):
+            row = replace(row, replaces=(old.id, *old.replaces)[:8])
+            if old.user in (None, row.user):
+                row = replace(row, data=old.data, version=old.version)
         self.sessions.append(row)
         return Done(SessionAdded(row, tuple(ends)))
 
@@ -177,11 +179,14 @@ class Model:
         return Done(None if row is None or rules.expired(row, request.now, request.idle) else row)
 
     def apply(self, rule: Any, request: Any) -> Done | Refused:
-        row, outcome = rule(self.session(request.session), request)
+        was = self.session(request.session)
+        row, outcome = rule(was, request)
         if outcome is STOLEN:
             self.end([request.session])
-        elif row is not None:
+        elif was is not None and row is not None:
             self.put_session(row)
+            if not row.replaces:
+                self.end(list(was.replaces))
         assert isinstance(outcome, Done | Refused)
         return outcome
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from posthouse.core.operations.operations import Refused
 from posthouse.core.store.memory import MemoryStore
 from posthouse.core.store.outcomes import EXISTS, NO_ROOM, STOLEN, UNKNOWN, Done
 from posthouse.core.store.requests import (
@@ -26,6 +27,7 @@ from posthouse.core.store.requests import (
     ListUsers,
     RemoveToken,
     RemoveUser,
+    Request,
     Sweep,
     TokenRemoved,
     Touch,
@@ -220,7 +222,7 @@ def test_expired_sessions_make_room() -> None:
 def test_a_session_takes_the_place_of_another() -> None:
     store = MemoryStore()
     store.perform(add(session("a", name=None)))
-    assert store.perform(add(session("b"), most=1, replaces="a")) == added(session("b"))
+    assert store.perform(add(session("b"), most=1, replaces="a")) == added(session("b", replaces=("a",)))
     assert list(store.sessions) == ["a", "b"]
     store.perform(EndSession("w", "a"))
     assert store.perform(add(session("c"), most=1, replaces="a")) == NO_ROOM
@@ -233,7 +235,9 @@ def test_it_has_the_data_of_the_other_one_if_that_is_of_the_same_user_or_of_nobo
     store = MemoryStore()
     store.perform(add(session("a", name=name)))
     store.perform(update(b'{"n":1}', id="a"))
-    expected = session("b", data=b'{"n":1}', version=2) if copied else session("b")
+    expected = session("b", replaces=("a",))
+    if copied:
+        expected = replace(expected, data=b'{"n":1}', version=2)
     assert store.perform(add(session("b"), replaces="a")) == added(expected)
     assert store.sessions["b"] == expected
 
@@ -251,7 +255,7 @@ def test_a_session_that_is_replaced_makes_no_room_for_others() -> None:
     for row in (session("a", name=None), session("late", name=None, used_at=1.0), session("c")):
         store.perform(add(row))
     assert store.perform(add(session("d"), most=1, replaces="a")) == NO_ROOM
-    assert store.perform(add(session("d"), most=2, replaces="a")) == added(session("d"), "late")
+    assert store.perform(add(session("d"), most=2, replaces="a")) == added(session("d", replaces=("a",)), "late")
     assert list(store.sessions) == ["a", "c", "d"]
 
 
@@ -259,8 +263,32 @@ def test_a_session_that_is_replaced_does_not_count_for_its_user() -> None:
     store = MemoryStore()
     for row in (session("a"), session("b", used_at=1.0)):
         store.perform(add(row))
-    assert store.perform(add(session("c"), most_per_user=2, replaces="a")) == added(session("c"))
-    assert store.perform(add(session("d"), most_per_user=2, replaces="a")) == added(session("d"), "c")
+    assert store.perform(add(session("c"), most_per_user=2, replaces="a")) == added(session("c", replaces=("a",)))
+    assert store.perform(add(session("d"), most_per_user=2, replaces="a")) == added(session("d", replaces=("a",)), "c")
+
+
+@pytest.mark.parametrize("request_", [use("one", id="c"), resume("one", "two", id="c")], ids=["use", "resume"])
+def test_the_first_use_of_a_session_ends_those_whose_place_it_has_taken(request_: Request) -> None:
+    store = MemoryStore()
+    store.perform(add(session("a", name=None)))
+    store.perform(add(session("b"), replaces="a"))
+    assert store.perform(add(session("c"), replaces="b")) == added(session("c", replaces=("b", "a")))
+    store.perform(update(b'{"n":1}', id="c"))
+    assert list(store.sessions) == ["a", "b", "c"]  # the client may not have its secret yet
+    store.perform(EndSession("w", "a"))
+    outcome = store.perform(request_)
+    assert isinstance(outcome, Done)
+    assert outcome.value.replaces == ()
+    assert list(store.sessions) == ["c"]
+
+
+@pytest.mark.parametrize("secret", ["other", "stolen"])
+def test_a_secret_that_does_not_count_ends_no_session_that_was_replaced(secret: str) -> None:
+    store = MemoryStore()
+    store.perform(add(session("a")))
+    store.perform(add(session("b", retired=(digest("stolen"),)), replaces="a"))
+    assert isinstance(store.perform(use(secret, id="b")), Refused)
+    assert "a" in store.sessions
 
 
 @pytest.mark.parametrize(("most", "ended"), [(1, ("a",)), (2, ("a",)), (3, ())])

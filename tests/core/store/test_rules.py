@@ -15,7 +15,7 @@ from posthouse.core.store.outcomes import OTHER_VERSION, STOLEN, TOO_LARGE, UNKN
 from posthouse.core.store.requests import ChangeUser
 from posthouse.core.store.rows import RevocationRow, SessionRow
 
-from tests.core.store.rows import IDLE, digest, resume, session, token, update, use, user
+from tests.core.store.rows import IDLE, add, digest, resume, session, token, update, use, user
 
 # Rotation
 
@@ -91,6 +91,34 @@ def test_an_unknown_session_is_refused_as_an_unknown_secret_is() -> None:
     assert rules.resume(None, resume("one", "x")) == (None, UNKNOWN)
     assert rules.use(None, use("one")) == (None, UNKNOWN)
     assert rules.update(None, update()) == (None, UNKNOWN)
+
+
+# Replaced sessions
+
+
+@pytest.mark.parametrize(("known", "kept"), [(0, 1), (6, 7), (7, 8), (8, 8), (9, 8)])
+def test_a_session_remembers_the_last_eight_whose_place_it_takes(known: int, kept: int) -> None:
+    before = tuple(f"before-{number}" for number in range(known))
+    row = rules.renewed(session("new"), session("old", replaces=before), add(session("new"), replaces="old"))
+    assert row.replaces == ("old", *before)[:kept]
+
+
+def test_it_remembers_none_that_has_expired_or_is_unknown() -> None:
+    request = add(session("new"), now=50.0, replaces="old")
+    assert rules.renewed(session("new"), session("old", ends_at=50.0), request).replaces == ()
+    assert rules.renewed(session("new"), None, request).replaces == ()
+
+
+def test_they_end_with_its_first_use_alone() -> None:
+    was = session(replaces=("old",))
+    used, _ = rules.use(was, use("one"))
+    resumed, _ = rules.resume(was, resume("one", "two"))
+    changed, _ = rules.update(was, update(b'{"n":1}'))
+    assert used is not None
+    assert resumed is not None
+    assert changed is not None
+    assert [rules.replaced(was, row) for row in (used, resumed, changed)] == [("old",), ("old",), ()]
+    assert rules.replaced(used, used) == ()
 
 
 @pytest.mark.parametrize(

@@ -223,12 +223,41 @@ async def a_renewed_session_has_the_newest_data(make: Make) -> None:
             async with anyio.create_task_group() as group:
                 for number, request in enumerate(requests):
                     await _begun(group, store, request, outcomes, number)
-            row = replace(new.row, data=b'{"n":3}', version=5)
+            row = replace(new.row, data=b'{"n":3}', version=5, replaces=(old,))
             assert outcomes[4] == Done(SessionAdded(row)), f"the outcome of a renewal is {outcomes[4]}"
             assert await store.perform(FindSession(row.id, 0.0, IDLE)) == Done(row)
             found = await store.perform(FindSession(old, 0.0, IDLE))
             assert isinstance(found, Done)
             assert found.value.version == 9, "a session whose place another one takes must go on"
+
+
+async def the_first_use_of_a_session_ends_those_that_it_replaces(make: Make) -> None:
+    """A session that takes the place of another ends it in the transaction that first uses its secret, not before."""
+    uses: tuple[Request, ...] = (
+        UseSession("4" * 32, "new-0", digest("two"), 0.0, IDLE),
+        ResumeSession("5" * 32, "new-1", digest("two"), digest("three"), 0.0, IDLE),
+    )
+    for turn, use in enumerate(uses):
+        oldest, old, new = f"oldest-{turn}", f"old-{turn}", f"new-{turn}"
+        async with opened(make(f"established-{turn}")) as store:
+            await store.perform(session_of(oldest, "zero"))
+            await store.perform(replace(session_of(old, "one"), replaces=oldest))
+            made = await store.perform(replace(session_of(new, "two"), replaces=old))
+            row = replace(session_of(new, "two").row, replaces=(old, oldest))
+            assert made == Done(SessionAdded(row)), f"the outcome of a second renewal is {made}"
+            for id in (oldest, old):
+                found = await store.perform(FindSession(id, 0.0, IDLE))
+                assert isinstance(found, Done)
+                assert found.value is not None, "a session whose place another one takes must go on until that is used"
+            used = await store.perform(use)
+            assert isinstance(used, Done)
+            assert used.value.replaces == (), "a session that was used takes the place of no other any more"
+            for id in (oldest, old):
+                assert await store.perform(FindSession(id, 0.0, IDLE)) == Done(None), (
+                    "a session whose place another one has taken must end when that is first used"
+                )
+            full = replace(session_of("last", "four"), most=2)
+            assert isinstance(await store.perform(full), Done), "sessions that have ended must not be counted"
 
 
 async def a_refusal_changes_nothing(make: Make) -> None:
@@ -254,6 +283,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     texts_come_back_as_they_were,
     one_that_lasts_hides_none_that_have_expired,
     a_renewed_session_has_the_newest_data,
+    the_first_use_of_a_session_ends_those_that_it_replaces,
     a_refusal_changes_nothing,
     it_keeps_its_rows_when_it_is_closed,
 )

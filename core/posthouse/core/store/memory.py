@@ -49,6 +49,7 @@ from .rules import (
     expired,
     later,
     renewed,
+    replaced,
     resume,
     touch_session,
     touch_token,
@@ -250,9 +251,11 @@ class MemoryStore:
         return Done(None if row is None or expired(row, request.now, request.idle) else row)
 
     def _apply(self, rule: Rule, request: UseSession | ResumeSession | UpdateSession) -> Done | Refused:
-        row, outcome = rule(self.sessions.get(request.session), request)
-        if row is not None:
+        was = self.sessions.get(request.session)
+        row, outcome = rule(was, request)
+        if was is not None and row is not None:
             self._put_session(row)
+            self._end_these(session for session in replaced(was, row) if session in self.sessions)
         elif outcome is STOLEN:
             self._end(request.session)
         return outcome

@@ -124,7 +124,8 @@ class AddSession(Struct, frozen=True, gc=False):
 
     Expired sessions end first, then the sessions of nobody that were used the longest time ago. If the user has
     `most_per_user`, the least recently used one ends. `replaces`: the session whose place this one takes. It is not
-    counted, it goes on, and it is ended later. The new session has its data, if it is of the same user, or of nobody.
+    counted, it goes on, and ends with the first use of the new one's secret, or before. The new session has its data,
+    if it is of the same user, or of nobody.
     """
 
     id: str
@@ -152,7 +153,8 @@ class FindSession(Struct, frozen=True, gc=False):
 
 
 class UseSession(Struct, frozen=True, gc=False):
-    """Use a session with a secret that has this digest. Done(SessionRow). Refused: unknown, stolen."""
+    """Use a session with a secret that has this digest, and end those that it `replaces`. Done(SessionRow). Refused:
+    unknown, stolen."""
 
     id: str
     session: str
@@ -162,7 +164,8 @@ class UseSession(Struct, frozen=True, gc=False):
 
 
 class ResumeSession(Struct, frozen=True, gc=False):
-    """Use a session, and give it a new secret: `fresh` is its digest. Done(SessionRow). Refused: unknown, stolen."""
+    """Use a session, end those that it `replaces`, and give it a new secret: `fresh` is its digest. Done(SessionRow).
+    Refused: unknown, stolen."""
 
     id: str
     session: str

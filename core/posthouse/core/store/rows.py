@@ -61,7 +61,8 @@ class SessionRow(Struct, frozen=True, gc=False, kw_only=True):
     """A session. `id` is public. `data` is the JSON text of an object, and `version` counts its changes.
 
     `current` is the digest of its newest secret; `previous` of the one before, while `current` was not used; `retired`
-    of older ones, whose use is theft. It lives until `ends_at`, if it is used meanwhile.
+    of older ones, whose use is theft. It lives until `ends_at`, if it is used meanwhile. `replaces`: the sessions whose
+    place it takes, the last one first, while its own secret was not used: they end with the first use.
     """
 
     id: str
@@ -74,6 +75,7 @@ class SessionRow(Struct, frozen=True, gc=False, kw_only=True):
     created_at: float
     used_at: float
     ends_at: float
+    replaces: tuple[str, ...] = ()
 
     @property
     def user(self) -> UserKey | None:
@@ -85,7 +87,7 @@ class SessionRow(Struct, frozen=True, gc=False, kw_only=True):
         """About how many bytes of memory it takes."""
         identity = self.identity
         names = len(identity.user or "") + len(identity.namespace) + _length(identity.scopes)
-        return ROW_BYTES + len(self.data) + 64 * len(self.retired) + names
+        return ROW_BYTES + len(self.data) + 64 * (len(self.retired) + len(self.replaces)) + names
 
     def __repr__(self) -> str:
         return f"SessionRow({self.id!r}, {self.user!r}, data=<{len(self.data)} bytes>, version={self.version})"

@@ -19,6 +19,9 @@ from .rows import RevocationRow, SessionRow, TokenRow, UserRow
 MOST_RETIRED: Final = 8
 """The old secrets of a session that are remembered. The use of an older one is refused as unknown."""
 
+MOST_REPLACED: Final = 8
+"""The sessions whose place one takes that are remembered: all but the last one have ended, unless the store failed."""
+
 ACTIVITY: Final = 60.0
 """Seconds: the time of the last use is written at most so often."""
 
@@ -43,9 +46,16 @@ def evicted_first(row: SessionRow, now: float) -> tuple[bool, float, str]:
 
 def renewed(row: SessionRow, old: SessionRow | None, request: AddSession) -> SessionRow:
     """A new session as it is kept. `old`: the one whose place it takes, if there is one."""
-    if old is None or expired(old, request.now, request.idle) or old.user not in (None, row.user):
+    if old is None or expired(old, request.now, request.idle):
         return row
-    return replace(row, data=old.data, version=old.version)
+    row = replace(row, replaces=(old.id, *old.replaces)[:MOST_REPLACED])
+    return replace(row, data=old.data, version=old.version) if old.user in (None, row.user) else row
+
+
+def replaced(was: SessionRow, row: SessionRow) -> tuple[str, ...]:
+    """The sessions that end because a session has changed so: its secret was used, and it has taken their place. They
+    may have ended before."""
+    return () if row.replaces else was.replaces
 
 
 def resume(row: SessionRow | None, request: ResumeSession) -> tuple[SessionRow | None, Done | Refused]:
@@ -64,6 +74,7 @@ def resume(row: SessionRow | None, request: ResumeSession) -> tuple[SessionRow |
     else:
         return _refuse(row, request.digest)
     row = replace(row, current=request.fresh, previous=previous, retired=retired, used_at=max(row.used_at, request.now))
+    row = _established(row)
     return row, Done(row)
 
 
@@ -77,8 +88,13 @@ def use(row: SessionRow | None, request: UseSession) -> tuple[SessionRow | None,
             row = replace(row, previous=None, retired=_retire(row, row.previous))
     elif request.digest != row.previous:
         return _refuse(row, request.digest)
-    row = touch_session(row, request.now, request.idle)
+    row = _established(touch_session(row, request.now, request.idle))
     return row, Done(row)
+
+
+def _established(row: SessionRow) -> SessionRow:
+    """The session, once its client has its secret: those whose place it has taken end."""
+    return replace(row, replaces=()) if row.replaces else row
 
 
 def _retire(row: SessionRow, secret: bytes | None) -> tuple[bytes, ...]:

@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from posthouse.adapters.store.sqlite import file
 from posthouse.adapters.store.sqlite.file import Lock, connect, prepare
+from posthouse.adapters.store.sqlite.look_ups import LookUps
 from posthouse.adapters.store.sqlite.schema import APPLICATION_ID, MIGRATIONS
+from posthouse.core.store.rows import SessionRow
 from posthouse.core.values.errors import UsageError
+from posthouse.core.values.peers import Identity
 
 from tests.adapters.loopback import ENVIRONMENT
 
@@ -32,13 +35,13 @@ def test_a_new_file_has_the_schema_and_belongs_to_its_owner_alone(tmp_path: Path
     prepare(str(path))
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA application_id").fetchone() == (0x506F7374,)
-        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         tables = db.execute("SELECT name, strict FROM pragma_table_list WHERE name NOT LIKE 'sqlite_%' ORDER BY name")
         assert tables.fetchall() == [("revocations", 1), ("sessions", 1), ("tokens", 1), ("users", 1)]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     prepare(str(path))
-    assert version_of(path) == 1
+    assert version_of(path) == 2
 
 
 def test_a_connection_waits_for_the_disk_at_each_commit(tmp_path: Path) -> None:
@@ -63,15 +66,27 @@ def test_a_file_gets_further_schemas_and_each_one_before_is_kept(
     more = (*MIGRATIONS, "ALTER TABLE users ADD COLUMN note TEXT;", "ALTER TABLE tokens ADD COLUMN note TEXT;")
     with caplog.at_level("INFO"):
         prepare(str(path), more)
-    assert version_of(path) == 3
-    for number in (1, 2):
+    assert version_of(path) == 4
+    for number in (2, 3):
         backup = tmp_path / f"store.db.schema-{number}"
         assert f"gets the schema {number + 1}; before, it was copied to {backup}" in caplog.text
         assert stat.S_IMODE(backup.stat().st_mode) == 0o600
         assert version_of(backup) == number
         with closing(sqlite3.connect(backup)) as db:
             assert db.execute("SELECT user FROM revocations").fetchall() == [("ada",)]
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["store.db", "store.db.schema-1", "store.db.schema-2"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["store.db", "store.db.schema-2", "store.db.schema-3"]
+
+
+def test_sessions_of_the_first_schema_are_kept_and_replace_none(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    prepare(str(path), MIGRATIONS[:1])
+    old = "INSERT INTO sessions VALUES ('s', '', 'ada', '{\"user\":\"ada\"}', '00', NULL, '[]', '{}', 1, 0.0, 0.0, 9.0)"
+    with closing(connect(str(path))) as db:
+        db.execute(old)
+    prepare(str(path))
+    expected = SessionRow(id="s", identity=Identity("ada"), current=b"\0", created_at=0.0, used_at=0.0, ends_at=9.0)
+    with closing(connect(str(path))) as db:
+        assert LookUps(db).session("s") == expected
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
@@ -90,7 +105,7 @@ def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         prepare(str(path))
     newer = f"the store {path} was made by a newer version of Posthouse"
-    assert str(refused.value) == f"{newer}: it has the schema 2, and this version knows those up to 1"
+    assert str(refused.value) == f"{newer}: it has the schema 3, and this version knows those up to 2"
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ from posthouse.core.store.rows import RevocationRow, SessionRow, TokenRow, UserR
 from posthouse.core.values.peers import UserKey
 
 REMEMBERED: Final = 8
-"""So many old secrets of a session are remembered."""
+"""So many old secrets of a session are remembered, and so many sessions whose place it takes."""
 
 MINUTE: Final = 60.0
 """Seconds: uses are written at most so often."""
@@ -172,8 +172,10 @@ class Rows:
             first = sorted(own, key=lambda each: (each.ends_at > now, each.used_at, each.id))[0]
             ended.append(first.id)
             del left[first.id]
-        if old is not None and not over(old, now, request.idle) and old.user in (None, row.user):
-            row = replace(row, data=old.data, version=old.version)
+        if old is not None and not over(old, now, request.idle):
+            row = replace(row, replaces=(old.id, *old.replaces)[:REMEMBERED])
+            if old.user in (None, row.user):
+                row = replace(row, data=old.data, version=old.version)
         stays = {} if old is None else {old.id: old}
         self.sessions = {**left, **stays, row.id: row}
         return Done(SessionAdded(row, tuple(ended)))
@@ -210,7 +212,11 @@ class Rows:
             retired = (*row.retired, *old)[-REMEMBERED:]
             used_at = max(row.used_at, now)
             changed = replace(row, current=request.fresh, previous=request.digest, retired=retired, used_at=used_at)
+        if not isinstance(request, UpdateSession):
+            changed = replace(changed, replaces=())
         self.sessions[row.id] = changed
+        if not changed.replaces:
+            self.sessions = {id: each for id, each in self.sessions.items() if id not in row.replaces}
         return Done(changed)
 
     def _find_or_end(self, request: Request) -> Outcome:

@@ -64,6 +64,7 @@ CHANGE_USER: Final = (
     "version = ?8 WHERE name = ?1"
 )
 ROTATE: Final = "UPDATE sessions SET current = ?, previous = ?, retired = ? WHERE id = ?"
+ESTABLISH: Final = "UPDATE sessions SET replaces = '[]' WHERE id = ?"
 KEEP_DATA: Final = "UPDATE sessions SET data = ?, version = ? WHERE id = ?"
 KEEP_USE: Final = "UPDATE sessions SET used_at = ? WHERE id = ?"
 END: Final = "DELETE FROM sessions WHERE id = ?"
@@ -211,6 +212,9 @@ class Changes:
         row, outcome = rule(was, request)
         if was is not None and row is not None:
             self._put_session(was, row)
+            if gone := rules.replaced(was, row):
+                self._db.execute(ESTABLISH, (row.id,))
+                self._end(session for session in gone if self._rows.session(session) is not None)
         elif outcome is STOLEN:
             self._end([request.session])
         return outcome

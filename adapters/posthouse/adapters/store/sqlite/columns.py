@@ -13,7 +13,7 @@ Columns = tuple[Any, ...]
 USER: Final = "name, password, scopes, disabled, profile, created_at, seen_at, version"
 TOKEN: Final = "id, user, digest, scopes, label, created_at, expires_at, seen_at"
 SESSION: Final = (
-    "id, namespace, user, identity, current, previous, retired, data, version, created_at, used_at, ends_at"
+    "id, namespace, user, identity, current, previous, retired, data, version, created_at, used_at, ends_at, replaces"
 )
 REVOCATION: Final = "namespace, user, not_before, at"
 
@@ -79,11 +79,12 @@ def session_columns(row: SessionRow) -> Columns:
         row.created_at,
         row.used_at,
         row.ends_at,
+        _text(row.replaces),
     )
 
 
 def session_row(columns: Columns) -> SessionRow:
-    id, _, _, identity, current, previous, retired, data, version, created_at, used_at, ends_at = columns
+    id, _, _, identity, current, previous, retired, data, version, created_at, used_at, ends_at, replaces = columns
     return SessionRow(
         id=id,
         identity=_identity.decode(identity),
@@ -95,6 +96,7 @@ def session_row(columns: Columns) -> SessionRow:
         created_at=created_at,
         used_at=used_at,
         ends_at=ends_at,
+        replaces=_names.decode(replaces),
     )
 
 

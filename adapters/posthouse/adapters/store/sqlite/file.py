@@ -84,7 +84,9 @@ def prepare(path: str, migrations: Sequence[str] = MIGRATIONS) -> None:
             if mode != "wal":
                 raise UsageError(f"the store {path} cannot use a write-ahead log: put it on a local file system")
             for number, migration in enumerate(migrations[version:], version + 1):
-                _migrate(db, path, number, migration)
+                if version:  # a new file has nothing to copy
+                    _keep_before(db, path, number)
+                _migrate(db, number, migration)
     except sqlite3.DatabaseError as error:
         raise UsageError(f"the store {path} cannot be opened: {error}") from error
 
@@ -121,13 +123,16 @@ def _version(db: sqlite3.Connection, path: str, newest: int) -> int:
     return version
 
 
-def _migrate(db: sqlite3.Connection, path: str, number: int, migration: str) -> None:
+def _keep_before(db: sqlite3.Connection, path: str, number: int) -> None:
+    """Copy the file before it gets this schema."""
+    backup = f"{path}.schema-{number - 1}"
+    _back_up(db, backup)
+    text = "the store {path} gets the schema {number}; before, it was copied to {backup}"
+    report(INFO, "store.migrated", text, path=path, number=number, backup=backup)
+
+
+def _migrate(db: sqlite3.Connection, number: int, migration: str) -> None:
     """Bring the file to this schema: all of it, or nothing."""
-    if number > 1:
-        backup = f"{path}.schema-{number - 1}"
-        _back_up(db, backup)
-        text = "the store {path} gets the schema {number}; before, it was copied to {backup}"
-        report(INFO, "store.migrated", text, path=path, number=number, backup=backup)
     db.executescript(
         f"BEGIN IMMEDIATE;\n{migration}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};\n"
         "COMMIT;"

@@ -59,6 +59,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         UNIQUE (namespace, user)
     ) STRICT;
     """,
+    """
+    ALTER TABLE sessions ADD COLUMN replaces TEXT NOT NULL DEFAULT '[]';
+    """,
 )
 """Each brings a file from the version before it (the first one: from nothing) to its own number, and is never changed
 after it was released."""
