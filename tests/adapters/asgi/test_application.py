@@ -253,6 +253,36 @@ async def test_a_host_may_give_its_events_in_futures(app: Application, pieces: i
             assert (events[0]["status"], json.loads(events[1]["body"])["result"]) == (200, 3)
 
 
+@pytest.mark.parametrize("size", [1, 100_000])
+async def test_a_host_may_give_bodies_as_views(app: Application, size: int) -> None:
+    async with hand(app) as server:
+        data = text("later", ["x" * size])
+        headers = (JSON, (b"content-length", b"%d" % len(data)))
+        views: list[Any] = [memoryview(data), bytearray(data), memoryview(data)]
+        for view in views:
+            status, _, answer = await server.request("POST", "/rpc", view, headers)
+            assert (status, json.loads(answer)["result"]) == (200, "x" * size)
+        health = app.health()
+        assert health is not None
+        assert health.sockets == 0
+
+
+async def test_a_request_that_a_host_gives_wrongly_leaves_nothing_behind(app: Application) -> None:
+    async with hand(app) as server:
+        data = text("add", [1, 2])
+        length = (b"content-length", b"%d" % len(data))
+        assert (await server.post("add", [1, 2]))[0] == 200
+        wrong: Any = None
+        for headers in [(JSON, length), (JSON, length, (b"x-new", b"1"))]:
+            request = server.begin("POST", "/rpc", headers)
+            request.body(wrong)
+            with pytest.raises(TypeError):
+                await request.end()
+        health = app.health()
+        assert health is not None
+        assert (health.connections, health.sockets) == (0, 0)
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_future_of_a_request_that_is_turned_away_is_left_to_its_host() -> None:
     app = asgi(house(), config=Config(max_connections=1))

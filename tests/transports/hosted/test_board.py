@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from posthouse.core import Address, Bearer, Cancel, Config, Identity, Service
 from posthouse.core.values.lifecycle import ConnectionClosed, RequestRefused
@@ -38,6 +40,29 @@ def test_an_answer_may_come_later_and_a_client_that_has_gone_cancels_its_call() 
     host.run()
     assert [action.call for action in host.actions if isinstance(action, Cancel)] == [host.waiting[1].call]
     host.body(socket, b"late")
+
+
+def test_a_request_that_its_host_gives_wrongly_leaves_nothing_behind() -> None:
+    host = Host()
+    field: Any = ("x-name", "a text")
+    with pytest.raises((TypeError, AttributeError)):
+        host.board.requested(call(field, size=len(ADD)), HERE, host.now)
+    host.run()
+    host.at_rest()
+
+
+def test_a_body_that_its_host_gives_wrongly_leaves_nothing_behind() -> None:
+    host = Host()
+    request = call(size=len(ADD))
+    assert host.answered(request, ADD) == result(3)
+    judged = host.board.find(request, HERE)
+    assert judged is not None
+    view: Any = memoryview(ADD)
+    with pytest.raises((TypeError, AttributeError)):
+        host.board.exchanged(request, judged, view, HERE, host.now)
+    host.run()
+    assert host.answered(request, ADD) == result(3)
+    host.at_rest()
 
 
 def test_a_websocket_carries_texts_both_ways_and_closes() -> None:

@@ -37,7 +37,7 @@ class Exchange(Connection):
         if judged is not None and type(first := receive()) is CoroutineType:
             first = Begun(first)
             if first.done and first.value["type"] == "http.request" and not first.value.get("more_body"):
-                body = first.value.get("body", b"")
+                body = bytes(first.value.get("body", b""))  # a host may give a view
         if judged is None or body is None:
             id = board.requested(request, address, now, identity=identity, host_scope=scope)
         else:
@@ -48,8 +48,8 @@ class Exchange(Connection):
                 drop(first)
             await self._turn_away(request)
             return
-        self._begin(id)
         try:
+            self._begin(id)
             if not self._unsent:
                 await self._receive(receive, first)
             elif first is not None:
@@ -80,7 +80,7 @@ class Exchange(Connection):
                 self._end()
             elif self._more:
                 self._more = message.get("more_body", False)
-                self._take(message.get("body", b""))
+                self._take(bytes(message.get("body", b"")))
             else:
                 await anyio.lowlevel.checkpoint()  # a host may repeat the end of the body, and never wait
 

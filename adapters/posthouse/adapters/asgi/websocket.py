@@ -46,8 +46,8 @@ class WebSocket(Connection):
         if id is None:
             await self._turn_away(request)
             return
-        self._begin(id)
         try:
+            self._begin(id)
             async with anyio.create_task_group() as group:
                 group.start_soon(self._write)
                 await self._drain()

@@ -76,8 +76,12 @@ class HostedBoard(Switchboard):
             return None
         codec = state.codec
         assert isinstance(codec, HostedExchange)
-        codec.begin(request, Proxy(self.config, self._networks, address) if trusted else None)
-        self._run(now, state)
+        try:
+            codec.begin(request, Proxy(self.config, self._networks, address) if trusted else None)
+            self._run(now, state)
+        except BaseException:
+            self.closed(state.socket, now)  # the host does not know it
+            raise
         return state.socket
 
     def find(self, request: HostedRequest, address: Address, identity: Identity | None = None) -> JudgedHead | None:
@@ -108,15 +112,19 @@ class HostedBoard(Switchboard):
         if state is None:
             self._run(now)
             return None
-        self.gateway.head_read(state.socket, now)
-        self._sockets.received_bytes += len(data)
         codec = state.codec
         assert isinstance(codec, HostedExchange)
-        exchange = codec.receive_whole_request(request, judged, data)
-        if exchange is None:
-            self._run(now, state)
-        else:
-            self._work.hand_on(state, (exchange,), now)
+        try:
+            self.gateway.head_read(state.socket, now)
+            self._sockets.received_bytes += len(data)
+            exchange = codec.receive_whole_request(request, judged, data)
+            if exchange is None:
+                self._run(now, state)
+            else:
+                self._work.hand_on(state, (exchange,), now)
+        except BaseException:
+            self.closed(state.socket, now)
+            raise
         return state.socket
 
     def _judging(self, identity: Identity) -> Judging:
