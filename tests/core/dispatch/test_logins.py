@@ -507,6 +507,39 @@ def test_a_cookie_is_set_by_the_answer_to_a_batch_and_by_an_empty_one(sessions: 
     assert answers[2].data is None
 
 
+@pytest.mark.parametrize(
+    ("came", "wishes", "told"),
+    [
+        ("nothing", ({"cookie": True}, {"cookie": True}), [False, False]),
+        ("nothing", ({"cookie": True}, {}), [False, False]),
+        ("nothing", ({"cookie": True}, {"cookie": True, "session": True}), [False, True]),
+        ("nothing", ({"cookie": True, "session": True}, {"cookie": True}), [True, True]),
+        ("cookie", ({"cookie": True}, {"cookie": True}), [False, False]),
+        ("header", ({"cookie": True}, {"cookie": True}), [True, True]),
+    ],
+)
+def test_of_several_log_ins_in_a_batch_none_tells_the_secret_of_a_cookie(
+    came: str, wishes: tuple[dict[str, bool], ...], told: list[bool]
+) -> None:
+    browser = Browser("on")
+    known = browser.log_in()
+    credentials = {"nothing": None, "cookie": known, "header": SessionToken(known.secret)}[came]
+    one = browser.gateway.connect(Peer("http", LOCAL), 0.0, credentials=credentials)
+    given = {"method": "bearer", "token": TOKEN.token}
+    calls = [request("auth.login", {**given, **each}, number) for number, each in enumerate(wishes)]
+    browser.gateway.receive(one, encode(calls), 0.0)
+    answers: list[Answer] = []
+    while not answers:
+        for effect in browser.take():
+            if isinstance(effect, Verify):
+                browser.conclude(effect.operation, ADA)
+            answers += [effect] if isinstance(effect, Answer) else []
+    results = sorted(decode(answers[0].data or b""), key=lambda reply: int(reply["id"]))
+    assert ["session" in reply["result"] for reply in results] == told
+    assert answers[0].cookie is not None
+    assert browser.user(Cookie(answers[0].cookie.secret)) == "ada"
+
+
 def test_where_a_service_has_sessions_a_cookie_is_one_that_the_store_keeps() -> None:
     browser = Browser("on")
     answer = browser.ask("auth.login", {"method": "bearer", "token": TOKEN.token, "cookie": True})

@@ -16,6 +16,7 @@ from posthouse.core.connections.connections import Connection, Connections
 from posthouse.core.identity.cookies import CLEARED
 from posthouse.core.identity.refusal import Refusal
 from posthouse.core.identity.verifications import Verification, Verifications
+from posthouse.core.sessions.keys import digest_of
 from posthouse.core.values.close_reasons import TOO_MANY_FAILED_AUTHENTICATIONS as TOO_MANY
 from posthouse.core.values.errors import (
     CREDENTIALS_EXPIRED,
@@ -197,7 +198,10 @@ class Logins:
             return renewed.given
         connection.set_cookie = renewed.cookie
         has_key = connection.session is not None and not came
-        return renewed.given if wishes.session or has_key else UNSET
+        if wishes.session or has_key:
+            return renewed.given
+        connection.cookie = digest_of(renewed.cookie.secret)  # the cookie alone has the key: also for later log-ins
+        return UNSET
 
     def refuse(self, connection: Connection, refused: Refusal, now: float) -> NoReturn:
         """Raise the RpcError for credentials that were not accepted."""
