@@ -23,6 +23,7 @@ from posthouse.core.values.close_reasons import (
     CREDENTIALS_EXPIRED,
     CREDENTIALS_UNKNOWN,
     CROSS_SITE,
+    DIFFERENT_SESSIONS,
     DIFFERENT_USERS,
     DRAIN_TIMEOUT,
     DRAINING,
@@ -776,12 +777,25 @@ def test_a_cookie_is_not_cleared_while_the_store_cannot_say_whether_it_counts() 
     assert not CREDENTIALS_UNKNOWN.clears_cookie
 
 
+@pytest.mark.parametrize("external", [False, True])
+@pytest.mark.parametrize("kind", ["websocket", "http"])
 @pytest.mark.parametrize("cookie_first", [False, True])
-def test_of_a_header_and_a_cookie_the_first_session_counts(cookie_first: bool) -> None:
-    world, header = with_session()
+def test_a_header_and_a_cookie_of_two_sessions_are_refused(cookie_first: bool, kind: Kind, external: bool) -> None:
+    world, header = with_session(external=external)
     minted = world.gateway._session_requests.mint(ADA, b"{}", 0.0)
     world.store.perform(world.gateway._session_requests.add(minted, 0.0))
-    cookie, first = Cookie(minted.key.text), next(iter(world.store.sessions))
+    cookie = Cookie(minted.key.text)
+    one = world.arrive((cookie, header) if cookie_first else (header, cookie), kind)
+    while world.hear():
+        world.perform()
+    assert [each for each in world.take() if isinstance(each, Disconnect)] == [Disconnect(one, DIFFERENT_SESSIONS)]
+    assert (world.gateway._sessions.records, world.gateway._connections.records[one].session) == ({}, None)
+
+
+@pytest.mark.parametrize("cookie_first", [False, True])
+def test_a_header_and_a_cookie_of_one_session_attach_to_it(cookie_first: bool) -> None:
+    world, header = with_session()
+    cookie, session = cookie_of(header), next(iter(world.store.sessions))
     one = world.arrive((cookie, header) if cookie_first else (header, cookie))
     record = world.gateway._connections.records[one]
-    assert (record.session, record.cookie is not None) == ((minted.row.id, True) if cookie_first else (first, False))
+    assert (record.session, record.cookie) == (session, digest_of_secret(header.key) if cookie_first else None)

@@ -32,6 +32,7 @@ def test_each_reason_has_its_close_code_and_says_whether_what_is_queued_is_sent(
         "stale_cookie": (4401, True),
         "credentials_unknown": (1013, True),
         "different_users": (4400, True),
+        "different_sessions": (4400, True),
         "cross_site": (4403, True),
         "stale_session": (4410, True),
         "session_replaced": (4409, True),
@@ -55,13 +56,14 @@ def test_each_reason_is_a_setting_or_a_shut_down_and_is_found_by_its_name() -> N
     assert list(CLOSE_REASONS) == [reason.name for reason in CLOSE_REASONS.values()]
     assert [name for name in CLOSE_REASONS if name not in Config.__struct_fields__] == [
         *("draining", "authentication_failed", "credentials_expired", "too_many_failed_authentications"),
-        *("stale_cookie", "credentials_unknown", "different_users", "cross_site", "stale_session"),
+        *("stale_cookie", "credentials_unknown", "different_users", "different_sessions", "cross_site"),
+        "stale_session",
         *("session_replaced", "session_ended", "revoked"),
     ]
     assert [name for name, reason in CLOSE_REASONS.items() if not reason.is_limit] == [
         *("draining", "drain_timeout", "authentication_failed", "credentials_expired"),
-        *("too_many_failed_authentications", "stale_cookie", "credentials_unknown", "different_users", "cross_site"),
-        "stale_session",
+        *("too_many_failed_authentications", "stale_cookie", "credentials_unknown", "different_users"),
+        *("different_sessions", "cross_site", "stale_session"),
         *("session_replaced", "session_ended", "revoked"),
     ]
 
@@ -81,6 +83,7 @@ def test_an_http_exchange_is_refused_with_the_error_of_the_reason() -> None:
         "stale_cookie": -32020,
         "credentials_unknown": -32035,
         "different_users": -32600,
+        "different_sessions": -32600,
         "cross_site": -32021,
         "stale_session": -32020,
         "session_replaced": -32043,

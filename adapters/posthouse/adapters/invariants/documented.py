@@ -65,6 +65,7 @@ CLOSES: Final = (
     ("stale_cookie", 4401, -32020, True, False),
     ("credentials_unknown", 1013, -32035, True, False),
     ("different_users", 4400, -32600, True, False),
+    ("different_sessions", 4400, -32600, True, False),
     ("cross_site", 4403, -32021, True, False),
     ("stale_session", 4410, -32020, True, False),
     ("session_replaced", 4409, -32043, True, False),

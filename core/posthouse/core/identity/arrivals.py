@@ -20,6 +20,7 @@ from posthouse.core.values.close_reasons import (
     CREDENTIALS_EXPIRED,
     CREDENTIALS_UNKNOWN,
     CROSS_SITE,
+    DIFFERENT_SESSIONS,
     DIFFERENT_USERS,
     MAX_EXTERNAL_OPERATIONS,
     STALE_COOKIE,
@@ -43,6 +44,7 @@ REASONS: Final[dict[AuthFailure, CloseReason]] = {
     "expired": CREDENTIALS_EXPIRED,
     "too_many": TOO_MANY_FAILED_AUTHENTICATIONS,
     "different_users": DIFFERENT_USERS,
+    "different_sessions": DIFFERENT_SESSIONS,
     "cross_site": CROSS_SITE,
     "stale_cookie": STALE_COOKIE,
     "stale_session": STALE_SESSION,
@@ -212,6 +214,11 @@ class Arrivals:
             self._refuse(record, self._verifications.fail(record.caller, None, refusal, now), now)
             return False
         if not self._agrees(record, arrival, row.identity, now):
+            return False
+        if record.session not in (None, row.id):
+            # A log-out would end the first one, and clear the cookie of the other, which would live on.
+            refusal = Refusal("different_sessions")
+            self._refuse(record, self._verifications.fail(record.caller, None, refusal, now), now)
             return False
         if record.session is None:
             record.cookie = using.cookie

@@ -118,6 +118,9 @@ CREDENTIALS_UNKNOWN: Final = CloseReason(
 DIFFERENT_USERS: Final = CloseReason(
     "different_users", "the credentials are those of different users", code=4400, error=INVALID_REQUEST, is_limit=False
 )
+DIFFERENT_SESSIONS: Final = CloseReason(
+    "different_sessions", "the request has two different sessions", code=4400, error=INVALID_REQUEST, is_limit=False
+)
 CROSS_SITE: Final = CloseReason(
     "cross_site", "the credentials come from a page of another site", code=4403, error=FORBIDDEN, is_limit=False
 )

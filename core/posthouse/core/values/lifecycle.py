@@ -112,6 +112,7 @@ AuthFailure = Literal[
     "too_long",
     "too_many",
     "different_users",
+    "different_sessions",
     "cross_site",
     "revoked",
     "stale_cookie",
