@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from posthouse.core.sessions.sessions import MOST_REPLACED, MOST_TOLD
 from posthouse.core.store.requests import EndSession, Sweep, Touch
+from posthouse.core.values.close_reasons import REVOKED, SESSION_ENDED
 from posthouse.core.values.effects import Disconnect
 from posthouse.core.values.lifecycle import SessionCreated, SessionDetached, SessionEnded, SessionResumed
 from posthouse.core.values.peers import ConnectionId, Identity
@@ -261,6 +262,33 @@ def test_a_revocation_with_a_time_spares_the_sessions_of_later_credentials() -> 
     assert resume(world, three, mine) == -32040
     resume(world, three, other)
     assert world.gateway._connections.records[three].session == other["id"]
+
+
+def test_a_session_whose_place_another_takes_ends_here_at_once_and_in_the_store_until_it_has_done_it() -> None:
+    world = SessionWorld(external=True)
+    one, two = world.opened(), world.opened()
+    table = world.gateway._sessions
+    row = world.gateway._session_requests.mint(ADA, b"{}", 0.0).row
+    for each in (one, two):
+        table.attach(world.gateway._connections.records[each], row, 0.0)
+    table.renewed(row.id, 1.0, by=world.gateway._connections.records[one])
+    assert world.gateway._shared.breaches == [(two, SESSION_ENDED)]
+    (asked,) = world.hear()
+    assert isinstance(asked, EndSession)
+    assert (asked.session, list(world.gateway._chores.replaced), table.records) == (row.id, [row.id], {})
+    world.perform()
+    assert world.gateway._chores.replaced == {}
+
+
+def test_the_sessions_that_were_made_with_a_token_end_with_it() -> None:
+    world = SessionWorld()
+    one, two, three = world.opened(Identity("ada", token="t")), world.opened(Identity("ada", token="t")), world.opened()
+    ids = [str(world.create(each)["id"]) for each in (one, two, three)]
+    world.take()
+    stays = world.gateway._connections.records[one]
+    world.gateway._sessions.end_with_token("t", ("", "ada"), ("elsewhere", ids[1]), 1.0, stays=stays)
+    assert list(world.gateway._sessions.records) == [ids[2]]
+    assert world.gateway._shared.breaches == [(two, REVOKED)]
 
 
 def test_so_many_connections_that_were_replaced_are_remembered() -> None:
