@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,11 +30,17 @@ SERVER = tuple(f"adapters/posthouse/adapters/{folder}" for folder in ("handlers"
 
 
 @pytest.fixture(autouse=True)
-def same_levels() -> Iterator[None]:
-    """A command that a test runs in this process sets the level of the log: it is set back for other tests."""
+def the_process_is_as_before() -> Iterator[None]:
+    """A command that a test runs in this process sets the level and the shape of its log, and the hooks for uncaught
+    exceptions: they are set back for other tests."""
+    from posthouse.adapters.terminal import output  # later than `Measurement`, which measures it
+
     loggers = [logging.getLogger(name) for name in (None, "posthouse", "posthouse.access")]
     levels = [logger.level for logger in loggers]
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook, output.shape
     yield
+    sys.excepthook, sys.unraisablehook, threading.excepthook, output.shape = hooks
+    logging.captureWarnings(False)
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
 
