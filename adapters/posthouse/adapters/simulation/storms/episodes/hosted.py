@@ -22,7 +22,7 @@ from posthouse.adapters.loop.runner import Perform, Runner
 from posthouse.adapters.model.checked import CheckedGateway
 from posthouse.adapters.server.build import BUILD, Build
 from posthouse.adapters.server.entrances.endpoints import Endpoints
-from posthouse.adapters.simulation.chance import Stream
+from posthouse.adapters.simulation.chance import Seeded, Stream
 from posthouse.adapters.simulation.machine.faults import MachineFaults
 from posthouse.adapters.simulation.machine.system import SimulatedSystem
 from posthouse.adapters.simulation.schedule import ProcessClock, Schedule
@@ -33,6 +33,7 @@ from .host import WRITE_TIMEOUT, Ends, Manners, Message, innermost
 from .shop import MARK, shop
 
 WALL: Final = 1_700_000_000.0
+SEEDS: Final = 1 << 30
 CLIENTS: Final = 16
 LONG: Final = 3.0
 LONGEST: Final = 300.0
@@ -47,6 +48,8 @@ class Hosted:
     """One episode. `ended`: when the handler of each token ended, by the token. `closed`: the codes of WebSockets."""
 
     def __init__(self, stream: Stream, *, trio: bool = False) -> None:
+        # One choice of the storm seeds the others: choosing may raise, and here what a task raises is a fault.
+        stream = Seeded(stream.choose(SEEDS)).stream("hosted")
         self._stream: Final = stream
         self._schedule: Final = Schedule()
         clock = ProcessClock(self._schedule)
