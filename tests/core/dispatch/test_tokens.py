@@ -11,7 +11,7 @@ from posthouse.core.store.outcomes import MaybeApplied
 from posthouse.core.store.requests import AddSession, AddToken, FindToken, RemoveToken
 from posthouse.core.values.effects import AskStore, Cancel, Disconnect
 from posthouse.core.values.lifecycle import SessionEnded
-from posthouse.core.values.peers import ConnectionId, Identity
+from posthouse.core.values.peers import ConnectionId, Identity, Peer
 
 from tests.core.accounts import AccountWorld, accounted
 from tests.core.world import WALL
@@ -246,6 +246,18 @@ def test_a_token_that_may_have_been_removed_ends_what_its_user_has_made_with_it(
     conclude(world, MaybeApplied())
     assert closed(world) == [(two, 4403)]
     assert code(world.reply(one)) == -32035
+
+
+def test_a_host_that_is_no_user_may_remove_tokens_and_is_not_told_whether_one_was_removed() -> None:
+    world = AccountWorld(outside=True)
+    made = world.ask(world.user(), "token.create")
+    host = world.gateway.connect(Peer("local", identity=Identity(scopes=("*",))), world.now)
+    world.run()
+    world.answers = False
+    world.ask(host, "token.revoke", token=made["id"])
+    conclude(world, MaybeApplied())
+    assert code(world.reply(host)) == -32035
+    assert closed(world) == []
 
 
 def test_a_session_that_is_made_with_a_token_while_it_is_removed_does_not_count() -> None:

@@ -83,6 +83,17 @@ def test_too_many_users_revoked_outright_refuse_all_that_is_in_flight() -> None:
     assert state.outbox == []
 
 
+def test_too_many_removed_tokens_refuse_all_that_is_in_flight() -> None:
+    revocations = Revocations(shared(max_revocations=1))
+    revocations.add_token("a")
+    assert refused(revocations, "bob", 0) is False
+    assert revocations.refuses(Identity("ada", token="a"), 0) is True
+    revocations.add_token("b")
+    assert refused(revocations, "bob", 1) is True
+    assert refused(revocations, "bob", 2) is False
+    assert (revocations.refuses(Identity("ada", token="b"), 1), revocations.tokens) == (True, {"b": 2})
+
+
 def test_a_time_is_that_of_the_credentials_or_unknown() -> None:
     assert made_since(None, Identity("ada", issued_at=5.0)) is False
     assert made_since(5.0, Identity("ada")) is False

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from posthouse.core.operations.operations import Refused
 from posthouse.core.store.memory import MemoryStore
-from posthouse.core.store.outcomes import EXISTS, NO_ROOM, STOLEN, UNKNOWN, Done
+from posthouse.core.store.outcomes import EXISTS, NO_ROOM, OTHER_VERSION, STOLEN, UNKNOWN, Done
 from posthouse.core.store.requests import (
     AddRevocation,
     AddToken,
@@ -80,7 +80,8 @@ def test_users_are_added_found_changed_and_removed() -> None:
     changed = replace(ada, password="x", version=2)
     assert store.perform(ChangeUser("w", "ada", password="x")) == Done(UserChanged(changed))
     assert store.perform(ChangeUser("w", "cy")) == UNKNOWN
-    assert store.perform(RemoveUser("w", "ada")) == Done(UserChanged(changed))
+    assert store.perform(RemoveUser("w", "ada", if_version=1)) == OTHER_VERSION
+    assert store.perform(RemoveUser("w", "ada", if_version=2)) == Done(UserChanged(changed))
     assert store.perform(RemoveUser("w", "ada")) == UNKNOWN
     assert store.perform(ListUsers()) == Done((bob,))
 

@@ -571,6 +571,18 @@ def test_a_publication_of_the_service_reaches_its_subscribers_framed() -> None:
     assert b'"method":"topic.publication"' in board.take(pipe)
 
 
+def test_the_service_ends_the_subscriptions_of_a_user_and_they_are_told() -> None:
+    published = Service("published", public=True)
+    published.topic("news")
+    board = Board(service=published)
+    pipe = board.open(PIPE, Identity("ada"))
+    board.feed(pipe, call("topic.subscribe", b'["news"]') + b"\n")
+    assert board.board.unsubscribe(board.now, user="bob", topic="news") == 0
+    assert board.board.unsubscribe(board.now, user="ada", topic="news") == 1
+    board.run()
+    assert b'"method":"topic.unsubscribed"' in board.take(pipe)
+
+
 class Notes:
     """The adapter's end of a socket, which notes what it gets."""
 
