@@ -111,6 +111,13 @@ def test_the_end_within_a_message_is_a_violation() -> None:
         judge.received_end()
 
 
+def test_a_client_that_reads_several_pings_at_once_has_not_been_silent() -> None:
+    judge = opened()
+    judge.received(b"".join(frame(0x89, payload) for payload in (b"1", b"2", b"3")))
+    with violates("websocket: the client answers no pings"):
+        judge.received(frame(0x89, b"4"))
+
+
 def test_a_client_answers_the_pings_of_the_server() -> None:
     judge = opened()
     for payload in (b"1", b"2", b"3"):

@@ -31,6 +31,7 @@ class WebSocketJudge(Judge):
         self._server: Final = Frames(masked=False, deflate=agreed.deflate, takeover=agreed.takeover)
         self._client: Final = Frames(masked=True, deflate=agreed.deflate)
         self._pings: Final[deque[bytes]] = deque()
+        self._waiting = 0  # pings that had no answer when this read began
         self._heartbeats: Final[deque[bytes]] = deque()  # pings of the server that the client has not answered
         self._size = begin
         self._broken = False  # the client has broken the protocol
@@ -69,6 +70,7 @@ class WebSocketJudge(Judge):
     # The server
 
     def received(self, data: bytes) -> None:
+        self._waiting = len(self._heartbeats)
         for frame in self._server.read(data):
             self._from_server(frame)
         self._must(self._server.fault is None, f"websocket: {self._server.fault}", data[:80])
@@ -98,9 +100,10 @@ class WebSocketJudge(Judge):
             pass
 
     def _on_ping(self, payload: bytes) -> None:
-        """The client of this project answers each, if only because its bytes are on their way still."""
+        """The client of this project answers each. Its answers may be on their way, and it has not seen yet those that
+        come in one read."""
         self._heartbeats.append(payload)
-        silent = len(self._heartbeats) > SILENT and not self._broken and not self._client.closed
+        silent = self._waiting >= SILENT and not self._broken and not self._client.closed
         self._must(not silent, "websocket: the client answers no pings", *self._heartbeats)
 
     def _on_close(self, payload: bytes) -> None:
