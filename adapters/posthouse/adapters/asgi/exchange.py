@@ -1,4 +1,4 @@
-"""One HTTP request of an ASGI server. What comes of it goes to the switchboard, and its answer to the client.
+"""One HTTP request of an ASGI server. It goes to the switchboard, and the answer of the switchboard to the client.
 
 A call whose head came before, and whose body is here, is one input: nothing of this waits. This module does not know
 what a body says.

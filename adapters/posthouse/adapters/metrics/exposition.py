@@ -1,4 +1,4 @@
-"""What `/metrics` answers: the measurements of a server, and of the other workers beside it, as Prometheus' text.
+"""The answer of `/metrics`: the measurements of a server, and of the other workers beside it, as Prometheus' text.
 
 prometheus-client writes the text. It is imported with the first answer: most servers are never asked.
 """

@@ -31,8 +31,8 @@ RECEIVED: Final = "message.received"
 
 
 class Expected:
-    """What is expected of the current input. `connections` are those that are known, by number. `results`: checks of
-    the results of calls that are answered now, by connection and id."""
+    """The effects that the current input must have. `connections` are those that are known, by number. `results`:
+    checks of the results of calls that are answered now, by connection and id."""
 
     def __init__(self, config: Config, *, ends_are_told: bool, exchanges_told: bool = True) -> None:
         self._config = config

@@ -13,7 +13,7 @@ from posthouse.adapters.invariants.violation import must
 
 
 class Ledger:
-    """What was published or received, by topic and epoch: the data of each offset."""
+    """Publications, sent or received, by topic and epoch: the data of each offset."""
 
     def __init__(self) -> None:
         self._published: Final[dict[tuple[str, str], dict[int, Any]]] = {}

@@ -42,7 +42,7 @@ def topics(gateway: Gateway) -> None:
 
 
 def histories(gateway: Gateway) -> None:
-    """What is kept of a topic is its end, without a hole, within the limits."""
+    """The history of a topic is its newest publications, without a hole, within the limits."""
     broker, config = gateway._broker, gateway.config
     others = sum(not topic.own for topic in broker.records.values())
     must(others <= config.max_topics, "topics: no more topics than max_topics, and those of the service")

@@ -1,4 +1,4 @@
-"""What the model knows of the store: its rows, as the requests and their outcomes leave them.
+"""The model's picture of the store: its rows, as the requests and their outcomes leave them.
 
 This folder must not use the rules, stores or tables of the product.
 """

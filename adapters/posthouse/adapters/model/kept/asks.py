@@ -1,4 +1,4 @@
-"""What calls of `session.*` ask the store for, read from their texts, and what their results must tell."""
+"""The requests to the store of calls of `session.*`, read from their texts, and the results that they must have."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ASKS: Final[dict[str, tuple[type, ...]]] = {
     "session.end": (EndSession,),
     "session.list": (ListSessions,),
 }
-"""What each method asks the store for."""
+"""The request to the store of each method."""
 
 CHANGES: Final = ("session.create", "session.resume", "session.end")
 """Those that may change the session of their caller."""

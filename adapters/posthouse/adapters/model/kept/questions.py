@@ -1,4 +1,4 @@
-"""What a gateway asks the store for, and who waits for the answer."""
+"""The requests of a gateway to the store, and the calls and peers that wait for the answers."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ from .asks import ASKS, check_told, fits, read
 from .questions import Question
 
 BY_ITSELF: Final = (EndSession, EndSessions, Sweep, Touch)
-"""What a gateway asks for although nobody waits for it."""
+"""Requests whose answers no call and no peer waits for."""
 
 AT_ONCE: Final[Codes] = (INVALID_PARAMS, UNKNOWN_SESSION, SERVER_BUSY, RATE_LIMITED)
 
@@ -142,7 +142,7 @@ class Sessions:
         return question is not None
 
     def withdraw(self, call: int) -> None:
-        """A call has ended without an answer. What the store does for it may still have to follow."""
+        """A call has ended without an answer. The store may still do its request."""
         for operation, question in list(self.asked.items()):
             if question.call == call and question.waited:
                 question.waited = False
@@ -259,7 +259,7 @@ class Sessions:
         refused = doubt.of_all or row.user in doubt.users or self._validity.outdated(row.identity)
         return row.user not in self.ending and not refused
 
-    # Who belongs to which session
+    # The connections of each session
 
     def attach(self, connection: Connection, row: SessionRow) -> None:
         """A connection belongs to this session from now on."""
@@ -313,7 +313,7 @@ class Sessions:
             del self.ending[request.user]
 
     def compare(self) -> None:
-        """What the store was asked for is known, and sessions that have ended have no connections. Raises Violation."""
+        """Each request to the store is known, and ended sessions have no connections. Raises Violation."""
         for effect in self._begins:
             must(isinstance(effect.request, BY_ITSELF), "sessions: the store was asked for what nobody wants", effect)
             self._record(effect)
