@@ -26,6 +26,9 @@ from .replies import Batch
 OUTCOME_EXPIRES: Final = "idempotency"
 """The reason of this table's deadlines."""
 
+KEY: Final = "meta.idempotency_key"
+"""The parameter that is told when a key cannot be used."""
+
 Owner = tuple[str, str, str]
 """Whose key it is: a user with its namespace, or a session."""
 
@@ -86,7 +89,7 @@ class Idempotency:
         RpcError to refuse it, before any change."""
         if connection.changing is not None:
             raise RpcError.of(refusal(SERVER_BUSY, reason="the identity of the connection is changing"))
-        place, digest = (_owner(connection), method.name, key), _digest(request.params)
+        place, digest = (owner_of(connection, KEY), method.name, key), _digest(request.params)
         record = self.records.get(place)
         if record is None:
             self._calls.admit(connection, request, method, batch, entry, now)
@@ -206,13 +209,14 @@ NOT_STARTED: Final = refusal(SERVER_BUSY, reason="the call with this key has not
 """The first call with a key has ended before its handler started: its client, or another one, may send it again."""
 
 
-def _owner(connection: Connection) -> Owner:
-    """The owner of the keys of this caller. Raises RpcError if it has neither a user nor a session."""
+def owner_of(connection: Connection, parameter: str) -> Owner:
+    """The owner of the keys of this caller. Raises RpcError, about this parameter, if it has neither a user nor a
+    session."""
     user = connection.identity.key
     if user is not None:
         return ("user", *user)
     if connection.session is None:
-        raise _invalid("a caller without a user and without a session has no keys")
+        raise _invalid("a caller without a user and without a session has no keys", parameter)
     return "session", "", connection.session
 
 
@@ -222,8 +226,8 @@ def _digest(params: Raw | None) -> bytes:
     return sha256(text).digest()
 
 
-def _invalid(reason: str) -> RpcError:
-    return RpcError(INVALID_PARAMS, data={"parameter": "meta.idempotency_key", "reason": reason})
+def _invalid(reason: str, parameter: str = KEY) -> RpcError:
+    return RpcError(INVALID_PARAMS, data={"parameter": parameter, "reason": reason})
 
 
 def _as_it_is(outcome: Any) -> bytes:

@@ -12,6 +12,7 @@ from typing import Final
 
 from msgspec import UNSET, Raw, Struct, UnsetType, json
 from posthouse.core.calls.calls import Calls
+from posthouse.core.calls.idempotency import owner_of
 from posthouse.core.calls.outgoing import OutgoingRequests
 from posthouse.core.connections.connections import Connection
 from posthouse.core.connections.delivery import sender_of
@@ -233,12 +234,7 @@ class Topics:
         if len(key.encode()) + 2 > self._config.max_id_bytes:
             limit = {"limit": "max_id_bytes", "allowed": self._config.max_id_bytes}
             raise RpcError(INVALID_PARAMS, data={"parameter": "idempotency_key", **limit})
-        user = caller.identity.key
-        if user is not None:
-            return ("user", *user, key)
-        if caller.session is None:
-            raise _invalid("idempotency_key", "a caller without a user and without a session has no keys")
-        return "session", caller.session, key
+        return (*owner_of(caller, "idempotency_key"), key)
 
 
 def _check(access: Access, caller: Connection) -> None:
