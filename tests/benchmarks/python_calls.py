@@ -85,12 +85,19 @@ def fewest(counts: list[int]) -> int:
 
 
 def through_switchboard(
-    address: Address, opening: bytes, request: Callable[[], bytes], config: Config = Config()
+    address: Address,
+    opening: bytes,
+    request: Callable[[], bytes],
+    config: Config = Config(),
+    *,
+    authenticates: bool = True,
 ) -> int:
-    """Return the calls of an `echo` from its bytes to the bytes of its reply. Its credentials, if any, are accepted."""
+    """Return the calls of an `echo` from its bytes to the bytes of its reply. Its credentials, if any, are accepted.
+    `authenticates`: the service has an authenticator."""
     service = Service("counted", public=True)
     service.method(echo)
-    service.authenticator("bearer")(accept)
+    if authenticates:
+        service.authenticator("bearer")(accept)
     board = Switchboard(Gateway(service, config, wall=0.0, entropy=bytes))
     id = board.opened(address, 0.0)
     assert id is not None

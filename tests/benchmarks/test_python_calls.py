@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -46,6 +47,18 @@ def test_a_tenth_more_is_allowed_and_fewer_is_welcome(committed: int, counted: i
 def test_measuring_calls_costs_at_most_a_twentieth_more(path: str, transport: str) -> None:
     plain, measured = COUNTS[path][transport](), COUNTS[path][f"{transport}_measured"]()
     assert measured * 100 <= plain * 105
+
+
+@pytest.mark.parametrize("transport", ["websocket", "http", "stdio"])
+def test_an_authenticator_that_nobody_needs_costs_at_most_three_in_a_hundred(transport: str) -> None:
+    count = COUNTS["switchboard"][transport]
+    assert isinstance(count, partial)
+    assert count() * 100 <= count(authenticates=False) * 103
+
+
+@pytest.mark.parametrize("path", ["switchboard", "asgi"])
+def test_a_token_that_was_verified_a_short_time_ago_costs_at_most_15_in_a_hundred(path: str) -> None:
+    assert COUNTS[path]["http_token"]() * 100 <= COUNTS[path]["http"]() * 115
 
 
 def test_every_count_is_committed() -> None:

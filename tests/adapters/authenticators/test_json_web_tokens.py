@@ -15,12 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from posthouse.adapters.authenticators import Claims, JsonWebTokens
+from posthouse.core.identity.revocations import Revocations
 from posthouse.core.operations.operations import Refused
 from posthouse.core.service.authenticators import Bearer
 from posthouse.core.service.service import Service
 from posthouse.core.values.config import Config
 from posthouse.core.values.errors import UsageError
 from posthouse.core.values.peers import Identity
+
+from tests.core.world import shared
 
 from .signed import AUDIENCE, ISSUER, NOW, SECRET, jwk, jwks, pem, signed
 from .wrong import WRONG, part
@@ -76,6 +79,18 @@ def test_a_secret_in_a_private_file_may_be_a_key(tmp_path: Path) -> None:
 def test_a_token_that_is_wrong_is_refused_and_says_why(tokens: JsonWebTokens, wrong: str) -> None:
     make, reason = WRONG[wrong]
     assert tokens(Bearer(make())) == Refused(reason)
+
+
+def test_after_a_revocation_with_a_time_a_token_that_does_not_say_when_it_was_made_is_refused(tmp_path: Path) -> None:
+    tokens = of(tmp_path / "key.pem", pem())
+    revocations = Revocations(shared())
+    revocations.add(("", "ada"), NOW - 10, 0.0)
+    refused = {}
+    for iat in (None, NOW - 11, NOW - 5):
+        identity = tokens(Bearer(signed(iat=iat)))
+        assert isinstance(identity, Identity)
+        refused[iat] = revocations.refuses(identity, revocations.generation)
+    assert refused == {None: True, NOW - 11: True, NOW - 5: False}
 
 
 def test_the_identity_of_an_expired_token_has_expired_if_the_rest_is_right(tokens: JsonWebTokens) -> None:

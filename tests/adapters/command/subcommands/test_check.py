@@ -117,3 +117,16 @@ def test_check_finds_errors_that_no_single_declaration_shows(
     assert complaint(capsys, "check", "no_schema:service").startswith(
         "posthouse: cannot serve no_schema:service: a type has no JSON Schema"
     )
+
+
+def test_check_names_the_methods_that_nobody_can_call(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lonely.py").write_text(
+        "from posthouse.core import Service\nservice = Service('s')\n@service.method\ndef keep() -> None: ...\n"
+        "@service.method(public=True)\ndef show() -> None: ...\n"
+    )
+    assert main(["check", "lonely:service"]) == 0
+    warned = "warning: no caller can call keep (needs an authenticated caller) of service s: "
+    assert capsys.readouterr().err.startswith(warned)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from posthouse.core.service.authenticators import Bearer
 from posthouse.core.service.service import Service
 from posthouse.core.values.effects import Cancel, Invoke
+from posthouse.core.values.peers import Identity
 
 from tests.core.dispatch.builtin.house import House
 from tests.values import changeable
@@ -37,6 +39,22 @@ def test_discover_answers_with_the_service_as_a_document() -> None:
         "rpc.discover",
         "work",
     ]
+
+
+def test_discover_names_the_log_ins_of_a_service_with_authenticators_and_of_no_other() -> None:
+    service = Service("shop", public=True)
+
+    @service.authenticator("bearer")
+    def bearer(credentials: Bearer) -> Identity | None:
+        return None
+
+    house = House(service)
+    found = house.call(house.connect(), "rpc.discover")
+    names = [method["name"] for method in found["methods"]]
+    assert [name for name in names if name.startswith("auth.")] == ["auth.login", "auth.logout", "auth.refresh"]
+    plain = House()
+    found = plain.call(plain.connect(), "rpc.discover")
+    assert [method["name"] for method in found["methods"] if method["name"].startswith("auth.")] == []
 
 
 def test_a_value_that_was_built_cannot_change() -> None:
