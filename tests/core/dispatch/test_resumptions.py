@@ -11,31 +11,20 @@ from posthouse.core.store.outcomes import MaybeApplied
 from posthouse.core.store.requests import ResumeSession, UseSession
 from posthouse.core.values.effects import AskStore, Disconnect, Transmit
 from posthouse.core.values.lifecycle import LimitBreached, SessionEnded, SessionResumed
-from posthouse.core.values.peers import ConnectionId, Identity, OperationId
+from posthouse.core.values.peers import Identity, OperationId
 
-from tests.core.sessions.sessioned import ADA, BOB, SessionWorld, told
-
-UNKNOWN, TAKEN_OVER = -32040, -32043
-GUESSED = {"session": "A" * 21 + "Q", "secret": "A" * 43}
-
-
-def key(made: dict[str, Any]) -> dict[str, Any]:
-    """What a client sends to resume a session."""
-    return {"session": made["id"], "secret": made["secret"]}
-
-
-def resume(world: SessionWorld, connection: ConnectionId, made: dict[str, Any], **given: Any) -> Any:
-    return world.ask(connection, "resume", **key(made), **given)
-
-
-def outside(**limits: Any) -> tuple[SessionWorld, ConnectionId, dict[str, Any]]:
-    """A session with one connection, in a store outside."""
-    world = SessionWorld(external=True, **limits)
-    one = world.opened()
-    world.call(one, "session.create", {"data": {"n": 0}}, 1)
-    world.perform()
-    (reply,) = world.said()
-    return world, one, reply["result"]
+from tests.core.sessions.sessioned import (
+    ADA,
+    BOB,
+    GUESSED,
+    TAKEN_OVER,
+    UNKNOWN,
+    SessionWorld,
+    key,
+    outside,
+    resume,
+    told,
+)
 
 
 def ended(world: SessionWorld) -> list[tuple[str, str]]:

@@ -14,6 +14,8 @@ from tests.core.identity.credentials import AuthWorld, authenticated
 from tests.core.world import World
 
 ADA, BOB = Identity("ada", ("read",)), Identity("bob")
+UNKNOWN, TAKEN_OVER = -32040, -32043
+GUESSED = {"session": "A" * 21 + "Q", "secret": "A" * 43}
 
 
 class SessionWorld(AuthWorld):
@@ -78,3 +80,22 @@ class SessionWorld(AuthWorld):
 def told(world: World, *kinds: type[Event]) -> list[Event]:
     """The events of these kinds, since the effects were last taken."""
     return [event for event in world.take_events() if isinstance(event, kinds)]
+
+
+def key(made: dict[str, Any]) -> dict[str, Any]:
+    """What a client sends to resume a session."""
+    return {"session": made["id"], "secret": made["secret"]}
+
+
+def resume(world: SessionWorld, connection: ConnectionId, made: dict[str, Any], **given: Any) -> Any:
+    return world.ask(connection, "resume", **key(made), **given)
+
+
+def outside(**limits: Any) -> tuple[SessionWorld, ConnectionId, dict[str, Any]]:
+    """A session with one connection, in a store outside."""
+    world = SessionWorld(external=True, **limits)
+    one = world.opened()
+    world.call(one, "session.create", {"data": {"n": 0}}, 1)
+    world.perform()
+    (reply,) = world.said()
+    return world, one, reply["result"]
